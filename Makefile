@@ -1,0 +1,18 @@
+# For those who type `make`; Cargo does the work.
+PREFIX ?= /usr/local
+
+.PHONY: all test bench install clean
+all:
+	cargo build --release --bin cryptstream
+
+test:
+	cargo test --workspace
+
+bench:
+	bench/peers.sh
+
+install: all
+	install -D -m 755 target/release/cryptstream $(DESTDIR)$(PREFIX)/bin/cryptstream
+
+clean:
+	cargo clean
