@@ -1,0 +1,46 @@
+//! Prints the file key of a sealed file in hex. For tests only.
+//!
+//! ```text
+//! export_file_key FILE IDENTITY_FILE
+//! TEST_PASSPHRASE=… export_file_key FILE
+//! ```
+//!
+//! The shipped program must never be able to do this. Whoever holds a file key
+//! can read its file for ever, whatever happens to the recipients' keys, and
+//! can write another payload under the same header that every recipient takes
+//! for the original; a way to print it would soon be in scripts, logs and shell
+//! histories. A second implementation of the format, though, needs to compare
+//! the value that everything else is derived from, and this example gives it
+//! with the library's public interface alone.
+
+use std::error::Error;
+use std::{env, fs};
+
+use cryptstream_format::argon2id::{PassphraseIdentity, ReadLimit};
+use cryptstream_format::{Header, Identity, x25519};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = env::args_os().skip(1);
+    let sealed = args.next().ok_or("usage: export_file_key FILE [IDENTITY_FILE]")?;
+    let identity: Box<dyn Identity> = match args.next() {
+        Some(path) => Box::new(read_identity(&fs::read_to_string(path)?)?),
+        None => {
+            let passphrase = env::var("TEST_PASSPHRASE")?.into_bytes();
+            Box::new(PassphraseIdentity::new(passphrase.into(), ReadLimit::DEFAULT))
+        }
+    };
+
+    let header = Header::parse(&fs::read(sealed)?)?.ok_or("the header is cut off")?;
+    let file_key = header.unlock(&[identity.as_ref()])?;
+    for byte in file_key.expose() {
+        print!("{byte:02x}");
+    }
+    println!();
+    Ok(())
+}
+
+/// The first secret key of an identity file, whose comments begin with `#`.
+fn read_identity(text: &str) -> Result<x25519::SecretKey, Box<dyn Error>> {
+    let line = text.lines().find(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(line.ok_or("the identity file holds no key")?.parse()?)
+}

@@ -1,0 +1,116 @@
+//! The few cryptographic operations that the format is made of, each on the
+//! cipher library, with the lengths fixed by type.
+
+use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{hkdf, hmac};
+use zeroize::Zeroizing;
+
+use crate::FileKey;
+
+/// The operating system could not supply random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system has no random bytes to give: {0}")]
+pub struct RandomError(#[from] getrandom::Error);
+
+/// Fills `out` with random bytes from the operating system.
+///
+/// Not from the cipher library: its generator costs milliseconds to seed,
+/// which is more than everything else that a small file costs.
+pub(crate) fn fill_random(out: &mut [u8]) -> Result<(), RandomError> {
+    Ok(getrandom::fill(out)?)
+}
+
+/// `N` fresh random bytes that need not be secret.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+    let mut bytes = [0; N];
+    fill_random(&mut bytes)?;
+    Ok(bytes)
+}
+
+struct Len(usize);
+
+impl hkdf::KeyType for Len {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+/// HKDF-SHA-256, extract and expand (RFC 5869).
+pub(crate) fn hkdf_sha256<const N: usize>(
+    ikm: &[u8],
+    salt: &[u8],
+    info: &[u8],
+) -> Zeroizing<[u8; N]> {
+    let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(ikm);
+    expand(&prk, &[info])
+}
+
+/// HKDF-Expand-SHA-512 alone, with `info` given in pieces (RFC 5869, 2.3).
+pub(crate) fn hkdf_expand_sha512<const N: usize>(
+    prk: &[u8; 32],
+    info: &[&[u8]],
+) -> Zeroizing<[u8; N]> {
+    expand(&hkdf::Prk::new_less_safe(hkdf::HKDF_SHA512, prk), info)
+}
+
+fn expand<const N: usize>(prk: &hkdf::Prk, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+    let mut okm = Zeroizing::new([0; N]);
+    prk.expand(info, Len(N))
+        .and_then(|okm_source| okm_source.fill(okm.as_mut_slice()))
+        .expect("HKDF gives up to 255 hashes, and N is a constant of at most 76 bytes");
+    okm
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
+    let mut mac = [0; 32];
+    mac.copy_from_slice(tag.as_ref());
+    mac
+}
+
+/// Checks an HMAC-SHA-256 in constant time.
+pub(crate) fn verify_hmac_sha256(key: &[u8; 32], message: &[u8], mac: &[u8; 32]) -> bool {
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), message, mac).is_ok()
+}
+
+/// Length of a file key sealed by [`wrap_file_key`]: 16 bytes and a tag.
+pub(crate) const WRAPPED_LEN: usize = FileKey::LEN + 16;
+
+/// Seals a file key with ChaCha20-Poly1305 (RFC 8439) under a key that is used
+/// for nothing else, which is why the nonce may be zero.
+pub(crate) fn wrap_file_key(wrap_key: &[u8; 32], file_key: &FileKey) -> [u8; WRAPPED_LEN] {
+    let mut body = [0; WRAPPED_LEN];
+    let (ciphertext, tag) = body.split_at_mut(FileKey::LEN);
+    chacha20_poly1305(wrap_key)
+        .seal_out_of_place_scatter(
+            zero_nonce(),
+            Aad::empty(),
+            file_key.expose(),
+            ciphertext,
+            &[],
+            tag,
+        )
+        .expect("the buffers have the lengths that the cipher asks for");
+    body
+}
+
+/// Opens what [`wrap_file_key`] sealed; `None` when the key is another one.
+pub(crate) fn unwrap_file_key(wrap_key: &[u8; 32], body: &[u8; WRAPPED_LEN]) -> Option<FileKey> {
+    let (ciphertext, tag) = body.split_at(FileKey::LEN);
+    let mut file_key = Zeroizing::new([0; FileKey::LEN]);
+    chacha20_poly1305(wrap_key)
+        .open_separate_gather(zero_nonce(), Aad::empty(), ciphertext, tag, file_key.as_mut_slice())
+        .ok()?;
+    Some(FileKey::from_bytes(*file_key))
+}
+
+fn chacha20_poly1305(key: &[u8; 32]) -> LessSafeKey {
+    LessSafeKey::new(
+        UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has 32 bytes, as it must"),
+    )
+}
+
+fn zero_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; 12])
+}

@@ -1,0 +1,162 @@
+//! Reading a header: the grammar, and the shape of what is known.
+
+use base64ct::{Base64Unpadded, Encoding};
+
+use super::{Header, MAC_LEN, MAC_MARK, MAX_HEADER_LEN, MAX_STANZAS, VERSION};
+use crate::stanza::{self, Stanza, StanzaError};
+
+/// Characters of base64 in a full line of a stanza's body.
+pub(super) const BODY_COLUMNS: usize = 64;
+/// What a stanza begins with.
+pub(super) const STANZA_MARK: &[u8] = b"-> ";
+
+/// A header that does not follow the grammar.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} (at byte {offset})")]
+pub struct HeaderError {
+    /// Where, counted from the first byte of the file.
+    pub offset: usize,
+    /// What.
+    pub kind: HeaderErrorKind,
+}
+
+/// What is wrong with a header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderErrorKind {
+    /// The first line is not the version line of this format.
+    #[error("the file does not begin with the line `cryptstream/v1`")]
+    Version,
+    /// A line is neither a stanza nor the MAC.
+    #[error("a line is neither a stanza nor the header's end")]
+    Line,
+    /// A stanza's arguments are not single words of printable ASCII.
+    #[error("a stanza's first line is malformed")]
+    Arguments,
+    /// A body or the MAC is not canonical base64, or has the wrong length.
+    #[error("malformed base64")]
+    Base64,
+    /// There is no stanza at all.
+    #[error("the header has no stanza")]
+    NoStanza,
+    /// More than 1,024 stanzas.
+    #[error("the header has more than {MAX_STANZAS} stanzas")]
+    TooManyStanzas,
+    /// Longer than 1 MiB.
+    #[error("the header is longer than 1 MiB")]
+    TooLong,
+    /// A stanza of a known type has another shape than it must have.
+    #[error(transparent)]
+    Stanza(StanzaError),
+}
+
+/// Parses the header at the start of `input`; `None` if it is not all there.
+pub(super) fn parse(input: &[u8]) -> Result<Option<Header>, HeaderError> {
+    match parse_lines(&mut Lines { input: &input[..input.len().min(MAX_HEADER_LEN)], offset: 0 }) {
+        Ok(header) => Ok(Some(header)),
+        Err(Stop::Error(error)) => Err(error),
+        Err(Stop::Incomplete) if input.len() < MAX_HEADER_LEN => Ok(None),
+        Err(Stop::Incomplete) => {
+            Err(HeaderError { offset: MAX_HEADER_LEN, kind: HeaderErrorKind::TooLong })
+        }
+    }
+}
+
+fn parse_lines(lines: &mut Lines<'_>) -> Result<Header, Stop> {
+    lines.check_version()?;
+    let mut stanzas = Vec::new();
+    loop {
+        let (start, line) = lines.next()?;
+        if let Some(mac) = line.strip_prefix(MAC_MARK) {
+            if stanzas.is_empty() {
+                return Err(error(start, HeaderErrorKind::NoStanza));
+            }
+            stanza::check_together(&stanzas)
+                .map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
+            let mac = decode_mac(mac).ok_or(error(start, HeaderErrorKind::Base64))?;
+            let authenticated = lines.input[..start + MAC_MARK.len()].to_vec();
+            return Ok(Header { stanzas, mac, authenticated, len: lines.offset });
+        }
+        let args = line.strip_prefix(STANZA_MARK).ok_or(error(start, HeaderErrorKind::Line))?;
+        if stanzas.len() == MAX_STANZAS {
+            return Err(error(start, HeaderErrorKind::TooManyStanzas));
+        }
+        let args = parse_args(args).ok_or(error(start, HeaderErrorKind::Arguments))?;
+        let stanza = Stanza::from_parts(args, parse_body(lines)?);
+        stanza::check(&stanza).map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
+        stanzas.push(stanza);
+    }
+}
+
+fn parse_args(line: &[u8]) -> Option<Vec<String>> {
+    line.split(|byte| *byte == b' ')
+        .map(|arg| {
+            let arg = std::str::from_utf8(arg).ok()?;
+            Stanza::is_valid_arg(arg).then(|| arg.to_owned())
+        })
+        .collect()
+}
+
+/// Body lines: full ones, then one that is shorter, possibly empty.
+fn parse_body(lines: &mut Lines<'_>) -> Result<Vec<u8>, Stop> {
+    let mut body = Vec::new();
+    loop {
+        let (start, line) = lines.next()?;
+        let base64_error = error(start, HeaderErrorKind::Base64);
+        if line.len() > BODY_COLUMNS {
+            return Err(base64_error);
+        }
+        let mut buffer = [0; BODY_COLUMNS];
+        match Base64Unpadded::decode(line, &mut buffer) {
+            Ok(bytes) => body.extend_from_slice(bytes),
+            Err(_) => return Err(base64_error),
+        }
+        if line.len() < BODY_COLUMNS {
+            return Ok(body);
+        }
+    }
+}
+
+fn decode_mac(rest_of_line: &[u8]) -> Option<[u8; MAC_LEN]> {
+    let text = rest_of_line.strip_prefix(b" ")?;
+    let mut mac = [0; MAC_LEN];
+    let decoded = Base64Unpadded::decode(text, &mut mac).ok()?.len();
+    (decoded == MAC_LEN).then_some(mac)
+}
+
+/// Why parsing stopped before the header's end.
+enum Stop {
+    Incomplete,
+    Error(HeaderError),
+}
+
+fn error(offset: usize, kind: HeaderErrorKind) -> Stop {
+    Stop::Error(HeaderError { offset, kind })
+}
+
+/// The lines of `input` from `offset` on.
+struct Lines<'a> {
+    input: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// The next line without its line feed, and where it begins.
+    fn next(&mut self) -> Result<(usize, &'a [u8]), Stop> {
+        let start = self.offset;
+        let rest = &self.input[start..];
+        let len = rest.iter().position(|byte| *byte == b'\n').ok_or(Stop::Incomplete)?;
+        self.offset = start + len + 1;
+        Ok((start, &rest[..len]))
+    }
+
+    /// Refuses a file of another format at its first differing byte, before
+    /// its first line is complete: it may have no line feed at all.
+    fn check_version(&mut self) -> Result<(), Stop> {
+        let line = VERSION.iter().chain(b"\n");
+        if let Some(offset) = line.zip(self.input).position(|(expected, got)| expected != got) {
+            return Err(error(offset, HeaderErrorKind::Version));
+        }
+        self.next().map(|_| ())
+    }
+}

@@ -1,0 +1,71 @@
+//! The CryptStream file format: everything that is decided by bytes, and
+//! nothing that touches a file.
+//!
+//! A sealed file is a [`header`], which carries the file key wrapped for each
+//! recipient, followed by a [`payload`], which carries the content in chunks
+//! of 16 KiB, each authenticated by itself. `docs/format.md` in the repository
+//! is the specification; this crate is the implementation that the
+//! `cryptstream` program is built on, and it does no input or output and
+//! contains no unsafe code, so that it can be used from anywhere.
+//!
+//! # Sealing and opening in memory
+//!
+//! ```
+//! use cryptstream_format::{
+//!     FileKey, Header, Identity, Layout, Padding, PayloadCipher, Recipient, seal_header, x25519,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let identity = x25519::SecretKey::generate()?;
+//! let recipient = identity.to_public();
+//! let plaintext = b"attack at dawn";
+//!
+//! // Seal: a fresh file key, a header that wraps it, the payload.
+//! let file_key = FileKey::generate()?;
+//! let header = seal_header(&file_key, &[&recipient], Padding::None)?;
+//! let cipher = PayloadCipher::generate(&file_key)?;
+//! let layout = Layout::of_plaintext(plaintext.len() as u64)?;
+//! let mut file = header;
+//! file.extend_from_slice(&cipher.prefix());
+//! for segment in layout.segments() {
+//!     let mut sealed = vec![0; segment.sealed_len()];
+//!     let text = &plaintext[segment.plaintext_offset() as usize..][..segment.plaintext_len()];
+//!     cipher.seal(&segment, text, &mut sealed)?;
+//!     file.extend_from_slice(&sealed);
+//! }
+//!
+//! // Open: parse and unlock the header, check the commitment, open the payload.
+//! let header = Header::parse(&file)?.ok_or("the header is cut off")?;
+//! let file_key = header.unlock(&[&identity])?;
+//! let payload = &file[header.len()..];
+//! let prefix = payload.first_chunk().ok_or("the payload is cut off")?;
+//! let cipher = PayloadCipher::from_prefix(&file_key, prefix)?;
+//! let layout = Layout::of_payload(payload.len() as u64)?;
+//! let mut opened = vec![0; layout.plaintext_len() as usize];
+//! for segment in layout.segments() {
+//!     let sealed = &payload[segment.payload_offset() as usize..][..segment.sealed_len()];
+//!     let text = &mut opened[segment.plaintext_offset() as usize..][..segment.plaintext_len()];
+//!     cipher.open(&segment, sealed, text)?;
+//! }
+//! assert_eq!(opened, plaintext);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Segments are independent: they can be sealed and opened in any order, by
+//! any number of threads or processes, from and to fixed offsets.
+
+pub mod header;
+pub mod payload;
+pub mod stanza;
+
+mod crypto;
+mod file_key;
+
+pub use crypto::RandomError;
+pub use file_key::FileKey;
+pub use header::{Header, HeaderError, Padding, UnlockError, seal_header};
+pub use payload::{
+    ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher, Segment,
+};
+pub use stanza::{Identity, Recipient, Stanza, UnwrapError, WrapError, argon2id, x25519};

@@ -1,0 +1,185 @@
+//! Stanzas: one wrapped copy of the file key each, and who can wrap and
+//! unwrap them.
+
+pub mod argon2id;
+pub mod x25519;
+
+use base64ct::{Base64Unpadded, Encoding};
+
+use crate::FileKey;
+use crate::crypto::{RandomError, WRAPPED_LEN};
+
+/// The type of the stanza that fills the header up and carries no key.
+pub(crate) const PAD: &str = "pad";
+
+/// Somebody a file can be sealed for.
+pub trait Recipient {
+    /// Wraps the file key, usually in one stanza.
+    ///
+    /// # Errors
+    /// See [`WrapError`].
+    fn wrap(&self, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError>;
+
+    /// Whether [`Recipient::wrap`] takes noticeably long, so that it is worth
+    /// doing something else meanwhile.
+    fn is_slow(&self) -> bool {
+        false
+    }
+}
+
+/// Something that can open files.
+pub trait Identity {
+    /// Unwraps the file key from the first of a header's stanzas that fits;
+    /// `None` when none does.
+    ///
+    /// # Errors
+    /// See [`UnwrapError`].
+    fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError>;
+}
+
+/// Why a file key could not be wrapped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapError {
+    /// Nobody would be able to open the file.
+    #[error("there is no recipient to seal the file for")]
+    NoRecipient,
+    /// The header would pass its limits.
+    #[error(
+        "the header would be longer than 1 MiB or have more than 1,024 stanzas: give fewer recipients"
+    )]
+    TooLong,
+    /// A low-order point, with which everybody could open the file.
+    #[error("the recipient's public key is a low-order point, which protects nothing")]
+    WeakRecipient,
+    /// The key derivation needs more memory than there is.
+    #[error("the key derivation needs {0} KiB of memory, which the system does not give")]
+    OutOfMemory(u32),
+    /// The stanzas do not go together.
+    #[error(transparent)]
+    Stanza(#[from] StanzaError),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// Why a stanza that seemed to fit could not be unwrapped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnwrapError {
+    /// A known stanza type with an unknown shape.
+    #[error(transparent)]
+    Stanza(#[from] StanzaError),
+    /// The file asks for a costlier key derivation than is allowed.
+    #[error("the file asks for a key derivation of {0}, more than is allowed")]
+    TooExpensive(argon2id::Cost),
+    /// The key derivation needs more memory than there is.
+    #[error("the key derivation needs {0} KiB of memory, which the system does not give")]
+    OutOfMemory(u32),
+    /// An identity that works by other means (a plugin, a device) failed.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A stanza of a known type whose shape is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StanzaError {
+    /// Arguments or body are not as the type asks for.
+    #[error("the `{0}` stanza is malformed")]
+    Malformed(&'static str),
+    /// A passphrase together with another key would let the other key's owner
+    /// pass a file off as one that was sealed with the passphrase.
+    #[error("a passphrase stanza must be the only one that carries the key")]
+    NotAlone,
+    /// More than one `pad` stanza.
+    #[error("there is more than one `pad` stanza")]
+    RepeatedPad,
+}
+
+/// One stanza: a type, arguments and a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stanza {
+    /// The type first; never empty, each made of bytes 0x21 to 0x7e.
+    args: Vec<String>,
+    body: Vec<u8>,
+}
+
+impl Stanza {
+    /// A stanza of type `tag`; `None` when the type or an argument is empty
+    /// or has characters outside 0x21 to 0x7e.
+    #[must_use]
+    pub fn new(tag: &str, args: &[&str], body: Vec<u8>) -> Option<Self> {
+        let args: Vec<String> =
+            std::iter::once(tag).chain(args.iter().copied()).map(str::to_owned).collect();
+        args.iter().all(|arg| Self::is_valid_arg(arg)).then_some(Self { args, body })
+    }
+
+    /// For callers in this crate that have checked the arguments.
+    pub(crate) fn from_parts(args: Vec<String>, body: Vec<u8>) -> Self {
+        Self { args, body }
+    }
+
+    pub(crate) fn is_valid_arg(arg: &str) -> bool {
+        !arg.is_empty() && arg.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
+    }
+
+    /// The type, which is the first argument.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        &self.args[0]
+    }
+
+    /// All arguments, the type first.
+    #[must_use]
+    pub fn args(&self) -> &[String] {
+        &self.args
+    }
+
+    /// The body, decoded.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as a wrapped file key, whose length is checked here so that
+    /// no cipher ever sees another.
+    fn wrapped_key(&self) -> Option<&[u8; WRAPPED_LEN]> {
+        self.body.as_slice().try_into().ok()
+    }
+}
+
+/// Checks the shape of a stanza of a known type; others are passed over.
+pub(crate) fn check(stanza: &Stanza) -> Result<(), StanzaError> {
+    argon2id::parse(stanza)?;
+    x25519::parse(stanza)?;
+    let has_valid_arguments = match stanza.args() {
+        [_] => true,
+        [_, argument] => argument.len() <= 4,
+        _ => false,
+    };
+    if stanza.tag() == PAD && !has_valid_arguments {
+        return Err(StanzaError::Malformed(PAD));
+    }
+    Ok(())
+}
+
+/// Checks that the stanzas of a header go together.
+pub(crate) fn check_together(stanzas: &[Stanza]) -> Result<(), StanzaError> {
+    let pads = stanzas.iter().filter(|stanza| stanza.tag() == PAD).count();
+    if pads > 1 {
+        return Err(StanzaError::RepeatedPad);
+    }
+    let has_passphrase = stanzas.iter().any(|stanza| stanza.tag() == argon2id::TAG);
+    if has_passphrase && stanzas.len() - pads > 1 {
+        return Err(StanzaError::NotAlone);
+    }
+    Ok(())
+}
+
+/// Decodes an argument of `N` bytes in canonical base64.
+fn decode_arg<const N: usize>(arg: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let len = Base64Unpadded::decode(arg, &mut bytes).ok()?.len();
+    (len == N).then_some(bytes)
+}

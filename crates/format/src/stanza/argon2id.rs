@@ -1,0 +1,321 @@
+//! The `argon2id` stanza: a passphrase.
+//!
+//! ```text
+//! -> argon2id <salt, 16 bytes> <memory in KiB> <passes> <lanes> <nonce, 16 bytes>
+//! ChaCha20-Poly1305(HKDF-SHA-256(Argon2id(passphrase), nonce, info), file key)
+//! ```
+//!
+//! The nonce is fresh in every stanza. It is what makes it safe to share one
+//! salt, and so one Argon2id run, between the files of a run.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use argon2::{Algorithm, Argon2, Version};
+use base64ct::{Base64Unpadded, Encoding};
+use zeroize::Zeroizing;
+
+use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError};
+use crate::FileKey;
+use crate::crypto::{self, RandomError, WRAPPED_LEN};
+
+pub(super) const TAG: &str = "argon2id";
+const SALT_LABEL: &[u8] = b"cryptstream/v1/argon2id";
+const INFO: &[u8] = b"cryptstream/v1 argon2id";
+
+/// What one derivation costs (RFC 9106).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory in KiB (M).
+    pub memory_kib: u32,
+    /// Passes over it (T).
+    pub passes: u32,
+    /// Lanes that can be computed side by side (P).
+    pub lanes: u32,
+}
+
+impl Cost {
+    /// The least that is ever written: RFC 9106's second recommendation.
+    pub const MIN: Self = Self { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+    /// What is written unless told otherwise.
+    pub const DEFAULT: Self = Self { memory_kib: 256 << 10, passes: 3, lanes: 4 };
+    /// Memory times passes, in KiB.
+    fn work_kib(self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.passes)
+    }
+
+    /// The parameters for the library; `None` outside RFC 9106's own limits.
+    fn params(self) -> Option<argon2::Params> {
+        argon2::Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).ok()
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { memory_kib, passes, lanes } = self;
+        write!(f, "{} MiB, {passes} passes, {lanes} lanes", memory_kib.div_ceil(1024))
+    }
+}
+
+/// The most that a file may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimit {
+    each: Cost,
+    /// Bound on memory times passes, in KiB.
+    work_kib: u64,
+}
+
+impl ReadLimit {
+    /// Unless told otherwise: 2 GiB, 16 passes and 16 lanes, but not all at
+    /// once: memory times passes stays within 8 GiB.
+    pub const DEFAULT: Self =
+        Self { each: Cost { memory_kib: 2 << 20, passes: 16, lanes: 16 }, work_kib: 8 << 20 };
+
+    /// What `cost` allows, all at once, and what the default allows if `cost`
+    /// is less than that.
+    #[must_use]
+    pub fn up_to(cost: Cost) -> Self {
+        let Self { each, work_kib } = Self::DEFAULT;
+        Self {
+            each: Cost {
+                memory_kib: cost.memory_kib.max(each.memory_kib),
+                passes: cost.passes.max(each.passes),
+                lanes: cost.lanes.max(each.lanes),
+            },
+            work_kib: cost.work_kib().max(work_kib),
+        }
+    }
+
+    /// Whether a file that asks for `cost` may be opened.
+    #[must_use]
+    pub fn allows(self, cost: Cost) -> bool {
+        cost.memory_kib <= self.each.memory_kib
+            && cost.passes <= self.each.passes
+            && cost.lanes <= self.each.lanes
+            && cost.work_kib() <= self.work_kib
+    }
+}
+
+/// A passphrase to seal with. The key is derived when the first file key is
+/// wrapped and kept for the files after it.
+pub struct PassphraseRecipient {
+    passphrase: Zeroizing<Vec<u8>>,
+    cost: Cost,
+    salt: [u8; 16],
+    base_key: OnceLock<Zeroizing<[u8; 32]>>,
+}
+
+impl PassphraseRecipient {
+    /// Prepares a passphrase, whose bytes are used as they are, with a fresh
+    /// salt. A cost below [`Cost::MIN`] is raised to it.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes to give.
+    pub fn new(passphrase: Zeroizing<Vec<u8>>, cost: Cost) -> Result<Self, RandomError> {
+        let cost = Cost {
+            memory_kib: cost.memory_kib.max(Cost::MIN.memory_kib),
+            passes: cost.passes.max(Cost::MIN.passes),
+            lanes: cost.lanes.max(Cost::MIN.lanes),
+        };
+        Ok(Self { passphrase, cost, salt: crypto::random()?, base_key: OnceLock::new() })
+    }
+
+    fn base_key(&self) -> Result<&[u8; 32], WrapError> {
+        if let Some(key) = self.base_key.get() {
+            return Ok(key);
+        }
+        let key = derive(&self.passphrase, &self.salt, self.cost)
+            .ok_or(WrapError::OutOfMemory(self.cost.memory_kib))?;
+        Ok(self.base_key.get_or_init(|| key))
+    }
+}
+
+impl Recipient for PassphraseRecipient {
+    fn wrap(&self, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+        let nonce: [u8; 16] = crypto::random()?;
+        let body = crypto::wrap_file_key(&wrap_key(self.base_key()?, &nonce), file_key);
+        let Cost { memory_kib, passes, lanes } = self.cost;
+        let args = vec![
+            TAG.to_owned(),
+            Base64Unpadded::encode_string(&self.salt),
+            memory_kib.to_string(),
+            passes.to_string(),
+            lanes.to_string(),
+            Base64Unpadded::encode_string(&nonce),
+        ];
+        Ok(vec![Stanza::from_parts(args, body.to_vec())])
+    }
+
+    fn is_slow(&self) -> bool {
+        self.base_key.get().is_none()
+    }
+}
+
+/// A passphrase to open with.
+pub struct PassphraseIdentity {
+    passphrase: Zeroizing<Vec<u8>>,
+    limit: ReadLimit,
+}
+
+impl PassphraseIdentity {
+    /// Takes a passphrase, whose bytes are used as they are, and the highest
+    /// cost that a file may ask for.
+    #[must_use]
+    pub fn new(passphrase: Zeroizing<Vec<u8>>, limit: ReadLimit) -> Self {
+        Self { passphrase, limit }
+    }
+}
+
+impl Identity for PassphraseIdentity {
+    fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        for stanza in stanzas {
+            let Some(parsed) = parse(stanza)? else { continue };
+            // Before anything is allocated: the numbers are the file's.
+            if !self.limit.allows(parsed.cost) {
+                return Err(UnwrapError::TooExpensive(parsed.cost));
+            }
+            let base_key = derive(&self.passphrase, &parsed.salt, parsed.cost)
+                .ok_or(UnwrapError::OutOfMemory(parsed.cost.memory_kib))?;
+            // The only stanza that carries the key, so its answer is final.
+            return Ok(crypto::unwrap_file_key(&wrap_key(&base_key, &parsed.nonce), parsed.body));
+        }
+        Ok(None)
+    }
+}
+
+/// What an `argon2id` stanza says.
+pub(super) struct Parsed<'a> {
+    salt: [u8; 16],
+    cost: Cost,
+    nonce: [u8; 16],
+    body: &'a [u8; WRAPPED_LEN],
+}
+
+/// Reads an `argon2id` stanza; `None` for others.
+pub(super) fn parse(stanza: &Stanza) -> Result<Option<Parsed<'_>>, StanzaError> {
+    if stanza.tag() != TAG {
+        return Ok(None);
+    }
+    let parsed = || {
+        let [_, salt, memory_kib, passes, lanes, nonce] = stanza.args() else { return None };
+        let cost = Cost {
+            memory_kib: decode_number(memory_kib)?,
+            passes: decode_number(passes)?,
+            lanes: decode_number(lanes)?,
+        };
+        cost.params()?;
+        Some(Parsed {
+            salt: super::decode_arg(salt)?,
+            cost,
+            nonce: super::decode_arg(nonce)?,
+            body: stanza.wrapped_key()?,
+        })
+    };
+    parsed().map(Some).ok_or(StanzaError::Malformed(TAG))
+}
+
+/// A decimal number without sign and without leading zeros.
+fn decode_number(text: &str) -> Option<u32> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    is_plain.then(|| text.parse().ok()).flatten()
+}
+
+/// Argon2id, version 0x13; `None` when there is not enough memory.
+fn derive(passphrase: &[u8], salt: &[u8; 16], cost: Cost) -> Option<Zeroizing<[u8; 32]>> {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
+    let salt = [SALT_LABEL, salt].concat();
+    let mut key = Zeroizing::new([0; 32]);
+    let derived = thread_pool(cost.lanes)
+        .install(|| argon2.hash_password_into(passphrase, &salt, key.as_mut_slice()));
+    derived.ok().map(|()| key)
+}
+
+/// Threads for the lanes, which end with the derivation; or the present one
+/// alone, where the system gives no more.
+fn thread_pool(lanes: u32) -> rayon::ThreadPool {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(lanes as usize);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .or_else(|_| rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build())
+        .expect("a pool of the present thread starts no other")
+}
+
+fn wrap_key(base_key: &[u8; 32], nonce: &[u8; 16]) -> Zeroizing<[u8; 32]> {
+    crypto::hkdf_sha256(base_key, nonce, INFO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(memory_kib: &str, passes: &str, lanes: &str) -> Stanza {
+        let salt = Base64Unpadded::encode_string(&[7; 16]);
+        Stanza::new(TAG, &[&salt, memory_kib, passes, lanes, &salt], vec![0; WRAPPED_LEN]).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_decimal_without_leading_zeros() {
+        for (text, number) in [("1", Some(1)), ("4294967295", Some(u32::MAX))] {
+            assert_eq!(decode_number(text), number);
+        }
+        for text in ["", "0", "00", "01", "+1", "-1", "1_0", "0x10", "1.0", "4294967296", "١"] {
+            assert_eq!(decode_number(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_costs_are_refused_before_allocating() {
+        let identity = PassphraseIdentity::new(Zeroizing::new(b"x".to_vec()), ReadLimit::DEFAULT);
+        for (m, t, p) in [
+            ("4294967295", "3", "4"),
+            ("2097153", "1", "4"),
+            ("65536", "17", "4"),
+            ("65536", "3", "17"),
+            ("2097152", "5", "4"),
+            ("65536", "4294967295", "4"),
+        ] {
+            let result = identity.unwrap(&[stanza(m, t, p)]);
+            assert!(matches!(result, Err(UnwrapError::TooExpensive(_))), "{m} {t} {p}");
+        }
+        // Below RFC 9106's own minimum of 8 KiB a lane, or no number at all.
+        for (m, t, p) in
+            [("1", "3", "4"), ("0", "3", "4"), ("65536", "03", "4"), ("65536", "3", "0")]
+        {
+            let result = identity.unwrap(&[stanza(m, t, p)]);
+            assert!(matches!(result, Err(UnwrapError::Stanza(_))), "{m} {t} {p}");
+        }
+    }
+
+    #[test]
+    fn a_raised_limit_lets_more_through() {
+        let cost = Cost { memory_kib: 4 << 20, passes: 3, lanes: 4 };
+        assert!(!ReadLimit::DEFAULT.allows(cost));
+        assert!(ReadLimit::up_to(cost).allows(cost));
+        assert!(ReadLimit::up_to(Cost::MIN).allows(Cost::DEFAULT), "a limit only ever rises");
+        assert!(ReadLimit::DEFAULT.allows(Cost::DEFAULT));
+        let edge = Cost { memory_kib: 2 << 20, passes: 4, lanes: 16 };
+        assert!(ReadLimit::DEFAULT.allows(edge));
+        assert!(!ReadLimit::DEFAULT.allows(Cost { passes: 5, ..edge }));
+        assert!(ReadLimit::up_to(Cost { passes: 5, ..edge }).allows(Cost { passes: 5, ..edge }));
+    }
+
+    #[test]
+    fn less_than_the_minimum_is_never_written() {
+        let weak = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+        let recipient = PassphraseRecipient::new(Zeroizing::new(b"x".to_vec()), weak).unwrap();
+        let stanzas = recipient.wrap(&FileKey::generate().unwrap()).unwrap();
+        assert_eq!(stanzas[0].args()[2..5], ["65536", "3", "4"]);
+    }
+
+    #[test]
+    fn two_files_under_one_salt_share_the_run_but_not_the_wrap_key() {
+        let recipient = PassphraseRecipient::new(Zeroizing::new(b"x".to_vec()), Cost::MIN).unwrap();
+        let file_key = FileKey::from_bytes([1; 16]);
+        let first = recipient.wrap(&file_key).unwrap();
+        let second = recipient.wrap(&file_key).unwrap();
+        assert_eq!(first[0].args()[1], second[0].args()[1]);
+        assert_ne!(first[0].body(), second[0].body());
+    }
+}

@@ -1,0 +1,287 @@
+//! The `X25519` stanza: age's, byte for byte, with age's keys.
+//!
+//! ```text
+//! -> X25519 <ephemeral share, 32 bytes>
+//! ChaCha20-Poly1305(HKDF-SHA-256(shared secret, share || recipient, info), file key)
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use base64ct::{Base64Unpadded, Encoding};
+use bech32::primitives::decode::CheckedHrpstring;
+use bech32::{Bech32, Hrp};
+use zeroize::Zeroizing;
+
+use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError};
+use crate::FileKey;
+use crate::crypto::{self, RandomError, WRAPPED_LEN};
+
+const TAG: &str = "X25519";
+const INFO: &[u8] = b"age-encryption.org/v1/X25519";
+const PUBLIC_HRP: &str = "age";
+const SECRET_HRP: &str = "age-secret-key-";
+
+/// A text that is not a key of the expected kind. It never repeats the text,
+/// which might be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Characters are missing, mistyped or swapped.
+    #[error("it is mistyped or cut off (its checksum does not fit)")]
+    Checksum,
+    /// Valid Bech32 of something else.
+    #[error("it is another kind of key")]
+    OtherKind,
+}
+
+/// The public half: whom to seal for. Its text form is `age1…`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey([u8; 32]);
+
+/// The secret half: who can open. Its text form is `AGE-SECRET-KEY-1…`.
+#[derive(Clone)]
+pub struct SecretKey {
+    secret: Zeroizing<[u8; 32]>,
+    /// Always the public key of `secret`.
+    public: PublicKey,
+}
+
+impl PublicKey {
+    /// The key as the 32 bytes of RFC 7748.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Takes the 32 bytes of RFC 7748.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl SecretKey {
+    /// Draws a fresh key from the operating system.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes to give.
+    pub fn generate() -> Result<Self, RandomError> {
+        let mut secret = Zeroizing::new([0; 32]);
+        crypto::fill_random(secret.as_mut_slice())?;
+        Ok(Self::new(secret))
+    }
+
+    /// Takes the 32 bytes of RFC 7748.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self::new(Zeroizing::new(bytes))
+    }
+
+    fn new(secret: Zeroizing<[u8; 32]>) -> Self {
+        let public = private_key(&secret)
+            .compute_public_key()
+            .expect("every private key of X25519 has a public one");
+        let public = public.as_ref().try_into().expect("a public key of X25519 has 32 bytes");
+        Self { secret, public: PublicKey(public) }
+    }
+
+    /// The public key that belongs to this secret one.
+    #[must_use]
+    pub fn to_public(&self) -> PublicKey {
+        self.public
+    }
+
+    /// The secret in its text form, in upper case as age writes it.
+    #[must_use]
+    pub fn expose_text(&self) -> Zeroizing<String> {
+        let hrp = Hrp::parse_unchecked(SECRET_HRP);
+        let text = bech32::encode_upper::<Bech32>(hrp, self.secret.as_slice());
+        Zeroizing::new(text.expect("74 characters are below the limit of 90"))
+    }
+
+    /// Diffie-Hellman with `share`; `None` when the result is all zeros, which
+    /// is what a low-order point gives and what anybody could compute.
+    fn agree(&self, share: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
+        let share = UnparsedPublicKey::new(&X25519, share.0);
+        let shared = agreement::agree(&private_key(&self.secret), share, (), |secret| {
+            let mut shared = Zeroizing::new([0; 32]);
+            shared.copy_from_slice(secret);
+            Ok(shared)
+        })
+        .ok()?;
+        // The library refuses it too; this does not depend on that.
+        (*shared != [0; 32]).then_some(shared)
+    }
+}
+
+fn private_key(secret: &[u8; 32]) -> PrivateKey {
+    PrivateKey::from_private_key(&X25519, secret).expect("any 32 bytes are a private key of X25519")
+}
+
+fn wrap_key(shared: &[u8; 32], share: &PublicKey, recipient: &PublicKey) -> Zeroizing<[u8; 32]> {
+    crypto::hkdf_sha256(shared, &[share.0, recipient.0].concat(), INFO)
+}
+
+impl Recipient for PublicKey {
+    fn wrap(&self, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+        let ephemeral = SecretKey::generate()?;
+        let share = ephemeral.to_public();
+        let shared = ephemeral.agree(self).ok_or(WrapError::WeakRecipient)?;
+        let body = crypto::wrap_file_key(&wrap_key(&shared, &share, self), file_key);
+        let args = vec![TAG.to_owned(), Base64Unpadded::encode_string(&share.0)];
+        Ok(vec![Stanza::from_parts(args, body.to_vec())])
+    }
+}
+
+impl Identity for SecretKey {
+    fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        for stanza in stanzas {
+            let Some((share, body)) = parse(stanza)? else { continue };
+            let shared = self.agree(&share).ok_or(StanzaError::Malformed(TAG))?;
+            if let Some(key) =
+                crypto::unwrap_file_key(&wrap_key(&shared, &share, &self.public), body)
+            {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The share and the wrapped key of an `X25519` stanza; `None` for others.
+pub(super) fn parse(
+    stanza: &Stanza,
+) -> Result<Option<(PublicKey, &[u8; WRAPPED_LEN])>, StanzaError> {
+    if stanza.tag() != TAG {
+        return Ok(None);
+    }
+    let share = match stanza.args() {
+        [_, share] => super::decode_arg(share),
+        _ => None,
+    };
+    match (share, stanza.wrapped_key()) {
+        (Some(share), Some(body)) => Ok(Some((PublicKey(share), body))),
+        _ => Err(StanzaError::Malformed(TAG)),
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        decode_bech32(text, PUBLIC_HRP).map(|bytes| Self(*bytes))
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        decode_bech32(text, SECRET_HRP).map(Self::new)
+    }
+}
+
+fn decode_bech32(text: &str, hrp: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    let decoded = CheckedHrpstring::new::<Bech32>(text).map_err(|_| KeyError::Checksum)?;
+    if decoded.hrp() != Hrp::parse_unchecked(hrp) {
+        return Err(KeyError::OtherKind);
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    let mut digits = decoded.byte_iter();
+    for byte in bytes.iter_mut() {
+        *byte = digits.next().ok_or(KeyError::OtherKind)?;
+    }
+    if digits.next().is_some() { Err(KeyError::OtherKind) } else { Ok(bytes) }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hrp = Hrp::parse_unchecked(PUBLIC_HRP);
+        bech32::encode_lower_to_fmt::<Bech32, _>(f, hrp, &self.0).map_err(|_| fmt::Error)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(text: &str) -> [u8; 32] {
+        std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    }
+
+    /// RFC 7748, section 6.1.
+    #[test]
+    fn agrees_with_rfc_7748() {
+        let alice = SecretKey::from_bytes(hex(
+            "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+        ));
+        let bob = SecretKey::from_bytes(hex(
+            "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+        ));
+        let shared = hex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
+        assert_eq!(*alice.agree(&bob.to_public()).unwrap(), shared);
+        assert_eq!(*bob.agree(&alice.to_public()).unwrap(), shared);
+        let public = hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+        assert_eq!(alice.to_public().0, public);
+    }
+
+    /// The points of small order on the curve and its twist, canonical and not.
+    #[test]
+    fn low_order_points_are_refused() {
+        let secret = SecretKey::generate().unwrap();
+        for point in [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ] {
+            let weak = PublicKey(hex(point));
+            assert!(secret.agree(&weak).is_none(), "{point}");
+            let file_key = FileKey::generate().unwrap();
+            assert!(matches!(weak.wrap(&file_key), Err(WrapError::WeakRecipient)), "{point}");
+            let args = vec![TAG.to_owned(), Base64Unpadded::encode_string(&weak.0)];
+            let stanza = Stanza::from_parts(args, vec![0; WRAPPED_LEN]);
+            assert!(secret.unwrap(&[stanza]).is_err(), "{point}");
+        }
+    }
+
+    #[test]
+    fn keys_survive_their_text_form() {
+        let secret = SecretKey::generate().unwrap();
+        let text = secret.expose_text();
+        assert!(text.starts_with("AGE-SECRET-KEY-1"));
+        assert_eq!(*text.parse::<SecretKey>().unwrap().secret, *secret.secret);
+        assert_eq!(*text.to_lowercase().parse::<SecretKey>().unwrap().secret, *secret.secret);
+        let public = secret.to_public().to_string();
+        assert_eq!(public.parse::<PublicKey>(), Ok(secret.to_public()));
+        assert_eq!(text.parse::<PublicKey>(), Err(KeyError::OtherKind));
+        assert_eq!(public.parse::<SecretKey>().err(), Some(KeyError::OtherKind));
+        for position in 4..public.len() {
+            let mut typo = public.clone().into_bytes();
+            typo[position] = if typo[position] == b'q' { b'p' } else { b'q' };
+            let typo = String::from_utf8(typo).unwrap();
+            assert_eq!(typo.parse::<PublicKey>(), Err(KeyError::Checksum), "{typo}");
+        }
+    }
+
+    #[test]
+    fn debug_output_holds_no_secret() {
+        assert_eq!(format!("{:?}", SecretKey::from_bytes([7; 32])), "SecretKey(..)");
+    }
+}

@@ -1,0 +1,321 @@
+//! What must hold for every file: product and reference read each other's,
+//! segments are independent, and whoever touches a payload is noticed.
+
+mod common;
+
+use common::{open, open_payload, open_segments, seal_payload};
+use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
+use cryptstream_format::payload::{PREFIX_LEN, SEALED_CHUNK_LEN, SEALED_SEGMENT_LEN};
+use cryptstream_format::{
+    FileKey, Layout, Padding, PayloadCipher, Recipient, Segment, seal_header, x25519,
+};
+use cryptstream_reference as reference;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+const CHUNK: usize = 16_384;
+const MIB: usize = 1 << 20;
+
+fn cases(cases: u32) -> ProptestConfig {
+    let persistence = FileFailurePersistence::WithSource("regressions");
+    ProptestConfig { cases, failure_persistence: Some(Box::new(persistence)), ..Default::default() }
+}
+
+/// Lengths at and beside the boundaries of chunks and segments, and others.
+fn len() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        4 => (0..=5usize, 0..=2usize).prop_map(|(chunks, by)| beside(chunks * CHUNK, by)),
+        1 => (1..=2usize, 0..=2usize).prop_map(|(mib, by)| beside(mib * MIB, by)),
+        3 => 0..5 * CHUNK,
+    ]
+}
+
+/// One less, the same or one more.
+fn beside(len: usize, by: usize) -> usize {
+    (len + by).saturating_sub(1)
+}
+
+/// Bytes of which no two chunks are alike, differing from seed to seed.
+fn content(len: usize, seed: u8) -> Vec<u8> {
+    let mut bytes = common::paint(len);
+    bytes.iter_mut().for_each(|byte| *byte ^= seed);
+    bytes
+}
+
+fn padding() -> impl Strategy<Value = Padding> {
+    prop_oneof![Just(Padding::None), (64..5000usize).prop_map(Padding::Multiple)]
+}
+
+/// Stanzas of types that nobody knows.
+fn unknown_stanzas() -> impl Strategy<Value = Vec<reference::RefStanza>> {
+    let stanza =
+        (prop::collection::vec("[!-~]{1,20}", 0..4), prop::collection::vec(any::<u8>(), 0..150));
+    let stanza = stanza.prop_map(|(arguments, body)| {
+        let args = std::iter::once("unknown".to_owned()).chain(arguments).collect();
+        reference::RefStanza { args, body }
+    });
+    prop::collection::vec(stanza, 0..4)
+}
+
+proptest! {
+    #![proptest_config(cases(96))]
+
+    #[test]
+    fn the_reference_opens_what_the_product_seals(
+        secret: [u8; 32],
+        others in 0..4usize,
+        position in 0..4usize,
+        padding in padding(),
+        len in len(),
+        seed: u8,
+    ) {
+        let identity = x25519::SecretKey::from_bytes(secret);
+        let mut recipients: Vec<_> =
+            (0..others).map(|_| x25519::SecretKey::generate().unwrap().to_public()).collect();
+        recipients.insert(position.min(others), identity.to_public());
+        let recipients: Vec<&dyn Recipient> =
+            recipients.iter().map(|recipient| recipient as &dyn Recipient).collect();
+        let file_key = FileKey::generate().unwrap();
+        let plaintext = content(len, seed);
+        let mut file = seal_header(&file_key, &recipients, padding).unwrap();
+        if let Padding::Multiple(multiple) = padding {
+            prop_assert_eq!(file.len() % multiple, 0);
+        }
+        file.extend(seal_payload(&PayloadCipher::generate(&file_key).unwrap(), &plaintext));
+        let opened = reference::open(&file, &reference::Key::X25519(secret));
+        prop_assert!(opened.as_ref() == Ok(&plaintext), "{:?}", opened.err());
+        prop_assert!(open(&file, &identity) == Ok(plaintext));
+    }
+
+    #[test]
+    fn the_product_opens_what_the_reference_seals(
+        file_key: [u8; 16],
+        salt: [u8; 24],
+        secret: [u8; 32],
+        ephemeral: [u8; 32],
+        before in unknown_stanzas(),
+        after in unknown_stanzas(),
+        is_padded: bool,
+        len in len(),
+        seed: u8,
+    ) {
+        let public = reference::x25519_public_key(secret);
+        let mut stanzas = before;
+        stanzas.push(reference::x25519_stanza(file_key, public, ephemeral));
+        stanzas.extend(after);
+        if is_padded {
+            stanzas.push(reference::pad_to_multiple(&stanzas, 512));
+        }
+        let plaintext = content(len, seed);
+        let file = reference::seal(file_key, salt, &stanzas, &plaintext);
+        let opened = open(&file, &x25519::SecretKey::from_bytes(secret));
+        prop_assert!(opened.as_ref() == Ok(&plaintext), "{:?}", opened.err());
+    }
+
+    /// The lengths that a stream is read in give the segments of its layout.
+    #[test]
+    fn a_stream_has_the_segments_of_its_layout(len in len()) {
+        let layout = Layout::of_plaintext(len as u64).unwrap();
+        let mut rest = layout.payload_len() as usize - PREFIX_LEN;
+        for expected in layout.segments() {
+            let segment = if rest >= SEALED_SEGMENT_LEN {
+                Segment::inner(expected.index())
+            } else {
+                Segment::last_sealed(expected.index(), rest).unwrap()
+            };
+            prop_assert_eq!(segment, expected);
+            rest -= segment.sealed_len();
+        }
+        prop_assert_eq!(rest, 0);
+    }
+}
+
+/// The other direction is in the vectors.
+#[test]
+fn the_reference_opens_a_passphrase_file_of_the_product() {
+    let passphrase = "Gr\u{fc}\u{df}e ".as_bytes().to_vec();
+    let recipient = PassphraseRecipient::new(passphrase.clone().into(), Cost::MIN).unwrap();
+    let file_key = FileKey::generate().unwrap();
+    let mut file = seal_header(&file_key, &[&recipient], Padding::Multiple(4096)).unwrap();
+    file.extend(seal_payload(&PayloadCipher::generate(&file_key).unwrap(), b"text"));
+    let opened = reference::open(&file, &reference::Key::Passphrase(passphrase.clone()));
+    assert_eq!(opened.as_deref(), Ok(b"text".as_slice()));
+    let wrong = PassphraseIdentity::new(passphrase[1..].to_vec().into(), ReadLimit::DEFAULT);
+    assert!(open(&file, &wrong).is_err());
+}
+
+/// A length of several segments, and their numbers in any order.
+fn shuffled_segments() -> impl Strategy<Value = (usize, Vec<u64>)> {
+    (0..4usize, prop_oneof![0..3usize, 0..MIB]).prop_flat_map(|(mib, by)| {
+        let len = beside(mib * MIB, by);
+        let count = Layout::of_plaintext(len as u64).map_or(1, |layout| layout.segment_count());
+        (Just(len), Just((0..count).collect::<Vec<u64>>()).prop_shuffle())
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn segments_in_any_order_give_the_same(
+        (len, order) in shuffled_segments(),
+        file_key: [u8; 16],
+        salt: [u8; 24],
+    ) {
+        let file_key = FileKey::from_bytes(file_key);
+        let cipher = PayloadCipher::with_salt(&file_key, salt);
+        let plaintext = content(len, 0);
+        let layout = Layout::of_plaintext(len as u64).unwrap();
+        let in_order = seal_payload(&cipher, &plaintext);
+        let shuffled = || order.iter().map(|index| layout.segment(*index).unwrap());
+
+        let mut payload = cipher.prefix().to_vec();
+        payload.resize(layout.payload_len() as usize, 0);
+        for segment in shuffled() {
+            let text = &plaintext[segment.plaintext_offset() as usize..][..segment.plaintext_len()];
+            let start = segment.payload_offset() as usize;
+            cipher.seal(&segment, text, &mut payload[start..][..segment.sealed_len()]).unwrap();
+        }
+        prop_assert!(payload == in_order);
+        prop_assert!(open_segments(&payload, &file_key, shuffled()).unwrap() == plaintext);
+        prop_assert!(open_payload(&payload, &file_key).unwrap() == plaintext);
+    }
+}
+
+/// Something done to a payload. Numbers are taken modulo what there is.
+#[derive(Clone, Copy, Debug)]
+enum Tampering {
+    FlipBit(usize),
+    Truncate(usize),
+    Extend(usize, u8),
+    CutChunksOffTheEnd(usize),
+    CutChunksOffTheStart(usize),
+    SwapChunks(usize, usize),
+    RepeatChunk(usize),
+    RemoveChunk(usize),
+    AppendChunk(usize),
+}
+
+fn tampering() -> impl Strategy<Value = Tampering> {
+    use Tampering::*;
+    let number = any::<usize>;
+    prop_oneof![
+        4 => number().prop_map(FlipBit),
+        2 => number().prop_map(Truncate),
+        1 => (1..=20usize).prop_map(Truncate),
+        1 => (1..=20usize, any::<u8>()).prop_map(|(len, byte)| Extend(len, byte)),
+        1 => (1..20_000usize, any::<u8>()).prop_map(|(len, byte)| Extend(len, byte)),
+        1 => number().prop_map(CutChunksOffTheEnd),
+        1 => number().prop_map(CutChunksOffTheStart),
+        2 => (number(), number()).prop_map(|(a, b)| SwapChunks(a, b)),
+        1 => number().prop_map(RepeatChunk),
+        1 => number().prop_map(RemoveChunk),
+        1 => number().prop_map(AppendChunk),
+    ]
+}
+
+/// The payload after the tampering; the same where there is nothing to do.
+fn tamper(payload: &[u8], tampering: Tampering) -> Vec<u8> {
+    let (prefix, sealed) = payload.split_at(PREFIX_LEN);
+    let mut chunks: Vec<&[u8]> = sealed.chunks(SEALED_CHUNK_LEN).collect();
+    let count = chunks.len();
+    match tampering {
+        Tampering::FlipBit(bit) => {
+            let mut payload = payload.to_vec();
+            let at = bit / 8 % payload.len();
+            payload[at] ^= 1 << (bit % 8);
+            return payload;
+        }
+        // At least a byte goes, counted from the end.
+        Tampering::Truncate(by) => {
+            return payload[..payload.len() - 1 - by % payload.len()].to_vec();
+        }
+        Tampering::Extend(len, byte) => return [payload, &vec![byte; len]].concat(),
+        Tampering::CutChunksOffTheEnd(by) => chunks.truncate(count - 1 - by % count),
+        Tampering::CutChunksOffTheStart(by) => drop(chunks.drain(..=by % count)),
+        Tampering::SwapChunks(a, b) => chunks.swap(a % count, b % count),
+        Tampering::RepeatChunk(a) => chunks.insert(a % count, chunks[a % count]),
+        Tampering::RemoveChunk(a) => drop(chunks.remove(a % count)),
+        Tampering::AppendChunk(a) => chunks.push(chunks[a % count]),
+    }
+    [prefix, &chunks.concat()].concat()
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    #[test]
+    fn a_tampered_payload_is_refused(
+        len in prop_oneof![30 => 0..5 * CHUNK, 30 => (0..=5usize, 0..=2usize)
+            .prop_map(|(chunks, by)| beside(chunks * CHUNK, by)), 2 => Just(MIB + CHUNK + 7)],
+        file_key: [u8; 16],
+        salt: [u8; 24],
+        tampering in tampering(),
+    ) {
+        let key = FileKey::from_bytes(file_key);
+        let plaintext = content(len, 0);
+        let payload = seal_payload(&PayloadCipher::with_salt(&key, salt), &plaintext);
+        let tampered = tamper(&payload, tampering);
+        let product = open_payload(&tampered, &key);
+        let reference = reference::open_payload(file_key, &tampered);
+        if tampered == payload {
+            prop_assert!(product == Ok(plaintext));
+        } else {
+            prop_assert!(product.is_err());
+            prop_assert!(reference.is_err());
+        }
+    }
+}
+
+/// Every bit of a small payload, every length it can be cut to.
+#[test]
+fn no_bit_of_a_payload_can_change_and_none_can_go() {
+    let file_key = FileKey::generate().unwrap();
+    let payload = seal_payload(&PayloadCipher::generate(&file_key).unwrap(), b"attack at dawn");
+    for bit in 0..payload.len() * 8 {
+        let mut tampered = payload.clone();
+        tampered[bit / 8] ^= 1 << (bit % 8);
+        assert!(open_payload(&tampered, &file_key).is_err(), "bit {bit}");
+    }
+    for len in 0..payload.len() {
+        assert!(open_payload(&payload[..len], &file_key).is_err(), "{len} bytes");
+    }
+}
+
+/// Every boundary of a chunk, and what lies just before and behind it.
+#[test]
+fn a_payload_cut_at_a_chunk_is_refused() {
+    let file_key = FileKey::generate().unwrap();
+    for len in [2 * CHUNK, 2 * CHUNK + 100] {
+        let payload = seal_payload(&PayloadCipher::generate(&file_key).unwrap(), &content(len, 0));
+        for boundary in
+            [PREFIX_LEN, PREFIX_LEN + SEALED_CHUNK_LEN, PREFIX_LEN + 2 * SEALED_CHUNK_LEN]
+        {
+            for cut in boundary - 17..(boundary + 18).min(payload.len()) {
+                assert!(open_payload(&payload[..cut], &file_key).is_err(), "{len} cut to {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_header_of_another_file_does_not_fit() {
+    let identity = x25519::SecretKey::generate().unwrap();
+    let seal = |file_key: &FileKey, text: &[u8]| {
+        let header = seal_header(file_key, &[&identity.to_public()], Padding::None).unwrap();
+        (header, seal_payload(&PayloadCipher::generate(file_key).unwrap(), text))
+    };
+    let (file_key, other_key) = (FileKey::generate().unwrap(), FileKey::generate().unwrap());
+    let (header, payload) = seal(&file_key, b"this");
+    let (other_header, other_payload) = seal(&other_key, b"that");
+    let open = |header: &[u8], payload: &[u8]| open(&[header, payload].concat(), &identity);
+    assert!(open(&other_header, &payload).is_err());
+    assert!(open(&header, &other_payload).is_err());
+    // A header that wraps the same file key anew does: that is a rekey.
+    let rekeyed =
+        seal_header(&file_key, &[&identity.to_public()], Padding::Multiple(4096)).unwrap();
+    assert_eq!(open(&rekeyed, &payload).as_deref(), Ok(b"this".as_slice()));
+    // The file key of one file with the salt and chunks of another.
+    let mixed = [&payload[..PREFIX_LEN], &other_payload[PREFIX_LEN..]].concat();
+    assert!(open(&header, &mixed).is_err());
+}
