@@ -1,0 +1,34 @@
+//! Recipients, identities and passphrases as people write them: on a command
+//! line, in a file with comments, on a terminal.
+//!
+//! This crate turns text into keys of [`cryptstream_format`] and says what is
+//! wrong with a text that is none, without ever repeating a secret. It reads
+//! no files: callers hand it their content.
+
+mod identity;
+mod passphrase;
+mod recipient;
+
+pub use identity::{IdentityError, parse_identities, write_identity};
+pub use passphrase::{Passphrase, PassphraseError};
+pub use recipient::{RecipientError, parse_recipient, parse_recipients};
+
+/// A line of a file that is not what it should be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {error}")]
+pub struct LineError<E> {
+    /// Number of the line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub error: E,
+}
+
+/// The lines that carry something: neither blank nor a comment, without the
+/// white space around them, each with its number.
+fn content_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    (1..)
+        .zip(text.lines().map(str::trim))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+}
