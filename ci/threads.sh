@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Runs the queue between threads of one process, where it guards plain memory,
+# under a race detector: ThreadSanitizer, which knows what an atomic is. And a
+# wrong version of the queue, which it must refuse.
+#
+# Not helgrind or drd: they take every atomic load and store for a plain one,
+# and would see in the queue's words nothing but races.
+#
+# The sanitizer is an unstable option of the compiler, but its runtime comes with
+# the stable one for x86-64 Linux. RUSTC_BOOTSTRAP lets it be used; nothing that
+# is built here is shipped.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+target=$(rustc -vV | sed -n 's/^host: //p')
+if ! compgen -G "$(rustc --print sysroot)/lib/rustlib/$target/lib/librustc-*_rt.tsan.a" > /dev/null; then
+    echo "threads: skipped, this compiler has no ThreadSanitizer for $target"
+    exit 0
+fi
+export RUSTC_BOOTSTRAP=1
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/threads
+# The standard library is not instrumented, so the detector does not see how it
+# orders things: hence no mutex, no scope's end and no test harness in the test.
+export TSAN_OPTIONS=halt_on_error=1
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# check FLAGS: builds with them and runs the test.
+check() {
+    RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer $1" timeout 600 \
+        cargo test --locked --package cryptstream-shm --target "$target" --test threads \
+        > "$log" 2>&1
+}
+
+if ! check ""; then
+    cat "$log"
+    echo "threads: the queue FAILED"
+    exit 1
+fi
+grep "redone" "$log"
+if check "--cfg queue_mutant=\"relaxed_publish\""; then
+    echo "threads: the wrong version 'relaxed_publish' PASSED: the check sees too little"
+    exit 1
+fi
+if ! grep -q "WARNING: ThreadSanitizer: data race" "$log"; then
+    cat "$log"
+    echo "threads: the wrong version 'relaxed_publish' was not judged"
+    exit 1
+fi
+echo "threads: no data race, and 'relaxed_publish' is refused"

@@ -1,0 +1,96 @@
+//! Shared memory for processes that do not trust one another much, and that
+//! may be killed at any moment.
+//!
+//! One process, here called *main*, plans work and hands it to *workers*, which
+//! are separate processes. This crate is what lies between them:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`region`] | a piece of memory that is mapped by all, and that nobody can shrink |
+//! | [`slot`] | the 64-bit word that says all there is to say about one task |
+//! | [`queue`] | a circular queue: one producer, many consumers, and one reaper that takes back what the dead have held |
+//! | [`memory`] | what the queue is built upon: words in a region, on the heap, or in a model checker |
+//! | [`semaphore`] | counting semaphores between processes, which put them to sleep |
+//! | [`mutex`] | a mutex that tells its next owner that the last one died |
+//! | [`passing`] | messages with descriptors over a Unix socket |
+//!
+//! # Rules
+//!
+//! - **Nobody holds a reference into memory that another process may write**,
+//!   except to an atomic. Bytes are copied in and out by [`Region::copy_in`]
+//!   and [`Region::copy_out`], or moved by the kernel between a descriptor and
+//!   the region.
+//! - **What comes out of shared memory is a claim, not a fact.** The producer
+//!   keeps its own table and compares; nothing that a worker writes decides
+//!   where main reads, writes or jumps.
+//! - **A death is believed only when it is certain.** The queue takes back what
+//!   a worker held when it is told to; it has no timers.
+//!
+//! # A task from end to end
+//!
+//! ```
+//! # #[cfg(not(loom))] {
+//! use std::sync::Arc;
+//! use cryptstream_shm::{Bytes, Consumer, Producer, Region, RegionWords, Shape, WorkerId};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Both sides: one region, four slots at its beginning.
+//! let shape = Shape::new(4)?;
+//! let region = Arc::new(Region::create(64 * 1024)?);
+//! let words = || RegionWords::new(region.clone(), 0, shape.words());
+//!
+//! // Main publishes a task.
+//! let mut producer = Producer::new(words(), shape)?;
+//! let slot = producer.free_slot().ok_or("the queue is full")?;
+//! producer.publish(slot, &[7, 0, 0, 0, 0, 0, 0, 0], Bytes::Absent);
+//!
+//! // A worker claims it, says when its input is in the slot's buffer, and
+//! // completes it.
+//! let consumer = Consumer::new(words(), shape, WorkerId::new(1))?;
+//! let mut claim = consumer.claim().ok_or("nothing to do")?;
+//! assert_eq!(claim.task()[0], 7);
+//! claim.mark_loaded()?;
+//! claim.complete(&[49, 0, 0, 0])?;
+//!
+//! // Main collects the result and frees the slot.
+//! let completed = producer.first_done()?.ok_or("not done")?;
+//! assert_eq!(completed.result()[0], 49);
+//! producer.retire(completed);
+//! # Ok(())
+//! # }
+//! # main().unwrap();
+//! # }
+//! ```
+//!
+//! # Platforms
+//!
+//! Linux is what this crate is written for and tested on. Differences between
+//! systems are in one folder, `platform/`; the stand-ins for what Linux alone
+//! has can be chosen on Linux too, and are tested there. Other Unix systems
+//! should compile, but have been neither compiled nor run.
+
+pub mod memory;
+pub mod queue;
+pub mod slot;
+
+#[cfg(not(loom))]
+pub mod mutex;
+#[cfg(not(loom))]
+pub mod passing;
+#[cfg(not(loom))]
+mod platform;
+#[cfg(not(loom))]
+pub mod region;
+#[cfg(not(loom))]
+pub mod semaphore;
+
+pub use memory::{HeapWords, Memory};
+pub use queue::{Bytes, Claim, Completed, Consumer, Corrupt, Held, Producer, Shape, Stale};
+pub use slot::WorkerId;
+
+#[cfg(not(loom))]
+pub use passing::{Channel, Message};
+#[cfg(not(loom))]
+pub use region::{Region, RegionWords};
+#[cfg(not(loom))]
+pub use semaphore::{FutexTokens, PipeTokens, Tokens};

@@ -1,0 +1,283 @@
+//! Messages with descriptors over a Unix socket.
+//!
+//! A message is its length (4 bytes, little endian), then its bytes; its
+//! descriptors travel with the first of these. A stream with lengths rather
+//! than a socket that keeps messages apart, because not every system has the
+//! latter.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, recvmsg, sendmsg,
+};
+
+use crate::platform::native;
+
+/// The longest message, in bytes.
+pub const MAX_LEN: usize = 64 * 1024;
+
+/// The most descriptors in a message.
+pub const MAX_FDS: usize = 16;
+
+/// Bytes of the length before each message.
+const LENGTH_LEN: usize = 4;
+
+/// One end of a connection between two processes. It blocks.
+#[derive(Debug)]
+pub struct Channel {
+    socket: UnixStream,
+}
+
+/// What the other end has sent.
+#[derive(Debug)]
+pub struct Message {
+    /// The bytes. They were put here directly and nowhere else, so that wiping
+    /// this wipes what was received.
+    pub bytes: Vec<u8>,
+    /// The descriptors, closed on exec.
+    pub fds: Vec<OwnedFd>,
+}
+
+impl Channel {
+    /// Two ends that are connected. Neither is inherited by programs that are
+    /// started.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, two) = UnixStream::pair()?;
+        Ok((Self { socket: one }, Self { socket: two }))
+    }
+
+    /// Limits how long [`send`](Self::send) and [`receive`](Self::receive) wait
+    /// for each of their steps (`None`: for ever), so that a process that sends
+    /// half a message does not hold up this one. Not zero.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)?;
+        self.socket.set_write_timeout(timeout)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is too much of it; `BrokenPipe` when the other
+    /// end is closed; `WouldBlock` after the timeout; otherwise those of the
+    /// system. Then the channel is of no use any more.
+    pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        if bytes.len() > MAX_LEN || fds.len() > MAX_FDS {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let length = (bytes.len() as u32).to_le_bytes();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        let mut sent = 0;
+        while sent < LENGTH_LEN + bytes.len() {
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            // They go with the first byte, and not again with a remainder.
+            if sent == 0 && !fds.is_empty() {
+                let fits = control.push(SendAncillaryMessage::ScmRights(fds));
+                assert!(fits, "there is space for as many as were checked above");
+            }
+            let parts = [
+                IoSlice::new(&length[sent.min(LENGTH_LEN)..]),
+                IoSlice::new(&bytes[sent.saturating_sub(LENGTH_LEN)..]),
+            ];
+            match sendmsg(&self.socket, &parts, &mut control, native::SEND_FLAGS) {
+                Ok(more) => sent += more,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next message; `None` when the other end is closed, by its
+    /// owner or by its owner's death.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the other end was closed within a message;
+    /// `InvalidData` when what comes is no message, or when descriptors were
+    /// lost (this process may have too many open); `WouldBlock` after the
+    /// timeout; otherwise those of the system. Then the channel is of no use any
+    /// more.
+    pub fn receive(&self) -> io::Result<Option<Message>> {
+        let mut fds = Vec::new();
+        let mut length = [0; LENGTH_LEN];
+        match self.fill(&mut length, &mut fds)? {
+            0 => return Ok(None),
+            LENGTH_LEN => {}
+            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_LEN {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
+        }
+        let mut bytes = vec![0; length];
+        if self.fill(&mut bytes, &mut fds)? < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if fds.len() > MAX_FDS {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
+        }
+        Ok(Some(Message { bytes, fds }))
+    }
+
+    /// Receives until `buffer` is full or the other end is closed; how much
+    /// came. Descriptors that came along are added to `fds`.
+    fn fill(&self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut parts = [IoSliceMut::new(&mut buffer[filled..])];
+            let flags = native::RECEIVE_FLAGS;
+            let received = match recvmsg(&self.socket, &mut parts, &mut control, flags) {
+                Ok(received) => received,
+                Err(Errno::INTR) => continue,
+                // How some systems say that the other end died with unread data.
+                Err(Errno::CONNRESET) => break,
+                Err(error) => return Err(error.into()),
+            };
+            for message in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(received) = message {
+                    fds.extend(received);
+                }
+            }
+            if received.flags.contains(ReturnFlags::CTRUNC) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "descriptors were lost"));
+            }
+            if received.bytes == 0 {
+                break;
+            }
+            filled += received.bytes;
+        }
+        for fd in &*fds {
+            native::close_on_exec(fd)?;
+        }
+        Ok(filled)
+    }
+}
+
+impl From<OwnedFd> for Channel {
+    /// The channel on a connected Unix stream socket, such as standard input of
+    /// a process that was started with one end of a pair.
+    fn from(fd: OwnedFd) -> Self {
+        Self { socket: fd.into() }
+    }
+}
+
+impl From<Channel> for OwnedFd {
+    fn from(channel: Channel) -> Self {
+        channel.socket.into()
+    }
+}
+
+impl AsFd for Channel {
+    /// The socket, to be waited for: it is readable when there is a message,
+    /// and when the other end is closed.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn messages_and_descriptors_arrive() {
+        let (one, two) = Channel::pair().unwrap();
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        one.send(b"hello", &[]).unwrap();
+        one.send(b"", &[writer.as_fd(), reader.as_fd()]).unwrap();
+        drop((reader, writer));
+        let hello = two.receive().unwrap().unwrap();
+        assert_eq!((&*hello.bytes, hello.fds.len()), (&b"hello"[..], 0));
+        let message = two.receive().unwrap().unwrap();
+        assert!(message.bytes.is_empty());
+        let [writer, reader] = <[OwnedFd; 2]>::try_from(message.fds).unwrap();
+        let flags = rustix::io::fcntl_getfd(&writer).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        std::fs::File::from(writer).write_all(b"through").unwrap();
+        let mut text = String::new();
+        std::fs::File::from(reader).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn long_messages_arrive_in_one_piece() {
+        let (one, two) = Channel::pair().unwrap();
+        let long: Vec<u8> = (0..MAX_LEN).map(|n| (n % 251) as u8).collect();
+        let sender = std::thread::spawn({
+            let long = long.clone();
+            move || {
+                for _ in 0..20 {
+                    let file = std::fs::File::open("/dev/null").unwrap();
+                    one.send(&long, &[file.as_fd(); MAX_FDS]).unwrap();
+                }
+            }
+        });
+        for _ in 0..20 {
+            let message = two.receive().unwrap().unwrap();
+            assert_eq!((message.bytes.len(), message.fds.len()), (MAX_LEN, MAX_FDS));
+            assert_eq!(message.bytes, long);
+        }
+        assert!(two.receive().unwrap().is_none());
+        sender.join().unwrap();
+    }
+
+    #[test]
+    fn an_end_is_an_end_and_a_cut_is_an_error() {
+        let (one, two) = Channel::pair().unwrap();
+        drop(one);
+        assert!(two.receive().unwrap().is_none());
+        assert!(two.receive().unwrap().is_none());
+        assert_eq!(two.send(b"x", &[]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+
+        for cut in [&b"\x05"[..], b"\x05\0\0\0", b"\x05\0\0\0hell"] {
+            let (mut one, two) = UnixStream::pair().unwrap();
+            one.write_all(cut).unwrap();
+            drop(one);
+            let error = Channel::from(OwnedFd::from(two)).receive().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[test]
+    fn nobody_is_held_up() {
+        let (one, two) = Channel::pair().unwrap();
+        two.set_timeout(Some(Duration::from_millis(20))).unwrap();
+        assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        UnixStream::from(OwnedFd::from(one)).write_all(b"\x05\0\0\0hell").unwrap();
+        // Dropped at the end of that line: hence an end, and not a wait.
+        assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let (one, two) = Channel::pair().unwrap();
+        one.set_timeout(Some(Duration::from_millis(20))).unwrap();
+        let full = std::iter::repeat_with(|| one.send(&[0; MAX_LEN], &[])).find_map(Result::err);
+        assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
+        drop(two);
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused() {
+        let (one, two) = Channel::pair().unwrap();
+        let kind = |result: io::Result<()>| result.unwrap_err().kind();
+        assert_eq!(kind(one.send(&vec![0; MAX_LEN + 1], &[])), io::ErrorKind::InvalidInput);
+        let many = [one.as_fd(); MAX_FDS + 1];
+        assert_eq!(kind(one.send(b"", &many)), io::ErrorKind::InvalidInput);
+
+        let mut raw = UnixStream::from(OwnedFd::from(one));
+        raw.write_all(&(MAX_LEN as u32 + 1).to_le_bytes()).unwrap();
+        assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,196 @@
+//! What Linux has.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::pipe::PipeFlags;
+use rustix::thread::futex::{self, Timespec};
+
+/// Never smaller, never larger, and these two never lifted.
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
+/// Anonymous memory of `len` bytes behind a descriptor, all zero, sealed.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn create_memory(len: usize) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let name = c"cryptstream";
+    // Linux before 6.3 does not know NOEXEC_SEAL.
+    let fd = match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags)?,
+        other => other?,
+    };
+    rustix::fs::ftruncate(&fd, len as u64)?;
+    rustix::fs::fcntl_add_seals(&fd, SEALS)?;
+    Ok(fd)
+}
+
+/// Refuses memory that another process could make smaller under our feet, where
+/// each access to what is gone would kill this process with SIGBUS.
+///
+/// # Errors
+/// When `fd` is no memory, or not sealed.
+pub(crate) fn check_memory(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let seals = rustix::fs::fcntl_get_seals(fd)?;
+    if seals.contains(SEALS) {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the shared memory is not sealed"))
+    }
+}
+
+/// Keeps a mapping out of core dumps: it holds plaintext.
+///
+/// # Safety
+/// `base` and `len` are those of a mapping.
+pub(crate) unsafe fn keep_from_dumps(base: *mut u8, len: usize) {
+    // SAFETY: the caller's promise; the advice changes no content. A kernel
+    // that refuses leaves us as we were.
+    let _ = unsafe { rustix::mm::madvise(base.cast(), len, rustix::mm::Advice::LinuxDontDump) };
+}
+
+/// Whether [`wait_on`] and [`wake`] work between processes.
+pub(crate) const HAS_SHARED_FUTEX: bool = true;
+
+/// Sleeps while `word` is `value`, at most for `timeout`; `false` when that is
+/// over. May wake for nothing.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn wait_on(word: &AtomicU32, value: u32, timeout: Option<Duration>) -> io::Result<bool> {
+    // A time too long for the kernel is no limit.
+    let timeout = timeout.and_then(|limit| Timespec::try_from(limit).ok());
+    // Without PRIVATE: the word is known by its memory, not by its address.
+    match futex::wait(word, futex::Flags::empty(), value, timeout.as_ref()) {
+        Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(true),
+        Err(Errno::TIMEDOUT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Wakes up to `count` of those that sleep on `word`.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn wake(word: &AtomicU32, count: u32) -> io::Result<()> {
+    futex::wake(word, futex::Flags::empty(), count.min(i32::MAX as u32))?;
+    Ok(())
+}
+
+/// A pipe that a program does not inherit and on which nobody blocks.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
+}
+
+/// Flags for sending: an error instead of SIGPIPE.
+pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+
+/// Flags for receiving: descriptors are closed on exec from the beginning.
+pub(crate) const RECEIVE_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+
+/// Nothing to do here: [`RECEIVE_FLAGS`] has seen to it.
+pub(crate) fn close_on_exec(_fd: impl AsFd) -> io::Result<()> {
+    Ok(())
+}
+
+/// Bytes of a [`mutex`](crate::mutex) in shared memory.
+pub(crate) const MUTEX_LEN: usize = size_of::<libc::pthread_mutex_t>();
+
+/// How an attempt to lock ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locked {
+    /// With the lock.
+    Clean,
+    /// With the lock, which the last owner had when it died.
+    OwnerDied,
+    /// Without: the last owner's death was never dealt with.
+    NotRecoverable,
+    /// Without: another has it.
+    Busy,
+}
+
+/// Makes a robust process-shared mutex at `at`.
+///
+/// # Safety
+/// `at` is aligned for a mutex, [`MUTEX_LEN`] bytes from it on are mapped, and
+/// nobody uses them yet.
+pub(crate) unsafe fn mutex_create(at: *mut u8) -> io::Result<()> {
+    let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
+    let attributes = attributes.as_mut_ptr();
+    // SAFETY: initialises the attributes that it is given.
+    check(unsafe { libc::pthread_mutexattr_init(attributes) })?;
+    let (shared, robust) = (libc::PTHREAD_PROCESS_SHARED, libc::PTHREAD_MUTEX_ROBUST);
+    // SAFETY: the attributes are initialised.
+    check(unsafe { libc::pthread_mutexattr_setpshared(attributes, shared) })?;
+    // SAFETY: the same.
+    check(unsafe { libc::pthread_mutexattr_setrobust(attributes, robust) })?;
+    // SAFETY: the caller's promise about `at`; the attributes are initialised.
+    let created = check(unsafe { libc::pthread_mutex_init(at.cast(), attributes) });
+    // SAFETY: initialised above and not used again. (An early return above
+    // would leave them undestroyed, which on Linux leaks nothing.)
+    unsafe { libc::pthread_mutexattr_destroy(attributes) };
+    created
+}
+
+/// Locks the mutex at `at`.
+///
+/// # Safety
+/// `at` was given to a [`mutex_create`] that has succeeded, in this process or
+/// in another, and nothing but these functions has written there since.
+pub(crate) unsafe fn mutex_lock(at: *mut u8) -> io::Result<Locked> {
+    // SAFETY: the caller's promise.
+    locked(unsafe { libc::pthread_mutex_lock(at.cast()) })
+}
+
+/// Locks the mutex at `at` if nobody has it.
+///
+/// # Safety
+/// As for [`mutex_lock`].
+pub(crate) unsafe fn mutex_try_lock(at: *mut u8) -> io::Result<Locked> {
+    // SAFETY: the caller's promise.
+    locked(unsafe { libc::pthread_mutex_trylock(at.cast()) })
+}
+
+/// Says that what the mutex guards is in order again after an owner's death.
+///
+/// # Safety
+/// As for [`mutex_lock`]; and this thread has locked it with
+/// [`Locked::OwnerDied`].
+pub(crate) unsafe fn mutex_mark_consistent(at: *mut u8) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    check(unsafe { libc::pthread_mutex_consistent(at.cast()) })
+}
+
+/// Unlocks the mutex at `at`.
+///
+/// # Safety
+/// As for [`mutex_lock`]; and this thread has it locked.
+pub(crate) unsafe fn mutex_unlock(at: *mut u8) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    check(unsafe { libc::pthread_mutex_unlock(at.cast()) })
+}
+
+fn locked(returned: i32) -> io::Result<Locked> {
+    match returned {
+        libc::EOWNERDEAD => Ok(Locked::OwnerDied),
+        libc::ENOTRECOVERABLE => Ok(Locked::NotRecoverable),
+        libc::EBUSY => Ok(Locked::Busy),
+        other => check(other).map(|()| Locked::Clean),
+    }
+}
+
+/// The pthread functions return their error instead of setting `errno`.
+fn check(returned: i32) -> io::Result<()> {
+    if returned == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(returned)) }
+}

@@ -1,0 +1,138 @@
+//! What stands in where there is no Linux.
+//!
+//! Compiled on Linux too, where [`create_memory`], [`pipe`] and
+//! [`close_on_exec`] are tested. The rest says that there is none:
+//!
+//! | Linux has | here |
+//! |---|---|
+//! | sealed memory | a POSIX shared memory object, unnamed at once. Nothing keeps another process that has the descriptor from shrinking it |
+//! | futexes between processes | [pipes](crate::PipeTokens) |
+//! | robust mutexes | an error |
+//! | close-on-exec and no SIGPIPE in one step | a second system call; SIGPIPE is left as Rust programs have it, ignored |
+#![cfg_attr(target_os = "linux", allow(dead_code))]
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, FdFlags};
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::shm;
+
+/// Memory of `len` bytes behind a descriptor, all zero.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn create_memory(len: usize) -> io::Result<OwnedFd> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Short: macOS takes 31 bytes. The name lives until the next line but
+        // one, and O_EXCL refuses one that exists.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("/cs-{:x}-{number:x}", std::process::id());
+        let flags = shm::OFlags::RDWR | shm::OFlags::CREATE | shm::OFlags::EXCL;
+        match shm::open(&name, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(fd) => {
+                shm::unlink(&name)?;
+                rustix::fs::ftruncate(&fd, len as u64)?;
+                return Ok(fd);
+            }
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// There is nothing to check.
+pub(crate) fn check_memory(_fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is nothing that could be done.
+///
+/// # Safety
+/// None needed; it has the shape of the Linux function.
+pub(crate) unsafe fn keep_from_dumps(_base: *mut u8, _len: usize) {}
+
+pub(crate) const HAS_SHARED_FUTEX: bool = false;
+
+pub(crate) fn wait_on(_: &AtomicU32, _: u32, _: Option<Duration>) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn wake(_: &AtomicU32, _: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A pipe that a program does not inherit (unless it is started by another
+/// thread between two system calls here) and on which nobody blocks.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = rustix::pipe::pipe()?;
+    for fd in [&reader, &writer] {
+        close_on_exec(fd)?;
+        rustix::fs::fcntl_setfl(fd, rustix::fs::fcntl_getfl(fd)? | OFlags::NONBLOCK)?;
+    }
+    Ok((reader, writer))
+}
+
+pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
+
+pub(crate) const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
+
+/// Closes `fd` in programs that are started.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn close_on_exec(fd: impl AsFd) -> io::Result<()> {
+    let fd = fd.as_fd();
+    Ok(rustix::io::fcntl_setfd(fd, rustix::io::fcntl_getfd(fd)? | FdFlags::CLOEXEC)?)
+}
+
+pub(crate) const MUTEX_LEN: usize = 0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub(crate) enum Locked {
+    Clean,
+    OwnerDied,
+    NotRecoverable,
+    Busy,
+}
+
+/// There are no robust mutexes.
+///
+/// # Safety
+/// None needed; it has the shape of the Linux function, like all that follow.
+pub(crate) unsafe fn mutex_create(_at: *mut u8) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// # Safety
+/// None needed.
+pub(crate) unsafe fn mutex_lock(_at: *mut u8) -> io::Result<Locked> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// # Safety
+/// None needed.
+pub(crate) unsafe fn mutex_try_lock(_at: *mut u8) -> io::Result<Locked> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// # Safety
+/// None needed.
+pub(crate) unsafe fn mutex_mark_consistent(_at: *mut u8) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// # Safety
+/// None needed.
+pub(crate) unsafe fn mutex_unlock(_at: *mut u8) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -1,0 +1,307 @@
+//! The queue under the model checker: every order in which two consumers and
+//! main can take their steps (with up to three preemptions), every value that a
+//! relaxed load may find, and a consumer that dies after any step.
+//!
+//! Run by `ci/model.sh`, which also has it look at wrong versions of the queue
+//! and insists that it refuses them.
+#![cfg(loom)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use cryptstream_shm::memory::{AtomicU64, Ordering};
+use cryptstream_shm::{Bytes, Consumer, HeapWords, Memory, Producer, Shape, Stale, WorkerId};
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+
+/// The one that may die, and the one that does not.
+const MORTAL: WorkerId = WorkerId::new(1);
+const OTHER: WorkerId = WorkerId::new(2);
+
+/// Above the number of accesses that a consumer makes in any execution: with
+/// this much life the mortal does not die, and a test checks that it is so.
+const LONGEST_LIFE: usize = 40;
+
+/// Memory that kills the thread that uses it, after so many accesses: the next
+/// one does not happen.
+#[derive(Debug)]
+struct Mortal {
+    memory: Arc<HeapWords>,
+    /// Accesses left. Not shared between threads, and so none of the model's
+    /// business; atomic only because `Memory` is used through `&`.
+    life: std::sync::atomic::AtomicUsize,
+}
+
+/// What a dying thread unwinds with.
+struct Death;
+
+impl Memory for Mortal {
+    fn word(&self, index: usize) -> &AtomicU64 {
+        let order = std::sync::atomic::Ordering::Relaxed;
+        if self.life.fetch_update(order, order, |life| life.checked_sub(1)).is_err() {
+            // Without the panic hook's message.
+            resume_unwind(Box::new(Death));
+        }
+        self.memory.word(index)
+    }
+
+    fn words(&self) -> usize {
+        self.memory.words()
+    }
+}
+
+/// A counting semaphore. The model checker reports it when all sleep.
+struct Tokens {
+    count: Mutex<usize>,
+    more: Condvar,
+}
+
+impl Tokens {
+    fn new() -> Self {
+        Self { count: Mutex::new(0), more: Condvar::new() }
+    }
+
+    fn post(&self, count: usize) {
+        *self.count.lock().unwrap() += count;
+        self.more.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut count = self.count.lock().unwrap();
+        while *count == 0 {
+            count = self.more.wait(count).unwrap();
+        }
+        *count -= 1;
+    }
+}
+
+/// What the processes share besides the queue.
+struct World {
+    queue: Arc<HeapWords>,
+    shape: Shape,
+    /// For consumers: there is a task, or all is over.
+    work: Tokens,
+    /// For main: something is done, or somebody has died.
+    news: Tokens,
+    is_over: loom::sync::atomic::AtomicBool,
+    is_dead: loom::sync::atomic::AtomicBool,
+    /// Each slot's buffer.
+    buffers: Vec<AtomicU64>,
+    /// An input file that changes with each reading. Looked at by the test
+    /// alone, so it is not modelled.
+    readings: std::sync::atomic::AtomicU64,
+    /// The bytes that each task was sealed from, every time.
+    sealed: std::sync::Mutex<Vec<(u64, u64)>>,
+}
+
+impl World {
+    fn new(capacity: usize) -> Self {
+        let shape = Shape::new(capacity).unwrap();
+        Self {
+            queue: Arc::new(HeapWords::new(shape.words())),
+            shape,
+            work: Tokens::new(),
+            news: Tokens::new(),
+            is_over: loom::sync::atomic::AtomicBool::new(false),
+            is_dead: loom::sync::atomic::AtomicBool::new(false),
+            buffers: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
+            readings: std::sync::atomic::AtomicU64::new(1),
+            sealed: std::sync::Mutex::new(Vec::new()),
+        }
+    }
+
+    fn producer(&self) -> Producer<Arc<HeapWords>> {
+        Producer::new(self.queue.clone(), self.shape).unwrap()
+    }
+
+    /// What a worker does with a task: read, seal, hand over.
+    fn work_off<M: Memory>(&self, consumer: &Consumer<M>) -> Result<bool, Stale> {
+        let Some(mut claim) = consumer.claim() else { return Ok(false) };
+        let task = claim.task()[0];
+        assert_ne!(task, 0, "the task is seen with the slot that announces it");
+        let buffer = &self.buffers[claim.slot()];
+        if !claim.is_loaded() {
+            let bytes = self.readings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            buffer.store(bytes, Ordering::Relaxed);
+        }
+        claim.mark_loaded()?;
+        let bytes = buffer.load(Ordering::Relaxed);
+        self.sealed.lock().unwrap().push((task, bytes));
+        claim.complete(&[1000 * task + bytes])?;
+        Ok(true)
+    }
+
+    fn live<M: Memory>(&self, consumer: &Consumer<M>) {
+        loop {
+            self.work.wait();
+            if self.is_over.load(Ordering::Acquire) {
+                return;
+            }
+            if self.work_off(consumer).expect("nobody is taken for dead here") {
+                self.news.post(1);
+            }
+        }
+    }
+
+    fn is_over(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.work.post(2);
+    }
+
+    /// Collects what is done; the tasks.
+    fn collect(&self, producer: &mut Producer<Arc<HeapWords>>) -> Vec<u64> {
+        let mut tasks = Vec::new();
+        while let Some(completed) = producer.first_done().unwrap() {
+            let task = producer.task(completed.slot()).unwrap()[0];
+            let bytes = self.buffers[completed.slot()].load(Ordering::Relaxed);
+            assert_eq!(completed.result()[0], 1000 * task + bytes, "its result, whole");
+            tasks.push(task);
+            producer.retire(completed);
+        }
+        tasks
+    }
+
+    /// One number must not be used for two different texts.
+    fn check_sealed(&self) {
+        let sealed = self.sealed.lock().unwrap();
+        for (task, bytes) in &*sealed {
+            let same = sealed.iter().filter(|(other, _)| other == task);
+            assert!(same.clone().all(|(_, others)| others == bytes), "sealed twice: {sealed:?}");
+        }
+    }
+}
+
+fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    // An environment variable can ask for more.
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    builder.max_branches = 20_000;
+    builder.check(model);
+}
+
+/// Where the queue keeps its hint. Anybody may write anything there.
+const FRONT: usize = 16;
+
+/// Main, two consumers of whom one dies after `life` accesses to the queue, and
+/// a task in each of `slots`, in that order. After each, the hint is set to
+/// `hint`.
+fn run(slots: &'static [usize], hint: Option<u64>, life: usize, preemptions: usize) {
+    explore(preemptions, move || {
+        let world = Arc::new(World::new(slots.len()));
+        let mut producer = world.producer();
+
+        let mortal = thread::spawn({
+            let world = world.clone();
+            move || {
+                let memory = Mortal { memory: world.queue.clone(), life: life.into() };
+                let consumer = Consumer::new(memory, world.shape, MORTAL).unwrap();
+                if let Err(cause) = catch_unwind(AssertUnwindSafe(|| world.live(&consumer))) {
+                    if !cause.is::<Death>() {
+                        resume_unwind(cause);
+                    }
+                    assert!(life < LONGEST_LIFE, "nobody dies of a life as long as that");
+                    // What the kernel does for main: death is certain.
+                    world.is_dead.store(true, Ordering::Release);
+                    world.news.post(1);
+                }
+            }
+        });
+        let other = thread::spawn({
+            let world = world.clone();
+            move || {
+                let consumer = Consumer::new(world.queue.clone(), world.shape, OTHER).unwrap();
+                world.live(&consumer);
+            }
+        });
+
+        for &slot in slots {
+            producer.publish(slot, &[slot as u64 + 1], Bytes::Absent);
+            world.work.post(1);
+            if let Some(hint) = hint {
+                world.queue.word(FRONT).store(hint, Ordering::Relaxed);
+            }
+        }
+        let mut done = Vec::new();
+        let mut is_recovered = false;
+        while done.len() < slots.len() {
+            world.news.wait();
+            if !is_recovered && world.is_dead.load(Ordering::Acquire) {
+                is_recovered = true;
+                let held = producer.recover(MORTAL).unwrap();
+                world.work.post(held.len() + 1);
+            }
+            done.extend(world.collect(&mut producer));
+        }
+        world.is_over();
+        mortal.join().unwrap();
+        other.join().unwrap();
+
+        done.sort_unstable();
+        assert!(done.iter().copied().eq(1..=slots.len() as u64), "each once: {done:?}");
+        assert_eq!(producer.outstanding(), 0);
+        world.check_sealed();
+    });
+}
+
+#[test]
+fn nobody_dies() {
+    run(&[0, 1], None, LONGEST_LIFE, 3);
+}
+
+/// The second task lies in a slot that comes before the first one's, and who
+/// comes second begins with the first: the way to let a consumer pass by both.
+#[test]
+fn nobody_oversleeps() {
+    run(&[1, 0], Some(1), LONGEST_LIFE, 3);
+}
+
+#[test]
+fn a_consumer_dies_after_any_step() {
+    for life in 0..LONGEST_LIFE {
+        run(&[1, 0], None, life, 2);
+    }
+}
+
+#[test]
+fn a_consumer_dies_over_a_single_task() {
+    for life in 0..LONGEST_LIFE {
+        run(&[0], None, life, 3);
+    }
+}
+
+/// A worker that was taken for dead and was not: main gives its task to itself
+/// while the worker goes on. One of the two completes it.
+#[test]
+fn the_undead_change_nothing() {
+    explore(3, || {
+        let world = Arc::new(World::new(1));
+        let mut producer = world.producer();
+        producer.publish(0, &[1], Bytes::Present);
+        let undead = thread::spawn({
+            let world = world.clone();
+            move || {
+                let consumer = Consumer::new(world.queue.clone(), world.shape, MORTAL).unwrap();
+                world.work_off(&consumer)
+            }
+        });
+        let held = producer.recover(MORTAL).unwrap();
+        let main = Consumer::new(world.queue.clone(), world.shape, WorkerId::MAIN).unwrap();
+        let by_main = world.work_off(&main).unwrap();
+        let by_undead = undead.join().unwrap();
+
+        // Taken back: its own next step is refused, unless it came first.
+        assert!(!(by_main && by_undead == Ok(true)), "completed twice");
+        assert!(
+            held.len() == 1 || by_undead != Err(Stale),
+            "refused, though it was not taken back"
+        );
+        assert!(by_main || by_undead == Ok(true), "completed once");
+        assert_eq!(world.collect(&mut producer).len(), 1);
+        world.check_sealed();
+        // A new task in the same slot is out of the undead's reach.
+        producer.publish(0, &[2], Bytes::Present);
+        assert!(world.work_off(&main).unwrap());
+        assert_eq!(world.collect(&mut producer), [2]);
+    });
+}

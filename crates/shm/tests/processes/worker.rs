@@ -1,0 +1,113 @@
+//! What children do.
+
+use std::io::stdin;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cryptstream_shm::{Channel, Consumer, RegionWords, WorkerId};
+
+use crate::world::{BUFFER_LEN, GUARDED, Kind, LIMIT, World};
+
+/// Receives the hello on standard input, and does what it says.
+pub(crate) fn serve() {
+    std::thread::spawn(|| {
+        std::thread::sleep(LIMIT);
+        std::process::exit(99);
+    });
+    let channel = Channel::from(stdin().as_fd().try_clone_to_owned().unwrap());
+    let Ok(Some(hello)) = channel.receive() else { return };
+    let words = String::from_utf8(hello.bytes).unwrap();
+    let [kind, id, role] = words.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let kind = if kind == "Pipes" { Kind::Pipes } else { Kind::Futexes };
+    let worker = Worker {
+        id: WorkerId::new(id.parse().unwrap()),
+        world: World::attach(kind, hello.fds),
+        channel,
+    };
+    match role {
+        "echo" => worker.echo(),
+        "sleep" => worker.sleep(),
+        "lock" => worker.lock(),
+        stop_at => worker.work(stop_at),
+    }
+}
+
+struct Worker {
+    id: WorkerId,
+    world: World,
+    channel: Channel,
+}
+
+impl Worker {
+    /// Works on tasks until it is killed; at the point `stop_at` it says so and
+    /// stops. `slowly` leaves some time for being killed.
+    fn work(&self, stop_at: &str) {
+        let reached = |point: &str| {
+            if point == stop_at {
+                self.stop(point);
+            } else if stop_at == "slowly" {
+                std::thread::sleep(Duration::from_micros(20));
+            }
+        };
+        let consumer: Consumer<RegionWords> =
+            Consumer::new(self.world.words(), World::shape(), self.id).unwrap();
+        reached("start");
+        loop {
+            self.world.work.wait(None).unwrap();
+            reached("token");
+            let Some(mut claim) = consumer.claim() else { continue };
+            reached("claimed");
+            let buffer = World::buffer(claim.slot());
+            if !claim.is_loaded() {
+                // "Reading": whoever reads finds other bytes.
+                let bytes = [self.id.get() as u8; BUFFER_LEN];
+                self.world.region.copy_in(buffer, &bytes[..BUFFER_LEN / 2]);
+                reached("half loaded");
+                self.world.region.copy_in(buffer + BUFFER_LEN / 2, &bytes[..BUFFER_LEN / 2]);
+            }
+            claim.mark_loaded().unwrap();
+            reached("loaded");
+            let mut bytes = [0; BUFFER_LEN];
+            self.world.region.copy_out(buffer, &mut bytes);
+            let sum = bytes.iter().map(|&byte| u64::from(byte)).sum();
+            let result = [claim.task()[0], sum, u64::from(bytes[0]), u64::from(self.id.get())];
+            claim.complete(&result).unwrap();
+            reached("done");
+            self.world.news.post(1).unwrap();
+            reached("told");
+        }
+    }
+
+    /// Answers each token.
+    fn echo(&self) {
+        loop {
+            self.world.work.wait(None).unwrap();
+            self.world.news.post(1).unwrap();
+        }
+    }
+
+    /// Sleeps for a token that does not come.
+    fn sleep(&self) {
+        self.channel.send(b"asleep soon", &[]).unwrap();
+        self.world.work.wait(None).unwrap();
+        self.channel.send(b"awake", &[]).unwrap();
+    }
+
+    /// Dies with the mutex.
+    fn lock(&self) {
+        let mutex = self.world.attach_mutex();
+        let guard = mutex.lock().unwrap();
+        self.world.region.atomic_u64(GUARDED).store(666, Ordering::Relaxed);
+        self.stop("locked");
+        drop(guard);
+    }
+
+    /// Says that it is at `point` and stays there for as long as it lives.
+    fn stop(&self, point: &str) {
+        self.channel.send(point.as_bytes(), &[]).unwrap();
+        // Until main is dead, too.
+        let _ = self.channel.receive();
+        std::process::exit(0);
+    }
+}
