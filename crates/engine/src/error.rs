@@ -1,0 +1,209 @@
+//! Everything that can go wrong, with the file and the place.
+
+use std::io;
+use std::path::PathBuf;
+
+use cryptstream_format::{
+    CommitmentError, HeaderError, LayoutError, RandomError, UnlockError, WrapError,
+};
+
+/// Why a file was not sealed or opened. Whatever it is, nothing stands under
+/// the output's name that did not stand there before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The input is missing or may not be read.
+    #[error("{}: cannot be opened: {source}", path.display())]
+    Open {
+        /// The input.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The input is a folder.
+    #[error("{}: is a folder", path.display())]
+    InputIsDirectory {
+        /// The input.
+        path: PathBuf,
+    },
+    /// Reading failed midway.
+    #[error("{}: reading failed at byte {offset}: {source}", path.display())]
+    Read {
+        /// The input.
+        path: PathBuf,
+        /// Byte of the input.
+        offset: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Size, times or identity of the input changed while it was read.
+    #[error("{}: changed while it was being read", path.display())]
+    InputChanged {
+        /// The input.
+        path: PathBuf,
+    },
+    /// Input and output are one file.
+    #[error("{} and {}: are the same file", input.display(), output.display())]
+    SameFile {
+        /// The input as it was named.
+        input: PathBuf,
+        /// The output as it was named.
+        output: PathBuf,
+    },
+    /// The output exists and may not be replaced.
+    #[error("{}: exists already", path.display())]
+    OutputExists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output's name is that of a folder.
+    #[error("{}: is a folder", path.display())]
+    OutputIsDirectory {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output cannot be created.
+    #[error("{}: cannot be created: {source}", path.display())]
+    Create {
+        /// The output.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Writing failed midway, or the result could not be given its name.
+    #[error("{}: writing failed at byte {offset}: {source}", path.display())]
+    Write {
+        /// The output.
+        path: PathBuf,
+        /// Byte of the output.
+        offset: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The output stands under its name, complete; but the system has failed
+    /// to make sure that it still will after a power failure.
+    #[error("{}: is complete, but may not be durable: {source}", path.display())]
+    NotDurable {
+        /// The output.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Whoever read the output pipe has closed it.
+    #[error("{}: nobody reads it any more", path.display())]
+    BrokenPipe {
+        /// The output.
+        path: PathBuf,
+    },
+    /// Binary data would have gone to a terminal.
+    #[error("the output is binary and standard output is a terminal")]
+    BinaryToTerminal,
+    /// The source is to be removed, but it is no plain file, or the output is
+    /// none that could take its place.
+    #[error("{}: cannot be removed when all is done", path.display())]
+    NotRemovable {
+        /// The source.
+        path: PathBuf,
+    },
+    /// The output is complete, but the source could not be removed afterwards.
+    #[error("{}: cannot be removed: {source}", path.display())]
+    Remove {
+        /// The source.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The input does not begin like a sealed file.
+    #[error("{}: is not a CryptStream file", path.display())]
+    NotSealed {
+        /// The input.
+        path: PathBuf,
+        /// The first bytes, up to 512, for guessing what it is.
+        head: Vec<u8>,
+    },
+    /// The header is malformed.
+    #[error("{}: the header is damaged: {source}", path.display())]
+    Header {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong and where.
+        source: HeaderError,
+    },
+    /// The file ends within the header or the payload's first bytes.
+    #[error("{}: ends after {len} bytes, before its content begins", path.display())]
+    CutInHeader {
+        /// The input.
+        path: PathBuf,
+        /// Bytes that there are.
+        len: u64,
+    },
+    /// No key fits, or the header was altered.
+    #[error("{}: {source}", path.display())]
+    Unlock {
+        /// The input.
+        path: PathBuf,
+        /// Why.
+        source: UnlockError,
+        /// The types of the header's stanzas: for whom the file is sealed.
+        sealed_for: Vec<String>,
+    },
+    /// The payload was not sealed under this header.
+    #[error("{}: {source}", path.display())]
+    Commitment {
+        /// The input.
+        path: PathBuf,
+        /// Why.
+        source: CommitmentError,
+    },
+    /// The payload has an impossible length.
+    #[error("{}: {source}", path.display())]
+    Layout {
+        /// The input.
+        path: PathBuf,
+        /// Why.
+        source: LayoutError,
+    },
+    /// A chunk does not verify.
+    #[error("{}: chunk {chunk} at byte {offset} is damaged", path.display())]
+    Damaged {
+        /// The input.
+        path: PathBuf,
+        /// Number of the chunk, from 0.
+        chunk: u64,
+        /// Byte of the input at which the chunk begins.
+        offset: u64,
+        /// Whether it is the last one, by the input's length: then the input
+        /// may have been cut off or added to as well.
+        is_last: bool,
+    },
+    /// A stream ended where no payload can end.
+    #[error("{}: ends within chunk {chunk}, at byte {offset}", path.display())]
+    CutInPayload {
+        /// The input.
+        path: PathBuf,
+        /// Number of the chunk that is missing or incomplete, from 0.
+        chunk: u64,
+        /// Bytes that there are.
+        offset: u64,
+    },
+    /// One segment has killed every worker that tried it.
+    #[error("{}: three workers died over segment {segment}", path.display())]
+    WorkersDied {
+        /// The input.
+        path: PathBuf,
+        /// Number of the segment, from 0: that many MiB into the plaintext.
+        segment: u64,
+    },
+    /// Workers could not be locked in as was required.
+    #[error("worker processes cannot be sandboxed fully on this system")]
+    NoSandbox,
+    /// The file key could not be wrapped.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
+    /// The operating system has no random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A bug.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}

@@ -1,0 +1,146 @@
+//! The output: a file that gets its name last, or a stream.
+
+mod pending;
+mod target;
+mod temporary;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+pub(crate) use pending::PendingFile;
+use rustix::io::Errno;
+pub use target::Target;
+
+use crate::{Error, Source};
+
+/// How a finished output is given its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitOptions {
+    /// Make content and name durable. Replacing a file implies it, and so
+    /// does removing the source.
+    pub sync: bool,
+    /// Remove the source when the output is durable under its name.
+    pub remove_source: bool,
+}
+
+/// Where the bytes go while a run lasts.
+pub(crate) enum Sink {
+    File(PendingFile),
+    Stream(Stream),
+}
+
+impl Sink {
+    /// Makes everything ready for writing, and refuses early what could only
+    /// fail in the end.
+    pub(crate) fn open(
+        target: &Target,
+        source: &Source,
+        options: CommitOptions,
+    ) -> Result<Self, Error> {
+        let is_removable = || matches!(target, Target::Path { .. }) && source.is_removable();
+        if options.remove_source && !is_removable() {
+            return Err(Error::NotRemovable { path: source.path().to_owned() });
+        }
+        match target.open(source)? {
+            Self::Stream(_) if options.remove_source => {
+                Err(Error::NotRemovable { path: source.path().to_owned() })
+            }
+            sink => Ok(sink),
+        }
+    }
+
+    /// Puts `bytes` at `offset` of the output. A stream takes them only in
+    /// order.
+    pub(crate) fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::File(pending) => pending.write_at(offset, bytes),
+            Self::Stream(stream) => stream.write(offset, bytes),
+        }
+    }
+
+    /// Ends a run: unless the input has changed, a file gets its permission
+    /// bits and its name, and the source goes if it is to go.
+    pub(crate) fn commit(self, source: &Source, options: CommitOptions) -> Result<(), Error> {
+        source.check_unchanged()?;
+        match self {
+            Self::File(pending) => {
+                pending.commit(source.output_mode(), options.sync || options.remove_source)?;
+                if options.remove_source { source.remove() } else { Ok(()) }
+            }
+            Self::Stream(stream) if options.sync => stream.sync(),
+            Self::Stream(_) => Ok(()),
+        }
+    }
+}
+
+/// A pipe, a terminal, a device: what was written cannot be taken back.
+pub(crate) struct Stream {
+    file: File,
+    path: PathBuf,
+    position: u64,
+    /// Refuse a first piece that is not text.
+    only_text: bool,
+}
+
+impl Stream {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if offset != self.position {
+            return Err(Error::Internal("a stream was written out of order"));
+        }
+        if self.only_text && self.position == 0 && !is_text(bytes) {
+            return Err(Error::BinaryToTerminal);
+        }
+        self.file.write_all(bytes).map_err(|error| self.failed(error))?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes durable what was redirected to a file or goes to a disk. Pipes and
+    /// terminals cannot be synced, and need not be.
+    fn sync(&self) -> Result<(), Error> {
+        match rustix::fs::fsync(&self.file) {
+            Ok(()) | Err(Errno::INVAL | Errno::ROFS) => Ok(()),
+            Err(error) => {
+                let path = self.path.clone();
+                Err(Error::NotDurable { path, source: error.into() })
+            }
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        let path = self.path.clone();
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Error::BrokenPipe { path },
+            _ => Error::Write { path, offset: self.position, source },
+        }
+    }
+}
+
+/// Whether a terminal can show `bytes` unharmed: UTF-8 (perhaps cut at the
+/// end) without control characters other than white space.
+fn is_text(bytes: &[u8]) -> bool {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_text;
+
+    #[test]
+    fn text_is_told_from_binary() {
+        assert!(is_text(b"one\n\ttwo\r\n"));
+        assert!(is_text("Grüße".as_bytes()));
+        assert!(is_text(&"Grüße".as_bytes()[..3]), "cut within a character");
+        assert!(!is_text(b"\x1b[2J"));
+        assert!(!is_text(b"a\0b"));
+        assert!(!is_text(b"\xff\xfe"));
+    }
+}

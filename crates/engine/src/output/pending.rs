@@ -1,0 +1,272 @@
+//! A file that does not stand under its name yet.
+//!
+//! It is an unnamed file in the target's folder (`O_TMPFILE`), which vanishes
+//! with the process whatever happens, and is linked to its name at the end.
+//! Where the file system has no unnamed files, and for the instant in which
+//! an existing file is replaced (which a link cannot do, only a rename), it
+//! bears a temporary name: see [`super::temporary`].
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::{target, temporary};
+use crate::{Error, interrupt};
+
+/// Nobody but the owner may look while it is being written.
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// See the module's description.
+pub(crate) struct PendingFile {
+    file: File,
+    folder: Arc<OwnedFd>,
+    name: OsString,
+    /// The temporary's name in the folder, while it has one.
+    temporary: Option<OsString>,
+    may_replace: bool,
+    /// The permission bits of what stood under the name when the run began.
+    replaced_mode: Option<u32>,
+    /// For messages.
+    path: PathBuf,
+}
+
+impl PendingFile {
+    /// Creates the file in the folder of `path`. With `may_replace`, what
+    /// stands there at the end is replaced.
+    pub(crate) fn create(path: &Path, may_replace: bool) -> Result<Self, Error> {
+        Self::try_create(path, may_replace).map_err(|error| match error {
+            Errno::EXIST => Error::OutputExists { path: path.to_owned() },
+            _ => Error::Create { path: path.to_owned(), source: error.into() },
+        })
+    }
+
+    fn try_create(path: &Path, may_replace: bool) -> Result<Self, Errno> {
+        let (folder, name) = target::split(path).ok_or(Errno::ISDIR)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(CWD, &folder, flags, Mode::empty())?;
+        let replaced = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
+        let replaced_mode = replaced.ok().map(|stat| stat.st_mode & 0o777);
+
+        let folder = Arc::new(folder);
+        let (file, temporary) = match open_unnamed(&folder)? {
+            Some(file) => (file, None),
+            None => {
+                temporary::remove_abandoned(&folder, &name);
+                let (file, temporary) = create_named(&folder, &name)?;
+                let watched = (Arc::clone(&folder), temporary.clone(), identity(&file)?);
+                // Without the thread only an interruption leaves it behind,
+                // for a later run to remove.
+                let _ = interrupt::on_interrupt(Box::new(move || {
+                    let (folder, temporary, identity) = &watched;
+                    unlink_own(folder, temporary, *identity);
+                }));
+                (file, Some(temporary))
+            }
+        };
+        let path = path.to_owned();
+        Ok(Self { file, folder, name, temporary, may_replace, replaced_mode, path })
+    }
+
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all_at(bytes, offset).map_err(|source| self.failed(offset, source))
+    }
+
+    /// The file itself, for others to write to. Not after the commit.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The name that it is to get, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its permission bits and its name.
+    pub(crate) fn commit(mut self, mode: u32, sync: bool) -> Result<(), Error> {
+        let is_durable = match self.give_name(mode, sync) {
+            Ok(is_durable) => is_durable,
+            Err(Errno::EXIST) => return Err(Error::OutputExists { path: self.path.clone() }),
+            Err(error) => {
+                let written = self.file.metadata().map_or(0, |metadata| metadata.len());
+                return Err(self.failed(written, error.into()));
+            }
+        };
+        let not_durable = |source| Error::NotDurable { path: self.path.clone(), source };
+        if is_durable {
+            sync_folder(&self.folder, &self.file).map_err(|error| not_durable(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the name is to be made durable too.
+    fn give_name(&mut self, mode: u32, sync: bool) -> Result<bool, Errno> {
+        // What is replaced may have been closed to others on purpose.
+        set_mode(&self.file, mode & self.replaced_mode.unwrap_or(0o777))?;
+        // File systems without unnamed files are mostly remote ones, which
+        // report a full disk no earlier than here.
+        let sync = sync || self.replaced_mode.is_some() || self.temporary.is_some();
+        if sync {
+            rustix::fs::fsync(&self.file)?;
+        }
+        let Some(temporary) = &self.temporary else {
+            if self.replaced_mode.is_none() {
+                match link_unnamed(&self.file, &self.folder, &self.name) {
+                    Err(Errno::EXIST) if self.may_replace => rustix::fs::fsync(&self.file)?,
+                    result => return result.map(|()| sync),
+                }
+            }
+            return self.replace_by_unnamed().map(|()| true);
+        };
+        let own = identity(&self.file)?;
+        if !is_named(&self.folder, temporary, own) {
+            return Err(Errno::NOENT);
+        }
+        rename(&self.folder, temporary, &self.name, self.may_replace)?;
+        self.temporary = None;
+        interrupt::forget_cleanup();
+        // On some file systems the name may have changed hands in between.
+        if is_named(&self.folder, &self.name, own) { Ok(true) } else { Err(Errno::STALE) }
+    }
+
+    /// The one moment at which an unnamed file bears a temporary name.
+    fn replace_by_unnamed(&self) -> Result<(), Errno> {
+        temporary::remove_abandoned(&self.folder, &self.name);
+        let _deferred = interrupt::defer();
+        let temporary = temporary::name(&self.name)?;
+        link_unnamed(&self.file, &self.folder, &temporary)?;
+        let renamed = rename(&self.folder, &temporary, &self.name, self.may_replace);
+        if renamed.is_err() {
+            // While interruptions still wait. A failure leaves it to the next run.
+            let _ = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
+        }
+        renamed
+    }
+
+    fn failed(&self, offset: u64, source: io::Error) -> Error {
+        Error::Write { path: self.path.clone(), offset, source }
+    }
+}
+
+impl Drop for PendingFile {
+    fn drop(&mut self) {
+        if let Some(temporary) = self.temporary.take() {
+            if let Ok(own) = identity(&self.file) {
+                unlink_own(&self.folder, &temporary, own);
+            }
+            interrupt::forget_cleanup();
+        }
+    }
+}
+
+/// Opens an unnamed file; `None` where the file system has none, or where it
+/// could not be linked later because /proc is missing.
+fn open_unnamed(folder: &OwnedFd) -> Result<Option<File>, Errno> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(folder, ".", flags, PRIVATE) {
+        Ok(file) => File::from(file),
+        // What file systems and kernels without it have been seen to answer.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let is_linkable = rustix::fs::accessat(
+        CWD,
+        descriptor_path(&file),
+        rustix::fs::Access::EXISTS,
+        AtFlags::empty(),
+    );
+    Ok(is_linkable.is_ok().then_some(file))
+}
+
+fn descriptor_path(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+fn link_unnamed(file: &File, folder: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    rustix::fs::linkat(CWD, descriptor_path(file), folder, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Creates a file that bears a temporary name.
+fn create_named(folder: &OwnedFd, name: &OsStr) -> Result<(File, OsString), Errno> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let temporary = temporary::name(name)?;
+    let file = rustix::fs::openat(folder, &temporary, flags, PRIVATE)?;
+    Ok((File::from(file), temporary))
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity(file: &File) -> Result<Identity, Errno> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+fn is_named(folder: &OwnedFd, name: &OsStr, own: Identity) -> bool {
+    let named = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    named.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == own)
+}
+
+/// Removes a temporary, if it is ours still. Nothing better can be done about
+/// a failure than what a later run does.
+fn unlink_own(folder: &OwnedFd, temporary: &OsStr, own: Identity) {
+    if is_named(folder, temporary, own) {
+        let _ = rustix::fs::unlinkat(folder, temporary, AtFlags::empty());
+    }
+}
+
+/// Sets the permission bits. Where the file system does not let us, bits that
+/// are no wider will do.
+fn set_mode(file: &File, mode: u32) -> Result<(), Errno> {
+    match rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) {
+        Err(error @ (Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
+            let present = rustix::fs::fstat(file)?.st_mode & 0o777;
+            if present & !mode == 0 { Ok(()) } else { Err(error) }
+        }
+        result => result,
+    }
+}
+
+/// Renames within the folder; without `may_replace` only to a free name.
+fn rename(folder: &OwnedFd, from: &OsStr, to: &OsStr, may_replace: bool) -> Result<(), Errno> {
+    if may_replace {
+        return rustix::fs::renameat(folder, from, folder, to);
+    }
+    match rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+        // The file system does not know the flag. A link is as exclusive; and
+        // where there are no links either, a look has to do.
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        result => return result,
+    }
+    match rustix::fs::linkat(folder, from, folder, to, AtFlags::empty()) {
+        Ok(()) => return rustix::fs::unlinkat(folder, from, AtFlags::empty()),
+        Err(Errno::EXIST) => return Err(Errno::EXIST),
+        Err(_) => {}
+    }
+    match rustix::fs::statat(folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EXIST),
+        Err(_) => rustix::fs::renameat(folder, from, folder, to),
+    }
+}
+
+/// Makes the new name of `file` durable. The folder was opened without the
+/// right to read it.
+fn sync_folder(folder: &OwnedFd, file: &File) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
+        Ok(readable) => match rustix::fs::fsync(&readable) {
+            // Some file systems cannot sync folders.
+            Err(Errno::INVAL | Errno::BADF) => Ok(()),
+            result => result,
+        },
+        // A folder that may be written but not listed: then all of it.
+        Err(Errno::ACCESS) => rustix::fs::syncfs(file),
+        Err(error) => Err(error),
+    }
+}

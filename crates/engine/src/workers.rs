@@ -1,0 +1,108 @@
+//! Worker processes: more cores for large files, and nothing but a payload key
+//! for whoever parses hostile bytes.
+//!
+//! Main publishes the segments of a file in a queue in shared memory
+//! ([`cryptstream_shm`]). It works on them itself from the start; while enough
+//! is left to be worth a process, it starts workers ([`pool`]), which lock
+//! themselves into a [`sandbox`] before they touch anything. What a worker
+//! held when it died is done again, from the bytes that it had loaded
+//! ([`drive`]).
+
+mod drive;
+mod pool;
+mod protocol;
+mod sandbox;
+mod worker;
+
+use std::path::PathBuf;
+
+pub(crate) use drive::{Stop, run};
+pub use sandbox::{SandboxLevel, SandboxMode};
+pub use worker::worker_main;
+
+/// Plaintext for which a process is worth starting. A worker is at work about
+/// a millisecond after it is started, in which main seals 2 MB by itself; this
+/// is several times as much.
+const WORTH: u64 = 8 << 20;
+
+/// No single output file gets more workers on their own account: its inode
+/// lock lets one write at a time, so a few suffice to keep it busy.
+const MAX_AUTO: usize = 4;
+
+/// The argument that makes the program a worker, before any parsing.
+pub const WORKER_ARGUMENT: &str = "__worker";
+
+/// How many worker processes a run may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// As many as this process may use cores, up to four; none on one core.
+    Auto,
+    /// Just so many, on files that are worth it; 0 for none.
+    Exactly(u16),
+}
+
+/// What workers are made of.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// How many.
+    pub processes: Processes,
+    /// How well they must be locked in.
+    pub sandbox: SandboxMode,
+    /// The program to start with [`WORKER_ARGUMENT`]; it must then call
+    /// [`worker_main`].
+    pub program: PathBuf,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            processes: Processes::Auto,
+            sandbox: SandboxMode::Auto,
+            program: PathBuf::from("/proc/self/exe"),
+        }
+    }
+}
+
+impl WorkerOptions {
+    /// How many workers `bytes` of plaintext get, on `cores` cores.
+    fn target(&self, bytes: u64, cores: usize) -> usize {
+        let allowed = match self.processes {
+            Processes::Auto if cores < 2 => 0,
+            Processes::Auto => cores.min(MAX_AUTO),
+            Processes::Exactly(count) => usize::from(count),
+        };
+        usize::try_from(bytes / WORTH).unwrap_or(usize::MAX).min(allowed)
+    }
+}
+
+/// What became of the workers of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// How many were started.
+    pub started: u32,
+    /// How many died before the work was done.
+    pub died: u32,
+    /// How many segments were done again because of that.
+    pub redone: u32,
+    /// How well the least of them was locked in; `None` without workers.
+    pub sandbox: Option<SandboxLevel>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_come_with_the_work_and_the_cores() {
+        let options = |processes| WorkerOptions { processes, ..WorkerOptions::default() };
+        let auto = options(Processes::Auto);
+        assert_eq!(auto.target(WORTH - 1, 16), 0);
+        assert_eq!(auto.target(WORTH, 16), 1);
+        assert_eq!(auto.target(1 << 40, 16), MAX_AUTO);
+        assert_eq!(auto.target(1 << 40, 2), 2);
+        assert_eq!(auto.target(1 << 40, 1), 0);
+        assert_eq!(options(Processes::Exactly(0)).target(1 << 40, 16), 0);
+        assert_eq!(options(Processes::Exactly(12)).target(1 << 40, 2), 12);
+        assert_eq!(options(Processes::Exactly(12)).target(3 * WORTH, 2), 3);
+    }
+}
