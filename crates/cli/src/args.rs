@@ -1,0 +1,244 @@
+//! The command line as it was typed.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use cryptstream_engine::Processes;
+
+use crate::messages;
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, 64 usage, 65 damaged or not authentic, 66 input missing,
+73 output exists or cannot be created, 74 read or write failed (disk full),
+75 try again, 77 no key fits, 78 configuration.
+
+Without a flag that names a key, the passphrase is taken from the environment
+variable CRYPTSTREAM_PASSPHRASE.
+
+Nothing appears under the output's name until everything is written and verified.";
+
+/// File encryption faster than copying, with nothing lost.
+#[derive(Debug, Parser)]
+#[command(name = "cryptstream", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Seal a file or a pipe
+    Encrypt(Encrypt),
+    /// Open a sealed file or pipe
+    Decrypt(Decrypt),
+    /// Make a new identity, or show the recipient of one
+    Keygen(Keygen),
+}
+
+/// How much is said, and how.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Talk {
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say what was done
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Report as one JSON object: on stdout, or on stderr when stdout is the data
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show progress; auto: on a terminal, after half a second
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub(crate) progress: When,
+    /// No colours (the environment variable NO_COLOR works too)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Encrypt {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+    /// Seal for this recipient (age1…); repeatable
+    #[arg(short, long, value_name = "RECIPIENT", help_heading = "Keys")]
+    pub(crate) recipient: Vec<String>,
+    /// Seal for the recipients in this file, one a line; repeatable
+    #[arg(short = 'R', long, value_name = "FILE", help_heading = "Keys")]
+    pub(crate) recipients_file: Vec<PathBuf>,
+    /// Seal for the owner of this identity file; repeatable
+    #[arg(short, long, value_name = "FILE", help_heading = "Keys")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// Cost of a passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
+    #[arg(long, value_name = "MEM[,T[,P]]", help_heading = "Keys")]
+    pub(crate) argon2id: Option<String>,
+    /// Format to write
+    #[arg(long, value_name = "FORMAT", hide = true)]
+    pub(crate) format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Native,
+    /// (not written by this version)
+    Age,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Decrypt {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+    /// Open with the identities in this file; repeatable
+    #[arg(short, long, value_name = "FILE", help_heading = "Keys")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// Let files ask for as high a passphrase cost as this, if it is more than the
+    /// default [default: 2GiB,16,16, and memory times passes 8GiB]
+    #[arg(long, value_name = "MEM[,T[,P]]", help_heading = "Keys")]
+    pub(crate) argon2id_limit: Option<String>,
+}
+
+/// What is read and where the result goes.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Files {
+    /// File to read; - or nothing: standard input
+    pub(crate) input: Option<PathBuf>,
+    /// File to write; -: standard output [default: INPUT.enc, or INPUT without .enc]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace an output that exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Remove the input when the output is durable under its name
+    #[arg(long)]
+    pub(crate) remove_source: bool,
+    /// Make the output durable before it gets its name
+    #[arg(long)]
+    pub(crate) sync: bool,
+    #[command(flatten)]
+    pub(crate) workers: Workers,
+}
+
+/// The worker processes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Processes")]
+pub(crate) struct Workers {
+    /// Worker processes for files from 8 MiB on: a number, 0 for none, or auto
+    /// [default: auto, one for each core up to 4]
+    #[arg(long, value_name = "N|auto", value_parser = parse_processes)]
+    pub(crate) processes: Option<Processes>,
+    /// Whether workers must be locked in: require, auto (as well as the system
+    /// can) or off [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) sandbox: Option<Sandbox>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sandbox {
+    Require,
+    Auto,
+    Off,
+}
+
+/// The most workers that can be asked for.
+const MAX_PROCESSES: u16 = 256;
+
+fn parse_processes(text: &str) -> Result<Processes, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Processes::Auto),
+        Ok(count @ 0..=MAX_PROCESSES) => Ok(Processes::Exactly(count)),
+        _ => Err(format!("a number from 0 to {MAX_PROCESSES}, or auto")),
+    }
+}
+
+/// Where a passphrase comes from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Keys")]
+#[group(multiple = false)]
+pub(crate) struct Passphrase {
+    /// Passphrase on the command line, where other users can see it for a moment;
+    /// in earnest use -p, --passphrase-file or -r
+    // The value itself was taken away before parsing.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) key: Option<OsString>,
+    /// Ask for a passphrase on the terminal
+    #[arg(short, long)]
+    pub(crate) passphrase: bool,
+    /// Read the passphrase from a file (without one newline at its end)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from an open file descriptor
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Option<u32>,
+}
+
+impl Passphrase {
+    /// Whether any of these flags was typed.
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { key, passphrase, passphrase_file, passphrase_fd } = self;
+        key.is_some() || *passphrase || passphrase_file.is_some() || passphrase_fd.is_some()
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Keygen {
+    /// File for the identity, which must not exist; default: standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the recipients of the identities in this file instead
+    #[arg(short = 'y', value_name = "FILE", conflicts_with = "output")]
+    pub(crate) recipient_of: Option<PathBuf>,
+}
+
+/// Parses the arguments; help, version and mistakes have been answered when
+/// this returns an exit status.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    if arguments.iter().any(|argument| argument == "--no-color") {
+        anstream::ColorChoice::Never.write_global();
+    }
+    Cli::try_parse_from(arguments).map_err(|error| {
+        use clap::error::ErrorKind::{
+            DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+        };
+        match error.kind() {
+            // Nobody may be reading; that is no failure.
+            DisplayHelp | DisplayVersion => {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
+            }
+            DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+            }
+            _ if wants_json => {
+                messages::print_json_error(&messages::usage(&error.to_string()), false);
+            }
+            _ => messages::print_error(&messages::usage(&error.to_string())),
+        }
+        ExitCode::from(messages::code::USAGE)
+    })
+}
+
+/// Whether a name stands for standard input or output.
+pub(crate) fn is_dash(path: &OsStr) -> bool {
+    path == "-"
+}

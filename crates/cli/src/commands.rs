@@ -1,0 +1,129 @@
+//! What the commands do, each in a few steps.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use cryptstream_engine::{Error, decrypt, encrypt, write_private};
+use cryptstream_format::x25519::SecretKey;
+use cryptstream_format::{Identity, Recipient};
+use zeroize::Zeroizing;
+
+use crate::args::{Cli, Command, Decrypt, Encrypt, Keygen, Talk, is_dash};
+use crate::keyring::{OpeningKeys, SealingKeys};
+use crate::messages::{self, Context, Failure};
+use crate::progress::Meter;
+use crate::request::Transfer;
+use crate::{keyring, report};
+
+/// Runs one command to its end and says what is to be said.
+pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
+    let Cli { command, talk } = cli;
+    // Where standard output carries data, reports go elsewhere. Before that
+    // is known, the safe assumption is made.
+    let mut is_stdout_data = false;
+    let result = match command {
+        Command::Encrypt(args) => run_encrypt(args, key, talk, &mut is_stdout_data),
+        Command::Decrypt(args) => run_decrypt(args, key, talk, &mut is_stdout_data),
+        Command::Keygen(args) => run_keygen(&args, talk, &mut is_stdout_data),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if talk.json {
+                messages::print_json_error(&failure, is_stdout_data);
+            } else {
+                messages::print_error(&failure);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run_encrypt(
+    mut args: Encrypt,
+    key: Option<Zeroizing<Vec<u8>>>,
+    talk: Talk,
+    is_stdout_data: &mut bool,
+) -> Result<(), Failure> {
+    let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format)?;
+    *is_stdout_data = transfer.is_stdout_data();
+    let keys = SealingKeys::read(&args, key)?;
+    let mut source = transfer.begin()?;
+    keys.check(&source, &transfer.target)?;
+    let recipients = keys.recipients()?;
+    let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
+
+    let started = Instant::now();
+    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let result = encrypt(&mut source, &transfer.target, &recipients, &transfer.options, &meter);
+    meter.clear();
+    let summary = result.map_err(|error| messages::engine(error, transfer.context(true)))?;
+    report::done("encrypt", &transfer, summary, started.elapsed(), talk);
+    Ok(())
+}
+
+fn run_decrypt(
+    mut args: Decrypt,
+    key: Option<Zeroizing<Vec<u8>>>,
+    talk: Talk,
+    is_stdout_data: &mut bool,
+) -> Result<(), Failure> {
+    let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
+    *is_stdout_data = transfer.is_stdout_data();
+    let keys = OpeningKeys::read(&args, key)?;
+    let mut source = transfer.begin()?;
+    keys.check(&source, &transfer.target)?;
+    let has_passphrase = keys.has_passphrase();
+    let identities = keys.identities()?;
+    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
+
+    let started = Instant::now();
+    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let result = decrypt(&mut source, &transfer.target, &identities, &transfer.options, &meter);
+    meter.clear();
+    let summary =
+        result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;
+    report::done("decrypt", &transfer, summary, started.elapsed(), talk);
+    Ok(())
+}
+
+fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<(), Failure> {
+    *is_stdout_data = args.output.as_ref().is_none_or(|path| is_dash(path.as_os_str()));
+    if let Some(path) = &args.recipient_of {
+        for key in keyring::read_identities(path)? {
+            print(format!("{}\n", key.to_public()).as_bytes())?;
+        }
+        return Ok(());
+    }
+    let key = SecretKey::generate().map_err(|error| messages::internal(&error.to_string()))?;
+    let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let content = cryptstream_keys::write_identity(&key, &created);
+    match &args.output {
+        Some(path) if !is_dash(path.as_os_str()) => write_private(path, content.as_bytes())
+            .map_err(|error| match error {
+                Error::OutputExists { path } => messages::identity_exists(&path),
+                error => messages::engine(error, Context::default()),
+            })?,
+        _ => print(content.as_bytes())?,
+    }
+    if talk.json {
+        report::new_identity(args.output.as_deref(), &key.to_public(), *is_stdout_data);
+    } else if !talk.quiet {
+        messages::note(&messages::new_recipient(&key.to_public()));
+    }
+    Ok(())
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|source| {
+        let path = Path::new("standard output").to_owned();
+        let error = match source.kind() {
+            io::ErrorKind::BrokenPipe => Error::BrokenPipe { path },
+            _ => Error::Write { path, offset: 0, source },
+        };
+        messages::engine(error, Context { is_stream: true, ..Context::default() })
+    })
+}

@@ -1,0 +1,277 @@
+//! What is said about the engine's errors.
+
+use std::path::Path;
+
+use cryptstream_engine::Error;
+use cryptstream_format::argon2id::Cost;
+use cryptstream_format::{UnlockError, UnwrapError, WrapError};
+
+use super::{Failure, binary_to_terminal, code, internal, quoted, reason};
+use crate::sniff;
+
+/// What a message depends on besides the error.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Context {
+    /// Whether a passphrase was given.
+    pub(crate) has_passphrase: bool,
+    /// Whether the output is a stream, from which nothing can be taken back.
+    pub(crate) is_stream: bool,
+}
+
+/// What the engine reports.
+pub(crate) fn engine(error: Error, context: Context) -> Failure {
+    let failure = engine_to_file(error, context);
+    if context.is_stream && matches!(failure.kind, "damaged" | "write" | "read" | "changed") {
+        let help = "what has left already is only a beginning, and must not be used as a whole";
+        return Failure { help: help.into(), ..failure };
+    }
+    failure
+}
+
+fn engine_to_file(error: Error, context: Context) -> Failure {
+    let text = |prefix: &str, source: &std::io::Error| format!("{prefix}: {}", reason(source));
+    match error {
+        Error::Open { path, source } => {
+            Failure::new(code::NO_INPUT, "input", text("cannot be opened", &source), "check the name and the permissions").about(&path)
+        }
+        Error::InputIsDirectory { path } => Failure::new(
+            code::NO_INPUT,
+            "input",
+            "is a folder, and this version seals single files",
+            "pack it on the way: tar -c FOLDER | cryptstream encrypt - FOLDER.tar.enc ...",
+        )
+        .about(&path),
+        Error::Read { path, offset, source } => Failure::new(
+            code::IO,
+            "read",
+            text(&format!("reading failed at byte {offset}"), &source),
+            "nothing was written under the output's name; check the disk or the connection",
+        )
+        .about(&path),
+        Error::InputChanged { path } => Failure::new(
+            code::TRY_AGAIN,
+            "changed",
+            "changed while it was being read",
+            "the output was not created; try again when nothing writes to it, or seal a snapshot",
+        )
+        .about(&path),
+        Error::SameFile { input, output } => Failure::new(
+            code::CANNOT_CREATE,
+            "same-file",
+            format!("is the same file as the input {}", quoted(&input)),
+            "name another output; with --remove-source the input goes when it is safe",
+        )
+        .about(&output),
+        Error::OutputExists { path } => {
+            Failure::new(code::CANNOT_CREATE, "exists", "exists already", "choose another name, or replace it with --force").about(&path)
+        }
+        Error::OutputIsDirectory { path } => {
+            Failure::new(code::CANNOT_CREATE, "output", "is a folder", "name a file in it").about(&path)
+        }
+        Error::Create { path, source } => {
+            let code = if is_full(&source) { code::IO } else { code::CANNOT_CREATE };
+            let help = "check that the folder exists and may be written";
+            Failure::new(code, "output", text("cannot be created", &source), help).about(&path)
+        }
+        Error::Write { path, offset, source } => {
+            let help = if is_full(&source) {
+                "make room or choose another disk; no partial output was left"
+            } else {
+                "no partial output was left; check the disk or the connection"
+            };
+            Failure::new(code::IO, "write", text(&format!("writing failed at byte {offset}"), &source), help).about(&path)
+        }
+        Error::NotDurable { path, source } => Failure::new(
+            code::IO,
+            "durable",
+            text("is complete, but the system could not make it durable", &source),
+            "check the disk; the input was kept",
+        )
+        .about(&path),
+        Error::BrokenPipe { path } => Failure::new(code::OK, "broken-pipe", "", "").about(&path),
+        Error::BinaryToTerminal => binary_to_terminal(),
+        Error::NotRemovable { path } => Failure::new(
+            code::USAGE,
+            "usage",
+            "--remove-source needs a plain file as input (not a link or a pipe) and a file as output",
+            "leave --remove-source out",
+        )
+        .about(&path),
+        Error::Remove { path, source } => Failure::new(
+            code::IO,
+            "remove",
+            text("the output is complete, but this input could not be removed", &source),
+            "remove it by hand",
+        )
+        .about(&path),
+        Error::WorkersDied { path, segment } => Failure::new(
+            code::INTERNAL,
+            "workers",
+            format!("three worker processes died over segment {segment}, the output was not created"),
+            "look at the system's log (memory, disk); --processes 0 does without workers",
+        )
+        .about(&path),
+        Error::NoSandbox => Failure::new(
+            code::CONFIG,
+            "sandbox",
+            "worker processes cannot be sandboxed fully on this system, as --sandbox require asks for",
+            "use --sandbox auto to go as far as the system can, or --processes 0",
+        ),
+        Error::Unlock { path, source, sealed_for } => unlock(&source, &sealed_for, context.has_passphrase).about(&path),
+        Error::Wrap(error) => wrap(&error),
+        Error::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
+        Error::Internal(text) => internal(text),
+        damage => damaged(damage),
+    }
+}
+
+/// The input is not, or not any more, what was once written.
+fn damaged(error: Error) -> Failure {
+    let data = |message: String, help: &str, path: &Path| {
+        Failure::new(code::DATA, "damaged", message, help).about(path)
+    };
+    let restore =
+        "nothing was written under the output's name; fetch the file again or take another copy";
+    match error {
+        Error::NotSealed { path, head } => {
+            let (what, help) = match sniff::looks_like(&head) {
+                Some(what @ ("an age file" | "an armored age file")) => {
+                    (what, "this version does not read age files: use `age -d`")
+                }
+                Some(what @ ("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor")) => {
+                    (what, "use `gpg -d`")
+                }
+                Some(what @ "a file of `openssl enc`") => {
+                    (what, "use `openssl enc -d` with the options it was written with")
+                }
+                Some(what) => (what, "is this the right file?"),
+                None => ("something else", "is this the right file?"),
+            };
+            let message = format!("is not a CryptStream file; it looks like {what}");
+            Failure::new(code::DATA, "foreign", message, help).about(&path)
+        }
+        Error::Header { path, source } => {
+            data(format!("the header is damaged: {source}"), restore, &path)
+        }
+        Error::CutInHeader { path, len } => data(
+            format!("ends after {len} bytes, before its content begins: it was cut off"),
+            restore,
+            &path,
+        ),
+        Error::Commitment { path, source } => data(source.to_string(), restore, &path),
+        Error::Layout { path, source } => data(source.to_string(), restore, &path),
+        Error::Damaged { path, chunk, offset, is_last: true } => data(
+            format!(
+                "does not end as it was sealed: chunk {chunk}, the last one, at byte {offset}, was \
+                 cut off, added to, or damaged"
+            ),
+            restore,
+            &path,
+        ),
+        Error::Damaged { path, chunk, offset, .. } => data(
+            format!("is damaged in chunk {chunk}, at byte {offset}: its seal does not fit"),
+            restore,
+            &path,
+        ),
+        Error::CutInPayload { path, chunk, offset } => data(
+            format!("ends at byte {offset}, within chunk {chunk}: it was cut off"),
+            restore,
+            &path,
+        ),
+        other => internal(&other.to_string()),
+    }
+}
+
+fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> Failure {
+    let by_passphrase = sealed_for.iter().any(|tag| tag == "argon2id");
+    let no_key = |message: &str, help: &str| Failure::new(code::NO_KEY, "no-key", message, help);
+    match error {
+        UnlockError::NoMatch if by_passphrase && has_passphrase => no_key(
+            "the passphrase is wrong",
+            "check capitals, the keyboard layout, and a stray space or newline",
+        ),
+        UnlockError::NoMatch if by_passphrase => no_key(
+            "it is sealed with a passphrase, and none was given",
+            "use -p to be asked for it, or --passphrase-file FILE",
+        ),
+        UnlockError::NoMatch => {
+            let tags: Vec<_> =
+                sealed_for.iter().map(String::as_str).filter(|tag| *tag != "pad").collect();
+            no_key(
+                &format!(
+                    "no key fits: it is sealed for {} ({})",
+                    count(tags.len(), "recipient"),
+                    summary(&tags)
+                ),
+                "give the identity file of one of them with -i",
+            )
+        }
+        UnlockError::Unwrap(UnwrapError::TooExpensive(cost)) => Failure::new(
+            code::DATA,
+            "too-expensive",
+            format!("asks for a key derivation of {cost}, more than is allowed"),
+            format!("if you trust the file, raise the limit with --argon2id-limit {}", flag(*cost)),
+        ),
+        UnlockError::Unwrap(UnwrapError::OutOfMemory(kib)) => out_of_memory(*kib),
+        UnlockError::Mac | UnlockError::Unwrap(_) => Failure::new(
+            code::DATA,
+            "damaged",
+            error.to_string(),
+            "nothing was written under the output's name; fetch the file again or take another copy",
+        ),
+    }
+}
+
+fn wrap(error: &WrapError) -> Failure {
+    match error {
+        WrapError::OutOfMemory(kib) => out_of_memory(*kib),
+        WrapError::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
+        _ => Failure::new(code::USAGE, "recipient", error.to_string(), "check the recipients"),
+    }
+}
+
+fn out_of_memory(kib: u32) -> Failure {
+    Failure::new(
+        code::TRY_AGAIN,
+        "memory",
+        format!(
+            "the key derivation needs {} MiB of memory, which the system does not give",
+            kib.div_ceil(1024)
+        ),
+        "free some memory or raise the limit (ulimit -v); when encrypting, --argon2id 64MiB needs less",
+    )
+}
+
+/// A cost as it is written behind a flag.
+fn flag(cost: Cost) -> String {
+    let Cost { memory_kib, passes, lanes } = cost;
+    format!("{}MiB,{passes},{lanes}", memory_kib.div_ceil(1024))
+}
+
+/// Said when a file is sealed that others will not open just so.
+pub(crate) fn costly(cost: Cost) -> String {
+    format!("note: to open this file, --argon2id-limit {} must be given", flag(cost))
+}
+
+/// "1 recipient", "2 recipients".
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Each word once, in order of appearance; a stanza type is the file's own
+/// text, of which only a little is repeated.
+fn summary(words: &[&str]) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    for word in words {
+        if !seen.contains(word) && seen.len() < 8 {
+            seen.push(word);
+        }
+    }
+    let short = |word: &&str| word.chars().take(32).collect::<String>();
+    seen.iter().map(short).collect::<Vec<_>>().join(", ")
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}

@@ -1,0 +1,109 @@
+//! What is said about a run that succeeded.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use cryptstream_engine::{SandboxLevel, Summary, Target};
+use cryptstream_format::x25519::PublicKey;
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use crate::args::Talk;
+use crate::messages;
+use crate::request::{Input, Transfer};
+
+/// The number of the JSON objects' shape; it changes when a field is removed
+/// or gets another meaning.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// Reports a finished run as far as somebody wants to know.
+pub(crate) fn done(
+    command: &str,
+    transfer: &Transfer,
+    summary: Summary,
+    took: Duration,
+    talk: Talk,
+) {
+    let workers = summary.workers;
+    let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
+    if talk.json {
+        let object = json!({
+            "schema": SCHEMA,
+            "command": command,
+            "input": input_name(&transfer.input),
+            "output": output_name(&transfer.target),
+            "format": "native",
+            "bytes_in": summary.bytes_in,
+            "bytes_out": summary.bytes_out,
+            "seconds": took.as_secs_f64(),
+            "processes": workers.started,
+            "workers_died": workers.died,
+            "segments_redone": workers.redone,
+            "sandbox": sandbox,
+        });
+        print_json(&object, transfer.is_stdout_data());
+    } else if talk.verbose {
+        let rate = summary.bytes_in as f64 / took.as_secs_f64().max(1e-9);
+        let died = match workers.died {
+            0 => String::new(),
+            died => format!("; {died} died, {} segments done again", workers.redone),
+        };
+        let by = match workers.started {
+            0 => "one process".to_owned(),
+            started => format!("{started} workers (sandbox: {sandbox}{died})"),
+        };
+        messages::note(&format!(
+            "{} -> {}: {} -> {} in {:.2} s ({}/s), {by}",
+            messages::quoted(Path::new(&input_name(&transfer.input))),
+            messages::quoted(Path::new(&output_name(&transfer.target))),
+            HumanBytes(summary.bytes_in),
+            HumanBytes(summary.bytes_out),
+            took.as_secs_f64(),
+            HumanBytes(rate as u64),
+        ));
+    }
+}
+
+/// Reports a new identity to a program.
+pub(crate) fn new_identity(output: Option<&Path>, recipient: &PublicKey, is_stdout_data: bool) {
+    let object = json!({
+        "schema": SCHEMA,
+        "command": "keygen",
+        "output": output.map_or("-".into(), Path::to_string_lossy),
+        "recipient": recipient.to_string(),
+    });
+    print_json(&object, is_stdout_data);
+}
+
+/// Writes one JSON object in one line.
+pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
+    // Nobody may be reading; that is no failure.
+    let _ = if is_stdout_data {
+        writeln!(io::stderr(), "{object}")
+    } else {
+        writeln!(io::stdout(), "{object}")
+    };
+}
+
+/// The input's name as it can be shown.
+pub(crate) fn input_label(input: &Input) -> String {
+    match input {
+        Input::Stdin => "standard input".to_owned(),
+        Input::Path(path) => messages::quoted(path),
+    }
+}
+
+fn input_name(input: &Input) -> String {
+    match input {
+        Input::Stdin => "-".to_owned(),
+        Input::Path(path) => path.to_string_lossy().into_owned(),
+    }
+}
+
+fn output_name(target: &Target) -> String {
+    match target {
+        Target::Stdout { .. } => "-".to_owned(),
+        Target::Path { path, .. } => path.to_string_lossy().into_owned(),
+    }
+}

@@ -1,0 +1,178 @@
+//! The command line as it was meant: defaults settled, contradictions found.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use cryptstream_engine::{
+    CommitOptions, Processes, RunOptions, SandboxMode, Source, Target, WorkerOptions,
+};
+use cryptstream_format::argon2id::Cost;
+
+use crate::args::{Files, Format, Sandbox, is_dash};
+use crate::messages::{self, Context, Failure};
+
+/// What a sealed file's name ends in.
+const SUFFIX: &str = ".enc";
+const AGE_SUFFIX: &str = ".age";
+
+/// Where the data comes from.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Stdin,
+    Path(PathBuf),
+}
+
+impl Input {
+    fn open(&self) -> Result<Source, Failure> {
+        let source = match self {
+            Self::Stdin => Source::stdin(),
+            Self::Path(path) => Source::open(path),
+        };
+        source.map_err(|error| messages::engine(error, Context::default()))
+    }
+}
+
+/// A file on its way: from where, to where, and how it ends.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) input: Input,
+    pub(crate) target: Target,
+    pub(crate) options: RunOptions,
+}
+
+impl Transfer {
+    /// What `encrypt` was told.
+    pub(crate) fn encrypt(files: Files, format: Option<Format>) -> Result<Self, Failure> {
+        let transfer = Self::new(files, |input| Ok(with_suffix(input)))?;
+        let is_age = match (format, &transfer.target) {
+            (Some(format), _) => format == Format::Age,
+            (None, Target::Path { path, .. }) => ends_with(path, AGE_SUFFIX),
+            (None, Target::Stdout { .. }) => false,
+        };
+        if is_age {
+            return Err(messages::age_is_not_written());
+        }
+        match transfer.target {
+            Target::Stdout { only_text: true } => Err(messages::binary_to_terminal()),
+            _ => Ok(transfer),
+        }
+    }
+
+    /// What `decrypt` was told.
+    pub(crate) fn decrypt(files: Files) -> Result<Self, Failure> {
+        Self::new(files, without_suffix)
+    }
+
+    fn new(
+        files: Files,
+        default_name: impl Fn(&Path) -> Result<PathBuf, Failure>,
+    ) -> Result<Self, Failure> {
+        let Files { input, output, force, remove_source, sync, workers } = files;
+        let input = match input {
+            Some(path) if !is_dash(path.as_os_str()) => Input::Path(path),
+            Some(_) => Input::Stdin,
+            None if io::stdin().is_terminal() => return Err(messages::no_input()),
+            None => Input::Stdin,
+        };
+        let target = match (output, &input) {
+            (Some(path), _) if !is_dash(path.as_os_str()) => Target::Path { path, force },
+            (Some(_), _) => Target::Stdout { only_text: false },
+            (None, Input::Path(path)) => Target::Path { path: default_name(path)?, force },
+            (None, Input::Stdin) => Target::Stdout { only_text: io::stdout().is_terminal() },
+        };
+        let options = RunOptions {
+            commit: CommitOptions { sync, remove_source },
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: WorkerOptions {
+                processes: workers.processes.unwrap_or(Processes::Auto),
+                sandbox: match workers.sandbox {
+                    Some(Sandbox::Require) => SandboxMode::Require,
+                    Some(Sandbox::Auto) | None => SandboxMode::Auto,
+                    Some(Sandbox::Off) => SandboxMode::Off,
+                },
+                ..WorkerOptions::default()
+            },
+        };
+        Ok(Self { input, target, options })
+    }
+
+    /// Opens the input, and sees to it that the output is not in the way.
+    pub(crate) fn begin(&self) -> Result<Source, Failure> {
+        let source = self.input.open()?;
+        let checked = self.target.check(&source);
+        checked.map_err(|error| messages::engine(error, Context::default()))?;
+        Ok(source)
+    }
+
+    /// What messages about this transfer depend on.
+    pub(crate) fn context(&self, has_passphrase: bool) -> Context {
+        Context { has_passphrase, is_stream: self.is_stdout_data() }
+    }
+
+    /// Whether standard output carries the data.
+    pub(crate) fn is_stdout_data(&self) -> bool {
+        matches!(self.target, Target::Stdout { .. })
+    }
+}
+
+fn with_suffix(input: &Path) -> PathBuf {
+    let mut name = input.as_os_str().to_owned();
+    name.push(SUFFIX);
+    name.into()
+}
+
+fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
+    let is_sealed_name = ends_with(input, SUFFIX) || ends_with(input, AGE_SUFFIX);
+    match input.file_stem() {
+        Some(stem) if is_sealed_name => Ok(input.with_file_name(stem)),
+        _ => Err(messages::no_default_name(input)),
+    }
+}
+
+fn ends_with(path: &Path, suffix: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == &suffix[1..])
+}
+
+/// Reads `MEM[,T[,P]]`, such as `256MiB,3,4`; what is left out is taken from
+/// [`Cost::DEFAULT`].
+pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
+    let default = Cost::DEFAULT;
+    let mut parts = text.split(',');
+    let memory_kib = parse_memory_kib(parts.next()?)?;
+    let mut number = |default| parts.next().map_or(Some(default), |part| part.parse().ok());
+    let cost = Cost { memory_kib, passes: number(default.passes)?, lanes: number(default.lanes)? };
+    parts.next().is_none().then_some(cost)
+}
+
+fn parse_memory_kib(text: &str) -> Option<u32> {
+    [("GiB", 1 << 20), ("MiB", 1 << 10), ("KiB", 1)].iter().find_map(|(unit, kib)| {
+        text.strip_suffix(unit)?.trim_end().parse::<u32>().ok()?.checked_mul(*kib)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_names_add_and_take_off_the_suffix() {
+        assert_eq!(with_suffix(Path::new("dir/a.tar")), Path::new("dir/a.tar.enc"));
+        let plain = |name| without_suffix(Path::new(name)).ok();
+        assert_eq!(plain("dir/a.tar.enc"), Some("dir/a.tar".into()));
+        assert_eq!(plain("a.age"), Some("a".into()));
+        assert_eq!(plain("a.txt"), None);
+        assert_eq!(plain("dir/.enc"), None);
+        assert_eq!(plain("dir/x.enc/"), Some("dir/x".into()));
+    }
+
+    #[test]
+    fn costs_are_read() {
+        let cost = parse_cost;
+        assert_eq!(cost("64MiB"), Some(Cost { memory_kib: 65536, passes: 3, lanes: 4 }));
+        assert_eq!(cost("1GiB,5,8"), Some(Cost { memory_kib: 1 << 20, passes: 5, lanes: 8 }));
+        assert_eq!(cost("70000KiB,4"), Some(Cost { memory_kib: 70_000, passes: 4, lanes: 4 }));
+        for wrong in ["", "64", "64MB", "MiB", "-1MiB", "64MiB,", "64MiB,3,4,5", "9999999GiB"] {
+            assert_eq!(cost(wrong), None, "{wrong:?}");
+        }
+    }
+}

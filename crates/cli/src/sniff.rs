@@ -1,0 +1,76 @@
+//! Guesses what a file is that is not ours.
+
+/// How files of other programs begin, and what to call them.
+const MAGIC: &[(&[u8], &str)] = &[
+    (b"age-encryption.org/v1", "an age file"),
+    (b"-----BEGIN AGE ENCRYPTED FILE", "an armored age file"),
+    (b"-----BEGIN PGP ", "a PGP (gpg) file in ASCII armor"),
+    (b"-----BEGIN ", "a PEM file (a key or a certificate)"),
+    (b"\x8c\x0d\x04", "a PGP (gpg) file"),
+    (b"\x85\x01", "a PGP (gpg) file"),
+    (b"\x85\x02", "a PGP (gpg) file"),
+    (b"\x84\x5e", "a PGP (gpg) file"),
+    (b"\xc1\xc0", "a PGP (gpg) file"),
+    (b"\xc3\x0d\x04", "a PGP (gpg) file"),
+    (b"Salted__", "a file of `openssl enc`"),
+    (b"AGE-SECRET-KEY-1", "an identity (a secret key)"),
+    (b"# created: ", "an identity file"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a rar archive"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\0", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"\x04\x22\x4d\x18", "an lz4 file"),
+    (b"%PDF-", "a PDF"),
+    (b"\x7fELF", "a program (ELF)"),
+    (b"LUKS\xba\xbe", "a LUKS volume"),
+    (b"cryptstream/", "a CryptStream file of another version, or a damaged one"),
+];
+
+/// What the file that begins with `head` seems to be.
+pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
+    let by_magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name);
+    if head.is_empty() {
+        return Some("an empty file");
+    }
+    by_magic
+        .or_else(|| (head.get(257..262) == Some(b"ustar")).then_some("a tar archive"))
+        .or_else(|| head.iter().all(|byte| *byte == 0).then_some("all zeros"))
+        .or_else(|| is_text(head).then_some("plain text"))
+}
+
+fn is_text(head: &[u8]) -> bool {
+    // The last character may be cut.
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !valid.is_empty() && valid.chars().all(|c| !c.is_control() || c.is_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_suspects_are_recognized() {
+        for (head, name) in [
+            (&b"age-encryption.org/v1\n-> X25519"[..], "an age file"),
+            (b"-----BEGIN PGP MESSAGE-----", "a PGP (gpg) file in ASCII armor"),
+            (b"\x8c\x0d\x04\x09\x03\x02", "a PGP (gpg) file"),
+            (b"Salted__12345678", "a file of `openssl enc`"),
+            (b"PK\x03\x04\x14", "a zip archive"),
+            (b"", "an empty file"),
+            (b"hello\n", "plain text"),
+            (&[0; 512], "all zeros"),
+        ] {
+            assert_eq!(looks_like(head), Some(name));
+        }
+        assert_eq!(looks_like(b"\x01\x02\x03\xff"), None);
+    }
+}

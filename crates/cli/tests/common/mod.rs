@@ -1,0 +1,241 @@
+//! A folder to work in, the program to run in it, and a watchdog on both.
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Nothing here takes a tenth of this, even on a slow machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The cheapest key derivation that is allowed.
+pub const CHEAP: &str = "--argon2id=64MiB";
+
+/// A folder that is removed at the end.
+pub struct Dir(tempfile::TempDir);
+
+impl Dir {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.0.path().join(name.as_ref())
+    }
+
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn write(&self, name: impl AsRef<OsStr>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub fn read(&self, name: impl AsRef<OsStr>) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// Makes an identity file and returns its recipient.
+    pub fn keygen(&self, name: &str) -> String {
+        self.run(&["keygen", "-o", name]).ok();
+        self.run(&["keygen", "-y", name]).ok().stdout_text().trim().to_owned()
+    }
+
+    /// The content sealed for the identity `id`, which is made if need be.
+    pub fn sealed(&self, content: &[u8]) -> Vec<u8> {
+        if !self.path("id").exists() {
+            self.keygen("id");
+        }
+        self.command(&["encrypt", "-i", "id", "-", "-"]).input(content).run().ok().stdout
+    }
+
+    pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cryptstream"));
+        command.args(args).current_dir(self.root()).env_remove("CRYPTSTREAM_PASSPHRASE");
+        Run { command, input: Vec::new() }
+    }
+
+    /// The same through a shell, where `$CS` is the program.
+    pub fn shell(&self, script: &str) -> Run {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]).current_dir(self.root());
+        command.env("CS", env!("CARGO_BIN_EXE_cryptstream")).env_remove("CRYPTSTREAM_PASSPHRASE");
+        Run { command, input: Vec::new() }
+    }
+
+    pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Done {
+        self.command(args).run()
+    }
+
+    /// Everything in the folder: names, kinds, contents.
+    pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let entries = fs::read_dir(self.root()).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .map(|path| {
+                let is_file = fs::symlink_metadata(&path).unwrap().is_file();
+                let content =
+                    if is_file { fs::read(&path).unwrap_or_default() } else { Vec::new() };
+                (path, content)
+            })
+            .collect()
+    }
+
+    /// Runs what must fail with this exit code, these words on standard
+    /// error, and must leave the folder as it was: no output, no temporary.
+    #[track_caller]
+    pub fn fails(&self, run: Run, code: i32, words: &[&str]) -> Done {
+        let before = self.snapshot();
+        let done = run.run();
+        assert_eq!(done.code(), Some(code), "{done:?}");
+        let text = done.stderr_text();
+        for word in words {
+            assert!(text.contains(word), "{word:?} is not in: {text}");
+        }
+        assert!(!text.contains("panicked"), "{text}");
+        assert_eq!(self.snapshot().keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+        assert!(self.snapshot() == before, "a file was changed");
+        done
+    }
+}
+
+/// A program about to be run.
+pub struct Run {
+    pub command: Command,
+    input: Vec<u8>,
+}
+
+impl Run {
+    pub fn input(mut self, input: &[u8]) -> Self {
+        self.input = input.to_vec();
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn spawn(mut self) -> Child {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.spawn().unwrap()
+    }
+
+    #[track_caller]
+    pub fn run(self) -> Done {
+        let input = self.input.clone();
+        let mut child = self.spawn();
+        let mut stdin = child.stdin.take().unwrap();
+        // The program may well end before it has read everything.
+        let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+        let done = wait(child);
+        writer.join().unwrap();
+        done
+    }
+}
+
+/// Waits for a program, and kills it when it hangs.
+#[track_caller]
+pub fn wait(mut child: Child) -> Done {
+    let stdout = child.stdout.take().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    drop(child.stdin.take());
+    let read = |mut from: Box<dyn Read + Send>| {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            from.read_to_end(&mut bytes).map(|_| bytes).unwrap_or_default()
+        })
+    };
+    let (stdout, stderr) = (read(Box::new(stdout)), read(Box::new(stderr)));
+    let status = wait_status(&mut child);
+    Done { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+#[track_caller]
+pub fn wait_status(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("the program hangs");
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A program that has ended.
+pub struct Done {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl std::fmt::Debug for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}, {} bytes on stdout, stderr: {}",
+            self.status,
+            self.stdout.len(),
+            self.stderr_text()
+        )
+    }
+}
+
+impl Done {
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!(self.status.success(), "{self:?}");
+        self
+    }
+
+    /// Succeeded without a word.
+    #[track_caller]
+    pub fn ok_and_silent(self) -> Self {
+        let done = self.ok();
+        assert_eq!(done.stderr_text(), "");
+        done
+    }
+
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    #[track_caller]
+    pub fn json(&self, stream: &[u8]) -> serde_json::Value {
+        serde_json::from_slice(stream).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Bytes in which no two chunks are alike: a prime period, and the position.
+pub fn paint(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8 ^ (i >> 14) as u8).collect()
+}
+
+/// Where the payload of a sealed file begins.
+pub fn header_len(sealed: &[u8]) -> usize {
+    let mark = sealed.windows(5).position(|window| window == b"\n--- ").unwrap();
+    mark + 5 + sealed[mark + 5..].iter().position(|byte| *byte == b'\n').unwrap() + 1
+}
+
+/// Bytes before the first chunk, in a sealed chunk, in a chunk.
+pub const PREFIX: usize = 56;
+pub const SEALED_CHUNK: usize = 16_400;
+pub const CHUNK: usize = 16_384;

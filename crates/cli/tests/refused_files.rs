@@ -1,0 +1,282 @@
+//! Files that are missing, unreadable, in the way or changing; full disks;
+//! mistakes on the command line.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::thread;
+
+use common::{Dir, Run, paint};
+
+/// A user whom permissions bind; tests may run as root, whom they do not.
+const NOBODY: u32 = 65_534;
+
+/// Runs as somebody whom permissions bind.
+fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
+    let mut run = dir.command(args);
+    if rustix::process::geteuid().is_root() {
+        // Everything above the folder and the program must let nobody in.
+        run.command.uid(NOBODY);
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_cryptstream"));
+        let copy = dir.path("cs");
+        if !copy.exists() {
+            fs::copy(program, &copy).unwrap();
+        }
+        let mut replaced = std::process::Command::new(copy);
+        replaced.args(run.command.get_args()).current_dir(dir.root()).uid(NOBODY);
+        run.command = replaced;
+    }
+    run
+}
+
+fn chmod(dir: &Dir, name: &str, mode: u32) {
+    fs::set_permissions(dir.path(name), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn an_input_that_cannot_be_read() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.fails(dir.command(&["encrypt", "none", "-i", "id"]), 66, &["none", "no such file"]);
+    dir.fails(dir.command(&["decrypt", "none.enc", "-i", "id"]), 66, &["none.enc", "no such file"]);
+    dir.fails(dir.command(&["encrypt", ".", "x", "-i", "id"]), 66, &["is a folder", "tar"]);
+    dir.fails(dir.shell("$CS decrypt -i id - x < ."), 66, &["is a folder"]);
+    chmod(&dir, ".", 0o777);
+    chmod(&dir, "id", 0o644);
+    dir.write("secret", "content");
+    chmod(&dir, "secret", 0);
+    let run = unprivileged(&dir, &["encrypt", "secret", "-i", "id"]);
+    dir.fails(run, 66, &["secret", "permission denied"]);
+}
+
+#[test]
+fn an_output_that_is_in_the_way_or_cannot_be() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", "content");
+    dir.write("there", "precious");
+    fs::create_dir(dir.path("folder")).unwrap();
+    symlink("nowhere", dir.path("dangling")).unwrap();
+    let encrypt = |output: &str| dir.command(&["encrypt", "-i", "id", "plain", output]);
+    dir.fails(encrypt("there"), 73, &["there", "exists", "--force"]);
+    dir.fails(encrypt("dangling"), 73, &["dangling", "exists"]);
+    dir.fails(encrypt("folder"), 73, &["folder", "is a folder"]);
+    dir.fails(encrypt("missing/out"), 73, &["missing/out", "no such file"]);
+    dir.fails(encrypt("new/"), 73, &["new/", "not a directory"]);
+    dir.fails(encrypt("plain/out"), 73, &["plain/out", "not a directory"]);
+    dir.fails(encrypt(&"n".repeat(256)), 73, &["too long"]);
+    dir.fails(encrypt(""), 64, &["OUTPUT"]);
+    assert_eq!(dir.read("there"), b"precious");
+}
+
+#[test]
+fn a_folder_that_may_not_be_written() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", "content");
+    fs::create_dir(dir.path("locked")).unwrap();
+    for (name, mode) in [(".", 0o777), ("id", 0o644), ("plain", 0o644), ("locked", 0o555)] {
+        chmod(&dir, name, mode);
+    }
+    let run = unprivileged(&dir, &["encrypt", "-i", "id", "plain", "locked/out"]);
+    dir.fails(run, 73, &["locked/out", "permission denied", "folder"]);
+    assert_eq!(fs::read_dir(dir.path("locked")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_same_file_is_known_under_all_its_names() {
+    let dir = Dir::new();
+    let sealed = dir.sealed(b"content");
+    dir.write("a", &sealed);
+    fs::hard_link(dir.path("a"), dir.path("hard")).unwrap();
+    symlink("a", dir.path("soft")).unwrap();
+    for output in ["a", "./a", "hard", "soft"] {
+        for command in ["encrypt", "decrypt"] {
+            let run = dir.command(&[command, "-i", "id", "a", output, "--force"]);
+            dir.fails(run, 73, &["same file"]);
+        }
+    }
+    dir.fails(dir.shell("$CS encrypt -i id a - >> a"), 73, &["same file"]);
+    dir.fails(dir.shell("$CS encrypt -i id - a --force < a"), 73, &["same file"]);
+}
+
+#[test]
+fn an_input_that_changes_meanwhile() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let size = 64 << 20;
+    type Change = (&'static str, fn(&Dir));
+    let changes: [Change; 4] = [
+        ("grows", |dir| {
+            let mut file = fs::File::options().append(true).open(dir.path("big")).unwrap();
+            file.write_all(b"more").unwrap();
+        }),
+        ("shrinks", |dir| {
+            let file = fs::File::options().write(true).open(dir.path("big")).unwrap();
+            file.set_len(100).unwrap();
+        }),
+        ("is overwritten", |dir| {
+            let file = fs::File::options().write(true).open(dir.path("big")).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, b"other", 7).unwrap();
+        }),
+        ("is removed", |dir| fs::remove_file(dir.path("big")).unwrap()),
+    ];
+    for (what, change) in changes {
+        fs::File::create(dir.path("big")).unwrap().set_len(size).unwrap();
+        // The program is stopped as soon as it works on the file, which it
+        // shows by the output that it holds open.
+        let child = dir.command(&["encrypt", "-i", "id", "big", "out"]).spawn();
+        let pid = rustix::process::Pid::from_child(&child);
+        let is_at_work = || {
+            let fds = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten();
+            fds.flatten().any(|fd| {
+                fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("(deleted)"))
+            })
+        };
+        while !is_at_work() {
+            thread::yield_now();
+        }
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        change(&dir);
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+        let done = common::wait(child);
+        assert_eq!(done.code(), Some(75), "{what}: {done:?}");
+        assert!(done.stderr_text().contains("changed while"), "{what}: {done:?}");
+        let left: Vec<_> = dir.snapshot().into_keys().collect();
+        assert!(!left.contains(&dir.path("out")) && left.len() <= 2, "{what}: {left:?}");
+        let _ = fs::remove_file(dir.path("big"));
+    }
+}
+
+#[test]
+fn a_full_disk_and_a_file_size_limit() {
+    let dir = Dir::new();
+    let sealed = dir.sealed(&paint(3 << 20));
+    dir.write("a.enc", sealed);
+    dir.write("plain", paint(3 << 20));
+    dir.fails(
+        dir.command(&["decrypt", "-i", "id", "a.enc", "/dev/full"]),
+        74,
+        &["no space left", "make room"],
+    );
+    dir.fails(dir.shell("$CS encrypt -i id plain - > /dev/full"), 74, &["no space left"]);
+    let limited = dir.shell("ulimit -f 1024; exec $CS encrypt -i id plain out");
+    dir.fails(limited, 74, &["out", "file too large", "no partial output"]);
+    let limited = dir.shell("ulimit -f 1024; exec $CS decrypt -i id a.enc out");
+    dir.fails(limited, 74, &["out", "file too large"]);
+}
+
+#[test]
+fn too_little_memory_for_the_key_derivation() {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    let script = "ulimit -v 200000; exec $CS encrypt plain --key x";
+    dir.fails(dir.shell(script), 75, &["256 MiB", "ulimit -v", "--argon2id 64MiB"]);
+}
+
+#[test]
+fn mistakes_on_the_command_line() {
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    dir.write("plain", "content");
+    dir.write("empty", "\n");
+    for (args, words) in [
+        (&["encrypt", "plain"][..], &["no key", "-p", "-r"][..]),
+        (&["decrypt", "plain", "out"], &["no key", "-i"]),
+        (&["encrypt", "plain", "--key", ""], &["--key", "empty"]),
+        (&["encrypt", "plain", "--passphrase-file", "empty"], &["empty"]),
+        (&["encrypt", "plain", "--key", "x", "-r", &recipient], &["cannot be combined"]),
+        (&["encrypt", "plain", "--key", "x", "--passphrase-file", "id"], &["cannot be used with"]),
+        (&["encrypt", "plain", "--key", "x", "--argon2id", "1MiB"], &["--argon2id", "64MiB"]),
+        (&["encrypt", "plain", "--key", "x", "--argon2id", "lots"], &["--argon2id"]),
+        (&["encrypt", "plain", "x.age", "-r", &recipient], &["does not write age files"]),
+        (&["encrypt", "plain", "--format", "age", "-r", &recipient], &["does not write age files"]),
+        (&["encrypt", "plain", "-r", "age1nonsense"], &["recipient"]),
+        (&["encrypt", "plain", "-r", "ssh-ed25519 AAAA"], &["SSH", "not supported"]),
+        (&["encrypt", "plain", "a", "b", "-i", "id"], &["unexpected argument"]),
+        (&["encrypt", "plain", "--no-such-flag"], &["--no-such-flag"]),
+        (&["encrypt", "-", "out", "-R", "-", "-i", "-"], &["standard input"]),
+        (&["no-such-command"], &["no-such-command"]),
+        (&[], &["Usage"]),
+    ] {
+        dir.fails(dir.command(args), 64, words);
+    }
+    let run = dir.command(&["encrypt", "plain"]).env("CRYPTSTREAM_PASSPHRASE", "");
+    dir.fails(run, 64, &["CRYPTSTREAM_PASSPHRASE", "empty"]);
+}
+
+#[test]
+fn a_key_is_never_taken_for_data_nor_overwritten() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", "content");
+    // A descriptor that is not open must not turn out to be the input's own.
+    let run = dir.shell("exec $CS encrypt plain --passphrase-fd 3 --remove-source 3<&-");
+    dir.fails(run, 66, &["/dev/fd/3"]);
+    for script in [
+        "printf data | $CS encrypt --passphrase-fd 0 - out",
+        "printf data | $CS encrypt --passphrase-file /dev/stdin - out",
+        "printf data | $CS encrypt --passphrase-file - - out",
+        "$CS encrypt --passphrase-file plain plain out",
+        "$CS encrypt -i id id --remove-source",
+        "$CS encrypt -i id - out < id",
+    ] {
+        dir.fails(dir.shell(script), 64, &["both the data and the key"]);
+    }
+    dir.fails(
+        dir.command(&["encrypt", "-i", "id", "plain", "id", "--force"]),
+        73,
+        &["key was read"],
+    );
+    std::os::unix::fs::symlink("id", dir.path("link")).unwrap();
+    dir.fails(dir.command(&["encrypt", "-i", "id", "plain", "link", "-f"]), 73, &["key was read"]);
+}
+
+#[test]
+fn wrong_key_files_are_named_with_their_line_and_no_secret() {
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    dir.write("plain", "content");
+    let secret = String::from_utf8(dir.read("id")).unwrap().lines().last().unwrap().to_owned();
+    dir.write("typo", format!("# mine\n{}\n", &secret[..secret.len() - 1]));
+    dir.write("mixed", format!("{recipient}\n{secret}\n"));
+    dir.write("public", &recipient);
+    dir.write("none", "# nothing\n");
+    dir.write("binary", [0xff, 0xfe, 0x00]);
+    for (args, code, words) in [
+        (["encrypt", "plain", "-i", "typo"], 78, &["typo", "line 2"][..]),
+        (["encrypt", "plain", "-R", "mixed"], 78, &["mixed", "line 2", "secret key"]),
+        (["encrypt", "plain", "-i", "public"], 78, &["public", "line 1", "not an identity"]),
+        (["encrypt", "plain", "-i", "none"], 78, &["none", "no identity", "keygen"]),
+        (["encrypt", "plain", "-i", "binary"], 78, &["binary", "utf-8"]),
+        (["encrypt", "plain", "-i", "missing"], 66, &["missing", "no such file"]),
+        (["encrypt", "plain", "-r", &secret], 64, &["secret key, not a recipient"]),
+    ] {
+        let done = dir.fails(dir.command(&args), code, words);
+        assert!(!done.stderr_text().contains(&secret[..30]), "{done:?}");
+    }
+    fs::File::create(dir.path("huge")).unwrap().set_len(1 << 30).unwrap();
+    for args in [["encrypt", "plain", "-i", "huge"], ["encrypt", "plain", "-R", "huge"]] {
+        let done = dir.run(&args);
+        assert_eq!(done.code(), Some(78), "{done:?}");
+        assert!(done.stderr_text().contains("larger than 1 MiB"), "{done:?}");
+    }
+    let done = dir.run(&["encrypt", "plain", "--passphrase-file", "huge"]);
+    assert_eq!(done.code(), Some(64), "{done:?}");
+    assert!(!dir.path("plain.enc").exists());
+}
+
+#[test]
+fn closed_streams_do_no_harm() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", "content");
+    dir.shell("$CS encrypt -i id plain <&- >&-").run().ok();
+    dir.shell("$CS decrypt -i id plain.enc out 2>&-").run().ok();
+    assert_eq!(dir.read("out"), b"content");
+    assert_eq!(dir.shell("$CS decrypt -i id nothing out 2>&-").run().code(), Some(66));
+}

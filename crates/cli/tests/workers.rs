@@ -1,0 +1,281 @@
+//! Worker processes: the same files with any number of them, and whatever
+//! befalls them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Dir, Done, paint};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Large enough for several workers.
+const LEN: usize = (40 << 20) + 12_345;
+
+/// A folder with an identity and a file that workers are worth.
+fn large() -> Dir {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(LEN));
+    dir
+}
+
+/// The processes that `child` has started and not yet reaped.
+fn workers_of(child: &Child) -> Vec<Pid> {
+    let id = child.id();
+    let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+/// Whether a process is a worker already, and not a copy of main that waits to
+/// be made one: main waits for that too.
+fn is_worker(pid: Pid) -> bool {
+    let cmdline = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    cmdline == b"cryptstream\0__worker\0"
+}
+
+/// Runs with `interfere` called over and over, on main and its workers.
+fn run_with(dir: &Dir, args: &[&str], mut interfere: impl FnMut(&Child, &[Pid])) -> Done {
+    let mut child = dir.command(args).spawn();
+    drop(child.stdin.take());
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < common::PATIENCE, "it hangs");
+        let workers: Vec<_> =
+            workers_of(&child).into_iter().filter(|pid| is_worker(*pid)).collect();
+        interfere(&child, &workers);
+        thread::sleep(Duration::from_micros(300));
+    }
+    common::wait(child)
+}
+
+#[track_caller]
+fn assert_opens(dir: &Dir, name: &str) {
+    let opened = dir.run(&["decrypt", "-i", "id", name, "-"]).ok();
+    assert!(opened.stdout == paint(LEN), "{name} has another content");
+}
+
+#[test]
+fn every_number_of_workers_gives_a_file_that_every_other_opens() {
+    let dir = large();
+    for count in [0, 1, 2, 3, 4, 8, 16] {
+        let count = count.to_string();
+        let seal = ["encrypt", "-i", "id", "plain", "sealed", "--force", "--processes", &count];
+        dir.run(&seal).ok_and_silent();
+        assert_opens(&dir, "sealed");
+        for other in ["0", "1", "5", "auto"] {
+            let open = ["decrypt", "-i", "id", "sealed", "opened", "--force", "--processes", other];
+            dir.run(&open).ok_and_silent();
+            assert!(dir.read("opened") == paint(LEN), "{count} {other}");
+        }
+    }
+}
+
+#[test]
+fn multiples_of_a_segment_and_their_neighbours() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    for len in [8 << 20, (8 << 20) - 1, (8 << 20) + 1, 9 << 20, (9 << 20) + 16_384] {
+        dir.write("plain", paint(len));
+        for args in [
+            ["encrypt", "-i", "id", "plain", "sealed", "--force", "--processes", "2"],
+            ["decrypt", "-i", "id", "sealed", "opened", "--force", "--processes", "2"],
+        ] {
+            dir.run(&args).ok_and_silent();
+        }
+        assert!(dir.read("opened") == paint(len), "{len}");
+    }
+}
+
+#[test]
+fn reports_say_who_worked_and_how_well_locked_in() {
+    let dir = large();
+    let args = ["encrypt", "-i", "id", "plain", "--json", "--processes", "2"];
+    let done = dir.run(&args).ok();
+    let report = done.json(&done.stdout);
+    assert!(report["processes"].as_u64().unwrap() >= 1, "{report}");
+    assert_eq!(report["workers_died"], 0);
+    let done =
+        dir.run(&["decrypt", "-i", "id", "plain.enc", "o", "--json", "--processes", "0"]).ok();
+    assert_eq!(done.json(&done.stdout)["processes"], 0);
+    assert_eq!(done.json(&done.stdout)["sandbox"], "none");
+    let off =
+        ["decrypt", "-i", "id", "plain.enc", "p", "-v", "--sandbox", "off", "--processes", "2"];
+    assert!(dir.run(&off).ok().stderr_text().contains("workers"));
+    for wrong in ["1.5", "many", "1000"] {
+        dir.fails(
+            dir.command(&["encrypt", "-i", "id", "plain", "--processes", wrong]),
+            64,
+            &["--processes"],
+        );
+    }
+}
+
+#[test]
+fn workers_know_nothing_that_they_need_not() {
+    let dir = large();
+    dir.write("word", "S3CRET");
+    let mut seen = 0;
+    let args = ["encrypt", "plain", "--passphrase-file", "word", "--processes", "2"];
+    run_with(&dir, &args, |_, workers| {
+        for worker in workers {
+            seen += 1;
+            let environ = fs::read(format!("/proc/{}/environ", worker.as_raw_nonzero()));
+            assert_eq!(environ.unwrap_or_default(), b"");
+        }
+    })
+    .ok();
+    assert!(seen > 0, "no worker was seen");
+}
+
+#[test]
+fn workers_that_are_killed_again_and_again_change_nothing() {
+    let dir = large();
+    let mut deaths = 0;
+    for round in 0..6 {
+        let seal =
+            ["encrypt", "-i", "id", "plain", "sealed", "--force", "--json", "--processes", "3"];
+        let open =
+            ["decrypt", "-i", "id", "sealed", "opened", "--force", "--json", "--processes", "3"];
+        let mut died = 0;
+        for args in [seal, open] {
+            let mut calls = 0;
+            let done = run_with(&dir, &args, |_, workers| {
+                calls += 1;
+                // Now one, now all, at ever other moments.
+                let victims = if round % 2 == 0 { 1 } else { workers.len() };
+                if calls % (round + 2) == 0 {
+                    for worker in workers.iter().take(victims) {
+                        let _ = kill_process(*worker, Signal::KILL);
+                    }
+                }
+            });
+            // Three deaths over one segment end a run, which says so.
+            if done.code() == Some(70) {
+                assert!(done.stdout_text().contains("segment"), "{done:?}");
+                dir.run(&args).ok();
+            } else {
+                let done = done.ok();
+                died += done.json(&done.stdout)["workers_died"].as_u64().unwrap();
+            }
+        }
+        assert!(dir.read("opened") == paint(LEN), "round {round}, {died} died");
+        deaths += died;
+    }
+    assert!(deaths > 0, "nobody was killed");
+}
+
+#[test]
+fn a_worker_that_is_stopped_for_good_is_done_without() {
+    let dir = large();
+    let mut stopped = None;
+    let args = ["encrypt", "-i", "id", "plain", "--json", "--processes", "2"];
+    let done = run_with(&dir, &args, |_, workers| {
+        if stopped.is_none()
+            && let Some(worker) = workers.first()
+        {
+            let _ = kill_process(*worker, Signal::STOP);
+            stopped = Some(*worker);
+        }
+    })
+    .ok();
+    assert_opens(&dir, "plain.enc");
+    assert!(done.json(&done.stdout)["processes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn when_main_is_killed_nothing_is_left() {
+    let dir = large();
+    for round in 0..20u32 {
+        let mut child =
+            dir.command(&["encrypt", "-i", "id", "plain", "out", "--processes", "3"]).spawn();
+        drop(child.stdin.take());
+        let start = Instant::now();
+        while workers_of(&child).is_empty() && child.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < common::PATIENCE);
+        }
+        thread::sleep(Duration::from_millis(u64::from(round)));
+        let workers = workers_of(&child);
+        let _ = kill_process(Pid::from_child(&child), Signal::KILL);
+        common::wait_status(&mut child);
+        for worker in workers {
+            let start = Instant::now();
+            // Gone, or waiting for whoever adopted it.
+            let state = || fs::read_to_string(format!("/proc/{}/stat", worker.as_raw_nonzero()));
+            while state().is_ok_and(|stat| !stat.contains(") Z") && stat.contains("cryptstream")) {
+                assert!(start.elapsed() < Duration::from_secs(20), "a worker outlived main");
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        // A run that was over before the signal has left its output.
+        let left: Vec<_> =
+            dir.snapshot().into_keys().filter(|path| !path.ends_with("id")).collect();
+        assert!(
+            left.iter().all(|path| path.ends_with("plain") || path.ends_with("out")),
+            "{left:?}"
+        );
+        if dir.path("out").exists() {
+            assert_opens(&dir, "out");
+            fs::remove_file(dir.path("out")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn where_no_process_can_be_started_main_works_alone_or_says_so() {
+    let dir = large();
+    let program = dir.path("cs");
+    fs::copy(env!("CARGO_BIN_EXE_cryptstream"), &program).unwrap();
+    let run = |sandbox: &str| {
+        let mut run = dir.shell(&format!(
+            "ulimit -u 1; exec ./cs encrypt -i id plain - --sandbox {sandbox} --processes 2 > /dev/null"
+        ));
+        if rustix::process::geteuid().is_root() {
+            run.command.uid(65_534);
+        }
+        run
+    };
+    fs::set_permissions(dir.root(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    fs::set_permissions(dir.path("id"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .unwrap();
+    // To a pipe no workers are wanted, so none is missed.
+    run("require").run().ok();
+    let to_file = |sandbox: &str| {
+        let mut run = dir.shell(&format!(
+            "ulimit -u 1; exec ./cs encrypt -i id plain out-{sandbox} --json --sandbox {sandbox} --processes 2"
+        ));
+        if rustix::process::geteuid().is_root() {
+            run.command.uid(65_534);
+        }
+        run.run()
+    };
+    let done = to_file("auto").ok();
+    assert_eq!(done.json(&done.stdout)["processes"], 0);
+    assert_opens(&dir, "out-auto");
+    let done = to_file("require");
+    assert_eq!(done.code(), Some(78), "{done:?}");
+    assert!(!dir.path("out-require").exists());
+}
+
+#[test]
+fn damage_is_found_and_named_by_workers_too() {
+    let dir = large();
+    dir.run(&["encrypt", "-i", "id", "plain", "--processes", "2"]).ok();
+    let mut sealed = dir.read("plain.enc");
+    let offset = common::header_len(&sealed) + common::PREFIX + 2000 * common::SEALED_CHUNK;
+    sealed[offset + 100] ^= 1;
+    dir.write("bad.enc", sealed);
+    let run = dir.command(&["decrypt", "-i", "id", "bad.enc", "--processes", "2"]);
+    dir.fails(run, 65, &["chunk 2000", &format!("byte {offset}")]);
+}
+
+#[test]
+fn a_full_disk_is_named_by_workers_too() {
+    let dir = large();
+    let script = "ulimit -f 20480; exec $CS encrypt -i id plain out --processes 2";
+    dir.fails(dir.shell(script), 74, &["out", "file too large", "no partial output"]);
+}
