@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Judges the release binary with a second implementation of the format, written
+# in Python on the package `cryptography` (tests/judge). Needs python3 with venv
+# and, for the first run, the package index; uses `age` if it is installed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+venv=.venv/judge
+if [[ ! -x $venv/bin/pip ]]; then
+    python3 -m venv "$venv"
+fi
+"$venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/judge/requirements.txt
+
+cargo build --release --package cryptstream
+cargo build --release --package cryptstream-format --example export_file_key
+
+target=${CARGO_TARGET_DIR:-target}
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/judge/judge.py "$target/release/cryptstream" \
+    --exporter "$target/release/examples/export_file_key"
