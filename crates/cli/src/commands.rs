@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use cryptstream_engine::{Error, decrypt, encrypt, write_private};
+use cryptstream_engine::{Error, write_private};
 use cryptstream_format::x25519::SecretKey;
 use cryptstream_format::{Identity, Recipient};
 use zeroize::Zeroizing;
@@ -57,7 +57,8 @@ fn run_encrypt(
 
     let started = Instant::now();
     let meter = Meter::new(report::input_label(&transfer.input), talk);
-    let result = encrypt(&mut source, &transfer.target, &recipients, &transfer.options, &meter);
+    let (target, commit) = (&transfer.target, transfer.commit);
+    let result = transfer.engine().encrypt(&mut source, target, &recipients, commit, &meter);
     meter.clear();
     let summary = result.map_err(|error| messages::engine(error, transfer.context(true)))?;
     report::done("encrypt", &transfer, summary, started.elapsed(), talk);
@@ -81,7 +82,8 @@ fn run_decrypt(
 
     let started = Instant::now();
     let meter = Meter::new(report::input_label(&transfer.input), talk);
-    let result = decrypt(&mut source, &transfer.target, &identities, &transfer.options, &meter);
+    let (target, commit) = (&transfer.target, transfer.commit);
+    let result = transfer.engine().decrypt(&mut source, target, &identities, commit, &meter);
     meter.clear();
     let summary =
         result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;

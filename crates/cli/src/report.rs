@@ -37,7 +37,7 @@ pub(crate) fn done(
             "bytes_in": summary.bytes_in,
             "bytes_out": summary.bytes_out,
             "seconds": took.as_secs_f64(),
-            "processes": workers.started,
+            "processes": workers.workers,
             "workers_died": workers.died,
             "segments_redone": workers.redone,
             "sandbox": sandbox,
@@ -49,7 +49,7 @@ pub(crate) fn done(
             0 => String::new(),
             died => format!("; {died} died, {} segments done again", workers.redone),
         };
-        let by = match workers.started {
+        let by = match workers.workers {
             0 => "one process".to_owned(),
             started => format!("{started} workers (sandbox: {sandbox}{died})"),
         };

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use cryptstream_engine::{
-    CommitOptions, Processes, RunOptions, SandboxMode, Source, Target, WorkerOptions,
+    CommitOptions, Engine, Processes, SandboxMode, Source, Target, WorkerOptions,
 };
 use cryptstream_format::argon2id::Cost;
 
@@ -37,7 +37,8 @@ impl Input {
 pub(crate) struct Transfer {
     pub(crate) input: Input,
     pub(crate) target: Target,
-    pub(crate) options: RunOptions,
+    pub(crate) commit: CommitOptions,
+    workers: WorkerOptions,
 }
 
 impl Transfer {
@@ -80,20 +81,17 @@ impl Transfer {
             (None, Input::Path(path)) => Target::Path { path: default_name(path)?, force },
             (None, Input::Stdin) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
-        let options = RunOptions {
-            commit: CommitOptions { sync, remove_source },
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            workers: WorkerOptions {
-                processes: workers.processes.unwrap_or(Processes::Auto),
-                sandbox: match workers.sandbox {
-                    Some(Sandbox::Require) => SandboxMode::Require,
-                    Some(Sandbox::Auto) | None => SandboxMode::Auto,
-                    Some(Sandbox::Off) => SandboxMode::Off,
-                },
-                ..WorkerOptions::default()
+        let commit = CommitOptions { sync, remove_source };
+        let workers = WorkerOptions {
+            processes: workers.processes.unwrap_or(Processes::Auto),
+            sandbox: match workers.sandbox {
+                Some(Sandbox::Require) => SandboxMode::Require,
+                Some(Sandbox::Auto) | None => SandboxMode::Auto,
+                Some(Sandbox::Off) => SandboxMode::Off,
             },
+            ..WorkerOptions::default()
         };
-        Ok(Self { input, target, options })
+        Ok(Self { input, target, commit, workers })
     }
 
     /// Opens the input, and sees to it that the output is not in the way.
@@ -102,6 +100,11 @@ impl Transfer {
         let checked = self.target.check(&source);
         checked.map_err(|error| messages::engine(error, Context::default()))?;
         Ok(source)
+    }
+
+    /// What does the work.
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::new(self.workers.clone(), cores())
     }
 
     /// What messages about this transfer depend on.
@@ -113,6 +116,11 @@ impl Transfer {
     pub(crate) fn is_stdout_data(&self) -> bool {
         matches!(self.target, Target::Stdout { .. })
     }
+}
+
+/// Cores that this process may use, affinity and quota included.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn with_suffix(input: &Path) -> PathBuf {

@@ -242,8 +242,9 @@ fn where_no_process_can_be_started_main_works_alone_or_says_so() {
     fs::set_permissions(dir.root(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     fs::set_permissions(dir.path("id"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .unwrap();
-    // To a pipe no workers are wanted, so none is missed.
-    run("require").run().ok();
+    // To a stream it is the same.
+    run("auto").run().ok();
+    assert_eq!(run("require").run().code(), Some(78));
     let to_file = |sandbox: &str| {
         let mut run = dir.shell(&format!(
             "ulimit -u 1; exec ./cs encrypt -i id plain out-{sandbox} --json --sandbox {sandbox} --processes 2"

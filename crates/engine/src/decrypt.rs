@@ -1,85 +1,122 @@
-//! Opening: header and sealed segments in, plaintext segments out.
-
-use std::path::PathBuf;
+//! Opening: header and sealed segments in, plaintext out.
 
 use cryptstream_format::header::{HeaderErrorKind, MAX_HEADER_LEN};
-use cryptstream_format::payload::{
-    CHUNK_LEN, PREFIX_LEN, SEALED_CHUNK_LEN, SEALED_SEGMENT_LEN, SEGMENT_CHUNKS,
-};
-use cryptstream_format::{ChunkError, Header, Identity, Layout, PayloadCipher, Segment};
+use cryptstream_format::payload::PREFIX_LEN;
+use cryptstream_format::{Header, Identity, Layout, PayloadCipher, Segment};
 
+use crate::engine::Payload;
+use crate::job::Operation;
 use crate::output::Sink;
-use crate::work::{Operation, file_to_file};
-use crate::{Error, PART_CHUNKS, Progress, RunOptions, Source, Summary, Target, WorkerStats};
+use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
 /// Enough for the headers of nearly all files, and for a small file whole.
 const FIRST_READ: usize = 16 << 10;
 /// How much of a foreign file is kept for guessing what it is.
 const HEAD_LEN: usize = 512;
 
-/// Opens `source` with the first of `identities` that fits, into `target`.
-///
-/// Plaintext reaches a file's name only when all of it is verified, and a
-/// stream only in verified segments.
-///
-/// # Errors
-/// See [`Error`]; the target then has not come into being.
-pub fn decrypt(
-    source: &mut Source,
-    target: &Target,
-    identities: &[&dyn Identity],
-    options: &RunOptions,
-    progress: &dyn Progress,
-) -> Result<Summary, Error> {
-    let header = read_header(source)?;
-    let start = header.len() as u64;
-    // Before the key derivation: where the length is wrong, it would be for
-    // nothing.
-    let layout = source
-        .known_len()
-        .map(|len| Layout::of_payload(len.saturating_sub(start)))
-        .transpose()
-        .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
-    let mut sink = Sink::open(target, source, options.commit)?;
-    let file_key = header.unlock(identities).map_err(|error| Error::Unlock {
-        path: source.path().to_owned(),
-        source: error,
-        sealed_for: header.stanzas().iter().map(|stanza| stanza.tag().to_owned()).collect(),
-    })?;
-    let mut prefix = [0; PREFIX_LEN];
-    if source.fill(&mut prefix)? < PREFIX_LEN {
-        return Err(cut_in_header(source));
+impl Engine {
+    /// Opens `source` with the first of `identities` that fits, into `target`.
+    ///
+    /// Plaintext reaches a file's name only when all of it is verified, and a
+    /// stream only in verified segments.
+    ///
+    /// # Errors
+    /// See [`Error`]; the target then has not come into being.
+    pub fn decrypt(
+        &mut self,
+        source: &mut Source,
+        target: &Target,
+        identities: &[&dyn Identity],
+        commit: CommitOptions,
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        self.open(source, Some(target), identities, commit, progress)
     }
-    let cipher = PayloadCipher::from_prefix(&file_key, &prefix)
-        .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?;
 
-    progress.start(source.expected_len());
-    progress.advance(start + PREFIX_LEN as u64);
-    let summary = match (layout, &mut sink) {
-        (Some(layout), Sink::File(pending)) => {
-            let cipher = cipher.into_chunks();
-            let operation = Operation::Open;
-            let workers =
-                file_to_file(operation, layout, start, cipher, source, pending, options, progress)?;
-            let bytes_in = start + layout.payload_len();
-            Summary { bytes_in, bytes_out: layout.plaintext_len(), workers }
+    /// Opens everything, and writes nothing: to know that it can be opened.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn verify(
+        &mut self,
+        source: &mut Source,
+        identities: &[&dyn Identity],
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        self.open(source, None, identities, CommitOptions::default(), progress)
+    }
+
+    fn open(
+        &mut self,
+        source: &mut Source,
+        target: Option<&Target>,
+        identities: &[&dyn Identity],
+        commit: CommitOptions,
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        let (mut opening, payload) = Opening::begin(source, target, identities, commit)?;
+        progress.start(source.expected_len());
+        progress.advance(payload.start + PREFIX_LEN as u64);
+        let last = self.pass(payload, source, &mut opening.sink, progress)?;
+        Ok(Summary { workers: self.take_stats(), ..opening.finish(source, &last, commit)? })
+    }
+}
+
+/// A file that is being opened.
+pub(crate) struct Opening {
+    pub(crate) sink: Sink,
+    start: u64,
+}
+
+impl Opening {
+    /// Finds the key. What is left is the payload.
+    pub(crate) fn begin(
+        source: &mut Source,
+        target: Option<&Target>,
+        identities: &[&dyn Identity],
+        commit: CommitOptions,
+    ) -> Result<(Self, Payload), Error> {
+        let header = read_header(source)?;
+        let start = header.len() as u64;
+        // Before the key derivation: where the length is wrong, it would be
+        // for nothing.
+        let layout = source
+            .known_len()
+            .map(|len| Layout::of_payload(len.saturating_sub(start)))
+            .transpose()
+            .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
+        let sink = match target {
+            Some(target) => Sink::open(target, source, commit)?,
+            None => Sink::Nowhere,
+        };
+        let file_key = header.unlock(identities).map_err(|error| Error::Unlock {
+            path: source.path().to_owned(),
+            source: error,
+            sealed_for: header.stanzas().iter().map(|stanza| stanza.tag().to_owned()).collect(),
+        })?;
+        let mut prefix = [0; PREFIX_LEN];
+        if source.fill(&mut prefix)? < PREFIX_LEN {
+            return Err(cut_in_header(source));
         }
-        (layout, sink) => {
-            let stream = Stream {
-                path: source.path().to_owned(),
-                start,
-                layout,
-                cipher,
-                sealed: vec![0; SEALED_SEGMENT_LEN],
-                plaintext: vec![0; PART_CHUNKS * CHUNK_LEN],
-                progress,
-            };
-            let bytes_out = stream.open(source, sink)?;
-            Summary { bytes_in: source.position(), bytes_out, workers: WorkerStats::default() }
-        }
-    };
-    sink.commit(source, options.commit)?;
-    Ok(summary)
+        let cipher = PayloadCipher::from_prefix(&file_key, &prefix)
+            .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?
+            .into_chunks();
+        let payload = Payload { operation: Operation::Open, layout, start, cipher };
+        Ok((Self { sink, start }, payload))
+    }
+
+    /// Ends it: the output gets its name.
+    pub(crate) fn finish(
+        self,
+        source: &Source,
+        last: &Segment,
+        commit: CommitOptions,
+    ) -> Result<Summary, Error> {
+        self.sink.commit(source, commit)?;
+        let bytes_in = self.start + last.payload_offset() + last.sealed_len() as u64;
+        let bytes_out = last.plaintext_offset() + last.plaintext_len() as u64;
+        Ok(Summary { bytes_in, bytes_out, ..Summary::default() })
+    }
 }
 
 /// Reads the header and leaves the source at the payload's first byte.
@@ -116,72 +153,4 @@ fn not_sealed(source: &Source, bytes: &[u8]) -> Error {
 
 fn cut_in_header(source: &Source) -> Error {
     Error::CutInHeader { path: source.path().to_owned(), len: source.position() }
-}
-
-/// The opening of one payload in order.
-struct Stream<'a> {
-    path: PathBuf,
-    /// Byte of the input at which the payload begins.
-    start: u64,
-    /// Where the input's length can be relied upon.
-    layout: Option<Layout>,
-    cipher: PayloadCipher,
-    sealed: Vec<u8>,
-    plaintext: Vec<u8>,
-    progress: &'a dyn Progress,
-}
-
-impl Stream<'_> {
-    /// Opens all segments; returns the length of the plaintext.
-    fn open(mut self, source: &mut Source, sink: &mut Sink) -> Result<u64, Error> {
-        let mut index = 0;
-        loop {
-            let segment = self.read(index, source)?;
-            for part in segment.split(PART_CHUNKS) {
-                let begin = (part.payload_offset() - segment.payload_offset()) as usize;
-                let sealed = &self.sealed[begin..begin + part.sealed_len()];
-                let len = part.plaintext_len();
-                let opened = self.cipher.open(&part, sealed, &mut self.plaintext[..len]);
-                opened.map_err(|error| self.damaged(&part, error))?;
-                sink.put(part.plaintext_offset(), &self.plaintext[..len])?;
-            }
-            self.progress.advance(segment.sealed_len() as u64);
-            if segment.is_last() {
-                return Ok(segment.plaintext_offset() + segment.plaintext_len() as u64);
-            }
-            index += 1;
-        }
-    }
-
-    /// Reads segment `index` into the buffer. Only the last one is not full.
-    fn read(&mut self, index: u64, source: &mut Source) -> Result<Segment, Error> {
-        let len = source.fill(&mut self.sealed)?;
-        let segment = match len {
-            SEALED_SEGMENT_LEN => Some(Segment::inner(index)),
-            _ => Segment::last_sealed(index, len),
-        };
-        match &self.layout {
-            Some(layout) if layout.segment(index) != segment => return Err(source.changed()),
-            _ => {}
-        }
-        segment.ok_or_else(|| Error::CutInPayload {
-            path: self.path.clone(),
-            chunk: index * SEGMENT_CHUNKS + (len / SEALED_CHUNK_LEN) as u64,
-            offset: source.position(),
-        })
-    }
-
-    fn damaged(&self, part: &Segment, error: ChunkError) -> Error {
-        match error {
-            ChunkError::Damaged { chunk, .. } => Error::Damaged {
-                path: self.path.clone(),
-                chunk,
-                offset: self.start + PREFIX_LEN as u64 + chunk * SEALED_CHUNK_LEN as u64,
-                is_last: part.is_last() && chunk + 1 == part.first_chunk() + part.chunks() as u64,
-            },
-            ChunkError::BufferLength { .. } => {
-                Error::Internal("a segment was opened with the wrong length")
-            }
-        }
-    }
 }

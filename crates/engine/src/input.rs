@@ -7,13 +7,18 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use cryptstream_shm::Region;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, AtFlags, CWD, FileType, Stat, StatxFlags};
 
 use crate::Error;
 
 /// Up to this size a file is read until it ends, whatever its size is said to
-/// be: files of /proc claim 0 bytes, files of /sys a page.
-const TRUST_SIZE_ABOVE: u64 = 1 << 20;
+/// be: files of /proc claim 0 bytes, files of /sys a page, which has at most
+/// 64 KiB.
+const TRUST_SIZE_ABOVE: u64 = 64 << 10;
+/// Files above this size are read ahead eagerly.
+const SEQUENTIAL_ABOVE: u64 = 1 << 20;
 
 /// Pipes are enlarged to this, the most that the system gives by default.
 pub(crate) const PIPE_SIZE: usize = 1 << 20;
@@ -41,7 +46,7 @@ impl Source {
         let file =
             File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
         let source = Self::new(file, path.to_owned(), true)?;
-        if source.is_positional && source.size() > TRUST_SIZE_ABOVE {
+        if source.is_positional && source.size() > SEQUENTIAL_ABOVE {
             // Only a hint, so its failure does not matter.
             let _ = rustix::fs::fadvise(&source.file, 0, None, Advice::Sequential);
         }
@@ -157,6 +162,60 @@ impl Source {
         }
         self.position += filled as u64;
         Ok(filled)
+    }
+
+    /// Reads the next bytes into `region`, until the `len` bytes from `to` on
+    /// are full or the input ends; unless `may_wait`, only as long as it does
+    /// not have to be waited for. Returns how many bytes there were, and whether
+    /// that is all for now because one would have to wait.
+    pub(crate) fn fill_region(
+        &mut self,
+        region: &Region,
+        to: usize,
+        len: usize,
+        may_wait: bool,
+    ) -> Result<(usize, bool), Error> {
+        let mut filled = self.unread.len().min(len);
+        region.copy_in(to, &self.unread[..filled]);
+        self.unread.drain(..filled);
+        let mut must_wait = false;
+        while filled < len {
+            if !may_wait && !self.is_readable() {
+                must_wait = true;
+                break;
+            }
+            let (to, rest, offset) = (to + filled, len - filled, self.position + filled as u64);
+            let read = if self.is_positional {
+                region.pread_into(&self.file, offset, to, rest)
+            } else {
+                region.read_into(&self.file, to, rest)
+            };
+            match read {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(Error::Read { path: self.path.clone(), offset, source });
+                }
+            }
+        }
+        self.position += filled as u64;
+        Ok((filled, must_wait))
+    }
+
+    /// Whether a read would give something, or the end, at once.
+    fn is_readable(&self) -> bool {
+        let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+        // What cannot be asked is read.
+        poll(&mut fds, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+    }
+
+    /// Whether at least `len` bytes are to come. They are read, and given again.
+    pub(crate) fn has(&mut self, len: usize) -> Result<bool, Error> {
+        let mut bytes = vec![0; len];
+        let filled = self.fill(&mut bytes)?;
+        self.give_back(&bytes[..filled]);
+        Ok(filled == len)
     }
 
     /// Gives back the last bytes that were read; they are read again.

@@ -1,36 +1,33 @@
 //! From a file to a sealed file and back, and never anything in between.
 //!
-//! The modules follow a byte on its way: [`input`](Source) is read in
-//! segments of 1 MiB, [`encrypt`] seals them or [`decrypt`] opens them, and
-//! the [`output`](Target) collects them under no name at all until every one
-//! is right, the input is known not to have changed, and the result can be
-//! given its name in one step.
+//! The modules follow a byte on its way. [`input`](Source) is cut into segments
+//! of 1 MiB, by `encrypt` or `decrypt`, which deal with what comes before them.
+//! The [`engine`](Engine) does them alone, or sends them through a `flow` to
+//! its `workers`; what is done to one is in `job`. The [`output`](Target)
+//! collects them under no name at all until every one is right, the input is
+//! known not to have changed, and the result can be given its name in one
+//! step. `many` does the same for several files at a time.
 
 mod decrypt;
 mod encrypt;
+mod engine;
 mod error;
+mod flow;
 mod input;
 mod interrupt;
+mod job;
+mod many;
 mod output;
-mod work;
 mod workers;
 
 use std::path::Path;
 
-/// Chunks that are sealed or opened and written in one go: 256 KiB, which with
-/// their input stay in the processor's own cache.
-///
-/// It must not be a whole aligned segment either: that makes ext4 (Linux 6.18)
-/// put it into page cache folios of 1 MiB, for which a virtual machine must
-/// fetch cold memory from its host. 1 GiB then took 2.4 s, where pieces of 64
-/// to 512 KiB took 0.43 s and `cp` 0.35 s.
-const PART_CHUNKS: usize = 16;
-
-pub use decrypt::decrypt;
-pub use encrypt::encrypt;
+pub use engine::Engine;
 pub use error::Error;
 pub use input::Source;
 pub use output::{CommitOptions, Target};
+#[cfg(feature = "fault-hooks")]
+pub use workers::{FaultPoint, enter_sandbox, set_fault_hook};
 pub use workers::{
     Processes, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, WorkerStats, worker_main,
 };
@@ -45,20 +42,8 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
     pending.commit(0o600, true)
 }
 
-/// How a run is to be done.
-#[derive(Clone, Debug)]
-pub struct RunOptions {
-    /// How the finished output is given its name.
-    pub commit: CommitOptions,
-    /// Cores that this process may use. From two on, a slow key derivation
-    /// runs beside the sealing.
-    pub cores: usize,
-    /// The worker processes.
-    pub workers: WorkerOptions,
-}
-
 /// What was moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Bytes read from the input.
     pub bytes_in: u64,

@@ -6,8 +6,9 @@ mod temporary;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use cryptstream_shm::Region;
 pub(crate) use pending::PendingFile;
 use rustix::io::Errno;
 pub use target::Target;
@@ -28,6 +29,8 @@ pub struct CommitOptions {
 pub(crate) enum Sink {
     File(PendingFile),
     Stream(Stream),
+    /// What comes is not wanted, only that it could come.
+    Nowhere,
 }
 
 impl Sink {
@@ -56,6 +59,7 @@ impl Sink {
         match self {
             Self::File(pending) => pending.write_at(offset, bytes),
             Self::Stream(stream) => stream.write(offset, bytes),
+            Self::Nowhere => Ok(()),
         }
     }
 
@@ -69,7 +73,16 @@ impl Sink {
                 if options.remove_source { source.remove() } else { Ok(()) }
             }
             Self::Stream(stream) if options.sync => stream.sync(),
-            Self::Stream(_) => Ok(()),
+            Self::Stream(_) | Self::Nowhere => Ok(()),
+        }
+    }
+
+    /// The output's name for messages.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::File(pending) => pending.path(),
+            Self::Stream(stream) => &stream.path,
+            Self::Nowhere => Path::new("nowhere"),
         }
     }
 }
@@ -93,6 +106,32 @@ impl Stream {
         }
         self.file.write_all(bytes).map_err(|error| self.failed(error))?;
         self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The same for `len` bytes of `region`, from `from` on.
+    pub(crate) fn write_from(
+        &mut self,
+        offset: u64,
+        region: &Region,
+        from: usize,
+        len: usize,
+    ) -> Result<(), Error> {
+        if offset != self.position || (self.only_text && self.position == 0) {
+            let mut bytes = vec![0; len];
+            region.copy_out(from, &mut bytes);
+            return self.write(offset, &bytes);
+        }
+        let mut written = 0;
+        while written < len {
+            match region.write_from(&self.file, from + written, len - written) {
+                Ok(0) => return Err(self.failed(io::ErrorKind::WriteZero.into())),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        self.position += len as u64;
         Ok(())
     }
 

@@ -1,33 +1,40 @@
-//! Worker processes: more cores for large files, and nothing but a payload key
+//! Worker processes: more cores for large files, and nothing but payload keys
 //! for whoever parses hostile bytes.
 //!
-//! Main publishes the segments of a file in a queue in shared memory
-//! ([`cryptstream_shm`]). It works on them itself from the start; while enough
-//! is left to be worth a process, it starts workers ([`pool`]), which lock
-//! themselves into a [`sandbox`] before they touch anything. What a worker
-//! held when it died is done again, from the bytes that it had loaded
-//! ([`drive`]).
+//! Main publishes segments in a queue in shared memory ([`cryptstream_shm`]).
+//! It works on them itself from the start; while enough is left to be worth a
+//! process, it starts workers ([`pool`]), which lock themselves into a
+//! [`sandbox`] before they touch anything. What a worker held when it died is
+//! done again, from the bytes that it had loaded ([`crew`]).
 
-mod drive;
+mod crew;
+mod faults;
 mod pool;
 mod protocol;
 mod sandbox;
+mod task;
 mod worker;
 
 use std::path::PathBuf;
 
-pub(crate) use drive::{Stop, run};
+pub(crate) use crew::{Crew, Finished, Stop};
+pub(crate) use faults::{Point, at};
+#[cfg(feature = "fault-hooks")]
+pub use faults::{Point as FaultPoint, enter_sandbox, set_fault_hook};
 pub use sandbox::{SandboxLevel, SandboxMode};
 pub use worker::worker_main;
 
 /// Plaintext for which a process is worth starting. A worker is at work about
 /// a millisecond after it is started, in which main seals 2 MB by itself; this
 /// is several times as much.
-const WORTH: u64 = 8 << 20;
+pub(crate) const WORTH: u64 = 8 << 20;
 
 /// No single output file gets more workers on their own account: its inode
 /// lock lets one write at a time, so a few suffice to keep it busy.
 const MAX_AUTO: usize = 4;
+
+/// Cores from which on pipes get workers by themselves.
+const STREAM_CORES: usize = 4;
 
 /// The argument that makes the program a worker, before any parsing.
 pub const WORKER_ARGUMENT: &str = "__worker";
@@ -64,22 +71,39 @@ impl Default for WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// How many workers `bytes` of plaintext get, on `cores` cores.
-    fn target(&self, bytes: u64, cores: usize) -> usize {
-        let allowed = match self.processes {
+    /// How many workers there may be on `cores` cores.
+    pub(crate) fn allowed(&self, cores: usize) -> usize {
+        match self.processes {
             Processes::Auto if cores < 2 => 0,
             Processes::Auto => cores.min(MAX_AUTO),
             Processes::Exactly(count) => usize::from(count),
-        };
-        usize::try_from(bytes / WORTH).unwrap_or(usize::MAX).min(allowed)
+        }
+    }
+
+    /// Whether workers make pipes faster, on `cores` cores: main has to read
+    /// and to write everything itself, and so have the pipe's other ends.
+    pub(crate) fn pays_for_streams(&self, cores: usize) -> bool {
+        match self.processes {
+            Processes::Auto => cores >= STREAM_CORES,
+            Processes::Exactly(count) => count > 0,
+        }
+    }
+
+    pub(crate) fn is_sandbox_required(&self) -> bool {
+        self.sandbox == SandboxMode::Require
+    }
+
+    /// How many workers `bytes` of plaintext get, on `cores` cores.
+    pub(crate) fn target(&self, bytes: u64, cores: usize) -> usize {
+        usize::try_from(bytes / WORTH).unwrap_or(usize::MAX).min(self.allowed(cores))
     }
 }
 
 /// What became of the workers of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStats {
-    /// How many were started.
-    pub started: u32,
+    /// How many there were, the dead included.
+    pub workers: u32,
     /// How many died before the work was done.
     pub died: u32,
     /// How many segments were done again because of that.

@@ -11,6 +11,7 @@
 //! | [`queue`] | a circular queue: one producer, many consumers, and one reaper that takes back what the dead have held |
 //! | [`memory`] | what the queue is built upon: words in a region, on the heap, or in a model checker |
 //! | [`semaphore`] | counting semaphores between processes, which put them to sleep |
+//! | [`estate`] | memory of one process, which another may read when that one is dead |
 //! | [`mutex`] | a mutex that tells its next owner that the last one died |
 //! | [`passing`] | messages with descriptors over a Unix socket |
 //!
@@ -74,6 +75,8 @@ pub mod queue;
 pub mod slot;
 
 #[cfg(not(loom))]
+pub mod estate;
+#[cfg(not(loom))]
 pub mod mutex;
 #[cfg(not(loom))]
 pub mod passing;
@@ -88,6 +91,8 @@ pub use memory::{HeapWords, Memory};
 pub use queue::{Bytes, Claim, Completed, Consumer, Corrupt, Held, Producer, Shape, Stale};
 pub use slot::WorkerId;
 
+#[cfg(not(loom))]
+pub use estate::{Estate, Heir};
 #[cfg(not(loom))]
 pub use passing::{Channel, Message};
 #[cfg(not(loom))]

@@ -5,20 +5,23 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
-use cryptstream_format::payload::SEGMENT_LEN;
-use cryptstream_shm::{Channel, FutexTokens, Producer, Region, RegionWords, Shape, WorkerId};
+use cryptstream_shm::{Channel, FutexTokens, Heir, Producer, Region, RegionWords, Shape, WorkerId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::protocol::{decode_ready, encode_start};
+use super::protocol::{Start, decode_ready, send_job};
 use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions};
-use crate::work::Work;
+use crate::job::{Job, Room};
 
 /// After as many workers that never came up, none is tried any more.
 const MAX_FAILED_STARTS: u32 = 3;
 
-/// Where everything lies in the region: two semaphores, the queue, then a
-/// buffer of one segment for each slot.
+/// A worker that does not take a message for so long is stuck.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where everything lies in the region: two semaphores, the queue, then two
+/// buffers for each slot.
 #[derive(Clone, Copy)]
 pub(super) struct Places {
     shape: Shape,
@@ -29,20 +32,27 @@ impl Places {
     const DONE: usize = 128;
     pub(super) const QUEUE: usize = 256;
     const PAGE: usize = 4096;
+    /// Bytes from one buffer to the next.
+    const STRIDE: usize = Room::LEN.next_multiple_of(Self::PAGE);
 
     pub(super) fn new(shape: Shape) -> Self {
         Self { shape }
     }
 
-    /// Where the buffer of slot `slot` begins.
-    pub(super) fn buffer(self, slot: usize) -> usize {
+    /// Where buffer `number` begins.
+    fn buffer(self, number: usize) -> usize {
         let buffers = (Self::QUEUE + 8 * self.shape.words()).next_multiple_of(Self::PAGE);
-        buffers + slot * SEGMENT_LEN
+        buffers + number * Self::STRIDE
+    }
+
+    /// The buffers of slot `slot`.
+    pub(super) fn room(self, region: &Region, slot: usize) -> Room<'_> {
+        Room { region, input: self.buffer(2 * slot), output: self.buffer(2 * slot + 1) }
     }
 
     /// Bytes of the whole region.
     pub(super) fn len(self) -> usize {
-        self.buffer(self.shape.capacity())
+        self.buffer(2 * self.shape.capacity())
     }
 
     /// The semaphores: tasks that are ready, and tasks that are done.
@@ -57,14 +67,21 @@ struct Worker {
     id: WorkerId,
     child: Child,
     channel: Channel,
-    /// `None` until it has said that it is locked in.
-    level: Option<SandboxLevel>,
+    /// How well it is locked in, and what it will leave behind; `None` until
+    /// it has said so.
+    ready: Option<(SandboxLevel, Heir)>,
 }
 
-/// The workers of one file.
-pub(super) struct Pool<'a> {
-    options: &'a WorkerOptions,
-    work: &'a Work,
+/// A worker that has certainly died.
+pub(super) struct Dead {
+    pub(super) id: WorkerId,
+    /// What it has left behind, if it had come up.
+    pub(super) heir: Option<Heir>,
+}
+
+/// The workers of a run.
+pub(super) struct Pool {
+    options: WorkerOptions,
     region: Arc<Region>,
     places: Places,
     workers: Vec<Worker>,
@@ -76,11 +93,10 @@ pub(super) struct Pool<'a> {
     pub(super) done: FutexTokens,
 }
 
-impl<'a> Pool<'a> {
+impl Pool {
     /// The memory, and no worker yet.
     pub(super) fn new(
-        options: &'a WorkerOptions,
-        work: &'a Work,
+        options: WorkerOptions,
         slots: usize,
     ) -> io::Result<(Self, Producer<RegionWords>)> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
@@ -92,7 +108,6 @@ impl<'a> Pool<'a> {
         let producer = Producer::new(words, shape).map_err(invalid)?;
         let pool = Self {
             options,
-            work,
             region,
             places,
             workers: Vec::new(),
@@ -111,9 +126,9 @@ impl<'a> Pool<'a> {
         RegionWords::new(Arc::clone(&self.region), Places::QUEUE, shape.words())
     }
 
-    /// Copies what a dead worker has loaded into slot `slot`.
-    pub(super) fn copy_loaded(&self, slot: usize, offset: usize, to: &mut [u8]) {
-        self.region.copy_out(self.places.buffer(slot) + offset, to);
+    /// The buffers of slot `slot`.
+    pub(super) fn room(&self, slot: usize) -> Room<'_> {
+        self.places.room(&self.region, slot)
     }
 
     /// Workers that are alive as far as is known, ready or not.
@@ -123,7 +138,7 @@ impl<'a> Pool<'a> {
 
     /// Workers that are at work.
     pub(super) fn ready(&self) -> usize {
-        self.workers.iter().filter(|worker| worker.level.is_some()).count()
+        self.workers.iter().filter(|worker| worker.ready.is_some()).count()
     }
 
     /// Whether it makes sense to start another worker.
@@ -145,23 +160,25 @@ impl<'a> Pool<'a> {
             }
     }
 
-    /// Starts one worker; it comes up by itself. Returns whether it started.
-    pub(super) fn start(&mut self) -> bool {
+    /// Starts one worker, which comes up by itself, and tells it of `jobs`:
+    /// number, oldest number, job. Returns whether it started.
+    pub(super) fn start<'j>(&mut self, jobs: impl Iterator<Item = (u32, u32, &'j Job)>) -> bool {
         self.last_id += 1;
-        match self.try_start(self.last_id) {
-            Ok(worker) => {
-                self.workers.push(worker);
-                true
-            }
-            Err(_) => {
-                self.failed_starts += 1;
-                false
-            }
+        let Ok(worker) = self.try_start(self.last_id) else {
+            self.failed_starts += 1;
+            return false;
+        };
+        for (number, oldest, job) in jobs {
+            // If it has died already, that is found out like any other death.
+            let _ = send_job(&worker.channel, number, oldest, job);
         }
+        self.workers.push(worker);
+        true
     }
 
     fn try_start(&self, id: u16) -> io::Result<Worker> {
         let (channel, theirs) = Channel::pair()?;
+        channel.set_timeout(Some(SEND_TIMEOUT))?;
         // No `pre_exec`, so that the standard library may use posix_spawn. An
         // empty environment: a passphrase may be in ours.
         let child = Command::new(&self.options.program)
@@ -171,60 +188,74 @@ impl<'a> Pool<'a> {
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .spawn()?;
-        let worker = Worker { id: WorkerId::new(id), child, channel, level: None };
-        let start = encode_start(
-            std::process::id(),
-            id,
-            self.places.shape,
-            self.options.sandbox,
-            self.work,
-        );
-        let fds = [self.region.as_fd(), self.work.input.as_fd(), self.work.output.as_fd()];
-        // If it has died already, that is found out like any other death.
-        let _ = worker.channel.send(&start, &fds);
+        let worker = Worker { id: WorkerId::new(id), child, channel, ready: None };
+        let start = Start {
+            parent: std::process::id(),
+            worker: id,
+            shape: self.places.shape,
+            sandbox: self.options.sandbox,
+        };
+        let _ = start.send(&worker.channel, self.region.as_fd());
         Ok(worker)
     }
 
-    /// Takes the answers of workers that have come up; then the ids of those
-    /// that have certainly died: they are reaped.
-    pub(super) fn look_after(&mut self) -> Vec<WorkerId> {
-        for worker in self.workers.iter_mut().filter(|worker| worker.level.is_none()) {
-            if is_readable(&worker.channel)
-                && let Ok(Some(answer)) = worker.channel.receive()
-                && let Ok(level) = decode_ready(&answer)
-            {
-                worker.level = Some(level);
+    /// Tells every worker of a job. One that does not take it is stuck, and
+    /// killed; its death is found out like any other.
+    pub(super) fn tell(&mut self, number: u32, oldest: u32, job: &Job) {
+        for worker in &mut self.workers {
+            if send_job(&worker.channel, number, oldest, job).is_err() {
+                let _ = worker.child.kill();
+            }
+        }
+    }
+
+    /// Takes the answers of workers that have come up; then those that have
+    /// certainly died: they are reaped.
+    pub(super) fn look_after(&mut self) -> Vec<Dead> {
+        for worker in self.workers.iter_mut().filter(|worker| worker.ready.is_none()) {
+            if let Some(level) = worker.greet() {
                 self.level = Some(self.level.map_or(level, |least| least.min(level)));
             }
         }
-        let mut dead = Vec::new();
-        let failed_starts = &mut self.failed_starts;
-        self.workers.retain_mut(|worker| match worker.child.try_wait() {
-            Ok(None) => true,
-            Ok(Some(_)) | Err(_) => {
-                *failed_starts += u32::from(worker.level.is_none());
-                dead.push(worker.id);
-                false
-            }
-        });
-        dead
+        let is_dead = |worker: &mut Worker| !matches!(worker.child.try_wait(), Ok(None));
+        let dead: Vec<_> = self.workers.extract_if(.., is_dead).collect();
+        dead.into_iter().map(|worker| self.bury(worker)).collect()
     }
 
     /// Kills all workers, such as those that hang, and waits until they are
-    /// certainly dead; gives their ids.
-    pub(super) fn kill_all(&mut self) -> Vec<WorkerId> {
+    /// certainly dead.
+    pub(super) fn kill_all(&mut self) -> Vec<Dead> {
         for worker in &mut self.workers {
             let _ = worker.child.kill();
         }
-        let kill = |mut worker: Worker| {
+        let workers: Vec<_> = self.workers.drain(..).collect();
+        let reap = |mut worker: Worker| {
             let _ = worker.child.wait();
-            worker.id
+            self.bury(worker)
         };
-        self.workers.drain(..).map(kill).collect()
+        workers.into_iter().map(reap).collect()
+    }
+
+    fn bury(&mut self, mut worker: Worker) -> Dead {
+        // Its answer may have come between the last look and its death.
+        let _ = worker.greet();
+        self.failed_starts += u32::from(worker.ready.is_none());
+        Dead { id: worker.id, heir: worker.ready.map(|(_, heir)| heir) }
     }
 }
 
-impl Drop for Pool<'_> {
+impl Worker {
+    /// Takes its answer, if it has come: how well it is locked in.
+    fn greet(&mut self) -> Option<SandboxLevel> {
+        if self.ready.is_none() && is_readable(&self.channel) {
+            self.ready = decode_ready(self.channel.receive().ok()??).ok();
+            return self.ready.as_ref().map(|(level, _)| *level);
+        }
+        None
+    }
+}
+
+impl Drop for Pool {
     /// Workers hold nothing that would be lost: a signal is the quickest way.
     fn drop(&mut self) {
         self.kill_all();

@@ -1,23 +1,26 @@
-//! What main and its workers say to each other: one message each way over the
-//! control socket, and then segments and results through the queue.
+//! What main and its workers say to each other. Over the control socket: a
+//! start and its answer, then every job before its first segment. Segments and
+//! results go through the queue.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use cryptstream_format::{ChunkCipher, Layout};
+use cryptstream_format::payload::SEGMENT_LEN;
+use cryptstream_format::{ChunkCipher, Layout, Segment};
 use cryptstream_shm::queue::{Task, TaskResult};
-use cryptstream_shm::{Message, Shape};
+use cryptstream_shm::{Channel, Heir, Message, Shape};
 use zeroize::Zeroizing;
 
 use super::sandbox::{SandboxLevel, SandboxMode};
-use crate::work::{Failure, Operation, Work};
+use crate::job::{Failure, Job, Operation, Output};
 
 /// Both sides are the same program; this tells when they are not, such as
 /// after an upgrade while main runs.
 const VERSION: &[u8; 24] = b"cryptstream worker 0.1.0";
 
-/// Everything that a worker needs to know.
+/// What a worker must know before it locks itself in. As bytes: the version,
+/// then the numbers in little endian; the region's descriptor goes with it.
 pub(super) struct Start {
     /// The process that must still be the worker's parent.
     pub(super) parent: u32,
@@ -25,72 +28,112 @@ pub(super) struct Start {
     pub(super) worker: u16,
     pub(super) shape: Shape,
     pub(super) sandbox: SandboxMode,
-    pub(super) work: Work,
-    pub(super) region: OwnedFd,
 }
 
-/// [`Start`] as bytes: version, then numbers in little endian, then the
-/// payload's secret. The descriptors of region, input and output go with it.
-pub(super) fn encode_start(
-    parent: u32,
-    worker: u16,
-    shape: Shape,
-    sandbox: SandboxMode,
-    work: &Work,
-) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(128));
-    bytes.extend_from_slice(VERSION);
-    bytes.extend_from_slice(&parent.to_le_bytes());
-    bytes.extend_from_slice(&worker.to_le_bytes());
-    bytes.extend_from_slice(&(shape.capacity() as u32).to_le_bytes());
-    bytes.push(sandbox as u8);
-    bytes.push(u8::from(work.operation == Operation::Open));
-    bytes.extend_from_slice(&work.payload_start.to_le_bytes());
-    bytes.extend_from_slice(&work.layout.plaintext_len().to_le_bytes());
-    bytes.extend_from_slice(work.cipher.expose_secret());
-    bytes
-}
+impl Start {
+    pub(super) fn send(&self, channel: &Channel, region: BorrowedFd<'_>) -> io::Result<()> {
+        let mut bytes = VERSION.to_vec();
+        bytes.extend_from_slice(&self.parent.to_le_bytes());
+        bytes.extend_from_slice(&self.worker.to_le_bytes());
+        bytes.extend_from_slice(&(self.shape.capacity() as u32).to_le_bytes());
+        bytes.push(self.sandbox as u8);
+        channel.send(&bytes, &[region])
+    }
 
-pub(super) fn decode_start(message: Message) -> io::Result<Start> {
-    let Message { bytes, fds } = message;
-    let bytes = Zeroizing::new(bytes);
-    let mut rest = Fields(&bytes);
-    let start = (|| {
-        if rest.take::<24>()? != *VERSION {
-            return None;
-        }
-        let [region, input, output] = <[OwnedFd; 3]>::try_from(fds).ok()?;
-        Some(Start {
-            parent: u32::from_le_bytes(rest.take()?),
-            worker: u16::from_le_bytes(rest.take()?),
-            shape: Shape::new(u32::from_le_bytes(rest.take()?) as usize).ok()?,
-            sandbox: SandboxMode::from_byte(rest.take::<1>()?[0])?,
-            work: Work {
-                operation: match rest.take()? {
-                    [0] => Operation::Seal,
-                    [1] => Operation::Open,
-                    _ => return None,
-                },
-                payload_start: u64::from_le_bytes(rest.take()?),
-                layout: Layout::of_plaintext(u64::from_le_bytes(rest.take()?)).ok()?,
-                cipher: ChunkCipher::from_secret(Zeroizing::new(rest.take()?)),
-                input: File::from(input),
-                output: File::from(output),
-            },
-            region,
-        })
-    })();
-    start.filter(|_| rest.0.is_empty()).ok_or_else(malformed)
+    pub(super) fn decode(message: Message) -> io::Result<(Self, OwnedFd)> {
+        let mut rest = Fields(&message.bytes);
+        let [region] = <[OwnedFd; 1]>::try_from(message.fds).map_err(|_| malformed())?;
+        let start = (|| {
+            (rest.take()? == *VERSION).then_some(())?;
+            Some(Self {
+                parent: u32::from_le_bytes(rest.take()?),
+                worker: u16::from_le_bytes(rest.take()?),
+                shape: Shape::new(u32::from_le_bytes(rest.take()?) as usize).ok()?,
+                sandbox: SandboxMode::from_byte(rest.take::<1>()?[0])?,
+            })
+        })();
+        rest.end(start).map(|start| (start, region))
+    }
 }
 
 /// The worker's answer, when it is locked in and about to take a segment.
-pub(super) fn encode_ready(level: SandboxLevel) -> Vec<u8> {
-    [VERSION.as_slice(), &[level as u8]].concat()
+/// Along goes what it will leave behind.
+pub(super) fn send_ready(
+    channel: &Channel,
+    level: SandboxLevel,
+    estate: BorrowedFd<'_>,
+) -> io::Result<()> {
+    channel.send(&[VERSION.as_slice(), &[level as u8]].concat(), &[estate])
 }
 
-pub(super) fn decode_ready(message: &Message) -> io::Result<SandboxLevel> {
+pub(super) fn decode_ready(message: Message) -> io::Result<(SandboxLevel, Heir)> {
     let level = message.bytes.strip_prefix(VERSION.as_slice()).filter(|rest| rest.len() == 1);
-    level.and_then(|rest| SandboxLevel::from_byte(rest[0])).ok_or_else(malformed)
+    let level = level.and_then(|rest| SandboxLevel::from_byte(rest[0])).ok_or_else(malformed)?;
+    let [estate] = <[OwnedFd; 1]>::try_from(message.fds).map_err(|_| malformed())?;
+    Ok((level, Heir::new(estate)))
+}
+
+/// Tells a worker of a job: `number`, and the oldest number of which there are
+/// segments to come; then the job with its payload's secret. The descriptors
+/// of its input and its output, as far as it has them, go with it.
+pub(super) fn send_job(channel: &Channel, number: u32, oldest: u32, job: &Job) -> io::Result<()> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(128));
+    bytes.extend_from_slice(&number.to_le_bytes());
+    bytes.extend_from_slice(&oldest.to_le_bytes());
+    bytes.push(u8::from(job.operation == Operation::Open));
+    bytes.push(u8::from(job.input.is_some()));
+    bytes.push(match job.output {
+        Output::File(_) => 0,
+        Output::Slot => 1,
+        Output::Nowhere => 2,
+    });
+    bytes.extend_from_slice(&job.payload_start.to_le_bytes());
+    let len = job.layout.map_or(UNKNOWN, |layout| layout.plaintext_len());
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(job.cipher.expose_secret());
+    let mut fds = Vec::new();
+    fds.extend(job.input.as_ref().map(AsFd::as_fd));
+    if let Output::File(file) = &job.output {
+        fds.push(file.as_fd());
+    }
+    channel.send(&bytes, &fds)
+}
+
+/// The plaintext's length, where it is not known.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What [`send_job`] sent: number, oldest number, job.
+pub(super) fn decode_job(message: Message) -> io::Result<(u32, u32, Job)> {
+    let Message { bytes, fds } = message;
+    let bytes = Zeroizing::new(bytes);
+    let mut rest = Fields(&bytes);
+    let mut fds = fds.into_iter().map(File::from);
+    let job = (|| {
+        let number = u32::from_le_bytes(rest.take()?);
+        let oldest = u32::from_le_bytes(rest.take()?);
+        let operation = match rest.take()? {
+            [0] => Operation::Seal,
+            [1] => Operation::Open,
+            _ => return None,
+        };
+        let input = match rest.take()? {
+            [0] => None,
+            _ => Some(fds.next()?),
+        };
+        let output = match rest.take()? {
+            [0] => Output::File(fds.next()?),
+            [1] => Output::Slot,
+            _ => Output::Nowhere,
+        };
+        let payload_start = u64::from_le_bytes(rest.take()?);
+        let layout = match u64::from_le_bytes(rest.take()?) {
+            UNKNOWN => None,
+            len => Some(Layout::of_plaintext(len).ok()?),
+        };
+        let cipher = ChunkCipher::from_secret(Zeroizing::new(rest.take()?));
+        Some((number, oldest, Job { operation, layout, payload_start, cipher, input, output }))
+    })();
+    rest.end(job)
 }
 
 fn malformed() -> io::Error {
@@ -105,13 +148,36 @@ impl Fields<'_> {
         self.0 = rest;
         Some(*field)
     }
+
+    /// What was read, if that was everything.
+    fn end<T>(&self, read: Option<T>) -> io::Result<T> {
+        read.filter(|_| self.0.is_empty()).ok_or_else(malformed)
+    }
 }
 
-/// A segment as a task: its number.
-pub(super) fn task_of(segment: u64) -> Task {
+/// A segment as a task: the job's number, the segment's, and for jobs without
+/// a layout how much plaintext it has.
+pub(super) fn task_of(job: u32, segment: &Segment) -> Task {
     let mut task = Task::default();
-    task[0] = segment;
+    task[..3].copy_from_slice(&[u64::from(job), segment.index(), segment.plaintext_len() as u64]);
     task
+}
+
+/// The number of a task's job.
+pub(super) fn job_of(task: &Task) -> u32 {
+    u32::try_from(task[0]).unwrap_or(u32::MAX)
+}
+
+/// The segment of a task. Where the job has a layout, that alone says what
+/// the segment is like: the task lies where every worker can write.
+pub(super) fn segment_of(task: &Task, job: &Job) -> Option<Segment> {
+    let [_, index, len, ..] = *task;
+    match (&job.layout, usize::try_from(len).ok()?) {
+        (Some(layout), _) => layout.segment(index),
+        (None, SEGMENT_LEN) => Some(Segment::inner(index)),
+        (None, len) if len < SEGMENT_LEN => Some(Segment::last(index, len)),
+        (None, _) => None,
+    }
 }
 
 /// How a segment ended, in the words of a result: a code, an error number, an

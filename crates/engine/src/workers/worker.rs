@@ -5,18 +5,21 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cryptstream_format::Segment;
-use cryptstream_shm::{Channel, Claim, Consumer, Region, RegionWords, Tokens, WorkerId};
+use cryptstream_format::payload::SEGMENT_LEN;
+use cryptstream_shm::{Channel, Consumer, Estate, Region, RegionWords, Tokens, WorkerId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::faults::{Point, at};
 use super::pool::Places;
-use super::protocol::{Start, decode_start, encode_ready, encode_result};
+use super::protocol::{Start, decode_job, job_of, send_ready};
 use super::sandbox::{self, SandboxLevel, SandboxMode};
-use crate::work::{Buffers, Failure, Operation, Work};
+use super::task::perform;
+use crate::job::{Buffers, Job};
 
 /// What a process does that was started with
 /// [`WORKER_ARGUMENT`](super::WORKER_ARGUMENT): its standard input is the
 /// control socket. It ends when it is killed; an exit status is only given
-/// when it cannot start.
+/// when it cannot start or go on.
 #[must_use]
 pub fn worker_main() -> ExitCode {
     match run() {
@@ -30,12 +33,13 @@ fn run() -> io::Result<()> {
     sandbox::die_with_parent();
     let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
     let Some(message) = channel.receive()? else { return Ok(()) };
-    let start = decode_start(message)?;
+    let (start, region) = Start::decode(message)?;
     // It may have ended before the system was told to tell us.
     if std::os::unix::process::parent_id() != start.parent {
         return Ok(());
     }
-    let Start { worker, shape, sandbox: mode, work, region, .. } = start;
+    at(Point::Started);
+    let Start { worker, shape, sandbox: mode, .. } = start;
     let region = Arc::new(Region::attach(region)?);
     let places = Places::new(shape);
     if !region.contains(0, places.len()) {
@@ -47,78 +51,68 @@ fn run() -> io::Result<()> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     // Everything is opened and allocated; from here on it is locked in.
     let mut buffers = Buffers::new();
+    let mut estate = Estate::create(SEGMENT_LEN)?;
+    let mut jobs = Jobs { channel, known: Vec::new() };
     let level = sandbox::enter(mode);
-    channel.send(&encode_ready(level), &[])?;
+    at(Point::LockedIn);
+    send_ready(&jobs.channel, level, estate.as_fd())?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {
         return Ok(());
     }
 
     loop {
         while let Some(claim) = consumer.claim() {
-            let buffer = places.buffer(claim.slot());
-            work_on(claim, &work, &region, buffer, &mut buffers);
+            let job = jobs.get(job_of(claim.task()))?;
+            let room = places.room(&region, claim.slot());
+            // Stale: this worker was taken for dead, and nobody waits for it.
+            let _ = perform(claim, job, room, Some(&mut estate), &mut buffers);
             done.post(1)?;
         }
+        jobs.catch_up()?;
         tasks.wait(None)?;
     }
 }
 
-/// Does one segment and hands the result over. `buffer` is where the slot's
-/// buffer begins in the region.
-fn work_on(
-    mut claim: Claim<'_, RegionWords>,
-    work: &Work,
-    region: &Region,
-    buffer: usize,
-    buffers: &mut Buffers,
-) {
-    let Some(segment) = work.layout.segment(claim.task()[0]) else {
-        let _ = claim.mark_loaded();
-        let _ = claim.complete(&encode_result(Err(Failure::Internal)));
-        return;
-    };
-    let result = match work.operation {
-        // The bytes that are sealed must stay where a successor finds them.
-        Operation::Seal => load(&mut claim, work, region, buffer, &segment).and_then(|()| {
-            work.run_from(&segment, buffers, |part, input| {
-                let offset = (part.plaintext_offset() - segment.plaintext_offset()) as usize;
-                region.copy_out(buffer + offset, input);
-                Ok(())
-            })
-        }),
-        // Opening the same bytes again is harmless.
-        Operation::Open => work.run(&segment, buffers),
-    };
-    // Fails if this worker was taken for dead: then nobody waits for it.
-    let _ = claim.mark_loaded();
-    let _ = claim.complete(&encode_result(result));
+/// The jobs that this worker was told of and that are not over.
+struct Jobs {
+    channel: Channel,
+    known: Vec<(u32, Job)>,
 }
 
-/// Reads a segment into the slot's buffer, unless a predecessor has done so,
-/// and says that it is there.
-fn load(
-    claim: &mut Claim<'_, RegionWords>,
-    work: &Work,
-    region: &Region,
-    buffer: usize,
-    segment: &Segment,
-) -> Result<(), Failure> {
-    if claim.is_loaded() {
-        return Ok(());
-    }
-    let (offset, len) = work.input_of(segment);
-    let mut loaded = 0;
-    while loaded < len {
-        let (from, to) = (offset + loaded as u64, buffer + loaded);
-        match region.pread_into(&work.input, from, to, len - loaded) {
-            Ok(0) => return Err(Failure::Short),
-            Ok(n) => loaded += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                return Err(Failure::Read { errno, offset: from });
+impl Jobs {
+    /// Job `number`. Main has sent it before it published a segment of it; a
+    /// number that does not come is one that some worker has made up.
+    fn get(&mut self, number: u32) -> io::Result<Option<&Job>> {
+        while self.known.last().is_none_or(|(last, _)| *last < number) {
+            if !self.receive()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+        Ok(self.known.iter().find(|(known, _)| *known == number).map(|(_, job)| job))
     }
-    claim.mark_loaded().map_err(|_| Failure::Internal)
+
+    /// Receives what has come meanwhile, so that nobody waits with a full
+    /// socket for this worker, and it does not hold what is over.
+    fn catch_up(&mut self) -> io::Result<()> {
+        while is_readable(&self.channel)? {
+            if !self.receive()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next job; `false` when main is gone.
+    fn receive(&mut self) -> io::Result<bool> {
+        let Some(message) = self.channel.receive()? else { return Ok(false) };
+        let (number, oldest, job) = decode_job(message)?;
+        self.known.retain(|(known, _)| *known >= oldest);
+        self.known.push((number, job));
+        Ok(true)
+    }
+}
+
+fn is_readable(channel: &Channel) -> io::Result<bool> {
+    let mut fds = [PollFd::new(channel, PollFlags::IN)];
+    Ok(poll(&mut fds, Some(&Timespec::default()))? > 0)
 }

@@ -114,6 +114,12 @@ impl PayloadCipher {
         self.chunks
     }
 
+    /// The same, for others to have it too.
+    #[must_use]
+    pub fn chunks(&self) -> ChunkCipher {
+        ChunkCipher::from_secret(self.chunks.secret.clone())
+    }
+
     /// [`ChunkCipher::seal`].
     ///
     /// # Errors

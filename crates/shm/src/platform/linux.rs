@@ -21,6 +21,16 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// # Errors
 /// When the system refuses.
 pub(crate) fn create_memory(len: usize) -> io::Result<OwnedFd> {
+    let fd = create_unsealed_memory(len)?;
+    rustix::fs::fcntl_add_seals(&fd, SEALS)?;
+    Ok(fd)
+}
+
+/// The same, not sealed yet.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn create_unsealed_memory(len: usize) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let name = c"cryptstream";
     // Linux before 6.3 does not know NOEXEC_SEAL.
@@ -29,8 +39,17 @@ pub(crate) fn create_memory(len: usize) -> io::Result<OwnedFd> {
         other => other?,
     };
     rustix::fs::ftruncate(&fd, len as u64)?;
-    rustix::fs::fcntl_add_seals(&fd, SEALS)?;
     Ok(fd)
+}
+
+/// Seals memory against changes of its size, and against every writer but the
+/// mappings that exist.
+///
+/// # Errors
+/// When the system refuses, as Linux before 5.1 does.
+pub(crate) fn seal_against_writers(fd: BorrowedFd<'_>) -> io::Result<()> {
+    rustix::fs::fcntl_add_seals(fd, SEALS.union(SealFlags::FUTURE_WRITE))?;
+    Ok(())
 }
 
 /// Refuses memory that another process could make smaller under our feet, where

@@ -174,6 +174,27 @@ impl<M: Memory> Producer<M> {
         self.memory.word(self.shape.word_of(slot)).store(free.encode(), Ordering::Release);
     }
 
+    /// What `worker` holds: its slots, and whether it has said that the bytes
+    /// are loaded. When it is certainly dead, that is what
+    /// [`recover`](Self::recover) will take back.
+    ///
+    /// # Errors
+    /// When a slot's word is none that its task can have.
+    pub fn held(&self, worker: WorkerId) -> Result<Vec<Held>, Corrupt> {
+        let mut held = Vec::new();
+        for &slot in &self.outstanding {
+            let word = self.look(slot)?;
+            if word.holder() == Some(worker) {
+                let bytes = match word.state {
+                    State::Loaded(_) => Bytes::Present,
+                    _ => Bytes::Absent,
+                };
+                held.push(Held { slot, attempt: word.attempt, bytes });
+            }
+        }
+        Ok(held)
+    }
+
     /// Takes back what `worker` has held, which must be certainly dead, and
     /// makes it ready again. Afterwards post one token for each, and one for
     /// the death.

@@ -1,0 +1,346 @@
+//! The way of a payload's segments: by main alone, or with the workers.
+
+use std::path::PathBuf;
+
+use cryptstream_format::payload::{
+    CHUNK_LEN, PREFIX_LEN, SEALED_CHUNK_LEN, SEALED_SEGMENT_LEN, SEGMENT_CHUNKS, SEGMENT_LEN,
+};
+use cryptstream_format::{ChunkCipher, ChunkError, Layout, Segment};
+
+use crate::flow::{Exit, Flow, Intake};
+use crate::job::{Buffers, Failure, Feed, Job, Operation, Output};
+use crate::output::Sink;
+use crate::workers::{Crew, Stop, WORTH};
+use crate::{Error, Progress, Source, WorkerOptions, WorkerStats};
+
+/// Chunks that are written to a stream in one go: 256 KiB.
+const STREAM_PART_CHUNKS: usize = 16;
+
+/// Seals and opens files, one after the other or several at a time, with one
+/// pool of workers for all of them.
+///
+/// Nothing is started before there is work that is worth it, and everything
+/// ends with this value.
+pub struct Engine {
+    pub(crate) options: WorkerOptions,
+    pub(crate) cores: usize,
+    crew: Option<Crew>,
+    /// There is no shared memory to be had.
+    is_alone: bool,
+}
+
+/// A payload that is to be sealed or opened: everything but its way in and out.
+pub(crate) struct Payload {
+    pub(crate) operation: Operation,
+    pub(crate) layout: Option<Layout>,
+    pub(crate) start: u64,
+    pub(crate) cipher: ChunkCipher,
+}
+
+impl Engine {
+    /// An engine for a process that may use `cores` cores.
+    #[must_use]
+    pub fn new(options: WorkerOptions, cores: usize) -> Self {
+        Self { options, cores, crew: None, is_alone: false }
+    }
+
+    /// Starts all workers that there may be, and waits until they are ready:
+    /// for measurements, and where much work is known to come.
+    ///
+    /// # Errors
+    /// [`Error::NoSandbox`].
+    pub fn warm_up(&mut self) -> Result<(), Error> {
+        let allowed = self.options.allowed(self.cores);
+        if allowed > 0 {
+            let Some(crew) = self.crew().map_err(only_sandbox)? else { return Ok(()) };
+            crew.warm_up(allowed).map_err(only_sandbox)?;
+        }
+        Ok(())
+    }
+
+    /// What has become of the workers since this was last asked.
+    pub(crate) fn take_stats(&mut self) -> WorkerStats {
+        self.crew.as_mut().map(Crew::take_stats).unwrap_or_default()
+    }
+
+    /// The workers; `None` where there is no memory for them.
+    pub(crate) fn crew(&mut self) -> Result<Option<&mut Crew>, Stop> {
+        if self.crew.is_none() && !self.is_alone {
+            // One segment for each, and two that wait for whoever is first.
+            match Crew::new(&self.options, self.options.allowed(self.cores) + 2) {
+                Ok(crew) => self.crew = Some(crew),
+                Err(_) if self.options.is_sandbox_required() => return Err(Stop::NoSandbox),
+                Err(_) => self.is_alone = true,
+            }
+        }
+        Ok(self.crew.as_mut())
+    }
+
+    /// Gives the workers up, with all that they still hold.
+    pub(crate) fn dismiss(&mut self) {
+        self.crew = None;
+    }
+
+    /// Seals or opens all segments, from where `source` stands. Returns the
+    /// last one.
+    pub(crate) fn pass(
+        &mut self,
+        payload: Payload,
+        source: &mut Source,
+        sink: &mut Sink,
+        progress: &dyn Progress,
+    ) -> Result<Segment, Error> {
+        let is_stream = matches!(sink, Sink::Stream(_));
+        if let Some(layout) = payload.layout {
+            let has_work = self.options.target(layout.plaintext_len(), self.cores) > 0;
+            let pays = !is_stream || self.options.pays_for_streams(self.cores);
+            if has_work && pays && self.has_crew()? {
+                return self.pass_by_workers(payload, 0, source, sink, progress);
+            }
+            if !is_stream {
+                return pass_at_offsets(payload, layout, source, sink, progress);
+            }
+        }
+        self.pass_in_order(payload, source, sink, progress)
+    }
+
+    /// Whether there are workers to be had.
+    pub(crate) fn has_crew(&mut self) -> Result<bool, Error> {
+        Ok(self.crew().map_err(only_sandbox)?.is_some())
+    }
+
+    /// By main alone, segment after segment; of a long stream only the
+    /// beginning.
+    fn pass_in_order(
+        &mut self,
+        payload: Payload,
+        source: &mut Source,
+        sink: &mut Sink,
+        progress: &dyn Progress,
+    ) -> Result<Segment, Error> {
+        let Payload { operation, layout, start, cipher } = &payload;
+        let (input_len, part_len) = match operation {
+            Operation::Seal => (SEGMENT_LEN, STREAM_PART_CHUNKS * SEALED_CHUNK_LEN),
+            Operation::Open => (SEALED_SEGMENT_LEN, STREAM_PART_CHUNKS * CHUNK_LEN),
+        };
+        let (mut input, mut output) = (vec![0; input_len], vec![0; part_len]);
+        let mut index = 0;
+        loop {
+            // So much has come that as much again is likely.
+            let is_long = layout.is_none() && index == WORTH / SEGMENT_LEN as u64;
+            if is_long && self.options.pays_for_streams(self.cores) && self.has_crew()? {
+                return self.pass_by_workers(payload, index, source, sink, progress);
+            }
+            let len = source.fill(&mut input)?;
+            let segment = segment_read(*operation, *layout, index, len, source)?;
+            let mut from = &input[..len];
+            for part in segment.split(STREAM_PART_CHUNKS) {
+                let (plain_len, sealed_len) = (part.plaintext_len(), part.sealed_len());
+                let (done, offset, to) = match operation {
+                    Operation::Seal => {
+                        let to = &mut output[..sealed_len];
+                        let done = cipher.seal(&part, &from[..plain_len], to);
+                        from = &from[plain_len..];
+                        (done, start + part.payload_offset(), to)
+                    }
+                    Operation::Open => {
+                        let to = &mut output[..plain_len];
+                        let done = cipher.open(&part, &from[..sealed_len], to);
+                        from = &from[sealed_len..];
+                        (done, part.plaintext_offset(), to)
+                    }
+                };
+                done.map_err(|error| match error {
+                    ChunkError::Damaged { chunk, .. } => {
+                        damaged(source.path(), *start, &part, chunk)
+                    }
+                    ChunkError::BufferLength { .. } => {
+                        Error::Internal("a buffer of the wrong length")
+                    }
+                })?;
+                sink.put(offset, to)?;
+            }
+            progress.advance(len as u64);
+            if segment.is_last() {
+                return Ok(segment);
+            }
+            index += 1;
+        }
+    }
+
+    /// With the workers, from segment `first` on.
+    fn pass_by_workers(
+        &mut self,
+        payload: Payload,
+        first: u64,
+        source: &mut Source,
+        sink: &mut Sink,
+        progress: &dyn Progress,
+    ) -> Result<Segment, Error> {
+        let Payload { operation, layout, start, cipher } = payload;
+        let (workers, cores) = (self.options.clone(), self.cores);
+        let output = match &*sink {
+            Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
+            Sink::Stream(_) => Output::Slot,
+            Sink::Nowhere => Output::Nowhere,
+        };
+        let input = match layout {
+            Some(_) => Some(clone_of(source.file(), source.path())?),
+            None => None,
+        };
+        let target = match layout {
+            Some(layout) => workers.target(layout.plaintext_len(), cores),
+            None => workers.allowed(cores),
+        };
+        let path = source.path().to_owned();
+        let output_path = sink.path().to_owned();
+        let job = Job { operation, layout, payload_start: start, cipher, input, output };
+        let intake = match layout {
+            Some(layout) => Intake::of_file(layout, first),
+            None => Intake::of_stream(operation, source, first),
+        };
+        let exit = match sink {
+            Sink::Stream(stream) => Exit::Stream(stream),
+            Sink::File(_) | Sink::Nowhere => Exit::ByWorkers,
+        };
+        let Some(crew) = self.crew().map_err(only_sandbox)? else {
+            return Err(Error::Internal("the workers are gone"));
+        };
+        let flow = Flow::new(crew.add(job), intake, exit);
+        let ended = flow.run(crew, target, progress);
+        if !matches!(ended, Ok(_) | Err(FlowError::Segment(..))) {
+            self.dismiss();
+        }
+        let place = Place { path, output_path, start };
+        ended.map_err(|error| match error {
+            FlowError::Segment(segment, failure) => place.error(&segment, failure),
+            FlowError::Stop(stop) => place.stopped(stop),
+            FlowError::Error(error) => error,
+        })
+    }
+}
+
+/// Why a flow ended early.
+pub(crate) enum FlowError {
+    /// A segment failed; all others are through.
+    Segment(Segment, Failure),
+    /// All work stopped.
+    Stop(Stop),
+    /// Main could not read or write.
+    Error(Error),
+}
+
+/// What errors of segments are told with.
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) output_path: PathBuf,
+    /// Where the payload begins in the sealed file.
+    pub(crate) start: u64,
+}
+
+impl Place {
+    pub(crate) fn error(self, segment: &Segment, failure: Failure) -> Error {
+        let Self { path, output_path, start } = self;
+        let system = std::io::Error::from_raw_os_error;
+        match failure {
+            Failure::Short => Error::InputChanged { path },
+            Failure::Read { errno, offset } => Error::Read { path, offset, source: system(errno) },
+            Failure::Write { errno, offset } => {
+                Error::Write { path: output_path, offset, source: system(errno) }
+            }
+            Failure::Damaged { chunk } => damaged(&path, start, segment, chunk),
+            Failure::Internal => Error::Internal("a segment was worked on in the wrong way"),
+        }
+    }
+
+    pub(crate) fn stopped(self, stop: Stop) -> Error {
+        match stop {
+            // Of bytes that were read again after a death.
+            Stop::Failed(failure) => self.error(&Segment::last(0, 0), failure),
+            Stop::Deadly(segment) => Error::WorkersDied { path: self.path, segment },
+            Stop::NoSandbox => Error::NoSandbox,
+        }
+    }
+}
+
+/// From file to file by main alone.
+fn pass_at_offsets(
+    payload: Payload,
+    layout: Layout,
+    source: &Source,
+    sink: &Sink,
+    progress: &dyn Progress,
+) -> Result<Segment, Error> {
+    let Payload { operation, start, cipher, .. } = payload;
+    let job = Job {
+        operation,
+        layout: Some(layout),
+        payload_start: start,
+        cipher,
+        input: Some(clone_of(source.file(), source.path())?),
+        output: match sink {
+            Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
+            _ => Output::Nowhere,
+        },
+    };
+    let mut buffers = Buffers::new();
+    for segment in layout.segments() {
+        job.run(&segment, Feed::File, None, &mut buffers).map_err(|failure| {
+            let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
+            Place { path, output_path, start }.error(&segment, failure)
+        })?;
+        progress.advance(job.input_of(&segment).1 as u64);
+    }
+    last_of(&layout)
+}
+
+/// The last segment of a payload.
+pub(crate) fn last_of(layout: &Layout) -> Result<Segment, Error> {
+    layout.segment(layout.segment_count() - 1).ok_or(Error::Internal("a payload without an end"))
+}
+
+pub(crate) fn clone_of(
+    file: &std::fs::File,
+    path: &std::path::Path,
+) -> Result<std::fs::File, Error> {
+    file.try_clone().map_err(|source| Error::Open { path: path.to_owned(), source })
+}
+
+/// The segment of which `len` bytes could be read; only the last is not full.
+pub(crate) fn segment_read(
+    operation: Operation,
+    layout: Option<Layout>,
+    index: u64,
+    len: usize,
+    source: &Source,
+) -> Result<Segment, Error> {
+    let segment = match (operation, len) {
+        (Operation::Seal, SEGMENT_LEN) | (Operation::Open, SEALED_SEGMENT_LEN) => {
+            Some(Segment::inner(index))
+        }
+        (Operation::Seal, len) => Some(Segment::last(index, len)),
+        (Operation::Open, len) => Segment::last_sealed(index, len),
+    };
+    match &layout {
+        Some(layout) if layout.segment(index) != segment => return Err(source.changed()),
+        _ => {}
+    }
+    segment.ok_or_else(|| Error::CutInPayload {
+        path: source.path().to_owned(),
+        chunk: index * SEGMENT_CHUNKS + (len / SEALED_CHUNK_LEN) as u64,
+        offset: source.position(),
+    })
+}
+
+fn damaged(path: &std::path::Path, start: u64, part: &Segment, chunk: u64) -> Error {
+    Error::Damaged {
+        path: path.to_owned(),
+        chunk,
+        offset: start + PREFIX_LEN as u64 + chunk * SEALED_CHUNK_LEN as u64,
+        is_last: part.is_last() && chunk + 1 == part.first_chunk() + part.chunks() as u64,
+    }
+}
+
+fn only_sandbox(_: Stop) -> Error {
+    Error::NoSandbox
+}

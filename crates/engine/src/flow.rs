@@ -1,0 +1,216 @@
+//! A payload on its way through the queue: segments are published as they
+//! come, and taken off as they are done.
+
+use cryptstream_format::payload::{SEALED_SEGMENT_LEN, SEGMENT_LEN};
+use cryptstream_format::{Layout, Segment};
+use cryptstream_shm::Bytes;
+
+use crate::engine::{FlowError, segment_read};
+use crate::job::{Failure, Operation};
+use crate::output::Stream;
+use crate::workers::{Crew, Finished};
+use crate::{Error, Progress, Source};
+
+/// Where the segments come from.
+pub(crate) enum Intake<'a> {
+    /// Workers read them; all that is to be known is which is next.
+    File { layout: Layout, next: u64 },
+    /// Main reads them, in order, into the buffers of slots.
+    Stream {
+        operation: Operation,
+        source: &'a mut Source,
+        next: u64,
+        /// The slot that is being filled, and how far.
+        filling: Option<(usize, usize)>,
+        is_over: bool,
+    },
+}
+
+/// Where the results go.
+pub(crate) enum Exit<'a> {
+    /// Workers put them into place, in any order.
+    ByWorkers,
+    /// Main writes them, in order.
+    Stream(&'a mut Stream),
+}
+
+/// One job's segments.
+pub(crate) struct Flow<'a> {
+    job: u32,
+    intake: Intake<'a>,
+    exit: Exit<'a>,
+    /// Segments of this job that are on their way.
+    outstanding: usize,
+    last: Option<Segment>,
+    /// Of the segments that failed the first one.
+    failed: Option<(Segment, Failure)>,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn of_file(layout: Layout, first: u64) -> Self {
+        Self::File { layout, next: first }
+    }
+
+    pub(crate) fn of_stream(operation: Operation, source: &'a mut Source, first: u64) -> Self {
+        Self::Stream { operation, source, next: first, filling: None, is_over: false }
+    }
+
+    /// Whether everything is published.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::File { layout, next } => *next >= layout.segment_count(),
+            Self::Stream { is_over, .. } => *is_over,
+        }
+    }
+
+    /// Bytes that are not published yet, as far as one can tell: of a stream,
+    /// as much as there was.
+    fn left(&self) -> u64 {
+        match self {
+            Self::File { layout, next } => (layout.segment_count() - next) * SEGMENT_LEN as u64,
+            Self::Stream { is_over: true, .. } => 0,
+            Self::Stream { next, .. } => next * SEGMENT_LEN as u64,
+        }
+    }
+
+    /// Publishes the next segment, if there is a slot for it and, unless
+    /// `may_wait`, it does not have to be waited for. Returns it.
+    fn publish(
+        &mut self,
+        crew: &mut Crew,
+        job: u32,
+        may_wait: bool,
+    ) -> Result<Option<Segment>, Error> {
+        match self {
+            Self::File { layout, next } => {
+                let (Some(segment), Some(slot)) = (layout.segment(*next), crew.free_slot()) else {
+                    return Ok(None);
+                };
+                crew.publish(slot, job, &segment, Bytes::Absent);
+                *next += 1;
+                Ok(Some(segment))
+            }
+            Self::Stream { is_over: true, .. } => Ok(None),
+            Self::Stream { operation, source, next, filling, is_over } => {
+                let (slot, filled) = match *filling {
+                    Some(filling) => filling,
+                    None => match crew.free_slot() {
+                        Some(slot) => (slot, 0),
+                        None => return Ok(None),
+                    },
+                };
+                let len = match operation {
+                    Operation::Seal => SEGMENT_LEN,
+                    Operation::Open => SEALED_SEGMENT_LEN,
+                };
+                let room = crew.room(slot);
+                let (more, must_wait) =
+                    source.fill_region(room.region, room.input + filled, len - filled, may_wait)?;
+                if must_wait {
+                    *filling = Some((slot, filled + more));
+                    return Ok(None);
+                }
+                *filling = None;
+                let segment = segment_read(*operation, None, *next, filled + more, source)?;
+                crew.publish(slot, job, &segment, Bytes::Present);
+                *next += 1;
+                *is_over = segment.is_last();
+                Ok(Some(segment))
+            }
+        }
+    }
+}
+
+impl<'a> Flow<'a> {
+    /// The way of job `job`.
+    pub(crate) fn new(job: u32, intake: Intake<'a>, exit: Exit<'a>) -> Self {
+        Self { job, intake, exit, outstanding: 0, last: None, failed: None }
+    }
+
+    /// Goes all the way; returns the last segment.
+    pub(crate) fn run(
+        mut self,
+        crew: &mut Crew,
+        target: usize,
+        progress: &dyn Progress,
+    ) -> Result<Segment, FlowError> {
+        let is_ordered = matches!(self.exit, Exit::Stream(_));
+        loop {
+            self.publish(crew).map_err(FlowError::Error)?;
+            if self.is_over() {
+                crew.remove(self.job);
+                return self.end();
+            }
+            // Nothing to wait for but the input: then that was waited for.
+            if self.outstanding > 0 {
+                crew.step(self.left(), target).map_err(FlowError::Stop)?;
+            }
+            while let Some(finished) = crew.finished(is_ordered).map_err(FlowError::Stop)? {
+                self.take(crew, finished, progress).map_err(FlowError::Error)?;
+            }
+        }
+    }
+
+    /// Fills the queue, as far as nothing is failed.
+    pub(crate) fn publish(&mut self, crew: &mut Crew) -> Result<(), Error> {
+        while self.failed.is_none() {
+            let may_wait = self.outstanding == 0;
+            let Some(segment) = self.intake.publish(crew, self.job, may_wait)? else { break };
+            self.outstanding += 1;
+            self.last = Some(segment);
+        }
+        Ok(())
+    }
+
+    /// Takes a segment of this job off the queue.
+    pub(crate) fn take(
+        &mut self,
+        crew: &mut Crew,
+        finished: Finished,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        self.outstanding -= 1;
+        let job = crew.job(finished.job).ok_or(Error::Internal("a job was forgotten"))?;
+        let (segment, read) = (finished.segment, job.input_of(&finished.segment).1);
+        match (finished.result, &mut self.exit) {
+            (Err(failure), _) => {
+                let is_first = |(other, _): &(Segment, Failure)| segment.index() < other.index();
+                if self.failed.as_ref().is_none_or(is_first) {
+                    self.failed = Some((segment, failure));
+                }
+            }
+            (Ok(()), Exit::Stream(stream)) if self.failed.is_none() => {
+                let (offset, len) = job.output_of(&segment);
+                let room = crew.room_of(&finished);
+                stream.write_from(offset, room.region, room.output, len)?;
+            }
+            (Ok(()), _) => {}
+        }
+        crew.retire(finished);
+        progress.advance(read as u64);
+        Ok(())
+    }
+
+    pub(crate) fn job(&self) -> u32 {
+        self.job
+    }
+
+    /// Bytes that are not published yet.
+    pub(crate) fn left(&self) -> u64 {
+        if self.failed.is_some() { 0 } else { self.intake.left() }
+    }
+
+    /// Whether nothing is left to be done.
+    pub(crate) fn is_over(&self) -> bool {
+        self.outstanding == 0 && (self.failed.is_some() || self.intake.is_over())
+    }
+
+    /// How it ended.
+    pub(crate) fn end(self) -> Result<Segment, FlowError> {
+        match (self.failed, self.last) {
+            (Some((segment, failure)), _) => Err(FlowError::Segment(segment, failure)),
+            (None, Some(segment)) => Ok(segment),
+            (None, None) => Err(FlowError::Error(Error::Internal("a payload without segments"))),
+        }
+    }
+}

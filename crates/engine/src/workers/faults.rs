@@ -1,0 +1,48 @@
+//! Where tests let a worker die: nothing at all without the feature
+//! `fault-hooks`.
+
+/// A moment in a worker's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "fault-hooks"), allow(unreachable_pub, reason = "public to tests"))]
+pub enum Point {
+    /// Started, and told what it is to do; not locked in yet.
+    Started,
+    /// Locked in, and main not told so yet.
+    LockedIn,
+    /// A segment is claimed, and nothing of it loaded.
+    Claimed,
+    /// A part of the segment is loaded and not sealed yet.
+    Loaded,
+    /// A piece of the segment is written, perhaps not the last one.
+    Writing,
+    /// The segment is written, and nobody told so yet.
+    Written,
+    /// The result is handed over, and main not woken for it yet.
+    Done,
+}
+
+#[cfg(feature = "fault-hooks")]
+static HOOK: std::sync::OnceLock<fn(Point)> = std::sync::OnceLock::new();
+
+/// Has `hook` called at every point of this process's life as a worker.
+#[cfg(feature = "fault-hooks")]
+pub fn set_fault_hook(hook: fn(Point)) {
+    let _ = HOOK.set(hook);
+}
+
+/// Locks this process in as a worker does.
+#[cfg(feature = "fault-hooks")]
+#[must_use]
+pub fn enter_sandbox(mode: super::SandboxMode) -> super::SandboxLevel {
+    super::sandbox::enter(mode)
+}
+
+/// Says that this point is reached.
+#[inline]
+pub(crate) fn at(point: Point) {
+    #[cfg(feature = "fault-hooks")]
+    if let Some(hook) = HOOK.get() {
+        hook(point);
+    }
+    let _ = point;
+}
