@@ -32,6 +32,10 @@ pub use workers::{
     Processes, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, WorkerStats, worker_main,
 };
 
+/// What tests of the sandbox try.
+#[cfg(feature = "fault-hooks")]
+pub use cryptstream_shm::probe;
+
 /// Writes a small new file that only its owner may read, all of it or nothing.
 ///
 /// # Errors

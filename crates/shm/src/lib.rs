@@ -82,6 +82,8 @@ pub mod mutex;
 pub mod passing;
 #[cfg(not(loom))]
 mod platform;
+#[cfg(all(feature = "probe", target_os = "linux", not(loom)))]
+pub mod probe;
 #[cfg(not(loom))]
 pub mod region;
 #[cfg(not(loom))]

@@ -155,7 +155,7 @@ impl Crew {
         if self.pool.len() < target && left >= WORTH * self.pool.len() as u64 {
             self.start_worker();
         }
-        if self.pool.ready() >= target || !self.work_along()? {
+        if self.pool.ready() >= target.max(1) || !self.work_along()? {
             self.wait();
         }
         self.look()
@@ -281,3 +281,6 @@ impl Crew {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

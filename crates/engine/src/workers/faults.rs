@@ -22,11 +22,14 @@ pub enum Point {
 }
 
 #[cfg(feature = "fault-hooks")]
-static HOOK: std::sync::OnceLock<fn(Point)> = std::sync::OnceLock::new();
-
-/// Has `hook` called at every point of this process's life as a worker.
+static HOOK: std::sync::OnceLock<fn(u16, Point)> = std::sync::OnceLock::new();
 #[cfg(feature = "fault-hooks")]
-pub fn set_fault_hook(hook: fn(Point)) {
+static WORKER: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+
+/// Has `hook` called at every point of this process's life as a worker, with
+/// the worker's number, from 1.
+#[cfg(feature = "fault-hooks")]
+pub fn set_fault_hook(hook: fn(u16, Point)) {
     let _ = HOOK.set(hook);
 }
 
@@ -37,12 +40,20 @@ pub fn enter_sandbox(mode: super::SandboxMode) -> super::SandboxLevel {
     super::sandbox::enter(mode)
 }
 
+/// Says which worker this is.
+#[inline]
+pub(crate) fn name(worker: u16) {
+    #[cfg(feature = "fault-hooks")]
+    WORKER.store(worker, std::sync::atomic::Ordering::Relaxed);
+    let _ = worker;
+}
+
 /// Says that this point is reached.
 #[inline]
 pub(crate) fn at(point: Point) {
     #[cfg(feature = "fault-hooks")]
     if let Some(hook) = HOOK.get() {
-        hook(point);
+        hook(WORKER.load(std::sync::atomic::Ordering::Relaxed), point);
     }
     let _ = point;
 }

@@ -236,6 +236,15 @@ impl Pool {
         workers.into_iter().map(reap).collect()
     }
 
+    /// Whether a worker has died that is not reaped yet.
+    #[cfg(test)]
+    pub(super) fn has_zombie(&self) -> bool {
+        self.workers.iter().any(|worker| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", worker.child.id()));
+            stat.is_ok_and(|stat| stat.contains(") Z"))
+        })
+    }
+
     fn bury(&mut self, mut worker: Worker) -> Dead {
         // Its answer may have come between the last look and its death.
         let _ = worker.greet();

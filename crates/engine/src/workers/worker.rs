@@ -9,7 +9,7 @@ use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_shm::{Channel, Consumer, Estate, Region, RegionWords, Tokens, WorkerId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::faults::{Point, at};
+use super::faults::{self, Point, at};
 use super::pool::Places;
 use super::protocol::{Start, decode_job, job_of, send_ready};
 use super::sandbox::{self, SandboxLevel, SandboxMode};
@@ -38,8 +38,9 @@ fn run() -> io::Result<()> {
     if std::os::unix::process::parent_id() != start.parent {
         return Ok(());
     }
-    at(Point::Started);
     let Start { worker, shape, sandbox: mode, .. } = start;
+    faults::name(worker);
+    at(Point::Started);
     let region = Arc::new(Region::attach(region)?);
     let places = Places::new(shape);
     if !region.contains(0, places.len()) {

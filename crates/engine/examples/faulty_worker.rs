@@ -1,0 +1,139 @@
+//! A worker that dies or hangs at a given point, and a process that tries what
+//! is forbidden to workers: for the tests.
+//!
+//! As a worker it is told what to do by its own file name, since it gets no
+//! environment: `ACTION.WORKER.POINT.TIME`, such as `die.1.Loaded.3`: worker 1
+//! dies when it comes to that point for the third time (`0` for WORKER: every
+//! worker). As `faulty_worker probe MODE WHAT` it locks itself in and tries.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{TcpStream, UdpSocket};
+use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use cryptstream_engine::probe::{Forbidden, attempt};
+use cryptstream_engine::{
+    FaultPoint, SandboxMode, WORKER_ARGUMENT, enter_sandbox, set_fault_hook, worker_main,
+};
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[1..] {
+        [WORKER_ARGUMENT] => {
+            let name = std::env::current_exe().ok();
+            if let Some(plan) =
+                name.as_ref().and_then(|path| Plan::parse(path.file_name()?.to_str()?))
+            {
+                let _ = PLAN.set(plan);
+                set_fault_hook(hook);
+            }
+            worker_main()
+        }
+        ["probe", mode, what] => probe(mode, what),
+        _ => {
+            eprintln!("usage: faulty_worker probe require|off WHAT");
+            ExitCode::from(64)
+        }
+    }
+}
+
+struct Plan {
+    action: String,
+    worker: u16,
+    point: String,
+    time: u32,
+}
+
+impl Plan {
+    fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.split('.');
+        Some(Self {
+            action: parts.next()?.to_owned(),
+            worker: parts.next()?.parse().ok()?,
+            point: parts.next()?.to_owned(),
+            time: parts.next()?.parse().ok()?,
+        })
+    }
+}
+
+static PLAN: OnceLock<Plan> = OnceLock::new();
+static PASSED: AtomicU32 = AtomicU32::new(0);
+
+fn hook(worker: u16, point: FaultPoint) {
+    let Some(plan) = PLAN.get() else { return };
+    let is_meant = plan.worker == 0 || plan.worker == worker;
+    if !is_meant || format!("{point:?}") != plan.point {
+        return;
+    }
+    if PASSED.fetch_add(1, Ordering::Relaxed) + 1 == plan.time {
+        match plan.action.as_str() {
+            // From within the sandbox the attempt is as deadly as the signal.
+            "die" => drop(kill_process(getpid(), Signal::KILL)),
+            "exit" => std::process::exit(1),
+            "panic" => panic!("on purpose"),
+            "abort" => std::process::abort(),
+            _ => loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            },
+        }
+    }
+}
+
+/// Locks itself in and tries `what`. Exits with 0 if that got through, with 1
+/// if it was refused with EPERM, with 2 on another error; often it is killed.
+fn probe(mode: &str, what: &str) -> ExitCode {
+    let mode = if mode == "off" { SandboxMode::Off } else { SandboxMode::Require };
+    let level = enter_sandbox(mode);
+    eprintln!("{}", level.name());
+    match try_it(what) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn try_it(what: &str) -> io::Result<()> {
+    match what {
+        "nothing" => Ok(()),
+        "open" => File::open("/etc/hostname").map(drop),
+        "create" => File::create("/tmp/cryptstream-probe").map(drop),
+        "stat" => fs::metadata("/etc/hostname").map(drop),
+        "list" => fs::read_dir("/").map(drop),
+        "remove" => fs::remove_file("/nonexistent"),
+        "rename" => fs::rename("/nonexistent", "/nonexistent-2"),
+        "mkdir" => fs::create_dir("/tmp"),
+        "chmod" => Ok(rustix::fs::chmod("/nonexistent", rustix::fs::Mode::RUSR)?),
+        "chdir" => std::env::set_current_dir("/"),
+        "udp" => UdpSocket::bind("127.0.0.1:0").map(drop),
+        "tcp" => TcpStream::connect("127.0.0.1:9").map(drop),
+        "unix" => std::os::unix::net::UnixStream::pair().map(drop),
+        "thread" => std::thread::Builder::new().spawn(|| ()).map(drop),
+        "process" => Command::new("/bin/true").status().map(drop),
+        "kill-main" => Ok(kill_process(
+            Pid::from_raw(std::os::unix::process::parent_id() as i32)
+                .ok_or(io::ErrorKind::NotFound)?,
+            Signal::URG,
+        )?),
+        "limits" => Ok(rustix::process::setrlimit(
+            rustix::process::Resource::Nofile,
+            rustix::process::getrlimit(rustix::process::Resource::Nofile),
+        )?),
+        "pipe" => rustix::pipe::pipe().map(drop).map_err(Into::into),
+        "exec" => attempt(Forbidden::Execute),
+        "map-executable" => attempt(Forbidden::MapExecutable),
+        "make-executable" => attempt(Forbidden::MakeExecutable),
+        "ptrace" => attempt(Forbidden::Ptrace),
+        "read-process" => attempt(Forbidden::ReadProcess),
+        "bpf" => attempt(Forbidden::Bpf),
+        "io-uring" => attempt(Forbidden::IoUring),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}

@@ -1,0 +1,96 @@
+//! What a successor seals when the input has changed since its predecessor
+//! died: the only thing that cannot be seen from outside, where such a run
+//! fails in the end.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::time::{Duration, Instant};
+
+use cryptstream_format::payload::{SEALED_SEGMENT_LEN, SEGMENT_LEN};
+use cryptstream_format::{FileKey, Layout, PayloadCipher};
+
+use super::*;
+use crate::job::Output;
+use crate::{Processes, SandboxMode};
+
+/// Seals one segment with a worker that dies at `plan`; as soon as it is dead,
+/// the input becomes `new`. Returns what was sealed in the end.
+fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
+    // On the file system of the build, where the worker's program is.
+    let tests = std::env::current_exe().unwrap();
+    let built = tests.ancestors().nth(2).unwrap();
+    let dir = tempfile::tempdir_in(built).unwrap();
+    let program = dir.path().join(plan);
+    fs::hard_link(built.join("examples/faulty_worker"), &program).unwrap();
+
+    let (input, output) = (dir.path().join("input"), dir.path().join("output"));
+    fs::write(&input, old).unwrap();
+    let cipher = PayloadCipher::generate(&FileKey::generate().unwrap()).unwrap().into_chunks();
+    let layout = Layout::of_plaintext(old.len() as u64).unwrap();
+    let segment = layout.segment(0).unwrap();
+    let job = || Job {
+        operation: Operation::Seal,
+        layout: Some(layout),
+        payload_start: 0,
+        cipher: cryptstream_format::ChunkCipher::from_secret((*cipher.expose_secret()).into()),
+        input: Some(File::open(&input).unwrap()),
+        output: Output::File(
+            File::options()
+                .create(true)
+                .append(false)
+                .write(true)
+                .truncate(false)
+                .open(&output)
+                .unwrap(),
+        ),
+    };
+
+    let processes = Processes::Exactly(1);
+    let options = WorkerOptions { processes, sandbox: SandboxMode::Auto, program };
+    let mut crew = Crew::new(&options, 2).unwrap();
+    crew.warm_up(1).unwrap();
+    let number = crew.add(job());
+    let slot = crew.free_slot().unwrap();
+    crew.publish(slot, number, &segment, Bytes::Absent);
+    let start = Instant::now();
+    while !crew.pool.has_zombie() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the worker does not die");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let mut file = File::options().write(true).open(&input).unwrap();
+    file.rewind().unwrap();
+    file.write_all(new).unwrap();
+
+    let finished = loop {
+        assert!(start.elapsed() < Duration::from_secs(60), "nobody takes over");
+        crew.step(0, 0).unwrap();
+        if let Some(finished) = crew.finished(false).unwrap() {
+            break finished;
+        }
+    };
+    assert_eq!(finished.result, Ok(()));
+    assert_eq!(crew.take_stats().redone, 1);
+
+    let sealed = fs::read(&output).unwrap();
+    let mut opened = vec![0; segment.plaintext_len()];
+    let from = job().output_of(&segment).0 as usize;
+    cipher.open(&segment, &sealed[from..from + segment.sealed_len()], &mut opened).unwrap();
+    opened
+}
+
+#[test]
+fn what_may_have_been_sealed_is_sealed_again_and_nothing_else() {
+    assert!(SEALED_SEGMENT_LEN > SEGMENT_LEN);
+    let (old, new) = (vec![b'o'; SEGMENT_LEN + 5], vec![b'n'; SEGMENT_LEN + 5]);
+    let mixed = |loaded: usize| [&old[..loaded], &new[loaded..SEGMENT_LEN]].concat();
+    // Dead before anything was loaded: all of it is read again.
+    assert!(sealed_after_a_death("die.1.Claimed.1", &old, &new) == mixed(0));
+    // Loaded in parts of 64 KiB, the last of which may not have been sealed.
+    assert!(sealed_after_a_death("die.1.Loaded.1", &old, &new) == mixed(64 << 10));
+    assert!(sealed_after_a_death("die.1.Loaded.3", &old, &new) == mixed(192 << 10));
+    assert!(sealed_after_a_death("die.1.Writing.1", &old, &new) != mixed(0));
+    // All of it was loaded, and perhaps written.
+    assert!(sealed_after_a_death("die.1.Loaded.16", &old, &new) == mixed(SEGMENT_LEN));
+    assert!(sealed_after_a_death("die.1.Written.1", &old, &new) == mixed(SEGMENT_LEN));
+}

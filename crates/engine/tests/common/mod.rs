@@ -1,0 +1,134 @@
+//! A folder, keys, and the program that plays the worker.
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cryptstream_engine::{
+    CommitOptions, Engine, Error, Processes, SandboxMode, Source, Summary, Target, WorkerOptions,
+};
+use cryptstream_format::x25519::{PublicKey, SecretKey};
+use cryptstream_format::{Identity, Recipient};
+
+/// Nothing here takes a tenth of this, even on a slow machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Bytes in which no two chunks are alike.
+pub fn paint(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8 ^ (i >> 14) as u8).collect()
+}
+
+/// The program that plays the worker, as cargo has built it.
+pub fn faulty_worker() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let built = tests.ancestors().nth(2).unwrap().join("examples/faulty_worker");
+    assert!(built.exists(), "{} is built by `cargo test --workspace`", built.display());
+    built
+}
+
+/// Runs `test` under a watchdog.
+pub fn watched(test: impl FnOnce() + Send + 'static) {
+    let (done, watch) = mpsc::channel();
+    let tested = thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    if watch.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+        panic!("the test hangs");
+    }
+    tested.join().unwrap();
+}
+
+/// Waits for a process, and kills it when it hangs.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("the process hangs");
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub struct World {
+    dir: tempfile::TempDir,
+    secret: SecretKey,
+    public: PublicKey,
+}
+
+impl World {
+    /// A folder on the file system of the build, so that the worker's program
+    /// can get other names there.
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let secret = SecretKey::generate().unwrap();
+        let public = secret.to_public();
+        Self { dir, secret, public }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// An engine with `count` workers that behave as `plan` says.
+    pub fn engine(&self, count: u16, plan: &str) -> Engine {
+        let program = self.path(plan);
+        if !program.exists() {
+            // Not a copy: a file that was just written may be busy.
+            fs::hard_link(faulty_worker(), &program).unwrap();
+        }
+        let processes = Processes::Exactly(count);
+        Engine::new(WorkerOptions { processes, sandbox: SandboxMode::Auto, program }, 2)
+    }
+
+    pub fn target(&self, name: &str) -> Target {
+        Target::Path { path: self.path(name), force: true }
+    }
+
+    pub fn recipients(&self) -> [&(dyn Recipient + Sync); 1] {
+        [&self.public]
+    }
+
+    pub fn identities(&self) -> [&dyn Identity; 1] {
+        [&self.secret]
+    }
+
+    pub fn seal(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
+        let mut source = Source::open(&self.path(from))?;
+        let commit = CommitOptions::default();
+        engine.encrypt(&mut source, &self.target(to), &self.recipients(), commit, &())
+    }
+
+    pub fn open(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
+        let mut source = Source::open(&self.path(from))?;
+        let commit = CommitOptions::default();
+        engine.decrypt(&mut source, &self.target(to), &self.identities(), commit, &())
+    }
+
+    /// What a sealed file holds, opened by main alone.
+    pub fn content(&self, name: &str) -> Vec<u8> {
+        let mut engine = self.engine(0, "alone");
+        self.open(&mut engine, name, "content").unwrap();
+        self.read("content")
+    }
+}

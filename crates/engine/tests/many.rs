@@ -1,0 +1,135 @@
+//! Several files at a time.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+
+use common::{World, paint, watched};
+use cryptstream_engine::{CommitOptions, Error, Source};
+
+/// Lengths around everything that is treated in its own way.
+const LENGTHS: [usize; 12] = [
+    0,
+    1,
+    65_536,
+    65_537,
+    400 << 10,
+    (1 << 20) - 1,
+    1 << 20,
+    (1 << 20) + 1,
+    (3 << 20) + 7,
+    9 << 20,
+    5,
+    300_000,
+];
+
+#[test]
+fn all_are_sealed_and_opened() {
+    watched(|| {
+        for count in [0, 1, 3] {
+            let world = World::new();
+            let mut engine = world.engine(count, "good");
+            let names = || (0..LENGTHS.len() * 3).map(|n| (n, LENGTHS[n % LENGTHS.len()]));
+            for (n, len) in names() {
+                world.write(&format!("{n}"), &paint(len + n));
+            }
+            let mut done = Vec::new();
+            engine.encrypt_all(
+                &mut names().map(|(n, _)| {
+                    let source = Source::open(&world.path(&format!("{n}"))).unwrap();
+                    (source, world.target(&format!("{n}.enc")))
+                }),
+                &world.recipients(),
+                CommitOptions::default(),
+                &mut |n, result| {
+                    result.unwrap();
+                    done.push(n);
+                },
+            );
+            done.sort_unstable();
+            assert_eq!(done, names().map(|(n, _)| n).collect::<Vec<_>>());
+            done.clear();
+            engine.decrypt_all(
+                &mut names().map(|(n, _)| {
+                    let source = Source::open(&world.path(&format!("{n}.enc"))).unwrap();
+                    (source, world.target(&format!("{n}.out")))
+                }),
+                &world.identities(),
+                CommitOptions::default(),
+                &mut |n, result| {
+                    result.unwrap();
+                    done.push(n);
+                },
+            );
+            assert_eq!(done.len(), names().count());
+            for (n, len) in names() {
+                assert!(world.read(&format!("{n}.out")) == paint(len + n), "{n}");
+            }
+        }
+    });
+}
+
+#[test]
+fn one_that_fails_does_not_keep_the_others() {
+    watched(|| {
+        let world = World::new();
+        for n in 0..8 {
+            world.write(&format!("{n}"), &paint(400_000 + n));
+            world.seal(&mut world.engine(0, "good"), &format!("{n}"), &format!("{n}.enc")).unwrap();
+        }
+        let mut bad = world.read("3.enc");
+        bad[300_000] ^= 1;
+        world.write("3.enc", &bad);
+        for count in [0, 2] {
+            let mut engine = world.engine(count, "good");
+            let mut failed = Vec::new();
+            engine.decrypt_all(
+                &mut (0..8).map(|n| {
+                    let source = Source::open(&world.path(&format!("{n}.enc"))).unwrap();
+                    (source, world.target(&format!("{n}.{count}")))
+                }),
+                &world.identities(),
+                CommitOptions::default(),
+                &mut |n, result| {
+                    if let Err(error) = result {
+                        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+                        failed.push(n);
+                    }
+                },
+            );
+            assert_eq!(failed, [3]);
+            for n in [0, 1, 2, 4, 5, 6, 7] {
+                assert!(world.read(&format!("{n}.{count}")) == paint(400_000 + n));
+            }
+            assert!(!world.path(&format!("3.{count}")).exists());
+        }
+        assert_eq!(fs::read_dir(world.root()).unwrap().count(), 8 + 8 + 2 * 7 + 1);
+    });
+}
+
+#[test]
+fn workers_that_die_are_done_without() {
+    watched(|| {
+        let world = World::new();
+        for n in 0..20 {
+            world.write(&format!("{n}"), &paint(400_000 + n));
+        }
+        for point in ["Claimed", "Loaded", "Written", "Done"] {
+            let mut engine = world.engine(2, &format!("die.1.{point}.2"));
+            engine.warm_up().unwrap();
+            engine.encrypt_all(
+                &mut (0..20).map(|n| {
+                    let source = Source::open(&world.path(&format!("{n}"))).unwrap();
+                    (source, world.target(&format!("{n}.enc")))
+                }),
+                &world.recipients(),
+                CommitOptions::default(),
+                &mut |_, result| assert!(result.is_ok(), "{result:?}"),
+            );
+            for n in 0..20 {
+                assert!(world.content(&format!("{n}.enc")) == paint(400_000 + n), "{point} {n}");
+            }
+        }
+    });
+}

@@ -1,0 +1,83 @@
+//! What a worker that is locked in can do, tried.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+/// The exit code and the signal of a process that locks itself in (or not) and
+/// then tries `what`; and how well it was locked in.
+fn attempt(mode: &str, what: &str) -> (Option<i32>, Option<i32>, String) {
+    let mut command = Command::new(common::faulty_worker());
+    command.args(["probe", mode, what]).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let status = common::wait(&mut child);
+    let text = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    (status.code(), status.signal(), text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Whether this system has all that the sandbox needs.
+fn is_full() -> bool {
+    let (code, _, level) = attempt("require", "nothing");
+    assert_eq!(code, Some(0));
+    if level != "full" {
+        println!("skipped: this system has no full sandbox, only: {level}");
+    }
+    level == "full"
+}
+
+const SIGSYS: i32 = 31;
+const REFUSED: [&str; 5] = ["open", "create", "stat", "list", "io-uring"];
+const DEADLY: [&str; 18] = [
+    "remove",
+    "rename",
+    "mkdir",
+    "chmod",
+    "chdir",
+    "udp",
+    "tcp",
+    "unix",
+    "thread",
+    "process",
+    "kill-main",
+    "pipe",
+    "exec",
+    "map-executable",
+    "make-executable",
+    "ptrace",
+    "read-process",
+    "limits",
+];
+
+#[test]
+fn what_libraries_try_in_passing_is_refused() {
+    if !is_full() {
+        return;
+    }
+    for what in REFUSED {
+        assert_eq!(attempt("require", what).0, Some(1), "{what}");
+    }
+}
+
+#[test]
+fn everything_else_kills() {
+    if !is_full() {
+        return;
+    }
+    for what in DEADLY.into_iter().chain(["bpf"]) {
+        assert_eq!(attempt("require", what).1, Some(SIGSYS), "{what}");
+    }
+}
+
+#[test]
+fn without_the_sandbox_they_get_through_or_are_told_why() {
+    // So that the tests above are known to be able to fail.
+    for what in REFUSED.into_iter().chain(DEADLY) {
+        let (code, signal, _) = attempt("off", what);
+        assert_eq!(signal, None, "{what}");
+        let may_be_refused = ["ptrace", "read-process", "io-uring", "limits", "rename", "remove"];
+        assert!(code != Some(1) || may_be_refused.contains(&what), "{what}: {code:?}");
+    }
+}
