@@ -66,8 +66,7 @@ impl Engine {
     /// The workers; `None` where there is no memory for them.
     pub(crate) fn crew(&mut self) -> Result<Option<&mut Crew>, Stop> {
         if self.crew.is_none() && !self.is_alone {
-            // One segment for each, and two that wait for whoever is first.
-            match Crew::new(&self.options, self.options.allowed(self.cores) + 2) {
+            match Crew::new(&self.options, self.options.allowed(self.cores)) {
                 Ok(crew) => self.crew = Some(crew),
                 Err(_) if self.options.is_sandbox_required() => return Err(Stop::NoSandbox),
                 Err(_) => self.is_alone = true,
@@ -206,8 +205,8 @@ impl Engine {
         let Some(crew) = self.crew().map_err(only_sandbox)? else {
             return Err(Error::Internal("the workers are gone"));
         };
-        let flow = Flow::new(crew.add(job), intake, exit);
-        let ended = flow.run(crew, target, progress);
+        let flow = Flow::new(crew.add(job), intake, exit, target);
+        let ended = flow.run(crew, progress);
         if !matches!(ended, Ok(_) | Err(FlowError::Segment(..))) {
             self.dismiss();
         }

@@ -39,6 +39,8 @@ pub(crate) struct Flow<'a> {
     job: u32,
     intake: Intake<'a>,
     exit: Exit<'a>,
+    /// The most workers that are worth it.
+    target: usize,
     /// Segments of this job that are on their way.
     outstanding: usize,
     last: Option<Segment>,
@@ -73,17 +75,18 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Publishes the next segment, if there is a slot for it and, unless
+    /// Publishes the next segment in `slot`, if there is one and, unless
     /// `may_wait`, it does not have to be waited for. Returns it.
     fn publish(
         &mut self,
         crew: &mut Crew,
         job: u32,
+        slot: Option<usize>,
         may_wait: bool,
     ) -> Result<Option<Segment>, Error> {
         match self {
             Self::File { layout, next } => {
-                let (Some(segment), Some(slot)) = (layout.segment(*next), crew.free_slot()) else {
+                let (Some(segment), Some(slot)) = (layout.segment(*next), slot) else {
                     return Ok(None);
                 };
                 crew.publish(slot, job, &segment, Bytes::Absent);
@@ -92,12 +95,8 @@ impl<'a> Intake<'a> {
             }
             Self::Stream { is_over: true, .. } => Ok(None),
             Self::Stream { operation, source, next, filling, is_over } => {
-                let (slot, filled) = match *filling {
-                    Some(filling) => filling,
-                    None => match crew.free_slot() {
-                        Some(slot) => (slot, 0),
-                        None => return Ok(None),
-                    },
+                let Some((slot, filled)) = filling.or(slot.map(|slot| (slot, 0))) else {
+                    return Ok(None);
                 };
                 let len = match operation {
                     Operation::Seal => SEGMENT_LEN,
@@ -123,15 +122,14 @@ impl<'a> Intake<'a> {
 
 impl<'a> Flow<'a> {
     /// The way of job `job`.
-    pub(crate) fn new(job: u32, intake: Intake<'a>, exit: Exit<'a>) -> Self {
-        Self { job, intake, exit, outstanding: 0, last: None, failed: None }
+    pub(crate) fn new(job: u32, intake: Intake<'a>, exit: Exit<'a>, target: usize) -> Self {
+        Self { job, intake, exit, target, outstanding: 0, last: None, failed: None }
     }
 
     /// Goes all the way; returns the last segment.
     pub(crate) fn run(
         mut self,
         crew: &mut Crew,
-        target: usize,
         progress: &dyn Progress,
     ) -> Result<Segment, FlowError> {
         let is_ordered = matches!(self.exit, Exit::Stream(_));
@@ -143,7 +141,7 @@ impl<'a> Flow<'a> {
             }
             // Nothing to wait for but the input: then that was waited for.
             if self.outstanding > 0 {
-                crew.step(self.left(), target).map_err(FlowError::Stop)?;
+                crew.step(self.left(), self.target).map_err(FlowError::Stop)?;
             }
             while let Some(finished) = crew.finished(is_ordered).map_err(FlowError::Stop)? {
                 self.take(crew, finished, progress).map_err(FlowError::Error)?;
@@ -155,7 +153,11 @@ impl<'a> Flow<'a> {
     pub(crate) fn publish(&mut self, crew: &mut Crew) -> Result<(), Error> {
         while self.failed.is_none() {
             let may_wait = self.outstanding == 0;
-            let Some(segment) = self.intake.publish(crew, self.job, may_wait)? else { break };
+            let is_through_buffers = matches!(self.intake, Intake::Stream { .. })
+                || matches!(self.exit, Exit::Stream(_));
+            let slot =
+                if is_through_buffers { crew.free_buffers(self.target) } else { crew.free_slot() };
+            let Some(segment) = self.intake.publish(crew, self.job, slot, may_wait)? else { break };
             self.outstanding += 1;
             self.last = Some(segment);
         }

@@ -122,7 +122,8 @@ impl Engine {
     ) -> Result<Launched, Error> {
         let (mut ending, payload) = begin(&mut source, target)?;
         let is_file = matches!(ending.sink(), Sink::File(_));
-        let may_fly = is_file && self.options.allowed(self.cores) > 0 && self.has_crew()?;
+        let allowed = self.options.allowed(self.cores);
+        let may_fly = is_file && allowed > 0 && self.has_crew()?;
         let Some(layout) = payload.layout.filter(|_| may_fly) else {
             let last = self.pass(payload, &mut source, ending.sink(), &())?;
             return ending.finish(&source, &last, commit).map(Launched::Landed);
@@ -136,7 +137,7 @@ impl Engine {
         let job =
             Job { operation, layout: Some(layout), payload_start: start, cipher, input, output };
         let Ok(Some(crew)) = self.crew() else { return Err(Error::NoSandbox) };
-        let flow = Flow::new(crew.add(job), Intake::of_file(layout, 0), Exit::ByWorkers);
+        let flow = Flow::new(crew.add(job), Intake::of_file(layout, 0), Exit::ByWorkers, allowed);
         Ok(Launched::Flies(Box::new(Flight { number, source, ending, flow, start })))
     }
 

@@ -15,10 +15,16 @@ use crate::job::{Buffers, Failure, Job, Operation, Room, read_exact_at};
 
 /// How often main looks after its workers while it has nothing else to do.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// After as many such looks in a row that found nothing done (10 s), workers
-/// are taken for stuck and killed, and main goes on alone. A stalled disk
-/// costs no more than that.
-const PATIENCE: u32 = 500;
+/// How long main sleeps while the workers have more than enough to do. To be
+/// woken for each segment would be worse: where the processor is a virtual one,
+/// waking another process can take 50 µs, and sealing a segment takes 300.
+const NAP: Duration = Duration::from_micros(500);
+/// Tasks for each worker that are more than enough for a nap.
+const PLENTY: usize = 4;
+/// When main has slept for so long in a row and found nothing done, workers are
+/// taken for stuck and killed, and main goes on alone. A stalled disk costs no
+/// more than that.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A segment over which as many workers have died is not given to another.
 const MAX_ATTEMPTS: u8 = 3;
 
@@ -61,13 +67,14 @@ pub(crate) struct Crew {
     has_input: Vec<bool>,
     buffers: Buffers,
     stats: WorkerStats,
-    /// Looks in a row that found nothing done.
-    fruitless: u32,
+    /// How long main has slept since something was last done.
+    fruitless: Duration,
 }
 
 impl Crew {
-    /// The queue, and no worker yet. `slots` segments can be on their way.
-    pub(crate) fn new(options: &WorkerOptions, slots: usize) -> std::io::Result<Self> {
+    /// The queue for at most `workers` workers, none of which is started yet.
+    pub(crate) fn new(options: &WorkerOptions, workers: usize) -> std::io::Result<Self> {
+        let slots = 2 * PLENTY * workers + 2;
         let (pool, producer) = Pool::new(options.clone(), slots)?;
         let consumer = Consumer::new(pool.words(), producer.shape(), WorkerId::MAIN)
             .expect("the memory was large enough for the producer");
@@ -80,7 +87,7 @@ impl Crew {
             has_input: vec![false; slots],
             buffers: Buffers::new(),
             stats: WorkerStats::default(),
-            fruitless: 0,
+            fruitless: Duration::ZERO,
         })
     }
 
@@ -117,6 +124,14 @@ impl Crew {
     /// A slot for the next segment, unless too many are on their way.
     pub(crate) fn free_slot(&self) -> Option<usize> {
         self.producer.free_slot()
+    }
+
+    /// The same for a segment that needs the slot's buffers: always one of the
+    /// same few, so that they take no more memory than is needed.
+    pub(crate) fn free_buffers(&self, workers: usize) -> Option<usize> {
+        // One for each worker, and two that main fills or empties.
+        let few = (workers + 2).min(self.has_input.len());
+        (0..few).find(|slot| self.producer.task(*slot).is_none())
     }
 
     /// Segments that are on their way.
@@ -170,10 +185,14 @@ impl Crew {
 
     /// Sleeps a moment, or until something is done.
     fn wait(&mut self) {
-        // Errors would be those of a system without futexes; looking at the
-        // queue in any case is the answer to them too.
-        let is_woken = self.pool.done.wait(Some(LOOK_EVERY)).unwrap_or(false);
-        self.fruitless = if is_woken { 0 } else { self.fruitless + 1 };
+        if self.outstanding() > PLENTY * self.pool.ready().max(1) {
+            std::thread::sleep(NAP);
+            self.fruitless += NAP;
+        } else if !self.pool.done.wait(Some(LOOK_EVERY)).unwrap_or(false) {
+            // Errors would be those of a system without futexes; looking at the
+            // queue in any case is the answer to them too.
+            self.fruitless += LOOK_EVERY;
+        }
     }
 
     /// Does one segment here, if there is any to be done.
@@ -184,7 +203,7 @@ impl Crew {
         let job = self.jobs.iter().find(|(other, _)| *other == number).map(|(_, job)| job);
         perform(claim, job, self.pool.room(slot), None, &mut self.buffers)
             .map_err(|_| Failure::Internal)?;
-        self.fruitless = 0;
+        self.fruitless = Duration::ZERO;
         Ok(true)
     }
 
@@ -209,6 +228,7 @@ impl Crew {
 
     /// Frees the slot of a finished segment.
     pub(crate) fn retire(&mut self, finished: Finished) {
+        self.fruitless = Duration::ZERO;
         self.producer.retire(finished.completed);
     }
 
@@ -239,7 +259,7 @@ impl Crew {
 
     fn recover(&mut self, dead: &Dead, is_stuck: bool) -> Result<(), Stop> {
         self.stats.died += 1;
-        self.fruitless = 0;
+        self.fruitless = Duration::ZERO;
         for held in self.producer.held(dead.id).map_err(|_| Failure::Internal)? {
             if held.bytes == Bytes::Present {
                 self.inherit(held.slot, dead.heir.as_ref())?;

@@ -48,7 +48,7 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 
     let processes = Processes::Exactly(1);
     let options = WorkerOptions { processes, sandbox: SandboxMode::Auto, program };
-    let mut crew = Crew::new(&options, 2).unwrap();
+    let mut crew = Crew::new(&options, 1).unwrap();
     crew.warm_up(1).unwrap();
     let number = crew.add(job());
     let slot = crew.free_slot().unwrap();
