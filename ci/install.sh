@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the checks need beyond Rust and a C compiler, as far as it is
 # missing: `age` (the judge compares with it), bindfs (a file system without
-# unnamed files) and cargo-fuzz. On a system without apt, or without root, the
-# checks that need these say that they are skipped.
+# unnamed files), chromium (looks at the page of `benchmark`) and cargo-fuzz. On
+# a system without apt, or without root, the checks that need these say that
+# they are skipped.
 set -euo pipefail
 
 wanted=()
@@ -11,6 +12,7 @@ command -v bindfs > /dev/null || wanted+=(bindfs)
 command -v script > /dev/null || wanted+=(bsdutils)
 command -v python3 > /dev/null || wanted+=(python3 python3-venv)
 command -v g++ > /dev/null || wanted+=(g++)
+command -v chromium > /dev/null || wanted+=(chromium)
 if [[ ${#wanted[@]} -gt 0 ]]; then
     if [[ $EUID -eq 0 ]] && command -v apt-get > /dev/null; then
         apt-get update -qq

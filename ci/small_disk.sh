@@ -17,10 +17,11 @@ fi
 CS=$PWD/${CARGO_TARGET_DIR:-target}/release/cryptstream
 [[ -x $CS ]] || CS=${CARGO_TARGET_DIR}/release/cryptstream
 work=$(mktemp -d)
-trap 'umount -R "$work"/small "$work"/few "$work"/full "$work"/fuse 2> /dev/null || true; rm -rf "$work"' EXIT
+trap 'umount -R "$work"/small "$work"/medium "$work"/few "$work"/full "$work"/fuse 2> /dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
-mkdir small few full real fuse
+mkdir small medium few full real fuse
 mount -t tmpfs -o size=3M tmpfs small
+mount -t tmpfs -o size=24M tmpfs medium
 mount -t tmpfs -o nr_inodes=3 tmpfs few
 
 passed=0
@@ -58,7 +59,9 @@ await() {
 "$CS" keygen -o id 2>/dev/null
 head -c 5M /dev/urandom > five
 head -c 2M /dev/urandom > two
+head -c 40M /dev/urandom > forty
 "$CS" encrypt -i id five five.enc
+"$CS" encrypt -i id forty forty.enc
 "$CS" encrypt -i id two two.enc
 
 # A disk that is too small for the output.
@@ -66,6 +69,13 @@ expect 74 "no space left" small "$CS" encrypt -i id five small/out
 expect 74 "make room" small "$CS" decrypt -i id five.enc small/out
 expect 74 "no space left" small sh -c "cat five | '$CS' encrypt -i id - small/out"
 expect 74 "no space left" small "$CS" encrypt five small/out --key x --argon2id 64MiB
+# The same with workers, who meet the end of it first, or main does.
+for count in 1 2 4; do
+    expect 74 "no space left" medium "$CS" encrypt -i id forty medium/out --processes $count
+    expect 74 "make room" medium "$CS" decrypt -i id forty.enc medium/out --processes $count
+    succeed "$CS" encrypt -i id forty out --processes $count --force
+    expect 74 "no space left" medium "$CS" decrypt -i id out medium/out --processes $count --sandbox off
+done
 # One that has room for the output, but not for old and new at once.
 succeed "$CS" decrypt -i id two.enc small/out
 expect 74 "no space left" small "$CS" decrypt -i id two.enc small/out --force

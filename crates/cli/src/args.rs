@@ -1,5 +1,7 @@
 //! The command line as it was typed.
 
+mod benchmark;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cryptstream_engine::Processes;
 
 use crate::messages;
+
+pub(crate) use benchmark::Benchmark;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 64 usage, 65 damaged or not authentic, 66 input missing,
@@ -37,6 +41,8 @@ pub(crate) enum Command {
     Decrypt(Decrypt),
     /// Make a new identity, or show the recipient of one
     Keygen(Keygen),
+    /// Measure how fast this machine is, and how many processes it is worth
+    Benchmark(Benchmark),
 }
 
 /// How much is said, and how.

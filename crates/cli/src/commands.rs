@@ -15,7 +15,7 @@ use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::request::Transfer;
-use crate::{keyring, report};
+use crate::{benchmark, keyring, report};
 
 /// Runs one command to its end and says what is to be said.
 pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
@@ -27,6 +27,7 @@ pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         Command::Encrypt(args) => run_encrypt(args, key, talk, &mut is_stdout_data),
         Command::Decrypt(args) => run_decrypt(args, key, talk, &mut is_stdout_data),
         Command::Keygen(args) => run_keygen(&args, talk, &mut is_stdout_data),
+        Command::Benchmark(args) => benchmark::run(&args, talk),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

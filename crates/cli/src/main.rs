@@ -7,6 +7,7 @@
 
 mod args;
 mod argv;
+mod benchmark;
 mod commands;
 mod keyring;
 mod messages;
@@ -23,6 +24,7 @@ use cryptstream_engine::{WORKER_ARGUMENT, worker_main};
 fn main() -> ExitCode {
     // Before anything else, and without parsing: workers are started by us.
     if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
+        system::survive_size_limit();
         return worker_main();
     }
     system::prepare();

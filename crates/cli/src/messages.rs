@@ -4,6 +4,7 @@
 //! line says what to do about it. Plain words, no blame, no exclamation mark,
 //! no secret. A file name that could confuse a terminal is shown escaped.
 
+mod benchmark;
 mod engine;
 
 use std::io::Write;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use crate::report::{SCHEMA, print_json};
 
+pub(crate) use benchmark::{no_room, not_measurable, nothing_fits, output_differs, report_written};
 pub(crate) use engine::{Context, costly, engine};
 
 /// Exit statuses, after sysexits.h.

@@ -10,17 +10,9 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{CHEAP, Dir, PATIENCE, paint};
+use common::group::wait_until;
+use common::{CHEAP, Dir, paint};
 use rustix::process::{Pid, Signal, kill_process};
-
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
 
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();

@@ -8,9 +8,11 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
-use std::thread;
+use std::time::Instant;
 
+use common::group::Group;
 use common::{Dir, Run, paint};
+use rustix::process::Signal;
 
 /// A user whom permissions bind; tests may run as root, whom they do not.
 const NOBODY: u32 = 65_534;
@@ -21,12 +23,7 @@ fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
     if rustix::process::geteuid().is_root() {
         // Everything above the folder and the program must let nobody in.
         run.command.uid(NOBODY);
-        let program = std::path::Path::new(env!("CARGO_BIN_EXE_cryptstream"));
-        let copy = dir.path("cs");
-        if !copy.exists() {
-            fs::copy(program, &copy).unwrap();
-        }
-        let mut replaced = std::process::Command::new(copy);
+        let mut replaced = std::process::Command::new(dir.program());
         replaced.args(run.command.get_args()).current_dir(dir.root()).uid(NOBODY);
         run.command = replaced;
     }
@@ -126,29 +123,35 @@ fn an_input_that_changes_meanwhile() {
         ("is removed", |dir| fs::remove_file(dir.path("big")).unwrap()),
     ];
     for (what, change) in changes {
-        fs::File::create(dir.path("big")).unwrap().set_len(size).unwrap();
-        // The program is stopped as soon as it works on the file, which it
-        // shows by the output that it holds open.
-        let child = dir.command(&["encrypt", "-i", "id", "big", "out"]).spawn();
-        let pid = rustix::process::Pid::from_child(&child);
-        let is_at_work = || {
-            let fds = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten();
-            fds.flatten().any(|fd| {
-                fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("(deleted)"))
-            })
-        };
-        while !is_at_work() {
-            thread::yield_now();
+        let start = Instant::now();
+        loop {
+            assert!(
+                start.elapsed() < common::PATIENCE,
+                "{what}: always over before it was stopped"
+            );
+            fs::File::create(dir.path("big")).unwrap().set_len(size).unwrap();
+            // The program is stopped as soon as it works on the file, which it
+            // shows by the output that it holds open. If it was quicker and
+            // has written all of it, there is another try.
+            let group = Group::start(dir.command(&["encrypt", "-i", "id", "big", "out"]));
+            let is_in_time = group.reaches("at work", |group| group.unnamed_len().is_some())
+                && group.freeze()
+                && group.unnamed_len().is_some_and(|len| len < size);
+            if is_in_time {
+                change(&dir);
+            }
+            group.signal_all(Signal::CONT);
+            let done = group.wait();
+            let _ = fs::remove_file(dir.path("big"));
+            if is_in_time {
+                assert_eq!(done.code(), Some(75), "{what}: {done:?}");
+                assert!(done.stderr_text().contains("changed while"), "{what}: {done:?}");
+                assert_eq!(dir.names(), ["id"], "{what}");
+                break;
+            }
+            done.ok();
+            fs::remove_file(dir.path("out")).unwrap();
         }
-        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-        change(&dir);
-        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
-        let done = common::wait(child);
-        assert_eq!(done.code(), Some(75), "{what}: {done:?}");
-        assert!(done.stderr_text().contains("changed while"), "{what}: {done:?}");
-        let left: Vec<_> = dir.snapshot().into_keys().collect();
-        assert!(!left.contains(&dir.path("out")) && left.len() <= 2, "{what}: {left:?}");
-        let _ = fs::remove_file(dir.path("big"));
     }
 }
 

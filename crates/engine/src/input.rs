@@ -106,11 +106,7 @@ impl Source {
         if self.is_regular() {
             return self.stat.st_mode & 0o777;
         }
-        // The mask can only be read by setting it. No other thread creates
-        // files at this moment.
-        let umask = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-        rustix::process::umask(umask);
-        0o666 & !umask.as_raw_mode()
+        usual_mode()
     }
 
     /// Device and inode.
@@ -274,6 +270,15 @@ impl Source {
         }
         std::fs::remove_file(&self.path).map_err(failed)
     }
+}
+
+/// The permission bits that a new file usually gets.
+pub(crate) fn usual_mode() -> u32 {
+    // The mask can only be read by setting it. No other thread creates files
+    // at this moment.
+    let umask = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    rustix::process::umask(umask);
+    0o666 & !umask.as_raw_mode()
 }
 
 /// What tells one state of a file from another.

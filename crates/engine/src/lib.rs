@@ -46,6 +46,22 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
     pending.commit(0o600, true)
 }
 
+/// Writes a small file with the permission bits that new files usually get,
+/// all of it or nothing. With `may_replace`, what stands there is replaced.
+///
+/// # Errors
+/// [`Error::OutputExists`] and the other errors of an output.
+pub fn write_public(path: &Path, content: &[u8], may_replace: bool) -> Result<(), Error> {
+    // Through symbolic links, so that the file is replaced and not the link.
+    let real = match std::fs::canonicalize(path) {
+        Ok(real) if may_replace => real,
+        _ => path.to_owned(),
+    };
+    let pending = output::PendingFile::create(&real, may_replace)?;
+    pending.write_at(0, content)?;
+    pending.commit(input::usual_mode(), false)
+}
+
 /// What was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {

@@ -28,12 +28,14 @@ impl Engine {
         commit: CommitOptions,
         on_done: &mut OnDone<'_>,
     ) {
-        let mut begin = |source: &mut Source, target: &Target| {
+        let mut begin = |source: &mut Source, target: Option<&Target>| {
+            let target = target.ok_or(Error::Internal("sealed for nothing"))?;
             let mut sealing = Sealing::begin(source, target, commit)?;
             let payload = sealing.head(recipients)?;
             Ok((Ending::Seal(sealing), payload))
         };
-        self.all(files, &mut begin, commit, on_done);
+        let files = files.map(|(source, target)| (source, Some(target)));
+        self.all(&mut { files }, &mut begin, commit, on_done);
     }
 
     /// Opens every source into its target, several at a time. What fails does
@@ -45,8 +47,31 @@ impl Engine {
         commit: CommitOptions,
         on_done: &mut OnDone<'_>,
     ) {
-        let mut begin = |source: &mut Source, target: &Target| {
-            let (opening, payload) = Opening::begin(source, Some(target), identities, commit)?;
+        let files = files.map(|(source, target)| (source, Some(target)));
+        self.open_all(&mut { files }, identities, commit, on_done);
+    }
+
+    /// Opens every source and writes nothing, several at a time: to know that
+    /// all can be opened. What fails does not keep the others.
+    pub fn verify_all(
+        &mut self,
+        files: &mut dyn Iterator<Item = Source>,
+        identities: &[&dyn Identity],
+        on_done: &mut OnDone<'_>,
+    ) {
+        let files = files.map(|source| (source, None));
+        self.open_all(&mut { files }, identities, CommitOptions::default(), on_done);
+    }
+
+    fn open_all(
+        &mut self,
+        files: &mut dyn Iterator<Item = (Source, Option<Target>)>,
+        identities: &[&dyn Identity],
+        commit: CommitOptions,
+        on_done: &mut OnDone<'_>,
+    ) {
+        let mut begin = |source: &mut Source, target: Option<&Target>| {
+            let (opening, payload) = Opening::begin(source, target, identities, commit)?;
             Ok((Ending::Open(opening), payload))
         };
         self.all(files, &mut begin, commit, on_done);
@@ -54,7 +79,7 @@ impl Engine {
 
     fn all(
         &mut self,
-        files: &mut dyn Iterator<Item = (Source, Target)>,
+        files: &mut dyn Iterator<Item = (Source, Option<Target>)>,
         begin: &mut Begin<'_>,
         commit: CommitOptions,
         on_done: &mut OnDone<'_>,
@@ -69,7 +94,7 @@ impl Engine {
                     is_more = false;
                     break;
                 };
-                match self.launch(number, source, &target, begin, commit) {
+                match self.launch(number, source, target.as_ref(), begin, commit) {
                     Ok(Launched::Flies(flight)) => flights.push_back(flight),
                     Ok(Launched::Landed(summary)) => on_done(number, Ok(summary)),
                     Err(error) => on_done(number, Err(error)),
@@ -116,14 +141,14 @@ impl Engine {
         &mut self,
         number: usize,
         mut source: Source,
-        target: &Target,
+        target: Option<&Target>,
         begin: &mut Begin<'_>,
         commit: CommitOptions,
     ) -> Result<Launched, Error> {
         let (mut ending, payload) = begin(&mut source, target)?;
-        let is_file = matches!(ending.sink(), Sink::File(_));
+        let is_stream = matches!(ending.sink(), Sink::Stream(_));
         let allowed = self.options.allowed(self.cores);
-        let may_fly = is_file && allowed > 0 && self.has_crew()?;
+        let may_fly = !is_stream && allowed > 0 && self.has_crew()?;
         let Some(layout) = payload.layout.filter(|_| may_fly) else {
             let last = self.pass(payload, &mut source, ending.sink(), &())?;
             return ending.finish(&source, &last, commit).map(Launched::Landed);
@@ -165,7 +190,7 @@ impl Engine {
     }
 }
 
-type Begin<'a> = dyn FnMut(&mut Source, &Target) -> Result<(Ending, Payload), Error> + 'a;
+type Begin<'a> = dyn FnMut(&mut Source, Option<&Target>) -> Result<(Ending, Payload), Error> + 'a;
 
 /// How a file ends whose payload is through.
 enum Ending {

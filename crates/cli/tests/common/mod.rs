@@ -1,8 +1,10 @@
 //! A folder to work in, the program to run in it, and a watchdog on both.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod group;
+
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -72,6 +74,24 @@ impl Dir {
 
     pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Done {
         self.command(args).run()
+    }
+
+    /// A copy of the program in the folder, for users who cannot reach it where
+    /// it is. Not copied by this process: another test's child could inherit
+    /// the descriptor, and what is open for writing cannot be run.
+    pub fn program(&self) -> PathBuf {
+        let copy = self.path("cs");
+        let mut cp = Command::new("cp");
+        assert!(cp.arg(env!("CARGO_BIN_EXE_cryptstream")).arg(&copy).status().unwrap().success());
+        copy
+    }
+
+    /// The names in the folder.
+    pub fn names(&self) -> Vec<OsString> {
+        let entries = fs::read_dir(self.root()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
     }
 
     /// Everything in the folder: names, kinds, contents.
@@ -221,6 +241,30 @@ impl Done {
     #[track_caller]
     pub fn json(&self, stream: &[u8]) -> serde_json::Value {
         serde_json::from_slice(stream).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Numbers that look random, and are the same again for the same seed.
+pub struct Random(u64);
+
+impl Random {
+    /// Another seed each time, which is printed; `CRYPTSTREAM_SEED` sets it.
+    pub fn new() -> Self {
+        let given = std::env::var("CRYPTSTREAM_SEED").ok().and_then(|seed| seed.parse().ok());
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+        let seed = given.unwrap_or(now);
+        println!("CRYPTSTREAM_SEED={seed}");
+        Self(seed)
+    }
+
+    /// A moment within the first `most`.
+    pub fn within(&mut self, most: Duration) -> Duration {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        most.mul_f64(((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64)
     }
 }
 

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// waking another process can take 50 µs, and sealing a segment takes 300.
 const NAP: Duration = Duration::from_micros(500);
 /// Tasks for each worker that are more than enough for a nap.
-const PLENTY: usize = 4;
+const PLENTY: usize = 2;
 /// When main has slept for so long in a row and found nothing done, workers are
 /// taken for stuck and killed, and main goes on alone. A stalled disk costs no
 /// more than that.

@@ -1,0 +1,57 @@
+//! What `benchmark` can be told.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Args, Debug)]
+pub(crate) struct Benchmark {
+    /// Measure with this file, which is only read, instead of a ladder of sizes
+    #[arg(long, value_name = "FILE", conflicts_with = "max_size")]
+    pub(crate) file: Option<PathBuf>,
+    /// Most worker processes to measure with [default: one for each core, at
+    /// least 2, at most 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) processes: Option<u16>,
+    /// How often everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) runs: u16,
+    /// Largest size of the ladder, such as 64MiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_size: Option<u64>,
+    /// Folder to make the test files in [default: that of FILE; without one
+    /// TMPDIR, or /var/tmp]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Write a page with charts
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+    /// Replace a report that exists
+    #[arg(short, long, requires = "report")]
+    pub(crate) force: bool,
+}
+
+/// Reads a number of bytes, such as `64MiB`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || "a size such as 400KiB, 64MiB or 1GiB".to_owned();
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+        .iter()
+        .find_map(|(unit, bytes)| {
+            text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(*bytes)
+        })
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(parse_size("400KiB"), Ok(409_600));
+        assert_eq!(parse_size("64 MiB"), Ok(64 << 20));
+        for wrong in ["", "4", "4MB", "-1KiB", "GiB", "99999999999999GiB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

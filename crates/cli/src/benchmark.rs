@@ -1,0 +1,186 @@
+//! `benchmark`: what this machine can do, what of it is reached, and with how
+//! many processes.
+//!
+//! [`plan`] says what is measured, [`workspace`] holds the files, [`subject`]
+//! is the engine, and [`mod@measure`] lets it run against the clock, a file copy
+//! and the other [`ceilings`]. The [`results`] are shown as a [`mod@table`], as
+//! [`mod@json`] or as a [`mod@page`].
+
+mod advice;
+mod ceilings;
+mod chart;
+mod json;
+mod machine;
+mod measure;
+mod page;
+mod plan;
+mod results;
+mod stats;
+mod steps;
+mod subject;
+mod table;
+mod units;
+mod workspace;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use cryptstream_engine::{Error, Source, Target, write_public};
+
+use crate::args::{Benchmark, Talk};
+use crate::messages::{self, Context, Failure};
+use crate::report::print_json;
+use ceilings::Ceilings;
+use machine::{FileSystem, Machine};
+use measure::Measuring;
+use results::{Results, Rung, Skipped};
+use steps::Steps;
+use subject::Key;
+use workspace::Workspace;
+
+/// Where the ladder ends if nobody says otherwise.
+const MAX_SIZE: u64 = 1 << 30;
+
+/// Measures, and shows what came out.
+pub(crate) fn run(args: &Benchmark, talk: Talk) -> Result<(), Failure> {
+    if let Some(report) = &args.report {
+        check_report(report, args).map_err(failed)?;
+    }
+    let results = measure(args, talk)?;
+    if let Some(report) = &args.report {
+        write_public(report, page::page(&results).as_bytes(), args.force).map_err(failed)?;
+    }
+    if talk.json {
+        print_json(&json::object(&results, args.report.as_deref()), false);
+    } else if !talk.quiet {
+        // Nobody may be reading; that is no failure.
+        let _ = io::stdout().write_all(table::table(&results).as_bytes());
+        if let Some(report) = &args.report {
+            messages::note(&messages::report_written(report));
+        }
+    }
+    Ok(())
+}
+
+fn measure(args: &Benchmark, talk: Talk) -> Result<Results, Failure> {
+    let (started, when) = (Instant::now(), SystemTime::now());
+    let machine = Machine::look();
+    let parent = folder(args);
+    let file_system = FileSystem::of(&parent)
+        .map_err(|source| failed(Error::Create { path: parent.clone(), source }))?;
+    let (rungs, skipped) = rungs(args, &machine, &parent, &file_system)?;
+    let most = args.processes.unwrap_or_else(|| plan::default_processes(machine.cores));
+    let processes = plan::process_counts(most);
+    let contestants = plan::contestants(&processes);
+
+    let workspace = Workspace::create(&parent)?;
+    let total = Measuring::steps(args.runs, contestants.len()) * rungs.len() as u64;
+    let steps = Steps::new(total, talk);
+    let mut measuring = Measuring {
+        key: &Key::generate()?,
+        cores: machine.cores,
+        runs: args.runs,
+        contestants: &contestants,
+        folder: workspace.folder(),
+        steps: &steps,
+        outputs_verified: 0,
+    };
+    let ceilings = Ceilings::measure(args.runs, machine.cores)?;
+    let mut sizes = Vec::new();
+    for rung in rungs {
+        steps.begin(rung);
+        sizes.push(match &args.file {
+            // One file, again and again.
+            Some(file) => measuring.size(rung, &vec![file.clone(); rung.files])?,
+            None => {
+                let inputs = workspace.make_files(rung.bytes, rung.files)?;
+                let size = measuring.size(rung, &inputs)?;
+                inputs.iter().for_each(|input| drop(fs::remove_file(input)));
+                size
+            }
+        });
+    }
+    let outputs_verified = measuring.outputs_verified;
+    Ok(Results {
+        machine,
+        folder: fs::canonicalize(&parent).unwrap_or(parent),
+        file_system: file_system.name,
+        file: args.file.clone(),
+        when: humantime::format_rfc3339_seconds(when).to_string(),
+        took: started.elapsed(),
+        runs: args.runs,
+        processes,
+        ceilings,
+        sizes,
+        skipped,
+        outputs_verified,
+    })
+}
+
+/// What is measured, as far as there is room for it.
+fn rungs(
+    args: &Benchmark,
+    machine: &Machine,
+    parent: &Path,
+    file_system: &FileSystem,
+) -> Result<(Vec<Rung>, Vec<Skipped>), Failure> {
+    // What lies in memory takes it away from everything else.
+    let free = match file_system.is_memory {
+        true => file_system.free.min(machine.available_memory),
+        false => file_system.free,
+    };
+    let Some(file) = &args.file else {
+        let max_size = args.max_size.unwrap_or(MAX_SIZE);
+        let (rungs, skipped) = plan::ladder(max_size, free, machine.available_memory);
+        return match (rungs.is_empty(), skipped.first()) {
+            (true, Some(first)) => Err(messages::no_room(parent, first.needed, first.available)),
+            (true, None) => Err(messages::nothing_fits(plan::smallest())),
+            (false, _) => Ok((rungs, skipped)),
+        };
+    };
+    let opened = |source| failed(Error::Open { path: file.clone(), source });
+    let metadata = fs::metadata(file).map_err(opened)?;
+    if !metadata.is_file() {
+        return Err(messages::not_measurable(file, "is not a plain file"));
+    }
+    if metadata.len() == 0 {
+        return Err(messages::not_measurable(file, "is empty, so there is nothing to measure"));
+    }
+    let rung = plan::rung_of_file(metadata.len());
+    match plan::needed(rung) {
+        needed if needed > free => Err(messages::no_room(parent, needed, free)),
+        _ => Ok((vec![rung], Vec::new())),
+    }
+}
+
+/// Where the files go: beside the user's, since that is where a command would
+/// put them; else where large temporary files go, which /tmp is not everywhere.
+fn folder(args: &Benchmark) -> PathBuf {
+    let beside = args.file.as_deref().and_then(Path::parent).map(|parent| {
+        if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.to_owned()
+    });
+    let for_temporary = || match std::env::var_os("TMPDIR") {
+        None if Path::new("/var/tmp").is_dir() => PathBuf::from("/var/tmp"),
+        _ => std::env::temp_dir(),
+    };
+    args.folder.clone().or(beside).unwrap_or_else(for_temporary)
+}
+
+/// Looks whether something is in the report's way: before minutes of work.
+fn check_report(path: &Path, args: &Benchmark) -> Result<(), Error> {
+    let target = Target::Path { path: path.to_owned(), force: args.force };
+    // It must not replace the file that is measured; on the ladder there is none.
+    let file = args.file.as_deref().unwrap_or(Path::new("/dev/null"));
+    target.check(&Source::open(file)?)?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match fs::metadata(folder.unwrap_or(Path::new("."))) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Error::Create { path: path.to_owned(), source }),
+    }
+}
+
+fn failed(error: Error) -> Failure {
+    messages::engine(error, Context::default())
+}

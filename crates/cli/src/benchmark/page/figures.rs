@@ -1,0 +1,243 @@
+//! Which charts there are, and what is in them.
+
+use std::fmt::Write;
+
+use super::super::advice;
+use super::super::chart::{Bar, BarChart, Line, LineChart, Look, Point, Shape, X, escape, swatch};
+use super::super::results::{Entry, Operation, Results, SizeResult, Warmth};
+use super::super::stats::Rate;
+use super::super::units;
+
+const COPY: Look = Look { class: "c0", shape: Shape::Square, is_dashed: true };
+const SINGLE: Look = Look { class: "c1", shape: Shape::Circle, is_dashed: false };
+const COLD: Look = Look { class: "c2", shape: Shape::Diamond, is_dashed: false };
+const WARM: Look = Look { class: "c3", shape: Shape::Triangle, is_dashed: false };
+const OPERATIONS: [Look; 3] = [
+    Look { class: "c4", shape: Shape::Circle, is_dashed: false },
+    Look { class: "c5", shape: Shape::Diamond, is_dashed: false },
+    Look { class: "c6", shape: Shape::Triangle, is_dashed: false },
+];
+
+/// All charts.
+pub(super) fn figures(results: &Results) -> String {
+    let Some(largest) = results.largest() else { return String::new() };
+    let mut out = String::new();
+    for operation in Operation::ALL {
+        out.push_str(&match results.sizes.len() {
+            1 => throughput_of_one(largest, operation),
+            _ => throughput(results, operation),
+        });
+    }
+    out.push_str(&speed_up(results, largest));
+    out.push_str(&ceilings(results, largest));
+    out
+}
+
+fn figure(title: &str, below: &str, legend: &[(Look, String)], svg: &str) -> String {
+    let mut out = format!(
+        "<figure class=\"card\">\n<figcaption><h3>{}</h3><p class=\"sub\">{}</p>",
+        escape(title),
+        escape(below)
+    );
+    if !legend.is_empty() {
+        out.push_str("<ul class=\"legend\">");
+        for (look, name) in legend {
+            let _ = write!(out, "<li>{}{}</li>", swatch(*look), escape(name));
+        }
+        out.push_str("</ul>");
+    }
+    let _ = write!(out, "</figcaption>\n{svg}</figure>\n");
+    out
+}
+
+fn capitalised(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Encrypt => "Encrypting",
+        Operation::Decrypt => "Decrypting",
+        Operation::Verify => "Verifying",
+    }
+}
+
+/// Throughput against the size.
+fn throughput(results: &Results, operation: Operation) -> String {
+    let processes = results.pool();
+    let pool =
+        |warmth| move |size: &SizeResult| Some(size.rate(size.pool(processes, warmth)?, operation));
+    let workers = if processes == 1 { "worker" } else { "workers" };
+    type Of<'a> = Box<dyn Fn(&SizeResult) -> Option<Rate> + 'a>;
+    let series: [(Look, String, Of<'_>); 4] = [
+        (COPY, "file copy".into(), Box::new(|size| Some(size.copy_rate()))),
+        (
+            SINGLE,
+            "single process".into(),
+            Box::new(|size| Some(size.rate(&size.single, operation))),
+        ),
+        (COLD, format!("{processes} {workers}, cold"), Box::new(pool(Warmth::Cold))),
+        (WARM, format!("{processes} {workers}, warm"), Box::new(pool(Warmth::Warm))),
+    ];
+    let lines = series.iter().map(|(look, name, of)| {
+        let points = results.sizes.iter().filter_map(|size| {
+            let rate = of(size)?;
+            Some(Point {
+                x: size.rung.bytes as f64,
+                y: rate.median / 1e9,
+                low: rate.low / 1e9,
+                high: rate.high / 1e9,
+                tip: format!("{name}, {}: {}", units::rung(size.rung), with_spread(rate)),
+            })
+        });
+        Line { look: *look, points: points.collect() }
+    });
+    let marks =
+        results.sizes.iter().map(|size| (size.rung.bytes as f64, units::size(size.rung.bytes)));
+    let title = format!("{}: throughput by file size", capitalised(operation));
+    let chart = LineChart {
+        id: format!("chart-throughput-{}", operation.name()),
+        title: title.clone(),
+        description: format!(
+            "At the largest size: {}. All numbers are in the tables below.",
+            advice::reached(results, operation).unwrap_or_default()
+        ),
+        x: X { name: "file size", marks: marks.collect(), is_log: true },
+        y_name: "GB/s",
+        lines: lines.collect(),
+        ideal: Vec::new(),
+    };
+    let legend: Vec<_> = series.iter().map(|(look, name, _)| (*look, name.clone())).collect();
+    figure(
+        &title,
+        "Median; the band is from the slowest run to the quickest.",
+        &legend,
+        &chart.draw(),
+    )
+}
+
+/// Throughput where there is one size only.
+fn throughput_of_one(size: &SizeResult, operation: Operation) -> String {
+    let bar = |name: String, class, rate: Rate| Bar {
+        name,
+        text: units::rate(rate.median),
+        class,
+        value: rate.median / 1e9,
+        low: rate.low / 1e9,
+        high: rate.high / 1e9,
+    };
+    let pool =
+        |entry: &Entry, class| bar(entry.contestant.label(), class, size.rate(entry, operation));
+    let copy = bar("file copy".into(), COPY.class, size.copy_rate());
+    let bars = [copy, pool(&size.single, SINGLE.class)]
+        .into_iter()
+        .chain(size.pools(Warmth::Cold).map(|entry| pool(entry, COLD.class)))
+        .chain(size.pools(Warmth::Warm).map(|entry| pool(entry, WARM.class)));
+    let title = format!("{}: throughput", capitalised(operation));
+    let bars: Vec<_> = bars.collect();
+    let said: Vec<_> = bars.iter().map(|bar| format!("{} {}", bar.name, bar.text)).collect();
+    let chart = BarChart {
+        id: format!("chart-throughput-{}", operation.name()),
+        title: title.clone(),
+        description: said.join("; "),
+        x_name: "GB/s",
+        reference: Some(size.copy_rate().median / 1e9),
+        groups: vec![(String::new(), bars)],
+    };
+    let below = "Median; the thin line is from the slowest run to the quickest.";
+    figure(&title, below, &[], &chart.draw())
+}
+
+/// Speed-up against the number of processes.
+fn speed_up(results: &Results, size: &SizeResult) -> String {
+    let line = |operation: Operation, look: Look| {
+        let points = size.pools(Warmth::Warm).map(|entry| {
+            let processes = entry.contestant.processes();
+            let speed_up = size.speed_up(entry, operation);
+            let timing = entry.timing(operation);
+            Point {
+                x: f64::from(processes),
+                y: speed_up,
+                low: speed_up * timing.median() / timing.max(),
+                high: speed_up * timing.median() / timing.min(),
+                tip: format!("{}, {processes}: {}", operation.name(), units::times(speed_up)),
+            }
+        });
+        Line { look, points: points.collect() }
+    };
+    let most = results.processes.last().copied().map_or(1.0, f64::from);
+    let marks = results.processes.iter().map(|count| (f64::from(*count), count.to_string()));
+    let title = format!("Speed-up by number of processes, {}", units::rung(size.rung));
+    let looks = || Operation::ALL.into_iter().zip(OPERATIONS);
+    let said: Vec<_> = looks()
+        .filter_map(|(operation, look)| {
+            let last = line(operation, look).points.pop()?;
+            Some(format!("{} {}", operation.name(), units::times(last.y)))
+        })
+        .collect();
+    let chart = LineChart {
+        id: "chart-speedup".to_owned(),
+        title: title.clone(),
+        description: format!("With {most} processes: {}. Ideal: {most}×.", said.join(", ")),
+        x: X { name: "worker processes", marks: marks.collect(), is_log: false },
+        y_name: "times a single process",
+        lines: looks().map(|(operation, look)| line(operation, look)).collect(),
+        ideal: vec![(1.0, 1.0), (most, most)],
+    };
+    let legend: Vec<_> = looks().map(|(one, look)| (look, one.name().to_owned())).collect();
+    let cores = results.machine.cores;
+    let below =
+        format!("Warm pool. Dotted: ideal, each process as much as one; there are {cores} cores.");
+    figure(&title, &below, &legend, &chart.draw())
+}
+
+/// What is reached, beside what could be.
+fn ceilings(results: &Results, size: &SizeResult) -> String {
+    let copy = size.copy_rate();
+    let bar = |name: String, class, rate: Rate, text: String| Bar {
+        name,
+        text,
+        class,
+        value: rate.median / 1e9,
+        low: rate.low / 1e9,
+        high: rate.high / 1e9,
+    };
+    let ceilings = &results.ceilings;
+    let cores = results.machine.cores;
+    let limits = [
+        ("memory copy".to_owned(), &ceilings.memory_copy),
+        (format!("cipher alone, {cores} cores"), &ceilings.seal_on_all),
+        ("cipher alone, one core".to_owned(), &ceilings.seal),
+    ]
+    .map(|(name, ceiling)| {
+        let rate = ceiling.timing.rate(ceiling.bytes);
+        bar(name, "c0", rate, units::rate(rate.median))
+    });
+    let copied = bar("file copy".to_owned(), "c0", copy, units::rate(copy.median));
+    let reached = Operation::ALL.into_iter().zip(OPERATIONS).map(|(operation, look)| {
+        let best = size.best(operation);
+        let rate = size.rate(best, operation);
+        let share = units::percent(size.share(best, operation));
+        let name = format!("{} ({})", operation.name(), best.contestant.label());
+        bar(name, look.class, rate, format!("{} · {share}", units::rate(rate.median)))
+    });
+    let said: Vec<_> = Operation::ALL
+        .into_iter()
+        .filter_map(|one| Some(format!("{}: {}", one.name(), advice::reached(results, one)?)))
+        .collect();
+    let title = format!("Against the ceilings, {}", units::rung(size.rung));
+    let chart = BarChart {
+        id: "chart-ceilings".to_owned(),
+        title: title.clone(),
+        description: said.join("; "),
+        x_name: "GB/s",
+        reference: Some(copy.median / 1e9),
+        groups: vec![
+            ("What this machine can do".into(), limits.into_iter().chain([copied]).collect()),
+            ("What CryptStream reaches at best".into(), reached.collect()),
+        ],
+    };
+    let below = "Percentages are of the file copy, which is the dotted line.";
+    figure(&title, below, &[], &chart.draw())
+}
+
+fn with_spread(rate: Rate) -> String {
+    let [median, low, high] = [rate.median, rate.low, rate.high].map(units::rate);
+    format!("{median} ({low} to {high})")
+}

@@ -1,0 +1,35 @@
+//! The machine, among the charts.
+
+use std::fmt::Write;
+
+use super::super::chart::escape;
+use super::super::results::{Results, Warmth};
+use super::super::{advice, units};
+use crate::messages;
+
+/// What the numbers were measured on, and what they come to.
+pub(super) fn card(results: &Results) -> String {
+    let machine = &results.machine;
+    let kind = if machine.is_virtual { " (virtual)" } else { "" };
+    let file = results.file.as_deref().map(|file| ("File", messages::quoted(file)));
+    let facts = [
+        ("Processor", format!("{}{kind}", machine.processor)),
+        ("Features", machine.features.join(" ")),
+        ("Cores usable", machine.cores.to_string()),
+        ("Memory", units::size(machine.memory)),
+        ("Kernel", format!("{}, {}", machine.kernel, machine.architecture)),
+        ("File system", results.file_system.clone()),
+        ("Folder", messages::quoted(&results.folder)),
+        ("Cipher", "AES-256-GCM in chunks of 16 KiB".to_owned()),
+        ("Recommended", advice::recommendation(results)),
+        ("Cold pool pays", advice::pays(results, Warmth::Cold)),
+        ("Warm pool pays", advice::pays(results, Warmth::Warm)),
+    ];
+    let mut out =
+        "<section class=\"card\">\n<h3>The machine</h3>\n<dl class=\"facts\">\n".to_owned();
+    for (name, value) in facts.into_iter().chain(file).filter(|(_, value)| !value.is_empty()) {
+        let _ = writeln!(out, "<dt>{name}</dt><dd>{}</dd>", escape(&value));
+    }
+    out.push_str("</dl>\n</section>\n");
+    out
+}

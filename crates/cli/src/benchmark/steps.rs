@@ -1,0 +1,58 @@
+//! How far the benchmark has come, on a terminal.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::results::Rung;
+use super::units;
+use crate::args::{Talk, When};
+use crate::messages;
+
+const TEMPLATE: &str = "{wide_bar} {percent:>3} % · {msg}";
+
+/// See the module's description.
+pub(super) struct Steps {
+    bar: ProgressBar,
+    /// A line now and then, for logs.
+    has_lines: bool,
+}
+
+impl Steps {
+    pub(super) fn new(total: u64, talk: Talk) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let is_wanted = match talk.progress {
+            When::Never => false,
+            When::Auto => is_terminal && !talk.quiet,
+            When::Always => true,
+        };
+        let target = if is_wanted && is_terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let style = ProgressStyle::with_template(TEMPLATE);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+        Self { bar, has_lines: is_wanted && !is_terminal }
+    }
+
+    /// A size begins.
+    pub(super) fn begin(&self, rung: Rung) {
+        if self.has_lines {
+            messages::note(&format!("measuring {}", units::rung(rung)));
+        }
+    }
+
+    /// `who` is about to work.
+    pub(super) fn next(&self, rung: Rung, who: &str) {
+        self.bar.set_message(format!("{}, {who}", units::rung(rung)));
+        self.bar.inc(1);
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

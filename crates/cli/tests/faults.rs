@@ -1,0 +1,347 @@
+//! What befalls a run with workers from outside: signals to main or to all,
+//! inputs that change, pipes that stall.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::group::{Group, wait_until};
+use common::{CHEAP, Dir, Done, PATIENCE, Random, paint};
+use rustix::process::Signal;
+
+/// Enough for two workers, and little enough for many rounds.
+const SMALL: usize = (16 << 20) + 4321;
+/// Enough for several workers, which then are busy for a while.
+const LARGE: usize = (40 << 20) + 12_345;
+
+/// What stands under the output's name before a run that replaces it.
+const OLD: &[u8] = b"what was there before";
+
+/// A folder with an identity, a plain file and the same sealed.
+fn folder(len: usize) -> Dir {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(len));
+    dir.run(&["encrypt", "-i", "id", "plain", "sealed"]).ok();
+    dir
+}
+
+/// The names in the folder that begin with a dot: temporaries.
+fn temporaries(dir: &Dir) -> Vec<OsString> {
+    dir.names().into_iter().filter(|name| name.to_string_lossy().starts_with('.')).collect()
+}
+
+/// Shared memory that bears our name. (None ever should: a memfd has no name.)
+fn named_shared_memory() -> Vec<OsString> {
+    let names = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name());
+    names.filter(|name| name.to_string_lossy().contains("cryptstream")).collect()
+}
+
+/// One way of running the program, from a large file to `out`.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    command: &'static str,
+    processes: &'static str,
+    is_replacing: bool,
+}
+
+impl Way {
+    fn all() -> Vec<Self> {
+        let mut ways = Vec::new();
+        for processes in ["2", "0", "4"] {
+            for is_replacing in [false, true] {
+                for command in ["encrypt", "decrypt"] {
+                    ways.push(Self { command, processes, is_replacing });
+                }
+            }
+        }
+        ways
+    }
+
+    fn start(self, dir: &Dir) -> Group {
+        let input = if self.command == "encrypt" { "plain" } else { "sealed" };
+        let mut args = vec![self.command, "-i", "id", input, "out", "--processes", self.processes];
+        if self.is_replacing {
+            dir.write("out", OLD);
+            args.push("--force");
+        } else if dir.path("out").exists() {
+            fs::remove_file(dir.path("out")).unwrap();
+        }
+        Group::start(dir.command(&args))
+    }
+
+    /// Asserts that `out` is what was there before, or complete and right.
+    #[track_caller]
+    fn check_output(self, dir: &Dir, len: usize, done: &Done) {
+        let out = fs::read(dir.path("out")).ok();
+        let is_untouched = out.as_deref() == self.is_replacing.then_some(OLD);
+        if is_untouched {
+            assert!(!done.status.success(), "nothing was done: {self:?}, {done:?}");
+        } else if self.command == "encrypt" {
+            let opened = dir.run(&["decrypt", "-i", "id", "out", "-"]).ok().stdout;
+            assert!(opened == paint(len), "{self:?}, {done:?}");
+        } else {
+            assert!(out == Some(paint(len)), "{self:?}, {done:?}");
+        }
+    }
+
+    /// How long an undisturbed run takes.
+    fn measure(self, dir: &Dir) -> Duration {
+        let start = Instant::now();
+        self.start(dir).wait().ok();
+        start.elapsed()
+    }
+}
+
+#[test]
+fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file() {
+    let dir = folder(SMALL);
+    let mut random = Random::new();
+    let ways: Vec<_> = Way::all().into_iter().map(|way| (way, way.measure(&dir))).collect();
+    let (mut killed, mut temporaries_left) = (0, 0);
+    for (round, (way, duration)) in ways.iter().cycle().enumerate() {
+        if killed == 200 {
+            break;
+        }
+        assert!(round < 2000, "{killed} were killed in {round} rounds");
+        let group = way.start(&dir);
+        thread::sleep(random.within(*duration));
+        group.signal(Signal::KILL);
+        // Waits for the workers too; with the last one goes the memory.
+        let done = group.wait();
+        let is_killed = done.status.signal() == Some(9);
+        assert!(is_killed || done.status.success(), "{way:?}, {done:?}");
+        killed += u32::from(is_killed);
+        way.check_output(&dir, SMALL, &done);
+        if !temporaries(&dir).is_empty() {
+            temporaries_left += 1;
+            assert!(way.is_replacing, "{way:?} has no need of {:?}", temporaries(&dir));
+            // Another try if meanwhile somebody else bears the dead one's number.
+            wait_until("the next run cleans up", || {
+                let next = ["encrypt", "-i", "id", "id", "out", "--force"];
+                dir.run(&next).ok();
+                temporaries(&dir).is_empty()
+            });
+        }
+    }
+    println!("{killed} were killed; {temporaries_left} left a temporary");
+    assert_eq!(named_shared_memory(), Vec::<OsString>::new());
+    assert!(dir.names().len() <= 4, "{:?}", dir.names());
+}
+
+/// Interrupts a run at the moment that `at` waits for; again, if it was over
+/// before that. The output must be as it was, or be complete.
+#[track_caller]
+fn interrupt(dir: &Dir, way: Way, number: i32, mut at: impl FnMut(&Group) -> bool) {
+    let signal = Signal::from_named_raw(number).unwrap();
+    let start = Instant::now();
+    loop {
+        assert!(start.elapsed() < PATIENCE, "{way:?} was always over before it was interrupted");
+        let group = way.start(dir);
+        let is_there = at(&group);
+        group.signal(signal);
+        let done = group.wait();
+        way.check_output(dir, SMALL, &done);
+        assert_eq!(temporaries(dir), Vec::<OsString>::new(), "{way:?}, {done:?}");
+        if is_there && done.status.signal() == Some(number) {
+            return;
+        }
+        assert!(done.status.success(), "{way:?}, {done:?}");
+    }
+}
+
+#[test]
+fn an_interruption_in_any_phase_ends_main_and_workers_and_leaves_nothing() {
+    let dir = folder(SMALL);
+    let mut random = Random::new();
+    for (way, numbers) in Way::all().into_iter().zip([[2, 15], [15, 2]].into_iter().cycle()) {
+        // Before anything is read.
+        interrupt(&dir, way, numbers[0], |_| true);
+        // As soon as the output is there.
+        interrupt(&dir, way, numbers[1], |group| {
+            group.reaches("at work", |group| group.unnamed_len().is_some())
+        });
+        // While workers are busy.
+        if way.processes != "0" {
+            interrupt(&dir, way, numbers[0], |group| {
+                group.reaches("a worker", |group| !group.workers().is_empty())
+            });
+        }
+        // Near the end, where the output gets its name: closer to it, the
+        // more often it was too late.
+        let mut latest = way.measure(&dir);
+        interrupt(&dir, way, numbers[1], |_| {
+            thread::sleep(latest.mul_f64(0.9) + random.within(latest.mul_f64(0.1)));
+            latest = latest.mul_f64(0.95);
+            true
+        });
+    }
+}
+
+#[test]
+fn an_interruption_during_the_key_derivation_leaves_nothing_either() {
+    let dir = Dir::new();
+    dir.write("plain", paint(SMALL));
+    dir.run(&["encrypt", "plain", "sealed", "--key", "x", "--argon2id", "512MiB,4,4"]).ok();
+    let seal = ["encrypt", "plain", "out", "--key", "x", "--argon2id", "512MiB,8,4"];
+    let open = ["decrypt", "sealed", "out", "--key", "x"];
+    for (args, number) in [(&seal[..], 2), (&seal, 15), (&open, 2), (&open, 15)] {
+        let args = [args, &["--processes", "2"]].concat();
+        let group = Group::start(dir.command(&args));
+        // The derivation is what takes so much memory; sealing goes on beside.
+        let kib = |group: &Group| {
+            let status = fs::read_to_string(format!("/proc/{}/status", group.pid.as_raw_nonzero()));
+            let status = status.unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        };
+        let is_deriving = |group: &Group| kib(group).is_some_and(|kib| kib > 64 << 10);
+        assert!(group.reaches("the derivation", is_deriving));
+        group.signal(Signal::from_named_raw(number).unwrap());
+        assert_eq!(group.wait().status.signal(), Some(number));
+        assert_eq!(dir.names().len(), 2);
+    }
+}
+
+#[test]
+fn being_stopped_and_continued_with_all_workers_changes_nothing() {
+    let dir = folder(LARGE);
+    for args in [
+        ["encrypt", "-i", "id", "plain", "out", "--force", "--json", "--processes", "3"],
+        ["decrypt", "-i", "id", "out", "opened", "--force", "--json", "--processes", "3"],
+    ] {
+        let mut frozen = 0;
+        wait_until("workers were stopped", || {
+            let group = Group::start(dir.command(&args));
+            let mut is_going_on = group.reaches("a worker", |group| !group.workers().is_empty());
+            for _ in 0..5 {
+                is_going_on = is_going_on && group.freeze();
+                frozen += u32::from(is_going_on);
+                thread::sleep(Duration::from_millis(10));
+                group.signal_all(Signal::CONT);
+                thread::sleep(Duration::from_millis(1));
+            }
+            let done = group.wait().ok();
+            assert_eq!(done.json(&done.stdout)["workers_died"], 0);
+            frozen >= 5
+        });
+    }
+    assert!(dir.read("opened") == paint(LARGE));
+    assert_eq!(dir.names().len(), 5);
+}
+
+#[test]
+fn an_input_that_changes_while_workers_read_it() {
+    let dir = folder(LARGE);
+    type Change = (&'static str, fn(&File));
+    let changes: [Change; 4] = [
+        ("shrinks", |file| file.set_len(100_000).unwrap()),
+        ("shrinks to nothing", |file| file.set_len(0).unwrap()),
+        ("grows", |file| file.write_all_at(b"more", LARGE as u64).unwrap()),
+        ("is overwritten", |file| file.write_all_at(b"other", 7).unwrap()),
+    ];
+    for processes in ["2", "4"] {
+        for (what, change) in changes {
+            let start = Instant::now();
+            loop {
+                assert!(start.elapsed() < PATIENCE, "{what}: always over before it was stopped");
+                dir.write("changing", paint(LARGE));
+                let args = ["encrypt", "-i", "id", "changing", "out", "--processes", processes];
+                let group = Group::start(dir.command(&args));
+                // All are stopped while the output is not complete.
+                let is_in_time = group.reaches("a worker", |group| !group.workers().is_empty())
+                    && group.freeze()
+                    && group.unnamed_len().is_some_and(|len| len < LARGE as u64);
+                if is_in_time {
+                    change(&File::options().write(true).open(dir.path("changing")).unwrap());
+                }
+                group.signal_all(Signal::CONT);
+                let done = group.wait();
+                if is_in_time {
+                    assert_eq!(done.code(), Some(75), "{what}: {done:?}");
+                    let text = done.stderr_text();
+                    assert!(text.contains("changing: changed while"), "{what}: {done:?}");
+                    assert_eq!(dir.names().len(), 4, "{what}");
+                    break;
+                }
+                done.ok();
+                fs::remove_file(dir.path("out")).unwrap();
+            }
+        }
+    }
+}
+
+/// Runs with an input that comes, and an output that is fetched, in parts with
+/// pauses.
+fn stalling(dir: &Dir, args: &[&str], input: &[u8]) -> Vec<u8> {
+    const PAUSE: Duration = Duration::from_millis(60);
+    let mut child = dir.command(args).spawn();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for part in input.chunks(input.len() / 3 + 1) {
+                // Much more than a pipe holds, and an end within a chunk.
+                stdin.write_all(part).unwrap();
+                thread::sleep(PAUSE);
+            }
+        });
+        let reader = scope.spawn(move || {
+            let (mut output, mut part) = (Vec::new(), vec![0; (3 << 20) + 1]);
+            loop {
+                let len = stdout.read(&mut part).unwrap();
+                if len == 0 {
+                    return output;
+                }
+                let before = output.len() / part.len();
+                output.extend_from_slice(&part[..len]);
+                if output.len() / part.len() > before {
+                    thread::sleep(PAUSE);
+                }
+            }
+        });
+        assert!(common::wait_status(&mut child).success());
+        reader.join().unwrap()
+    })
+}
+
+#[test]
+fn pipes_that_stall_on_either_side_lose_nothing() {
+    let dir = folder(SMALL);
+    let content = paint(SMALL);
+    let sealed = stalling(&dir, &["encrypt", "-i", "id", "-", "-", "--processes", "2"], &content);
+    let open = ["decrypt", "-i", "id", "-", "-", "--processes", "2"];
+    assert!(stalling(&dir, &open, &sealed) == content);
+    // A file on one side.
+    let none = stalling(&dir, &["encrypt", "-i", "id", "-", "o", "--processes", "2"], &content);
+    assert_eq!(none, b"");
+    assert!(stalling(&dir, &["decrypt", "-i", "id", "o", "-", "--processes", "2"], b"") == content);
+}
+
+#[test]
+fn two_runs_over_one_file_give_two_different_files() {
+    let dir = folder(SMALL);
+    for name in ["one", "two"] {
+        dir.run(&["encrypt", "-i", "id", "plain", name, "--processes", "2"]).ok_and_silent();
+    }
+    let (one, two) = (dir.read("one"), dir.read("two"));
+    assert_eq!(one.len(), two.len());
+    // Not a single chunk is the same.
+    let start = common::header_len(&one) + common::PREFIX;
+    let chunks = |sealed: &[u8]| -> Vec<Vec<u8>> {
+        sealed[start..].chunks(common::SEALED_CHUNK).map(<[u8]>::to_vec).collect()
+    };
+    assert!(chunks(&one).iter().zip(chunks(&two)).all(|(one, two)| *one != two));
+    // With a passphrase too.
+    for name in ["three", "four"] {
+        dir.run(&["encrypt", "plain", name, "--key", "x", CHEAP, "--processes", "2"]).ok();
+    }
+    assert!(dir.read("three") != dir.read("four"));
+}
