@@ -11,7 +11,7 @@ use crate::engine::{FlowError, Payload, Place, clone_of};
 use crate::flow::{Exit, Flow, Intake};
 use crate::job::{Job, Output};
 use crate::output::Sink;
-use crate::workers::Stop;
+use crate::workers::{Crew, Stop};
 use crate::{CommitOptions, Engine, Error, Source, Summary, Target};
 
 /// Told of each file that is done, by its number in the order in which the
@@ -89,7 +89,7 @@ impl Engine {
         let mut files = files.enumerate();
         let (mut is_more, mut passed) = (true, 0);
         while is_more || !flights.is_empty() {
-            while is_more && flights.len() < allowed + 2 {
+            while is_more && flights.len() < Crew::slots(allowed) {
                 let Some((number, (source, target))) = files.next() else {
                     is_more = false;
                     break;

@@ -2,6 +2,7 @@
 //! take back what the dead have held.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use cryptstream_format::Segment;
@@ -15,11 +16,15 @@ use crate::job::{Buffers, Failure, Job, Operation, Room, read_exact_at};
 
 /// How often main looks after its workers while it has nothing else to do.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long main sleeps while the workers have more than enough to do. To be
-/// woken for each segment would be worse: where the processor is a virtual one,
-/// waking another process can take 50 µs, and sealing a segment takes 300.
-const NAP: Duration = Duration::from_micros(500);
-/// Tasks for each worker that are more than enough for a nap.
+/// The longest and the shortest that main sleeps while the workers have enough
+/// to do. To be woken for each segment would be worse: where the processor is
+/// a virtual one, waking another process can take 50 µs, and sealing a segment
+/// takes 300.
+const NAP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(500);
+/// Bytes that no worker does in a nanosecond, so that main is back in time.
+const FASTEST: u64 = 8;
+/// Tasks for each worker that are enough for a nap, and then twice as many for
+/// the time of the nap.
 const PLENTY: usize = 2;
 /// When main has slept for so long in a row and found nothing done, workers are
 /// taken for stuck and killed, and main goes on alone. A stalled disk costs no
@@ -63,6 +68,8 @@ pub(crate) struct Crew {
     /// The jobs that are not over, by number.
     jobs: VecDeque<(u32, Job)>,
     next_job: u32,
+    /// Bytes of plaintext on their way.
+    bytes: u64,
     /// Of each slot, whether its buffer has the input of its task.
     has_input: Vec<bool>,
     buffers: Buffers,
@@ -72,9 +79,14 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
+    /// How many segments can be on their way.
+    pub(crate) fn slots(workers: usize) -> usize {
+        2 * PLENTY * workers + 2
+    }
+
     /// The queue for at most `workers` workers, none of which is started yet.
     pub(crate) fn new(options: &WorkerOptions, workers: usize) -> std::io::Result<Self> {
-        let slots = 2 * PLENTY * workers + 2;
+        let slots = Self::slots(workers);
         let (pool, producer) = Pool::new(options.clone(), slots)?;
         let consumer = Consumer::new(pool.words(), producer.shape(), WorkerId::MAIN)
             .expect("the memory was large enough for the producer");
@@ -84,6 +96,7 @@ impl Crew {
             consumer,
             jobs: VecDeque::new(),
             next_job: 0,
+            bytes: 0,
             has_input: vec![false; slots],
             buffers: Buffers::new(),
             stats: WorkerStats::default(),
@@ -147,6 +160,7 @@ impl Crew {
     /// Publishes a segment of a job in a free slot.
     pub(crate) fn publish(&mut self, slot: usize, job: u32, segment: &Segment, input: Bytes) {
         self.has_input[slot] = input == Bytes::Present;
+        self.bytes += segment.plaintext_len() as u64;
         self.producer.publish(slot, &task_of(job, segment), input);
         let _ = self.pool.tasks.post(1);
     }
@@ -185,9 +199,12 @@ impl Crew {
 
     /// Sleeps a moment, or until something is done.
     fn wait(&mut self) {
-        if self.outstanding() > PLENTY * self.pool.ready().max(1) {
-            std::thread::sleep(NAP);
-            self.fruitless += NAP;
+        let ready = self.pool.ready().max(1);
+        let enough = Duration::from_nanos(self.bytes / (FASTEST * ready as u64));
+        if self.outstanding() > PLENTY * ready && enough >= *NAP.start() {
+            let nap = enough.min(*NAP.end());
+            std::thread::sleep(nap);
+            self.fruitless += nap;
         } else if !self.pool.done.wait(Some(LOOK_EVERY)).unwrap_or(false) {
             // Errors would be those of a system without futexes; looking at the
             // queue in any case is the answer to them too.
@@ -229,6 +246,7 @@ impl Crew {
     /// Frees the slot of a finished segment.
     pub(crate) fn retire(&mut self, finished: Finished) {
         self.fruitless = Duration::ZERO;
+        self.bytes -= finished.segment.plaintext_len() as u64;
         self.producer.retire(finished.completed);
     }
 
