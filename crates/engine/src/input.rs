@@ -206,8 +206,14 @@ impl Source {
         poll(&mut fds, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
     }
 
-    /// Whether at least `len` bytes are to come. They are read, and given again.
+    /// Whether at least `len` bytes are to come, at least one. Those of a stream
+    /// are read, and given again.
     pub(crate) fn has(&mut self, len: usize) -> Result<bool, Error> {
+        if self.is_positional
+            && let Ok(read) = self.file.read_at(&mut [0], self.position + len as u64 - 1)
+        {
+            return Ok(read > 0);
+        }
         let mut bytes = vec![0; len];
         let filled = self.fill(&mut bytes)?;
         self.give_back(&bytes[..filled]);
