@@ -164,33 +164,39 @@ fn what_cannot_be_measured_is_refused() {
     fails(&["--force"], 64, &["--report"]);
 }
 
-/// Runs Chromium on a file, if there is one: what it gave on both streams.
-fn browse(dir: &Dir, page: &Path, args: &[&str]) -> Option<(String, String)> {
-    if Command::new("chromium").arg("--version").output().is_err() {
-        eprintln!("skipped: no chromium");
-        return None;
-    }
+/// Runs Chromium: what it gave on both streams, and whether it succeeded.
+fn chromium(dir: &Dir, args: &[&str], page: &str) -> Option<(bool, String, String)> {
     let output = Command::new("timeout")
-        .args([
-            "100",
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-        ])
-        .args(["--enable-logging=stderr", "--v=0", "--no-first-run"])
+        .args(["100", "chromium", "--headless", "--no-sandbox", "--disable-gpu"])
+        .args(["--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run"])
+        .args(["--enable-logging=stderr", "--v=0"])
         .arg(format!("--user-data-dir={}", dir.path("profile").display()))
         .args(args)
-        .arg(format!("file://{}", page.display()))
+        .arg(page)
         .output()
-        .unwrap();
+        .ok()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{stderr}");
+    Some((output.status.success(), text(&output.stdout), text(&output.stderr)))
+}
+
+/// Whether there is a Chromium that can show anything at all.
+fn has_browser(dir: &Dir) -> bool {
+    let blank = chromium(dir, &["--dump-dom"], "about:blank");
+    let works = blank.is_some_and(|(success, dom, _)| success && dom.contains("<html"));
+    if !works {
+        eprintln!("skipped: no chromium, or it does not start here");
+    }
+    works
+}
+
+/// Opens a page: what Chromium gave on both streams.
+fn browse(dir: &Dir, page: &Path, args: &[&str]) -> (String, String) {
+    let page = format!("file://{}", page.display());
+    let (success, stdout, stderr) = chromium(dir, args, &page).unwrap();
+    assert!(success, "{stderr}");
     let said: Vec<_> = stderr.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(said.is_empty(), "{said:?}");
-    Some((stdout, stderr))
+    (stdout, stderr)
 }
 
 #[test]
@@ -210,6 +216,7 @@ fn the_page_stands_by_itself() {
     assert_eq!(mode & 0o600, 0o600);
     assert_eq!(names(&dir), [name, "file.html", "ladder.html"]);
 
+    let has_browser = has_browser(&dir);
     for page in ["file.html", "ladder.html"] {
         let html = String::from_utf8(dir.read(page)).unwrap();
         for outside in ["http:", "https:", "//www", "<script", "url(", "@import", "<img"] {
@@ -225,7 +232,10 @@ fn the_page_stands_by_itself() {
         }
         assert!(!html.contains("NaN") && !html.contains(">inf"), "{page}");
 
-        let Some((dom, _)) = browse(&dir, &dir.path(page), &["--dump-dom"]) else { return };
+        if !has_browser {
+            continue;
+        }
+        let (dom, _) = browse(&dir, &dir.path(page), &["--dump-dom"]);
         let charts = [
             "throughput-encrypt",
             "throughput-decrypt",

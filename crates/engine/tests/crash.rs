@@ -20,24 +20,31 @@ fn world() -> World {
 }
 
 /// Worker 1 of two dies at `point` for the `time`th time; how many died and
-/// how many segments were redone, sealing and opening.
+/// how many segments were redone, sealing and opening. Where it does not come
+/// to that, because the other one does nearly everything, it is repeated.
 fn one_death(action: &str, point: &str, time: u32) -> [(u32, u32); 2] {
     let world = world();
     let plan = format!("{action}.1.{point}.{time}");
+    // Only what seals stops there.
+    let is_everywhere = !["Claimed", "Loaded"].contains(&point);
     [true, false].map(|is_sealing| {
-        let mut engine = world.engine(2, &plan);
-        // So that main leaves the work to them.
-        engine.warm_up().unwrap();
-        let summary = if is_sealing {
-            let summary = world.seal(&mut engine, "plain", "out").unwrap();
-            assert!(world.content("out") == paint(LEN), "{plan}");
-            summary
-        } else {
-            let summary = world.open(&mut engine, "sealed", "opened").unwrap();
-            assert!(world.read("opened") == paint(LEN), "{plan}");
-            summary
-        };
-        (summary.workers.died, summary.workers.redone)
+        loop {
+            let mut engine = world.engine(2, &plan);
+            // So that main leaves the work to them.
+            engine.warm_up().unwrap();
+            let summary = if is_sealing {
+                let summary = world.seal(&mut engine, "plain", "out").unwrap();
+                assert!(world.content("out") == paint(LEN), "{plan}");
+                summary
+            } else {
+                let summary = world.open(&mut engine, "sealed", "opened").unwrap();
+                assert!(world.read("opened") == paint(LEN), "{plan}");
+                summary
+            };
+            if summary.workers.died > 0 || !(is_sealing || is_everywhere) {
+                return (summary.workers.died, summary.workers.redone);
+            }
+        }
     })
 }
 
@@ -54,7 +61,6 @@ fn during_start_up() {
 #[test]
 fn after_the_claim_and_before_loading() {
     watched(|| {
-        // Only what seals stops there.
         assert_eq!(one_death("die", "Claimed", 1)[0], (1, 1));
         assert_eq!(one_death("die", "Claimed", 3)[0], (1, 1));
     });
