@@ -84,7 +84,8 @@ fn lock_cleanup() -> std::sync::MutexGuard<'static, Option<Cleanup>> {
 
 /// The signals that end the process, less those it was told to ignore (by
 /// `nohup`, or as a background job of a script): those stay ignored.
-fn unignored_signals() -> Vec<i32> {
+#[must_use]
+pub fn unignored_signals() -> Vec<i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status
         .lines()

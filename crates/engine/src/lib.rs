@@ -25,6 +25,7 @@ use std::path::Path;
 pub use engine::Engine;
 pub use error::Error;
 pub use input::Source;
+pub use interrupt::unignored_signals;
 pub use output::{CommitOptions, Target};
 #[cfg(feature = "fault-hooks")]
 pub use workers::{FaultPoint, enter_sandbox, set_fault_hook};

@@ -6,8 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cryptstream_engine::Error;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use cryptstream_engine::{Error, unignored_signals};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -107,18 +106,6 @@ fn remove(folder: &Path) {
 
 fn created(path: &Path, source: io::Error) -> Failure {
     messages::engine(Error::Create { path: path.to_owned(), source }, Context::default())
-}
-
-/// The signals that end the process, less those it was told to ignore.
-fn unignored_signals() -> Vec<i32> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
-    let is_ignored = |signal: &i32| ignored & (1 << (signal - 1)) != 0;
-    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(signal)).collect()
 }
 
 /// Bytes that no file system and no disk can make smaller: splitmix64, which
