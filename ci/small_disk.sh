@@ -17,9 +17,9 @@ fi
 CS=$PWD/${CARGO_TARGET_DIR:-target}/release/cryptstream
 [[ -x $CS ]] || CS=${CARGO_TARGET_DIR}/release/cryptstream
 work=$(mktemp -d)
-trap 'umount -R "$work"/small "$work"/medium "$work"/few "$work"/full "$work"/fuse 2> /dev/null || true; rm -rf "$work"' EXIT
+trap 'umount -R "$work"/{small,medium,few,full,fuse,ext4} 2> /dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
-mkdir small medium few full real fuse
+mkdir small medium few full real fuse ext4
 mount -t tmpfs -o size=3M tmpfs small
 mount -t tmpfs -o size=24M tmpfs medium
 mount -t tmpfs -o nr_inodes=3 tmpfs few
@@ -76,6 +76,21 @@ for count in 1 2 4; do
     succeed "$CS" encrypt -i id forty out --processes $count --force
     expect 74 "no space left" medium "$CS" decrypt -i id out medium/out --processes $count --sandbox off
 done
+# The same on ext4, where room is taken beforehand.
+truncate -s 32M image
+if ! mkfs.ext4 -q image 2> err || ! mount -o loop image ext4 2> err; then
+    echo "small_disk: the part on ext4 is skipped: $(head -1 err)"
+else
+    for count in 0 2; do
+        expect 74 "no room.*no space left" ext4 "$CS" encrypt -i id forty ext4/out --processes $count
+        expect 74 "make room" ext4 "$CS" decrypt -i id forty.enc ext4/out --processes $count
+        expect 74 "no space left" ext4 sh -c "cat forty | '$CS' encrypt -i id - ext4/out --processes $count"
+    done
+    # What was taken for a run that failed is free again.
+    succeed "$CS" decrypt -i id five.enc ext4/out
+    succeed cmp ext4/out five
+    expect 77 "no key fits" ext4 "$CS" decrypt forty.enc ext4/out2 --key x
+fi
 # One that has room for the output, but not for old and new at once.
 succeed "$CS" decrypt -i id two.enc small/out
 expect 74 "no space left" small "$CS" decrypt -i id two.enc small/out --force

@@ -6,6 +6,7 @@ use cryptstream_format::{Header, Identity, Layout, PayloadCipher, Segment};
 
 use crate::engine::Payload;
 use crate::job::Operation;
+use crate::memory::{grow, zeroed};
 use crate::output::Sink;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
@@ -101,6 +102,9 @@ impl Opening {
         let cipher = PayloadCipher::from_prefix(&file_key, &prefix)
             .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?
             .into_chunks();
+        if let Some(layout) = layout {
+            sink.expect(layout.plaintext_len())?;
+        }
         let payload = Payload { operation: Operation::Open, layout, start, cipher };
         Ok((Self { sink, start }, payload))
     }
@@ -121,17 +125,17 @@ impl Opening {
 
 /// Reads the header and leaves the source at the payload's first byte.
 fn read_header(source: &mut Source) -> Result<Header, Error> {
-    let mut bytes = vec![0; FIRST_READ];
+    let mut bytes = zeroed(FIRST_READ)?;
     let mut len = source.fill(&mut bytes)?;
     loop {
         match Header::parse(&bytes[..len]) {
             Ok(Some(header)) => {
-                source.give_back(&bytes[header.len()..len]);
+                source.give_back(&bytes[header.len()..len])?;
                 return Ok(header);
             }
             // Full means that there may be more; the parser gives up at 1 MiB.
             Ok(None) if len == bytes.len() => {
-                bytes.resize((2 * len).min(MAX_HEADER_LEN), 0);
+                grow(&mut bytes, (2 * len).min(MAX_HEADER_LEN))?;
                 len += source.fill(&mut bytes[len..])?;
             }
             Ok(None) if len == 0 => return Err(not_sealed(source, &[])),

@@ -105,6 +105,9 @@ impl Sealing {
     /// The payload that begins at byte `start`. Its prefix is written.
     fn payload(&mut self, start: u64) -> Result<Payload, Error> {
         self.start = start;
+        if let Some(layout) = self.layout {
+            self.sink.expect(start + layout.payload_len())?;
+        }
         self.sink.put(start, &self.cipher.prefix())?;
         let cipher = self.cipher.chunks();
         Ok(Payload { operation: Operation::Seal, layout: self.layout, start, cipher })

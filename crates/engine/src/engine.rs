@@ -9,6 +9,7 @@ use cryptstream_format::{ChunkCipher, ChunkError, Layout, Segment};
 
 use crate::flow::{Exit, Flow, Intake};
 use crate::job::{Buffers, Failure, Feed, Job, Operation, Output};
+use crate::memory::grow;
 use crate::output::Sink;
 use crate::workers::{Crew, Stop, WORTH};
 use crate::{Error, Progress, Source, WorkerOptions, WorkerStats};
@@ -122,7 +123,7 @@ impl Engine {
             Operation::Seal => (SEGMENT_LEN, STREAM_PART_CHUNKS * SEALED_CHUNK_LEN),
             Operation::Open => (SEALED_SEGMENT_LEN, STREAM_PART_CHUNKS * CHUNK_LEN),
         };
-        let (mut input, mut output) = (vec![0; input_len], vec![0; part_len]);
+        let (mut input, mut output) = (Vec::new(), Vec::new());
         let mut index = 0;
         loop {
             // So much has come that as much again is likely.
@@ -130,9 +131,10 @@ impl Engine {
             if is_long && self.options.pays_for_streams(self.cores) && self.has_crew()? {
                 return self.pass_by_workers(payload, index, source, sink, progress);
             }
-            let len = source.fill(&mut input)?;
+            let len = source.fill_up(&mut input, input_len)?;
             let segment = segment_read(*operation, *layout, index, len, source)?;
             let mut from = &input[..len];
+            grow(&mut output, part_len.min(segment.sealed_len()))?;
             for part in segment.split(STREAM_PART_CHUNKS) {
                 let (plain_len, sealed_len) = (part.plaintext_len(), part.sealed_len());
                 let (done, offset, to) = match operation {
@@ -282,7 +284,7 @@ fn pass_at_offsets(
             _ => Output::Nowhere,
         },
     };
-    let mut buffers = Buffers::new();
+    let mut buffers = Buffers::new(layout.segment(0).map_or(0, |first| first.sealed_len()))?;
     for segment in layout.segments() {
         job.run(&segment, Feed::File, None, &mut buffers).map_err(|failure| {
             let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());

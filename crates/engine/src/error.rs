@@ -20,6 +20,9 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The system does not give the memory for the buffers.
+    #[error("the system gives no more memory")]
+    OutOfMemory,
     /// The input is a folder.
     #[error("{}: is a folder", path.display())]
     InputIsDirectory {
@@ -77,6 +80,16 @@ pub enum Error {
         path: PathBuf,
         /// Byte of the output.
         offset: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The disk, the quota or a limit has no room for the output.
+    #[error("{}: takes {len} bytes, for which there is no room: {source}", path.display())]
+    NoRoom {
+        /// The output.
+        path: PathBuf,
+        /// Its length in bytes.
+        len: u64,
         /// The system's reason.
         source: io::Error,
     },

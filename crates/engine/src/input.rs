@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, AtFlags, CWD, FileType, Stat, StatxFlags};
 
 use crate::Error;
+use crate::memory::{OutOfMemory, grow, zeroed};
 
 /// Up to this size a file is read until it ends, whatever its size is said to
 /// be: files of /proc claim 0 bytes, files of /sys a page, which has at most
@@ -22,6 +23,8 @@ const SEQUENTIAL_ABOVE: u64 = 1 << 20;
 
 /// Pipes are enlarged to this, the most that the system gives by default.
 pub(crate) const PIPE_SIZE: usize = 1 << 20;
+/// What of an input is read first, before a large buffer is made for it.
+const FIRST_FILL: usize = 64 << 10;
 
 /// An opened input.
 pub struct Source {
@@ -199,6 +202,20 @@ impl Source {
         Ok((filled, must_wait))
     }
 
+    /// Fills `buffer` with `len` bytes, or as many as there are. Of a small
+    /// input it is made no larger than that needs.
+    pub(crate) fn fill_up(&mut self, buffer: &mut Vec<u8>, len: usize) -> Result<usize, Error> {
+        let mut filled = 0;
+        for end in [len.min(FIRST_FILL), len] {
+            grow(buffer, end)?;
+            filled += self.fill(&mut buffer[filled..end])?;
+            if filled < end {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
     /// Whether a read would give something, or the end, at once.
     fn is_readable(&self) -> bool {
         let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
@@ -214,18 +231,20 @@ impl Source {
         {
             return Ok(read > 0);
         }
-        let mut bytes = vec![0; len];
+        let mut bytes = zeroed(len)?;
         let filled = self.fill(&mut bytes)?;
-        self.give_back(&bytes[..filled]);
+        self.give_back(&bytes[..filled])?;
         Ok(filled == len)
     }
 
     /// Gives back the last bytes that were read; they are read again.
-    pub(crate) fn give_back(&mut self, bytes: &[u8]) {
-        self.position -= bytes.len() as u64;
+    pub(crate) fn give_back(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if !self.is_positional {
+            self.unread.try_reserve(bytes.len()).map_err(OutOfMemory::from)?;
             self.unread.splice(..0, bytes.iter().copied());
         }
+        self.position -= bytes.len() as u64;
+        Ok(())
     }
 
     /// Fails if the file is not the one that was opened any more.

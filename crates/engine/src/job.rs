@@ -9,6 +9,7 @@ use cryptstream_format::payload::{CHUNK_LEN, SEALED_CHUNK_LEN, SEALED_SEGMENT_LE
 use cryptstream_format::{ChunkCipher, ChunkError, Layout, Segment};
 use cryptstream_shm::{Estate, Region};
 
+use crate::memory::{OutOfMemory, zeroed};
 use crate::workers::{Point, at};
 
 /// Chunks that are read and sealed or opened in one go: 64 KiB. They and what
@@ -102,9 +103,10 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(crate) fn new() -> Self {
+    /// For segments of up to `len` bytes, sealed.
+    pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
         let part = PART_CHUNKS * SEALED_CHUNK_LEN;
-        Self { input: vec![0; part], output: vec![0; CUT + part] }
+        Ok(Self { input: zeroed(part.min(len))?, output: zeroed((CUT + part).min(len))? })
     }
 }
 

@@ -17,6 +17,7 @@ mod input;
 mod interrupt;
 mod job;
 mod many;
+mod memory;
 mod output;
 mod workers;
 

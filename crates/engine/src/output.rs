@@ -13,6 +13,7 @@ pub(crate) use pending::PendingFile;
 use rustix::io::Errno;
 pub use target::Target;
 
+use crate::memory::zeroed;
 use crate::{Error, Source};
 
 /// How a finished output is given its name.
@@ -50,6 +51,14 @@ impl Sink {
                 Err(Error::NotRemovable { path: source.path().to_owned() })
             }
             sink => Ok(sink),
+        }
+    }
+
+    /// Is told how long the output will be in the end.
+    pub(crate) fn expect(&self, len: u64) -> Result<(), Error> {
+        match self {
+            Self::File(pending) => pending.reserve(len),
+            Self::Stream(_) | Self::Nowhere => Ok(()),
         }
     }
 
@@ -118,7 +127,7 @@ impl Stream {
         len: usize,
     ) -> Result<(), Error> {
         if offset != self.position || (self.only_text && self.position == 0) {
-            let mut bytes = vec![0; len];
+            let mut bytes = zeroed(len)?;
             region.copy_out(from, &mut bytes);
             return self.write(offset, &bytes);
         }

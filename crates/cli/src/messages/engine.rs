@@ -48,6 +48,12 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "nothing was written under the output's name; check the disk or the connection",
         )
         .about(&path),
+        Error::OutOfMemory => Failure::new(
+            code::TRY_AGAIN,
+            "memory",
+            "the system gives no more memory",
+            "free some memory or raise the limit (ulimit -v); nothing was left behind",
+        ),
         Error::InputChanged { path } => Failure::new(
             code::TRY_AGAIN,
             "changed",
@@ -80,6 +86,10 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
                 "no partial output was left; check the disk or the connection"
             };
             Failure::new(code::IO, "write", text(&format!("writing failed at byte {offset}"), &source), help).about(&path)
+        }
+        Error::NoRoom { path, len, source } => {
+            let what = text(&format!("takes {len} bytes, for which there is no room"), &source);
+            Failure::new(code::IO, "write", what, "make room or choose another disk").about(&path)
         }
         Error::NotDurable { path, source } => Failure::new(
             code::IO,

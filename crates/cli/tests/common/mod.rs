@@ -26,6 +26,11 @@ impl Dir {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// A folder in `parent`; `None` where none can be made.
+    pub fn new_in(parent: &Path) -> Option<Self> {
+        tempfile::tempdir_in(parent).ok().map(Self)
+    }
+
     pub fn path(&self, name: impl AsRef<OsStr>) -> PathBuf {
         self.0.path().join(name.as_ref())
     }

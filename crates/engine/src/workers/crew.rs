@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use cryptstream_format::Segment;
+use cryptstream_format::payload::SEALED_SEGMENT_LEN;
 use cryptstream_shm::{Bytes, Completed, Consumer, Heir, Producer, RegionWords, Tokens, WorkerId};
 
 use super::pool::{Dead, Pool};
@@ -13,6 +14,7 @@ use super::protocol::{decode_result, job_of, segment_of, task_of};
 use super::task::perform;
 use super::{WORTH, WorkerOptions, WorkerStats};
 use crate::job::{Buffers, Failure, Job, Operation, Room, read_exact_at};
+use crate::memory::zeroed;
 
 /// How often main looks after its workers while it has nothing else to do.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -32,6 +34,8 @@ const PLENTY: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A segment over which as many workers have died is not given to another.
 const MAX_ATTEMPTS: u8 = 3;
+
+const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();
 
 /// Why all work stopped.
 #[derive(Debug)]
@@ -98,7 +102,7 @@ impl Crew {
             next_job: 0,
             bytes: 0,
             has_input: vec![false; slots],
-            buffers: Buffers::new(),
+            buffers: Buffers::new(SEALED_SEGMENT_LEN)?,
             stats: WorkerStats::default(),
             fruitless: Duration::ZERO,
         })
@@ -310,7 +314,7 @@ impl Crew {
         let heir = heir.ok_or(Failure::Internal)?;
         let noted = heir.note().map_err(|_| Failure::Internal)?;
         let loaded = usize::try_from(noted).unwrap_or(len).min(len);
-        let mut bytes = vec![0; len];
+        let mut bytes = zeroed(len).map_err(|_| Failure::Read { errno: NO_MEMORY, offset })?;
         heir.read_exact_at(&mut bytes[..loaded], 0).map_err(|_| Failure::Internal)?;
         read_exact_at(file, &mut bytes[loaded..], offset + loaded as u64)?;
         let room = self.room(slot);
