@@ -2,13 +2,15 @@
 //! header that is there in full does not depend on what follows it.
 #![no_main]
 
-use cryptstream_format::Header;
+use cryptstream_format::{Format, Header};
 use cryptstream_reference::{RefStanza, parse_header};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let expected = parse_header(input);
     match Header::parse(input) {
+        // The reference knows the native format only.
+        Ok(Some(header)) if header.format() != Format::Native => {}
         Ok(Some(header)) => {
             let expected = expected.expect("the product accepts, the reference refuses");
             assert_eq!(header.len(), expected.len);

@@ -5,7 +5,7 @@
 //! that get the right MAC and a good payload, or edits of a good file.
 #![no_main]
 
-use cryptstream_format::{Identity, x25519};
+use cryptstream_format::{Format, Identity, x25519};
 use cryptstream_fuzz::{FILE_KEY, Known, SECRET, open};
 use cryptstream_reference::{
     Key, VERSION, finish_header, open as reference_open, seal, seal_payload, x25519_public_key,
@@ -38,6 +38,11 @@ fn agree(file: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn agree_with(file: &[u8], identity: &dyn Identity, key: &Key) -> Option<Vec<u8>> {
+    // The reference knows the native format only.
+    if file.starts_with(Format::Age.version_line()) {
+        let _ = open(file, identity);
+        return None;
+    }
     match (open(file, identity), reference_open(file, key)) {
         (Ok(product), Ok(reference)) => {
             assert!(product == reference, "the plaintexts differ");

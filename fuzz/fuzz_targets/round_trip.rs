@@ -5,7 +5,7 @@
 //! content is the rest of the input, over and over.
 #![no_main]
 
-use cryptstream_format::{FileKey, Padding, PayloadCipher, Recipient, seal_header, x25519};
+use cryptstream_format::{FileKey, Format, Padding, PayloadCipher, Recipient, seal_header, x25519};
 use cryptstream_fuzz::{FILE_KEY, SECRET, open, seal_payload};
 use cryptstream_reference as reference;
 use libfuzzer_sys::fuzz_target;
@@ -30,7 +30,8 @@ fuzz_target!(|input: &[u8]| {
         recipients.iter().map(|recipient| recipient as &dyn Recipient).collect();
     let multiple = 64 + 16 * usize::from(*padding);
     let padding = if *padding == 0 { Padding::None } else { Padding::Multiple(multiple) };
-    let header = seal_header(&file_key, &recipients, padding).expect("it is within all limits");
+    let header = seal_header(Format::Native, &file_key, &recipients, padding)
+        .expect("it is within all limits");
     assert!(padding == Padding::None || header.len().is_multiple_of(multiple));
 
     // A fixed salt, so that a finding can be repeated.

@@ -1,6 +1,8 @@
 //! What the fuzz targets share: whole files through the product.
 
-use cryptstream_format::{FileKey, Header, Identity, Layout, PayloadCipher, Stanza, UnwrapError};
+use cryptstream_format::{
+    FileKey, Format, Header, Identity, Layout, PayloadCipher, Stanza, UnwrapError,
+};
 
 mod keys;
 
@@ -10,7 +12,7 @@ pub use keys::{FILE_KEY, SECRET};
 pub struct Known(pub [u8; 16]);
 
 impl Identity for Known {
-    fn unwrap(&self, _: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+    fn unwrap(&self, _: Format, _: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         Ok(Some(FileKey::from_bytes(self.0)))
     }
 }
@@ -22,10 +24,11 @@ pub fn open(file: &[u8], identity: &dyn Identity) -> Result<Vec<u8>, String> {
         .ok_or("the header is cut off".to_owned())?;
     let file_key = header.unlock(&[identity]).map_err(|error| error.to_string())?;
     let payload = &file[header.len()..];
-    let layout = Layout::of_payload(payload.len() as u64).map_err(|error| error.to_string())?;
-    let prefix = payload.first_chunk().ok_or("the payload is cut off".to_owned())?;
-    let cipher =
-        PayloadCipher::from_prefix(&file_key, prefix).map_err(|error| error.to_string())?;
+    let format = header.format();
+    let layout =
+        Layout::of_payload(format, payload.len() as u64).map_err(|error| error.to_string())?;
+    let cipher = PayloadCipher::from_prefix(format, &file_key, &payload[..format.prefix_len()])
+        .map_err(|error| error.to_string())?;
     let mut plaintext = vec![0; layout.plaintext_len() as usize];
     for segment in layout.segments() {
         let sealed = &payload[segment.payload_offset() as usize..][..segment.sealed_len()];
@@ -37,8 +40,8 @@ pub fn open(file: &[u8], identity: &dyn Identity) -> Result<Vec<u8>, String> {
 
 /// Seals a whole payload with the product.
 pub fn seal_payload(cipher: &PayloadCipher, plaintext: &[u8]) -> Vec<u8> {
-    let layout =
-        Layout::of_plaintext(plaintext.len() as u64).expect("what fits in memory is short enough");
+    let layout = Layout::of_plaintext(cipher.format(), plaintext.len() as u64)
+        .expect("what fits in memory is short enough");
     let mut payload = cipher.prefix().to_vec();
     for segment in layout.segments() {
         let start = payload.len();

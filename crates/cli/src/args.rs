@@ -97,15 +97,15 @@ pub(crate) struct Encrypt {
     /// Cost of a passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
     #[arg(long, value_name = "MEM[,T[,P]]", help_heading = "Keys")]
     pub(crate) argon2id: Option<String>,
-    /// Format to write
-    #[arg(long, value_name = "FORMAT", hide = true)]
+    /// Format to write: native, or age for age v1 [default: age where the output's
+    /// name ends in .age, else native]
+    #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Native,
-    /// (not written by this version)
     Age,
 }
 

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use cryptstream_engine::{Error, write_private};
 use cryptstream_format::x25519::SecretKey;
-use cryptstream_format::{Identity, Recipient};
+use cryptstream_format::{Format, Identity, Recipient};
 use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, Encrypt, Keygen, Talk, is_dash};
@@ -51,6 +51,9 @@ fn run_encrypt(
     let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format)?;
     *is_stdout_data = transfer.is_stdout_data();
     let keys = SealingKeys::read(&args, key)?;
+    if transfer.format == Format::Age && keys.has_passphrase() {
+        return Err(messages::age_needs_recipients());
+    }
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let recipients = keys.recipients()?;
@@ -58,8 +61,9 @@ fn run_encrypt(
 
     let started = Instant::now();
     let meter = Meter::new(report::input_label(&transfer.input), talk);
-    let (target, commit) = (&transfer.target, transfer.commit);
-    let result = transfer.engine().encrypt(&mut source, target, &recipients, commit, &meter);
+    let Transfer { target, commit, format, .. } = &transfer;
+    let result =
+        transfer.engine().encrypt(&mut source, target, *format, &recipients, *commit, &meter);
     meter.clear();
     let summary = result.map_err(|error| messages::engine(error, transfer.context(true)))?;
     report::done("encrypt", &transfer, summary, started.elapsed(), talk);

@@ -68,6 +68,11 @@ impl SealingKeys {
         Ok(Self { passphrase, cost: sealing_cost(args.argon2id.as_deref())?, public, files })
     }
 
+    /// Whether it is a passphrase.
+    pub(crate) fn has_passphrase(&self) -> bool {
+        !matches!(self.passphrase, Secret::None)
+    }
+
     /// Sees to it that no key is read or overwritten as data.
     pub(crate) fn check(&self, source: &Source, target: &Target) -> Result<(), Failure> {
         self.files.check(source, target)

@@ -145,12 +145,13 @@ pub(crate) fn binary_to_terminal() -> Failure {
     )
 }
 
-pub(crate) fn age_is_not_written() -> Failure {
+pub(crate) fn age_needs_recipients() -> Failure {
     Failure::new(
         code::USAGE,
         "unsupported",
-        "this version does not write age files",
-        "leave --format out and choose an output name that does not end in .age, or use `age`",
+        "age files are not sealed with a passphrase by this version",
+        "seal for a recipient (-r age1…), or leave the age format: no --format age, and an output \
+         name that does not end in .age",
     )
 }
 

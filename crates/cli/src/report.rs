@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cryptstream_engine::{SandboxLevel, Summary, Target};
+use cryptstream_format::Format;
 use cryptstream_format::x25519::PublicKey;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
@@ -33,7 +34,10 @@ pub(crate) fn done(
             "command": command,
             "input": input_name(&transfer.input),
             "output": output_name(&transfer.target),
-            "format": "native",
+            "format": match summary.format {
+                Format::Native => "native",
+                Format::Age => "age",
+            },
             "bytes_in": summary.bytes_in,
             "bytes_out": summary.bytes_out,
             "seconds": took.as_secs_f64(),

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use cryptstream_engine::{
     CommitOptions, Engine, Processes, SandboxMode, Source, Target, WorkerOptions,
 };
+use cryptstream_format::Format;
 use cryptstream_format::argon2id::Cost;
 
-use crate::args::{Files, Format, Sandbox, is_dash};
+use crate::args::{self, Files, Sandbox, is_dash};
 use crate::messages::{self, Context, Failure};
 
 /// What a sealed file's name ends in.
@@ -38,24 +39,24 @@ pub(crate) struct Transfer {
     pub(crate) input: Input,
     pub(crate) target: Target,
     pub(crate) commit: CommitOptions,
+    /// The format to write.
+    pub(crate) format: Format,
     workers: WorkerOptions,
 }
 
 impl Transfer {
     /// What `encrypt` was told.
-    pub(crate) fn encrypt(files: Files, format: Option<Format>) -> Result<Self, Failure> {
-        let transfer = Self::new(files, |input| Ok(with_suffix(input)))?;
-        let is_age = match (format, &transfer.target) {
-            (Some(format), _) => format == Format::Age,
-            (None, Target::Path { path, .. }) => ends_with(path, AGE_SUFFIX),
-            (None, Target::Stdout { .. }) => false,
+    pub(crate) fn encrypt(files: Files, format: Option<args::Format>) -> Result<Self, Failure> {
+        let suffix = if format == Some(args::Format::Age) { AGE_SUFFIX } else { SUFFIX };
+        let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix)))?;
+        let format = match (format, &transfer.target) {
+            (Some(args::Format::Age), _) => Format::Age,
+            (None, Target::Path { path, .. }) if ends_with(path, AGE_SUFFIX) => Format::Age,
+            _ => Format::Native,
         };
-        if is_age {
-            return Err(messages::age_is_not_written());
-        }
         match transfer.target {
             Target::Stdout { only_text: true } => Err(messages::binary_to_terminal()),
-            _ => Ok(transfer),
+            _ => Ok(Self { format, ..transfer }),
         }
     }
 
@@ -91,7 +92,7 @@ impl Transfer {
             },
             ..WorkerOptions::default()
         };
-        Ok(Self { input, target, commit, workers })
+        Ok(Self { input, target, commit, format: Format::Native, workers })
     }
 
     /// Opens the input, and sees to it that the output is not in the way.
@@ -123,9 +124,9 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn with_suffix(input: &Path) -> PathBuf {
+fn with_suffix(input: &Path, suffix: &str) -> PathBuf {
     let mut name = input.as_os_str().to_owned();
-    name.push(SUFFIX);
+    name.push(suffix);
     name.into()
 }
 
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn default_names_add_and_take_off_the_suffix() {
-        assert_eq!(with_suffix(Path::new("dir/a.tar")), Path::new("dir/a.tar.enc"));
+        assert_eq!(with_suffix(Path::new("dir/a.tar"), SUFFIX), Path::new("dir/a.tar.enc"));
         let plain = |name| without_suffix(Path::new(name)).ok();
         assert_eq!(plain("dir/a.tar.enc"), Some("dir/a.tar".into()));
         assert_eq!(plain("a.age"), Some("a".into()));

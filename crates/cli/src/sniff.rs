@@ -2,7 +2,7 @@
 
 /// How files of other programs begin, and what to call them.
 const MAGIC: &[(&[u8], &str)] = &[
-    (b"age-encryption.org/v1", "an age file"),
+    (b"age-encryption.org/", "an age file of another version, or a damaged one"),
     (b"-----BEGIN AGE ENCRYPTED FILE", "an armored age file"),
     (b"-----BEGIN PGP ", "a PGP (gpg) file in ASCII armor"),
     (b"-----BEGIN ", "a PEM file (a key or a certificate)"),
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn the_usual_suspects_are_recognized() {
         for (head, name) in [
-            (&b"age-encryption.org/v1\n-> X25519"[..], "an age file"),
+            (&b"age-encryption.org/v2\n"[..], "an age file of another version, or a damaged one"),
             (b"-----BEGIN PGP MESSAGE-----", "a PGP (gpg) file in ASCII armor"),
             (b"\x8c\x0d\x04\x09\x03\x02", "a PGP (gpg) file"),
             (b"Salted__12345678", "a file of `openssl enc`"),

@@ -126,7 +126,7 @@ fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file
             assert!(way.is_replacing, "{way:?} has no need of {:?}", temporaries(&dir));
             // Another try if meanwhile somebody else bears the dead one's number.
             wait_until("the next run cleans up", || {
-                let next = ["encrypt", "-i", "id", "id", "out", "--force"];
+                let next = ["encrypt", "-i", "id", "plain", "out", "--force"];
                 dir.run(&next).ok();
                 temporaries(&dir).is_empty()
             });

@@ -52,7 +52,7 @@ fn a_foreign_file_is_named_for_what_it_seems_to_be() {
     let mut tar = vec![b'a'; 600];
     tar[257..262].copy_from_slice(b"ustar");
     for (content, words) in [
-        (&b"age-encryption.org/v1\n-> X25519 abc\n"[..], &["an age file", "age -d"][..]),
+        (&b"age-encryption.org/v2\n-> X25519 abc\n"[..], &["an age file of another version"][..]),
         (b"-----BEGIN AGE ENCRYPTED FILE-----\n", &["armored age file"]),
         (b"-----BEGIN PGP MESSAGE-----\n\n", &["PGP", "gpg -d"]),
         (b"\x8c\x0d\x04\x09\x03\x08", &["PGP"]),
@@ -66,7 +66,7 @@ fn a_foreign_file_is_named_for_what_it_seems_to_be() {
         (b"cryptstream/v2\n-> X25519", &["another version"]),
         (b"cryptstream/v1\r\n-> X25519", &["another version, or a damaged one"]),
     ] {
-        refused(&dir, content, 65, &[&["not a CryptStream file"], words].concat());
+        refused(&dir, content, 65, &[&["neither a CryptStream nor an age file"], words].concat());
     }
 }
 

@@ -1,7 +1,6 @@
 //! Opening: header and sealed segments in, plaintext out.
 
 use cryptstream_format::header::{HeaderErrorKind, MAX_HEADER_LEN};
-use cryptstream_format::payload::PREFIX_LEN;
 use cryptstream_format::{Header, Identity, Layout, PayloadCipher, Segment};
 
 use crate::engine::Payload;
@@ -57,7 +56,7 @@ impl Engine {
     ) -> Result<Summary, Error> {
         let (mut opening, payload) = Opening::begin(source, target, identities, commit)?;
         progress.start(source.expected_len());
-        progress.advance(payload.start + PREFIX_LEN as u64);
+        progress.advance(payload.start + payload.cipher.format().prefix_len() as u64);
         let last = self.pass(payload, source, &mut opening.sink, progress)?;
         Ok(Summary { workers: self.take_stats(), ..opening.finish(source, &last, commit)? })
     }
@@ -78,12 +77,12 @@ impl Opening {
         commit: CommitOptions,
     ) -> Result<(Self, Payload), Error> {
         let header = read_header(source)?;
-        let start = header.len() as u64;
+        let (format, start) = (header.format(), header.len() as u64);
         // Before the key derivation: where the length is wrong, it would be
         // for nothing.
         let layout = source
             .known_len()
-            .map(|len| Layout::of_payload(len.saturating_sub(start)))
+            .map(|len| Layout::of_payload(format, len.saturating_sub(start)))
             .transpose()
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
         let sink = match target {
@@ -95,11 +94,11 @@ impl Opening {
             source: error,
             sealed_for: header.stanzas().iter().map(|stanza| stanza.tag().to_owned()).collect(),
         })?;
-        let mut prefix = [0; PREFIX_LEN];
-        if source.fill(&mut prefix)? < PREFIX_LEN {
+        let mut prefix = vec![0; format.prefix_len()];
+        if source.fill(&mut prefix)? < prefix.len() {
             return Err(cut_in_header(source));
         }
-        let cipher = PayloadCipher::from_prefix(&file_key, &prefix)
+        let cipher = PayloadCipher::from_prefix(format, &file_key, &prefix)
             .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?
             .into_chunks();
         if let Some(layout) = layout {
@@ -119,7 +118,8 @@ impl Opening {
         self.sink.commit(source, commit)?;
         let bytes_in = self.start + last.payload_offset() + last.sealed_len() as u64;
         let bytes_out = last.plaintext_offset() + last.plaintext_len() as u64;
-        Ok(Summary { bytes_in, bytes_out, ..Summary::default() })
+        let format = last.format();
+        Ok(Summary { format, bytes_in, bytes_out, ..Summary::default() })
     }
 }
 

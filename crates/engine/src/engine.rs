@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use cryptstream_format::payload::{
-    CHUNK_LEN, PREFIX_LEN, SEALED_CHUNK_LEN, SEALED_SEGMENT_LEN, SEGMENT_CHUNKS, SEGMENT_LEN,
-};
-use cryptstream_format::{ChunkCipher, ChunkError, Layout, Segment};
+use cryptstream_format::payload::{SEGMENT_LEN, chunk_offset};
+use cryptstream_format::{ChunkCipher, ChunkError, Format, Layout, Segment};
 
 use crate::flow::{Exit, Flow, Intake};
 use crate::job::{Buffers, Failure, Feed, Job, Operation, Output};
@@ -14,8 +12,8 @@ use crate::output::Sink;
 use crate::workers::{Crew, Stop, WORTH};
 use crate::{Error, Progress, Source, WorkerOptions, WorkerStats};
 
-/// Chunks that are written to a stream in one go: 256 KiB.
-const STREAM_PART_CHUNKS: usize = 16;
+/// Plaintext that is written to a stream in one go: 256 KiB.
+const STREAM_PART_LEN: usize = 256 << 10;
 
 /// Seals and opens files, one after the other or several at a time, with one
 /// pool of workers for all of them.
@@ -119,10 +117,8 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
         let Payload { operation, layout, start, cipher } = &payload;
-        let (input_len, part_len) = match operation {
-            Operation::Seal => (SEGMENT_LEN, STREAM_PART_CHUNKS * SEALED_CHUNK_LEN),
-            Operation::Open => (SEALED_SEGMENT_LEN, STREAM_PART_CHUNKS * CHUNK_LEN),
-        };
+        let (format, operation) = (cipher.format(), *operation);
+        let input_len = operation.full_len(format);
         let (mut input, mut output) = (Vec::new(), Vec::new());
         let mut index = 0;
         loop {
@@ -132,11 +128,16 @@ impl Engine {
                 return self.pass_by_workers(payload, index, source, sink, progress);
             }
             let len = source.fill_up(&mut input, input_len)?;
-            let segment = segment_read(*operation, *layout, index, len, source)?;
+            let is_end = match len == input_len && format.may_end_full() {
+                true => source.is_over(true)?.unwrap_or_default(),
+                false => len < input_len,
+            };
+            let read = Read { format, operation, len, is_end };
+            let segment = segment_read(read, *layout, index, source)?;
             let mut from = &input[..len];
-            grow(&mut output, part_len.min(segment.sealed_len()))?;
-            for part in segment.split(STREAM_PART_CHUNKS) {
+            for part in segment.split(STREAM_PART_LEN) {
                 let (plain_len, sealed_len) = (part.plaintext_len(), part.sealed_len());
+                grow(&mut output, sealed_len)?;
                 let (done, offset, to) = match operation {
                     Operation::Seal => {
                         let to = &mut output[..sealed_len];
@@ -195,10 +196,11 @@ impl Engine {
         };
         let path = source.path().to_owned();
         let output_path = sink.path().to_owned();
+        let format = cipher.format();
         let job = Job { operation, layout, payload_start: start, cipher, input, output };
         let intake = match layout {
             Some(layout) => Intake::of_file(layout, first),
-            None => Intake::of_stream(operation, source, first),
+            None => Intake::of_stream(format, operation, source, first),
         };
         let exit = match sink {
             Sink::Stream(stream) => Exit::Stream(stream),
@@ -257,7 +259,7 @@ impl Place {
     pub(crate) fn stopped(self, stop: Stop) -> Error {
         match stop {
             // Of bytes that were read again after a death.
-            Stop::Failed(failure) => self.error(&Segment::last(0, 0), failure),
+            Stop::Failed(failure) => self.error(&Segment::inner(Format::Native, 0), failure),
             Stop::Deadly(segment) => Error::WorkersDied { path: self.path, segment },
             Stop::NoSandbox => Error::NoSandbox,
         }
@@ -307,20 +309,27 @@ pub(crate) fn clone_of(
     file.try_clone().map_err(|source| Error::Open { path: path.to_owned(), source })
 }
 
-/// The segment of which `len` bytes could be read; only the last is not full.
+/// What could be read for a segment.
+pub(crate) struct Read {
+    pub(crate) format: Format,
+    pub(crate) operation: Operation,
+    pub(crate) len: usize,
+    /// Whether nothing comes after it.
+    pub(crate) is_end: bool,
+}
+
+/// The segment of which this could be read.
 pub(crate) fn segment_read(
-    operation: Operation,
+    read: Read,
     layout: Option<Layout>,
     index: u64,
-    len: usize,
     source: &Source,
 ) -> Result<Segment, Error> {
-    let segment = match (operation, len) {
-        (Operation::Seal, SEGMENT_LEN) | (Operation::Open, SEALED_SEGMENT_LEN) => {
-            Some(Segment::inner(index))
-        }
-        (Operation::Seal, len) => Some(Segment::last(index, len)),
-        (Operation::Open, len) => Segment::last_sealed(index, len),
+    let Read { format, operation, len, is_end } = read;
+    let segment = match (operation, is_end) {
+        (_, false) => Some(Segment::inner(format, index)),
+        (Operation::Seal, true) => Segment::last(format, index, len),
+        (Operation::Open, true) => Segment::last_sealed(format, index, len),
     };
     match &layout {
         Some(layout) if layout.segment(index) != segment => return Err(source.changed()),
@@ -328,7 +337,7 @@ pub(crate) fn segment_read(
     }
     segment.ok_or_else(|| Error::CutInPayload {
         path: source.path().to_owned(),
-        chunk: index * SEGMENT_CHUNKS + (len / SEALED_CHUNK_LEN) as u64,
+        chunk: index * format.segment_chunks() as u64 + (len / format.sealed_chunk_len()) as u64,
         offset: source.position(),
     })
 }
@@ -337,7 +346,7 @@ fn damaged(path: &std::path::Path, start: u64, part: &Segment, chunk: u64) -> Er
     Error::Damaged {
         path: path.to_owned(),
         chunk,
-        offset: start + PREFIX_LEN as u64 + chunk * SEALED_CHUNK_LEN as u64,
+        offset: start + chunk_offset(part.format(), chunk),
         is_last: part.is_last() && chunk + 1 == part.first_chunk() + part.chunks() as u64,
     }
 }

@@ -127,7 +127,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The input does not begin like a sealed file.
-    #[error("{}: is not a CryptStream file", path.display())]
+    #[error("{}: is neither a CryptStream nor an age file", path.display())]
     NotSealed {
         /// The input.
         path: PathBuf,

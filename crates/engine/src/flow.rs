@@ -1,11 +1,11 @@
 //! A payload on its way through the queue: segments are published as they
 //! come, and taken off as they are done.
 
-use cryptstream_format::payload::{SEALED_SEGMENT_LEN, SEGMENT_LEN};
-use cryptstream_format::{Layout, Segment};
+use cryptstream_format::payload::SEGMENT_LEN;
+use cryptstream_format::{Format, Layout, Segment};
 use cryptstream_shm::Bytes;
 
-use crate::engine::{FlowError, segment_read};
+use crate::engine::{FlowError, Read, segment_read};
 use crate::job::{Failure, Operation};
 use crate::output::Stream;
 use crate::workers::{Crew, Finished};
@@ -17,6 +17,7 @@ pub(crate) enum Intake<'a> {
     File { layout: Layout, next: u64 },
     /// Main reads them, in order, into the buffers of slots.
     Stream {
+        format: Format,
         operation: Operation,
         source: &'a mut Source,
         next: u64,
@@ -53,8 +54,13 @@ impl<'a> Intake<'a> {
         Self::File { layout, next: first }
     }
 
-    pub(crate) fn of_stream(operation: Operation, source: &'a mut Source, first: u64) -> Self {
-        Self::Stream { operation, source, next: first, filling: None, is_over: false }
+    pub(crate) fn of_stream(
+        format: Format,
+        operation: Operation,
+        source: &'a mut Source,
+        first: u64,
+    ) -> Self {
+        Self::Stream { format, operation, source, next: first, filling: None, is_over: false }
     }
 
     /// Whether everything is published.
@@ -94,23 +100,27 @@ impl<'a> Intake<'a> {
                 Ok(Some(segment))
             }
             Self::Stream { is_over: true, .. } => Ok(None),
-            Self::Stream { operation, source, next, filling, is_over } => {
+            Self::Stream { format, operation, source, next, filling, is_over } => {
                 let Some((slot, filled)) = filling.or(slot.map(|slot| (slot, 0))) else {
                     return Ok(None);
                 };
-                let len = match operation {
-                    Operation::Seal => SEGMENT_LEN,
-                    Operation::Open => SEALED_SEGMENT_LEN,
-                };
+                let len = operation.full_len(*format);
                 let room = crew.room(slot);
                 let (more, must_wait) =
                     source.fill_region(room.region, room.input + filled, len - filled, may_wait)?;
-                if must_wait {
-                    *filling = Some((slot, filled + more));
+                let filled = filled + more;
+                let is_end = match filled == len && format.may_end_full() {
+                    _ if must_wait => None,
+                    true => source.is_over(may_wait)?,
+                    false => Some(filled < len),
+                };
+                let Some(is_end) = is_end else {
+                    *filling = Some((slot, filled));
                     return Ok(None);
-                }
+                };
                 *filling = None;
-                let segment = segment_read(*operation, None, *next, filled + more, source)?;
+                let read = Read { format: *format, operation: *operation, len: filled, is_end };
+                let segment = segment_read(read, None, *next, source)?;
                 crew.publish(slot, job, &segment, Bytes::Present);
                 *next += 1;
                 *is_over = segment.is_last();

@@ -237,6 +237,16 @@ impl Source {
         Ok(filled == len)
     }
 
+    /// Whether nothing is to come; `None` when, unless `may_wait`, one would
+    /// have to wait to know.
+    pub(crate) fn is_over(&mut self, may_wait: bool) -> Result<Option<bool>, Error> {
+        let would_wait = !self.is_positional && self.unread.is_empty() && !self.is_readable();
+        if would_wait && !may_wait {
+            return Ok(None);
+        }
+        self.has(1).map(|has_more| Some(!has_more))
+    }
+
     /// Gives back the last bytes that were read; they are read again.
     pub(crate) fn give_back(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if !self.is_positional {

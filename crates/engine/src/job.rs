@@ -5,17 +5,20 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use cryptstream_format::payload::{CHUNK_LEN, SEALED_CHUNK_LEN, SEALED_SEGMENT_LEN};
-use cryptstream_format::{ChunkCipher, ChunkError, Layout, Segment};
+use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN, TAG_LEN};
+use cryptstream_format::{ChunkCipher, ChunkError, Format, Layout, Segment};
 use cryptstream_shm::{Estate, Region};
 
 use crate::memory::{OutOfMemory, zeroed};
 use crate::workers::{Point, at};
 
-/// Chunks that are read and sealed or opened in one go: 64 KiB. They and what
-/// becomes of them stay in the processor's own cache: on a processor with
+/// Plaintext that is read and sealed or opened in one go: 64 KiB. It and what
+/// becomes of it stays in the processor's own cache: on a processor with
 /// 1 MiB of it this took 0.9 of the time of parts of 256 KiB.
-const PART_CHUNKS: usize = 4;
+const PART_LEN: usize = 64 << 10;
+/// The longest that a part can be with its tags: age's chunks are no shorter
+/// than a part, native ones no shorter than 16 KiB.
+const SEALED_PART_LEN: usize = PART_LEN + 4 * TAG_LEN;
 
 /// Output is written in pieces that end at multiples of this, 256 KiB: the
 /// page cache then takes few large folios for them. Pieces of 256 KiB that
@@ -28,6 +31,16 @@ const CUT: usize = 256 << 10;
 pub(crate) enum Operation {
     Seal,
     Open,
+}
+
+impl Operation {
+    /// Bytes of a full segment before the operation.
+    pub(crate) fn full_len(self, format: Format) -> usize {
+        match self {
+            Self::Seal => SEGMENT_LEN,
+            Self::Open => format.sealed_segment_len(),
+        }
+    }
 }
 
 /// One payload.
@@ -91,7 +104,7 @@ pub(crate) struct Room<'a> {
 
 impl Room<'_> {
     /// Bytes of each of the two: a segment, sealed.
-    pub(crate) const LEN: usize = SEALED_SEGMENT_LEN;
+    pub(crate) const LEN: usize = MAX_SEALED_SEGMENT_LEN;
 }
 
 /// What a process needs to work, allocated once.
@@ -105,8 +118,8 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// For segments of up to `len` bytes, sealed.
     pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
-        let part = PART_CHUNKS * SEALED_CHUNK_LEN;
-        Ok(Self { input: zeroed(part.min(len))?, output: zeroed((CUT + part).min(len))? })
+        let output = zeroed((CUT + SEALED_PART_LEN).min(len))?;
+        Ok(Self { input: zeroed(SEALED_PART_LEN.min(len))?, output })
     }
 }
 
@@ -156,7 +169,7 @@ impl Job {
             (Output::Slot, None) => Err(Failure::Internal),
             (Output::Nowhere, _) => Ok(()),
         };
-        for part in segment.split(PART_CHUNKS) {
+        for part in segment.split(PART_LEN) {
             let from = self.fetch(segment, &part, &mut feed, room, input)?;
             let to = gather.room(self.output_of(&part).1);
             let done = match self.operation {
@@ -270,4 +283,4 @@ fn errno(error: &io::Error) -> i32 {
 }
 
 // A part is smaller than a piece, so one `take` completes one piece at most.
-const _: () = assert!(PART_CHUNKS * SEALED_CHUNK_LEN < CUT && CHUNK_LEN < SEALED_CHUNK_LEN);
+const _: () = assert!(SEALED_PART_LEN < CUT);

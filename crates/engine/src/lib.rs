@@ -23,6 +23,7 @@ mod workers;
 
 use std::path::Path;
 
+use cryptstream_format::Format;
 pub use engine::Engine;
 pub use error::Error;
 pub use input::Source;
@@ -67,6 +68,8 @@ pub fn write_public(path: &Path, content: &[u8], may_replace: bool) -> Result<()
 /// What was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// The format that was written or read.
+    pub format: Format,
     /// Bytes read from the input.
     pub bytes_in: u64,
     /// Bytes written to the output.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use cryptstream_format::{Identity, Recipient, Segment};
+use cryptstream_format::{Format, Identity, Recipient, Segment};
 
 use crate::decrypt::Opening;
 use crate::encrypt::Sealing;
@@ -19,10 +19,11 @@ use crate::{CommitOptions, Engine, Error, Source, Summary, Target};
 type OnDone<'a> = dyn FnMut(usize, Result<Summary, Error>) + 'a;
 
 impl Engine {
-    /// Seals every source into its target, several at a time. What fails does
+    /// Seals every source into its target, in this format, several at a time. What fails does
     /// not keep the others.
     pub fn encrypt_all(
         &mut self,
+        format: Format,
         files: &mut dyn Iterator<Item = (Source, Target)>,
         recipients: &[&(dyn Recipient + Sync)],
         commit: CommitOptions,
@@ -30,7 +31,7 @@ impl Engine {
     ) {
         let mut begin = |source: &mut Source, target: Option<&Target>| {
             let target = target.ok_or(Error::Internal("sealed for nothing"))?;
-            let mut sealing = Sealing::begin(source, target, commit)?;
+            let mut sealing = Sealing::begin(source, target, format, commit)?;
             let payload = sealing.head(recipients)?;
             Ok((Ending::Seal(sealing), payload))
         };

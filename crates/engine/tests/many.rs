@@ -7,6 +7,7 @@ use std::fs;
 
 use common::{World, paint, watched};
 use cryptstream_engine::{CommitOptions, Error, Source};
+use cryptstream_format::Format;
 
 /// Lengths around everything that is treated in its own way.
 const LENGTHS: [usize; 12] = [
@@ -36,6 +37,7 @@ fn all_are_sealed_and_opened() {
             }
             let mut done = Vec::new();
             engine.encrypt_all(
+                Format::Native,
                 &mut names().map(|(n, _)| {
                     let source = Source::open(&world.path(&format!("{n}"))).unwrap();
                     (source, world.target(&format!("{n}.enc")))
@@ -119,6 +121,7 @@ fn workers_that_die_are_done_without() {
             let mut engine = world.engine(2, &format!("die.1.{point}.2"));
             engine.warm_up().unwrap();
             engine.encrypt_all(
+                Format::Native,
                 &mut (0..20).map(|n| {
                     let source = Source::open(&world.path(&format!("{n}"))).unwrap();
                     (source, world.target(&format!("{n}.enc")))

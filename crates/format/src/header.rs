@@ -1,5 +1,6 @@
 //! The header: a version line, stanzas that carry the wrapped file key, and a
-//! MAC. The grammar is age's (C2SP `age.md`) under another version line.
+//! MAC. The grammar is age's (C2SP `age.md`); natively, under another version
+//! line.
 //!
 //! ```text
 //! cryptstream/v1
@@ -14,13 +15,10 @@ mod write;
 pub use grammar::{HeaderError, HeaderErrorKind};
 pub use write::{Padding, seal_header};
 
-use crate::FileKey;
 use crate::crypto;
 use crate::stanza::{Identity, Stanza, UnwrapError};
+use crate::{FileKey, Format};
 
-/// The version line without its line feed; also the context that the payload
-/// key is bound to.
-pub const VERSION: &[u8] = b"cryptstream/v1";
 /// The longest header that is written or read, in bytes.
 pub const MAX_HEADER_LEN: usize = 1 << 20;
 /// The most stanzas that are written or read.
@@ -49,6 +47,7 @@ pub enum UnlockError {
 /// checks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    format: Format,
     stanzas: Vec<Stanza>,
     mac: [u8; MAC_LEN],
     /// From the first byte up to and including `---`.
@@ -77,6 +76,12 @@ impl Header {
         self.len
     }
 
+    /// The format of the file.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// The stanzas in their order.
     #[must_use]
     pub fn stanzas(&self) -> &[Stanza] {
@@ -90,7 +95,7 @@ impl Header {
     /// See [`UnlockError`].
     pub fn unlock(&self, identities: &[&dyn Identity]) -> Result<FileKey, UnlockError> {
         for identity in identities {
-            if let Some(file_key) = identity.unwrap(&self.stanzas)? {
+            if let Some(file_key) = identity.unwrap(self.format, &self.stanzas)? {
                 self.verify(&file_key)?;
                 return Ok(file_key);
             }
@@ -100,12 +105,12 @@ impl Header {
 
     /// Checks the header's MAC, in constant time.
     fn verify(&self, file_key: &FileKey) -> Result<(), UnlockError> {
-        crypto::verify_hmac_sha256(&mac_key(file_key), &self.authenticated, &self.mac)
+        crypto::verify_hmac_sha256(&mac_key(self.format, file_key), &self.authenticated, &self.mac)
             .then_some(())
             .ok_or(UnlockError::Mac)
     }
 }
 
-fn mac_key(file_key: &FileKey) -> zeroize::Zeroizing<[u8; 32]> {
-    crypto::hkdf_sha256(file_key.expose(), &[], b"cryptstream/v1 header")
+fn mac_key(format: Format, file_key: &FileKey) -> zeroize::Zeroizing<[u8; 32]> {
+    crypto::hkdf_sha256(file_key.expose(), &[], format.mac_info())
 }

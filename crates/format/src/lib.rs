@@ -2,8 +2,9 @@
 //! nothing that touches a file.
 //!
 //! A sealed file is a [`header`], which carries the file key wrapped for each
-//! recipient, followed by a [`payload`], which carries the content in chunks
-//! of 16 KiB, each authenticated by itself. `docs/format.md` in the repository
+//! recipient, followed by a [`payload`], which carries the content in chunks,
+//! each authenticated by itself. There are two [formats](Format): the native
+//! one, and age's. `docs/format.md` in the repository
 //! is the specification; this crate is the implementation that the
 //! `cryptstream` program is built on, and it does no input or output and
 //! contains no unsafe code, so that it can be used from anywhere.
@@ -12,7 +13,7 @@
 //!
 //! ```
 //! use cryptstream_format::{
-//!     FileKey, Header, Identity, Layout, Padding, PayloadCipher, Recipient, seal_header, x25519,
+//!     FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, seal_header, x25519,
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,11 +23,11 @@
 //!
 //! // Seal: a fresh file key, a header that wraps it, the payload.
 //! let file_key = FileKey::generate()?;
-//! let header = seal_header(&file_key, &[&recipient], Padding::None)?;
-//! let cipher = PayloadCipher::generate(&file_key)?;
-//! let layout = Layout::of_plaintext(plaintext.len() as u64)?;
+//! let header = seal_header(Format::Native, &file_key, &[&recipient], Padding::None)?;
+//! let cipher = PayloadCipher::generate(Format::Native, &file_key)?;
+//! let layout = Layout::of_plaintext(Format::Native, plaintext.len() as u64)?;
 //! let mut file = header;
-//! file.extend_from_slice(&cipher.prefix());
+//! file.extend_from_slice(cipher.prefix());
 //! for segment in layout.segments() {
 //!     let mut sealed = vec![0; segment.sealed_len()];
 //!     let text = &plaintext[segment.plaintext_offset() as usize..][..segment.plaintext_len()];
@@ -38,9 +39,10 @@
 //! let header = Header::parse(&file)?.ok_or("the header is cut off")?;
 //! let file_key = header.unlock(&[&identity])?;
 //! let payload = &file[header.len()..];
-//! let prefix = payload.first_chunk().ok_or("the payload is cut off")?;
-//! let cipher = PayloadCipher::from_prefix(&file_key, prefix)?;
-//! let layout = Layout::of_payload(payload.len() as u64)?;
+//! let format = header.format();
+//! let layout = Layout::of_payload(format, payload.len() as u64)?;
+//! let cipher =
+//!     PayloadCipher::from_prefix(format, &file_key, &payload[..format.prefix_len()])?;
 //! let mut opened = vec![0; layout.plaintext_len() as usize];
 //! for segment in layout.segments() {
 //!     let sealed = &payload[segment.payload_offset() as usize..][..segment.sealed_len()];
@@ -61,6 +63,7 @@ pub mod stanza;
 
 mod crypto;
 mod file_key;
+mod version;
 
 pub use crypto::RandomError;
 pub use file_key::FileKey;
@@ -69,3 +72,4 @@ pub use payload::{
     ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher, Segment,
 };
 pub use stanza::{Identity, Recipient, Stanza, UnwrapError, WrapError, argon2id, x25519};
+pub use version::Format;

@@ -6,19 +6,21 @@ pub mod x25519;
 
 use base64ct::{Base64Unpadded, Encoding};
 
-use crate::FileKey;
 use crate::crypto::{RandomError, WRAPPED_LEN};
+use crate::{FileKey, Format};
 
 /// The type of the stanza that fills the header up and carries no key.
 pub(crate) const PAD: &str = "pad";
+/// The type of age's passphrase stanza.
+const SCRYPT: &str = "scrypt";
 
 /// Somebody a file can be sealed for.
 pub trait Recipient {
-    /// Wraps the file key, usually in one stanza.
+    /// Wraps the file key for a file of this format, usually in one stanza.
     ///
     /// # Errors
     /// See [`WrapError`].
-    fn wrap(&self, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError>;
+    fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError>;
 
     /// Whether [`Recipient::wrap`] takes noticeably long, so that it is worth
     /// doing something else meanwhile.
@@ -29,12 +31,12 @@ pub trait Recipient {
 
 /// Something that can open files.
 pub trait Identity {
-    /// Unwraps the file key from the first of a header's stanzas that fits;
-    /// `None` when none does.
+    /// Unwraps the file key from the first that fits of the stanzas of a header
+    /// of this format; `None` when none does.
     ///
     /// # Errors
     /// See [`UnwrapError`].
-    fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError>;
+    fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError>;
 }
 
 /// Why a file key could not be wrapped.
@@ -52,6 +54,9 @@ pub enum WrapError {
     /// A low-order point, with which everybody could open the file.
     #[error("the recipient's public key is a low-order point, which protects nothing")]
     WeakRecipient,
+    /// The format has no stanza for this kind of recipient.
+    #[error("files of this format cannot be sealed for this kind of recipient")]
+    OtherFormat,
     /// The key derivation needs more memory than there is.
     #[error("the key derivation needs {0} KiB of memory, which the system does not give")]
     OutOfMemory(u32),
@@ -149,10 +154,14 @@ impl Stanza {
     }
 }
 
-/// Checks the shape of a stanza of a known type; others are passed over.
-pub(crate) fn check(stanza: &Stanza) -> Result<(), StanzaError> {
-    argon2id::parse(stanza)?;
+/// Checks the shape of a stanza of a type that the format knows; others are
+/// passed over.
+pub(crate) fn check(format: Format, stanza: &Stanza) -> Result<(), StanzaError> {
     x25519::parse(stanza)?;
+    if format == Format::Age {
+        return Ok(());
+    }
+    argon2id::parse(stanza)?;
     let has_valid_arguments = match stanza.args() {
         [_] => true,
         [_, argument] => argument.len() <= 4,
@@ -165,13 +174,16 @@ pub(crate) fn check(stanza: &Stanza) -> Result<(), StanzaError> {
 }
 
 /// Checks that the stanzas of a header go together.
-pub(crate) fn check_together(stanzas: &[Stanza]) -> Result<(), StanzaError> {
-    let pads = stanzas.iter().filter(|stanza| stanza.tag() == PAD).count();
+pub(crate) fn check_together(format: Format, stanzas: &[Stanza]) -> Result<(), StanzaError> {
+    let count = |tag| stanzas.iter().filter(|stanza| stanza.tag() == tag).count();
+    let (passphrase, pads) = match format {
+        Format::Native => (argon2id::TAG, count(PAD)),
+        Format::Age => (SCRYPT, 0),
+    };
     if pads > 1 {
         return Err(StanzaError::RepeatedPad);
     }
-    let has_passphrase = stanzas.iter().any(|stanza| stanza.tag() == argon2id::TAG);
-    if has_passphrase && stanzas.len() - pads > 1 {
+    if count(passphrase) > 0 && stanzas.len() - pads > 1 {
         return Err(StanzaError::NotAlone);
     }
     Ok(())

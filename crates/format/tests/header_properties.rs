@@ -5,8 +5,8 @@ mod common;
 
 use common::Known;
 use cryptstream_format::{
-    FileKey, Header, Identity, Padding, PayloadCipher, Recipient, Stanza, WrapError, seal_header,
-    x25519,
+    FileKey, Format, Header, Identity, Padding, PayloadCipher, Recipient, Stanza, WrapError,
+    seal_header, x25519,
 };
 use cryptstream_reference as reference;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ use proptest::test_runner::FileFailurePersistence;
 struct Given(Vec<Stanza>);
 
 impl Recipient for Given {
-    fn wrap(&self, _: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+    fn wrap(&self, _: Format, _: &FileKey) -> Result<Vec<Stanza>, WrapError> {
         Ok(self.0.clone())
     }
 }
@@ -67,6 +67,10 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 /// Both read the same stanzas to the same byte, or both refuse.
 fn check_agreement(input: &[u8]) -> Result<(), TestCaseError> {
     let product = Header::parse(input);
+    // The reference knows the native format only.
+    if matches!(&product, Ok(Some(header)) if header.format() == Format::Age) {
+        return Ok(());
+    }
     match (product, reference::parse_header(input)) {
         (Ok(Some(header)), Ok(expected)) => {
             prop_assert_eq!(header.len(), expected.len);
@@ -96,7 +100,7 @@ proptest! {
     #[test]
     fn a_header_is_read_as_it_was_written(stanzas in stanzas(), padding in padding()) {
         let file_key = FileKey::generate().unwrap();
-        let header = seal_header(&file_key, &[&Given(stanzas.clone())], padding).unwrap();
+        let header = seal_header(Format::Native, &file_key, &[&Given(stanzas.clone())], padding).unwrap();
         let parsed = Header::parse(&header).unwrap().unwrap();
         prop_assert_eq!(parsed.len(), header.len());
         let (read, pad) = parsed.stanzas().split_at(stanzas.len());
@@ -137,7 +141,7 @@ proptest! {
         inserted in "[ -~\n\r]{0,3}",
     ) {
         let file_key = FileKey::generate().unwrap();
-        let header = seal_header(&file_key, &[&Given(stanzas)], Padding::None).unwrap();
+        let header = seal_header(Format::Native, &file_key, &[&Given(stanzas)], Padding::None).unwrap();
         let at = at.index(header.len());
         let mut spoilt = header.clone();
         spoilt.splice(at..(at + removed).min(header.len()), inserted.bytes());
@@ -171,10 +175,13 @@ fn no_bit_of_a_header_can_change() {
     let identity = x25519::SecretKey::from_bytes([5; 32]);
     let another = x25519::SecretKey::from_bytes([6; 32]).to_public();
     let public = identity.to_public();
-    let short = seal_header(&file_key, &[&public, &another], Padding::None).unwrap();
+    let short =
+        seal_header(Format::Native, &file_key, &[&public, &another], Padding::None).unwrap();
     flip_bits(&short, &payload, &identity, &all);
     flip_bits(&short, &payload, &Known([3; 16]), &all);
-    let padded = seal_header(&file_key, &[&another, &public], Padding::Multiple(4096)).unwrap();
+    let padded =
+        seal_header(Format::Native, &file_key, &[&another, &public], Padding::Multiple(4096))
+            .unwrap();
     flip_bits(&padded, &payload, &identity, &[0, 5]);
     flip_bits(&padded, &payload, &Known([3; 16]), &all);
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use cryptstream_engine::Error;
-use cryptstream_format::payload::{SEALED_CHUNK_LEN, SEGMENT_LEN};
-use cryptstream_format::{ChunkCipher, FileKey, PayloadCipher, Segment};
+use cryptstream_format::payload::SEGMENT_LEN;
+use cryptstream_format::{ChunkCipher, FileKey, Format, PayloadCipher, Segment};
 
 use super::stats::Timing;
 use crate::messages::{self, Context, Failure};
@@ -19,7 +19,7 @@ const MEMORY_LEN: usize = 128 << 20;
 /// Sealed by each core in one run; 30 ms or so.
 const CIPHER_LEN: u64 = 96 << 20;
 /// What the engine seals in one go; it stays in the core's cache.
-const PART_CHUNKS: usize = 16;
+const PART_LEN: usize = 256 << 10;
 /// As `cp` has it.
 const COPY_BUFFER: usize = 256 << 10;
 
@@ -110,14 +110,17 @@ fn run_on_all(cores: usize) -> Result<(), Failure> {
 fn run_cipher(direction: Direction) -> Result<(), Failure> {
     let broken = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
     let key = FileKey::generate().map_err(|error| broken(&error))?;
-    let cipher: ChunkCipher =
-        PayloadCipher::generate(&key).map_err(|error| broken(&error))?.into_chunks();
-    let Some(part) = Segment::inner(0).split(PART_CHUNKS).next() else { return Ok(()) };
+    let cipher: ChunkCipher = PayloadCipher::generate(Format::Native, &key)
+        .map_err(|error| broken(&error))?
+        .into_chunks();
+    let Some(part) = Segment::inner(Format::Native, 0).split(PART_LEN).next() else {
+        return Ok(());
+    };
     let mut text = vec![1; part.plaintext_len()];
-    let mut sealed = vec![0; PART_CHUNKS * SEALED_CHUNK_LEN];
+    let mut sealed = vec![0; part.sealed_len()];
     cipher.seal(&part, &text, &mut sealed).map_err(|error| broken(&error))?;
     for index in 0..CIPHER_LEN / SEGMENT_LEN as u64 {
-        for segment in Segment::inner(index).split(PART_CHUNKS) {
+        for segment in Segment::inner(Format::Native, index).split(PART_LEN) {
             let done = match direction {
                 Direction::Seal => cipher.seal(&segment, &text, &mut sealed),
                 // It opens only where it was sealed.

@@ -8,7 +8,7 @@ use cryptstream_engine::{
     CommitOptions, Engine, Error, Processes, Source, Summary, Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
-use cryptstream_format::{Identity, Recipient};
+use cryptstream_format::{Format, Identity, Recipient};
 
 use crate::messages::{self, Context, Failure};
 
@@ -51,7 +51,7 @@ impl<'a> Subject<'a> {
         let (engine, commit) = (&mut self.engine, CommitOptions::default());
         work(files, |files, done| {
             let mut files = files.map(|(source, output)| (source, target(output)));
-            engine.encrypt_all(&mut files, &recipients, commit, done);
+            engine.encrypt_all(Format::Native, &mut files, &recipients, commit, done);
         })
     }
 

@@ -145,8 +145,8 @@ fn damaged(error: Error) -> Failure {
     match error {
         Error::NotSealed { path, head } => {
             let (what, help) = match sniff::looks_like(&head) {
-                Some(what @ ("an age file" | "an armored age file")) => {
-                    (what, "this version does not read age files: use `age -d`")
+                Some(what @ "an armored age file") => {
+                    (what, "this version does not read the armor: use `age -d`")
                 }
                 Some(what @ ("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor")) => {
                     (what, "use `gpg -d`")
@@ -157,7 +157,7 @@ fn damaged(error: Error) -> Failure {
                 Some(what) => (what, "is this the right file?"),
                 None => ("something else", "is this the right file?"),
             };
-            let message = format!("is not a CryptStream file; it looks like {what}");
+            let message = format!("is neither a CryptStream nor an age file; it looks like {what}");
             Failure::new(code::DATA, "foreign", message, help).about(&path)
         }
         Error::Header { path, source } => {
@@ -203,6 +203,10 @@ fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> F
         UnlockError::NoMatch if by_passphrase => no_key(
             "it is sealed with a passphrase, and none was given",
             "use -p to be asked for it, or --passphrase-file FILE",
+        ),
+        UnlockError::NoMatch if sealed_for.iter().any(|tag| tag == "scrypt") => no_key(
+            "it is an age file sealed with a passphrase, which this version does not open",
+            "open it with `age -d`",
         ),
         UnlockError::NoMatch => {
             let tags: Vec<_> =

@@ -81,7 +81,7 @@ impl PendingFile {
 
     /// Takes room for all `len` bytes of the file at once, where that pays and
     /// is possible; writing then takes less time, and a disk that is too small
-    /// is known at once. The file may be longer from then on.
+    /// is known at once. The file's length stays what it is.
     ///
     /// Measured for 256 MiB on ext4: 0.86 of the time with two workers, 0.88
     /// with none; as long on tmpfs and XFS. On Btrfs it took longer, and what
@@ -92,7 +92,7 @@ impl PendingFile {
         if len < RESERVE_FROM || !is_ext4() {
             return Ok(());
         }
-        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, len) {
             Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
                 Err(Error::NoRoom { path: self.path.clone(), len, source: error.into() })
             }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use cryptstream_format::Segment;
-use cryptstream_format::payload::SEALED_SEGMENT_LEN;
+use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
 use cryptstream_shm::{Bytes, Completed, Consumer, Heir, Producer, RegionWords, Tokens, WorkerId};
 
 use super::pool::{Dead, Pool};
@@ -102,7 +102,7 @@ impl Crew {
             next_job: 0,
             bytes: 0,
             has_input: vec![false; slots],
-            buffers: Buffers::new(SEALED_SEGMENT_LEN)?,
+            buffers: Buffers::new(MAX_SEALED_SEGMENT_LEN)?,
             stats: WorkerStats::default(),
             fruitless: Duration::ZERO,
         })

@@ -6,8 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use cryptstream_format::payload::SEGMENT_LEN;
-use cryptstream_format::{ChunkCipher, Layout, Segment};
+use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
 use cryptstream_shm::queue::{Task, TaskResult};
 use cryptstream_shm::{Channel, Heir, Message, Shape};
 use zeroize::Zeroizing;
@@ -80,6 +79,7 @@ pub(super) fn send_job(channel: &Channel, number: u32, oldest: u32, job: &Job) -
     let mut bytes = Zeroizing::new(Vec::with_capacity(128));
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes.extend_from_slice(&oldest.to_le_bytes());
+    bytes.push(u8::from(job.cipher.format() == Format::Age));
     bytes.push(u8::from(job.operation == Operation::Open));
     bytes.push(u8::from(job.input.is_some()));
     bytes.push(match job.output {
@@ -111,6 +111,11 @@ pub(super) fn decode_job(message: Message) -> io::Result<(u32, u32, Job)> {
     let job = (|| {
         let number = u32::from_le_bytes(rest.take()?);
         let oldest = u32::from_le_bytes(rest.take()?);
+        let format = match rest.take()? {
+            [0] => Format::Native,
+            [1] => Format::Age,
+            _ => return None,
+        };
         let operation = match rest.take()? {
             [0] => Operation::Seal,
             [1] => Operation::Open,
@@ -128,9 +133,9 @@ pub(super) fn decode_job(message: Message) -> io::Result<(u32, u32, Job)> {
         let payload_start = u64::from_le_bytes(rest.take()?);
         let layout = match u64::from_le_bytes(rest.take()?) {
             UNKNOWN => None,
-            len => Some(Layout::of_plaintext(len).ok()?),
+            len => Some(Layout::of_plaintext(format, len).ok()?),
         };
-        let cipher = ChunkCipher::from_secret(Zeroizing::new(rest.take()?));
+        let cipher = ChunkCipher::from_secret(format, Zeroizing::new(rest.take()?));
         Some((number, oldest, Job { operation, layout, payload_start, cipher, input, output }))
     })();
     rest.end(job)
@@ -156,10 +161,11 @@ impl Fields<'_> {
 }
 
 /// A segment as a task: the job's number, the segment's, and for jobs without
-/// a layout how much plaintext it has.
+/// a layout how much plaintext it has and whether it is the last.
 pub(super) fn task_of(job: u32, segment: &Segment) -> Task {
     let mut task = Task::default();
-    task[..3].copy_from_slice(&[u64::from(job), segment.index(), segment.plaintext_len() as u64]);
+    let (len, is_last) = (segment.plaintext_len() as u64, u64::from(segment.is_last()));
+    task[..4].copy_from_slice(&[u64::from(job), segment.index(), len, is_last]);
     task
 }
 
@@ -171,12 +177,11 @@ pub(super) fn job_of(task: &Task) -> u32 {
 /// The segment of a task. Where the job has a layout, that alone says what
 /// the segment is like: the task lies where every worker can write.
 pub(super) fn segment_of(task: &Task, job: &Job) -> Option<Segment> {
-    let [_, index, len, ..] = *task;
-    match (&job.layout, usize::try_from(len).ok()?) {
+    let [_, index, len, is_last, ..] = *task;
+    match (&job.layout, is_last) {
         (Some(layout), _) => layout.segment(index),
-        (None, SEGMENT_LEN) => Some(Segment::inner(index)),
-        (None, len) if len < SEGMENT_LEN => Some(Segment::last(index, len)),
-        (None, _) => None,
+        (None, 0) => Some(Segment::inner(job.cipher.format(), index)),
+        (None, _) => Segment::last(job.cipher.format(), index, usize::try_from(len).ok()?),
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cryptstream_format::payload::{SEALED_SEGMENT_LEN, SEGMENT_LEN};
+use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN};
 use cryptstream_shm::{Channel, Consumer, Estate, Region, RegionWords, Tokens, WorkerId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -51,7 +51,7 @@ fn run() -> io::Result<()> {
     let consumer = Consumer::new(words, shape, WorkerId::new(worker))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     // Everything is opened and allocated; from here on it is locked in.
-    let mut buffers = Buffers::new(SEALED_SEGMENT_LEN)?;
+    let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
     let mut estate = Estate::create(SEGMENT_LEN)?;
     let mut jobs = Jobs { channel, known: Vec::new() };
     let level = sandbox::enter(mode);

@@ -12,7 +12,7 @@ use cryptstream_engine::{
     CommitOptions, Engine, Error, Processes, SandboxMode, Source, Summary, Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
-use cryptstream_format::{Identity, Recipient};
+use cryptstream_format::{Format, Identity, Recipient};
 
 /// Nothing here takes a tenth of this, even on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -116,7 +116,14 @@ impl World {
     pub fn seal(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
         let mut source = Source::open(&self.path(from))?;
         let commit = CommitOptions::default();
-        engine.encrypt(&mut source, &self.target(to), &self.recipients(), commit, &())
+        engine.encrypt(
+            &mut source,
+            &self.target(to),
+            Format::Native,
+            &self.recipients(),
+            commit,
+            &(),
+        )
     }
 
     pub fn open(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {

@@ -2,7 +2,8 @@
 
 use base64ct::{Base64Unpadded, Encoding};
 
-use super::{Header, MAC_LEN, MAC_MARK, MAX_HEADER_LEN, MAX_STANZAS, VERSION};
+use super::{Header, MAC_LEN, MAC_MARK, MAX_HEADER_LEN, MAX_STANZAS};
+use crate::Format;
 use crate::stanza::{self, Stanza, StanzaError};
 
 /// Characters of base64 in a full line of a stanza's body.
@@ -24,8 +25,8 @@ pub struct HeaderError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderErrorKind {
-    /// The first line is not the version line of this format.
-    #[error("the file does not begin with the line `cryptstream/v1`")]
+    /// The first line is not the version line of any format.
+    #[error("the file begins neither with `cryptstream/v1` nor with `age-encryption.org/v1`")]
     Version,
     /// A line is neither a stanza nor the MAC.
     #[error("a line is neither a stanza nor the header's end")]
@@ -63,7 +64,7 @@ pub(super) fn parse(input: &[u8]) -> Result<Option<Header>, HeaderError> {
 }
 
 fn parse_lines(lines: &mut Lines<'_>) -> Result<Header, Stop> {
-    lines.check_version()?;
+    let format = lines.version()?;
     let mut stanzas = Vec::new();
     loop {
         let (start, line) = lines.next()?;
@@ -71,11 +72,11 @@ fn parse_lines(lines: &mut Lines<'_>) -> Result<Header, Stop> {
             if stanzas.is_empty() {
                 return Err(error(start, HeaderErrorKind::NoStanza));
             }
-            stanza::check_together(&stanzas)
+            stanza::check_together(format, &stanzas)
                 .map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
             let mac = decode_mac(mac).ok_or(error(start, HeaderErrorKind::Base64))?;
             let authenticated = lines.input[..start + MAC_MARK.len()].to_vec();
-            return Ok(Header { stanzas, mac, authenticated, len: lines.offset });
+            return Ok(Header { format, stanzas, mac, authenticated, len: lines.offset });
         }
         let args = line.strip_prefix(STANZA_MARK).ok_or(error(start, HeaderErrorKind::Line))?;
         if stanzas.len() == MAX_STANZAS {
@@ -83,7 +84,8 @@ fn parse_lines(lines: &mut Lines<'_>) -> Result<Header, Stop> {
         }
         let args = parse_args(args).ok_or(error(start, HeaderErrorKind::Arguments))?;
         let stanza = Stanza::from_parts(args, parse_body(lines)?);
-        stanza::check(&stanza).map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
+        stanza::check(format, &stanza)
+            .map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
         stanzas.push(stanza);
     }
 }
@@ -150,13 +152,20 @@ impl<'a> Lines<'a> {
         Ok((start, &rest[..len]))
     }
 
-    /// Refuses a file of another format at its first differing byte, before
-    /// its first line is complete: it may have no line feed at all.
-    fn check_version(&mut self) -> Result<(), Stop> {
-        let line = VERSION.iter().chain(b"\n");
-        if let Some(offset) = line.zip(self.input).position(|(expected, got)| expected != got) {
+    /// The format that the first line tells. Another file is refused at the
+    /// first byte that differs from all formats, before its first line is
+    /// complete: it may have no line feed at all.
+    fn version(&mut self) -> Result<Format, Stop> {
+        let differs = |format: Format| {
+            let line = format.version_line().iter().chain(b"\n");
+            line.zip(self.input).position(|(expected, got)| expected != got)
+        };
+        let format =
+            Format::ALL.into_iter().max_by_key(|format| differs(*format).unwrap_or(usize::MAX));
+        let format = format.expect("there are formats");
+        if let Some(offset) = differs(format) {
             return Err(error(offset, HeaderErrorKind::Version));
         }
-        self.next().map(|_| ())
+        self.next().map(|_| format)
     }
 }

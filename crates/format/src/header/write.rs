@@ -3,9 +3,9 @@
 use base64ct::{Base64Unpadded, Encoding};
 
 use super::grammar::{BODY_COLUMNS, STANZA_MARK};
-use super::{MAC_LEN, MAC_MARK, MAX_HEADER_LEN, MAX_STANZAS, VERSION, mac_key};
+use super::{MAC_LEN, MAC_MARK, MAX_HEADER_LEN, MAX_STANZAS, mac_key};
 use crate::stanza::{self, Recipient, Stanza, WrapError};
-use crate::{FileKey, crypto};
+use crate::{FileKey, Format, crypto};
 
 /// Bytes of the last line: the mark, a space, the MAC in base64, a line feed.
 const END_LEN: usize = MAC_MARK.len() + 1 + (MAC_LEN * 4).div_ceil(3) + 1;
@@ -20,30 +20,32 @@ pub enum Padding {
     Multiple(usize),
 }
 
-/// Builds a header that wraps `file_key` for every recipient.
+/// Builds a header that wraps `file_key` for every recipient. age has no
+/// padding: its headers get none.
 ///
 /// # Errors
 /// When a recipient cannot wrap; when a passphrase is given beside another
 /// recipient; when the header would pass 1 MiB or 1,024 stanzas.
 pub fn seal_header(
+    format: Format,
     file_key: &FileKey,
     recipients: &[&dyn Recipient],
     padding: Padding,
 ) -> Result<Vec<u8>, WrapError> {
     let mut stanzas = Vec::with_capacity(recipients.len());
     for recipient in recipients {
-        stanzas.extend(recipient.wrap(file_key)?);
+        stanzas.extend(recipient.wrap(format, file_key)?);
     }
-    stanza::check_together(&stanzas)?;
+    stanza::check_together(format, &stanzas)?;
     if stanzas.is_empty() {
         return Err(WrapError::NoRecipient);
     }
 
-    let mut header = [VERSION, b"\n"].concat();
+    let mut header = [format.version_line(), b"\n"].concat();
     for stanza in &stanzas {
         encode(stanza, &mut header);
     }
-    if let Padding::Multiple(multiple) = padding {
+    if let (Format::Native, Padding::Multiple(multiple)) = (format, padding) {
         let pad = pad_stanza(header.len() + END_LEN, multiple);
         encode(&pad, &mut header);
         stanzas.push(pad);
@@ -52,7 +54,7 @@ pub fn seal_header(
         return Err(WrapError::TooLong);
     }
     header.extend_from_slice(MAC_MARK);
-    let mac = crypto::hmac_sha256(&mac_key(file_key), &header);
+    let mac = crypto::hmac_sha256(&mac_key(format, file_key), &header);
     header.push(b' ');
     header.extend_from_slice(Base64Unpadded::encode_string(&mac).as_bytes());
     header.push(b'\n');
@@ -114,7 +116,7 @@ mod tests {
     struct Bulky(usize);
 
     impl Recipient for Bulky {
-        fn wrap(&self, _: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+        fn wrap(&self, _: Format, _: &FileKey) -> Result<Vec<Stanza>, WrapError> {
             Ok(vec![Stanza::new("bulky", &[&"x".repeat(self.0)], vec![]).unwrap()])
         }
     }
@@ -124,8 +126,13 @@ mod tests {
         let file_key = FileKey::generate().unwrap();
         for multiple in [64, 219, 512, 4096] {
             for bulk in 1..=2 * multiple {
-                let header =
-                    seal_header(&file_key, &[&Bulky(bulk)], Padding::Multiple(multiple)).unwrap();
+                let header = seal_header(
+                    Format::Native,
+                    &file_key,
+                    &[&Bulky(bulk)],
+                    Padding::Multiple(multiple),
+                )
+                .unwrap();
                 assert_eq!(header.len() % multiple, 0, "{bulk} {multiple}");
                 let parsed = Header::parse(&header).unwrap().unwrap();
                 assert_eq!(parsed.len(), header.len());
@@ -139,8 +146,9 @@ mod tests {
     #[test]
     fn a_header_beyond_the_limits_is_not_written() {
         let file_key = FileKey::generate().unwrap();
-        let write =
-            |recipients: &[&dyn Recipient]| seal_header(&file_key, recipients, Padding::None);
+        let write = |recipients: &[&dyn Recipient]| {
+            seal_header(Format::Native, &file_key, recipients, Padding::None)
+        };
         assert!(matches!(write(&[&Bulky(MAX_HEADER_LEN)]), Err(WrapError::TooLong)));
         let many = vec![&Bulky(1) as &dyn Recipient; MAX_STANZAS + 1];
         assert!(matches!(write(&many), Err(WrapError::TooLong)));

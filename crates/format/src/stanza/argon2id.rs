@@ -16,8 +16,8 @@ use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
 use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError};
-use crate::FileKey;
 use crate::crypto::{self, RandomError, WRAPPED_LEN};
+use crate::{FileKey, Format};
 
 pub(super) const TAG: &str = "argon2id";
 const SALT_LABEL: &[u8] = b"cryptstream/v1/argon2id";
@@ -131,7 +131,10 @@ impl PassphraseRecipient {
 }
 
 impl Recipient for PassphraseRecipient {
-    fn wrap(&self, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+    fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+        if format != Format::Native {
+            return Err(WrapError::OtherFormat);
+        }
         let nonce: [u8; 16] = crypto::random()?;
         let body = crypto::wrap_file_key(&wrap_key(self.base_key()?, &nonce), file_key);
         let Cost { memory_kib, passes, lanes } = self.cost;
@@ -167,7 +170,10 @@ impl PassphraseIdentity {
 }
 
 impl Identity for PassphraseIdentity {
-    fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+    fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        if format != Format::Native {
+            return Ok(None);
+        }
         for stanza in stanzas {
             let Some(parsed) = parse(stanza)? else { continue };
             // Before anything is allocated: the numbers are the file's.
@@ -276,14 +282,14 @@ mod tests {
             ("2097152", "5", "4"),
             ("65536", "4294967295", "4"),
         ] {
-            let result = identity.unwrap(&[stanza(m, t, p)]);
+            let result = identity.unwrap(Format::Native, &[stanza(m, t, p)]);
             assert!(matches!(result, Err(UnwrapError::TooExpensive(_))), "{m} {t} {p}");
         }
         // Below RFC 9106's own minimum of 8 KiB a lane, or no number at all.
         for (m, t, p) in
             [("1", "3", "4"), ("0", "3", "4"), ("65536", "03", "4"), ("65536", "3", "0")]
         {
-            let result = identity.unwrap(&[stanza(m, t, p)]);
+            let result = identity.unwrap(Format::Native, &[stanza(m, t, p)]);
             assert!(matches!(result, Err(UnwrapError::Stanza(_))), "{m} {t} {p}");
         }
     }
@@ -305,7 +311,7 @@ mod tests {
     fn less_than_the_minimum_is_never_written() {
         let weak = Cost { memory_kib: 8, passes: 1, lanes: 1 };
         let recipient = PassphraseRecipient::new(Zeroizing::new(b"x".to_vec()), weak).unwrap();
-        let stanzas = recipient.wrap(&FileKey::generate().unwrap()).unwrap();
+        let stanzas = recipient.wrap(Format::Native, &FileKey::generate().unwrap()).unwrap();
         assert_eq!(stanzas[0].args()[2..5], ["65536", "3", "4"]);
     }
 
@@ -313,8 +319,8 @@ mod tests {
     fn two_files_under_one_salt_share_the_run_but_not_the_wrap_key() {
         let recipient = PassphraseRecipient::new(Zeroizing::new(b"x".to_vec()), Cost::MIN).unwrap();
         let file_key = FileKey::from_bytes([1; 16]);
-        let first = recipient.wrap(&file_key).unwrap();
-        let second = recipient.wrap(&file_key).unwrap();
+        let first = recipient.wrap(Format::Native, &file_key).unwrap();
+        let second = recipient.wrap(Format::Native, &file_key).unwrap();
         assert_eq!(first[0].args()[1], second[0].args()[1]);
         assert_ne!(first[0].body(), second[0].body());
     }

@@ -15,8 +15,8 @@ use bech32::{Bech32, Hrp};
 use zeroize::Zeroizing;
 
 use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError};
-use crate::FileKey;
 use crate::crypto::{self, RandomError, WRAPPED_LEN};
+use crate::{FileKey, Format};
 
 const TAG: &str = "X25519";
 const INFO: &[u8] = b"age-encryption.org/v1/X25519";
@@ -124,7 +124,7 @@ fn wrap_key(shared: &[u8; 32], share: &PublicKey, recipient: &PublicKey) -> Zero
 }
 
 impl Recipient for PublicKey {
-    fn wrap(&self, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+    fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
         let ephemeral = SecretKey::generate()?;
         let share = ephemeral.to_public();
         let shared = ephemeral.agree(self).ok_or(WrapError::WeakRecipient)?;
@@ -135,7 +135,7 @@ impl Recipient for PublicKey {
 }
 
 impl Identity for SecretKey {
-    fn unwrap(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+    fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         for stanza in stanzas {
             let Some((share, body)) = parse(stanza)? else { continue };
             let shared = self.agree(&share).ok_or(StanzaError::Malformed(TAG))?;
@@ -254,10 +254,13 @@ mod tests {
             let weak = PublicKey(hex(point));
             assert!(secret.agree(&weak).is_none(), "{point}");
             let file_key = FileKey::generate().unwrap();
-            assert!(matches!(weak.wrap(&file_key), Err(WrapError::WeakRecipient)), "{point}");
+            assert!(
+                matches!(weak.wrap(Format::Native, &file_key), Err(WrapError::WeakRecipient)),
+                "{point}"
+            );
             let args = vec![TAG.to_owned(), Base64Unpadded::encode_string(&weak.0)];
             let stanza = Stanza::from_parts(args, vec![0; WRAPPED_LEN]);
-            assert!(secret.unwrap(&[stanza]).is_err(), "{point}");
+            assert!(secret.unwrap(Format::Native, &[stanza]).is_err(), "{point}");
         }
     }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cryptstream_format::{
-    FileKey, Header, Identity, Layout, PayloadCipher, Segment, Stanza, UnwrapError,
+    FileKey, Format, Header, Identity, Layout, PayloadCipher, Segment, Stanza, UnwrapError,
 };
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(crate) struct Known(pub(crate) [u8; 16]);
 
 impl Identity for Known {
-    fn unwrap(&self, _: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+    fn unwrap(&self, _: Format, _: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         Ok(Some(FileKey::from_bytes(self.0)))
     }
 }
@@ -23,24 +23,30 @@ pub(crate) fn open(file: &[u8], identity: &dyn Identity) -> Result<Vec<u8>, Stri
         .map_err(|error| error.to_string())?
         .ok_or("the header is cut off".to_owned())?;
     let file_key = header.unlock(&[identity]).map_err(|error| error.to_string())?;
-    open_payload(&file[header.len()..], &file_key)
+    open_payload(header.format(), &file[header.len()..], &file_key)
 }
 
 /// Opens a whole payload, segment by segment.
-pub(crate) fn open_payload(payload: &[u8], file_key: &FileKey) -> Result<Vec<u8>, String> {
-    let layout = Layout::of_payload(payload.len() as u64).map_err(|error| error.to_string())?;
-    open_segments(payload, file_key, layout.segments())
+pub(crate) fn open_payload(
+    format: Format,
+    payload: &[u8],
+    file_key: &FileKey,
+) -> Result<Vec<u8>, String> {
+    let layout =
+        Layout::of_payload(format, payload.len() as u64).map_err(|error| error.to_string())?;
+    open_segments(payload, file_key, &layout, layout.segments())
 }
 
 /// Opens some segments of a payload; zeros are where the others belong.
 pub(crate) fn open_segments(
     payload: &[u8],
     file_key: &FileKey,
+    layout: &Layout,
     segments: impl Iterator<Item = Segment>,
 ) -> Result<Vec<u8>, String> {
-    let prefix = payload.first_chunk().ok_or("the payload is cut off".to_owned())?;
-    let cipher = PayloadCipher::from_prefix(file_key, prefix).map_err(|error| error.to_string())?;
-    let layout = Layout::of_payload(payload.len() as u64).map_err(|error| error.to_string())?;
+    let format = layout.format();
+    let cipher = PayloadCipher::from_prefix(format, file_key, &payload[..format.prefix_len()])
+        .map_err(|error| error.to_string())?;
     let mut plaintext = vec![0; layout.plaintext_len() as usize];
     for segment in segments {
         let sealed = &payload[segment.payload_offset() as usize..][..segment.sealed_len()];
@@ -52,10 +58,10 @@ pub(crate) fn open_segments(
 
 /// Seals a whole payload, its prefix included.
 pub(crate) fn seal_payload(cipher: &PayloadCipher, plaintext: &[u8]) -> Vec<u8> {
-    let layout =
-        Layout::of_plaintext(plaintext.len() as u64).expect("what fits in memory is short enough");
-    let mut payload = vec![0; layout.payload_len() as usize];
-    payload[..56].copy_from_slice(&cipher.prefix());
+    let layout = Layout::of_plaintext(cipher.format(), plaintext.len() as u64)
+        .expect("what fits in memory is short enough");
+    let mut payload = cipher.prefix().to_vec();
+    payload.resize(layout.payload_len() as usize, 0);
     for segment in layout.segments() {
         let text = &plaintext[segment.plaintext_offset() as usize..][..segment.plaintext_len()];
         let sealed = &mut payload[segment.payload_offset() as usize..][..segment.sealed_len()];

@@ -8,7 +8,7 @@ use std::io::{Seek, Write};
 use std::time::{Duration, Instant};
 
 use cryptstream_format::payload::SEGMENT_LEN;
-use cryptstream_format::{FileKey, Layout, PayloadCipher};
+use cryptstream_format::{FileKey, Format, Layout, PayloadCipher};
 
 use super::*;
 use crate::job::Output;
@@ -26,14 +26,19 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 
     let (input, output) = (dir.path().join("input"), dir.path().join("output"));
     fs::write(&input, old).unwrap();
-    let cipher = PayloadCipher::generate(&FileKey::generate().unwrap()).unwrap().into_chunks();
-    let layout = Layout::of_plaintext(old.len() as u64).unwrap();
+    let cipher = PayloadCipher::generate(Format::Native, &FileKey::generate().unwrap())
+        .unwrap()
+        .into_chunks();
+    let layout = Layout::of_plaintext(Format::Native, old.len() as u64).unwrap();
     let segment = layout.segment(0).unwrap();
     let job = || Job {
         operation: Operation::Seal,
         layout: Some(layout),
         payload_start: 0,
-        cipher: cryptstream_format::ChunkCipher::from_secret((*cipher.expose_secret()).into()),
+        cipher: cryptstream_format::ChunkCipher::from_secret(
+            Format::Native,
+            (*cipher.expose_secret()).into(),
+        ),
         input: Some(File::open(&input).unwrap()),
         output: Output::File(
             File::options()

@@ -1,0 +1,192 @@
+//! Files of age: what it writes is opened, what is written it opens, whoever
+//! does the work and by whichever way.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Dir, paint};
+
+/// Lengths around age's chunks, around a unit of work, and of several for
+/// workers.
+const LENGTHS: [usize; 16] = [
+    0,
+    1,
+    65_535,
+    65_536,
+    65_537,
+    131_072,
+    (1 << 20) - 1,
+    1 << 20,
+    (1 << 20) + 1,
+    (1 << 20) + 65_536,
+    (2 << 20) - 65_536,
+    2 << 20,
+    (8 << 20) - 1,
+    8 << 20,
+    (8 << 20) + 1,
+    (20 << 20) + 12_345,
+];
+
+/// Ways to seal `plain` as `sealed.age`; `$R` is the recipient.
+const SEALING: [&str; 5] = [
+    "$CS encrypt -r $R plain sealed.age --processes 0",
+    "$CS encrypt -r $R plain sealed.age --processes 2",
+    "cat plain | $CS encrypt --format age -i id > sealed.age",
+    "cat plain | $CS encrypt --format age -i id --processes 2 | cat > sealed.age",
+    "$CS encrypt -r $R - sealed.age --processes 3 < plain",
+];
+/// Ways to open `sealed.age` as `opened`.
+const OPENING: [&str; 5] = [
+    "$CS decrypt -i id sealed.age opened --processes 0",
+    "$CS decrypt -i id sealed.age opened --processes 2",
+    "cat sealed.age | $CS decrypt -i id > opened",
+    "cat sealed.age | $CS decrypt -i id --processes 2 | cat > opened",
+    "$CS decrypt -i id - opened --processes 3 < sealed.age",
+];
+
+fn has_age() -> bool {
+    let has = Command::new("age").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !has {
+        eprintln!("skipped: this test needs the program `age` (ci/install.sh installs it)");
+    }
+    has
+}
+
+#[test]
+fn what_is_written_is_opened_by_every_way() {
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    for len in LENGTHS {
+        dir.write("plain", paint(len));
+        for (number, sealing) in SEALING.iter().enumerate() {
+            dir.shell(&format!("R={recipient}; {sealing}")).run().ok();
+            let sealed = dir.read("sealed.age");
+            assert!(sealed.starts_with(b"age-encryption.org/v1\n-> X25519 "));
+            let opening = OPENING[(number + len) % OPENING.len()];
+            dir.shell(opening).run().ok();
+            assert!(dir.read("opened") == paint(len), "{len}: {sealing}: {opening}");
+            dir.shell("rm opened sealed.age").run().ok();
+        }
+    }
+}
+
+#[test]
+fn age_opens_what_is_written() {
+    if !has_age() {
+        return;
+    }
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    for len in LENGTHS {
+        dir.write("plain", paint(len));
+        for sealing in SEALING {
+            let script = format!("R={recipient}; {sealing} && age -d -i id sealed.age > opened");
+            dir.shell(&script).run().ok();
+            assert!(dir.read("opened") == paint(len), "{len}: {sealing}");
+            dir.shell("rm opened sealed.age").run().ok();
+        }
+    }
+}
+
+#[test]
+fn what_age_writes_is_opened() {
+    if !has_age() {
+        return;
+    }
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    let other = dir.keygen("other");
+    for len in LENGTHS {
+        dir.write("plain", paint(len));
+        dir.shell(&format!("age -r {other} -r {recipient} -o sealed.age plain")).run().ok();
+        for opening in OPENING {
+            dir.shell(opening).run().ok();
+            assert!(dir.read("opened") == paint(len), "{len}: {opening}");
+            dir.shell("rm opened").run().ok();
+        }
+        dir.shell("rm sealed.age").run().ok();
+    }
+}
+
+#[test]
+fn damage_anywhere_is_found() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    for len in [0, 100, 65_536, 131_073, 9 << 20] {
+        dir.write("plain", paint(len));
+        dir.run(&["encrypt", "-i", "id", "plain", "good.age", "--force"]).ok();
+        let good = dir.read("good.age");
+        let header = good.windows(4).position(|bytes| bytes == b"--- ").unwrap() + 4 + 43 + 1;
+        let places = [22, header - 2, header, header + 15, header + 16, good.len() - 1];
+        let middle = (header + 16..good.len()).step_by(good.len() / 3 + 1);
+        for place in places.into_iter().chain(middle) {
+            let mut bad = good.clone();
+            bad[place] ^= 1;
+            dir.write("sealed.age", bad);
+            refused(&dir, &format!("{len}: bit of byte {place}"));
+        }
+        for cut in [1, 16, 17, 65_552, 65_553, 1 << 20] {
+            let Some(kept) = good.len().checked_sub(cut) else { continue };
+            dir.write("sealed.age", &good[..kept]);
+            refused(&dir, &format!("{len}: cut by {cut}"));
+        }
+        for added in [&b"x"[..], &[0; 16], &good[header + 16..]] {
+            dir.write("sealed.age", [&good, added].concat());
+            refused(&dir, &format!("{len}: {} added", added.len()));
+        }
+    }
+}
+
+/// Asserts that `sealed.age` is refused by every way.
+#[track_caller]
+fn refused(dir: &Dir, what: &str) {
+    for opening in OPENING {
+        let done = dir.shell(&format!("set -o pipefail; {opening}")).run();
+        assert_eq!(done.code(), Some(65), "{what}: {opening}: {done:?}");
+        if opening.contains('>') {
+            // What was written to a stream before is right.
+            let written = dir.read("opened");
+            assert!(dir.read("plain").starts_with(&written), "{what}: {opening}");
+            dir.shell("rm opened").run().ok();
+        }
+        assert!(!dir.path("opened").exists(), "{what}: {opening}");
+    }
+}
+
+#[test]
+fn the_format_is_told_by_flag_or_name() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", "text");
+    for (args, name, is_age) in [
+        (&["plain"][..], "plain.enc", false),
+        (&["plain", "--format", "age"], "plain.age", true),
+        (&["plain", "x.age"], "x.age", true),
+        (&["plain", "y.age", "--format", "native"], "y.age", false),
+        (&["plain", "z", "--format", "age"], "z", true),
+    ] {
+        let json = |done: common::Done| done.json(&done.stdout)["format"].clone();
+        let format = if is_age { "age" } else { "native" };
+        let done = dir.run(&[&["encrypt", "-i", "id", "--json"], args].concat()).ok();
+        assert_eq!(json(done), format);
+        assert_eq!(dir.read(name).starts_with(b"age-encryption.org/v1\n"), is_age, "{name}");
+        let done = dir.run(&["decrypt", "-i", "id", name, "opened", "--force", "--json"]).ok();
+        assert_eq!(json(done), format);
+        assert_eq!(dir.read("opened"), b"text");
+    }
+}
+
+#[test]
+fn another_key_does_not_fit() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.keygen("other");
+    dir.write("plain", "text");
+    dir.run(&["encrypt", "-i", "id", "plain", "sealed.age"]).ok();
+    let run = dir.command(&["decrypt", "-i", "other", "sealed.age", "opened"]);
+    dir.fails(run, 77, &["no key fits", "X25519"]);
+    let run = dir.command(&["decrypt", "sealed.age", "opened", "--key", "x"]);
+    dir.fails(run, 77, &["no key fits"]);
+}

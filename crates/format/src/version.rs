@@ -1,0 +1,78 @@
+//! The two formats, and what they differ in. Headers have one grammar in both.
+
+/// A file format, told by a file's first line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// CryptStream's own: AES-256-GCM in chunks of 16 KiB (C2SP
+    /// `chunked-encryption`), with a commitment to the key.
+    #[default]
+    Native,
+    /// age v1 (C2SP `age.md`): ChaCha20-Poly1305 in chunks of 64 KiB.
+    Age,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Age];
+
+    /// The first line of a file, without its line feed.
+    #[must_use]
+    pub const fn version_line(self) -> &'static [u8] {
+        match self {
+            Self::Native => b"cryptstream/v1",
+            Self::Age => b"age-encryption.org/v1",
+        }
+    }
+
+    /// Plaintext bytes in every chunk but the final one: 16 KiB or 64 KiB.
+    #[must_use]
+    pub const fn chunk_len(self) -> usize {
+        match self {
+            Self::Native => 16 << 10,
+            Self::Age => 64 << 10,
+        }
+    }
+
+    /// A full chunk with its tag.
+    #[must_use]
+    pub const fn sealed_chunk_len(self) -> usize {
+        self.chunk_len() + crate::payload::TAG_LEN
+    }
+
+    /// Chunks in a full segment: 64 or 16.
+    #[must_use]
+    pub const fn segment_chunks(self) -> usize {
+        crate::payload::SEGMENT_LEN / self.chunk_len()
+    }
+
+    /// A full segment with its tags.
+    #[must_use]
+    pub const fn sealed_segment_len(self) -> usize {
+        self.segment_chunks() * self.sealed_chunk_len()
+    }
+
+    /// Bytes of the payload before its first chunk: salt (24) and commitment
+    /// (32), or age's nonce (16).
+    #[must_use]
+    pub const fn prefix_len(self) -> usize {
+        match self {
+            Self::Native => 24 + 32,
+            Self::Age => 16,
+        }
+    }
+
+    /// Whether the final chunk may have the full length. In age's format it
+    /// may, and is told by its nonce; a native one is told by being shorter.
+    #[must_use]
+    pub const fn may_end_full(self) -> bool {
+        matches!(self, Self::Age)
+    }
+
+    /// What the header's MAC key is derived with.
+    pub(crate) const fn mac_info(self) -> &'static [u8] {
+        match self {
+            Self::Native => b"cryptstream/v1 header",
+            Self::Age => b"header",
+        }
+    }
+}
