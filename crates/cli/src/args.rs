@@ -1,17 +1,22 @@
 //! The command line as it was typed.
 
 mod benchmark;
+mod look;
+mod range;
+mod rekey;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cryptstream_engine::Processes;
+use cryptstream_engine::{ByteRange, Processes};
 
 use crate::messages;
 
 pub(crate) use benchmark::Benchmark;
+pub(crate) use look::{Inspect, Verify};
+pub(crate) use rekey::Rekey;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 64 usage, 65 damaged or not authentic, 66 input missing,
@@ -37,8 +42,15 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Seal a file or a pipe
     Encrypt(Encrypt),
-    /// Open a sealed file or pipe
+    /// Open a sealed file or pipe; of a damaged one nothing is written, see
+    /// `verify` and --salvage
     Decrypt(Decrypt),
+    /// Say what sealed files are, without any key
+    Inspect(Inspect),
+    /// Open sealed files and write nothing, to know that all of it is intact
+    Verify(Verify),
+    /// Exchange the keys of a sealed file, and leave its content as it is
+    Rekey(Rekey),
     /// Make a new identity, or show the recipient of one
     Keygen(Keygen),
     /// Measure how fast this machine is, and how many processes it is worth
@@ -85,22 +97,41 @@ pub(crate) struct Encrypt {
     pub(crate) files: Files,
     #[command(flatten)]
     pub(crate) passphrase: Passphrase,
-    /// Seal for this recipient (age1…); repeatable
-    #[arg(short, long, value_name = "RECIPIENT", help_heading = "Keys")]
-    pub(crate) recipient: Vec<String>,
-    /// Seal for the recipients in this file, one a line; repeatable
-    #[arg(short = 'R', long, value_name = "FILE", help_heading = "Keys")]
-    pub(crate) recipients_file: Vec<PathBuf>,
-    /// Seal for the owner of this identity file; repeatable
-    #[arg(short, long, value_name = "FILE", help_heading = "Keys")]
-    pub(crate) identity: Vec<PathBuf>,
-    /// Cost of a passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
-    #[arg(long, value_name = "MEM[,T[,P]]", help_heading = "Keys")]
-    pub(crate) argon2id: Option<String>,
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
     /// Format to write: native, or age for age v1 [default: age where the output's
     /// name ends in .age, else native]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
+    /// Write text that can be pasted and mailed: the age format in ASCII armor
+    #[arg(short, long)]
+    pub(crate) armor: bool,
+}
+
+/// Whom to seal for.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct Sealing {
+    /// Seal for this recipient (age1…, age1pq1…, ssh-ed25519 …, ssh-rsa …, or a
+    /// plugin's); repeatable
+    #[arg(short, long, value_name = "RECIPIENT")]
+    pub(crate) recipient: Vec<String>,
+    /// Seal for the recipients in this file, one a line; repeatable
+    #[arg(short = 'R', long, value_name = "FILE")]
+    pub(crate) recipients_file: Vec<PathBuf>,
+    /// Seal for the owner of this identity file or SSH key; repeatable
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// Cost of a passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
+    #[arg(long, value_name = "MEM[,T[,P]]")]
+    pub(crate) argon2id: Option<String>,
+    /// Cost of a passphrase in files of age: binary logarithm of N, 16 to 22
+    /// (64 MiB to 4 GiB) [default: 18]
+    #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
+    pub(crate) scrypt: Option<u8>,
+    /// Give a plugin up that has said nothing for so many seconds; 0: never
+    #[arg(long, value_name = "SECONDS", default_value = "120")]
+    pub(crate) plugin_timeout: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -113,15 +144,41 @@ pub(crate) enum Format {
 pub(crate) struct Decrypt {
     #[command(flatten)]
     pub(crate) files: Files,
+    /// Of a damaged file write what is intact, with zeros for the rest; both must
+    /// be files, and the exit status is 65
+    #[arg(long, conflicts_with_all = ["remove_source", "range"])]
+    pub(crate) salvage: bool,
+    #[command(flatten)]
+    pub(crate) opening: Opening,
+    /// Open only these bytes of the content: START-END (from 0, END included),
+    /// START+LENGTH, START- or -LAST, sizes such as 64KiB too; to standard output
+    /// unless OUTPUT is named
+    #[arg(
+        long,
+        value_name = "RANGE",
+        value_parser = range::parse,
+        allow_hyphen_values = true,
+        conflicts_with = "remove_source"
+    )]
+    pub(crate) range: Option<ByteRange>,
+}
+
+/// What to open with.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct Opening {
     #[command(flatten)]
     pub(crate) passphrase: Passphrase,
-    /// Open with the identities in this file; repeatable
-    #[arg(short, long, value_name = "FILE", help_heading = "Keys")]
+    /// Open with the identities in this file, or with this SSH key; repeatable
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
     /// Let files ask for as high a passphrase cost as this, if it is more than the
     /// default [default: 2GiB,16,16, and memory times passes 8GiB]
-    #[arg(long, value_name = "MEM[,T[,P]]", help_heading = "Keys")]
+    #[arg(long, value_name = "MEM[,T[,P]]")]
     pub(crate) argon2id_limit: Option<String>,
+    /// Give a plugin up that has said nothing for so many seconds; 0: never
+    #[arg(long, value_name = "SECONDS", default_value = "120")]
+    pub(crate) plugin_timeout: u64,
 }
 
 /// What is read and where the result goes.
@@ -176,6 +233,12 @@ fn parse_processes(text: &str) -> Result<Processes, String> {
     }
 }
 
+fn parse_log_n(text: &str) -> Result<u8, String> {
+    let (least, most) = (cryptstream_keys::MIN_LOG_N, cryptstream_keys::MAX_LOG_N);
+    let in_range = |log_n: &u8| (least..=most).contains(log_n);
+    text.parse().ok().filter(in_range).ok_or_else(|| format!("a number from {least} to {most}"))
+}
+
 /// Where a passphrase comes from.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Keys")]
@@ -210,6 +273,9 @@ pub(crate) struct Keygen {
     /// File for the identity, which must not exist; default: standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Make an identity that withstands quantum computers (ML-KEM-768 and X25519)
+    #[arg(long, conflicts_with = "recipient_of")]
+    pub(crate) pq: bool,
     /// Print the recipients of the identities in this file instead
     #[arg(short = 'y', value_name = "FILE", conflicts_with = "output")]
     pub(crate) recipient_of: Option<PathBuf>,

@@ -1,5 +1,12 @@
 //! What the commands do, each in a few steps.
 
+mod inputs;
+mod inspect;
+mod range;
+mod rekey;
+mod salvage;
+mod verify;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,7 +14,8 @@ use std::time::{Instant, SystemTime};
 
 use cryptstream_engine::{Error, write_private};
 use cryptstream_format::x25519::SecretKey;
-use cryptstream_format::{Format, Identity, Recipient};
+use cryptstream_format::{Identity, Recipient};
+use cryptstream_keys::{AnyRecipient, post_quantum};
 use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, Encrypt, Keygen, Talk, is_dash};
@@ -20,13 +28,19 @@ use crate::{benchmark, keyring, report};
 /// Runs one command to its end and says what is to be said.
 pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     let Cli { command, talk } = cli;
+    messages::set_quiet(talk.quiet);
     // Where standard output carries data, reports go elsewhere. Before that
     // is known, the safe assumption is made.
     let mut is_stdout_data = false;
     let result = match command {
         Command::Encrypt(args) => run_encrypt(args, key, talk, &mut is_stdout_data),
+        Command::Decrypt(args) if args.salvage => return salvage::run(args, key, talk),
         Command::Decrypt(args) => run_decrypt(args, key, talk, &mut is_stdout_data),
+        Command::Rekey(args) => rekey::run(args, key, talk),
         Command::Keygen(args) => run_keygen(&args, talk, &mut is_stdout_data),
+        // Of several files each is reported by itself.
+        Command::Inspect(args) => return inspect::run(args, talk),
+        Command::Verify(args) => return verify::run(args, key, talk),
         Command::Benchmark(args) => benchmark::run(&args, talk),
     };
     match result {
@@ -48,22 +62,19 @@ fn run_encrypt(
     talk: Talk,
     is_stdout_data: &mut bool,
 ) -> Result<(), Failure> {
-    let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format)?;
+    let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format, args.armor)?;
     *is_stdout_data = transfer.is_stdout_data();
-    let keys = SealingKeys::read(&args, key)?;
-    if transfer.format == Format::Age && keys.has_passphrase() {
-        return Err(messages::age_needs_recipients());
-    }
+    let keys = SealingKeys::read(&args.passphrase, &args.sealing, key)?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
-    let recipients = keys.recipients()?;
+    let recipients = keys.recipients(transfer.form.format())?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
     let meter = Meter::new(report::input_label(&transfer.input), talk);
-    let Transfer { target, commit, format, .. } = &transfer;
+    let Transfer { target, commit, form, .. } = &transfer;
     let result =
-        transfer.engine().encrypt(&mut source, target, *format, &recipients, *commit, &meter);
+        transfer.engine().encrypt(&mut source, target, *form, &recipients, *commit, &meter);
     meter.clear();
     let summary = result.map_err(|error| messages::engine(error, transfer.context(true)))?;
     report::done("encrypt", &transfer, summary, started.elapsed(), talk);
@@ -76,9 +87,12 @@ fn run_decrypt(
     talk: Talk,
     is_stdout_data: &mut bool,
 ) -> Result<(), Failure> {
+    if let Some(range) = args.range {
+        return range::run(args, range, key, talk, is_stdout_data);
+    }
     let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
     *is_stdout_data = transfer.is_stdout_data();
-    let keys = OpeningKeys::read(&args, key)?;
+    let keys = OpeningKeys::read(&args.opening, key)?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();
@@ -90,8 +104,9 @@ fn run_decrypt(
     let (target, commit) = (&transfer.target, transfer.commit);
     let result = transfer.engine().decrypt(&mut source, target, &identities, commit, &meter);
     meter.clear();
-    let summary =
-        result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;
+    let is_armored = source.is_armored();
+    let context = Context { is_armored, ..transfer.context(has_passphrase) };
+    let summary = result.map_err(|error| messages::engine(error, context))?;
     report::done("decrypt", &transfer, summary, started.elapsed(), talk);
     Ok(())
 }
@@ -99,14 +114,24 @@ fn run_decrypt(
 fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<(), Failure> {
     *is_stdout_data = args.output.as_ref().is_none_or(|path| is_dash(path.as_os_str()));
     if let Some(path) = &args.recipient_of {
-        for key in keyring::read_identities(path)? {
-            print(format!("{}\n", key.to_public()).as_bytes())?;
+        for recipient in keyring::recipients_of(path)? {
+            if let AnyRecipient::PluginOwner(_) = recipient {
+                return Err(messages::no_text_of(&recipient));
+            }
+            print(format!("{recipient}\n").as_bytes())?;
         }
         return Ok(());
     }
-    let key = SecretKey::generate().map_err(|error| messages::internal(&error.to_string()))?;
+    let no_random = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
+    let (secret, public): (_, Box<dyn std::fmt::Display>) = if args.pq {
+        let key = post_quantum::SecretKey::generate().map_err(|error| no_random(&error))?;
+        (key.expose_text(), Box::new(key.to_public()))
+    } else {
+        let key = SecretKey::generate().map_err(|error| no_random(&error))?;
+        (key.expose_text(), Box::new(key.to_public()))
+    };
     let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let content = cryptstream_keys::write_identity(&key, &created);
+    let content = cryptstream_keys::write_identity(&secret, &public, &created);
     match &args.output {
         Some(path) if !is_dash(path.as_os_str()) => write_private(path, content.as_bytes())
             .map_err(|error| match error {
@@ -116,9 +141,9 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
         _ => print(content.as_bytes())?,
     }
     if talk.json {
-        report::new_identity(args.output.as_deref(), &key.to_public(), *is_stdout_data);
+        report::new_identity(args.output.as_deref(), &public, *is_stdout_data);
     } else if !talk.quiet {
-        messages::note(&messages::new_recipient(&key.to_public()));
+        messages::note(&messages::new_recipient(&public));
     }
     Ok(())
 }

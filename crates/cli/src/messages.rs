@@ -6,16 +6,23 @@
 
 mod benchmark;
 mod engine;
+mod keys;
+pub(crate) mod look;
+mod range;
+pub(crate) mod rekey;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::report::{SCHEMA, print_json};
 
 pub(crate) use benchmark::{no_room, not_measurable, nothing_fits, output_differs, report_written};
 pub(crate) use engine::{Context, costly, engine};
+pub(crate) use keys::*;
+pub(crate) use range::{range_of_stdin, range_opened};
 
 /// Exit statuses, after sysexits.h.
 pub(crate) mod code {
@@ -56,6 +63,17 @@ impl Failure {
         self.file = Some(file.to_owned());
         self
     }
+
+    /// The same for programs.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "code": self.code,
+            "kind": self.kind,
+            "file": self.file.as_deref().map(Path::to_string_lossy),
+            "message": self.message,
+            "help": self.help,
+        })
+    }
 }
 
 /// Says what went wrong, in two lines on standard error.
@@ -81,14 +99,24 @@ pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
     if failure.code == code::OK {
         return;
     }
-    let error = json!({
-        "code": failure.code,
-        "kind": failure.kind,
-        "file": failure.file.as_deref().map(Path::to_string_lossy),
-        "message": failure.message,
-        "help": failure.help,
-    });
-    print_json(&json!({ "schema": SCHEMA, "error": error }), is_stdout_data);
+    print_json(&json!({ "schema": SCHEMA, "error": failure.json() }), is_stdout_data);
+}
+
+/// Whether nothing but errors is to be said.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on says nothing but errors, or everything.
+pub(crate) fn set_quiet(is_quiet: bool) {
+    IS_QUIET.store(is_quiet, Ordering::Relaxed);
+}
+
+/// Says something that is no error, but that nobody should miss.
+pub(crate) fn warn(text: &str) {
+    let (yellow, off) = ("\x1b[1;33m", "\x1b[0m");
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        // Nobody may be reading; there is nobody else to tell.
+        let _ = writeln!(anstream::stderr().lock(), "{yellow}warning:{off} {text}");
+    }
 }
 
 /// Says something that is no error.
@@ -145,13 +173,12 @@ pub(crate) fn binary_to_terminal() -> Failure {
     )
 }
 
-pub(crate) fn age_needs_recipients() -> Failure {
+pub(crate) fn armor_is_age() -> Failure {
     Failure::new(
         code::USAGE,
-        "unsupported",
-        "age files are not sealed with a passphrase by this version",
-        "seal for a recipient (-r age1…), or leave the age format: no --format age, and an output \
-         name that does not end in .age",
+        "usage",
+        "--armor writes the age format, and --format native was asked for",
+        "leave one of them out",
     )
 }
 
@@ -191,132 +218,6 @@ pub(crate) fn bad_cost(flag: &str, text: &str) -> Failure {
     )
 }
 
-// ---- Keys -----------------------------------------------------------------
-
-/// A file with a passphrase or keys that cannot be read.
-pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        code::NO_INPUT,
-        "key-file",
-        format!("cannot be read: {}", reason(error)),
-        "check the name and the permissions",
-    )
-    .about(path)
-}
-
-/// A file that is far too large to hold keys.
-pub(crate) fn key_file_too_large(path: &Path) -> Failure {
-    Failure::new(
-        code::CONFIG,
-        "key-file",
-        "is larger than 1 MiB, so it is no file of keys",
-        "check the name; keys go behind -i, -R and --passphrase-file, data stands alone",
-    )
-    .about(path)
-}
-
-/// A key file whose content is wrong; `error` names the line.
-pub(crate) fn key_file_invalid(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(code::CONFIG, "key-file", error.to_string(), "correct or remove that line")
-        .about(path)
-}
-
-pub(crate) fn bad_recipient(text: &str, error: cryptstream_keys::RecipientError) -> Failure {
-    use cryptstream_keys::RecipientError;
-    let help = match error {
-        RecipientError::Unknown if Path::new(text).is_file() => {
-            "it is a file: use -R for a file of recipients, -i for an identity file"
-        }
-        RecipientError::IsSecret => {
-            "take it out of your shell's history; `cryptstream keygen -y FILE` shows its recipient"
-        }
-        RecipientError::Unsupported(_) => {
-            "use an X25519 recipient, as `cryptstream keygen` makes it"
-        }
-        _ => "a recipient begins with `age1` and has 62 characters; copy it once more",
-    };
-    Failure::new(code::USAGE, "recipient", format!("--recipient: {error}"), help)
-}
-
-/// The input was read as a key.
-pub(crate) fn key_is_data(path: &Path) -> Failure {
-    Failure::new(
-        code::USAGE,
-        "usage",
-        "is both the data and the key",
-        "give the key in another file, or the data",
-    )
-    .about(path)
-}
-
-/// The output would overwrite a key that is in use.
-pub(crate) fn key_is_output(path: &Path) -> Failure {
-    Failure::new(
-        code::CANNOT_CREATE,
-        "same-file",
-        "is the file that the key was read from",
-        "name another output",
-    )
-    .about(path)
-}
-
-/// A file without any identity.
-pub(crate) fn no_identity_in(path: &Path) -> Failure {
-    Failure::new(
-        code::CONFIG,
-        "key-file",
-        "there is no identity in the file",
-        "`cryptstream keygen -o FILE` makes a file with one",
-    )
-    .about(path)
-}
-
-/// The file that a new identity was to be written to exists.
-pub(crate) fn identity_exists(path: &Path) -> Failure {
-    Failure::new(
-        code::CANNOT_CREATE,
-        "exists",
-        "exists already",
-        "choose another name: with a key that is overwritten goes what it opens",
-    )
-    .about(path)
-}
-
-pub(crate) fn bad_passphrase(origin: &str, error: cryptstream_keys::PassphraseError) -> Failure {
-    Failure::new(code::USAGE, "passphrase", format!("{origin}: {error}"), "give another one")
-}
-
-pub(crate) fn passphrases_differ() -> Failure {
-    Failure::new(
-        code::USAGE,
-        "passphrase",
-        "the two passphrases are not the same",
-        "try again; nothing was written",
-    )
-}
-
-pub(crate) fn cannot_ask(error: &std::io::Error) -> Failure {
-    Failure::new(
-        code::USAGE,
-        "passphrase",
-        format!("there is no terminal to ask for the passphrase: {}", reason(error)),
-        "use --passphrase-file FILE or --passphrase-fd N",
-    )
-}
-
-pub(crate) const ASK: &str = "Passphrase: ";
-pub(crate) const ASK_NEW: &str = "New passphrase (leave empty to have one made): ";
-pub(crate) const ASK_AGAIN: &str = "The same once more: ";
-
-/// A line for the terminal.
-pub(crate) fn generated_passphrase(passphrase: &[u8]) -> Vec<u8> {
-    [b"The passphrase is: ", passphrase, b"\n"].concat()
-}
-
-pub(crate) fn new_recipient(recipient: &dyn std::fmt::Display) -> String {
-    format!("Public key: {recipient}")
-}
-
 pub(crate) fn internal(text: &str) -> Failure {
     Failure::new(
         code::INTERNAL,
@@ -324,6 +225,20 @@ pub(crate) fn internal(text: &str) -> Failure {
         text.replace('\n', " "),
         "this is a bug in cryptstream: please report it with this line; the output was not created",
     )
+}
+
+/// The cost of another format's derivation.
+pub(crate) fn cost_of_native() -> Failure {
+    let message =
+        "--argon2id is for native files; in files of age a passphrase is put through scrypt";
+    Failure::new(code::USAGE, "usage", message, "use --scrypt, or leave the age format")
+}
+
+/// The cost of another format's derivation.
+pub(crate) fn cost_of_age() -> Failure {
+    let message =
+        "--scrypt is for files of age; in native ones a passphrase is put through Argon2id";
+    Failure::new(code::USAGE, "usage", message, "use --argon2id, or the age format")
 }
 
 /// The system's reason without Rust's "(os error N)".

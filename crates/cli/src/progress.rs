@@ -59,6 +59,15 @@ impl Meter {
         Self { name, how, state: RefCell::new(state) }
     }
 
+    /// Says something while the bar is off the terminal.
+    pub(crate) fn aside(&self, say: impl FnOnce()) {
+        let bar = self.state.borrow().bar.clone();
+        match bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
+    }
+
     /// Takes the bar off the terminal.
     pub(crate) fn clear(&self) {
         let mut state = self.state.borrow_mut();

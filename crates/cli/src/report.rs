@@ -1,12 +1,14 @@
 //! What is said about a run that succeeded.
 
+pub(crate) mod inspect;
+pub(crate) mod survey;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use cryptstream_engine::{SandboxLevel, Summary, Target};
+use cryptstream_engine::{RangeSummary, SandboxLevel, Summary, Target};
 use cryptstream_format::Format;
-use cryptstream_format::x25519::PublicKey;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
@@ -26,18 +28,32 @@ pub(crate) fn done(
     took: Duration,
     talk: Talk,
 ) {
+    tell(command, transfer, summary, took, talk, None);
+}
+
+/// Reports that a part of a file was opened.
+pub(crate) fn done_range(transfer: &Transfer, opened: &RangeSummary, took: Duration, talk: Talk) {
+    tell("decrypt", transfer, opened.summary, took, talk, Some(opened));
+}
+
+fn tell(
+    command: &str,
+    transfer: &Transfer,
+    summary: Summary,
+    took: Duration,
+    talk: Talk,
+    part: Option<&RangeSummary>,
+) {
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
     if talk.json {
-        let object = json!({
+        let mut object = json!({
             "schema": SCHEMA,
             "command": command,
             "input": input_name(&transfer.input),
             "output": output_name(&transfer.target),
-            "format": match summary.format {
-                Format::Native => "native",
-                Format::Age => "age",
-            },
+            "format": format_name(summary.format),
+            "armored": summary.is_armored,
             "bytes_in": summary.bytes_in,
             "bytes_out": summary.bytes_out,
             "seconds": took.as_secs_f64(),
@@ -46,6 +62,12 @@ pub(crate) fn done(
             "segments_redone": workers.redone,
             "sandbox": sandbox,
         });
+        if let Some(RangeSummary { range, plaintext_len, .. }) = part {
+            // The byte at `end` is not in it; the length is that of the whole
+            // plaintext, where it was verified.
+            object["range"] =
+                json!({ "start": range.start, "end": range.end, "length": plaintext_len });
+        }
         print_json(&object, transfer.is_stdout_data());
     } else if talk.verbose {
         let rate = summary.bytes_in as f64 / took.as_secs_f64().max(1e-9);
@@ -57,8 +79,10 @@ pub(crate) fn done(
             0 => "one process".to_owned(),
             started => format!("{started} workers (sandbox: {sandbox}{died})"),
         };
+        let part = part.map_or(String::new(), messages::range_opened);
+        let armored = if summary.is_armored { ", armored" } else { "" };
         messages::note(&format!(
-            "{} -> {}: {} -> {} in {:.2} s ({}/s), {by}",
+            "{} -> {}: {} -> {} in {:.2} s ({}/s), {by}{part}{armored}",
             messages::quoted(Path::new(&input_name(&transfer.input))),
             messages::quoted(Path::new(&output_name(&transfer.target))),
             HumanBytes(summary.bytes_in),
@@ -70,7 +94,11 @@ pub(crate) fn done(
 }
 
 /// Reports a new identity to a program.
-pub(crate) fn new_identity(output: Option<&Path>, recipient: &PublicKey, is_stdout_data: bool) {
+pub(crate) fn new_identity(
+    output: Option<&Path>,
+    recipient: &dyn std::fmt::Display,
+    is_stdout_data: bool,
+) {
     let object = json!({
         "schema": SCHEMA,
         "command": "keygen",
@@ -78,6 +106,14 @@ pub(crate) fn new_identity(output: Option<&Path>, recipient: &PublicKey, is_stdo
         "recipient": recipient.to_string(),
     });
     print_json(&object, is_stdout_data);
+}
+
+/// A format's name.
+pub(crate) fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Native => "native",
+        Format::Age => "age",
+    }
 }
 
 /// Writes one JSON object in one line.
@@ -98,14 +134,14 @@ pub(crate) fn input_label(input: &Input) -> String {
     }
 }
 
-fn input_name(input: &Input) -> String {
+pub(crate) fn input_name(input: &Input) -> String {
     match input {
         Input::Stdin => "-".to_owned(),
         Input::Path(path) => path.to_string_lossy().into_owned(),
     }
 }
 
-fn output_name(target: &Target) -> String {
+pub(crate) fn output_name(target: &Target) -> String {
     match target {
         Target::Stdout { .. } => "-".to_owned(),
         Target::Path { path, .. } => path.to_string_lossy().into_owned(),

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use cryptstream_engine::{
-    CommitOptions, Engine, Processes, SandboxMode, Source, Target, WorkerOptions,
+    CommitOptions, Engine, Form, Processes, SandboxMode, Source, Target, WorkerOptions,
 };
 use cryptstream_format::Format;
 use cryptstream_format::argon2id::Cost;
@@ -17,7 +17,7 @@ const SUFFIX: &str = ".enc";
 const AGE_SUFFIX: &str = ".age";
 
 /// Where the data comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Input {
     Stdin,
     Path(PathBuf),
@@ -39,30 +39,56 @@ pub(crate) struct Transfer {
     pub(crate) input: Input,
     pub(crate) target: Target,
     pub(crate) commit: CommitOptions,
-    /// The format to write.
-    pub(crate) format: Format,
+    /// What is to be written.
+    pub(crate) form: Form,
     workers: WorkerOptions,
 }
 
 impl Transfer {
     /// What `encrypt` was told.
-    pub(crate) fn encrypt(files: Files, format: Option<args::Format>) -> Result<Self, Failure> {
-        let suffix = if format == Some(args::Format::Age) { AGE_SUFFIX } else { SUFFIX };
+    pub(crate) fn encrypt(
+        files: Files,
+        format: Option<args::Format>,
+        armor: bool,
+    ) -> Result<Self, Failure> {
+        if armor && format == Some(args::Format::Native) {
+            return Err(messages::armor_is_age());
+        }
+        let is_age = armor || format == Some(args::Format::Age);
+        let suffix = if is_age { AGE_SUFFIX } else { SUFFIX };
         let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix)))?;
-        let format = match (format, &transfer.target) {
-            (Some(args::Format::Age), _) => Format::Age,
-            (None, Target::Path { path, .. }) if ends_with(path, AGE_SUFFIX) => Format::Age,
-            _ => Format::Native,
+        let form = match (format, &transfer.target) {
+            _ if armor => Form::Armored,
+            (Some(args::Format::Age), _) => Form::Binary(Format::Age),
+            (None, Target::Path { path, .. }) if ends_with(path, AGE_SUFFIX) => {
+                Form::Binary(Format::Age)
+            }
+            _ => Form::Binary(Format::Native),
         };
         match transfer.target {
-            Target::Stdout { only_text: true } => Err(messages::binary_to_terminal()),
-            _ => Ok(Self { format, ..transfer }),
+            Target::Stdout { only_text: true } if !armor => Err(messages::binary_to_terminal()),
+            _ => Ok(Self { form, ..transfer }),
         }
     }
 
     /// What `decrypt` was told.
     pub(crate) fn decrypt(files: Files) -> Result<Self, Failure> {
         Self::new(files, without_suffix)
+    }
+
+    /// What `decrypt --range` was told. A part must not stand under the name of
+    /// the whole, so without OUTPUT it goes to standard output.
+    pub(crate) fn decrypt_range(files: Files) -> Result<Self, Failure> {
+        let has_output = files.output.is_some();
+        let transfer = Self::new(files, |input| Ok(input.to_owned()))?;
+        match transfer.input {
+            Input::Stdin => Err(messages::range_of_stdin()),
+            Input::Path(_) if has_output => Ok(transfer),
+            Input::Path(_) => {
+                let target = Target::Stdout { only_text: io::stdout().is_terminal() };
+                Ok(Self { target, ..transfer })
+            }
+        }
     }
 
     fn new(
@@ -83,16 +109,9 @@ impl Transfer {
             (None, Input::Stdin) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
         let commit = CommitOptions { sync, remove_source };
-        let workers = WorkerOptions {
-            processes: workers.processes.unwrap_or(Processes::Auto),
-            sandbox: match workers.sandbox {
-                Some(Sandbox::Require) => SandboxMode::Require,
-                Some(Sandbox::Auto) | None => SandboxMode::Auto,
-                Some(Sandbox::Off) => SandboxMode::Off,
-            },
-            ..WorkerOptions::default()
-        };
-        Ok(Self { input, target, commit, format: Format::Native, workers })
+        let workers = worker_options(&workers);
+        let form = Form::Binary(Format::Native);
+        Ok(Self { input, target, commit, form, workers })
     }
 
     /// Opens the input, and sees to it that the output is not in the way.
@@ -110,12 +129,25 @@ impl Transfer {
 
     /// What messages about this transfer depend on.
     pub(crate) fn context(&self, has_passphrase: bool) -> Context {
-        Context { has_passphrase, is_stream: self.is_stdout_data() }
+        Context { has_passphrase, is_stream: self.is_stdout_data(), is_armored: false }
     }
 
     /// Whether standard output carries the data.
     pub(crate) fn is_stdout_data(&self) -> bool {
         matches!(self.target, Target::Stdout { .. })
+    }
+}
+
+/// The workers as they were asked for.
+pub(crate) fn worker_options(workers: &args::Workers) -> WorkerOptions {
+    WorkerOptions {
+        processes: workers.processes.unwrap_or(Processes::Auto),
+        sandbox: match workers.sandbox {
+            Some(Sandbox::Require) => SandboxMode::Require,
+            Some(Sandbox::Auto) | None => SandboxMode::Auto,
+            Some(Sandbox::Off) => SandboxMode::Off,
+        },
+        ..WorkerOptions::default()
     }
 }
 

@@ -53,7 +53,7 @@ fn a_foreign_file_is_named_for_what_it_seems_to_be() {
     tar[257..262].copy_from_slice(b"ustar");
     for (content, words) in [
         (&b"age-encryption.org/v2\n-> X25519 abc\n"[..], &["an age file of another version"][..]),
-        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", &["armored age file"]),
+        (b"-----BEGIN CERTIFICATE-----\n", &["PEM"]),
         (b"-----BEGIN PGP MESSAGE-----\n\n", &["PGP", "gpg -d"]),
         (b"\x8c\x0d\x04\x09\x03\x08", &["PGP"]),
         (b"Salted__abcdefgh", &["openssl enc"]),

@@ -94,6 +94,32 @@ fn a_passphrase_is_asked_for_twice_and_never_shown() {
 }
 
 #[test]
+fn protected_keys_ask_for_their_passphrase_once() {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    dir.write("ssh", std::fs::read(data.join("ssh_protected")).unwrap());
+    dir.shell("chmod 600 ssh; $CS encrypt -i ssh plain sealed.age").run().ok();
+    dir.keygen("id");
+    dir.shell("$CS encrypt -i id plain; $CS encrypt id --key house --argon2id=64MiB").run().ok();
+    dir.shell("$CS encrypt id --key house --scrypt=16 --format age; rm id").run().ok();
+    for (script, prompt, word) in [
+        ("$CS decrypt -i ssh sealed.age out", "the SSH key in ssh:", "horse\r"),
+        ("$CS decrypt -i id.enc plain.enc out", "the identity file id.enc:", "house\r"),
+        ("$CS decrypt -i id.age plain.enc out", "the identity file id.age:", "house\r"),
+        ("$CS encrypt -i id.age plain out", "the identity file id.age:", "house\r"),
+    ] {
+        let Some((code, text)) = on_terminal(&dir, script, &[(prompt, word)]) else { return };
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(text.matches("Passphrase").count(), 1, "{text}");
+        std::fs::remove_file(dir.path("out")).unwrap();
+        let (code, text) = on_terminal(&dir, script, &[(prompt, "wrong\r")]).unwrap();
+        assert_eq!(code, 77, "{text}");
+        assert!(text.contains("another passphrase") && !dir.path("out").exists(), "{text}");
+    }
+}
+
+#[test]
 fn two_different_answers_seal_nothing() {
     let dir = Dir::new();
     dir.write("plain", "content");
@@ -156,6 +182,8 @@ fn binary_does_not_go_to_a_terminal_unless_it_is_named() {
     assert!(code == 64 && text.contains("binary"), "{text}");
     let (code, text) = run("$CS encrypt -i id");
     assert!(code == 64 && text.contains("no input"), "{text}");
+    let (code, text) = run("cat plain | $CS encrypt -i id --armor");
+    assert!(code == 0 && text.contains("-----END AGE ENCRYPTED FILE-----"), "{text}");
 }
 
 #[test]

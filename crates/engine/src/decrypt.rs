@@ -1,12 +1,16 @@
 //! Opening: header and sealed segments in, plaintext out.
 
-use cryptstream_format::header::{HeaderErrorKind, MAX_HEADER_LEN};
-use cryptstream_format::{Header, Identity, Layout, PayloadCipher, Segment};
+use cryptstream_format::armor::is_armored;
+use cryptstream_format::header::HeaderErrorKind;
+use cryptstream_format::{
+    ChunkCipher, Header, Identity, Layout, PayloadCipher, Segment, UnlockError,
+};
 
 use crate::engine::Payload;
 use crate::job::Operation;
 use crate::memory::{grow, zeroed};
 use crate::output::Sink;
+use crate::rekey::journal;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
 /// Enough for the headers of nearly all files, and for a small file whole.
@@ -76,7 +80,19 @@ impl Opening {
         identities: &[&dyn Identity],
         commit: CommitOptions,
     ) -> Result<(Self, Payload), Error> {
-        let header = read_header(source)?;
+        journal::open_header(source, |source, header| {
+            Self::begin_behind(&header, source, target, identities, commit)
+        })
+    }
+
+    /// The same behind a header that was read already.
+    fn begin_behind(
+        header: &Header,
+        source: &mut Source,
+        target: Option<&Target>,
+        identities: &[&dyn Identity],
+        commit: CommitOptions,
+    ) -> Result<(Self, Payload), Error> {
         let (format, start) = (header.format(), header.len() as u64);
         // Before the key derivation: where the length is wrong, it would be
         // for nothing.
@@ -89,18 +105,7 @@ impl Opening {
             Some(target) => Sink::open(target, source, commit)?,
             None => Sink::Nowhere,
         };
-        let file_key = header.unlock(identities).map_err(|error| Error::Unlock {
-            path: source.path().to_owned(),
-            source: error,
-            sealed_for: header.stanzas().iter().map(|stanza| stanza.tag().to_owned()).collect(),
-        })?;
-        let mut prefix = vec![0; format.prefix_len()];
-        if source.fill(&mut prefix)? < prefix.len() {
-            return Err(cut_in_header(source));
-        }
-        let cipher = PayloadCipher::from_prefix(format, &file_key, &prefix)
-            .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?
-            .into_chunks();
+        let cipher = unlock(source, header, identities)?;
         if let Some(layout) = layout {
             sink.expect(layout.plaintext_len())?;
         }
@@ -116,26 +121,51 @@ impl Opening {
         commit: CommitOptions,
     ) -> Result<Summary, Error> {
         self.sink.commit(source, commit)?;
-        let bytes_in = self.start + last.payload_offset() + last.sealed_len() as u64;
+        let sealed_len = self.start + last.payload_offset() + last.sealed_len() as u64;
+        let bytes_in = source.text_len().unwrap_or(sealed_len);
         let bytes_out = last.plaintext_offset() + last.plaintext_len() as u64;
-        let format = last.format();
-        Ok(Summary { format, bytes_in, bytes_out, ..Summary::default() })
+        let (format, is_armored) = (last.format(), source.is_armored());
+        Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })
     }
 }
 
-/// Reads the header and leaves the source at the payload's first byte.
-fn read_header(source: &mut Source) -> Result<Header, Error> {
+/// Finds the key of the payload, at whose first byte the source stands; leaves
+/// it at the first chunk.
+pub(crate) fn unlock(
+    source: &mut Source,
+    header: &Header,
+    identities: &[&dyn Identity],
+) -> Result<ChunkCipher, Error> {
+    let file_key =
+        header.unlock(identities).map_err(|error| unlock_error(source, header, error))?;
+    let mut prefix = vec![0; header.format().prefix_len()];
+    if source.fill(&mut prefix)? < prefix.len() {
+        return Err(cut_in_header(source));
+    }
+    PayloadCipher::from_prefix(header.format(), &file_key, &prefix)
+        .map(PayloadCipher::into_chunks)
+        .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })
+}
+
+/// Reads the header and leaves the source at the payload's first byte. Here an
+/// armored input is found to be one.
+pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
     let mut bytes = zeroed(FIRST_READ)?;
     let mut len = source.fill(&mut bytes)?;
+    if is_armored(&bytes[..len]) {
+        source.unarmor(&bytes[..len])?;
+        len = source.fill(&mut bytes)?;
+    }
     loop {
         match Header::parse(&bytes[..len]) {
             Ok(Some(header)) => {
                 source.give_back(&bytes[header.len()..len])?;
                 return Ok(header);
             }
-            // Full means that there may be more; the parser gives up at 1 MiB.
+            // Full means that there may be more; the parser gives up at the
+            // format's limit.
             Ok(None) if len == bytes.len() => {
-                grow(&mut bytes, (2 * len).min(MAX_HEADER_LEN))?;
+                grow(&mut bytes, 2 * len)?;
                 len += source.fill(&mut bytes[len..])?;
             }
             Ok(None) if len == 0 => return Err(not_sealed(source, &[])),
@@ -150,11 +180,21 @@ fn read_header(source: &mut Source) -> Result<Header, Error> {
     }
 }
 
+/// Why the header of `source` was not unlocked.
+pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError) -> Error {
+    let tags = header.stanzas().iter().filter(|stanza| !stanza.is_padding());
+    Error::Unlock {
+        path: source.path().to_owned(),
+        source: error,
+        sealed_for: tags.map(|stanza| stanza.tag().to_owned()).collect(),
+    }
+}
+
 fn not_sealed(source: &Source, bytes: &[u8]) -> Error {
     let head = bytes[..bytes.len().min(HEAD_LEN)].to_vec();
     Error::NotSealed { path: source.path().to_owned(), head }
 }
 
-fn cut_in_header(source: &Source) -> Error {
+pub(crate) fn cut_in_header(source: &Source) -> Error {
     Error::CutInHeader { path: source.path().to_owned(), len: source.position() }
 }

@@ -1,5 +1,6 @@
 //! Sealing: plaintext in, header and sealed segments out.
 
+use cryptstream_format::armor::armored_len;
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{
     FileKey, Format, Layout, Padding, PayloadCipher, Recipient, Segment, WrapError, seal_header,
@@ -8,16 +9,16 @@ use cryptstream_format::{
 use crate::engine::Payload;
 use crate::job::Operation;
 use crate::output::Sink;
-use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
+use crate::{CommitOptions, Engine, Error, Form, Progress, Source, Summary, Target};
 
 /// From this plaintext length on the header is filled up, so that the payload
 /// starts at a block of the file system and recipients can be exchanged
 /// without moving it.
 const PAD_FROM: usize = SEGMENT_LEN;
-const BLOCK: usize = 4096;
+pub(crate) const BLOCK: usize = 4096;
 
 impl Engine {
-    /// Seals `source` for `recipients` into `target`, in this format.
+    /// Seals `source` for `recipients` into `target`, in this form.
     ///
     /// # Errors
     /// See [`Error`]; the target then has not come into being.
@@ -25,12 +26,14 @@ impl Engine {
         &mut self,
         source: &mut Source,
         target: &Target,
-        format: Format,
+        form: impl Into<Form>,
         recipients: &[&(dyn Recipient + Sync)],
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        let mut sealing = Sealing::begin(source, target, format, commit)?;
+        let form = form.into();
+        let format = form.format();
+        let mut sealing = Sealing::begin(source, target, form, commit)?;
         progress.start(source.expected_len());
         // Measured for 1 GiB on two cores, 256 MiB of Argon2id: 0.56 s side by
         // side, 0.79 s one after the other, 0.45 s for the sealing alone.
@@ -67,6 +70,7 @@ pub(crate) struct Sealing {
     file_key: FileKey,
     cipher: PayloadCipher,
     padding: Padding,
+    is_armored: bool,
     /// Where the payload begins.
     start: u64,
 }
@@ -75,15 +79,19 @@ impl Sealing {
     pub(crate) fn begin(
         source: &mut Source,
         target: &Target,
-        format: Format,
+        form: Form,
         commit: CommitOptions,
     ) -> Result<Self, Error> {
+        let format = form.format();
         let layout = source
             .known_len()
             .map(|len| Layout::of_plaintext(format, len))
             .transpose()
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
-        let sink = Sink::open(target, source, commit)?;
+        let sink = match (Sink::open(target, source, commit)?, form) {
+            (sink, Form::Armored) => sink.armored(),
+            (sink, Form::Binary(_)) => sink,
+        };
         let is_long = match layout {
             // age has no padding.
             _ if format == Format::Age => false,
@@ -93,7 +101,8 @@ impl Sealing {
         let padding = if is_long { Padding::Multiple(BLOCK) } else { Padding::None };
         let file_key = FileKey::generate()?;
         let cipher = PayloadCipher::generate(format, &file_key)?;
-        Ok(Self { sink, layout, file_key, cipher, padding, start: 0 })
+        let is_armored = form == Form::Armored;
+        Ok(Self { sink, layout, file_key, cipher, padding, is_armored, start: 0 })
     }
 
     /// Writes the header; what is left is the payload.
@@ -124,11 +133,12 @@ impl Sealing {
         last: &Segment,
         commit: CommitOptions,
     ) -> Result<Summary, Error> {
-        let format = self.cipher.format();
+        let (format, is_armored) = (self.cipher.format(), self.is_armored);
         self.sink.commit(source, commit)?;
         let bytes_in = last.plaintext_offset() + last.plaintext_len() as u64;
-        let bytes_out = self.start + last.payload_offset() + last.sealed_len() as u64;
-        Ok(Summary { format, bytes_in, bytes_out, ..Summary::default() })
+        let sealed_len = self.start + last.payload_offset() + last.sealed_len() as u64;
+        let bytes_out = if is_armored { armored_len(sealed_len) } else { sealed_len };
+        Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })
     }
 }
 

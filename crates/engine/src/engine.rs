@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// What has become of the workers since this was last asked.
-    pub(crate) fn take_stats(&mut self) -> WorkerStats {
+    pub fn take_stats(&mut self) -> WorkerStats {
         self.crew.as_mut().map(Crew::take_stats).unwrap_or_default()
     }
 
@@ -88,18 +88,45 @@ impl Engine {
         sink: &mut Sink,
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
-        let is_stream = matches!(sink, Sink::Stream(_));
-        if let Some(layout) = payload.layout {
-            let has_work = self.options.target(layout.plaintext_len(), self.cores) > 0;
-            let pays = !is_stream || self.options.pays_for_streams(self.cores);
-            if has_work && pays && self.has_crew()? {
-                return self.pass_by_workers(payload, 0, source, sink, progress);
-            }
-            if !is_stream {
-                return pass_at_offsets(payload, layout, source, sink, progress);
-            }
+        let pays = match source.is_file() && !sink.is_stream() {
+            true => self.options.allowed(self.cores) > 0,
+            false => self.options.pays_for_streams(self.cores),
+        };
+        let has_work = foreseen(payload.layout.as_ref(), source)
+            .is_some_and(|len| self.options.target(len, self.cores) > 0);
+        if has_work && pays && self.has_crew()? {
+            return self.pass_by_workers(payload, 0, source, sink, progress);
         }
-        self.pass_in_order(payload, source, sink, progress)
+        self.pass_by_main(payload, source, sink, progress, pays)
+    }
+
+    /// The same by main alone, whatever the workers do meanwhile.
+    pub(crate) fn pass_alone(
+        &mut self,
+        payload: Payload,
+        source: &mut Source,
+        sink: &mut Sink,
+        progress: &dyn Progress,
+    ) -> Result<Segment, Error> {
+        self.pass_by_main(payload, source, sink, progress, false)
+    }
+
+    /// By main alone, or of a long stream only the beginning, if workers make
+    /// it faster.
+    fn pass_by_main(
+        &mut self,
+        payload: Payload,
+        source: &mut Source,
+        sink: &mut Sink,
+        progress: &dyn Progress,
+        pays: bool,
+    ) -> Result<Segment, Error> {
+        match payload.layout {
+            Some(layout) if !sink.is_in_order() => {
+                pass_at_offsets(payload, layout, source, sink, progress)
+            }
+            _ => self.pass_in_order(payload, source, sink, progress, pays),
+        }
     }
 
     /// Whether there are workers to be had.
@@ -108,13 +135,14 @@ impl Engine {
     }
 
     /// By main alone, segment after segment; of a long stream only the
-    /// beginning.
+    /// beginning, if workers make it faster.
     fn pass_in_order(
         &mut self,
         payload: Payload,
         source: &mut Source,
         sink: &mut Sink,
         progress: &dyn Progress,
+        pays: bool,
     ) -> Result<Segment, Error> {
         let Payload { operation, layout, start, cipher } = &payload;
         let (format, operation) = (cipher.format(), *operation);
@@ -124,7 +152,7 @@ impl Engine {
         loop {
             // So much has come that as much again is likely.
             let is_long = layout.is_none() && index == WORTH / SEGMENT_LEN as u64;
-            if is_long && self.options.pays_for_streams(self.cores) && self.has_crew()? {
+            if is_long && pays && self.has_crew()? {
                 return self.pass_by_workers(payload, index, source, sink, progress);
             }
             let len = source.fill_up(&mut input, input_len)?;
@@ -183,15 +211,15 @@ impl Engine {
         let (workers, cores) = (self.options.clone(), self.cores);
         let output = match &*sink {
             Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
-            Sink::Stream(_) => Output::Slot,
+            Sink::Stream(_) | Sink::Armored(_) => Output::Slot,
             Sink::Nowhere => Output::Nowhere,
         };
         let input = match layout {
             Some(_) => Some(clone_of(source.file(), source.path())?),
             None => None,
         };
-        let target = match layout {
-            Some(layout) => workers.target(layout.plaintext_len(), cores),
+        let target = match foreseen(layout.as_ref(), source) {
+            Some(len) => workers.target(len, cores),
             None => workers.allowed(cores),
         };
         let path = source.path().to_owned();
@@ -202,9 +230,9 @@ impl Engine {
             Some(layout) => Intake::of_file(layout, first),
             None => Intake::of_stream(format, operation, source, first),
         };
-        let exit = match sink {
-            Sink::Stream(stream) => Exit::Stream(stream),
-            Sink::File(_) | Sink::Nowhere => Exit::ByWorkers,
+        let exit = match sink.is_in_order() {
+            true => Exit::InOrder(sink),
+            false => Exit::ByWorkers,
         };
         let Some(crew) = self.crew().map_err(only_sandbox)? else {
             return Err(Error::Internal("the workers are gone"));
@@ -223,6 +251,16 @@ impl Engine {
     }
 }
 
+/// Bytes of plaintext that are to be expected, where a file tells: one in armor
+/// tells about as much.
+fn foreseen(layout: Option<&Layout>, source: &Source) -> Option<u64> {
+    let is_armored_file = source.is_file() && source.is_armored();
+    match layout {
+        Some(layout) => Some(layout.plaintext_len()),
+        None => source.expected_len().filter(|_| is_armored_file),
+    }
+}
+
 /// Why a flow ended early.
 pub(crate) enum FlowError {
     /// A segment failed; all others are through.
@@ -234,6 +272,7 @@ pub(crate) enum FlowError {
 }
 
 /// What errors of segments are told with.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
     pub(crate) output_path: PathBuf,
@@ -342,7 +381,7 @@ pub(crate) fn segment_read(
     })
 }
 
-fn damaged(path: &std::path::Path, start: u64, part: &Segment, chunk: u64) -> Error {
+pub(crate) fn damaged(path: &std::path::Path, start: u64, part: &Segment, chunk: u64) -> Error {
     Error::Damaged {
         path: path.to_owned(),
         chunk,

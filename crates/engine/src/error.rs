@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use cryptstream_format::{
-    CommitmentError, HeaderError, LayoutError, RandomError, UnlockError, WrapError,
+    ArmorError, CommitmentError, HeaderError, LayoutError, RandomError, UnlockError, WrapError,
 };
 
 /// Why a file was not sealed or opened. Whatever it is, nothing stands under
@@ -28,6 +28,25 @@ pub enum Error {
     InputIsDirectory {
         /// The input.
         path: PathBuf,
+    },
+    /// A part was asked for, and the input cannot be read at any place.
+    #[error("{}: cannot be read at any place", path.display())]
+    NotSeekable {
+        /// The input.
+        path: PathBuf,
+        /// Whether it is a file in text form, and not a pipe or a device.
+        is_armored: bool,
+    },
+    /// A part was asked for that begins where the plaintext has ended. (That
+    /// it ends there was verified.)
+    #[error("{}: has {len} bytes of plaintext, and none from byte {start} on", path.display())]
+    RangeAfterEnd {
+        /// The input.
+        path: PathBuf,
+        /// Where the part begins.
+        start: u64,
+        /// The plaintext's length.
+        len: u64,
     },
     /// Reading failed midway.
     #[error("{}: reading failed at byte {offset}: {source}", path.display())]
@@ -134,6 +153,14 @@ pub enum Error {
         /// The first bytes, up to 512, for guessing what it is.
         head: Vec<u8>,
     },
+    /// The armor around the content is malformed.
+    #[error("{}: the armor is damaged: {source}", path.display())]
+    Armor {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong and where.
+        source: ArmorError,
+    },
     /// The header is malformed.
     #[error("{}: the header is damaged: {source}", path.display())]
     Header {
@@ -199,6 +226,12 @@ pub enum Error {
         /// Bytes that there are.
         offset: u64,
     },
+    /// A pipe or a device, where only a file will do.
+    #[error("{}: is not a file that can be read or written at any place", path.display())]
+    NotAFile {
+        /// Input or output.
+        path: PathBuf,
+    },
     /// One segment has killed every worker that tried it.
     #[error("{}: three workers died over segment {segment}", path.display())]
     WorkersDied {
@@ -206,6 +239,39 @@ pub enum Error {
         path: PathBuf,
         /// Number of the segment, from 0: that many MiB into the plaintext.
         segment: u64,
+    },
+    /// The file is no plain file.
+    #[error("{}: is not a plain file", path.display())]
+    NotRegular {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file may not be written to.
+    #[error("{}: cannot be changed: {source}", path.display())]
+    NotChangeable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another program is at the file.
+    #[error("{}: another program has locked it", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is armored: nothing stands at its place in it.
+    #[error("{}: is armored", path.display())]
+    Armored {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Where the journal of an exchange of headers must stand there is
+    /// something else.
+    #[error("{}: is in the way, and no journal of this file", path.display())]
+    JournalInTheWay {
+        /// The journal's name.
+        path: PathBuf,
     },
     /// Workers could not be locked in as was required.
     #[error("worker processes cannot be sandboxed fully on this system")]
@@ -219,4 +285,13 @@ pub enum Error {
     /// A bug.
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+impl Error {
+    /// Whether it is the payload that is damaged, so that other parts of it may
+    /// be intact.
+    #[must_use]
+    pub fn is_damaged_payload(&self) -> bool {
+        matches!(self, Self::Layout { .. } | Self::Damaged { .. } | Self::CutInPayload { .. })
+    }
 }

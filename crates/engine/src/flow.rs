@@ -7,7 +7,7 @@ use cryptstream_shm::Bytes;
 
 use crate::engine::{FlowError, Read, segment_read};
 use crate::job::{Failure, Operation};
-use crate::output::Stream;
+use crate::output::Sink;
 use crate::workers::{Crew, Finished};
 use crate::{Error, Progress, Source};
 
@@ -32,7 +32,7 @@ pub(crate) enum Exit<'a> {
     /// Workers put them into place, in any order.
     ByWorkers,
     /// Main writes them, in order.
-    Stream(&'a mut Stream),
+    InOrder(&'a mut Sink),
 }
 
 /// One job's segments.
@@ -142,7 +142,7 @@ impl<'a> Flow<'a> {
         crew: &mut Crew,
         progress: &dyn Progress,
     ) -> Result<Segment, FlowError> {
-        let is_ordered = matches!(self.exit, Exit::Stream(_));
+        let is_ordered = matches!(self.exit, Exit::InOrder(_));
         loop {
             self.publish(crew).map_err(FlowError::Error)?;
             if self.is_over() {
@@ -164,7 +164,7 @@ impl<'a> Flow<'a> {
         while self.failed.is_none() {
             let may_wait = self.outstanding == 0;
             let is_through_buffers = matches!(self.intake, Intake::Stream { .. })
-                || matches!(self.exit, Exit::Stream(_));
+                || matches!(self.exit, Exit::InOrder(_));
             let slot =
                 if is_through_buffers { crew.free_buffers(self.target) } else { crew.free_slot() };
             let Some(segment) = self.intake.publish(crew, self.job, slot, may_wait)? else { break };
@@ -191,10 +191,10 @@ impl<'a> Flow<'a> {
                     self.failed = Some((segment, failure));
                 }
             }
-            (Ok(()), Exit::Stream(stream)) if self.failed.is_none() => {
+            (Ok(()), Exit::InOrder(sink)) if self.failed.is_none() => {
                 let (offset, len) = job.output_of(&segment);
                 let room = crew.room_of(&finished);
-                stream.write_from(offset, room.region, room.output, len)?;
+                sink.put_from(offset, room.region, room.output, len)?;
             }
             (Ok(()), _) => {}
         }

@@ -1,5 +1,7 @@
 //! The input: a regular file that is read at offsets, or a stream that is
-//! read in order.
+//! read in order. An armored file is a stream too, of what is in the armor.
+
+mod armor;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,6 +9,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use armor::Armor;
+use cryptstream_format::armor as armor_text;
 use cryptstream_shm::Region;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, AtFlags, CWD, FileType, Stat, StatxFlags};
@@ -20,6 +24,15 @@ use crate::memory::{OutOfMemory, grow, zeroed};
 const TRUST_SIZE_ABOVE: u64 = 64 << 10;
 /// Files above this size are read ahead eagerly.
 const SEQUENTIAL_ABOVE: u64 = 1 << 20;
+
+/// How much of a file's beginning is looked at for an armor before anything
+/// else is done. One with more white space before it is found later.
+const ARMOR_HEAD_LEN: usize = 128;
+/// How much of its beginning and of its end tells how much is in the armor.
+const ARMOR_LOOK_LEN: usize = 1 << 10;
+
+/// The attribute that holds an access control list (acl(5)).
+pub(crate) const ACL: &str = "system.posix_acl_access";
 
 /// Pipes are enlarged to this, the most that the system gives by default.
 pub(crate) const PIPE_SIZE: usize = 1 << 20;
@@ -38,6 +51,8 @@ pub struct Source {
     position: u64,
     /// Bytes that were read and given back; they come before the file's.
     unread: Vec<u8>,
+    /// What the content is taken out of, if it is armored.
+    armor: Option<Box<Armor>>,
 }
 
 impl Source {
@@ -50,8 +65,7 @@ impl Source {
             File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
         let source = Self::new(file, path.to_owned(), true)?;
         if source.is_positional && source.size() > SEQUENTIAL_ABOVE {
-            // Only a hint, so its failure does not matter.
-            let _ = rustix::fs::fadvise(&source.file, 0, None, Advice::Sequential);
+            source.advise(Advice::Sequential);
         }
         Ok(source)
     }
@@ -82,7 +96,26 @@ impl Source {
             let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
         }
         let is_positional = may_seek && file_type == FileType::RegularFile;
-        Ok(Self { file, path, stat, is_positional, position: 0, unread: Vec::new() })
+        let unread = Vec::new();
+        Ok(Self { file, path, stat, is_positional, position: 0, unread, armor: None })
+    }
+
+    /// Takes the input for an armored one from now on: its content is what is
+    /// in the armor. `head` is all that was read of it, and is read again.
+    pub(crate) fn unarmor(&mut self, head: &[u8]) -> Result<(), Error> {
+        if self.armor.is_some() || self.position != head.len() as u64 || !self.unread.is_empty() {
+            return Err(Error::Internal("an armor that does not begin with the input"));
+        }
+        self.armor = Some(Box::new(Armor::new(head, &self.path)?));
+        self.position = 0;
+        Ok(())
+    }
+
+    /// Whether the content comes out of an armor, as was found out when it was
+    /// opened.
+    #[must_use]
+    pub fn is_armored(&self) -> bool {
+        self.armor.is_some()
     }
 
     /// The input's name for messages.
@@ -94,20 +127,106 @@ impl Source {
     /// The number of bytes, where it can be relied upon.
     #[must_use]
     pub fn known_len(&self) -> Option<u64> {
-        (self.is_positional && self.size() > TRUST_SIZE_ABOVE).then(|| self.size())
+        (self.is_at_offsets() && self.size() > TRUST_SIZE_ABOVE).then(|| self.size())
+    }
+
+    /// The number of bytes as the system tells it, of a file that is read at
+    /// offsets.
+    pub(crate) fn seekable_len(&self) -> Option<u64> {
+        self.is_at_offsets().then(|| self.size())
+    }
+
+    /// The lengths of an armored file's text and of what is in the armor, as
+    /// far as they can be told from its first and last lines.
+    pub(crate) fn armored_len(&self) -> Result<(Option<u64>, Option<u64>), Error> {
+        if !self.is_positional {
+            return Ok((None, None));
+        }
+        let size = self.size();
+        let (mut head, mut tail) = ([0; ARMOR_LOOK_LEN], [0; ARMOR_LOOK_LEN]);
+        let head_len = self.read_some_at(&mut head, 0)?;
+        let tail_start = size.saturating_sub(ARMOR_LOOK_LEN as u64);
+        let tail_len = self.read_some_at(&mut tail, tail_start)?;
+        Ok((Some(size), armor_text::content_len(size, &head[..head_len], &tail[..tail_len])))
     }
 
     /// The number of bytes as far as one can tell, for showing progress.
     #[must_use]
     pub fn expected_len(&self) -> Option<u64> {
-        (self.is_regular() && self.size() > 0).then(|| self.size())
+        let len = match self.armor {
+            // 48 bytes in a line of 65.
+            Some(_) => self.size() / 65 * 48,
+            None => self.size(),
+        };
+        (self.is_regular() && len > 0).then_some(len)
+    }
+
+    /// Whether this is a file by its name, which is there at once and whole.
+    pub(crate) fn is_file(&self) -> bool {
+        self.is_positional
+    }
+
+    /// Whether any part of the content can be read from the file at once.
+    fn is_at_offsets(&self) -> bool {
+        self.is_positional && self.armor.is_none()
+    }
+
+    /// Prepares for reading a few places of a file, and nothing else of it; gives
+    /// the number of its bytes, however small it is.
+    ///
+    /// # Errors
+    /// [`Error::NotSeekable`] for pipes and devices, for files whose size is
+    /// not what it is said to be, and for armored files, in which nothing
+    /// stands at its place.
+    pub fn begin_random_access(&self) -> Result<u64, Error> {
+        let refused = |is_armored| Error::NotSeekable { path: self.path.clone(), is_armored };
+        if !self.is_positional {
+            return Err(refused(false));
+        }
+        self.advise(Advice::Random);
+        // A true size has a byte before it, and none at it.
+        let size = self.size();
+        let before = size.saturating_sub(1);
+        let mut bytes = [0; 2];
+        if size <= TRUST_SIZE_ABOVE
+            && self.read_some_at(&mut bytes, before)? as u64 + before != size
+        {
+            return Err(refused(false));
+        }
+        let mut head = [0; ARMOR_HEAD_LEN];
+        let len = self.read_some_at(&mut head, 0)?;
+        if armor_text::is_armored(&head[..len]) {
+            return Err(refused(true));
+        }
+        Ok(size)
+    }
+
+    fn read_some_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    return result.map_err(|source| Error::Read {
+                        path: self.path.clone(),
+                        offset,
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Tells the system in what manner the file will be read.
+    pub(crate) fn advise(&self, advice: Advice) {
+        // Only a hint, so its failure does not matter.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, advice);
     }
 
     /// The permission bits for the output: the input's own, or what a new
     /// file gets where the input is no file.
     pub(crate) fn output_mode(&self) -> u32 {
         if self.is_regular() {
-            return self.stat.st_mode & 0o777;
+            return mode_without_acl(&self.file, self.stat.st_mode);
         }
         usual_mode()
     }
@@ -136,12 +255,24 @@ impl Source {
         self.position
     }
 
+    /// Bytes of text read so far, if the input is armored.
+    pub(crate) fn text_len(&self) -> Option<u64> {
+        self.armor.as_ref().map(|armor| armor.text_len())
+    }
+
     /// Reads the next bytes until `buffer` is full or the input ends, and
     /// returns how many there were.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let mut filled = self.unread.len().min(buffer.len());
         buffer[..filled].copy_from_slice(&self.unread[..filled]);
         self.unread.drain(..filled);
+        if self.armor.is_some() {
+            let len = buffer.len();
+            let put = |at: usize, bytes: &[u8]| {
+                buffer[at..at + bytes.len()].copy_from_slice(bytes);
+            };
+            return self.fill_unarmored(filled, len, true, put).map(|(filled, _)| filled);
+        }
         while filled < buffer.len() {
             let rest = &mut buffer[filled..];
             let offset = self.position + filled as u64;
@@ -177,6 +308,10 @@ impl Source {
         let mut filled = self.unread.len().min(len);
         region.copy_in(to, &self.unread[..filled]);
         self.unread.drain(..filled);
+        if self.armor.is_some() {
+            let put = |at: usize, bytes: &[u8]| region.copy_in(to + at, bytes);
+            return self.fill_unarmored(filled, len, may_wait, put);
+        }
         let mut must_wait = false;
         while filled < len {
             if !may_wait && !self.is_readable() {
@@ -202,6 +337,51 @@ impl Source {
         Ok((filled, must_wait))
     }
 
+    /// Puts what is in the armor, from `filled` on, up to `len`. Returns the same
+    /// as [`Source::fill_region`].
+    fn fill_unarmored(
+        &mut self,
+        mut filled: usize,
+        len: usize,
+        may_wait: bool,
+        mut put: impl FnMut(usize, &[u8]),
+    ) -> Result<(usize, bool), Error> {
+        let mut must_wait = false;
+        while filled < len {
+            if !self.unarmor_more(may_wait)? {
+                must_wait = true;
+                break;
+            }
+            let Some(armor) = &mut self.armor else { break };
+            let more = armor.bytes().len().min(len - filled);
+            if more == 0 {
+                break;
+            }
+            put(filled, &armor.bytes()[..more]);
+            armor.give(more);
+            filled += more;
+        }
+        self.position += filled as u64;
+        Ok((filled, must_wait))
+    }
+
+    /// Sees to it that something of the armor's content is decoded, unless it
+    /// is over. Returns false when, unless `may_wait`, one would have to wait
+    /// for it.
+    fn unarmor_more(&mut self, may_wait: bool) -> Result<bool, Error> {
+        loop {
+            let is_readable = may_wait || self.is_readable();
+            let Some(armor) = &mut self.armor else { return Ok(true) };
+            if !armor.bytes().is_empty() || armor.is_over() {
+                return Ok(true);
+            }
+            if !is_readable {
+                return Ok(false);
+            }
+            armor.refill(&self.file, self.is_positional, &self.path)?;
+        }
+    }
+
     /// Fills `buffer` with `len` bytes, or as many as there are. Of a small
     /// input it is made no larger than that needs.
     pub(crate) fn fill_up(&mut self, buffer: &mut Vec<u8>, len: usize) -> Result<usize, Error> {
@@ -216,7 +396,15 @@ impl Source {
         Ok(filled)
     }
 
-    /// Whether a read would give something, or the end, at once.
+    /// Goes to a byte of a file that is read at offsets; `false` for others.
+    pub(crate) fn go_to(&mut self, position: u64) -> bool {
+        if self.is_at_offsets() {
+            self.position = position;
+        }
+        self.is_at_offsets()
+    }
+
+    /// Whether a read of the file would give something, or the end, at once.
     fn is_readable(&self) -> bool {
         let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
         // What cannot be asked is read.
@@ -226,7 +414,7 @@ impl Source {
     /// Whether at least `len` bytes are to come, at least one. Those of a stream
     /// are read, and given again.
     pub(crate) fn has(&mut self, len: usize) -> Result<bool, Error> {
-        if self.is_positional
+        if self.is_at_offsets()
             && let Ok(read) = self.file.read_at(&mut [0], self.position + len as u64 - 1)
         {
             return Ok(read > 0);
@@ -240,6 +428,11 @@ impl Source {
     /// Whether nothing is to come; `None` when, unless `may_wait`, one would
     /// have to wait to know.
     pub(crate) fn is_over(&mut self, may_wait: bool) -> Result<Option<bool>, Error> {
+        if self.armor.is_some() && self.unread.is_empty() {
+            let is_known = self.unarmor_more(may_wait)?;
+            let is_over = self.armor.as_ref().is_some_and(|armor| armor.bytes().is_empty());
+            return Ok(is_known.then_some(is_over));
+        }
         let would_wait = !self.is_positional && self.unread.is_empty() && !self.is_readable();
         if would_wait && !may_wait {
             return Ok(None);
@@ -249,7 +442,7 @@ impl Source {
 
     /// Gives back the last bytes that were read; they are read again.
     pub(crate) fn give_back(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if !self.is_positional {
+        if !self.is_at_offsets() {
             self.unread.try_reserve(bytes.len()).map_err(OutOfMemory::from)?;
             self.unread.splice(..0, bytes.iter().copied());
         }
@@ -305,6 +498,18 @@ impl Source {
         }
         std::fs::remove_file(&self.path).map_err(failed)
     }
+}
+
+/// The permission bits that a copy of `file` may have that does not get its
+/// access control list. With such a list the bits of the group tell what the
+/// list allows at the most, which may be more than the group has.
+pub(crate) fn mode_without_acl(file: &File, mode: u32) -> u32 {
+    let has_acl = match rustix::fs::fgetxattr(file, ACL, &mut [0; 256][..]) {
+        Ok(len) => len > 0,
+        // A long one.
+        Err(error) => error == rustix::io::Errno::RANGE,
+    };
+    mode & if has_acl { 0o707 } else { 0o777 }
 }
 
 /// The permission bits that a new file usually gets.

@@ -61,6 +61,10 @@ pub(crate) fn on_interrupt(cleanup: Cleanup) -> io::Result<()> {
         let mut signals = Signals::new(unignored_signals())?;
         std::thread::Builder::new().name("interrupt".into()).spawn(move || {
             for signal in signals.forever() {
+                if !MAY_DIE.load(Ordering::SeqCst) {
+                    // It is noted, and takes its effect when it may.
+                    continue;
+                }
                 // The lock is kept: nothing may be committed any more.
                 let cleanup = lock_cleanup();
                 if let Some(cleanup) = cleanup.as_ref() {

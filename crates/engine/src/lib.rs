@@ -6,7 +6,9 @@
 //! its `workers`; what is done to one is in `job`. The [`output`](Target)
 //! collects them under no name at all until every one is right, the input is
 //! known not to have changed, and the result can be given its name in one
-//! step. `many` does the same for several files at a time.
+//! step. `many` does the same for several files at a time; `range` opens a part
+//! of one.
+//! `inspect` and `survey` look at what there is: from outside, and chunk by chunk.
 
 mod decrypt;
 mod encrypt;
@@ -14,11 +16,15 @@ mod engine;
 mod error;
 mod flow;
 mod input;
+mod inspect;
 mod interrupt;
 mod job;
 mod many;
 mod memory;
 mod output;
+mod range;
+mod rekey;
+mod survey;
 mod workers;
 
 use std::path::Path;
@@ -27,8 +33,12 @@ use cryptstream_format::Format;
 pub use engine::Engine;
 pub use error::Error;
 pub use input::Source;
+pub use inspect::{Extent, Inspection};
 pub use interrupt::unignored_signals;
 pub use output::{CommitOptions, Target};
+pub use range::{ByteRange, RangeSummary};
+pub use rekey::{RekeyMethod, RekeySummary, Rekeying};
+pub use survey::{Damage, End, Survey, salvage};
 #[cfg(feature = "fault-hooks")]
 pub use workers::{FaultPoint, enter_sandbox, set_fault_hook};
 pub use workers::{
@@ -65,14 +75,42 @@ pub fn write_public(path: &Path, content: &[u8], may_replace: bool) -> Result<()
     pending.commit(input::usual_mode(), false)
 }
 
+/// How a sealed file is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As bytes, in this format.
+    Binary(Format),
+    /// As text: in age's format, in its ASCII armor.
+    Armored,
+}
+
+impl Form {
+    /// The format, of what is in the armor too.
+    #[must_use]
+    pub fn format(self) -> Format {
+        match self {
+            Self::Binary(format) => format,
+            Self::Armored => Format::Age,
+        }
+    }
+}
+
+impl From<Format> for Form {
+    fn from(format: Format) -> Self {
+        Self::Binary(format)
+    }
+}
+
 /// What was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The format that was written or read.
     pub format: Format,
-    /// Bytes read from the input.
+    /// Whether that was in ASCII armor.
+    pub is_armored: bool,
+    /// Bytes read from the input, the armor's text included.
     pub bytes_in: u64,
-    /// Bytes written to the output.
+    /// Bytes written to the output, the armor's text included.
     pub bytes_out: u64,
     /// Who helped.
     pub workers: WorkerStats,

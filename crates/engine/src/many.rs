@@ -12,7 +12,7 @@ use crate::flow::{Exit, Flow, Intake};
 use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::workers::{Crew, Stop};
-use crate::{CommitOptions, Engine, Error, Source, Summary, Target};
+use crate::{CommitOptions, Engine, Error, Source, Summary, Target, WorkerStats};
 
 /// Told of each file that is done, by its number in the order in which the
 /// files came; not necessarily in this order.
@@ -31,7 +31,7 @@ impl Engine {
     ) {
         let mut begin = |source: &mut Source, target: Option<&Target>| {
             let target = target.ok_or(Error::Internal("sealed for nothing"))?;
-            let mut sealing = Sealing::begin(source, target, format, commit)?;
+            let mut sealing = Sealing::begin(source, target, format.into(), commit)?;
             let payload = sealing.head(recipients)?;
             Ok((Ending::Seal(sealing), payload))
         };
@@ -53,15 +53,16 @@ impl Engine {
     }
 
     /// Opens every source and writes nothing, several at a time: to know that
-    /// all can be opened. What fails does not keep the others.
+    /// all can be opened. What fails does not keep the others. Returns what has
+    /// become of the workers.
     pub fn verify_all(
         &mut self,
         files: &mut dyn Iterator<Item = Source>,
         identities: &[&dyn Identity],
         on_done: &mut OnDone<'_>,
-    ) {
+    ) -> WorkerStats {
         let files = files.map(|source| (source, None));
-        self.open_all(&mut { files }, identities, CommitOptions::default(), on_done);
+        self.open_all(&mut { files }, identities, CommitOptions::default(), on_done)
     }
 
     fn open_all(
@@ -70,12 +71,12 @@ impl Engine {
         identities: &[&dyn Identity],
         commit: CommitOptions,
         on_done: &mut OnDone<'_>,
-    ) {
+    ) -> WorkerStats {
         let mut begin = |source: &mut Source, target: Option<&Target>| {
             let (opening, payload) = Opening::begin(source, target, identities, commit)?;
             Ok((Ending::Open(opening), payload))
         };
-        self.all(files, &mut begin, commit, on_done);
+        self.all(files, &mut begin, commit, on_done)
     }
 
     fn all(
@@ -84,7 +85,7 @@ impl Engine {
         begin: &mut Begin<'_>,
         commit: CommitOptions,
         on_done: &mut OnDone<'_>,
-    ) {
+    ) -> WorkerStats {
         let allowed = self.options.allowed(self.cores);
         let mut flights: VecDeque<Box<Flight>> = VecDeque::new();
         let mut files = files.enumerate();
@@ -133,7 +134,7 @@ impl Engine {
                 }
             }
         }
-        self.take_stats();
+        self.take_stats()
     }
 
     /// Begins a file. Where there are no workers, or it is not known how long
@@ -147,17 +148,19 @@ impl Engine {
         commit: CommitOptions,
     ) -> Result<Launched, Error> {
         let (mut ending, payload) = begin(&mut source, target)?;
-        let is_stream = matches!(ending.sink(), Sink::Stream(_));
+        let is_in_order = ending.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
-        let may_fly = !is_stream && allowed > 0 && self.has_crew()?;
+        let may_fly = !is_in_order && allowed > 0 && self.has_crew()?;
         let Some(layout) = payload.layout.filter(|_| may_fly) else {
-            let last = self.pass(payload, &mut source, ending.sink(), &())?;
+            // The workers may be at work on other files, whose segments would
+            // come in between.
+            let last = self.pass_alone(payload, &mut source, ending.sink(), &())?;
             return ending.finish(&source, &last, commit).map(Launched::Landed);
         };
         let Payload { operation, start, cipher, .. } = payload;
         let output = match ending.sink() {
             Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
-            Sink::Stream(_) | Sink::Nowhere => Output::Nowhere,
+            Sink::Stream(_) | Sink::Armored(_) | Sink::Nowhere => Output::Nowhere,
         };
         let input = Some(clone_of(source.file(), source.path())?);
         let job =

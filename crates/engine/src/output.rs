@@ -1,5 +1,7 @@
-//! The output: a file that gets its name last, or a stream.
+//! The output: a file that gets its name last, or a stream; as it is or as the
+//! text of an armor.
 
+mod armored;
 mod pending;
 mod target;
 mod temporary;
@@ -8,8 +10,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use armored::Armored;
+use cryptstream_format::armor::armored_len;
 use cryptstream_shm::Region;
-pub(crate) use pending::PendingFile;
+pub(crate) use pending::{PendingFile, remove_abandoned, remove_durably};
 use rustix::io::Errno;
 pub use target::Target;
 
@@ -30,6 +34,8 @@ pub struct CommitOptions {
 pub(crate) enum Sink {
     File(PendingFile),
     Stream(Stream),
+    /// Into one of the others, as text.
+    Armored(Box<Armored>),
     /// What comes is not wanted, only that it could come.
     Nowhere,
 }
@@ -54,21 +60,58 @@ impl Sink {
         }
     }
 
+    /// The same, through an armor.
+    pub(crate) fn armored(self) -> Self {
+        Self::Armored(Box::new(Armored::new(self)))
+    }
+
+    /// Whether it takes its bytes in order only.
+    pub(crate) fn is_in_order(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Armored(_))
+    }
+
+    /// Whether the output ends in a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        match self {
+            Self::Stream(_) => true,
+            Self::Armored(armored) => armored.sink().is_stream(),
+            Self::File(_) | Self::Nowhere => false,
+        }
+    }
+
     /// Is told how long the output will be in the end.
     pub(crate) fn expect(&self, len: u64) -> Result<(), Error> {
         match self {
             Self::File(pending) => pending.reserve(len),
+            Self::Armored(armored) => armored.sink().expect(armored_len(len)),
             Self::Stream(_) | Self::Nowhere => Ok(()),
         }
     }
 
-    /// Puts `bytes` at `offset` of the output. A stream takes them only in
-    /// order.
+    /// Puts `bytes` at `offset` of the output. Streams and armors take them only
+    /// in order.
     pub(crate) fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         match self {
             Self::File(pending) => pending.write_at(offset, bytes),
             Self::Stream(stream) => stream.write(offset, bytes),
+            Self::Armored(armored) => armored.write(offset, bytes),
             Self::Nowhere => Ok(()),
+        }
+    }
+
+    /// The same for `len` bytes of `region`, from `from` on, where they come in
+    /// order.
+    pub(crate) fn put_from(
+        &mut self,
+        offset: u64,
+        region: &Region,
+        from: usize,
+        len: usize,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Stream(stream) => stream.write_from(offset, region, from, len),
+            Self::Armored(armored) => armored.write_from(offset, region, from, len),
+            Self::File(_) | Self::Nowhere => Err(Error::Internal("an output without an order")),
         }
     }
 
@@ -77,6 +120,7 @@ impl Sink {
     pub(crate) fn commit(self, source: &Source, options: CommitOptions) -> Result<(), Error> {
         source.check_unchanged()?;
         match self {
+            Self::Armored(armored) => armored.finish()?.commit(source, options),
             Self::File(pending) => {
                 pending.commit(source.output_mode(), options.sync || options.remove_source)?;
                 if options.remove_source { source.remove() } else { Ok(()) }
@@ -91,6 +135,7 @@ impl Sink {
         match self {
             Self::File(pending) => pending.path(),
             Self::Stream(stream) => &stream.path,
+            Self::Armored(armored) => armored.sink().path(),
             Self::Nowhere => Path::new("nowhere"),
         }
     }

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::{World, paint, watched};
-use cryptstream_engine::{CommitOptions, Error, Source};
+use cryptstream_engine::{CommitOptions, Error, Form, Source};
 use cryptstream_format::Format;
 
 /// Lengths around everything that is treated in its own way.
@@ -67,6 +67,45 @@ fn all_are_sealed_and_opened() {
             assert_eq!(done.len(), names().count());
             for (n, len) in names() {
                 assert!(world.read(&format!("{n}.out")) == paint(len + n), "{n}");
+            }
+        }
+    });
+}
+
+/// Armored ones go through main in order, while workers are at work on others.
+#[test]
+fn armored_files_are_opened_among_others() {
+    watched(|| {
+        for count in [0, 2] {
+            let world = World::new();
+            let mut engine = world.engine(count, "good");
+            let names = || (0..8).map(|n| (n, (9 << 20) + 1000 * n));
+            for (n, len) in names() {
+                world.write("plain", &paint(len));
+                let mut source = Source::open(&world.path("plain")).unwrap();
+                let form = if n % 3 == 1 { Form::Armored } else { Form::Binary(Format::Age) };
+                let (target, recipients) = (world.target(&format!("{n}.age")), world.recipients());
+                let commit = CommitOptions::default();
+                engine.encrypt(&mut source, &target, form, &recipients, commit, &()).unwrap();
+            }
+            let open = |n| Source::open(&world.path(&format!("{n}.age"))).unwrap();
+            let mut armored = 0;
+            let mut on_done = |n: usize, result: Result<cryptstream_engine::Summary, Error>| {
+                let summary = result.unwrap();
+                assert_eq!(summary.is_armored, n % 3 == 1);
+                armored += usize::from(summary.is_armored);
+            };
+            engine.decrypt_all(
+                &mut names().map(|(n, _)| (open(n), world.target(&format!("{n}.out")))),
+                &world.identities(),
+                CommitOptions::default(),
+                &mut on_done,
+            );
+            let mut sources = names().map(|(n, _)| open(n));
+            engine.verify_all(&mut sources, &world.identities(), &mut on_done);
+            assert_eq!(armored, 6);
+            for (n, len) in names() {
+                assert!(world.read(&format!("{n}.out")) == paint(len), "{n}");
             }
         }
     });

@@ -2,7 +2,7 @@
 //! cipher library, with the lengths fixed by type.
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::{hkdf, hmac};
+use aws_lc_rs::{digest, hkdf, hmac};
 use zeroize::Zeroizing;
 
 use crate::FileKey;
@@ -59,6 +59,13 @@ fn expand<const N: usize>(prk: &hkdf::Prk, info: &[&[u8]]) -> Zeroizing<[u8; N]>
         .and_then(|okm_source| okm_source.fill(okm.as_mut_slice()))
         .expect("HKDF gives up to 255 hashes, and N is a constant of at most 76 bytes");
     okm
+}
+
+/// SHA-256.
+pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, message).as_ref());
+    hash
 }
 
 /// HMAC-SHA-256 (RFC 2104).

@@ -13,16 +13,11 @@ mod grammar;
 mod write;
 
 pub use grammar::{HeaderError, HeaderErrorKind};
-pub use write::{Padding, seal_header};
+pub use write::{Padding, WrappedKey, seal_header};
 
 use crate::crypto;
-use crate::stanza::{Identity, Stanza, UnwrapError};
+use crate::stanza::{self, Identity, Stanza, UnwrapError};
 use crate::{FileKey, Format};
-
-/// The longest header that is written or read, in bytes.
-pub const MAX_HEADER_LEN: usize = 1 << 20;
-/// The most stanzas that are written or read.
-pub const MAX_STANZAS: usize = 1024;
 
 /// What ends the header and begins the MAC; the MAC covers these bytes too.
 const MAC_MARK: &[u8] = b"---";
@@ -61,7 +56,7 @@ impl Header {
     ///
     /// Besides the grammar, this checks the shape of every stanza of a known
     /// type, that a passphrase stanza carries the only key, and the limits
-    /// ([`MAX_HEADER_LEN`], [`MAX_STANZAS`]).
+    /// ([`Format::max_header_len`], [`Format::max_stanzas`]).
     ///
     /// # Errors
     /// [`HeaderError`] says what is wrong and at which byte.
@@ -88,19 +83,45 @@ impl Header {
         &self.stanzas
     }
 
+    /// The stanzas that carry the file key, one way or another; `pad` does not.
+    /// (Of a type that is not known, nobody knows.)
+    pub fn key_stanzas(&self) -> impl Iterator<Item = &Stanza> {
+        self.stanzas.iter().filter(|stanza| !self.is_padding(stanza))
+    }
+
+    /// Bytes of the header that only fill it up.
+    #[must_use]
+    pub fn padding_len(&self) -> usize {
+        let padding = self.stanzas.iter().filter(|stanza| self.is_padding(stanza));
+        padding.map(write::encoded_len).sum()
+    }
+
+    fn is_padding(&self, stanza: &Stanza) -> bool {
+        self.format == Format::Native && stanza.tag() == stanza::PAD
+    }
+
     /// Finds the file key with the first identity that fits, and checks the
-    /// header's MAC with it.
+    /// header's MAC with it. A key that cannot be used (such as one whose plugin
+    /// is missing) does not keep those after it from being tried.
     ///
     /// # Errors
     /// See [`UnlockError`].
     pub fn unlock(&self, identities: &[&dyn Identity]) -> Result<FileKey, UnlockError> {
+        let mut unusable = None;
         for identity in identities {
-            if let Some(file_key) = identity.unwrap(self.format, &self.stanzas)? {
-                self.verify(&file_key)?;
-                return Ok(file_key);
+            match identity.unwrap(self.format, &self.stanzas) {
+                Ok(Some(file_key)) => {
+                    self.verify(&file_key)?;
+                    return Ok(file_key);
+                }
+                Ok(None) => {}
+                Err(UnwrapError::Key(failure)) => {
+                    unusable.get_or_insert(failure);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
-        Err(UnlockError::NoMatch)
+        Err(unusable.map_or(UnlockError::NoMatch, |failure| UnwrapError::Key(failure).into()))
     }
 
     /// Checks the header's MAC, in constant time.

@@ -4,7 +4,7 @@
 //! A sealed file is a [`header`], which carries the file key wrapped for each
 //! recipient, followed by a [`payload`], which carries the content in chunks,
 //! each authenticated by itself. There are two [formats](Format): the native
-//! one, and age's. `docs/format.md` in the repository
+//! one, and age's, which may also be text, in an [`armor`]. `docs/format.md` in the repository
 //! is the specification; this crate is the implementation that the
 //! `cryptstream` program is built on, and it does no input or output and
 //! contains no unsafe code, so that it can be used from anywhere.
@@ -57,7 +57,9 @@
 //! Segments are independent: they can be sealed and opened in any order, by
 //! any number of threads or processes, from and to fixed offsets.
 
+pub mod armor;
 pub mod header;
+pub mod journal;
 pub mod payload;
 pub mod stanza;
 
@@ -65,11 +67,16 @@ mod crypto;
 mod file_key;
 mod version;
 
+pub use armor::{ArmorError, ArmorErrorKind};
 pub use crypto::RandomError;
 pub use file_key::FileKey;
-pub use header::{Header, HeaderError, Padding, UnlockError, seal_header};
+pub use header::{Header, HeaderError, Padding, UnlockError, WrappedKey, seal_header};
+pub use journal::Journal;
 pub use payload::{
     ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher, Segment,
 };
-pub use stanza::{Identity, Recipient, Stanza, UnwrapError, WrapError, argon2id, x25519};
+pub use stanza::{
+    Identity, KeyDerivation, KeyFailure, KeyFailureKind, Recipient, Stanza, UnwrapError, WrapError,
+    Wrapped, argon2id, x25519,
+};
 pub use version::Format;

@@ -2,7 +2,10 @@
 //! unwrap them.
 
 pub mod argon2id;
+mod known;
 pub mod x25519;
+
+use std::collections::BTreeSet;
 
 use base64ct::{Base64Unpadded, Encoding};
 
@@ -11,8 +14,11 @@ use crate::{FileKey, Format};
 
 /// The type of the stanza that fills the header up and carries no key.
 pub(crate) const PAD: &str = "pad";
-/// The type of age's passphrase stanza.
-const SCRYPT: &str = "scrypt";
+/// The same in an age header, where it is a type like any that a reader does
+/// not know.
+pub(crate) const AGE_PAD: &str = "cryptstream-pad";
+
+pub use known::KeyDerivation;
 
 /// Somebody a file can be sealed for.
 pub trait Recipient {
@@ -20,12 +26,30 @@ pub trait Recipient {
     ///
     /// # Errors
     /// See [`WrapError`].
-    fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError>;
+    fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Wrapped, WrapError>;
 
     /// Whether [`Recipient::wrap`] takes noticeably long, so that it is worth
     /// doing something else meanwhile.
     fn is_slow(&self) -> bool {
         false
+    }
+}
+
+/// A file key, wrapped for one recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wrapped {
+    /// Usually one.
+    pub stanzas: Vec<Stanza>,
+    /// What the recipient asks of those beside it: a file can only be sealed
+    /// for recipients with the same labels (C2SP `age.md`). Most have none;
+    /// those that withstand quantum computers have `postquantum`.
+    pub labels: BTreeSet<String>,
+}
+
+impl From<Stanza> for Wrapped {
+    /// One stanza, and no labels.
+    fn from(stanza: Stanza) -> Self {
+        Self { stanzas: vec![stanza], labels: BTreeSet::new() }
     }
 }
 
@@ -54,12 +78,24 @@ pub enum WrapError {
     /// A low-order point, with which everybody could open the file.
     #[error("the recipient's public key is a low-order point, which protects nothing")]
     WeakRecipient,
+    /// The header cannot have exactly the length that was asked for.
+    #[error("the header cannot be made to fit")]
+    NoFit,
     /// The format has no stanza for this kind of recipient.
     #[error("files of this format cannot be sealed for this kind of recipient")]
     OtherFormat,
     /// The key derivation needs more memory than there is.
     #[error("the key derivation needs {0} KiB of memory, which the system does not give")]
     OutOfMemory(u32),
+    /// The recipients do not go together.
+    #[error(
+        "recipients that withstand quantum computers cannot be mixed with others, which would undo \
+         it; nor can others with different labels"
+    )]
+    Mixed,
+    /// A recipient that works by other means (a plugin) failed.
+    #[error(transparent)]
+    Key(#[from] KeyFailure),
     /// The stanzas do not go together.
     #[error(transparent)]
     Stanza(#[from] StanzaError),
@@ -77,13 +113,43 @@ pub enum UnwrapError {
     Stanza(#[from] StanzaError),
     /// The file asks for a costlier key derivation than is allowed.
     #[error("the file asks for a key derivation of {0}, more than is allowed")]
-    TooExpensive(argon2id::Cost),
+    TooExpensive(KeyDerivation),
     /// The key derivation needs more memory than there is.
     #[error("the key derivation needs {0} KiB of memory, which the system does not give")]
     OutOfMemory(u32),
-    /// An identity that works by other means (a plugin, a device) failed.
-    #[error("{0}")]
-    Other(String),
+    /// An identity that works by other means (a plugin, a device, a protected
+    /// file) failed.
+    #[error(transparent)]
+    Key(#[from] KeyFailure),
+}
+
+/// Why a key could not be used that is more than a number: one that a plugin
+/// has, or that is protected itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct KeyFailure {
+    /// What to do about it depends on this.
+    pub kind: KeyFailureKind,
+    /// What happened, and to which key. Never a secret.
+    pub message: String,
+}
+
+/// Kinds of [`KeyFailure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyFailureKind {
+    /// Nobody could be asked for the passphrase of a key.
+    CannotAsk,
+    /// A key's passphrase is wrong.
+    WrongPassphrase,
+    /// A plugin is not installed.
+    NoPlugin,
+    /// A plugin failed, or ended too early.
+    PluginFailed,
+    /// A plugin does not answer.
+    PluginHangs,
+    /// The key itself is not usable.
+    Unusable,
 }
 
 /// A stanza of a known type whose shape is wrong.
@@ -129,6 +195,12 @@ impl Stanza {
         !arg.is_empty() && arg.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
     }
 
+    /// Whether it only takes up room, for a format that has such stanzas.
+    #[must_use]
+    pub fn is_padding(&self) -> bool {
+        matches!(self.tag(), PAD | AGE_PAD)
+    }
+
     /// The type, which is the first argument.
     #[must_use]
     pub fn tag(&self) -> &str {
@@ -158,6 +230,7 @@ impl Stanza {
 /// passed over.
 pub(crate) fn check(format: Format, stanza: &Stanza) -> Result<(), StanzaError> {
     x25519::parse(stanza)?;
+    known::check(format, stanza)?;
     if format == Format::Age {
         return Ok(());
     }
@@ -178,7 +251,7 @@ pub(crate) fn check_together(format: Format, stanzas: &[Stanza]) -> Result<(), S
     let count = |tag| stanzas.iter().filter(|stanza| stanza.tag() == tag).count();
     let (passphrase, pads) = match format {
         Format::Native => (argon2id::TAG, count(PAD)),
-        Format::Age => (SCRYPT, 0),
+        Format::Age => (known::SCRYPT, 0),
     };
     if pads > 1 {
         return Err(StanzaError::RepeatedPad);

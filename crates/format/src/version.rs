@@ -24,6 +24,25 @@ impl Format {
         }
     }
 
+    /// The longest header that is written or read, in bytes: 1 MiB, of age's
+    /// 16 MiB. age itself has no limit.
+    #[must_use]
+    pub const fn max_header_len(self) -> usize {
+        match self {
+            Self::Native => 1 << 20,
+            Self::Age => 16 << 20,
+        }
+    }
+
+    /// The most stanzas that are written or read: 1,024, of age's 65,536.
+    #[must_use]
+    pub const fn max_stanzas(self) -> usize {
+        match self {
+            Self::Native => 1024,
+            Self::Age => 1 << 16,
+        }
+    }
+
     /// Plaintext bytes in every chunk but the final one: 16 KiB or 64 KiB.
     #[must_use]
     pub const fn chunk_len(self) -> usize {

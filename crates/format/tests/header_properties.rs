@@ -6,7 +6,7 @@ mod common;
 use common::Known;
 use cryptstream_format::{
     FileKey, Format, Header, Identity, Padding, PayloadCipher, Recipient, Stanza, WrapError,
-    seal_header, x25519,
+    Wrapped, seal_header, x25519,
 };
 use cryptstream_reference as reference;
 use proptest::prelude::*;
@@ -16,8 +16,8 @@ use proptest::test_runner::FileFailurePersistence;
 struct Given(Vec<Stanza>);
 
 impl Recipient for Given {
-    fn wrap(&self, _: Format, _: &FileKey) -> Result<Vec<Stanza>, WrapError> {
-        Ok(self.0.clone())
+    fn wrap(&self, _: Format, _: &FileKey) -> Result<Wrapped, WrapError> {
+        Ok(Wrapped { stanzas: self.0.clone(), ..Wrapped::default() })
     }
 }
 

@@ -1,80 +1,167 @@
-//! Who can open: identity files in age's form.
+//! Who can open: identity files in age's form, and SSH keys.
 
 use cryptstream_format::x25519::{KeyError, SecretKey};
+use cryptstream_format::{FileKey, Format, Identity, KeyFailure, Stanza, UnwrapError};
 use zeroize::Zeroizing;
 
-use crate::{LineError, content_lines};
+use crate::plugin::{Patience, PluginIdentity};
+use crate::protected::ProtectedIdentities;
+use crate::recipient::AnyRecipient;
+use crate::ssh::{SshError, SshSecretKey};
+use crate::talk::Talker;
+use crate::{LineError, content_lines, post_quantum};
 
 /// A text that is not an identity. The text itself is not part of it: it is
 /// likely to be a damaged secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// A public key where a secret one belongs.
     #[error("this is a recipient (a public key), not an identity")]
     IsPublic,
-    /// A kind of identity that age knows and this version does not.
-    #[error("{0} identities are not supported by this version")]
-    Unsupported(&'static str),
     /// Begins like an identity, but does not check out.
     #[error("this is not a valid identity: {0}")]
     Invalid(#[from] KeyError),
+    /// An SSH key that cannot be used.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     /// Something else altogether.
-    #[error("this is not an identity; one begins with `AGE-SECRET-KEY-1`")]
+    #[error("this is not an identity; one begins with `AGE-SECRET-KEY-` or `AGE-PLUGIN-`")]
     Unknown,
+    /// Not text.
+    #[error("this is not text (utf-8)")]
+    NotText,
     /// The file holds comments and blank lines only.
     #[error("there is no identity in the file")]
     Empty,
 }
 
-/// Reads an identity file: one `AGE-SECRET-KEY-1…` a line, blank lines and
-/// `#` comments between them; at least one identity.
+/// An identity of any kind.
+pub enum AnyIdentity {
+    /// `AGE-SECRET-KEY-1…`
+    X25519(SecretKey),
+    /// `AGE-SECRET-KEY-PQ-1…`
+    PostQuantum(post_quantum::SecretKey),
+    /// A private SSH key.
+    Ssh(Box<SshSecretKey>),
+    /// `AGE-PLUGIN-NAME-1…`: what a plugin has.
+    Plugin(PluginIdentity),
+    /// A whole file of identities, sealed with a passphrase.
+    Protected(Box<ProtectedIdentities>),
+}
+
+impl AnyIdentity {
+    /// Whom to seal for so that this identity can open it. A protected file is
+    /// opened for that.
+    ///
+    /// # Errors
+    /// See [`ProtectedIdentities::open`].
+    pub fn recipients(&self) -> Result<Vec<AnyRecipient>, KeyFailure> {
+        Ok(vec![match self {
+            Self::X25519(key) => AnyRecipient::X25519(key.to_public()),
+            Self::PostQuantum(key) => AnyRecipient::PostQuantum(Box::new(key.to_public())),
+            Self::Ssh(key) => AnyRecipient::Ssh(Box::new(key.to_public())),
+            Self::Plugin(identity) => AnyRecipient::PluginOwner(identity.clone()),
+            Self::Protected(file) => {
+                let mut all = Vec::new();
+                for identity in file.open()? {
+                    all.extend(identity.recipients()?);
+                }
+                return Ok(all);
+            }
+        }])
+    }
+
+    /// Whether whoever reads the file can use it at once.
+    #[must_use]
+    pub fn is_bare_secret(&self) -> bool {
+        !matches!(self, Self::Plugin(_) | Self::Protected(_))
+    }
+}
+
+impl Identity for AnyIdentity {
+    fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        match self {
+            Self::X25519(key) => key.unwrap(format, stanzas),
+            Self::PostQuantum(key) => key.unwrap(format, stanzas),
+            Self::Ssh(key) => key.unwrap(format, stanzas),
+            Self::Plugin(identity) => identity.unwrap(format, stanzas),
+            Self::Protected(file) => file.unwrap(format, stanzas),
+        }
+    }
+}
+
+/// Reads the content of an identity file: one identity a line, with blank lines
+/// and `#` comments between them; or one private SSH key; or all that sealed
+/// with a passphrase, by age or by us. At least one identity.
+///
+/// `name` says where it comes from, when a passphrase must be asked for.
 ///
 /// # Errors
 /// The first line that is not an identity.
-pub fn parse_identities(text: &str) -> Result<Vec<SecretKey>, LineError<IdentityError>> {
-    let keys: Vec<_> = content_lines(text)
-        .map(|(line, content)| parse_identity(content).map_err(|error| LineError { line, error }))
-        .collect::<Result<_, _>>()?;
-    if keys.is_empty() {
+pub fn parse_identities(
+    content: &[u8],
+    name: &str,
+    talker: &Talker,
+    patience: Patience,
+) -> Result<Vec<AnyIdentity>, LineError<IdentityError>> {
+    if let Some(file) = ProtectedIdentities::recognize(content, name, talker, patience) {
+        return Ok(vec![AnyIdentity::Protected(Box::new(file))]);
+    }
+    let text = std::str::from_utf8(content).map_err(|error| {
+        let line = 1 + content[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        LineError { line, error: IdentityError::NotText }
+    })?;
+    if text.trim_start().starts_with("-----BEGIN ") {
+        let key = SshSecretKey::parse(text.trim_start(), name, talker);
+        let key = key.map_err(|error| LineError { line: 1, error: error.into() })?;
+        return Ok(vec![AnyIdentity::Ssh(Box::new(key))]);
+    }
+    let mut identities = Vec::new();
+    for (line, content) in content_lines(text) {
+        let identity = parse_identity(content, talker, patience);
+        identities.push(identity.map_err(|error| LineError { line, error })?);
+    }
+    if identities.is_empty() {
         return Err(LineError { line: text.lines().count().max(1), error: IdentityError::Empty });
     }
-    Ok(keys)
+    Ok(identities)
 }
 
-fn parse_identity(text: &str) -> Result<SecretKey, IdentityError> {
-    let is_secret = |prefix: &str| {
+fn parse_identity(
+    text: &str,
+    talker: &Talker,
+    patience: Patience,
+) -> Result<AnyIdentity, IdentityError> {
+    let begins = |prefix: &str| {
         text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
-    match text.parse() {
-        Ok(key) => Ok(key),
-        Err(_) if text.starts_with("age1") || text.starts_with("ssh-") => {
-            Err(IdentityError::IsPublic)
-        }
-        Err(_) if text.starts_with("-----BEGIN") => {
-            Err(IdentityError::Unsupported("SSH and passphrase-protected"))
-        }
-        Err(_) if text.starts_with("age-encryption.org/") => {
-            Err(IdentityError::Unsupported("passphrase-protected"))
-        }
-        Err(_) if is_secret("AGE-SECRET-KEY-PQ-1") => {
-            Err(IdentityError::Unsupported("post-quantum"))
-        }
-        Err(_) if is_secret("AGE-PLUGIN-") => Err(IdentityError::Unsupported("plugin")),
-        Err(error) if is_secret("AGE-SECRET-KEY-") => Err(error.into()),
-        Err(_) => Err(IdentityError::Unknown),
+    if begins("AGE-SECRET-KEY-PQ-1") {
+        return Ok(AnyIdentity::PostQuantum(text.parse()?));
     }
+    if begins("AGE-SECRET-KEY-") {
+        return Ok(AnyIdentity::X25519(text.parse()?));
+    }
+    if begins("AGE-PLUGIN-") {
+        let identity = text.parse().map_err(|_| IdentityError::Invalid(KeyError::Checksum))?;
+        let talker = Talker::clone(talker);
+        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, talker, patience }));
+    }
+    let is_public = ["age1", "ssh-", "ecdsa-", "sk-ssh-"].iter().any(|prefix| begins(prefix));
+    Err(if is_public { IdentityError::IsPublic } else { IdentityError::Unknown })
 }
 
 /// The content of an identity file, with `created` (such as a date) and the
 /// recipient in comments above the secret, as age writes it.
 #[must_use]
-pub fn write_identity(key: &SecretKey, created: &str) -> Zeroizing<String> {
-    let text = key.expose_text();
-    let public = key.to_public();
+pub fn write_identity(
+    secret: &str,
+    public: &dyn std::fmt::Display,
+    created: &str,
+) -> Zeroizing<String> {
+    let public = public.to_string();
     // Large enough from the start, so that no copy is left behind in memory.
-    let mut file = Zeroizing::new(String::with_capacity(512));
-    for part in ["# created: ", created, "\n# public key: ", &public.to_string(), "\n", &text, "\n"]
-    {
+    let mut file = Zeroizing::new(String::with_capacity(512 + public.len()));
+    for part in ["# created: ", created, "\n# public key: ", &public, "\n", secret, "\n"] {
         file.push_str(part);
     }
     file
@@ -82,15 +169,27 @@ pub fn write_identity(key: &SecretKey, created: &str) -> Zeroizing<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::talk::Silent;
+
+    fn parse(content: &str) -> Result<Vec<AnyIdentity>, LineError<IdentityError>> {
+        parse_identities(content.as_bytes(), "FILE", &(Arc::new(Silent) as Talker), None)
+    }
 
     #[test]
     fn what_is_written_is_read() {
         let key = SecretKey::generate().unwrap();
-        let file = write_identity(&key, "2026-01-01T00:00:00Z");
+        let file = write_identity(&key.expose_text(), &key.to_public(), "2026-01-01T00:00:00Z");
         assert!(file.contains(&format!("# public key: {}\n", key.to_public())));
-        let read = parse_identities(&file).unwrap();
-        assert_eq!(read[0].to_public(), key.to_public());
+        let read = parse(&file).unwrap();
+        let recipients = read[0].recipients().unwrap();
+        assert_eq!(recipients[0].to_string(), key.to_public().to_string());
+        let key = post_quantum::SecretKey::generate().unwrap();
+        let file = write_identity(&key.expose_text(), &key.to_public(), "2026-01-01T00:00:00Z");
+        let recipients = parse(&file).unwrap()[0].recipients().unwrap();
+        assert_eq!(recipients[0].to_string(), key.to_public().to_string());
     }
 
     #[test]
@@ -101,18 +200,18 @@ mod tests {
         for (text, error) in [
             (cut, IdentityError::Invalid(KeyError::Checksum)),
             (&key.to_public().to_string(), IdentityError::IsPublic),
-            (
-                "-----BEGIN OPENSSH PRIVATE KEY-----",
-                IdentityError::Unsupported("SSH and passphrase-protected"),
-            ),
-            ("AGE-PLUGIN-YUBIKEY-1QQQ", IdentityError::Unsupported("plugin")),
+            ("ssh-ed25519 AAAA", IdentityError::IsPublic),
+            ("AGE-PLUGIN-YUBIKEY-1QQQ", IdentityError::Invalid(KeyError::Checksum)),
+            ("AGE-SECRET-KEY-PQ-1QQQ", IdentityError::Invalid(KeyError::Checksum)),
             ("swordfish", IdentityError::Unknown),
         ] {
-            let failure = parse_identities(&format!("# mine\n{text}\n")).err();
+            let failure = parse(&format!("# mine\n{text}\n")).err();
             assert_eq!(failure, Some(LineError { line: 2, error }));
             assert!(!failure.unwrap().to_string().contains(text));
         }
-        let empty = parse_identities("# nothing\n\n").err();
+        let empty = parse("# nothing\n\n").err();
         assert_eq!(empty, Some(LineError { line: 2, error: IdentityError::Empty }));
+        let ssh = parse("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n").err();
+        assert_eq!(ssh, Some(LineError { line: 1, error: SshError::Invalid.into() }));
     }
 }

@@ -1,17 +1,34 @@
 //! Recipients, identities and passphrases as people write them: on a command
 //! line, in a file with comments, on a terminal.
 //!
-//! This crate turns text into keys of [`cryptstream_format`] and says what is
-//! wrong with a text that is none, without ever repeating a secret. It reads
-//! no files: callers hand it their content.
+//! This crate turns text into [recipients](cryptstream_format::Recipient) and
+//! [identities](cryptstream_format::Identity), and says what is wrong with a
+//! text that is none, without ever repeating a secret. It reads no files:
+//! callers hand it their content. What needs somebody to answer asks through
+//! [`Talk`]. SSH keys and plugins are the crate `age`'s.
 
+mod foreign;
 mod identity;
 mod passphrase;
+mod plugin;
+pub mod post_quantum;
+mod protected;
 mod recipient;
+mod scrypt;
+mod ssh;
+mod talk;
 
-pub use identity::{IdentityError, parse_identities, write_identity};
+pub use identity::{AnyIdentity, IdentityError, parse_identities, write_identity};
 pub use passphrase::{Passphrase, PassphraseError};
-pub use recipient::{RecipientError, parse_recipient, parse_recipients};
+pub use plugin::{Patience, PluginIdentity};
+pub use protected::ProtectedIdentities;
+pub use recipient::{
+    AnyRecipient, RecipientError, RecipientsFile, parse_recipient, parse_recipients,
+    prepare_recipients,
+};
+pub use scrypt::{DEFAULT_LOG_N, MAX_LOG_N, MIN_LOG_N, ScryptIdentity, ScryptRecipient};
+pub use ssh::{SshError, SshPublicKey, SshSecretKey};
+pub use talk::{Silent, Talk, Talker};
 
 /// A line of a file that is not what it should be.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

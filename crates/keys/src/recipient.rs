@@ -1,50 +1,96 @@
 //! Whom to seal for.
 
+use std::fmt;
+
+use cryptstream_format::Recipient;
 use cryptstream_format::x25519::{KeyError, PublicKey};
 
-use crate::{LineError, content_lines};
+use crate::plugin::{Patience, PluginIdentity, PluginRecipients};
+use crate::ssh::{SshError, SshPublicKey};
+use crate::talk::Talker;
+use crate::{LineError, content_lines, post_quantum};
 
 /// A text that is not a recipient. The text itself is not part of it: it
 /// might be a secret that was pasted into the wrong place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecipientError {
     /// A secret key where a public one belongs.
     #[error("this is a secret key, not a recipient")]
     IsSecret,
-    /// A kind of recipient that age knows and this version does not.
-    #[error("{0} recipients are not supported by this version")]
-    Unsupported(&'static str),
     /// Begins like a recipient, but does not check out.
     #[error("this is not a valid recipient: {0}")]
     Invalid(#[from] KeyError),
+    /// Begins like an SSH key.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     /// Something else altogether.
-    #[error("this is not a recipient; one begins with `age1`")]
+    #[error("this is not a recipient; one begins with `age1` or `ssh-`")]
     Unknown,
 }
 
-/// Reads one recipient, `age1…`.
+/// A recipient of any kind.
+#[derive(Clone)]
+pub enum AnyRecipient {
+    /// `age1…`
+    X25519(PublicKey),
+    /// `age1pq1…`
+    PostQuantum(Box<post_quantum::PublicKey>),
+    /// `ssh-ed25519 …`, `ssh-rsa …`
+    Ssh(Box<SshPublicKey>),
+    /// `age1name1…`: what a plugin has.
+    Plugin(age::plugin::Recipient),
+    /// The owner of a plugin's identity.
+    PluginOwner(PluginIdentity),
+}
+
+impl fmt::Display for AnyRecipient {
+    /// The text form; of a plugin's identity there is none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::X25519(key) => key.fmt(f),
+            Self::PostQuantum(key) => key.fmt(f),
+            Self::Ssh(key) => key.fmt(f),
+            Self::Plugin(recipient) => recipient.fmt(f),
+            Self::PluginOwner(owner) => {
+                write!(f, "(the owner of a key of age-plugin-{})", owner.identity.plugin())
+            }
+        }
+    }
+}
+
+/// Reads one recipient.
 ///
 /// # Errors
 /// See [`RecipientError`].
-pub fn parse_recipient(text: &str) -> Result<PublicKey, RecipientError> {
+pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     let text = text.trim();
-    if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+    let upper = text.get(..11).unwrap_or(text).to_ascii_uppercase();
+    if ["AGE-SECRET-", "AGE-PLUGIN-", "-----BEGIN "].contains(&upper.as_str()) {
         return Err(RecipientError::IsSecret);
     }
-    if text.starts_with("ssh-") {
-        return Err(RecipientError::Unsupported("SSH"));
+    if text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-") {
+        return Ok(AnyRecipient::Ssh(Box::new(text.parse()?)));
+    }
+    if text.to_ascii_lowercase().starts_with("age1pq1") {
+        return Ok(AnyRecipient::PostQuantum(Box::new(text.parse()?)));
     }
     match text.parse() {
-        Ok(key) => Ok(key),
-        Err(_) if text.starts_with("age1pq1") => {
-            Err(RecipientError::Unsupported("post-quantum (age1pq)"))
-        }
-        Err(KeyError::OtherKind) if text.starts_with("age1") => {
-            Err(RecipientError::Unsupported("plugin"))
-        }
+        Ok(key) => Ok(AnyRecipient::X25519(key)),
+        // The length of what a plugin has may be beyond that of an X25519 key,
+        // so a checksum that does not fit may only mean that.
+        Err(_) if let Ok(recipient) = text.parse() => Ok(AnyRecipient::Plugin(recipient)),
         Err(error) if text.to_ascii_lowercase().starts_with("age1") => Err(error.into()),
         Err(_) => Err(RecipientError::Unknown),
     }
+}
+
+/// What a recipients file holds.
+pub struct RecipientsFile {
+    /// The recipients in their order.
+    pub recipients: Vec<AnyRecipient>,
+    /// Lines with SSH keys of kinds that cannot be used, which are passed over
+    /// as age does: such files are often those that a server lets people in by.
+    pub passed_over: Vec<LineError<SshError>>,
 }
 
 /// Reads a recipients file: one recipient a line, blank lines and `#`
@@ -52,10 +98,48 @@ pub fn parse_recipient(text: &str) -> Result<PublicKey, RecipientError> {
 ///
 /// # Errors
 /// The first line that is not a recipient.
-pub fn parse_recipients(text: &str) -> Result<Vec<PublicKey>, LineError<RecipientError>> {
-    content_lines(text)
-        .map(|(line, content)| parse_recipient(content).map_err(|error| LineError { line, error }))
-        .collect()
+pub fn parse_recipients(text: &str) -> Result<RecipientsFile, LineError<RecipientError>> {
+    let mut file = RecipientsFile { recipients: Vec::new(), passed_over: Vec::new() };
+    for (line, content) in content_lines(text) {
+        match parse_recipient(content) {
+            Ok(recipient) => file.recipients.push(recipient),
+            Err(RecipientError::Ssh(error @ SshError::Kind(_))) => {
+                file.passed_over.push(LineError { line, error });
+            }
+            Err(error) => return Err(LineError { line, error }),
+        }
+    }
+    Ok(file)
+}
+
+/// Makes the recipients ready for sealing; those of one plugin are brought
+/// together, so that it is started once a file.
+#[must_use]
+pub fn prepare_recipients(
+    recipients: Vec<AnyRecipient>,
+    talker: &Talker,
+    patience: Patience,
+) -> Vec<Box<dyn Recipient + Sync>> {
+    let (mut ready, mut of_plugins, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+    for recipient in recipients {
+        let boxed: Box<dyn Recipient + Sync> = match recipient {
+            AnyRecipient::X25519(key) => Box::new(key),
+            AnyRecipient::PostQuantum(key) => key,
+            AnyRecipient::Ssh(key) => key,
+            AnyRecipient::Plugin(recipient) => {
+                of_plugins.push(recipient);
+                continue;
+            }
+            AnyRecipient::PluginOwner(owner) => {
+                owners.push(owner.identity);
+                continue;
+            }
+        };
+        ready.push(boxed);
+    }
+    let groups = PluginRecipients::group(of_plugins, owners, talker, patience);
+    ready.extend(groups.into_iter().map(|group| Box::new(group) as Box<dyn Recipient + Sync>));
+    ready
 }
 
 #[cfg(test)]
@@ -63,12 +147,34 @@ mod tests {
     use super::*;
     use cryptstream_format::x25519::SecretKey;
 
+    const ED25519: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
+    const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHFliOyIZs1gxGF3fmDxFykQhE88wy6AKDGFBfn0R6ZuvRmENABZQa9+pj9hMki+LX0qDJbmHTiWDbYv/cmFt/Q=";
+
+    fn texts(file: &RecipientsFile) -> Vec<String> {
+        file.recipients.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn a_file_with_comments_and_blank_lines_is_read() {
         let keys: Vec<_> = (0..2).map(|_| SecretKey::generate().unwrap().to_public()).collect();
-        let text = format!("# Alice\r\n{}\r\n\n  {}  \n#end", keys[0], keys[1]);
-        assert_eq!(parse_recipients(&text).unwrap(), keys);
-        assert_eq!(parse_recipients("# nobody\n").unwrap(), []);
+        let text = format!("# Alice\r\n{}\r\n\n  {}  \n#end\n{ED25519} me@here", keys[0], keys[1]);
+        let read = parse_recipients(&text).unwrap();
+        assert_eq!(texts(&read), [keys[0].to_string(), keys[1].to_string(), ED25519.to_owned()]);
+        assert!(parse_recipients("# nobody\n").unwrap().recipients.is_empty());
+    }
+
+    #[test]
+    fn every_kind_is_told() {
+        let quantum = post_quantum::SecretKey::generate().unwrap().to_public().to_string();
+        assert!(matches!(parse_recipient(&quantum), Ok(AnyRecipient::PostQuantum(_))));
+        assert!(matches!(parse_recipient(ED25519), Ok(AnyRecipient::Ssh(_))));
+        // From the documentation of age-plugin-yubikey.
+        let plugin = "age1yubikey1q2w7u3vpya839jxxuq8g0sedh3d740d4xvn639sqhr95ejj8vu3hyfumptt";
+        assert!(matches!(parse_recipient(plugin), Ok(AnyRecipient::Plugin(_))));
+        let mut cut = quantum;
+        cut.pop();
+        assert_eq!(parse_recipient(&cut).err(), Some(RecipientError::Invalid(KeyError::Checksum)));
     }
 
     #[test]
@@ -76,16 +182,26 @@ mod tests {
         let key = SecretKey::generate().unwrap();
         let public = key.to_public().to_string();
         let typo = format!("{}{}", &public[..20], &public[21..]);
+        let mut weak = ED25519.to_owned();
+        weak.truncate(40);
         for (text, error) in [
             (typo.as_str(), RecipientError::Invalid(KeyError::Checksum)),
             (&key.expose_text(), RecipientError::IsSecret),
             (&key.expose_text().to_lowercase(), RecipientError::IsSecret),
-            ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA", RecipientError::Unsupported("SSH")),
+            ("AGE-PLUGIN-YUBIKEY-1QQQ", RecipientError::IsSecret),
+            (&weak, RecipientError::Ssh(SshError::Invalid)),
             ("hello", RecipientError::Unknown),
         ] {
-            assert_eq!(parse_recipient(text), Err(error), "{text}");
+            assert_eq!(parse_recipient(text).err(), Some(error.clone()), "{text}");
             let file = format!("# one\n{public}\n{text}\n");
-            assert_eq!(parse_recipients(&file), Err(LineError { line: 3, error }));
+            assert_eq!(parse_recipients(&file).err(), Some(LineError { line: 3, error }));
         }
+    }
+
+    #[test]
+    fn ssh_keys_of_other_kinds_are_passed_over_in_files_only() {
+        let file = parse_recipients(&format!("{ECDSA}\n{ED25519}\n")).unwrap();
+        assert_eq!((file.recipients.len(), file.passed_over[0].line), (1, 1));
+        assert!(matches!(parse_recipient(ECDSA), Err(RecipientError::Ssh(SshError::Kind(_)))));
     }
 }

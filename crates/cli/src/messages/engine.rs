@@ -4,9 +4,9 @@ use std::path::Path;
 
 use cryptstream_engine::Error;
 use cryptstream_format::argon2id::Cost;
-use cryptstream_format::{UnlockError, UnwrapError, WrapError};
+use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
 
-use super::{Failure, binary_to_terminal, code, internal, quoted, reason};
+use super::{Failure, binary_to_terminal, code, internal, key_failure, quoted, range, reason};
 use crate::sniff;
 
 /// What a message depends on besides the error.
@@ -16,11 +16,24 @@ pub(crate) struct Context {
     pub(crate) has_passphrase: bool,
     /// Whether the output is a stream, from which nothing can be taken back.
     pub(crate) is_stream: bool,
+    /// Whether the input is armored.
+    pub(crate) is_armored: bool,
 }
 
 /// What the engine reports.
 pub(crate) fn engine(error: Error, context: Context) -> Failure {
-    let failure = engine_to_file(error, context);
+    // Bytes are counted there too.
+    let place = match error {
+        _ if !context.is_armored => "",
+        Error::Header { .. } => "in the armor, ",
+        Error::NotSealed { .. }
+        | Error::CutInHeader { .. }
+        | Error::Damaged { .. }
+        | Error::CutInPayload { .. } => "what is in the armor ",
+        _ => "",
+    };
+    let mut failure = engine_to_file(error, context);
+    failure.message.insert_str(0, place);
     if context.is_stream && matches!(failure.kind, "damaged" | "write" | "read" | "changed") {
         let help = "what has left already is only a beginning, and must not be used as a whole";
         return Failure { help: help.into(), ..failure };
@@ -114,6 +127,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "remove it by hand",
         )
         .about(&path),
+        Error::NotAFile { path } => super::look::not_a_file(&path),
         Error::WorkersDied { path, segment } => Failure::new(
             code::INTERNAL,
             "workers",
@@ -131,6 +145,8 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         Error::Wrap(error) => wrap(&error),
         Error::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
         Error::Internal(text) => internal(text),
+        Error::NotSeekable { path, is_armored } => range::not_seekable(is_armored).about(&path),
+        Error::RangeAfterEnd { path, start, len } => range::after_end(start, len).about(&path),
         damage => damaged(damage),
     }
 }
@@ -145,9 +161,6 @@ fn damaged(error: Error) -> Failure {
     match error {
         Error::NotSealed { path, head } => {
             let (what, help) = match sniff::looks_like(&head) {
-                Some(what @ "an armored age file") => {
-                    (what, "this version does not read the armor: use `age -d`")
-                }
                 Some(what @ ("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor")) => {
                     (what, "use `gpg -d`")
                 }
@@ -159,6 +172,9 @@ fn damaged(error: Error) -> Failure {
             };
             let message = format!("is neither a CryptStream nor an age file; it looks like {what}");
             Failure::new(code::DATA, "foreign", message, help).about(&path)
+        }
+        Error::Armor { path, source } => {
+            data(format!("the armor is damaged: {source}"), restore, &path)
         }
         Error::Header { path, source } => {
             data(format!("the header is damaged: {source}"), restore, &path)
@@ -193,7 +209,7 @@ fn damaged(error: Error) -> Failure {
 }
 
 fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> Failure {
-    let by_passphrase = sealed_for.iter().any(|tag| tag == "argon2id");
+    let by_passphrase = sealed_for.iter().any(|tag| tag == "argon2id" || tag == "scrypt");
     let no_key = |message: &str, help: &str| Failure::new(code::NO_KEY, "no-key", message, help);
     match error {
         UnlockError::NoMatch if by_passphrase && has_passphrase => no_key(
@@ -203,10 +219,6 @@ fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> F
         UnlockError::NoMatch if by_passphrase => no_key(
             "it is sealed with a passphrase, and none was given",
             "use -p to be asked for it, or --passphrase-file FILE",
-        ),
-        UnlockError::NoMatch if sealed_for.iter().any(|tag| tag == "scrypt") => no_key(
-            "it is an age file sealed with a passphrase, which this version does not open",
-            "open it with `age -d`",
         ),
         UnlockError::NoMatch => {
             let tags: Vec<_> =
@@ -224,9 +236,18 @@ fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> F
             code::DATA,
             "too-expensive",
             format!("asks for a key derivation of {cost}, more than is allowed"),
-            format!("if you trust the file, raise the limit with --argon2id-limit {}", flag(*cost)),
+            match cost {
+                KeyDerivation::Argon2id(cost) => {
+                    format!(
+                        "if you trust the file, raise the limit with --argon2id-limit {}",
+                        flag(*cost)
+                    )
+                }
+                _ => "no program writes such files; do not trust this one".to_owned(),
+            },
         ),
         UnlockError::Unwrap(UnwrapError::OutOfMemory(kib)) => out_of_memory(*kib),
+        UnlockError::Unwrap(UnwrapError::Key(failure)) => key_failure(failure),
         UnlockError::Mac | UnlockError::Unwrap(_) => Failure::new(
             code::DATA,
             "damaged",
@@ -239,6 +260,7 @@ fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> F
 fn wrap(error: &WrapError) -> Failure {
     match error {
         WrapError::OutOfMemory(kib) => out_of_memory(*kib),
+        WrapError::Key(failure) => key_failure(failure),
         WrapError::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
         _ => Failure::new(code::USAGE, "recipient", error.to_string(), "check the recipients"),
     }

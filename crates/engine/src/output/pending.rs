@@ -282,6 +282,26 @@ fn rename(folder: &OwnedFd, from: &OsStr, to: &OsStr, may_replace: bool) -> Resu
     }
 }
 
+/// Removes the file of this name, and makes that durable. `near` is any file
+/// of the file system.
+pub(crate) fn remove_durably(path: &Path, near: &File) -> Result<(), Errno> {
+    let (folder, name) = target::split(path).ok_or(Errno::ISDIR)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(CWD, &folder, flags, Mode::empty())?;
+    rustix::fs::unlinkat(&folder, &name, AtFlags::empty())?;
+    sync_folder(&folder, near)
+}
+
+/// Removes what killed runs have left that were to write `path`. Those whose
+/// work lasts longer are spared.
+pub(crate) fn remove_abandoned(path: &Path) {
+    let Some((folder, name)) = target::split(path) else { return };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(folder) = rustix::fs::openat(CWD, &folder, flags, Mode::empty()) {
+        temporary::remove_abandoned(&folder, &name);
+    }
+}
+
 /// Makes the new name of `file` durable. The folder was opened without the
 /// right to read it.
 fn sync_folder(folder: &OwnedFd, file: &File) -> Result<(), Errno> {

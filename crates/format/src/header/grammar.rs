@@ -2,7 +2,7 @@
 
 use base64ct::{Base64Unpadded, Encoding};
 
-use super::{Header, MAC_LEN, MAC_MARK, MAX_HEADER_LEN, MAX_STANZAS};
+use super::{Header, MAC_LEN, MAC_MARK};
 use crate::Format;
 use crate::stanza::{self, Stanza, StanzaError};
 
@@ -40,12 +40,12 @@ pub enum HeaderErrorKind {
     /// There is no stanza at all.
     #[error("the header has no stanza")]
     NoStanza,
-    /// More than 1,024 stanzas.
-    #[error("the header has more than {MAX_STANZAS} stanzas")]
-    TooManyStanzas,
-    /// Longer than 1 MiB.
-    #[error("the header is longer than 1 MiB")]
-    TooLong,
+    /// More than the format allows.
+    #[error("the header has more than {0} stanzas")]
+    TooManyStanzas(usize),
+    /// Longer than the format allows.
+    #[error("the header is longer than {} MiB", .0 >> 20)]
+    TooLong(usize),
     /// A stanza of a known type has another shape than it must have.
     #[error(transparent)]
     Stanza(StanzaError),
@@ -53,18 +53,26 @@ pub enum HeaderErrorKind {
 
 /// Parses the header at the start of `input`; `None` if it is not all there.
 pub(super) fn parse(input: &[u8]) -> Result<Option<Header>, HeaderError> {
-    match parse_lines(&mut Lines { input: &input[..input.len().min(MAX_HEADER_LEN)], offset: 0 }) {
+    let mut lines = Lines { input, offset: 0 };
+    let parsed = lines.version().and_then(|format| {
+        let limit = format.max_header_len();
+        lines.input = &input[..input.len().min(limit)];
+        match parse_stanzas(format, &mut lines) {
+            Err(Stop::Incomplete) if input.len() >= limit => {
+                Err(error(limit, HeaderErrorKind::TooLong(limit)))
+            }
+            result => result,
+        }
+    });
+    match parsed {
         Ok(header) => Ok(Some(header)),
         Err(Stop::Error(error)) => Err(error),
-        Err(Stop::Incomplete) if input.len() < MAX_HEADER_LEN => Ok(None),
-        Err(Stop::Incomplete) => {
-            Err(HeaderError { offset: MAX_HEADER_LEN, kind: HeaderErrorKind::TooLong })
-        }
+        Err(Stop::Incomplete) => Ok(None),
     }
 }
 
-fn parse_lines(lines: &mut Lines<'_>) -> Result<Header, Stop> {
-    let format = lines.version()?;
+/// Everything after the version line.
+fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Header, Stop> {
     let mut stanzas = Vec::new();
     loop {
         let (start, line) = lines.next()?;
@@ -79,8 +87,9 @@ fn parse_lines(lines: &mut Lines<'_>) -> Result<Header, Stop> {
             return Ok(Header { format, stanzas, mac, authenticated, len: lines.offset });
         }
         let args = line.strip_prefix(STANZA_MARK).ok_or(error(start, HeaderErrorKind::Line))?;
-        if stanzas.len() == MAX_STANZAS {
-            return Err(error(start, HeaderErrorKind::TooManyStanzas));
+        let limit = format.max_stanzas();
+        if stanzas.len() == limit {
+            return Err(error(start, HeaderErrorKind::TooManyStanzas(limit)));
         }
         let args = parse_args(args).ok_or(error(start, HeaderErrorKind::Arguments))?;
         let stanza = Stanza::from_parts(args, parse_body(lines)?);

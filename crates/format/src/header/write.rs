@@ -3,8 +3,8 @@
 use base64ct::{Base64Unpadded, Encoding};
 
 use super::grammar::{BODY_COLUMNS, STANZA_MARK};
-use super::{MAC_LEN, MAC_MARK, MAX_HEADER_LEN, MAX_STANZAS, mac_key};
-use crate::stanza::{self, Recipient, Stanza, WrapError};
+use super::{MAC_LEN, MAC_MARK, mac_key};
+use crate::stanza::{self, Recipient, Stanza, StanzaError, WrapError, Wrapped};
 use crate::{FileKey, Format, crypto};
 
 /// Bytes of the last line: the mark, a space, the MAC in base64, a line feed.
@@ -17,48 +17,109 @@ pub enum Padding {
     None,
     /// To the next multiple of this many bytes, at least 64, so that the
     /// payload starts there and recipients can be exchanged without moving it.
+    /// age has no such padding: its headers get none.
     Multiple(usize),
+    /// To exactly this length, to take the place of a header that has it. In
+    /// an age header a stanza of a type that no reader knows fills the room.
+    Exactly(usize),
 }
 
-/// Builds a header that wraps `file_key` for every recipient. age has no
-/// padding: its headers get none.
+/// Builds a header that wraps `file_key` for every recipient.
 ///
 /// # Errors
-/// When a recipient cannot wrap; when a passphrase is given beside another
-/// recipient; when the header would pass 1 MiB or 1,024 stanzas.
+/// Those of [`WrappedKey::wrap`] and [`WrappedKey::header`].
 pub fn seal_header(
     format: Format,
     file_key: &FileKey,
     recipients: &[&dyn Recipient],
     padding: Padding,
 ) -> Result<Vec<u8>, WrapError> {
-    let mut stanzas = Vec::with_capacity(recipients.len());
-    for recipient in recipients {
-        stanzas.extend(recipient.wrap(format, file_key)?);
-    }
-    stanza::check_together(format, &stanzas)?;
-    if stanzas.is_empty() {
-        return Err(WrapError::NoRecipient);
+    WrappedKey::wrap(format, file_key, recipients)?.header(file_key, padding)
+}
+
+/// A file key that is wrapped for every recipient: a header that lacks its
+/// padding and its MAC. Wrapping may take long, or ask somebody; what comes
+/// after it does not, so that several lengths can be tried.
+#[derive(Clone, Debug)]
+pub struct WrappedKey {
+    format: Format,
+    stanzas: Vec<Stanza>,
+}
+
+impl WrappedKey {
+    /// Wraps `file_key` for every recipient.
+    ///
+    /// # Errors
+    /// When a recipient cannot wrap; when a passphrase is given beside another
+    /// recipient; when recipients have different labels; when there is none.
+    pub fn wrap(
+        format: Format,
+        file_key: &FileKey,
+        recipients: &[&dyn Recipient],
+    ) -> Result<Self, WrapError> {
+        let mut stanzas = Vec::with_capacity(recipients.len());
+        let mut common = None;
+        for recipient in recipients {
+            let Wrapped { stanzas: more, labels } = recipient.wrap(format, file_key)?;
+            if *common.get_or_insert_with(|| labels.clone()) != labels {
+                return Err(WrapError::Mixed);
+            }
+            // Some come from other programs. What would not be read back must
+            // not be written: nobody could open the file.
+            for stanza in &more {
+                if stanza.is_padding() {
+                    return Err(StanzaError::Malformed(stanza::PAD).into());
+                }
+                stanza::check(format, stanza)?;
+            }
+            stanzas.extend(more);
+        }
+        stanza::check_together(format, &stanzas)?;
+        if stanzas.is_empty() {
+            return Err(WrapError::NoRecipient);
+        }
+        Ok(Self { format, stanzas })
     }
 
-    let mut header = [format.version_line(), b"\n"].concat();
-    for stanza in &stanzas {
-        encode(stanza, &mut header);
+    /// Writes the header: fills it up, and signs it with the key that was
+    /// wrapped.
+    ///
+    /// # Errors
+    /// When it would be longer or have more stanzas than the format allows;
+    /// [`WrapError::NoFit`] when it cannot have exactly the wanted length.
+    pub fn header(&self, file_key: &FileKey, padding: Padding) -> Result<Vec<u8>, WrapError> {
+        let format = self.format;
+        let mut header = [format.version_line(), b"\n"].concat();
+        for stanza in &self.stanzas {
+            encode(stanza, &mut header);
+        }
+        let len = header.len() + END_LEN;
+        let pad = match (format, padding) {
+            (Format::Native, Padding::Multiple(multiple)) => Some(pad_stanza(len, multiple)),
+            (_, Padding::Exactly(wanted)) if wanted != len => {
+                let room = wanted.checked_sub(len).ok_or(WrapError::NoFit)?;
+                let pad = filler(pad_tag(format), room).ok_or(WrapError::NoFit)?;
+                let all: Vec<_> = self.stanzas.iter().chain([&pad]).cloned().collect();
+                // Beside a passphrase of age's nothing may stand.
+                stanza::check_together(format, &all).map_err(|_| WrapError::NoFit)?;
+                Some(pad)
+            }
+            _ => None,
+        };
+        if let Some(pad) = &pad {
+            encode(pad, &mut header);
+        }
+        let stanzas = self.stanzas.len() + usize::from(pad.is_some());
+        if header.len() + END_LEN > format.max_header_len() || stanzas > format.max_stanzas() {
+            return Err(WrapError::TooLong);
+        }
+        header.extend_from_slice(MAC_MARK);
+        let mac = crypto::hmac_sha256(&mac_key(format, file_key), &header);
+        header.push(b' ');
+        header.extend_from_slice(Base64Unpadded::encode_string(&mac).as_bytes());
+        header.push(b'\n');
+        Ok(header)
     }
-    if let (Format::Native, Padding::Multiple(multiple)) = (format, padding) {
-        let pad = pad_stanza(header.len() + END_LEN, multiple);
-        encode(&pad, &mut header);
-        stanzas.push(pad);
-    }
-    if header.len() + END_LEN > MAX_HEADER_LEN || stanzas.len() > MAX_STANZAS {
-        return Err(WrapError::TooLong);
-    }
-    header.extend_from_slice(MAC_MARK);
-    let mac = crypto::hmac_sha256(&mac_key(format, file_key), &header);
-    header.push(b' ');
-    header.extend_from_slice(Base64Unpadded::encode_string(&mac).as_bytes());
-    header.push(b'\n');
-    Ok(header)
 }
 
 fn encode(stanza: &Stanza, out: &mut Vec<u8>) {
@@ -76,27 +137,46 @@ fn encode(stanza: &Stanza, out: &mut Vec<u8>) {
     }
 }
 
+/// Bytes that a stanza takes in a header.
+pub(super) fn encoded_len(stanza: &Stanza) -> usize {
+    let mut bytes = Vec::new();
+    encode(stanza, &mut bytes);
+    bytes.len()
+}
+
 /// The `pad` stanza that makes a header of `len` bytes end at a multiple.
+/// Where the room up to the next one is too small, the one after it is
+/// reached.
+fn pad_stanza(len: usize, multiple: usize) -> Stanza {
+    let shortest = STANZA_MARK.len() + stanza::PAD.len() + 2;
+    let room = (len + shortest).next_multiple_of(multiple) - len;
+    (0..)
+        .find_map(|rounds| filler(stanza::PAD, room + rounds * multiple))
+        .expect("one of five argument lengths fits, once there is room for it")
+}
+
+/// What a stanza that only takes up room is called.
+fn pad_tag(format: Format) -> &'static str {
+    match format {
+        Format::Native => stanza::PAD,
+        Format::Age => stanza::AGE_PAD,
+    }
+}
+
+/// The stanza that takes up exactly `room` bytes, if there is one.
 ///
 /// A body of any length cannot give every total: base64 skips one length in
 /// four, and a full line brings an empty one after it. An argument of one to
 /// four characters bridges the gaps.
-fn pad_stanza(len: usize, multiple: usize) -> Stanza {
-    let bare = STANZA_MARK.len() + stanza::PAD.len() + 1;
-    let room = (len + bare + 1).next_multiple_of(multiple) - len - bare;
-    // Where the room is too small even for an empty body, the multiple after
-    // the next is reached.
-    let tries = (0..).flat_map(|rounds| (0..=4).map(move |argument_len| (rounds, argument_len)));
-    tries
-        .map(|(rounds, argument_len)| (room + rounds * multiple, argument_len))
-        .find_map(|(room, argument_len)| {
-            let space = usize::from(argument_len > 0);
-            let body_len = body_len_of(room.checked_sub(space + argument_len)?)?;
-            let argument = (argument_len > 0).then(|| "-".repeat(argument_len));
-            let args = std::iter::once(stanza::PAD.to_owned()).chain(argument).collect();
-            Some(Stanza::from_parts(args, vec![0; body_len]))
-        })
-        .expect("one of five argument lengths fits, once there is room for it")
+fn filler(tag: &str, room: usize) -> Option<Stanza> {
+    let room = room.checked_sub(STANZA_MARK.len() + tag.len() + 1)?;
+    (0..=4).find_map(|argument_len| {
+        let space = usize::from(argument_len > 0);
+        let body_len = body_len_of(room.checked_sub(space + argument_len)?)?;
+        let argument = (argument_len > 0).then(|| "-".repeat(argument_len));
+        let args = std::iter::once(tag.to_owned()).chain(argument).collect();
+        Some(Stanza::from_parts(args, vec![0; body_len]))
+    })
 }
 
 /// How many bytes encode to exactly `room` bytes of body lines, if any do.
@@ -116,9 +196,13 @@ mod tests {
     struct Bulky(usize);
 
     impl Recipient for Bulky {
-        fn wrap(&self, _: Format, _: &FileKey) -> Result<Vec<Stanza>, WrapError> {
-            Ok(vec![Stanza::new("bulky", &[&"x".repeat(self.0)], vec![]).unwrap()])
+        fn wrap(&self, _: Format, _: &FileKey) -> Result<Wrapped, WrapError> {
+            Ok(Stanza::new("bulky", &[&"x".repeat(self.0)], vec![]).unwrap().into())
         }
+    }
+
+    fn write(file_key: &FileKey, bulk: usize) -> Vec<u8> {
+        seal_header(Format::Native, file_key, &[&Bulky(bulk)], Padding::None).unwrap()
     }
 
     #[test]
@@ -135,10 +219,77 @@ mod tests {
                 .unwrap();
                 assert_eq!(header.len() % multiple, 0, "{bulk} {multiple}");
                 let parsed = Header::parse(&header).unwrap().unwrap();
+                assert_eq!(parsed.key_stanzas().count(), 1);
+                let bare = write(&file_key, bulk).len();
+                assert_eq!(parsed.padding_len(), header.len() - bare);
                 assert_eq!(parsed.len(), header.len());
                 assert!(
                     parsed.stanzas()[1].args()[1..].iter().all(|arg| (1..=4).contains(&arg.len()))
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_gets_exactly_the_length_that_another_had() {
+        let file_key = FileKey::generate().unwrap();
+        for format in Format::ALL {
+            let wrapped = WrappedKey::wrap(format, &file_key, &[&Bulky(9)]).unwrap();
+            let shortest = wrapped.header(&file_key, Padding::None).unwrap().len();
+            let mut unreached = Vec::new();
+            for len in shortest - 2..shortest + 5000 {
+                match wrapped.header(&file_key, Padding::Exactly(len)) {
+                    Ok(header) => {
+                        assert_eq!(header.len(), len);
+                        assert_eq!(Header::parse(&header).unwrap().unwrap().len(), len);
+                    }
+                    Err(WrapError::NoFit) => unreached.push(len - shortest.min(len)),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            // Too short, or too little room for a stanza; then all but one.
+            let shortest_pad = STANZA_MARK.len() + pad_tag(format).len() + 2;
+            let mut expected = vec![0, 0];
+            expected.extend(1..shortest_pad);
+            expected.push(shortest_pad + 1);
+            assert_eq!(unreached, expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_put_beside_a_passphrase_of_ages() {
+        let stanza = Stanza::new("scrypt", &[&"A".repeat(22), "10"], vec![0; 32]).unwrap();
+        let wrapped = WrappedKey { format: Format::Age, stanzas: vec![stanza] };
+        let file_key = FileKey::generate().unwrap();
+        let shortest = wrapped.header(&file_key, Padding::None).unwrap().len();
+        assert!(wrapped.header(&file_key, Padding::Exactly(shortest)).is_ok());
+        let longer = wrapped.header(&file_key, Padding::Exactly(shortest + 100));
+        assert!(matches!(longer, Err(WrapError::NoFit)));
+    }
+
+    /// A recipient with stanzas of its own making, as a plugin is.
+    struct Odd(Stanza);
+
+    impl Recipient for Odd {
+        fn wrap(&self, _: Format, _: &FileKey) -> Result<Wrapped, WrapError> {
+            Ok(self.0.clone().into())
+        }
+    }
+
+    #[test]
+    fn what_would_not_be_read_back_is_not_written() {
+        let file_key = FileKey::generate().unwrap();
+        for format in Format::ALL {
+            for (tag, args, body_len) in [
+                ("X25519", &["foo"][..], 0),
+                ("X25519", &["foo"], 32),
+                ("ssh-rsa", &["zz"], 256),
+                ("mlkem768x25519", &["AAAA"], 32),
+                ("pad", &[], 10),
+            ] {
+                let odd = Odd(Stanza::new(tag, args, vec![0; body_len]).unwrap());
+                let written = seal_header(format, &file_key, &[&odd, &Bulky(1)], Padding::None);
+                assert!(matches!(written, Err(WrapError::Stanza(_))), "{format:?} {tag}");
             }
         }
     }
@@ -149,8 +300,9 @@ mod tests {
         let write = |recipients: &[&dyn Recipient]| {
             seal_header(Format::Native, &file_key, recipients, Padding::None)
         };
-        assert!(matches!(write(&[&Bulky(MAX_HEADER_LEN)]), Err(WrapError::TooLong)));
-        let many = vec![&Bulky(1) as &dyn Recipient; MAX_STANZAS + 1];
+        let too_long = Bulky(Format::Native.max_header_len());
+        assert!(matches!(write(&[&too_long]), Err(WrapError::TooLong)));
+        let many = vec![&Bulky(1) as &dyn Recipient; Format::Native.max_stanzas() + 1];
         assert!(matches!(write(&many), Err(WrapError::TooLong)));
         assert!(write(&many[1..]).is_ok());
         assert!(matches!(write(&[]), Err(WrapError::NoRecipient)));

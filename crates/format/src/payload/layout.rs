@@ -121,6 +121,15 @@ impl Layout {
         }
     }
 
+    /// The final chunk alone. If it opens, the layout is that of the payload.
+    #[must_use]
+    pub fn final_chunk(&self) -> Segment {
+        let first_chunk = self.chunks() - 1;
+        let plaintext_len =
+            (self.plaintext_len - first_chunk * self.format.chunk_len() as u64) as usize;
+        Segment { format: self.format, first_chunk, plaintext_len, is_last: true }
+    }
+
     /// All segments in order.
     pub fn segments(&self) -> impl Iterator<Item = Segment> + use<> {
         let layout = *self;
@@ -147,7 +156,8 @@ fn opened_len(format: Format, sealed: u64, is_whole: bool) -> Option<u64> {
 
 /// One unit of work: a run of chunks of up to 1 MiB, with its fixed place in
 /// the plaintext and in the payload. [`Segment::split`] makes smaller ones of
-/// it.
+/// it; [`Segment::run`] and [`Layout::final_chunk`] are runs that begin at any
+/// chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     format: Format,
@@ -171,6 +181,20 @@ impl Segment {
         Self { format, first_chunk, plaintext_len: SEGMENT_LEN, is_last: false }
     }
 
+    /// `chunks` full chunks from chunk `first` on, with others after them: for
+    /// opening a part of a payload without knowing where it ends. `None` if
+    /// that is nothing, longer than a segment, or more than a payload has.
+    #[must_use]
+    pub fn run(format: Format, first: u64, chunks: usize) -> Option<Self> {
+        let is_possible = (1..=format.segment_chunks()).contains(&chunks)
+            // The final one comes after them.
+            && first.checked_add(chunks as u64).is_some_and(|after| after < MAX_CHUNKS);
+        is_possible.then(|| {
+            let plaintext_len = chunks * format.chunk_len();
+            Self { format, first_chunk: first, plaintext_len, is_last: false }
+        })
+    }
+
     /// The last segment, with `plaintext_len` bytes; `None` if none can have
     /// so many. A native stream that ends after a full segment still has an
     /// empty last one; one of age's ends with the full one.
@@ -190,6 +214,23 @@ impl Segment {
     pub fn last_sealed(format: Format, index: u64, sealed_len: usize) -> Option<Self> {
         let len = opened_len(format, sealed_len as u64, index == 0)?;
         Self::last(format, index, len as usize)
+    }
+
+    /// One full chunk with others after it, by itself: where some of a segment
+    /// are damaged.
+    #[must_use]
+    pub fn inner_chunk(format: Format, chunk: u64) -> Self {
+        let plaintext_len = format.chunk_len();
+        Self { format, first_chunk: chunk, plaintext_len, is_last: false }
+    }
+
+    /// The final chunk by itself, given its sealed bytes; `None` if none can
+    /// have so many.
+    #[must_use]
+    pub fn final_chunk(format: Format, chunk: u64, sealed_len: usize) -> Option<Self> {
+        let plaintext_len = opened_len(format, sealed_len as u64, chunk == 0)? as usize;
+        let segment = Self { format, first_chunk: chunk, plaintext_len, is_last: true };
+        (segment.chunks() == 1).then_some(segment)
     }
 
     /// The same run in parts of `len` bytes of plaintext or of one chunk, if
@@ -221,7 +262,8 @@ impl Segment {
         self.format
     }
 
-    /// Number of the segment that this is, or is a part of, from 0.
+    /// Number of the segment that this is, or is a part of, from 0; of a run of
+    /// chunks, the one that it begins in.
     #[must_use]
     pub fn index(&self) -> u64 {
         self.first_chunk / self.format.segment_chunks() as u64
@@ -410,6 +452,62 @@ mod tests {
         }
         let parts = |format| Segment::inner(format, 0).split(1).count();
         assert_eq!((parts(Format::Native), parts(Format::Age)), (64, 16));
+    }
+
+    #[test]
+    fn runs_and_the_final_chunk_lie_where_their_segments_have_them() {
+        for layout in layouts().filter(|layout| layout.plaintext_len < 1 << 30) {
+            let format = layout.format;
+            let chunks: Vec<_> = layout.segments().flat_map(|segment| segment.split(1)).collect();
+            assert_eq!(chunks.last(), Some(&layout.final_chunk()));
+            for first in 0..chunks.len() - 1 {
+                let count = (chunks.len() - 1 - first).min(format.segment_chunks());
+                let run = Segment::run(format, first as u64, count).unwrap();
+                assert_eq!(run.chunks(), count);
+                let after = chunks[first + count];
+                let end = |start: u64, len: usize| start + len as u64;
+                assert_eq!(run.plaintext_offset(), chunks[first].plaintext_offset());
+                assert_eq!(run.payload_offset(), chunks[first].payload_offset());
+                assert_eq!(
+                    end(run.plaintext_offset(), run.plaintext_len()),
+                    after.plaintext_offset()
+                );
+                assert_eq!(end(run.payload_offset(), run.sealed_len()), after.payload_offset());
+                assert!(run.split(1).eq(chunks[first..first + count].iter().copied()));
+            }
+        }
+    }
+
+    #[test]
+    fn runs_that_no_payload_has_are_refused() {
+        for format in Format::ALL {
+            let most = format.segment_chunks();
+            let run = |first, chunks| Segment::run(format, first, chunks);
+            assert!(run(7, most).is_some() && run(MAX_CHUNKS - 2, 1).is_some());
+            assert_eq!((run(7, 0), run(7, most + 1)), (None, None));
+            assert_eq!((run(MAX_CHUNKS - 1, 1), run(u64::MAX, 1)), (None, None));
+        }
+    }
+
+    #[test]
+    fn single_chunks_are_those_of_the_layout() {
+        for layout in layouts().filter(|layout| layout.plaintext_len < 1 << 30) {
+            let format = layout.format;
+            let segments = layout.segments().flat_map(|segment| segment.split(1));
+            for chunk in segments {
+                let single = match chunk.is_last {
+                    true => Segment::final_chunk(format, chunk.first_chunk, chunk.sealed_len()),
+                    false => Some(Segment::inner_chunk(format, chunk.first_chunk)),
+                };
+                assert_eq!(single, Some(chunk));
+            }
+        }
+        let last = |format, chunk, len| Segment::final_chunk(format, chunk, len).is_some();
+        let native = [0, 15, 16, 16_399, 16_400].map(|len| last(Format::Native, 3, len));
+        assert_eq!(native, [false, false, true, true, false]);
+        let age = [0, 15, 16, 17, 65_552, 65_553, 65_569].map(|len| last(Format::Age, 3, len));
+        assert_eq!(age, [false, false, false, true, true, false, false]);
+        assert!(last(Format::Age, 0, 16), "nothing at all");
     }
 
     #[test]

@@ -15,7 +15,9 @@ use argon2::{Algorithm, Argon2, Version};
 use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
-use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError};
+use super::{
+    Identity, KeyDerivation, Recipient, Stanza, StanzaError, UnwrapError, WrapError, Wrapped,
+};
 use crate::crypto::{self, RandomError, WRAPPED_LEN};
 use crate::{FileKey, Format};
 
@@ -131,7 +133,7 @@ impl PassphraseRecipient {
 }
 
 impl Recipient for PassphraseRecipient {
-    fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+    fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
         if format != Format::Native {
             return Err(WrapError::OtherFormat);
         }
@@ -146,7 +148,7 @@ impl Recipient for PassphraseRecipient {
             lanes.to_string(),
             Base64Unpadded::encode_string(&nonce),
         ];
-        Ok(vec![Stanza::from_parts(args, body.to_vec())])
+        Ok(Stanza::from_parts(args, body.to_vec()).into())
     }
 
     fn is_slow(&self) -> bool {
@@ -178,7 +180,7 @@ impl Identity for PassphraseIdentity {
             let Some(parsed) = parse(stanza)? else { continue };
             // Before anything is allocated: the numbers are the file's.
             if !self.limit.allows(parsed.cost) {
-                return Err(UnwrapError::TooExpensive(parsed.cost));
+                return Err(UnwrapError::TooExpensive(KeyDerivation::Argon2id(parsed.cost)));
             }
             let base_key = derive(&self.passphrase, &parsed.salt, parsed.cost)
                 .ok_or(UnwrapError::OutOfMemory(parsed.cost.memory_kib))?;
@@ -195,6 +197,12 @@ pub(super) struct Parsed<'a> {
     cost: Cost,
     nonce: [u8; 16],
     body: &'a [u8; WRAPPED_LEN],
+}
+
+impl Parsed<'_> {
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
 }
 
 /// Reads an `argon2id` stanza; `None` for others.
@@ -312,7 +320,7 @@ mod tests {
         let weak = Cost { memory_kib: 8, passes: 1, lanes: 1 };
         let recipient = PassphraseRecipient::new(Zeroizing::new(b"x".to_vec()), weak).unwrap();
         let stanzas = recipient.wrap(Format::Native, &FileKey::generate().unwrap()).unwrap();
-        assert_eq!(stanzas[0].args()[2..5], ["65536", "3", "4"]);
+        assert_eq!(stanzas.stanzas[0].args()[2..5], ["65536", "3", "4"]);
     }
 
     #[test]
@@ -321,7 +329,8 @@ mod tests {
         let file_key = FileKey::from_bytes([1; 16]);
         let first = recipient.wrap(Format::Native, &file_key).unwrap();
         let second = recipient.wrap(Format::Native, &file_key).unwrap();
-        assert_eq!(first[0].args()[1], second[0].args()[1]);
-        assert_ne!(first[0].body(), second[0].body());
+        let (first, second) = (&first.stanzas[0], &second.stanzas[0]);
+        assert_eq!(first.args()[1], second.args()[1]);
+        assert_ne!(first.body(), second.body());
     }
 }

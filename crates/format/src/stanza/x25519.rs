@@ -14,7 +14,7 @@ use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32, Hrp};
 use zeroize::Zeroizing;
 
-use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError};
+use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError, Wrapped};
 use crate::crypto::{self, RandomError, WRAPPED_LEN};
 use crate::{FileKey, Format};
 
@@ -58,6 +58,14 @@ impl PublicKey {
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Whether everybody agrees with it on the same secret: such a key protects
+    /// nothing. Sealing for one fails.
+    #[must_use]
+    pub fn is_low_order(&self) -> bool {
+        // Any secret tells, as it is made a multiple of the curve's cofactor.
+        SecretKey::from_bytes([1; 32]).agree(self).is_none()
     }
 }
 
@@ -124,13 +132,13 @@ fn wrap_key(shared: &[u8; 32], share: &PublicKey, recipient: &PublicKey) -> Zero
 }
 
 impl Recipient for PublicKey {
-    fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Vec<Stanza>, WrapError> {
+    fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
         let ephemeral = SecretKey::generate()?;
         let share = ephemeral.to_public();
         let shared = ephemeral.agree(self).ok_or(WrapError::WeakRecipient)?;
         let body = crypto::wrap_file_key(&wrap_key(&shared, &share, self), file_key);
         let args = vec![TAG.to_owned(), Base64Unpadded::encode_string(&share.0)];
-        Ok(vec![Stanza::from_parts(args, body.to_vec())])
+        Ok(Stanza::from_parts(args, body.to_vec()).into())
     }
 }
 
@@ -252,7 +260,7 @@ mod tests {
             "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         ] {
             let weak = PublicKey(hex(point));
-            assert!(secret.agree(&weak).is_none(), "{point}");
+            assert!(secret.agree(&weak).is_none() && weak.is_low_order(), "{point}");
             let file_key = FileKey::generate().unwrap();
             assert!(
                 matches!(weak.wrap(Format::Native, &file_key), Err(WrapError::WeakRecipient)),

@@ -1,0 +1,26 @@
+//! What the commands can be told that only look.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Opening, Workers};
+
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// Files to look at; - or nothing: standard input, of which only the header
+    /// is read
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// Files to open; - or nothing: standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) opening: Opening,
+    #[command(flatten)]
+    pub(crate) workers: Workers,
+}

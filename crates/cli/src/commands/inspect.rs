@@ -1,0 +1,69 @@
+//! `inspect`: what sealed files are, without any key.
+
+use std::process::ExitCode;
+
+use cryptstream_engine::{Error, Inspection};
+use serde_json::{Value, json};
+
+use super::inputs::{self, Lines, Status};
+use crate::args::{Inspect, Talk};
+use crate::messages::{Context, Failure, look};
+use crate::report::{self, SCHEMA};
+use crate::request::Input;
+
+pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
+    let inputs = match inputs::inputs(args.files) {
+        Ok(inputs) => inputs,
+        Err(failure) => return Status::refused(&failure, talk.json),
+    };
+    let (mut status, mut lines, mut files) = (Status::default(), Lines::default(), Vec::new());
+    for (number, input) in inputs.iter().enumerate() {
+        let (inspection, failure) = inspect(input);
+        if talk.json {
+            files.push(object(input, inspection.as_ref(), failure.as_ref()));
+        } else if let (Some(inspection), false) = (&inspection, talk.quiet) {
+            let gap = if number == 0 { "" } else { "\n" };
+            let text = report::inspect::text(&report::input_label(input), inspection);
+            lines.print(&format!("{gap}{text}"), &mut status);
+        }
+        if let Some(failure) = failure {
+            status.fail(&failure, talk.json);
+        }
+        if lines.is_closed() {
+            break;
+        }
+    }
+    if talk.json {
+        let object = json!({ "schema": SCHEMA, "command": "inspect", "files": files });
+        report::print_json(&object, false);
+    }
+    status.exit_code()
+}
+
+/// What can be seen of a file, and what is wrong with it; of one that has an
+/// impossible length, both.
+fn inspect(input: &Input) -> (Option<Inspection>, Option<Failure>) {
+    let failed = |error| look::engine(error, Context::default());
+    let mut source = match inputs::open(input) {
+        Ok(source) => source,
+        Err(error) => return (None, Some(failed(error))),
+    };
+    match Inspection::of(&mut source) {
+        Err(error) => (None, Some(failed(error))),
+        Ok(inspection) => {
+            let wrong = inspection.layout().and_then(Result::err);
+            let path = source.path().to_owned();
+            let failure = wrong.map(|source| failed(Error::Layout { path, source }));
+            (Some(inspection), failure)
+        }
+    }
+}
+
+fn object(input: &Input, inspection: Option<&Inspection>, failure: Option<&Failure>) -> Value {
+    let mut object = inspection.map_or_else(|| json!({}), report::inspect::object);
+    object["file"] = json!(report::input_name(input));
+    if let Some(failure) = failure {
+        object["error"] = failure.json();
+    }
+    object
+}

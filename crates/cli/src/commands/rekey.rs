@@ -1,0 +1,86 @@
+//! `rekey`: the same content for others.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cryptstream_engine::{RekeySummary, Rekeying, Target};
+use cryptstream_format::{Format, Identity, Recipient};
+use indicatif::HumanBytes;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::args::{Rekey, Talk, is_dash};
+use crate::keyring::{OpeningKeys, SealingKeys};
+use crate::messages::{self, Failure, rekey as words};
+use crate::progress::Meter;
+use crate::report::{SCHEMA, print_json};
+use crate::request::cores;
+
+pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<(), Failure> {
+    let Rekey { file, opening, new, reencrypt } = args;
+    if is_dash(file.as_os_str()) {
+        return Err(words::not_a_stream());
+    }
+    let (passphrase, sealing) =
+        new.into_flags(opening.plugin_timeout).ok_or_else(words::no_new_key)?;
+    let old_keys = OpeningKeys::read(&opening, key)?;
+    let new_keys = SealingKeys::read(&passphrase, &sealing, None)?;
+
+    let has_passphrase = old_keys.has_passphrase();
+    let failed = |error| words::failed(error, has_passphrase);
+    let rekeying = Rekeying::open(&file).map_err(failed)?;
+    let target = Target::Path { path: file.clone(), force: true };
+    old_keys.check(rekeying.source(), &target)?;
+    new_keys.check(rekeying.source(), &target)?;
+    let identities = old_keys.identities()?;
+    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
+    let recipients = new_keys.recipients(rekeying.format())?;
+    let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
+
+    let started = Instant::now();
+    let meter = Meter::new(messages::quoted(&file), talk);
+    let result = if reencrypt {
+        rekeying.reencrypt(&identities, &recipients, cores(), &meter)
+    } else {
+        rekeying.rekey(&identities, &recipients, &meter)
+    };
+    meter.clear();
+    let summary = result.map_err(failed)?;
+    report(&file, &summary, started.elapsed(), talk);
+    Ok(())
+}
+
+fn report(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
+    if summary.names_left > 0 {
+        messages::warn(&words::names_left(file, summary.names_left));
+    }
+    if talk.json {
+        let name = file.to_string_lossy();
+        let object = json!({
+            "schema": SCHEMA,
+            "command": "rekey",
+            "input": name,
+            "output": name,
+            "format": match summary.format {
+                Format::Native => "native",
+                Format::Age => "age",
+            },
+            "method": summary.method.name(),
+            "header_before": summary.old_header_len,
+            "header_after": summary.new_header_len,
+            "bytes_in": summary.bytes_before,
+            "bytes_out": summary.bytes_after,
+            "bytes_written": summary.bytes_written,
+            "names_left": summary.names_left,
+            "seconds": took.as_secs_f64(),
+            "processes": 0,
+            "workers_died": 0,
+            "segments_redone": 0,
+            "sandbox": "none",
+        });
+        print_json(&object, false);
+    } else if talk.verbose {
+        let written = HumanBytes(summary.bytes_written).to_string();
+        messages::note(&words::done(file, summary.method, &written, took));
+    }
+}

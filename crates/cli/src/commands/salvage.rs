@@ -1,0 +1,93 @@
+//! `decrypt --salvage`: what is intact of a damaged file, with holes for the
+//! rest.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cryptstream_engine::{Survey, Target};
+use cryptstream_format::Identity;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::inputs::Status;
+use crate::args::{Decrypt, Talk};
+use crate::keyring::OpeningKeys;
+use crate::messages::{self, Failure, look};
+use crate::progress::Meter;
+use crate::report::{self, SCHEMA};
+use crate::request::{Input, Transfer};
+
+pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
+    let files = std::mem::take(&mut args.files);
+    let transfer = match Transfer::decrypt(files) {
+        Ok(transfer) => transfer,
+        Err(failure) => return Status::refused(&failure, talk.json),
+    };
+    let (input, output) = match (&transfer.input, &transfer.target) {
+        (Input::Path(input), Target::Path { path: output, .. }) => (input, output),
+        (Input::Stdin, _) => {
+            return Status::refused(&look::not_a_file(Path::new("standard input")), talk.json);
+        }
+        (_, Target::Stdout { .. }) => {
+            return Status::refused(&look::not_a_file(Path::new("standard output")), talk.json);
+        }
+    };
+    let started = Instant::now();
+    let survey = match salvage(&args, key, &transfer, talk) {
+        Ok(survey) => survey,
+        Err(failure) => return Status::refused(&failure, talk.json),
+    };
+    let failure = match (survey.is_intact(), survey.chunks) {
+        (true, _) => None,
+        (false, 0) => Some(look::nothing_to_salvage(input)),
+        (false, _) => Some(look::salvaged(input, output, &report::survey::share(&survey))),
+    };
+    let mut status = Status::default();
+    if let Some(failure) = &failure {
+        status.fail(failure, talk.json);
+    }
+    if talk.json {
+        let seconds = started.elapsed().as_secs_f64();
+        report::print_json(&object(&transfer, &survey, failure.as_ref(), seconds), false);
+    } else if failure.is_some() && survey.chunks > 0 {
+        messages::note(report::survey::holes(&survey).trim_end());
+    } else if talk.verbose {
+        messages::note(&look::nothing_damaged(input, output));
+    }
+    status.exit_code()
+}
+
+fn salvage(
+    args: &Decrypt,
+    key: Option<Zeroizing<Vec<u8>>>,
+    transfer: &Transfer,
+    talk: Talk,
+) -> Result<Survey, Failure> {
+    let keys = OpeningKeys::read(&args.opening, key)?;
+    let mut source = transfer.begin()?;
+    keys.check(&source, &transfer.target)?;
+    let context = transfer.context(keys.has_passphrase());
+    let identities = keys.identities()?;
+    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
+    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let (target, commit) = (&transfer.target, transfer.commit);
+    let survey = cryptstream_engine::salvage(&mut source, target, &identities, commit, &meter);
+    meter.clear();
+    survey.map_err(|error| messages::engine(error, context))
+}
+
+fn object(transfer: &Transfer, survey: &Survey, failure: Option<&Failure>, seconds: f64) -> Value {
+    let mut object = report::survey::object(survey);
+    object["schema"] = json!(SCHEMA);
+    object["command"] = json!("decrypt");
+    object["salvaged"] = json!(true);
+    object["input"] = json!(report::input_name(&transfer.input));
+    object["output"] = json!((survey.chunks > 0).then(|| report::output_name(&transfer.target)));
+    object["format"] = json!(report::format_name(survey.format));
+    object["seconds"] = json!(seconds);
+    if let Some(failure) = failure {
+        object["error"] = failure.json();
+    }
+    object
+}

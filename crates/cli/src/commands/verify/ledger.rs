@@ -1,0 +1,183 @@
+//! How it went with each file, told in the order in which they were named.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cryptstream_engine::{SandboxLevel, Summary, Survey, WorkerStats};
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use crate::args::Talk;
+use crate::commands::inputs::{Lines, Status};
+use crate::messages::{self, Failure};
+use crate::report::{self, SCHEMA};
+use crate::request::Input;
+
+pub(super) enum Outcome {
+    Intact(Summary),
+    /// Header and key are right, and other parts may be as well.
+    Damaged(Survey, Failure),
+    Failed(Failure),
+}
+
+pub(super) struct Ledger<'a> {
+    pub(super) talk: Talk,
+    inputs: &'a [Input],
+    started: Instant,
+    /// Outcomes that came before those of files that were named earlier.
+    waiting: BTreeMap<usize, Outcome>,
+    next: usize,
+    lines: Lines,
+    status: Status,
+    objects: Vec<Value>,
+    intact: u64,
+    damaged: u64,
+    failed: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    workers: WorkerStats,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(inputs: &'a [Input], talk: Talk, started: Instant) -> Self {
+        Self {
+            talk,
+            inputs,
+            started,
+            waiting: BTreeMap::new(),
+            next: 0,
+            lines: Lines::default(),
+            status: Status::default(),
+            objects: Vec::new(),
+            intact: 0,
+            damaged: 0,
+            failed: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            workers: WorkerStats::default(),
+        }
+    }
+
+    /// Whether nobody reads what is told.
+    pub(super) fn is_unread(&self) -> bool {
+        self.lines.is_closed()
+    }
+
+    pub(super) fn add(&mut self, stats: WorkerStats) {
+        let WorkerStats { workers, died, redone, sandbox } = stats;
+        self.workers.workers = self.workers.workers.max(workers);
+        self.workers.died += died;
+        self.workers.redone += redone;
+        self.workers.sandbox = sandbox.or(self.workers.sandbox);
+    }
+
+    pub(super) fn put_down(&mut self, number: usize, outcome: Outcome) {
+        self.waiting.insert(number, outcome);
+        while let Some(outcome) = self.waiting.remove(&self.next) {
+            self.tell(self.next, &outcome);
+            self.next += 1;
+        }
+    }
+
+    fn tell(&mut self, number: usize, outcome: &Outcome) {
+        let Some(input) = self.inputs.get(number) else { return };
+        let (said, failure) = match outcome {
+            Outcome::Intact(summary) => {
+                self.intact += 1;
+                self.bytes_in += summary.bytes_in;
+                self.bytes_out += summary.bytes_out;
+                (format!("intact, {}", HumanBytes(summary.bytes_out)), None)
+            }
+            Outcome::Damaged(survey, failure) => {
+                self.damaged += 1;
+                self.bytes_in += survey.bytes_in;
+                self.bytes_out += survey.intact;
+                (format!("damaged: {}", report::survey::text(survey)), Some(failure))
+            }
+            Outcome::Failed(failure) if failure.is_damage() => {
+                self.damaged += 1;
+                (format!("damaged: {}", failure.message()), Some(failure))
+            }
+            Outcome::Failed(failure) => {
+                self.failed += 1;
+                (format!("not verified: {}", failure.message()), Some(failure))
+            }
+        };
+        if self.talk.json {
+            self.objects.push(object(input, outcome));
+        } else if !self.talk.quiet {
+            let line = format!("{}: {said}\n", report::input_label(input));
+            self.lines.print(&line, &mut self.status);
+        }
+        if let Some(failure) = failure {
+            self.status.fail(failure, self.talk.json);
+        }
+    }
+
+    /// Says what is to be said of all together.
+    pub(super) fn end(self) -> ExitCode {
+        let took = self.started.elapsed().as_secs_f64();
+        let Self { intact, damaged, failed, bytes_in, bytes_out, workers, .. } = self;
+        let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
+        if self.talk.json {
+            let object = json!({
+                "schema": SCHEMA,
+                "command": "verify",
+                "files": self.objects,
+                "intact": intact,
+                "damaged": damaged,
+                "failed": failed,
+                "bytes_in": bytes_in,
+                "bytes_out": bytes_out,
+                "seconds": took,
+                "processes": workers.workers,
+                "workers_died": workers.died,
+                "segments_redone": workers.redone,
+                "sandbox": sandbox,
+            });
+            report::print_json(&object, false);
+        } else if self.talk.verbose {
+            messages::note(&format!(
+                "{intact} intact, {damaged} damaged, {failed} not verified: {} in {took:.2} s ({}/s), \
+                 {} workers (sandbox: {sandbox})",
+                HumanBytes(bytes_in),
+                HumanBytes((bytes_in as f64 / took.max(1e-9)) as u64),
+                workers.workers,
+            ));
+        }
+        self.status.exit_code()
+    }
+}
+
+fn object(input: &Input, outcome: &Outcome) -> Value {
+    let (status, mut object, failure) = match outcome {
+        Outcome::Intact(summary) => {
+            let object = json!({
+                "format": report::format_name(summary.format),
+                "bytes_in": summary.bytes_in,
+                "bytes_out": summary.bytes_out,
+                "intact_bytes": summary.bytes_out,
+                "bad_bytes": 0,
+                "bad_ranges": [],
+                "bad_ranges_left_out": 0,
+                "end": "whole",
+                "trailing_bytes": 0,
+            });
+            ("intact", object, None)
+        }
+        Outcome::Damaged(survey, failure) => {
+            let mut object = report::survey::object(survey);
+            object["format"] = json!(report::format_name(survey.format));
+            ("damaged", object, Some(failure))
+        }
+        Outcome::Failed(failure) if failure.is_damage() => ("damaged", json!({}), Some(failure)),
+        Outcome::Failed(failure) => ("failed", json!({}), Some(failure)),
+    };
+    object["file"] = json!(report::input_name(input));
+    object["status"] = json!(status);
+    if let Some(failure) = failure {
+        object["error"] = failure.json();
+    }
+    object
+}

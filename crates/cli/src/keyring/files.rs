@@ -1,0 +1,143 @@
+//! Files that keys are read from.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use cryptstream_engine::{Source, Target};
+use cryptstream_keys::{AnyIdentity, IdentityError, Patience, Talker, parse_identities};
+use zeroize::Zeroizing;
+
+use crate::args::is_dash;
+use crate::messages::{self, Failure};
+
+/// The largest file of keys that is read: 16 MiB, as age has it, which is some
+/// 8,000 post-quantum recipients.
+const MAX_KEY_FILE_LEN: usize = 16 << 20;
+/// The permission bits of those who are neither the owner nor in the group.
+const OTHERS: u32 = 0o007;
+
+/// Which files and pipes keys were read from.
+#[derive(Default)]
+pub(super) struct KeyFiles {
+    /// Device and inode.
+    ids: Vec<(u64, u64)>,
+    is_stdin_read: bool,
+}
+
+impl KeyFiles {
+    pub(super) fn read_text(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
+        let mut bytes = self.read_small(path)?;
+        match String::from_utf8(std::mem::take(&mut *bytes)) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(error) => {
+                let failure = messages::key_file_invalid(path, &error.utf8_error());
+                drop(Zeroizing::new(error.into_bytes()));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Reads an identity file, and says so where it is open to others.
+    pub(super) fn read_identities(
+        &mut self,
+        path: &Path,
+        talker: &Talker,
+        patience: Patience,
+    ) -> Result<Vec<AnyIdentity>, Failure> {
+        let content = self.read_small(path)?;
+        let name = messages::quoted(path);
+        let identities = parse_identities(&content, &name, talker, patience);
+        let identities = identities.map_err(|error| match error.error {
+            IdentityError::Empty => messages::no_identity_in(path),
+            _ => messages::key_file_invalid(path, &error),
+        })?;
+        let is_open =
+            std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & OTHERS != 0);
+        if is_open && identities.iter().any(AnyIdentity::is_bare_secret) {
+            messages::warn(&messages::open_to_others(path));
+        }
+        Ok(identities)
+    }
+
+    /// Reads a whole file that is no larger than a file of keys can be.
+    fn read_small(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let bytes = self.read(path, MAX_KEY_FILE_LEN + 1)?;
+        if bytes.len() > MAX_KEY_FILE_LEN {
+            return Err(messages::key_file_too_large(path));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads at most `limit` bytes of a file, or of standard input for `-`.
+    pub(super) fn read(
+        &mut self,
+        path: &Path,
+        limit: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        // It would be shown as a file's name.
+        if is_secret(path) {
+            return Err(messages::secret_as_name());
+        }
+        let failed = |error: io::Error| messages::key_file_unreadable(path, &error);
+        let file = if is_dash(path.as_os_str()) {
+            if std::mem::replace(&mut self.is_stdin_read, true) {
+                return Err(messages::stdin_twice());
+            }
+            File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?)
+        } else {
+            File::open(path).map_err(failed)?
+        };
+        self.ids.push(id(&file).map_err(failed)?);
+        read_secret(file.take(limit as u64)).map_err(failed)
+    }
+
+    pub(super) fn check(&self, source: &Source, target: &Target) -> Result<(), Failure> {
+        if self.ids.contains(&source.id()) {
+            return Err(messages::key_is_data(source.path()));
+        }
+        if let Target::Path { path, .. } = target
+            && let Ok(file) = std::fs::metadata(path)
+            && !std::os::unix::fs::FileTypeExt::is_char_device(&file.file_type())
+            && self.ids.contains(&(file.dev(), file.ino()))
+        {
+            return Err(messages::key_is_output(path));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name is no name but a secret key.
+fn is_secret(path: &Path) -> bool {
+    let text = path.as_os_str().to_string_lossy().to_ascii_uppercase();
+    text.starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-")
+}
+
+/// Device and inode of an open file.
+fn id(file: &File) -> io::Result<(u64, u64)> {
+    file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Reads to the end without leaving copies behind in memory: a buffer that
+/// becomes too small is wiped, not moved.
+fn read_secret(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; 4096]);
+    let mut len = 0;
+    loop {
+        match from.read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if len == bytes.len() {
+            let mut larger = Zeroizing::new(vec![0; 4 * len]);
+            larger[..len].copy_from_slice(&bytes);
+            bytes = larger;
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}

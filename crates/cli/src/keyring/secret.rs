@@ -1,0 +1,85 @@
+//! The passphrase: where it comes from, and how it is asked for.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use cryptstream_keys::Passphrase;
+use zeroize::Zeroizing;
+
+use super::files::KeyFiles;
+use crate::args;
+use crate::messages::{self, Failure};
+
+/// The environment variable that is asked when no flag names a passphrase.
+const ENVIRONMENT: &str = "CRYPTSTREAM_PASSPHRASE";
+
+/// A passphrase, or the wish to be asked for one.
+pub(super) enum Secret {
+    None,
+    Given(Passphrase),
+    Ask,
+}
+
+impl Secret {
+    /// With `ask_environment` a variable will do where no flag names a
+    /// passphrase. (When sealing for recipients it must not: a variable left
+    /// over would get in the way. When opening it does no harm.)
+    pub(super) fn read(
+        args: &args::Passphrase,
+        key: Option<Zeroizing<Vec<u8>>>,
+        ask_environment: bool,
+        files: &mut KeyFiles,
+    ) -> Result<Self, Failure> {
+        let (origin, passphrase) = if args.passphrase {
+            return Ok(Self::Ask);
+        } else if let (Some(_), Some(key)) = (&args.key, key) {
+            ("--key".to_owned(), Passphrase::new(key))
+        } else if let Some(path) = &args.passphrase_file {
+            let content = files.read(path, Passphrase::READ_LEN)?;
+            (messages::quoted(path), Passphrase::from_file_content(content))
+        } else if let Some(number) = args.passphrase_fd {
+            // Opened anew by its name: a descriptor's number alone says nothing
+            // about who owns it.
+            let path = PathBuf::from(format!("/dev/fd/{number}"));
+            let content = files.read(&path, Passphrase::READ_LEN)?;
+            (messages::quoted(&path), Passphrase::from_file_content(content))
+        } else if ask_environment && let Some(value) = std::env::var_os(ENVIRONMENT) {
+            let content = Zeroizing::new(value.into_vec());
+            (ENVIRONMENT.to_owned(), Passphrase::from_file_content(content))
+        } else {
+            return Ok(Self::None);
+        };
+        passphrase.map(Self::Given).map_err(|error| messages::bad_passphrase(&origin, error))
+    }
+}
+
+/// Asks for a new passphrase, twice. An empty answer has one made up, which is
+/// shown on the terminal or not used.
+pub(super) fn ask_new() -> Result<Passphrase, Failure> {
+    let answer = ask(messages::ASK_NEW)?;
+    if answer.is_empty() {
+        let made =
+            Passphrase::generate().map_err(|error| messages::internal(&error.to_string()))?;
+        let line = Zeroizing::new(messages::generated_passphrase(made.expose()));
+        OpenOptions::new()
+            .write(true)
+            .open("/dev/tty")
+            .and_then(|mut terminal| terminal.write_all(&line))
+            .map_err(|error| messages::cannot_ask(&error))?;
+        return Ok(made);
+    }
+    if *answer != *ask(messages::ASK_AGAIN)? {
+        return Err(messages::passphrases_differ());
+    }
+    Passphrase::new(answer).map_err(|error| messages::bad_passphrase("the passphrase", error))
+}
+
+/// Asks on the terminal.
+pub(super) fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match rpassword::prompt_password(prompt) {
+        Ok(answer) => Ok(Zeroizing::new(answer.into_bytes())),
+        Err(error) => Err(messages::cannot_ask(&error)),
+    }
+}

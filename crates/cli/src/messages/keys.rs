@@ -1,0 +1,206 @@
+//! What is said about keys.
+
+use std::path::Path;
+
+use cryptstream_format::{KeyFailure, KeyFailureKind};
+use cryptstream_keys::{AnyRecipient, LineError, RecipientError, SshError};
+
+use super::{Failure, code, quoted, reason};
+
+/// A file with a passphrase or keys that cannot be read.
+pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        code::NO_INPUT,
+        "key-file",
+        format!("cannot be read: {}", reason(error)),
+        "check the name and the permissions",
+    )
+    .about(path)
+}
+
+/// A secret key where a file's name belongs. It is not repeated.
+pub(crate) fn secret_as_name() -> Failure {
+    Failure::new(
+        code::USAGE,
+        "key-file",
+        "a secret key was given where the name of a file belongs",
+        "put it into a file that only you can read, and take it out of your shell's history",
+    )
+}
+
+/// A file of recipients without any.
+pub(crate) fn no_recipient_in(path: &Path) -> Failure {
+    let message = "there is no recipient in the file that could be used";
+    Failure::new(code::CONFIG, "key-file", message, "write one a line, such as age1...").about(path)
+}
+
+/// A file that is far too large to hold keys.
+pub(crate) fn key_file_too_large(path: &Path) -> Failure {
+    Failure::new(
+        code::CONFIG,
+        "key-file",
+        "is larger than 16 MiB, so it is no file of keys",
+        "check the name; keys go behind -i, -R and --passphrase-file, data stands alone",
+    )
+    .about(path)
+}
+
+/// A key file whose content is wrong; `error` names the line.
+pub(crate) fn key_file_invalid(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(code::CONFIG, "key-file", error.to_string(), "correct or remove that line")
+        .about(path)
+}
+
+pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
+    let help = match error {
+        RecipientError::Unknown if Path::new(text).is_file() => {
+            "it is a file: use -R for a file of recipients, -i for an identity file"
+        }
+        RecipientError::IsSecret => {
+            "take it out of your shell's history; `cryptstream keygen -y FILE` shows its recipient"
+        }
+        RecipientError::Ssh(SshError::Kind(_)) => {
+            "use an ssh-ed25519 key, or a recipient that `cryptstream keygen` makes"
+        }
+        RecipientError::Ssh(_) => "copy the whole line of the .pub file, in quotes",
+        _ => {
+            "copy it once more; one of `cryptstream keygen` begins with `age1` and has 62 characters"
+        }
+    };
+    Failure::new(code::USAGE, "recipient", format!("--recipient: {error}"), help)
+}
+
+/// A line of a recipients file that is passed over.
+pub(crate) fn passed_over(path: &Path, line: &LineError<SshError>) -> String {
+    format!("{}: {line}: it is passed over, and cannot open the output", quoted(path))
+}
+
+/// An identity file that other users can read or change.
+pub(crate) fn open_to_others(path: &Path) -> String {
+    let name = quoted(path);
+    format!("{name}: other users of this machine can read this secret key: chmod 600 {name}")
+}
+
+/// An identity whose recipient only its plugin can show.
+pub(crate) fn no_text_of(recipient: &AnyRecipient) -> Failure {
+    Failure::new(
+        code::CONFIG,
+        "key-file",
+        format!("{recipient} has no recipient that could be shown"),
+        "the plugin shows it; to seal for it, use -i with the identity file",
+    )
+}
+
+/// A key that is more than a number could not be used.
+pub(crate) fn key_failure(failure: &KeyFailure) -> Failure {
+    let (code, kind, help) = match failure.kind {
+        KeyFailureKind::CannotAsk => {
+            (code::USAGE, "passphrase", "run it on a terminal, or use a key that is not protected")
+        }
+        KeyFailureKind::WrongPassphrase => {
+            (code::NO_KEY, "no-key", "check capitals, the keyboard layout, and a stray space")
+        }
+        KeyFailureKind::NoPlugin => {
+            (code::CONFIG, "plugin", "install it so that it is found in PATH, or use another key")
+        }
+        KeyFailureKind::PluginFailed => {
+            (code::NO_KEY, "plugin", "see what the plugin's documentation says, or use another key")
+        }
+        KeyFailureKind::PluginHangs => (
+            code::TRY_AGAIN,
+            "plugin",
+            "try again; --plugin-timeout SECONDS waits longer, 0 for as long as it takes",
+        ),
+        _ => (code::CONFIG, "key-file", "use another key"),
+    };
+    Failure::new(code, kind, failure.message.clone(), help)
+}
+
+/// What a plugin or a key says or asks, which may be any text.
+pub(crate) fn from_key(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
+}
+
+/// A question with one or two answers.
+pub(crate) fn choice(message: &str, yes: &str, no: Option<&str>) -> String {
+    format!("{message}\n  1: {yes}\n  2: {}\nYour choice:", no.unwrap_or("no"))
+}
+
+/// The input was read as a key.
+pub(crate) fn key_is_data(path: &Path) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "usage",
+        "is both the data and the key",
+        "give the key in another file, or the data",
+    )
+    .about(path)
+}
+
+/// The output would overwrite a key that is in use.
+pub(crate) fn key_is_output(path: &Path) -> Failure {
+    Failure::new(
+        code::CANNOT_CREATE,
+        "same-file",
+        "is the file that the key was read from",
+        "name another output",
+    )
+    .about(path)
+}
+
+/// A file without any identity.
+pub(crate) fn no_identity_in(path: &Path) -> Failure {
+    Failure::new(
+        code::CONFIG,
+        "key-file",
+        "there is no identity in the file",
+        "`cryptstream keygen -o FILE` makes a file with one",
+    )
+    .about(path)
+}
+
+/// The file that a new identity was to be written to exists.
+pub(crate) fn identity_exists(path: &Path) -> Failure {
+    Failure::new(
+        code::CANNOT_CREATE,
+        "exists",
+        "exists already",
+        "choose another name: with a key that is overwritten goes what it opens",
+    )
+    .about(path)
+}
+
+pub(crate) fn bad_passphrase(origin: &str, error: cryptstream_keys::PassphraseError) -> Failure {
+    Failure::new(code::USAGE, "passphrase", format!("{origin}: {error}"), "give another one")
+}
+
+pub(crate) fn passphrases_differ() -> Failure {
+    Failure::new(
+        code::USAGE,
+        "passphrase",
+        "the two passphrases are not the same",
+        "try again; nothing was written",
+    )
+}
+
+pub(crate) fn cannot_ask(error: &std::io::Error) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "passphrase",
+        format!("there is no terminal to ask for the passphrase: {}", reason(error)),
+        "use --passphrase-file FILE or --passphrase-fd N",
+    )
+}
+
+pub(crate) const ASK: &str = "Passphrase: ";
+pub(crate) const ASK_NEW: &str = "New passphrase (leave empty to have one made): ";
+pub(crate) const ASK_AGAIN: &str = "The same once more: ";
+
+/// A line for the terminal.
+pub(crate) fn generated_passphrase(passphrase: &[u8]) -> Vec<u8> {
+    [b"The passphrase is: ", passphrase, b"\n"].concat()
+}
+
+pub(crate) fn new_recipient(recipient: &dyn std::fmt::Display) -> String {
+    format!("Public key: {recipient}")
+}

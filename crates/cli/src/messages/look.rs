@@ -1,0 +1,106 @@
+//! What is said by the commands that look at damage: `inspect`, `verify`, and
+//! `decrypt --salvage`.
+
+use std::path::Path;
+
+use cryptstream_engine::Error;
+
+use super::{Context, Failure, code, quoted};
+
+/// What the engine reports to a command that writes nothing.
+pub(crate) fn engine(error: Error, context: Context) -> Failure {
+    if let Error::InputIsDirectory { path } = error {
+        return folder(&path);
+    }
+    let failure = super::engine(error, context);
+    let help = match failure.kind {
+        "damaged" => "fetch the file again or take another copy",
+        "read" => "check the disk or the connection",
+        "changed" => "try again when nothing writes to it",
+        _ => return failure,
+    };
+    Failure { help: help.into(), ..failure }
+}
+
+fn folder(path: &Path) -> Failure {
+    let help = "name the files in it";
+    Failure::new(code::NO_INPUT, "input", "is a folder, not a sealed file", help).about(path)
+}
+
+/// `-` was given more than once.
+pub(crate) fn one_stdin() -> Failure {
+    Failure::new(
+        code::USAGE,
+        "usage",
+        "standard input can be read only once",
+        "write `-` once among the files",
+    )
+}
+
+/// What is salvaged must be a file, and so must what it becomes.
+pub(crate) fn not_a_file(path: &Path) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "usage",
+        "is not a file: only from one file into another can be salvaged",
+        "store it in a file first, and name a file as OUTPUT",
+    )
+    .about(path)
+}
+
+/// A damaged file of which other parts may be intact.
+pub(crate) fn partly_damaged(failure: Failure) -> Failure {
+    let help = "fetch the file again or take another copy; `cryptstream decrypt --salvage` writes \
+                what is intact of this one";
+    Failure { help: help.into(), ..failure }
+}
+
+/// What was damaged at the first reading was not at the second.
+pub(crate) fn unsteady(path: &Path) -> Failure {
+    Failure::new(
+        code::DATA,
+        "damaged",
+        "was damaged when it was read first, and intact when it was read again",
+        "check the disk, the connection and the memory of this machine",
+    )
+    .about(path)
+}
+
+/// What was damaged; the rest is in the output.
+pub(crate) fn salvaged(input: &Path, output: &Path, what: &str) -> Failure {
+    Failure::new(
+        code::DATA,
+        "damaged",
+        format!("is damaged: {what}"),
+        format!("{} has what is intact, and zeros where it is not", quoted(output)),
+    )
+    .about(input)
+}
+
+/// Not a single chunk opens.
+pub(crate) fn nothing_to_salvage(input: &Path) -> Failure {
+    Failure::new(
+        code::DATA,
+        "damaged",
+        "is damaged from end to end: not one of its chunks opens",
+        "nothing was written under the output's name; fetch the file again or take another copy",
+    )
+    .about(input)
+}
+
+impl Failure {
+    /// What happened, without the file.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the data is not, or not any more, what was once written.
+    pub(crate) fn is_damage(&self) -> bool {
+        self.kind == "damaged"
+    }
+}
+
+/// Said when there was nothing to salvage.
+pub(crate) fn nothing_damaged(input: &Path, output: &Path) -> String {
+    format!("{} -> {}: nothing is damaged", quoted(input), quoted(output))
+}

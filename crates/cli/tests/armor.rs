@@ -1,0 +1,333 @@
+//! Sealed files as text: what is written is opened by every way and by age,
+//! what age writes is opened, and what was touched is refused.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Dir, Done, paint};
+
+const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
+const END: &str = "-----END AGE ENCRYPTED FILE-----";
+
+/// Lengths around a line, around a chunk, around a unit of work, and for
+/// workers.
+const LENGTHS: [usize; 12] =
+    [0, 1, 47, 48, 49, 65_535, 65_536, 65_537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 9 << 20];
+
+/// Ways to seal `plain` as `text.age`; `$R` is the recipient.
+const SEALING: [&str; 6] = [
+    "$CS encrypt --armor -r $R plain text.age --processes 0",
+    "$CS encrypt -a -r $R plain text.age --processes 2",
+    "cat plain | $CS encrypt -a -r $R > text.age",
+    "cat plain | $CS encrypt -a -r $R --processes 2 | cat > text.age",
+    "$CS encrypt -a -r $R plain - --processes 2 | cat > text.age",
+    "cat plain | $CS encrypt -a -r $R - text.age --processes 2",
+];
+/// Ways to open `text.age` as `opened`.
+const OPENING: [&str; 6] = [
+    "$CS decrypt -i id text.age opened --processes 0",
+    "$CS decrypt -i id text.age opened --processes 2",
+    "cat text.age | $CS decrypt -i id > opened",
+    "cat text.age | $CS decrypt -i id --processes 2 | cat > opened",
+    "$CS decrypt -i id - opened --processes 2 < text.age",
+    "cat text.age | $CS decrypt -i id --processes 2 - opened",
+];
+
+fn has_age() -> bool {
+    let has = Command::new("age").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !has {
+        eprintln!("skipped: this test needs the program `age` (ci/install.sh installs it)");
+    }
+    has
+}
+
+/// Asserts that `text` is an armor as it should be, around content of age.
+#[track_caller]
+fn assert_armor(text: &[u8]) {
+    let text = std::str::from_utf8(text).unwrap();
+    let lines: Vec<_> = text.strip_suffix('\n').unwrap().split('\n').collect();
+    assert_eq!((lines[0], lines[lines.len() - 1]), (BEGIN, END));
+    let (last, full) = lines[1..lines.len() - 1].split_last().unwrap();
+    assert!(full.iter().all(|line| line.len() == 64));
+    assert!((1..=64).contains(&last.len()), "{last}");
+    // "age-encryption.org/v1\n-> "
+    assert!(lines[1].starts_with("YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+"));
+}
+
+#[test]
+fn what_is_written_is_opened_by_every_way() {
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    for len in LENGTHS {
+        dir.write("plain", paint(len));
+        for (number, sealing) in SEALING.iter().enumerate() {
+            dir.shell(&format!("R={recipient}; set -o pipefail; {sealing}")).run().ok();
+            assert_armor(&dir.read("text.age"));
+            let openings = [OPENING[(number + len) % 6], OPENING[(number + len + 3) % 6]];
+            for opening in openings {
+                dir.shell(&format!("set -o pipefail; {opening}")).run().ok();
+                assert!(dir.read("opened") == paint(len), "{len}: {sealing}: {opening}");
+                dir.shell("rm opened").run().ok();
+            }
+            dir.shell("rm text.age").run().ok();
+        }
+    }
+}
+
+#[test]
+fn age_opens_what_is_written() {
+    if !has_age() {
+        return;
+    }
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    for (number, len) in LENGTHS.into_iter().enumerate() {
+        dir.write("plain", paint(len));
+        for sealing in [SEALING[number % 6], SEALING[(number + 1) % 6]] {
+            let script = format!("R={recipient}; {sealing} && age -d -i id text.age > opened");
+            dir.shell(&script).run().ok();
+            assert!(dir.read("opened") == paint(len), "{len}: {sealing}");
+            dir.shell("rm opened text.age").run().ok();
+        }
+    }
+}
+
+#[test]
+fn what_age_writes_is_opened() {
+    if !has_age() {
+        return;
+    }
+    let dir = Dir::new();
+    let recipient = dir.keygen("id");
+    for len in LENGTHS {
+        dir.write("plain", paint(len));
+        dir.shell(&format!("age -a -r {recipient} -o text.age plain")).run().ok();
+        for opening in OPENING {
+            dir.shell(opening).run().ok();
+            assert!(dir.read("opened") == paint(len), "{len}: {opening}");
+            dir.shell("rm opened").run().ok();
+        }
+        dir.shell("rm text.age").run().ok();
+    }
+}
+
+/// Seals `len` bytes, of which `plain` then consists, and gives the text.
+fn sealed(dir: &Dir, len: usize) -> Vec<u8> {
+    if !dir.path("id").exists() {
+        dir.keygen("id");
+    }
+    dir.write("plain", paint(len));
+    dir.run(&["encrypt", "-a", "-i", "id", "plain", "text.age", "--force"]).ok();
+    dir.read("text.age")
+}
+
+/// Asserts that `text.age` is refused by every way, and gives what the first
+/// one says.
+#[track_caller]
+fn refused(dir: &Dir, what: &str) -> Done {
+    let mut first = None;
+    for opening in OPENING {
+        let done = dir.shell(&format!("set -o pipefail; {opening}")).run();
+        assert_eq!(done.code(), Some(65), "{what}: {opening}: {done:?}");
+        if opening.contains('>') {
+            // What was written to a stream before is right.
+            let written = dir.read("opened");
+            assert!(dir.read("plain").starts_with(&written), "{what}: {opening}");
+            dir.shell("rm opened").run().ok();
+        }
+        assert!(!dir.path("opened").exists(), "{what}: {opening}");
+        first = first.or(Some(done));
+    }
+    first.unwrap()
+}
+
+#[test]
+fn damage_is_refused_with_its_place() {
+    let dir = Dir::new();
+    for len in [0, 100, 65_536, 9 << 20] {
+        let good = sealed(&dir, len);
+        let says = |bad: Vec<u8>, what: &str, words: &[&str]| {
+            dir.write("text.age", bad);
+            let text = refused(&dir, &format!("{len}: {what}")).stderr_text();
+            for word in words {
+                assert!(text.contains(word), "{len}: {what}: {word:?} is not in: {text}");
+            }
+        };
+        // A character, at the beginning, in the middle, in the last line.
+        for place in [36, good.len() / 2, good.len() - 40] {
+            let place = if good[place] == b'\n' { place + 1 } else { place };
+            let mut bad = good.clone();
+            bad[place] = b'*';
+            says(bad, "a character", &["the armor is damaged", &format!("at byte {place}")]);
+        }
+        // Another character of base64: what is in the armor does not fit.
+        let mut bad = good.clone();
+        let place = good.len() / 2 + usize::from(good[good.len() / 2] == b'\n');
+        bad[place] = if bad[place] == b'A' { b'B' } else { b'A' };
+        says(bad, "a bit", &["text.age"]);
+
+        says(good[..good.len() / 2].to_vec(), "cut", &["the armor is damaged", "ends without"]);
+        says(good[..good.len() - 33].to_vec(), "no last line", &["ends without"]);
+        says([&good[..], b"text\n"].concat(), "added", &["something stands after"]);
+        says([&good[..], b"\n", &good].concat(), "twice", &["something stands after"]);
+        let line = good[35..].iter().position(|byte| *byte == b'\n').unwrap() + 36;
+        says([&good[..line], b"\n", &good[line..]].concat(), "blank", &["an empty line"]);
+        says([&good[..35], b"A: b\n\n", &good[35..]].concat(), "PEM header", &["at byte 36"]);
+    }
+}
+
+#[test]
+fn line_ends_and_white_space_outside_are_free() {
+    let dir = Dir::new();
+    for len in [100, 200_000, 9 << 20] {
+        let text = String::from_utf8(sealed(&dir, len)).unwrap();
+        for text in [
+            text.replace('\n', "\r\n"),
+            text.trim_end().to_owned(),
+            format!(" \r\n\t\n\n{text}\n \t\r\n"),
+        ] {
+            dir.write("text.age", text);
+            for opening in OPENING {
+                dir.shell(opening).run().ok();
+                assert!(dir.read("opened") == paint(len), "{len}: {opening}");
+                dir.shell("rm opened").run().ok();
+            }
+        }
+    }
+}
+
+#[test]
+fn text_that_comes_slowly_is_taken_as_it_comes() {
+    let dir = Dir::new();
+    let text = sealed(&dir, 9 << 20);
+    // Ends of portions within lines, at line ends, and within the last line.
+    let (a, b, c) = (10_000, 35 + 65 * 100_000, text.len() - 20);
+    dir.write("a", &text[..a]);
+    dir.write("b", &text[a..b]);
+    dir.write("c", &text[b..c]);
+    dir.write("d", &text[c..]);
+    for processes in [0, 2] {
+        let script = format!(
+            "(for part in a b c d; do cat $part; sleep 0.1; done) | \
+             $CS decrypt -i id --processes {processes} - opened --force"
+        );
+        dir.shell(&script).run().ok();
+        assert!(dir.read("opened") == paint(9 << 20));
+    }
+}
+
+#[test]
+fn an_armored_file_is_sealed_as_it_is() {
+    let dir = Dir::new();
+    for len in [100, 9 << 20] {
+        let text = sealed(&dir, len);
+        for flags in ["", "--format age", "--armor"] {
+            for input in ["text.age", "- < text.age"] {
+                let script = format!(
+                    "(cat text.age | $CS encrypt {flags} -i id - one && \
+                     $CS encrypt {flags} -i id {input} > two) && \
+                     $CS decrypt -i id one one.opened && $CS decrypt -i id - two.opened < two"
+                );
+                let script = script.replace("text.age > two", "text.age - > two");
+                dir.shell(&script).run().ok();
+                assert!(dir.read("one.opened") == text, "{len}: {flags}");
+                assert!(dir.read("two.opened") == text, "{len}: {flags}");
+                dir.shell("rm one one.opened two two.opened").run().ok();
+            }
+        }
+    }
+}
+
+#[test]
+fn armor_means_age() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", "text");
+    let run = dir.command(&["encrypt", "-i", "id", "plain", "-a", "--format", "native"]);
+    dir.fails(run, 64, &["--armor", "--format native"]);
+    dir.run(&["encrypt", "-i", "id", "plain", "-a"]).ok_and_silent();
+    assert_armor(&dir.read("plain.age"));
+    dir.run(&["encrypt", "-i", "id", "plain", "-a", "named.enc", "--format", "age"]).ok();
+    assert_armor(&dir.read("named.enc"));
+    let run = dir.command(&["encrypt", "-i", "id", "plain", "-a"]);
+    dir.fails(run, 73, &["plain.age", "exists already"]);
+}
+
+#[test]
+fn reports_say_whether_it_was_armored() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(1000));
+    for (flag, is_armored) in [("--armor", true), ("--format=age", false)] {
+        let seal = ["encrypt", "-i", "id", "plain", "x.age", flag, "--force"];
+        let open = ["decrypt", "-i", "id", "x.age", "opened", "--force"];
+        let json = |args: &[&str]| {
+            let done = dir.run(&[args, &["--json"]].concat()).ok();
+            done.json(&done.stdout)
+        };
+        let (sealed, opened) = (json(&seal), json(&open));
+        let len = dir.read("x.age").len();
+        for (report, text, plain) in
+            [(sealed, "bytes_out", "bytes_in"), (opened, "bytes_in", "bytes_out")]
+        {
+            assert_eq!(report["armored"], is_armored);
+            assert_eq!(report["format"], "age");
+            assert_eq!(report[text], len, "{flag}: {text}");
+            assert_eq!(report[plain], 1000, "{flag}: {plain}");
+        }
+        for args in [&seal[..], &open] {
+            let done = dir.run(&[args, &["-v"]].concat()).ok();
+            assert_eq!(done.stderr_text().contains("armored"), is_armored, "{done:?}");
+        }
+    }
+}
+
+#[test]
+fn workers_take_part_between_files() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(20 << 20));
+    let processes = |args: &[&str]| {
+        let done = dir.run(&[args, &["-i", "id", "--json", "--processes", "2"]].concat()).ok();
+        done.json(&done.stdout)["processes"].as_u64().unwrap()
+    };
+    assert!(processes(&["encrypt", "-a", "plain", "text.age"]) > 0);
+    assert!(processes(&["decrypt", "text.age", "opened"]) > 0);
+    assert!(dir.read("opened") == paint(20 << 20));
+}
+
+#[test]
+fn what_is_in_the_armor_must_be_sealed() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let armor = |line: &str| format!("{BEGIN}\n{line}{END}\n");
+    for (text, words) in [
+        (armor("anVzdCBzb21lIHRleHQ=\n"), &["in the armor is neither", "plain text"][..]),
+        (armor(""), &["in the armor is neither", "empty"]),
+        (
+            armor("YWdlLWVuY3J5cHRpb24ub3JnL3YxCg==\n"),
+            &["what is in the armor ends after 22 bytes"],
+        ),
+        (armor("YWdlLWVuY3J5cHRpb24ub3JnL3YxCmZvbwo=\n"), &["in the armor, the header is damaged"]),
+        (format!("{BEGIN} \n"), &["the first line is not"]),
+        (format!("{BEGIN}\n"), &["ends without"]),
+    ] {
+        dir.write("text.age", text);
+        let run = dir.command(&["decrypt", "-i", "id", "text.age"]);
+        dir.fails(run, 65, &[&["text.age"], words].concat());
+    }
+}
+
+#[test]
+fn a_source_is_removed_when_the_text_is_safe() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(100_000));
+    dir.run(&["encrypt", "-a", "-i", "id", "plain", "--remove-source"]).ok();
+    assert!(!dir.path("plain").exists());
+    dir.run(&["decrypt", "-i", "id", "plain.age", "--remove-source"]).ok();
+    assert!(!dir.path("plain.age").exists());
+    assert!(dir.read("plain") == paint(100_000));
+}

@@ -1,0 +1,238 @@
+//! Keys that plugins have, with a toy plugin that can also misbehave in every
+//! way (`examples/age-plugin-toy.rs`).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use bech32::{Bech32, Hrp};
+use common::group::Group;
+use common::{Dir, Run, paint};
+
+const CONTENT_LEN: usize = 70_000;
+/// Names of a sealed file, in both formats.
+const SEALED: [&str; 2] = ["sealed.enc", "sealed.age"];
+/// Ways for a plugin to fail, and what is said then.
+const FAILURES: [(&str, &str); 6] = [
+    ("crash", "plugin"),
+    ("crash-midway", "plugin"),
+    ("garbage", "plugin"),
+    ("error", "the toy is broken"),
+    ("ask", "this is not the word"),
+    ("confirm", "the toy was stopped"),
+];
+
+/// The folder in which cargo has built the plugin.
+fn plugins() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let folder = tests.ancestors().nth(2).unwrap().join("examples");
+    assert!(folder.join("age-plugin-toy").exists(), "built by `cargo test --workspace`");
+    folder
+}
+
+/// A folder with a file to seal and the identities of three keys of the toy;
+/// their recipients.
+fn dir() -> (Dir, [String; 3]) {
+    let dir = Dir::new();
+    dir.write("plain", paint(CONTENT_LEN));
+    let recipients = [1, 2, 3].map(|number: u8| {
+        let text =
+            |prefix| bech32::encode::<Bech32>(Hrp::parse(prefix).unwrap(), &[number; 16]).unwrap();
+        let identity = text("age-plugin-toy-").to_uppercase();
+        let name = format!("toy{number}");
+        dir.shell(&format!("umask 077; echo {identity} > {name}")).run().ok();
+        text("age1toy")
+    });
+    (dir, recipients)
+}
+
+/// The program, for which the plugin is there and behaves in this way.
+fn command(dir: &Dir, mode: &str, args: &[&str]) -> Run {
+    with_toy(dir.command(args), mode)
+}
+
+fn with_toy(run: Run, mode: &str) -> Run {
+    let mut path = plugins().into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    run.env("PATH", path).env("AGE_PLUGIN_TOY", mode)
+}
+
+/// The same in a session without a terminal, where nobody can be asked.
+fn unattended(dir: &Dir, mode: &str, args: &[&str]) -> Run {
+    let mut command = Command::new("setsid");
+    command.arg("--wait").arg(env!("CARGO_BIN_EXE_cryptstream")).args(args);
+    let mut run = dir.command(&[""]);
+    command.current_dir(dir.root()).env_remove("CRYPTSTREAM_PASSPHRASE");
+    run.command = command;
+    with_toy(run, mode)
+}
+
+#[track_caller]
+fn opens(dir: &Dir, identity: &str, sealed: &str) {
+    command(dir, "", &["decrypt", "-i", identity, sealed, "opened", "--force"])
+        .run()
+        .ok_and_silent();
+    assert!(dir.read("opened") == paint(CONTENT_LEN), "{identity}: {sealed}");
+}
+
+#[test]
+fn what_is_sealed_for_a_plugins_key_is_opened_with_it() {
+    let (dir, [one, two, _]) = dir();
+    let public = dir.keygen("id");
+    dir.write("recipients", format!("# theirs\n{two}\n{public}\n"));
+    for sealed in SEALED {
+        for (keys, openers) in [
+            (&["-r", &one][..], &["toy1"][..]),
+            (&["-i", "toy2"], &["toy2"]),
+            (&["-r", &one, "-r", &public, "-r", &two], &["toy1", "id", "toy2"]),
+            (&["-R", "recipients", "-i", "toy1"], &["toy1", "id", "toy2"]),
+        ] {
+            let args = [&["encrypt", "plain", sealed, "--force"], keys].concat();
+            command(&dir, "", &args).run().ok_and_silent();
+            for opener in openers {
+                opens(&dir, opener, sealed);
+            }
+        }
+        // Among others, and where it does not fit.
+        let args = ["decrypt", "-i", "toy3", "-i", "toy2", sealed, "opened", "--force"];
+        command(&dir, "", &args).run().ok_and_silent();
+        let args = ["decrypt", "-i", "toy3", sealed, "new"];
+        dir.fails(command(&dir, "", &args), 77, &["no key fits"]);
+    }
+}
+
+/// Whether the toy speaks as plugins do is judged by a program that is not ours.
+#[test]
+fn age_uses_the_same_plugin() {
+    if !Command::new("age").arg("--version").output().is_ok_and(|o| o.status.success()) {
+        eprintln!("skipped: this test needs the program `age` (ci/install.sh installs it)");
+        return;
+    }
+    let (dir, [one, two, _]) = dir();
+    let script = format!("age -r {one} -r {two} -o theirs.age plain");
+    with_toy(dir.shell(&script), "").run().ok();
+    opens(&dir, "toy1", "theirs.age");
+    opens(&dir, "toy2", "theirs.age");
+    command(&dir, "", &["encrypt", "plain", "ours.age", "-r", &one]).run().ok_and_silent();
+    let done = with_toy(dir.shell("age -d -i toy1 ours.age"), "").run().ok();
+    assert!(done.stdout == paint(CONTENT_LEN));
+}
+
+#[test]
+fn a_plugin_that_is_missing_is_named() {
+    let (dir, [one, ..]) = dir();
+    for sealed in SEALED {
+        command(&dir, "", &["encrypt", "plain", sealed, "-r", &one]).run().ok();
+        let words = ["age-plugin-toy", "PATH"];
+        for args in [
+            ["encrypt", "plain", "new", "-r", &one],
+            ["encrypt", "plain", "new", "-i", "toy1"],
+            ["decrypt", sealed, "new", "-i", "toy1"],
+        ] {
+            let run = dir.command(&args).env("PATH", dir.root());
+            dir.fails(run, 78, &words);
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_fails_leaves_nothing() {
+    let (dir, [one, ..]) = dir();
+    let public = dir.keygen("id");
+    for sealed in SEALED {
+        command(&dir, "", &["encrypt", "plain", sealed, "-r", &one]).run().ok();
+        for (mode, words) in FAILURES {
+            for args in [
+                &["encrypt", "plain", "new", "-r", &one, "-r", &public][..],
+                &["decrypt", sealed, "new", "-i", "toy1"],
+            ] {
+                let done = dir.fails(unattended(&dir, mode, args), 77, &[words]);
+                assert!(done.stderr_text().contains("help: "), "{mode}: {done:?}");
+            }
+        }
+        let args = ["encrypt", "plain", "new", "-r", &one];
+        dir.fails(command(&dir, "nothing", &args), 77, &["plugin"]);
+        // To say nothing is to say that no key fits.
+        let args = ["decrypt", sealed, "new", "-i", "toy1"];
+        dir.fails(command(&dir, "nothing", &args), 77, &["no key fits"]);
+        dir.fails(command(&dir, "short-key", &args), 77, &["plugin"]);
+        dir.fails(command(&dir, "wrong-key", &args), 65, &["header"]);
+    }
+}
+
+#[test]
+fn a_plugin_that_hangs_is_ended() {
+    let (dir, [one, ..]) = dir();
+    command(&dir, "", &["encrypt", "plain", "sealed.age", "-r", &one]).run().ok();
+    for mode in ["hang", "hang-midway"] {
+        for args in [
+            &["encrypt", "plain", "new", "-r", &one][..],
+            &["decrypt", "sealed.age", "new", "-i", "toy1"],
+        ] {
+            let args = [args, &["--plugin-timeout", "1"]].concat();
+            let before = dir.snapshot();
+            // Ends only when nobody of the group is left.
+            let done = Group::start(command(&dir, mode, &args)).wait();
+            assert_eq!(done.code(), Some(75), "{mode}: {done:?}");
+            let text = done.stderr_text();
+            assert!(text.contains("age-plugin-toy") && text.contains("--plugin-timeout"), "{text}");
+            assert!(dir.snapshot() == before, "{mode}");
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_says_something_may_take_its_time() {
+    let (dir, [one, ..]) = dir();
+    let args = ["encrypt", "plain", "sealed.age", "-r", &one, "--plugin-timeout", "3"];
+    let done = command(&dir, "slow", &args).run().ok();
+    assert!(done.stderr_text().contains("the toy thinks"), "{done:?}");
+    opens(&dir, "toy1", "sealed.age");
+}
+
+#[test]
+fn recipients_go_with_none_but_their_like_where_a_plugin_says_so() {
+    let (dir, [one, two, _]) = dir();
+    let public = dir.keygen("id");
+    for sealed in SEALED {
+        let both = ["encrypt", "plain", sealed, "-r", &one, "-r", &two];
+        command(&dir, "labels", &both).run().ok_and_silent();
+        opens(&dir, "toy1", sealed);
+        opens(&dir, "toy2", sealed);
+        let format = if sealed.ends_with(".age") { "age" } else { "native" };
+        let mixed = ["encrypt", "plain", "new", "-r", &one, "-r", &public, "--format", format];
+        dir.fails(command(&dir, "labels", &mixed), 64, &["recipient"]);
+    }
+}
+
+#[test]
+fn what_a_plugin_asks_is_answered_on_the_terminal() {
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("skipped: this test needs the program `script` (util-linux)");
+        return;
+    }
+    let (dir, [one, ..]) = dir();
+    for (mode, question, answer, code) in [
+        ("ask", "What is the word?", "sesame", 0),
+        ("ask", "What is the word?", "open", 77),
+        ("confirm", "Shall the toy go on?", "1", 0),
+        ("confirm", "Shall the toy go on?", "2", 77),
+    ] {
+        // The answer comes when the question has.
+        let script = format!(
+            "(until grep -q '{question}' shown; do sleep 0.05; done; sleep 0.3; echo '{answer}') | \
+             script -q -e -f -c '$CS encrypt plain sealed.age --force -r {one}' shown > /dev/null",
+        );
+        dir.write("shown", "");
+        let done = with_toy(dir.shell(&script), mode).env("SHELL", "/bin/bash").run();
+        let shown = String::from_utf8_lossy(&dir.read("shown")).into_owned();
+        assert_eq!(done.code(), Some(code), "{mode}, {answer}: {shown}");
+        assert!(!shown.contains("sesame"), "{shown}");
+        if code == 0 {
+            opens(&dir, "toy1", "sealed.age");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A rekeying that is killed: before every system call that changes anything,
+//! and on every file system that takes another way.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::{Dir, Done, paint};
+
+/// What changes something that others can see; before it, it is interrupted. (A
+/// signal is delivered when a call begins, and SIGKILL keeps it from being made.)
+const CALLS: [&str; 15] = [
+    "flock",
+    "linkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlinkat",
+    "pwrite64",
+    "write",
+    "fsync",
+    "fdatasync",
+    "fchmod",
+    "ftruncate",
+    "fallocate",
+    "copy_file_range",
+    "exit_group",
+];
+
+/// What is rekeyed, and how that is expected to be done.
+struct Case {
+    format: &'static str,
+    len: usize,
+    /// For how many identities it is sealed at first.
+    old: usize,
+    /// And then.
+    new: usize,
+    method: &'static str,
+    flags: &'static [&'static str],
+}
+
+const IN_PLACE: Case =
+    Case { format: "native", len: 1 << 20, old: 1, new: 1, method: "in-place", flags: &[] };
+const SMALL: Case = Case { len: 100, method: "rewritten", ..IN_PLACE };
+const COPIED: Case = Case { format: "age", new: 2, method: "rewritten", ..IN_PLACE };
+const RESEALED: Case = Case { method: "reencrypted", flags: &["--reencrypt"], ..IN_PLACE };
+const CLONED: Case = Case { method: "shared", ..IN_PLACE };
+/// From one block of header to two.
+const SHIFTED: Case = Case { new: 60, method: "shared", ..IN_PLACE };
+
+fn has(program: &str) -> bool {
+    let is_there = Command::new(program).arg("-V").output().is_ok();
+    if !is_there {
+        println!("skipped: there is no {program}");
+    }
+    is_there
+}
+
+/// A sealed file in a folder of its own, and the command that rekeys it.
+struct World<'a> {
+    dir: &'a Dir,
+    case: &'a Case,
+    content: Vec<u8>,
+    sealed: Vec<u8>,
+    args: Vec<String>,
+}
+
+impl<'a> World<'a> {
+    fn new(dir: &'a Dir, case: &'a Case) -> Self {
+        // What is not to be looked at for leftovers.
+        std::fs::create_dir_all(dir.path("keys")).unwrap();
+        for name in ["old", "new"] {
+            if !dir.path("keys").join(name).exists() {
+                dir.keygen(&format!("keys/{name}"));
+            }
+        }
+        let content = paint(case.len);
+        let own = |name: &str| dir.run(&["keygen", "-y", name]).ok().stdout_text();
+        let list = |name: &str, count| own(name).repeat(count);
+        dir.write("keys/old-list", list("keys/old", case.old));
+        dir.write("keys/new-list", list("keys/new", case.new));
+        let encrypt = ["encrypt", "--format", case.format, "-R", "keys/old-list", "-", "-"];
+        let sealed = dir.command(&encrypt).input(&content).run().ok().stdout;
+        let args = ["rekey", "f", "-i", "keys/old", "--new-recipients-file", "keys/new-list"];
+        let args = args.iter().chain(case.flags).map(|arg| (*arg).to_owned()).collect();
+        Self { dir, case, content, sealed, args }
+    }
+
+    /// Rekeys; the `count`th of these calls is answered with this signal.
+    fn interrupted(&self, call: &str, signal: &str, count: usize) -> Done {
+        let mut run = self.dir.command(&self.args);
+        let program = run.command.get_program().to_owned();
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
+        strace.arg(format!("inject={call}:signal={signal}:when={count}")).arg(program);
+        strace.args(&self.args).current_dir(self.dir.root());
+        run.command = strace;
+        run.run()
+    }
+
+    fn opens(&self, key: &str) -> bool {
+        let done = self.dir.run(&["decrypt", "f", "-", "-i", key]);
+        match done.code() {
+            Some(0) => assert!(done.stdout == self.content),
+            code => assert_eq!(code, Some(77), "{done:?}"),
+        }
+        done.code() == Some(0)
+    }
+
+    fn leftovers(&self) -> Vec<std::ffi::OsString> {
+        let names = self.dir.names().into_iter();
+        names.filter(|name| name.to_string_lossy().starts_with('.')).collect()
+    }
+
+    /// Interrupts it before every call there is, and returns how often.
+    fn interrupt_everywhere(&self, signal: &str) -> usize {
+        let mut times = 0;
+        for call in CALLS {
+            for count in 1.. {
+                let _ = std::fs::remove_file(self.dir.path("f"));
+                self.dir.write("f", &self.sealed);
+                let done = self.interrupted(call, signal, count);
+                let what = format!("{signal} at {call} {count}: {done:?}");
+                assert!(matches!(done.code(), None | Some(0)), "{what}");
+                let is_new = self.opens("keys/new");
+                assert!(is_new != self.opens("keys/old"), "{what}");
+                if signal != "SIGKILL" {
+                    assert!(self.leftovers().is_empty(), "{what}: {:?}", self.leftovers());
+                }
+                let is_over = done.code() == Some(0);
+                assert!(is_new || !is_over, "{what}");
+
+                let mut again = self.args.clone();
+                again.extend(["-i", "keys/new", "--json"].map(str::to_owned));
+                let again = self.dir.run(&again).ok();
+                if !is_new {
+                    // With what is left the same way must be open.
+                    let method = &again.json(&again.stdout)["method"];
+                    assert_eq!(method, self.case.method, "{what}");
+                }
+                assert!(self.opens("keys/new") && !self.opens("keys/old"), "{what}");
+                assert!(self.leftovers().is_empty(), "{what}: {:?}", self.leftovers());
+                if is_over {
+                    break;
+                }
+                times += 1;
+            }
+        }
+        times
+    }
+}
+
+/// The way that a case is made for, on this file system.
+fn method_of(dir: &Dir, case: &Case) -> String {
+    let world = World::new(dir, case);
+    dir.write("f", &world.sealed);
+    let mut args = world.args.clone();
+    args.push("--json".to_owned());
+    let done = dir.run(&args).ok();
+    done.json(&done.stdout)["method"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn interrupt(dir: &Dir, case: &Case) {
+    if !has("strace") {
+        return;
+    }
+    let method = method_of(dir, case);
+    if method != case.method {
+        println!("skipped: here it is {method}, not {}", case.method);
+        return;
+    }
+    for signal in ["SIGKILL", "SIGTERM"] {
+        let times = World::new(dir, case).interrupt_everywhere(signal);
+        println!("{method}, {}: interrupted {times} times with {signal}", case.format);
+        // A termination may come too late: it is put off while a file is
+        // replaced, and the last call ends the program by itself.
+        let least = if signal == "SIGKILL" { 6 } else { 3 };
+        assert!(times >= least, "{times}");
+    }
+}
+
+#[test]
+fn in_place() {
+    interrupt(&Dir::new(), &IN_PLACE);
+}
+
+#[test]
+fn a_small_file_written_anew() {
+    interrupt(&Dir::new(), &SMALL);
+}
+
+#[test]
+fn a_copy_behind_a_longer_header() {
+    interrupt(&Dir::new(), &COPIED);
+}
+
+#[test]
+fn content_sealed_anew() {
+    interrupt(&Dir::new(), &RESEALED);
+}
+
+/// A file system in a file, mounted at `mnt` of a folder.
+struct Mounted(Dir);
+
+impl Mounted {
+    /// `None` where that is not possible.
+    fn new(kind: &str) -> Option<Self> {
+        let image = "truncate -s 400M image";
+        Self::by(kind, &format!("{image} && mkfs.{kind} -q image && mount -o loop image mnt"))
+    }
+
+    fn by(kind: &str, script: &str) -> Option<Self> {
+        let dir = Dir::new();
+        let done = dir.shell(&format!("mkdir mnt real && {script}")).run();
+        if !done.status.success() {
+            println!("skipped: no {kind} can be mounted here: {}", done.stderr_text());
+            return None;
+        }
+        Some(Self(dir))
+    }
+
+    fn dir(&self) -> Dir {
+        Dir::new_in(Path::new(&self.0.path("mnt"))).unwrap()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = self.0.shell("umount mnt || fusermount -u mnt").run();
+    }
+}
+
+#[test]
+fn where_there_are_no_unnamed_files() {
+    let Some(mounted) = Mounted::by("bindfs", "bindfs real mnt") else { return };
+    for case in [IN_PLACE, SMALL, COPIED] {
+        interrupt(&mounted.dir(), &case);
+    }
+}
+
+#[test]
+fn where_blocks_are_shared() {
+    for kind in ["btrfs", "xfs"] {
+        let Some(mounted) = Mounted::new(kind) else { continue };
+        for case in [CLONED, SHIFTED] {
+            let dir = mounted.dir();
+            assert_eq!(method_of(&dir, &case), "shared", "{kind}");
+            interrupt(&dir, &case);
+        }
+        // More than half of the room: there is none for a copy.
+        let dir = mounted.dir();
+        for case in [CLONED, SHIFTED, Case { format: "age", old: 3, ..CLONED }] {
+            let case = Case { len: 230 << 20, ..case };
+            assert_eq!(method_of(&dir, &case), "shared", "{kind}");
+            let world = World::new(&dir, &case);
+            assert!(world.opens("keys/new") && !world.opens("keys/old"));
+            std::fs::remove_file(dir.path("f")).unwrap();
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What is intact of a damaged file is at its place, and nothing else is.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, paint};
+use serde_json::{Value, json};
+
+/// Salvages `bad`, and holds the output against the plaintext: as it was where
+/// no hole is listed, and zeros where one is. Gives what was reported.
+#[track_caller]
+fn salvaged(dir: &Dir, plain: &[u8], code: i32) -> Value {
+    let args = ["decrypt", "--salvage", "bad", "out", "-i", "id", "--force", "--json"];
+    let done = dir.run(&args);
+    assert_eq!((done.code(), done.stderr_text().as_str()), (Some(code), ""), "{done:?}");
+    let object = done.json(&done.stdout);
+    assert_eq!((&object["schema"], &object["command"]), (&json!(1), &json!("decrypt")));
+    assert_eq!((&object["salvaged"], &object["input"]), (&json!(true), &json!("bad")));
+    assert_eq!(object["error"]["code"].as_i64().unwrap_or(0), i64::from(code));
+    let out = dir.read("out");
+    assert_eq!(object["bytes_out"], json!(out.len()));
+    let mut expected = plain[..out.len().min(plain.len())].to_vec();
+    expected.resize(out.len(), 0);
+    let mut lost = 0;
+    for hole in object["bad_ranges"].as_array().unwrap() {
+        let number = |field: &str| usize::try_from(hole[field].as_u64().unwrap()).unwrap();
+        let (offset, length) = (number("offset"), number("length"));
+        expected[offset..offset + length].fill(0);
+        lost += length;
+    }
+    assert!(out == expected, "{object}");
+    assert_eq!(object["bad_bytes"], json!(lost));
+    assert_eq!(object["intact_bytes"], json!(out.len() - lost));
+    object
+}
+
+/// The two formats: name, bytes before the first chunk, length of a chunk.
+const FORMATS: [(&str, usize, usize); 2] = [("native", PREFIX, CHUNK), ("age", 16, 1 << 16)];
+
+fn seal(dir: &Dir, format: &str, plain: &[u8]) -> Vec<u8> {
+    dir.write("plain", plain);
+    dir.run(&["encrypt", "-i", "id", "--format", format, "plain", "good", "--force"]).ok();
+    dir.read("good")
+}
+
+#[test]
+fn damage_becomes_holes_and_everything_else_is_there() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    for (format, prefix, chunk) in FORMATS {
+        let edge = (1 << 20) / chunk;
+        for len in [(2 << 20) + 100, 2 << 20, (2 << 20) + chunk + 1, (2 << 20) - 1] {
+            let plain = paint(len);
+            let good = seal(&dir, format, &plain);
+            let start = header_len(&good) + prefix;
+            let chunks = (good.len() - start).div_ceil(chunk + 16);
+            for bad in [
+                &[][..],
+                &[0],
+                &[3],
+                &[1, 2, 3],
+                &[0, 2, 4, 6],
+                &[edge - 1, edge],
+                &[edge, edge + 1, edge + 3],
+                &[0, edge - 1, edge, chunks - 2],
+            ] {
+                let mut sealed = good.clone();
+                for number in bad {
+                    sealed[start + number * (chunk + 16) + 15] ^= 0x10;
+                }
+                dir.write("bad", &sealed);
+                let object = salvaged(&dir, &plain, if bad.is_empty() { 0 } else { 65 });
+                let what = format!("{format} {len} {bad:?}: {object}");
+                assert_eq!(object["end"], "whole", "{what}");
+                assert_eq!(object["bad_bytes"], json!(bad.len() * chunk), "{what}");
+                assert_eq!(object["bytes_out"], json!(len), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_small_file_and_a_damaged_end_are_salvaged() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    for (format, prefix, chunk) in FORMATS {
+        for len in [chunk + 10, 3 * chunk + 1000] {
+            let plain = paint(len);
+            let good = seal(&dir, format, &plain);
+            let mut sealed = good.clone();
+            *sealed.last_mut().unwrap() ^= 1;
+            dir.write("bad", &sealed);
+            let object = salvaged(&dir, &plain, 65);
+            assert_eq!((&object["end"], &object["bytes_out"]), (&json!("damaged"), &json!(len)));
+            // Cut at every kind of place.
+            let start = header_len(&good) + prefix;
+            for full in 1..=len / chunk {
+                for rest in [0, 1, 15, 16, 17, 900] {
+                    let end = start + full * (chunk + 16) + rest;
+                    if end >= good.len() {
+                        continue;
+                    }
+                    dir.write("bad", &good[..end]);
+                    let object = salvaged(&dir, &plain, 65);
+                    assert_eq!(object["intact_bytes"], json!(full * chunk), "{format} {object}");
+                    assert!(object["end"] == "missing" || object["end"] == "damaged", "{object}");
+                }
+            }
+            // Added to.
+            for added in [1, 16, 17, 70_000] {
+                dir.write("bad", [&good[..], &vec![1; added]].concat());
+                let object = salvaged(&dir, &plain, 65);
+                let end = (&object["end"], &object["trailing_bytes"]);
+                assert_eq!(end, (&json!("followed"), &json!(added)), "{format} {len}");
+                assert_eq!(object["bytes_out"], json!(len));
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_that_changed_places_stay_out() {
+    let dir = Dir::new();
+    let plain = paint(10 * CHUNK + 3);
+    let good = dir.sealed(&plain);
+    let start = header_len(&good) + PREFIX;
+    let chunk = |number: usize| start + number * SEALED_CHUNK..start + (number + 1) * SEALED_CHUNK;
+    let mut sealed = good.clone();
+    sealed[chunk(1)].copy_from_slice(&good[chunk(7)]);
+    sealed[chunk(7)].copy_from_slice(&good[chunk(1)]);
+    dir.write("bad", &sealed);
+    assert_eq!(salvaged(&dir, &plain, 65)["bad_ranges"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn holes_are_listed_take_no_room_and_the_permissions_are_kept() {
+    let dir = Dir::new();
+    let plain = paint(8 << 20);
+    let mut sealed = dir.sealed(&plain);
+    let start = header_len(&sealed) + PREFIX;
+    // All but the first and the last MiB.
+    sealed[start + 64 * SEALED_CHUNK..start + 7 * 64 * SEALED_CHUNK].fill(0);
+    let path = dir.write("bad.enc", &sealed);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o640)).unwrap();
+    let before = dir.snapshot();
+    let done = dir.run(&["decrypt", "--salvage", "bad.enc", "-i", "id", "-q"]);
+    assert_eq!((done.code(), done.stdout_text().as_str()), (Some(65), ""));
+    let text = done.stderr_text();
+    for words in [
+        "error: bad.enc: is damaged: 2.00 MiB of 8.00 MiB intact\n",
+        "help: bad has what is intact",
+        "  hole: bytes 1048576-7340031\n",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in: {text}");
+    }
+    let metadata = fs::metadata(dir.path("bad")).unwrap();
+    assert_eq!((metadata.len(), metadata.mode() & 0o777), (8 << 20, 0o640));
+    assert!(metadata.blocks() * 512 < 4 << 20, "{} blocks", metadata.blocks());
+    assert_eq!(dir.snapshot().len(), before.len() + 1, "a temporary was left");
+    let mut expected = plain;
+    expected[1 << 20..7 << 20].fill(0);
+    assert!(dir.read("bad") == expected);
+}
+
+#[test]
+fn of_many_holes_the_first_are_shown_and_all_are_counted() {
+    let dir = Dir::new();
+    let mut sealed = dir.sealed(&paint(100 * CHUNK));
+    let start = header_len(&sealed) + PREFIX;
+    for chunk in (0..90).step_by(3) {
+        sealed[start + chunk * SEALED_CHUNK] ^= 1;
+    }
+    dir.write("bad", &sealed);
+    let done = dir.run(&["decrypt", "--salvage", "bad", "out", "-i", "id"]);
+    assert_eq!(done.code(), Some(65));
+    let text = done.stderr_text();
+    assert_eq!(text.matches("hole: bytes").count(), 20, "{text}");
+    assert!(text.contains("and 10 more ranges; --json lists them"), "{text}");
+    let object = salvaged(&dir, &paint(100 * CHUNK), 65);
+    assert_eq!(object["bad_ranges"].as_array().unwrap().len(), 30);
+}
+
+#[test]
+fn what_cannot_be_salvaged_leaves_nothing() {
+    let dir = Dir::new();
+    let good = dir.sealed(&paint(5 * CHUNK));
+    let header = header_len(&good);
+    dir.keygen("other");
+    dir.write("good.enc", &good);
+    let mut bad = good.clone();
+    bad[header + PREFIX] ^= 1;
+    let salvage = |key| dir.command(&["decrypt", "--salvage", "bad.enc", "out", "-i", key]);
+    let with = |content: &[u8]| dir.write("bad.enc", content);
+    with(&bad);
+    dir.fails(salvage("other"), 77, &["no key fits"]);
+    for (place, words) in [(15, "header is damaged"), (header + 3, "does not belong")] {
+        let mut bad = good.clone();
+        bad[place] = b'!';
+        with(&bad);
+        dir.fails(salvage("id"), 65, &[words]);
+    }
+    with(&good[..header + 10]);
+    dir.fails(salvage("id"), 65, &["ends after"]);
+    with(b"just some text");
+    dir.fails(salvage("id"), 65, &["plain text"]);
+    with(&[&good[..header + PREFIX], &[0; 5 * SEALED_CHUNK][..]].concat());
+    dir.fails(salvage("id"), 65, &["not one of its chunks opens"]);
+    // The output is in the way.
+    with(&bad);
+    dir.write("out", "precious");
+    dir.fails(salvage("id"), 73, &["exists already"]);
+}
+
+#[test]
+fn pipes_and_removal_are_refused() {
+    let dir = Dir::new();
+    let mut bad = dir.sealed(&paint(5 * CHUNK));
+    let place = header_len(&bad) + PREFIX;
+    bad[place] ^= 1;
+    dir.write("bad.enc", &bad);
+    for args in [
+        &["bad.enc", "-"][..],
+        &["-", "out"],
+        &["-", "-"],
+        &["bad.enc", "/dev/null"],
+        &["bad.enc", "--remove-source"],
+    ] {
+        let args = [&["decrypt", "--salvage", "-i", "id"], args].concat();
+        dir.fails(dir.command(&args).input(&bad), 64, &["error: "]);
+    }
+    let script = "$CS decrypt --salvage -i id <(cat bad.enc) out";
+    dir.fails(dir.shell(script), 64, &["not a file"]);
+    // Without the flag a damaged file is refused as ever.
+    dir.fails(dir.command(&["decrypt", "bad.enc", "-i", "id"]), 65, &["chunk 0"]);
+}
+
+#[test]
+fn a_passphrase_salvages_as_well() {
+    let dir = Dir::new();
+    let plain = paint(3 * CHUNK);
+    dir.write("plain", &plain);
+    dir.run(&["encrypt", "plain", "bad.enc", "--key", "x", CHEAP]).ok();
+    let mut sealed = dir.read("bad.enc");
+    let place = header_len(&sealed) + PREFIX + SEALED_CHUNK;
+    sealed[place] ^= 1;
+    dir.write("bad.enc", &sealed);
+    let done = dir.run(&["decrypt", "--salvage", "bad.enc", "--key", "x"]);
+    assert_eq!(done.code(), Some(65), "{done:?}");
+    let mut expected = plain;
+    expected[CHUNK..2 * CHUNK].fill(0);
+    assert!(dir.read("bad") == expected);
+}

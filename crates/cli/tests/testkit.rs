@@ -1,0 +1,194 @@
+//! The public test vectors of age, which come with the crate `age`: files that
+//! must be opened, and files that must be refused, each for its reason.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Dir, Done};
+use sha2::{Digest, Sha256};
+
+/// As many as there were when this was written. Fewer are not all.
+const FEWEST: usize = 123;
+
+/// Bytes in a chunk of age.
+const CHUNK: usize = 65_536;
+
+/// One file of the test kit: `key: value` lines, a blank line, a file of age.
+#[derive(Default)]
+struct Vector {
+    name: String,
+    expect: String,
+    /// SHA-256 of the plaintext, or of what of it comes before the damage.
+    payload: Option<String>,
+    identities: Vec<String>,
+    passphrases: Vec<String>,
+    file: Vec<u8>,
+}
+
+impl Vector {
+    fn read(path: &Path) -> Self {
+        let content = fs::read(path).unwrap();
+        let split = content.windows(2).position(|pair| pair == b"\n\n").unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut vector = Self { name, file: content[split + 2..].to_vec(), ..Self::default() };
+        for line in std::str::from_utf8(&content[..split]).unwrap().lines() {
+            let (key, value) = line.split_once(": ").unwrap();
+            let value = value.to_owned();
+            match (key, value.as_str()) {
+                ("expect", _) => vector.expect = value,
+                ("payload", _) => vector.payload = Some(value),
+                ("identity", _) => vector.identities.push(value),
+                ("passphrase", _) => vector.passphrases.push(value),
+                ("compressed", "zlib") => {
+                    vector.file =
+                        miniz_oxide::inflate::decompress_to_vec_zlib(&vector.file).unwrap();
+                }
+                ("armored" | "file key" | "comment", _) => {}
+                _ => panic!("{}: what is {line:?}?", vector.name),
+            }
+        }
+        vector
+    }
+
+    /// The exit status that belongs to what is expected.
+    fn code(&self) -> i32 {
+        match self.expect.as_str() {
+            "success" => 0,
+            "header failure" | "armor failure" | "HMAC failure" | "payload failure" => 65,
+            "no match" => 77,
+            expect => panic!("{}: what is {expect:?}?", self.name),
+        }
+    }
+
+    /// Whether the bytes are the payload, or all of it that comes before the damage.
+    fn is_payload(&self, bytes: &[u8]) -> bool {
+        let digest = Sha256::digest(bytes);
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.payload.as_ref() == Some(&digest)
+    }
+
+    /// Whether the bytes may be released although there is damage: nothing, or
+    /// the beginning of what comes before the damage, which is one of `sound`.
+    fn may_release(&self, bytes: &[u8], sound: &[Vec<u8>]) -> bool {
+        if self.expect != "payload failure" {
+            return bytes.is_empty();
+        }
+        let before = sound.iter().find(|text| self.is_payload(text));
+        before.expect("one of them").starts_with(bytes)
+    }
+}
+
+/// The folder of the test kit in the package that the lock file names.
+fn folder() -> PathBuf {
+    let cargo = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        let done = command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    // Packages for other systems need not be there.
+    let version = cargo(&["-vV"]);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let mut args = vec!["metadata", "--format-version", "1", "--offline", "--locked"];
+    args.extend(["--filter-platform", host]);
+    let metadata: serde_json::Value = serde_json::from_str(&cargo(&args)).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let age = packages.iter().find(|package| package["name"] == "age").unwrap();
+    let manifest = Path::new(age["manifest_path"].as_str().unwrap());
+    manifest.parent().unwrap().join("tests/testdata/testkit")
+}
+
+fn vectors() -> Vec<Vector> {
+    let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut vectors: Vec<_> = entries.map(|path| Vector::read(&path)).collect();
+    vectors.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(vectors.len() >= FEWEST, "{} vectors, not {FEWEST}", vectors.len());
+    vectors
+}
+
+/// A way to open the file `sealed`, and whether it ends in the file `opened` or
+/// on standard output.
+struct Way {
+    args: &'static [&'static str],
+    is_pipe: bool,
+}
+
+/// Opens every vector one way; all that go wrong are named at the end.
+fn check(way: &Way) {
+    let dir = Dir::new();
+    dir.keygen("unrelated");
+    let (good, bad): (Vec<_>, Vec<_>) = vectors().into_iter().partition(|v| v.code() == 0);
+    let mut complaints = Vec::new();
+    let mut sound = vec![Vec::new()];
+    for vector in good {
+        let (done, opened) = open(&dir, &vector, way);
+        if done.code() != Some(0) || !vector.is_payload(&opened) {
+            complaints.push(format!("{}: {} bytes, {done:?}", vector.name, opened.len()));
+        } else {
+            sound.push(opened);
+        }
+    }
+    // The vectors that are damaged begin as the others do: some after a whole
+    // payload, some after one or two chunks.
+    let longest = sound.iter().max_by_key(|text| text.len()).unwrap();
+    sound.extend([longest[..CHUNK].to_vec(), longest[..2 * CHUNK].to_vec()]);
+    for vector in bad {
+        let (done, opened) = open(&dir, &vector, way);
+        let is_right = match way.is_pipe {
+            true => vector.may_release(&opened, &sound),
+            false => opened.is_empty() && !dir.path("opened").exists(),
+        };
+        if done.code() != Some(vector.code()) || !is_right {
+            let (name, expect) = (vector.name, vector.expect);
+            complaints.push(format!("{name} ({expect}): {} bytes, {done:?}", opened.len()));
+        }
+    }
+    let count = complaints.len();
+    assert!(complaints.is_empty(), "{count} complaints:\n{}", complaints.join("\n"));
+}
+
+/// Opens a vector, and returns what came of it. Nothing else may be left.
+fn open(dir: &Dir, vector: &Vector, way: &Way) -> (Done, Vec<u8>) {
+    dir.write("sealed", &vector.file);
+    dir.write("id", vector.identities.join("\n"));
+    dir.write("passphrase", vector.passphrases.first().map_or("", String::as_str));
+    let mut args = [&["decrypt"], way.args].concat();
+    if !vector.passphrases.is_empty() {
+        args.extend(["--passphrase-file", "passphrase"]);
+    }
+    if !vector.identities.is_empty() {
+        args.extend(["-i", "id"]);
+    } else if vector.passphrases.is_empty() {
+        args.extend(["-i", "unrelated"]);
+    }
+    let _ = fs::remove_file(dir.path("opened"));
+    let before = dir.names();
+    let mut done = dir.command(&args).input(if way.is_pipe { &vector.file } else { b"" }).run();
+    let mut left = dir.names();
+    left.retain(|name| name != "opened" || done.code() != Some(0));
+    assert_eq!(left, before, "{}", vector.name);
+    let opened = match way.is_pipe {
+        true => std::mem::take(&mut done.stdout),
+        false => fs::read(dir.path("opened")).unwrap_or_default(),
+    };
+    (done, opened)
+}
+
+#[test]
+fn from_a_file() {
+    check(&Way { args: &["sealed", "opened", "--processes", "0"], is_pipe: false });
+}
+
+#[test]
+fn from_a_file_with_workers() {
+    check(&Way { args: &["sealed", "opened", "--processes", "2"], is_pipe: false });
+}
+
+#[test]
+fn from_a_pipe() {
+    check(&Way { args: &["-", "-"], is_pipe: true });
+}

@@ -1,0 +1,100 @@
+//! An armored input: text that is read in order, and decoded on its way.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use cryptstream_format::armor::Decoder;
+
+use crate::Error;
+use crate::memory::{OutOfMemory, zeroed};
+
+/// Text that is read in one go.
+const TEXT_LEN: usize = 64 << 10;
+
+/// See the module's description.
+pub(super) struct Armor {
+    /// `None` when the text is over, and right.
+    decoder: Option<Decoder>,
+    text: Vec<u8>,
+    /// Bytes of text read so far.
+    text_len: u64,
+    /// What was decoded last; up to `given` it was given away.
+    bytes: Vec<u8>,
+    given: usize,
+}
+
+impl Armor {
+    /// The armor of a text that begins with `head`, which was read already.
+    pub(super) fn new(head: &[u8], path: &Path) -> Result<Self, Error> {
+        let text = zeroed(TEXT_LEN)?;
+        let (decoder, bytes) = (Some(Decoder::new()), Vec::new());
+        let mut armor = Self { decoder, text, text_len: 0, bytes, given: 0 };
+        for part in head.chunks(TEXT_LEN) {
+            armor.decode(part, path)?;
+        }
+        Ok(armor)
+    }
+
+    /// Bytes of text read so far.
+    pub(super) fn text_len(&self) -> u64 {
+        self.text_len
+    }
+
+    /// Whether nothing more will be decoded.
+    pub(super) fn is_over(&self) -> bool {
+        self.decoder.is_none()
+    }
+
+    /// What was decoded and not given away yet.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.given..]
+    }
+
+    /// Gives so many of them away.
+    pub(super) fn give(&mut self, len: usize) {
+        self.given += len;
+    }
+
+    /// Reads more of the text, once, and decodes it; there may be nothing in
+    /// it. At its end, the text is found to be right.
+    pub(super) fn refill(
+        &mut self,
+        file: &File,
+        is_positional: bool,
+        path: &Path,
+    ) -> Result<(), Error> {
+        let read = match is_positional {
+            true => file.read_at(&mut self.text, self.text_len),
+            false => (&*file).read(&mut self.text),
+        };
+        match read {
+            Ok(0) => match self.decoder.take().map(Decoder::finish) {
+                Some(Err(source)) => Err(Error::Armor { path: path.to_owned(), source }),
+                Some(Ok(())) | None => Ok(()),
+            },
+            Ok(len) => {
+                let text = std::mem::take(&mut self.text);
+                let decoded = self.decode(&text[..len], path);
+                self.text = text;
+                decoded
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(source) => {
+                Err(Error::Read { path: path.to_owned(), offset: self.text_len, source })
+            }
+        }
+    }
+
+    fn decode(&mut self, text: &[u8], path: &Path) -> Result<(), Error> {
+        self.bytes.drain(..self.given);
+        self.given = 0;
+        // More than is decoded, a line that has begun before included.
+        self.bytes.try_reserve(text.len() + 64).map_err(OutOfMemory::from)?;
+        self.text_len += text.len() as u64;
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let decoded = decoder.decode(text, &mut self.bytes);
+        decoded.map_err(|source| Error::Armor { path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,68 @@
+//! What a sealed file tells without any key: its header, and what follows from
+//! its length.
+
+use cryptstream_format::{Header, Layout, LayoutError};
+
+use crate::rekey::journal::open_header;
+use crate::{Error, Source};
+
+/// What can be seen of a sealed file from outside. None of it is
+/// authenticated: whoever can write the file can have written this.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The header, whose MAC nobody can check without a key.
+    pub header: Header,
+    /// How long it is.
+    pub extent: Extent,
+}
+
+/// How long a sealed file is, where it is a file; of a stream only its
+/// beginning was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extent {
+    /// Whether the file is in ASCII armor.
+    pub is_armored: bool,
+    /// Bytes that the file has in the file system.
+    pub file_len: Option<u64>,
+    /// Bytes of header and payload, without the armor.
+    pub sealed_len: Option<u64>,
+}
+
+impl Inspection {
+    /// Reads the header of `source`, if it is armored its last lines, and
+    /// nothing else.
+    ///
+    /// # Errors
+    /// Those of opening a file, as far as they come from its header.
+    pub fn of(source: &mut Source) -> Result<Self, Error> {
+        let header = open_header(source, |_, header| Ok(header))?;
+        let extent = extent(source)?;
+        Ok(Self { header, extent })
+    }
+
+    /// Bytes after the header.
+    #[must_use]
+    pub fn payload_len(&self) -> Option<u64> {
+        self.extent.sealed_len.map(|len| len.saturating_sub(self.header.len() as u64))
+    }
+
+    /// Where everything lies, going by the length.
+    ///
+    /// # Errors
+    /// No payload has such a length.
+    pub fn layout(&self) -> Option<Result<Layout, LayoutError>> {
+        self.payload_len().map(|len| Layout::of_payload(self.header.format(), len))
+    }
+}
+
+/// The lengths of an input whose header was read, by which it is known whether
+/// it is armored.
+fn extent(source: &Source) -> Result<Extent, Error> {
+    let is_armored = source.is_armored();
+    let (file_len, sealed_len) = match is_armored {
+        true => source.armored_len()?,
+        false => (source.seekable_len(), source.seekable_len()),
+    };
+    Ok(Extent { is_armored, file_len, sealed_len })
+}

@@ -1,0 +1,94 @@
+//! The text of an armor, on its way into a file or a stream.
+
+use cryptstream_format::armor::Encoder;
+use cryptstream_shm::Region;
+
+use super::Sink;
+use crate::Error;
+use crate::memory::{OutOfMemory, grow};
+
+/// Bytes that are encoded in one go, to about as much text as is written in one.
+const PART_LEN: usize = 192 << 10;
+/// Text for a file is written in pieces that end at multiples of this: see
+/// [`crate::job`].
+const CUT: usize = 256 << 10;
+
+/// See the module's description.
+pub(crate) struct Armored {
+    to: Sink,
+    encoder: Encoder,
+    /// Bytes taken so far.
+    position: u64,
+    /// Text that is not written yet.
+    text: Vec<u8>,
+    /// Text written so far.
+    written: u64,
+    /// A part out of shared memory.
+    part: Vec<u8>,
+}
+
+impl Armored {
+    pub(super) fn new(to: Sink) -> Self {
+        let encoder = Encoder::new();
+        Self { to, encoder, position: 0, text: Vec::new(), written: 0, part: Vec::new() }
+    }
+
+    /// Where the text goes.
+    pub(super) fn sink(&self) -> &Sink {
+        &self.to
+    }
+
+    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if offset != self.position {
+            return Err(Error::Internal("an armor was written out of order"));
+        }
+        for part in bytes.chunks(PART_LEN) {
+            let room = Encoder::max_text_len(part.len());
+            self.text.try_reserve(room).map_err(OutOfMemory::from)?;
+            self.encoder.encode(part, &mut self.text);
+            self.position += part.len() as u64;
+            // A stream's reader gets what there is.
+            let kept = if self.to.is_stream() { 0 } else { self.text.len() % CUT };
+            self.flush(self.text.len() - kept)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_from(
+        &mut self,
+        offset: u64,
+        region: &Region,
+        from: usize,
+        len: usize,
+    ) -> Result<(), Error> {
+        let mut part = std::mem::take(&mut self.part);
+        grow(&mut part, PART_LEN.min(len))?;
+        let mut done = 0;
+        while done < len {
+            let more = PART_LEN.min(len - done);
+            region.copy_out(from + done, &mut part[..more]);
+            self.write(offset + done as u64, &part[..more])?;
+            done += more;
+        }
+        self.part = part;
+        Ok(())
+    }
+
+    /// Writes the armor's end, and gives the output, which is complete.
+    pub(super) fn finish(mut self) -> Result<Sink, Error> {
+        self.text.try_reserve(Encoder::max_text_len(0)).map_err(OutOfMemory::from)?;
+        std::mem::take(&mut self.encoder).finish(&mut self.text);
+        self.flush(self.text.len())?;
+        Ok(self.to)
+    }
+
+    /// Writes the first `len` bytes of the text.
+    fn flush(&mut self, len: usize) -> Result<(), Error> {
+        if len > 0 {
+            self.to.put(self.written, &self.text[..len])?;
+            self.written += len as u64;
+            self.text.drain(..len);
+        }
+        Ok(())
+    }
+}

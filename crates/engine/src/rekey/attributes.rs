@@ -1,0 +1,45 @@
+//! What a file takes over from the one whose place it takes.
+
+use std::fs::{File, Metadata};
+use std::os::unix::fs::{MetadataExt, fchown};
+
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
+
+use crate::input::{ACL, mode_without_acl};
+
+/// The longest value that an attribute has on Linux, and the longest list of
+/// names (xattr(7)).
+const MAX_LEN: usize = 64 << 10;
+
+/// Gives `file` the owner, the group and the access control list of `old`, as
+/// far as that is allowed. Returns the permission bits that it may have: those
+/// of the old one, but where it has another group no more than for everybody,
+/// and without its list none for the group.
+pub(super) fn keep_access(file: &File, old: &File, of: &Metadata) -> u32 {
+    let is_owned = file.metadata().is_ok_and(|own| (own.uid(), own.gid()) == (of.uid(), of.gid()))
+        || fchown(file, Some(of.uid()), Some(of.gid())).is_ok()
+        || fchown(file, None, Some(of.gid())).is_ok();
+    let mode =
+        if copy(ACL, old, file) { of.mode() & 0o777 } else { mode_without_acl(old, of.mode()) };
+    if is_owned { mode } else { mode & (0o707 | (mode & 0o007) << 3) }
+}
+
+/// Copies the attributes that users and programs have given the file. What
+/// cannot be copied is left out.
+pub(super) fn copy_user_attributes(file: &File, old: &File) {
+    let mut names = vec![0; MAX_LEN];
+    let len = flistxattr(old, &mut names[..]).unwrap_or(0);
+    let names = names[..len].split(|byte| *byte == 0).filter_map(|name| str::from_utf8(name).ok());
+    for name in names.filter(|name| name.starts_with("user.")) {
+        copy(name, old, file);
+    }
+}
+
+/// Copies one attribute. Returns whether `to` now has it.
+fn copy(name: &str, from: &File, to: &File) -> bool {
+    let mut value = vec![0; MAX_LEN];
+    match fgetxattr(from, name, &mut value[..]) {
+        Ok(len) => fsetxattr(to, name, &value[..len], XattrFlags::empty()).is_ok(),
+        Err(_) => false,
+    }
+}

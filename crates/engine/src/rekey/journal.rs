@@ -1,0 +1,193 @@
+//! Where the undo journal of an exchange of headers stands, and what it is
+//! good for.
+//!
+//! `.NAME.cryptstream-rekey`, in the file's folder. It is complete and durable
+//! before the header is touched and goes when the header is durable; so one
+//! that is found tells of an interruption. The file's own header counts as long
+//! as it opens. Only where it does not, and is neither the old nor the new one
+//! of the journal, is the old one taken instead. So nobody gains anything by
+//! putting a journal of their own there: what it holds is a header, which is
+//! checked like any other.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use cryptstream_format::journal::Present;
+use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::attributes::keep_access;
+use super::{Rekeying, read_at};
+use crate::decrypt::read_header;
+use crate::output::{PendingFile, remove_durably};
+use crate::{Error, Source};
+
+const SUFFIX: &[u8] = b".cryptstream-rekey";
+/// The longest name that file systems take.
+const MAX_NAME_LEN: usize = 255;
+
+/// The journal that stands beside a file and belongs to it.
+pub(super) struct Beside {
+    path: PathBuf,
+    journal: Journal,
+    present: Present,
+}
+
+impl Beside {
+    /// Looks for the journal of `file`, which is called `real`.
+    pub(super) fn find(real: &Path, file: &File) -> Option<Self> {
+        let path = path_beside(real)?;
+        let journal = read(&path)?;
+        let mut head = crate::memory::zeroed(journal.head_len()).ok()?;
+        let head = read_at(file, &mut head, 0).ok()?;
+        let present = journal.look_at(file.metadata().ok()?.len(), head)?;
+        Some(Self { path, journal, present })
+    }
+
+    /// Creates the journal of an exchange that is about to happen, and makes
+    /// it durable. Returns it and its length.
+    pub(super) fn create(
+        rekeying: &Rekeying,
+        old_header: &[u8],
+        prefix: &[u8],
+        new_header: &[u8],
+    ) -> Result<(Self, u64), Error> {
+        let path = path_beside(&rekeying.real).ok_or(Error::Internal("a file without a name"))?;
+        let journal = Journal::new(rekeying.len, old_header, prefix, new_header);
+        let bytes = journal.encode();
+        let in_the_way = |error| match error {
+            Error::OutputExists { path } => Error::JournalInTheWay { path },
+            error => error,
+        };
+        let pending = PendingFile::create(&path, false).map_err(in_the_way)?;
+        pending.write_at(0, &bytes)?;
+        // Whoever may read the file may read its header, and is to be able to
+        // read the file after an interruption too.
+        let metadata = rekeying.file.metadata().map_err(|source| rekeying.unreadable(0, source))?;
+        let mode = keep_access(pending.file(), &rekeying.file, &metadata);
+        pending.commit(mode, true).map_err(in_the_way)?;
+        Ok((Self { path, journal, present: Present::Old }, bytes.len() as u64))
+    }
+
+    /// Removes it, and makes that durable. `near` is any file of the file
+    /// system.
+    pub(super) fn remove(&self, near: &File) -> Result<(), Errno> {
+        remove_durably(&self.path, near)
+    }
+
+    pub(super) fn old_header(&self) -> &[u8] {
+        self.journal.old_header()
+    }
+
+    pub(super) fn format(&self) -> Format {
+        parsed(&self.journal).map_or(Format::default(), |header| header.format())
+    }
+
+    /// The old header, if what the file has is neither this nor the new one.
+    pub(super) fn header_if_torn(&self) -> Option<Header> {
+        parsed(&self.journal).filter(|_| self.present == Present::Torn)
+    }
+
+    /// Whether `header` is the old one.
+    pub(super) fn is_header(&self, header: &Header) -> bool {
+        parsed(&self.journal).is_some_and(|old| old == *header)
+    }
+}
+
+/// Reads the header of `source` and has it opened; where that fails since an
+/// exchange of headers was interrupted, with the header from before.
+pub(crate) fn open_header<T>(
+    source: &mut Source,
+    mut open: impl FnMut(&mut Source, Header) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let own = read_header(source).and_then(|header| open(source, header));
+    let error = match own {
+        Err(error) if concerns_header(&error) => error,
+        result => return result,
+    };
+    let real = std::fs::canonicalize(source.path());
+    let journal = real.ok().and_then(|real| Beside::find(&real, source.file()));
+    let Some(header) = journal.as_ref().and_then(Beside::header_if_torn) else { return Err(error) };
+    if !source.go_to(header.len() as u64) {
+        return Err(error);
+    }
+    open(source, header)
+}
+
+/// Whether an error may be the work of a header that was written in part.
+pub(super) fn concerns_header(error: &Error) -> bool {
+    match error {
+        Error::Header { .. }
+        | Error::CutInHeader { .. }
+        | Error::NotSealed { .. }
+        | Error::Commitment { .. }
+        | Error::Layout { .. } => true,
+        Error::Unlock { source, .. } => !matches!(
+            source,
+            UnlockError::Unwrap(UnwrapError::OutOfMemory(_) | UnwrapError::Key(_))
+        ),
+        _ => false,
+    }
+}
+
+fn parsed(journal: &Journal) -> Option<Header> {
+    Header::parse(journal.old_header()).ok().flatten()
+}
+
+fn path_beside(real: &Path) -> Option<PathBuf> {
+    let name = real.file_name()?.as_bytes();
+    let fits = name.len() + 1 + SUFFIX.len() <= MAX_NAME_LEN;
+    let shown = if fits { name.to_vec() } else { shortened(name) };
+    let name = [b".", shown.as_slice(), SUFFIX].concat();
+    Some(real.with_file_name(OsString::from_vec(name)))
+}
+
+/// The beginning of a long name, and a hash that tells it from others.
+fn shortened(name: &[u8]) -> Vec<u8> {
+    let mut len = MAX_NAME_LEN - 1 - SUFFIX.len() - 17;
+    // Not within a character: some file systems take nothing but UTF-8.
+    while len > 0 && name[len] & 0xc0 == 0x80 {
+        len -= 1;
+    }
+    // FNV-1a, which will be the same in all versions.
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    [&name[..len], format!("-{hash:016x}").as_bytes()].concat()
+}
+
+/// Reads a journal, if a plain file of that name is one.
+fn read(path: &Path) -> Option<Journal> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty()).ok()?);
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > Journal::MAX_LEN as u64 {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(Journal::MAX_LEN as u64).read_to_end(&mut bytes).ok()?;
+    Journal::parse(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_and_differ() {
+        let beside = |name: &str| path_beside(&Path::new("dir").join(name)).unwrap();
+        assert_eq!(beside("a.enc"), Path::new("dir/.a.enc.cryptstream-rekey"));
+        for len in [235, 236, 237, 254, 255] {
+            let names: Vec<_> =
+                ["x", "y"].map(|end| beside(&format!("{}{end}", "n".repeat(len - 1)))).into();
+            assert_ne!(names[0], names[1]);
+            assert!(names.iter().all(|name| name.file_name().unwrap().len() <= MAX_NAME_LEN));
+        }
+        let wide = beside(&"ä".repeat(127));
+        assert!(wide.to_str().is_some(), "not cut within a character");
+    }
+}

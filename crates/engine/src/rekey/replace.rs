@@ -1,0 +1,189 @@
+//! Another file in the place of the old one.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use cryptstream_format::{Padding, WrappedKey};
+use rustix::io::Errno;
+
+use super::attributes::{copy_user_attributes, keep_access};
+use super::{RekeyMethod, RekeySummary, Rekeying, Unlocked, fitting, read_at};
+use crate::encrypt::BLOCK;
+use crate::memory::zeroed;
+use crate::output::{PendingFile, remove_abandoned};
+use crate::{Error, Progress};
+
+/// Copied by the system in one go: progress is shown in between.
+const COPY_PART: u64 = 256 << 20;
+/// The same where it has to be read and written.
+const BUFFER_LEN: usize = 1 << 20;
+/// So many blocks more are tried for a header.
+const MAX_SHIFT: usize = 16;
+
+impl Rekeying {
+    /// Lets a file that shares the payload's blocks take the place of this
+    /// one; `None` where the file system or the header's length is against it.
+    pub(super) fn share(
+        &self,
+        old: &Unlocked,
+        wrapped: &WrappedKey,
+        exact: Option<&[u8]>,
+    ) -> Result<Option<RekeySummary>, Error> {
+        let header = match exact {
+            Some(header) => Some(header.to_vec()),
+            None if self.shares_blocks_of(BLOCK) => aligned_like(old, wrapped)?,
+            None => None,
+        };
+        let Some(header) = header else { return Ok(None) };
+        let pending = self.begin_replacing()?;
+        if rustix::fs::ioctl_ficlone(pending.file(), &self.file).is_err() {
+            return Ok(None);
+        }
+        if header.len() != old.header.len() {
+            // That much can be shared was only tried. The system does it by
+            // itself when it copies what lies alike in its blocks.
+            pending.file().set_len(0).map_err(|source| self.failed(source))?;
+            self.copy_payload(old, &pending, header.len() as u64, &())?;
+        }
+        pending.write_at(0, &header)?;
+        self.replace_by(pending)?;
+        self.summary(old, RekeyMethod::Shared, &header, header.len() as u64).map(Some)
+    }
+
+    /// Whether what lies alike in blocks of this length can be shared.
+    fn shares_blocks_of(&self, len: usize) -> bool {
+        rustix::fs::fstatvfs(&self.file).is_ok_and(|stat| stat.f_frsize <= len as u64)
+    }
+
+    /// Lets a copy take the place of this file.
+    pub(super) fn rewrite(
+        &self,
+        old: &Unlocked,
+        header: &[u8],
+        progress: &dyn Progress,
+    ) -> Result<RekeySummary, Error> {
+        progress.start(Some(self.len));
+        let start = header.len() as u64;
+        let pending = self.begin_replacing()?;
+        pending.reserve(start + old.layout.payload_len())?;
+        pending.write_at(0, header)?;
+        progress.advance(old.start());
+        self.copy_payload(old, &pending, start, progress)?;
+        self.replace_by(pending)?;
+        let written = start + old.layout.payload_len();
+        self.summary(old, RekeyMethod::Rewritten, header, written)
+    }
+
+    pub(super) fn begin_replacing(&self) -> Result<PendingFile, Error> {
+        // What killed runs of any kind have left.
+        remove_abandoned(&self.real);
+        PendingFile::create(&self.real, true)
+    }
+
+    /// Gives the finished file the name, the owner and the permission bits of
+    /// this one, unless this one has changed.
+    pub(super) fn replace_by(&self, pending: PendingFile) -> Result<(), Error> {
+        let metadata = self.file.metadata().map_err(|source| self.unreadable(0, source))?;
+        let mode = keep_access(pending.file(), &self.file, &metadata);
+        copy_user_attributes(pending.file(), &self.file);
+        self.source.check_unchanged()?;
+        pending.commit(mode, true)
+    }
+
+    fn copy_payload(
+        &self,
+        old: &Unlocked,
+        pending: &PendingFile,
+        start: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let len = old.layout.payload_len();
+        let (mut done, mut by_system) = (0, true);
+        while done < len {
+            let (from, to) = (old.start() + done, start + done);
+            // To the end of the first block, so that what follows can be shared.
+            let to_block = BLOCK as u64 - from % BLOCK as u64;
+            let part = if to_block < BLOCK as u64 { to_block } else { COPY_PART };
+            let part = part.min(len - done);
+            let copied = match by_system {
+                true => match copy_by_system(&self.file, from, pending.file(), to, part) {
+                    // Not between these files, or not by this system.
+                    Err(
+                        Errno::NOSYS
+                        | Errno::XDEV
+                        | Errno::INVAL
+                        | Errno::OPNOTSUPP
+                        | Errno::PERM
+                        | Errno::BADF,
+                    ) => {
+                        by_system = false;
+                        continue;
+                    }
+                    Err(error) => {
+                        return Err(Error::Write {
+                            path: self.source.path().to_owned(),
+                            offset: to,
+                            source: error.into(),
+                        });
+                    }
+                    Ok(copied) => copied,
+                },
+                false => self.copy_by_hand(from, pending, to, part)?,
+            };
+            if copied == 0 && by_system {
+                // Some file systems answer so where they could read.
+                by_system = false;
+                continue;
+            }
+            if copied == 0 {
+                return Err(self.source.changed());
+            }
+            done += copied;
+            progress.advance(copied);
+        }
+        Ok(())
+    }
+
+    fn copy_by_hand(
+        &self,
+        from: u64,
+        pending: &PendingFile,
+        to: u64,
+        len: u64,
+    ) -> Result<u64, Error> {
+        let len = usize::try_from(len).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
+        let mut buffer = zeroed(len)?;
+        let read = read_at(&self.file, &mut buffer, from)
+            .map_err(|source| self.unreadable(from, source))?;
+        pending.file().write_all_at(read, to).map_err(|source| Error::Write {
+            path: self.source.path().to_owned(),
+            offset: to,
+            source,
+        })?;
+        Ok(read.len() as u64)
+    }
+}
+
+fn copy_by_system(from: &File, at: u64, to: &File, to_at: u64, len: u64) -> Result<u64, Errno> {
+    let (mut at, mut to_at) = (at, to_at);
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    loop {
+        match rustix::fs::copy_file_range(from, Some(&mut at), to, Some(&mut to_at), len) {
+            Err(Errno::INTR) => {}
+            result => return result.map(|copied| copied as u64),
+        }
+    }
+}
+
+/// The shortest header after which the payload lies in its blocks as it does
+/// now.
+fn aligned_like(old: &Unlocked, wrapped: &WrappedKey) -> Result<Option<Vec<u8>>, Error> {
+    let shortest = wrapped.header(&old.file_key, Padding::None)?.len();
+    let first = shortest + (old.header.len() + BLOCK - shortest % BLOCK) % BLOCK;
+    for len in (first..).step_by(BLOCK).take(MAX_SHIFT) {
+        if let Some(header) = fitting(wrapped.header(&old.file_key, Padding::Exactly(len)))? {
+            return Ok(Some(header));
+        }
+    }
+    Ok(None)
+}

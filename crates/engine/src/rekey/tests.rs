@@ -1,0 +1,214 @@
+//! Headers that were written in part, and journals of all kinds.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use cryptstream_format::x25519::SecretKey;
+use cryptstream_format::{Format, Identity, Journal, Padding, Recipient, WrappedKey};
+use tempfile::TempDir;
+
+use super::{RekeyMethod, Rekeying};
+use crate::{CommitOptions, Engine, Error, RekeySummary, Source, Target, WorkerOptions};
+
+/// A sealed file of 2 MiB, and what a rekeying would make of it.
+struct World {
+    dir: TempDir,
+    path: PathBuf,
+    plain: Vec<u8>,
+    old: SecretKey,
+    new: SecretKey,
+    /// The file with its old header.
+    sealed: Vec<u8>,
+    header_len: usize,
+    new_header: Vec<u8>,
+}
+
+impl World {
+    /// `recipients` is for how many it is sealed at first.
+    fn new(format: Format, recipients: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let plain: Vec<u8> = (0..2 << 20).map(|i: u32| (i % 251) as u8).collect();
+        let input = dir.path().join("plain");
+        fs::write(&input, &plain).unwrap();
+        let (old, new) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
+        let path = dir.path().join("file.enc");
+        let public = vec![old.to_public(); recipients];
+        let to: Vec<_> = public.iter().map(|key| key as &(dyn Recipient + Sync)).collect();
+        let mut source = Source::open(&input).unwrap();
+        let target = Target::Path { path: path.clone(), force: false };
+        engine().encrypt(&mut source, &target, format, &to, CommitOptions::default(), &()).unwrap();
+        let sealed = fs::read(&path).unwrap();
+        let header = cryptstream_format::Header::parse(&sealed).unwrap().unwrap();
+        let file_key = header.unlock(&[&old]).unwrap();
+        let wrapped = WrappedKey::wrap(format, &file_key, &[&new.to_public()]).unwrap();
+        let new_header = wrapped.header(&file_key, Padding::Exactly(header.len())).unwrap();
+        let header_len = header.len();
+        Self { dir, path, plain, old, new, sealed, header_len, new_header }
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        self.dir.path().join(".file.enc.cryptstream-rekey")
+    }
+
+    fn journal(&self) -> Journal {
+        let format = cryptstream_format::Header::parse(&self.sealed).unwrap().unwrap().format();
+        let (header, payload) = self.sealed.split_at(self.header_len);
+        let prefix = &payload[..format.prefix_len()];
+        Journal::new(self.sealed.len() as u64, header, prefix, &self.new_header)
+    }
+
+    /// The file when the new header was written up to this byte, and after it.
+    fn tear(&self, from: usize, to: usize) {
+        let mut torn = self.sealed.clone();
+        torn[from..to].copy_from_slice(&self.new_header[from..to]);
+        fs::write(&self.path, torn).unwrap();
+    }
+
+    fn opens(&self, key: &SecretKey) -> bool {
+        let output = self.dir.path().join("opened");
+        let _ = fs::remove_file(&output);
+        let target = Target::Path { path: output.clone(), force: false };
+        let mut source = Source::open(&self.path).unwrap();
+        let keys: [&dyn Identity; 1] = [key];
+        match engine().decrypt(&mut source, &target, &keys, CommitOptions::default(), &()) {
+            Ok(_) => {
+                assert!(fs::read(&output).unwrap() == self.plain);
+                true
+            }
+            Err(Error::Unlock { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn rekey(&self, from: &SecretKey, to: &SecretKey) -> Result<RekeySummary, Error> {
+        Rekeying::open(&self.path)?.rekey(&[from], &[&to.to_public()], &())
+    }
+
+    /// Only the file itself is there, besides what the test has made.
+    fn is_tidy(&self) -> bool {
+        let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.into_iter().all(|name| !name.to_string_lossy().starts_with('.'))
+    }
+}
+
+fn engine() -> Engine {
+    Engine::new(
+        WorkerOptions { processes: crate::Processes::Exactly(0), ..WorkerOptions::default() },
+        1,
+    )
+}
+
+#[test]
+fn a_header_that_was_written_in_part_is_undone() {
+    for (format, recipients) in [(Format::Native, 1), (Format::Native, 60), (Format::Age, 60)] {
+        let world = World::new(format, recipients);
+        fs::write(world.journal_path(), world.journal().encode()).unwrap();
+        let len = world.header_len;
+        assert!(len > 4096 || recipients == 1);
+        let mut count = 0;
+        for unit in [512, 4096] {
+            for from in (0..len).step_by(unit) {
+                for to in (from + unit..len + unit).step_by(unit) {
+                    let to = to.min(len);
+                    world.tear(from, to);
+                    let is_new = (from, to) == (0, len);
+                    // What differs may all be in what was written.
+                    let now = fs::read(&world.path).unwrap();
+                    let is_new = is_new || now[..len] == world.new_header;
+                    assert_eq!(world.opens(&world.new), is_new, "{from}..{to}");
+                    assert_eq!(world.opens(&world.old), !is_new, "{from}..{to}");
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 8);
+        // And a rekeying brings it in order.
+        world.tear(0, 512);
+        assert_eq!(world.rekey(&world.old, &world.new).unwrap().new_header_len, len as u64);
+        assert!(world.opens(&world.new) && !world.opens(&world.old) && world.is_tidy());
+    }
+}
+
+#[test]
+fn nothing_but_a_torn_header_makes_a_journal_count() {
+    let world = World::new(Format::Native, 1);
+    let stranger = SecretKey::generate().unwrap();
+    fs::write(world.journal_path(), world.journal().encode()).unwrap();
+    // Complete: the old key is out.
+    world.tear(0, world.header_len);
+    assert!(!world.opens(&world.old) && world.opens(&world.new));
+    assert!(matches!(world.rekey(&world.old, &stranger), Err(Error::Unlock { .. })));
+    assert!(world.journal_path().exists());
+    let summary = world.rekey(&world.new, &stranger).unwrap();
+    assert!(world.opens(&stranger) && world.is_tidy());
+    assert!(matches!(summary.method, RekeyMethod::InPlace | RekeyMethod::Shared));
+
+    // Not begun.
+    fs::write(&world.path, &world.sealed).unwrap();
+    fs::write(world.journal_path(), world.journal().encode()).unwrap();
+    assert!(world.opens(&world.old) && !world.opens(&world.new));
+    world.rekey(&world.old, &world.new).unwrap();
+    assert!(world.opens(&world.new) && world.is_tidy());
+}
+
+#[test]
+fn a_torn_header_without_its_journal_is_damage() {
+    let world = World::new(Format::Native, 1);
+    let other = World::new(Format::Native, 1);
+    world.tear(0, 100);
+    let before = fs::read(&world.path).unwrap();
+    let cut = &world.journal().encode()[..300];
+    for journal in [&b""[..], b"nonsense", cut, &other.journal().encode()] {
+        fs::write(world.journal_path(), journal).unwrap();
+        assert!(world.rekey(&world.old, &world.new).is_err());
+        assert!(world.rekey(&world.new, &world.old).is_err());
+        assert!(fs::read(&world.path).unwrap() == before);
+        assert_eq!(fs::read(world.journal_path()).unwrap(), journal);
+    }
+    // Nor does a name that leads elsewhere, or a pipe, which would hang.
+    fs::remove_file(world.journal_path()).unwrap();
+    fs::write(world.dir.path().join("elsewhere"), world.journal().encode()).unwrap();
+    symlink("elsewhere", world.journal_path()).unwrap();
+    assert!(world.rekey(&world.old, &world.new).is_err());
+    fs::remove_file(world.journal_path()).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, world.journal_path(), rustix::fs::FileType::Fifo, mode, 0)
+        .unwrap();
+    assert!(world.rekey(&world.old, &world.new).is_err());
+}
+
+#[test]
+fn a_strangers_journal_cannot_harm_a_file() {
+    let world = World::new(Format::Native, 1);
+    let payload = &world.sealed[world.header_len..];
+    // Says that the file is torn, and offers a header of its own.
+    let stranger = SecretKey::generate().unwrap();
+    let key = cryptstream_format::FileKey::generate().unwrap();
+    let hostile = WrappedKey::wrap(Format::Native, &key, &[&stranger.to_public()]).unwrap();
+    let hostile = hostile.header(&key, Padding::Exactly(world.header_len)).unwrap();
+    let journal = Journal::new(world.sealed.len() as u64, &hostile, &payload[..56], b"other");
+    fs::write(world.journal_path(), journal.encode()).unwrap();
+    for who in [&stranger, &world.new] {
+        assert!(world.rekey(who, &world.new).is_err());
+        assert!(fs::read(&world.path).unwrap() == world.sealed);
+    }
+    assert!(world.opens(&world.old));
+    world.rekey(&world.old, &world.new).unwrap();
+    assert!(world.opens(&world.new) && world.is_tidy());
+}
+
+#[test]
+fn what_is_in_the_journals_way_is_left_alone() {
+    let world = World::new(Format::Native, 1);
+    fs::hard_link(&world.path, world.dir.path().join("other-name")).unwrap();
+    fs::write(world.journal_path(), "somebody's").unwrap();
+    let error = world.rekey(&world.old, &world.new).unwrap_err();
+    assert!(matches!(&error, Error::JournalInTheWay { path } if is(path, &world)), "{error}");
+    assert_eq!(fs::read(world.journal_path()).unwrap(), b"somebody's");
+    assert!(fs::read(&world.path).unwrap() == world.sealed);
+}
+
+fn is(path: &Path, world: &World) -> bool {
+    path.file_name() == world.journal_path().file_name()
+}

@@ -1,0 +1,116 @@
+//! A part of a file costs the chunks that it lies in.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+
+use common::{World, paint};
+use cryptstream_engine::{
+    ByteRange, CommitOptions, Engine, Processes, RangeSummary, Source, WorkerOptions,
+};
+use cryptstream_format::Format;
+
+/// What of a header is read at first, and may reach beyond it.
+const FIRST_READ: u64 = 16 << 10;
+/// The payload's first bytes, and looks at what kind of file it is.
+const LOOKS: u64 = 256;
+
+fn engine() -> Engine {
+    let options = WorkerOptions { processes: Processes::Exactly(0), ..WorkerOptions::default() };
+    Engine::new(options, 1)
+}
+
+fn seal(world: &World, format: Format, content: &[u8]) {
+    world.write("plain", content);
+    let mut source = Source::open(&world.path("plain")).unwrap();
+    let (target, recipients) = (world.target("sealed"), world.recipients());
+    let commit = CommitOptions::default();
+    engine().encrypt(&mut source, &target, format, &recipients, commit, &()).unwrap();
+}
+
+fn open(world: &World, range: ByteRange) -> RangeSummary {
+    let mut source = Source::open(&world.path("sealed")).unwrap();
+    let (target, identities) = (world.target("part"), world.identities());
+    let commit = CommitOptions::default();
+    engine().decrypt_range(&mut source, &target, &identities, range, commit, &()).unwrap()
+}
+
+/// Bytes that this thread has been given by reads; `None` where the system
+/// does not count them.
+fn bytes_read() -> Option<u64> {
+    let counts = fs::read_to_string("/proc/thread-self/io").ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
+}
+
+#[test]
+fn only_the_chunks_of_a_part_are_read() {
+    let Some(()) = bytes_read().map(drop) else {
+        eprintln!("skipped: this system does not count what threads read");
+        return;
+    };
+    let counting = {
+        let before = bytes_read().unwrap();
+        bytes_read().unwrap() - before
+    };
+    let len = (5 << 20) + 5000;
+    let content = paint(len);
+    let end = len as u64;
+    let between = |start, end| ByteRange::Between { start, end };
+    for format in Format::ALL {
+        let world = World::new();
+        seal(&world, format, &content);
+        let chunk = format.chunk_len() as u64;
+        let sealed_chunk = format.sealed_chunk_len() as u64;
+        let final_chunk = end % chunk + 16;
+        for (range, chunks) in [
+            // Within a chunk, all of it, across a boundary.
+            (between(chunk * 7 + 100, chunk * 7 + 4196), sealed_chunk),
+            (between(chunk * 7, chunk * 8), sealed_chunk),
+            (between(chunk * 7 - 1, chunk * 7 + 1), 2 * sealed_chunk),
+            (between(0, 1), sealed_chunk),
+            // Several parts in one go.
+            (between(1, chunk * 40), 40 * sealed_chunk),
+            // The final chunk once, and not the one before it.
+            (ByteRange::Last(100), final_chunk),
+            (ByteRange::From(end - 1), final_chunk),
+            (between(end - end % chunk, u64::MAX), final_chunk),
+            // To the end from before the final chunk; beyond the end.
+            (ByteRange::Last(end % chunk + 1), final_chunk + sealed_chunk),
+            (between(chunk * 7 + 1, chunk * 8), sealed_chunk),
+            (between(end - 1, end + 1), final_chunk),
+        ] {
+            let before = bytes_read().unwrap();
+            let opened = open(&world, range);
+            let read = bytes_read().unwrap() - before - counting;
+            let part = opened.range.start as usize..opened.range.end as usize;
+            assert!(world.read("part") == content[part], "{format:?} {range:?}");
+            assert!(
+                (chunks + FIRST_READ..chunks + FIRST_READ + LOOKS).contains(&read),
+                "{format:?} {range:?}: {read} bytes were read for {chunks} in chunks"
+            );
+            let header = world.read("sealed").len() as u64 - sealed_len(format, end);
+            let prefix = format.prefix_len() as u64;
+            assert_eq!(opened.summary.bytes_in, header + prefix + chunks);
+        }
+    }
+}
+
+/// Chunks and prefix of a payload.
+fn sealed_len(format: Format, len: u64) -> u64 {
+    cryptstream_format::Layout::of_plaintext(format, len).unwrap().payload_len()
+}
+
+#[test]
+fn a_length_is_told_only_when_it_is_proved() {
+    for format in Format::ALL {
+        let world = World::new();
+        seal(&world, format, &paint(200_000));
+        let told = |range| open(&world, range).plaintext_len;
+        assert_eq!(told(ByteRange::Between { start: 0, end: 100 }), None);
+        assert_eq!(told(ByteRange::Between { start: 199_999, end: 200_000 }), Some(200_000));
+        assert_eq!(told(ByteRange::Between { start: 0, end: u64::MAX }), Some(200_000));
+        assert_eq!(told(ByteRange::From(0)), Some(200_000));
+        assert_eq!(told(ByteRange::Last(1)), Some(200_000));
+    }
+}

@@ -1,0 +1,153 @@
+//! age's ASCII armor: a file as text, for mail and chat. It is a strict form of
+//! PEM (C2SP `age.md`): one block with the label `AGE ENCRYPTED FILE`, in lines
+//! of 64 characters of padded base64, of which only the last may be shorter.
+//!
+//! ```text
+//! -----BEGIN AGE ENCRYPTED FILE-----
+//! <64 base64 characters>
+//! <1 to 64 base64 characters>
+//! -----END AGE ENCRYPTED FILE-----
+//! ```
+//!
+//! Lines end with LF or CRLF. Before and after the block there may be white
+//! space, up to [`MAX_WHITESPACE`] bytes on either side, as in age; before it
+//! only whole lines. Everything else is refused, so that a file has one text and
+//! nothing can hide in it.
+
+mod decode;
+mod encode;
+
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, PAD};
+pub use decode::Decoder;
+pub use encode::Encoder;
+
+/// The first line, without its end.
+pub const BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+/// The last line, without its end.
+pub const END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
+/// White space that may stand before the block, and after it.
+pub const MAX_WHITESPACE: usize = 1024;
+
+/// Characters of a full line.
+const COLUMNS: usize = 64;
+/// Bytes in a full line.
+const LINE_BYTES: usize = COLUMNS / 4 * 3;
+/// Lines that are coded in one go; that takes half as long as one by one.
+const BATCH: usize = 64;
+
+/// Canonical: with padding, and without stray bits. Sealed bytes are no secret,
+/// so it need not take constant time.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD);
+
+/// What is wrong with an armor, and at which byte of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}, at byte {offset}")]
+pub struct ArmorError {
+    /// Byte of the text, from 0.
+    pub offset: u64,
+    /// What is wrong.
+    pub kind: ArmorErrorKind,
+}
+
+/// What can be wrong with an armor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArmorErrorKind {
+    /// The first line is not [`BEGIN`].
+    #[error("the first line is not -----BEGIN AGE ENCRYPTED FILE-----")]
+    Begin,
+    /// A line in dashes that is not [`END`].
+    #[error("the last line is not -----END AGE ENCRYPTED FILE-----")]
+    End,
+    /// The text ends before the block does.
+    #[error("the text ends without -----END AGE ENCRYPTED FILE-----")]
+    Cut,
+    /// A line without a character.
+    #[error("an empty line")]
+    EmptyLine,
+    /// A line that is shorter than the others, and not the last one.
+    #[error("a line of less than 64 characters that is not the last one")]
+    ShortLine,
+    /// A line that is longer than the others.
+    #[error("a line of more than 64 characters")]
+    LongLine,
+    /// A byte that is not of base64, such as a space.
+    #[error("a character that does not belong there")]
+    Character,
+    /// Base64 whose padding is missing or in the wrong place.
+    #[error("base64 with the wrong padding")]
+    Padding,
+    /// Base64 that another text stands for.
+    #[error("base64 that is not canonical")]
+    NotCanonical,
+    /// Something comes after the block.
+    #[error("something stands after -----END AGE ENCRYPTED FILE-----")]
+    Trailing,
+    /// More white space than [`MAX_WHITESPACE`].
+    #[error("more than 1024 bytes of white space around the armor")]
+    Whitespace,
+}
+
+/// Whether a file that begins with `head` is an armored one: [`BEGIN`] comes
+/// first, perhaps after white space. The rest of the line may yet be wrong.
+///
+/// To tell every such file, `head` must have [`MAX_WHITESPACE`] bytes more than
+/// [`BEGIN`].
+#[must_use]
+pub fn is_armored(head: &[u8]) -> bool {
+    let blank = head.iter().take_while(|byte| is_whitespace(**byte)).count();
+    // Without the dashes, so that a damaged one is still called by its name.
+    head[blank..].starts_with(&BEGIN[..BEGIN.len() - 5])
+}
+
+/// The length of the text for `len` bytes, as [`Encoder`] writes it.
+#[must_use]
+pub fn armored_len(len: u64) -> u64 {
+    let (lines, rest) = (len / LINE_BYTES as u64, len % LINE_BYTES as u64);
+    let short = if rest == 0 { 0 } else { rest.div_ceil(3) * 4 + 1 };
+    let labels = (BEGIN.len() + END.len() + 2) as u64;
+    lines.saturating_mul(COLUMNS as u64 + 1).saturating_add(short + labels)
+}
+
+/// The length of what is in the armor of a text of `len` bytes, told from its
+/// beginning and its end alone: `head` are its first bytes, `tail` its last
+/// ones, up to 1 KiB each, and all of it if it is shorter.
+///
+/// This is right for every text that [`Decoder`] takes and whose lines all end
+/// alike; what stands in the middle is not looked at, so it says nothing about
+/// whether the text is such a one. `None` where the block's beginning or end is
+/// not found, or its length is impossible.
+#[must_use]
+pub fn content_len(len: u64, head: &[u8], tail: &[u8]) -> Option<u64> {
+    let blank = head.iter().take_while(|byte| is_whitespace(**byte)).count();
+    if blank > 0 && head[blank - 1] != b'\n' {
+        return None;
+    }
+    let line_end: &[u8] = match head[blank..].strip_prefix(BEGIN)? {
+        [b'\n', ..] => b"\n",
+        [b'\r', b'\n', ..] => b"\r\n",
+        _ => return None,
+    };
+    let begin = (blank + BEGIN.len() + line_end.len()) as u64;
+    let blank = tail.iter().rev().take_while(|byte| is_whitespace(**byte)).count();
+    let before = tail[..tail.len() - blank].strip_suffix(END)?;
+    let end = len.checked_sub((tail.len() - before.len()) as u64)?;
+    let last_line = before.strip_suffix(line_end)?;
+    let (body, row) = (end.checked_sub(begin)?, (COLUMNS + line_end.len()) as u64);
+    if body == 0 {
+        return Some(0);
+    }
+    let characters = match body % row {
+        0 => COLUMNS as u64,
+        rest => rest.checked_sub(line_end.len() as u64).filter(|count| count % 4 == 0)?,
+    };
+    let padding = last_line.iter().rev().take(2).take_while(|byte| **byte == b'=').count() as u64;
+    let lines_before = (body - 1) / row;
+    (lines_before * LINE_BYTES as u64 + characters / 4 * 3).checked_sub(padding)
+}
+
+/// What the grammar of PEM calls white space.
+fn is_whitespace(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}

@@ -1,0 +1,141 @@
+//! The shapes of age's other stanzas, whoever wraps and unwraps them: checked
+//! when a header is read, before any cipher sees a body.
+
+use std::fmt;
+
+use super::argon2id::{self, Cost};
+use super::{Stanza, StanzaError, decode_arg};
+use crate::Format;
+
+/// The type of age's passphrase stanza.
+pub(super) const SCRYPT: &str = "scrypt";
+const SSH_ED25519: &str = "ssh-ed25519";
+const SSH_RSA: &str = "ssh-rsa";
+const POST_QUANTUM: &str = "mlkem768x25519";
+
+/// Bytes of the key's hash by which an SSH stanza names its recipient.
+const SSH_TAG_LEN: usize = 4;
+/// Bytes of what X-Wing encapsulates: a ciphertext of ML-KEM-768 and a share
+/// of X25519.
+const XWING_LEN: usize = 1120;
+
+/// How the key of a file is derived from a passphrase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyDerivation {
+    /// Argon2id, in native files.
+    Argon2id(Cost),
+    /// scrypt, in files of age, with r = 8 and p = 1.
+    Scrypt {
+        /// Binary logarithm of N: the memory is 1 KiB << `log_n`.
+        log_n: u8,
+    },
+}
+
+impl fmt::Display for KeyDerivation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argon2id(cost) => cost.fmt(f),
+            Self::Scrypt { log_n } => write!(f, "scrypt with N = 2^{log_n}"),
+        }
+    }
+}
+
+impl Stanza {
+    /// How the key is derived, where that is from a passphrase. (A type means
+    /// what it means in the format: ask only of a header's own stanzas.)
+    #[must_use]
+    pub fn key_derivation(&self) -> Option<KeyDerivation> {
+        if let Ok(Some(parsed)) = argon2id::parse(self) {
+            return Some(KeyDerivation::Argon2id(parsed.cost()));
+        }
+        if self.tag() != SCRYPT {
+            return None;
+        }
+        scrypt_log_n(self).map(|log_n| KeyDerivation::Scrypt { log_n })
+    }
+
+    /// Whether it withstands quantum computers.
+    #[must_use]
+    pub fn is_post_quantum(&self) -> bool {
+        matches!(self.tag(), POST_QUANTUM | "mlkem768p256tag")
+    }
+}
+
+/// Checks the shape of a stanza of one of these types.
+pub(super) fn check(format: Format, stanza: &Stanza) -> Result<(), StanzaError> {
+    let has_key_body = || stanza.wrapped_key().is_some();
+    let (tag, is_well_formed) = match (stanza.tag(), stanza.args()) {
+        (SCRYPT, _) if format == Format::Age => {
+            (SCRYPT, scrypt_log_n(stanza).is_some() && has_key_body())
+        }
+        (SSH_ED25519, args) => {
+            let has_args = matches!(args, [_, tag, share]
+                if decode_arg::<SSH_TAG_LEN>(tag).is_some() && decode_arg::<32>(share).is_some());
+            (SSH_ED25519, has_args && has_key_body())
+        }
+        // The body is as long as the key's modulus.
+        (SSH_RSA, args) => {
+            let has_args = matches!(args, [_, tag] if decode_arg::<SSH_TAG_LEN>(tag).is_some());
+            (SSH_RSA, has_args)
+        }
+        (POST_QUANTUM, args) => {
+            let has_args = matches!(args, [_, share] if decode_arg::<XWING_LEN>(share).is_some());
+            (POST_QUANTUM, has_args && has_key_body())
+        }
+        _ => return Ok(()),
+    };
+    if is_well_formed { Ok(()) } else { Err(StanzaError::Malformed(tag)) }
+}
+
+/// The cost that a `scrypt` stanza names, if it has the right arguments: a
+/// salt of 16 bytes and a decimal number without leading zeros.
+fn scrypt_log_n(stanza: &Stanza) -> Option<u8> {
+    let [_, salt, log_n] = stanza.args() else { return None };
+    decode_arg::<16>(salt)?;
+    let is_plain = log_n.bytes().all(|byte| byte.is_ascii_digit()) && !log_n.starts_with('0');
+    is_plain.then(|| log_n.parse().ok()).flatten().filter(|log_n| *log_n < 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(tag: &str, args: &[&str], body_len: usize) -> Stanza {
+        Stanza::new(tag, args, vec![0; body_len]).unwrap()
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        let (salt, share, tag) = ("A".repeat(22), "A".repeat(43), "A".repeat(6));
+        let xwing = format!("{}AA", "A".repeat(1120 / 3 * 4 + 2 - 2));
+        let is_good = |stanza: &Stanza| check(Format::Age, stanza).is_ok();
+        for (name, args) in [
+            (SCRYPT, vec![salt.as_str(), "18"]),
+            (SSH_ED25519, vec![tag.as_str(), share.as_str()]),
+            (POST_QUANTUM, vec![xwing.as_str()]),
+        ] {
+            assert!(is_good(&stanza(name, &args, 32)), "{name}");
+            for body_len in [0, 31, 33, 64] {
+                assert!(!is_good(&stanza(name, &args, body_len)), "{name} {body_len}");
+            }
+            assert!(!is_good(&stanza(name, &args[1..], 32)), "{name}: too few");
+            let more: Vec<_> = args.iter().copied().chain(["x"]).collect();
+            assert!(!is_good(&stanza(name, &more, 32)), "{name}: too many");
+            let short = &args[0][1..];
+            let cut: Vec<_> = std::iter::once(short).chain(args[1..].iter().copied()).collect();
+            assert!(!is_good(&stanza(name, &cut, 32)), "{name}: cut");
+        }
+        for log_n in ["0", "018", "+18", "-1", "1e1", "64", "256"] {
+            assert!(!is_good(&stanza(SCRYPT, &[&salt, log_n], 32)), "{log_n}");
+        }
+        assert!(check(Format::Native, &stanza(SCRYPT, &["x"], 1)).is_ok(), "unknown there");
+    }
+
+    #[test]
+    fn the_derivation_is_told() {
+        let scrypt = stanza(SCRYPT, &[&"A".repeat(22), "18"], 32);
+        assert_eq!(scrypt.key_derivation(), Some(KeyDerivation::Scrypt { log_n: 18 }));
+        assert_eq!(stanza("X25519", &["x"], 32).key_derivation(), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Between the types of the crate `age` and ours.
+
+use age_core::format::{FileKey as AgeFileKey, Stanza as AgeStanza};
+use age_core::secrecy::ExposeSecret;
+use cryptstream_format::{FileKey, KeyFailure, KeyFailureKind, Stanza, Wrapped};
+
+/// Wraps a file key for a recipient of the crate `age`.
+pub(crate) fn wrap(
+    recipient: &dyn age::Recipient,
+    file_key: &FileKey,
+) -> Result<Wrapped, KeyFailure> {
+    let file_key = AgeFileKey::init_with_mut(|bytes| bytes.copy_from_slice(file_key.expose()));
+    let (stanzas, labels) = recipient.wrap_file_key(&file_key).map_err(encrypt_failure)?;
+    let stanzas = stanzas.into_iter().map(from_age).collect::<Option<_>>();
+    let stanzas = stanzas.ok_or_else(|| KeyFailure {
+        kind: KeyFailureKind::PluginFailed,
+        message: "a plugin returned a stanza that no header can have".to_owned(),
+    })?;
+    Ok(Wrapped { stanzas, labels: labels.into_iter().collect() })
+}
+
+/// Unwraps with an identity of the crate `age` what fits it.
+pub(crate) fn unwrap(
+    identity: &dyn age::Identity,
+    stanzas: &[Stanza],
+) -> Result<Option<FileKey>, KeyFailure> {
+    // What fills a header up is no business of anybody's.
+    let stanzas: Vec<_> =
+        stanzas.iter().filter(|stanza| stanza.tag() != "pad").map(to_age).collect();
+    match identity.unwrap_stanzas(&stanzas) {
+        None => Ok(None),
+        Some(Ok(file_key)) => Ok(Some(FileKey::from_bytes(*file_key.expose_secret()))),
+        Some(Err(error)) => Err(decrypt_failure(error)),
+    }
+}
+
+fn to_age(stanza: &Stanza) -> AgeStanza {
+    AgeStanza {
+        tag: stanza.tag().to_owned(),
+        args: stanza.args()[1..].to_vec(),
+        body: stanza.body().to_vec(),
+    }
+}
+
+fn from_age(stanza: AgeStanza) -> Option<Stanza> {
+    let args: Vec<&str> = stanza.args.iter().map(String::as_str).collect();
+    Stanza::new(&stanza.tag, &args, stanza.body)
+}
+
+fn encrypt_failure(error: age::EncryptError) -> KeyFailure {
+    use age::EncryptError;
+    match &error {
+        EncryptError::MissingPlugin { binary_name } => no_plugin(binary_name),
+        EncryptError::Plugin(_) => failure(KeyFailureKind::PluginFailed, &error),
+        EncryptError::Io(_) => ended_early(),
+        _ => failure(KeyFailureKind::Unusable, &error),
+    }
+}
+
+fn decrypt_failure(error: age::DecryptError) -> KeyFailure {
+    use age::DecryptError;
+    match &error {
+        DecryptError::MissingPlugin { binary_name } => no_plugin(binary_name),
+        DecryptError::Plugin(_) => failure(KeyFailureKind::PluginFailed, &error),
+        DecryptError::Io(_) => ended_early(),
+        _ => failure(KeyFailureKind::Unusable, &error),
+    }
+}
+
+fn failure(kind: KeyFailureKind, error: &dyn std::fmt::Display) -> KeyFailure {
+    KeyFailure { kind, message: one_line(error) }
+}
+
+pub(crate) fn no_plugin(binary_name: &str) -> KeyFailure {
+    let message = format!("the plugin {binary_name} is not installed, or not in PATH");
+    KeyFailure { kind: KeyFailureKind::NoPlugin, message }
+}
+
+/// What the library says besides is for those who write plugins.
+fn ended_early() -> KeyFailure {
+    let message = "it ended before it had answered".to_owned();
+    KeyFailure { kind: KeyFailureKind::PluginFailed, message }
+}
+
+/// What somebody else says, which may be any text, as one line of printable
+/// characters.
+fn one_line(text: &dyn std::fmt::Display) -> String {
+    let text = text.to_string();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().filter(|c| !c.is_control()).take(300).collect()
+}

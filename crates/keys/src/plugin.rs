@@ -1,0 +1,214 @@
+//! Keys that other programs have: age's plugins (C2SP `age-plugin.md`).
+//!
+//! A plugin may wait for somebody to touch a token; but one that says nothing
+//! at all for long is given up, so that a job without anybody there ends.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use age::plugin::{
+    Identity as AgeIdentity, IdentityPluginV1, Recipient as AgeRecipient, RecipientPluginV1,
+};
+use age_core::secrecy::SecretString;
+use cryptstream_format::{
+    FileKey, Format, Identity, KeyFailure, KeyFailureKind, Recipient, Stanza, UnwrapError,
+    WrapError, Wrapped,
+};
+
+use crate::foreign;
+use crate::talk::Talker;
+
+/// How often a plugin that says nothing is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a plugin may say nothing before it is given up, apart from the time
+/// that it waits for an answer; `None`: for ever.
+pub type Patience = Option<Duration>;
+
+/// The recipients, and the identities to seal for, that one plugin has.
+pub(crate) struct PluginRecipients {
+    name: String,
+    recipients: Vec<AgeRecipient>,
+    identities: Vec<AgeIdentity>,
+    talker: Talker,
+    patience: Patience,
+}
+
+impl PluginRecipients {
+    /// One for each plugin that any of these keys belongs to.
+    pub(crate) fn group(
+        recipients: Vec<AgeRecipient>,
+        identities: Vec<AgeIdentity>,
+        talker: &Talker,
+        patience: Patience,
+    ) -> Vec<Self> {
+        let names = recipients.iter().map(AgeRecipient::plugin);
+        let names = names.chain(identities.iter().map(AgeIdentity::plugin));
+        let mut groups: Vec<Self> = Vec::new();
+        for name in names {
+            if groups.iter().any(|group| group.name == name) {
+                continue;
+            }
+            groups.push(Self {
+                name: name.to_owned(),
+                recipients: recipients.iter().filter(|r| r.plugin() == name).cloned().collect(),
+                identities: identities.iter().filter(|i| i.plugin() == name).cloned().collect(),
+                talker: Talker::clone(talker),
+                patience,
+            });
+        }
+        groups
+    }
+}
+
+impl Recipient for PluginRecipients {
+    fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
+        let Self { name, recipients, identities, .. } = self;
+        let bridge = Bridge::new(&self.talker);
+        let plugin = RecipientPluginV1::new(name, recipients, identities, bridge.clone())
+            .map_err(|_| foreign::no_plugin(&binary_name(name)))?;
+        let file_key = file_key.clone();
+        let wrapped =
+            bridge.wait_for(name, self.patience, move || foreign::wrap(&plugin, &file_key))?;
+        Ok(wrapped.map_err(|failure| of_plugin(name, failure))?)
+    }
+}
+
+/// A key that a plugin has.
+#[derive(Clone)]
+pub struct PluginIdentity {
+    pub(crate) identity: AgeIdentity,
+    pub(crate) talker: Talker,
+    pub(crate) patience: Patience,
+}
+
+impl Identity for PluginIdentity {
+    fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        let name = self.identity.plugin();
+        let bridge = Bridge::new(&self.talker);
+        let identities = [self.identity.clone()];
+        let plugin = IdentityPluginV1::new(name, &identities, bridge.clone())
+            .map_err(|_| foreign::no_plugin(&binary_name(name)))?;
+        let stanzas = stanzas.to_vec();
+        let unwrapped =
+            bridge.wait_for(name, self.patience, move || foreign::unwrap(&plugin, &stanzas))?;
+        Ok(unwrapped.map_err(|failure| of_plugin(name, failure))?)
+    }
+}
+
+fn binary_name(plugin: &str) -> String {
+    format!("age-plugin-{plugin}")
+}
+
+/// A failure while a plugin was used: where what it answered is no use, that is
+/// its failure, not the key's.
+fn of_plugin(plugin: &str, failure: KeyFailure) -> KeyFailure {
+    match failure.kind {
+        KeyFailureKind::Unusable | KeyFailureKind::PluginFailed => KeyFailure {
+            kind: KeyFailureKind::PluginFailed,
+            message: format!("the plugin {}: {}", binary_name(plugin), failure.message),
+        },
+        _ => failure,
+    }
+}
+
+/// What a plugin says reaches the user through this, and it knows when the
+/// last time was.
+#[derive(Clone)]
+struct Bridge {
+    talker: Talker,
+    /// When the plugin said something last; `None` while it waits for an
+    /// answer.
+    last: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Bridge {
+    fn new(talker: &Talker) -> Self {
+        Self { talker: Talker::clone(talker), last: Arc::new(Mutex::new(Some(Instant::now()))) }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        // Nothing that could panic is done under the lock.
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Has the user answer.
+    fn answer<T>(&self, answer: impl FnOnce() -> T) -> T {
+        *self.last() = None;
+        let answered = answer();
+        *self.last() = Some(Instant::now());
+        answered
+    }
+
+    /// Does what involves the plugin, on a thread of its own, which is left to
+    /// itself when the plugin has said nothing for too long. It holds nothing
+    /// but a copy of the keys, and ends with the process at the latest.
+    fn wait_for<T: Send + 'static>(
+        &self,
+        plugin: &str,
+        patience: Patience,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, KeyFailure> {
+        let failure = |kind, what: String| KeyFailure {
+            kind,
+            message: format!("the plugin {} {what}", binary_name(plugin)),
+        };
+        let crashed = || failure(KeyFailureKind::PluginFailed, "could not be used".to_owned());
+        let (sender, receiver) = mpsc::channel();
+        let worker = thread::Builder::new().name("plugin".to_owned());
+        worker.spawn(move || sender.send(work())).map_err(|_| crashed())?;
+        loop {
+            match receiver.recv_timeout(LOOK_EVERY) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Disconnected) => return Err(crashed()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let silence = self.last().map_or(Duration::ZERO, |last| last.elapsed());
+            if let Some(patience) = patience.filter(|patience| silence > *patience) {
+                end_plugins();
+                let seconds = patience.as_secs();
+                let what = format!("has not answered for {seconds} seconds, and was ended");
+                return Err(failure(KeyFailureKind::PluginHangs, what));
+            }
+        }
+    }
+}
+
+impl age::Callbacks for Bridge {
+    fn display_message(&self, message: &str) {
+        self.answer(|| self.talker.say(message));
+    }
+
+    fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        self.answer(|| self.talker.confirm(message, yes, no))
+    }
+
+    fn request_public_string(&self, description: &str) -> Option<String> {
+        self.answer(|| self.talker.ask(description))
+    }
+
+    fn request_passphrase(&self, description: &str) -> Option<SecretString> {
+        let answer = self.answer(|| self.talker.ask_secret(description));
+        answer.map(|answer| SecretString::from(answer.as_str()))
+    }
+}
+
+/// Ends the plugins that this process has started: the library keeps their
+/// handles to itself. Best effort, and no loss where /proc is missing: a
+/// plugin meets the end of its input when we end.
+fn end_plugins() {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return };
+    for task in tasks.flatten() {
+        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
+            let pid = child.parse().ok().and_then(rustix::process::Pid::from_raw);
+            if let (true, Some(pid)) = (name.starts_with("age-plugin-"), pid) {
+                // It may have ended just now.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
