@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
 # Installs what the checks need beyond Rust and a C compiler, as far as it is
-# missing: `age` (the judge compares with it), bindfs (a file system without
-# unnamed files), chromium (looks at the page of `benchmark`) and cargo-fuzz. On
-# a system without apt, or without root, the checks that need these say that
+# missing: `age` (the judge compares with it), rage, ssh-keygen and node (for round
+# trips between programs), bindfs (a file system without unnamed files), strace
+# (stops a program before any system call), btrfs-progs and xfsprogs (file systems
+# that share blocks), chromium (looks at the page of `benchmark`) and cargo-fuzz.
+# On a system without apt, or without root, the checks that need these say that
 # they are skipped.
 set -euo pipefail
 
 wanted=()
 command -v age > /dev/null || wanted+=(age)
 command -v bindfs > /dev/null || wanted+=(bindfs)
+command -v strace > /dev/null || wanted+=(strace)
+command -v mkfs.btrfs > /dev/null || wanted+=(btrfs-progs)
+command -v mkfs.xfs > /dev/null || wanted+=(xfsprogs)
 command -v script > /dev/null || wanted+=(bsdutils)
 command -v python3 > /dev/null || wanted+=(python3 python3-venv)
+command -v ssh-keygen > /dev/null || wanted+=(openssh-client)
+command -v npm > /dev/null || wanted+=(nodejs npm)
 command -v g++ > /dev/null || wanted+=(g++)
 command -v chromium > /dev/null || wanted+=(chromium)
 if [[ ${#wanted[@]} -gt 0 ]]; then
@@ -23,4 +30,11 @@ if [[ ${#wanted[@]} -gt 0 ]]; then
 fi
 if ! cargo fuzz --version > /dev/null 2>&1; then
     cargo install --quiet --locked cargo-fuzz
+fi
+
+# As fast as its makers ship it, but linked in a fraction of the time.
+rage=0.12.1
+if [[ $(rage --version 2> /dev/null) != "rage $rage" ]]; then
+    CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked --force "rage@$rage"
 fi
