@@ -153,6 +153,28 @@ class Bench:
             compare(self.folder, f"decrypt {label}", self.decrypters("large"), runs, "large"),
         ]
 
+    def age(self, runs: int, size: int) -> list[dict]:
+        """The same format by all, and `verify`, which writes nothing."""
+        self.make("large", size)
+        label = f"{size // MIB} MiB"
+        cs, copy = self.cs, "cp --reflink=never large out"
+        sealers = [Contestant("cp", copy), Contestant("cryptstream", f"{cs} encrypt --format age large out -r {self.recipient}")]
+        openers = [Contestant("cp", copy), Contestant("cryptstream", f"{cs} decrypt sealed.age out -i id")]
+        for name in filter(self.has.get, ["age", "rage"]):
+            sealers.append(Contestant(name, f"{name} -r {self.recipient} -o out large"))
+            openers.append(Contestant(name, f"{name} -d -i id -o out sealed.age"))
+        for name in ["sealed.age", "sealed.enc"]:
+            subprocess.run([cs, "encrypt", "large", name, "--force", "-i", "id"], cwd=self.folder, check=True)
+        results = [
+            compare(self.folder, f"age v1, encrypt {label}", sealers, runs, "large"),
+            compare(self.folder, f"age v1, decrypt {label}", openers, runs, "large"),
+        ]
+        if subprocess.run([cs, "verify", "--help"], capture_output=True).returncode == 0:
+            verifiers = [Contestant(f"verify {name}", f"{cs} verify -q {name} -i id") for name in ["sealed.enc", "sealed.age"]]
+            verifiers.insert(0, Contestant("cp", copy))
+            results.append(compare(self.folder, f"verify {label}", verifiers, runs, "large"))
+        return results
+
     def small(self, runs: int) -> list[dict]:
         self.make("small", 4096)
         slow = ["gpg -c -z0"]
@@ -173,8 +195,7 @@ class Bench:
             Contestant("passphrase", f"{self.cs} encrypt large out --passphrase-file word"),
         ]
         if shutil.which("concryptor"):
-            # It writes beside its input, and only there.
-            contestants.append(Contestant("concryptor", f"rm -f large.enc; CONCRYPTOR_PASSWORD=x concryptor encrypt large > /dev/null"))
+            contestants.append(Contestant("concryptor", "concryptor encrypt -p word -o out large"))
         return [compare(self.folder, f"passphrase, {size // MIB} MiB", contestants, runs, "large")]
 
     def pipe(self, runs: int, size: int) -> list[dict]:
@@ -249,7 +270,7 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), help="where the files are made")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--size", type=int, default=1024, help="MiB of the large file")
-    parser.add_argument("--only", choices=["large", "small", "passphrase", "pipe", "memory"])
+    parser.add_argument("--only", choices=["large", "small", "age", "passphrase", "pipe", "memory"])
     parser.add_argument("--keep", type=Path, help="file for the raw results, such as bench/results/NAME.json")
     arguments = parser.parse_args()
     facts = machine()
@@ -261,6 +282,7 @@ def main() -> None:
         parts = {
             "small": lambda: bench.small(arguments.runs),
             "large": lambda: bench.large(arguments.runs, size),
+            "age": lambda: bench.age(arguments.runs, size),
             "passphrase": lambda: bench.passphrase(arguments.runs, size),
             "pipe": lambda: bench.pipe(arguments.runs, size),
             "memory": bench.memory,

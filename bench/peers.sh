@@ -3,7 +3,7 @@
 # as they are installed (nothing is installed here), and keeps the raw times.
 #
 #   bench/peers.sh                     everything; about ten minutes
-#   bench/peers.sh --only small        one part: large, small, passphrase, pipe, memory
+#   bench/peers.sh --only small        one part: large, small, age, passphrase, pipe, memory
 #   bench/peers.sh --dir /mnt --runs 9 on another file system, more runs
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
