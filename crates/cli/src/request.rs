@@ -108,7 +108,7 @@ impl Transfer {
             (None, Input::Path(path)) => Target::Path { path: default_name(path)?, force },
             (None, Input::Stdin) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
-        let commit = CommitOptions { sync, remove_source };
+        let commit = CommitOptions { sync, remove_source, keep_times: false };
         let workers = worker_options(&workers);
         let form = Form::Binary(Format::Native);
         Ok(Self { input, target, commit, form, workers })

@@ -3,17 +3,14 @@
 use std::path::PathBuf;
 
 use cryptstream_format::payload::{SEGMENT_LEN, chunk_offset};
-use cryptstream_format::{ChunkCipher, ChunkError, Format, Layout, Segment};
+use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
 
+use crate::alone::{Passed, pass_by_main};
 use crate::flow::{Exit, Flow, Intake};
-use crate::job::{Buffers, Failure, Feed, Job, Operation, Output};
-use crate::memory::grow;
+use crate::job::{Failure, Job, Operation, Output};
 use crate::output::Sink;
 use crate::workers::{Crew, Stop, WORTH};
 use crate::{Error, Progress, Source, WorkerOptions, WorkerStats};
-
-/// Plaintext that is written to a stream in one go: 256 KiB.
-const STREAM_PART_LEN: usize = 256 << 10;
 
 /// Seals and opens files, one after the other or several at a time, with one
 /// pool of workers for all of them.
@@ -97,105 +94,23 @@ impl Engine {
         if has_work && pays && self.has_crew()? {
             return self.pass_by_workers(payload, 0, source, sink, progress);
         }
-        self.pass_by_main(payload, source, sink, progress, pays)
-    }
-
-    /// The same by main alone, whatever the workers do meanwhile.
-    pub(crate) fn pass_alone(
-        &mut self,
-        payload: Payload,
-        source: &mut Source,
-        sink: &mut Sink,
-        progress: &dyn Progress,
-    ) -> Result<Segment, Error> {
-        self.pass_by_main(payload, source, sink, progress, false)
-    }
-
-    /// By main alone, or of a long stream only the beginning, if workers make
-    /// it faster.
-    fn pass_by_main(
-        &mut self,
-        payload: Payload,
-        source: &mut Source,
-        sink: &mut Sink,
-        progress: &dyn Progress,
-        pays: bool,
-    ) -> Result<Segment, Error> {
-        match payload.layout {
-            Some(layout) if !sink.is_in_order() => {
-                pass_at_offsets(payload, layout, source, sink, progress)
+        // Of a long stream only the beginning, if workers make it faster: so much
+        // has come then that as much again is likely.
+        let until = pays.then_some(WORTH / SEGMENT_LEN as u64);
+        match pass_by_main(payload, 0, until, source, sink, progress)? {
+            Passed::All(last) => Ok(last),
+            Passed::Begun(payload, index) if self.has_crew()? => {
+                self.pass_by_workers(payload, index, source, sink, progress)
             }
-            _ => self.pass_in_order(payload, source, sink, progress, pays),
+            Passed::Begun(payload, index) => {
+                pass_by_main(payload, index, None, source, sink, progress)?.all()
+            }
         }
     }
 
     /// Whether there are workers to be had.
     pub(crate) fn has_crew(&mut self) -> Result<bool, Error> {
         Ok(self.crew().map_err(only_sandbox)?.is_some())
-    }
-
-    /// By main alone, segment after segment; of a long stream only the
-    /// beginning, if workers make it faster.
-    fn pass_in_order(
-        &mut self,
-        payload: Payload,
-        source: &mut Source,
-        sink: &mut Sink,
-        progress: &dyn Progress,
-        pays: bool,
-    ) -> Result<Segment, Error> {
-        let Payload { operation, layout, start, cipher } = &payload;
-        let (format, operation) = (cipher.format(), *operation);
-        let input_len = operation.full_len(format);
-        let (mut input, mut output) = (Vec::new(), Vec::new());
-        let mut index = 0;
-        loop {
-            // So much has come that as much again is likely.
-            let is_long = layout.is_none() && index == WORTH / SEGMENT_LEN as u64;
-            if is_long && pays && self.has_crew()? {
-                return self.pass_by_workers(payload, index, source, sink, progress);
-            }
-            let len = source.fill_up(&mut input, input_len)?;
-            let is_end = match len == input_len && format.may_end_full() {
-                true => source.is_over(true)?.unwrap_or_default(),
-                false => len < input_len,
-            };
-            let read = Read { format, operation, len, is_end };
-            let segment = segment_read(read, *layout, index, source)?;
-            let mut from = &input[..len];
-            for part in segment.split(STREAM_PART_LEN) {
-                let (plain_len, sealed_len) = (part.plaintext_len(), part.sealed_len());
-                grow(&mut output, sealed_len)?;
-                let (done, offset, to) = match operation {
-                    Operation::Seal => {
-                        let to = &mut output[..sealed_len];
-                        let done = cipher.seal(&part, &from[..plain_len], to);
-                        from = &from[plain_len..];
-                        (done, start + part.payload_offset(), to)
-                    }
-                    Operation::Open => {
-                        let to = &mut output[..plain_len];
-                        let done = cipher.open(&part, &from[..sealed_len], to);
-                        from = &from[sealed_len..];
-                        (done, part.plaintext_offset(), to)
-                    }
-                };
-                done.map_err(|error| match error {
-                    ChunkError::Damaged { chunk, .. } => {
-                        damaged(source.path(), *start, &part, chunk)
-                    }
-                    ChunkError::BufferLength { .. } => {
-                        Error::Internal("a buffer of the wrong length")
-                    }
-                })?;
-                sink.put(offset, to)?;
-            }
-            progress.advance(len as u64);
-            if segment.is_last() {
-                return Ok(segment);
-            }
-            index += 1;
-        }
     }
 
     /// With the workers, from segment `first` on.
@@ -303,37 +218,6 @@ impl Place {
             Stop::NoSandbox => Error::NoSandbox,
         }
     }
-}
-
-/// From file to file by main alone.
-fn pass_at_offsets(
-    payload: Payload,
-    layout: Layout,
-    source: &Source,
-    sink: &Sink,
-    progress: &dyn Progress,
-) -> Result<Segment, Error> {
-    let Payload { operation, start, cipher, .. } = payload;
-    let job = Job {
-        operation,
-        layout: Some(layout),
-        payload_start: start,
-        cipher,
-        input: Some(clone_of(source.file(), source.path())?),
-        output: match sink {
-            Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
-            _ => Output::Nowhere,
-        },
-    };
-    let mut buffers = Buffers::new(layout.segment(0).map_or(0, |first| first.sealed_len()))?;
-    for segment in layout.segments() {
-        job.run(&segment, Feed::File, None, &mut buffers).map_err(|failure| {
-            let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
-            Place { path, output_path, start }.error(&segment, failure)
-        })?;
-        progress.advance(job.input_of(&segment).1 as u64);
-    }
-    last_of(&layout)
 }
 
 /// The last segment of a payload.

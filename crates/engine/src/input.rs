@@ -13,7 +13,7 @@ use armor::Armor;
 use cryptstream_format::armor as armor_text;
 use cryptstream_shm::Region;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Advice, AtFlags, CWD, FileType, Stat, StatxFlags};
+use rustix::fs::{Advice, AtFlags, CWD, FileType, Stat, StatxFlags, Timestamps};
 
 use crate::Error;
 use crate::memory::{OutOfMemory, grow, zeroed};
@@ -229,6 +229,18 @@ impl Source {
             return mode_without_acl(&self.file, self.stat.st_mode);
         }
         usual_mode()
+    }
+
+    /// When it was read and changed last, as it was when it was opened.
+    pub(crate) fn times(&self) -> Timestamps {
+        let time = |seconds, nanoseconds: u64| Timespec {
+            tv_sec: seconds,
+            tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
+        };
+        Timestamps {
+            last_access: time(self.stat.st_atime, self.stat.st_atime_nsec),
+            last_modification: time(self.stat.st_mtime, self.stat.st_mtime_nsec),
+        }
     }
 
     /// Device and inode.

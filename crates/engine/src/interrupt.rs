@@ -5,8 +5,9 @@
 //! works wherever the process is stuck. Two moments are different, and this
 //! module is for them: while a temporary bears a name.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{fs, io};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -15,16 +16,20 @@ use signal_hook::low_level::emulate_default_handler;
 
 /// Whether a signal may take its default action at once.
 static MAY_DIE: AtomicBool = AtomicBool::new(true);
+/// How many moments there are at which it may not.
+static DEFERRED: Mutex<usize> = Mutex::new(0);
 /// The signal that came while it might not; 0 when none did.
 static PENDING: AtomicUsize = AtomicUsize::new(0);
 
 /// Puts interruptions off while it lives. One that came meanwhile takes its
-/// effect when it is dropped.
+/// effect when the last of these is dropped.
 pub(crate) struct Deferred(());
 
 /// Puts interruptions off for a few system calls.
 pub(crate) fn defer() -> Deferred {
     static REGISTERED: OnceLock<()> = OnceLock::new();
+    let mut deferred = lock(&DEFERRED);
+    *deferred += 1;
     MAY_DIE.store(false, Ordering::SeqCst);
     REGISTERED.get_or_init(|| {
         for signal in unignored_signals() {
@@ -40,6 +45,11 @@ pub(crate) fn defer() -> Deferred {
 
 impl Drop for Deferred {
     fn drop(&mut self) {
+        let mut deferred = lock(&DEFERRED);
+        *deferred -= 1;
+        if *deferred > 0 {
+            return;
+        }
         MAY_DIE.store(true, Ordering::SeqCst);
         let signal = i32::try_from(PENDING.load(Ordering::SeqCst)).unwrap_or(0);
         if signal != 0 {
@@ -48,15 +58,22 @@ impl Drop for Deferred {
     }
 }
 
-type Cleanup = Box<dyn Fn() + Send>;
-static CLEANUP: Mutex<Option<Cleanup>> = Mutex::new(None);
+type Action = Box<dyn Fn() + Send>;
+/// What is to be done when the process is interrupted, by number.
+static CLEANUPS: Mutex<BTreeMap<u64, Action>> = Mutex::new(BTreeMap::new());
 
-/// Has `cleanup` called when the process is interrupted, by a thread that
+/// Something that is done when the process is interrupted while this lives.
+pub(crate) struct Cleanup(u64);
+
+/// Has `action` called when the process is interrupted, by a thread that
 /// waits for nothing else, so that it works while a read is stuck. Only for
 /// file systems where a temporary must bear a name all the time.
-pub(crate) fn on_interrupt(cleanup: Cleanup) -> io::Result<()> {
+pub(crate) fn on_interrupt(action: Action) -> io::Result<Cleanup> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     static WATCHED: OnceLock<()> = OnceLock::new();
-    *lock_cleanup() = Some(cleanup);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    lock(&CLEANUPS).insert(number, action);
+    let cleanup = Cleanup(number);
     if WATCHED.set(()).is_ok() {
         let mut signals = Signals::new(unignored_signals())?;
         std::thread::Builder::new().name("interrupt".into()).spawn(move || {
@@ -66,24 +83,24 @@ pub(crate) fn on_interrupt(cleanup: Cleanup) -> io::Result<()> {
                     continue;
                 }
                 // The lock is kept: nothing may be committed any more.
-                let cleanup = lock_cleanup();
-                if let Some(cleanup) = cleanup.as_ref() {
-                    cleanup();
-                }
+                let cleanups = lock(&CLEANUPS);
+                cleanups.values().for_each(|action| action());
                 let _ = emulate_default_handler(signal);
             }
         })?;
     }
-    Ok(())
+    Ok(cleanup)
 }
 
-/// Forgets the cleanup; afterwards the temporary has become the output.
-pub(crate) fn forget_cleanup() {
-    *lock_cleanup() = None;
+impl Drop for Cleanup {
+    /// The temporary has become the output, or is gone.
+    fn drop(&mut self) {
+        lock(&CLEANUPS).remove(&self.0);
+    }
 }
 
-fn lock_cleanup() -> std::sync::MutexGuard<'static, Option<Cleanup>> {
-    CLEANUP.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The signals that end the process, less those it was told to ignore (by

@@ -10,11 +10,13 @@
 //! of one.
 //! `inspect` and `survey` look at what there is: from outside, and chunk by chunk.
 
+mod alone;
 mod decrypt;
 mod encrypt;
 mod engine;
 mod error;
 mod flow;
+mod hands;
 mod input;
 mod inspect;
 mod interrupt;
@@ -35,6 +37,7 @@ pub use error::Error;
 pub use input::Source;
 pub use inspect::{Extent, Inspection};
 pub use interrupt::unignored_signals;
+pub use many::Item;
 pub use output::{CommitOptions, Target};
 pub use range::{ByteRange, RangeSummary};
 pub use rekey::{RekeyMethod, RekeySummary, Rekeying};

@@ -1,140 +1,208 @@
-//! Several files at a time: different files go to different workers, while
-//! main opens the next ones and names those that are done.
+//! Several files at a time. Segments of larger ones go to the workers, while
+//! main opens the next files and names those that are done; small ones are done
+//! whole by threads of main.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
-use cryptstream_format::{Format, Identity, Recipient, Segment};
+use cryptstream_format::{Identity, Recipient, Segment};
 
+use crate::alone::pass_alone;
 use crate::decrypt::Opening;
 use crate::encrypt::Sealing;
 use crate::engine::{FlowError, Payload, Place, clone_of};
 use crate::flow::{Exit, Flow, Intake};
+use crate::hands::{Hands, Pile};
 use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::workers::{Crew, Stop};
-use crate::{CommitOptions, Engine, Error, Source, Summary, Target, WorkerStats};
+use crate::{
+    CommitOptions, Engine, Error, Form, Processes, Progress, Source, Summary, Target, WorkerStats,
+};
+
+/// Up to this length a file is small: 64 KiB.
+const SMALL: u64 = 64 << 10;
+/// Larger files that are looked at beyond those that workers are at work on, so
+/// that small ones behind them are done meanwhile.
+const MAX_WAITING: usize = 4096;
+/// More threads would only wait for each other in the file system.
+const MAX_HANDS: usize = 16;
+
+/// One of many files.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// What is read. It is opened when its turn comes.
+    pub input: PathBuf,
+    /// Its length in bytes as it was seen: what is small goes another way. Where
+    /// it has changed meanwhile, no harm is done.
+    pub len: u64,
+    /// Where the result goes; of those that are verified, nowhere.
+    pub target: Option<Target>,
+}
 
 /// Told of each file that is done, by its number in the order in which the
 /// files came; not necessarily in this order.
 type OnDone<'a> = dyn FnMut(usize, Result<Summary, Error>) + 'a;
 
 impl Engine {
-    /// Seals every source into its target, in this format, several at a time. What fails does
-    /// not keep the others.
+    /// Seals every item into its target, in this form, several at a time. What
+    /// fails does not keep the others. Returns what has become of the workers.
     pub fn encrypt_all(
         &mut self,
-        format: Format,
-        files: &mut dyn Iterator<Item = (Source, Target)>,
+        form: impl Into<Form>,
+        items: &mut dyn Iterator<Item = Item>,
         recipients: &[&(dyn Recipient + Sync)],
         commit: CommitOptions,
+        progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
-    ) {
-        let mut begin = |source: &mut Source, target: Option<&Target>| {
+    ) -> WorkerStats {
+        let form = form.into();
+        let begin = |source: &mut Source, target: Option<&Target>| {
             let target = target.ok_or(Error::Internal("sealed for nothing"))?;
-            let mut sealing = Sealing::begin(source, target, format.into(), commit)?;
+            let mut sealing = Sealing::begin(source, target, form, commit)?;
             let payload = sealing.head(recipients)?;
             Ok((Ending::Seal(sealing), payload))
         };
-        let files = files.map(|(source, target)| (source, Some(target)));
-        self.all(&mut { files }, &mut begin, commit, on_done);
+        let hands = self.hands(recipients.iter().any(|recipient| recipient.may_ask()));
+        self.all(items, &begin, hands, commit, progress, on_done)
     }
 
-    /// Opens every source into its target, several at a time. What fails does
-    /// not keep the others.
+    /// Opens every item into its target, several at a time; those that have none
+    /// only to know that they can be opened. What fails does not keep the others.
+    /// Returns what has become of the workers.
     pub fn decrypt_all(
         &mut self,
-        files: &mut dyn Iterator<Item = (Source, Target)>,
+        items: &mut dyn Iterator<Item = Item>,
         identities: &[&dyn Identity],
         commit: CommitOptions,
-        on_done: &mut OnDone<'_>,
-    ) {
-        let files = files.map(|(source, target)| (source, Some(target)));
-        self.open_all(&mut { files }, identities, commit, on_done);
-    }
-
-    /// Opens every source and writes nothing, several at a time: to know that
-    /// all can be opened. What fails does not keep the others. Returns what has
-    /// become of the workers.
-    pub fn verify_all(
-        &mut self,
-        files: &mut dyn Iterator<Item = Source>,
-        identities: &[&dyn Identity],
+        progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
     ) -> WorkerStats {
-        let files = files.map(|source| (source, None));
-        self.open_all(&mut { files }, identities, CommitOptions::default(), on_done)
-    }
-
-    fn open_all(
-        &mut self,
-        files: &mut dyn Iterator<Item = (Source, Option<Target>)>,
-        identities: &[&dyn Identity],
-        commit: CommitOptions,
-        on_done: &mut OnDone<'_>,
-    ) -> WorkerStats {
-        let mut begin = |source: &mut Source, target: Option<&Target>| {
+        let begin = |source: &mut Source, target: Option<&Target>| {
             let (opening, payload) = Opening::begin(source, target, identities, commit)?;
             Ok((Ending::Open(opening), payload))
         };
-        self.all(files, &mut begin, commit, on_done)
+        let hands = self.hands(identities.iter().any(|identity| identity.may_ask()));
+        self.all(items, &begin, hands, commit, progress, on_done)
+    }
+
+    /// How many threads do small files.
+    fn hands(&self, may_ask: bool) -> usize {
+        match self.options.processes {
+            // Nobody can answer several questions at a time.
+            _ if may_ask => 0,
+            Processes::Exactly(0) => 0,
+            Processes::Exactly(count) => usize::from(count).min(self.cores),
+            // On a single one nothing would be gained.
+            Processes::Auto if self.cores < 2 => 0,
+            Processes::Auto => self.cores.min(MAX_HANDS),
+        }
     }
 
     fn all(
         &mut self,
-        files: &mut dyn Iterator<Item = (Source, Option<Target>)>,
-        begin: &mut Begin<'_>,
+        items: &mut dyn Iterator<Item = Item>,
+        begin: &Begin<'_>,
+        hands: usize,
         commit: CommitOptions,
+        progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
     ) -> WorkerStats {
-        let allowed = self.options.allowed(self.cores);
-        let mut flights: VecDeque<Box<Flight>> = VecDeque::new();
-        let mut files = files.enumerate();
-        let (mut is_more, mut passed) = (true, 0);
-        while is_more || !flights.is_empty() {
-            while is_more && flights.len() < Crew::slots(allowed) {
-                let Some((number, (source, target))) = files.next() else {
-                    is_more = false;
+        let work = |item: &Item| whole(item, begin, commit);
+        let pile = Pile::default();
+        std::thread::scope(|scope| {
+            let hands = Hands::start(scope, hands, &pile, &work);
+            let mut air = Air { flights: Vec::new(), waiting: VecDeque::new(), passed: 0 };
+            self.direct(&mut items.enumerate(), hands, &mut air, begin, commit, progress, on_done);
+        });
+        self.take_stats()
+    }
+
+    /// Sends every item on its way, and collects what has arrived.
+    #[allow(clippy::too_many_arguments, reason = "they are what a run consists of")]
+    fn direct(
+        &mut self,
+        items: &mut dyn Iterator<Item = (usize, Item)>,
+        mut hands: Hands<'_>,
+        air: &mut Air,
+        begin: &Begin<'_>,
+        commit: CommitOptions,
+        progress: &dyn Progress,
+        on_done: &mut OnDone<'_>,
+    ) {
+        let slots = Crew::slots(self.options.allowed(self.cores));
+        let mut is_more = true;
+        while is_more || !air.is_clear() || !hands.are_idle() {
+            while is_more
+                && air.waiting.len() < MAX_WAITING
+                && (hands.have_room() || air.waiting.is_empty())
+            {
+                match items.next() {
+                    None => is_more = false,
+                    Some((number, item)) if item.len <= SMALL && hands.is_any() => {
+                        hands.give(number, item);
+                    }
+                    Some(item) => air.waiting.push_back(item),
+                }
+                if !hands.have_room() && air.flights.len() >= slots {
                     break;
-                };
-                match self.launch(number, source, target.as_ref(), begin, commit) {
-                    Ok(Launched::Flies(flight)) => flights.push_back(flight),
+                }
+            }
+            if !is_more {
+                hands.flush();
+            }
+            while air.flights.len() < slots
+                && let Some((number, item)) = air.waiting.pop_front()
+            {
+                match self.launch(number, &item, begin, commit, progress) {
+                    Ok(Launched::Flies(flight)) => air.flights.push(*flight),
                     Ok(Launched::Landed(summary)) => on_done(number, Ok(summary)),
                     Err(error) => on_done(number, Err(error)),
                 }
             }
-            if flights.is_empty() {
-                continue;
-            }
-            if let Err(stop) = self.fly(&mut flights, passed) {
-                // Nobody knows any more who has done what.
-                self.dismiss();
-                let mut stop = Some(stop);
-                for flight in flights.drain(..) {
-                    let place = flight.place();
-                    let stopped = || Error::Internal("the workers were given up");
-                    on_done(
-                        flight.number,
-                        Err(stop.take().map_or_else(stopped, |s| place.stopped(s))),
-                    );
+            let may_wait = air.flights.is_empty() && (!hands.have_room() || !is_more);
+            while let Some(results) = hands.results(may_wait && !hands.are_idle()) {
+                for (number, result) in results {
+                    progress.advance(result.as_ref().map_or(0, |summary| summary.bytes_in));
+                    on_done(number, result);
+                }
+                if hands.have_room() {
+                    break;
                 }
             }
-            let mut index = 0;
-            while index < flights.len() {
-                match flights[index].flow.is_over() {
-                    true => {
-                        let Some(flight) = flights.remove(index) else { break };
-                        if let Ok(Some(crew)) = self.crew() {
-                            crew.remove(flight.flow.job());
-                        }
-                        let (number, landed) = (flight.number, flight.land(commit));
-                        passed += landed.as_ref().map_or(0, |summary| summary.bytes_in);
-                        on_done(number, landed);
-                    }
-                    false => index += 1,
-                }
+            if !air.flights.is_empty() {
+                self.move_on(air, commit, progress, on_done);
             }
         }
-        self.take_stats()
+    }
+
+    /// Moves what flies on by a step, and ends what has arrived.
+    fn move_on(
+        &mut self,
+        air: &mut Air,
+        commit: CommitOptions,
+        progress: &dyn Progress,
+        on_done: &mut OnDone<'_>,
+    ) {
+        if let Err(stop) = self.fly(&mut air.flights, air.passed, progress) {
+            // Nobody knows any more who has done what.
+            self.dismiss();
+            let mut stop = Some(stop);
+            for flight in air.flights.drain(..) {
+                let place = flight.place();
+                let stopped = || Error::Internal("the workers were given up");
+                let error = stop.take().map_or_else(stopped, |stop| place.stopped(stop));
+                on_done(flight.number, Err(error));
+            }
+        }
+        for flight in air.flights.extract_if(.., |flight| flight.flow.is_over()) {
+            if let Ok(Some(crew)) = self.crew() {
+                crew.remove(flight.flow.job());
+            }
+            let (number, landed) = (flight.number, flight.land(commit));
+            air.passed += landed.as_ref().map_or(0, |summary| summary.bytes_in);
+            on_done(number, landed);
+        }
     }
 
     /// Begins a file. Where there are no workers, or it is not known how long
@@ -142,19 +210,20 @@ impl Engine {
     fn launch(
         &mut self,
         number: usize,
-        mut source: Source,
-        target: Option<&Target>,
-        begin: &mut Begin<'_>,
+        item: &Item,
+        begin: &Begin<'_>,
         commit: CommitOptions,
+        progress: &dyn Progress,
     ) -> Result<Launched, Error> {
-        let (mut ending, payload) = begin(&mut source, target)?;
+        let mut source = Source::open(&item.input)?;
+        let (mut ending, payload) = begin(&mut source, item.target.as_ref())?;
         let is_in_order = ending.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
         let may_fly = !is_in_order && allowed > 0 && self.has_crew()?;
         let Some(layout) = payload.layout.filter(|_| may_fly) else {
             // The workers may be at work on other files, whose segments would
             // come in between.
-            let last = self.pass_alone(payload, &mut source, ending.sink(), &())?;
+            let last = pass_alone(payload, &mut source, ending.sink(), progress)?;
             return ending.finish(&source, &last, commit).map(Launched::Landed);
         };
         let Payload { operation, start, cipher, .. } = payload;
@@ -172,7 +241,12 @@ impl Engine {
 
     /// Moves all files on by a step. When `passed` bytes are through, as many
     /// again are likely to come.
-    fn fly(&mut self, flights: &mut VecDeque<Box<Flight>>, passed: u64) -> Result<(), Stop> {
+    fn fly(
+        &mut self,
+        flights: &mut [Flight],
+        passed: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), Stop> {
         let left = passed + flights.iter().map(|flight| flight.flow.left()).sum::<u64>();
         let target = self.options.target(left, self.cores);
         let Some(crew) = self.crew()? else { return Err(Stop::NoSandbox) };
@@ -188,13 +262,36 @@ impl Engine {
                 crew.retire(finished);
                 continue;
             };
-            let _ = flight.flow.take(crew, finished, &());
+            let _ = flight.flow.take(crew, finished, progress);
         }
         Ok(())
     }
 }
 
-type Begin<'a> = dyn FnMut(&mut Source, Option<&Target>) -> Result<(Ending, Payload), Error> + 'a;
+type Begin<'a> =
+    dyn Fn(&mut Source, Option<&Target>) -> Result<(Ending, Payload), Error> + Sync + 'a;
+
+/// A file from its beginning to its end, in this thread.
+fn whole(item: &Item, begin: &Begin<'_>, commit: CommitOptions) -> Result<Summary, Error> {
+    let mut source = Source::open(&item.input)?;
+    let (mut ending, payload) = begin(&mut source, item.target.as_ref())?;
+    let last = pass_alone(payload, &mut source, ending.sink(), &())?;
+    ending.finish(&source, &last, commit)
+}
+
+/// Larger files: those that workers are at work on, and those to come.
+struct Air {
+    flights: Vec<Flight>,
+    waiting: VecDeque<(usize, Item)>,
+    /// Bytes that have arrived.
+    passed: u64,
+}
+
+impl Air {
+    fn is_clear(&self) -> bool {
+        self.flights.is_empty() && self.waiting.is_empty()
+    }
+}
 
 /// How a file ends whose payload is through.
 enum Ending {

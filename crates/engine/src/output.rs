@@ -28,6 +28,8 @@ pub struct CommitOptions {
     pub sync: bool,
     /// Remove the source when the output is durable under its name.
     pub remove_source: bool,
+    /// Give a file the times of its source.
+    pub keep_times: bool,
 }
 
 /// Where the bytes go while a run lasts.
@@ -122,6 +124,9 @@ impl Sink {
         match self {
             Self::Armored(armored) => armored.finish()?.commit(source, options),
             Self::File(pending) => {
+                if options.keep_times {
+                    pending.set_times(&source.times())?;
+                }
                 pending.commit(source.output_mode(), options.sync || options.remove_source)?;
                 if options.remove_source { source.remove() } else { Ok(()) }
             }

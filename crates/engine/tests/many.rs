@@ -38,12 +38,10 @@ fn all_are_sealed_and_opened() {
             let mut done = Vec::new();
             engine.encrypt_all(
                 Format::Native,
-                &mut names().map(|(n, _)| {
-                    let source = Source::open(&world.path(&format!("{n}"))).unwrap();
-                    (source, world.target(&format!("{n}.enc")))
-                }),
+                &mut names().map(|(n, _)| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &world.recipients(),
                 CommitOptions::default(),
+                &(),
                 &mut |n, result| {
                     result.unwrap();
                     done.push(n);
@@ -53,12 +51,11 @@ fn all_are_sealed_and_opened() {
             assert_eq!(done, names().map(|(n, _)| n).collect::<Vec<_>>());
             done.clear();
             engine.decrypt_all(
-                &mut names().map(|(n, _)| {
-                    let source = Source::open(&world.path(&format!("{n}.enc"))).unwrap();
-                    (source, world.target(&format!("{n}.out")))
-                }),
+                &mut names()
+                    .map(|(n, _)| world.item(&format!("{n}.enc"), Some(&format!("{n}.out")))),
                 &world.identities(),
                 CommitOptions::default(),
+                &(),
                 &mut |n, result| {
                     result.unwrap();
                     done.push(n);
@@ -88,7 +85,6 @@ fn armored_files_are_opened_among_others() {
                 let commit = CommitOptions::default();
                 engine.encrypt(&mut source, &target, form, &recipients, commit, &()).unwrap();
             }
-            let open = |n| Source::open(&world.path(&format!("{n}.age"))).unwrap();
             let mut armored = 0;
             let mut on_done = |n: usize, result: Result<cryptstream_engine::Summary, Error>| {
                 let summary = result.unwrap();
@@ -96,13 +92,20 @@ fn armored_files_are_opened_among_others() {
                 armored += usize::from(summary.is_armored);
             };
             engine.decrypt_all(
-                &mut names().map(|(n, _)| (open(n), world.target(&format!("{n}.out")))),
+                &mut names()
+                    .map(|(n, _)| world.item(&format!("{n}.age"), Some(&format!("{n}.out")))),
                 &world.identities(),
                 CommitOptions::default(),
+                &(),
                 &mut on_done,
             );
-            let mut sources = names().map(|(n, _)| open(n));
-            engine.verify_all(&mut sources, &world.identities(), &mut on_done);
+            engine.decrypt_all(
+                &mut names().map(|(n, _)| world.item(&format!("{n}.age"), None)),
+                &world.identities(),
+                CommitOptions::default(),
+                &(),
+                &mut on_done,
+            );
             assert_eq!(armored, 6);
             for (n, len) in names() {
                 assert!(world.read(&format!("{n}.out")) == paint(len), "{n}");
@@ -126,12 +129,10 @@ fn one_that_fails_does_not_keep_the_others() {
             let mut engine = world.engine(count, "good");
             let mut failed = Vec::new();
             engine.decrypt_all(
-                &mut (0..8).map(|n| {
-                    let source = Source::open(&world.path(&format!("{n}.enc"))).unwrap();
-                    (source, world.target(&format!("{n}.{count}")))
-                }),
+                &mut (0..8).map(|n| world.item(&format!("{n}.enc"), Some(&format!("{n}.{count}")))),
                 &world.identities(),
                 CommitOptions::default(),
+                &(),
                 &mut |n, result| {
                     if let Err(error) = result {
                         assert!(matches!(error, Error::Damaged { .. }), "{error}");
@@ -161,12 +162,10 @@ fn workers_that_die_are_done_without() {
             engine.warm_up().unwrap();
             engine.encrypt_all(
                 Format::Native,
-                &mut (0..20).map(|n| {
-                    let source = Source::open(&world.path(&format!("{n}"))).unwrap();
-                    (source, world.target(&format!("{n}.enc")))
-                }),
+                &mut (0..20).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &world.recipients(),
                 CommitOptions::default(),
+                &(),
                 &mut |_, result| assert!(result.is_ok(), "{result:?}"),
             );
             for n in 0..20 {

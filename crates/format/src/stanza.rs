@@ -33,6 +33,12 @@ pub trait Recipient {
     fn is_slow(&self) -> bool {
         false
     }
+
+    /// Whether it may have to ask somebody, who can only answer one question at
+    /// a time, or use another program.
+    fn may_ask(&self) -> bool {
+        false
+    }
 }
 
 /// A file key, wrapped for one recipient.
@@ -53,8 +59,14 @@ impl From<Stanza> for Wrapped {
     }
 }
 
-/// Something that can open files.
-pub trait Identity {
+/// Something that can open files. Several threads may use it at a time.
+pub trait Identity: Sync {
+    /// Whether it may have to ask somebody, who can only answer one question at
+    /// a time, or use another program.
+    fn may_ask(&self) -> bool {
+        false
+    }
+
     /// Unwraps the file key from the first that fits of the stanzas of a header
     /// of this format; `None` when none does.
     ///

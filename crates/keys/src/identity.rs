@@ -88,6 +88,14 @@ impl Identity for AnyIdentity {
             Self::Protected(file) => file.unwrap(format, stanzas),
         }
     }
+
+    fn may_ask(&self) -> bool {
+        match self {
+            Self::X25519(_) | Self::PostQuantum(_) => false,
+            Self::Ssh(key) => key.may_ask(),
+            Self::Plugin(_) | Self::Protected(_) => true,
+        }
+    }
 }
 
 /// Reads the content of an identity file: one identity a line, with blank lines

@@ -74,6 +74,10 @@ impl Recipient for PluginRecipients {
             bridge.wait_for(name, self.patience, move || foreign::wrap(&plugin, &file_key))?;
         Ok(wrapped.map_err(|failure| of_plugin(name, failure))?)
     }
+
+    fn may_ask(&self) -> bool {
+        true
+    }
 }
 
 /// A key that a plugin has.
@@ -95,6 +99,10 @@ impl Identity for PluginIdentity {
         let unwrapped =
             bridge.wait_for(name, self.patience, move || foreign::unwrap(&plugin, &stanzas))?;
         Ok(unwrapped.map_err(|failure| of_plugin(name, failure))?)
+    }
+
+    fn may_ask(&self) -> bool {
+        true
     }
 }
 

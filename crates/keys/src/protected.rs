@@ -87,6 +87,10 @@ impl Identity for ProtectedIdentities {
         }
         Ok(None)
     }
+
+    fn may_ask(&self) -> bool {
+        true
+    }
 }
 
 /// What is in the armor; nothing, which is no sealed file either, where that is

@@ -8,6 +8,8 @@
 //! Unlike native files, those of age have nothing that would let two of them
 //! share a salt: each pays a derivation of its own.
 
+use std::sync::{Mutex, PoisonError};
+
 use age_core::primitives::{aead_decrypt, aead_encrypt};
 use base64ct::{Base64Unpadded, Encoding};
 use cryptstream_format::{
@@ -109,6 +111,9 @@ fn memory_kib(log_n: u8) -> u32 {
 
 /// scrypt (RFC 7914); `None` when there is not enough memory.
 fn derive(passphrase: &[u8], salt: &[u8; 16], log_n: u8) -> Option<Zeroizing<[u8; 32]>> {
+    // It takes much memory, so there is one at a time.
+    static DERIVING: Mutex<()> = Mutex::new(());
+    let _deriving = DERIVING.lock().unwrap_or_else(PoisonError::into_inner);
     // The library would end the process if it did not get its memory. It
     // needs this and a little more.
     let mut memory = Vec::<u8>::new();

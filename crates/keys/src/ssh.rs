@@ -167,6 +167,10 @@ impl Identity for SshSecretKey {
         }
         Ok(None)
     }
+
+    fn may_ask(&self) -> bool {
+        matches!(self.key, AgeIdentity::Encrypted(_))
+    }
 }
 
 /// A look at keys before the library does: it panics at a number that is

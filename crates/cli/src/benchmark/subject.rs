@@ -1,11 +1,10 @@
 //! What is measured: the engine, as a command uses it. Nothing else of the
 //! benchmark knows how it is called.
 
-use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Processes, Source, Summary, Target, WorkerOptions,
+    CommitOptions, Engine, Error, Item, Processes, Summary, Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Format, Identity, Recipient};
@@ -49,62 +48,53 @@ impl<'a> Subject<'a> {
     pub(super) fn encrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Failure> {
         let recipients = [&self.key.public as &(dyn Recipient + Sync)];
         let (engine, commit) = (&mut self.engine, CommitOptions::default());
-        work(files, |files, done| {
-            let mut files = files.map(|(source, output)| (source, target(output)));
-            engine.encrypt_all(Format::Native, &mut files, &recipients, commit, done);
+        work(files, true, |items, done| {
+            engine.encrypt_all(Format::Native, items, &recipients, commit, &(), done);
         })
     }
 
     /// Opens each input to the output beside it.
     pub(super) fn decrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Failure> {
-        let identities = [&self.key.secret as &dyn Identity];
-        let (engine, commit) = (&mut self.engine, CommitOptions::default());
-        work(files, |files, done| {
-            let mut files = files.map(|(source, output)| (source, target(output)));
-            engine.decrypt_all(&mut files, &identities, commit, done);
-        })
+        self.open_files(files, true)
     }
 
     /// Opens each input and writes nothing.
     pub(super) fn verify_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Failure> {
+        self.open_files(files, false)
+    }
+
+    fn open_files(&mut self, files: &[(PathBuf, PathBuf)], writes: bool) -> Result<(), Failure> {
         let identities = [&self.key.secret as &dyn Identity];
-        let engine = &mut self.engine;
-        work(files, |files, done| {
-            engine.verify_all(&mut files.map(|(source, _)| source), &identities, done);
+        let (engine, commit) = (&mut self.engine, CommitOptions::default());
+        work(files, writes, |items, done| {
+            engine.decrypt_all(items, &identities, commit, &(), done);
         })
     }
 }
 
-fn target(output: &Path) -> Target {
-    Target::Path { path: output.to_owned(), force: false }
-}
-
-/// Inputs that are opened as they are needed, each with its output.
-type Files<'f> = dyn Iterator<Item = (Source, &'f Path)> + 'f;
+type Items<'f> = dyn Iterator<Item = Item> + 'f;
 type OnDone<'f> = dyn FnMut(usize, Result<Summary, Error>) + 'f;
 
-/// Has `work` done on all files; the first error of any.
+/// Has `work` done on all files, each an input and its output; the first error
+/// of any.
 fn work(
     files: &[(PathBuf, PathBuf)],
-    work: impl FnOnce(&mut Files<'_>, &mut OnDone<'_>),
+    writes: bool,
+    work: impl FnOnce(&mut Items<'_>, &mut OnDone<'_>),
 ) -> Result<(), Failure> {
-    let (unopened, failed_file) = (Cell::new(None), Cell::new(None));
-    let mut sources = files.iter().map_while(|(input, output)| match Source::open(input) {
-        Ok(source) => Some((source, output.as_path())),
-        Err(error) => {
-            unopened.set(Some(error));
-            None
-        }
+    let mut items = files.iter().map(|(input, output)| Item {
+        input: input.clone(),
+        // What is not there fails when it is opened.
+        len: std::fs::metadata(input).map_or(0, |metadata| metadata.len()),
+        target: writes.then(|| Target::Path { path: output.clone(), force: false }),
     });
-    work(&mut sources, &mut |_, result| {
+    let mut failure = None;
+    work(&mut items, &mut |_, result| {
         if let Err(error) = result {
-            failed_file.set(Some(error));
+            failure.get_or_insert(error);
         }
     });
-    match failed_file.into_inner().or(unopened.into_inner()) {
-        Some(error) => Err(failed(error)),
-        None => Ok(()),
-    }
+    failure.map_or(Ok(()), |error| Err(failed(error)))
 }
 
 fn failed(error: Error) -> Failure {

@@ -5,10 +5,13 @@ mod ledger;
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cryptstream_engine::{Engine, Error, Progress, Source, Summary, Survey, Target};
+use cryptstream_engine::{
+    CommitOptions, Engine, Error, Item, Progress, Source, Summary, Survey, Target,
+};
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
 
@@ -111,7 +114,10 @@ impl Verifier<'_> {
         self.meter.start(total);
         let mut next = 0;
         while next < count && !self.ledger.borrow().is_unread() {
-            let is_small = |file: &File| file.size.is_some_and(|size| size < SMALL);
+            let is_small = |file: &File| {
+                let is_path = matches!(file.input, Input::Path(_));
+                is_path && file.size.is_some_and(|size| size < SMALL)
+            };
             let files = self.files.borrow();
             let small = files[next..].iter().take_while(|file| is_small(file)).count();
             drop(files);
@@ -137,19 +143,38 @@ impl Verifier<'_> {
 
     /// Files that are small, several at a time.
     fn verify_small(&self, engine: &mut Engine, range: Range<usize>) {
-        let opened = RefCell::new(Vec::new());
-        let mut sources = range.filter_map(|number| {
-            let source = self.open(number)?;
-            opened.borrow_mut().push(number);
-            Some(source)
+        let listed = RefCell::new(Vec::new());
+        let mut items = range.filter_map(|number| {
+            let (input, len) = self.list(number)?;
+            listed.borrow_mut().push(number);
+            Some(Item { input, len, target: None })
         });
         let mut on_done = |number: usize, result| {
-            let number = opened.borrow()[number];
+            let number = listed.borrow()[number];
             self.meter.advance(self.files.borrow()[number].size.unwrap_or(0));
             self.close(number, result);
         };
-        let stats = engine.verify_all(&mut sources, &self.identities, &mut on_done);
+        let commit = CommitOptions::default();
+        let stats = engine.decrypt_all(&mut items, &self.identities, commit, &(), &mut on_done);
         self.ledger.borrow_mut().add(stats);
+    }
+
+    /// A small file's name and size; or puts down why there is none.
+    fn list(&self, number: usize) -> Option<(PathBuf, u64)> {
+        if self.ledger.borrow().is_unread() {
+            return None;
+        }
+        let mut files = self.files.borrow_mut();
+        let file = &mut files[number];
+        match (file.failure.take(), &file.input) {
+            (None, Input::Path(path)) => Some((path.clone(), file.size.unwrap_or(0))),
+            (None, Input::Stdin) => None,
+            (Some(failure), _) => {
+                drop(files);
+                self.put_down(number, Outcome::Failed(failure));
+                None
+            }
+        }
     }
 
     /// Opens a file, or puts down why not.

@@ -14,11 +14,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, Timestamps};
 use rustix::io::Errno;
 
 use super::{target, temporary};
-use crate::{Error, interrupt};
+use crate::Error;
+use crate::interrupt::{self, Cleanup};
 
 /// Nobody but the owner may look while it is being written.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -33,8 +34,9 @@ pub(crate) struct PendingFile {
     file: File,
     folder: Arc<OwnedFd>,
     name: OsString,
-    /// The temporary's name in the folder, while it has one.
-    temporary: Option<OsString>,
+    /// The temporary's name in the folder, while it has one, and what removes it
+    /// when the process is interrupted.
+    temporary: Option<(OsString, Option<Cleanup>)>,
     may_replace: bool,
     /// The permission bits of what stood under the name when the run began.
     replaced_mode: Option<u32>,
@@ -68,11 +70,11 @@ impl PendingFile {
                 let watched = (Arc::clone(&folder), temporary.clone(), identity(&file)?);
                 // Without the thread only an interruption leaves it behind,
                 // for a later run to remove.
-                let _ = interrupt::on_interrupt(Box::new(move || {
+                let cleanup = interrupt::on_interrupt(Box::new(move || {
                     let (folder, temporary, identity) = &watched;
                     unlink_own(folder, temporary, *identity);
                 }));
-                (file, Some(temporary))
+                (file, Some((temporary, cleanup.ok())))
             }
         };
         let path = path.to_owned();
@@ -115,6 +117,12 @@ impl PendingFile {
         &self.path
     }
 
+    /// Gives the file these times. Nothing may be written after that.
+    pub(crate) fn set_times(&self, times: &Timestamps) -> Result<(), Error> {
+        let set = rustix::fs::futimens(&self.file, times);
+        set.map_err(|error| self.failed(0, error.into()))
+    }
+
     /// Gives the file its permission bits and its name.
     pub(crate) fn commit(mut self, mode: u32, sync: bool) -> Result<(), Error> {
         let is_durable = match self.give_name(mode, sync) {
@@ -142,7 +150,7 @@ impl PendingFile {
         if sync {
             rustix::fs::fsync(&self.file)?;
         }
-        let Some(temporary) = &self.temporary else {
+        let Some((temporary, _)) = &self.temporary else {
             if self.replaced_mode.is_none() {
                 match link_unnamed(&self.file, &self.folder, &self.name) {
                     Err(Errno::EXIST) if self.may_replace => rustix::fs::fsync(&self.file)?,
@@ -157,7 +165,6 @@ impl PendingFile {
         }
         rename(&self.folder, temporary, &self.name, self.may_replace)?;
         self.temporary = None;
-        interrupt::forget_cleanup();
         // On some file systems the name may have changed hands in between.
         if is_named(&self.folder, &self.name, own) { Ok(true) } else { Err(Errno::STALE) }
     }
@@ -183,11 +190,10 @@ impl PendingFile {
 
 impl Drop for PendingFile {
     fn drop(&mut self) {
-        if let Some(temporary) = self.temporary.take() {
-            if let Ok(own) = identity(&self.file) {
-                unlink_own(&self.folder, &temporary, own);
-            }
-            interrupt::forget_cleanup();
+        if let Some((temporary, _cleanup)) = self.temporary.take()
+            && let Ok(own) = identity(&self.file)
+        {
+            unlink_own(&self.folder, &temporary, own);
         }
     }
 }

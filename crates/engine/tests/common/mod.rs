@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Processes, SandboxMode, Source, Summary, Target, WorkerOptions,
+    CommitOptions, Engine, Error, Item, Processes, SandboxMode, Source, Summary, Target,
+    WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Format, Identity, Recipient};
@@ -103,6 +104,13 @@ impl World {
 
     pub fn target(&self, name: &str) -> Target {
         Target::Path { path: self.path(name), force: true }
+    }
+
+    /// One of many.
+    pub fn item(&self, input: &str, output: Option<&str>) -> Item {
+        let input = self.path(input);
+        let len = fs::metadata(&input).unwrap().len();
+        Item { input, len, target: output.map(|output| self.target(output)) }
     }
 
     pub fn recipients(&self) -> [&(dyn Recipient + Sync); 1] {

@@ -8,8 +8,9 @@
 //! The nonce is fresh in every stanza. It is what makes it safe to share one
 //! salt, and so one Argon2id run, between the files of a run.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use argon2::{Algorithm, Argon2, Version};
 use base64ct::{Base64Unpadded, Encoding};
@@ -105,6 +106,8 @@ pub struct PassphraseRecipient {
     cost: Cost,
     salt: [u8; 16],
     base_key: OnceLock<Zeroizing<[u8; 32]>>,
+    /// Held while the key is derived, so that of several threads one does it.
+    deriving: Mutex<()>,
 }
 
 impl PassphraseRecipient {
@@ -119,10 +122,15 @@ impl PassphraseRecipient {
             passes: cost.passes.max(Cost::MIN.passes),
             lanes: cost.lanes.max(Cost::MIN.lanes),
         };
-        Ok(Self { passphrase, cost, salt: crypto::random()?, base_key: OnceLock::new() })
+        let (salt, base_key, deriving) = (crypto::random()?, OnceLock::new(), Mutex::new(()));
+        Ok(Self { passphrase, cost, salt, base_key, deriving })
     }
 
     fn base_key(&self) -> Result<&[u8; 32], WrapError> {
+        let _deriving = match self.base_key.get() {
+            Some(key) => return Ok(key),
+            None => self.deriving.lock().unwrap_or_else(PoisonError::into_inner),
+        };
         if let Some(key) = self.base_key.get() {
             return Ok(key);
         }
@@ -156,10 +164,25 @@ impl Recipient for PassphraseRecipient {
     }
 }
 
-/// A passphrase to open with.
+/// So many derived keys are kept. Files that were sealed in one run share a salt,
+/// so a tree has as many as there were runs.
+const KEPT_KEYS: usize = 1024;
+
+/// A passphrase to open with. Derived keys are kept for the files after the first
+/// that have the same salt and cost.
 pub struct PassphraseIdentity {
     passphrase: Zeroizing<Vec<u8>>,
     limit: ReadLimit,
+    /// The oldest first. Held while a key is derived: derivations take much
+    /// memory, so there is one at a time.
+    derived: Mutex<VecDeque<Derived>>,
+}
+
+/// What was derived from a salt at a cost.
+struct Derived {
+    salt: [u8; 16],
+    cost: Cost,
+    base_key: Zeroizing<[u8; 32]>,
 }
 
 impl PassphraseIdentity {
@@ -167,7 +190,21 @@ impl PassphraseIdentity {
     /// cost that a file may ask for.
     #[must_use]
     pub fn new(passphrase: Zeroizing<Vec<u8>>, limit: ReadLimit) -> Self {
-        Self { passphrase, limit }
+        Self { passphrase, limit, derived: Mutex::default() }
+    }
+
+    /// The key for this salt, from before if there is one.
+    fn base_key(&self, salt: &[u8; 16], cost: Cost) -> Option<Zeroizing<[u8; 32]>> {
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = derived.iter().find(|d| (&d.salt, d.cost) == (salt, cost)) {
+            return Some(known.base_key.clone());
+        }
+        let base_key = derive(&self.passphrase, salt, cost)?;
+        if derived.len() >= KEPT_KEYS {
+            derived.pop_front();
+        }
+        derived.push_back(Derived { salt: *salt, cost, base_key: base_key.clone() });
+        Some(base_key)
     }
 }
 
@@ -182,7 +219,8 @@ impl Identity for PassphraseIdentity {
             if !self.limit.allows(parsed.cost) {
                 return Err(UnwrapError::TooExpensive(KeyDerivation::Argon2id(parsed.cost)));
             }
-            let base_key = derive(&self.passphrase, &parsed.salt, parsed.cost)
+            let base_key = self
+                .base_key(&parsed.salt, parsed.cost)
                 .ok_or(UnwrapError::OutOfMemory(parsed.cost.memory_kib))?;
             // The only stanza that carries the key, so its answer is final.
             return Ok(crypto::unwrap_file_key(&wrap_key(&base_key, &parsed.nonce), parsed.body));

@@ -1,0 +1,146 @@
+//! The way of a payload's segments in one thread, without any worker.
+
+use cryptstream_format::{ChunkError, Layout, Segment};
+
+use crate::engine::{Payload, Place, Read, clone_of, damaged, last_of, segment_read};
+use crate::job::{Buffers, Feed, Job, Operation, Output};
+use crate::memory::grow;
+use crate::output::Sink;
+use crate::{Error, Progress, Source};
+
+/// Plaintext that is written to a stream in one go: 256 KiB.
+const STREAM_PART_LEN: usize = 256 << 10;
+
+/// How far a payload has come.
+pub(crate) enum Passed {
+    /// All of it is through; its last segment.
+    All(Segment),
+    /// What comes before this segment is through.
+    Begun(Payload, u64),
+}
+
+impl Passed {
+    pub(crate) fn all(self) -> Result<Segment, Error> {
+        match self {
+            Self::All(last) => Ok(last),
+            Self::Begun(..) => Err(Error::Internal("a payload was left in the middle")),
+        }
+    }
+}
+
+/// Seals or opens all segments in this thread, whatever others do meanwhile.
+/// Returns the last one.
+pub(crate) fn pass_alone(
+    payload: Payload,
+    source: &mut Source,
+    sink: &mut Sink,
+    progress: &dyn Progress,
+) -> Result<Segment, Error> {
+    pass_by_main(payload, 0, None, source, sink, progress)?.all()
+}
+
+/// From segment `first` on in this thread; what has no known length, only up to
+/// segment `until`.
+pub(crate) fn pass_by_main(
+    payload: Payload,
+    first: u64,
+    until: Option<u64>,
+    source: &mut Source,
+    sink: &mut Sink,
+    progress: &dyn Progress,
+) -> Result<Passed, Error> {
+    match payload.layout {
+        Some(layout) if !sink.is_in_order() => {
+            pass_at_offsets(payload, layout, source, sink, progress).map(Passed::All)
+        }
+        _ => pass_in_order(payload, first, until, source, sink, progress),
+    }
+}
+
+/// Segment after segment.
+fn pass_in_order(
+    payload: Payload,
+    first: u64,
+    until: Option<u64>,
+    source: &mut Source,
+    sink: &mut Sink,
+    progress: &dyn Progress,
+) -> Result<Passed, Error> {
+    let Payload { operation, layout, start, cipher } = &payload;
+    let (format, operation) = (cipher.format(), *operation);
+    let input_len = operation.full_len(format);
+    let (mut input, mut output) = (Vec::new(), Vec::new());
+    let mut index = first;
+    loop {
+        if layout.is_none() && until == Some(index) {
+            return Ok(Passed::Begun(payload, index));
+        }
+        let len = source.fill_up(&mut input, input_len)?;
+        let is_end = match len == input_len && format.may_end_full() {
+            true => source.is_over(true)?.unwrap_or_default(),
+            false => len < input_len,
+        };
+        let read = Read { format, operation, len, is_end };
+        let segment = segment_read(read, *layout, index, source)?;
+        let mut from = &input[..len];
+        for part in segment.split(STREAM_PART_LEN) {
+            let (plain_len, sealed_len) = (part.plaintext_len(), part.sealed_len());
+            grow(&mut output, sealed_len)?;
+            let (done, offset, to) = match operation {
+                Operation::Seal => {
+                    let to = &mut output[..sealed_len];
+                    let done = cipher.seal(&part, &from[..plain_len], to);
+                    from = &from[plain_len..];
+                    (done, start + part.payload_offset(), to)
+                }
+                Operation::Open => {
+                    let to = &mut output[..plain_len];
+                    let done = cipher.open(&part, &from[..sealed_len], to);
+                    from = &from[sealed_len..];
+                    (done, part.plaintext_offset(), to)
+                }
+            };
+            done.map_err(|error| match error {
+                ChunkError::Damaged { chunk, .. } => damaged(source.path(), *start, &part, chunk),
+                ChunkError::BufferLength { .. } => Error::Internal("a buffer of the wrong length"),
+            })?;
+            sink.put(offset, to)?;
+        }
+        progress.advance(len as u64);
+        if segment.is_last() {
+            return Ok(Passed::All(segment));
+        }
+        index += 1;
+    }
+}
+
+/// From file to file by main alone.
+fn pass_at_offsets(
+    payload: Payload,
+    layout: Layout,
+    source: &Source,
+    sink: &Sink,
+    progress: &dyn Progress,
+) -> Result<Segment, Error> {
+    let Payload { operation, start, cipher, .. } = payload;
+    let job = Job {
+        operation,
+        layout: Some(layout),
+        payload_start: start,
+        cipher,
+        input: Some(clone_of(source.file(), source.path())?),
+        output: match sink {
+            Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
+            _ => Output::Nowhere,
+        },
+    };
+    let mut buffers = Buffers::new(layout.segment(0).map_or(0, |first| first.sealed_len()))?;
+    for segment in layout.segments() {
+        job.run(&segment, Feed::File, None, &mut buffers).map_err(|failure| {
+            let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
+            Place { path, output_path, start }.error(&segment, failure)
+        })?;
+        progress.advance(job.input_of(&segment).1 as u64);
+    }
+    last_of(&layout)
+}
