@@ -5,10 +5,10 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use common::{Dir, Done};
+use cryptstream_reference::age_vectors;
 use sha2::{Digest, Sha256};
 
 /// As many as there were when this was written. Fewer are not all.
@@ -82,28 +82,8 @@ impl Vector {
     }
 }
 
-/// The folder of the test kit in the package that the lock file names.
-fn folder() -> PathBuf {
-    let cargo = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO"));
-        let done = command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).unwrap()
-    };
-    // Packages for other systems need not be there.
-    let version = cargo(&["-vV"]);
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-    let mut args = vec!["metadata", "--format-version", "1", "--offline", "--locked"];
-    args.extend(["--filter-platform", host]);
-    let metadata: serde_json::Value = serde_json::from_str(&cargo(&args)).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let age = packages.iter().find(|package| package["name"] == "age").unwrap();
-    let manifest = Path::new(age["manifest_path"].as_str().unwrap());
-    manifest.parent().unwrap().join("tests/testdata/testkit")
-}
-
 fn vectors() -> Vec<Vector> {
-    let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(age_vectors()).unwrap().map(|entry| entry.unwrap().path());
     let mut vectors: Vec<_> = entries.map(|path| Vector::read(&path)).collect();
     vectors.sort_by(|a, b| a.name.cmp(&b.name));
     assert!(vectors.len() >= FEWEST, "{} vectors, not {FEWEST}", vectors.len());

@@ -4,13 +4,11 @@
 
 mod common;
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use cryptstream_format::armor::{
     BEGIN, Decoder, END, Encoder, MAX_WHITESPACE, armored_len, content_len, is_armored,
 };
 use cryptstream_format::{ArmorError, ArmorErrorKind};
+use cryptstream_reference::age_vectors;
 use proptest::prelude::*;
 
 fn encode(bytes: &[u8]) -> Vec<u8> {
@@ -196,7 +194,7 @@ fn only_armors_are_taken_for_such() {
 #[test]
 fn vectors_of_age_are_judged_as_age_judges_them() {
     let mut count = [0, 0];
-    for entry in std::fs::read_dir(testkit()).unwrap() {
+    for entry in std::fs::read_dir(age_vectors()).unwrap() {
         let path = entry.unwrap().path();
         if !path.file_name().unwrap().to_string_lossy().starts_with("armor") {
             continue;
@@ -218,22 +216,6 @@ fn vectors_of_age_are_judged_as_age_judges_them() {
         }
     }
     assert_eq!(count, [22, 8]);
-}
-
-/// Where the package `age` keeps its vectors.
-fn testkit() -> PathBuf {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&metadata.stderr);
-    assert!(metadata.status.success(), "{text}");
-    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let age = packages.iter().find(|package| package["name"] == "age").unwrap();
-    let manifest = PathBuf::from(age["manifest_path"].as_str().unwrap());
-    manifest.parent().unwrap().join("tests/testdata/testkit")
 }
 
 proptest! {

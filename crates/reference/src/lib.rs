@@ -11,8 +11,10 @@ use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use x25519_dalek::{PublicKey, StaticSecret};
 
+mod age_vectors;
 mod primitives;
 
+pub use age_vectors::age_vectors;
 pub use primitives::{base64_decode, base64_encode};
 use primitives::{hkdf_expand_sha512_two_blocks, hkdf_sha256, hmac_sha256};
 
