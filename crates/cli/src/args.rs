@@ -4,6 +4,7 @@ mod benchmark;
 mod look;
 mod range;
 mod rekey;
+mod tree;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::messages;
 pub(crate) use benchmark::Benchmark;
 pub(crate) use look::{Inspect, Verify};
 pub(crate) use rekey::Rekey;
+pub(crate) use tree::Tree;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 64 usage, 65 damaged or not authentic, 66 input missing,
@@ -40,10 +42,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Seal a file or a pipe
+    /// Seal a file, a pipe, or the files in a folder
     Encrypt(Encrypt),
-    /// Open a sealed file or pipe; of a damaged one nothing is written, see
-    /// `verify` and --salvage
+    /// Open a sealed file or pipe, or those in a folder; of a damaged one nothing is
+    /// written, see `verify` and --salvage
     Decrypt(Decrypt),
     /// Say what sealed files are, without any key
     Inspect(Inspect),
@@ -89,6 +91,8 @@ pub(crate) enum When {
     Auto,
     Always,
     Never,
+    /// As JSON lines on standard error, for programs
+    Json,
 }
 
 #[derive(Args, Debug)]
@@ -106,6 +110,8 @@ pub(crate) struct Encrypt {
     /// Write text that can be pasted and mailed: the age format in ASCII armor
     #[arg(short, long)]
     pub(crate) armor: bool,
+    #[command(flatten)]
+    pub(crate) tree: Tree,
 }
 
 /// Whom to seal for.
@@ -146,7 +152,7 @@ pub(crate) struct Decrypt {
     pub(crate) files: Files,
     /// Of a damaged file write what is intact, with zeros for the rest; both must
     /// be files, and the exit status is 65
-    #[arg(long, conflicts_with_all = ["remove_source", "range"])]
+    #[arg(long, conflicts_with_all = ["remove_source", "range", "output_dir", "dry_run", "newer"])]
     pub(crate) salvage: bool,
     #[command(flatten)]
     pub(crate) opening: Opening,
@@ -158,9 +164,11 @@ pub(crate) struct Decrypt {
         value_name = "RANGE",
         value_parser = range::parse,
         allow_hyphen_values = true,
-        conflicts_with = "remove_source"
+        conflicts_with_all = ["remove_source", "output_dir", "dry_run", "newer"]
     )]
     pub(crate) range: Option<ByteRange>,
+    #[command(flatten)]
+    pub(crate) tree: Tree,
 }
 
 /// What to open with.
@@ -184,10 +192,14 @@ pub(crate) struct Opening {
 /// What is read and where the result goes.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Files {
-    /// File to read; - or nothing: standard input
+    /// File or folder to read; - or nothing: standard input
     pub(crate) input: Option<PathBuf>,
-    /// File to write; -: standard output [default: INPUT.enc, or INPUT without .enc]
+    /// File or folder to write; -: standard output [default: INPUT.enc, or INPUT
+    /// without .enc]
     pub(crate) output: Option<PathBuf>,
+    /// More files and folders to read, with --output-dir
+    #[arg(value_name = "INPUT", requires = "output_dir")]
+    pub(crate) more: Vec<PathBuf>,
     /// Replace an output that exists
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -5,7 +5,10 @@ mod inspect;
 mod range;
 mod rekey;
 mod salvage;
+mod tree;
 mod verify;
+
+pub(crate) use tree::Counts;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -33,8 +36,16 @@ pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     // is known, the safe assumption is made.
     let mut is_stdout_data = false;
     let result = match command {
+        Command::Encrypt(args) if tree::is_meant(&args.files, &args.tree) => {
+            return tree::encrypt(args, key, talk);
+        }
         Command::Encrypt(args) => run_encrypt(args, key, talk, &mut is_stdout_data),
         Command::Decrypt(args) if args.salvage => return salvage::run(args, key, talk),
+        Command::Decrypt(args)
+            if args.range.is_none() && tree::is_meant(&args.files, &args.tree) =>
+        {
+            return tree::decrypt(args, key, talk);
+        }
         Command::Decrypt(args) => run_decrypt(args, key, talk, &mut is_stdout_data),
         Command::Rekey(args) => rekey::run(args, key, talk),
         Command::Keygen(args) => run_keygen(&args, talk, &mut is_stdout_data),

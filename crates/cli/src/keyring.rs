@@ -96,6 +96,16 @@ impl SealingKeys {
         self.files.check(source, target)
     }
 
+    /// The files that keys were read from: device and inode of each.
+    pub(crate) fn file_ids(&self) -> Vec<(u64, u64)> {
+        self.files.ids().to_vec()
+    }
+
+    /// Whether a passphrase is the key.
+    pub(crate) fn has_passphrase(&self) -> bool {
+        !matches!(self.passphrase, Secret::None)
+    }
+
     /// Whom to seal for in this format; asks for the passphrase, if that was
     /// wanted.
     pub(crate) fn recipients(
@@ -187,6 +197,11 @@ impl OpeningKeys {
     /// Sees to it that no key is read or overwritten as data.
     pub(crate) fn check(&self, source: &Source, target: &Target) -> Result<(), Failure> {
         self.files.check(source, target)
+    }
+
+    /// The files that keys were read from: device and inode of each.
+    pub(crate) fn file_ids(&self) -> Vec<(u64, u64)> {
+        self.files.ids().to_vec()
     }
 
     /// Whether a passphrase is among the keys.

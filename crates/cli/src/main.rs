@@ -16,6 +16,7 @@ mod report;
 mod request;
 mod sniff;
 mod system;
+mod tree;
 
 use std::process::ExitCode;
 

@@ -10,11 +10,13 @@ mod keys;
 pub(crate) mod look;
 mod range;
 pub(crate) mod rekey;
+pub(crate) mod tree;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cryptstream_engine::Error;
 use serde_json::{Value, json};
 
 use crate::report::{SCHEMA, print_json};
@@ -239,6 +241,12 @@ pub(crate) fn cost_of_age() -> Failure {
     let message =
         "--scrypt is for files of age; in native ones a passphrase is put through Argon2id";
     Failure::new(code::USAGE, "usage", message, "use --argon2id, or the age format")
+}
+
+/// An input that the system does not let us look at.
+pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let error = std::io::Error::new(error.kind(), reason(error));
+    engine(Error::Open { path: path.to_owned(), source: error }, Context::default())
 }
 
 /// The system's reason without Rust's "(os error N)".

@@ -13,8 +13,8 @@ use crate::args::{self, Files, Sandbox, is_dash};
 use crate::messages::{self, Context, Failure};
 
 /// What a sealed file's name ends in.
-const SUFFIX: &str = ".enc";
-const AGE_SUFFIX: &str = ".age";
+pub(crate) const SUFFIX: &str = ".enc";
+pub(crate) const AGE_SUFFIX: &str = ".age";
 
 /// Where the data comes from.
 #[derive(Clone, Debug)]
@@ -51,19 +51,16 @@ impl Transfer {
         format: Option<args::Format>,
         armor: bool,
     ) -> Result<Self, Failure> {
-        if armor && format == Some(args::Format::Native) {
-            return Err(messages::armor_is_age());
-        }
-        let is_age = armor || format == Some(args::Format::Age);
-        let suffix = if is_age { AGE_SUFFIX } else { SUFFIX };
+        let form = sealed_form(format, armor)?;
+        let suffix = if form.format() == Format::Age { AGE_SUFFIX } else { SUFFIX };
         let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix)))?;
-        let form = match (format, &transfer.target) {
-            _ if armor => Form::Armored,
-            (Some(args::Format::Age), _) => Form::Binary(Format::Age),
-            (None, Target::Path { path, .. }) if ends_with(path, AGE_SUFFIX) => {
+        let form = match (form, &transfer.target) {
+            (Form::Binary(Format::Native), Target::Path { path, .. })
+                if format.is_none() && ends_with(path, AGE_SUFFIX) =>
+            {
                 Form::Binary(Format::Age)
             }
-            _ => Form::Binary(Format::Native),
+            (form, _) => form,
         };
         match transfer.target {
             Target::Stdout { only_text: true } if !armor => Err(messages::binary_to_terminal()),
@@ -95,7 +92,7 @@ impl Transfer {
         files: Files,
         default_name: impl Fn(&Path) -> Result<PathBuf, Failure>,
     ) -> Result<Self, Failure> {
-        let Files { input, output, force, remove_source, sync, workers } = files;
+        let Files { input, output, more: _, force, remove_source, sync, workers } = files;
         let input = match input {
             Some(path) if !is_dash(path.as_os_str()) => Input::Path(path),
             Some(_) => Input::Stdin,
@@ -135,6 +132,16 @@ impl Transfer {
     /// Whether standard output carries the data.
     pub(crate) fn is_stdout_data(&self) -> bool {
         matches!(self.target, Target::Stdout { .. })
+    }
+}
+
+/// What is to be written, as far as flags say.
+pub(crate) fn sealed_form(format: Option<args::Format>, armor: bool) -> Result<Form, Failure> {
+    match format {
+        Some(args::Format::Native) if armor => Err(messages::armor_is_age()),
+        _ if armor => Ok(Form::Armored),
+        Some(args::Format::Age) => Ok(Form::Binary(Format::Age)),
+        Some(args::Format::Native) | None => Ok(Form::Binary(Format::Native)),
     }
 }
 

@@ -288,6 +288,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether there is no room for the output: others there will fail as well.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let (Self::Create { source, .. }
+        | Self::Write { source, .. }
+        | Self::NoRoom { source, .. }) = self
+        else {
+            return false;
+        };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     /// Whether it is the payload that is damaged, so that other parts of it may
     /// be intact.
     #[must_use]

@@ -5,7 +5,7 @@ mod armor;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,10 @@ use armor::Armor;
 use cryptstream_format::armor as armor_text;
 use cryptstream_shm::Region;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Advice, AtFlags, CWD, FileType, Stat, StatxFlags, Timestamps};
+use rustix::fs::{
+    Advice, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags, Timestamps,
+};
+use rustix::io::Errno;
 
 use crate::Error;
 use crate::memory::{OutOfMemory, grow, zeroed};
@@ -66,6 +69,43 @@ impl Source {
         let source = Self::new(file, path.to_owned(), true)?;
         if source.is_positional && source.size() > SEQUENTIAL_ABOVE {
             source.advise(Advice::Sequential);
+        }
+        Ok(source)
+    }
+
+    /// Opens the regular file at `relative` in the folder `root`, without following
+    /// any symbolic link on the way: whoever may write to the folder cannot have
+    /// something else read. `path` is its name for messages.
+    ///
+    /// # Errors
+    /// [`Error::Open`]; [`Error::InputChanged`] for what is no regular file.
+    pub(crate) fn open_beneath(
+        root: &OwnedFd,
+        relative: &Path,
+        path: &Path,
+    ) -> Result<Self, Error> {
+        let failed = |source: Errno| Error::Open { path: path.to_owned(), source: source.into() };
+        // A pipe that has taken the file's place is not waited for.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let opened = loop {
+            match rustix::fs::openat2(root, relative, flags, Mode::empty(), resolve) {
+                // Something was renamed at that moment.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // An old kernel, or a filter of system calls.
+                Err(Errno::NOSYS | Errno::PERM) => {
+                    break rustix::fs::openat(root, relative, flags, Mode::empty());
+                }
+                opened => break opened,
+            }
+        };
+        let file = match opened {
+            Err(Errno::LOOP) => return Err(Error::InputChanged { path: path.to_owned() }),
+            opened => File::from(opened.map_err(failed)?),
+        };
+        let source = Self::new(file, path.to_owned(), true)?;
+        if !source.is_positional {
+            return Err(source.changed());
         }
         Ok(source)
     }

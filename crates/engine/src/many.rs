@@ -3,7 +3,9 @@
 //! whole by threads of main.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cryptstream_format::{Identity, Recipient, Segment};
 
@@ -33,11 +35,24 @@ const MAX_HANDS: usize = 16;
 pub struct Item {
     /// What is read. It is opened when its turn comes.
     pub input: PathBuf,
+    /// Where it is part of a tree, the tree's folder and its name from there on:
+    /// it is then opened without following any symbolic link below that folder,
+    /// and must be a regular file.
+    pub beneath: Option<(Arc<OwnedFd>, PathBuf)>,
     /// Its length in bytes as it was seen: what is small goes another way. Where
     /// it has changed meanwhile, no harm is done.
     pub len: u64,
     /// Where the result goes; of those that are verified, nowhere.
     pub target: Option<Target>,
+}
+
+impl Item {
+    fn open(&self) -> Result<Source, Error> {
+        match &self.beneath {
+            Some((root, relative)) => Source::open_beneath(root, relative, &self.input),
+            None => Source::open(&self.input),
+        }
+    }
 }
 
 /// Told of each file that is done, by its number in the order in which the
@@ -215,7 +230,7 @@ impl Engine {
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Launched, Error> {
-        let mut source = Source::open(&item.input)?;
+        let mut source = item.open()?;
         let (mut ending, payload) = begin(&mut source, item.target.as_ref())?;
         let is_in_order = ending.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
@@ -273,7 +288,7 @@ type Begin<'a> =
 
 /// A file from its beginning to its end, in this thread.
 fn whole(item: &Item, begin: &Begin<'_>, commit: CommitOptions) -> Result<Summary, Error> {
-    let mut source = Source::open(&item.input)?;
+    let mut source = item.open()?;
     let (mut ending, payload) = begin(&mut source, item.target.as_ref())?;
     let last = pass_alone(payload, &mut source, ending.sink(), &())?;
     ending.finish(&source, &last, commit)

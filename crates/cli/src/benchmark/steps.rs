@@ -24,7 +24,7 @@ impl Steps {
         let is_wanted = match talk.progress {
             When::Never => false,
             When::Auto => is_terminal && !talk.quiet,
-            When::Always => true,
+            When::Always | When::Json => true,
         };
         let target = if is_wanted && is_terminal {
             ProgressDrawTarget::stderr()

@@ -84,6 +84,7 @@ fn work(
 ) -> Result<(), Failure> {
     let mut items = files.iter().map(|(input, output)| Item {
         input: input.clone(),
+        beneath: None,
         // What is not there fails when it is opened.
         len: std::fs::metadata(input).map_or(0, |metadata| metadata.len()),
         target: writes.then(|| Target::Path { path: output.clone(), force: false }),

@@ -147,7 +147,7 @@ impl Verifier<'_> {
         let mut items = range.filter_map(|number| {
             let (input, len) = self.list(number)?;
             listed.borrow_mut().push(number);
-            Some(Item { input, len, target: None })
+            Some(Item { input, beneath: None, len, target: None })
         });
         let mut on_done = |number: usize, result| {
             let number = listed.borrow()[number];

@@ -94,6 +94,11 @@ impl KeyFiles {
         read_secret(file.take(limit as u64)).map_err(failed)
     }
 
+    /// Device and inode of each.
+    pub(super) fn ids(&self) -> &[(u64, u64)] {
+        &self.ids
+    }
+
     pub(super) fn check(&self, source: &Source, target: &Target) -> Result<(), Failure> {
         if self.ids.contains(&source.id()) {
             return Err(messages::key_is_data(source.path()));

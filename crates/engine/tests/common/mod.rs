@@ -110,7 +110,7 @@ impl World {
     pub fn item(&self, input: &str, output: Option<&str>) -> Item {
         let input = self.path(input);
         let len = fs::metadata(&input).unwrap().len();
-        Item { input, len, target: output.map(|output| self.target(output)) }
+        Item { input, beneath: None, len, target: output.map(|output| self.target(output)) }
     }
 
     pub fn recipients(&self) -> [&(dyn Recipient + Sync); 1] {

@@ -1,0 +1,237 @@
+//! `encrypt` and `decrypt` of folders, and of several files at once.
+
+mod ledger;
+
+use std::cell::{Cell, RefCell};
+use std::fs::Metadata;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cryptstream_engine::{CommitOptions, Engine, Form, Item, Progress, Summary, WorkerStats};
+use cryptstream_format::{Format, Identity, Recipient};
+use zeroize::Zeroizing;
+
+pub(crate) use self::ledger::Counts;
+use self::ledger::Ledger;
+use super::inputs::{Lines, Status};
+use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, is_dash};
+use crate::keyring::{OpeningKeys, SealingKeys};
+use crate::messages::{self, Context, Failure, tree as words};
+use crate::progress::Meter;
+use crate::request::{AGE_SUFFIX, SUFFIX, cores, sealed_form, worker_options};
+use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey, finish_folders};
+
+/// Whether this is not about a single file or a pipe.
+pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
+    let is_folder = |path: &PathBuf| !is_dash(path.as_os_str()) && path.is_dir();
+    tree.is_given() || !files.more.is_empty() || files.input.as_ref().is_some_and(is_folder)
+}
+
+pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
+    match seal(args, key, talk) {
+        Ok(exit_code) => exit_code,
+        Err(failure) => Status::refused(&failure, talk.json),
+    }
+}
+
+fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+    let Encrypt { files, passphrase, sealing, format, armor, tree } = args;
+    let form = match sealed_form(format, armor)? {
+        // A single file whose output is named.
+        Form::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {
+            Form::Binary(Format::Age)
+        }
+        form => form,
+    };
+    let suffix = if form.format() == Format::Age { AGE_SUFFIX } else { SUFFIX };
+    let run = Run::new("encrypt", files, &tree, Naming::Add(suffix), talk)?;
+    if tree.dry_run {
+        return run.dry();
+    }
+    let keys = SealingKeys::read(&passphrase, &sealing, key)?;
+    let survey = Survey::of(&run.plan)?;
+    if keys.has_passphrase() && form.format() == Format::Age && survey.files > 1 {
+        messages::warn(&words::scrypt_for_each(survey.files));
+    }
+    let ids = keys.file_ids();
+    let recipients = keys.recipients(form.format())?;
+    let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
+    let context = Context { has_passphrase: true, ..Context::default() };
+    run.work(survey, &ids, context, |engine, items, commit, progress, on_done| {
+        engine.encrypt_all(form, items, &recipients, commit, progress, on_done)
+    })
+}
+
+fn names_age(files: &Files, tree: &Tree) -> bool {
+    let is_age = |path: &PathBuf| path.extension().is_some_and(|end| end == &AGE_SUFFIX[1..]);
+    let is_folder = files.input.as_ref().is_some_and(|input| input.is_dir());
+    tree.output_dir.is_none() && !is_folder && files.output.as_ref().is_some_and(is_age)
+}
+
+pub(super) fn decrypt(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
+    match open(args, key, talk) {
+        Ok(exit_code) => exit_code,
+        Err(failure) => Status::refused(&failure, talk.json),
+    }
+}
+
+fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+    let Decrypt { files, opening, tree, .. } = args;
+    let naming = Naming::TakeOff([SUFFIX, AGE_SUFFIX]);
+    let run = Run::new("decrypt", files, &tree, naming, talk)?;
+    if tree.dry_run {
+        return run.dry();
+    }
+    let keys = OpeningKeys::read(&opening, key)?;
+    let survey = Survey::of(&run.plan)?;
+    let ids = keys.file_ids();
+    let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
+    let identities = keys.identities()?;
+    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
+    run.work(survey, &ids, context, |engine, items, commit, progress, on_done| {
+        engine.decrypt_all(items, &identities, commit, progress, on_done)
+    })
+}
+
+type OnDone<'a> = dyn FnMut(usize, Result<Summary, cryptstream_engine::Error>) + 'a;
+
+/// All that is known before a key is read.
+struct Run {
+    command: &'static str,
+    plan: Plan,
+    commit: CommitOptions,
+    engine: Engine,
+    is_fail_fast: bool,
+    talk: Talk,
+    /// For reports: what was named.
+    names: (String, String),
+}
+
+impl Run {
+    fn new(
+        command: &'static str,
+        files: Files,
+        tree: &Tree,
+        naming: Naming,
+        talk: Talk,
+    ) -> Result<Self, Failure> {
+        let Files { input, output, more, force, remove_source, sync, workers } = files;
+        let rules = Rules::new(tree);
+        let names = input.iter().chain(&output).chain(&more);
+        if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
+            return Err(words::no_stream(name == input.as_ref().unwrap_or(name)));
+        }
+        let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let (mut plan, names) = match (&tree.output_dir, input) {
+            (_, None) => return Err(messages::no_input()),
+            (Some(folder), Some(input)) => {
+                let inputs: Vec<_> = std::iter::once(input).chain(output).chain(more).collect();
+                let name = match &inputs[..] {
+                    [input] => shown(input),
+                    inputs => format!("{} inputs", inputs.len()),
+                };
+                (Plan::several(inputs, folder, naming, rules)?, (name, shown(folder)))
+            }
+            (None, Some(input)) => {
+                let name = shown(&input);
+                let plan = Plan::one(input, output, naming, rules)?;
+                let output = shown(&plan.roots[0].output);
+                (plan, (name, output))
+            }
+        };
+        (plan.force, plan.newer) = (force, tree.newer);
+        Ok(Self {
+            command,
+            plan,
+            commit: CommitOptions { sync, remove_source, keep_times: true },
+            engine: Engine::new(worker_options(&workers), cores()),
+            is_fail_fast: tree.fail_fast,
+            talk,
+            names,
+        })
+    }
+
+    /// Says what would be done.
+    fn dry(self) -> Result<ExitCode, Failure> {
+        let survey = Survey::of(&self.plan)?;
+        let ledger = RefCell::new(Ledger::new(self.talk));
+        let lines = RefCell::new(Lines::default());
+        let mut on_event = |event: Event| ledger.borrow_mut().take(event);
+        let is_key = |_: &Metadata| false;
+        let supply = Supply::new(&self.plan, survey, true, &is_key, &mut on_event);
+        for item in supply {
+            let mut ledger = ledger.borrow_mut();
+            ledger.would_do(item.len);
+            if !self.talk.json && !self.talk.quiet {
+                let line = words::would(self.command, &item);
+                lines.borrow_mut().print(&line, ledger.status());
+            }
+            if lines.borrow().is_closed() {
+                break;
+            }
+        }
+        let ledger = ledger.into_inner();
+        Ok(ledger.end(self.command, &self.names, WorkerStats::default(), true))
+    }
+
+    fn work(
+        mut self,
+        survey: Survey,
+        key_ids: &[(u64, u64)],
+        context: Context,
+        with: impl FnOnce(
+            &mut Engine,
+            &mut dyn Iterator<Item = Item>,
+            CommitOptions,
+            &dyn Progress,
+            &mut OnDone<'_>,
+        ) -> WorkerStats,
+    ) -> Result<ExitCode, Failure> {
+        use std::os::unix::fs::MetadataExt;
+        let ledger = RefCell::new(Ledger::new(self.talk));
+        let meter = Meter::of_many(self.names.0.clone(), survey.files, self.talk);
+        meter.start(Some(survey.bytes));
+        let is_over = Cell::new(false);
+        let is_fail_fast = self.is_fail_fast;
+        let mut on_event = |event: Event| {
+            match &event {
+                Event::Kept(bytes) => {
+                    meter.advance(*bytes);
+                    meter.file_done();
+                }
+                Event::Failed(_) => is_over.set(is_over.get() || is_fail_fast),
+                _ => {}
+            }
+            meter.aside(|| ledger.borrow_mut().take(event));
+        };
+        let is_key = |file: &Metadata| key_ids.contains(&(file.dev(), file.ino()));
+        let mut supply = Supply::new(&self.plan, survey, false, &is_key, &mut on_event);
+        supply.prepare()?;
+        let mut items = std::iter::from_fn(|| {
+            let item = if is_over.get() { None } else { supply.next() };
+            if let Some(item) = &item {
+                meter.name(&item.input);
+            }
+            item
+        });
+        let mut on_done = |_: usize, result: Result<Summary, cryptstream_engine::Error>| {
+            meter.file_done();
+            match result {
+                Ok(summary) => ledger.borrow_mut().done(&summary),
+                Err(error) => {
+                    // A full disk fails them all: what is complete stays.
+                    is_over.set(is_over.get() || is_fail_fast || error.is_full());
+                    let failure = messages::engine(error, context);
+                    meter.aside(|| ledger.borrow_mut().take(Event::Failed(failure)));
+                }
+            }
+        };
+        let stats = with(&mut self.engine, &mut items, self.commit, &meter, &mut on_done);
+        finish_folders(&self.plan, |failure| {
+            ledger.borrow_mut().take(Event::Failed(failure));
+        });
+        meter.clear();
+        drop(supply);
+        Ok(ledger.into_inner().end(self.command, &self.names, stats, false))
+    }
+}

@@ -1,0 +1,153 @@
+//! How it went with all files of a tree.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cryptstream_engine::{SandboxLevel, Summary, WorkerStats};
+use serde_json::{Value, json};
+
+use crate::args::Talk;
+use crate::commands::inputs::Status;
+use crate::messages::{self, Failure, tree as words};
+use crate::report::{SCHEMA, print_json};
+use crate::tree::Event;
+
+/// So many failures, and so many things that were skipped, are told one by one;
+/// of the others only the number.
+const MAX_TOLD: u64 = 100;
+/// The same in a report for programs.
+const MAX_LISTED: usize = 1000;
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) files: u64,
+    pub(crate) kept: u64,
+    pub(crate) folders: u64,
+    pub(crate) links: u64,
+    pub(crate) skipped: u64,
+    pub(crate) failed: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+pub(super) struct Ledger {
+    talk: Talk,
+    started: Instant,
+    counts: Counts,
+    status: Status,
+    failures: Vec<Value>,
+    skipped: Vec<Value>,
+}
+
+impl Ledger {
+    pub(super) fn new(talk: Talk) -> Self {
+        Self {
+            talk,
+            started: Instant::now(),
+            counts: Counts::default(),
+            status: Status::default(),
+            failures: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    pub(super) fn status(&mut self) -> &mut Status {
+        &mut self.status
+    }
+
+    pub(super) fn done(&mut self, summary: &Summary) {
+        self.counts.files += 1;
+        self.counts.bytes_in += summary.bytes_in;
+        self.counts.bytes_out += summary.bytes_out;
+    }
+
+    pub(super) fn would_do(&mut self, bytes: u64) {
+        self.counts.files += 1;
+        self.counts.bytes_in += bytes;
+    }
+
+    pub(super) fn take(&mut self, event: Event) {
+        let skipped = match event {
+            Event::Folder => {
+                self.counts.folders += 1;
+                return;
+            }
+            Event::Link => {
+                self.counts.links += 1;
+                return;
+            }
+            Event::Kept(_) => {
+                self.counts.kept += 1;
+                return;
+            }
+            Event::Failed(failure) => return self.fail(&failure),
+            Event::Special(path) => (path, words::SPECIAL),
+            Event::NotSealed(path) => (path, words::NOT_SEALED),
+            Event::Key(path) => (path, words::IS_KEY),
+        };
+        self.counts.skipped += 1;
+        let (path, reason) = skipped;
+        if self.talk.json && self.skipped.len() < MAX_LISTED {
+            self.skipped.push(json!({ "file": path.to_string_lossy(), "reason": reason }));
+        }
+        if !self.talk.json && self.counts.skipped <= MAX_TOLD {
+            messages::warn(&words::skipped(&path, reason));
+        }
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        self.counts.failed += 1;
+        if self.talk.json && self.failures.len() < MAX_LISTED {
+            self.failures.push(failure.json());
+        }
+        let is_silent = self.talk.json || self.counts.failed > MAX_TOLD;
+        self.status.fail(failure, is_silent);
+    }
+
+    /// Says what is to be said of all together.
+    pub(super) fn end(
+        self,
+        command: &'static str,
+        (input, output): &(String, String),
+        workers: WorkerStats,
+        is_dry: bool,
+    ) -> ExitCode {
+        use std::io::IsTerminal;
+        let took = self.started.elapsed();
+        let Self { talk, counts, status, failures, skipped, .. } = self;
+        let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
+        if talk.json {
+            let object = json!({
+                "schema": SCHEMA,
+                "command": command,
+                "input": input,
+                "output": output,
+                "dry_run": is_dry,
+                "files": counts.files,
+                "kept": counts.kept,
+                "folders": counts.folders,
+                "links": counts.links,
+                "skipped": counts.skipped,
+                "failed": counts.failed,
+                "skipped_files": skipped,
+                "errors": failures,
+                "bytes_in": counts.bytes_in,
+                "bytes_out": counts.bytes_out,
+                "seconds": took.as_secs_f64(),
+                "processes": workers.workers,
+                "workers_died": workers.died,
+                "segments_redone": workers.redone,
+                "sandbox": sandbox,
+            });
+            print_json(&object, false);
+            return status.exit_code();
+        }
+        let is_noteworthy = counts.failed > 0 || counts.skipped > 0;
+        let is_wanted = talk.verbose || is_dry || is_noteworthy || std::io::stderr().is_terminal();
+        if is_wanted && !talk.quiet {
+            messages::note(&words::summary(command, &counts, took, is_dry));
+        }
+        status.exit_code()
+    }
+}

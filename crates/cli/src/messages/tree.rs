@@ -1,0 +1,148 @@
+//! What is said about folders.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use cryptstream_engine::{Item, Target};
+use indicatif::{HumanBytes, HumanCount};
+
+use super::{Failure, code, quoted, reason};
+use crate::commands::Counts;
+
+/// Why something was skipped.
+pub(crate) const SPECIAL: &str = "is neither file nor folder nor link";
+pub(crate) const NOT_SEALED: &str = "is not sealed, as its name does not end in .enc or .age";
+pub(crate) const IS_KEY: &str = "is a key of this run";
+
+pub(crate) fn skipped(path: &Path, reason: &str) -> String {
+    format!("{}: {reason}; skipped", quoted(path))
+}
+
+pub(crate) fn bad_glob(glob: &str, error: &ignore::Error) -> Failure {
+    let message = format!("{glob:?} is no glob: {error}");
+    let help = "write patterns as in .gitignore, such as '*.jpg', 'cache/' or 'a/**/b'";
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+pub(crate) fn bad_ignore_file(file: &Path, error: &ignore::Error) -> Failure {
+    let help = "write one pattern a line, as in .gitignore";
+    Failure::new(code::CONFIG, "config", format!("cannot be used: {error}"), help).about(file)
+}
+
+pub(crate) fn not_walked(path: &Path) -> Failure {
+    let help = "the others were done; call again to have it tried again";
+    Failure::new(code::NO_INPUT, "input", "could not be looked at", help).about(path)
+}
+
+pub(crate) fn same_output(one: &Path, other: &Path, output: &Path) -> Failure {
+    let message = format!("{} and {} would become the same file", quoted(one), quoted(other));
+    let help = "nothing was written; rename one of them, or leave it out with --exclude";
+    Failure::new(code::USAGE, "collision", message, help).about(output)
+}
+
+pub(crate) fn output_in_input(input: &Path, output: &Path) -> Failure {
+    let message = format!("lies in {}, which is an input", quoted(input));
+    let help = "nothing was written; choose a folder beside it";
+    Failure::new(code::USAGE, "usage", message, help).about(output)
+}
+
+pub(crate) fn not_a_folder(path: &Path) -> Failure {
+    let help = "name another OUTPUT, or remove it first";
+    Failure::new(code::CANNOT_CREATE, "exists", "exists, and is not a folder", help).about(path)
+}
+
+pub(crate) fn no_name(input: &Path) -> Failure {
+    let help = "name the OUTPUT too";
+    let message = "has no name from which the output's could be made";
+    Failure::new(code::USAGE, "usage", message, help).about(input)
+}
+
+pub(crate) fn no_stream(is_input: bool) -> Failure {
+    let message = match is_input {
+        true => "standard input is no folder, and not one of several files",
+        false => "a folder cannot be written to standard output",
+    };
+    let help = "for one stream of all, pipe `tar -c FOLDER` into `cryptstream encrypt`";
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+pub(crate) fn exists(output: &Path) -> Failure {
+    Failure::new(
+        code::CANNOT_CREATE,
+        "exists",
+        "exists, and is not what an earlier run has made of this input as it is now",
+        "--newer replaces what is older than its input, --force replaces everything",
+    )
+    .about(output)
+}
+
+pub(crate) fn case_twin(output: &Path) -> Failure {
+    let message = "is taken by another file, whose name differs in upper and lower case only";
+    let help = "this file system does not tell them apart: rename one, or write elsewhere";
+    Failure::new(code::CANNOT_CREATE, "exists", message, help).about(output)
+}
+
+pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => code::IO,
+        _ => code::CANNOT_CREATE,
+    };
+    let message = format!("the folder cannot be made: {}", reason(error));
+    let help = "check the permissions and the room there, then call again: what is done is kept";
+    Failure::new(code, "create", message, help).about(path)
+}
+
+pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("the link cannot be made: {}", reason(error));
+    let help = "check the permissions and the file system there";
+    Failure::new(code::CANNOT_CREATE, "create", message, help).about(path)
+}
+
+pub(crate) fn link_exists(path: &Path) -> Failure {
+    let message = "exists, and is not the same link";
+    let help = "remove it, or use --force where it is another link";
+    Failure::new(code::CANNOT_CREATE, "exists", message, help).about(path)
+}
+
+pub(crate) fn scrypt_for_each(files: u64) -> String {
+    format!(
+        "with a passphrase each of these {} files of age needs a key derivation of its own, of about \
+         a second; with a recipient (-r, -i) or in the native format that would not be so",
+        HumanCount(files)
+    )
+}
+
+/// One line of what would be done.
+pub(crate) fn would(command: &str, item: &Item) -> String {
+    let output = match &item.target {
+        Some(Target::Path { path, .. }) => quoted(path),
+        _ => "-".to_owned(),
+    };
+    format!("{command} {} -> {output}\n", quoted(&item.input))
+}
+
+/// All together.
+pub(crate) fn summary(command: &str, counts: &Counts, took: Duration, is_dry: bool) -> String {
+    let Counts { files, kept, skipped, failed, bytes_in, .. } = *counts;
+    let done = match (command, is_dry) {
+        ("encrypt", false) => "sealed",
+        ("encrypt", true) => "to be sealed",
+        (_, false) => "opened",
+        (_, true) => "to be opened",
+    };
+    let noun = if files == 1 { "file" } else { "files" };
+    let mut text = format!("{} {noun} {done}", HumanCount(files));
+    for (count, what) in [(kept, "already there"), (skipped, "skipped"), (failed, "failed")] {
+        if count > 0 {
+            text += &format!(", {} {what}", HumanCount(count));
+        }
+    }
+    let seconds = took.as_secs_f64();
+    let rate = bytes_in as f64 / seconds.max(1e-9) / 1e9;
+    text += &format!(": {}", HumanBytes(bytes_in));
+    if !is_dry {
+        text += &format!(" in {seconds:.2} s ({rate:.2} GB/s)");
+    }
+    text
+}

@@ -1,0 +1,18 @@
+//! Folders: what is in them ([`walk`]), what it is to become ([`plan`]), in what
+//! order ([`supply`]), and the folders and links of the copy ([`mirror`]).
+//!
+//! A tree is gone through three times: to count and to find what cannot be, then
+//! to work, then to give the folders their times. So nothing is kept in memory
+//! but the names of the largest files and of those under way.
+
+mod mirror;
+mod plan;
+mod supply;
+mod survey;
+mod walk;
+
+pub(crate) use mirror::finish_folders;
+pub(crate) use plan::{Naming, Plan};
+pub(crate) use supply::{Event, Supply};
+pub(crate) use survey::Survey;
+pub(crate) use walk::Rules;

@@ -1,0 +1,134 @@
+//! What is in a folder.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use ignore::overrides::{Override, OverrideBuilder};
+use ignore::{Walk, WalkBuilder};
+
+use super::plan::Root;
+use crate::args;
+use crate::messages::{self, Failure, tree as words};
+
+/// What is left out.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    globs: Vec<String>,
+    ignore_files: Vec<PathBuf>,
+    gitignore: bool,
+}
+
+/// Something that was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The name as it can be opened.
+    pub(super) path: PathBuf,
+    /// From the root on; empty for the root itself.
+    pub(super) relative: PathBuf,
+    /// Of the thing itself, where it is a link.
+    pub(super) metadata: Metadata,
+}
+
+impl Rules {
+    pub(crate) fn new(tree: &args::Tree) -> Self {
+        // What comes later is stronger.
+        let globs = tree.include.iter().cloned();
+        let globs = globs.chain(tree.exclude.iter().map(|glob| format!("!{glob}")));
+        let ignore_files = tree.ignore_file.clone();
+        Self { globs: globs.collect(), ignore_files, gitignore: tree.gitignore }
+    }
+
+    /// Sees to it that all globs and files can be read.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.overrides(Path::new("."))?;
+        self.ignored(Path::new(".")).map(drop)
+    }
+
+    fn overrides(&self, root: &Path) -> Result<Override, Failure> {
+        let mut builder = OverrideBuilder::new(root);
+        for glob in &self.globs {
+            builder.add(glob).map_err(|error| words::bad_glob(glob, &error))?;
+        }
+        builder.build().map_err(|error| words::bad_glob("", &error))
+    }
+
+    fn ignored(&self, root: &Path) -> Result<Gitignore, Failure> {
+        let mut builder = GitignoreBuilder::new(root);
+        for file in &self.ignore_files {
+            if let Some(error) = builder.add(file) {
+                return Err(words::bad_ignore_file(file, &error));
+            }
+        }
+        builder.build().map_err(|error| words::bad_glob("", &error))
+    }
+
+    /// Everything below a root, folders before what is in them; or the root
+    /// itself, if it is no folder.
+    pub(super) fn walk(
+        &self,
+        root: &Root,
+    ) -> Result<impl Iterator<Item = Result<Found, Failure>> + use<>, Failure> {
+        let (path, ignored) = (root.input.clone(), Arc::new(self.ignored(&root.input)?));
+        let entries = self.entries(root, move |entry| {
+            let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+            !ignored.matched(entry.path(), is_folder).is_ignore()
+        })?;
+        Ok(entries.filter_map(move |entry| {
+            let found = entry.and_then(|entry| {
+                let metadata = entry.metadata()?;
+                Ok((entry.into_path(), metadata))
+            });
+            match found {
+                Ok((found, _)) if found == path => None,
+                Ok((found, metadata)) => {
+                    let relative = found.strip_prefix(&path).unwrap_or(&found).to_owned();
+                    Some(Ok(Found { path: found, relative, metadata }))
+                }
+                Err(error) => Some(Err(unreadable(&path, error))),
+            }
+        }))
+    }
+
+    fn entries(
+        &self,
+        root: &Root,
+        is_wanted: impl Fn(&ignore::DirEntry) -> bool + Send + Sync + 'static,
+    ) -> Result<Walk, Failure> {
+        let mut builder = WalkBuilder::new(&root.input);
+        builder
+            // A backup must not leave things out that nobody has named.
+            .standard_filters(false)
+            .follow_links(false)
+            .git_ignore(self.gitignore)
+            .require_git(false)
+            .overrides(self.overrides(&root.input)?)
+            .filter_entry(is_wanted);
+        Ok(builder.build())
+    }
+}
+
+/// What the walker could not read.
+fn unreadable(root: &Path, error: ignore::Error) -> Failure {
+    let mut path = root.to_owned();
+    let mut inner = &error;
+    loop {
+        inner = match inner {
+            ignore::Error::WithPath { path: at, err } => {
+                path.clone_from(at);
+                err
+            }
+            ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => err,
+            ignore::Error::Loop { child, .. } => {
+                path.clone_from(child);
+                break;
+            }
+            _ => break,
+        };
+    }
+    match error.into_io_error() {
+        Some(source) => messages::unreadable(&path, &source),
+        None => words::not_walked(&path),
+    }
+}
