@@ -72,7 +72,8 @@ pub(crate) struct Talk {
     /// Report as one JSON object: on stdout, or on stderr when stdout is the data
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Show progress; auto: on a terminal, after half a second
+    /// Show progress; auto: on a terminal, after half a second; json: everything
+    /// that is said on standard error as JSON, an event a line, for programs
     #[arg(
         long,
         global = true,
@@ -91,7 +92,6 @@ pub(crate) enum When {
     Auto,
     Always,
     Never,
-    /// As JSON lines on standard error, for programs
     Json,
 }
 

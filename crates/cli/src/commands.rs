@@ -21,7 +21,7 @@ use cryptstream_format::{Identity, Recipient};
 use cryptstream_keys::{AnyRecipient, post_quantum};
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, Command, Decrypt, Encrypt, Keygen, Talk, is_dash};
+use crate::args::{Cli, Command, Decrypt, Encrypt, Keygen, Talk, When, is_dash};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
@@ -32,6 +32,9 @@ use crate::{benchmark, keyring, report};
 pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     let Cli { command, talk } = cli;
     messages::set_quiet(talk.quiet);
+    if talk.progress == When::Json {
+        messages::speak_in_events();
+    }
     // Where standard output carries data, reports go elsewhere. Before that
     // is known, the safe assumption is made.
     let mut is_stdout_data = false;

@@ -84,6 +84,9 @@ pub(crate) fn print_error(failure: &Failure) {
     if failure.code == code::OK {
         return;
     }
+    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+        return print_event("error", failure.json());
+    }
     let (red, cyan, off) = ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m");
     let mut stderr = anstream::stderr().lock();
     // A line of progress may stand there.
@@ -112,10 +115,31 @@ pub(crate) fn set_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
 }
 
+/// Whether everything is said as events, for a program that reads them.
+static IS_IN_EVENTS: AtomicBool = AtomicBool::new(false);
+
+/// From now on says everything on standard error as events.
+pub(crate) fn speak_in_events() {
+    IS_IN_EVENTS.store(true, Ordering::Relaxed);
+}
+
+/// Writes an event with these fields as one line of JSON on standard error.
+pub(crate) fn print_event(event: &str, mut fields: Value) {
+    fields["schema"] = json!(SCHEMA);
+    fields["event"] = json!(event);
+    // Nobody may be reading; there is nobody else to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{fields}");
+}
+
 /// Says something that is no error, but that nobody should miss.
 pub(crate) fn warn(text: &str) {
     let (yellow, off) = ("\x1b[1;33m", "\x1b[0m");
-    if !IS_QUIET.load(Ordering::Relaxed) {
+    if IS_QUIET.load(Ordering::Relaxed) {
+        return;
+    }
+    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+        print_event("warning", json!({ "message": text }));
+    } else {
         // Nobody may be reading; there is nobody else to tell.
         let _ = writeln!(anstream::stderr().lock(), "{yellow}warning:{off} {text}");
     }
@@ -123,6 +147,9 @@ pub(crate) fn warn(text: &str) {
 
 /// Says something that is no error.
 pub(crate) fn note(text: &str) {
+    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+        return print_event("note", json!({ "message": text }));
+    }
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 

@@ -1,34 +1,26 @@
-//! Progress on a terminal: after half a second, and gone when done.
+//! How far a run has come, for people and for programs.
+
+mod bar;
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::Progress;
-use indicatif::{
-    HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState,
-    ProgressStyle,
-};
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::{Value, json};
 
-use serde_json::json;
-
+use self::bar::{Bar, Label, rate};
 use crate::args::{Talk, When};
 use crate::messages;
-use crate::report::SCHEMA;
 
 /// What is done within this needs no progress.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a line is written where lines are wanted.
 const LINE_EVERY: Duration = Duration::from_secs(1);
-/// How often the name of the file under way is exchanged, where there are many.
-const NAME_EVERY: Duration = Duration::from_millis(200);
-const REDRAWS_PER_SECOND: u8 = 10;
-
-const WITH_TOTAL: &str =
-    "{msg} {wide_bar} {percent:>3} % · {bytes} of {total_bytes} · {rate} · {left} left";
-const WITHOUT_TOTAL: &str = "{msg} · {bytes} · {rate} · for {elapsed}";
+/// How often a bar is looked after.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
 
 /// Shows how far one file has come, or many.
 pub(crate) struct Meter {
@@ -40,7 +32,7 @@ pub(crate) struct Meter {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
     Never,
-    /// One line that is drawn again and again.
+    /// A bar that comes and goes.
     Bar,
     /// A line a second, for logs.
     Lines,
@@ -50,13 +42,21 @@ enum How {
 
 struct State {
     started: Instant,
-    last_line: Instant,
+    last_shown: Option<Instant>,
     total: Option<u64>,
     done: u64,
-    bar: Option<ProgressBar>,
-    /// Of many files: how many there are, how many are done, and the last one that
-    /// was begun.
-    files: Option<(u64, u64, PathBuf)>,
+    /// Workers that are alive.
+    workers: usize,
+    bar: Option<Bar>,
+    files: Option<Files>,
+}
+
+/// Of many files.
+struct Files {
+    total: u64,
+    done: u64,
+    /// The one that was begun last.
+    name: PathBuf,
 }
 
 impl Meter {
@@ -68,32 +68,39 @@ impl Meter {
             _ if io::stderr().is_terminal() => How::Bar,
             _ => How::Lines,
         };
-        let now = Instant::now();
-        let state =
-            State { started: now, last_line: now, total: None, done: 0, bar: None, files: None };
+        let state = State {
+            started: Instant::now(),
+            last_shown: None,
+            total: None,
+            done: 0,
+            workers: 0,
+            bar: None,
+            files: None,
+        };
         Self { name, how, state: RefCell::new(state) }
     }
 
     /// One for so many files.
     pub(crate) fn of_many(name: String, files: u64, talk: Talk) -> Self {
         let meter = Self::new(name, talk);
-        meter.state.borrow_mut().files = Some((files, 0, PathBuf::new()));
+        let files = Files { total: files, done: 0, name: PathBuf::new() };
+        meter.state.borrow_mut().files = Some(files);
         meter
     }
 
     /// A file of many is begun.
     pub(crate) fn name(&self, path: &Path) {
         if self.how != How::Never
-            && let Some((.., name)) = &mut self.state.borrow_mut().files
+            && let Some(files) = &mut self.state.borrow_mut().files
         {
-            path.clone_into(name);
+            path.clone_into(&mut files.name);
         }
     }
 
     /// A file of many is done.
     pub(crate) fn file_done(&self) {
-        if let Some((_, done, _)) = &mut self.state.borrow_mut().files {
-            *done += 1;
+        if let Some(files) = &mut self.state.borrow_mut().files {
+            files.done += 1;
         }
     }
 
@@ -108,14 +115,14 @@ impl Meter {
 
     /// Takes the bar off the terminal.
     pub(crate) fn clear(&self) {
-        let mut state = self.state.borrow_mut();
+        let state = self.state.borrow_mut();
         match self.how {
             How::Lines if state.done > 0 => state.print_line(&self.name),
-            How::Json => state.print_json(&self.name),
+            How::Json => state.print_json("progress", &self.name),
             _ => {}
         }
         if let Some(bar) = &state.bar {
-            bar.finish_and_clear();
+            bar.clear();
         }
     }
 }
@@ -125,8 +132,10 @@ impl Progress for Meter {
         // Asking for the passphrase and deriving the key do not count.
         let mut state = self.state.borrow_mut();
         state.started = Instant::now();
-        state.last_line = state.started;
         state.total = total;
+        if self.how == How::Json {
+            state.print_json("start", &self.name);
+        }
     }
 
     fn advance(&self, bytes: u64) {
@@ -135,98 +144,74 @@ impl Progress for Meter {
         }
         let mut state = self.state.borrow_mut();
         state.done += bytes;
-        if state.started.elapsed() < PATIENCE {
+        let every = if self.how == How::Bar { SHOW_EVERY } else { LINE_EVERY };
+        let is_soon = state.started.elapsed() < PATIENCE;
+        if is_soon || state.last_shown.is_some_and(|last| last.elapsed() < every) {
             return;
         }
-        if self.how != How::Bar {
-            match self.how {
-                _ if state.last_line.elapsed() < LINE_EVERY => {}
-                How::Json => state.print_json(&self.name),
-                _ => state.print_line(&self.name),
-            }
-            return;
+        state.last_shown = Some(Instant::now());
+        match self.how {
+            How::Never => {}
+            How::Bar => state.show_bar(&self.name),
+            How::Lines => state.print_line(&self.name),
+            How::Json => state.print_json("progress", &self.name),
         }
-        let (total, started, done) = (state.total, state.started, state.done);
-        let bar = state.bar.get_or_insert_with(|| bar(self.name.clone(), total, started)).clone();
-        // Not for each of thousands of files.
-        if state.files.is_some() && state.last_line.elapsed() >= NAME_EVERY {
-            state.last_line = Instant::now();
-            bar.set_message(state.label(&self.name));
-        }
-        bar.set_position(done);
+    }
+
+    fn workers(&self, alive: usize) {
+        self.state.borrow_mut().workers = alive;
     }
 }
 
 impl State {
-    /// What is under way: a name, or numbers and the name of one of many.
-    fn label(&self, name: &str) -> String {
-        match &self.files {
-            None => name.to_owned(),
-            Some((all, done, last)) => {
-                let last = last.file_name().map_or(last.as_path(), Path::new);
-                let (done, all) = (HumanCount(*done), HumanCount(*all));
-                format!("{done} of {all} files · {}", messages::quoted(last))
+    fn show_bar(&mut self, name: &str) {
+        let label = match &self.files {
+            None => Label::One(name),
+            Some(files) => {
+                Label::Many { numbers: files.numbers(), name: messages::quoted(&files.name) }
             }
-        }
+        };
+        let (total, started) = (self.total, self.started);
+        let bar = self.bar.get_or_insert_with(|| Bar::new(total, started));
+        bar.show(self.done, &label, self.workers);
     }
 
     /// One event, as a line.
-    fn print_json(&mut self, name: &str) {
-        self.last_line = Instant::now();
-        let mut event = json!({
-            "schema": SCHEMA,
-            "event": "progress",
+    fn print_json(&self, event: &str, name: &str) {
+        let mut fields = json!({
             "input": name,
             "bytes": self.done,
             "total_bytes": self.total,
             "seconds": self.started.elapsed().as_secs_f64(),
+            "workers": self.workers,
         });
-        if let Some((all, done, last)) = &self.files {
-            event["files"] = json!(done);
-            event["total_files"] = json!(all);
-            event["file"] = json!(last.to_string_lossy());
+        if let Some(files) = &self.files {
+            fields["files"] = json!(files.done);
+            fields["total_files"] = json!(files.total);
+            fields["file"] = match files.name.as_os_str().is_empty() {
+                true => Value::Null,
+                false => json!(files.name.to_string_lossy()),
+            };
         }
-        // Nobody may be reading; that is no failure.
-        let _ = writeln!(io::stderr(), "{event}");
+        messages::print_event(event, fields);
     }
 
-    fn print_line(&mut self, name: &str) {
-        self.last_line = Instant::now();
+    fn print_line(&self, name: &str) {
         let total = self.total.map_or(String::new(), |total| format!(" of {}", HumanBytes(total)));
+        let files =
+            self.files.as_ref().map_or(String::new(), |files| format!(", {}", files.numbers()));
         // Nobody may be reading; that is no failure.
         let _ = writeln!(
             io::stderr(),
-            "{}: {}{total}, {}/s",
-            self.label(name),
+            "{name}: {}{total}, {}/s{files}",
             HumanBytes(self.done),
             HumanBytes(rate(self.done, self.started.elapsed()))
         );
     }
 }
 
-/// Bytes per second on average, which jumps about less than at the moment.
-fn rate(bytes: u64, elapsed: Duration) -> u64 {
-    (bytes as f64 / elapsed.as_secs_f64().max(1e-9)) as u64
-}
-
-fn bar(name: String, total: Option<u64>, started: Instant) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), WITH_TOTAL),
-        None => (ProgressBar::no_length(), WITHOUT_TOTAL),
-    };
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let _ = write!(out, "{}/s", HumanBytes(rate(state.pos(), state.elapsed())));
-        })
-        .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let rest = state.len().unwrap_or(0).saturating_sub(state.pos());
-            let seconds = rest / rate(state.pos(), state.elapsed()).max(1) + 1;
-            let _ = write!(out, "{}", HumanDuration(Duration::from_secs(seconds)));
-        })
-        .progress_chars("━╸─");
-    bar.set_style(style);
-    bar.set_message(name);
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND));
-    bar.with_elapsed(started.elapsed())
+impl Files {
+    fn numbers(&self) -> String {
+        format!("{} of {} files", HumanCount(self.done), HumanCount(self.total))
+    }
 }

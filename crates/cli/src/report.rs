@@ -12,7 +12,7 @@ use cryptstream_format::Format;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use crate::args::Talk;
+use crate::args::{Talk, When};
 use crate::messages;
 use crate::request::{Input, Transfer};
 
@@ -46,7 +46,7 @@ fn tell(
 ) {
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-    if talk.json {
+    if talk.json || talk.progress == When::Json {
         let mut object = json!({
             "schema": SCHEMA,
             "command": command,
@@ -68,7 +68,10 @@ fn tell(
             object["range"] =
                 json!({ "start": range.start, "end": range.end, "length": plaintext_len });
         }
-        print_json(&object, transfer.is_stdout_data());
+        match talk.json {
+            true => print_json(&object, transfer.is_stdout_data()),
+            false => messages::print_event("end", object),
+        }
     } else if talk.verbose {
         let rate = summary.bytes_in as f64 / took.as_secs_f64().max(1e-9);
         let died = match workers.died {

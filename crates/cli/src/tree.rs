@@ -9,9 +9,9 @@ mod mirror;
 mod plan;
 mod supply;
 mod survey;
+mod twins;
 mod walk;
 
-pub(crate) use mirror::finish_folders;
 pub(crate) use plan::{Naming, Plan};
 pub(crate) use supply::{Event, Supply};
 pub(crate) use survey::Survey;

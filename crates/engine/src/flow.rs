@@ -152,6 +152,7 @@ impl<'a> Flow<'a> {
             // Nothing to wait for but the input: then that was waited for.
             if self.outstanding > 0 {
                 crew.step(self.left(), self.target).map_err(FlowError::Stop)?;
+                progress.workers(crew.ready());
             }
             while let Some(finished) = crew.finished(is_ordered).map_err(FlowError::Stop)? {
                 self.take(crew, finished, progress).map_err(FlowError::Error)?;

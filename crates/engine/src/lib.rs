@@ -125,6 +125,10 @@ pub trait Progress {
     fn start(&self, total: Option<u64>);
     /// `bytes` more of the input are done.
     fn advance(&self, bytes: u64);
+    /// So many workers are alive and at work.
+    fn workers(&self, alive: usize) {
+        let _ = alive;
+    }
 }
 
 /// Nobody watches.

@@ -271,6 +271,7 @@ impl Engine {
         }
         if crew.outstanding() > 0 {
             crew.step(left, target)?;
+            progress.workers(crew.ready());
         }
         while let Some(finished) = crew.finished(false)? {
             let Some(flight) = flights.iter_mut().find(|f| f.flow.job() == finished.job) else {

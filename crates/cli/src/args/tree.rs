@@ -24,14 +24,16 @@ pub(crate) struct Tree {
     /// Not what .gitignore files in the folders name
     #[arg(long)]
     pub(crate) gitignore: bool,
-    /// Replace outputs that are older than their inputs (those of the same time
-    /// are taken for done)
+    /// Replace outputs that are older than their inputs, and leave newer ones alone
     #[arg(long)]
     pub(crate) newer: bool,
     /// Say what would be done, and do nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
-    /// Stop at the first file that fails, instead of going on with the others
+    /// Go on with the others when a file fails, which is the default
+    #[arg(long, overrides_with = "fail_fast")]
+    pub(crate) keep_going: bool,
+    /// Stop at the first file that fails
     #[arg(long)]
     pub(crate) fail_fast: bool,
 }
@@ -47,6 +49,7 @@ impl Tree {
             gitignore,
             newer,
             dry_run,
+            keep_going,
             fail_fast,
         } = self;
         output_dir.is_some()
@@ -54,6 +57,7 @@ impl Tree {
             || *gitignore
             || *newer
             || *dry_run
+            || *keep_going
             || *fail_fast
     }
 }

@@ -19,7 +19,7 @@ use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, tree as words};
 use crate::progress::Meter;
 use crate::request::{AGE_SUFFIX, SUFFIX, cores, sealed_form, worker_options};
-use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey, finish_folders};
+use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey};
 
 /// Whether this is not about a single file or a pipe.
 pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
@@ -199,7 +199,11 @@ impl Run {
                     meter.advance(*bytes);
                     meter.file_done();
                 }
-                Event::Failed(_) => is_over.set(is_over.get() || is_fail_fast),
+                // A full disk fails them all: what is complete stays.
+                Event::Failed(failure) => {
+                    let is_full = failure.code == messages::code::IO;
+                    is_over.set(is_over.get() || is_fail_fast || is_full);
+                }
                 _ => {}
             }
             meter.aside(|| ledger.borrow_mut().take(event));
@@ -219,19 +223,17 @@ impl Run {
             match result {
                 Ok(summary) => ledger.borrow_mut().done(&summary),
                 Err(error) => {
-                    // A full disk fails them all: what is complete stays.
-                    is_over.set(is_over.get() || is_fail_fast || error.is_full());
+                    let is_full = error.is_full();
+                    is_over.set(is_over.get() || is_fail_fast || is_full);
                     let failure = messages::engine(error, context);
                     meter.aside(|| ledger.borrow_mut().take(Event::Failed(failure)));
                 }
             }
         };
         let stats = with(&mut self.engine, &mut items, self.commit, &meter, &mut on_done);
-        finish_folders(&self.plan, |failure| {
-            ledger.borrow_mut().take(Event::Failed(failure));
-        });
-        meter.clear();
+        supply.finish();
         drop(supply);
+        meter.clear();
         Ok(ledger.into_inner().end(self.command, &self.names, stats, false))
     }
 }

@@ -253,4 +253,8 @@ impl Progress for Part<'_> {
     fn advance(&self, bytes: u64) {
         self.0.advance(bytes);
     }
+
+    fn workers(&self, alive: usize) {
+        self.0.workers(alive);
+    }
 }

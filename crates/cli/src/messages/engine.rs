@@ -307,7 +307,7 @@ fn summary(words: &[&str]) -> String {
     seen.iter().map(short).collect::<Vec<_>>().join(", ")
 }
 
-fn is_full(error: &std::io::Error) -> bool {
+pub(super) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

@@ -48,7 +48,7 @@ pub(crate) fn output_in_input(input: &Path, output: &Path) -> Failure {
 }
 
 pub(crate) fn not_a_folder(path: &Path) -> Failure {
-    let help = "name another OUTPUT, or remove it first";
+    let help = "nothing was written there; name another OUTPUT, or remove it first";
     Failure::new(code::CANNOT_CREATE, "exists", "exists, and is not a folder", help).about(path)
 }
 
@@ -77,6 +77,11 @@ pub(crate) fn exists(output: &Path) -> Failure {
     .about(output)
 }
 
+pub(crate) fn not_a_file(output: &Path) -> Failure {
+    let message = "exists, and is no file that could be replaced";
+    Failure::new(code::CANNOT_CREATE, "exists", message, "remove it first").about(output)
+}
+
 pub(crate) fn case_twin(output: &Path) -> Failure {
     let message = "is taken by another file, whose name differs in upper and lower case only";
     let help = "this file system does not tell them apart: rename one, or write elsewhere";
@@ -84,19 +89,20 @@ pub(crate) fn case_twin(output: &Path) -> Failure {
 }
 
 pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
-    let code = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => code::IO,
-        _ => code::CANNOT_CREATE,
-    };
     let message = format!("the folder cannot be made: {}", reason(error));
     let help = "check the permissions and the room there, then call again: what is done is kept";
-    Failure::new(code, "create", message, help).about(path)
+    Failure::new(code_of(error), "create", message, help).about(path)
 }
 
 pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("the link cannot be made: {}", reason(error));
     let help = "check the permissions and the file system there";
-    Failure::new(code::CANNOT_CREATE, "create", message, help).about(path)
+    Failure::new(code_of(error), "create", message, help).about(path)
+}
+
+/// The exit status for what cannot be created.
+fn code_of(error: &io::Error) -> u8 {
+    if super::engine::is_full(error) { code::IO } else { code::CANNOT_CREATE }
 }
 
 pub(crate) fn link_exists(path: &Path) -> Failure {

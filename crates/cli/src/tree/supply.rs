@@ -1,29 +1,27 @@
 //! The second time through: one file after the other for the engine, the largest
 //! first; folders and links on the way.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_engine::{Item, Target};
+use cryptstream_engine::{Inspection, Item, Source, Target};
 
 use super::mirror;
-use super::plan::{Fate, Plan, Root};
+use super::plan::{Fate, Naming, Plan, Root};
 use super::survey::Survey;
+use super::twins::Twins;
 use super::walk::Found;
 use crate::messages::{Failure, tree as words};
-
-/// The most that a header adds to a file, and the tags of so much of it.
-const MAX_HEADER: u64 = 1 << 20;
 
 /// Something that happens on the way.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A folder was made, or was there.
     Folder,
-    /// A link was made.
+    /// A link was made, or was there.
     Link,
     /// The output was there and is right: so many bytes need not be done.
     Kept(u64),
@@ -43,7 +41,10 @@ pub(crate) struct Supply<'a> {
     plan: &'a Plan,
     large: std::vec::IntoIter<(usize, Found, PathBuf)>,
     /// Names of those that came first.
-    named: std::collections::HashSet<PathBuf>,
+    named: HashSet<PathBuf>,
+    /// Folders of the copy that could not be made: what belongs into them is not
+    /// done, least of all through a link that stands there.
+    barred: HashSet<PathBuf>,
     root: usize,
     entries: Option<Entries<'a>>,
     /// Nothing is changed, only told.
@@ -62,33 +63,56 @@ impl<'a> Supply<'a> {
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
         let Survey { large, named, .. } = survey;
-        let (large, twins) = (large.into_iter(), Twins::default());
-        Self { plan, large, named, root: 0, entries: None, is_dry, is_key, on_event, twins }
+        let (large, twins, barred) = (large.into_iter(), Twins::default(), HashSet::new());
+        Self { plan, large, named, barred, root: 0, entries: None, is_dry, is_key, on_event, twins }
     }
 
     /// What is to be done about something that was found, if it is a file.
     fn treat(&mut self, number: usize, found: Found) -> Option<Item> {
         let plan = self.plan;
         let root = &plan.roots[number];
+        if self.is_barred(root, &found.relative) {
+            return None;
+        }
         let event = match plan.fate(root, &found) {
             Fate::File(_) if self.named.contains(&found.path) => return None,
             Fate::File(output) => return self.file(root, found, output),
             Fate::Folder(_) if self.is_dry => Event::Folder,
-            Fate::Folder(output) => mirror::folder(&output, &found.metadata)
-                .map_or_else(Event::Failed, |()| Event::Folder),
-            Fate::Link(_) if self.is_dry => Event::Link,
-            Fate::Link(output) => {
-                match mirror::link(&found.path, &output, &found.metadata, plan.force) {
-                    Ok(true) => Event::Link,
-                    Ok(false) => Event::Kept(0),
-                    Err(failure) => Event::Failed(failure),
+            Fate::Folder(output) => match mirror::folder(&output, &found.metadata) {
+                Ok(()) => Event::Folder,
+                Err(failure) => {
+                    self.bar(output, failure);
+                    return None;
                 }
-            }
+            },
+            Fate::Link(_) if self.is_dry => Event::Link,
+            Fate::Link(output) => mirror::link(&found.path, &output, &found.metadata, plan.force)
+                .map_or_else(Event::Failed, |()| Event::Link),
             Fate::Special => Event::Special(found.path),
             Fate::NotSealed => Event::NotSealed(found.path),
         };
         (self.on_event)(event);
         None
+    }
+
+    /// A folder of the copy could not be made.
+    fn bar(&mut self, folder: PathBuf, failure: Failure) {
+        if self.barred.insert(folder) {
+            (self.on_event)(Event::Failed(failure));
+        }
+    }
+
+    fn is_barred(&self, root: &Root, relative: &Path) -> bool {
+        let is_barred = |above: &Path| self.barred.contains(&root.output.join(above));
+        !self.barred.is_empty() && relative.ancestors().any(is_barred)
+    }
+
+    /// Gives the folders of the copy the times of the originals, when everything
+    /// is in them.
+    pub(crate) fn finish(&mut self) {
+        mirror::finish_folders(self.plan, &self.barred, |failure| {
+            (self.on_event)(Event::Failed(failure));
+        });
     }
 
     fn file(&mut self, root: &Root, found: Found, output: PathBuf) -> Option<Item> {
@@ -98,7 +122,9 @@ impl<'a> Supply<'a> {
         }
         let len = found.metadata.len();
         let force = match self.present(&found, &output) {
-            Ok(Present::Nothing) => self.plan.force,
+            // Not even with --force: what comes there meanwhile may be another file
+            // of this run, where upper and lower case are the same.
+            Ok(Present::Nothing) => false,
             Ok(Present::ToReplace) => true,
             Ok(Present::Fresh) => {
                 (self.on_event)(Event::Kept(len));
@@ -122,21 +148,27 @@ impl<'a> Supply<'a> {
             Err(_) => return Ok(Present::Nothing),
         };
         if self.plan.force {
-            return Ok(Present::ToReplace);
+            return match there.is_file() {
+                // What this very run has written must stay.
+                true if self.twins.has(&found.path, output) => Err(words::case_twin(output)),
+                true => Ok(Present::ToReplace),
+                // Least of all what a link leads to.
+                false => Err(words::not_a_file(output)),
+            };
         }
         let time = |metadata: &fs::Metadata| (metadata.mtime(), metadata.mtime_nsec());
         let (now, then) = (time(&found.metadata), time(&there));
-        let longer = found.metadata.len().max(there.len());
-        let difference = found.metadata.len().abs_diff(there.len());
-        // A tag of 16 bytes for each chunk of 16 KiB or more, and a header.
-        let is_plausible = difference <= MAX_HEADER + longer / 1000;
+        let is_own = || match self.plan.naming {
+            Naming::Add(_) => plaintext_len(output) == Some(found.metadata.len()),
+            Naming::TakeOff(_) => plaintext_len(&found.path) == Some(there.len()),
+        };
         match there.is_file() {
-            true if now == then && is_plausible => match self.twins.has(&found.path, output) {
+            true if now == then && is_own() => match self.twins.has(&found.path, output) {
                 true => Err(words::case_twin(output)),
                 false => Ok(Present::Fresh),
             },
             true if self.plan.newer && then < now => Ok(Present::ToReplace),
-            true if self.plan.newer => Ok(Present::Fresh),
+            true if self.plan.newer && then > now => Ok(Present::Fresh),
             _ => Err(words::exists(output)),
         }
     }
@@ -181,8 +213,8 @@ impl Iterator for Supply<'_> {
                 true => Ok(()),
                 false => mirror::folders_of(root, &found.relative),
             };
-            if let Err(failure) = made {
-                (self.on_event)(Event::Failed(failure));
+            if let Err((folder, failure)) = made {
+                self.bar(folder, failure);
             } else if let Some(item) = self.file(root, found, output) {
                 return Some(item);
             }
@@ -215,51 +247,16 @@ impl Iterator for Supply<'_> {
     }
 }
 
+/// How much is in a sealed file, going by its header and its length.
+fn plaintext_len(sealed: &Path) -> Option<u64> {
+    let seen = Inspection::of(&mut Source::open(sealed).ok()?).ok()?;
+    seen.layout()?.ok().map(|layout| layout.plaintext_len())
+}
+
 /// What stands under the output's name.
 enum Present {
     Nothing,
     /// The output of an earlier run.
     Fresh,
     ToReplace,
-}
-
-/// On a file system that does not tell upper from lower case, another file's
-/// output may be found under this one's name, and be taken for it.
-#[derive(Default)]
-struct Twins {
-    /// Of the folder that was looked at last, how often each name occurs.
-    folder: PathBuf,
-    names: HashMap<String, usize>,
-}
-
-impl Twins {
-    fn has(&mut self, input: &Path, output: &Path) -> bool {
-        let (Some(name), Some(folder)) = (output.file_name(), input.parent()) else { return false };
-        let text = name.to_string_lossy();
-        let swap = |c: char| {
-            if c.is_ascii_uppercase() { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() }
-        };
-        let swapped: String = text.chars().map(swap).collect();
-        if swapped == text {
-            return false;
-        }
-        let id =
-            |path: &Path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino())).ok();
-        let other = id(&output.with_file_name(&swapped));
-        if other.is_none() || other != id(output) {
-            return false;
-        }
-        if self.folder != folder {
-            self.names.clear();
-            folder.clone_into(&mut self.folder);
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                *self.names.entry(lower(&entry.file_name())).or_default() += 1;
-            }
-        }
-        input.file_name().is_some_and(|name| self.names.get(&lower(name)).is_some_and(|n| *n > 1))
-    }
-}
-
-fn lower(name: &std::ffi::OsStr) -> String {
-    name.to_string_lossy().to_lowercase()
 }

@@ -2,11 +2,13 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
 pub mod group;
+pub mod tree;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -17,6 +19,9 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The cheapest key derivation that is allowed.
 pub const CHEAP: &str = "--argon2id=64MiB";
+
+/// A user without any rights.
+const NOBODY: u32 = 65_534;
 
 /// A folder that is removed at the end.
 pub struct Dir(tempfile::TempDir);
@@ -89,6 +94,18 @@ impl Dir {
         let mut cp = Command::new("cp");
         assert!(cp.arg(env!("CARGO_BIN_EXE_cryptstream")).arg(&copy).status().unwrap().success());
         copy
+    }
+
+    /// The same as somebody whom permissions bind; tests may run as root, whom they
+    /// do not. Such a user must be able to reach the folder, and to read the key.
+    pub fn unprivileged<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
+        let mut run = self.command(args);
+        if rustix::process::geteuid().is_root() {
+            let mut replaced = Command::new(self.program());
+            replaced.args(run.command.get_args()).current_dir(self.root()).uid(NOBODY);
+            run.command = replaced;
+        }
+        run
     }
 
     /// The names in the folder.

@@ -138,6 +138,11 @@ impl Crew {
         WorkerStats { workers, sandbox: self.pool.level, ..stats }
     }
 
+    /// Workers that are alive and at work.
+    pub(crate) fn ready(&self) -> usize {
+        self.pool.ready()
+    }
+
     /// A slot for the next segment, unless too many are on their way.
     pub(crate) fn free_slot(&self) -> Option<usize> {
         self.producer.free_slot()

@@ -6,7 +6,7 @@ use std::time::Instant;
 use cryptstream_engine::{SandboxLevel, Summary, WorkerStats};
 use serde_json::{Value, json};
 
-use crate::args::Talk;
+use crate::args::{Talk, When};
 use crate::commands::inputs::Status;
 use crate::messages::{self, Failure, tree as words};
 use crate::report::{SCHEMA, print_json};
@@ -117,7 +117,7 @@ impl Ledger {
         let took = self.started.elapsed();
         let Self { talk, counts, status, failures, skipped, .. } = self;
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-        if talk.json {
+        if talk.json || talk.progress == When::Json {
             let object = json!({
                 "schema": SCHEMA,
                 "command": command,
@@ -140,7 +140,10 @@ impl Ledger {
                 "segments_redone": workers.redone,
                 "sandbox": sandbox,
             });
-            print_json(&object, false);
+            match talk.json {
+                true => print_json(&object, false),
+                false => messages::print_event("end", object),
+            }
             return status.exit_code();
         }
         let is_noteworthy = counts.failed > 0 || counts.skipped > 0;

@@ -1,0 +1,166 @@
+//! What stands on the terminal: one line for one file, two for many.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use indicatif::{
+    HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
+use rustix::termios::tcgetwinsize;
+
+const REDRAWS_PER_SECOND: u8 = 10;
+/// Where nobody says how wide the terminal is.
+const USUAL_WIDTH: usize = 80;
+/// Columns that are enough for everything, and for all but the total.
+const WIDE: usize = 100;
+const MEDIUM: usize = 64;
+
+/// A bar, and for which terminal it was made.
+#[derive(Clone)]
+pub(super) struct Bar {
+    bar: ProgressBar,
+    has_total: bool,
+    width: usize,
+    message: String,
+    workers: usize,
+}
+
+impl Bar {
+    pub(super) fn new(total: Option<u64>, started: Instant) -> Self {
+        let bar = match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::no_length(),
+        };
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND));
+        let bar = bar.with_elapsed(started.elapsed());
+        Self { bar, has_total: total.is_some(), width: 0, message: String::new(), workers: 0 }
+    }
+
+    /// Shows a position, and what is under way: the name of a file, or numbers and
+    /// a name on a line of their own.
+    pub(super) fn show(&mut self, done: u64, label: &Label<'_>, workers: usize) {
+        let width = width();
+        let message = label.in_columns(width);
+        if (width, workers) != (self.width, self.workers) || message != self.message {
+            (self.width, self.workers, self.message) = (width, workers, message.clone());
+            self.bar.set_style(self.style(matches!(label, Label::Many { .. })));
+            self.bar.set_message(message);
+        }
+        self.bar.set_position(done);
+    }
+
+    /// Does something while the bar is off the terminal.
+    pub(super) fn suspend(&self, say: impl FnOnce()) {
+        self.bar.suspend(say);
+    }
+
+    /// Takes it off the terminal.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn style(&self, has_own_line: bool) -> ProgressStyle {
+        let name = if has_own_line { "{msg}\n" } else { "{msg} " };
+        let workers = match self.workers {
+            0 => String::new(),
+            1 => " · 1 worker".to_owned(),
+            count => format!(" · {count} workers"),
+        };
+        let template = match (self.has_total, self.width) {
+            (true, WIDE..) => {
+                format!(
+                    "{name}{{wide_bar}} {{percent:>3}} % · {{bytes}} of {{total_bytes}} · {{rate}} · \
+                     {{left}} left{workers}"
+                )
+            }
+            (true, MEDIUM..) => {
+                format!("{name}{{wide_bar}} {{percent:>3}} % · {{rate}} · {{left}} left{workers}")
+            }
+            (true, _) if has_own_line => format!("{name}{{percent:>3}} % · {{rate}} · {{left}}"),
+            (true, _) => "{percent:>3} % · {rate} · {left}".to_owned(),
+            (false, MEDIUM..) => {
+                format!("{name}· {{bytes}} · {{rate}} · for {{elapsed}}{workers}")
+            }
+            (false, _) => "{bytes} · {rate} · {elapsed}".to_owned(),
+        };
+        ProgressStyle::with_template(&template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{}/s", HumanBytes(rate(state.pos(), state.elapsed())));
+            })
+            .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let rest = state.len().unwrap_or(0).saturating_sub(state.pos());
+                let seconds = rest / rate(state.pos(), state.elapsed()).max(1) + 1;
+                let _ = write!(out, "{}", HumanDuration(Duration::from_secs(seconds)));
+            })
+            .progress_chars("━╸─")
+    }
+}
+
+/// What is under way.
+pub(super) enum Label<'a> {
+    One(&'a str),
+    Many { numbers: String, name: String },
+}
+
+impl Label<'_> {
+    /// As text that takes up no more than its share of a line.
+    fn in_columns(&self, width: usize) -> String {
+        match self {
+            Label::One(name) => shortened(name, width / 3),
+            Label::Many { numbers, name } => {
+                let room = (width.saturating_sub(1)).saturating_sub(numbers.chars().count() + 3);
+                match room {
+                    0..6 => numbers.clone(),
+                    _ => format!("{numbers} · {}", shortened(name, room)),
+                }
+            }
+        }
+    }
+}
+
+/// The end of a long name tells more than its beginning. Characters that are two
+/// columns wide are counted as such without knowing them: all that are not ASCII.
+fn shortened(name: &str, columns: usize) -> String {
+    let width = |c: char| if c.is_ascii() { 1 } else { 2 };
+    if name.chars().map(width).sum::<usize>() <= columns {
+        return name.to_owned();
+    }
+    let mut room = columns.saturating_sub(1);
+    let mut start = name.len();
+    for (at, c) in name.char_indices().rev() {
+        if width(c) > room {
+            break;
+        }
+        room -= width(c);
+        start = at;
+    }
+    format!("…{}", &name[start..])
+}
+
+/// Columns of the terminal, now.
+fn width() -> usize {
+    match tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => USUAL_WIDTH,
+    }
+}
+
+/// Bytes per second on average, which jumps about less than at the moment.
+pub(super) fn rate(bytes: u64, elapsed: Duration) -> u64 {
+    (bytes as f64 / elapsed.as_secs_f64().max(1e-9)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_lose_their_beginning() {
+        assert_eq!(shortened("short", 5), "short");
+        assert_eq!(shortened("longer", 5), "…nger");
+        assert_eq!(shortened("größer", 8), "größer");
+        assert_eq!(shortened("größer", 7), "…ößer");
+        assert_eq!(shortened("ein", 0), "…");
+    }
+}

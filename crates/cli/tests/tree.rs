@@ -1,0 +1,282 @@
+//! Folders, and several files at once: what becomes of everything in them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use common::tree::{assert_same, described, oddities};
+use common::{CHEAP, Dir, header_len, paint};
+
+/// A folder with a key, beside the folder `in` with everything in it.
+fn with_oddities() -> Dir {
+    let dir = Dir::new();
+    dir.keygen("id");
+    oddities(&dir.path("in"));
+    dir
+}
+
+/// A folder with a key and the folder `in`, with these files in it.
+fn with_files(files: &[(&str, &[u8])]) -> Dir {
+    let dir = Dir::new();
+    dir.keygen("id");
+    for (name, content) in files {
+        let path = dir.path("in").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    dir
+}
+
+/// The names below a folder, with slashes, sorted; of folders too.
+fn names(folder: &Path) -> Vec<String> {
+    let names = described(folder).into_keys();
+    names.map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn everything_comes_back_as_it_was() {
+    let dir = with_oddities();
+    let before = described(&dir.path("in"));
+    for (number, (sealing, opening)) in [
+        (&["--processes", "0"][..], &["--processes", "0"][..]),
+        (&["--processes", "2"], &["--processes", "2"]),
+        (&["--format", "age"], &[]),
+        (&["--armor"], &["--processes", "1"]),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let (sealed, opened) = (format!("sealed{number}"), format!("opened{number}"));
+        let args = [&["encrypt", "-i", "id", "in", &sealed][..], sealing].concat();
+        dir.run(&args).ok_and_silent();
+        let args = [&["decrypt", "-i", "id", &sealed, &opened][..], opening].concat();
+        dir.run(&args).ok_and_silent();
+        assert_same(&dir.path("in"), &dir.path(&opened));
+    }
+    assert!(described(&dir.path("in")) == before, "the input was touched");
+    // What is sealed has the names, bits and times too.
+    let sealed = described(&dir.path("sealed0"));
+    let suffixed = before.keys().filter(|name| dir.path("in").join(name).is_file());
+    let is_link = |name: &Path| dir.path("in").join(name).is_symlink();
+    for name in suffixed.filter(|name| !is_link(name)) {
+        let mut with = name.clone().into_os_string();
+        with.push(".enc");
+        assert!(sealed.contains_key(Path::new(&with)), "{name:?}");
+    }
+}
+
+#[test]
+fn names_follow_from_the_input() {
+    let dir = with_files(&[("a", b"a"), ("sub/b", b"b")]);
+    dir.write("single", "single");
+    dir.run(&["encrypt", "-i", "id", "in"]).ok_and_silent();
+    assert_eq!(names(&dir.path("in.enc")), ["a.enc", "sub", "sub/b.enc"]);
+    dir.run(&["encrypt", "-i", "id", "in/", "--format", "age"]).ok_and_silent();
+    assert_eq!(names(&dir.path("in.age")), ["a.age", "sub", "sub/b.age"]);
+    fs::rename(dir.path("in"), dir.path("was")).unwrap();
+    dir.run(&["decrypt", "-i", "id", "in.enc"]).ok_and_silent();
+    assert_same(&dir.path("was"), &dir.path("in"));
+    // Several, each under its own name, in a folder that is made.
+    let args = ["encrypt", "-i", "id", "in", "single", "--output-dir", "new/out"];
+    dir.run(&args).ok_and_silent();
+    let expected = ["in", "in/a.enc", "in/sub", "in/sub/b.enc", "single.enc"];
+    assert_eq!(names(&dir.path("new/out")), expected);
+    let args = ["decrypt", "-i", "id", "new/out/in", "new/out/single.enc", "--output-dir", "back"];
+    dir.run(&args).ok_and_silent();
+    assert_same(&dir.path("was"), &dir.path("back/in"));
+    assert_eq!(fs::read(dir.path("back/single")).unwrap(), b"single");
+    // What was named may be a link; what was found may not.
+    std::os::unix::fs::symlink("in", dir.path("named")).unwrap();
+    dir.run(&["encrypt", "-i", "id", "named", "of-link"]).ok_and_silent();
+    assert_eq!(names(&dir.path("of-link")), ["a.enc", "sub", "sub/b.enc"]);
+}
+
+#[test]
+fn one_passphrase_and_one_derivation_but_no_two_keys_alike() {
+    let files: Vec<_> = (0..40).map(|number| format!("{}/{number}", number % 3)).collect();
+    let files: Vec<_> = files.iter().map(|name| (name.as_str(), &b"the same"[..])).collect();
+    let dir = with_files(&files);
+    fs::write(dir.path("in/large"), paint(9 << 20)).unwrap();
+    dir.run(&["encrypt", "in", "out", "--key", "word", CHEAP, "--processes", "2"]).ok_and_silent();
+    let (mut salts, mut nonces, mut bodies) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let sealed = names(&dir.path("out"));
+    let sealed: Vec<_> = sealed.iter().filter(|name| name.ends_with(".enc")).collect();
+    for name in &sealed {
+        let content = fs::read(dir.path("out").join(name)).unwrap();
+        let header = String::from_utf8(content[..header_len(&content)].to_vec()).unwrap();
+        let mut lines = header.lines().skip_while(|line| !line.starts_with("-> argon2id "));
+        let args: Vec<_> = lines.next().unwrap().split(' ').map(str::to_owned).collect();
+        salts.insert(args[2].clone());
+        assert!(nonces.insert(args[6].clone()), "a nonce was used twice");
+        assert!(bodies.insert(lines.next().unwrap().to_owned()), "a key was wrapped twice");
+    }
+    assert_eq!((salts.len(), nonces.len(), bodies.len()), (1, 41, 41));
+    dir.run(&["decrypt", "out", "back", "--key", "word"]).ok_and_silent();
+    assert_same(&dir.path("in"), &dir.path("back"));
+    // Of age's files each has a derivation of its own, and that is said before.
+    fs::remove_file(dir.path("in/large")).unwrap();
+    let args = ["encrypt", "in", "slow", "--key", "word", "--scrypt", "16", "--format", "age"];
+    let text = dir.run(&[&args[..], &["--include", "?0"]].concat()).ok().stderr_text();
+    assert!(text.contains("3 files") && text.contains("-r"), "{text}");
+}
+
+#[test]
+fn what_is_chosen() {
+    let dir = with_files(&[
+        ("a.jpg", b""),
+        ("a.txt", b""),
+        ("cache/x.jpg", b""),
+        ("sub/b.jpg", b""),
+        ("sub/c.txt", b""),
+        ("sub/.gitignore", b"*.txt\n"),
+    ]);
+    dir.write("rules", "# comment\n/a.*\ncache/\n");
+    let chosen = |args: &[&str]| {
+        let _ = fs::remove_dir_all(dir.path("out"));
+        dir.run(&[&["encrypt", "-i", "id", "in", "out"][..], args].concat()).ok_and_silent();
+        names(&dir.path("out"))
+            .into_iter()
+            .filter(|name| name.ends_with(".enc"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(&["--include", "*.jpg"]), ["a.jpg.enc", "cache/x.jpg.enc", "sub/b.jpg.enc"]);
+    let some = ["--include", "*.jpg", "--exclude", "cache/"];
+    assert_eq!(chosen(&some), ["a.jpg.enc", "sub/b.jpg.enc"]);
+    assert_eq!(chosen(&["--include", "/a.*"]), ["a.jpg.enc", "a.txt.enc"]);
+    let kept = ["sub/.gitignore.enc", "sub/b.jpg.enc", "sub/c.txt.enc"];
+    assert_eq!(chosen(&["--ignore-file", "rules"]), kept);
+    let some = ["--ignore-file", "rules", "--gitignore"];
+    assert_eq!(chosen(&some), ["sub/.gitignore.enc", "sub/b.jpg.enc"]);
+    dir.fails(
+        dir.command(&["encrypt", "-i", "id", "in", "x", "--exclude", "a{b"]),
+        64,
+        &["a{b", "is no glob"],
+    );
+    let args = ["encrypt", "-i", "id", "in", "x", "--ignore-file", "none"];
+    dir.fails(dir.command(&args), 78, &["none"]);
+}
+
+#[test]
+fn what_would_be_done_is_said_and_not_done() {
+    let dir = with_files(&[("a", b"12345"), ("sub/b", b"678")]);
+    let done = dir.run(&["encrypt", "-r", "nobody is asked", "in", "out", "--dry-run"]).ok();
+    let mut lines: Vec<_> = done.stdout_text().lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["encrypt in/a -> out/a.enc", "encrypt in/sub/b -> out/sub/b.enc"]);
+    assert!(done.stderr_text().contains("2 files to be sealed: 8 B"), "{done:?}");
+    assert!(!dir.path("out").exists());
+    let done = dir.run(&["encrypt", "in", "out", "-n", "--json"]).ok();
+    let report = done.json(&done.stdout);
+    assert_eq!((&report["files"], &report["dry_run"]), (&2.into(), &true.into()));
+}
+
+#[test]
+fn what_is_there_already_is_not_done_again() {
+    let dir = with_files(&[("a", b"a"), ("sub/b", b"b"), ("c", b"c")]);
+    let run = |args: &[&str]| {
+        dir.run(&[&["encrypt", "-i", "id", "in", "out", "--json"][..], args].concat())
+    };
+    let counts = |done: &common::Done| {
+        let report = done.json(&done.stdout);
+        ["files", "kept", "failed"].map(|field| report[field].as_u64().unwrap())
+    };
+    let inode = |name: &str| {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(dir.path("out").join(name)).unwrap().ino()
+    };
+    assert_eq!(counts(&run(&[]).ok()), [3, 0, 0]);
+    let first = inode("a.enc");
+    assert_eq!(counts(&run(&[]).ok()), [0, 3, 0]);
+    assert_eq!(inode("a.enc"), first);
+    // A new file, a file that was removed, and one that has changed.
+    fs::write(dir.path("in/new"), "new").unwrap();
+    fs::remove_file(dir.path("out/sub/b.enc")).unwrap();
+    fs::write(dir.path("in/a"), "changed").unwrap();
+    let done = run(&[]);
+    assert_eq!((done.code(), counts(&done)), (Some(73), [2, 1, 1]));
+    let report = done.json(&done.stdout);
+    let error = &report["errors"][0];
+    assert!(error["file"].as_str().unwrap().ends_with("out/a.enc"), "{error}");
+    assert!(error["help"].as_str().unwrap().contains("--newer"), "{error}");
+    assert_eq!(counts(&run(&["--newer"]).ok()), [1, 3, 0]);
+    assert_ne!(inode("a.enc"), first);
+    // What is newer than the input is not replaced by it.
+    fs::write(dir.path("out/c.enc"), "somebody's").unwrap();
+    assert_eq!(counts(&run(&["--newer"]).ok()), [0, 4, 0]);
+    assert_eq!(fs::read(dir.path("out/c.enc")).unwrap(), b"somebody's");
+    assert_eq!(counts(&run(&["--force"]).ok()), [4, 0, 0]);
+    dir.run(&["decrypt", "-i", "id", "out", "back"]).ok_and_silent();
+    assert_same(&dir.path("in"), &dir.path("back"));
+}
+
+#[test]
+fn one_that_fails_does_not_keep_the_others() {
+    let files: Vec<_> = (0..60).map(|number| format!("{number:02}")).collect();
+    let files: Vec<_> = files.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+    let dir = with_files(&files);
+    dir.run(&["encrypt", "-i", "id", "in", "out"]).ok_and_silent();
+    let mut damaged = fs::read(dir.path("out/07.enc")).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(dir.path("out/07.enc"), damaged).unwrap();
+    fs::write(dir.path("out/09.enc"), "not sealed").unwrap();
+    fs::write(dir.path("out/notes"), "beside").unwrap();
+    let done = dir.run(&["decrypt", "-i", "id", "out", "back"]);
+    let text = done.stderr_text();
+    assert_eq!(done.code(), Some(65), "{text}");
+    assert!(text.contains("out/07.enc: ") && text.contains("out/09.enc: "), "{text}");
+    assert!(text.contains("out/notes: is not sealed"), "{text}");
+    assert!(text.contains("58 files opened, 1 skipped, 2 failed"), "{text}");
+    assert_eq!(names(&dir.path("back")).len(), 58);
+    // Unless it is wanted so.
+    let args = ["decrypt", "-i", "id", "out", "first", "--fail-fast", "--processes", "0"];
+    let done = dir.run(&args);
+    assert_eq!(done.code(), Some(65));
+    assert!(names(&dir.path("first")).len() < 58, "{done:?}");
+    let report = dir.run(&["decrypt", "-i", "id", "out", "third", "--json"]);
+    let report = report.json(&report.stdout);
+    assert_eq!((&report["files"], &report["failed"]), (&58.into(), &2.into()));
+    let kinds: HashSet<_> =
+        report["errors"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, HashSet::from(["damaged", "foreign"]));
+    // The wrong key: nothing is written at all.
+    dir.keygen("other");
+    let done = dir.run(&["decrypt", "-i", "other", "out", "wrong"]);
+    assert_eq!(done.code(), Some(77));
+    assert_eq!(names(&dir.path("wrong")), [""; 0]);
+}
+
+#[test]
+fn sources_are_removed_only_where_they_were_sealed() {
+    let dir = with_files(&[("a", b"a"), ("sub/b", b"b")]);
+    fs::create_dir(dir.path("out")).unwrap();
+    fs::write(dir.path("out/a.enc"), "in the way").unwrap();
+    let done = dir.run(&["encrypt", "-i", "id", "in", "out", "--remove-source"]);
+    assert_eq!(done.code(), Some(73), "{done:?}");
+    assert_eq!(names(&dir.path("in")), ["a", "sub"]);
+    assert_eq!(names(&dir.path("out")), ["a.enc", "sub", "sub/b.enc"]);
+}
+
+#[test]
+fn events_are_lines_that_a_program_can_read() {
+    let dir = with_files(&[("a", b"a"), ("sub/b", b"b")]);
+    fs::create_dir_all(dir.path("out/a.enc")).unwrap();
+    let done = dir.run(&["encrypt", "-i", "id", "in", "out", "--progress", "json"]);
+    assert_eq!((done.code(), done.stdout_text().as_str()), (Some(73), ""));
+    let text = done.stderr_text();
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["start", "error", "progress", "end"], "{text}");
+    assert!(events.iter().all(|event| event["schema"] == 1));
+    assert_eq!(events[0]["total_files"], 2);
+    assert_eq!(events[2]["files"], 1);
+    assert_eq!((&events[3]["files"], &events[3]["failed"]), (&1.into(), &1.into()));
+    // The same for one file.
+    let done = dir.run(&["encrypt", "-i", "id", "in/a", "--progress", "json"]).ok();
+    let last = done.stderr_text().lines().last().unwrap().to_owned();
+    let last: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert_eq!((&last["event"], &last["bytes_in"]), (&"end".into(), &1.into()));
+}

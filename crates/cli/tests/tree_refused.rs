@@ -1,0 +1,296 @@
+//! Folders with something in them, or in the way, that must not be followed,
+//! replaced or lost; and runs over folders that end early.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::group::Group;
+use common::tree::{assert_same, described, oddities};
+use common::{Dir, Done, Random, paint};
+use rustix::fs::{CWD, FileType, Mode, mkdirat, mknodat, openat};
+use rustix::process::Signal;
+
+/// A folder with a key and the folder `in`, with a few files in it.
+fn with_files() -> Dir {
+    let dir = Dir::new();
+    dir.keygen("id");
+    fs::create_dir_all(dir.path("in/sub")).unwrap();
+    for name in ["a", "b", "sub/c"] {
+        fs::write(dir.path("in").join(name), name).unwrap();
+    }
+    fs::write(dir.path("in/sub/large"), paint(2 << 20)).unwrap();
+    dir
+}
+
+/// Fails with this exit status and these words, and changes nothing at all.
+#[track_caller]
+fn refuses(dir: &Dir, args: &[&str], code: i32, words: &[&str]) {
+    let before = described(dir.root());
+    let done = dir.run(args);
+    let text = done.stderr_text();
+    assert_eq!(done.code(), Some(code), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+    assert!(described(dir.root()) == before, "something was changed");
+}
+
+#[track_caller]
+fn ends(done: Done, code: i32, words: &[&str]) {
+    let text = done.stderr_text();
+    assert_eq!(done.code(), Some(code), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn an_output_in_an_input_is_refused_before_anything_is_written() {
+    let dir = with_files();
+    fs::create_dir_all(dir.path("in/there")).unwrap();
+    fs::create_dir(dir.path("other")).unwrap();
+    symlink("in", dir.path("link")).unwrap();
+    for output in ["in", "in/", "./in", "in/new", "in/there/new", "link/new", "link", "in/../in/x"]
+    {
+        refuses(&dir, &["encrypt", "-i", "id", "in", output], 64, &["lies in in", "beside"]);
+    }
+    refuses(&dir, &["encrypt", "-i", "id", "link", "in/new"], 64, &["lies in link"]);
+    refuses(
+        &dir,
+        &["encrypt", "-i", "id", "other", "in", "--output-dir", "in/x"],
+        64,
+        &["lies in"],
+    );
+    refuses(&dir, &["encrypt", "-i", "id", "in", "--output-dir", "."], 64, &["lies in in"]);
+    refuses(&dir, &["encrypt", "-i", "id", "in", "-"], 64, &["standard output", "tar"]);
+    refuses(
+        &dir,
+        &["encrypt", "-i", "id", "-", "in", "--output-dir", "x"],
+        64,
+        &["standard input"],
+    );
+    refuses(&dir, &["encrypt", "-i", "id", "in", "id"], 73, &["id: exists, and is not a folder"]);
+    refuses(&dir, &["encrypt", "-i", "id", "in", "x", "y"], 64, &["--output-dir"]);
+    refuses(&dir, &["encrypt", "-i", "id", ".", "--include", "a"], 64, &["no name"]);
+    refuses(&dir, &["encrypt", "-i", "id", "none", "--output-dir", "x"], 66, &["none"]);
+}
+
+#[test]
+fn two_inputs_for_one_output_are_refused_before_anything_is_written() {
+    let dir = with_files();
+    fs::create_dir_all(dir.path("more/in")).unwrap();
+    let args = ["encrypt", "-i", "id", "in", "more/in", "--output-dir", "out"];
+    refuses(&dir, &args, 64, &["in and more/in would become the same"]);
+    let args = ["encrypt", "-i", "id", "in/a", "in/sub", "./in/a", "--output-dir", "out"];
+    refuses(&dir, &args, 64, &["would become the same"]);
+    // A link keeps its name, a file gets another.
+    symlink("x", dir.path("in/a.enc")).unwrap();
+    let args = ["encrypt", "-i", "id", "in", "out"];
+    refuses(&dir, &args, 64, &["in/a and in/a.enc would become the same"]);
+    fs::remove_file(dir.path("in/a.enc")).unwrap();
+    dir.run(&["encrypt", "-i", "id", "in", "sealed"]).ok_and_silent();
+    fs::copy(dir.path("sealed/a.enc"), dir.path("sealed/a.age")).unwrap();
+    let args = ["decrypt", "-i", "id", "sealed", "out"];
+    refuses(&dir, &args, 64, &["a.enc and sealed/a.age would become the same"]);
+    fs::remove_file(dir.path("sealed/a.age")).unwrap();
+    fs::create_dir(dir.path("sealed/a")).unwrap();
+    refuses(&dir, &args, 64, &["would become the same"]);
+}
+
+#[test]
+fn special_files_and_keys_are_named_and_left_out() {
+    let dir = with_files();
+    for (name, kind) in [("pipe", FileType::Fifo), ("socket", FileType::Socket)] {
+        mknodat(CWD, dir.path("in").join(name), kind, Mode::RWXU, 0).unwrap();
+    }
+    fs::copy(dir.path("id"), dir.path("in/sub/id")).unwrap();
+    fs::remove_file(dir.path("id")).unwrap();
+    let done = dir.run(&["encrypt", "-i", "in/sub/id", "in", "out"]).ok();
+    let text = done.stderr_text();
+    for name in ["in/pipe: is neither", "in/socket: is neither", "in/sub/id: is a key"] {
+        assert!(text.contains(name), "{text}");
+    }
+    assert!(text.contains("4 files sealed, 3 skipped"), "{text}");
+    assert!(fs::symlink_metadata(dir.path("in/pipe")).unwrap().file_type().is_fifo());
+    assert_eq!(described(&dir.path("out")).len(), 6);
+}
+
+/// What stands where a folder of the copy should be is never written through,
+/// wherever it leads.
+#[test]
+fn nothing_is_written_through_a_link_in_the_copy() {
+    let dir = with_files();
+    fs::create_dir_all(dir.path("elsewhere/deep")).unwrap();
+    fs::create_dir(dir.path("in/sub/deep")).unwrap();
+    fs::write(dir.path("in/sub/deep/d"), "d").unwrap();
+    dir.run(&["encrypt", "-i", "id", "in", "sealed"]).ok_and_silent();
+    let before = described(&dir.path("elsewhere"));
+    for (command, input) in [("encrypt", "in"), ("decrypt", "sealed")] {
+        for extra in ["--force", "--newer"] {
+            let _ = fs::remove_dir_all(dir.path("out"));
+            fs::create_dir(dir.path("out")).unwrap();
+            symlink("../elsewhere", dir.path("out/sub")).unwrap();
+            let done = dir.run(&[command, "-i", "id", input, "out", extra]);
+            let text = done.stderr_text();
+            ends(done, 73, &["out/sub: exists, and is not a folder"]);
+            assert_eq!(text.matches("error:").count(), 1, "{text}");
+            assert!(described(&dir.path("elsewhere")) == before);
+            let done = described(&dir.path("out"));
+            assert_eq!(done.len(), 4, "the files beside it are there: {:?}", done.keys());
+        }
+    }
+    // Under the name of a file neither.
+    dir.write("precious", "precious");
+    fs::remove_dir_all(dir.path("out")).unwrap();
+    fs::create_dir(dir.path("out")).unwrap();
+    symlink("../precious", dir.path("out/a.enc")).unwrap();
+    let args = ["encrypt", "-i", "id", "in", "out"];
+    ends(dir.run(&args), 73, &["out/a.enc: exists"]);
+    ends(dir.run(&[&args[..], &["--force"]].concat()), 73, &["out/a.enc: exists", "no file"]);
+    assert_eq!(dir.read("precious"), b"precious");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_is_done() {
+    let dir = with_files();
+    let mode = |name: &str, mode| {
+        fs::set_permissions(dir.path(name), Permissions::from_mode(mode)).unwrap();
+    };
+    fs::create_dir(dir.path("in/closed")).unwrap();
+    fs::write(dir.path("in/closed/x"), "x").unwrap();
+    fs::create_dir(dir.path("free")).unwrap();
+    for (name, bits) in
+        [(".", 0o755), ("id", 0o644), ("in/a", 0), ("in/closed", 0), ("free", 0o777)]
+    {
+        mode(name, bits);
+    }
+    let done = dir.unprivileged(&["encrypt", "-i", "id", "in", "free/out"]).run();
+    let words = ["in/a: ", "in/closed: ", "permission denied", "3 files sealed, 2 failed"];
+    ends(done, 66, &words);
+    // The folder stands in the copy, and is as closed.
+    let copied = fs::metadata(dir.path("free/out/closed")).unwrap();
+    assert_eq!(copied.permissions().mode() & 0o777, 0);
+    for name in ["in/closed", "free/out/closed"] {
+        mode(name, 0o700);
+    }
+}
+
+#[test]
+fn names_and_paths_that_are_too_long() {
+    let dir = with_files();
+    fs::write(dir.path("in").join("n".repeat(255)), "x").unwrap();
+    let done = dir.run(&["encrypt", "-i", "id", "in", "out"]);
+    ends(done, 73, &["nnn.enc: ", "name too long", "4 files sealed, 1 failed"]);
+    fs::remove_file(dir.path("in").join("n".repeat(255))).unwrap();
+    // Deeper than any path can say.
+    let mut folder =
+        openat(CWD, dir.path("in"), rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let name = "f".repeat(200);
+    for _ in 0..25 {
+        mkdirat(&folder, &name, Mode::RWXU).unwrap();
+        folder = openat(&folder, &name, rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    let done = dir.run(&["encrypt", "-i", "id", "in", "out2"]);
+    assert!([66, 73].contains(&done.code().unwrap()), "{done:?}");
+    ends(done, 66, &["name too long", "4 files sealed"]);
+    // `remove_dir_all` can do it, as it does not go by paths.
+    fs::remove_dir_all(dir.path("in").join(&name)).unwrap();
+}
+
+/// Ended at random moments, and started again: at the end all is there, and never
+/// anything that is not whole.
+#[test]
+fn an_interrupted_run_is_simply_started_again() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    oddities(&dir.path("in"));
+    for number in 0..1500 {
+        let folder = dir.path("in").join(format!("many/{}", number % 40));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(number.to_string()), paint(number * 7)).unwrap();
+    }
+    fs::write(dir.path("in/many/large"), paint(40 << 20)).unwrap();
+    let mut random = Random::new();
+    for (command, input, output) in [("encrypt", "in", "out"), ("decrypt", "out", "back")] {
+        let args = [command, "-i", "id", input, output, "--processes", "2"];
+        for round in 0..10 {
+            let group = Group::start(dir.command(&args));
+            thread::sleep(random.within(Duration::from_millis(250)));
+            let signal = [Signal::KILL, Signal::TERM][round % 2];
+            // It may be through already.
+            let _ = rustix::process::kill_process(group.pid, signal);
+            let done = group.wait();
+            assert!(!done.stderr_text().contains("error"), "{done:?}");
+        }
+        dir.run(&args).ok();
+    }
+    let temporaries = described(&dir.path("out"));
+    let is_temporary =
+        |name: &Path| name.as_os_str().as_bytes().windows(11).any(|w| w == b"cryptstream");
+    assert!(!temporaries.keys().any(|name| is_temporary(name)));
+    assert_same(&dir.path("in"), &dir.path("back"));
+}
+
+/// Files that are written, replaced and removed meanwhile: what comes out is whole,
+/// or it is said that it is not there.
+#[test]
+fn a_tree_that_changes_meanwhile() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    fs::create_dir_all(dir.path("in/sub")).unwrap();
+    let name =
+        |number: usize| dir.path("in").join(["", "sub"][number % 2]).join(number.to_string());
+    let content = |number: usize, version: u8| vec![version; 1 + number * 997 % 90_000];
+    for number in 0..300 {
+        fs::write(name(number), content(number, 1)).unwrap();
+    }
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in (0..300).cycle().take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                match number % 5 {
+                    0 => fs::write(name(number), content(number, 2)).unwrap(),
+                    1 => drop(fs::remove_file(name(number))),
+                    2 => {
+                        let _ = fs::remove_file(name(number));
+                        let _ = symlink("/etc/hostname", name(number));
+                    }
+                    _ => {}
+                }
+                if number % 5 == 4 {
+                    let _ = fs::remove_file(name(number - 2));
+                    fs::write(name(number - 2), content(number - 2, 1)).unwrap();
+                    fs::write(name(number - 3), content(number - 3, 1)).unwrap();
+                }
+            }
+        });
+        for round in 0..4 {
+            let done = dir.run(&["encrypt", "-i", "id", "in", &format!("out{round}")]);
+            assert!([0, 65, 66, 74, 75].contains(&done.code().unwrap()), "{done:?}");
+            assert!(!done.stderr_text().contains("panicked"), "{done:?}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    for round in 0..4 {
+        let (sealed, opened) = (format!("out{round}"), format!("back{round}"));
+        dir.run(&["decrypt", "-i", "id", &sealed, &opened]).ok();
+        for number in 0..300 {
+            let file = dir.path(&opened).join(["", "sub"][number % 2]).join(number.to_string());
+            if fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
+                let opened = fs::read(&file).unwrap();
+                // Written in one go, but read in several.
+                let is_whole = [0, 1, 2].iter().any(|v| opened == content(number, *v));
+                assert!(is_whole || opened.is_empty(), "{number}: {} bytes", opened.len());
+            }
+        }
+    }
+}
