@@ -198,7 +198,7 @@ pub(crate) struct Files {
     /// without .enc]
     pub(crate) output: Option<PathBuf>,
     /// More files and folders to read, with --output-dir
-    #[arg(value_name = "INPUT", requires = "output_dir")]
+    #[arg(value_name = "INPUT")]
     pub(crate) more: Vec<PathBuf>,
     /// Replace an output that exists
     #[arg(short, long)]

@@ -92,7 +92,10 @@ impl Transfer {
         files: Files,
         default_name: impl Fn(&Path) -> Result<PathBuf, Failure>,
     ) -> Result<Self, Failure> {
-        let Files { input, output, more: _, force, remove_source, sync, workers } = files;
+        let Files { input, output, more, force, remove_source, sync, workers } = files;
+        if !more.is_empty() {
+            return Err(messages::tree::no_output_dir());
+        }
         let input = match input {
             Some(path) if !is_dash(path.as_os_str()) => Input::Path(path),
             Some(_) => Input::Stdin,

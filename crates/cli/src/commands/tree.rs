@@ -132,6 +132,7 @@ impl Run {
                 };
                 (Plan::several(inputs, folder, naming, rules)?, (name, shown(folder)))
             }
+            (None, Some(_)) if !more.is_empty() => return Err(words::no_output_dir()),
             (None, Some(input)) => {
                 let name = shown(&input);
                 let plan = Plan::one(input, output, naming, rules)?;

@@ -67,6 +67,12 @@ pub(crate) fn no_stream(is_input: bool) -> Failure {
     Failure::new(code::USAGE, "usage", message, help)
 }
 
+pub(crate) fn no_output_dir() -> Failure {
+    let message = "more than an INPUT and an OUTPUT are named";
+    let help = "name the folder for the outputs of several inputs with --output-dir";
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
 pub(crate) fn exists(output: &Path) -> Failure {
     Failure::new(
         code::CANNOT_CREATE,
