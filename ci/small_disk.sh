@@ -100,6 +100,28 @@ succeed cmp small/out two
 dd if=/dev/zero of=small/fill bs=4k 2>/dev/null || true
 expect 74 "no space left" small "$CS" keygen -o small/id
 expect 74 "no space left" small sh -c "'$CS' keygen > small/out2 || { s=\$?; rm small/out2; exit \$s; }"
+# A folder: what is complete stays, the rest is not there, and starting again
+# with more room goes on from there.
+rm small/*
+mkdir tree
+for i in $(seq 40); do head -c 150K /dev/urandom > tree/$i; done
+head -c 1M /dev/urandom > tree/large
+status=0
+timeout 120 "$CS" encrypt -i id tree small/out 2> err || status=$?
+done_before=$(find small/out -name '*.enc' | wc -l)
+if [[ $status -ne 74 ]] || ! grep -q "make room" err || [[ $done_before -lt 5 || $done_before -gt 30 ]] \
+    || [[ $(find small -type f | wc -l) -ne $done_before ]]; then
+    echo "FAILED: a folder on a full disk: status $status, $done_before files, $(cat err)"
+    exit 1
+fi
+succeed "$CS" verify -i id small/out --quiet
+mount -o remount,size=16M small
+succeed "$CS" encrypt -i id tree small/out --json > report
+succeed grep -q "\"kept\":$done_before" report
+succeed "$CS" decrypt -i id small/out back
+succeed diff -r tree back
+rm -r small/out
+mount -o remount,size=3M small
 # No inodes left.
 touch few/1 few/2
 expect 74 "no space left" few "$CS" encrypt -i id two few/out

@@ -15,4 +15,4 @@ mod walk;
 pub(crate) use plan::{Naming, Plan};
 pub(crate) use supply::{Event, Supply};
 pub(crate) use survey::Survey;
-pub(crate) use walk::Rules;
+pub(crate) use walk::{Rules, sealed_files};

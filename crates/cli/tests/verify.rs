@@ -268,6 +268,18 @@ fn the_status_is_that_of_the_first_failure() {
         assert_eq!(done.code(), Some(code), "{files:?}: {done:?}");
         assert_eq!(done.stdout_text().lines().count(), files.len());
     }
+    // Of a folder all that are sealed by their names, and nothing else.
+    dir.fails(dir.command(&["verify", "folder", "-i", "id"]), 66, &["folder: is a folder", ".enc"]);
+    fs::create_dir(dir.path("folder/sub")).unwrap();
+    fs::write(dir.path("folder/sub/2.enc"), &sealed).unwrap();
+    fs::write(dir.path("folder/sub/text"), "text").unwrap();
+    fs::write(dir.path("folder/1.age"), &sealed).unwrap();
+    let done = dir.run(&["verify", "folder", "good", "-i", "id"]).ok();
+    let lines = done.stdout_text();
+    let names: Vec<_> = lines.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(names, ["folder/1.age", "folder/sub/2.enc", "good"]);
+    fs::write(dir.path("folder/sub/3.enc"), &sealed[..sealed.len() - 1]).unwrap();
+    assert_eq!(dir.run(&["verify", "folder", "-i", "id"]).code(), Some(65));
     dir.fails(dir.command(&["verify", "-", "-", "-i", "id"]), 64, &["only once"]);
     dir.fails(dir.command(&["verify", "good"]), 64, &["no key was given"]);
     let done = dir.shell("$CS verify good good cut good -i id | true").run();

@@ -8,7 +8,8 @@ use super::{Opening, Workers};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// Files to look at; - or nothing: standard input, of which only the header
+    /// Files to look at, or folders in which all are meant whose names end in .enc
+    /// or .age; - or nothing: standard input, of which only the header
     /// is read
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -16,7 +17,8 @@ pub(crate) struct Inspect {
 
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
-    /// Files to open; - or nothing: standard input
+    /// Files to open, or folders in which all are meant whose names end in .enc or
+    /// .age; - or nothing: standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]

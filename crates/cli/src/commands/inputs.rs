@@ -9,8 +9,10 @@ use cryptstream_engine::{Error, Source};
 use crate::args::is_dash;
 use crate::messages::{self, Context, Failure, look};
 use crate::request::Input;
+use crate::tree::sealed_files;
 
-/// What was named; standard input where nothing was.
+/// What was named, and the sealed files in folders that were named; standard input
+/// where nothing was.
 pub(super) fn inputs(files: Vec<PathBuf>) -> Result<Vec<Input>, Failure> {
     if files.is_empty() {
         return match io::stdin().is_terminal() {
@@ -21,11 +23,20 @@ pub(super) fn inputs(files: Vec<PathBuf>) -> Result<Vec<Input>, Failure> {
     if files.iter().filter(|path| is_dash(path.as_os_str())).count() > 1 {
         return Err(look::one_stdin());
     }
-    let input = |path: PathBuf| match is_dash(path.as_os_str()) {
-        true => Input::Stdin,
-        false => Input::Path(path),
-    };
-    Ok(files.into_iter().map(input).collect())
+    let mut inputs = Vec::new();
+    for path in files {
+        if is_dash(path.as_os_str()) {
+            inputs.push(Input::Stdin);
+            continue;
+        }
+        // A folder without any stays, and is refused when it is opened.
+        let sealed = if path.is_dir() { sealed_files(&path) } else { Vec::new() };
+        match sealed.is_empty() {
+            true => inputs.push(Input::Path(path)),
+            false => inputs.extend(sealed.into_iter().map(Input::Path)),
+        }
+    }
+    Ok(inputs)
 }
 
 pub(super) fn open(input: &Input) -> Result<Source, Error> {

@@ -23,8 +23,9 @@ pub(crate) fn engine(error: Error, context: Context) -> Failure {
 }
 
 fn folder(path: &Path) -> Failure {
-    let help = "name the files in it";
-    Failure::new(code::NO_INPUT, "input", "is a folder, not a sealed file", help).about(path)
+    let message = "is a folder, and no name in it ends in .enc or .age";
+    let help = "sealed files with other names must be named";
+    Failure::new(code::NO_INPUT, "input", message, help).about(path)
 }
 
 /// `-` was given more than once.

@@ -11,6 +11,7 @@ use ignore::{Walk, WalkBuilder};
 use super::plan::Root;
 use crate::args;
 use crate::messages::{self, Failure, tree as words};
+use crate::request::{AGE_SUFFIX, SUFFIX};
 
 /// What is left out.
 #[derive(Debug)]
@@ -109,10 +110,39 @@ impl Rules {
     }
 }
 
+/// The files below a folder that are sealed by their names, in the order of these;
+/// and the folders that cannot be read, so that whoever opens them is told why.
+pub(crate) fn sealed_files(folder: &Path) -> Vec<PathBuf> {
+    let mut builder = WalkBuilder::new(folder);
+    builder.standard_filters(false).sort_by_file_name(Ord::cmp);
+    let is_sealed = |path: &Path| {
+        let ends = |suffix: &str| path.extension().is_some_and(|end| end == &suffix[1..]);
+        ends(SUFFIX) || ends(AGE_SUFFIX)
+    };
+    let found = builder.build().filter_map(|entry| match entry {
+        Ok(entry) => {
+            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+            let path = entry.into_path();
+            (is_file && is_sealed(&path)).then_some(path)
+        }
+        Err(error) => Some(place_of(folder, &error)),
+    });
+    found.collect()
+}
+
 /// What the walker could not read.
 fn unreadable(root: &Path, error: ignore::Error) -> Failure {
+    let path = place_of(root, &error);
+    match error.into_io_error() {
+        Some(source) => messages::unreadable(&path, &source),
+        None => words::not_walked(&path),
+    }
+}
+
+/// Where that was.
+fn place_of(root: &Path, error: &ignore::Error) -> PathBuf {
     let mut path = root.to_owned();
-    let mut inner = &error;
+    let mut inner = error;
     loop {
         inner = match inner {
             ignore::Error::WithPath { path: at, err } => {
@@ -122,13 +152,9 @@ fn unreadable(root: &Path, error: ignore::Error) -> Failure {
             ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => err,
             ignore::Error::Loop { child, .. } => {
                 path.clone_from(child);
-                break;
+                break path;
             }
-            _ => break,
+            _ => break path,
         };
-    }
-    match error.into_io_error() {
-        Some(source) => messages::unreadable(&path, &source),
-        None => words::not_walked(&path),
     }
 }
