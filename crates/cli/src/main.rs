@@ -9,6 +9,7 @@ mod args;
 mod argv;
 mod benchmark;
 mod commands;
+mod config;
 mod keyring;
 mod messages;
 mod progress;

@@ -25,6 +25,7 @@ fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
         run.command.uid(NOBODY);
         let mut replaced = std::process::Command::new(dir.program());
         replaced.args(run.command.get_args()).current_dir(dir.root()).uid(NOBODY);
+        common::shield(&mut replaced);
         run.command = replaced;
     }
     run
