@@ -24,6 +24,9 @@ const MAX_LEN: u64 = 1 << 20;
 /// Permission bit of users who are neither owner nor in the group.
 const OTHERS_WRITE: u32 = 0o002;
 
+/// The only text where a number may stand.
+const AUTO: &str = "auto";
+
 /// Where the file is, or would be.
 pub(super) struct Place {
     pub(super) path: PathBuf,
@@ -128,6 +131,7 @@ fn parts(
         (at(value), words::wrong_type(setting.name(), expected(setting)))
     };
     let single = |value: &Spanned<DeValue<'_>>| match (setting.kind(), value.get_ref()) {
+        (Kind::NumberOrText, DeValue::String(text)) if text != AUTO => Err(wrong(value)),
         (Kind::List | Kind::Text | Kind::NumberOrText, DeValue::String(text)) => {
             Ok((at(value), OsString::from(text.as_ref())))
         }
