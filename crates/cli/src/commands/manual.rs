@@ -53,13 +53,13 @@ fn page(command: &clap::Command, names: &[String]) -> Result<Vec<u8>, Failure> {
 
 fn render(command: &clap::Command, names: &[String]) -> io::Result<Vec<u8>> {
     let name = name_of(command);
-    let man = Man::new(command.clone())
-        .title(name.to_uppercase())
-        .section(SECTION)
-        .source(concat!("cryptstream ", env!("CARGO_PKG_VERSION")))
-        .manual(words::TITLE);
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    let man = Man::new(command.clone()).section(SECTION);
+    // Written by hand, since clap_mangen drops an empty date, and what follows
+    // moves into its place. A date would make each build another one.
+    let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
+    let head =
+        format!(".TH {title} {SECTION} \"\" \"cryptstream {version}\" \"{}\"\n", words::TITLE);
+    let mut page = head.into_bytes();
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
@@ -89,7 +89,9 @@ fn ascii(page: &str) -> String {
 /// What `--help` says below the flags, see [`crate::args::help`].
 fn sections(roff: &mut Roff, text: &str) {
     let mut is_table = false;
+    // Whether text may follow without a paragraph being begun.
     let mut is_open = false;
+    let mut is_noted = false;
     for line in text.lines() {
         let content = line.trim_start();
         let is_row = line.len() - content.len() >= 4;
@@ -101,7 +103,8 @@ fn sections(roff: &mut Roff, text: &str) {
         match line.strip_suffix(':') {
             Some(heading) if !line.starts_with(' ') => {
                 roff.control("SH", [heading.to_uppercase().as_str()]);
-                is_open = false;
+                is_open = true;
+                is_noted = false;
                 continue;
             }
             _ => {}
@@ -112,8 +115,9 @@ fn sections(roff: &mut Roff, text: &str) {
             roff.text([roman(content)]);
             is_open = false;
         } else {
-            if !line.starts_with(' ') && !is_open {
+            if !line.starts_with(' ') && !is_noted {
                 roff.control("SH", [words::NOTES]);
+                is_noted = true;
             } else if !is_open {
                 roff.control("PP", []);
             }
