@@ -1,10 +1,12 @@
 //! The command line as it was typed.
 
 mod benchmark;
+pub(crate) mod help;
 mod look;
 mod range;
 mod rekey;
 mod tree;
+mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cryptstream_engine::{ByteRange, Processes};
+use cryptstream_format::argon2id::Cost;
 
 use crate::messages;
 
@@ -19,44 +22,54 @@ pub(crate) use benchmark::Benchmark;
 pub(crate) use look::{Inspect, Verify};
 pub(crate) use rekey::Rekey;
 pub(crate) use tree::Tree;
-
-const AFTER_HELP: &str = "\
-Exit status: 0 done, 64 usage, 65 damaged or not authentic, 66 input missing,
-73 output exists or cannot be created, 74 read or write failed (disk full),
-75 try again, 77 no key fits, 78 configuration.
-
-Without a flag that names a key, the passphrase is taken from the environment
-variable CRYPTSTREAM_PASSPHRASE.
-
-Nothing appears under the output's name until everything is written and verified.";
+pub(crate) use words::{Completions, Manual, Shell};
 
 /// File encryption faster than copying, with nothing lost.
 #[derive(Debug, Parser)]
-#[command(name = "cryptstream", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "cryptstream", version, after_long_help = help::ROOT, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) talk: Talk,
+    /// Do not read the configuration file, see `cryptstream config`
+    #[arg(long, global = true)]
+    pub(crate) no_config: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Seal a file, a pipe, or the files in a folder
+    #[command(after_long_help = help::ENCRYPT)]
     Encrypt(Encrypt),
     /// Open a sealed file or pipe, or those in a folder; of a damaged one nothing is
     /// written, see `verify` and --salvage
+    #[command(after_long_help = help::DECRYPT)]
     Decrypt(Decrypt),
     /// Say what sealed files are, without any key
+    #[command(after_long_help = help::INSPECT)]
     Inspect(Inspect),
     /// Open sealed files and write nothing, to know that all of it is intact
+    #[command(after_long_help = help::VERIFY)]
     Verify(Verify),
     /// Exchange the keys of a sealed file, and leave its content as it is
+    #[command(after_long_help = help::REKEY)]
     Rekey(Rekey),
     /// Make a new identity, or show the recipient of one
+    #[command(after_long_help = help::KEYGEN)]
     Keygen(Keygen),
     /// Measure how fast this machine is, and how many processes it is worth
+    #[command(after_long_help = help::BENCHMARK)]
     Benchmark(Benchmark),
+    /// Show the defaults that are in force, and where each comes from
+    #[command(after_long_help = help::CONFIG)]
+    Config,
+    /// Write what completes this program's commands and flags in a shell
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions(Completions),
+    /// Write the manual, for man(1)
+    #[command(after_long_help = help::MANUAL)]
+    Man(Manual),
 }
 
 /// How much is said, and how.
@@ -74,17 +87,18 @@ pub(crate) struct Talk {
     pub(crate) json: bool,
     /// Show progress; auto: on a terminal, after half a second; json: everything
     /// that is said on standard error as JSON, an event a line, for programs
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_default_value = true
-    )]
-    pub(crate) progress: When,
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub(crate) progress: Option<When>,
     /// No colours (the environment variable NO_COLOR works too)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+}
+
+impl Talk {
+    /// When progress is shown.
+    pub(crate) fn progress(self) -> When {
+        self.progress.unwrap_or(When::Auto)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -136,8 +150,28 @@ pub(crate) struct Sealing {
     #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
     pub(crate) scrypt: Option<u8>,
     /// Give a plugin up that has said nothing for so many seconds; 0: never
-    #[arg(long, value_name = "SECONDS", default_value = "120")]
-    pub(crate) plugin_timeout: u64,
+    /// [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) plugin_timeout: Option<u64>,
+    /// Where no flag names a cost.
+    #[arg(skip)]
+    pub(crate) usual: UsualCost,
+}
+
+impl Sealing {
+    /// Whether any of these flags names a key.
+    pub(crate) fn names_key(&self) -> bool {
+        let Self { recipient, recipients_file, identity, .. } = self;
+        !(recipient.is_empty() && recipients_file.is_empty() && identity.is_empty())
+    }
+}
+
+/// What a passphrase costs by the configuration. Unlike flags, neither is wrong
+/// because of the format: each is for its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UsualCost {
+    pub(crate) argon2id: Option<Cost>,
+    pub(crate) scrypt: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -185,8 +219,9 @@ pub(crate) struct Opening {
     #[arg(long, value_name = "MEM[,T[,P]]")]
     pub(crate) argon2id_limit: Option<String>,
     /// Give a plugin up that has said nothing for so many seconds; 0: never
-    #[arg(long, value_name = "SECONDS", default_value = "120")]
-    pub(crate) plugin_timeout: u64,
+    /// [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) plugin_timeout: Option<u64>,
 }
 
 /// What is read and where the result goes.
@@ -237,7 +272,7 @@ pub(crate) enum Sandbox {
 /// The most workers that can be asked for.
 const MAX_PROCESSES: u16 = 256;
 
-fn parse_processes(text: &str) -> Result<Processes, String> {
+pub(crate) fn parse_processes(text: &str) -> Result<Processes, String> {
     match text.parse() {
         _ if text == "auto" => Ok(Processes::Auto),
         Ok(count @ 0..=MAX_PROCESSES) => Ok(Processes::Exactly(count)),
@@ -245,7 +280,7 @@ fn parse_processes(text: &str) -> Result<Processes, String> {
     }
 }
 
-fn parse_log_n(text: &str) -> Result<u8, String> {
+pub(crate) fn parse_log_n(text: &str) -> Result<u8, String> {
     let (least, most) = (cryptstream_keys::MIN_LOG_N, cryptstream_keys::MAX_LOG_N);
     let in_range = |log_n: &u8| (least..=most).contains(log_n);
     text.parse().ok().filter(in_range).ok_or_else(|| format!("a number from {least} to {most}"))

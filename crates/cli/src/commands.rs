@@ -1,10 +1,13 @@
 //! What the commands do, each in a few steps.
 
+mod completions;
 mod inputs;
 mod inspect;
+mod manual;
 mod range;
 mod rekey;
 mod salvage;
+mod show;
 mod tree;
 mod verify;
 
@@ -26,13 +29,16 @@ use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::request::Transfer;
-use crate::{benchmark, keyring, report};
+use crate::{benchmark, config, keyring, report};
 
 /// Runs one command to its end and says what is to be said.
-pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
-    let Cli { command, talk } = cli;
-    messages::set_quiet(talk.quiet);
-    if talk.progress == When::Json {
+pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
+    messages::set_quiet(cli.talk.quiet);
+    if let Err(failure) = config::settle(&mut cli) {
+        return inputs::Status::refused(&failure, cli.talk.json);
+    }
+    let Cli { command, talk, no_config } = cli;
+    if talk.progress() == When::Json {
         messages::speak_in_events();
     }
     // Where standard output carries data, reports go elsewhere. Before that
@@ -56,6 +62,9 @@ pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         Command::Inspect(args) => return inspect::run(args, talk),
         Command::Verify(args) => return verify::run(args, key, talk),
         Command::Benchmark(args) => benchmark::run(&args, talk),
+        Command::Config => show::run(no_config, talk),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => manual::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,17 +23,23 @@ use cryptstream_keys::{
 use zeroize::Zeroizing;
 
 use self::files::KeyFiles;
+pub(crate) use self::files::is_secret;
+pub(crate) use self::secret::ENVIRONMENT as PASSPHRASE_VARIABLE;
 use self::secret::{Secret, ask, ask_new};
 use self::terminal::Terminal;
-use crate::args::{self, Opening, Sealing};
+use crate::args::{self, Opening, Sealing, UsualCost};
 use crate::messages::{self, Failure};
-use crate::request::parse_cost;
+use crate::request::{parse_cost, parse_sealing_cost};
+
+/// Seconds that a plugin may say nothing, unless that is set.
+pub(crate) const PLUGIN_TIMEOUT: u64 = 120;
 
 /// Keys to seal with, as far as they need no question.
 pub(crate) struct SealingKeys {
     passphrase: Secret,
     cost: Option<Cost>,
     log_n: Option<u8>,
+    usual: UsualCost,
     public: Vec<AnyRecipient>,
     /// Seal for their owners.
     own: Vec<AnyIdentity>,
@@ -48,9 +54,7 @@ impl SealingKeys {
         args: &Sealing,
         key: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Self, Failure> {
-        let is_public = !(args.recipient.is_empty()
-            && args.recipients_file.is_empty()
-            && args.identity.is_empty());
+        let is_public = args.names_key();
         if is_public && passphrase.is_given() {
             return Err(messages::passphrase_and_recipients());
         }
@@ -88,7 +92,8 @@ impl SealingKeys {
         }
         let cost = sealing_cost(args.argon2id.as_deref())?;
         let log_n = args.scrypt;
-        Ok(Self { passphrase, cost, log_n, public, own, files, talker, patience })
+        let usual = args.usual;
+        Ok(Self { passphrase, cost, log_n, usual, public, own, files, talker, patience })
     }
 
     /// Sees to it that no key is read or overwritten as data.
@@ -131,10 +136,10 @@ impl SealingKeys {
             Secret::Ask => ask_new()?,
         };
         if format == Format::Age {
-            let log_n = self.log_n.unwrap_or(DEFAULT_LOG_N);
+            let log_n = self.log_n.or(self.usual.scrypt).unwrap_or(DEFAULT_LOG_N);
             return Ok(vec![Box::new(ScryptRecipient::new(passphrase.into_bytes(), log_n))]);
         }
-        let cost = self.cost.unwrap_or(Cost::DEFAULT);
+        let cost = self.cost.or(self.usual.argon2id).unwrap_or(Cost::DEFAULT);
         if !ReadLimit::DEFAULT.allows(cost) {
             messages::note(&messages::costly(cost));
         }
@@ -150,20 +155,14 @@ fn talker() -> Talker {
 }
 
 /// How long a plugin may say nothing.
-fn patience(seconds: u64) -> Patience {
+fn patience(seconds: Option<u64>) -> Patience {
+    let seconds = seconds.unwrap_or(PLUGIN_TIMEOUT);
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn sealing_cost(text: Option<&str>) -> Result<Option<Cost>, Failure> {
     let Some(text) = text else { return Ok(None) };
-    parse_cost(text)
-        .filter(|cost| {
-            cost.memory_kib >= Cost::MIN.memory_kib
-                && cost.passes >= Cost::MIN.passes
-                && cost.lanes >= Cost::MIN.lanes
-        })
-        .map(Some)
-        .ok_or_else(|| messages::bad_cost("--argon2id", text))
+    parse_sealing_cost(text).map(Some).ok_or_else(|| messages::bad_cost("--argon2id", text))
 }
 
 /// Keys to open with, as far as they need no question.

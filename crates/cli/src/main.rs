@@ -1,14 +1,15 @@
 //! `cryptstream`: file encryption faster than copying, with nothing lost.
 //!
-//! A command line passes through four rooms: [`argv`] takes the secrets out
-//! of the process's arguments, [`args`] is what was typed, [`request`] is what
-//! was meant, [`commands`] does it. [`messages`] has every word that is said
-//! about it, [`report`] says it.
+//! A command line passes through five rooms: [`argv`] takes the secrets out
+//! of the process's arguments, [`args`] is what was typed, [`config`] fills in
+//! the user's own defaults, [`request`] is what was meant, [`commands`] does
+//! it. [`messages`] has every word that is said about it, [`report`] says it.
 
 mod args;
 mod argv;
 mod benchmark;
 mod commands;
+mod config;
 mod keyring;
 mod messages;
 mod progress;

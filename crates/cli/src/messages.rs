@@ -5,9 +5,11 @@
 //! no secret. A file name that could confuse a terminal is shown escaped.
 
 mod benchmark;
+pub(crate) mod config;
 mod engine;
 mod keys;
 pub(crate) mod look;
+pub(crate) mod manual;
 mod range;
 pub(crate) mod rekey;
 pub(crate) mod tree;
@@ -170,8 +172,22 @@ pub(crate) fn usage(text: &str) -> Failure {
     let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let list = lines.clone().take_while(|line| !line.is_empty());
     let message = list.fold(first, |message, line| format!("{message} {line}"));
-    let tip = lines.find_map(|line| line.strip_prefix("tip: "));
-    Failure::new(code::USAGE, "usage", message, tip.unwrap_or("`cryptstream --help` has the usage"))
+    let help = lines.clone().find_map(|line| {
+        // That a flag could be meant as a name hardly ever helps.
+        line.strip_prefix("tip: ").filter(|tip| !tip.starts_with("to pass"))
+    });
+    let help = help.map_or_else(
+        || {
+            let usage = lines.find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
+            let is_name =
+                |word: &&str| word.starts_with(|letter: char| letter.is_ascii_lowercase());
+            let mut words = usage.split_whitespace().take_while(is_name).skip(1);
+            let command = words.next().map_or(String::new(), |command| format!(" {command}"));
+            format!("`cryptstream{command} --help` has the usage")
+        },
+        ToOwned::to_owned,
+    );
+    Failure::new(code::USAGE, "usage", message, help)
 }
 
 pub(crate) fn no_input() -> Failure {

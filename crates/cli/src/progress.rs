@@ -61,7 +61,7 @@ struct Files {
 
 impl Meter {
     pub(crate) fn new(name: String, talk: Talk) -> Self {
-        let how = match talk.progress {
+        let how = match talk.progress() {
             When::Never => How::Never,
             When::Json => How::Json,
             When::Auto if talk.quiet || !io::stderr().is_terminal() => How::Never,

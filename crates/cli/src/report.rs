@@ -46,7 +46,7 @@ fn tell(
 ) {
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-    if talk.json || talk.progress == When::Json {
+    if talk.json || talk.progress() == When::Json {
         let mut object = json!({
             "schema": SCHEMA,
             "command": command,

@@ -195,6 +195,15 @@ pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
     parts.next().is_none().then_some(cost)
 }
 
+/// Reads the same for a new file: what protects too little is refused.
+pub(crate) fn parse_sealing_cost(text: &str) -> Option<Cost> {
+    parse_cost(text).filter(|cost| {
+        cost.memory_kib >= Cost::MIN.memory_kib
+            && cost.passes >= Cost::MIN.passes
+            && cost.lanes >= Cost::MIN.lanes
+    })
+}
+
 fn parse_memory_kib(text: &str) -> Option<u32> {
     [("GiB", 1 << 20), ("MiB", 1 << 10), ("KiB", 1)].iter().find_map(|(unit, kib)| {
         text.strip_suffix(unit)?.trim_end().parse::<u32>().ok()?.checked_mul(*kib)

@@ -65,7 +65,8 @@ fn unattended(dir: &Dir, mode: &str, args: &[&str]) -> Run {
     let mut command = Command::new("setsid");
     command.arg("--wait").arg(env!("CARGO_BIN_EXE_cryptstream")).args(args);
     let mut run = dir.command(&[""]);
-    command.current_dir(dir.root()).env_remove("CRYPTSTREAM_PASSPHRASE");
+    command.current_dir(dir.root());
+    common::shield(&mut command);
     run.command = command;
     with_toy(run, mode)
 }

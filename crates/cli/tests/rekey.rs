@@ -271,6 +271,7 @@ fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
     if rustix::process::geteuid().is_root() {
         let mut replaced = std::process::Command::new(dir.program());
         replaced.args(args).current_dir(dir.root()).uid(65_534);
+        common::shield(&mut replaced);
         run.command = replaced;
     }
     run

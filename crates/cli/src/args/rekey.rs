@@ -4,23 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Opening, Passphrase, Sealing, parse_log_n};
-
-const AFTER_HELP: &str = "\
-Rekeying gives a file another header; its content stays as it is. That takes no
-longer for a large file, as long as the new header fits into the old one's place
-(files from 1 MiB on have room for 41 public keys, age files for as many as they
-had) or the file system can share blocks (Btrfs, XFS). Otherwise, and where it is
-small, the file is written anew; -v and --json say which it was. Whenever it is
-interrupted, the old file or the new one is there.
-
-It is not revocation. Whoever could read the file can still read a copy that was
-kept, and the key that the content is sealed with stays the same; the old header
-may also live on in snapshots, backups and freed blocks. With --reencrypt the
-content is sealed anew under another key, which takes as long as encrypting it.";
+use super::{Opening, Passphrase, Sealing, UsualCost, parse_log_n};
 
 #[derive(Args, Debug)]
-#[command(after_help = AFTER_HELP)]
 pub(crate) struct Rekey {
     /// Sealed file to change
     pub(crate) file: PathBuf,
@@ -59,12 +45,15 @@ pub(crate) struct NewKeys {
     /// (64 MiB to 4 GiB) [default: 18]
     #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
     scrypt: Option<u8>,
+    /// Where no flag names a cost.
+    #[arg(skip)]
+    pub(crate) usual: UsualCost,
 }
 
 impl NewKeys {
     /// The same, as the flags of `encrypt` would say it; `None` if no flag
     /// names a key.
-    pub(crate) fn into_flags(self, plugin_timeout: u64) -> Option<(Passphrase, Sealing)> {
+    pub(crate) fn into_flags(self, plugin_timeout: Option<u64>) -> Option<(Passphrase, Sealing)> {
         let passphrase = Passphrase {
             key: None,
             passphrase: self.new_passphrase,
@@ -78,10 +67,8 @@ impl NewKeys {
             argon2id: self.argon2id,
             scrypt: self.scrypt,
             plugin_timeout,
+            usual: self.usual,
         };
-        let is_public = !(sealing.recipient.is_empty()
-            && sealing.recipients_file.is_empty()
-            && sealing.identity.is_empty());
-        (is_public || passphrase.is_given()).then_some((passphrase, sealing))
+        (sealing.names_key() || passphrase.is_given()).then_some((passphrase, sealing))
     }
 }

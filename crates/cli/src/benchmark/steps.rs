@@ -21,7 +21,7 @@ pub(super) struct Steps {
 impl Steps {
     pub(super) fn new(total: u64, talk: Talk) -> Self {
         let is_terminal = io::stderr().is_terminal();
-        let is_wanted = match talk.progress {
+        let is_wanted = match talk.progress() {
             When::Never => false,
             When::Auto => is_terminal && !talk.quiet,
             When::Always | When::Json => true,

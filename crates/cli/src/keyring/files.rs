@@ -115,7 +115,7 @@ impl KeyFiles {
 }
 
 /// Whether a name is no name but a secret key.
-fn is_secret(path: &Path) -> bool {
+pub(crate) fn is_secret(path: &Path) -> bool {
     let text = path.as_os_str().to_string_lossy().to_ascii_uppercase();
     text.starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-")
 }

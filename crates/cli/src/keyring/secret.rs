@@ -13,7 +13,7 @@ use crate::args;
 use crate::messages::{self, Failure};
 
 /// The environment variable that is asked when no flag names a passphrase.
-const ENVIRONMENT: &str = "CRYPTSTREAM_PASSPHRASE";
+pub(crate) const ENVIRONMENT: &str = "CRYPTSTREAM_PASSPHRASE";
 
 /// A passphrase, or the wish to be asked for one.
 pub(super) enum Secret {

@@ -70,7 +70,8 @@ impl Dir {
 
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cryptstream"));
-        command.args(args).current_dir(self.root()).env_remove("CRYPTSTREAM_PASSPHRASE");
+        command.args(args).current_dir(self.root());
+        shield(&mut command);
         Run { command, input: Vec::new() }
     }
 
@@ -78,7 +79,8 @@ impl Dir {
     pub fn shell(&self, script: &str) -> Run {
         let mut command = Command::new("bash");
         command.args(["-c", script]).current_dir(self.root());
-        command.env("CS", env!("CARGO_BIN_EXE_cryptstream")).env_remove("CRYPTSTREAM_PASSPHRASE");
+        command.env("CS", env!("CARGO_BIN_EXE_cryptstream"));
+        shield(&mut command);
         Run { command, input: Vec::new() }
     }
 
@@ -103,6 +105,7 @@ impl Dir {
         if rustix::process::geteuid().is_root() {
             let mut replaced = Command::new(self.program());
             replaced.args(run.command.get_args()).current_dir(self.root()).uid(NOBODY);
+            shield(&mut replaced);
             run.command = replaced;
         }
         run
@@ -145,6 +148,16 @@ impl Dir {
         assert!(self.snapshot() == before, "a file was changed");
         done
     }
+}
+
+/// Keeps the defaults of whoever runs the tests out of them.
+pub fn shield(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CRYPTSTREAM_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("CRYPTSTREAM_CONFIG", "/dev/null");
 }
 
 /// A program about to be run.

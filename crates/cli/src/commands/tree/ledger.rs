@@ -117,7 +117,7 @@ impl Ledger {
         let took = self.started.elapsed();
         let Self { talk, counts, status, failures, skipped, .. } = self;
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-        if talk.json || talk.progress == When::Json {
+        if talk.json || talk.progress() == When::Json {
             let object = json!({
                 "schema": SCHEMA,
                 "command": command,

@@ -1,0 +1,145 @@
+//! `man`: the manual, made from the same definitions as the parser.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+use cryptstream_engine::write_public;
+use roff::{Inline, Roff, bold, roman};
+
+use super::print;
+use crate::args::{Cli, Manual};
+use crate::messages::{self, Context, Failure, manual as words};
+
+/// The section of the manual that commands stand in.
+const SECTION: &str = "1";
+
+pub(super) fn run(args: &Manual) -> Result<(), Failure> {
+    let mut main = Cli::command().disable_help_subcommand(true);
+    // Passes flags of all commands on to each.
+    main.build();
+    let names: Vec<String> = commands(&main).map(name_of).collect();
+    let Some(folder) = &args.folder else { return print(&page(&main, &names)?) };
+    fs::create_dir_all(folder).map_err(|error| messages::tree::folder_failed(folder, &error))?;
+    for command in commands(&main) {
+        let path = folder.join(format!("{}.{SECTION}", name_of(command)));
+        write(&path, &page(command, &names)?, args.force)?;
+    }
+    Ok(())
+}
+
+/// The program and each of its commands.
+fn commands(main: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+    std::iter::once(main).chain(main.get_subcommands().filter(|command| !command.is_hide_set()))
+}
+
+fn name_of(command: &clap::Command) -> String {
+    command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
+}
+
+/// A page that stands there already, and is the same, stays as it is.
+fn write(path: &Path, page: &[u8], force: bool) -> Result<(), Failure> {
+    if fs::read(path).is_ok_and(|there| there == page) {
+        return Ok(());
+    }
+    write_public(path, page, force).map_err(|error| messages::engine(error, Context::default()))
+}
+
+fn page(command: &clap::Command, names: &[String]) -> Result<Vec<u8>, Failure> {
+    render(command, names).map_err(|error| messages::internal(&error.to_string()))
+}
+
+fn render(command: &clap::Command, names: &[String]) -> io::Result<Vec<u8>> {
+    let name = name_of(command);
+    let man = Man::new(command.clone()).section(SECTION);
+    // Written by hand, since clap_mangen drops an empty date, and what follows
+    // moves into its place. A date would make each build another one.
+    let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
+    let head =
+        format!(".TH {title} {SECTION} \"\" \"cryptstream {version}\" \"{}\"\n", words::TITLE);
+    let mut page = head.into_bytes();
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    man.render_options_section(&mut page)?;
+    let mut rest = Roff::new();
+    let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    sections(&mut rest, &help);
+    see_also(&mut rest, names.iter().filter(|other| **other != name));
+    rest.to_writer(&mut page)?;
+    Ok(ascii(&String::from_utf8_lossy(&page)).into_bytes())
+}
+
+/// Other letters by their names, which every troff knows whatever the locale is.
+fn ascii(page: &str) -> String {
+    page.chars().fold(String::new(), |mut ascii, letter| {
+        match letter.is_ascii() {
+            true => ascii.push(letter),
+            false => ascii += &format!("\\[u{:04X}]", u32::from(letter)),
+        }
+        ascii
+    })
+}
+
+/// What `--help` says below the flags, see [`crate::args::help`].
+fn sections(roff: &mut Roff, text: &str) {
+    let mut is_table = false;
+    // Whether text may follow without a paragraph being begun.
+    let mut is_open = false;
+    let mut is_noted = false;
+    for line in text.lines() {
+        let content = line.trim_start();
+        let is_row = line.len() - content.len() >= 4;
+        if is_row != is_table {
+            roff.control(if is_row { "RS" } else { "fi" }, if is_row { vec!["4"] } else { vec![] });
+            roff.control(if is_row { "nf" } else { "RE" }, []);
+            is_table = is_row;
+        }
+        match line.strip_suffix(':') {
+            Some(heading) if !line.starts_with(' ') => {
+                roff.control("SH", [heading.to_uppercase().as_str()]);
+                is_open = true;
+                is_noted = false;
+                continue;
+            }
+            _ => {}
+        }
+        if content.is_empty() {
+            is_open = false;
+        } else if is_row {
+            roff.text([roman(content)]);
+            is_open = false;
+        } else {
+            if !line.starts_with(' ') && !is_noted {
+                roff.control("SH", [words::NOTES]);
+                is_noted = true;
+            } else if !is_open {
+                roff.control("PP", []);
+            }
+            is_open = true;
+            roff.text([roman(content)]);
+        }
+    }
+    if is_table {
+        roff.control("fi", []);
+        roff.control("RE", []);
+    }
+}
+
+fn see_also<'a>(roff: &mut Roff, names: impl Iterator<Item = &'a String>) {
+    roff.control("SH", [words::SEE_ALSO]);
+    let mut line: Vec<Inline> = Vec::new();
+    for name in names {
+        if !line.is_empty() {
+            line.push(roman(", "));
+        }
+        line.push(bold(name));
+        line.push(roman(format!("({SECTION})")));
+    }
+    roff.text(line);
+}

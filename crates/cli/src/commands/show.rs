@@ -1,0 +1,214 @@
+//! `config`: the defaults that are in force, and where each comes from.
+
+use std::path::{Path, PathBuf};
+
+use cryptstream_engine::Processes;
+use cryptstream_format::argon2id::Cost;
+use cryptstream_keys::DEFAULT_LOG_N;
+use serde_json::{Value, json};
+
+use super::print;
+use crate::args::{Format, Sandbox, Talk, When};
+use crate::config::{Config, Found, Origin, Setting, Settings};
+use crate::keyring::{PASSPHRASE_VARIABLE, PLUGIN_TIMEOUT};
+use crate::messages::config::{self as words, Row};
+use crate::messages::{Failure, quoted};
+use crate::report::{SCHEMA, print_json};
+
+pub(super) fn run(ignore_file: bool, talk: Talk) -> Result<(), Failure> {
+    let config = Config::load(ignore_file)?;
+    let entries = entries(&config);
+    if talk.json {
+        print_json(&object(&config, &entries), false);
+        return Ok(());
+    }
+    let rows: Vec<Row> = entries.iter().map(|entry| entry.row(&config)).collect();
+    print(words::table(config.path.as_deref(), config.is_there, &rows).as_bytes())
+}
+
+/// One setting as one place has it.
+struct Entry {
+    name: &'static str,
+    value: Value,
+    origin: Option<Origin>,
+    /// Of keys: the commands that use them. Nobody asks that of others.
+    used_by: Option<Vec<&'static str>>,
+}
+
+impl Entry {
+    fn row(&self, config: &Config) -> Row {
+        let texts = match &self.value {
+            Value::Array(values) => values.iter().map(text).collect(),
+            // A passphrase, which is not even read.
+            Value::Null => vec![words::NOT_SHOWN.to_owned()],
+            value => vec![text(value)],
+        };
+        // The whole name stands above the table.
+        let file = config.path.as_deref().and_then(Path::file_name);
+        let mut from = match (self.origin, file) {
+            (Some(Origin::Line(line)), Some(file)) => format!("{}:{line}", quoted(file.as_ref())),
+            (Some(Origin::Variable(name)), _) => name.to_owned(),
+            _ => words::DEFAULT.to_owned(),
+        };
+        if let Some(commands) = &self.used_by {
+            from += &words::used_by(commands);
+        }
+        Row { name: self.name, texts, from }
+    }
+
+    fn object(&self, config: &Config) -> Value {
+        let mut object = json!({ "name": self.name, "value": self.value });
+        match self.origin {
+            Some(Origin::Line(line)) => {
+                object["source"] = json!("file");
+                object["file"] = json!(config.path.as_deref().map(Path::to_string_lossy));
+                object["line"] = json!(line);
+            }
+            Some(Origin::Variable(name)) => {
+                object["source"] = json!("environment");
+                object["variable"] = json!(name);
+            }
+            None => object["source"] = json!("default"),
+        }
+        if let Some(commands) = &self.used_by {
+            object["used_by"] = json!(commands);
+        }
+        object
+    }
+}
+
+fn object(config: &Config, entries: &[Entry]) -> Value {
+    let settings: Vec<Value> = entries.iter().map(|entry| entry.object(config)).collect();
+    json!({
+        "schema": SCHEMA,
+        "command": "config",
+        "file": config.path.as_deref().map(Path::to_string_lossy),
+        "file_exists": config.is_there,
+        "settings": settings,
+    })
+}
+
+/// A value that could confuse a terminal is escaped.
+fn text(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => quoted(Path::new(text)),
+        None => value.to_string(),
+    }
+}
+
+fn entries(config: &Config) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    if config.has_passphrase {
+        entries.push(Entry {
+            name: "passphrase",
+            value: Value::Null,
+            origin: Some(Origin::Variable(PASSPHRASE_VARIABLE)),
+            used_by: Some(vec!["encrypt", "decrypt"]),
+        });
+    }
+    for setting in Setting::ALL {
+        match setting {
+            Setting::Recipients => keys(config, setting, |it| &it.recipients, &mut entries),
+            Setting::RecipientsFiles => {
+                keys(config, setting, |it| &it.recipients_files, &mut entries);
+            }
+            Setting::Identity => keys(config, setting, |it| &it.identity, &mut entries),
+            _ => entries.push(other(config, setting)),
+        }
+    }
+    entries
+}
+
+/// A key of each place that has it, since they are not mixed.
+fn keys<T: Listed>(
+    config: &Config,
+    setting: Setting,
+    get: impl Fn(&Settings) -> &Option<Found<Vec<T>>>,
+    entries: &mut Vec<Entry>,
+) {
+    let is = |one: Option<&Settings>, place| one.is_some_and(|one| std::ptr::eq(one, place));
+    let is_identity = setting == Setting::Identity;
+    for place in [&config.environment, &config.file] {
+        let Some(found) = get(place) else { continue };
+        let mut used_by = Vec::new();
+        if is(config.sealing(), place) && !(is_identity && place.names_recipient()) {
+            used_by.push("encrypt");
+        }
+        if is(config.opening(), place) && is_identity {
+            used_by.push("decrypt");
+        }
+        entries.push(Entry {
+            name: setting.name(),
+            value: found.value.iter().map(Listed::shown).collect(),
+            origin: Some(found.origin),
+            used_by: Some(used_by),
+        });
+    }
+}
+
+/// What stands in lists.
+trait Listed {
+    fn shown(&self) -> Value;
+}
+
+impl Listed for String {
+    fn shown(&self) -> Value {
+        json!(self)
+    }
+}
+
+impl Listed for PathBuf {
+    fn shown(&self) -> Value {
+        json!(self.to_string_lossy())
+    }
+}
+
+fn other(config: &Config, setting: Setting) -> Entry {
+    let (value, origin) = match setting {
+        Setting::Format => shown(config.get(|it| &it.format), Format::Native, |format| {
+            json!(match format {
+                Format::Native => "native",
+                Format::Age => "age",
+            })
+        }),
+        Setting::Processes => {
+            shown(config.get(|it| &it.processes), Processes::Auto, |processes| match processes {
+                Processes::Auto => json!("auto"),
+                Processes::Exactly(count) => json!(count),
+            })
+        }
+        Setting::Sandbox => shown(config.get(|it| &it.sandbox), Sandbox::Auto, |sandbox| {
+            json!(match sandbox {
+                Sandbox::Require => "require",
+                Sandbox::Auto => "auto",
+                Sandbox::Off => "off",
+            })
+        }),
+        Setting::Progress => shown(config.get(|it| &it.progress), When::Auto, |when| {
+            json!(match when {
+                When::Auto => "auto",
+                When::Always => "always",
+                When::Never => "never",
+                When::Json => "json",
+            })
+        }),
+        Setting::Argon2id => {
+            shown(config.get(|it| &it.argon2id), Cost::DEFAULT, |cost| json!(words::cost(cost)))
+        }
+        Setting::Scrypt => shown(config.get(|it| &it.scrypt), DEFAULT_LOG_N, |log_n| json!(log_n)),
+        Setting::PluginTimeout => {
+            shown(config.get(|it| &it.plugin_timeout), PLUGIN_TIMEOUT, |seconds| json!(seconds))
+        }
+        // Those are keys, and have no default.
+        Setting::Recipients | Setting::RecipientsFiles | Setting::Identity => (Value::Null, None),
+    };
+    Entry { name: setting.name(), value, origin, used_by: None }
+}
+
+fn shown<T: Copy>(
+    found: Option<&Found<T>>,
+    default: T,
+    value: impl Fn(T) -> Value,
+) -> (Value, Option<Origin>) {
+    found.map_or((value(default), None), |found| (value(found.value), Some(found.origin)))
+}

@@ -1,0 +1,165 @@
+//! Defaults of one's own: merged into what was typed, before it is taken for
+//! what was meant.
+//!
+//! Flags win over the environment, and that over the file. Keys are never
+//! mixed: the highest place that names any decides alone, so that nothing is
+//! sealed for somebody whom only a lower one names.
+
+mod environment;
+mod file;
+mod settings;
+
+use std::path::PathBuf;
+
+use crate::args::{self, Cli, Command, Format, Opening, Sealing, Talk, UsualCost, Workers};
+use crate::keyring::PASSPHRASE_VARIABLE;
+use crate::messages::Failure;
+
+pub(crate) use self::settings::{Found, Origin, Setting, Settings};
+
+/// What the file and the environment say.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where the file is, or would be.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) is_there: bool,
+    pub(crate) file: Settings,
+    pub(crate) environment: Settings,
+    /// Whether the environment has a passphrase. It is not read here.
+    pub(crate) has_passphrase: bool,
+}
+
+/// Fills in what was not typed, for commands that have defaults.
+pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
+    let Cli { command, talk, no_config } = cli;
+    match command {
+        Command::Encrypt(args) => {
+            let config = Config::load(*no_config)?;
+            config.fill_talk(talk);
+            config.fill_workers(&mut args.files.workers);
+            config.fill_format(args);
+            config.fill_sealing(&args.passphrase, &mut args.sealing);
+        }
+        Command::Decrypt(args) => {
+            let config = Config::load(*no_config)?;
+            config.fill_talk(talk);
+            config.fill_workers(&mut args.files.workers);
+            config.fill_opening(&mut args.opening);
+        }
+        Command::Verify(args) => {
+            let config = Config::load(*no_config)?;
+            config.fill_talk(talk);
+            config.fill_workers(&mut args.workers);
+            config.fill_opening(&mut args.opening);
+        }
+        Command::Rekey(args) => {
+            let config = Config::load(*no_config)?;
+            config.fill_talk(talk);
+            config.fill_opening(&mut args.opening);
+            // New keys are named by flags only.
+            args.new.usual = config.usual_cost();
+        }
+        // They have no defaults, or are about them.
+        Command::Benchmark(_)
+        | Command::Completions(_)
+        | Command::Config
+        | Command::Inspect(_)
+        | Command::Keygen(_)
+        | Command::Man(_) => {}
+    }
+    Ok(())
+}
+
+impl Config {
+    /// Reads the environment, and the file if there is one.
+    pub(crate) fn load(ignore_file: bool) -> Result<Self, Failure> {
+        let place = if ignore_file { None } else { file::place() };
+        let file = place.as_ref().map(file::read).transpose()?.flatten();
+        Ok(Self {
+            path: place.map(|place| place.path),
+            is_there: file.is_some(),
+            file: file.unwrap_or_default(),
+            environment: environment::read()?,
+            has_passphrase: std::env::var_os(PASSPHRASE_VARIABLE).is_some(),
+        })
+    }
+
+    /// A setting that is no key, from the highest place that has it.
+    pub(crate) fn get<'a, T>(
+        &'a self,
+        setting: impl Fn(&'a Settings) -> &'a Option<Found<T>>,
+    ) -> Option<&'a Found<T>> {
+        setting(&self.environment).as_ref().or_else(|| setting(&self.file).as_ref())
+    }
+
+    /// Whose keys encrypt where no flag names any: those of the highest place
+    /// that has some. A passphrase encrypts alone.
+    pub(crate) fn sealing(&self) -> Option<&Settings> {
+        let mut places = [&self.environment, &self.file].into_iter();
+        places.find(|place| place.names_key()).filter(|_| !self.has_passphrase)
+    }
+
+    /// Whose keys decrypt where no flag names any. Beside a passphrase only those
+    /// that come from the same place.
+    pub(crate) fn opening(&self) -> Option<&Settings> {
+        let mut places = [&self.environment, &self.file].into_iter();
+        places.find(|place| self.has_passphrase || place.identity.is_some())
+    }
+
+    fn fill_talk(&self, talk: &mut Talk) {
+        talk.progress = talk.progress.or(self.get(|it| &it.progress).map(|found| found.value));
+    }
+
+    fn fill_workers(&self, workers: &mut Workers) {
+        let Workers { processes, sandbox } = workers;
+        *processes = processes.or(self.get(|it| &it.processes).map(|found| found.value));
+        *sandbox = sandbox.or(self.get(|it| &it.sandbox).map(|found| found.value));
+    }
+
+    /// That `native` is usual is no wish to have it where the output's name or a
+    /// flag says age. A cost that is typed is a wish for its format.
+    fn fill_format(&self, args: &mut args::Encrypt) {
+        let is_age = self.get(|it| &it.format).is_some_and(|found| found.value == Format::Age);
+        if is_age && args.format.is_none() && args.sealing.argon2id.is_none() {
+            args.format = Some(Format::Age);
+        }
+    }
+
+    fn fill_sealing(&self, passphrase: &args::Passphrase, sealing: &mut Sealing) {
+        sealing.usual = self.usual_cost();
+        self.fill_patience(&mut sealing.plugin_timeout);
+        if passphrase.is_given() || sealing.names_key() {
+            return;
+        }
+        let Some(keys) = self.sealing() else { return };
+        sealing.recipient = value_of(&keys.recipients);
+        sealing.recipients_file = value_of(&keys.recipients_files);
+        // Whoever lists recipients means those; others seal for themselves.
+        if !keys.names_recipient() {
+            sealing.identity = value_of(&keys.identity);
+        }
+    }
+
+    fn fill_opening(&self, opening: &mut Opening) {
+        self.fill_patience(&mut opening.plugin_timeout);
+        if !opening.passphrase.is_given() && opening.identity.is_empty() {
+            opening.identity =
+                self.opening().map(|keys| value_of(&keys.identity)).unwrap_or_default();
+        }
+    }
+
+    fn fill_patience(&self, seconds: &mut Option<u64>) {
+        *seconds = seconds.or(self.get(|it| &it.plugin_timeout).map(|found| found.value));
+    }
+
+    fn usual_cost(&self) -> UsualCost {
+        UsualCost {
+            argon2id: self.get(|it| &it.argon2id).map(|found| found.value),
+            scrypt: self.get(|it| &it.scrypt).map(|found| found.value),
+        }
+    }
+}
+
+fn value_of<T: Clone + Default>(found: &Option<Found<T>>) -> T {
+    found.as_ref().map(|found| found.value.clone()).unwrap_or_default()
+}

@@ -1,0 +1,38 @@
+//! Settings from environment variables.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::settings::{Kind, Origin, Setting, Settings};
+use crate::messages::Failure;
+use crate::messages::config as words;
+
+/// What the environment says; an empty variable says nothing.
+pub(super) fn read() -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    for setting in Setting::ALL {
+        let variable = setting.variable();
+        let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let set = settings.set(setting, &texts(setting, value), Origin::Variable(variable), None);
+        set.map_err(|(_, problem)| words::in_variable(variable, problem))?;
+    }
+    Ok(settings)
+}
+
+/// The parts of a list: names of files as in PATH, recipients (of which some
+/// have spaces) one a line.
+fn texts(setting: Setting, value: OsString) -> Vec<OsString> {
+    match (setting, setting.kind(), value.to_str()) {
+        (Setting::Recipients, _, Some(text)) => {
+            text.lines().filter(|line| !line.trim().is_empty()).map(OsString::from).collect()
+        }
+        (Setting::RecipientsFiles | Setting::Identity, Kind::List, _) => env::split_paths(&value)
+            .map(PathBuf::into_os_string)
+            .filter(|name| !name.is_empty())
+            .collect(),
+        _ => vec![value],
+    }
+}

@@ -1,0 +1,159 @@
+//! The configuration file.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::settings::{Kind, Origin, Setting, Settings, most_like};
+use crate::messages::Failure;
+use crate::messages::config::{self as words, Problem};
+
+/// Names another file.
+const VARIABLE: &str = "CRYPTSTREAM_CONFIG";
+
+/// Far more than anybody writes.
+const MAX_LEN: u64 = 1 << 20;
+
+/// Permission bit of users who are neither owner nor in the group.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// The only text where a number may stand.
+const AUTO: &str = "auto";
+
+/// Where the file is, or would be.
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    /// Whether somebody said that it is there.
+    is_named: bool,
+}
+
+pub(super) fn place() -> Option<Place> {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = variable(VARIABLE) {
+        return Some(Place { path: path.into(), is_named: true });
+    }
+    // Relative ones do not count, as the XDG specification says.
+    let xdg = variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = xdg.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(Place { path: folder.join("cryptstream/config.toml"), is_named: false })
+}
+
+/// What the file says, if there is one.
+pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
+    let path = &place.path;
+    let unreadable = |error: std::io::Error| words::unreadable(path, &error);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+            return match (is_missing, place.is_named) {
+                (true, false) => Ok(None),
+                (true, true) => Err(words::named_but_missing(path, VARIABLE)),
+                (false, _) => Err(unreadable(error)),
+            };
+        }
+    };
+    let metadata = file.metadata().map_err(unreadable)?;
+    // Whoever can change it decides whom files are sealed for.
+    if metadata.is_file() && metadata.mode() & OTHERS_WRITE != 0 {
+        return Err(words::open_to_others(path));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_LEN {
+        return Err(words::too_large(path));
+    }
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            return Err(words::in_file(path, line + 1, words::not_text()));
+        }
+    };
+    parse(text, path)
+        .map(Some)
+        .map_err(|(at, problem)| words::in_file(path, line(text, at), problem))
+}
+
+/// The line of a place in the text, from 1.
+fn line(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Reads the settings; what is wrong comes with its place in the text.
+fn parse(text: &str, path: &Path) -> Result<Settings, (usize, Problem)> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span: Range<usize>| span.start);
+        (at, words::no_toml(error.message()))
+    })?;
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    let mut settings = Settings::default();
+    for (name, value) in entries {
+        let at = name.span().start;
+        let setting = find(name.get_ref()).map_err(|problem| (at, problem))?;
+        let parts = parts(setting, value)?;
+        let (places, texts): (Vec<usize>, Vec<OsString>) = parts.into_iter().unzip();
+        let origin = Origin::Line(line(text, at));
+        settings
+            .set(setting, &texts, origin, path.parent())
+            .map_err(|(number, problem)| (places[number], problem.of(setting.name())))?;
+    }
+    Ok(settings)
+}
+
+fn find(name: &str) -> Result<Setting, Problem> {
+    if let Some(setting) = Setting::ALL.into_iter().find(|setting| setting.name() == name) {
+        return Ok(setting);
+    }
+    let small = name.to_ascii_lowercase();
+    if ["pass", "secret"].iter().any(|word| small.contains(word)) || small == "key" {
+        return Err(words::passphrase_in_file());
+    }
+    let names = Setting::ALL.iter().map(|setting| setting.name());
+    Err(words::unknown(name, most_like(&small, names)))
+}
+
+/// The texts of a value, each with its place.
+fn parts(
+    setting: Setting,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<Vec<(usize, OsString)>, (usize, Problem)> {
+    let at = |value: &Spanned<DeValue<'_>>| value.span().start;
+    let wrong = |value: &Spanned<DeValue<'_>>| {
+        (at(value), words::wrong_type(setting.name(), expected(setting)))
+    };
+    let single = |value: &Spanned<DeValue<'_>>| match (setting.kind(), value.get_ref()) {
+        (Kind::NumberOrText, DeValue::String(text)) if text != AUTO => Err(wrong(value)),
+        (Kind::List | Kind::Text | Kind::NumberOrText, DeValue::String(text)) => {
+            Ok((at(value), OsString::from(text.as_ref())))
+        }
+        (Kind::Number | Kind::NumberOrText, DeValue::Integer(number)) => {
+            let number = i128::from_str_radix(number.as_str(), number.radix());
+            // Too long for anything.
+            let number = number.map_err(|_| wrong(value))?;
+            Ok((at(value), OsString::from(number.to_string())))
+        }
+        _ => Err(wrong(value)),
+    };
+    match (setting.kind(), value.get_ref()) {
+        (Kind::List, DeValue::Array(values)) => values.iter().map(single).collect(),
+        _ => Ok(vec![single(value)?]),
+    }
+}
+
+fn expected(setting: Setting) -> &'static str {
+    match setting.kind() {
+        Kind::List => words::A_LIST,
+        Kind::Text => words::A_TEXT,
+        Kind::Number => words::A_NUMBER,
+        Kind::NumberOrText => words::A_NUMBER_OR_AUTO,
+    }
+}

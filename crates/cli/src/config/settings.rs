@@ -1,0 +1,272 @@
+//! The settings: what they are called, and what they may be.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use cryptstream_engine::Processes;
+use cryptstream_format::argon2id::Cost;
+use cryptstream_keys::parse_recipient;
+
+use crate::args::{Format, Sandbox, When, is_dash, parse_log_n, parse_processes};
+use crate::keyring::is_secret;
+use crate::messages::config::{self as words, Problem};
+use crate::request::parse_sealing_cost;
+
+/// A value, and where it was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<T> {
+    pub(crate) value: T,
+    pub(crate) origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// In the file, on this line.
+    Line(usize),
+    /// The environment variable.
+    Variable(&'static str),
+}
+
+/// What one place says. Lists are never empty: that would be saying nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) recipients: Option<Found<Vec<String>>>,
+    pub(crate) recipients_files: Option<Found<Vec<PathBuf>>>,
+    pub(crate) identity: Option<Found<Vec<PathBuf>>>,
+    pub(crate) format: Option<Found<Format>>,
+    pub(crate) processes: Option<Found<Processes>>,
+    pub(crate) sandbox: Option<Found<Sandbox>>,
+    pub(crate) progress: Option<Found<When>>,
+    pub(crate) argon2id: Option<Found<Cost>>,
+    pub(crate) scrypt: Option<Found<u8>>,
+    pub(crate) plugin_timeout: Option<Found<u64>>,
+}
+
+/// The name of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    Recipients,
+    RecipientsFiles,
+    Identity,
+    Format,
+    Processes,
+    Sandbox,
+    Progress,
+    Argon2id,
+    Scrypt,
+    PluginTimeout,
+}
+
+/// How one is written in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    List,
+    Text,
+    Number,
+    NumberOrText,
+}
+
+impl Setting {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Recipients,
+        Self::RecipientsFiles,
+        Self::Identity,
+        Self::Format,
+        Self::Processes,
+        Self::Sandbox,
+        Self::Progress,
+        Self::Argon2id,
+        Self::Scrypt,
+        Self::PluginTimeout,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Recipients => "recipients",
+            Self::RecipientsFiles => "recipients-files",
+            Self::Identity => "identity",
+            Self::Format => "format",
+            Self::Processes => "processes",
+            Self::Sandbox => "sandbox",
+            Self::Progress => "progress",
+            Self::Argon2id => "argon2id",
+            Self::Scrypt => "scrypt",
+            Self::PluginTimeout => "plugin-timeout",
+        }
+    }
+
+    /// The environment variable, which is called after the flag.
+    pub(super) fn variable(self) -> &'static str {
+        match self {
+            Self::Recipients => "CRYPTSTREAM_RECIPIENT",
+            Self::RecipientsFiles => "CRYPTSTREAM_RECIPIENTS_FILE",
+            Self::Identity => "CRYPTSTREAM_IDENTITY",
+            Self::Format => "CRYPTSTREAM_FORMAT",
+            Self::Processes => "CRYPTSTREAM_PROCESSES",
+            Self::Sandbox => "CRYPTSTREAM_SANDBOX",
+            Self::Progress => "CRYPTSTREAM_PROGRESS",
+            Self::Argon2id => "CRYPTSTREAM_ARGON2ID",
+            Self::Scrypt => "CRYPTSTREAM_SCRYPT",
+            Self::PluginTimeout => "CRYPTSTREAM_PLUGIN_TIMEOUT",
+        }
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::Recipients | Self::RecipientsFiles | Self::Identity => Kind::List,
+            Self::Format | Self::Sandbox | Self::Progress | Self::Argon2id => Kind::Text,
+            Self::Processes => Kind::NumberOrText,
+            Self::Scrypt | Self::PluginTimeout => Kind::Number,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether anybody is named to seal for.
+    pub(crate) fn names_key(&self) -> bool {
+        self.names_recipient() || self.identity.is_some()
+    }
+
+    pub(crate) fn names_recipient(&self) -> bool {
+        self.recipients.is_some() || self.recipients_files.is_some()
+    }
+
+    /// Takes a value, one text of which is wrong otherwise. Names of files are
+    /// taken from the folder `base`.
+    pub(super) fn set(
+        &mut self,
+        setting: Setting,
+        texts: &[OsString],
+        origin: Origin,
+        base: Option<&Path>,
+    ) -> Result<(), (usize, Problem)> {
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let list = || texts.iter().enumerate();
+        let paths = || {
+            let path = |(number, text): (usize, &OsString)| {
+                path(text, base).map_err(|problem| (number, problem))
+            };
+            list().map(path).collect::<Result<Vec<_>, _>>()
+        };
+        match setting {
+            Setting::Recipients => {
+                let recipient = |(number, text): (usize, &OsString)| {
+                    recipient(text).map_err(|problem| (number, problem))
+                };
+                let value = list().map(recipient).collect::<Result<_, _>>()?;
+                self.recipients = Some(Found { value, origin });
+            }
+            Setting::RecipientsFiles => {
+                self.recipients_files = Some(Found { value: paths()?, origin });
+            }
+            Setting::Identity => self.identity = Some(Found { value: paths()?, origin }),
+            _ => self.set_single(setting, &texts[0], origin).map_err(|problem| (0, problem))?,
+        }
+        Ok(())
+    }
+
+    fn set_single(
+        &mut self,
+        setting: Setting,
+        text: &OsStr,
+        origin: Origin,
+    ) -> Result<(), Problem> {
+        let text = text.to_str().ok_or_else(words::not_text)?;
+        match setting {
+            Setting::Format => self.format = Some(Found { value: one_of(text)?, origin }),
+            Setting::Sandbox => self.sandbox = Some(Found { value: one_of(text)?, origin }),
+            Setting::Progress => self.progress = Some(Found { value: one_of(text)?, origin }),
+            Setting::Processes => {
+                let value = parse_processes(text).map_err(|must| words::must_be(&must))?;
+                self.processes = Some(Found { value, origin });
+            }
+            Setting::Argon2id => {
+                let value = parse_sealing_cost(text).ok_or_else(words::no_cost)?;
+                self.argon2id = Some(Found { value, origin });
+            }
+            Setting::Scrypt => {
+                let value = parse_log_n(text).map_err(|must| words::must_be(&must))?;
+                self.scrypt = Some(Found { value, origin });
+            }
+            Setting::PluginTimeout => {
+                let value = text.parse().map_err(|_| words::no_seconds())?;
+                self.plugin_timeout = Some(Found { value, origin });
+            }
+            // Those are lists.
+            Setting::Recipients | Setting::RecipientsFiles | Setting::Identity => {}
+        }
+        Ok(())
+    }
+}
+
+fn one_of<T: ValueEnum>(text: &str) -> Result<T, Problem> {
+    T::from_str(text, false).map_err(|_| {
+        let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+        words::not_one_of(&names, most_like(text, names.iter().map(String::as_str)))
+    })
+}
+
+fn recipient(text: &OsStr) -> Result<String, Problem> {
+    let text = text.to_str().ok_or_else(words::not_text)?;
+    parse_recipient(text).map_err(|error| words::no_recipient(&error))?;
+    Ok(text.trim().to_owned())
+}
+
+fn path(text: &OsStr, base: Option<&Path>) -> Result<PathBuf, Problem> {
+    let path = Path::new(text);
+    // It would be shown as a file's name.
+    if is_secret(path) {
+        return Err(words::secret_as_name());
+    }
+    if text.is_empty() || is_dash(text) {
+        return Err(words::no_file_name());
+    }
+    match path.strip_prefix("~") {
+        Ok(rest) => match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
+            Some(home) => Ok(Path::new(&home).join(rest)),
+            None => Err(words::no_home()),
+        },
+        Err(_) => Ok(base.map_or_else(|| path.to_owned(), |base| base.join(path))),
+    }
+}
+
+/// What may have been meant, by the measure that clap uses for flags.
+pub(super) fn most_like<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |name: &'a str| (strsim::jaro(text, name), name);
+    names
+        .map(likeness)
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistyped_names_are_guessed() {
+        let guess = |text| most_like(text, Setting::ALL.iter().map(|setting| setting.name()));
+        assert_eq!(guess("recipient"), Some("recipients"));
+        assert_eq!(guess("recipients_file"), Some("recipients-files"));
+        assert_eq!(guess("identities"), Some("identity"));
+        assert_eq!(guess("plugin_timeout"), Some("plugin-timeout"));
+        assert_eq!(guess("argon2"), Some("argon2id"));
+        assert_eq!(guess("colour"), None);
+    }
+
+    #[test]
+    fn names_of_files_are_taken_from_the_folder_of_the_file() {
+        let read = |text: &str| path(OsStr::new(text), Some(Path::new("/etc/cs"))).ok();
+        assert_eq!(read("me.key"), Some("/etc/cs/me.key".into()));
+        assert_eq!(read("/me.key"), Some("/me.key".into()));
+        assert_eq!(read("~me"), Some("/etc/cs/~me".into()));
+        for wrong in ["", "-", "age-secret-key-1QQQ"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

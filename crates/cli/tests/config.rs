@@ -1,0 +1,387 @@
+//! Defaults of one's own: the file, the environment, the flags, and which of
+//! them wins.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+
+use common::{CHEAP, Dir, Run};
+
+const FILE: &str = ".config/cryptstream/config.toml";
+
+/// A folder that is home too, with identities `me`, `you`, and this file.
+fn home(config: impl AsRef<[u8]>) -> Dir {
+    let dir = Dir::new();
+    for name in ["me", "you"] {
+        let recipient = dir.keygen(name);
+        dir.write(format!("{name}.pub"), recipient);
+    }
+    dir.write("plain", "content");
+    fs::create_dir_all(dir.path(".config/cryptstream")).unwrap();
+    dir.write(FILE, config);
+    dir
+}
+
+fn command<S: AsRef<OsStr>>(dir: &Dir, args: &[S]) -> Run {
+    at_home(dir, dir.command(args))
+}
+
+fn at_home(dir: &Dir, mut run: Run) -> Run {
+    run.command.env_remove("CRYPTSTREAM_CONFIG").env_remove("XDG_CONFIG_HOME");
+    run.env("HOME", dir.root())
+}
+
+fn recipient(dir: &Dir, name: &str) -> String {
+    String::from_utf8(dir.read(format!("{name}.pub"))).unwrap()
+}
+
+/// Which of the keys open what was sealed.
+fn openers(dir: &Dir, sealed: &str) -> String {
+    let opens = |keys: &[&str]| {
+        let args = [&["verify", "--no-config", sealed], keys].concat();
+        match command(dir, &args).run().code() {
+            Some(0) => true,
+            Some(77) => false,
+            code => panic!("{code:?}"),
+        }
+    };
+    let mut openers = Vec::new();
+    dir.write("word", "a word");
+    for (name, keys) in
+        [("me", ["-i", "me"]), ("you", ["-i", "you"]), ("word", ["--passphrase-file", "word"])]
+    {
+        if opens(&keys) {
+            openers.push(name);
+        }
+    }
+    openers.join(" ")
+}
+
+/// What `config --json` says about a setting: value, source, line or variable.
+fn setting(run: Run, name: &str) -> (serde_json::Value, String) {
+    let done = run.run().ok_and_silent();
+    let object = done.json(&done.stdout);
+    assert_eq!((&object["schema"], &object["command"]), (&1.into(), &"config".into()));
+    let settings = object["settings"].as_array().unwrap();
+    let setting = settings.iter().find(|setting| setting["name"] == name).unwrap().clone();
+    let from = match setting["source"].as_str().unwrap() {
+        "file" => format!("line {}", setting["line"]),
+        "environment" => setting["variable"].as_str().unwrap().to_owned(),
+        other => other.to_owned(),
+    };
+    (setting["value"].clone(), from)
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_that_over_the_default() {
+    let all = "format = \"age\"\nprocesses = 0x3\nsandbox = \"off\"\nprogress = \"never\"\n\
+               argon2id = \"64MiB\"\nscrypt = 16\nplugin-timeout = 7\n";
+    let dir = home(all);
+    for (line, (name, variable, default, file, environment)) in [
+        ("format", "CRYPTSTREAM_FORMAT", "native".into(), "age".into(), "native"),
+        ("processes", "CRYPTSTREAM_PROCESSES", "auto".into(), 3.into(), "auto"),
+        ("sandbox", "CRYPTSTREAM_SANDBOX", "auto".into(), "off".into(), "require"),
+        ("progress", "CRYPTSTREAM_PROGRESS", "auto".into(), "never".into(), "json"),
+        ("argon2id", "CRYPTSTREAM_ARGON2ID", "256MiB,3,4".into(), "64MiB,3,4".into(), "128MiB,5,6"),
+        ("scrypt", "CRYPTSTREAM_SCRYPT", 18.into(), serde_json::json!(16), "17"),
+        ("plugin-timeout", "CRYPTSTREAM_PLUGIN_TIMEOUT", 120.into(), 7.into(), "0"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let show = |flag: &[&str]| command(&dir, &[&["config", "--json"], flag].concat());
+        let without = setting(show(&["--no-config"]), name);
+        assert_eq!(without, (default, "default".to_owned()));
+        assert_eq!(setting(show(&[]), name), (file, format!("line {}", line + 1)));
+        let (value, from) = setting(show(&[]).env(variable, environment), name);
+        assert_eq!(from, variable);
+        assert_eq!(value.to_string().trim_matches('"'), environment);
+        // An empty one is none.
+        assert_eq!(setting(show(&[]).env(variable, ""), name).1, format!("line {}", line + 1));
+    }
+}
+
+#[test]
+fn flags_win_over_the_environment() {
+    let dir = home("format = \"age\"\nprocesses = 1\nargon2id = \"64MiB\"\nscrypt = 16");
+    let seal = |args: &[&str], format: Option<&str>| {
+        let args = [&["encrypt", "-i", "me", "plain", "--json", "--force"], args].concat();
+        let run = command(&dir, &args).env("CRYPTSTREAM_FORMAT", format.unwrap_or_default());
+        let done = run.run().ok();
+        done.json(&done.stdout)["format"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(seal(&["out"], None), "age");
+    assert_eq!(seal(&["out"], Some("native")), "native");
+    assert_eq!(seal(&["out", "--format", "native"], Some("age")), "native");
+    assert_eq!(seal(&["out", "--no-config"], None), "native");
+    // What the output's name or a flag says is no conflict with a default.
+    assert_eq!(seal(&["out.age"], Some("native")), "age");
+    assert_eq!(seal(&["out", "--armor"], Some("native")), "age");
+    assert_eq!(seal(&[], None), "age");
+    assert!(dir.path("plain.age").exists());
+    // Each cost is for its own format; a typed one is a wish for that.
+    let word = ["--passphrase-file", "me.pub"];
+    let seal = |args: &[&str]| {
+        command(&dir, &[&["encrypt", "plain", "out", "--force"], &word[..], args].concat())
+    };
+    seal(&[]).run().ok_and_silent();
+    assert!(String::from_utf8_lossy(&dir.read("out")).contains("\n-> scrypt "));
+    assert!(String::from_utf8_lossy(&dir.read("out")).lines().nth(1).unwrap().ends_with(" 16"));
+    seal(&[CHEAP]).run().ok_and_silent();
+    assert!(dir.read("out").starts_with(b"cryptstream"));
+    seal(&["--format", "native"]).run().ok_and_silent();
+    let show = command(&dir, &["inspect", "--json", "out"]).run().ok();
+    assert!(show.stdout_text().contains("65536"), "{}", show.stdout_text());
+}
+
+#[test]
+fn keys_of_several_places_are_never_mixed() {
+    let dir = home("");
+    let (me, you) = (recipient(&dir, "me"), recipient(&dir, "you"));
+    dir.write("word", "a word");
+    let both = format!("recipients = [{you:?}]\nidentity = \"~/me\"\nargon2id = \"64MiB\"");
+    let own = "identity = [\"~/me\"]";
+    let files = "recipients-files = [\"../../you.pub\", \"~/me.pub\"]";
+    let cheap = [("CRYPTSTREAM_ARGON2ID", "64MiB")];
+    let mine = [("CRYPTSTREAM_IDENTITY", "me")];
+    let word = [("CRYPTSTREAM_PASSPHRASE", "a word"), ("CRYPTSTREAM_RECIPIENT", &me)];
+    let lines = format!("\n{me}\n\n  {you}\n");
+    let lines = [("CRYPTSTREAM_RECIPIENT", &*lines)];
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(&str, Variables<'_>, &[&str], &str)] = &[
+        // The file alone: for its recipients, or where it has none for oneself.
+        (&both, &[], &[], "you"),
+        (own, &[], &[], "me"),
+        (files, &[], &[], "me you"),
+        // A flag.
+        (&both, &[], &["-i", "me"], "me"),
+        (&both, &[], &["-r", &me], "me"),
+        (&both, &[], &["-R", "me.pub"], "me"),
+        (&both, &[], &["--passphrase-file", "word"], "word"),
+        (&both, &[], &["--key", "a word"], "word"),
+        (own, &cheap, &["--passphrase-file", "word"], "word"),
+        (&both, &lines, &["-r", &you], "you"),
+        (&both, &word, &["-r", &you], "you"),
+        // The environment.
+        (&both, &mine, &[], "me"),
+        (own, &lines, &[], "me you"),
+        (&both, &word, &[], "word"),
+        (own, &lines, &["--no-config"], "me you"),
+    ];
+    for (config, variables, flags, expected) in cases {
+        dir.write(FILE, config);
+        let mut run = command(&dir, &[&["encrypt", "plain", "out", "--force"], *flags].concat());
+        for (name, value) in *variables {
+            run = run.env(name, value);
+        }
+        run.run().ok_and_silent();
+        assert_eq!(openers(&dir, "out"), *expected, "{config} {variables:?} {flags:?}");
+    }
+}
+
+#[test]
+fn what_opens_comes_from_the_highest_place_too() {
+    let dir = home("identity = \"~/me\"\nrecipients-files = \"~/you.pub\"");
+    let seal = |flags: &[&str], out: &str| {
+        command(&dir, &[&["encrypt", "plain", out], flags].concat()).run().ok_and_silent();
+    };
+    seal(&["-i", "me"], "for-me");
+    seal(&["-i", "you"], "for-you");
+    let verify = |file: &str, flags: &[&str]| command(&dir, &[&["verify", file], flags].concat());
+    let code = |run: Run| run.run().code().unwrap();
+    assert_eq!(code(verify("for-me", &[])), 0);
+    assert_eq!(code(verify("for-you", &[])), 77);
+    assert_eq!(code(verify("for-me", &["-i", "you"])), 77);
+    assert_eq!(code(verify("for-you", &["-i", "you"])), 0);
+    assert_eq!(code(verify("for-me", &["--key", "word"])), 77);
+    assert_eq!(code(verify("for-me", &["--no-config"])), 64);
+    let environment = |file, names: &str| verify(file, &[]).env("CRYPTSTREAM_IDENTITY", names);
+    assert_eq!(code(environment("for-me", "you")), 77);
+    assert_eq!(code(environment("for-me", "you:me")), 0);
+    assert_eq!(code(verify("for-me", &[]).env("CRYPTSTREAM_PASSPHRASE", "word")), 77);
+    let both = environment("for-me", "me").env("CRYPTSTREAM_PASSPHRASE", "word");
+    assert_eq!(code(both), 0);
+    // The others that open.
+    command(&dir, &["decrypt", "for-me", "opened"]).run().ok_and_silent();
+    assert_eq!(dir.read("opened"), b"content");
+    command(&dir, &["rekey", "for-me", "--new-identity", "you"]).run().ok_and_silent();
+    assert_eq!(openers(&dir, "for-me"), "you");
+    // New keys are never taken from the file.
+    dir.fails(command(&dir, &["rekey", "-i", "you", "for-you"]), 64, &["help: "]);
+}
+
+#[test]
+fn every_kind_of_bad_file_is_refused_with_its_line() {
+    let dir = home("");
+    let secret = String::from_utf8(dir.read("me")).unwrap();
+    let secret = secret.lines().find(|line| line.starts_with("AGE-SECRET")).unwrap();
+    let quoted = format!("recipients = [\n  {secret:?}]");
+    let as_name = format!("\nidentity = {secret:?}");
+    let as_key = format!("{secret} = 1");
+    let cases: &[(&[u8], &str, &str)] = &[
+        (b"\n\nformt = \"age\"", "line 3: there is no setting \"formt\"", "did you mean format?"),
+        (b"Format = \"age\"", "line 1", "did you mean format?"),
+        (b"[recipients]\na = 1", "line 1: recipients must be", "help: "),
+        (b"[encrypt]\nformat = \"age\"", "line 1: there is no setting", "help: "),
+        (b"passphrase = \"hush\"", "line 1: no passphrase", "--passphrase-file"),
+        (b"key = \"hush\"", "line 1: no passphrase", "--passphrase-file"),
+        (quoted.as_bytes(), "line 2: recipients", "take it out"),
+        (as_name.as_bytes(), "line 2: identity", "a file that only you can read"),
+        (as_key.as_bytes(), "line 1: no passphrase", "take it out"),
+        (b"recipients = [\"hush\"]", "line 1: recipients has a wrong entry", "help: "),
+        (b"recipients = 3", "line 1: recipients must be", "help: "),
+        (b"recipients = [\n\n3]", "line 3: recipients must be", "help: "),
+        (b"identity = [\"-\"]", "line 1: identity", "standard input"),
+        (b"identity = \"\"", "line 1: identity", "help: "),
+        (b"format = 1", "line 1: format must be", "help: "),
+        (b"format = \"nativ\"", "must be one of native, age", "did you mean native?"),
+        (b"sandbox = true", "line 1: sandbox must be", "help: "),
+        (b"processes = \"4\"", "line 1: processes must be a number", "help: "),
+        (b"processes = 257", "line 1: processes must be a number from 0 to 256", "help: "),
+        (b"processes = -1", "line 1: processes", "help: "),
+        (b"processes = 1.5", "line 1: processes", "help: "),
+        (b"scrypt = 15", "line 1: scrypt must be a number from 16 to 22", "help: "),
+        (b"scrypt = 99999999999999999999999999999999999999999", "line 1: ", "help: "),
+        (b"argon2id = \"1MiB\"", "line 1: argon2id", "64MiB"),
+        (b"plugin-timeout = -1", "line 1: plugin-timeout", "help: "),
+        (b"format = native", "line 1: is not written as TOML", "help: "),
+        (b"scrypt = 16\nscrypt = 17", "line 2: is not written as TOML", "help: "),
+        (b"scrypt = 16\n# \xff", "line 2: is not text", "UTF-8"),
+        (&vec![b'\n'; (1 << 20) + 1], "larger than 1 MiB", "help: "),
+    ];
+    for (content, wrong, help) in cases {
+        dir.write(FILE, content);
+        let shown = String::from_utf8_lossy(&content[..content.len().min(80)]);
+        for args in [&["encrypt", "-i", "me", "plain"][..], &["verify", "plain"], &["config"]] {
+            println!("{shown} {args:?}");
+            let done = dir.fails(command(&dir, args), 78, &[FILE, wrong, help]);
+            let text = done.stderr_text();
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(!text.contains("hush") && !text.contains(secret), "{text}");
+        }
+        let done = command(&dir, &["decrypt", "--json", "plain", "x"]).run();
+        let error = &done.json(&done.stdout)["error"];
+        assert_eq!((&error["code"], &error["kind"]), (&78.into(), &"config".into()));
+        // Neither is it read with --no-config, nor by commands that do not ask it.
+        command(&dir, &["encrypt", "--no-config", "-i", "me", "plain"]).run().ok_and_silent();
+        fs::remove_file(dir.path("plain.enc")).unwrap();
+        command(&dir, &["keygen", "-y", "me"]).run().ok_and_silent();
+        command(&dir, &["man"]).run().ok_and_silent();
+    }
+    command(&dir, &["benchmark", "-q", "--runs", "1", "--max-size", "400KiB"]).run().ok();
+}
+
+#[test]
+fn files_that_cannot_be_trusted_or_read_are_refused() {
+    let dir = home("format = \"age\"");
+    let chmod = |mode| {
+        fs::set_permissions(dir.path(FILE), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    chmod(0o666);
+    dir.fails(command(&dir, &["config"]), 78, &[FILE, "every user", "chmod o-w"]);
+    chmod(0o664);
+    command(&dir, &["config"]).run().ok_and_silent();
+    if !rustix::process::geteuid().is_root() {
+        chmod(0);
+        dir.fails(command(&dir, &["config"]), 78, &[FILE, "permission denied", "--no-config"]);
+    }
+    fs::remove_file(dir.path(FILE)).unwrap();
+    fs::create_dir(dir.path(FILE)).unwrap();
+    dir.fails(command(&dir, &["config"]), 78, &[FILE, "cannot be read", "--no-config"]);
+    // None at all is none too many, unless somebody named it.
+    fs::remove_dir(dir.path(FILE)).unwrap();
+    command(&dir, &["encrypt", "-i", "me", "plain"]).run().ok_and_silent();
+    fs::remove_dir(dir.path(".config/cryptstream")).unwrap();
+    dir.write(".config/cryptstream", "no folder");
+    command(&dir, &["config"]).run().ok_and_silent();
+    let named = command(&dir, &["config"]).env("CRYPTSTREAM_CONFIG", "there.toml");
+    dir.fails(named, 78, &["there.toml", "CRYPTSTREAM_CONFIG", "help: "]);
+}
+
+#[test]
+fn bad_variables_are_refused_by_name() {
+    let dir = home("");
+    let variable = |name: &str, value: &[u8]| {
+        command(&dir, &["encrypt", "-i", "me", "plain"]).env(name, OsStr::from_bytes(value))
+    };
+    for (name, value) in [
+        ("CRYPTSTREAM_FORMAT", &b"AGE"[..]),
+        ("CRYPTSTREAM_PROCESSES", b"many"),
+        ("CRYPTSTREAM_SCRYPT", b"\xff"),
+        ("CRYPTSTREAM_RECIPIENT", b"AGE-SECRET-KEY-1HUSH"),
+        ("CRYPTSTREAM_RECIPIENT", b"\xff"),
+        ("CRYPTSTREAM_IDENTITY", b"me:AGE-SECRET-KEY-1HUSH"),
+        ("CRYPTSTREAM_IDENTITY", b"-"),
+    ] {
+        let done = dir.fails(variable(name, value), 78, &[name, "help: "]);
+        assert!(!done.stderr_text().contains("HUSH"), "{done:?}");
+    }
+}
+
+#[test]
+fn the_file_is_found_where_xdg_says() {
+    let dir = home("scrypt = 16");
+    fs::create_dir_all(dir.path("xdg/cryptstream")).unwrap();
+    dir.write("xdg/cryptstream/config.toml", "scrypt = 17");
+    dir.write("named.toml", "scrypt = 18\nidentity = [\"me\", \"/me\", \"~/me\"]");
+    let show = || command(&dir, &["config", "--json"]);
+    assert_eq!(setting(show(), "scrypt").0, 16);
+    let xdg = || show().env("XDG_CONFIG_HOME", dir.path("xdg"));
+    assert_eq!(setting(xdg(), "scrypt").0, 17);
+    // A relative one does not count.
+    assert_eq!(setting(show().env("XDG_CONFIG_HOME", "xdg"), "scrypt").0, 16);
+    let named = || xdg().env("CRYPTSTREAM_CONFIG", dir.path("named.toml"));
+    assert_eq!(setting(named(), "scrypt").0, 18);
+    let home = dir.path("me").to_str().unwrap().to_owned();
+    assert_eq!(setting(named(), "identity").0, serde_json::json!([home, "/me", home]));
+    let mut nowhere = show();
+    nowhere.command.env_remove("HOME");
+    assert_eq!(setting(nowhere, "scrypt").0, 18);
+}
+
+#[test]
+fn what_is_in_force_is_shown_without_secrets() {
+    let dir = home("identity = \"~/me\"\n\n\nprocesses = 2");
+    let run = command(&dir, &["config"]).env("CRYPTSTREAM_FORMAT", "age");
+    let text = run.run().ok_and_silent().stdout_text();
+    let line = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert!(text.lines().next().unwrap().ends_with(FILE), "{text}");
+    assert_eq!(line("format"), "age CRYPTSTREAM_FORMAT");
+    assert_eq!(line("processes"), "2 config.toml:4");
+    assert_eq!(line("scrypt"), "18 default");
+    let identity = line("identity");
+    assert!(identity.ends_with("config.toml:1 (used to encrypt and to decrypt)"), "{identity}");
+    let run = || command(&dir, &["config"]).env("CRYPTSTREAM_PASSPHRASE", "hush hush");
+    let text = run().run().ok_and_silent().stdout_text();
+    assert!(text.contains("(not shown)") && text.contains("(set aside"), "{text}");
+    let mut json = run();
+    json.command.arg("--json");
+    let json = json.run().ok_and_silent().stdout_text();
+    assert!(json.contains("CRYPTSTREAM_PASSPHRASE"), "{json}");
+    assert!(!text.contains("hush") && !json.contains("hush"));
+}
+
+#[test]
+fn defaults_reach_the_work() {
+    let dir = home("processes = 0\nidentity = \"~/me\"\nprogress = \"json\"");
+    dir.write("large", vec![7; 9 << 20]);
+    let seal = |flags: &[&str]| {
+        let run = command(&dir, &[&["encrypt", "--json", "large", "-f"], flags].concat());
+        let done = run.run().ok();
+        done.json(&done.stdout)["processes"].as_u64().unwrap()
+    };
+    assert_eq!(seal(&[]), 0);
+    assert_eq!(seal(&["--processes", "1"]), 1);
+    // A folder, too.
+    fs::create_dir(dir.path("folder")).unwrap();
+    dir.write("folder/a", "a");
+    command(&dir, &["encrypt", "folder", "sealed"]).run().ok();
+    assert_eq!(openers(&dir, "sealed/a.enc"), "me");
+}

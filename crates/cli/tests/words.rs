@@ -1,0 +1,270 @@
+//! The words around the work: help and its examples, completions, the manual,
+//! and what is said about a mistyped word.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::{CHEAP, Dir, paint};
+
+const COMMANDS: &[&str] = &[
+    "encrypt",
+    "decrypt",
+    "inspect",
+    "verify",
+    "rekey",
+    "keygen",
+    "benchmark",
+    "config",
+    "completions",
+    "man",
+];
+
+/// Whether a program is installed that a test needs.
+fn has(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        eprintln!("skipped: this test needs the program `{program}`");
+    }
+    there
+}
+
+/// A folder in which `cryptstream` is the program, and that is also home.
+fn home() -> Dir {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("bin")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cryptstream"), dir.path("bin/cryptstream"))
+        .unwrap();
+    dir
+}
+
+fn shell(dir: &Dir, script: &str) -> common::Run {
+    let path = format!("{}:{}", dir.path("bin").display(), std::env::var("PATH").unwrap());
+    dir.shell(script).env("PATH", path).env("HOME", dir.root())
+}
+
+/// The commands that stand under "Examples:".
+fn examples(help: &str) -> Vec<String> {
+    let (_, examples) = help.split_once("\nExamples:\n").unwrap();
+    let is_heading = |line: &&str| !line.is_empty() && !line.starts_with(' ');
+    let lines = examples.lines().take_while(|line| !is_heading(line));
+    let commands = lines.filter(|line| line.starts_with("    "));
+    commands.map(|line| line.trim().to_owned()).collect()
+}
+
+/// What the examples work on.
+fn prepare(dir: &Dir, command: &str) {
+    dir.write("notes.txt", "notes");
+    dir.write("video.mp4", paint(2 << 20));
+    for folder in [
+        "photos",
+        ".zfunc",
+        ".local/share/bash-completion/completions",
+        ".config/fish/completions",
+        ".config/nushell/autoload",
+    ] {
+        fs::create_dir_all(dir.path(folder)).unwrap();
+    }
+    dir.write("photos/a.jpg", "a");
+    dir.write("photos/b.jpg", "b");
+    dir.write("pass.txt", "correct horse");
+    dir.write("new.txt", "battery staple");
+    if command.is_empty() {
+        return;
+    }
+    for (key, public) in [("me.key", "me.pub"), ("friend.key", "friend.pub")] {
+        let recipient = dir.keygen(key);
+        dir.write(public, recipient);
+    }
+    if command == "encrypt" {
+        return;
+    }
+    dir.run(&["encrypt", CHEAP, "--passphrase-file", "pass.txt", "notes.txt"]).ok();
+    dir.run(&["encrypt", "-i", "me.key", "video.mp4"]).ok();
+    dir.run(&["encrypt", "-i", "me.key", "photos", "photos.sealed"]).ok();
+    shell(dir, "tar -c photos | cryptstream encrypt -i me.key - photos.tar.enc").run().ok();
+    let mut damaged = dir.read("video.mp4.enc");
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    dir.write("damaged.enc", damaged);
+    if command == "decrypt" {
+        fs::remove_file(dir.path("notes.txt")).unwrap();
+    }
+}
+
+#[test]
+fn the_examples_work_as_they_stand_there() {
+    for command in [""].iter().chain(COMMANDS) {
+        let dir = home();
+        prepare(&dir, command);
+        let help = shell(&dir, &format!("cryptstream {command} --help")).run().ok().stdout_text();
+        let examples = examples(&help);
+        assert!(!examples.is_empty(), "{command}");
+        for example in examples {
+            if example.contains("man -l") && !has("man") {
+                continue;
+            }
+            // Nobody is there to answer; that questions are asked is tested elsewhere.
+            let script = example.replace(" -p ", " --passphrase-file pass.txt ");
+            let done = shell(&dir, &format!("set -o pipefail; {script}")).run();
+            let expected = if example.contains("--salvage") { 65 } else { 0 };
+            assert_eq!(done.code(), Some(expected), "{example}: {done:?}");
+        }
+        // They did what is said about them.
+        for (of, file, content) in [
+            ("", "again.txt", b"notes".to_vec()),
+            ("", "again.mp4", paint(2 << 20)),
+            ("decrypt", "notes.txt", b"notes".to_vec()),
+            ("decrypt", "photos.again/b.jpg", b"b".to_vec()),
+            ("decrypt", "tail.bin", paint(2 << 20)[(2 << 20) - 1024..].to_vec()),
+        ] {
+            assert!(*command != of || dir.read(file) == content, "{file}");
+        }
+    }
+}
+
+#[test]
+fn short_help_is_short_and_long_help_has_examples() {
+    let dir = Dir::new();
+    for command in [""].iter().chain(COMMANDS) {
+        let help = |flag: &str| {
+            let words: Vec<_> = command.split_whitespace().chain([flag]).collect();
+            dir.run(&words).ok_and_silent().stdout_text()
+        };
+        let (short, long) = (help("-h"), help("--help"));
+        let is_shorter = short.lines().count() < long.lines().count();
+        assert!(is_shorter && !short.contains("Examples:"), "{command}");
+        assert!(long.contains("\nExamples:\n"), "{command}");
+    }
+}
+
+#[test]
+fn every_shell_gets_completions_without_secrets() {
+    let dir = Dir::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "nushell", "elvish"] {
+        let run = dir.command(&["completions", shell]).env("CRYPTSTREAM_PASSPHRASE", "secret!");
+        let script = run.run().ok_and_silent().stdout_text();
+        for word in COMMANDS.iter().chain(&["recipients-file", "no-config"]) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        for word in ["secret!", "__worker", "(taken)", dir.root().to_str().unwrap()] {
+            assert!(!script.contains(word), "{shell}: {word}");
+        }
+        let file = dir.write(format!("script.{shell}"), script);
+        // A syntax error would be found.
+        let check = match shell {
+            "bash" | "zsh" => vec![shell, "-n"],
+            "fish" => vec!["fish", "--no-execute"],
+            "elvish" => vec!["elvish", "-compileonly"],
+            _ => continue,
+        };
+        if has(check[0]) {
+            let output = Command::new(check[0]).args(&check[1..]).arg(file).output().unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn bash_completes_commands_flags_and_values() {
+    let dir = home();
+    let complete = |words: &str| {
+        let script = format!(
+            "set -e; source <(cryptstream completions bash)
+            COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+            current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
+            _cryptstream cryptstream \"$current\" \"$previous\"
+            echo \"${{COMPREPLY[@]}}\""
+        );
+        shell(&dir, &script).run().ok_and_silent().stdout_text().trim().to_owned()
+    };
+    assert_eq!(complete("cryptstream encr"), "encrypt");
+    assert_eq!(complete("cryptstream decrypt --salv"), "--salvage");
+    assert_eq!(complete("cryptstream encrypt --format na"), "native");
+    assert_eq!(complete("cryptstream encrypt --recipients-fi"), "--recipients-file");
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let dir = Dir::new();
+    dir.run(&["man", "share/man1"]).ok_and_silent();
+    let main = dir.run(&["man"]).ok_and_silent().stdout;
+    assert!(main == dir.read("share/man1/cryptstream.1"));
+    assert_eq!(fs::read_dir(dir.path("share/man1")).unwrap().count(), COMMANDS.len() + 1);
+    let main = String::from_utf8(main).unwrap();
+    for command in COMMANDS {
+        assert!(main.contains(&format!("cryptstream\\-{command}")), "{command}");
+        let page = dir.read(format!("share/man1/cryptstream-{command}.1"));
+        assert!(page.is_ascii(), "{command}");
+        let page = String::from_utf8(page).unwrap();
+        for word in [".SH EXAMPLES", ".SH \"SEE ALSO\"", "\\-\\-json"] {
+            assert!(page.contains(word), "{command}: {word}");
+        }
+        assert!(!page.contains("__worker") && !page.contains("(taken)"), "{command}");
+    }
+}
+
+#[test]
+fn groff_has_nothing_to_say_about_the_manual() {
+    if !has("groff") {
+        return;
+    }
+    let dir = Dir::new();
+    dir.run(&["man", "pages"]).ok_and_silent();
+    for page in fs::read_dir(dir.path("pages")).unwrap() {
+        let mut groff = Command::new("groff");
+        groff.args(["-man", "-ww", "-z", "-rCHECKSTYLE=3"]).arg(page.unwrap().path());
+        let output = groff.output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_page_of_somebody_else_is_not_replaced() {
+    let dir = Dir::new();
+    dir.run(&["man", "."]).ok_and_silent();
+    // Nothing is to be done.
+    dir.run(&["man", "."]).ok_and_silent();
+    dir.write("cryptstream.1", "mine");
+    dir.fails(dir.command(&["man", "."]), 73, &["cryptstream.1", "help: "]);
+    dir.run(&["man", ".", "--force"]).ok_and_silent();
+    assert!(dir.read("cryptstream.1").starts_with(b".TH"));
+    dir.write("file", "no folder");
+    dir.fails(dir.command(&["man", "file/pages"]), 73, &["file/pages", "help: "]);
+    dir.fails(dir.command(&["man", "--force"]), 64, &["DIR", "help: "]);
+}
+
+#[test]
+fn mistyped_words_are_guessed_in_two_lines() {
+    let dir = Dir::new();
+    for (typed, wrong, guess) in [
+        ("encript a", "'encript'", "'encrypt'"),
+        ("encrypt --recipent x", "'--recipent'", "'--recipient'"),
+        ("encrypt --armour x", "'--armour'", "'--armor'"),
+        ("encrypt --format nativ x", "'nativ'", "'native'"),
+        ("verify --sandbox requier x", "'requier'", "'require'"),
+        ("completions basch", "'basch'", "'bash'"),
+        ("encrypt --progress alway x", "'alway'", "'always'"),
+        // Where nothing is like it, the help says where to look.
+        ("inspect -i x", "'-i'", "`cryptstream inspect --help`"),
+        ("--sandbx", "'--sandbx'", "`cryptstream --help`"),
+    ] {
+        let words: Vec<_> = typed.split_whitespace().collect();
+        let done = dir.fails(dir.command(&words), 64, &[wrong]);
+        let text = done.stderr_text();
+        let lines: Vec<_> = text.lines().collect();
+        let is_right = lines.len() == 2
+            && lines[0].starts_with("error: ")
+            && lines[0].contains(wrong)
+            && lines[1].starts_with("help: ")
+            && lines[1].contains(guess);
+        assert!(is_right, "{typed}: {text}");
+        let words: Vec<_> = words.into_iter().chain(["--json"]).collect();
+        let done = dir.run(&words);
+        let error = &done.json(&done.stdout)["error"];
+        assert_eq!(error["code"], 64, "{typed}");
+        assert!(error["help"].as_str().unwrap().contains(guess), "{typed}: {error}");
+    }
+}
