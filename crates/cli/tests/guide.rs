@@ -1,0 +1,69 @@
+//! The recipes of docs/guide.md, run as they are written.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::{Dir, paint};
+
+/// The blocks of the guide that are for a shell, with the lines where they begin.
+fn recipes(guide: &str) -> Vec<(usize, String)> {
+    let mut recipes: Vec<(usize, String)> = Vec::new();
+    let mut is_inside = false;
+    for (number, line) in guide.lines().enumerate() {
+        match line {
+            "```sh" => {
+                is_inside = true;
+                recipes.push((number + 2, String::new()));
+            }
+            "```" => is_inside = false,
+            _ if is_inside => {
+                let (_, text) = recipes.last_mut().unwrap();
+                *text += line;
+                text.push('\n');
+            }
+            _ => {}
+        }
+    }
+    recipes
+}
+
+#[test]
+fn every_recipe_does_what_it_says() {
+    for tool in ["python3", "tar", "dd", "find", "ssh-keygen"] {
+        if Command::new(tool).arg("--version").output().is_err() {
+            eprintln!("skipped: the guide's recipes need the program `{tool}`");
+            return;
+        }
+    }
+    let dir = Dir::new();
+    for folder in ["home", "bin", "work/photos/2026"] {
+        fs::create_dir_all(dir.path(folder)).unwrap();
+    }
+    dir.write("work/photos/beach.raw", paint(3 << 20));
+    dir.write("work/photos/2026/mountain.raw", paint(70_000));
+    dir.write("work/photos/notes.txt", "notes");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cryptstream"), dir.path("bin/cryptstream"))
+        .unwrap();
+    dir.shell("ssh-keygen -q -t ed25519 -N '' -f home/kim").run().ok();
+
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide.md"));
+    let recipes = recipes(&guide.unwrap());
+    assert!(recipes.len() > 12, "{} recipes were found", recipes.len());
+    let path = format!("{}:{}", dir.path("bin").display(), std::env::var("PATH").unwrap());
+    for (line, recipe) in recipes {
+        let script = format!("set -eu -o pipefail; cd work; {recipe}");
+        let mut run = dir.shell(&script).env("HOME", dir.path("home")).env("PATH", &path);
+        // The recipes have a configuration of their own.
+        run.command.env_remove("CRYPTSTREAM_CONFIG").env_remove("XDG_CONFIG_HOME");
+        let done = run.run();
+        assert!(done.status.success(), "docs/guide.md:{line}: {done:?}\n{recipe}");
+    }
+    let work = |name: &str| fs::read(dir.path("work").join(name)).unwrap();
+    assert!(work("beach-at-kims.raw") == paint(3 << 20));
+    assert_eq!((work("first-block").len(), work("end").len()), (512, 1024));
+    assert!(!dir.path("work/some.sealed/2026").exists());
+    assert!(dir.path("work/photos.sealed/2026/copy.raw.enc").exists());
+}
