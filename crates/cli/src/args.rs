@@ -1,5 +1,6 @@
 //! The command line as it was typed.
 
+mod archive;
 mod benchmark;
 mod look;
 mod range;
@@ -15,6 +16,7 @@ use cryptstream_engine::{ByteRange, Processes};
 
 use crate::messages;
 
+pub(crate) use archive::{List, Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
 pub(crate) use look::{Inspect, Verify};
 pub(crate) use rekey::Rekey;
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Open sealed files and write nothing, to know that all of it is intact
     Verify(Verify),
+    /// Show what is in a sealed archive, and write nothing
+    List(List),
     /// Exchange the keys of a sealed file, and leave its content as it is
     Rekey(Rekey),
     /// Make a new identity, or show the recipient of one
@@ -112,6 +116,8 @@ pub(crate) struct Encrypt {
     pub(crate) armor: bool,
     #[command(flatten)]
     pub(crate) tree: Tree,
+    #[command(flatten)]
+    pub(crate) packing: Packing,
 }
 
 /// Whom to seal for.
@@ -169,6 +175,8 @@ pub(crate) struct Decrypt {
     pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
     pub(crate) tree: Tree,
+    #[command(flatten)]
+    pub(crate) unpacking: Unpacking,
 }
 
 /// What to open with.

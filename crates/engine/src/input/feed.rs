@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::pipe::PipeFlags;
 
-use super::Source;
+use super::{Source, mode_without_acl};
 use crate::Error;
 
 /// The end of a [`Source::fed`] that is written to. Only [`Feed::finish`] is an
@@ -54,18 +54,23 @@ impl Fed {
 
 impl Source {
     /// An input that whoever has the [`Feed`] writes, through a pipe. `path` is
-    /// its name for messages; what becomes of it gets the permission bits `mode`.
-    /// The source must be dropped before its feeder is waited for.
+    /// its name for messages; what becomes of it gets the permission bits of `like`,
+    /// as far as they are for files. The source must be dropped before its feeder is
+    /// waited for.
     ///
     /// # Errors
     /// [`Error::Open`].
-    pub fn fed(path: PathBuf, mode: u32) -> Result<(Feed, Self), Error> {
+    pub fn fed(path: PathBuf, like: &File) -> Result<(Feed, Self), Error> {
         let (reader, writer) = match rustix::pipe::pipe_with(PipeFlags::CLOEXEC) {
             Ok((reader, writer)) => (File::from(reader), File::from(writer)),
             Err(source) => return Err(Error::Open { path, source: source.into() }),
         };
+        let mode = match rustix::fs::fstat(like) {
+            Ok(stat) => mode_without_acl(like, stat.st_mode) & 0o666,
+            Err(source) => return Err(Error::Open { path, source: source.into() }),
+        };
         let is_whole = Arc::new(AtomicBool::new(false));
-        let fed = Fed { is_whole: Arc::clone(&is_whole), mode: mode & 0o666 };
+        let fed = Fed { is_whole: Arc::clone(&is_whole), mode };
         let source = Self { fed: Some(fed), ..Self::new(reader, path, false)? };
         Ok((Feed { pipe: writer, is_whole }, source))
     }
@@ -74,6 +79,8 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     fn read_all(source: &mut Source) -> Result<usize, Error> {
         source.fill(&mut [0; 16])
@@ -81,13 +88,16 @@ mod tests {
 
     #[test]
     fn only_what_was_finished_has_an_end() {
-        let (mut feed, mut source) = Source::fed("made".into(), 0o777).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o750)).unwrap();
+        let like = File::open(folder.path()).unwrap();
+        let (mut feed, mut source) = Source::fed("made".into(), &like).unwrap();
         feed.write_all(b"all").unwrap();
         feed.finish();
         assert_eq!(read_all(&mut source).unwrap(), 3);
-        assert_eq!(source.output_mode(), 0o666);
+        assert_eq!(source.output_mode(), 0o640);
 
-        let (mut feed, mut source) = Source::fed("made".into(), 0o700).unwrap();
+        let (mut feed, mut source) = Source::fed("made".into(), &like).unwrap();
         feed.write_all(b"a beginning").unwrap();
         drop(feed);
         assert!(matches!(read_all(&mut source), Err(Error::Unfinished { .. })));
