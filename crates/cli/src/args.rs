@@ -1,5 +1,6 @@
 //! The command line as it was typed.
 
+mod archive;
 mod benchmark;
 pub(crate) mod help;
 mod look;
@@ -18,6 +19,7 @@ use cryptstream_format::argon2id::Cost;
 
 use crate::messages;
 
+pub(crate) use archive::{List, Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
 pub(crate) use look::{Inspect, Verify};
 pub(crate) use rekey::Rekey;
@@ -52,6 +54,9 @@ pub(crate) enum Command {
     /// Open sealed files and write nothing, to know that all of it is intact
     #[command(after_long_help = help::VERIFY)]
     Verify(Verify),
+    /// Show what is in a sealed archive, and write nothing
+    #[command(after_long_help = help::LIST)]
+    List(List),
     /// Exchange the keys of a sealed file, and leave its content as it is
     #[command(after_long_help = help::REKEY)]
     Rekey(Rekey),
@@ -126,6 +131,8 @@ pub(crate) struct Encrypt {
     pub(crate) armor: bool,
     #[command(flatten)]
     pub(crate) tree: Tree,
+    #[command(flatten)]
+    pub(crate) packing: Packing,
 }
 
 /// Whom to seal for.
@@ -203,6 +210,8 @@ pub(crate) struct Decrypt {
     pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
     pub(crate) tree: Tree,
+    #[command(flatten)]
+    pub(crate) unpacking: Unpacking,
 }
 
 /// What to open with.

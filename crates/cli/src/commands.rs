@@ -1,5 +1,6 @@
 //! What the commands do, each in a few steps.
 
+mod archive;
 mod completions;
 mod inputs;
 mod inspect;
@@ -45,10 +46,16 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     // is known, the safe assumption is made.
     let mut is_stdout_data = false;
     let result = match command {
+        Command::Encrypt(args) if args.packing.archive => {
+            return archive::encrypt(args, key, talk);
+        }
         Command::Encrypt(args) if tree::is_meant(&args.files, &args.tree) => {
             return tree::encrypt(args, key, talk);
         }
         Command::Encrypt(args) => run_encrypt(args, key, talk, &mut is_stdout_data),
+        Command::Decrypt(args) if args.unpacking.extract => {
+            return archive::decrypt(args, key, talk);
+        }
         Command::Decrypt(args) if args.salvage => return salvage::run(args, key, talk),
         Command::Decrypt(args)
             if args.range.is_none() && tree::is_meant(&args.files, &args.tree) =>
@@ -60,6 +67,7 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         Command::Keygen(args) => run_keygen(&args, talk, &mut is_stdout_data),
         // Of several files each is reported by itself.
         Command::Inspect(args) => return inspect::run(args, talk),
+        Command::List(args) => return archive::list(args, key, talk),
         Command::Verify(args) => return verify::run(args, key, talk),
         Command::Benchmark(args) => benchmark::run(&args, talk),
         Command::Config => show::run(no_config, talk),

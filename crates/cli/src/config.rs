@@ -52,6 +52,12 @@ pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
             config.fill_workers(&mut args.workers);
             config.fill_opening(&mut args.opening);
         }
+        Command::List(args) => {
+            let config = Config::load(*no_config)?;
+            config.fill_talk(talk);
+            config.fill_workers(&mut args.workers);
+            config.fill_opening(&mut args.opening);
+        }
         Command::Rekey(args) => {
             let config = Config::load(*no_config)?;
             config.fill_talk(talk);

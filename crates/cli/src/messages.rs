@@ -4,6 +4,7 @@
 //! line says what to do about it. Plain words, no blame, no exclamation mark,
 //! no secret. A file name that could confuse a terminal is shown escaped.
 
+pub(crate) mod archive;
 mod benchmark;
 pub(crate) mod config;
 mod engine;

@@ -28,12 +28,32 @@ pub(crate) fn done(
     took: Duration,
     talk: Talk,
 ) {
-    tell(command, transfer, summary, took, talk, None);
+    tell(command, transfer, summary, took, talk, None, None);
 }
 
 /// Reports that a part of a file was opened.
 pub(crate) fn done_range(transfer: &Transfer, opened: &RangeSummary, took: Duration, talk: Talk) {
-    tell("decrypt", transfer, opened.summary, took, talk, Some(opened));
+    tell("decrypt", transfer, opened.summary, took, talk, Some(opened), None);
+}
+
+/// What is said of an archive besides.
+pub(crate) struct Extra {
+    /// For programs.
+    pub(crate) fields: Vec<(&'static str, Value)>,
+    /// A supplement to the line that says what was done.
+    pub(crate) text: String,
+}
+
+/// Reports that a folder was packed, or an archive unpacked.
+pub(crate) fn done_archive(
+    command: &str,
+    transfer: &Transfer,
+    summary: Summary,
+    took: Duration,
+    talk: Talk,
+    extra: &Extra,
+) {
+    tell(command, transfer, summary, took, talk, None, Some(extra));
 }
 
 fn tell(
@@ -43,6 +63,7 @@ fn tell(
     took: Duration,
     talk: Talk,
     part: Option<&RangeSummary>,
+    extra: Option<&Extra>,
 ) {
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
@@ -68,6 +89,9 @@ fn tell(
             object["range"] =
                 json!({ "start": range.start, "end": range.end, "length": plaintext_len });
         }
+        for (name, value) in extra.iter().flat_map(|extra| &extra.fields) {
+            object[*name] = value.clone();
+        }
         match talk.json {
             true => print_json(&object, transfer.is_stdout_data()),
             false => messages::print_event("end", object),
@@ -83,9 +107,10 @@ fn tell(
             started => format!("{started} workers (sandbox: {sandbox}{died})"),
         };
         let part = part.map_or(String::new(), messages::range_opened);
+        let extra = extra.map_or("", |extra| &extra.text);
         let armored = if summary.is_armored { ", armored" } else { "" };
         messages::note(&format!(
-            "{} -> {}: {} -> {} in {:.2} s ({}/s), {by}{part}{armored}",
+            "{} -> {}: {} -> {} in {:.2} s ({}/s), {by}{part}{extra}{armored}",
             messages::quoted(Path::new(&input_name(&transfer.input))),
             messages::quoted(Path::new(&output_name(&transfer.target))),
             HumanBytes(summary.bytes_in),

@@ -12,7 +12,7 @@ mod survey;
 mod twins;
 mod walk;
 
-pub(crate) use plan::{Naming, Plan};
+pub(crate) use plan::{Naming, Plan, lies_in};
 pub(crate) use supply::{Event, Supply};
 pub(crate) use survey::Survey;
 pub(crate) use walk::{Rules, sealed_files};

@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "decrypt",
     "inspect",
     "verify",
+    "list",
     "rekey",
     "keygen",
     "benchmark",

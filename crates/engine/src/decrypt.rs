@@ -1,5 +1,7 @@
 //! Opening: header and sealed segments in, plaintext out.
 
+use std::os::fd::OwnedFd;
+
 use cryptstream_format::armor::is_armored;
 use cryptstream_format::header::HeaderErrorKind;
 use cryptstream_format::{
@@ -34,7 +36,29 @@ impl Engine {
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        self.open(source, Some(target), identities, commit, progress)
+        let begin = |source: &mut Source| Opening::begin(source, Some(target), identities, commit);
+        self.open(source, begin, commit, progress)
+    }
+
+    /// Opens `source` into a pipe, to which only verified segments go: whoever reads
+    /// it must make nothing final before this has succeeded.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::BrokenPipe`] when the reader gives up.
+    pub fn decrypt_to_pipe(
+        &mut self,
+        source: &mut Source,
+        pipe: OwnedFd,
+        identities: &[&dyn Identity],
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        let commit = CommitOptions::default();
+        let begin = |source: &mut Source| {
+            let (opening, payload) = Opening::begin(source, None, identities, commit)?;
+            let sink = Sink::pipe(pipe, source.path().to_owned());
+            Ok((Opening { sink, ..opening }, payload))
+        };
+        self.open(source, begin, commit, progress)
     }
 
     /// Opens everything, and writes nothing: to know that it can be opened.
@@ -47,18 +71,19 @@ impl Engine {
         identities: &[&dyn Identity],
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        self.open(source, None, identities, CommitOptions::default(), progress)
+        let commit = CommitOptions::default();
+        let begin = |source: &mut Source| Opening::begin(source, None, identities, commit);
+        self.open(source, begin, commit, progress)
     }
 
     fn open(
         &mut self,
         source: &mut Source,
-        target: Option<&Target>,
-        identities: &[&dyn Identity],
+        begin: impl FnOnce(&mut Source) -> Result<(Opening, Payload), Error>,
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        let (mut opening, payload) = Opening::begin(source, target, identities, commit)?;
+        let (mut opening, payload) = begin(source)?;
         progress.start(source.expected_len());
         progress.advance(payload.start + payload.cipher.format().prefix_len() as u64);
         let last = self.pass(payload, source, &mut opening.sink, progress)?;

@@ -64,6 +64,12 @@ pub enum Error {
         /// The input.
         path: PathBuf,
     },
+    /// What makes the input in this process gave up before it was whole.
+    #[error("{}: could not be made whole", path.display())]
+    Unfinished {
+        /// The input.
+        path: PathBuf,
+    },
     /// Input and output are one file.
     #[error("{} and {}: are the same file", input.display(), output.display())]
     SameFile {
@@ -81,6 +87,12 @@ pub enum Error {
     /// The output's name is that of a folder.
     #[error("{}: is a folder", path.display())]
     OutputIsDirectory {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output's name is that of the present folder, or of one above it.
+    #[error("{}: is the present folder, or above it", path.display())]
+    OutputIsHere {
         /// The output.
         path: PathBuf,
     },

@@ -2,6 +2,7 @@
 //! read in order. An armored file is a stream too, of what is in the armor.
 
 mod armor;
+mod feed;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use armor::Armor;
 use cryptstream_format::armor as armor_text;
 use cryptstream_shm::Region;
+use feed::Fed;
+pub use feed::Feed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{
     Advice, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags, Timestamps,
@@ -56,6 +59,8 @@ pub struct Source {
     unread: Vec<u8>,
     /// What the content is taken out of, if it is armored.
     armor: Option<Box<Armor>>,
+    /// The other end, if another thread of this process writes the input.
+    fed: Option<Fed>,
 }
 
 impl Source {
@@ -137,7 +142,7 @@ impl Source {
         }
         let is_positional = may_seek && file_type == FileType::RegularFile;
         let unread = Vec::new();
-        Ok(Self { file, path, stat, is_positional, position: 0, unread, armor: None })
+        Ok(Self { file, path, stat, is_positional, position: 0, unread, armor: None, fed: None })
     }
 
     /// Takes the input for an armored one from now on: its content is what is
@@ -268,7 +273,7 @@ impl Source {
         if self.is_regular() {
             return mode_without_acl(&self.file, self.stat.st_mode);
         }
-        usual_mode()
+        self.fed.as_ref().map_or_else(usual_mode, |fed| fed.mode)
     }
 
     /// When it was read and changed last, as it was when it was opened.
@@ -334,7 +339,10 @@ impl Source {
                 self.file.read(rest)
             };
             match read {
-                Ok(0) => break,
+                Ok(0) => {
+                    self.check_whole()?;
+                    break;
+                }
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
@@ -377,7 +385,10 @@ impl Source {
                 region.read_into(&self.file, to, rest)
             };
             match read {
-                Ok(0) => break,
+                Ok(0) => {
+                    self.check_whole()?;
+                    break;
+                }
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
@@ -387,6 +398,14 @@ impl Source {
         }
         self.position += filled as u64;
         Ok((filled, must_wait))
+    }
+
+    /// Fails where the end that was reached is only that of a writer who gave up.
+    fn check_whole(&self) -> Result<(), Error> {
+        match &self.fed {
+            Some(fed) if !fed.is_whole() => Err(Error::Unfinished { path: self.path.clone() }),
+            _ => Ok(()),
+        }
     }
 
     /// Puts what is in the armor, from `filled` on, up to `len`. Returns the same

@@ -3,11 +3,13 @@
 
 mod armored;
 mod pending;
+mod staging;
 mod target;
 mod temporary;
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use armored::Armored;
@@ -15,6 +17,7 @@ use cryptstream_format::armor::armored_len;
 use cryptstream_shm::Region;
 pub(crate) use pending::{PendingFile, remove_abandoned, remove_durably};
 use rustix::io::Errno;
+pub use staging::StagingFolder;
 pub use target::Target;
 
 use crate::memory::zeroed;
@@ -60,6 +63,11 @@ impl Sink {
             }
             sink => Ok(sink),
         }
+    }
+
+    /// A pipe that is open already.
+    pub(crate) fn pipe(pipe: OwnedFd, path: PathBuf) -> Self {
+        target::stream(File::from(pipe), path, false)
     }
 
     /// The same, through an armor.

@@ -54,6 +54,8 @@ Examples:
     tar -c photos | cryptstream encrypt -R me.pub - photos.tar.enc
   A folder, each file for itself; called again it does what is new or newer:
     cryptstream encrypt -R me.pub --newer photos photos.sealed
+  A folder as one archive, compressed, which hides the names:
+    cryptstream encrypt -R me.pub --archive --zstd photos album.enc
   Only to try it out, since others can see the passphrase for a moment:
     cryptstream encrypt notes.txt output.enc --key mykey";
 
@@ -67,6 +69,8 @@ Examples:
     cryptstream decrypt -i me.key photos.tar.enc - | tar -t
   A folder:
     cryptstream decrypt -i me.key photos.sealed photos.again
+  An archive, into a folder that appears when all of it is verified:
+    cryptstream decrypt -i me.key --extract photos.tar.enc unpacked
   The last KiB, without reading the rest:
     cryptstream decrypt -i me.key --range -1KiB video.mp4.enc tail.bin
   What is intact of a damaged file:
@@ -84,7 +88,14 @@ Examples:
   Is last year's copy still intact?
     cryptstream verify -i me.key video.mp4.enc
   All files of a folder:
-    cryptstream verify -i me.key photos.sealed/*.enc";
+    cryptstream verify -i me.key photos.sealed";
+
+pub(crate) const LIST: &str = "\
+Examples:
+  What is in an archive, made here or by tar:
+    cryptstream list -i me.key photos.tar.enc
+  For a program:
+    cryptstream list -i me.key --json photos.tar.enc";
 
 pub(crate) const REKEY: &str = "\
 Examples:

@@ -37,7 +37,7 @@ fn wrong_unless<T>(value: Option<T>) -> Result<T, String> {
 }
 
 /// Reads a number of bytes, such as `4096` or `4KiB`.
-fn size(text: &str) -> Option<u64> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
     let (digits, unit) = units
         .iter()

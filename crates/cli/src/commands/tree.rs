@@ -35,7 +35,7 @@ pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
 }
 
 fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
-    let Encrypt { files, passphrase, sealing, format, armor, tree } = args;
+    let Encrypt { files, passphrase, sealing, format, armor, tree, packing: _ } = args;
     let form = match sealed_form(format, armor)? {
         // A single file whose output is named.
         Form::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {

@@ -84,6 +84,10 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         Error::OutputExists { path } => {
             Failure::new(code::CANNOT_CREATE, "exists", "exists already", "choose another name, or replace it with --force").about(&path)
         }
+        Error::Unfinished { path } => {
+            internal("what was to be sealed could not be made whole").about(&path)
+        }
+        Error::OutputIsHere { path } => super::archive::output_is_here(&path),
         Error::OutputIsDirectory { path } => {
             Failure::new(code::CANNOT_CREATE, "output", "is a folder", "name a file in it").about(&path)
         }

@@ -223,7 +223,7 @@ fn own_name(input: &Path) -> Result<OsString, Failure> {
 }
 
 /// Whether a path, as far as it exists, leads into this folder.
-fn lies_in(path: &Path, folder: &Metadata) -> bool {
+pub(crate) fn lies_in(path: &Path, folder: &Metadata) -> bool {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let Some(Ok(real)) = absolute
         .ancestors()

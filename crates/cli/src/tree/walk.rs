@@ -71,8 +71,25 @@ impl Rules {
         &self,
         root: &Root,
     ) -> Result<impl Iterator<Item = Result<Found, Failure>> + use<>, Failure> {
-        let (path, ignored) = (root.input.clone(), Arc::new(self.ignored(&root.input)?));
-        let entries = self.entries(root, move |entry| {
+        self.found(&root.input, false)
+    }
+
+    /// The names of everything below a folder, from it on, folders before what is in
+    /// them and in the order of their bytes.
+    pub(crate) fn sorted(
+        &self,
+        folder: &Path,
+    ) -> Result<impl Iterator<Item = Result<PathBuf, Failure>> + use<>, Failure> {
+        Ok(self.found(folder, true)?.map(|found| found.map(|found| found.relative)))
+    }
+
+    fn found(
+        &self,
+        root: &Path,
+        is_sorted: bool,
+    ) -> Result<impl Iterator<Item = Result<Found, Failure>> + use<>, Failure> {
+        let (path, ignored) = (root.to_owned(), Arc::new(self.ignored(root)?));
+        let entries = self.entries(root, is_sorted, move |entry| {
             let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
             !ignored.matched(entry.path(), is_folder).is_ignore()
         })?;
@@ -94,18 +111,22 @@ impl Rules {
 
     fn entries(
         &self,
-        root: &Root,
+        root: &Path,
+        is_sorted: bool,
         is_wanted: impl Fn(&ignore::DirEntry) -> bool + Send + Sync + 'static,
     ) -> Result<Walk, Failure> {
-        let mut builder = WalkBuilder::new(&root.input);
+        let mut builder = WalkBuilder::new(root);
         builder
             // A backup must not leave things out that nobody has named.
             .standard_filters(false)
             .follow_links(false)
             .git_ignore(self.gitignore)
             .require_git(false)
-            .overrides(self.overrides(&root.input)?)
+            .overrides(self.overrides(root)?)
             .filter_entry(is_wanted);
+        if is_sorted {
+            builder.sort_by_file_name(std::ffi::OsStr::cmp);
+        }
         Ok(builder.build())
     }
 }

@@ -125,7 +125,7 @@ fn open_stdout(only_text: bool, source: &Source) -> Result<Sink, Error> {
     Ok(stream(file, path, only_text))
 }
 
-fn stream(file: File, path: PathBuf, only_text: bool) -> Sink {
+pub(super) fn stream(file: File, path: PathBuf, only_text: bool) -> Sink {
     // Fewer, larger writes. It fails where the output is no pipe; no matter.
     let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
     Sink::Stream(Stream { file, path, position: 0, only_text })

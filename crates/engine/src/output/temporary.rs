@@ -16,12 +16,16 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::staging;
+
 /// Of a longer name only the beginning goes into the temporary's.
 const MAX_NAME_PART: usize = 150;
 const MARK: &str = ".cryptstream-";
 const SUFFIX: &str = ".tmp";
 /// Nobody works on a file for so long without writing to it.
 const FOREIGN_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Nor on a folder, whose own time does not tell of what is written deep in it.
+const FOREIGN_FOLDER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A fresh temporary name for an output that is to be called `name`.
 pub(super) fn name(name: &OsStr) -> Result<OsString, Errno> {
@@ -34,6 +38,24 @@ pub(super) fn name(name: &OsStr) -> Result<OsString, Errno> {
 
 /// Removes the abandoned temporaries of outputs that are to be called `name`.
 pub(super) fn remove_abandoned(folder: &OwnedFd, name: &OsStr) {
+    each_abandoned(folder, name, FOREIGN_AGE, |folder, entry| {
+        let _ = rustix::fs::unlinkat(folder, entry, AtFlags::empty());
+    });
+}
+
+/// The same for outputs that are folders.
+pub(super) fn remove_abandoned_folders(folder: &OwnedFd, name: &OsStr) {
+    each_abandoned(folder, name, FOREIGN_FOLDER_AGE, |folder, entry| {
+        let _ = staging::remove_tree(folder, entry);
+    });
+}
+
+fn each_abandoned(
+    folder: &OwnedFd,
+    name: &OsStr,
+    foreign_age: Duration,
+    mut remove: impl FnMut(&OwnedFd, &OsStr),
+) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = rustix::fs::openat(folder, ".", flags, Mode::empty()) else { return };
     let Ok(entries) = Dir::read_from(&folder) else { return };
@@ -41,8 +63,8 @@ pub(super) fn remove_abandoned(folder: &OwnedFd, name: &OsStr) {
     for entry in entries.flatten() {
         let entry = OsStr::from_bytes(entry.file_name().to_bytes());
         let owner = entry.as_bytes().strip_prefix(prefix.as_slice()).and_then(parse_owner);
-        if owner.is_some_and(|owner| is_abandoned(&folder, entry, owner)) {
-            let _ = rustix::fs::unlinkat(&folder, entry, AtFlags::empty());
+        if owner.is_some_and(|owner| is_abandoned(&folder, entry, owner, foreign_age)) {
+            remove(&folder, entry);
         }
     }
 }
@@ -71,7 +93,7 @@ fn parse_owner(rest: &[u8]) -> Option<Owner> {
     Some(Owner { tag: u32::from_str_radix(tag, 16).ok()?, pid: pid.parse().ok()? })
 }
 
-fn is_abandoned(folder: &OwnedFd, entry: &OsStr, owner: Owner) -> bool {
+fn is_abandoned(folder: &OwnedFd, entry: &OsStr, owner: Owner, foreign_age: Duration) -> bool {
     let tag = tag();
     if tag != 0 && owner.tag == tag {
         let pid = Pid::from_raw(owner.pid);
@@ -83,7 +105,7 @@ fn is_abandoned(folder: &OwnedFd, entry: &OsStr, owner: Owner) -> bool {
     };
     let written = u64::try_from(stat.st_mtime).unwrap_or(0);
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(written);
-    SystemTime::now().duration_since(written).is_ok_and(|age| age > FOREIGN_AGE)
+    SystemTime::now().duration_since(written).is_ok_and(|age| age > foreign_age)
 }
 
 /// This boot of this machine, and this set of process numbers; 0 if unknown.

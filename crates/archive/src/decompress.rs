@@ -1,0 +1,66 @@
+//! The stream as it is, or decompressed where it begins like one of zstd.
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Cursor, Read};
+use std::rc::Rc;
+
+/// How a frame of zstd begins.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+type Whole<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
+/// A stream of tar, and where it comes from.
+pub(crate) enum Plain<R: Read> {
+    Bare(Whole<R>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<Counted<Whole<R>>>>>, Rc<Cell<u64>>),
+}
+
+impl<R: Read> Plain<R> {
+    pub(crate) fn new(mut from: R) -> io::Result<Self> {
+        let mut head = Vec::new();
+        from.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        let is_zstd = head == MAGIC;
+        let whole = Cursor::new(head).chain(from);
+        if !is_zstd {
+            return Ok(Self::Bare(whole));
+        }
+        let count = Rc::new(Cell::new(0));
+        let counted = Counted { from: whole, count: Rc::clone(&count) };
+        Ok(Self::Zstd(Box::new(zstd::Decoder::new(counted)?), count))
+    }
+
+    pub(crate) fn is_zstd(&self) -> bool {
+        matches!(self, Self::Zstd(..))
+    }
+
+    /// Compressed bytes that were read, where there are any.
+    pub(crate) fn compressed(&self) -> Option<u64> {
+        match self {
+            Self::Bare(_) => None,
+            Self::Zstd(_, count) => Some(count.get()),
+        }
+    }
+}
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Bare(from) => from.read(buffer),
+            Self::Zstd(from, _) => from.read(buffer),
+        }
+    }
+}
+
+/// Counts what is read.
+pub(crate) struct Counted<R> {
+    from: R,
+    count: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.from.read(buffer)?;
+        self.count.set(self.count.get() + len as u64);
+        Ok(len)
+    }
+}

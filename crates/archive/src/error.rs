@@ -1,0 +1,154 @@
+//! What can go wrong, with the member it happened to.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::name::show;
+
+/// Why a folder was not packed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// Something in the folder cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// From the folder on.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Something was changed while it was read.
+    #[error("{}: changed while it was being read", path.display())]
+    Changed {
+        /// From the folder on.
+        path: PathBuf,
+    },
+    /// The output is in the folder.
+    #[error("{}: is the output itself", path.display())]
+    IsOutput {
+        /// From the folder on.
+        path: PathBuf,
+    },
+    /// There are too many folders within each other.
+    #[error("{}: lies too deep", path.display())]
+    TooDeep {
+        /// From the folder on.
+        path: PathBuf,
+    },
+    /// Whoever is to take the archive does not.
+    #[error("the archive cannot be written: {0}")]
+    Write(io::Error),
+}
+
+/// Why an archive was not unpacked, or not listed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream cannot be read.
+    #[error("reading failed: {0}")]
+    Read(io::Error),
+    /// What zstd has made of it is damaged, or needs too much memory.
+    #[error("cannot be decompressed: {0}")]
+    Decompress(io::Error),
+    /// It does not begin like a tar archive.
+    #[error("is not a tar archive")]
+    NotTar {
+        /// The first bytes, for guessing what it is.
+        head: Vec<u8>,
+    },
+    /// It is no archive as a tar would write it.
+    #[error("is malformed at byte {offset}{}: {reason}", of(member))]
+    Malformed {
+        /// The member, as far as its name is known.
+        member: Vec<u8>,
+        /// Byte of the archive, decompressed.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A member that would do harm, or could not be told from others.
+    #[error("{}: {reason}", show(member))]
+    Refused {
+        /// Its name.
+        member: Vec<u8>,
+        /// Why.
+        reason: Refusal,
+    },
+    /// It is more than is allowed.
+    #[error("{}: {reason}", show(member))]
+    TooMuch {
+        /// The member at which it was too much.
+        member: Vec<u8>,
+        /// What there is too much of.
+        reason: TooMuch,
+    },
+    /// A member cannot be written.
+    #[error("{}: {source}", show(member))]
+    Write {
+        /// Its name.
+        member: Vec<u8>,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+fn of(member: &[u8]) -> String {
+    if member.is_empty() { String::new() } else { format!(", in {}", show(member)) }
+}
+
+/// Why a member is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It begins with `/`.
+    #[error("is an absolute name")]
+    Absolute,
+    /// It has `..` in it.
+    #[error("its name has .. in it")]
+    Parent,
+    /// It has a NUL in it.
+    #[error("its name has a NUL in it")]
+    Nul,
+    /// It has no name, or is the folder itself and yet no folder.
+    #[error("has no name")]
+    NoName,
+    /// It lies in too many folders.
+    #[error("lies in more than 500 folders")]
+    TooDeep,
+    /// On the way to it there is a link or a file.
+    #[error("its name leads through something that is no folder")]
+    Through,
+    /// There is something of this name already.
+    #[error("the archive has something of this name already")]
+    Twice,
+    /// A symbolic link that leads out of the folder, or may.
+    #[error("is a symbolic link that may lead out of the folder")]
+    LinkOut,
+    /// A hard link to what is not in the archive before it.
+    #[error("is a hard link to what the archive does not have before it")]
+    LinkToNothing,
+    /// A hard link to a folder, a symbolic link and so on.
+    #[error("is a hard link to what is no file")]
+    LinkToNoFile,
+    /// A device, a pipe and so on.
+    #[error("is a device or a named pipe")]
+    Special,
+    /// A part of a larger archive, or of a backup, that means nothing alone.
+    #[error("is of a kind that only tar itself can deal with")]
+    Unknown,
+}
+
+/// What there is too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TooMuch {
+    /// Members.
+    #[error("there are more than {0} members")]
+    Entries(u64),
+    /// Bytes of content.
+    #[error("the content has more than {0} bytes")]
+    Bytes(u64),
+    /// Bytes made of few compressed ones.
+    #[error("it becomes more than {0} times as large when decompressed")]
+    Ratio(u64),
+}

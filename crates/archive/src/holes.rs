@@ -1,0 +1,41 @@
+//! Where the holes of a file are.
+
+use std::fs::File;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use crate::sparse::{MAX_PIECES, Piece};
+
+/// The pieces of a file that have something in them; `None` for a file without
+/// holes, or with so many that it is read as if there were none.
+pub(crate) fn pieces(file: &File, size: u64, blocks: u64) -> Option<Vec<Piece>> {
+    if blocks.saturating_mul(512) >= size {
+        return None;
+    }
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < size && pieces.len() < MAX_PIECES - 1 {
+        let offset = match seek(file, SeekFrom::Data(at)) {
+            Ok(offset) => offset.min(size),
+            // Nothing but a hole is left.
+            Err(Errno::NXIO) => break,
+            Err(_) => return None,
+        };
+        let end = seek(file, SeekFrom::Hole(offset)).ok()?.clamp(offset, size);
+        pieces.push(Piece { offset, len: end - offset });
+        if end == at {
+            return None;
+        }
+        at = end;
+    }
+    let is_dense = matches!(pieces[..], [Piece { offset: 0, len }] if len == size);
+    if is_dense || pieces.len() == MAX_PIECES - 1 {
+        return None;
+    }
+    if pieces.last().is_none_or(|last| last.end() < size) {
+        // Says where the file ends.
+        pieces.push(Piece { offset: size, len: 0 });
+    }
+    Some(pieces)
+}

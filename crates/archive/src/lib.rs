@@ -1,0 +1,39 @@
+//! A folder as one tar stream, and back.
+//!
+//! [`Packer`] writes what it is told to: PAX headers for names and times that do
+//! not fit into plain ones, links as links, holes as holes. [`Contents`] reads
+//! what any tar has written (ustar, PAX, GNU), trusts none of it, and says what a
+//! member is and what bytes it has. [`unpack`] makes a folder of that, and never
+//! anything outside it; [`Contents`] alone is enough for a list.
+//!
+//! There is no secret here and no cryptography: the stream is sealed and opened by
+//! whoever is at its other end.
+
+mod beneath;
+mod contents;
+mod decompress;
+mod error;
+mod holes;
+mod name;
+mod pack;
+mod pax;
+mod sparse;
+mod time;
+mod unpack;
+
+pub use contents::{Contents, Kind, Limits, Member};
+pub use error::{Error, PackError, Refusal, TooMuch};
+pub use name::{leads_out, show};
+pub use pack::{Added, Packed, Packer};
+pub use time::Time;
+pub use unpack::{Unpacked, unpack};
+
+/// Bytes of a block of tar.
+const BLOCK: usize = 512;
+
+/// Folders within each other that an archive may have: each takes a descriptor
+/// when a tree is removed, of which a process has 1024.
+pub const MAX_DEPTH: usize = 500;
+
+/// Compression levels of zstd that can be asked for.
+pub const ZSTD_LEVELS: std::ops::RangeInclusive<i32> = 1..=22;

@@ -1,0 +1,358 @@
+//! From a folder to an archive.
+
+mod stream;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use tar::{EntryType, Header};
+
+use crate::beneath::Beneath;
+use crate::error::PackError;
+use crate::sparse::{self, Piece};
+use crate::time::Time;
+use crate::{BLOCK, MAX_DEPTH, holes, name, pax};
+use stream::Stream;
+
+/// What is read of a file at once.
+const PART: usize = 256 << 10;
+/// Times and sizes from here on need more than the digits of a plain header.
+const OCTAL_11: u64 = 1 << 33;
+
+/// What was packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Members.
+    pub entries: u64,
+    /// Bytes of the stream, before it was compressed.
+    pub bytes: u64,
+    /// Bytes of the stream as it was written.
+    pub written: u64,
+}
+
+/// What has become of something in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is in the archive.
+    Packed,
+    /// It is in the archive, a symbolic link that leads out of the folder.
+    PackedLinkOut,
+    /// It is neither file nor folder nor link, and was left out.
+    Special,
+    /// It is one of the files that were to be left out.
+    Left,
+}
+
+/// Writes an archive.
+pub struct Packer<'a, W: Write> {
+    beneath: Beneath<'a>,
+    stream: Stream<W>,
+    /// Of each file with several names the first one, by device and inode.
+    links: HashMap<(u64, u64), Vec<u8>>,
+    /// What may not be in it: device and inode of the output.
+    output: Option<(u64, u64)>,
+    /// What is left out.
+    left: Vec<(u64, u64)>,
+    buffer: Vec<u8>,
+    packed: Packed,
+}
+
+impl<'a, W: Write> Packer<'a, W> {
+    /// An archive of what is in this folder, compressed with zstd at this level by
+    /// so many threads.
+    ///
+    /// # Errors
+    /// [`PackError::Write`].
+    pub fn new(
+        folder: BorrowedFd<'a>,
+        to: W,
+        level: Option<i32>,
+        threads: u32,
+    ) -> Result<Self, PackError> {
+        Ok(Self {
+            beneath: Beneath::new(folder),
+            stream: Stream::new(to, level, threads).map_err(PackError::Write)?,
+            links: HashMap::new(),
+            output: None,
+            left: Vec::new(),
+            buffer: vec![0; PART],
+            packed: Packed::default(),
+        })
+    }
+
+    /// A file that must not be packed since it is the output: device and inode.
+    pub fn refuse(&mut self, output: (u64, u64)) {
+        self.output = Some(output);
+    }
+
+    /// Files that are to be left out: device and inode of each.
+    pub fn leave_out(&mut self, files: &[(u64, u64)]) {
+        self.left.extend_from_slice(files);
+    }
+
+    /// Packs what has this name in the folder; the empty name is the folder itself.
+    /// Links are not followed, and not gone through.
+    ///
+    /// # Errors
+    /// See [`PackError`]. After any but an unreadable one before its first byte, the
+    /// archive is of no use.
+    pub fn add(&mut self, relative: &Path) -> Result<Added, PackError> {
+        let unreadable = |error: Errno| PackError::Unreadable {
+            path: relative.to_owned(),
+            source: error.into(),
+        };
+        let changed = || PackError::Changed { path: relative.to_owned() };
+        let parts: Vec<_> = name_parts(relative);
+        if parts.len() > MAX_DEPTH {
+            return Err(PackError::TooDeep { path: relative.to_owned() });
+        }
+        let Some((own, above)) = parts.split_last() else {
+            let folder = self.beneath.folder(&[], false).map_err(unreadable)?;
+            let stat = rustix::fs::fstat(folder).map_err(unreadable)?;
+            return self.plain(b"./", EntryType::Directory, &stat, None);
+        };
+        // Something above is a link or a file now.
+        let gone = |error: Errno| match error {
+            Errno::NOTDIR | Errno::LOOP => changed(),
+            error => unreadable(error),
+        };
+        let folder = self.beneath.folder(above, false).map_err(gone)?;
+        let stat = rustix::fs::statat(folder, *own, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = stat.map_err(unreadable)?;
+        let name = parts.join(&b'/');
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                self.plain(&[&name[..], b"/"].concat(), EntryType::Directory, &stat, None)
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(folder, *own, Vec::new());
+                let target = target.map_err(unreadable)?.into_bytes();
+                let leads_out = name::leads_out(&target, above.len());
+                let added = self.plain(&name, EntryType::Symlink, &stat, Some(&target))?;
+                Ok(if leads_out { Added::PackedLinkOut } else { added })
+            }
+            FileType::RegularFile => {
+                let id = (stat.st_dev, stat.st_ino);
+                if self.output == Some(id) {
+                    return Err(PackError::IsOutput { path: relative.to_owned() });
+                }
+                if self.left.contains(&id) {
+                    return Ok(Added::Left);
+                }
+                // A pipe that has taken the file's place is not waited for.
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+                let opened = rustix::fs::openat(
+                    folder,
+                    *own,
+                    flags | OFlags::NOCTTY | OFlags::CLOEXEC,
+                    Mode::empty(),
+                );
+                let file = File::from(opened.map_err(gone)?);
+                let stat = rustix::fs::fstat(&file).map_err(unreadable)?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                    return Err(changed());
+                }
+                self.file(relative, &name, &file, &stat)
+            }
+            _ => Ok(Added::Special),
+        }
+    }
+
+    /// Looks whether it could be read, and packs nothing.
+    ///
+    /// # Errors
+    /// [`PackError::Unreadable`].
+    pub fn try_to_read(&mut self, relative: &Path) -> Result<(), PackError> {
+        let parts = name_parts(relative);
+        let Some((own, above)) = parts.split_last() else { return Ok(()) };
+        let mut tried = || {
+            let folder = self.beneath.folder(above, false)?;
+            let stat = rustix::fs::statat(folder, *own, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+                rustix::fs::openat(folder, *own, flags | OFlags::CLOEXEC, Mode::empty())?;
+            }
+            Ok(())
+        };
+        tried().map_err(|error: Errno| PackError::Unreadable {
+            path: relative.to_owned(),
+            source: error.into(),
+        })
+    }
+
+    /// Ends the archive. Gives back what it was written to.
+    ///
+    /// # Errors
+    /// [`PackError::Write`].
+    pub fn finish(mut self) -> Result<(W, Packed), PackError> {
+        self.put(&[0; 2 * BLOCK])?;
+        let (to, written) = self.stream.finish().map_err(PackError::Write)?;
+        Ok((to, Packed { written, ..self.packed }))
+    }
+
+    fn file(
+        &mut self,
+        relative: &Path,
+        name: &[u8],
+        file: &File,
+        stat: &Stat,
+    ) -> Result<Added, PackError> {
+        let id = (stat.st_dev, stat.st_ino);
+        if stat.st_nlink > 1 {
+            if let Some(first) = self.links.get(&id).cloned() {
+                return self.plain(name, EntryType::Link, stat, Some(&first));
+            }
+            self.links.insert(id, name.to_vec());
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+        let mut records = Vec::new();
+        let (pieces, map, shown) = match holes::pieces(file, size, blocks) {
+            None => (vec![Piece { offset: 0, len: size }], Vec::new(), name.to_vec()),
+            Some(pieces) => {
+                pax::push(&mut records, "GNU.sparse.major", b"1");
+                pax::push(&mut records, "GNU.sparse.minor", b"0");
+                pax::push(&mut records, "GNU.sparse.name", name);
+                let real = size.to_string();
+                pax::push(&mut records, "GNU.sparse.realsize", real.as_bytes());
+                let map = sparse::map(&pieces);
+                // For those who do not know what the records mean.
+                (pieces, map, [b"GNUSparseFile.0/", name].concat())
+            }
+        };
+        let stored = map.len() as u64 + pieces.iter().map(|piece| piece.len).sum::<u64>();
+        self.head(&shown, EntryType::Regular, stat, stored, None, records)?;
+        self.put(&map)?;
+        for piece in &pieces {
+            self.copy(relative, file, *piece)?;
+        }
+        self.put(&[0; BLOCK][..(stored.wrapping_neg() % BLOCK as u64) as usize])?;
+        let now = rustix::fs::fstat(file).map_err(|error| PackError::Unreadable {
+            path: relative.to_owned(),
+            source: error.into(),
+        })?;
+        let state = |stat: &Stat| {
+            let changed = (stat.st_ctime, stat.st_ctime_nsec);
+            (stat.st_size, stat.st_mtime, stat.st_mtime_nsec, changed)
+        };
+        if state(&now) != state(stat) {
+            return Err(PackError::Changed { path: relative.to_owned() });
+        }
+        Ok(Added::Packed)
+    }
+
+    fn copy(&mut self, relative: &Path, file: &File, piece: Piece) -> Result<(), PackError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut offset = piece.offset;
+        while offset < piece.end() {
+            let len = usize::try_from(piece.end() - offset).unwrap_or(PART).min(PART);
+            file.read_exact_at(&mut buffer[..len], offset).map_err(|source| {
+                let path = relative.to_owned();
+                match source.kind() {
+                    io::ErrorKind::UnexpectedEof => PackError::Changed { path },
+                    _ => PackError::Unreadable { path, source },
+                }
+            })?;
+            self.put(&buffer[..len])?;
+            offset += len as u64;
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// A member without content.
+    fn plain(
+        &mut self,
+        name: &[u8],
+        kind: EntryType,
+        stat: &Stat,
+        link: Option<&[u8]>,
+    ) -> Result<Added, PackError> {
+        self.head(name, kind, stat, 0, link, Vec::new())?;
+        Ok(Added::Packed)
+    }
+
+    /// The headers of a member. What does not fit into the plain one becomes records.
+    fn head(
+        &mut self,
+        name: &[u8],
+        kind: EntryType,
+        stat: &Stat,
+        stored: u64,
+        link: Option<&[u8]>,
+        mut records: Vec<u8>,
+    ) -> Result<(), PackError> {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(stat.st_mode & 0o7777);
+        header.set_uid(u64::from(stat.st_uid));
+        header.set_gid(u64::from(stat.st_gid));
+        header.set_size(stored);
+        if stored >= OCTAL_11 {
+            pax::push(&mut records, "size", stored.to_string().as_bytes());
+        }
+        let time = Time {
+            seconds: stat.st_mtime,
+            nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        };
+        let seconds = u64::try_from(time.seconds).unwrap_or(0);
+        header.set_mtime(seconds.min(OCTAL_11 - 1));
+        if time != (Time { seconds: header.mtime().unwrap_or(0) as i64, nanoseconds: 0 }) {
+            pax::push(&mut records, "mtime", time.to_decimal().as_bytes());
+        }
+        let fields = header.as_old_mut();
+        let is_sparse = records_name(&records);
+        if !put_name(&mut fields.name, name) && !is_sparse {
+            pax::push(&mut records, "path", name);
+        }
+        if let Some(link) = link
+            && !put_name(&mut fields.linkname, link)
+        {
+            pax::push(&mut records, "linkpath", link);
+        }
+        if !records.is_empty() {
+            let mut extended = Header::new_ustar();
+            extended.set_entry_type(EntryType::XHeader);
+            extended.set_mode(0o600);
+            extended.set_size(records.len() as u64);
+            put_name(&mut extended.as_old_mut().name, &[b"PaxHeaders/", name].concat());
+            extended.set_cksum();
+            self.put(extended.as_bytes())?;
+            records.resize(records.len().next_multiple_of(BLOCK), 0);
+            self.put(&records)?;
+        }
+        header.set_cksum();
+        self.put(header.as_bytes())?;
+        self.packed.entries += 1;
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        self.packed.bytes += bytes.len() as u64;
+        self.stream.write_all(bytes).map_err(PackError::Write)
+    }
+}
+
+fn name_parts(relative: &Path) -> Vec<&[u8]> {
+    relative.iter().map(OsStrExt::as_bytes).collect()
+}
+
+/// Whether the records have the name already.
+fn records_name(records: &[u8]) -> bool {
+    let records = pax::parse(records).unwrap_or_default();
+    records.iter().any(|(key, _)| *key == b"GNU.sparse.name")
+}
+
+/// Puts a name, or its beginning, into a header. Returns whether all of it fits.
+fn put_name(field: &mut [u8; 100], name: &[u8]) -> bool {
+    let len = name.len().min(field.len());
+    field[..len].copy_from_slice(&name[..len]);
+    len == name.len()
+}

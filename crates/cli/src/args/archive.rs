@@ -1,0 +1,88 @@
+//! What can be said about archives.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use cryptstream_archive::{Limits, ZSTD_LEVELS};
+
+use super::{Opening, Workers, range};
+
+/// How a folder becomes one sealed file.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Archives")]
+pub(crate) struct Packing {
+    /// Seal a folder as one file, a tar archive; to DIR.tar.enc unless OUTPUT is named
+    #[arg(long, conflicts_with_all = ["remove_source", "output_dir", "newer", "dry_run", "keep_going", "fail_fast"])]
+    pub(crate) archive: bool,
+    /// Compress the archive with zstd, at a level from 1 to 22 [default: 3]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "3",
+        requires = "archive",
+        value_parser = clap::value_parser!(i32).range(
+            *ZSTD_LEVELS.start() as i64..=*ZSTD_LEVELS.end() as i64
+        )
+    )]
+    pub(crate) zstd: Option<i32>,
+}
+
+/// How a sealed archive becomes a folder.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Archives")]
+pub(crate) struct Unpacking {
+    /// Unpack a sealed archive into the folder OUTPUT, which appears when all of it is
+    /// verified
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "salvage", "range", "remove_source", "output_dir", "include", "exclude",
+            "ignore_file", "gitignore", "newer", "dry_run", "keep_going", "fail_fast"
+        ]
+    )]
+    pub(crate) extract: bool,
+    /// Make also symbolic links that are absolute or lead out of the folder
+    #[arg(long, requires = "extract")]
+    any_links: bool,
+    /// Unpack up to so much content, such as 2TiB [default: 1TiB]
+    #[arg(long, value_name = "SIZE", requires = "extract", value_parser = parse_size)]
+    max_size: Option<u64>,
+    /// Unpack up to so many files, folders and links [default: 10000000]
+    #[arg(long, value_name = "N", requires = "extract")]
+    max_entries: Option<u64>,
+    /// Let what is compressed become up to so many times as large; 64 MiB are always
+    /// allowed [default: 1000]
+    #[arg(long, value_name = "N", requires = "extract")]
+    max_ratio: Option<u64>,
+}
+
+impl Unpacking {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            entries: self.max_entries.unwrap_or(Limits::DEFAULT.entries),
+            bytes: self.max_size.unwrap_or(Limits::DEFAULT.bytes),
+            ratio: self.max_ratio.unwrap_or(Limits::DEFAULT.ratio),
+        }
+    }
+
+    pub(crate) fn wants_any_links(&self) -> bool {
+        self.any_links
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Sealed archive to look into; - or nothing: standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) opening: Opening,
+    #[command(flatten)]
+    pub(crate) workers: Workers,
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    range::size(text).ok_or_else(|| "a number of bytes, such as 500MiB or 2TiB".to_owned())
+}

@@ -1,0 +1,171 @@
+//! What is said about archives.
+
+use std::path::Path;
+
+use cryptstream_archive::{Error, MAX_DEPTH, PackError, Packed, Refusal, TooMuch, show};
+use indicatif::{HumanBytes, HumanCount};
+
+use super::{Failure, code, quoted, reason};
+use crate::sniff;
+
+pub(crate) fn stdin_is_no_folder() -> Failure {
+    let message = "--archive packs a folder, and standard input is none";
+    Failure::new(code::USAGE, "usage", message, "name the folder as INPUT")
+}
+
+pub(crate) fn no_folder(path: &Path) -> Failure {
+    let message = "is no folder, and --archive packs folders";
+    Failure::new(code::USAGE, "usage", message, "leave --archive out to seal a file").about(path)
+}
+
+pub(crate) fn no_folder_named() -> Failure {
+    let message = "--extract needs a folder to write";
+    let help = "name it as OUTPUT; without --extract the archive itself goes to standard output";
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+pub(crate) fn output_in_folder(folder: &Path, output: &Path) -> Failure {
+    let message = format!("lies in {}, which is to be packed", quoted(folder));
+    let help = "nothing was written; choose a place outside of it";
+    Failure::new(code::USAGE, "usage", message, help).about(output)
+}
+
+pub(super) fn output_is_here(path: &Path) -> Failure {
+    let message = "is the folder that you are in, or above it, and would be replaced";
+    let help = "name a folder that is not there yet, such as one in it";
+    Failure::new(code::CANNOT_CREATE, "exists", message, help).about(path)
+}
+
+// ---- Packing --------------------------------------------------------------
+
+/// What the packer reports about something in `folder`.
+pub(crate) fn pack(folder: &Path, error: PackError) -> Failure {
+    match error {
+        PackError::Unreadable { path, source } => {
+            let message = format!("cannot be read: {}", reason(&source));
+            let help = "no archive was made; make it readable, or leave it out with --exclude";
+            Failure::new(code::NO_INPUT, "input", message, help).about(&folder.join(path))
+        }
+        PackError::Changed { path } => {
+            let help = "no archive was made; try again when nothing writes to it, seal a snapshot, \
+                        or leave it out with --exclude";
+            Failure::new(code::TRY_AGAIN, "changed", "changed while it was being read", help)
+                .about(&folder.join(path))
+        }
+        PackError::IsOutput { path } => output_in_folder(folder, &folder.join(path)),
+        PackError::TooDeep { path } => {
+            let message = format!("lies in more than {MAX_DEPTH} folders");
+            let help = "no archive was made; leave it out with --exclude";
+            Failure::new(code::NO_INPUT, "input", message, help).about(&folder.join(path))
+        }
+        other => super::internal(&other.to_string()),
+    }
+}
+
+pub(crate) fn more_skipped(count: u64) -> String {
+    format!("{} more skipped", HumanCount(count))
+}
+
+pub(crate) fn links_out(count: u64) -> String {
+    format!(
+        "symbolic links that are absolute or lead out of the folder: {}; to unpack the archive, \
+         --any-links must be given",
+        HumanCount(count)
+    )
+}
+
+pub(crate) fn very_small(ratio: u64) -> String {
+    format!(
+        "the archive is {} times as small as what is in it: to unpack it, --max-ratio {} must be \
+         given",
+        HumanCount(ratio),
+        ratio.saturating_add(1)
+    )
+}
+
+/// A supplement to the line that says what was done.
+pub(crate) fn packed(packed: &Packed) -> String {
+    let ratio = packed.bytes as f64 / packed.written.max(1) as f64;
+    let ratio = if ratio > 1.0 { format!(", compressed to 1/{ratio:.1}") } else { String::new() };
+    format!("; {} entries{ratio}", HumanCount(packed.entries))
+}
+
+// ---- Unpacking ------------------------------------------------------------
+
+const NOTHING: &str = "nothing was written";
+
+/// What the unpacker reports about the archive in `input`.
+pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
+    if let Error::Write { member, source } = error {
+        let is_full = matches!(
+            source.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        );
+        let message = format!("{} cannot be written: {}", show(&member), reason(&source));
+        let help = match is_full {
+            true => "make room or choose another disk; no partial output was left",
+            false => "no partial output was left; check the disk and what names it can have",
+        };
+        return Failure::new(code::IO, "write", message, help).about(output);
+    }
+    let help = match &error {
+        Error::Refused { reason: Refusal::LinkOut, .. } => {
+            format!("{NOTHING}; if you trust the archive, --any-links makes such links as well")
+        }
+        Error::Refused { .. } => {
+            format!("{NOTHING}; `cryptstream list` shows what is in it; do not trust it blindly")
+        }
+        Error::TooMuch { reason, .. } => {
+            let flag = match reason {
+                TooMuch::Bytes(_) => "--max-size",
+                TooMuch::Ratio(_) => "--max-ratio",
+                _ => "--max-entries",
+            };
+            format!("{NOTHING}; if you trust the archive, raise the limit with {flag}")
+        }
+        _ => format!("{NOTHING}; without --extract the file itself is opened"),
+    };
+    bad(input, &error, help)
+}
+
+/// The same where nothing was to be written.
+pub(crate) fn list(input: &Path, error: Error) -> Failure {
+    bad(input, &error, String::new())
+}
+
+/// What was listed before a failure is not all, and perhaps not true.
+pub(crate) fn of_list(failure: Failure) -> Failure {
+    match failure.code {
+        code::DATA => {
+            Failure { help: "what was listed is only a beginning of it".to_owned(), ..failure }
+        }
+        _ => failure,
+    }
+}
+
+fn bad(input: &Path, error: &Error, help: String) -> Failure {
+    let (kind, message) = match error {
+        Error::NotTar { head } => {
+            let what = sniff::looks_like(head).unwrap_or("something else");
+            let kind = "foreign";
+            (kind, format!("what is sealed is not a tar archive; it looks like {what}"))
+        }
+        Error::Refused { member, reason } => {
+            ("hostile", format!("in the archive, {} {reason}", show(member)))
+        }
+        Error::TooMuch { member, reason } => {
+            ("too-much", format!("in the archive, {reason}, at {}", show(member)))
+        }
+        other => ("malformed", format!("the archive {other}")),
+    };
+    Failure::new(code::DATA, kind, message, help).about(input)
+}
+
+pub(crate) fn kept(output: &Path, old: &Path) -> String {
+    format!("the folder that was {} is now {}", quoted(output), quoted(old))
+}
+
+/// A supplement to the line that says what was done.
+pub(crate) fn unpacked(entries: u64, bytes: u64) -> String {
+    format!("; {} entries, {} of content", HumanCount(entries), HumanBytes(bytes))
+}

@@ -1,0 +1,408 @@
+//! Archives that are hostile, damaged or too large: each is refused with a reason,
+//! and nothing of it is left.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use common::{CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
+use tar::{EntryType, Header};
+
+/// An archive under construction, which nobody checks.
+#[derive(Default)]
+struct Archive(Vec<u8>);
+
+impl Archive {
+    fn add(self, kind: EntryType, name: &str, link: &str, content: &[u8]) -> Self {
+        self.add_sized(kind, name, link, content, content.len() as u64)
+    }
+
+    fn add_sized(
+        mut self,
+        kind: EntryType,
+        name: &str,
+        link: &str,
+        content: &[u8],
+        size: u64,
+    ) -> Self {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(0o4755);
+        header.set_size(size);
+        header.set_mtime(1_000_000_000);
+        let fields = header.as_old_mut();
+        fields.name[..name.len()].copy_from_slice(name.as_bytes());
+        fields.linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self.0.extend_from_slice(content);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    fn file(self, name: &str) -> Self {
+        self.add(EntryType::Regular, name, "", b"content")
+    }
+
+    fn link(self, name: &str, to: &str) -> Self {
+        self.add(EntryType::Symlink, name, to, b"")
+    }
+
+    fn hard_link(self, name: &str, to: &str) -> Self {
+        self.add(EntryType::Link, name, to, b"")
+    }
+
+    fn pax(self, records: &[u8]) -> Self {
+        self.add(EntryType::XHeader, "records", "", records)
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(&[0; 1024]);
+        self.0
+    }
+}
+
+fn archive() -> Archive {
+    Archive::default()
+}
+
+/// A folder to attack: the archive is unpacked into `in/out`.
+struct Place(Dir);
+
+impl Place {
+    fn new() -> Self {
+        let dir = Dir::new();
+        fs::create_dir(dir.path("in")).unwrap();
+        dir.write("victim", "untouched");
+        dir.write("in/victim", "untouched");
+        dir.keygen("id");
+        Self(dir)
+    }
+
+    fn extract(&self, archive: &[u8], flags: &[&str]) -> Run {
+        let sealed = self.0.sealed(archive);
+        self.0.write("a.enc", sealed);
+        self.0.command(&[&["decrypt", "--extract", "a.enc", "in/out", "-i", "id"], flags].concat())
+    }
+
+    /// It is refused for this reason, and nothing is there that was not before.
+    #[track_caller]
+    fn refuses(&self, archive: &[u8], flags: &[&str], words: &[&str]) {
+        let run = self.extract(archive, flags);
+        self.0.fails(run, 65, words);
+        let names = fs::read_dir(self.0.path("in")).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["victim"]);
+        assert_eq!(self.0.read("in/victim"), b"untouched");
+    }
+
+    #[track_caller]
+    fn takes(&self, archive: &[u8], flags: &[&str]) {
+        self.extract(archive, flags).run().ok();
+    }
+}
+
+#[track_caller]
+fn refuses(archive: Archive, words: &[&str]) {
+    Place::new().refuses(&archive.end(), &[], words);
+}
+
+#[test]
+fn absolute_names() {
+    let place = Place::new();
+    let victim = place.0.path("victim");
+    refuses(archive().file("good").file("/evil"), &["a.enc: in the archive, /evil is an absolute"]);
+    let records = pax("path", victim.to_str().unwrap().as_bytes());
+    place.refuses(&archive().pax(&records).file("x").end(), &[], &["is an absolute name"]);
+}
+
+#[test]
+fn names_that_lead_up() {
+    for name in ["../victim", "a/../../victim", "a/..", "..", "./../victim"] {
+        refuses(archive().file("good").file(name), &[&format!("{name} its name has ..")]);
+    }
+    refuses(archive().pax(&pax("path", b"../victim")).file("x"), &["../victim"]);
+    let long = b"a/".repeat(100);
+    refuses(archive().pax(&pax("path", &[&long[..], b"../x"].concat())).file("x"), &["has .."]);
+}
+
+#[test]
+fn writing_through_a_symbolic_link() {
+    // One that stays within.
+    refuses(
+        archive().add(EntryType::Directory, "d", "", b"").link("l", "d").file("l/evil"),
+        &["l/evil its name leads through something that is no folder"],
+    );
+    refuses(archive().file("f").link("l", "f").file("l"), &["l the archive has something"]);
+    // One that does not, where such links are wanted.
+    let place = Place::new();
+    let outside = place.0.root().to_str().unwrap().to_owned();
+    let evil = archive().link("l", &outside).file("l/evil").end();
+    place.refuses(&evil, &["--any-links"], &["leads through"]);
+    let evil = archive().link("l", "../../victim").file("l").end();
+    place.refuses(&evil, &["--any-links"], &["has something of this name already"]);
+    let evil = archive().link("l", "..").add(EntryType::Directory, "l", "", b"").end();
+    place.refuses(&evil, &["--any-links"], &["has something of this name already"]);
+    let evil = archive().link("l", "..").add(EntryType::Directory, "l/d", "", b"").end();
+    place.refuses(&evil, &["--any-links"], &["leads through"]);
+    let evil = archive().link("l", "..").link("l/d", "x").end();
+    place.refuses(&evil, &["--any-links"], &["leads through"]);
+    // A file is no way either.
+    refuses(archive().file("f").file("f/evil"), &["f/evil its name leads through"]);
+}
+
+#[test]
+fn symbolic_links_that_lead_out() {
+    for (name, to) in [
+        ("l", "/etc/passwd"),
+        ("l", "../victim"),
+        ("d/l", "../../victim"),
+        ("d/l", "../d/../../victim"),
+        ("l", "d/s/.."),
+    ] {
+        let evil = || archive().file("d/good").link(name, to);
+        refuses(evil(), &[&format!("{name} is a symbolic link that may lead out"), "--any-links"]);
+        let place = Place::new();
+        place.takes(&evil().end(), &["--any-links"]);
+        let link = fs::read_link(place.0.path("in/out").join(name)).unwrap();
+        assert_eq!(link, Path::new(to));
+        assert_eq!(place.0.read("victim"), b"untouched");
+    }
+}
+
+#[test]
+fn hard_links_that_lead_out() {
+    let place = Place::new();
+    let victim = place.0.path("victim").to_str().unwrap().to_owned();
+    place.refuses(&archive().hard_link("h", &victim).end(), &[], &["h is an absolute name"]);
+    refuses(archive().hard_link("h", "../victim"), &["h its name has .."]);
+    refuses(
+        archive().hard_link("h", "nothing"),
+        &["h is a hard link to what the archive does not"],
+    );
+    refuses(archive().hard_link("h", "no/thing"), &["h is a hard link to what the archive does"]);
+    refuses(
+        archive().add(EntryType::Directory, "d", "", b"").hard_link("h", "d"),
+        &["h is a hard link to what is no file"],
+    );
+    refuses(archive().hard_link("h", "./"), &["h is a hard link to what is no file"]);
+    // Through a link, and of a link: elsewhere it would lead out.
+    let evil = archive().link("l", "..").hard_link("h", "l/victim").end();
+    place.refuses(&evil, &["--any-links"], &["h its name leads through"]);
+    refuses(archive().file("f").link("d/l", "../f").hard_link("l", "d/l"), &["what is no file"]);
+    refuses(
+        archive().file("f").add(EntryType::Link, "h", "f", b"content"),
+        &["h: it is a hard link that has content"],
+    );
+}
+
+#[test]
+fn names_that_come_twice() {
+    refuses(archive().file("a").file("a"), &["a the archive has something of this name already"]);
+    refuses(archive().file("d/a").file("./d//a"), &["./d//a the archive has something"]);
+    refuses(archive().file("d/a").file("d"), &["d the archive has something"]);
+    refuses(archive().file("a").hard_link("a", "a"), &["something of this name"]);
+    refuses(archive().file("a").link("a", "b"), &["something of this name"]);
+    refuses(archive().add(EntryType::Directory, "a", "", b"").file("a"), &["of this name"]);
+    // A folder may: some tars do so.
+    let place = Place::new();
+    let folder = |archive: Archive| archive.add(EntryType::Directory, "d", "", b"");
+    place.takes(&folder(folder(archive()).file("d/a")).end(), &[]);
+}
+
+#[test]
+fn an_existing_folder() {
+    let place = Place::new();
+    let good = archive().file("victim").end();
+    fs::create_dir(place.0.path("in/out")).unwrap();
+    place.0.write("in/out/victim", "untouched");
+    let run = place.extract(&good, &[]);
+    place.0.fails(run, 73, &["in/out: exists already"]);
+    assert_eq!(place.0.read("in/out/victim"), b"untouched");
+    fs::remove_dir_all(place.0.path("in/out")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.0.path("in/out")).unwrap();
+    let run = place.extract(&good, &["--force"]);
+    place.0.fails(run, 73, &["exists already"]);
+}
+
+#[test]
+fn devices_and_pipes() {
+    for kind in [EntryType::Char, EntryType::Block, EntryType::Fifo] {
+        refuses(archive().file("a").add(kind, "x", "", b""), &["x is a device or a named pipe"]);
+    }
+    refuses(archive().add(EntryType::new(b'M'), "x", "", b""), &["x is of a kind that only tar"]);
+    refuses(archive().add(EntryType::Regular, "", "", b""), &["cannot be understood"]);
+    refuses(archive().add(EntryType::Regular, ".", "", b"x"), &[". has no name"]);
+}
+
+#[test]
+fn rights_are_not_lent() {
+    let place = Place::new();
+    let good = archive().file("f").add(EntryType::Directory, "d", "", b"");
+    let good = good.add(EntryType::Directory, "./", "", b"").end();
+    place.takes(&good, &[]);
+    for name in ["in/out/f", "in/out/d", "in/out"] {
+        let mode = fs::metadata(place.0.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o755, "{name}");
+    }
+}
+
+#[test]
+fn sizes_that_are_lies() {
+    let sized = |size| archive().file("a").add_sized(EntryType::Regular, "huge", "", b"few", size);
+    let place = Place::new();
+    // Without an end, as it would not be reached.
+    place.refuses(&sized(1 << 30).0, &[], &["in huge: it ends too early"]);
+    place.refuses(
+        &sized(1 << 41).0,
+        &[],
+        &["more than 1099511627776 bytes, at huge", "--max-size"],
+    );
+    place.refuses(&sized(1 << 62).0, &["--max-size", "8388607TiB"], &["ends too early"]);
+    place.refuses(&sized(1 << 20).0, &["--max-size", "1MiB"], &["more than 1048576 bytes"]);
+    // A name that takes the memory of the machine.
+    let name = archive().add_sized(EntryType::GNULongName, "l", "", b"x", 1 << 40);
+    place.refuses(&name.0, &[], &["too long"]);
+    for size in [&b"-1"[..], b"1e9", b"", b"99999999999999999999999"] {
+        let lie = archive().pax(&pax("size", size)).file("a");
+        place.refuses(&lie.end(), &[], &["cannot be understood"]);
+    }
+    // A hole that is larger than all disks, and one that overlaps.
+    for map in ["0,1,99999999999999,1", "5,3,0,4", "0", "0,7,3,0", "x,1"] {
+        let records = [
+            pax("GNU.sparse.size", b"100"),
+            pax("GNU.sparse.numblocks", b"1"),
+            pax("GNU.sparse.map", map.as_bytes()),
+        ];
+        let lie = archive().pax(&records.concat()).file("a");
+        place.refuses(&lie.end(), &[], &["holes", "a"]);
+    }
+    let huge = [pax("GNU.sparse.size", b"4611686018427387904"), pax("GNU.sparse.map", b"0,7")];
+    place.refuses(&archive().pax(&huge.concat()).file("a").end(), &[], &["--max-size"]);
+}
+
+#[test]
+fn headers_that_mean_two_things() {
+    let twice = [pax("path", b"a"), pax("path", b"b")].concat();
+    refuses(archive().pax(&twice).file("x"), &["cannot be understood"]);
+    refuses(archive().pax(&pax("path", b"a\0b")).file("x"), &["cannot be understood"]);
+    refuses(archive().pax(b"99 path=a\n").file("x"), &["cannot be understood"]);
+    refuses(archive().pax(&pax("path", b"a")).pax(&pax("path", b"b")).file("x"), &["twice"]);
+    refuses(archive().pax(&pax("path", b"a")), &["the end comes where a member must"]);
+    let global = |records: &[u8]| archive().add(EntryType::XGlobalHeader, "g", "", records);
+    refuses(global(&pax("path", b"a")).file("x"), &["changes what all headers mean"]);
+    // As `git archive` writes it.
+    Place::new().takes(&global(&pax("comment", b"abc")).file("x").end(), &[]);
+}
+
+#[test]
+fn archives_that_were_cut_off() {
+    let place = Place::new();
+    let whole = archive().file("a").file("b").end();
+    for len in [1, 511, 512, 513, 1024, 1500, 2048, 2560] {
+        let code_words: &[&str] = match len {
+            ..512 => &["not a tar archive"],
+            _ => &["it was cut off"],
+        };
+        place.refuses(&whole[..len], &[], code_words);
+    }
+    place.refuses(b"", &[], &["it looks like an empty file"]);
+    place.refuses(b"plain text, and no archive\n", &[], &["it looks like plain text"]);
+    place.refuses(b"\x1f\x8b\x08 and so on", &[], &["it looks like a gzip file"]);
+    let mut damaged = whole.clone();
+    damaged[1024] ^= 1;
+    place.refuses(&damaged, &[], &["checksum"]);
+    place.refuses(&[&whole[..], b"more"].concat(), &[], &["something follows its end"]);
+    place.refuses(&[&whole[..], &whole].concat(), &[], &["something follows its end"]);
+    // Zeros may follow.
+    place.takes(&[&whole[..], &[0; 10_000]].concat(), &[]);
+}
+
+#[test]
+fn bombs() {
+    let place = Place::new();
+    let bomb = archive().add(EntryType::Regular, "zeros", "", &vec![0; 100 << 20]).end();
+    let bomb = zstd::encode_all(&bomb[..], 3).unwrap();
+    assert!(bomb.len() < 100_000);
+    place.refuses(&bomb, &[], &["more than 1000 times as large", "--max-ratio"]);
+    place.takes(&bomb, &["--max-ratio", "100000"]);
+    fs::remove_dir_all(place.0.path("in/out")).unwrap();
+
+    let many = (0..100).fold(archive(), |archive, number| archive.file(&number.to_string())).end();
+    place.refuses(&many, &["--max-entries", "99"], &["more than 99 members", "--max-entries"]);
+    let small = zstd::encode_all(&many[..], 3).unwrap();
+    for cut in [5, small.len() / 2, small.len() - 1] {
+        place.refuses(&small[..cut], &[], &["cannot be decompressed"]);
+    }
+    place.refuses(&[&small[..], b"more"].concat(), &[], &["cannot be decompressed"]);
+    place.takes(&small, &["--max-entries", "100"]);
+
+    let deep = vec!["d"; 501].join("/");
+    refuses(archive().pax(&pax("path", deep.as_bytes())).file("x"), &["more than 500 folders"]);
+}
+
+#[test]
+fn as_deep_as_can_be() {
+    let place = Place::new();
+    let deep = vec!["d"; 500].join("/");
+    let good = archive().pax(&pax("path", deep.as_bytes())).file("x");
+    place.refuses(&good.file("/evil").end(), &[], &["/evil is an absolute name"]);
+}
+
+#[test]
+fn damaged_sealed_files_and_wrong_keys() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.keygen("other");
+    fs::create_dir(dir.path("in")).unwrap();
+    for number in 0..20 {
+        dir.write(format!("in/{number}"), paint(500_000));
+    }
+    let sealed = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
+    let extract = ["decrypt", "--extract", "a.enc", "out", "-i", "id"];
+    let payload = header_len(&sealed) + PREFIX;
+    let chunks = (sealed.len() - payload).div_ceil(SEALED_CHUNK);
+    assert!(chunks * CHUNK > 9_000_000);
+    for (chunk, processes) in [(0, "0"), (chunks / 2, "0"), (chunks / 2, "2"), (chunks - 1, "0")] {
+        let mut damaged = sealed.clone();
+        damaged[payload + chunk * SEALED_CHUNK + 5] ^= 1;
+        dir.write("a.enc", &damaged);
+        let args = [&extract[..], &["--processes", processes]].concat();
+        dir.fails(dir.command(&args), 65, &["a.enc: ", &format!("chunk {chunk}")]);
+        let list = dir.command(&["list", "a.enc", "-i", "id"]);
+        dir.fails(list, 65, &["only a beginning"]);
+        let done = dir.fails(dir.command(&["list", "--json", "a.enc", "-i", "id"]), 65, &[]);
+        assert_eq!(done.json(&done.stdout)["error"]["code"], 65);
+    }
+    dir.write("a.enc", &sealed[..sealed.len() / 2]);
+    dir.fails(dir.command(&extract), 65, &["a.enc: "]);
+    dir.write("a.enc", &sealed);
+    let wrong = ["decrypt", "--extract", "a.enc", "out", "-i", "other"];
+    dir.fails(dir.command(&wrong), 77, &["no key fits"]);
+    dir.fails(dir.command(&["list", "a.enc", "-i", "other"]), 77, &["no key fits"]);
+    dir.run(&extract).ok_and_silent();
+}
+
+#[test]
+fn the_list_shows_hostile_archives_as_they_are() {
+    let dir = Dir::new();
+    let evil = archive().file("../up").link("l", "/etc").add(EntryType::Fifo, "p", "", b"").end();
+    let sealed = dir.sealed(&evil);
+    dir.write("a.enc", sealed);
+    let text = dir.run(&["list", "a.enc", "-i", "id"]).ok_and_silent().stdout_text();
+    for line in ["-rwsr-xr-x            7 2001-09-09T01:46:40Z ../up\n", " l -> /etc\n", "prwsr"] {
+        assert!(text.contains(line), "{text}");
+    }
+    dir.write("b.enc", dir.sealed(&evil[..700]));
+    dir.fails(dir.command(&["list", "b.enc", "-i", "id"]), 65, &["cut off", "only a beginning"]);
+}
+
+/// A record of PAX.
+fn pax(key: &str, value: &[u8]) -> Vec<u8> {
+    let rest = key.len() + value.len() + 3;
+    let len = (rest + 1..).find(|len| rest + len.to_string().len() == *len).unwrap();
+    [format!("{len} {key}=").as_bytes(), value, b"\n"].concat()
+}

@@ -1,0 +1,387 @@
+//! A folder that does not stand under its name yet.
+//!
+//! There are no unnamed folders, so it bears a temporary name beside the one that
+//! it is to get, closed to everybody else, until all that is in it is known to be
+//! right; then one rename gives it its name. What an interruption or a failure
+//! leaves of it is removed at once, what a killed process leaves by the next run
+//! for the same name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Timestamps};
+use rustix::io::Errno;
+
+use super::{target, temporary};
+use crate::Error;
+use crate::input::usual_mode;
+use crate::interrupt::{self, Cleanup};
+
+/// What the name of a folder that was replaced ends in.
+const OLD: &str = ".old";
+
+/// See the module's description.
+pub struct StagingFolder {
+    /// The folder that it is in, and its names there: for now and in the end.
+    parent: Arc<OwnedFd>,
+    temporary: OsString,
+    name: OsString,
+    folder: OwnedFd,
+    place: Place,
+    gate: Arc<Mutex<()>>,
+    /// What removes it when the process is interrupted.
+    cleanup: Option<Cleanup>,
+    is_committed: bool,
+    path: PathBuf,
+}
+
+/// What stands under the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Free,
+    /// A folder with nothing in it.
+    Empty,
+    /// A folder that is to be kept under another name.
+    Taken,
+}
+
+impl StagingFolder {
+    /// Looks whether something is in the way, as far as that can be seen
+    /// beforehand. With `force`, a folder is none.
+    ///
+    /// # Errors
+    /// [`Error::OutputExists`], [`Error::OutputIsHere`], [`Error::Create`].
+    pub fn check(path: &Path, force: bool) -> Result<(), Error> {
+        look(path, force).map(drop)
+    }
+
+    /// Makes the folder, beside `path`.
+    ///
+    /// # Errors
+    /// Those of [`StagingFolder::check`].
+    pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
+        let (place, real) = look(path, force)?;
+        let failed = |error: Errno| Error::Create { path: path.to_owned(), source: error.into() };
+        let (parent, name) = target::split(&real).ok_or_else(|| failed(Errno::ISDIR))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = rustix::fs::openat(CWD, &parent, flags, Mode::empty()).map_err(failed)?;
+        temporary::remove_abandoned_folders(&parent, &name);
+        let temporary = temporary::name(&name).map_err(failed)?;
+        rustix::fs::mkdirat(&parent, &temporary, Mode::RWXU).map_err(failed)?;
+
+        let parent = Arc::new(parent);
+        let gate = Arc::new(Mutex::new(()));
+        let watched = (Arc::clone(&parent), temporary.clone(), Arc::clone(&gate));
+        // Without the thread only an interruption leaves it behind, for a later run
+        // to remove.
+        let cleanup = interrupt::on_interrupt(Box::new(move || {
+            let (parent, temporary, gate) = &watched;
+            let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = remove_tree(parent, temporary);
+            // Nobody may go on: the process ends.
+            std::mem::forget(closed);
+        }));
+        let opened = open_folder(&parent, &temporary);
+        let folder = opened.map_err(|error| {
+            let _ = rustix::fs::unlinkat(&parent, &temporary, AtFlags::REMOVEDIR);
+            failed(error)
+        })?;
+        let (path, cleanup, is_committed) = (path.to_owned(), cleanup.ok(), false);
+        Ok(Self { parent, temporary, name, folder, place, gate, cleanup, is_committed, path })
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
+    /// Whoever changes anything in the folder must hold this: when the process is
+    /// interrupted nothing may be added to what is being removed.
+    #[must_use]
+    pub fn gate(&self) -> &Mutex<()> {
+        &self.gate
+    }
+
+    /// Gives the folder permission bits (the usual ones without), a time, and its
+    /// name. With `sync`, what is in it is made durable first, and then the name. A
+    /// folder that stood there is kept: its new name is returned.
+    ///
+    /// # Errors
+    /// [`Error::OutputExists`], [`Error::Write`], [`Error::NotDurable`].
+    pub fn commit(
+        mut self,
+        mode: Option<u32>,
+        times: Option<&Timestamps>,
+        sync: bool,
+    ) -> Result<Option<PathBuf>, Error> {
+        let path = self.path.clone();
+        let failed = |error: Errno| match error {
+            Errno::EXIST | Errno::NOTEMPTY => Error::OutputExists { path: path.clone() },
+            _ => Error::Write { path: path.clone(), offset: 0, source: error.into() },
+        };
+        if sync {
+            rustix::fs::syncfs(&self.folder).map_err(failed)?;
+        }
+        let usual = || {
+            let files = usual_mode();
+            files | (files & 0o444) >> 2
+        };
+        let mode = Mode::from_raw_mode(mode.unwrap_or_else(usual));
+        rustix::fs::fchmod(&self.folder, mode).map_err(failed)?;
+        if let Some(times) = times {
+            rustix::fs::futimens(&self.folder, times).map_err(failed)?;
+        }
+        let old = self.give_name().map_err(failed)?;
+        if sync {
+            let synced = open_folder(&self.parent, OsStr::new(".")).and_then(rustix::fs::fsync);
+            match synced {
+                // Some file systems cannot sync folders; some may not be listed.
+                Ok(()) | Err(Errno::INVAL | Errno::BADF | Errno::ACCESS) => {}
+                Err(error) => return Err(Error::NotDurable { path, source: error.into() }),
+            }
+        }
+        Ok(old.map(|old| path.with_file_name(old)))
+    }
+
+    /// Returns the new name of what stood there.
+    fn give_name(&mut self) -> Result<Option<OsString>, Errno> {
+        let _deferred = interrupt::defer();
+        // Not while an interruption that came before is removing it.
+        let held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let (parent, name, temporary) = (&self.parent, &self.name, &self.temporary);
+        let old = match self.place {
+            Place::Free => {
+                match rustix::fs::renameat_with(
+                    parent,
+                    temporary,
+                    parent,
+                    name,
+                    RenameFlags::NOREPLACE,
+                ) {
+                    // The file system does not know the flag. Of what may stand there by
+                    // now, only an empty folder is replaced without it.
+                    Err(Errno::INVAL | Errno::NOSYS) => {
+                        rustix::fs::renameat(parent, temporary, parent, name)?;
+                    }
+                    renamed => renamed?,
+                }
+                None
+            }
+            // Fails if it is not empty any more.
+            Place::Empty => {
+                rustix::fs::renameat(parent, temporary, parent, name)?;
+                None
+            }
+            Place::Taken => {
+                let old = old_name(name);
+                let keep = RenameFlags::NOREPLACE;
+                rustix::fs::renameat_with(parent, name, parent, &old, keep)?;
+                if let Err(error) = rustix::fs::renameat_with(parent, temporary, parent, name, keep)
+                {
+                    let _ = rustix::fs::renameat_with(parent, &old, parent, name, keep);
+                    return Err(error);
+                }
+                Some(old)
+            }
+        };
+        self.is_committed = true;
+        // Before the next step, which waits for an interruption under way.
+        drop(held);
+        self.cleanup = None;
+        Ok(old)
+    }
+}
+
+impl Drop for StagingFolder {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            let _held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            // A failure leaves it to a later run.
+            let _ = remove_tree(&self.parent, &self.temporary);
+        }
+    }
+}
+
+/// What stands under a name, and the name without links.
+fn look(path: &Path, force: bool) -> Result<(Place, PathBuf), Error> {
+    let failed = |source: io::Error| Error::Create { path: path.to_owned(), source };
+    let exists = || Error::OutputExists { path: path.to_owned() };
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if fs::symlink_metadata(path).is_ok() {
+                return Err(exists());
+            }
+            return Ok((Place::Free, path.to_owned()));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if !metadata.is_dir() {
+        return Err(exists());
+    }
+    let real = fs::canonicalize(path).map_err(failed)?;
+    if is_here(&metadata) {
+        return Err(Error::OutputIsHere { path: path.to_owned() });
+    }
+    if fs::read_dir(&real).map_err(failed)?.next().is_none() {
+        return Ok((Place::Empty, real));
+    }
+    let old = real.with_file_name(old_name(real.file_name().unwrap_or_default()));
+    match (force, fs::symlink_metadata(&old).is_ok()) {
+        (false, _) => Err(exists()),
+        (true, true) => Err(Error::OutputExists { path: old }),
+        (true, false) => Ok((Place::Taken, real)),
+    }
+}
+
+fn old_name(name: &OsStr) -> OsString {
+    let mut old = name.to_owned();
+    old.push(OLD);
+    old
+}
+
+/// Whether the present folder is this one, or is in it: it would lose its name.
+fn is_here(folder: &Metadata) -> bool {
+    let Ok(here) = std::env::current_dir() else { return false };
+    let is_same = |found: Metadata| (found.dev(), found.ino()) == (folder.dev(), folder.ino());
+    here.ancestors().any(|above| fs::metadata(above).is_ok_and(is_same))
+}
+
+/// Opens a folder in another, and nothing else.
+fn open_folder(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Removes a folder and all that is in it, following no link.
+pub(super) fn remove_tree(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    let folder = match open_folder(parent, name) {
+        Err(Errno::ACCESS) => {
+            // It is known to be a folder: one that nobody may list.
+            rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+            open_folder(parent, name)?
+        }
+        opened => opened?,
+    };
+    // Its own permission bits may forbid it.
+    let _ = rustix::fs::fchmod(&folder, Mode::RWXU);
+    // One descriptor a level, not two.
+    let entries: Vec<_> = Dir::read_from(&folder)?.collect::<Result<_, _>>()?;
+    for entry in entries {
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        let removed = match entry.file_type() {
+            FileType::Directory => remove_tree(&folder, name),
+            _ => match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+                // Its kind was not told.
+                Err(Errno::ISDIR | Errno::PERM) => remove_tree(&folder, name),
+                removed => removed,
+            },
+        };
+        removed?;
+    }
+    drop(folder);
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    fn fill(staging: &StagingFolder) {
+        rustix::fs::mkdirat(staging.folder(), "inner", Mode::RWXU).unwrap();
+        rustix::fs::symlinkat("/etc", staging.folder(), "link").unwrap();
+    }
+
+    #[test]
+    fn nothing_stands_under_the_name_before_the_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let staging = StagingFolder::create(&out, false).unwrap();
+        fill(&staging);
+        assert!(!out.exists());
+        let [temporary] = &names(dir.path())[..] else { panic!() };
+        let mode = fs::metadata(dir.path().join(temporary)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert_eq!(staging.commit(Some(0o750), None, false).unwrap(), None);
+        assert_eq!(names(dir.path()), ["out"]);
+        assert_eq!(names(&out), ["inner", "link"]);
+        assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o750);
+    }
+
+    #[test]
+    fn dropped_it_leaves_nothing_and_touches_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("other")).unwrap();
+        fs::write(dir.path().join("other/file"), "x").unwrap();
+        let staging = StagingFolder::create(&dir.path().join("out"), false).unwrap();
+        fill(&staging);
+        rustix::fs::symlinkat(dir.path().join("other"), staging.folder(), "out").unwrap();
+        rustix::fs::chmodat(staging.folder(), "inner", Mode::empty(), AtFlags::empty()).unwrap();
+        drop(staging);
+        assert_eq!(names(dir.path()), ["other"]);
+        assert_eq!(names(&dir.path().join("other")), ["file"]);
+    }
+
+    #[test]
+    fn what_stands_there_is_replaced_only_if_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        fs::create_dir(&out).unwrap();
+        let staging = StagingFolder::create(&out, false).unwrap();
+        fill(&staging);
+        staging.commit(None, None, true).unwrap();
+        assert_eq!(names(&out), ["inner", "link"]);
+
+        let refused = StagingFolder::create(&out, false);
+        assert!(matches!(refused, Err(Error::OutputExists { .. })));
+        let staging = StagingFolder::create(&out, true).unwrap();
+        let old = staging.commit(None, None, false).unwrap();
+        assert_eq!(old, Some(dir.path().join("out.old")));
+        assert_eq!(names(&out), [""; 0]);
+        assert_eq!(names(&dir.path().join("out.old")), ["inner", "link"]);
+        fs::write(out.join("new"), "x").unwrap();
+        assert!(matches!(StagingFolder::check(&out, true), Err(Error::OutputExists { .. })));
+
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        assert!(matches!(StagingFolder::check(&file, true), Err(Error::OutputExists { .. })));
+        let here = Path::new(".");
+        assert!(matches!(StagingFolder::check(here, true), Err(Error::OutputIsHere { .. })));
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let staging = StagingFolder::create(&dir.path().join("out"), false).unwrap();
+        let [own] = &names(dir.path())[..] else { panic!() };
+        let own = own.to_str().unwrap().to_owned();
+        let dead = format!("-{}-", child.id());
+        let left = own.replace(&format!("-{}-", std::process::id()), &dead);
+        fs::create_dir_all(dir.path().join(&left).join("a/b")).unwrap();
+        let another = StagingFolder::create(&dir.path().join("out"), false).unwrap();
+        assert!(!dir.path().join(left).exists());
+        assert!(dir.path().join(own).exists());
+        drop((staging, another));
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+}
