@@ -1,7 +1,7 @@
 # For those who type `make`; Cargo does the work.
 PREFIX ?= /usr/local
 
-.PHONY: all test bench install clean
+.PHONY: all test bench install deb clean
 all:
 	cargo build --release --bin cryptstream
 
@@ -13,6 +13,9 @@ bench:
 
 install: all
 	install -D -m 755 target/release/cryptstream $(DESTDIR)$(PREFIX)/bin/cryptstream
+
+deb:
+	ci/package.sh deb
 
 clean:
 	cargo clean
