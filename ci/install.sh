@@ -3,7 +3,8 @@
 # missing: `age` (the judge compares with it), rage, ssh-keygen and node (for round
 # trips between programs), bindfs (a file system without unnamed files), strace
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems
-# that share blocks), chromium (looks at the page of `benchmark`) and cargo-fuzz.
+# that share blocks), chromium (looks at the page of `benchmark`), cargo-fuzz, and for the
+# Debian package cargo-deb, lintian and mmdebstrap (makes a clean root).
 # On a system without apt, or without root, the checks that need these say that
 # they are skipped.
 set -euo pipefail
@@ -20,6 +21,9 @@ command -v ssh-keygen > /dev/null || wanted+=(openssh-client)
 command -v npm > /dev/null || wanted+=(nodejs npm)
 command -v g++ > /dev/null || wanted+=(g++)
 command -v chromium > /dev/null || wanted+=(chromium)
+command -v dpkg-deb > /dev/null && for tool in lintian mmdebstrap; do
+    command -v $tool > /dev/null || wanted+=($tool)
+done
 if [[ ${#wanted[@]} -gt 0 ]]; then
     if [[ $EUID -eq 0 ]] && command -v apt-get > /dev/null; then
         apt-get update -qq
@@ -30,6 +34,10 @@ if [[ ${#wanted[@]} -gt 0 ]]; then
 fi
 if ! cargo fuzz --version > /dev/null 2>&1; then
     cargo install --quiet --locked cargo-fuzz
+fi
+if ! cargo deb --version > /dev/null 2>&1; then
+    # It works for a second: quickly built is better than quick.
+    cargo install --quiet --locked --debug cargo-deb
 fi
 
 # As fast as its makers ship it, but linked in a fraction of the time.

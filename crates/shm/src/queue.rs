@@ -166,22 +166,51 @@ const STRIDE: usize = LINE;
 const _: () = assert!(1 + TASK_WORDS + RESULT_WORDS <= STRIDE);
 
 /// Wrong versions of the algorithm, which the model checker must refuse: they
-/// show that the check can fail. Set by `--cfg queue_mutant="…"` in
-/// `ci/model.sh`, and by nothing else.
+/// show that the check can fail. Only what `ci/model.sh` and `ci/threads.sh` build
+/// with `--cfg queue_mutants` has them; the environment variable QUEUE_MUTANT then
+/// chooses one.
 mod mutant {
+    #[cfg(queue_mutants)]
+    fn is_chosen(name: &str) -> bool {
+        static CHOSEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+        CHOSEN.get_or_init(|| std::env::var("QUEUE_MUTANT").unwrap_or_default()) == name
+    }
+
+    #[cfg(not(queue_mutants))]
+    const fn is_chosen(_: &str) -> bool {
+        false
+    }
+
     /// A claim takes the slot first and writes its name afterwards.
-    pub(super) const UNNAMED_CLAIM: bool = cfg!(queue_mutant = "unnamed_claim");
+    pub(super) fn unnamed_claim() -> bool {
+        is_chosen("unnamed_claim")
+    }
+
     /// The reaper overlooks slots whose bytes were loaded.
-    pub(super) const FORGETS_LOADED: bool = cfg!(queue_mutant = "forgets_loaded");
+    pub(super) fn forgets_loaded() -> bool {
+        is_chosen("forgets_loaded")
+    }
+
     /// The reaper has loaded bytes read again.
-    pub(super) const REREADS: bool = cfg!(queue_mutant = "rereads");
+    pub(super) fn rereads() -> bool {
+        is_chosen("rereads")
+    }
+
     /// A consumer that finds nothing does not look whether something was
     /// published meanwhile.
-    pub(super) const LOOKS_ONCE: bool = cfg!(queue_mutant = "looks_once");
+    pub(super) fn looks_once() -> bool {
+        is_chosen("looks_once")
+    }
+
     /// A consumer does not acquire what it sees when it comes too late.
-    pub(super) const RELAXED_LOOK: bool = cfg!(queue_mutant = "relaxed_look");
+    pub(super) fn relaxed_look() -> bool {
+        is_chosen("relaxed_look")
+    }
+
     /// The task is published without a release.
-    pub(super) const RELAXED_PUBLISH: bool = cfg!(queue_mutant = "relaxed_publish");
+    pub(super) fn relaxed_publish() -> bool {
+        is_chosen("relaxed_publish")
+    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl<M: Memory> Consumer<M> {
             if let Some(claim) = self.claim_once() {
                 return Some(claim);
             }
-            if mutant::LOOKS_ONCE || self.publications() == before {
+            if mutant::looks_once() || self.publications() == before {
                 return None;
             }
         }
@@ -68,11 +68,11 @@ impl<M: Memory> Consumer<M> {
         let at = self.shape.word_of(slot);
         // SYNC POINT taken, the acquiring end: what was known to the one that
         // took the task, if one did.
-        let look = if mutant::RELAXED_LOOK { Ordering::Relaxed } else { Ordering::Acquire };
+        let look = if mutant::relaxed_look() { Ordering::Relaxed } else { Ordering::Acquire };
         let bits = self.memory.word(at).load(look);
         let ready = Word::decode(bits)?;
         let word = ready.claimed(self.worker)?;
-        if mutant::UNNAMED_CLAIM {
+        if mutant::unnamed_claim() {
             let nobody = ready.claimed(WorkerId::new(u16::MAX))?;
             let swap = (Ordering::AcqRel, Ordering::Acquire);
             self.memory.word(at).compare_exchange(bits, nobody.encode(), swap.0, swap.1).ok()?;

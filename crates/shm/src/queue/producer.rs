@@ -103,7 +103,7 @@ impl<M: Memory> Producer<M> {
         let word = Word::published(generation, bytes == Bytes::Present);
         // SYNC POINT publish, the releasing end: the task, and what main has
         // written into the buffer.
-        let order = if mutant::RELAXED_PUBLISH { Ordering::Relaxed } else { Ordering::Release };
+        let order = if mutant::relaxed_publish() { Ordering::Relaxed } else { Ordering::Release };
         self.memory.word(self.shape.word_of(slot)).store(word.encode(), order);
         self.count_publications(1);
     }
@@ -234,11 +234,11 @@ impl<M: Memory> Producer<M> {
             if word.holder() != Some(worker) {
                 return Ok(None);
             }
-            if mutant::FORGETS_LOADED && matches!(word.state, State::Loaded(_)) {
+            if mutant::forgets_loaded() && matches!(word.state, State::Loaded(_)) {
                 return Ok(None);
             }
             let mut ready = word.recovered().expect("a slot that is held can be recovered");
-            if mutant::REREADS {
+            if mutant::rereads() {
                 ready.state = State::Ready;
             }
             let at = self.memory.word(self.shape.word_of(slot));
