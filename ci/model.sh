@@ -16,7 +16,7 @@ trap 'rm -f "$log"' EXIT
 export CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=false
 
 # check MUTANT [TEST]: runs one model, or all, of this wrong version of the queue, or
-# of the right one. One build has them all.
+# of the right one. The flags stay the same, so that only our crate is built anew.
 check() {
     QUEUE_MUTANT=$1 RUSTFLAGS="--cfg loom --cfg queue_mutants" timeout 1200 cargo test --locked \
         --package cryptstream-shm --test model ${2:+-- --exact "$2"} > "$log" 2>&1

@@ -168,12 +168,11 @@ const _: () = assert!(1 + TASK_WORDS + RESULT_WORDS <= STRIDE);
 /// Wrong versions of the algorithm, which the model checker must refuse: they
 /// show that the check can fail. Only what `ci/model.sh` and `ci/threads.sh` build
 /// with `--cfg queue_mutants` has them; the environment variable QUEUE_MUTANT then
-/// chooses one.
+/// chooses one while this crate, and nothing else, is compiled.
 mod mutant {
     #[cfg(queue_mutants)]
     fn is_chosen(name: &str) -> bool {
-        static CHOSEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-        CHOSEN.get_or_init(|| std::env::var("QUEUE_MUTANT").unwrap_or_default()) == name
+        option_env!("QUEUE_MUTANT") == Some(name)
     }
 
     #[cfg(not(queue_mutants))]
