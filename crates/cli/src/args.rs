@@ -241,6 +241,9 @@ pub(crate) struct Files {
     /// File or folder to write; -: standard output [default: INPUT.enc, or INPUT
     /// without .enc]
     pub(crate) output: Option<PathBuf>,
+    /// The same as OUTPUT, as users of age write it
+    #[arg(short = 'o', long = "output", value_name = "OUTPUT", conflicts_with = "output")]
+    pub(crate) named_output: Option<PathBuf>,
     /// More files and folders to read, with --output-dir
     #[arg(value_name = "INPUT")]
     pub(crate) more: Vec<PathBuf>,
@@ -255,6 +258,13 @@ pub(crate) struct Files {
     pub(crate) sync: bool,
     #[command(flatten)]
     pub(crate) workers: Workers,
+}
+
+impl Files {
+    /// Takes the output from where it was named.
+    pub(crate) fn settle(&mut self) {
+        self.output = self.output.take().or(self.named_output.take());
+    }
 }
 
 /// The worker processes.

@@ -38,7 +38,12 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     if let Err(failure) = config::settle(&mut cli) {
         return inputs::Status::refused(&failure, cli.talk.json);
     }
-    let Cli { command, talk, no_config } = cli;
+    let Cli { mut command, talk, no_config } = cli;
+    if let Command::Encrypt(Encrypt { files, .. }) | Command::Decrypt(Decrypt { files, .. }) =
+        &mut command
+    {
+        files.settle();
+    }
     if talk.progress() == When::Json {
         messages::speak_in_events();
     }

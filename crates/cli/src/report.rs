@@ -104,6 +104,7 @@ fn tell(
         };
         let by = match workers.workers {
             0 => "one process".to_owned(),
+            1 => format!("1 worker (sandbox: {sandbox}{died})"),
             started => format!("{started} workers (sandbox: {sandbox}{died})"),
         };
         let part = part.map_or(String::new(), messages::range_opened);

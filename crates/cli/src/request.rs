@@ -92,7 +92,8 @@ impl Transfer {
         files: Files,
         default_name: impl Fn(&Path) -> Result<PathBuf, Failure>,
     ) -> Result<Self, Failure> {
-        let Files { input, output, more, force, remove_source, sync, workers } = files;
+        let Files { input, output, named_output: _, more, force, remove_source, sync, workers } =
+            files;
         if !more.is_empty() {
             return Err(messages::tree::no_output_dir());
         }

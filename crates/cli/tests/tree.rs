@@ -74,7 +74,7 @@ fn names_follow_from_the_input() {
     dir.write("single", "single");
     dir.run(&["encrypt", "-i", "id", "in"]).ok_and_silent();
     assert_eq!(names(&dir.path("in.enc")), ["a.enc", "sub", "sub/b.enc"]);
-    dir.run(&["encrypt", "-i", "id", "in/", "--format", "age"]).ok_and_silent();
+    dir.run(&["encrypt", "-i", "id", "in/", "-o", "in.age"]).ok_and_silent();
     assert_eq!(names(&dir.path("in.age")), ["a.age", "sub", "sub/b.age"]);
     fs::rename(dir.path("in"), dir.path("was")).unwrap();
     dir.run(&["decrypt", "-i", "id", "in.enc"]).ok_and_silent();
@@ -234,16 +234,31 @@ fn one_that_fails_does_not_keep_the_others() {
     let args = ["decrypt", "-i", "id", "out", "first", "--fail-fast", "--processes", "0"];
     let done = dir.run(&args);
     assert_eq!(done.code(), Some(65));
-    assert!(names(&dir.path("first")).len() < 58, "{done:?}");
+    let done_first = names(&dir.path("first")).len();
+    let left = format!("{} not tried", 60 - done_first - 1);
+    assert!(done_first < 58 && done.stderr_text().contains(&left), "{done:?}");
     let report = dir.run(&["decrypt", "-i", "id", "out", "third", "--json"]);
     let report = report.json(&report.stdout);
     assert_eq!((&report["files"], &report["failed"]), (&58.into(), &2.into()));
     let kinds: HashSet<_> =
         report["errors"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, HashSet::from(["damaged", "foreign"]));
+    // Of many failures the first are named, and the others counted.
+    for number in 0..120 {
+        dir.write(format!("out/bad{number}.enc"), "not sealed");
+    }
+    let text = dir.run(&["decrypt", "-i", "id", "out", "many"]).stderr_text();
+    assert_eq!(text.matches("error:").count(), 100);
+    assert!(text.contains("22 more failures are not named here"), "{text}");
+    // Nothing that could be opened is no success.
+    fs::create_dir(dir.path("plain")).unwrap();
+    dir.write("plain/notes", "beside");
+    let done = dir.run(&["decrypt", "-i", "id", "plain", "nothing"]);
+    assert_eq!(done.code(), Some(66), "{done:?}");
     // The wrong key: nothing is written at all.
     dir.keygen("other");
-    let done = dir.run(&["decrypt", "-i", "other", "out", "wrong"]);
+    dir.run(&["encrypt", "-i", "id", "in", "again"]).ok_and_silent();
+    let done = dir.run(&["decrypt", "-i", "other", "again", "wrong"]);
     assert_eq!(done.code(), Some(77));
     assert_eq!(names(&dir.path("wrong")), [""; 0]);
 }

@@ -4,7 +4,7 @@ mod ledger;
 
 use std::cell::{Cell, RefCell};
 use std::fs::Metadata;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cryptstream_engine::{CommitOptions, Engine, Form, Item, Progress, Summary, WorkerStats};
@@ -37,7 +37,7 @@ pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
 fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
     let Encrypt { files, passphrase, sealing, format, armor, tree, packing: _ } = args;
     let form = match sealed_form(format, armor)? {
-        // A single file whose output is named.
+        // An output that is named so; of a folder, its files are.
         Form::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {
             Form::Binary(Format::Age)
         }
@@ -64,8 +64,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
 
 fn names_age(files: &Files, tree: &Tree) -> bool {
     let is_age = |path: &PathBuf| path.extension().is_some_and(|end| end == &AGE_SUFFIX[1..]);
-    let is_folder = files.input.as_ref().is_some_and(|input| input.is_dir());
-    tree.output_dir.is_none() && !is_folder && files.output.as_ref().is_some_and(is_age)
+    tree.output_dir.is_none() && files.output.as_ref().is_some_and(is_age)
 }
 
 pub(super) fn decrypt(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
@@ -115,7 +114,8 @@ impl Run {
         naming: Naming,
         talk: Talk,
     ) -> Result<Self, Failure> {
-        let Files { input, output, more, force, remove_source, sync, workers } = files;
+        let Files { input, output, named_output: _, more, force, remove_source, sync, workers } =
+            files;
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
@@ -190,7 +190,8 @@ impl Run {
     ) -> Result<ExitCode, Failure> {
         use std::os::unix::fs::MetadataExt;
         let ledger = RefCell::new(Ledger::new(self.talk));
-        let meter = Meter::of_many(self.names.0.clone(), survey.files, self.talk);
+        let all = survey.files;
+        let meter = Meter::of_many(self.names.0.clone(), all, self.talk);
         meter.start(Some(survey.bytes));
         let is_over = Cell::new(false);
         let is_fail_fast = self.is_fail_fast;
@@ -235,6 +236,11 @@ impl Run {
         supply.finish();
         drop(supply);
         meter.clear();
-        Ok(ledger.into_inner().end(self.command, &self.names, stats, false))
+        let mut ledger = ledger.into_inner();
+        if is_over.get() {
+            ledger.stopped(all);
+        }
+        ledger.check_any_sealed(Path::new(&self.names.0));
+        Ok(ledger.end(self.command, &self.names, stats, false))
     }
 }

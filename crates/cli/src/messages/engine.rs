@@ -89,7 +89,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         }
         Error::OutputIsHere { path } => super::archive::output_is_here(&path),
         Error::OutputIsDirectory { path } => {
-            Failure::new(code::CANNOT_CREATE, "output", "is a folder", "name a file in it").about(&path)
+            Failure::new(code::CANNOT_CREATE, "output", "is a folder", "name a file in it, or the folder with --output-dir").about(&path)
         }
         Error::Create { path, source } => {
             let code = if is_full(&source) { code::IO } else { code::CANNOT_CREATE };

@@ -28,6 +28,13 @@ fn folder(path: &Path) -> Failure {
     Failure::new(code::NO_INPUT, "input", message, help).about(path)
 }
 
+/// A folder that was to be opened has nothing that could be.
+pub(crate) fn nothing_sealed(path: &Path) -> Failure {
+    let message = "has no file whose name ends in .enc or .age";
+    let help = "is it the right folder? sealed files with other names must be named";
+    Failure::new(code::NO_INPUT, "input", message, help).about(path)
+}
+
 /// `-` was given more than once.
 pub(crate) fn one_stdin() -> Failure {
     Failure::new(

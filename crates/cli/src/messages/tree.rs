@@ -63,7 +63,7 @@ pub(crate) fn no_stream(is_input: bool) -> Failure {
         true => "standard input is no folder, and not one of several files",
         false => "a folder cannot be written to standard output",
     };
-    let help = "for one stream of all, pipe `tar -c FOLDER` into `cryptstream encrypt`";
+    let help = "for one stream of a whole folder: `encrypt --archive`, or a pipe from or to `tar`";
     Failure::new(code::USAGE, "usage", message, help)
 }
 
@@ -134,9 +134,14 @@ pub(crate) fn would(command: &str, item: &Item) -> String {
     format!("{command} {} -> {output}\n", quoted(&item.input))
 }
 
+/// That not everything was named.
+pub(crate) fn untold(count: u64, what: &str) -> String {
+    format!("{} more {what} are not named here; --json lists 1,000", HumanCount(count))
+}
+
 /// All together.
 pub(crate) fn summary(command: &str, counts: &Counts, took: Duration, is_dry: bool) -> String {
-    let Counts { files, kept, skipped, failed, bytes_in, .. } = *counts;
+    let Counts { files, kept, skipped, failed, left, bytes_in, .. } = *counts;
     let done = match (command, is_dry) {
         ("encrypt", false) => "sealed",
         ("encrypt", true) => "to be sealed",
@@ -145,7 +150,9 @@ pub(crate) fn summary(command: &str, counts: &Counts, took: Duration, is_dry: bo
     };
     let noun = if files == 1 { "file" } else { "files" };
     let mut text = format!("{} {noun} {done}", HumanCount(files));
-    for (count, what) in [(kept, "already there"), (skipped, "skipped"), (failed, "failed")] {
+    for (count, what) in
+        [(kept, "already there"), (skipped, "skipped"), (failed, "failed"), (left, "not tried")]
+    {
         if count > 0 {
             text += &format!(", {} {what}", HumanCount(count));
         }
@@ -154,7 +161,9 @@ pub(crate) fn summary(command: &str, counts: &Counts, took: Duration, is_dry: bo
     let rate = bytes_in as f64 / seconds.max(1e-9) / 1e9;
     text += &format!(": {}", HumanBytes(bytes_in));
     if !is_dry {
-        text += &format!(" in {seconds:.2} s ({rate:.2} GB/s)");
+        let rate =
+            if rate < 1.0 { format!("{:.1} MB/s", rate * 1e3) } else { format!("{rate:.2} GB/s") };
+        text += &format!(" in {seconds:.2} s ({rate})");
     }
     text
 }

@@ -1,5 +1,6 @@
 //! How it went with all files of a tree.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
 use crate::commands::inputs::Status;
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Failure, look, tree as words};
 use crate::report::{SCHEMA, print_json};
 use crate::tree::Event;
 
@@ -26,7 +27,11 @@ pub(crate) struct Counts {
     pub(crate) folders: u64,
     pub(crate) links: u64,
     pub(crate) skipped: u64,
+    /// Of those that were skipped: what is not sealed by its name.
+    pub(crate) not_sealed: u64,
     pub(crate) failed: u64,
+    /// Files whose turn never came, as the run was stopped.
+    pub(crate) left: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
 }
@@ -83,7 +88,10 @@ impl Ledger {
             }
             Event::Failed(failure) => return self.fail(&failure),
             Event::Special(path) => (path, words::SPECIAL),
-            Event::NotSealed(path) => (path, words::NOT_SEALED),
+            Event::NotSealed(path) => {
+                self.counts.not_sealed += 1;
+                (path, words::NOT_SEALED)
+            }
             Event::Key(path) => (path, words::IS_KEY),
         };
         self.counts.skipped += 1;
@@ -103,6 +111,20 @@ impl Ledger {
         }
         let is_silent = self.talk.json || self.counts.failed > MAX_TOLD;
         self.status.fail(failure, is_silent);
+    }
+
+    /// The run was stopped, of so many files in all.
+    pub(super) fn stopped(&mut self, all: u64) {
+        let Counts { files, kept, failed, .. } = self.counts;
+        self.counts.left = all.saturating_sub(files + kept + failed);
+    }
+
+    /// There was nothing that could be opened, which is not what was wanted.
+    pub(super) fn check_any_sealed(&mut self, input: &Path) {
+        let Counts { files, kept, not_sealed, failed, .. } = self.counts;
+        if files + kept + failed == 0 && not_sealed > 0 {
+            self.fail(&look::nothing_sealed(input));
+        }
     }
 
     /// Says what is to be said of all together.
@@ -130,6 +152,7 @@ impl Ledger {
                 "links": counts.links,
                 "skipped": counts.skipped,
                 "failed": counts.failed,
+                "left": counts.left,
                 "skipped_files": skipped,
                 "errors": failures,
                 "bytes_in": counts.bytes_in,
@@ -145,6 +168,11 @@ impl Ledger {
                 false => messages::print_event("end", object),
             }
             return status.exit_code();
+        }
+        for (count, what) in [(counts.failed, "failures"), (counts.skipped, "skipped files")] {
+            if count > MAX_TOLD {
+                messages::note(&words::untold(count - MAX_TOLD, what));
+            }
         }
         let is_noteworthy = counts.failed > 0 || counts.skipped > 0;
         let is_wanted = talk.verbose || is_dry || is_noteworthy || std::io::stderr().is_terminal();
