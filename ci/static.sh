@@ -13,10 +13,12 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 export RUSTFLAGS="-C target-feature=+crt-static"
 
 if [[ ${1:-} == test ]]; then
-    # With examples: the tests start some of them.
-    cargo test --locked --target "$triple" --package cryptstream-engine --examples \
-        --test crash --test sandbox
-    cargo test --locked --target "$triple" --package cryptstream --examples \
+    # The tests start some of the examples.
+    for package in cryptstream-engine cryptstream; do
+        cargo build --locked --target "$triple" --package $package --examples
+    done
+    cargo test --locked --target "$triple" --package cryptstream-engine --test crash --test sandbox
+    cargo test --locked --target "$triple" --package cryptstream \
         --test everyday --test interrupted --test keys --test plugin --test workers
     exit 0
 fi
