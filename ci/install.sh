@@ -3,8 +3,8 @@
 # missing: `age` (the judge compares with it), rage, ssh-keygen and node (for round
 # trips between programs), bindfs (a file system without unnamed files), strace
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems
-# that share blocks), chromium (looks at the page of `benchmark`), cargo-fuzz, and for the
-# Debian package cargo-deb, lintian and mmdebstrap (makes a clean root).
+# that share blocks), chromium (looks at the page of `benchmark`), cargo-deb, lintian
+# and mmdebstrap (the Debian package and a clean root for it) and cargo-fuzz.
 # On a system without apt, or without root, the checks that need these say that
 # they are skipped.
 set -euo pipefail
@@ -21,9 +21,9 @@ command -v ssh-keygen > /dev/null || wanted+=(openssh-client)
 command -v npm > /dev/null || wanted+=(nodejs npm)
 command -v g++ > /dev/null || wanted+=(g++)
 command -v chromium > /dev/null || wanted+=(chromium)
-command -v dpkg-deb > /dev/null && for tool in lintian mmdebstrap; do
-    command -v $tool > /dev/null || wanted+=($tool)
-done
+command -v mmdebstrap > /dev/null || wanted+=(mmdebstrap)
+command -v lintian > /dev/null || wanted+=(lintian)
+command -v xz > /dev/null || wanted+=(xz-utils)
 if [[ ${#wanted[@]} -gt 0 ]]; then
     if [[ $EUID -eq 0 ]] && command -v apt-get > /dev/null; then
         apt-get update -qq
@@ -35,9 +35,11 @@ fi
 if ! cargo fuzz --version > /dev/null 2>&1; then
     cargo install --quiet --locked cargo-fuzz
 fi
+# Built in a hurry, as it runs for seconds; `xz` does the compressing.
 if ! cargo deb --version > /dev/null 2>&1; then
-    # It works for a second: quickly built is better than quick.
-    cargo install --quiet --locked --debug cargo-deb
+    CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked --no-default-features cargo-deb
 fi
 
 # As fast as its makers ship it, but linked in a fraction of the time.

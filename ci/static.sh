@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# A program that needs nothing of the system it runs on: glibc, linked in. It
+# starts in 0.67 of the time (bench/results/2026-11-25-2-cores-static.txt). Packed
+# with manual pages, completions and licence. `ci/static.sh test` runs the tests
+# that a different C library could break: workers, the sandbox, signals, plugins.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# With a target named, the flags do not reach build scripts and macros, which
+# cannot be static.
+triple=$(rustc -vV | sed -n 's/^host: //p')
+[[ $triple == *-linux-gnu ]] || { echo "static: skipped, $triple has no static glibc"; exit 0; }
+# The crate `getrandom` looks for the system call in a shared library, which is not
+# there, and would read /dev/urandom instead, which a bare root lacks.
+export RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"'
+
+if [[ ${1:-} == test ]]; then
+    # The tests start some of the examples.
+    for package in cryptstream-engine cryptstream; do
+        cargo build --locked --target "$triple" --package $package --examples
+    done
+    cargo test --locked --target "$triple" --package cryptstream-engine --test crash --test sandbox
+    cargo test --locked --target "$triple" --package cryptstream \
+        --test everyday --test interrupted --test keys --test plugin --test workers
+    exit 0
+fi
+
+cargo build --release --locked --target "$triple" --package cryptstream
+target=${CARGO_TARGET_DIR:-target}
+program=$target/$triple/release/cryptstream
+if readelf --program-headers "$program" | grep -q INTERP; then
+    echo "FAILED: $program asks for a dynamic loader"
+    exit 1
+fi
+version=$("$program" --version)
+name=cryptstream-${version#* }-$triple-static
+folder=$target/static/$name
+rm -rf "$target/static"
+mkdir -p "$folder/man" "$folder/completions"
+strip --strip-all -o "$folder/cryptstream" "$program"
+"$program" man "$folder/man"
+for shell in bash zsh fish; do
+    "$program" completions $shell > "$folder/completions/cryptstream.$shell"
+done
+cp LICENSE README.md CHANGELOG.md SECURITY.md "$folder/"
+# The same source gives the same file.
+date=@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || date +%s)}
+tar -C "$target/static" --sort=name --owner=0 --group=0 --numeric-owner --mtime="$date" \
+    -c "$name" | gzip -9n > "$target/static/$name.tar.gz"
+echo "static: $target/static/$name.tar.gz, $(stat -c %s "$target/static/$name.tar.gz") bytes"
