@@ -5,6 +5,7 @@
 //! to work, then to give the folders their times. So nothing is kept in memory
 //! but the names of the largest files and of those under way.
 
+mod gitignore;
 mod mirror;
 mod plan;
 mod supply;

@@ -77,6 +77,24 @@ fn setting(run: Run, name: &str) -> (serde_json::Value, String) {
 }
 
 #[test]
+fn a_file_of_another_user_is_not_obeyed() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give a file to another user");
+        return;
+    }
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    let recipient = dir.keygen("id");
+    dir.write("config.toml", format!("recipients = [\"{recipient}\"]\n"));
+    let run =
+        || dir.command(&["encrypt", "plain"]).env("CRYPTSTREAM_CONFIG", dir.path("config.toml"));
+    std::os::unix::fs::chown(dir.path("config.toml"), Some(65_534), None).unwrap();
+    dir.fails(run(), 78, &["config.toml: belongs to another user", "--no-config"]);
+    std::os::unix::fs::chown(dir.path("config.toml"), Some(0), None).unwrap();
+    run().run().ok();
+}
+
+#[test]
 fn the_environment_wins_over_the_file_and_that_over_the_default() {
     let all = "format = \"age\"\nprocesses = 0x3\nsandbox = \"off\"\nprogress = \"never\"\n\
                argon2id = \"64MiB\"\nscrypt = 16\nplugin-timeout = 7\n";

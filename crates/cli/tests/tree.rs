@@ -131,7 +131,11 @@ fn what_is_chosen() {
         ("cache/x.jpg", b""),
         ("sub/b.jpg", b""),
         ("sub/c.txt", b""),
-        ("sub/.gitignore", b"*.txt\n"),
+        ("sub/.gitignore", b"*.txt\n!kept.txt\n"),
+        ("sub/kept.txt", b""),
+        ("sub/deep/d.txt", b""),
+        ("sub/deep/kept.txt", b""),
+        ("sub/deep/.gitignore", b"kept.txt\n"),
     ]);
     dir.write("rules", "# comment\n/a.*\ncache/\n");
     let chosen = |args: &[&str]| {
@@ -146,10 +150,10 @@ fn what_is_chosen() {
     let some = ["--include", "*.jpg", "--exclude", "cache/"];
     assert_eq!(chosen(&some), ["a.jpg.enc", "sub/b.jpg.enc"]);
     assert_eq!(chosen(&["--include", "/a.*"]), ["a.jpg.enc", "a.txt.enc"]);
-    let kept = ["sub/.gitignore.enc", "sub/b.jpg.enc", "sub/c.txt.enc"];
-    assert_eq!(chosen(&["--ignore-file", "rules"]), kept);
-    let some = ["--ignore-file", "rules", "--gitignore"];
-    assert_eq!(chosen(&some), ["sub/.gitignore.enc", "sub/b.jpg.enc"]);
+    assert_eq!(chosen(&["--ignore-file", "rules"]).len(), 7);
+    let kept =
+        ["sub/.gitignore.enc", "sub/b.jpg.enc", "sub/deep/.gitignore.enc", "sub/kept.txt.enc"];
+    assert_eq!(chosen(&["--ignore-file", "rules", "--gitignore"]), kept);
     dir.fails(
         dir.command(&["encrypt", "-i", "id", "in", "x", "--exclude", "a{b"]),
         64,

@@ -124,6 +124,49 @@ fn special_files_and_keys_are_named_and_left_out() {
     assert_eq!(described(&dir.path("out")).len(), 6);
 }
 
+/// Not even with --force: without the key nothing of it could be opened again.
+#[test]
+fn a_key_of_the_run_is_never_an_output() {
+    let dir = with_files();
+    fs::create_dir(dir.path("out")).unwrap();
+    fs::copy(dir.path("id"), dir.path("out/a.enc")).unwrap();
+    let key = dir.read("id");
+    for extra in [&["--force"][..], &["--newer"], &["--force", "--remove-source"]] {
+        for args in [&["in", "out"][..], &["in/a", "--output-dir", "out"]] {
+            let args = [&["encrypt", "-i", "out/a.enc"][..], args, extra].concat();
+            ends(dir.run(&args), 73, &["out/a.enc: is the file that the key was read from"]);
+            assert!(dir.read("out/a.enc") == key && dir.read("in/a") == b"a");
+        }
+    }
+}
+
+/// They are read like any other file: through no link, and not without bounds.
+#[test]
+fn files_of_patterns_that_are_none() {
+    let dir = with_files();
+    dir.write("rules", "a\n");
+    let run = |args: &[&str]| {
+        let _ = fs::remove_dir_all(dir.path("out"));
+        dir.run(&[&["encrypt", "-i", "id", "in", "out"][..], args].concat())
+    };
+    let place = dir.path("in/.gitignore");
+    symlink("../rules", &place).unwrap();
+    let check = |done: Done| {
+        ends(done, 0, &["in/.gitignore: is no plain file"]);
+        assert!(dir.path("out/a.enc").exists());
+    };
+    check(run(&["--gitignore"]));
+    fs::remove_file(&place).unwrap();
+    symlink("/dev/zero", &place).unwrap();
+    check(run(&["--gitignore"]));
+    fs::remove_file(&place).unwrap();
+    mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    check(run(&["--gitignore"]));
+    fs::remove_file(&place).unwrap();
+    ends(run(&["--ignore-file", "/dev/zero"]), 78, &["/dev/zero", "1 MiB"]);
+    ends(run(&["--include", ""]), 64, &["a glob is empty"]);
+}
+
 /// What stands where a folder of the copy should be is never written through,
 /// wherever it leads.
 #[test]

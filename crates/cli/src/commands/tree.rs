@@ -141,6 +141,7 @@ impl Run {
             }
         };
         (plan.force, plan.newer) = (force, tree.newer);
+        plan.rules.may_vanish = remove_source;
         Ok(Self {
             command,
             plan,

@@ -65,6 +65,10 @@ pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
     if metadata.is_file() && metadata.mode() & OTHERS_WRITE != 0 {
         return Err(words::open_to_others(path));
     }
+    let owner = metadata.uid();
+    if metadata.is_file() && owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(words::of_another_user(path, owner));
+    }
     let mut bytes = Vec::new();
     file.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_LEN {

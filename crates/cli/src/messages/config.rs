@@ -58,6 +58,13 @@ pub(crate) fn named_but_missing(path: &Path, variable: &str) -> Failure {
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 
+pub(crate) fn of_another_user(path: &Path, owner: u32) -> Failure {
+    let message =
+        format!("belongs to another user (number {owner}), who could change the keys in it");
+    let help = "copy it to a file of your own, or leave it out with --no-config";
+    Failure::new(code::CONFIG, "config", message, help).about(path)
+}
+
 pub(crate) fn open_to_others(path: &Path) -> Failure {
     let message = "every user of this machine may change this configuration, and with it whom \
                    files are sealed for";

@@ -50,8 +50,8 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         Error::InputIsDirectory { path } => Failure::new(
             code::NO_INPUT,
             "input",
-            "is a folder, and this version seals single files",
-            "pack it on the way: tar -c FOLDER | cryptstream encrypt - FOLDER.tar.enc ...",
+            "is a folder, where a file is needed",
+            "name a file; `cryptstream encrypt --help` and `decrypt --help` say how folders go",
         )
         .about(&path),
         Error::Read { path, offset, source } => Failure::new(

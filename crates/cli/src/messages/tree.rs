@@ -13,6 +13,7 @@ use crate::commands::Counts;
 /// Why something was skipped.
 pub(crate) const SPECIAL: &str = "is neither file nor folder nor link";
 pub(crate) const NOT_SEALED: &str = "is not sealed, as its name does not end in .enc or .age";
+pub(crate) const NO_PATTERNS: &str = "is no plain file of at most 1 MiB that can be read";
 pub(crate) const IS_KEY: &str = "is a key of this run";
 
 pub(crate) fn skipped(path: &Path, reason: &str) -> String {
@@ -23,6 +24,17 @@ pub(crate) fn bad_glob(glob: &str, error: &ignore::Error) -> Failure {
     let message = format!("{glob:?} is no glob: {error}");
     let help = "write patterns as in .gitignore, such as '*.jpg', 'cache/' or 'a/**/b'";
     Failure::new(code::USAGE, "usage", message, help)
+}
+
+pub(crate) fn empty_glob() -> Failure {
+    let help = "is a variable of the script empty? leave the flag out to mean everything";
+    Failure::new(code::USAGE, "usage", "a glob is empty, which would match nothing", help)
+}
+
+pub(crate) fn unread_ignore_file(file: &Path, error: &io::Error) -> Failure {
+    let message = format!("cannot be used: {}", reason(error));
+    let help = "name a file with one pattern a line, as in .gitignore";
+    Failure::new(code::CONFIG, "config", message, help).about(file)
 }
 
 pub(crate) fn bad_ignore_file(file: &Path, error: &ignore::Error) -> Failure {

@@ -14,7 +14,7 @@ use super::plan::{Fate, Naming, Plan, Root};
 use super::survey::Survey;
 use super::twins::Twins;
 use super::walk::Found;
-use crate::messages::{Failure, tree as words};
+use crate::messages::{self, Failure, tree as words};
 
 /// Something that happens on the way.
 #[derive(Debug)]
@@ -147,6 +147,9 @@ impl<'a> Supply<'a> {
             // Also where nothing can be there, which is reported when it is made.
             Err(_) => return Ok(Present::Nothing),
         };
+        if (self.is_key)(&there) {
+            return Err(messages::key_is_output(output));
+        }
         if self.plan.force {
             return match there.is_file() {
                 // What this very run has written must stay.

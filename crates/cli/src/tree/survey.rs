@@ -1,10 +1,11 @@
 //! The first time through: how much there is, and what cannot be.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use super::plan::{Fate, Plan};
+use super::plan::{Fate, Plan, Root};
 use super::walk::Found;
 use crate::messages::{Failure, tree as words};
 
@@ -32,6 +33,7 @@ impl Survey {
         let mut survey = Self::default();
         let mut largest: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
         let mut large = std::collections::BTreeMap::new();
+        let outputs: HashMap<_, _> = plan.roots.iter().filter_map(existing_output).collect();
         for (number, root) in plan.roots.iter().enumerate() {
             if root.folder.is_none() {
                 survey.files += 1;
@@ -39,6 +41,11 @@ impl Survey {
                 continue;
             }
             for found in plan.rules.walk(root)?.flatten() {
+                // By the path this was not to be seen: it may be mounted elsewhere too.
+                let id = (found.metadata.dev(), found.metadata.ino());
+                if let Some(output) = outputs.get(&id).filter(|_| found.metadata.is_dir()) {
+                    return Err(words::output_in_input(&root.input, output));
+                }
                 if let Some(rival) = plan.rival(&found) {
                     return Err(words::same_output(&rival, &found.path, &found.path));
                 }
@@ -63,4 +70,11 @@ impl Survey {
         survey.named = survey.large.iter().map(|(_, found, _)| found.path.clone()).collect();
         Ok(survey)
     }
+}
+
+/// Device and inode of the folder that a root's output is or will be in, as far as there
+/// is one; and that output.
+fn existing_output(root: &Root) -> Option<((u64, u64), PathBuf)> {
+    let folder = root.output.ancestors().find_map(|path| std::fs::metadata(path).ok())?;
+    Some(((folder.dev(), folder.ino()), root.output.clone()))
 }

@@ -1,13 +1,16 @@
 //! What is in a folder.
 
-use std::fs::Metadata;
+use std::collections::BTreeSet;
+use std::fs::{File, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{Walk, WalkBuilder};
 
+use super::gitignore::{self, Nested};
 use super::plan::Root;
 use crate::args;
 use crate::messages::{self, Failure, tree as words};
@@ -19,6 +22,11 @@ pub(crate) struct Rules {
     globs: Vec<String>,
     ignore_files: Vec<PathBuf>,
     gitignore: bool,
+    /// Whether what is found may be gone when it is looked at, as this very run
+    /// removes what it has done.
+    pub(crate) may_vanish: bool,
+    /// `.gitignore` files that were complained about.
+    told: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 /// Something that was found.
@@ -38,7 +46,13 @@ impl Rules {
         let globs = tree.include.iter().cloned();
         let globs = globs.chain(tree.exclude.iter().map(|glob| format!("!{glob}")));
         let ignore_files = tree.ignore_file.clone();
-        Self { globs: globs.collect(), ignore_files, gitignore: tree.gitignore }
+        Self {
+            globs: globs.collect(),
+            ignore_files,
+            gitignore: tree.gitignore,
+            may_vanish: false,
+            told: Arc::default(),
+        }
     }
 
     /// Sees to it that all globs and files can be read.
@@ -50,6 +64,9 @@ impl Rules {
     fn overrides(&self, root: &Path) -> Result<Override, Failure> {
         let mut builder = OverrideBuilder::new(root);
         for glob in &self.globs {
+            if matches!(glob.as_str(), "" | "!") {
+                return Err(words::empty_glob());
+            }
             builder.add(glob).map_err(|error| words::bad_glob(glob, &error))?;
         }
         builder.build().map_err(|error| words::bad_glob("", &error))
@@ -58,8 +75,11 @@ impl Rules {
     fn ignored(&self, root: &Path) -> Result<Gitignore, Failure> {
         let mut builder = GitignoreBuilder::new(root);
         for file in &self.ignore_files {
-            if let Some(error) = builder.add(file) {
-                return Err(words::bad_ignore_file(file, &error));
+            let text = File::open(file).and_then(gitignore::read);
+            let text = text.map_err(|error| words::unread_ignore_file(file, &error))?;
+            for line in text.lines() {
+                let added = builder.add_line(None, line);
+                added.map_err(|error| words::bad_ignore_file(file, &error))?;
             }
         }
         builder.build().map_err(|error| words::bad_glob("", &error))
@@ -89,10 +109,17 @@ impl Rules {
         is_sorted: bool,
     ) -> Result<impl Iterator<Item = Result<Found, Failure>> + use<>, Failure> {
         let (path, ignored) = (root.to_owned(), Arc::new(self.ignored(root)?));
+        let nested = self.gitignore.then(|| Mutex::new(Nested::new(root, Arc::clone(&self.told))));
         let entries = self.entries(root, is_sorted, move |entry| {
             let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-            !ignored.matched(entry.path(), is_folder).is_ignore()
+            let is_nested = || {
+                let nested =
+                    nested.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+                nested.is_some_and(|mut nested| nested.is_ignored(entry.path(), is_folder))
+            };
+            !ignored.matched(entry.path(), is_folder).is_ignore() && !is_nested()
         })?;
+        let may_vanish = self.may_vanish;
         Ok(entries.filter_map(move |entry| {
             let found = entry.and_then(|entry| {
                 let metadata = entry.metadata()?;
@@ -104,6 +131,7 @@ impl Rules {
                     let relative = found.strip_prefix(&path).unwrap_or(&found).to_owned();
                     Some(Ok(Found { path: found, relative, metadata }))
                 }
+                Err(error) if may_vanish && is_gone(&error) => None,
                 Err(error) => Some(Err(unreadable(&path, error))),
             }
         }))
@@ -120,8 +148,6 @@ impl Rules {
             // A backup must not leave things out that nobody has named.
             .standard_filters(false)
             .follow_links(false)
-            .git_ignore(self.gitignore)
-            .require_git(false)
             .overrides(self.overrides(root)?)
             .filter_entry(is_wanted);
         if is_sorted {
@@ -149,6 +175,11 @@ pub(crate) fn sealed_files(folder: &Path) -> Vec<PathBuf> {
         Err(error) => Some(place_of(folder, &error)),
     });
     found.collect()
+}
+
+/// Whether there is nothing any more where something was found.
+fn is_gone(error: &ignore::Error) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// What the walker could not read.
