@@ -46,17 +46,12 @@ pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
             config.fill_workers(&mut args.files.workers);
             config.fill_opening(&mut args.opening);
         }
-        Command::Verify(args) => {
+        Command::Verify(args::Verify { workers, opening, .. })
+        | Command::List(args::List { workers, opening, .. }) => {
             let config = Config::load(*no_config)?;
             config.fill_talk(talk);
-            config.fill_workers(&mut args.workers);
-            config.fill_opening(&mut args.opening);
-        }
-        Command::List(args) => {
-            let config = Config::load(*no_config)?;
-            config.fill_talk(talk);
-            config.fill_workers(&mut args.workers);
-            config.fill_opening(&mut args.opening);
+            config.fill_workers(workers);
+            config.fill_opening(opening);
         }
         Command::Rekey(args) => {
             let config = Config::load(*no_config)?;

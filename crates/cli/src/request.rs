@@ -181,7 +181,8 @@ fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-fn ends_with(path: &Path, suffix: &str) -> bool {
+/// Whether a name ends in one of the suffixes above, with something before it.
+pub(crate) fn ends_with(path: &Path, suffix: &str) -> bool {
     path.extension().is_some_and(|extension| extension == &suffix[1..])
 }
 

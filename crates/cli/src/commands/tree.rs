@@ -18,7 +18,7 @@ use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, is_dash};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, tree as words};
 use crate::progress::Meter;
-use crate::request::{AGE_SUFFIX, SUFFIX, cores, sealed_form, worker_options};
+use crate::request::{AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, worker_options};
 use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey};
 
 /// Whether this is not about a single file or a pipe.
@@ -63,8 +63,8 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
 }
 
 fn names_age(files: &Files, tree: &Tree) -> bool {
-    let is_age = |path: &PathBuf| path.extension().is_some_and(|end| end == &AGE_SUFFIX[1..]);
-    tree.output_dir.is_none() && files.output.as_ref().is_some_and(is_age)
+    tree.output_dir.is_none()
+        && files.output.as_ref().is_some_and(|path| ends_with(path, AGE_SUFFIX))
 }
 
 pub(super) fn decrypt(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {

@@ -11,6 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 
 use super::walk::{Found, Rules};
 use crate::messages::{self, Failure, tree as words};
+use crate::request::ends_with;
 
 /// How the names of files change on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,7 @@ impl Naming {
             Self::Add(suffix) => Some([name, OsStr::new(suffix)].concat()),
             Self::TakeOff(suffixes) => {
                 let path = Path::new(name);
-                let extension = path.extension()?.to_str()?;
-                let is_sealed = suffixes.iter().any(|suffix| suffix[1..] == *extension);
+                let is_sealed = suffixes.iter().any(|suffix| ends_with(path, suffix));
                 path.file_stem().filter(|_| is_sealed).map(OsStr::to_owned)
             }
         }
@@ -165,12 +165,12 @@ impl Plan {
             Naming::Add(_) if found.metadata.is_file() => None,
             Naming::Add(suffix) => {
                 let name = Path::new(name);
-                let is_sealed = name.extension().is_some_and(|end| end == &suffix[1..]);
+                let is_sealed = ends_with(name, suffix);
                 name.file_stem().filter(|_| is_sealed).map(beside).filter(is_plain_file)
             }
             Naming::TakeOff([first, second]) if found.metadata.is_file() => {
                 let name = Path::new(name);
-                let is_second = name.extension().is_some_and(|end| end == &second[1..]);
+                let is_second = ends_with(name, second);
                 let stem = name.file_stem().filter(|_| is_second)?;
                 Some(beside(&[stem, OsStr::new(first)].concat())).filter(is_plain_file)
             }
