@@ -14,7 +14,7 @@ use crate::decrypt::Opening;
 use crate::encrypt::Sealing;
 use crate::engine::{FlowError, Payload, Place, clone_of};
 use crate::flow::{Exit, Flow, Intake};
-use crate::hands::{Hands, Pile};
+use crate::hands::{BATCH, Hands, Pile};
 use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::workers::{Crew, Stop};
@@ -148,19 +148,22 @@ impl Engine {
         let slots = Crew::slots(self.options.allowed(self.cores));
         let mut is_more = true;
         while is_more || !air.is_clear() || !hands.are_idle() {
-            while is_more
-                && air.waiting.len() < MAX_WAITING
-                && (hands.have_room() || air.waiting.is_empty())
-            {
+            // No more at a time, so that what flies is not kept waiting, and never
+            // more than can be handed over: it would all have to be remembered.
+            for _ in 0..BATCH {
+                let has_room = match hands.is_any() {
+                    true => hands.have_room() && air.waiting.len() < MAX_WAITING,
+                    false => air.waiting.is_empty(),
+                };
+                if !is_more || !has_room {
+                    break;
+                }
                 match items.next() {
                     None => is_more = false,
                     Some((number, item)) if item.len <= SMALL && hands.is_any() => {
                         hands.give(number, item);
                     }
                     Some(item) => air.waiting.push_back(item),
-                }
-                if !hands.have_room() && air.flights.len() >= slots {
-                    break;
                 }
             }
             if !is_more {
