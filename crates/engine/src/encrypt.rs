@@ -45,7 +45,8 @@ impl Engine {
             // A padded header of one short stanza is one block, whatever comes
             // out of the derivation; so the payload's place is known before it.
             let payload = sealing.payload(BLOCK as u64)?;
-            let Sealing { file_key, padding, sink, .. } = &mut sealing;
+            let Sealing { file_key, cipher, padding, sink, .. } = &mut sealing;
+            sink.put(BLOCK as u64, cipher.prefix())?;
             let wrap = || wrap(format, file_key, recipients, *padding);
             let (header, last) = beside(wrap, || self.pass(payload, source, sink, progress))?;
             if header.len() != BLOCK {
@@ -105,23 +106,25 @@ impl Sealing {
         Ok(Self { sink, layout, file_key, cipher, padding, is_armored, start: 0 })
     }
 
-    /// Writes the header; what is left is the payload.
+    /// Writes the header and the payload's prefix; what is left are the segments.
     pub(crate) fn head(
         &mut self,
         recipients: &[&(dyn Recipient + Sync)],
     ) -> Result<Payload, Error> {
-        let header = wrap(self.cipher.format(), &self.file_key, recipients, self.padding)?;
-        self.sink.put(0, &header)?;
-        self.payload(header.len() as u64)
+        let mut head = wrap(self.cipher.format(), &self.file_key, recipients, self.padding)?;
+        let payload = self.payload(head.len() as u64)?;
+        // In one go: of a small file the number of writes is what counts.
+        head.extend_from_slice(self.cipher.prefix());
+        self.sink.put(0, &head)?;
+        Ok(payload)
     }
 
-    /// The payload that begins at byte `start`. Its prefix is written.
+    /// The payload that begins at byte `start`. Its prefix is yet to be written.
     fn payload(&mut self, start: u64) -> Result<Payload, Error> {
         self.start = start;
         if let Some(layout) = self.layout {
             self.sink.expect(start + layout.payload_len())?;
         }
-        self.sink.put(start, self.cipher.prefix())?;
         let cipher = self.cipher.chunks();
         Ok(Payload { operation: Operation::Seal, layout: self.layout, start, cipher })
     }

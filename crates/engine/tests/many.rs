@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::fs;
 
 use common::{World, paint, watched};
@@ -147,6 +148,39 @@ fn one_that_fails_does_not_keep_the_others() {
             assert!(!world.path(&format!("3.{count}")).exists());
         }
         assert_eq!(fs::read_dir(world.root()).unwrap().count(), 8 + 8 + 2 * 7 + 1);
+    });
+}
+
+/// Or memory would grow with the number of files.
+#[test]
+fn no_more_are_asked_for_than_are_about_to_be_done() {
+    watched(|| {
+        for (count, large) in [(0, 0), (2, 0), (2, 3)] {
+            let world = World::new();
+            world.write("small", b"small");
+            world.write("large", &paint(9 << 20));
+            let mut engine = world.engine(count, "good");
+            let (asked, ahead, done) = (Cell::new(0_usize), Cell::new(0), Cell::new(0));
+            let mut items = (0..2000).map(|n| {
+                asked.set(n + 1);
+                ahead.set(ahead.get().max(asked.get() - done.get()));
+                let name = if n < large { "large" } else { "small" };
+                world.item(name, Some(&format!("{n}.enc")))
+            });
+            engine.encrypt_all(
+                Format::Native,
+                &mut items,
+                &world.recipients(),
+                CommitOptions::default(),
+                &(),
+                &mut |_, result| {
+                    result.unwrap();
+                    done.set(done.get() + 1);
+                },
+            );
+            assert_eq!(done.get(), 2000);
+            assert!(ahead.get() < 200, "{} with {count} workers", ahead.get());
+        }
     });
 }
 
