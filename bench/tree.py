@@ -6,7 +6,9 @@
 Every round does each work once, in an order drawn by lot, always to a fresh
 name; the median over the rounds counts. `age` runs once a file, on 500 of them.
 Before each work a file as large as the large one is written and removed, as
-bench/peers.py explains.
+bench/peers.py explains. Small outputs are kept until the end: ext4 does not use
+the inodes of removed files again for up to five minutes, and looks for others
+one by one, so that after `rm -r` a run can take several times as long.
 """
 
 import argparse
@@ -29,26 +31,30 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("program", type=Path)
     parser.add_argument("--files", type=int, default=20_000)
-    parser.add_argument("--large-mib", type=int, default=2048)
+    parser.add_argument("--large-mib", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", default=None)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         results = measure(args, Path(folder))
-    for name, (files, seconds) in results.items():
+    for name, (files, times) in results.items():
+        seconds = [wall for wall, _ in times]
         median = statistics.median(seconds)
-        print(f"{name:32} {median:7.3f} s ({min(seconds):.3f} to {max(seconds):.3f}), {files / median:9,.0f} files/s")
+        cpu = statistics.median(cpu for _, cpu in times)
+        scatter = f"{min(seconds):.3f} to {max(seconds):.3f}"
+        print(f"{name:32} {median:7.3f} s ({scatter}), {cpu:6.2f} s of cores, {files / median:9,.0f} files/s")
     if args.json:
         report = {
             "machine": {"cores": os.cpu_count(), "kernel": platform.release()},
             "arguments": {"files": args.files, "large_mib": args.large_mib, "rounds": args.rounds},
-            "seconds": {name: seconds for name, (_, seconds) in results.items()},
+            "seconds": {name: [wall for wall, _ in times] for name, (_, times) in results.items()},
+            "core_seconds": {name: [cpu for _, cpu in times] for name, (_, times) in results.items()},
         }
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def measure(args: argparse.Namespace, folder: Path) -> dict[str, tuple[int, list[float]]]:
+def measure(args: argparse.Namespace, folder: Path) -> dict[str, tuple[int, list[tuple[float, float]]]]:
     program = str(args.program.resolve())
     os.chdir(folder)
     run("keygen", program, "keygen", "-o", "id")
@@ -86,17 +92,27 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, tuple[int, list
         each = [["age", "-r", key, "-o", f"out/{number}", path] for number, path in enumerate(sample)]
         works["age, once a file"] = (SAMPLE, each)
     results = {name: (files, []) for name, (files, _) in works.items()}
-    for _ in range(args.rounds):
+    Path("kept").mkdir()
+    for number in range(args.rounds):
         for name in random.sample(list(works), len(works)):
             warm(args.large_mib)
             if len(works[name][1]) > 1:
                 Path("out").mkdir()
-            start = time.perf_counter()
+            start, before = time.perf_counter(), cores()
             for command in works[name][1]:
                 run(name, *command)
-            results[name][1].append(time.perf_counter() - start)
-            shutil.rmtree("out", ignore_errors=True)
+            results[name][1].append((time.perf_counter() - start, cores() - before))
+            if Path("out").exists():
+                for large in Path("out").glob("large*"):
+                    large.unlink()
+                os.rename("out", f"kept/{number} {name.replace('/', ' ')}")
     return results
+
+
+def cores() -> float:
+    """Seconds of cores that the programs have used."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def warm(mib: int) -> None:

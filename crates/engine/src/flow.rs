@@ -8,7 +8,7 @@ use cryptstream_shm::Bytes;
 use crate::engine::{FlowError, Read, segment_read};
 use crate::job::{Failure, Operation};
 use crate::output::Sink;
-use crate::workers::{Crew, Finished};
+use crate::workers::{Crew, Finished, LOOK_EVERY};
 use crate::{Error, Progress, Source};
 
 /// Where the segments come from.
@@ -151,7 +151,7 @@ impl<'a> Flow<'a> {
             }
             // Nothing to wait for but the input: then that was waited for.
             if self.outstanding > 0 {
-                crew.step(self.left(), self.target).map_err(FlowError::Stop)?;
+                crew.step(self.left(), self.target, LOOK_EVERY).map_err(FlowError::Stop)?;
                 progress.workers(crew.ready());
             }
             while let Some(finished) = crew.finished(is_ordered).map_err(FlowError::Stop)? {

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cryptstream_format::{Identity, Recipient, Segment};
 
@@ -17,7 +18,7 @@ use crate::flow::{Exit, Flow, Intake};
 use crate::hands::{BATCH, Hands, Pile};
 use crate::job::{Job, Output};
 use crate::output::Sink;
-use crate::workers::{Crew, Stop};
+use crate::workers::{Crew, LOOK_EVERY, Stop};
 use crate::{
     CommitOptions, Engine, Error, Form, Processes, Progress, Source, Summary, Target, WorkerStats,
 };
@@ -29,6 +30,10 @@ const SMALL: u64 = 64 << 10;
 const MAX_WAITING: usize = 4096;
 /// More threads would only wait for each other in the file system.
 const MAX_HANDS: usize = 16;
+
+/// The longest that main waits for the workers while the threads may run out of
+/// small files: they are given enough for several times as long.
+const HANDS_EVERY: Duration = Duration::from_millis(1);
 
 /// One of many files.
 #[derive(Clone, Debug)]
@@ -189,7 +194,8 @@ impl Engine {
                 }
             }
             if !air.flights.is_empty() {
-                self.move_on(air, commit, progress, on_done);
+                let longest = if hands.are_idle() { LOOK_EVERY } else { HANDS_EVERY };
+                self.move_on(air, longest, commit, progress, on_done);
             }
         }
     }
@@ -198,11 +204,12 @@ impl Engine {
     fn move_on(
         &mut self,
         air: &mut Air,
+        longest: Duration,
         commit: CommitOptions,
         progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
     ) {
-        if let Err(stop) = self.fly(&mut air.flights, air.passed, progress) {
+        if let Err(stop) = self.fly(&mut air.flights, air.passed, longest, progress) {
             // Nobody knows any more who has done what.
             self.dismiss();
             let mut stop = Some(stop);
@@ -263,6 +270,7 @@ impl Engine {
         &mut self,
         flights: &mut [Flight],
         passed: u64,
+        longest: Duration,
         progress: &dyn Progress,
     ) -> Result<(), Stop> {
         let left = passed + flights.iter().map(|flight| flight.flow.left()).sum::<u64>();
@@ -273,7 +281,7 @@ impl Engine {
             let _ = flight.flow.publish(crew);
         }
         if crew.outstanding() > 0 {
-            crew.step(left, target)?;
+            crew.step(left, target, longest)?;
             progress.workers(crew.ready());
         }
         while let Some(finished) = crew.finished(false)? {

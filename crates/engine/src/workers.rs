@@ -17,7 +17,7 @@ mod worker;
 
 use std::path::PathBuf;
 
-pub(crate) use crew::{Crew, Finished, Stop};
+pub(crate) use crew::{Crew, Finished, LOOK_EVERY, Stop};
 pub(crate) use faults::{Point, at};
 #[cfg(feature = "fault-hooks")]
 pub use faults::{Point as FaultPoint, enter_sandbox, set_fault_hook};

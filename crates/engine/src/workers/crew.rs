@@ -17,7 +17,7 @@ use crate::job::{Buffers, Failure, Job, Operation, Room, read_exact_at};
 use crate::memory::zeroed;
 
 /// How often main looks after its workers while it has nothing else to do.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The longest and the shortest that main sleeps while the workers have enough
 /// to do. To be woken for each segment would be worse: where the processor is
 /// a virtual one, waking another process can take 50 µs, and sealing a segment
@@ -188,13 +188,13 @@ impl Crew {
     /// Moves the work on: starts a worker, if the `left` bytes that are not
     /// published yet are worth another and there are fewer than `target`; then
     /// does a segment here, while workers are still missing, or sleeps until
-    /// something is done.
-    pub(crate) fn step(&mut self, left: u64, target: usize) -> Result<(), Stop> {
+    /// something is done, at most for `longest`.
+    pub(crate) fn step(&mut self, left: u64, target: usize, longest: Duration) -> Result<(), Stop> {
         if self.pool.len() < target && left >= WORTH * self.pool.len() as u64 {
             self.start_worker();
         }
         if self.pool.ready() >= target.max(1) || !self.work_along()? {
-            self.wait();
+            self.wait(longest);
         }
         self.look()
     }
@@ -207,17 +207,17 @@ impl Crew {
     }
 
     /// Sleeps a moment, or until something is done.
-    fn wait(&mut self) {
+    fn wait(&mut self, longest: Duration) {
         let ready = self.pool.ready().max(1);
         let enough = Duration::from_nanos(self.bytes / (FASTEST * ready as u64));
         if self.outstanding() > PLENTY * ready && enough >= *NAP.start() {
             let nap = enough.min(*NAP.end());
             std::thread::sleep(nap);
             self.fruitless += nap;
-        } else if !self.pool.done.wait(Some(LOOK_EVERY)).unwrap_or(false) {
+        } else if !self.pool.done.wait(Some(longest)).unwrap_or(false) {
             // Errors would be those of a system without futexes; looking at the
             // queue in any case is the answer to them too.
-            self.fruitless += LOOK_EVERY;
+            self.fruitless += longest;
         }
     }
 

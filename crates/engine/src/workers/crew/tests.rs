@@ -69,7 +69,7 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 
     let finished = loop {
         assert!(start.elapsed() < Duration::from_secs(60), "nobody takes over");
-        crew.step(0, 0).unwrap();
+        crew.step(0, 0, LOOK_EVERY).unwrap();
         if let Some(finished) = crew.finished(false).unwrap() {
             break finished;
         }
