@@ -87,6 +87,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, tuple[int, list
         "the large file": (1, [[*seal, "large", "out"]]),
         "both together": (half + 1, [[*seal, "mixed", "out"]]),
     }
+    # With one worker and one thread, two cores are enough for both at a time.
+    for name, chosen in (("half of the small files", "half"), ("the large file", "large"), ("both together", "mixed")):
+        works[f"{name}, --processes 1"] = (works[name][0], [[*seal, chosen, "out", "--processes", "1"]])
     if shutil.which("age"):
         key = recipient.stdout.strip()
         each = [["age", "-r", key, "-o", f"out/{number}", path] for number, path in enumerate(sample)]

@@ -3,8 +3,9 @@
 # missing: `age` (the judge compares with it), rage, ssh-keygen and node (for round
 # trips between programs), bindfs (a file system without unnamed files), strace
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems
-# that share blocks), chromium (looks at the page of `benchmark`), cargo-deb, lintian
-# and mmdebstrap (the Debian package and a clean root for it) and cargo-fuzz.
+# that share blocks), chromium (looks at the page of `benchmark`), fish, zsh and groff
+# (read the completions and the manual), cargo-deb, lintian and mmdebstrap (the Debian
+# package and a clean root for it) and cargo-fuzz.
 # On a system without apt, or without root, the checks that need these say that
 # they are skipped.
 set -euo pipefail
@@ -21,6 +22,9 @@ command -v ssh-keygen > /dev/null || wanted+=(openssh-client)
 command -v npm > /dev/null || wanted+=(nodejs npm)
 command -v g++ > /dev/null || wanted+=(g++)
 command -v chromium > /dev/null || wanted+=(chromium)
+command -v fish > /dev/null || wanted+=(fish)
+command -v zsh > /dev/null || wanted+=(zsh)
+command -v groff > /dev/null || wanted+=(groff)
 command -v mmdebstrap > /dev/null || wanted+=(mmdebstrap)
 command -v lintian > /dev/null || wanted+=(lintian)
 command -v xz > /dev/null || wanted+=(xz-utils)

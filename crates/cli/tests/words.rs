@@ -188,6 +188,25 @@ fn bash_completes_commands_flags_and_values() {
 }
 
 #[test]
+fn fish_completes_commands_flags_and_values() {
+    if !has("fish") {
+        return;
+    }
+    let dir = home();
+    let complete = |words: &str| {
+        let script = format!("cryptstream completions fish | source; complete -C '{words}'");
+        let command = format!("fish --no-config -c \"{script}\"");
+        let told = shell(&dir, &command).run().ok_and_silent().stdout_text();
+        // A description may follow after a tab.
+        let words = told.lines().map(|line| line.split('\t').next().unwrap().to_owned());
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(complete("cryptstream encr"), ["encrypt"]);
+    assert_eq!(complete("cryptstream decrypt --salv"), ["--salvage"]);
+    assert_eq!(complete("cryptstream encrypt --format na"), ["native"]);
+}
+
+#[test]
 fn the_manual_has_a_page_for_each_command() {
     let dir = Dir::new();
     dir.run(&["man", "share/man1"]).ok_and_silent();

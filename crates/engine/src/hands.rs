@@ -14,7 +14,7 @@ use crate::{Error, Summary};
 
 /// Files that are handed over at a time: waking a thread can take 50 µs where the
 /// processor is a virtual one, and a small file takes 100.
-pub(crate) const BATCH: usize = 16;
+const BATCH: usize = 16;
 /// Batches for each thread that are on their way at the most.
 const AHEAD: usize = 3;
 

@@ -15,7 +15,7 @@ use crate::decrypt::Opening;
 use crate::encrypt::Sealing;
 use crate::engine::{FlowError, Payload, Place, clone_of};
 use crate::flow::{Exit, Flow, Intake};
-use crate::hands::{BATCH, Hands, Pile};
+use crate::hands::{Hands, Pile};
 use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::workers::{Crew, LOOK_EVERY, Stop};
@@ -31,6 +31,9 @@ const MAX_WAITING: usize = 4096;
 /// More threads would only wait for each other in the file system.
 const MAX_HANDS: usize = 16;
 
+/// Files that are taken in a row before main looks after the workers: about a
+/// millisecond, for which they have enough to do.
+const AT_A_TIME: usize = 64;
 /// The longest that main waits for the workers while the threads may run out of
 /// small files: they are given enough for several times as long.
 const HANDS_EVERY: Duration = Duration::from_millis(1);
@@ -155,7 +158,7 @@ impl Engine {
         while is_more || !air.is_clear() || !hands.are_idle() {
             // No more at a time, so that what flies is not kept waiting, and never
             // more than can be handed over: it would all have to be remembered.
-            for _ in 0..BATCH {
+            for _ in 0..AT_A_TIME {
                 let has_room = match hands.is_any() {
                     true => hands.have_room() && air.waiting.len() < MAX_WAITING,
                     false => air.waiting.is_empty(),
