@@ -88,8 +88,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, tuple[int, list
         "both together": (half + 1, [[*seal, "mixed", "out"]]),
     }
     # With one worker and one thread, two cores are enough for both at a time.
-    for name, chosen in (("half of the small files", "half"), ("the large file", "large"), ("both together", "mixed")):
-        works[f"{name}, --processes 1"] = (works[name][0], [[*seal, chosen, "out", "--processes", "1"]])
+    for name in ("half of the small files", "the large file", "both together"):
+        files, [command] = works[name]
+        works[f"{name}, --processes 1"] = (files, [[*command, "--processes", "1"]])
     if shutil.which("age"):
         key = recipient.stdout.strip()
         each = [["age", "-r", key, "-o", f"out/{number}", path] for number, path in enumerate(sample)]
