@@ -52,7 +52,7 @@ impl Transfer {
         armor: bool,
     ) -> Result<Self, Failure> {
         let form = sealed_form(format, armor)?;
-        let suffix = if form.format() == Format::Age { AGE_SUFFIX } else { SUFFIX };
+        let suffix = suffix_of(form.format());
         let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix)))?;
         let form = match (form, &transfer.target) {
             (Form::Binary(Format::Native), Target::Path { path, .. })
@@ -174,11 +174,20 @@ fn with_suffix(input: &Path, suffix: &str) -> PathBuf {
 }
 
 fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
-    let is_sealed_name = ends_with(input, SUFFIX) || ends_with(input, AGE_SUFFIX);
     match input.file_stem() {
-        Some(stem) if is_sealed_name => Ok(input.with_file_name(stem)),
+        Some(stem) if is_sealed_name(input) => Ok(input.with_file_name(stem)),
         _ => Err(messages::no_default_name(input)),
     }
+}
+
+/// What names of sealed files end in.
+pub(crate) fn suffix_of(format: Format) -> &'static str {
+    if format == Format::Age { AGE_SUFFIX } else { SUFFIX }
+}
+
+/// Whether a name is that of a sealed file.
+pub(crate) fn is_sealed_name(path: &Path) -> bool {
+    ends_with(path, SUFFIX) || ends_with(path, AGE_SUFFIX)
 }
 
 /// Whether a name ends in one of the suffixes above, with something before it.

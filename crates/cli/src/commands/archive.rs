@@ -26,7 +26,7 @@ use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, archive as words, tree};
 use crate::progress::Meter;
 use crate::report::{self, Extra};
-use crate::request::{AGE_SUFFIX, Input, SUFFIX, Transfer, cores, sealed_form};
+use crate::request::{Input, Transfer, cores, sealed_form, suffix_of};
 use crate::tree::{Rules, lies_in};
 
 /// Threads that compress; more of them take much memory.
@@ -150,7 +150,7 @@ impl From<Failure> for Vec<Failure> {
 fn packed_name(folder: &Path, is_zstd: bool, format: Format) -> Result<PathBuf, Failure> {
     let mut name = folder.file_name().ok_or_else(|| tree::no_name(folder))?.to_owned();
     name.push(if is_zstd { ".tar.zst" } else { ".tar" });
-    name.push(if format == Format::Age { AGE_SUFFIX } else { SUFFIX });
+    name.push(suffix_of(format));
     Ok(folder.with_file_name(name))
 }
 

@@ -18,7 +18,9 @@ use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, is_dash};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, tree as words};
 use crate::progress::Meter;
-use crate::request::{AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, worker_options};
+use crate::request::{
+    AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
+};
 use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey};
 
 /// Whether this is not about a single file or a pipe.
@@ -43,8 +45,8 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         }
         form => form,
     };
-    let suffix = if form.format() == Format::Age { AGE_SUFFIX } else { SUFFIX };
-    let run = Run::new("encrypt", files, &tree, Naming::Add(suffix), talk)?;
+    let naming = Naming::Add(suffix_of(form.format()));
+    let run = Run::new("encrypt", files, &tree, naming, talk)?;
     if tree.dry_run {
         return run.dry();
     }

@@ -14,7 +14,7 @@ use super::gitignore::{self, Nested};
 use super::plan::Root;
 use crate::args;
 use crate::messages::{self, Failure, tree as words};
-use crate::request::{AGE_SUFFIX, SUFFIX, ends_with};
+use crate::request::is_sealed_name;
 
 /// What is left out.
 #[derive(Debug)]
@@ -162,12 +162,11 @@ impl Rules {
 pub(crate) fn sealed_files(folder: &Path) -> Vec<PathBuf> {
     let mut builder = WalkBuilder::new(folder);
     builder.standard_filters(false).sort_by_file_name(Ord::cmp);
-    let is_sealed = |path: &Path| ends_with(path, SUFFIX) || ends_with(path, AGE_SUFFIX);
     let found = builder.build().filter_map(|entry| match entry {
         Ok(entry) => {
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
             let path = entry.into_path();
-            (is_file && is_sealed(&path)).then_some(path)
+            (is_file && is_sealed_name(&path)).then_some(path)
         }
         Err(error) => Some(place_of(folder, &error)),
     });
