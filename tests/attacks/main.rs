@@ -1,0 +1,19 @@
+//! Attackers as programs: each does what somebody who owns the input, the folder or a
+//! worker could do, and must get nothing.
+//!
+//! A module is named after the protection that it attacks (`crates/protection`).
+//! `ci/attacks.sh` runs all of them with every protection on, then each module with its
+//! protection turned off, and expects a failure: an attack that does not succeed then
+//! proves nothing. [`rounds`] is how often an attack with luck in it is tried.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../../crates/cli/tests/common/mod.rs"]
+mod common;
+
+/// How often an attack that depends on a lucky moment is tried: 20 times, or as often
+/// as `CRYPTSTREAM_ATTACK_ROUNDS` says; `ci/attacks.sh` says 1,000 where it matters.
+#[allow(dead_code, reason = "until the first attack of this kind is there")]
+fn rounds() -> usize {
+    let given = std::env::var("CRYPTSTREAM_ATTACK_ROUNDS").ok();
+    given.and_then(|rounds| rounds.parse().ok()).unwrap_or(20)
+}
