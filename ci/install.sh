@@ -5,7 +5,7 @@
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems
 # that share blocks), chromium (looks at the page of `benchmark`), fish, zsh and groff
 # (read the completions and the manual), cargo-deb, lintian and mmdebstrap (the Debian
-# package and a clean root for it) and cargo-fuzz.
+# package and a clean root for it), cargo-deny (dependencies) and cargo-fuzz.
 # On a system without apt, or without root, the checks that need these say that
 # they are skipped.
 set -euo pipefail
@@ -39,12 +39,13 @@ fi
 if ! cargo fuzz --version > /dev/null 2>&1; then
     cargo install --quiet --locked cargo-fuzz
 fi
-# Built in a hurry, as it runs for seconds; `xz` does the compressing.
-if ! cargo deb --version > /dev/null 2>&1; then
+# Built in a hurry, as they run for seconds; `xz` does cargo-deb's compressing.
+in_a_hurry() {
     CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
-        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        cargo install --quiet --locked --no-default-features cargo-deb
-fi
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install --quiet --locked "$@"
+}
+cargo deb --version > /dev/null 2>&1 || in_a_hurry --no-default-features cargo-deb
+cargo deny --version > /dev/null 2>&1 || in_a_hurry cargo-deny
 
 # As fast as its makers ship it, but linked in a fraction of the time.
 rage=0.12.1
