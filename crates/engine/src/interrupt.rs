@@ -62,13 +62,18 @@ type Action = Box<dyn Fn() + Send>;
 /// What is to be done when the process is interrupted, by number.
 static CLEANUPS: Mutex<BTreeMap<u64, Action>> = Mutex::new(BTreeMap::new());
 
-/// Something that is done when the process is interrupted while this lives.
-pub(crate) struct Cleanup(u64);
+/// Something that is done when the process is interrupted while this lives. See
+/// [`on_interrupt`].
+pub struct Cleanup(u64);
 
 /// Has `action` called when the process is interrupted, by a thread that
-/// waits for nothing else, so that it works while a read is stuck. Only for
-/// file systems where a temporary must bear a name all the time.
-pub(crate) fn on_interrupt(action: Action) -> io::Result<Cleanup> {
+/// waits for nothing else, so that it works while a read is stuck: for temporaries
+/// that must bear a name all the time, and for processes that would add to them. What
+/// was registered first is called first.
+///
+/// # Errors
+/// When the system refuses handlers or a thread.
+pub fn on_interrupt(action: Action) -> io::Result<Cleanup> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static WATCHED: OnceLock<()> = OnceLock::new();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -36,7 +36,7 @@ pub use engine::Engine;
 pub use error::Error;
 pub use input::{Feed, Source};
 pub use inspect::{Extent, Inspection};
-pub use interrupt::unignored_signals;
+pub use interrupt::{Cleanup, on_interrupt, unignored_signals};
 pub use many::Item;
 pub use output::{CommitOptions, StagingFolder, Target};
 pub use range::{ByteRange, RangeSummary};
@@ -45,7 +45,8 @@ pub use survey::{Damage, End, Survey, salvage};
 #[cfg(feature = "fault-hooks")]
 pub use workers::{FaultPoint, enter_sandbox, set_fault_hook};
 pub use workers::{
-    Processes, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, WorkerStats, worker_main,
+    Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, WorkerStats,
+    die_with_parent, lock_in, worker_main,
 };
 
 /// What tests of the sandbox try.

@@ -21,7 +21,7 @@ pub(crate) use crew::{Crew, Finished, LOOK_EVERY, Stop};
 pub(crate) use faults::{Point, at};
 #[cfg(feature = "fault-hooks")]
 pub use faults::{Point as FaultPoint, enter_sandbox, set_fault_hook};
-pub use sandbox::{SandboxLevel, SandboxMode};
+pub use sandbox::{Profile, SandboxLevel, SandboxMode, die_with_parent, lock_in};
 pub use worker::worker_main;
 
 /// Plaintext for which a process is worth starting. A worker is at work about

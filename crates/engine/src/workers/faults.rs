@@ -37,7 +37,7 @@ pub fn set_fault_hook(hook: fn(u16, Point)) {
 #[cfg(feature = "fault-hooks")]
 #[must_use]
 pub fn enter_sandbox(mode: super::SandboxMode) -> super::SandboxLevel {
-    super::sandbox::enter(mode)
+    super::sandbox::lock_in(mode, super::sandbox::Profile::Worker)
 }
 
 /// Says which worker this is.

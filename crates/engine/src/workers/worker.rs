@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::faults::{self, Point, at};
 use super::pool::Places;
 use super::protocol::{Start, decode_job, job_of, send_ready};
-use super::sandbox::{self, SandboxLevel, SandboxMode};
+use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use super::task::perform;
 use crate::job::{Buffers, Job};
 
@@ -54,7 +54,7 @@ fn run() -> io::Result<()> {
     let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
     let mut estate = Estate::create(SEGMENT_LEN)?;
     let mut jobs = Jobs { channel, known: Vec::new() };
-    let level = sandbox::enter(mode);
+    let level = sandbox::lock_in(mode, Profile::Worker);
     at(Point::LockedIn);
     send_ready(&jobs.channel, level, estate.as_fd())?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {

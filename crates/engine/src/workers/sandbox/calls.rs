@@ -1,0 +1,134 @@
+//! The system calls of each profile. `docs/sandbox.md` has the reason for every one.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
+};
+
+/// What any process here needs to compute, to read and write what it holds, and to end.
+const COMMON: &[i64] = &[
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_pwrite64,
+    libc::SYS_close,
+    libc::SYS_futex,
+    // Memory, as the allocator asks for it; mmap and mprotect see below.
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    // Time, and the random seed of hash maps.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_sched_yield,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    // Signals and the end; tgkill see below.
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigaction,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// What a worker needs besides: segments in, and the control socket.
+pub(super) const WORKER: &[i64] =
+    &[libc::SYS_pread64, libc::SYS_recvmsg, libc::SYS_sendmsg, libc::SYS_poll, libc::SYS_ppoll];
+
+/// What listing an archive needs besides.
+pub(super) const LIST: &[i64] = &[];
+
+/// What unpacking an archive needs besides: to create files, folders and links. Where,
+/// is up to Landlock, which knows nothing of permission bits and times: these can be
+/// changed through descriptors only (utimensat and linkat see below).
+pub(super) const UNPACK: &[i64] = &[
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_mkdirat,
+    libc::SYS_symlinkat,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_ftruncate,
+    libc::SYS_fchmod,
+];
+
+/// What libraries try in passing and can do without: refused, not punished.
+const REFUSED: &[i64] = &[
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_newfstatat,
+    libc::SYS_fstat,
+    libc::SYS_statx,
+    libc::SYS_readlinkat,
+    libc::SYS_faccessat,
+    libc::SYS_ioctl,
+    libc::SYS_fcntl,
+    libc::SYS_prctl,
+    libc::SYS_seccomp,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_prlimit64,
+    libc::SYS_sched_getaffinity,
+];
+
+#[cfg(target_arch = "x86_64")]
+const REFUSED_OLD: &[i64] =
+    &[libc::SYS_open, libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_readlink];
+#[cfg(not(target_arch = "x86_64"))]
+const REFUSED_OLD: &[i64] = &[];
+
+/// Leaves this process the common calls and those in `allowed`, for good.
+///
+/// Two filters, of which the stricter answer counts: the first kills a process that
+/// makes a call that is on no list, the second refuses the calls on the list of the
+/// refused.
+pub(super) fn filter(allowed: &[i64]) -> Option<()> {
+    let arch = std::env::consts::ARCH.try_into().ok()?;
+    let refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
+        .iter()
+        .chain(REFUSED_OLD)
+        .filter(|call| !allowed.contains(call))
+        .map(|call| (*call, vec![]))
+        .collect();
+    let mut known = refused.clone();
+    known.extend(COMMON.iter().chain(allowed).map(|call| (*call, vec![])));
+    // Memory that can be executed would be the way around all of this.
+    let not_executable = argument(2, SeccompCmpOp::MaskedEq(PROT_EXEC), 0)?;
+    known.insert(libc::SYS_mmap, vec![not_executable.clone()]);
+    known.insert(libc::SYS_mprotect, vec![not_executable]);
+    // An abort is a signal to the process itself, and to no other.
+    let own_pid = u64::from(std::process::id());
+    known.insert(libc::SYS_tgkill, vec![argument(0, SeccompCmpOp::Eq, own_pid)?]);
+    if allowed == UNPACK {
+        // Without a path: the times of what the descriptor is.
+        known.insert(libc::SYS_utimensat, vec![argument(1, SeccompCmpOp::Eq, 0)?]);
+        // Without flags: no link is followed, no descriptor is linked.
+        known.insert(libc::SYS_linkat, vec![argument(4, SeccompCmpOp::Eq, 0)?]);
+    }
+
+    let kill = SeccompFilter::new(known, SeccompAction::KillProcess, SeccompAction::Allow, arch);
+    let eperm = u32::try_from(libc::EPERM).ok()?;
+    let refuse =
+        SeccompFilter::new(refused, SeccompAction::Allow, SeccompAction::Errno(eperm), arch);
+    // In this order: applying the second takes calls that it refuses.
+    for filter in [kill.ok()?, refuse.ok()?] {
+        let program: seccompiler::BpfProgram = filter.try_into().ok()?;
+        apply_filter(&program).ok()?;
+    }
+    Some(())
+}
+
+const PROT_EXEC: u64 = libc::PROT_EXEC as u64;
+
+fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule> {
+    let condition = SeccompCondition::new(index, SeccompCmpArgLen::Qword, operator, value).ok()?;
+    SeccompRule::new(vec![condition]).ok()
+}
