@@ -264,6 +264,17 @@ pub(crate) fn bad_cost(flag: &str, text: &str) -> Failure {
     )
 }
 
+pub(crate) fn output_planted(path: &Path, owner: u32) -> Failure {
+    Failure::new(
+        code::CANNOT_CREATE,
+        "output",
+        format!("belongs to another user (id {owner}) and is a link, a pipe or a device"),
+        "name an output in a folder that only you may write to; to write there all the same, \
+         use -o - and redirect standard output with the shell",
+    )
+    .about(path)
+}
+
 pub(crate) fn internal(text: &str) -> Failure {
     Failure::new(
         code::INTERNAL,

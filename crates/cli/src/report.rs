@@ -171,8 +171,5 @@ pub(crate) fn input_name(input: &Input) -> String {
 }
 
 pub(crate) fn output_name(target: &Target) -> String {
-    match target {
-        Target::Stdout { .. } => "-".to_owned(),
-        Target::Path { path, .. } => path.to_string_lossy().into_owned(),
-    }
+    target.path().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned())
 }

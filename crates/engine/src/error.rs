@@ -84,6 +84,15 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
+    /// Another user has put a link, a pipe or a device under the output's name, or
+    /// could have.
+    #[error("{}: was put there by another user (id {owner})", path.display())]
+    OutputPlanted {
+        /// The output.
+        path: PathBuf,
+        /// The user's number.
+        owner: u32,
+    },
     /// The output's name is that of a folder.
     #[error("{}: is a folder", path.display())]
     OutputIsDirectory {

@@ -23,6 +23,7 @@ mod interrupt;
 mod job;
 mod many;
 mod memory;
+mod named;
 mod output;
 mod range;
 mod rekey;
@@ -58,7 +59,7 @@ pub use cryptstream_shm::probe;
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let pending = output::PendingFile::create(path, false)?;
+    let pending = output::create_file(path, false)?;
     pending.write_at(0, content)?;
     pending.commit(0o600, true)
 }
@@ -69,12 +70,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
 pub fn write_public(path: &Path, content: &[u8], may_replace: bool) -> Result<(), Error> {
-    // Through symbolic links, so that the file is replaced and not the link.
-    let real = match std::fs::canonicalize(path) {
-        Ok(real) if may_replace => real,
-        _ => path.to_owned(),
-    };
-    let pending = output::PendingFile::create(&real, may_replace)?;
+    let pending = output::create_file(path, may_replace)?;
     pending.write_at(0, content)?;
     pending.commit(input::usual_mode(), false)
 }

@@ -19,6 +19,7 @@ pub(crate) use pending::{PendingFile, remove_abandoned, remove_durably};
 use rustix::io::Errno;
 pub use staging::StagingFolder;
 pub use target::Target;
+pub(crate) use target::create_file;
 
 use crate::memory::zeroed;
 use crate::{Error, Source};
@@ -53,7 +54,7 @@ impl Sink {
         source: &Source,
         options: CommitOptions,
     ) -> Result<Self, Error> {
-        let is_removable = || matches!(target, Target::Path { .. }) && source.is_removable();
+        let is_removable = || target.path().is_some() && source.is_removable();
         if options.remove_source && !is_removable() {
             return Err(Error::NotRemovable { path: source.path().to_owned() });
         }

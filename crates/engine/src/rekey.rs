@@ -18,22 +18,26 @@ mod reseal;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
+use cryptstream_beneath::Dir;
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{
     FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, WrapError,
     WrappedKey,
 };
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 use self::journal::Beside;
 use crate::decrypt::{cut_in_header, read_header, unlock_error};
 use crate::encrypt::BLOCK;
 use crate::memory::zeroed;
+use crate::named::{Found, Named, Refused};
 use crate::{Error, Progress, Source};
 
 /// Below this plaintext length a file is written anew.
@@ -91,8 +95,9 @@ pub struct Rekeying {
     source: Source,
     /// The same, to be written to.
     file: File,
-    /// The file's own name, behind symbolic links.
-    real: PathBuf,
+    /// The folder that it is in, behind symbolic links, and its name there.
+    folder: Arc<Dir>,
+    name: OsString,
     len: u64,
     header: Result<Header, Error>,
     /// What an exchange of headers left that was interrupted.
@@ -130,31 +135,19 @@ impl Rekeying {
     /// a header.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Open { path: path.to_owned(), source };
-        let real = fs::canonicalize(path).map_err(failed)?;
-        if !fs::metadata(&real).map_err(failed)?.is_file() {
-            return Err(Error::NotRegular { path: path.to_owned() });
-        }
-        // A cache may not know yet what has just been written, and would make
-        // it look like a change later.
-        let (fresh, all) = (AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS);
-        let _ = rustix::fs::statx(CWD, &real, fresh, all);
+        let Named { folder, name } = find(path)?;
         let mut source = Source::open(path)?;
-        // A link that has taken the name meanwhile is not followed.
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(CWD, &real, flags, Mode::empty()).map(File::from).map_err(
-            |error| Error::NotChangeable { path: path.to_owned(), source: error.into() },
-        )?;
+        let file = folder.open_with(&name, OFlags::RDWR, Mode::empty()).map_err(|error| {
+            Error::NotChangeable { path: path.to_owned(), source: error.into() }
+        })?;
         // Some file systems have no locks; that is no hindrance.
         let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         if locked == Err(Errno::WOULDBLOCK) {
             return Err(Error::Busy { path: path.to_owned() });
         }
         // Another run may have replaced the file just before the lock.
-        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let is_same = |metadata: std::io::Result<fs::Metadata>| {
-            metadata.is_ok_and(|metadata| id(metadata) == source.id())
-        };
-        if !is_same(file.metadata()) || !is_same(fs::symlink_metadata(&real)) {
+        let is_named = folder.stat(&name).is_ok_and(|s| (s.st_dev, s.st_ino) == source.id());
+        if file_id(&file)? != source.id() || !is_named {
             return Err(source.changed());
         }
         let len = file.metadata().map_err(failed)?.len();
@@ -162,10 +155,10 @@ impl Rekeying {
         if source.is_armored() {
             return Err(Error::Armored { path: path.to_owned() });
         }
-        let journal = Beside::find(&real, &file);
+        let journal = Beside::find(&folder, &name, &file);
         match header {
             Err(error) if journal.is_none() => Err(error),
-            header => Ok(Self { source, file, real, len, header, journal }),
+            header => Ok(Self { source, file, folder, name, len, header, journal }),
         }
     }
 
@@ -417,6 +410,30 @@ fn read_at<'a>(file: &File, buffer: &'a mut [u8], offset: u64) -> std::io::Resul
         }
     }
     Ok(&buffer[..filled])
+}
+
+/// The place of a file that the user has named, behind links.
+fn find(path: &Path) -> Result<Named, Error> {
+    let failed = |error: Errno| Error::Open { path: path.to_owned(), source: error.into() };
+    let (named, stat) = match Named::find(path) {
+        Ok(Found::There(named, stat)) => (named, stat),
+        Ok(Found::Nothing(..)) => return Err(failed(Errno::NOENT)),
+        Ok(Found::Descriptor(..)) | Err(Refused::System(Errno::ISDIR)) => {
+            return Err(Error::NotRegular { path: path.to_owned() });
+        }
+        Err(Refused::System(error)) => return Err(failed(error)),
+        Err(Refused::Planted(owner)) => {
+            return Err(Error::OutputPlanted { path: path.to_owned(), owner });
+        }
+    };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Error::NotRegular { path: path.to_owned() });
+    }
+    // A cache may not know yet what has just been written, and would make
+    // it look like a change later.
+    let fresh = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
+    let _ = rustix::fs::statx(&named.folder, &named.name, fresh, StatxFlags::BASIC_STATS);
+    Ok(named)
 }
 
 fn file_id(file: &File) -> Result<(u64, u64), Error> {

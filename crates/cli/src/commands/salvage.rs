@@ -25,7 +25,10 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
         Err(failure) => return Status::refused(&failure, talk.json),
     };
     let (input, output) = match (&transfer.input, &transfer.target) {
-        (Input::Path(input), Target::Path { path: output, .. }) => (input, output),
+        (
+            Input::Path(input),
+            Target::Path { path: output, .. } | Target::Beneath { path: output, .. },
+        ) => (input, output),
         (Input::Stdin, _) => {
             return Status::refused(&look::not_a_file(Path::new("standard input")), talk.json);
         }

@@ -103,7 +103,7 @@ impl KeyFiles {
         if self.ids.contains(&source.id()) {
             return Err(messages::key_is_data(source.path()));
         }
-        if let Target::Path { path, .. } = target
+        if let Some(path) = target.path()
             && let Ok(file) = std::fs::metadata(path)
             && !std::os::unix::fs::FileTypeExt::is_char_device(&file.file_type())
             && self.ids.contains(&(file.dev(), file.ino()))

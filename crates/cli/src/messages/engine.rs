@@ -84,6 +84,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         Error::OutputExists { path } => {
             Failure::new(code::CANNOT_CREATE, "exists", "exists already", "choose another name, or replace it with --force").about(&path)
         }
+        Error::OutputPlanted { path, owner } => super::output_planted(&path, owner),
         Error::Unfinished { path } => {
             internal("what was to be sealed could not be made whole").about(&path)
         }

@@ -139,10 +139,7 @@ pub(crate) fn scrypt_for_each(files: u64) -> String {
 
 /// One line of what would be done.
 pub(crate) fn would(command: &str, item: &Item) -> String {
-    let output = match &item.target {
-        Some(Target::Path { path, .. }) => quoted(path),
-        _ => "-".to_owned(),
-    };
+    let output = item.target.as_ref().and_then(Target::path).map_or("-".to_owned(), quoted);
     format!("{command} {} -> {output}\n", quoted(&item.input))
 }
 

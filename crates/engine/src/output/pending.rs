@@ -9,15 +9,16 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use cryptstream_beneath::Dir;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, Timestamps};
 use rustix::io::Errno;
 
-use super::{target, temporary};
+use super::temporary;
 use crate::Error;
 use crate::interrupt::{self, Cleanup};
 
@@ -32,7 +33,7 @@ const EXT4_SUPER_MAGIC: rustix::fs::FsWord = 0xEF53;
 /// See the module's description.
 pub(crate) struct PendingFile {
     file: File,
-    folder: Arc<OwnedFd>,
+    folder: Arc<Dir>,
     name: OsString,
     /// The temporary's name in the folder, while it has one, and what removes it
     /// when the process is interrupted.
@@ -45,23 +46,42 @@ pub(crate) struct PendingFile {
 }
 
 impl PendingFile {
-    /// Creates the file in the folder of `path`. With `may_replace`, what
-    /// stands there at the end is replaced.
-    pub(crate) fn create(path: &Path, may_replace: bool) -> Result<Self, Error> {
-        Self::try_create(path, may_replace).map_err(|error| match error {
+    /// Creates the file in `folder`, where it is to be called `name`. With
+    /// `may_replace`, what has that name at the end is replaced. `path` is for
+    /// messages.
+    pub(crate) fn create(
+        folder: Arc<Dir>,
+        name: OsString,
+        path: &Path,
+        may_replace: bool,
+    ) -> Result<Self, Error> {
+        let present = folder.stat(&name).ok();
+        let replaced_mode = present.map(|stat| stat.st_mode & 0o777);
+        Self::create_over(folder, name, path, may_replace, replaced_mode)
+    }
+
+    /// The same, where it is known what has the name now: its permission bits.
+    pub(super) fn create_over(
+        folder: Arc<Dir>,
+        name: OsString,
+        path: &Path,
+        may_replace: bool,
+        replaced_mode: Option<u32>,
+    ) -> Result<Self, Error> {
+        let made = Self::try_create(folder, name, path, may_replace, replaced_mode);
+        made.map_err(|error| match error {
             Errno::EXIST => Error::OutputExists { path: path.to_owned() },
             _ => Error::Create { path: path.to_owned(), source: error.into() },
         })
     }
 
-    fn try_create(path: &Path, may_replace: bool) -> Result<Self, Errno> {
-        let (folder, name) = target::split(path).ok_or(Errno::ISDIR)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::openat(CWD, &folder, flags, Mode::empty())?;
-        let replaced = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
-        let replaced_mode = replaced.ok().map(|stat| stat.st_mode & 0o777);
-
-        let folder = Arc::new(folder);
+    fn try_create(
+        folder: Arc<Dir>,
+        name: OsString,
+        path: &Path,
+        may_replace: bool,
+        replaced_mode: Option<u32>,
+    ) -> Result<Self, Errno> {
         let (file, temporary) = match open_unnamed(&folder)? {
             Some(file) => (file, None),
             None => {
@@ -178,7 +198,7 @@ impl PendingFile {
         let renamed = rename(&self.folder, &temporary, &self.name, self.may_replace);
         if renamed.is_err() {
             // While interruptions still wait. A failure leaves it to the next run.
-            let _ = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
+            let _ = self.folder.remove_file(&temporary);
         }
         renamed
     }
@@ -200,10 +220,9 @@ impl Drop for PendingFile {
 
 /// Opens an unnamed file; `None` where the file system has none, or where it
 /// could not be linked later because /proc is missing.
-fn open_unnamed(folder: &OwnedFd) -> Result<Option<File>, Errno> {
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(folder, ".", flags, PRIVATE) {
-        Ok(file) => File::from(file),
+fn open_unnamed(folder: &Dir) -> Result<Option<File>, Errno> {
+    let file = match folder.create_unnamed(PRIVATE) {
+        Ok(file) => file,
         // What file systems and kernels without it have been seen to answer.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error),
@@ -221,16 +240,15 @@ fn descriptor_path(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-fn link_unnamed(file: &File, folder: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+fn link_unnamed(file: &File, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
     rustix::fs::linkat(CWD, descriptor_path(file), folder, name, AtFlags::SYMLINK_FOLLOW)
 }
 
 /// Creates a file that bears a temporary name.
-fn create_named(folder: &OwnedFd, name: &OsStr) -> Result<(File, OsString), Errno> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+fn create_named(folder: &Dir, name: &OsStr) -> Result<(File, OsString), Errno> {
     let temporary = temporary::name(name)?;
-    let file = rustix::fs::openat(folder, &temporary, flags, PRIVATE)?;
-    Ok((File::from(file), temporary))
+    let file = folder.create_file(&temporary, PRIVATE)?;
+    Ok((file, temporary))
 }
 
 /// Device and inode.
@@ -241,16 +259,15 @@ fn identity(file: &File) -> Result<Identity, Errno> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-fn is_named(folder: &OwnedFd, name: &OsStr, own: Identity) -> bool {
-    let named = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-    named.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == own)
+fn is_named(folder: &Dir, name: &OsStr, own: Identity) -> bool {
+    folder.stat(name).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == own)
 }
 
 /// Removes a temporary, if it is ours still. Nothing better can be done about
 /// a failure than what a later run does.
-fn unlink_own(folder: &OwnedFd, temporary: &OsStr, own: Identity) {
+fn unlink_own(folder: &Dir, temporary: &OsStr, own: Identity) {
     if is_named(folder, temporary, own) {
-        let _ = rustix::fs::unlinkat(folder, temporary, AtFlags::empty());
+        let _ = folder.remove_file(temporary);
     }
 }
 
@@ -267,50 +284,43 @@ fn set_mode(file: &File, mode: u32) -> Result<(), Errno> {
 }
 
 /// Renames within the folder; without `may_replace` only to a free name.
-fn rename(folder: &OwnedFd, from: &OsStr, to: &OsStr, may_replace: bool) -> Result<(), Errno> {
+fn rename(folder: &Dir, from: &OsStr, to: &OsStr, may_replace: bool) -> Result<(), Errno> {
     if may_replace {
-        return rustix::fs::renameat(folder, from, folder, to);
+        return folder.rename(from, folder, to);
     }
-    match rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+    match folder.rename_with(from, folder, to, RenameFlags::NOREPLACE) {
         // The file system does not know the flag. A link is as exclusive; and
         // where there are no links either, a look has to do.
         Err(Errno::INVAL | Errno::NOSYS) => {}
         result => return result,
     }
-    match rustix::fs::linkat(folder, from, folder, to, AtFlags::empty()) {
-        Ok(()) => return rustix::fs::unlinkat(folder, from, AtFlags::empty()),
+    match folder.hard_link(from, folder, to) {
+        Ok(()) => return folder.remove_file(from),
         Err(Errno::EXIST) => return Err(Errno::EXIST),
         Err(_) => {}
     }
-    match rustix::fs::statat(folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+    match folder.stat(to) {
         Ok(_) => Err(Errno::EXIST),
-        Err(_) => rustix::fs::renameat(folder, from, folder, to),
+        Err(_) => folder.rename(from, folder, to),
     }
 }
 
 /// Removes the file of this name, and makes that durable. `near` is any file
 /// of the file system.
-pub(crate) fn remove_durably(path: &Path, near: &File) -> Result<(), Errno> {
-    let (folder, name) = target::split(path).ok_or(Errno::ISDIR)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::openat(CWD, &folder, flags, Mode::empty())?;
-    rustix::fs::unlinkat(&folder, &name, AtFlags::empty())?;
-    sync_folder(&folder, near)
+pub(crate) fn remove_durably(folder: &Dir, name: &OsStr, near: &File) -> Result<(), Errno> {
+    folder.remove_file(name)?;
+    sync_folder(folder, near)
 }
 
-/// Removes what killed runs have left that were to write `path`. Those whose
-/// work lasts longer are spared.
-pub(crate) fn remove_abandoned(path: &Path) {
-    let Some((folder, name)) = target::split(path) else { return };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if let Ok(folder) = rustix::fs::openat(CWD, &folder, flags, Mode::empty()) {
-        temporary::remove_abandoned(&folder, &name);
-    }
+/// Removes what killed runs have left that were to write `name` in `folder`. Those
+/// whose work lasts longer are spared.
+pub(crate) fn remove_abandoned(folder: &Dir, name: &OsStr) {
+    temporary::remove_abandoned(folder, name);
 }
 
 /// Makes the new name of `file` durable. The folder was opened without the
 /// right to read it.
-fn sync_folder(folder: &OwnedFd, file: &File) -> Result<(), Errno> {
+fn sync_folder(folder: &Dir, file: &File) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
         Ok(readable) => match rustix::fs::fsync(&readable) {

@@ -9,16 +9,17 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Timestamps};
+use cryptstream_beneath::Dir;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Timestamps};
 use rustix::io::Errno;
 
-use super::{target, temporary};
+use super::temporary;
 use crate::Error;
 use crate::input::usual_mode;
 use crate::interrupt::{self, Cleanup};
@@ -29,7 +30,7 @@ const OLD: &str = ".old";
 /// See the module's description.
 pub struct StagingFolder {
     /// The folder that it is in, and its names there: for now and in the end.
-    parent: Arc<OwnedFd>,
+    parent: Arc<Dir>,
     temporary: OsString,
     name: OsString,
     folder: OwnedFd,
@@ -68,9 +69,7 @@ impl StagingFolder {
     pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
         let (place, real) = look(path, force)?;
         let failed = |error: Errno| Error::Create { path: path.to_owned(), source: error.into() };
-        let (parent, name) = target::split(&real).ok_or_else(|| failed(Errno::ISDIR))?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = rustix::fs::openat(CWD, &parent, flags, Mode::empty()).map_err(failed)?;
+        let (parent, name) = Dir::open_parent(&real).map_err(failed)?;
         temporary::remove_abandoned_folders(&parent, &name);
         let temporary = temporary::name(&name).map_err(failed)?;
         rustix::fs::mkdirat(&parent, &temporary, Mode::RWXU).map_err(failed)?;
@@ -83,7 +82,7 @@ impl StagingFolder {
         let cleanup = interrupt::on_interrupt(Box::new(move || {
             let (parent, temporary, gate) = &watched;
             let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = remove_tree(parent, temporary);
+            let _ = remove_tree(&**parent, temporary);
             // Nobody may go on: the process ends.
             std::mem::forget(closed);
         }));
@@ -204,7 +203,7 @@ impl Drop for StagingFolder {
         if !self.is_committed {
             let _held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
             // A failure leaves it to a later run.
-            let _ = remove_tree(&self.parent, &self.temporary);
+            let _ = remove_tree(&*self.parent, &self.temporary);
         }
     }
 }
@@ -255,13 +254,13 @@ fn is_here(folder: &Metadata) -> bool {
 }
 
 /// Opens a folder in another, and nothing else.
-fn open_folder(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+fn open_folder(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
 /// Removes a folder and all that is in it, following no link.
-pub(super) fn remove_tree(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+pub(super) fn remove_tree(parent: &impl AsFd, name: &OsStr) -> Result<(), Errno> {
     let folder = match open_folder(parent, name) {
         Err(Errno::ACCESS) => {
             // It is known to be a folder: one that nobody may list.
@@ -273,7 +272,7 @@ pub(super) fn remove_tree(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     // Its own permission bits may forbid it.
     let _ = rustix::fs::fchmod(&folder, Mode::RWXU);
     // One descriptor a level, not two.
-    let entries: Vec<_> = Dir::read_from(&folder)?.collect::<Result<_, _>>()?;
+    let entries: Vec<_> = rustix::fs::Dir::read_from(&folder)?.collect::<Result<_, _>>()?;
     for entry in entries {
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name == "." || name == ".." {

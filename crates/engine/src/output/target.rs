@@ -1,25 +1,43 @@
 //! What a name on the command line means as an output.
 
-use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cryptstream_beneath::Dir;
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::{PendingFile, Sink, Stream};
 use crate::input::PIPE_SIZE;
+use crate::named::{Found, Named, Refused, planted_by};
 use crate::{Error, Source};
 
 /// Where a run is to leave its result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Target {
     /// A name in the file system.
     Path {
         /// The name.
         path: PathBuf,
         /// Whether a file that exists may be replaced.
+        force: bool,
+    },
+    /// A name in a folder that is open already, such as one of a tree. A symbolic link
+    /// that has the name is replaced itself, never followed.
+    Beneath {
+        /// The folder.
+        dir: Arc<Dir>,
+        /// The name in it, of one component.
+        name: OsString,
+        /// The name for messages.
+        path: PathBuf,
+        /// Whether a file or a link that exists may be replaced.
         force: bool,
     },
     /// Standard output.
@@ -35,12 +53,24 @@ impl Target {
     /// beforehand: before a user is asked for anything.
     ///
     /// # Errors
-    /// [`Error::OutputExists`], [`Error::SameFile`],
-    /// [`Error::OutputIsDirectory`], [`Error::Create`].
+    /// [`Error::OutputExists`], [`Error::SameFile`], [`Error::OutputIsDirectory`],
+    /// [`Error::OutputPlanted`], [`Error::Create`].
     pub fn check(&self, source: &Source) -> Result<(), Error> {
         match self {
             Self::Path { path, force } => resolve(path, *force, source).map(drop),
+            Self::Beneath { dir, name, path, force } => {
+                beneath(dir, name, path, *force, source).map(drop)
+            }
             Self::Stdout { .. } => Ok(()),
+        }
+    }
+
+    /// The output's name for messages, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path { path, .. } | Self::Beneath { path, .. } => Some(path),
+            Self::Stdout { .. } => None,
         }
     }
 
@@ -48,13 +78,22 @@ impl Target {
     pub(super) fn open(&self, source: &Source) -> Result<Sink, Error> {
         match self {
             Self::Path { path, force } => match resolve(path, *force, source)? {
-                Place::File(real) => PendingFile::create(&real, *force).map(Sink::File),
-                Place::Stream => {
-                    let file = OpenOptions::new().write(true).open(path);
-                    let failed = |source| Error::Create { path: path.to_owned(), source };
-                    Ok(stream(file.map_err(failed)?, path.to_owned(), false))
+                Place::File(Named { folder, name }, present) => {
+                    let mode = mode_of(present);
+                    PendingFile::create_over(folder, name, path, *force, mode).map(Sink::File)
+                }
+                Place::Stream(reached) => {
+                    let failed = |error: Errno| create_error(path, error.into());
+                    let file = reached.open().map_err(failed)?;
+                    Ok(stream(file, path.to_owned(), false))
                 }
             },
+            Self::Beneath { dir, name, path, force } => {
+                let present = beneath(dir, name, path, *force, source)?;
+                let (dir, name) = (Arc::clone(dir), name.clone());
+                let mode = mode_of(present);
+                PendingFile::create_over(dir, name, path, *force, mode).map(Sink::File)
+            }
             Self::Stdout { only_text } => open_stdout(*only_text, source),
         }
     }
@@ -62,52 +101,174 @@ impl Target {
 
 /// What a name stands for.
 enum Place {
-    /// A file that is to come into being or to be replaced, by its real name.
-    File(PathBuf),
+    /// A file that is to come into being, or to replace what is there now.
+    File(Named, Option<Stat>),
     /// A pipe or a device.
-    Stream,
+    Stream(Reached),
 }
 
+/// What an output's path leads to. Links that the user has put there are followed, so
+/// that the file is replaced and not the link.
 fn resolve(path: &Path, force: bool, source: &Source) -> Result<Place, Error> {
-    let failed = |source| Error::Create { path: path.to_owned(), source };
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return resolve_new(path, force);
+    let (named, stat) = match find(path)? {
+        Found::Nothing(_, Some(_)) if !force => {
+            return Err(Error::OutputExists { path: path.to_owned() });
         }
-        Err(error) => return Err(failed(error)),
+        Found::Nothing(named, link) => return Ok(Place::File(named, link)),
+        Found::There(named, stat) => (Some(named), stat),
+        Found::Descriptor(fd, stat) if is_stream(&stat, force) => {
+            return Ok(Place::Stream(Reached { fd, named: None }));
+        }
+        Found::Descriptor(_, stat) => (None, stat),
     };
-    if is_same_file(&metadata, source) {
+    refuse_same_or_folder(&stat, path, source)?;
+    match named {
+        Some(named) if is_stream(&stat, force) => {
+            let failed = |error: Errno| create_error(path, error.into());
+            if let Some(owner) = planted_by(&named.folder, &stat).map_err(failed)? {
+                return Err(Error::OutputPlanted { path: path.to_owned(), owner });
+            }
+            Reached::below(named, &stat).map(Place::Stream).map_err(failed)
+        }
+        _ if !force => Err(Error::OutputExists { path: path.to_owned() }),
+        Some(named) if kind(&stat) == FileType::RegularFile => Ok(Place::File(named, Some(stat))),
+        _ => Err(create_error(path, io::ErrorKind::InvalidInput.into())),
+    }
+}
+
+fn find(path: &Path) -> Result<Found, Error> {
+    if ends_as_folder(path) {
+        return Err(match Dir::open(path) {
+            Ok(_) => Error::OutputIsDirectory { path: path.to_owned() },
+            Err(Errno::NOENT) => create_error(path, io::ErrorKind::NotADirectory.into()),
+            Err(error) => create_error(path, error.into()),
+        });
+    }
+    Named::find(path).map_err(|refused| match refused {
+        Refused::System(Errno::ISDIR) => Error::OutputIsDirectory { path: path.to_owned() },
+        Refused::System(error) => create_error(path, error.into()),
+        Refused::Planted(owner) => Error::OutputPlanted { path: path.to_owned(), owner },
+    })
+}
+
+/// A file that is to have this name. What stands there is replaced with `may_replace`,
+/// if it is a file.
+pub(crate) fn create_file(path: &Path, may_replace: bool) -> Result<PendingFile, Error> {
+    let (named, present) = match find(path)? {
+        Found::Nothing(named, link) => (named, link),
+        Found::There(named, stat) if kind(&stat) == FileType::RegularFile => (named, Some(stat)),
+        _ => return Err(Error::OutputExists { path: path.to_owned() }),
+    };
+    if present.is_some() && !may_replace {
+        return Err(Error::OutputExists { path: path.to_owned() });
+    }
+    PendingFile::create_over(named.folder, named.name, path, may_replace, mode_of(present))
+}
+
+/// What has the name in the folder, unless it is in the way.
+fn beneath(
+    dir: &Dir,
+    name: &OsString,
+    path: &Path,
+    force: bool,
+    source: &Source,
+) -> Result<Option<Stat>, Error> {
+    let stat = match dir.stat(name) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(create_error(path, error.into())),
+    };
+    refuse_same_or_folder(&stat, path, source)?;
+    match kind(&stat) {
+        FileType::RegularFile | FileType::Symlink if force => Ok(Some(stat)),
+        _ => Err(Error::OutputExists { path: path.to_owned() }),
+    }
+}
+
+/// A pipe or a device that was found, opened only to be reached: whatever gets its
+/// name now, this is what will be written to.
+struct Reached {
+    fd: OwnedFd,
+    /// Where it was found, if it has a name.
+    named: Option<Named>,
+}
+
+impl Reached {
+    /// What was found under this name, if it still has it.
+    fn below(named: Named, stat: &Stat) -> Result<Self, Errno> {
+        let file = named.folder.open_with(&named.name, OFlags::PATH, Mode::empty())?;
+        if !is_same(&file, stat)? {
+            return Err(Errno::STALE);
+        }
+        Ok(Self { fd: file.into(), named: Some(named) })
+    }
+
+    /// Opens it for writing, and waits for a pipe's reader.
+    fn open(&self) -> Result<File, Errno> {
+        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        match (open_waiting(CWD, path.as_ref(), OFlags::empty()), &self.named) {
+            // Without /proc by its name, if that is still its own.
+            (Err(Errno::NOENT), Some(named)) => {
+                let file = open_waiting(&named.folder, &named.name, OFlags::NOFOLLOW)?;
+                let stat = rustix::fs::fstat(&self.fd)?;
+                if is_same(&file, &stat)? { Ok(file) } else { Err(Errno::STALE) }
+            }
+            (opened, _) => opened,
+        }
+    }
+}
+
+fn open_waiting(folder: impl AsFd, name: &OsStr, more: OFlags) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY | more;
+    loop {
+        match rustix::fs::openat(&folder, name, flags, Mode::empty()) {
+            Err(Errno::INTR) => {}
+            opened => return opened.map(File::from),
+        }
+    }
+}
+
+fn is_same(file: &File, stat: &Stat) -> Result<bool, Errno> {
+    let now = rustix::fs::fstat(file)?;
+    Ok((now.st_dev, now.st_ino, now.st_mode) == (stat.st_dev, stat.st_ino, stat.st_mode))
+}
+
+fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+fn mode_of(present: Option<Stat>) -> Option<u32> {
+    present.map(|stat| stat.st_mode & 0o777)
+}
+
+fn is_stream(stat: &Stat, force: bool) -> bool {
+    match kind(stat) {
+        FileType::Fifo | FileType::CharacterDevice => true,
+        FileType::BlockDevice => force,
+        _ => false,
+    }
+}
+
+fn refuse_same_or_folder(stat: &Stat, path: &Path, source: &Source) -> Result<(), Error> {
+    if source.is_regular() && (stat.st_dev, stat.st_ino) == source.id() {
         return Err(Error::SameFile { input: source.path().to_owned(), output: path.to_owned() });
     }
-    let file_type = metadata.file_type();
-    if file_type.is_dir() {
+    if kind(stat) == FileType::Directory {
         return Err(Error::OutputIsDirectory { path: path.to_owned() });
     }
-    if file_type.is_fifo() || file_type.is_char_device() || (file_type.is_block_device() && force) {
-        return Ok(Place::Stream);
-    }
-    if !force {
-        return Err(Error::OutputExists { path: path.to_owned() });
-    }
-    if !file_type.is_file() {
-        return Err(failed(io::Error::from(io::ErrorKind::InvalidInput)));
-    }
-    // Through symbolic links, so that the file is replaced and not the link.
-    fs::canonicalize(path).map(Place::File).map_err(failed)
+    Ok(())
 }
 
-/// Nothing is there, but perhaps a link that leads nowhere.
-fn resolve_new(path: &Path, force: bool) -> Result<Place, Error> {
+fn create_error(path: &Path, source: io::Error) -> Error {
+    Error::Create { path: path.to_owned(), source }
+}
+
+/// Whether the path can only be that of a folder.
+fn ends_as_folder(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();
-    if [&b"/"[..], b"/.", b"/.."].iter().any(|end| bytes.ends_with(end)) {
-        let source = io::Error::from(io::ErrorKind::NotADirectory);
-        return Err(Error::Create { path: path.to_owned(), source });
-    }
-    if !force && fs::symlink_metadata(path).is_ok() {
-        return Err(Error::OutputExists { path: path.to_owned() });
-    }
-    Ok(Place::File(path.to_owned()))
+    bytes.is_empty()
+        || [&b"."[..], b".."].contains(&bytes)
+        || [&b"/"[..], b"/.", b"/.."].iter().any(|end| bytes.ends_with(end))
 }
 
 fn open_stdout(only_text: bool, source: &Source) -> Result<Sink, Error> {
@@ -134,14 +295,4 @@ pub(super) fn stream(file: File, path: PathBuf, only_text: bool) -> Sink {
 /// By device and inode, so that no link of either kind can hide it.
 fn is_same_file(metadata: &Metadata, source: &Source) -> bool {
     source.is_regular() && (metadata.dev(), metadata.ino()) == source.id()
-}
-
-/// Splits a path into the folder that it is in and its name there.
-pub(super) fn split(path: &Path) -> Option<(PathBuf, OsString)> {
-    let name = path.file_name()?.to_owned();
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    Some((parent.to_owned(), name))
 }

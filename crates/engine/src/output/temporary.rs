@@ -8,11 +8,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hasher};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use cryptstream_beneath::Dir;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -37,34 +36,31 @@ pub(super) fn name(name: &OsStr) -> Result<OsString, Errno> {
 }
 
 /// Removes the abandoned temporaries of outputs that are to be called `name`.
-pub(super) fn remove_abandoned(folder: &OwnedFd, name: &OsStr) {
+pub(super) fn remove_abandoned(folder: &Dir, name: &OsStr) {
     each_abandoned(folder, name, FOREIGN_AGE, |folder, entry| {
-        let _ = rustix::fs::unlinkat(folder, entry, AtFlags::empty());
+        let _ = folder.remove_file(entry);
     });
 }
 
 /// The same for outputs that are folders.
-pub(super) fn remove_abandoned_folders(folder: &OwnedFd, name: &OsStr) {
+pub(super) fn remove_abandoned_folders(folder: &Dir, name: &OsStr) {
     each_abandoned(folder, name, FOREIGN_FOLDER_AGE, |folder, entry| {
         let _ = staging::remove_tree(folder, entry);
     });
 }
 
 fn each_abandoned(
-    folder: &OwnedFd,
+    folder: &Dir,
     name: &OsStr,
     foreign_age: Duration,
-    mut remove: impl FnMut(&OwnedFd, &OsStr),
+    mut remove: impl FnMut(&Dir, &OsStr),
 ) {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(folder) = rustix::fs::openat(folder, ".", flags, Mode::empty()) else { return };
-    let Ok(entries) = Dir::read_from(&folder) else { return };
+    let Ok(entries) = folder.entries() else { return };
     let prefix = prefix(name);
-    for entry in entries.flatten() {
-        let entry = OsStr::from_bytes(entry.file_name().to_bytes());
+    for (entry, _) in entries.flatten() {
         let owner = entry.as_bytes().strip_prefix(prefix.as_slice()).and_then(parse_owner);
-        if owner.is_some_and(|owner| is_abandoned(&folder, entry, owner, foreign_age)) {
-            remove(&folder, entry);
+        if owner.is_some_and(|owner| is_abandoned(folder, &entry, owner, foreign_age)) {
+            remove(folder, &entry);
         }
     }
 }
@@ -93,16 +89,14 @@ fn parse_owner(rest: &[u8]) -> Option<Owner> {
     Some(Owner { tag: u32::from_str_radix(tag, 16).ok()?, pid: pid.parse().ok()? })
 }
 
-fn is_abandoned(folder: &OwnedFd, entry: &OsStr, owner: Owner, foreign_age: Duration) -> bool {
+fn is_abandoned(folder: &Dir, entry: &OsStr, owner: Owner, foreign_age: Duration) -> bool {
     let tag = tag();
     if tag != 0 && owner.tag == tag {
         let pid = Pid::from_raw(owner.pid);
         let answer = pid.map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
         return answer == Err(Errno::SRCH);
     }
-    let Ok(stat) = rustix::fs::statat(folder, entry, AtFlags::SYMLINK_NOFOLLOW) else {
-        return false;
-    };
+    let Ok(stat) = folder.stat(entry) else { return false };
     let written = u64::try_from(stat.st_mtime).unwrap_or(0);
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(written);
     SystemTime::now().duration_since(written).is_ok_and(|age| age > foreign_age)
@@ -128,7 +122,7 @@ mod tests {
     #[test]
     fn only_what_is_certainly_abandoned_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let fd = OwnedFd::from(fs::File::open(folder.path()).unwrap());
+        let dir = Dir::open(folder.path()).unwrap();
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let (tag, living, dead) = (tag(), std::process::id(), child.id());
@@ -151,7 +145,7 @@ mod tests {
         let file = fs::File::options().write(true).open(folder.path().join(&old)).unwrap();
         file.set_modified(SystemTime::now() - 2 * FOREIGN_AGE).unwrap();
 
-        remove_abandoned(&fd, OsStr::new("out"));
+        remove_abandoned(&dir, OsStr::new("out"));
         assert!(!folder.path().join(abandoned).exists());
         assert!(!folder.path().join(old).exists());
         for name in kept {

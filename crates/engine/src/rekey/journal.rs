@@ -9,20 +9,21 @@
 //! putting a journal of their own there: what it holds is a header, which is
 //! checked like any other.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use cryptstream_beneath::Dir;
 use cryptstream_format::journal::Present;
 use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
-use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::attributes::keep_access;
 use super::{Rekeying, read_at};
 use crate::decrypt::read_header;
+use crate::named::{Found, Named};
 use crate::output::{PendingFile, remove_durably};
 use crate::{Error, Source};
 
@@ -32,20 +33,21 @@ const MAX_NAME_LEN: usize = 255;
 
 /// The journal that stands beside a file and belongs to it.
 pub(super) struct Beside {
-    path: PathBuf,
+    folder: Arc<Dir>,
+    name: OsString,
     journal: Journal,
     present: Present,
 }
 
 impl Beside {
-    /// Looks for the journal of `file`, which is called `real`.
-    pub(super) fn find(real: &Path, file: &File) -> Option<Self> {
-        let path = path_beside(real)?;
-        let journal = read(&path)?;
+    /// Looks for the journal of `file`, which has this name in `folder`.
+    pub(super) fn find(folder: &Arc<Dir>, name: &OsStr, file: &File) -> Option<Self> {
+        let name = name_beside(name);
+        let journal = read(folder, &name)?;
         let mut head = crate::memory::zeroed(journal.head_len()).ok()?;
         let head = read_at(file, &mut head, 0).ok()?;
         let present = journal.look_at(file.metadata().ok()?.len(), head)?;
-        Some(Self { path, journal, present })
+        Some(Self { folder: Arc::clone(folder), name, journal, present })
     }
 
     /// Creates the journal of an exchange that is about to happen, and makes
@@ -56,27 +58,29 @@ impl Beside {
         prefix: &[u8],
         new_header: &[u8],
     ) -> Result<(Self, u64), Error> {
-        let path = path_beside(&rekeying.real).ok_or(Error::Internal("a file without a name"))?;
+        let (folder, name) = (Arc::clone(&rekeying.folder), name_beside(&rekeying.name));
+        let path = rekeying.source.path().with_file_name(&name);
         let journal = Journal::new(rekeying.len, old_header, prefix, new_header);
         let bytes = journal.encode();
         let in_the_way = |error| match error {
             Error::OutputExists { path } => Error::JournalInTheWay { path },
             error => error,
         };
-        let pending = PendingFile::create(&path, false).map_err(in_the_way)?;
+        let pending = PendingFile::create(Arc::clone(&folder), name.clone(), &path, false)
+            .map_err(in_the_way)?;
         pending.write_at(0, &bytes)?;
         // Whoever may read the file may read its header, and is to be able to
         // read the file after an interruption too.
         let metadata = rekeying.file.metadata().map_err(|source| rekeying.unreadable(0, source))?;
         let mode = keep_access(pending.file(), &rekeying.file, &metadata);
         pending.commit(mode, true).map_err(in_the_way)?;
-        Ok((Self { path, journal, present: Present::Old }, bytes.len() as u64))
+        Ok((Self { folder, name, journal, present: Present::Old }, bytes.len() as u64))
     }
 
     /// Removes it, and makes that durable. `near` is any file of the file
     /// system.
     pub(super) fn remove(&self, near: &File) -> Result<(), Errno> {
-        remove_durably(&self.path, near)
+        remove_durably(&self.folder, &self.name, near)
     }
 
     pub(super) fn old_header(&self) -> &[u8] {
@@ -109,8 +113,12 @@ pub(crate) fn open_header<T>(
         Err(error) if concerns_header(&error) => error,
         result => return result,
     };
-    let real = std::fs::canonicalize(source.path());
-    let journal = real.ok().and_then(|real| Beside::find(&real, source.file()));
+    let journal = match Named::find(source.path()) {
+        Ok(Found::There(named, stat)) if (stat.st_dev, stat.st_ino) == source.id() => {
+            Beside::find(&named.folder, &named.name, source.file())
+        }
+        _ => None,
+    };
     let Some(header) = journal.as_ref().and_then(Beside::header_if_torn) else { return Err(error) };
     if !source.go_to(header.len() as u64) {
         return Err(error);
@@ -138,12 +146,12 @@ fn parsed(journal: &Journal) -> Option<Header> {
     Header::parse(journal.old_header()).ok().flatten()
 }
 
-fn path_beside(real: &Path) -> Option<PathBuf> {
-    let name = real.file_name()?.as_bytes();
+/// The name of the journal of a file with this name.
+fn name_beside(name: &OsStr) -> OsString {
+    let name = name.as_bytes();
     let fits = name.len() + 1 + SUFFIX.len() <= MAX_NAME_LEN;
     let shown = if fits { name.to_vec() } else { shortened(name) };
-    let name = [b".", shown.as_slice(), SUFFIX].concat();
-    Some(real.with_file_name(OsString::from_vec(name)))
+    OsString::from_vec([b".", shown.as_slice(), SUFFIX].concat())
 }
 
 /// The beginning of a long name, and a hash that tells it from others.
@@ -161,9 +169,8 @@ fn shortened(name: &[u8]) -> Vec<u8> {
 }
 
 /// Reads a journal, if a plain file of that name is one.
-fn read(path: &Path) -> Option<Journal> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty()).ok()?);
+fn read(folder: &Dir, name: &OsStr) -> Option<Journal> {
+    let file = folder.open_file(name).ok()?;
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.len() > Journal::MAX_LEN as u64 {
         return None;
@@ -179,13 +186,13 @@ mod tests {
 
     #[test]
     fn names_fit_and_differ() {
-        let beside = |name: &str| path_beside(&Path::new("dir").join(name)).unwrap();
-        assert_eq!(beside("a.enc"), Path::new("dir/.a.enc.cryptstream-rekey"));
+        let beside = |name: &str| name_beside(OsStr::new(name));
+        assert_eq!(beside("a.enc"), ".a.enc.cryptstream-rekey");
         for len in [235, 236, 237, 254, 255] {
             let names: Vec<_> =
                 ["x", "y"].map(|end| beside(&format!("{}{end}", "n".repeat(len - 1)))).into();
             assert_ne!(names[0], names[1]);
-            assert!(names.iter().all(|name| name.file_name().unwrap().len() <= MAX_NAME_LEN));
+            assert!(names.iter().all(|name| name.len() <= MAX_NAME_LEN));
         }
         let wide = beside(&"ä".repeat(127));
         assert!(wide.to_str().is_some(), "not cut within a character");

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use cryptstream_format::{Padding, WrappedKey};
 use rustix::io::Errno;
@@ -76,8 +77,9 @@ impl Rekeying {
 
     pub(super) fn begin_replacing(&self) -> Result<PendingFile, Error> {
         // What killed runs of any kind have left.
-        remove_abandoned(&self.real);
-        PendingFile::create(&self.real, true)
+        remove_abandoned(&self.folder, &self.name);
+        let (folder, name) = (Arc::clone(&self.folder), self.name.clone());
+        PendingFile::create(folder, name, self.source.path(), true)
     }
 
     /// Gives the finished file the name, the owner and the permission bits of

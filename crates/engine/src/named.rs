@@ -1,0 +1,127 @@
+//! What a path that the user has named leads to.
+//!
+//! The user's own links are followed, once: the result is a folder's descriptor and a
+//! name in it. Everything that is done afterwards is relative to that descriptor, so
+//! that a link that is exchanged meanwhile leads nowhere else.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use cryptstream_beneath::Dir;
+use cryptstream_protection::Protection;
+use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, openat};
+use rustix::io::Errno;
+
+/// As many links as the kernel follows (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+/// The permission bits with which others than the owner may change a folder.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// A name in a folder. See the module's description.
+pub(crate) struct Named {
+    pub(crate) folder: Arc<Dir>,
+    pub(crate) name: OsString,
+}
+
+/// What was found.
+pub(crate) enum Found {
+    /// Nothing. Of a link that leads nowhere, the place of the link itself.
+    Nothing(Named, Option<Stat>),
+    /// Something that is no symbolic link.
+    There(Named, Stat),
+    /// What a descriptor of this process stands for (`/dev/stdout`, `/dev/fd/N`, a
+    /// process substitution), and has no other name. Opened only to be reached.
+    Descriptor(OwnedFd, Stat),
+}
+
+/// Why nothing was found.
+pub(crate) enum Refused {
+    /// The system does not let us look.
+    System(Errno),
+    /// Another user, this one, has put it where others may put things.
+    Planted(u32),
+}
+
+impl From<Errno> for Refused {
+    fn from(error: Errno) -> Self {
+        Self::System(error)
+    }
+}
+
+impl Named {
+    /// Finds what `path` leads to.
+    pub(crate) fn find(path: &Path) -> Result<Found, Refused> {
+        let (folder, name) = Dir::open_parent(path)?;
+        let mut here = Self { folder: Arc::new(folder), name };
+        // The first link, and the open file that a link of /proc stands for.
+        let (mut first, mut open_file) = (None, None);
+        for _ in 0..MAX_LINKS {
+            let stat = match here.folder.stat(&here.name) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT) if open_file.is_none() => {
+                    return Ok(first.map_or(Found::Nothing(here, None), nothing_behind));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                return match open_file {
+                    Some(id) if id != (stat.st_dev, stat.st_ino) => Err(Errno::NOENT.into()),
+                    _ => Ok(Found::There(here, stat)),
+                };
+            }
+            if rustix::fs::fstatfs(&here.folder)?.f_type == PROC_SUPER_MAGIC {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                let fd = openat(&here.folder, &here.name, flags, Mode::empty())?;
+                let stat = fstat(&fd)?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                    return Ok(Found::Descriptor(fd, stat));
+                }
+                open_file = Some((stat.st_dev, stat.st_ino));
+            } else if let Some(owner) = planted_by(&here.folder, &stat)? {
+                return Err(Refused::Planted(owner));
+            }
+            let next = match here.next() {
+                Err(Errno::NOENT) => {
+                    return Ok(nothing_behind(first.unwrap_or((here, stat))));
+                }
+                next => next?,
+            };
+            let link = std::mem::replace(&mut here, next);
+            first.get_or_insert((link, stat));
+        }
+        Err(Errno::LOOP.into())
+    }
+
+    /// Where this, which is a link, leads.
+    fn next(&self) -> Result<Self, Errno> {
+        let target = self.folder.read_link(&self.name)?;
+        let name = target.file_name().ok_or(Errno::ISDIR)?.to_owned();
+        let above = target.parent().filter(|above| !above.as_os_str().is_empty());
+        let above = above.unwrap_or(Path::new("."));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(&self.folder, above, flags, Mode::empty())?;
+        Ok(Self { folder: Arc::new(folder.into()), name })
+    }
+}
+
+fn nothing_behind((named, link): (Named, Stat)) -> Found {
+    Found::Nothing(named, Some(link))
+}
+
+/// The other user who has put this into a folder in which others than this user may
+/// put things, if it was one. Root may do anything anyway.
+pub(crate) fn planted_by(folder: &Dir, stat: &Stat) -> Result<Option<u32>, Errno> {
+    if !Protection::PlantedPipe.is_on() {
+        return Ok(None);
+    }
+    let me = rustix::process::geteuid().as_raw();
+    let is_trusted = |owner: u32| owner == me || owner == 0;
+    if is_trusted(stat.st_uid) {
+        return Ok(None);
+    }
+    let folder = folder.own_stat()?;
+    let is_closed = is_trusted(folder.st_uid) && folder.st_mode & OTHERS_WRITE == 0;
+    Ok((!is_closed).then_some(stat.st_uid))
+}
