@@ -171,6 +171,12 @@ pub enum StanzaError {
     /// Arguments or body are not as the type asks for.
     #[error("the `{0}` stanza is malformed")]
     Malformed(&'static str),
+    /// The stanza names a key by its short tag, and that key does not open it.
+    #[error(
+        "the `{0}` stanza names this key and does not open with it: the header is damaged, or two \
+         keys share a tag"
+    )]
+    DoesNotOpen(&'static str),
     /// A passphrase together with another key would let the other key's owner
     /// pass a file off as one that was sealed with the passphrase.
     #[error("a passphrase stanza must be the only one that carries the key")]

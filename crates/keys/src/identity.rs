@@ -54,12 +54,12 @@ impl AnyIdentity {
     /// opened for that.
     ///
     /// # Errors
-    /// See [`ProtectedIdentities::open`].
+    /// See [`ProtectedIdentities::open`] and [`SshSecretKey::to_public`].
     pub fn recipients(&self) -> Result<Vec<AnyRecipient>, KeyFailure> {
         Ok(vec![match self {
             Self::X25519(key) => AnyRecipient::X25519(key.to_public()),
             Self::PostQuantum(key) => AnyRecipient::PostQuantum(Box::new(key.to_public())),
-            Self::Ssh(key) => AnyRecipient::Ssh(Box::new(key.to_public())),
+            Self::Ssh(key) => AnyRecipient::Ssh(Box::new(key.to_public()?)),
             Self::Plugin(identity) => AnyRecipient::PluginOwner(identity.clone()),
             Self::Protected(file) => {
                 let mut all = Vec::new();

@@ -88,8 +88,8 @@ pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
 pub struct RecipientsFile {
     /// The recipients in their order.
     pub recipients: Vec<AnyRecipient>,
-    /// Lines with SSH keys of kinds that cannot be used, which are passed over
-    /// as age does: such files are often those that a server lets people in by.
+    /// Lines with SSH keys of kinds or sizes that cannot be used. They are skipped, as
+    /// age does: such files are often `authorized_keys` of a server.
     pub passed_over: Vec<LineError<SshError>>,
 }
 
@@ -103,7 +103,7 @@ pub fn parse_recipients(text: &str) -> Result<RecipientsFile, LineError<Recipien
     for (line, content) in content_lines(text) {
         match parse_recipient(content) {
             Ok(recipient) => file.recipients.push(recipient),
-            Err(RecipientError::Ssh(error @ SshError::Kind(_))) => {
+            Err(RecipientError::Ssh(error @ (SshError::Kind(_) | SshError::Size(_)))) => {
                 file.passed_over.push(LineError { line, error });
             }
             Err(error) => return Err(LineError { line, error }),

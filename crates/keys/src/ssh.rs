@@ -1,20 +1,33 @@
 //! SSH keys, as age uses them: `ssh-ed25519` and `ssh-rsa`.
 
+mod wire;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use age::ssh::{Identity as AgeIdentity, ParseRecipientKeyError, UnsupportedKey};
+use age::ssh::{Identity as AgeIdentity, Recipient as AgeRecipient, UnsupportedKey};
 use age_core::secrecy::SecretString;
 use aws_lc_rs::digest;
 use base64ct::{Base64, Base64Unpadded, Encoding};
+use cryptstream_format::stanza::StanzaError;
 use cryptstream_format::{
     FileKey, Format, Identity, KeyFailure, KeyFailureKind, Recipient, Stanza, UnwrapError,
-    WrapError, Wrapped,
+    WrapError, Wrapped, x25519,
 };
+use cryptstream_protection::Protection;
+use rsa::traits::PublicKeyParts;
+use rsa::{BigUint, RsaPublicKey};
+use zeroize::Zeroizing;
 
 use crate::foreign;
 use crate::talk::Talker;
+
+const ED25519: &str = "ssh-ed25519";
+const RSA: &str = "ssh-rsa";
+/// Sizes of RSA keys that are encrypted to: at least what age asks for, at most what
+/// `ssh-keygen` makes. Identities of other sizes still decrypt.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=16_384;
 
 /// Why a text is not an SSH key that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +35,12 @@ pub enum SshError {
     /// Damaged, or cut off.
     #[error("this SSH key is damaged or cut off")]
     Invalid,
-    /// Less than 2048 bits or more than 4096.
-    #[error("this RSA key has fewer than 2048 or more than 4096 bits")]
-    Size,
+    /// An RSA key that is too small to protect anything, or absurdly large.
+    #[error("this RSA key has {0} bits; encrypting needs 2048 to 16384")]
+    Size(usize),
+    /// A point with which everybody could open the file.
+    #[error("this ssh-ed25519 key is a low-order point, which protects nothing")]
+    LowOrder,
     /// A kind of key that age has no use for, such as ECDSA or one on a token.
     #[error("SSH keys of the kind {0} cannot be used, only ssh-ed25519 and ssh-rsa")]
     Kind(String),
@@ -37,12 +53,13 @@ pub enum SshError {
 
 /// The public half.
 #[derive(Clone, Debug)]
-pub struct SshPublicKey(age::ssh::Recipient);
+pub struct SshPublicKey(AgeRecipient);
 
 /// The secret half, which may be protected by a passphrase itself.
 pub struct SshSecretKey {
     key: AgeIdentity,
-    public: SshPublicKey,
+    /// The public half in SSH's wire format, from which stanzas take the key's tag.
+    blob: Vec<u8>,
     /// Where it comes from, for asking.
     name: String,
     talker: Talker,
@@ -53,37 +70,72 @@ impl FromStr for SshPublicKey {
     type Err = SshError;
 
     fn from_str(text: &str) -> Result<Self, SshError> {
-        let blob = text.split(' ').nth(1).and_then(|word| Base64::decode_vec(word).ok());
-        if blob.is_none_or(|blob| wire::has_zero_field(&blob)) {
+        let mut words = text.split(' ');
+        let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
+            return Err(SshError::Invalid);
+        };
+        let blob = Base64::decode_vec(blob).map_err(|_| SshError::Invalid)?;
+        if wire::kind(&blob) != Some(kind.as_bytes()) {
             return Err(SshError::Invalid);
         }
-        text.parse().map(Self).map_err(public_error)
+        Self::from_blob(&blob)
     }
 }
 
-fn public_error(error: ParseRecipientKeyError) -> SshError {
-    match error {
-        ParseRecipientKeyError::RsaModulusTooLarge | ParseRecipientKeyError::RsaModulusTooSmall => {
-            SshError::Size
+impl SshPublicKey {
+    /// Reads a key in SSH's wire format, and refuses what protects nothing.
+    fn from_blob(blob: &[u8]) -> Result<Self, SshError> {
+        match wire::kind(blob) {
+            Some(kind) if kind == ED25519.as_bytes() => Self::ed25519(blob),
+            Some(kind) if kind == RSA.as_bytes() => Self::rsa(blob),
+            Some(kind) => Err(SshError::Kind(wire::printable(kind))),
+            None => Err(SshError::Invalid),
         }
-        ParseRecipientKeyError::Unsupported(kind) => SshError::Kind(kind),
-        _ => SshError::Invalid,
     }
+
+    fn ed25519(blob: &[u8]) -> Result<Self, SshError> {
+        let text = format!("{ED25519} {}", Base64::encode_string(blob));
+        let Ok(AgeRecipient::SshEd25519(read, point)) = text.parse() else {
+            return Err(SshError::Invalid);
+        };
+        if Protection::SshLowOrder.is_on() && point.is_small_order() {
+            return Err(SshError::LowOrder);
+        }
+        // A second encoding of a point would be a second name of the same key. No tool
+        // writes one (RFC 8032, 5.1.3).
+        if wire::ed25519_bytes(blob) != Some(point.compress().as_bytes()) {
+            return Err(SshError::Invalid);
+        }
+        Ok(Self(AgeRecipient::SshEd25519(read, point)))
+    }
+
+    fn rsa(blob: &[u8]) -> Result<Self, SshError> {
+        let (exponent, modulus) = wire::rsa_numbers(blob).ok_or(SshError::Invalid)?;
+        let modulus = BigUint::from_bytes_be(modulus);
+        let bits = modulus.bits();
+        if Protection::RsaSize.is_on() && !RSA_BITS.contains(&bits) {
+            return Err(SshError::Size(bits));
+        }
+        // This refuses even numbers, and exponents of 1 or of more than 33 bits.
+        let exponent = BigUint::from_bytes_be(exponent);
+        let key = RsaPublicKey::new_with_max_size(modulus, exponent, *RSA_BITS.end());
+        let key = key.map_err(|_| SshError::Invalid)?;
+        if *key.e() == BigUint::from(1u8) {
+            return Err(SshError::Invalid);
+        }
+        Ok(Self(AgeRecipient::SshRsa(blob.to_vec(), key)))
+    }
+}
+
+/// The first four bytes of the key's hash, by which a stanza names it.
+fn tag(blob: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, blob);
+    Base64Unpadded::encode_string(&hash.as_ref()[..4])
 }
 
 impl fmt::Display for SshPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl SshPublicKey {
-    /// The first four bytes of the key's hash, by which a stanza names it.
-    fn tag(&self) -> Option<String> {
-        let text = self.0.to_string();
-        let bytes = Base64::decode_vec(text.split(' ').nth(1)?).ok()?;
-        let hash = digest::digest(&digest::SHA256, &bytes);
-        Some(Base64Unpadded::encode_string(&hash.as_ref()[..4]))
     }
 }
 
@@ -98,7 +150,7 @@ impl SshSecretKey {
     /// comes from, when its passphrase is asked for.
     pub(crate) fn parse(text: &str, name: &str, talker: &Talker) -> Result<Self, SshError> {
         // Line ends of other systems.
-        let text = text.replace("\r\n", "\n");
+        let text = Zeroizing::new(text.replace("\r\n", "\n"));
         if text.starts_with(wire::BEGIN) && !wire::is_sound(&text) {
             return Err(SshError::Invalid);
         }
@@ -106,20 +158,31 @@ impl SshSecretKey {
         if let AgeIdentity::Unsupported(key) = &key {
             return Err(match key {
                 UnsupportedKey::Hardware(kind) | UnsupportedKey::Type(kind) => {
-                    SshError::Kind(kind.chars().take(40).collect())
+                    SshError::Kind(wire::printable(kind.as_bytes()))
                 }
                 _ => SshError::OldProtection,
             });
         }
-        let public = SshPublicKey(key.clone().try_into().map_err(public_error)?);
+        let blob = wire::public_half(&text).ok_or(SshError::Invalid)?;
+        match wire::kind(&blob) {
+            Some(kind) if [ED25519.as_bytes(), RSA.as_bytes()].contains(&kind) => {}
+            Some(kind) => return Err(SshError::Kind(wire::printable(kind))),
+            None => return Err(SshError::Invalid),
+        }
         let (name, talker) = (name.to_owned(), Talker::clone(talker));
-        Ok(Self { key, public, name, talker, unlocked: OnceLock::new() })
+        Ok(Self { key, blob, name, talker, unlocked: OnceLock::new() })
     }
 
     /// The public half, for which no passphrase is needed.
-    #[must_use]
-    pub fn to_public(&self) -> SshPublicKey {
-        self.public.clone()
+    ///
+    /// # Errors
+    /// When it is not fit for encrypting: an RSA key may be too small and still decrypt
+    /// what others have encrypted to it.
+    pub fn to_public(&self) -> Result<SshPublicKey, KeyFailure> {
+        SshPublicKey::from_blob(&self.blob).map_err(|error| KeyFailure {
+            kind: KeyFailureKind::Unusable,
+            message: format!("the SSH key in {}: {error}", self.name),
+        })
     }
 
     /// The key; asks for its passphrase if it is protected.
@@ -150,19 +213,25 @@ impl SshSecretKey {
 
 impl Identity for SshSecretKey {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
-        let tag = self.public.tag();
+        let own_tag = tag(&self.blob);
+        let kind = if wire::kind(&self.blob) == Some(RSA.as_bytes()) { RSA } else { ED25519 };
         let is_own = |stanza: &&Stanza| {
-            matches!(stanza.tag(), "ssh-ed25519" | "ssh-rsa")
-                && stanza.args().get(1) == tag.as_ref()
+            stanza.tag() == kind && stanza.args().get(1).is_some_and(|tag| *tag == own_tag)
         };
-        // Nobody is asked for the passphrase of a key that does not fit.
+        // Nobody is asked for the passphrase of a key that no stanza names.
         for stanza in stanzas.iter().filter(is_own) {
-            // One that fits may fail all the same: four bytes are not much, it
-            // may be for another key.
-            if let Ok(Some(file_key)) =
-                foreign::unwrap(self.unlocked()?, std::slice::from_ref(stanza))
-            {
-                return Ok(Some(file_key));
+            if kind == ED25519 && has_low_order_share(stanza) {
+                return Err(StanzaError::Malformed(ED25519).into());
+            }
+            match foreign::unwrap(self.unlocked()?, std::slice::from_ref(stanza)) {
+                Ok(Some(file_key)) => return Ok(Some(file_key)),
+                // As in age, the first stanza that names the key decides. A header with
+                // a thousand of them must not cost a thousand RSA operations, each of
+                // which a stranger could time.
+                _ if Protection::SshStopsAtFirst.is_on() => {
+                    return Err(StanzaError::DoesNotOpen(kind).into());
+                }
+                _ => {}
             }
         }
         Ok(None)
@@ -173,60 +242,17 @@ impl Identity for SshSecretKey {
     }
 }
 
-/// A look at keys before the library does: it panics at a number that is
-/// written as nothing but zeros, which no key has.
-mod wire {
-    use base64ct::{Base64, Encoding};
-
-    pub(super) const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
-    const MAGIC: &[u8] = b"openssh-key-v1\0";
-
-    fn is_zero(field: &[u8]) -> bool {
-        field.iter().all(|byte| *byte == 0)
-    }
-
-    /// Takes a string off: four bytes of length, then so many (RFC 4251).
-    fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-        let (len, after) = rest.split_first_chunk()?;
-        let (field, after) = after.split_at_checked(u32::from_be_bytes(*len) as usize)?;
-        *rest = after;
-        Some(field)
-    }
-
-    /// Whether one of the fields of a public key is zero.
-    pub(super) fn has_zero_field(mut blob: &[u8]) -> bool {
-        while let Some(field) = field(&mut blob) {
-            if is_zero(field) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether a private key in OpenSSH's form (PROTOCOL.key) has no field
-    /// that is zero, as far as it is not protected.
-    pub(super) fn is_sound(text: &str) -> bool {
-        let lines = text.lines().skip(1).take_while(|line| !line.starts_with('-'));
-        let bytes = Base64::decode_vec(&lines.collect::<String>()).unwrap_or_default();
-        let Some(mut rest) = bytes.strip_prefix(MAGIC) else { return false };
-        let mut parts = || {
-            let cipher = field(&mut rest)?;
-            let (_kdf, _options) = (field(&mut rest)?, field(&mut rest)?);
-            let (_count, after) = rest.split_first_chunk::<4>()?;
-            rest = after;
-            Some((cipher, field(&mut rest)?, field(&mut rest)?))
-        };
-        let Some((cipher, public, private)) = parts() else { return false };
-        if has_zero_field(public) || cipher != b"none" {
-            return !has_zero_field(public);
-        }
-        // Two check numbers, the type, the numbers of the key, and a comment,
-        // which may be empty.
-        let mut private = private.get(8..).unwrap_or_default();
-        let numbers = match field(&mut private) {
-            Some(b"ssh-rsa") => 6,
-            _ => 2,
-        };
-        (0..numbers).all(|_| field(&mut private).is_some_and(|number| !is_zero(number)))
-    }
+/// Whether the ephemeral share of an `ssh-ed25519` stanza is a low-order point, with
+/// which the shared secret is known to everybody.
+fn has_low_order_share(stanza: &Stanza) -> bool {
+    let mut share = [0; 32];
+    let argument = stanza.args().get(2).map_or("", String::as_str);
+    let is_share =
+        Base64Unpadded::decode(argument, &mut share).is_ok_and(|share| share.len() == 32);
+    Protection::SshLowOrder.is_on()
+        && is_share
+        && x25519::PublicKey::from_bytes(share).is_low_order()
 }
+
+#[cfg(test)]
+mod tests;

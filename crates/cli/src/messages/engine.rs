@@ -267,6 +267,9 @@ fn wrap(error: &WrapError) -> Failure {
         WrapError::OutOfMemory(kib) => out_of_memory(*kib),
         WrapError::Key(failure) => key_failure(failure),
         WrapError::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
+        WrapError::WeakRecipient => {
+            Failure::new(code::USAGE, "recipient", error.to_string(), "ask for another key")
+        }
         _ => Failure::new(code::USAGE, "recipient", error.to_string(), "check the recipients"),
     }
 }

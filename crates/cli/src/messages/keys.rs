@@ -62,6 +62,9 @@ pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
         RecipientError::Ssh(SshError::Kind(_)) => {
             "use an ssh-ed25519 key, or a recipient that `cryptstream keygen` makes"
         }
+        RecipientError::Ssh(SshError::Size(_) | SshError::LowOrder) => {
+            "ask for another key: an ssh-ed25519 key, or one that `cryptstream keygen` makes"
+        }
         RecipientError::Ssh(_) => "copy the whole line of the .pub file, in quotes",
         _ => {
             "copy it once more; one of `cryptstream keygen` begins with `age1` and has 62 characters"

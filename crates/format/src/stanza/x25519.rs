@@ -111,16 +111,20 @@ impl SecretKey {
     /// Diffie-Hellman with `share`; `None` when the result is all zeros, which
     /// is what a low-order point gives and what anybody could compute.
     fn agree(&self, share: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
-        let share = UnparsedPublicKey::new(&X25519, share.0);
-        let shared = agreement::agree(&private_key(&self.secret), share, (), |secret| {
-            let mut shared = Zeroizing::new([0; 32]);
-            shared.copy_from_slice(secret);
-            Ok(shared)
-        })
-        .ok()?;
-        // The library refuses it too; this does not depend on that.
-        (*shared != [0; 32]).then_some(shared)
+        agree(&private_key(&self.secret), share)
     }
+}
+
+fn agree(secret: &PrivateKey, share: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
+    let share = UnparsedPublicKey::new(&X25519, share.0);
+    let shared = agreement::agree(secret, share, (), |secret| {
+        let mut shared = Zeroizing::new([0; 32]);
+        shared.copy_from_slice(secret);
+        Ok(shared)
+    })
+    .ok()?;
+    // The library refuses it too; this does not depend on that.
+    (*shared != [0; 32]).then_some(shared)
 }
 
 fn private_key(secret: &[u8; 32]) -> PrivateKey {
@@ -144,9 +148,12 @@ impl Recipient for PublicKey {
 
 impl Identity for SecretKey {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        // Made once: it costs as much as an agreement, and there may be 1,024 stanzas.
+        let mut secret = None;
         for stanza in stanzas {
             let Some((share, body)) = parse(stanza)? else { continue };
-            let shared = self.agree(&share).ok_or(StanzaError::Malformed(TAG))?;
+            let secret = secret.get_or_insert_with(|| private_key(&self.secret));
+            let shared = agree(secret, &share).ok_or(StanzaError::Malformed(TAG))?;
             if let Some(key) =
                 crypto::unwrap_file_key(&wrap_key(&shared, &share, &self.public), body)
             {
