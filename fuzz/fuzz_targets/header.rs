@@ -15,8 +15,8 @@ fuzz_target!(|input: &[u8]| {
             let expected = expected.expect("the product accepts, the reference refuses");
             assert_eq!(header.len(), expected.len);
             let stanzas = header.stanzas().iter().map(|stanza| RefStanza {
-                args: stanza.args().to_vec(),
-                body: stanza.body().to_vec(),
+                args: stanza.args().map(str::to_owned).collect(),
+                body: stanza.body(),
             });
             assert!(stanzas.eq(expected.stanzas), "the stanzas differ");
 

@@ -9,6 +9,7 @@
 
 #[path = "../../crates/cli/tests/common/mod.rs"]
 mod common;
+mod header_memory;
 mod rsa_size;
 mod ssh_low_order;
 mod ssh_stops_at_first;

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use cryptstream_format::armor::is_armored;
 use cryptstream_format::header::HeaderErrorKind;
 use cryptstream_format::{
-    ChunkCipher, Header, Identity, Layout, PayloadCipher, Segment, UnlockError,
+    ChunkCipher, Header, Identity, Layout, Outline, PayloadCipher, Segment, UnlockError,
 };
 
 use crate::engine::Payload;
@@ -19,6 +19,8 @@ use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 const FIRST_READ: usize = 16 << 10;
 /// How much of a foreign file is kept for guessing what it is.
 const HEAD_LEN: usize = 512;
+/// The most kinds of recipients that an error tells.
+const MAX_KINDS: usize = 8;
 
 impl Engine {
     /// Opens `source` with the first of `identities` that fits, into `target`.
@@ -182,10 +184,11 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
         len = source.fill(&mut bytes)?;
     }
     loop {
-        match Header::parse(&bytes[..len]) {
-            Ok(Some(header)) => {
-                source.give_back(&bytes[header.len()..len])?;
-                return Ok(header);
+        match Outline::parse(&bytes[..len]) {
+            Ok(Some(outline)) => {
+                source.give_back(&bytes[outline.len()..len])?;
+                return Header::new(bytes, &outline)
+                    .ok_or(Error::Internal("a header's parts are not where its grammar says"));
             }
             // Full means that there may be more; the parser gives up at the
             // format's limit.
@@ -207,12 +210,17 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
 
 /// Why the header of `source` was not unlocked.
 pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError) -> Error {
-    let tags = header.stanzas().iter().filter(|stanza| !stanza.is_padding());
-    Error::Unlock {
-        path: source.path().to_owned(),
-        source: error,
-        sealed_for: tags.map(|stanza| stanza.tag().to_owned()).collect(),
+    // One of each kind, in their order, and not as many as a file may name.
+    let mut kinds: Vec<String> = Vec::new();
+    let mut recipients = 0;
+    for stanza in header.stanzas().iter().filter(|stanza| !stanza.is_padding()) {
+        recipients += 1;
+        if kinds.len() < MAX_KINDS && !kinds.iter().any(|kind| kind == stanza.tag()) {
+            kinds.push(stanza.tag().to_owned());
+        }
     }
+    let path = source.path().to_owned();
+    Error::Unlock { path, source: error, recipients, sealed_for: kinds }
 }
 
 fn not_sealed(source: &Source, bytes: &[u8]) -> Error {

@@ -205,7 +205,9 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: UnlockError,
-        /// The types of the header's stanzas: for whom the file is sealed.
+        /// How many recipients the file is sealed for.
+        recipients: usize,
+        /// Their types, each once; of many only the first.
         sealed_for: Vec<String>,
     },
     /// The payload was not sealed under this header.

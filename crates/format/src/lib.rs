@@ -70,7 +70,7 @@ mod version;
 pub use armor::{ArmorError, ArmorErrorKind};
 pub use crypto::RandomError;
 pub use file_key::FileKey;
-pub use header::{Header, HeaderError, Padding, UnlockError, WrappedKey, seal_header};
+pub use header::{Header, HeaderError, Outline, Padding, UnlockError, WrappedKey, seal_header};
 pub use journal::Journal;
 pub use payload::{
     ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher, Segment,

@@ -3,13 +3,14 @@
 
 pub mod argon2id;
 mod known;
+mod text;
 pub mod x25519;
 
 use std::collections::BTreeSet;
 
 use base64ct::{Base64Unpadded, Encoding};
 
-use crate::crypto::{RandomError, WRAPPED_LEN};
+use crate::crypto::RandomError;
 use crate::{FileKey, Format};
 
 /// The type of the stanza that fills the header up and carries no key.
@@ -19,6 +20,8 @@ pub(crate) const PAD: &str = "pad";
 pub(crate) const AGE_PAD: &str = "cryptstream-pad";
 
 pub use known::KeyDerivation;
+pub use text::Stanza;
+pub(crate) use text::{BODY_COLUMNS, StanzaText, decode_line};
 
 /// Somebody a file can be sealed for.
 pub trait Recipient {
@@ -186,76 +189,18 @@ pub enum StanzaError {
     RepeatedPad,
 }
 
-/// One stanza: a type, arguments and a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stanza {
-    /// The type first; never empty, each made of bytes 0x21 to 0x7e.
-    args: Vec<String>,
-    body: Vec<u8>,
-}
-
-impl Stanza {
-    /// A stanza of type `tag`; `None` when the type or an argument is empty
-    /// or has characters outside 0x21 to 0x7e.
-    #[must_use]
-    pub fn new(tag: &str, args: &[&str], body: Vec<u8>) -> Option<Self> {
-        let args: Vec<String> =
-            std::iter::once(tag).chain(args.iter().copied()).map(str::to_owned).collect();
-        args.iter().all(|arg| Self::is_valid_arg(arg)).then_some(Self { args, body })
-    }
-
-    /// For callers in this crate that have checked the arguments.
-    pub(crate) fn from_parts(args: Vec<String>, body: Vec<u8>) -> Self {
-        Self { args, body }
-    }
-
-    pub(crate) fn is_valid_arg(arg: &str) -> bool {
-        !arg.is_empty() && arg.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
-    }
-
-    /// Whether it only takes up room, for a format that has such stanzas.
-    #[must_use]
-    pub fn is_padding(&self) -> bool {
-        matches!(self.tag(), PAD | AGE_PAD)
-    }
-
-    /// The type, which is the first argument.
-    #[must_use]
-    pub fn tag(&self) -> &str {
-        &self.args[0]
-    }
-
-    /// All arguments, the type first.
-    #[must_use]
-    pub fn args(&self) -> &[String] {
-        &self.args
-    }
-
-    /// The body, decoded.
-    #[must_use]
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-
-    /// The body as a wrapped file key, whose length is checked here so that
-    /// no cipher ever sees another.
-    fn wrapped_key(&self) -> Option<&[u8; WRAPPED_LEN]> {
-        self.body.as_slice().try_into().ok()
-    }
-}
-
 /// Checks the shape of a stanza of a type that the format knows; others are
 /// passed over.
-pub(crate) fn check(format: Format, stanza: &Stanza) -> Result<(), StanzaError> {
+pub(crate) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), StanzaError> {
     x25519::parse(stanza)?;
     known::check(format, stanza)?;
     if format == Format::Age {
         return Ok(());
     }
     argon2id::parse(stanza)?;
-    let has_valid_arguments = match stanza.args() {
-        [_] => true,
-        [_, argument] => argument.len() <= 4,
+    let has_valid_arguments = match (stanza.fields(), stanza.fields()) {
+        (Some([]), _) => true,
+        (_, Some([argument])) => argument.len() <= 4,
         _ => false,
     };
     if stanza.tag() == PAD && !has_valid_arguments {
@@ -265,16 +210,24 @@ pub(crate) fn check(format: Format, stanza: &Stanza) -> Result<(), StanzaError> 
 }
 
 /// Checks that the stanzas of a header go together.
-pub(crate) fn check_together(format: Format, stanzas: &[Stanza]) -> Result<(), StanzaError> {
-    let count = |tag| stanzas.iter().filter(|stanza| stanza.tag() == tag).count();
-    let (passphrase, pads) = match format {
-        Format::Native => (argon2id::TAG, count(PAD)),
-        Format::Age => (known::SCRYPT, 0),
+pub(crate) fn check_together<'a>(
+    format: Format,
+    stanzas: impl Iterator<Item = StanzaText<'a>>,
+) -> Result<(), StanzaError> {
+    let passphrase = match format {
+        Format::Native => argon2id::TAG,
+        Format::Age => known::SCRYPT,
     };
+    let (mut all, mut passphrases, mut pads) = (0_usize, 0_usize, 0_usize);
+    for stanza in stanzas {
+        all += 1;
+        passphrases += usize::from(stanza.tag() == passphrase);
+        pads += usize::from(format == Format::Native && stanza.tag() == PAD);
+    }
     if pads > 1 {
         return Err(StanzaError::RepeatedPad);
     }
-    if count(passphrase) > 0 && stanzas.len() - pads > 1 {
+    if passphrases > 0 && all - pads > 1 {
         return Err(StanzaError::NotAlone);
     }
     Ok(())

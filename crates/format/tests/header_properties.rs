@@ -78,8 +78,8 @@ fn check_agreement(input: &[u8]) -> Result<(), TestCaseError> {
                 .stanzas()
                 .iter()
                 .map(|stanza| reference::RefStanza {
-                    args: stanza.args().to_vec(),
-                    body: stanza.body().to_vec(),
+                    args: stanza.args().map(str::to_owned).collect(),
+                    body: stanza.body(),
                 })
                 .collect();
             prop_assert_eq!(stanzas, expected.stanzas);

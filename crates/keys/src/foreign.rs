@@ -4,6 +4,9 @@ use age_core::format::{FileKey as AgeFileKey, Stanza as AgeStanza};
 use age_core::secrecy::ExposeSecret;
 use cryptstream_format::{FileKey, KeyFailure, KeyFailureKind, Stanza, Wrapped};
 
+/// The most arguments of a header that are handed on: as many as it may have stanzas.
+const MAX_ARGUMENTS: usize = 1 << 16;
+
 /// Wraps a file key for a recipient of the crate `age`.
 pub(crate) fn wrap(
     recipient: &dyn age::Recipient,
@@ -24,9 +27,13 @@ pub(crate) fn unwrap(
     identity: &dyn age::Identity,
     stanzas: &[Stanza],
 ) -> Result<Option<FileKey>, KeyFailure> {
-    // What fills a header up is no business of anybody's.
-    let stanzas: Vec<_> =
-        stanzas.iter().filter(|stanza| stanza.tag() != "pad").map(to_age).collect();
+    let stanzas = || stanzas.iter().filter(|stanza| stanza.tag() != "pad");
+    // The library takes each argument as a string, which costs many times its bytes.
+    if stanzas().map(|stanza| stanza.args().count()).sum::<usize>() > MAX_ARGUMENTS {
+        let message = "a header with more than 65,536 arguments is not given to it".to_owned();
+        return Err(KeyFailure { kind: KeyFailureKind::PluginFailed, message });
+    }
+    let stanzas: Vec<_> = stanzas().map(to_age).collect();
     match identity.unwrap_stanzas(&stanzas) {
         None => Ok(None),
         Some(Ok(file_key)) => Ok(Some(FileKey::from_bytes(*file_key.expose_secret()))),
@@ -37,8 +44,8 @@ pub(crate) fn unwrap(
 fn to_age(stanza: &Stanza) -> AgeStanza {
     AgeStanza {
         tag: stanza.tag().to_owned(),
-        args: stanza.args()[1..].to_vec(),
-        body: stanza.body().to_vec(),
+        args: stanza.args().skip(1).map(str::to_owned).collect(),
+        body: stanza.body(),
     }
 }
 

@@ -118,7 +118,7 @@ impl Identity for SecretKey {
             // The header's reader has seen to the lengths.
             let malformed = || cryptstream_format::stanza::StanzaError::Malformed(TAG);
             let mut bytes = [0; ENCAPSULATED_LEN];
-            let argument = stanza.args().get(1).map_or("", String::as_str);
+            let argument = stanza.args().nth(1).unwrap_or_default();
             let decoded = Base64Unpadded::decode(argument, &mut bytes).map_err(|_| malformed())?;
             if decoded.len() != ENCAPSULATED_LEN || has_weak_share(decoded) {
                 return Err(malformed().into());
@@ -130,7 +130,7 @@ impl Identity for SecretKey {
                 own.get_or_insert_with(|| self.key()),
                 &encapsulated,
                 INFO,
-                stanza.body(),
+                &stanza.body(),
                 &[],
             );
             if let Ok(opened) = opened {
@@ -216,7 +216,7 @@ mod tests {
         let file_key = FileKey::from_bytes([9; 16]);
         let wrapped = key.to_public().wrap(Format::Age, &file_key).unwrap();
         assert_eq!(wrapped.stanzas[0].body().len(), 32);
-        assert_eq!(wrapped.stanzas[0].args()[1].len(), 1494);
+        assert_eq!(wrapped.stanzas[0].args().nth(1).unwrap().len(), 1494);
         assert_eq!(wrapped.labels, ["postquantum".to_owned()].into());
         let unwrap = |key: &SecretKey| {
             key.unwrap(Format::Age, &wrapped.stanzas).unwrap().map(|key| *key.expose())
@@ -253,10 +253,10 @@ mod tests {
         let wrapped = key.to_public().wrap(Format::Age, &file_key).unwrap();
         let stanza = &wrapped.stanzas[0];
         let mut share = [0; ENCAPSULATED_LEN];
-        Base64Unpadded::decode(&stanza.args()[1], &mut share).unwrap();
+        Base64Unpadded::decode(stanza.args().nth(1).unwrap(), &mut share).unwrap();
         share[ENCAPSULATED_LEN - SHARE_LEN..].fill(0);
         let argument = Base64Unpadded::encode_string(&share);
-        let weak = Stanza::new(TAG, &[&argument], stanza.body().to_vec()).unwrap();
+        let weak = Stanza::new(TAG, &[&argument], stanza.body()).unwrap();
         assert!(key.unwrap(Format::Age, &[weak]).is_err());
     }
 }

@@ -94,12 +94,13 @@ impl Identity for ScryptIdentity {
             return Err(UnwrapError::TooExpensive(derivation));
         }
         let mut salt = [0; 16];
-        if Base64Unpadded::decode(&stanza.args()[1], &mut salt).is_err() {
+        let Some([text, _]) = stanza.fields() else { return Ok(None) };
+        if Base64Unpadded::decode(text, &mut salt).is_err() {
             return Ok(None);
         }
         let key = derive(&self.passphrase, &salt, log_n)
             .ok_or(UnwrapError::OutOfMemory(memory_kib(log_n)))?;
-        let Ok(opened) = aead_decrypt(&key, FileKey::LEN, stanza.body()) else { return Ok(None) };
+        let Ok(opened) = aead_decrypt(&key, FileKey::LEN, &stanza.body()) else { return Ok(None) };
         let opened = Zeroizing::new(opened);
         Ok(opened.as_slice().try_into().ok().map(FileKey::from_bytes))
     }
@@ -138,7 +139,7 @@ mod tests {
         let file_key = FileKey::from_bytes([7; 16]);
         let recipient = ScryptRecipient::new(secret(b"\xff\0 word"), 1);
         let wrapped = recipient.wrap(Format::Age, &file_key).unwrap();
-        assert_eq!(wrapped.stanzas[0].args()[2], "16", "raised to the least");
+        assert_eq!(wrapped.stanzas[0].args().nth(2), Some("16"), "raised to the least");
         let open = |text: &[u8]| {
             let identity = ScryptIdentity::new(secret(text));
             identity.unwrap(Format::Age, &wrapped.stanzas).unwrap().map(|key| *key.expose())

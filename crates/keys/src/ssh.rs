@@ -216,7 +216,7 @@ impl Identity for SshSecretKey {
         let own_tag = tag(&self.blob);
         let kind = if wire::kind(&self.blob) == Some(RSA.as_bytes()) { RSA } else { ED25519 };
         let is_own = |stanza: &&Stanza| {
-            stanza.tag() == kind && stanza.args().get(1).is_some_and(|tag| *tag == own_tag)
+            stanza.tag() == kind && stanza.args().nth(1) == Some(own_tag.as_str())
         };
         // Nobody is asked for the passphrase of a key that no stanza names.
         for stanza in stanzas.iter().filter(is_own) {
@@ -246,7 +246,7 @@ impl Identity for SshSecretKey {
 /// which the shared secret is known to everybody.
 fn has_low_order_share(stanza: &Stanza) -> bool {
     let mut share = [0; 32];
-    let argument = stanza.args().get(2).map_or("", String::as_str);
+    let argument = stanza.args().nth(2).unwrap_or_default();
     let is_share =
         Base64Unpadded::decode(argument, &mut share).is_ok_and(|share| share.len() == 32);
     Protection::SshLowOrder.is_on()

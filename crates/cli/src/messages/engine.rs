@@ -146,7 +146,9 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "worker processes cannot be sandboxed fully on this system, as --sandbox require asks for",
             "use --sandbox auto to go as far as the system can, or --processes 0",
         ),
-        Error::Unlock { path, source, sealed_for } => unlock(&source, &sealed_for, context.has_passphrase).about(&path),
+        Error::Unlock { path, source, recipients, sealed_for } => {
+            unlock(&source, recipients, &sealed_for, context.has_passphrase).about(&path)
+        }
         Error::Wrap(error) => wrap(&error),
         Error::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
         Error::Internal(text) => internal(text),
@@ -213,7 +215,12 @@ fn damaged(error: Error) -> Failure {
     }
 }
 
-fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> Failure {
+fn unlock(
+    error: &UnlockError,
+    recipients: usize,
+    sealed_for: &[String],
+    has_passphrase: bool,
+) -> Failure {
     let by_passphrase = sealed_for.iter().any(|tag| tag == "argon2id" || tag == "scrypt");
     let no_key = |message: &str, help: &str| Failure::new(code::NO_KEY, "no-key", message, help);
     match error {
@@ -225,18 +232,14 @@ fn unlock(error: &UnlockError, sealed_for: &[String], has_passphrase: bool) -> F
             "it is sealed with a passphrase, and none was given",
             "use -p to be asked for it, or --passphrase-file FILE",
         ),
-        UnlockError::NoMatch => {
-            let tags: Vec<_> =
-                sealed_for.iter().map(String::as_str).filter(|tag| *tag != "pad").collect();
-            no_key(
-                &format!(
-                    "no key fits: it is sealed for {} ({})",
-                    count(tags.len(), "recipient"),
-                    summary(&tags)
-                ),
-                "give the identity file of one of them with -i",
-            )
-        }
+        UnlockError::NoMatch => no_key(
+            &format!(
+                "no key fits: it is sealed for {} ({})",
+                count(recipients, "recipient"),
+                summary(sealed_for)
+            ),
+            "give the identity file of one of them with -i",
+        ),
         UnlockError::Unwrap(UnwrapError::TooExpensive(cost)) => Failure::new(
             code::DATA,
             "too-expensive",
@@ -302,17 +305,11 @@ fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Each word once, in order of appearance; a stanza type is the file's own
-/// text, of which only a little is repeated.
-fn summary(words: &[&str]) -> String {
-    let mut seen: Vec<&str> = Vec::new();
-    for word in words {
-        if !seen.contains(word) && seen.len() < 8 {
-            seen.push(word);
-        }
-    }
-    let short = |word: &&str| word.chars().take(32).collect::<String>();
-    seen.iter().map(short).collect::<Vec<_>>().join(", ")
+/// The types of stanzas, which are the file's own text, of which only a little is
+/// repeated.
+fn summary(types: &[String]) -> String {
+    let short = |word: &String| word.chars().take(32).collect::<String>();
+    types.iter().map(short).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn is_full(error: &std::io::Error) -> bool {

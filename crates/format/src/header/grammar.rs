@@ -1,15 +1,9 @@
 //! Reading a header: the grammar, and the shape of what is known.
 
-use base64ct::{Base64Unpadded, Encoding};
-
-use super::{Header, MAC_LEN, MAC_MARK};
+use super::MAC_MARK;
+use super::outline::{Outline, Place, STANZA_MARK, decode_mac};
 use crate::Format;
-use crate::stanza::{self, Stanza, StanzaError};
-
-/// Characters of base64 in a full line of a stanza's body.
-pub(super) const BODY_COLUMNS: usize = 64;
-/// What a stanza begins with.
-pub(super) const STANZA_MARK: &[u8] = b"-> ";
+use crate::stanza::{self, BODY_COLUMNS, StanzaError, StanzaText, decode_line};
 
 /// A header that does not follow the grammar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +45,9 @@ pub enum HeaderErrorKind {
     Stanza(StanzaError),
 }
 
-/// Parses the header at the start of `input`; `None` if it is not all there.
-pub(super) fn parse(input: &[u8]) -> Result<Option<Header>, HeaderError> {
+/// Finds the parts of the header at the start of `input`; `None` if it is not all
+/// there.
+pub(super) fn parse(input: &[u8]) -> Result<Option<Outline>, HeaderError> {
     let mut lines = Lines { input, offset: 0 };
     let parsed = lines.version().and_then(|format| {
         let limit = format.max_header_len();
@@ -65,74 +60,62 @@ pub(super) fn parse(input: &[u8]) -> Result<Option<Header>, HeaderError> {
         }
     });
     match parsed {
-        Ok(header) => Ok(Some(header)),
+        Ok(outline) => Ok(Some(outline)),
         Err(Stop::Error(error)) => Err(error),
         Err(Stop::Incomplete) => Ok(None),
     }
 }
 
 /// Everything after the version line.
-fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Header, Stop> {
-    let mut stanzas = Vec::new();
+fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Outline, Stop> {
+    let mut outline = Outline { format, len: 0, mac: 0, stanzas: Vec::new() };
     loop {
         let (start, line) = lines.next()?;
         if let Some(mac) = line.strip_prefix(MAC_MARK) {
-            if stanzas.is_empty() {
+            if outline.stanzas.is_empty() {
                 return Err(error(start, HeaderErrorKind::NoStanza));
             }
-            stanza::check_together(format, &stanzas)
+            outline.mac = offset(start);
+            stanza::check_together(format, outline.texts(lines.input))
                 .map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
-            let mac = decode_mac(mac).ok_or(error(start, HeaderErrorKind::Base64))?;
-            let authenticated = lines.input[..start + MAC_MARK.len()].to_vec();
-            return Ok(Header { format, stanzas, mac, authenticated, len: lines.offset });
+            decode_mac(mac).ok_or(error(start, HeaderErrorKind::Base64))?;
+            outline.len = offset(lines.offset);
+            return Ok(outline);
         }
         let args = line.strip_prefix(STANZA_MARK).ok_or(error(start, HeaderErrorKind::Line))?;
         let limit = format.max_stanzas();
-        if stanzas.len() == limit {
+        if outline.stanzas.len() == limit {
             return Err(error(start, HeaderErrorKind::TooManyStanzas(limit)));
         }
-        let args = parse_args(args).ok_or(error(start, HeaderErrorKind::Arguments))?;
-        let stanza = Stanza::from_parts(args, parse_body(lines)?);
-        stanza::check(format, &stanza)
-            .map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
-        stanzas.push(stanza);
+        if !StanzaText::new(args, &[]).is_some_and(StanzaText::has_words) {
+            return Err(error(start, HeaderErrorKind::Arguments));
+        }
+        let body_start = lines.offset;
+        let body = parse_body(lines)?;
+        let text = StanzaText::new(args, body).ok_or(error(start, HeaderErrorKind::Arguments))?;
+        stanza::check(format, text).map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
+        let args_start = offset(start + STANZA_MARK.len());
+        outline.stanzas.push(Place { args: args_start, body: offset(body_start) });
     }
-}
-
-fn parse_args(line: &[u8]) -> Option<Vec<String>> {
-    line.split(|byte| *byte == b' ')
-        .map(|arg| {
-            let arg = std::str::from_utf8(arg).ok()?;
-            Stanza::is_valid_arg(arg).then(|| arg.to_owned())
-        })
-        .collect()
 }
 
 /// Body lines: full ones, then one that is shorter, possibly empty.
-fn parse_body(lines: &mut Lines<'_>) -> Result<Vec<u8>, Stop> {
-    let mut body = Vec::new();
+fn parse_body<'a>(lines: &mut Lines<'a>) -> Result<&'a [u8], Stop> {
+    let body_start = lines.offset;
     loop {
         let (start, line) = lines.next()?;
-        let base64_error = error(start, HeaderErrorKind::Base64);
-        if line.len() > BODY_COLUMNS {
-            return Err(base64_error);
-        }
-        let mut buffer = [0; BODY_COLUMNS];
-        match Base64Unpadded::decode(line, &mut buffer) {
-            Ok(bytes) => body.extend_from_slice(bytes),
-            Err(_) => return Err(base64_error),
+        if decode_line(line, &mut [0; BODY_COLUMNS]).is_none() {
+            return Err(error(start, HeaderErrorKind::Base64));
         }
         if line.len() < BODY_COLUMNS {
-            return Ok(body);
+            return Ok(&lines.input[body_start..lines.offset]);
         }
     }
 }
 
-fn decode_mac(rest_of_line: &[u8]) -> Option<[u8; MAC_LEN]> {
-    let text = rest_of_line.strip_prefix(b" ")?;
-    let mut mac = [0; MAC_LEN];
-    let decoded = Base64Unpadded::decode(text, &mut mac).ok()?.len();
-    (decoded == MAC_LEN).then_some(mac)
+/// An offset in a header, all of which are far below 4 GiB.
+fn offset(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
 }
 
 /// Why parsing stopped before the header's end.

@@ -2,13 +2,10 @@
 
 use base64ct::{Base64Unpadded, Encoding};
 
-use super::grammar::{BODY_COLUMNS, STANZA_MARK};
-use super::{MAC_LEN, MAC_MARK, mac_key};
-use crate::stanza::{self, Recipient, Stanza, StanzaError, WrapError, Wrapped};
+use super::outline::{END_LEN, STANZA_MARK};
+use super::{MAC_MARK, mac_key};
+use crate::stanza::{self, BODY_COLUMNS, Recipient, Stanza, StanzaError, WrapError, Wrapped};
 use crate::{FileKey, Format, crypto};
-
-/// Bytes of the last line: the mark, a space, the MAC in base64, a line feed.
-const END_LEN: usize = MAC_MARK.len() + 1 + (MAC_LEN * 4).div_ceil(3) + 1;
 
 /// Whether the header is filled up by a `pad` stanza.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +67,11 @@ impl WrappedKey {
                 if stanza.is_padding() {
                     return Err(StanzaError::Malformed(stanza::PAD).into());
                 }
-                stanza::check(format, stanza)?;
+                stanza::check(format, stanza.text())?;
             }
             stanzas.extend(more);
         }
-        stanza::check_together(format, &stanzas)?;
+        stanza::check_together(format, stanzas.iter().map(Stanza::text))?;
         if stanzas.is_empty() {
             return Err(WrapError::NoRecipient);
         }
@@ -99,9 +96,9 @@ impl WrappedKey {
             (_, Padding::Exactly(wanted)) if wanted != len => {
                 let room = wanted.checked_sub(len).ok_or(WrapError::NoFit)?;
                 let pad = filler(pad_tag(format), room).ok_or(WrapError::NoFit)?;
-                let all: Vec<_> = self.stanzas.iter().chain([&pad]).cloned().collect();
+                let all = self.stanzas.iter().chain([&pad]).map(Stanza::text);
                 // Beside a passphrase of age's nothing may stand.
-                stanza::check_together(format, &all).map_err(|_| WrapError::NoFit)?;
+                stanza::check_together(format, all).map_err(|_| WrapError::NoFit)?;
                 Some(pad)
             }
             _ => None,
@@ -124,24 +121,12 @@ impl WrappedKey {
 
 fn encode(stanza: &Stanza, out: &mut Vec<u8>) {
     out.extend_from_slice(STANZA_MARK);
-    out.extend_from_slice(stanza.args().join(" ").as_bytes());
-    out.push(b'\n');
-    let body = Base64Unpadded::encode_string(stanza.body());
-    for line in body.as_bytes().chunks(BODY_COLUMNS) {
-        out.extend_from_slice(line);
-        out.push(b'\n');
-    }
-    // The last line is always shorter than a full one.
-    if body.len() % BODY_COLUMNS == 0 {
-        out.push(b'\n');
-    }
+    out.extend_from_slice(stanza.as_bytes());
 }
 
 /// Bytes that a stanza takes in a header.
 pub(super) fn encoded_len(stanza: &Stanza) -> usize {
-    let mut bytes = Vec::new();
-    encode(stanza, &mut bytes);
-    bytes.len()
+    STANZA_MARK.len() + stanza.as_bytes().len()
 }
 
 /// The `pad` stanza that makes a header of `len` bytes end at a multiple.
@@ -174,8 +159,8 @@ fn filler(tag: &str, room: usize) -> Option<Stanza> {
         let space = usize::from(argument_len > 0);
         let body_len = body_len_of(room.checked_sub(space + argument_len)?)?;
         let argument = (argument_len > 0).then(|| "-".repeat(argument_len));
-        let args = std::iter::once(tag.to_owned()).chain(argument).collect();
-        Some(Stanza::from_parts(args, vec![0; body_len]))
+        let args: Vec<_> = std::iter::once(tag).chain(argument.as_deref()).collect();
+        Some(Stanza::from_parts(&args, &vec![0; body_len]))
     })
 }
 
@@ -223,9 +208,8 @@ mod tests {
                 let bare = write(&file_key, bulk).len();
                 assert_eq!(parsed.padding_len(), header.len() - bare);
                 assert_eq!(parsed.len(), header.len());
-                assert!(
-                    parsed.stanzas()[1].args()[1..].iter().all(|arg| (1..=4).contains(&arg.len()))
-                );
+                let mut args = parsed.stanzas()[1].args().skip(1);
+                assert!(args.all(|arg| (1..=4).contains(&arg.len())));
             }
         }
     }

@@ -17,7 +17,8 @@ use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
 use super::{
-    Identity, KeyDerivation, Recipient, Stanza, StanzaError, UnwrapError, WrapError, Wrapped,
+    Identity, KeyDerivation, Recipient, Stanza, StanzaError, StanzaText, UnwrapError, WrapError,
+    Wrapped,
 };
 use crate::crypto::{self, RandomError, WRAPPED_LEN};
 use crate::{FileKey, Format};
@@ -148,15 +149,15 @@ impl Recipient for PassphraseRecipient {
         let nonce: [u8; 16] = crypto::random()?;
         let body = crypto::wrap_file_key(&wrap_key(self.base_key()?, &nonce), file_key);
         let Cost { memory_kib, passes, lanes } = self.cost;
-        let args = vec![
-            TAG.to_owned(),
-            Base64Unpadded::encode_string(&self.salt),
-            memory_kib.to_string(),
-            passes.to_string(),
-            lanes.to_string(),
-            Base64Unpadded::encode_string(&nonce),
+        let args = [
+            TAG,
+            &Base64Unpadded::encode_string(&self.salt),
+            &memory_kib.to_string(),
+            &passes.to_string(),
+            &lanes.to_string(),
+            &Base64Unpadded::encode_string(&nonce),
         ];
-        Ok(Stanza::from_parts(args, body.to_vec()).into())
+        Ok(Stanza::from_parts(&args, &body).into())
     }
 
     fn is_slow(&self) -> bool {
@@ -214,7 +215,7 @@ impl Identity for PassphraseIdentity {
             return Ok(None);
         }
         for stanza in stanzas {
-            let Some(parsed) = parse(stanza)? else { continue };
+            let Some(parsed) = parse(stanza.text())? else { continue };
             // Before anything is allocated: the numbers are the file's.
             if !self.limit.allows(parsed.cost) {
                 return Err(UnwrapError::TooExpensive(KeyDerivation::Argon2id(parsed.cost)));
@@ -223,33 +224,33 @@ impl Identity for PassphraseIdentity {
                 .base_key(&parsed.salt, parsed.cost)
                 .ok_or(UnwrapError::OutOfMemory(parsed.cost.memory_kib))?;
             // The only stanza that carries the key, so its answer is final.
-            return Ok(crypto::unwrap_file_key(&wrap_key(&base_key, &parsed.nonce), parsed.body));
+            return Ok(crypto::unwrap_file_key(&wrap_key(&base_key, &parsed.nonce), &parsed.body));
         }
         Ok(None)
     }
 }
 
 /// What an `argon2id` stanza says.
-pub(super) struct Parsed<'a> {
+pub(super) struct Parsed {
     salt: [u8; 16],
     cost: Cost,
     nonce: [u8; 16],
-    body: &'a [u8; WRAPPED_LEN],
+    body: [u8; WRAPPED_LEN],
 }
 
-impl Parsed<'_> {
+impl Parsed {
     pub(super) fn cost(&self) -> Cost {
         self.cost
     }
 }
 
 /// Reads an `argon2id` stanza; `None` for others.
-pub(super) fn parse(stanza: &Stanza) -> Result<Option<Parsed<'_>>, StanzaError> {
+pub(super) fn parse(stanza: StanzaText<'_>) -> Result<Option<Parsed>, StanzaError> {
     if stanza.tag() != TAG {
         return Ok(None);
     }
     let parsed = || {
-        let [_, salt, memory_kib, passes, lanes, nonce] = stanza.args() else { return None };
+        let [salt, memory_kib, passes, lanes, nonce] = stanza.fields()?;
         let cost = Cost {
             memory_kib: decode_number(memory_kib)?,
             passes: decode_number(passes)?,
@@ -358,7 +359,8 @@ mod tests {
         let weak = Cost { memory_kib: 8, passes: 1, lanes: 1 };
         let recipient = PassphraseRecipient::new(Zeroizing::new(b"x".to_vec()), weak).unwrap();
         let stanzas = recipient.wrap(Format::Native, &FileKey::generate().unwrap()).unwrap();
-        assert_eq!(stanzas.stanzas[0].args()[2..5], ["65536", "3", "4"]);
+        let [_, memory_kib, passes, lanes, _] = stanzas.stanzas[0].fields().unwrap();
+        assert_eq!([memory_kib, passes, lanes], ["65536", "3", "4"]);
     }
 
     #[test]
@@ -368,7 +370,7 @@ mod tests {
         let first = recipient.wrap(Format::Native, &file_key).unwrap();
         let second = recipient.wrap(Format::Native, &file_key).unwrap();
         let (first, second) = (&first.stanzas[0], &second.stanzas[0]);
-        assert_eq!(first.args()[1], second.args()[1]);
+        assert_eq!(first.args().nth(1), second.args().nth(1));
         assert_ne!(first.body(), second.body());
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::argon2id::{self, Cost};
-use super::{Stanza, StanzaError, decode_arg};
+use super::{Stanza, StanzaError, StanzaText, decode_arg};
 use crate::Format;
 
 /// The type of age's passphrase stanza.
@@ -46,13 +46,13 @@ impl Stanza {
     /// what it means in the format: ask only of a header's own stanzas.)
     #[must_use]
     pub fn key_derivation(&self) -> Option<KeyDerivation> {
-        if let Ok(Some(parsed)) = argon2id::parse(self) {
+        if let Ok(Some(parsed)) = argon2id::parse(self.text()) {
             return Some(KeyDerivation::Argon2id(parsed.cost()));
         }
         if self.tag() != SCRYPT {
             return None;
         }
-        scrypt_log_n(self).map(|log_n| KeyDerivation::Scrypt { log_n })
+        scrypt_log_n(self.text()).map(|log_n| KeyDerivation::Scrypt { log_n })
     }
 
     /// Whether it withstands quantum computers.
@@ -63,24 +63,26 @@ impl Stanza {
 }
 
 /// Checks the shape of a stanza of one of these types.
-pub(super) fn check(format: Format, stanza: &Stanza) -> Result<(), StanzaError> {
+pub(super) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), StanzaError> {
     let has_key_body = || stanza.wrapped_key().is_some();
-    let (tag, is_well_formed) = match (stanza.tag(), stanza.args()) {
-        (SCRYPT, _) if format == Format::Age => {
+    let (tag, is_well_formed) = match stanza.tag() {
+        SCRYPT if format == Format::Age => {
             (SCRYPT, scrypt_log_n(stanza).is_some() && has_key_body())
         }
-        (SSH_ED25519, args) => {
-            let has_args = matches!(args, [_, tag, share]
+        SSH_ED25519 => {
+            let has_args = matches!(stanza.fields(), Some([tag, share])
                 if decode_arg::<SSH_TAG_LEN>(tag).is_some() && decode_arg::<32>(share).is_some());
             (SSH_ED25519, has_args && has_key_body())
         }
         // The body is as long as the key's modulus.
-        (SSH_RSA, args) => {
-            let has_args = matches!(args, [_, tag] if decode_arg::<SSH_TAG_LEN>(tag).is_some());
+        SSH_RSA => {
+            let has_args = matches!(stanza.fields(), Some([tag])
+                if decode_arg::<SSH_TAG_LEN>(tag).is_some());
             (SSH_RSA, has_args)
         }
-        (POST_QUANTUM, args) => {
-            let has_args = matches!(args, [_, share] if decode_arg::<XWING_LEN>(share).is_some());
+        POST_QUANTUM => {
+            let has_args = matches!(stanza.fields(), Some([share])
+                if decode_arg::<XWING_LEN>(share).is_some());
             (POST_QUANTUM, has_args && has_key_body())
         }
         _ => return Ok(()),
@@ -90,8 +92,8 @@ pub(super) fn check(format: Format, stanza: &Stanza) -> Result<(), StanzaError> 
 
 /// The cost that a `scrypt` stanza names, if it has the right arguments: a
 /// salt of 16 bytes and a decimal number without leading zeros.
-fn scrypt_log_n(stanza: &Stanza) -> Option<u8> {
-    let [_, salt, log_n] = stanza.args() else { return None };
+fn scrypt_log_n(stanza: StanzaText<'_>) -> Option<u8> {
+    let [salt, log_n] = stanza.fields()?;
     decode_arg::<16>(salt)?;
     let is_plain = log_n.bytes().all(|byte| byte.is_ascii_digit()) && !log_n.starts_with('0');
     is_plain.then(|| log_n.parse().ok()).flatten().filter(|log_n| *log_n < 64)
@@ -109,7 +111,7 @@ mod tests {
     fn other_shapes_are_refused() {
         let (salt, share, tag) = ("A".repeat(22), "A".repeat(43), "A".repeat(6));
         let xwing = format!("{}AA", "A".repeat(1120 / 3 * 4 + 2 - 2));
-        let is_good = |stanza: &Stanza| check(Format::Age, stanza).is_ok();
+        let is_good = |stanza: &Stanza| check(Format::Age, stanza.text()).is_ok();
         for (name, args) in [
             (SCRYPT, vec![salt.as_str(), "18"]),
             (SSH_ED25519, vec![tag.as_str(), share.as_str()]),
@@ -129,7 +131,7 @@ mod tests {
         for log_n in ["0", "018", "+18", "-1", "1e1", "64", "256"] {
             assert!(!is_good(&stanza(SCRYPT, &[&salt, log_n], 32)), "{log_n}");
         }
-        assert!(check(Format::Native, &stanza(SCRYPT, &["x"], 1)).is_ok(), "unknown there");
+        assert!(check(Format::Native, stanza(SCRYPT, &["x"], 1).text()).is_ok(), "unknown there");
     }
 
     #[test]

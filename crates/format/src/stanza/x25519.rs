@@ -14,7 +14,9 @@ use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32, Hrp};
 use zeroize::Zeroizing;
 
-use super::{Identity, Recipient, Stanza, StanzaError, UnwrapError, WrapError, Wrapped};
+use super::{
+    Identity, Recipient, Stanza, StanzaError, StanzaText, UnwrapError, WrapError, Wrapped,
+};
 use crate::crypto::{self, RandomError, WRAPPED_LEN};
 use crate::{FileKey, Format};
 
@@ -141,8 +143,8 @@ impl Recipient for PublicKey {
         let share = ephemeral.to_public();
         let shared = ephemeral.agree(self).ok_or(WrapError::WeakRecipient)?;
         let body = crypto::wrap_file_key(&wrap_key(&shared, &share, self), file_key);
-        let args = vec![TAG.to_owned(), Base64Unpadded::encode_string(&share.0)];
-        Ok(Stanza::from_parts(args, body.to_vec()).into())
+        let share = Base64Unpadded::encode_string(&share.0);
+        Ok(Stanza::from_parts(&[TAG, &share], &body).into())
     }
 }
 
@@ -151,11 +153,11 @@ impl Identity for SecretKey {
         // Made once: it costs as much as an agreement, and there may be 1,024 stanzas.
         let mut secret = None;
         for stanza in stanzas {
-            let Some((share, body)) = parse(stanza)? else { continue };
+            let Some((share, body)) = parse(stanza.text())? else { continue };
             let secret = secret.get_or_insert_with(|| private_key(&self.secret));
             let shared = agree(secret, &share).ok_or(StanzaError::Malformed(TAG))?;
             if let Some(key) =
-                crypto::unwrap_file_key(&wrap_key(&shared, &share, &self.public), body)
+                crypto::unwrap_file_key(&wrap_key(&shared, &share, &self.public), &body)
             {
                 return Ok(Some(key));
             }
@@ -166,15 +168,12 @@ impl Identity for SecretKey {
 
 /// The share and the wrapped key of an `X25519` stanza; `None` for others.
 pub(super) fn parse(
-    stanza: &Stanza,
-) -> Result<Option<(PublicKey, &[u8; WRAPPED_LEN])>, StanzaError> {
+    stanza: StanzaText<'_>,
+) -> Result<Option<(PublicKey, [u8; WRAPPED_LEN])>, StanzaError> {
     if stanza.tag() != TAG {
         return Ok(None);
     }
-    let share = match stanza.args() {
-        [_, share] => super::decode_arg(share),
-        _ => None,
-    };
+    let share = stanza.fields().and_then(|[share]| super::decode_arg(share));
     match (share, stanza.wrapped_key()) {
         (Some(share), Some(body)) => Ok(Some((PublicKey(share), body))),
         _ => Err(StanzaError::Malformed(TAG)),
@@ -273,8 +272,8 @@ mod tests {
                 matches!(weak.wrap(Format::Native, &file_key), Err(WrapError::WeakRecipient)),
                 "{point}"
             );
-            let args = vec![TAG.to_owned(), Base64Unpadded::encode_string(&weak.0)];
-            let stanza = Stanza::from_parts(args, vec![0; WRAPPED_LEN]);
+            let share = Base64Unpadded::encode_string(&weak.0);
+            let stanza = Stanza::from_parts(&[TAG, &share], &[0; WRAPPED_LEN]);
             assert!(secret.unwrap(Format::Native, &[stanza]).is_err(), "{point}");
         }
     }

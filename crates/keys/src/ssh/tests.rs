@@ -133,7 +133,7 @@ fn the_first_stanza_that_names_a_key_decides() {
         let key = secret(name);
         let file_key = FileKey::from_bytes([7; 16]);
         let good = key.to_public().unwrap().wrap(Format::Age, &file_key).unwrap().stanzas.remove(0);
-        let args: Vec<_> = good.args()[1..].iter().map(String::as_str).collect();
+        let args: Vec<_> = good.args().skip(1).collect();
         let mut body = good.body().to_vec();
         body[3] ^= 1;
         let bad = Stanza::new(good.tag(), &args, body).unwrap();
