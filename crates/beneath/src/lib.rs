@@ -15,12 +15,17 @@
 //! Longer paths are resolved by openat2(2) with `RESOLVE_BENEATH` and
 //! `RESOLVE_NO_SYMLINKS`, and component by component where the kernel or a filter of
 //! system calls refuses it.
+//!
+//! [`Walk`] goes through a tree in this way. A [`Folder`] is a directory of it that is
+//! opened again when it is needed, so that a tree of any depth needs few descriptors.
 
+mod folder;
 mod resolve;
+mod walk;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -29,7 +34,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+pub use folder::{Entry, FileId, Folder};
 use resolve::{resolve, split_relative};
+pub use walk::{Found, Walk, WalkError};
 
 /// A directory as a descriptor. See the crate's description.
 #[derive(Debug)]
@@ -84,6 +91,21 @@ impl Dir {
         self.open_with(path, OFlags::RDONLY, Mode::empty())
     }
 
+    /// Opens a name in this directory that the user has given, for reading: links are
+    /// followed, and a pipe is waited for.
+    ///
+    /// # Errors
+    /// As openat(2).
+    pub fn open_named(&self, name: &OsStr) -> Result<File, Errno> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        loop {
+            match openat(&self.fd, name, flags, Mode::empty()) {
+                Err(Errno::INTR) => {}
+                opened => return opened.map(File::from),
+            }
+        }
+    }
+
     /// Opens what `path` names with these flags, to which the careful ones are added.
     ///
     /// # Errors
@@ -136,6 +158,28 @@ impl Dir {
     /// As fstat(2).
     pub fn own_stat(&self) -> Result<Stat, Errno> {
         rustix::fs::fstat(&self.fd)
+    }
+
+    /// Whether this directory is the one that `id` tells of, or lies in it, however
+    /// deep. A directory above that cannot be reached counts as another.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub fn is_or_lies_in(&self, id: FileId) -> Result<bool, Errno> {
+        let mut here = FileId::of(&self.own_stat()?);
+        let mut dir = self.try_clone()?;
+        while here != id {
+            let Ok(above) = openat(&dir.fd, "..", DIRECTORY, Mode::empty()) else {
+                return Ok(false);
+            };
+            dir = Self { fd: above };
+            let above = FileId::of(&dir.own_stat()?);
+            if above == here {
+                return Ok(false);
+            }
+            here = above;
+        }
+        Ok(true)
     }
 
     /// Where a symbolic link leads.
@@ -241,7 +285,12 @@ impl Dir {
             Mode::empty(),
         ) {
             Ok(readable) => fchmod(&readable, mode),
-            Err(Errno::ACCESS) => chmodat(&self.fd, ".", mode, AtFlags::empty()),
+            // One that its owner may not go into. This needs /proc, and is no path that
+            // anybody else can change.
+            Err(Errno::ACCESS) => {
+                let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+                chmodat(CWD, path, mode, AtFlags::empty())
+            }
             Err(error) => Err(error),
         }
     }

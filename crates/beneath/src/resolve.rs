@@ -47,6 +47,8 @@ pub(super) fn resolve(
         match by_openat2(root, path, flags, mode) {
             // An old kernel, or a filter of system calls.
             Err(Errno::NOSYS | Errno::PERM) => IS_REFUSED.store(true, Ordering::Relaxed),
+            // No single call takes so long a path.
+            Err(Errno::NAMETOOLONG) => {}
             opened => return opened,
         }
     }

@@ -157,17 +157,11 @@ pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
 
 /// The input's name as it can be shown.
 pub(crate) fn input_label(input: &Input) -> String {
-    match input {
-        Input::Stdin => "standard input".to_owned(),
-        Input::Path(path) => messages::quoted(path),
-    }
+    input.path().map_or_else(|| "standard input".to_owned(), messages::quoted)
 }
 
 pub(crate) fn input_name(input: &Input) -> String {
-    match input {
-        Input::Stdin => "-".to_owned(),
-        Input::Path(path) => path.to_string_lossy().into_owned(),
-    }
+    input.path().map_or_else(|| "-".to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 pub(crate) fn output_name(target: &Target) -> String {

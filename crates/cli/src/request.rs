@@ -3,11 +3,14 @@
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use cryptstream_beneath::Entry;
 use cryptstream_engine::{
-    CommitOptions, Engine, Form, Processes, SandboxMode, Source, Target, WorkerOptions,
+    CommitOptions, Engine, Error, Form, Processes, SandboxMode, Source, Target, WorkerOptions,
+    leftover_of,
 };
 use cryptstream_format::Format;
 use cryptstream_format::argon2id::Cost;
+use rustix::io::Errno;
 
 use crate::args::{self, Files, Sandbox, is_dash};
 use crate::messages::{self, Context, Failure};
@@ -20,16 +23,33 @@ pub(crate) const AGE_SUFFIX: &str = ".age";
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
     Stdin,
+    /// As the user has named it.
     Path(PathBuf),
+    /// A file that was found in a folder, and its path.
+    Entry(Entry, PathBuf),
+    /// Something in a folder that could not be looked at.
+    Unreadable(PathBuf, Errno),
 }
 
 impl Input {
-    fn open(&self) -> Result<Source, Failure> {
-        let source = match self {
+    pub(crate) fn open(&self) -> Result<Source, Error> {
+        match self {
             Self::Stdin => Source::stdin(),
             Self::Path(path) => Source::open(path),
-        };
-        source.map_err(|error| messages::engine(error, Context::default()))
+            Self::Entry(entry, path) => Source::open_entry(entry, path),
+            Self::Unreadable(path, Errno::STALE) => Err(Error::InputChanged { path: path.clone() }),
+            Self::Unreadable(path, error) => {
+                Err(Error::Open { path: path.clone(), source: (*error).into() })
+            }
+        }
+    }
+
+    /// Its path; `None` for standard input.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::Path(path) | Self::Entry(_, path) | Self::Unreadable(path, _) => Some(path),
+        }
     }
 }
 
@@ -78,10 +98,10 @@ impl Transfer {
     pub(crate) fn decrypt_range(files: Files) -> Result<Self, Failure> {
         let has_output = files.output.is_some();
         let transfer = Self::new(files, |input| Ok(input.to_owned()))?;
-        match transfer.input {
-            Input::Stdin => Err(messages::range_of_stdin()),
-            Input::Path(_) if has_output => Ok(transfer),
-            Input::Path(_) => {
+        match transfer.input.path() {
+            None => Err(messages::range_of_stdin()),
+            Some(_) if has_output => Ok(transfer),
+            Some(_) => {
                 let target = Target::Stdout { only_text: io::stdout().is_terminal() };
                 Ok(Self { target, ..transfer })
             }
@@ -103,11 +123,11 @@ impl Transfer {
             None if io::stdin().is_terminal() => return Err(messages::no_input()),
             None => Input::Stdin,
         };
-        let target = match (output, &input) {
+        let target = match (output, input.path()) {
             (Some(path), _) if !is_dash(path.as_os_str()) => Target::Path { path, force },
             (Some(_), _) => Target::Stdout { only_text: false },
-            (None, Input::Path(path)) => Target::Path { path: default_name(path)?, force },
-            (None, Input::Stdin) => Target::Stdout { only_text: io::stdout().is_terminal() },
+            (None, Some(path)) => Target::Path { path: default_name(path)?, force },
+            (None, None) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
         let commit = CommitOptions { sync, remove_source, keep_times: false };
         let workers = worker_options(&workers);
@@ -117,7 +137,15 @@ impl Transfer {
 
     /// Opens the input, and sees to it that the output is not in the way.
     pub(crate) fn begin(&self) -> Result<Source, Failure> {
-        let source = self.input.open()?;
+        let source = self.input.open().map_err(|error| match &error {
+            Error::Open { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                match leftover_of(path) {
+                    Some(aside) => messages::tree::left_aside(path, &aside),
+                    None => messages::engine(error, Context::default()),
+                }
+            }
+            _ => messages::engine(error, Context::default()),
+        })?;
         let checked = self.target.check(&source);
         checked.map_err(|error| messages::engine(error, Context::default()))?;
         Ok(source)

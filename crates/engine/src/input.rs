@@ -3,21 +3,27 @@
 
 mod armor;
 mod feed;
+mod removal;
 mod state;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use armor::Armor;
+use cryptstream_beneath::{Dir, Entry};
 use cryptstream_format::armor as armor_text;
 use cryptstream_shm::Region;
 use feed::Fed;
 pub use feed::Feed;
+pub use removal::{is_leftover, leftover_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Advice, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
 pub(crate) use state::{ACL, mode_without_acl, usual_mode};
 
@@ -58,58 +64,48 @@ pub struct Source {
     armor: Option<Box<Armor>>,
     /// The other end, if another thread of this process writes the input.
     fed: Option<Fed>,
+    /// The directory that it was opened in, and its name there.
+    origin: Option<(Arc<Dir>, OsString)>,
 }
 
 impl Source {
-    /// Opens the file, pipe or device at `path`.
+    /// Opens the file, pipe or device at `path`, which the user has named: links are
+    /// followed.
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::InputIsDirectory`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file =
-            File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        // Relative to its directory, so that it can be removed from where it was opened.
+        let ends_in_name = !path.as_os_str().as_bytes().ends_with(b"/");
+        let origin = Dir::open_parent(path).ok().filter(|_| ends_in_name);
+        let opened = match &origin {
+            Some((dir, name)) => dir.open_named(name).map_err(io::Error::from),
+            None => File::open(path),
+        };
+        let file = opened.map_err(|source| Error::Open { path: path.to_owned(), source })?;
         let source = Self::new(file, path.to_owned(), true)?;
         if source.is_positional && source.size() > SEQUENTIAL_ABOVE {
             source.advise(Advice::Sequential);
         }
-        Ok(source)
+        let origin = origin.map(|(dir, name)| (Arc::new(dir), name));
+        Ok(Self { origin, ..source })
     }
 
-    /// Opens the regular file at `relative` in the folder `root`, without following
-    /// any symbolic link on the way: whoever may write to the folder cannot have
-    /// something else read. `path` is its name for messages.
+    /// Opens a file of a tree, relative to its directory and through no link. `path` is
+    /// its name for messages.
     ///
     /// # Errors
-    /// [`Error::Open`]; [`Error::InputChanged`] for what is no regular file.
-    pub(crate) fn open_beneath(
-        root: &OwnedFd,
-        relative: &Path,
-        path: &Path,
-    ) -> Result<Self, Error> {
-        let failed = |source: Errno| Error::Open { path: path.to_owned(), source: source.into() };
-        // A pipe that has taken the file's place is not waited for.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let opened = loop {
-            match rustix::fs::openat2(root, relative, flags, Mode::empty(), resolve) {
-                // Something was renamed at that moment.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // An old kernel, or a filter of system calls.
-                Err(Errno::NOSYS | Errno::PERM) => {
-                    break rustix::fs::openat(root, relative, flags, Mode::empty());
-                }
-                opened => break opened,
-            }
+    /// [`Error::Open`]; [`Error::InputChanged`] where the name leads to anything but the
+    /// file that was seen.
+    pub fn open_entry(entry: &Entry, path: &Path) -> Result<Self, Error> {
+        let path = path.to_owned();
+        let (dir, file, stat) = match entry.open() {
+            Ok(opened) => opened,
+            Err(Errno::STALE) => return Err(Error::InputChanged { path }),
+            Err(source) => return Err(Error::Open { path, source: source.into() }),
         };
-        let file = match opened {
-            Err(Errno::LOOP) => return Err(Error::InputChanged { path: path.to_owned() }),
-            opened => File::from(opened.map_err(failed)?),
-        };
-        let source = Self::new(file, path.to_owned(), true)?;
-        if !source.is_positional {
-            return Err(source.changed());
-        }
-        Ok(source)
+        let origin = Some((dir, entry.name.clone()));
+        Ok(Self { origin, ..Self::with_stat(file, path, stat, true) })
     }
 
     /// Takes standard input, from its present position on.
@@ -137,9 +133,22 @@ impl Source {
             // Fewer, larger reads. Refused above the user's limit; no matter.
             let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
         }
-        let is_positional = may_seek && file_type == FileType::RegularFile;
-        let unread = Vec::new();
-        Ok(Self { file, path, stat, is_positional, position: 0, unread, armor: None, fed: None })
+        Ok(Self::with_stat(file, path, stat, may_seek))
+    }
+
+    fn with_stat(file: File, path: PathBuf, stat: Stat, may_seek: bool) -> Self {
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Self {
+            file,
+            path,
+            stat,
+            is_positional: may_seek && is_regular,
+            position: 0,
+            unread: Vec::new(),
+            armor: None,
+            fed: None,
+            origin: None,
+        }
     }
 
     /// Takes the input for an armored one from now on: its content is what is

@@ -2,12 +2,14 @@
 //! main opens the next files and names those that are done; small ones are done
 //! whole by threads of main.
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cryptstream_beneath::{Entry, Folder};
 use cryptstream_format::{Identity, Recipient, Segment};
 
 use crate::alone::pass_alone;
@@ -43,22 +45,59 @@ const HANDS_EVERY: Duration = Duration::from_millis(1);
 pub struct Item {
     /// What is read. It is opened when its turn comes.
     pub input: PathBuf,
-    /// Where it is part of a tree, the tree's folder and its name from there on:
-    /// it is then opened without following any symbolic link below that folder,
-    /// and must be a regular file.
-    pub beneath: Option<(Arc<OwnedFd>, PathBuf)>,
+    /// Where a walk has found it, if it is part of a tree: it is then opened in its
+    /// directory, through no link, and must be the regular file that was seen.
+    pub entry: Option<Entry>,
     /// Its length in bytes as it was seen: what is small goes another way. Where
     /// it has changed meanwhile, no harm is done.
     pub len: u64,
     /// Where the result goes; of those that are verified, nowhere.
-    pub target: Option<Target>,
+    pub output: Destination,
+    /// Is dropped when the file is done, or has failed.
+    pub guard: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// Where the result of an [`Item`] goes.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// Nowhere: it is only to be known whether there is one.
+    Nowhere,
+    /// Under a name that the user has given.
+    Named(Target),
+    /// Into a directory of a tree, which is opened when it is needed.
+    Beneath {
+        /// The directory.
+        folder: Arc<Folder>,
+        /// The name there.
+        name: OsString,
+        /// The same for messages.
+        path: PathBuf,
+        /// Whether a file that exists may be replaced.
+        force: bool,
+    },
 }
 
 impl Item {
     fn open(&self) -> Result<Source, Error> {
-        match &self.beneath {
-            Some((root, relative)) => Source::open_beneath(root, relative, &self.input),
+        match &self.entry {
+            Some(entry) => Source::open_entry(entry, &self.input),
             None => Source::open(&self.input),
+        }
+    }
+
+    fn target(&self) -> Result<Option<Target>, Error> {
+        match &self.output {
+            Destination::Nowhere => Ok(None),
+            Destination::Named(target) => Ok(Some(target.clone())),
+            Destination::Beneath { folder, name, path, force } => match folder.dir() {
+                Ok(dir) => Ok(Some(Target::Beneath {
+                    dir,
+                    name: name.clone(),
+                    path: path.clone(),
+                    force: *force,
+                })),
+                Err(error) => Err(Error::Create { path: path.clone(), source: error.into() }),
+            },
         }
     }
 }
@@ -180,7 +219,7 @@ impl Engine {
             while air.flights.len() < slots
                 && let Some((number, item)) = air.waiting.pop_front()
             {
-                match self.launch(number, &item, begin, commit, progress) {
+                match self.launch(number, item, begin, commit, progress) {
                     Ok(Launched::Flies(flight)) => air.flights.push(*flight),
                     Ok(Launched::Landed(summary)) => on_done(number, Ok(summary)),
                     Err(error) => on_done(number, Err(error)),
@@ -238,13 +277,13 @@ impl Engine {
     fn launch(
         &mut self,
         number: usize,
-        item: &Item,
+        item: Item,
         begin: &Begin<'_>,
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Launched, Error> {
         let mut source = item.open()?;
-        let (mut ending, payload) = begin(&mut source, item.target.as_ref())?;
+        let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
         let is_in_order = ending.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
         let may_fly = !is_in_order && allowed > 0 && self.has_crew()?;
@@ -264,7 +303,14 @@ impl Engine {
             Job { operation, layout: Some(layout), payload_start: start, cipher, input, output };
         let Ok(Some(crew)) = self.crew() else { return Err(Error::NoSandbox) };
         let flow = Flow::new(crew.add(job), Intake::of_file(layout, 0), Exit::ByWorkers, allowed);
-        Ok(Launched::Flies(Box::new(Flight { number, source, ending, flow, start })))
+        Ok(Launched::Flies(Box::new(Flight {
+            number,
+            source,
+            ending,
+            flow,
+            start,
+            _guard: item.guard,
+        })))
     }
 
     /// Moves all files on by a step. When `passed` bytes are through, as many
@@ -304,7 +350,7 @@ type Begin<'a> =
 /// A file from its beginning to its end, in this thread.
 fn whole(item: &Item, begin: &Begin<'_>, commit: CommitOptions) -> Result<Summary, Error> {
     let mut source = item.open()?;
-    let (mut ending, payload) = begin(&mut source, item.target.as_ref())?;
+    let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
     let last = pass_alone(payload, &mut source, ending.sink(), &())?;
     ending.finish(&source, &last, commit)
 }
@@ -364,6 +410,7 @@ struct Flight {
     flow: Flow<'static>,
     /// Where the payload begins in the sealed file.
     start: u64,
+    _guard: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Flight {

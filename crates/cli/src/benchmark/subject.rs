@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Item, Processes, Summary, Target, WorkerOptions,
+    CommitOptions, Destination, Engine, Error, Item, Processes, Summary, Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Format, Identity, Recipient};
@@ -84,10 +84,14 @@ fn work(
 ) -> Result<(), Failure> {
     let mut items = files.iter().map(|(input, output)| Item {
         input: input.clone(),
-        beneath: None,
+        entry: None,
         // What is not there fails when it is opened.
         len: std::fs::metadata(input).map_or(0, |metadata| metadata.len()),
-        target: writes.then(|| Target::Path { path: output.clone(), force: false }),
+        output: match writes {
+            true => Destination::Named(Target::Path { path: output.clone(), force: false }),
+            false => Destination::Nowhere,
+        },
+        guard: None,
     });
     let mut failure = None;
     work(&mut items, &mut |_, result| {

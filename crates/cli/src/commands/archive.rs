@@ -6,7 +6,8 @@
 mod list;
 
 use std::fs::{self, File};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -14,13 +15,14 @@ use std::thread;
 use std::time::Instant;
 
 use cryptstream_archive::{Added, Contents, Limits, PackError, Packed, Packer, Unpacked, unpack};
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_engine::{Error, Feed, Source, StagingFolder, Target};
 use cryptstream_format::{Format, Identity, Recipient};
 use rustix::pipe::{PipeFlags, pipe_with};
 use zeroize::Zeroizing;
 
 pub(super) use self::list::run as list;
-use super::inputs::{self, Status};
+use super::inputs::Status;
 use crate::args::{Decrypt, Encrypt, Talk, is_dash};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, archive as words, tree};
@@ -87,7 +89,7 @@ fn pack(
     let transfer = Transfer::encrypt(files, format, armor)?;
     *is_stdout_data = transfer.is_stdout_data();
     if let Target::Path { path, .. } = &transfer.target
-        && lies_in(path, &metadata)
+        && lies_in(path, FileId { dev: metadata.dev(), ino: metadata.ino() })
     {
         return Err(vec![words::output_in_folder(&folder, path)]);
     }
@@ -193,6 +195,7 @@ impl Packing<'_> {
         outcome: &mut Outcome,
     ) -> Result<Option<(Feed, Packed)>, Failure> {
         let failed = |error| words::pack(self.folder, error);
+        let unreadable = |error| messages::unreadable(self.folder, &error);
         let threads = u32::try_from(cores().min(MAX_THREADS)).unwrap_or(1);
         let packer = Packer::new(self.opened.as_fd(), feed, level, threads);
         let mut packer = packer.map_err(failed)?;
@@ -201,7 +204,8 @@ impl Packing<'_> {
         }
         packer.leave_out(self.key_files);
         packer.add(Path::new("")).map_err(failed)?;
-        for found in self.rules.sorted(self.folder)? {
+        let folder = Dir::from(OwnedFd::from(self.opened.try_clone().map_err(unreadable)?));
+        for found in self.rules.sorted(folder, self.folder)? {
             let relative = match found {
                 Ok(relative) => relative,
                 Err(failure) => {
@@ -275,7 +279,7 @@ fn extract(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result
     let failed = |error| messages::engine(error, Context::default());
     StagingFolder::check(&output, force).map_err(failed)?;
     let keys = OpeningKeys::read(&opening, key)?;
-    let mut source = inputs::open(&transfer.input).map_err(failed)?;
+    let mut source = transfer.input.open().map_err(failed)?;
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();
     let identities = keys.identities()?;
@@ -342,10 +346,7 @@ fn unpacked_name(input: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn input_path(input: &Input) -> PathBuf {
-    match input {
-        Input::Stdin => "standard input".into(),
-        Input::Path(path) => path.clone(),
-    }
+    input.path().map_or_else(|| "standard input".into(), Path::to_owned)
 }
 
 // ---- Both -----------------------------------------------------------------
@@ -361,7 +362,7 @@ enum Either {
 /// Lets `open` write what `work` reads on another thread.
 fn beside<T: Send>(
     work: impl FnOnce(File) -> Result<T, cryptstream_archive::Error> + Send,
-    open: impl FnOnce(std::os::fd::OwnedFd) -> Opened,
+    open: impl FnOnce(OwnedFd) -> Opened,
 ) -> Result<(Opened, Result<T, cryptstream_archive::Error>), Failure> {
     let pipe = pipe_with(PipeFlags::CLOEXEC);
     let (reader, writer) = pipe.map_err(|error| messages::internal(&error.to_string()))?;

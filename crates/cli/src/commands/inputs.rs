@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cryptstream_engine::{Error, Source};
+use cryptstream_engine::Error;
 
 use crate::args::is_dash;
 use crate::messages::{self, Context, Failure, look};
@@ -30,20 +30,13 @@ pub(super) fn inputs(files: Vec<PathBuf>) -> Result<Vec<Input>, Failure> {
             continue;
         }
         // A folder without any stays, and is refused when it is opened.
-        let sealed = if path.is_dir() { sealed_files(&path) } else { Vec::new() };
+        let sealed = sealed_files(&path);
         match sealed.is_empty() {
             true => inputs.push(Input::Path(path)),
-            false => inputs.extend(sealed.into_iter().map(Input::Path)),
+            false => inputs.extend(sealed),
         }
     }
     Ok(inputs)
-}
-
-pub(super) fn open(input: &Input) -> Result<Source, Error> {
-    match input {
-        Input::Stdin => Source::stdin(),
-        Input::Path(path) => Source::open(path),
-    }
 }
 
 /// The exit status of a run: that of the first failure.

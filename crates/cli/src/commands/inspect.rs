@@ -44,7 +44,7 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
 /// impossible length, both.
 fn inspect(input: &Input) -> (Option<Inspection>, Option<Failure>) {
     let failed = |error| look::engine(error, Context::default());
-    let mut source = match inputs::open(input) {
+    let mut source = match input.open() {
         Ok(source) => source,
         Err(error) => return (None, Some(failed(error))),
     };

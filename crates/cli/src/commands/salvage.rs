@@ -16,7 +16,7 @@ use crate::keyring::OpeningKeys;
 use crate::messages::{self, Failure, look};
 use crate::progress::Meter;
 use crate::report::{self, SCHEMA};
-use crate::request::{Input, Transfer};
+use crate::request::Transfer;
 
 pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
     let files = std::mem::take(&mut args.files);
@@ -24,12 +24,11 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
         Ok(transfer) => transfer,
         Err(failure) => return Status::refused(&failure, talk.json),
     };
-    let (input, output) = match (&transfer.input, &transfer.target) {
-        (
-            Input::Path(input),
-            Target::Path { path: output, .. } | Target::Beneath { path: output, .. },
-        ) => (input, output),
-        (Input::Stdin, _) => {
+    let (input, output) = match (transfer.input.path(), &transfer.target) {
+        (Some(input), Target::Path { path: output, .. } | Target::Beneath { path: output, .. }) => {
+            (input, output)
+        }
+        (None, _) => {
             return Status::refused(&look::not_a_file(Path::new("standard input")), talk.json);
         }
         (_, Target::Stdout { .. }) => {

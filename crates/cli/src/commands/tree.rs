@@ -3,10 +3,10 @@
 mod ledger;
 
 use std::cell::{Cell, RefCell};
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use cryptstream_beneath::FileId;
 use cryptstream_engine::{CommitOptions, Engine, Form, Item, Progress, Summary, WorkerStats};
 use cryptstream_format::{Format, Identity, Recipient};
 use zeroize::Zeroizing;
@@ -161,8 +161,9 @@ impl Run {
         let ledger = RefCell::new(Ledger::new(self.talk));
         let lines = RefCell::new(Lines::default());
         let mut on_event = |event: Event| ledger.borrow_mut().take(event);
-        let is_key = |_: &Metadata| false;
-        let supply = Supply::new(&self.plan, survey, true, &is_key, &mut on_event);
+        let is_key = |_| false;
+        let mut supply = Supply::new(&self.plan, survey, true, &is_key, &mut on_event);
+        supply.prepare()?;
         for item in supply {
             let mut ledger = ledger.borrow_mut();
             ledger.would_do(item.len);
@@ -191,7 +192,6 @@ impl Run {
             &mut OnDone<'_>,
         ) -> WorkerStats,
     ) -> Result<ExitCode, Failure> {
-        use std::os::unix::fs::MetadataExt;
         let ledger = RefCell::new(Ledger::new(self.talk));
         let all = survey.files;
         let meter = Meter::of_many(self.names.0.clone(), all, self.talk);
@@ -213,7 +213,7 @@ impl Run {
             }
             meter.aside(|| ledger.borrow_mut().take(event));
         };
-        let is_key = |file: &Metadata| key_ids.contains(&(file.dev(), file.ino()));
+        let is_key = |file: FileId| key_ids.contains(&(file.dev, file.ino));
         let mut supply = Supply::new(&self.plan, survey, false, &is_key, &mut on_event);
         supply.prepare()?;
         let mut items = std::iter::from_fn(|| {

@@ -5,12 +5,11 @@ mod ledger;
 
 use std::cell::RefCell;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Item, Progress, Source, Summary, Survey, Target,
+    CommitOptions, Destination, Engine, Error, Item, Progress, Source, Summary, Survey, Target,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
@@ -91,7 +90,7 @@ fn see(input: &Input, keys: &OpeningKeys) -> File {
         return file(None, None, None);
     }
     let failed = |error| look::engine(error, Context::default());
-    let source = match inputs::open(input) {
+    let source = match input.open() {
         Ok(source) => source,
         Err(error) => return file(None, None, Some(failed(error))),
     };
@@ -115,7 +114,7 @@ impl Verifier<'_> {
         let mut next = 0;
         while next < count && !self.ledger.borrow().is_unread() {
             let is_small = |file: &File| {
-                let is_path = matches!(file.input, Input::Path(_));
+                let is_path = file.input.path().is_some();
                 is_path && file.size.is_some_and(|size| size < SMALL)
             };
             let files = self.files.borrow();
@@ -145,9 +144,9 @@ impl Verifier<'_> {
     fn verify_small(&self, engine: &mut Engine, range: Range<usize>) {
         let listed = RefCell::new(Vec::new());
         let mut items = range.filter_map(|number| {
-            let (input, len) = self.list(number)?;
+            let item = self.list(number)?;
             listed.borrow_mut().push(number);
-            Some(Item { input, beneath: None, len, target: None })
+            Some(item)
         });
         let mut on_done = |number: usize, result| {
             let number = listed.borrow()[number];
@@ -159,22 +158,24 @@ impl Verifier<'_> {
         self.ledger.borrow_mut().add(stats);
     }
 
-    /// A small file's name and size; or puts down why there is none.
-    fn list(&self, number: usize) -> Option<(PathBuf, u64)> {
+    /// A small file; or puts down why there is none.
+    fn list(&self, number: usize) -> Option<Item> {
         if self.ledger.borrow().is_unread() {
             return None;
         }
         let mut files = self.files.borrow_mut();
         let file = &mut files[number];
-        match (file.failure.take(), &file.input) {
-            (None, Input::Path(path)) => Some((path.clone(), file.size.unwrap_or(0))),
-            (None, Input::Stdin) => None,
-            (Some(failure), _) => {
-                drop(files);
-                self.put_down(number, Outcome::Failed(failure));
-                None
-            }
+        if let Some(failure) = file.failure.take() {
+            drop(files);
+            self.put_down(number, Outcome::Failed(failure));
+            return None;
         }
+        let entry = match &file.input {
+            Input::Entry(entry, _) => Some(entry.clone()),
+            _ => None,
+        };
+        let (input, len) = (file.input.path()?.to_owned(), file.size.unwrap_or(0));
+        Some(Item { input, entry, len, output: Destination::Nowhere, guard: None })
     }
 
     /// Opens a file, or puts down why not.
@@ -187,7 +188,7 @@ impl Verifier<'_> {
         let failure = match (file.failure.take(), file.source.take()) {
             (Some(failure), _) => failure,
             (None, Some(source)) => return Some(source),
-            (None, None) => match inputs::open(&file.input) {
+            (None, None) => match file.input.open() {
                 Ok(source) => return Some(source),
                 Err(error) => look::engine(error, self.context),
             },
@@ -210,7 +211,7 @@ impl Verifier<'_> {
     fn survey(&self, number: usize, error: Error) -> Outcome {
         let input = self.files.borrow()[number].input.clone();
         let failure = look::engine(error, self.context);
-        let Input::Path(path) = &input else { return Outcome::Failed(failure) };
+        let Some(path) = input.path() else { return Outcome::Failed(failure) };
         let is_alone = self.files.borrow().len() == 1;
         let meter = is_alone.then(|| {
             self.meter.clear();
@@ -220,8 +221,8 @@ impl Verifier<'_> {
             Some(meter) => meter,
             None => &(),
         };
-        let survey = Source::open(path)
-            .and_then(|mut source| Survey::of(&mut source, &self.identities, progress));
+        let survey =
+            input.open().and_then(|mut source| Survey::of(&mut source, &self.identities, progress));
         if let Some(meter) = &meter {
             meter.clear();
         }

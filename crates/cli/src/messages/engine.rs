@@ -129,7 +129,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             code::IO,
             "remove",
             text("the output is complete, but this input could not be removed", &source),
-            "remove it by hand",
+            "compare it with the output before you remove it by hand",
         )
         .about(&path),
         Error::NotAFile { path } => super::look::not_a_file(&path),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use cryptstream_engine::{Item, Target};
+use cryptstream_engine::{Destination, Item, Target};
 use indicatif::{HumanBytes, HumanCount};
 
 use super::{Failure, code, quoted, reason};
@@ -42,11 +42,6 @@ pub(crate) fn bad_ignore_file(file: &Path, error: &ignore::Error) -> Failure {
     Failure::new(code::CONFIG, "config", format!("cannot be used: {error}"), help).about(file)
 }
 
-pub(crate) fn not_walked(path: &Path) -> Failure {
-    let help = "the others were done; call again to have it tried again";
-    Failure::new(code::NO_INPUT, "input", "could not be looked at", help).about(path)
-}
-
 pub(crate) fn same_output(one: &Path, other: &Path, output: &Path) -> Failure {
     let message = format!("{} and {} would become the same file", quoted(one), quoted(other));
     let help = "nothing was written; rename one of them, or leave it out with --exclude";
@@ -62,6 +57,40 @@ pub(crate) fn output_in_input(input: &Path, output: &Path) -> Failure {
 pub(crate) fn not_a_folder(path: &Path) -> Failure {
     let help = "nothing was written there; name another OUTPUT, or remove it first";
     Failure::new(code::CANNOT_CREATE, "exists", "exists, and is not a folder", help).about(path)
+}
+
+pub(crate) fn foreign_folder(path: &Path, owner: u32, was_made: bool) -> Failure {
+    let message = match was_made {
+        true => format!("was exchanged for a folder of user {owner} while it was made"),
+        false => format!("belongs to user {owner}, who does not own the folder above it"),
+    };
+    let help = "nothing was written there; write to a folder that only you may change";
+    Failure::new(code::CANNOT_CREATE, "foreign", message, help).about(path)
+}
+
+pub(crate) fn exchanged_folder(path: &Path) -> Failure {
+    let message = "is not the folder any more that this run has opened";
+    let help = "another program changes this tree; nothing was written elsewhere, call again";
+    Failure::new(code::CANNOT_CREATE, "changed", message, help).about(path)
+}
+
+/// A run that was killed has left this.
+pub(crate) fn leftover(path: &Path) -> String {
+    format!(
+        "{}: was left by a run with --remove-source that was killed while removing it; its \
+         output is complete, and the file is whole: verify the output before you remove it",
+        quoted(path)
+    )
+}
+
+/// The same, where the input is asked for by the name that it had.
+pub(crate) fn left_aside(path: &Path, aside: &Path) -> Failure {
+    let message = format!(
+        "no such file; a run that was killed while removing it has left it as {}",
+        quoted(aside)
+    );
+    let help = "its output is complete; rename it back to use it again";
+    Failure::new(code::NO_INPUT, "input", message, help).about(path)
 }
 
 pub(crate) fn no_name(input: &Path) -> Failure {
@@ -139,7 +168,12 @@ pub(crate) fn scrypt_for_each(files: u64) -> String {
 
 /// One line of what would be done.
 pub(crate) fn would(command: &str, item: &Item) -> String {
-    let output = item.target.as_ref().and_then(Target::path).map_or("-".to_owned(), quoted);
+    let output = match &item.output {
+        Destination::Named(Target::Path { path, .. }) | Destination::Beneath { path, .. } => {
+            quoted(path)
+        }
+        _ => "-".to_owned(),
+    };
     format!("{command} {} -> {output}\n", quoted(&item.input))
 }
 

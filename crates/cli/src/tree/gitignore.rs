@@ -2,14 +2,13 @@
 //! through a link, and none that is not a plain file of a sensible length.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cryptstream_beneath::Folder;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::messages::{self, tree as words};
 
@@ -20,7 +19,7 @@ const MAX_LEN: u64 = 1 << 20;
 /// The rules of the folders that a walk is in.
 pub(super) struct Nested {
     root: PathBuf,
-    /// From the root on, each in the one before it.
+    /// From the root on, each in the one before it, by the path from the root.
     levels: Vec<(PathBuf, Gitignore)>,
     /// What was complained about already, in another walk too.
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
@@ -31,38 +30,35 @@ impl Nested {
         Self { root: root.to_owned(), levels: Vec::new(), told }
     }
 
-    /// Whether something below the root is to be left out. To be asked in the order
-    /// of a walk, of folders before what is in them.
-    pub(super) fn is_ignored(&mut self, path: &Path, is_folder: bool) -> bool {
-        let Some(parent) = path.parent().filter(|_| path != self.root) else { return false };
-        while self.levels.pop_if(|(folder, _)| !parent.starts_with(folder)).is_some() {}
-        let known = self.levels.last().map(|(folder, _)| folder.clone());
-        let is_new = |folder: &&Path| known.as_deref() != Some(*folder);
-        let mut entered: Vec<_> = parent.ancestors().take_while(is_new).collect();
-        entered.retain(|folder| folder.starts_with(&self.root));
-        for folder in entered.into_iter().rev() {
-            let rules = self.rules(folder);
-            self.levels.push((folder.to_owned(), rules));
+    /// Whether something in `folder` is to be left out. To be asked in the order of a
+    /// walk, of folders before what is in them.
+    pub(super) fn is_ignored(&mut self, folder: &Folder, relative: &Path, is_folder: bool) -> bool {
+        let Some(parent) = relative.parent() else { return false };
+        while self.levels.pop_if(|(level, _)| !parent.starts_with(level)).is_some() {}
+        if self.levels.last().is_none_or(|(level, _)| level != parent) {
+            let rules = self.rules(folder, parent);
+            self.levels.push((parent.to_owned(), rules));
         }
         // The nearest that says anything decides.
-        let mut answers = self.levels.iter().rev().map(|(_, rules)| rules.matched(path, is_folder));
+        let path = self.root.join(relative);
+        let answers = self.levels.iter().rev();
+        let mut answers = answers.map(|(_, rules)| rules.matched(&path, is_folder));
         matches!(answers.find(|answer| !answer.is_none()), Some(Match::Ignore(_)))
     }
 
     /// The rules of a folder; none where there are none, or none that are taken.
-    fn rules(&self, folder: &Path) -> Gitignore {
-        let path = folder.join(NAME);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(CWD, &path, flags, Mode::empty());
-        let text = opened.map_err(io::Error::from).map(File::from).and_then(|file| {
+    fn rules(&self, folder: &Folder, relative: &Path) -> Gitignore {
+        let opened = folder.dir().and_then(|dir| dir.open_file(NAME));
+        let text = opened.map_err(io::Error::from).and_then(|file| {
             if !file.metadata()?.is_file() {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             read(file)
         });
+        let path = self.root.join(relative);
         match text {
             Ok(text) => {
-                let mut builder = GitignoreBuilder::new(folder);
+                let mut builder = GitignoreBuilder::new(path);
                 for line in text.lines() {
                     // Git passes over what it does not understand, too.
                     let _ = builder.add_line(None, line);
@@ -71,7 +67,7 @@ impl Nested {
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    self.complain(path);
+                    self.complain(path.join(NAME));
                 }
                 Gitignore::empty()
             }

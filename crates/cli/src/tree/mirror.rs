@@ -1,178 +1,340 @@
 //! The folders and links of the copy.
+//!
+//! A folder of the copy is made for its owner alone, and gets its permission bits and
+//! times when everything is in it: until then nobody else can put anything there, or
+//! exchange what is there. While it is being filled it has the sticky bit too, which
+//! means nothing where nobody else may write, and by which a later run knows a folder
+//! that an interrupted one has left unfinished.
 
-use std::collections::HashSet;
-use std::fs::{self, DirBuilder, Metadata, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
-use rustix::process::umask;
+use cryptstream_beneath::{Dir, Folder, Found};
+use cryptstream_protection::Protection;
+use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, fstat};
+use rustix::io::Errno;
+use rustix::process::{geteuid, umask};
 
-use super::plan::{Fate, Plan, Root};
-use crate::messages::{Failure, tree as words};
+use super::plan::Root;
+use super::walk::join;
+use crate::messages::{self, Failure, tree as words};
 
 /// What a folder needs as long as something is put into it.
 const OWNER: u32 = 0o700;
-/// The permission bits of folders that are kept: those, and the one that lets
-/// everybody remove only what is theirs.
-const KEPT: u32 = 0o1777;
+/// The sticky bit: only the owner of something may remove it.
+const STICKY: u32 = 0o1000;
+/// What a folder has that is being filled.
+const UNFINISHED: u32 = OWNER | STICKY;
+/// The permission bits of folders that are kept.
+const KEPT: u32 = 0o777 | STICKY;
+/// All bits that a folder can have.
+const ALL: u32 = 0o7777;
 
-/// Makes a folder, unless it is there.
-pub(super) fn folder(path: &Path, like: &Metadata) -> Result<(), Failure> {
-    match make(path, like.mode() & KEPT | OWNER) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // A link to a folder is not written through.
-            match fs::symlink_metadata(path) {
-                Ok(there) if there.is_dir() => {
-                    if there.mode() & OWNER != OWNER {
-                        // An earlier run has closed it. Where we may not open it,
-                        // what is to be put into it will tell.
-                        let mode = Permissions::from_mode(there.mode() & KEPT | OWNER);
-                        let _ = fs::set_permissions(path, mode);
-                    }
-                    Ok(())
+/// A folder of the copy, or the folder that a single file goes to. When the last that
+/// is to be put into it is done and this is dropped, it is finished.
+pub(super) struct CopyFolder {
+    pub(super) folder: Arc<Folder>,
+    /// The output of its root.
+    root: Arc<PathBuf>,
+    /// Finished later than this one.
+    above: Option<Arc<CopyFolder>>,
+    finish: Finish,
+    failures: Failures,
+}
+
+/// Failures of folders that were finished at a moment when nobody could be told.
+pub(super) type Failures = Arc<Mutex<Vec<Failure>>>;
+
+/// What becomes of a folder in the end.
+enum Finish {
+    /// Nothing.
+    Leave,
+    /// It was made by a run of ours: it gets the bits of the original, and its times.
+    New(Stat),
+    /// It was there before: it gets times, and never more bits than it has.
+    Present(Stat),
+}
+
+impl CopyFolder {
+    /// The folder itself.
+    pub(super) fn dir(&self) -> Result<Arc<Dir>, Failure> {
+        self.folder.dir().map_err(|error| self.failed(error))
+    }
+
+    /// The path of something in it, for messages.
+    pub(super) fn path(&self, name: &OsStr) -> PathBuf {
+        join(&self.root, &self.folder.relative()).join(name)
+    }
+
+    fn own_path(&self) -> PathBuf {
+        join(&self.root, &self.folder.relative())
+    }
+
+    fn failed(&self, error: Errno) -> Failure {
+        failed(&self.own_path(), error)
+    }
+
+    /// Makes a folder in this one that is to become like `like`, unless it is there.
+    pub(super) fn make(self: &Arc<Self>, name: &OsStr, like: Stat) -> Result<Arc<Self>, Failure> {
+        let path = self.path(name);
+        let above = self.dir()?;
+        let is_new = make(&above, name, &like).map_err(|error| failed(&path, error))?;
+        let (folder, stat) = match self.folder.open_child(name) {
+            Ok(opened) => opened,
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(words::not_a_folder(&path)),
+            Err(error) => return Err(failed(&path, error)),
+        };
+        let dir = folder.dir().map_err(|error| failed(&path, error))?;
+        check_owner(&above, &dir, &stat, is_new, &path)?;
+        let finish = prepare(&dir, &stat, like, is_new).map_err(|error| failed(&path, error))?;
+        Ok(Arc::new(Self {
+            folder,
+            root: Arc::clone(&self.root),
+            above: Some(Arc::clone(self)),
+            finish,
+            failures: Arc::clone(&self.failures),
+        }))
+    }
+
+    /// The folder of this name, if there is one. Nothing is changed.
+    pub(super) fn look(self: &Arc<Self>, name: &OsStr) -> Option<Arc<Self>> {
+        let (folder, _) = self.folder.open_child(name).ok()?;
+        Some(Arc::new(Self {
+            folder,
+            root: Arc::clone(&self.root),
+            above: Some(Arc::clone(self)),
+            finish: Finish::Leave,
+            failures: Arc::clone(&self.failures),
+        }))
+    }
+
+    /// Makes a link in this folder like the one that was found, unless it is there.
+    pub(super) fn link(
+        &self,
+        found: &Found,
+        input: &Path,
+        may_replace: bool,
+    ) -> Result<(), Failure> {
+        let target = found.folder.dir().and_then(|dir| dir.read_link(&found.name));
+        let target = target.map_err(|error| messages::unreadable(input, &error.into()))?;
+        let (dir, name) = (self.dir()?, &found.name);
+        let output = self.path(name);
+        let failed = |error: Errno| words::link_failed(&output, &error.into());
+        match dir.symlink(&target, name) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                if dir.read_link(name).is_ok_and(|there| there == target) {
+                    return Ok(());
                 }
-                _ => Err(words::not_a_folder(path)),
+                let kind = dir.stat(name).map(|stat| FileType::from_raw_mode(stat.st_mode));
+                if !(may_replace && kind == Ok(FileType::Symlink)) {
+                    return Err(words::link_exists(&output));
+                }
+                dir.remove_file(name).map_err(failed)?;
+                dir.symlink(&target, name).map_err(failed)?;
             }
+            Err(error) => return Err(failed(error)),
         }
-        Err(error) => Err(words::folder_failed(path, &error)),
+        // Not every file system has times for links.
+        let _ = dir.set_times(name, &times(&found.stat));
+        Ok(())
+    }
+
+    /// Gives the folder its times and permission bits.
+    fn finish(&self) -> Result<(), Errno> {
+        let (like, is_new) = match &self.finish {
+            Finish::Leave => return Ok(()),
+            Finish::New(like) => (like, true),
+            Finish::Present(like) => (like, false),
+        };
+        let dir = self.folder.dir()?;
+        let there = dir.own_stat()?.st_mode & ALL;
+        let kept = like.st_mode & KEPT;
+        let mode = if is_new { kept } else { there & kept };
+        // Before the bits, which may forbid it.
+        dir.set_own_times(&times(like))?;
+        match dir.set_own_mode(Mode::from_raw_mode(mode)) {
+            _ if mode == there => Ok(()),
+            // A file system that has no such bits.
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) if there & !STICKY & !mode == 0 => {
+                Ok(())
+            }
+            set => set,
+        }
     }
 }
 
-/// Makes a folder with all of these permission bits in one step: one that was given
-/// them afterwards would lack them for good, if the run ended in between.
-fn make(path: &Path, mode: u32) -> io::Result<()> {
-    // The mask is that of the whole process, which meanwhile makes files only with
-    // bits that no mask changes.
-    let usual = umask(Mode::empty());
-    let made = DirBuilder::new().mode(mode).create(path);
-    umask(usual);
-    made
+impl Drop for CopyFolder {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            let failure = self.failed(error);
+            self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+        }
+        // One after the other, and not each within the one below it.
+        let mut above = self.above.take();
+        while let Some(mut folder) = above.and_then(Arc::into_inner) {
+            above = folder.above.take();
+        }
+    }
 }
 
-/// The folder of a root: whoever names it may name a link to one, or one in
-/// others that are not there yet.
-pub(super) fn root(root: &Root) -> Result<(), Failure> {
-    if root.folder.is_none() {
-        return above(&root.output);
+/// Makes a folder; returns whether it was not there before.
+fn make(above: &Dir, name: &OsStr, like: &Stat) -> Result<bool, Errno> {
+    let made = match Protection::ClosedFolders.is_on() {
+        true => above.create_dir(name, Mode::from_raw_mode(UNFINISHED)),
+        // Only in test builds: with its last bits at once.
+        false => {
+            let usual = umask(Mode::empty());
+            let made = above.create_dir(name, Mode::from_raw_mode(like.st_mode & KEPT | OWNER));
+            umask(usual);
+            made
+        }
+    };
+    match made {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error),
     }
-    if fs::metadata(&root.output).is_ok_and(|there| there.is_dir()) {
+}
+
+/// Sees to it that a folder is not another user's who may have put it there.
+///
+/// One that was made just now must be our own and empty; otherwise it has been
+/// exchanged. One that was there before may also be root's, or belong to the owner of
+/// the folder that it is in, who can do with it what they like anyway.
+fn check_owner(
+    above: &Dir,
+    dir: &Dir,
+    stat: &Stat,
+    is_new: bool,
+    path: &Path,
+) -> Result<(), Failure> {
+    if !Protection::ClosedFolders.is_on() {
         return Ok(());
     }
-    above(&root.output)?;
-    folder(&root.output, &root.metadata)
+    let owner = stat.st_uid;
+    let is_empty = || dir.entries().is_ok_and(|mut entries| entries.next().is_none());
+    let is_own = owner == geteuid().as_raw() || own_uid_in(above) == Some(owner);
+    let is_fine = match is_new {
+        true => is_own && is_empty(),
+        false => is_own || owner == 0 || above.own_stat().is_ok_and(|stat| stat.st_uid == owner),
+    };
+    if is_fine { Ok(()) } else { Err(words::foreign_folder(path, owner, is_new)) }
 }
 
-/// The folders above something.
-fn above(path: &Path) -> Result<(), Failure> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => {
-            fs::create_dir_all(parent).map_err(|error| words::folder_failed(parent, &error))
+/// Whose the files are that this process makes in a folder: some file systems keep no
+/// owners, others give what root makes to nobody.
+fn own_uid_in(dir: &Dir) -> Option<u32> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = match dir.create_unnamed(mode) {
+        Ok(file) => file,
+        Err(_) => {
+            // Created by this process or not at all, so the name may be known before.
+            let name: OsString = format!(".cryptstream-{}.owner", std::process::id()).into();
+            let file = dir.create_file(&name, mode).ok()?;
+            dir.remove_file(&name).ok()?;
+            file
         }
-        _ => Ok(()),
-    }
+    };
+    Some(fstat(file).ok()?.st_uid)
 }
 
-/// The folders between a root and a file that comes before its folder does.
-/// Returns which of them could not be made, and why.
-pub(super) fn folders_of(root: &Root, relative: &Path) -> Result<(), (PathBuf, Failure)> {
-    let mut above: Vec<&Path> = relative.ancestors().skip(1).collect();
-    above.pop();
-    for relative in above.into_iter().rev() {
-        let (path, output) = (root.input.join(relative), root.output.join(relative));
-        let made = fs::symlink_metadata(&path)
-            .map_err(|error| crate::messages::unreadable(&path, &error))
-            .and_then(|like| folder(&output, &like));
-        made.map_err(|failure| (output, failure))?;
+/// Makes a folder ready to be filled, and says what becomes of it in the end.
+fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, Errno> {
+    let mode = stat.st_mode & ALL;
+    if is_new && mode & OWNER != OWNER {
+        // The mask took away what even the owner needs.
+        dir.set_own_mode(Mode::from_raw_mode(UNFINISHED))?;
     }
-    Ok(())
+    // An interrupted run has made it.
+    let is_unfinished = mode & (0o077 | STICKY) == STICKY;
+    if !is_new && mode & OWNER != OWNER {
+        // An earlier run has closed it. Where we may not open it, what is to be put into
+        // it will tell.
+        let _ = dir.set_own_mode(Mode::from_raw_mode(mode & KEPT | OWNER));
+    }
+    Ok(if is_new || is_unfinished { Finish::New(like) } else { Finish::Present(like) })
 }
 
-/// Makes a link like the one at `input`, unless it is there.
-pub(super) fn link(
-    input: &Path,
-    output: &Path,
-    like: &Metadata,
-    may_replace: bool,
-) -> Result<(), Failure> {
-    let target =
-        fs::read_link(input).map_err(|error| crate::messages::unreadable(input, &error))?;
-    let failed = |error: io::Error| words::link_failed(output, &error);
-    match std::os::unix::fs::symlink(&target, output) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if fs::read_link(output).is_ok_and(|there| there == target) {
-                return Ok(());
-            }
-            let is_link = fs::symlink_metadata(output).is_ok_and(|there| there.is_symlink());
-            if !(may_replace && is_link) {
-                return Err(words::link_exists(output));
-            }
-            fs::remove_file(output).map_err(failed)?;
-            std::os::unix::fs::symlink(&target, output).map_err(failed)?;
-        }
+/// The folder of a root's copy, or the one that a single file goes to. The user has
+/// named it: it may be a link, or lie in folders that are not there yet.
+pub(super) fn root(root: &Root, failures: &Failures) -> Result<Arc<CopyFolder>, Failure> {
+    let named = |dir: Dir, path: &Path, finish: Finish| {
+        let folder = Folder::root(dir).map_err(|error| failed(path, error))?;
+        let (root, failures) = (Arc::new(path.to_owned()), Arc::clone(failures));
+        Ok(Arc::new(CopyFolder { folder, root, above: None, finish, failures }))
+    };
+    let output = &root.output;
+    if root.folder.is_none() {
+        let parent = above(output)?;
+        let dir = Dir::open(parent).map_err(|error| failed(parent, error))?;
+        return named(dir, parent, Finish::Leave);
+    }
+    let failed = |error| failed(output, error);
+    let present = match Dir::open(output) {
+        Ok(dir) => Some(dir),
+        Err(Errno::NOENT) => None,
+        Err(Errno::NOTDIR) => return Err(words::not_a_folder(output)),
         Err(error) => return Err(failed(error)),
-    }
-    // Not every file system has times for links.
-    let _ = set_times(output, like);
-    Ok(())
-}
-
-fn set_times(path: &Path, like: &Metadata) -> rustix::io::Result<()> {
-    let time = |tv_sec, tv_nsec| Timespec { tv_sec, tv_nsec };
-    let times = Timestamps {
-        last_access: time(like.atime(), like.atime_nsec()),
-        last_modification: time(like.mtime(), like.mtime_nsec()),
     };
-    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
-}
-
-/// Gives all folders of the copy the times and permission bits of the originals,
-/// what is within before what it is in. A folder that was there before never gets
-/// wider bits for others, and what is `barred` or lies in it is left alone.
-pub(super) fn finish_folders(
-    plan: &Plan,
-    barred: &HashSet<PathBuf>,
-    mut on_failure: impl FnMut(Failure),
-) {
-    for root in plan.roots.iter().filter(|root| root.folder.is_some()) {
-        let Ok(entries) = plan.rules.walk(root) else { continue };
-        // Those that the walk is in: one ends when something outside of it comes.
-        let mut open: Vec<(PathBuf, Metadata)> = Vec::new();
-        for found in entries.flatten() {
-            let Fate::Folder(output) = plan.fate(root, &found) else { continue };
-            if !barred.is_empty() && output.ancestors().any(|above| barred.contains(above)) {
-                continue;
-            }
-            while let Some((folder, like)) = open.pop_if(|(folder, _)| !output.starts_with(folder))
-            {
-                finish(&folder, &like, &mut on_failure);
-            }
-            open.push((output, found.metadata));
-        }
-        for (folder, like) in open.iter().rev() {
-            finish(folder, like, &mut on_failure);
-        }
-        finish(&root.output, &root.metadata, &mut on_failure);
+    if let Some(dir) = present {
+        let stat = dir.own_stat().map_err(failed)?;
+        let finish = prepare(&dir, &stat, root.stat, false).map_err(failed)?;
+        return named(dir, output, finish);
     }
-}
-
-fn finish(output: &Path, like: &Metadata, on_failure: &mut impl FnMut(Failure)) {
-    // What could not be made was reported.
-    let Ok(there) = fs::symlink_metadata(output) else { return };
-    if !there.is_dir() {
-        return;
-    }
-    let mode = there.mode() & 0o7777;
-    let narrow = mode & (like.mode() & KEPT);
-    let narrowed = match narrow == mode {
-        true => Ok(()),
-        false => fs::set_permissions(output, Permissions::from_mode(narrow)),
+    above(output)?;
+    let (parent, name) = Dir::open_parent(output).map_err(failed)?;
+    let is_new = make(&parent, &name, &root.stat).map_err(failed)?;
+    let dir = match parent.open_dir(&name) {
+        Ok(dir) => dir,
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(words::not_a_folder(output)),
+        Err(error) => return Err(failed(error)),
     };
-    let done = narrowed.and_then(|()| set_times(output, like).map_err(io::Error::from));
-    if let Err(error) = done {
-        on_failure(words::folder_failed(output, &error));
+    let stat = dir.own_stat().map_err(failed)?;
+    check_owner(&parent, &dir, &stat, is_new, output)?;
+    let finish = prepare(&dir, &stat, root.stat, is_new).map_err(failed)?;
+    named(dir, output, finish)
+}
+
+/// The same, if it is there. Nothing is changed.
+pub(super) fn look_at_root(root: &Root, failures: &Failures) -> Option<Arc<CopyFolder>> {
+    let path = match root.folder {
+        Some(_) => &root.output,
+        None => parent_of(&root.output),
+    };
+    let folder = Dir::open(path).and_then(Folder::root).ok()?;
+    let (root, failures) = (Arc::new(path.to_owned()), Arc::clone(failures));
+    Some(Arc::new(CopyFolder { folder, root, above: None, finish: Finish::Leave, failures }))
+}
+
+/// Makes the folders above a path that the user has named, and returns the path of the
+/// nearest.
+fn above(path: &Path) -> Result<&Path, Failure> {
+    let parent = parent_of(path);
+    fs::create_dir_all(parent).map_err(|error| words::folder_failed(parent, &error))?;
+    Ok(parent)
+}
+
+pub(super) fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn failed(path: &Path, error: Errno) -> Failure {
+    match error {
+        Errno::STALE | Errno::LOOP | Errno::NOTDIR => words::exchanged_folder(path),
+        error => words::folder_failed(path, &error.into()),
+    }
+}
+
+fn times(like: &Stat) -> Timestamps {
+    let time = |seconds, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
+    };
+    Timestamps {
+        last_access: time(like.st_atime, like.st_atime_nsec),
+        last_modification: time(like.st_mtime, like.st_mtime_nsec),
     }
 }

@@ -1,15 +1,15 @@
 //! What becomes of what.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use cryptstream_beneath::{Dir, FileId, Folder, Found};
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 
-use super::walk::{Found, Rules};
+use super::walk::Rules;
 use crate::messages::{self, Failure, tree as words};
 use crate::request::ends_with;
 
@@ -54,8 +54,8 @@ pub(crate) struct Root {
     pub(crate) input: PathBuf,
     pub(crate) output: PathBuf,
     /// The folder itself, for opening what is in it; `None` for a file.
-    pub(super) folder: Option<Arc<OwnedFd>>,
-    pub(super) metadata: Metadata,
+    pub(super) folder: Option<Arc<Folder>>,
+    pub(super) stat: Stat,
 }
 
 /// All that is to be done.
@@ -73,9 +73,12 @@ pub(crate) struct Plan {
 /// What becomes of something that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    File(PathBuf),
-    Folder(PathBuf),
-    Link(PathBuf),
+    /// A file of this name.
+    File(OsString),
+    /// A folder of the same name.
+    Folder,
+    /// A link of the same name.
+    Link,
     /// Neither file nor folder nor link.
     Special,
     /// A file to be opened whose name is not that of a sealed one.
@@ -94,7 +97,8 @@ impl Plan {
             Some(output) => output,
             None => beside(&input, naming)?,
         };
-        Self::new(vec![Root::new(input, output)?], naming, rules)
+        let root = Root { output, ..Root::open(input)? };
+        Self::new(vec![root], naming, rules)
     }
 
     /// Several inputs, each under its own name in a folder.
@@ -106,12 +110,14 @@ impl Plan {
     ) -> Result<Self, Failure> {
         let root = |input: PathBuf| {
             let name = own_name(&input)?;
-            let is_folder = metadata(&input)?.is_dir();
-            let name = match is_folder {
-                true => name,
-                false => naming.apply(&name).ok_or_else(|| messages::no_default_name(&input))?,
+            let root = Root::open(input)?;
+            let name = match root.folder {
+                Some(_) => name,
+                None => {
+                    naming.apply(&name).ok_or_else(|| messages::no_default_name(&root.input))?
+                }
             };
-            Root::new(input, folder.join(name))
+            Ok(Root { output: folder.join(name), ..root })
         };
         let roots: Vec<_> = inputs.into_iter().map(root).collect::<Result<_, _>>()?;
         Self::new(roots, naming, rules)
@@ -124,82 +130,73 @@ impl Plan {
                 return Err(words::same_output(&other.input, &root.input, &root.output));
             }
             // Any of them: one root's output may lie in another root.
-            for folder in roots.iter().filter(|folder| folder.metadata.is_dir()) {
-                if lies_in(&root.output, &folder.metadata) {
-                    return Err(words::output_in_input(&folder.input, &root.output));
+            for other in &roots {
+                if let Some(folder) = &other.folder
+                    && lies_in(&root.output, folder.id())
+                {
+                    return Err(words::output_in_input(&other.input, &root.output));
                 }
             }
-            if root.metadata.is_dir() && fs::metadata(&root.output).is_ok_and(|m| !m.is_dir()) {
+            if root.folder.is_some() && Dir::open(&root.output).is_err_and(|e| e == Errno::NOTDIR) {
                 return Err(words::not_a_folder(&root.output));
             }
         }
         Ok(Self { roots, naming, rules, force: false, newer: false })
     }
 
-    pub(super) fn fate(&self, root: &Root, found: &Found) -> Fate {
-        let kind = found.metadata.file_type();
-        if kind.is_dir() {
-            return Fate::Folder(root.output.join(&found.relative));
-        }
-        if kind.is_symlink() {
-            return Fate::Link(root.output.join(&found.relative));
-        }
-        if !kind.is_file() {
-            return Fate::Special;
-        }
-        let output = root.output.join(&found.relative);
-        match output.file_name().and_then(|name| self.naming.apply(name)) {
-            Some(name) => Fate::File(output.with_file_name(name)),
-            None => Fate::NotSealed,
+    pub(super) fn fate(&self, found: &Found) -> Fate {
+        match found.kind() {
+            FileType::Directory => Fate::Folder,
+            FileType::Symlink => Fate::Link,
+            FileType::RegularFile => {
+                self.naming.apply(&found.name).map_or(Fate::NotSealed, Fate::File)
+            }
+            _ => Fate::Special,
         }
     }
 
-    /// Another thing beside `found` that would become the same, if there is one.
-    /// Files change their names, folders and links do not.
-    pub(super) fn rival(&self, found: &Found) -> Option<PathBuf> {
-        let is_plain_file =
-            |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let name = found.path.file_name()?;
-        let beside = |name: &OsStr| found.path.with_file_name(name);
-        match self.naming {
-            Naming::Add(_) if found.metadata.is_file() => None,
+    /// The name of another thing beside `found` that would become the same, if there is
+    /// one. Files change their names, folders and links do not.
+    pub(super) fn rival(&self, found: &Found) -> Option<OsString> {
+        let name = Path::new(&found.name);
+        let is_file = found.kind() == FileType::RegularFile;
+        let suffixed = |name: &OsStr, suffix| [name, OsStr::new(suffix)].concat();
+        let rivals = match self.naming {
+            Naming::Add(_) if is_file => return None,
             Naming::Add(suffix) => {
-                let name = Path::new(name);
                 let is_sealed = ends_with(name, suffix);
-                name.file_stem().filter(|_| is_sealed).map(beside).filter(is_plain_file)
+                vec![name.file_stem().filter(|_| is_sealed)?.to_owned()]
             }
-            Naming::TakeOff([first, second]) if found.metadata.is_file() => {
-                let name = Path::new(name);
+            Naming::TakeOff([first, second]) if is_file => {
                 let is_second = ends_with(name, second);
-                let stem = name.file_stem().filter(|_| is_second)?;
-                Some(beside(&[stem, OsStr::new(first)].concat())).filter(is_plain_file)
+                vec![suffixed(name.file_stem().filter(|_| is_second)?, first)]
             }
-            Naming::TakeOff(suffixes) => suffixes
-                .iter()
-                .map(|suffix| beside(&[name, OsStr::new(suffix)].concat()))
-                .find(is_plain_file),
-        }
+            Naming::TakeOff(suffixes) => {
+                suffixes.iter().map(|suffix| suffixed(&found.name, suffix)).collect()
+            }
+        };
+        let dir = found.folder.dir().ok()?;
+        let is_plain_file = |name: &OsString| {
+            let stat = dir.stat(name);
+            stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile)
+        };
+        rivals.into_iter().find(is_plain_file)
     }
 }
 
 impl Root {
-    fn new(input: PathBuf, output: PathBuf) -> Result<Self, Failure> {
-        let metadata = metadata(&input)?;
-        let folder = if metadata.is_dir() {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let opened = rustix::fs::openat(CWD, &input, flags, Mode::empty());
-            let opened = opened.map_err(|error| messages::unreadable(&input, &error.into()))?;
-            Some(Arc::new(opened))
-        } else {
-            None
+    /// Opens what the user has named, through links too; without an output yet.
+    fn open(input: PathBuf) -> Result<Self, Failure> {
+        let opened = match Dir::open(&input) {
+            Ok(dir) => dir.own_stat().and_then(|stat| Ok((Some(Folder::root(dir)?), stat))),
+            Err(Errno::NOTDIR) => rustix::fs::stat(&input).map(|stat| (None, stat)),
+            Err(error) => Err(error),
         };
-        Ok(Self { input, output, folder, metadata })
+        match opened {
+            Ok((folder, stat)) => Ok(Self { input, output: PathBuf::new(), folder, stat }),
+            Err(error) => Err(messages::unreadable(&input, &error.into())),
+        }
     }
-}
-
-/// Follows a link: it was named.
-fn metadata(input: &Path) -> Result<Metadata, Failure> {
-    fs::metadata(input).map_err(|error| messages::unreadable(input, &error))
 }
 
 /// Where the copy of a folder goes that nobody has named.
@@ -222,19 +219,22 @@ fn own_name(input: &Path) -> Result<OsString, Failure> {
     real.file_name().map(OsStr::to_owned).ok_or_else(|| words::no_name(input))
 }
 
-/// Whether a path, as far as it exists, leads into this folder.
-pub(crate) fn lies_in(path: &Path, folder: &Metadata) -> bool {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let Some(Ok(real)) = absolute
-        .ancestors()
-        .find(|ancestor| fs::symlink_metadata(ancestor).is_ok())
-        .map(fs::canonicalize)
-    else {
-        return false;
+/// Whether a path that the user has named leads into this folder, as far as it exists.
+pub(crate) fn lies_in(path: &Path, folder: FileId) -> bool {
+    let lies_in = |dir: Dir| dir.is_or_lies_in(folder).unwrap_or(false);
+    // A file, perhaps through a link.
+    let parent = match Dir::open(path) {
+        Err(Errno::NOTDIR) => fs::canonicalize(path).ok(),
+        _ => None,
     };
-    let id = (folder.dev(), folder.ino());
-    real.ancestors()
-        .any(|ancestor| fs::metadata(ancestor).is_ok_and(|found| (found.dev(), found.ino()) == id))
+    let parent = parent.as_deref().and_then(Path::parent);
+    nearest(parent.unwrap_or(path)).is_some_and(lies_in)
+}
+
+/// The folder at a path that the user has named, or the nearest above that exists.
+pub(super) fn nearest(path: &Path) -> Option<Dir> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.ancestors().find_map(|path| Dir::open(path).ok())
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
 //! The second time through: one file after the other for the engine, the largest
 //! first; folders and links on the way.
 
-use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use cryptstream_engine::{Inspection, Item, Source, Target};
+use cryptstream_beneath::{Entry, FileId, Folder, Found};
+use cryptstream_engine::{Destination, Inspection, Item, Source, is_leftover};
+use rustix::fs::{FileType, Stat};
 
-use super::mirror;
-use super::plan::{Fate, Naming, Plan, Root};
-use super::survey::Survey;
+use super::mirror::{self, CopyFolder, Failures, parent_of};
+use super::plan::{Fate, Naming, Plan};
+use super::survey::{Survey, len};
 use super::twins::Twins;
-use super::walk::Found;
+use super::walk::{Tree, entry, join};
 use crate::messages::{self, Failure, tree as words};
 
 /// Something that happens on the way.
@@ -31,27 +32,51 @@ pub(crate) enum Event {
     NotSealed(PathBuf),
     /// A file that a key of this run was read from.
     Key(PathBuf),
+    /// An input that a killed run was removing, under the name that it had by then.
+    Leftover(PathBuf),
     Failed(Failure),
 }
-
-type Entries<'a> = Box<dyn Iterator<Item = Result<Found, Failure>> + 'a>;
 
 /// What is still to be done.
 pub(crate) struct Supply<'a> {
     plan: &'a Plan,
-    large: std::vec::IntoIter<(usize, Found, PathBuf)>,
-    /// Names of those that came first.
-    named: HashSet<PathBuf>,
-    /// Folders of the copy that could not be made: what belongs into them is not
-    /// done, least of all through a link that stands there.
-    barred: HashSet<PathBuf>,
+    large: std::vec::IntoIter<(usize, Found, OsString)>,
+    /// Paths of those that came first, for each root.
+    named: Vec<HashSet<PathBuf>>,
+    /// For each root the folder of its copy. In a dry run there may be none.
+    roots: Vec<Option<Arc<CopyFolder>>>,
+    /// Folders of the copy that were made early, for large files, by root and path.
+    early: HashMap<(usize, PathBuf), Arc<CopyFolder>>,
+    /// Folders of the copy that could not be made, and were reported.
+    barred: HashSet<(usize, PathBuf)>,
+    /// How many roots were begun, and the walk through the last of them.
     root: usize,
-    entries: Option<Entries<'a>>,
+    tree: Option<Tree>,
+    /// The folders of the copy that the walk is in, from the root's on.
+    levels: Vec<Level>,
     /// Nothing is changed, only told.
     is_dry: bool,
-    is_key: &'a dyn Fn(&fs::Metadata) -> bool,
+    is_key: &'a dyn Fn(FileId) -> bool,
     on_event: &'a mut dyn FnMut(Event),
     twins: Twins,
+    failures: Failures,
+}
+
+/// Where the copies of what is in a folder go.
+enum Level {
+    Into(Arc<CopyFolder>),
+    /// Nothing is there, in a dry run.
+    Nothing,
+    /// Nowhere: the folder could not be made.
+    Barred,
+}
+
+/// A file to be sealed or opened.
+struct Input {
+    path: PathBuf,
+    /// Where it was found; `None` for what the user has named.
+    entry: Option<Entry>,
+    stat: Stat,
 }
 
 impl<'a> Supply<'a> {
@@ -59,69 +84,233 @@ impl<'a> Supply<'a> {
         plan: &'a Plan,
         survey: Survey,
         is_dry: bool,
-        is_key: &'a dyn Fn(&fs::Metadata) -> bool,
+        is_key: &'a dyn Fn(FileId) -> bool,
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
         let Survey { large, named, .. } = survey;
-        let (large, twins, barred) = (large.into_iter(), Twins::default(), HashSet::new());
-        Self { plan, large, named, barred, root: 0, entries: None, is_dry, is_key, on_event, twins }
+        Self {
+            plan,
+            large: large.into_iter(),
+            named,
+            roots: Vec::new(),
+            early: HashMap::new(),
+            barred: HashSet::new(),
+            root: 0,
+            tree: None,
+            levels: Vec::new(),
+            is_dry,
+            is_key,
+            on_event,
+            twins: Twins::default(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// Opens what all copies stand in, and makes it where it is not there.
+    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+        // Single files that go to the same folder share its descriptor.
+        let mut parents: HashMap<&Path, Option<Arc<CopyFolder>>> = HashMap::new();
+        for root in &self.plan.roots {
+            let parent = parent_of(&root.output);
+            let shared = parents.get(parent).filter(|_| root.folder.is_none());
+            let copy = match (shared, self.is_dry) {
+                (Some(copy), _) => copy.clone(),
+                (None, true) => mirror::look_at_root(root, &self.failures),
+                (None, false) => Some(mirror::root(root, &self.failures)?),
+            };
+            if root.folder.is_none() {
+                parents.insert(parent, copy.clone());
+            }
+            self.roots.push(copy);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that all folders are finished, and reports those that cannot be.
+    pub(crate) fn finish(&mut self) {
+        (self.large, self.tree) = (Vec::new().into_iter(), None);
+        self.levels.clear();
+        self.early.clear();
+        self.roots.clear();
+        self.report();
+    }
+
+    fn report(&mut self) {
+        let failures =
+            std::mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner));
+        failures.into_iter().for_each(|failure| (self.on_event)(Event::Failed(failure)));
+    }
+
+    fn root_level(&self, number: usize) -> Level {
+        match self.roots.get(number) {
+            Some(Some(copy)) => Level::Into(Arc::clone(copy)),
+            _ => Level::Nothing,
+        }
     }
 
     /// What is to be done about something that was found, if it is a file.
     fn treat(&mut self, number: usize, found: Found) -> Option<Item> {
         let plan = self.plan;
-        let root = &plan.roots[number];
-        if self.is_barred(root, &found.relative) {
+        let path = join(&plan.roots[number].input, &found.relative);
+        self.levels.truncate(found.depth);
+        let fate = plan.fate(&found);
+        if fate == Fate::Folder {
+            let level = self.folder(number, &found, &path);
+            self.levels.push(level);
             return None;
         }
-        let event = match plan.fate(root, &found) {
-            Fate::File(_) if self.named.contains(&found.path) => return None,
-            Fate::File(output) => return self.file(root, found, output),
-            Fate::Folder(_) if self.is_dry => Event::Folder,
-            Fate::Folder(output) => match mirror::folder(&output, &found.metadata) {
-                Ok(()) => Event::Folder,
-                Err(failure) => {
-                    self.bar(output, failure);
+        let level = match self.levels.last() {
+            Some(Level::Into(copy)) => Some(Arc::clone(copy)),
+            Some(Level::Nothing) => None,
+            Some(Level::Barred) | None => return None,
+        };
+        let event = match fate {
+            Fate::File(name) => {
+                let named = self.named.get(number);
+                if named.is_some_and(|named| named.contains(&found.relative)) {
                     return None;
                 }
+                return self.found_file(number, level.as_ref(), found, path, name);
+            }
+            Fate::Link => match level.filter(|_| !self.is_dry) {
+                None => Event::Link,
+                Some(copy) => copy
+                    .link(&found, &path, plan.force)
+                    .map_or_else(Event::Failed, |()| Event::Link),
             },
-            Fate::Link(_) if self.is_dry => Event::Link,
-            Fate::Link(output) => mirror::link(&found.path, &output, &found.metadata, plan.force)
-                .map_or_else(Event::Failed, |()| Event::Link),
-            Fate::Special => Event::Special(found.path),
-            Fate::NotSealed => Event::NotSealed(found.path),
+            Fate::NotSealed if is_leftover(&found.name) => Event::Leftover(path),
+            Fate::NotSealed => Event::NotSealed(path),
+            Fate::Special | Fate::Folder => Event::Special(path),
         };
         (self.on_event)(event);
         None
     }
 
+    /// The copy of a folder that was found.
+    fn folder(&mut self, number: usize, found: &Found, path: &Path) -> Level {
+        let is_output = |copy: &Arc<CopyFolder>| {
+            found.opened.as_ref().is_some_and(|folder| folder.id() == copy.folder.id())
+        };
+        let outputs = self.plan.roots.iter().zip(&self.roots);
+        let mut outputs =
+            outputs.filter(|(root, _)| root.folder.is_some()).map(|(_, copy)| copy.iter());
+        if outputs.any(|mut copy| copy.any(is_output)) {
+            // It was moved there since it was looked for.
+            self.skip();
+            (self.on_event)(Event::Failed(words::output_in_input(path, path)));
+            return Level::Barred;
+        }
+        let key = (number, found.relative.clone());
+        let level = match (self.levels.last(), self.early.remove(&key)) {
+            (_, Some(copy)) => Level::Into(copy),
+            (Some(Level::Into(above)), None) if self.is_dry => {
+                above.look(&found.name).map_or(Level::Nothing, Level::Into)
+            }
+            (Some(Level::Into(above)), None) => match above.make(&found.name, found.stat) {
+                Ok(copy) => Level::Into(copy),
+                Err(failure) => {
+                    self.bar(key, failure);
+                    Level::Barred
+                }
+            },
+            (Some(Level::Nothing), None) => Level::Nothing,
+            (Some(Level::Barred) | None, None) => Level::Barred,
+        };
+        if !matches!(level, Level::Barred) {
+            (self.on_event)(Event::Folder);
+        }
+        level
+    }
+
+    fn skip(&mut self) {
+        if let Some(tree) = &mut self.tree {
+            tree.skip_folder();
+        }
+    }
+
     /// A folder of the copy could not be made.
-    fn bar(&mut self, folder: PathBuf, failure: Failure) {
-        if self.barred.insert(folder) {
+    fn bar(&mut self, key: (usize, PathBuf), failure: Failure) {
+        if self.barred.insert(key) {
             (self.on_event)(Event::Failed(failure));
         }
     }
 
-    fn is_barred(&self, root: &Root, relative: &Path) -> bool {
-        let is_barred = |above: &Path| self.barred.contains(&root.output.join(above));
-        !self.barred.is_empty() && relative.ancestors().any(is_barred)
+    /// The copy of the folder that a large file is in, which comes before its folder
+    /// does; `None` where it, or one above it, could not be made.
+    fn early(&mut self, number: usize, folder: &Arc<Folder>) -> Option<Level> {
+        let Some(above) = folder.above() else { return Some(self.root_level(number)) };
+        let key = (number, folder.relative());
+        if let Some(copy) = self.early.get(&key) {
+            return Some(Level::Into(Arc::clone(copy)));
+        }
+        let above = match self.early(number, above)? {
+            Level::Into(above) => above,
+            other => return Some(other),
+        };
+        let name = key.1.file_name()?.to_owned();
+        if self.is_dry {
+            return Some(above.look(&name).map_or(Level::Nothing, Level::Into));
+        }
+        let like = folder.dir().and_then(|dir| dir.own_stat());
+        let made = match like {
+            Ok(like) => above.make(&name, like),
+            Err(error) => {
+                let path = join(&self.plan.roots[number].input, &key.1);
+                Err(messages::unreadable(&path, &error.into()))
+            }
+        };
+        match made {
+            Ok(copy) => {
+                self.early.insert(key, Arc::clone(&copy));
+                Some(Level::Into(copy))
+            }
+            Err(failure) => {
+                self.bar(key, failure);
+                None
+            }
+        }
     }
 
-    /// Gives the folders of the copy the times of the originals, when everything
-    /// is in them.
-    pub(crate) fn finish(&mut self) {
-        mirror::finish_folders(self.plan, &self.barred, |failure| {
-            (self.on_event)(Event::Failed(failure));
-        });
+    fn found_file(
+        &mut self,
+        number: usize,
+        copy: Option<&Arc<CopyFolder>>,
+        found: Found,
+        path: PathBuf,
+        name: OsString,
+    ) -> Option<Item> {
+        if is_leftover(&found.name) {
+            (self.on_event)(Event::Leftover(path.clone()));
+        }
+        let output = match copy {
+            Some(copy) => copy.path(&name),
+            None => {
+                let root = &self.plan.roots[number];
+                join(&root.output, &found.relative).with_file_name(&name)
+            }
+        };
+        let stat = found.stat;
+        self.file(Input { path, entry: Some(entry(found)), stat }, copy, name, output)
     }
 
-    fn file(&mut self, root: &Root, found: Found, output: PathBuf) -> Option<Item> {
-        if (self.is_key)(&found.metadata) {
-            (self.on_event)(Event::Key(found.path));
+    /// A file that goes by this name into the folder `copy`.
+    fn file(
+        &mut self,
+        input: Input,
+        copy: Option<&Arc<CopyFolder>>,
+        name: OsString,
+        output: PathBuf,
+    ) -> Option<Item> {
+        if (self.is_key)(FileId::of(&input.stat)) {
+            (self.on_event)(Event::Key(input.path));
             return None;
         }
-        let len = found.metadata.len();
-        let force = match self.present(&found, &output) {
+        let len = len(input.stat.st_size);
+        let present = match copy {
+            None => Ok(Present::Nothing),
+            Some(copy) => self.present(&input, copy, &name, &output),
+        };
+        let force = match present {
             // Not even with --force: what comes there meanwhile may be another file
             // of this run, where upper and lower case are the same.
             Ok(Present::Nothing) => false,
@@ -135,38 +324,68 @@ impl<'a> Supply<'a> {
                 return None;
             }
         };
-        let beneath = root.folder.as_ref().map(|folder| (Arc::clone(folder), found.relative));
-        let target = Some(Target::Path { path: output, force });
-        Some(Item { input: found.path, beneath, len, target })
+        let Input { path, entry, .. } = input;
+        let (output, guard) = match copy {
+            // Of a dry run, which is only told.
+            None => {
+                let target = cryptstream_engine::Target::Path { path: output, force };
+                (Destination::Named(target), None)
+            }
+            Some(copy) => {
+                let folder = Arc::clone(&copy.folder);
+                let guard: Arc<dyn std::any::Any + Send + Sync> = Arc::<CopyFolder>::clone(copy);
+                (Destination::Beneath { folder, name, path: output, force }, Some(guard))
+            }
+        };
+        Some(Item { input: path, entry, len, output, guard })
     }
 
     /// What stands under the output's name, and what that means.
-    fn present(&mut self, found: &Found, output: &Path) -> Result<Present, Failure> {
-        let there = match fs::symlink_metadata(output) {
+    fn present(
+        &mut self,
+        input: &Input,
+        copy: &CopyFolder,
+        name: &OsStr,
+        output: &Path,
+    ) -> Result<Present, Failure> {
+        let dir = copy.dir()?;
+        let there = match dir.stat(name) {
             Ok(there) => there,
             // Also where nothing can be there, which is reported when it is made.
             Err(_) => return Ok(Present::Nothing),
         };
-        if (self.is_key)(&there) {
+        if (self.is_key)(FileId::of(&there)) {
             return Err(messages::key_is_output(output));
         }
+        let is_file = FileType::from_raw_mode(there.st_mode) == FileType::RegularFile;
+        let mut is_twin = || {
+            let Some(entry) = &input.entry else { return false };
+            let folder = entry.folder.dir();
+            folder.is_ok_and(|folder| self.twins.has(&folder, &entry.name, &dir, name))
+        };
         if self.plan.force {
-            return match there.is_file() {
+            return match is_file {
                 // What this very run has written must stay.
-                true if self.twins.has(&found.path, output) => Err(words::case_twin(output)),
+                true if is_twin() => Err(words::case_twin(output)),
                 true => Ok(Present::ToReplace),
                 // Least of all what a link leads to.
                 false => Err(words::not_a_file(output)),
             };
         }
-        let time = |metadata: &fs::Metadata| (metadata.mtime(), metadata.mtime_nsec());
-        let (now, then) = (time(&found.metadata), time(&there));
+        let time = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec);
+        let (now, then) = (time(&input.stat), time(&there));
         let is_own = || match self.plan.naming {
-            Naming::Add(_) => plaintext_len(output) == Some(found.metadata.len()),
-            Naming::TakeOff(_) => plaintext_len(&found.path) == Some(there.len()),
+            Naming::Add(_) => {
+                let folder = Arc::clone(&copy.folder);
+                let entry = Entry { folder, name: name.to_owned(), id: FileId::of(&there) };
+                plaintext_len(Some(&entry), output) == Some(len(input.stat.st_size))
+            }
+            Naming::TakeOff(_) => {
+                plaintext_len(input.entry.as_ref(), &input.path) == Some(len(there.st_size))
+            }
         };
-        match there.is_file() {
-            true if now == then && is_own() => match self.twins.has(&found.path, output) {
+        match is_file {
+            true if now == then && is_own() => match is_twin() {
                 true => Err(words::case_twin(output)),
                 false => Ok(Present::Fresh),
             },
@@ -176,32 +395,75 @@ impl<'a> Supply<'a> {
         }
     }
 
-    /// The roots' files and folders, one after the other.
-    fn next_found(&mut self) -> Option<(usize, Result<Found, Failure>)> {
+    /// The next large file.
+    fn next_large(&mut self) -> Option<Item> {
+        while let Some((number, found, name)) = self.large.next() {
+            let level = self.early(number, &found.folder);
+            let copy = match level {
+                Some(Level::Into(copy)) => Some(copy),
+                Some(Level::Nothing) => None,
+                Some(Level::Barred) | None => continue,
+            };
+            let path = join(&self.plan.roots[number].input, &found.relative);
+            let item = self.found_file(number, copy.as_ref(), found, path, name);
+            if item.is_some() {
+                return item;
+            }
+        }
+        None
+    }
+
+    /// The next of what is in the folders, and of the files that were named.
+    fn next_other(&mut self) -> Option<Item> {
         loop {
-            if let Some(found) = self.entries.as_mut().and_then(Iterator::next) {
-                return Some((self.root - 1, found));
+            if let Some(found) = self.tree.as_mut().and_then(Iterator::next) {
+                let item = match found {
+                    Ok(found) => self.treat(self.root - 1, found),
+                    Err(failure) => {
+                        (self.on_event)(Event::Failed(failure));
+                        None
+                    }
+                };
+                if item.is_some() {
+                    return item;
+                }
+                continue;
             }
             let number = self.root;
             let root = self.plan.roots.get(number)?;
             self.root += 1;
-            if root.folder.is_none() {
-                self.entries = None;
-                let (path, metadata) = (root.input.clone(), root.metadata.clone());
-                return Some((number, Ok(Found { path, relative: PathBuf::new(), metadata })));
-            }
-            match self.plan.rules.walk(root) {
-                Ok(entries) => self.entries = Some(Box::new(entries)),
-                Err(failure) => return Some((number, Err(failure))),
+            self.tree = None;
+            self.levels = vec![self.root_level(number)];
+            let item = match &root.folder {
+                Some(folder) => {
+                    match self.plan.rules.walk(folder, &root.input) {
+                        Ok(tree) => self.tree = Some(tree),
+                        Err(failure) => (self.on_event)(Event::Failed(failure)),
+                    }
+                    None
+                }
+                None => self.named_file(number),
+            };
+            if item.is_some() {
+                return item;
             }
         }
     }
 
-    /// Makes what all roots stand on.
-    pub(crate) fn prepare(&self) -> Result<(), Failure> {
-        match self.is_dry {
-            true => Ok(()),
-            false => self.plan.roots.iter().try_for_each(mirror::root),
+    /// A file that was named, under the name that was settled.
+    fn named_file(&mut self, number: usize) -> Option<Item> {
+        let root = &self.plan.roots[number];
+        let name = root.output.file_name().map(OsStr::to_owned);
+        match name {
+            Some(name) if FileType::from_raw_mode(root.stat.st_mode) == FileType::RegularFile => {
+                let copy = self.roots.get(number).cloned().flatten();
+                let input = Input { path: root.input.clone(), entry: None, stat: root.stat };
+                self.file(input, copy.as_ref(), name, root.output.clone())
+            }
+            _ => {
+                (self.on_event)(Event::Special(root.input.clone()));
+                None
+            }
         }
     }
 }
@@ -210,49 +472,19 @@ impl Iterator for Supply<'_> {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
-        while let Some((number, found, output)) = self.large.next() {
-            let root = &self.plan.roots[number];
-            let made = match self.is_dry {
-                true => Ok(()),
-                false => mirror::folders_of(root, &found.relative),
-            };
-            if let Err((folder, failure)) = made {
-                self.bar(folder, failure);
-            } else if let Some(item) = self.file(root, found, output) {
-                return Some(item);
-            }
-        }
-        loop {
-            let (number, found) = self.next_found()?;
-            match found {
-                Ok(found) if self.plan.roots[number].folder.is_none() => {
-                    // A file that was named, under the name that was settled.
-                    let root = &self.plan.roots[number];
-                    let item = match root.metadata.is_file() {
-                        true => self.file(root, found, root.output.clone()),
-                        false => {
-                            (self.on_event)(Event::Special(found.path));
-                            None
-                        }
-                    };
-                    if item.is_some() {
-                        return item;
-                    }
-                }
-                Ok(found) => {
-                    if let Some(item) = self.treat(number, found) {
-                        return Some(item);
-                    }
-                }
-                Err(failure) => (self.on_event)(Event::Failed(failure)),
-            }
-        }
+        self.report();
+        let item = self.next_large();
+        if item.is_some() { item } else { self.next_other() }
     }
 }
 
 /// How much is in a sealed file, going by its header and its length.
-fn plaintext_len(sealed: &Path) -> Option<u64> {
-    let seen = Inspection::of(&mut Source::open(sealed).ok()?).ok()?;
+fn plaintext_len(entry: Option<&Entry>, path: &Path) -> Option<u64> {
+    let source = match entry {
+        Some(entry) => Source::open_entry(entry, path),
+        None => Source::open(path),
+    };
+    let seen = Inspection::of(&mut source.ok()?).ok()?;
     seen.layout()?.ok().map(|layout| layout.plaintext_len())
 }
 

@@ -1,12 +1,14 @@
 //! The first time through: how much there is, and what cannot be.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::os::unix::fs::MetadataExt;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::plan::{Fate, Plan, Root};
-use super::walk::Found;
+use cryptstream_beneath::{FileId, Found};
+
+use super::plan::{Fate, Plan, Root, nearest};
+use super::walk::join;
 use crate::messages::{Failure, tree as words};
 
 /// Files from this length on come first, the largest of all before the others,
@@ -20,10 +22,10 @@ const MAX_LARGE: usize = 4096;
 pub(crate) struct Survey {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
-    /// The largest files, by root and name: the largest first.
-    pub(super) large: Vec<(usize, Found, PathBuf)>,
-    /// The same, by name.
-    pub(super) named: HashSet<PathBuf>,
+    /// The largest files, by root, with the names of their outputs: the largest first.
+    pub(super) large: Vec<(usize, Found, OsString)>,
+    /// The same: for each root their paths from there on.
+    pub(super) named: Vec<HashSet<PathBuf>>,
 }
 
 impl Survey {
@@ -32,25 +34,27 @@ impl Survey {
     pub(crate) fn of(plan: &Plan) -> Result<Self, Failure> {
         let mut survey = Self::default();
         let mut largest: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
-        let mut large = std::collections::BTreeMap::new();
+        let mut large = BTreeMap::new();
         let outputs: HashMap<_, _> = plan.roots.iter().filter_map(existing_output).collect();
         for (number, root) in plan.roots.iter().enumerate() {
-            if root.folder.is_none() {
+            let Some(folder) = &root.folder else {
                 survey.files += 1;
-                survey.bytes += root.metadata.len();
+                survey.bytes += len(root.stat.st_size);
                 continue;
-            }
-            for found in plan.rules.walk(root)?.flatten() {
+            };
+            for found in plan.rules.walk(folder, &root.input)?.flatten() {
                 // By the path this was not to be seen: it may be mounted elsewhere too.
-                let id = (found.metadata.dev(), found.metadata.ino());
-                if let Some(output) = outputs.get(&id).filter(|_| found.metadata.is_dir()) {
+                if let Some(folder) = &found.opened
+                    && let Some(output) = outputs.get(&folder.id())
+                {
                     return Err(words::output_in_input(&root.input, output));
                 }
                 if let Some(rival) = plan.rival(&found) {
-                    return Err(words::same_output(&rival, &found.path, &found.path));
+                    let path = join(&root.input, &found.relative);
+                    return Err(words::same_output(&path.with_file_name(rival), &path, &path));
                 }
-                let Fate::File(output) = plan.fate(root, &found) else { continue };
-                let len = found.metadata.len();
+                let Fate::File(output) = plan.fate(&found) else { continue };
+                let len = len(found.stat.st_size);
                 survey.files += 1;
                 survey.bytes += len;
                 if len < LARGE {
@@ -67,14 +71,22 @@ impl Survey {
             }
         }
         survey.large = large.into_values().rev().collect();
-        survey.named = survey.large.iter().map(|(_, found, _)| found.path.clone()).collect();
+        survey.named = vec![HashSet::new(); plan.roots.len()];
+        for (number, found, _) in &survey.large {
+            survey.named[*number].insert(found.relative.clone());
+        }
         Ok(survey)
     }
 }
 
-/// Device and inode of the folder that a root's output is or will be in, as far as there
-/// is one; and that output.
-fn existing_output(root: &Root) -> Option<((u64, u64), PathBuf)> {
-    let folder = root.output.ancestors().find_map(|path| std::fs::metadata(path).ok())?;
-    Some(((folder.dev(), folder.ino()), root.output.clone()))
+/// The length of a file.
+pub(super) fn len(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or(0)
+}
+
+/// The folder that a root's output is or will be in, as far as there is one; and that
+/// output.
+fn existing_output(root: &Root) -> Option<(FileId, PathBuf)> {
+    let folder = nearest(&root.output)?;
+    Some((FileId::of(&folder.own_stat().ok()?), root.output.clone()))
 }

@@ -1,20 +1,21 @@
 //! What is in a folder.
 
 use std::collections::BTreeSet;
-use std::fs::{File, Metadata};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk, WalkError};
+use cryptstream_engine::Error;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::overrides::{Override, OverrideBuilder};
-use ignore::{Walk, WalkBuilder};
+use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use super::gitignore::{self, Nested};
-use super::plan::Root;
 use crate::args;
-use crate::messages::{self, Failure, tree as words};
-use crate::request::is_sealed_name;
+use crate::messages::{self, Context, Failure, tree as words};
+use crate::request::{Input, is_sealed_name};
 
 /// What is left out.
 #[derive(Debug)]
@@ -29,16 +30,9 @@ pub(crate) struct Rules {
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
-/// Something that was found.
-#[derive(Debug)]
-pub(super) struct Found {
-    /// The name as it can be opened.
-    pub(super) path: PathBuf,
-    /// From the root on; empty for the root itself.
-    pub(super) relative: PathBuf,
-    /// Of the thing itself, where it is a link.
-    pub(super) metadata: Metadata,
-}
+/// Whether something is wanted, by the folder that it is in, its path from the root, and
+/// whether it is a folder.
+type Filter = Box<dyn FnMut(&Arc<Folder>, &Path, bool) -> bool>;
 
 impl Rules {
     pub(crate) fn new(tree: &args::Tree) -> Self {
@@ -85,124 +79,111 @@ impl Rules {
         builder.build().map_err(|error| words::bad_glob("", &error))
     }
 
-    /// Everything below a root, folders before what is in them; or the root
-    /// itself, if it is no folder.
-    pub(super) fn walk(
-        &self,
-        root: &Root,
-    ) -> Result<impl Iterator<Item = Result<Found, Failure>> + use<>, Failure> {
-        self.found(&root.input, false)
+    /// Everything below a root, folders before what is in them. `path` is what the root
+    /// is called.
+    pub(super) fn walk(&self, root: &Arc<Folder>, path: &Path) -> Result<Tree, Failure> {
+        self.tree(root, path, false)
     }
 
-    /// The names of everything below a folder, from it on, folders before what is in
-    /// them and in the order of their bytes.
+    /// The names of everything below a folder that is open, folders before what is in
+    /// them and in the order of their bytes. `path` is what the folder is called.
     pub(crate) fn sorted(
         &self,
-        folder: &Path,
+        folder: Dir,
+        path: &Path,
     ) -> Result<impl Iterator<Item = Result<PathBuf, Failure>> + use<>, Failure> {
-        Ok(self.found(folder, true)?.map(|found| found.map(|found| found.relative)))
+        let root = Folder::root(folder);
+        let root = root.map_err(|error| messages::unreadable(path, &error.into()))?;
+        Ok(self.tree(&root, path, true)?.map(|found| found.map(|found| found.relative)))
     }
 
-    fn found(
-        &self,
-        root: &Path,
-        is_sorted: bool,
-    ) -> Result<impl Iterator<Item = Result<Found, Failure>> + use<>, Failure> {
-        let (path, ignored) = (root.to_owned(), Arc::new(self.ignored(root)?));
-        let nested = self.gitignore.then(|| Mutex::new(Nested::new(root, Arc::clone(&self.told))));
-        let entries = self.entries(root, is_sorted, move |entry| {
-            let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-            let is_nested = || {
-                let nested =
-                    nested.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
-                nested.is_some_and(|mut nested| nested.is_ignored(entry.path(), is_folder))
-            };
-            !ignored.matched(entry.path(), is_folder).is_ignore() && !is_nested()
-        })?;
-        let may_vanish = self.may_vanish;
-        Ok(entries.filter_map(move |entry| {
-            let found = entry.and_then(|entry| {
-                let metadata = entry.metadata()?;
-                Ok((entry.into_path(), metadata))
-            });
-            match found {
-                Ok((found, _)) if found == path => None,
-                Ok((found, metadata)) => {
-                    let relative = found.strip_prefix(&path).unwrap_or(&found).to_owned();
-                    Some(Ok(Found { path: found, relative, metadata }))
-                }
-                Err(error) if may_vanish && is_gone(&error) => None,
-                Err(error) => Some(Err(unreadable(&path, error))),
-            }
-        }))
+    fn tree(&self, root: &Arc<Folder>, path: &Path, is_sorted: bool) -> Result<Tree, Failure> {
+        let filter = self.filter(path)?;
+        let walk = Walk::new(Arc::clone(root), is_sorted, filter);
+        Ok(Tree { walk, path: path.to_owned(), may_vanish: self.may_vanish })
     }
 
-    fn entries(
-        &self,
-        root: &Path,
-        is_sorted: bool,
-        is_wanted: impl Fn(&ignore::DirEntry) -> bool + Send + Sync + 'static,
-    ) -> Result<Walk, Failure> {
-        let mut builder = WalkBuilder::new(root);
-        builder
-            // A backup must not leave things out that nobody has named.
-            .standard_filters(false)
-            .follow_links(false)
-            .overrides(self.overrides(root)?)
-            .filter_entry(is_wanted);
-        if is_sorted {
-            builder.sort_by_file_name(std::ffi::OsStr::cmp);
+    /// The patterns compare paths as texts, and look at no file.
+    fn filter(&self, root: &Path) -> Result<Filter, Failure> {
+        let (overrides, ignored) = (self.overrides(root)?, self.ignored(root)?);
+        let mut nested = self.gitignore.then(|| Nested::new(root, Arc::clone(&self.told)));
+        if overrides.is_empty() && ignored.is_empty() && nested.is_none() {
+            return Ok(Box::new(|_, _, _| true));
         }
-        Ok(builder.build())
+        let root = root.to_owned();
+        Ok(Box::new(move |folder, relative, is_folder| {
+            let path = root.join(relative);
+            let mut is_nested = || {
+                let nested = nested.as_mut();
+                nested.is_some_and(|nested| nested.is_ignored(folder, relative, is_folder))
+            };
+            !overrides.matched(&path, is_folder).is_ignore()
+                && !ignored.matched(&path, is_folder).is_ignore()
+                && !is_nested()
+        }))
     }
 }
 
-/// The files below a folder that are sealed by their names, in the order of these;
-/// and the folders that cannot be read, so that whoever opens them is told why.
-pub(crate) fn sealed_files(folder: &Path) -> Vec<PathBuf> {
-    let mut builder = WalkBuilder::new(folder);
-    builder.standard_filters(false).sort_by_file_name(Ord::cmp);
-    let found = builder.build().filter_map(|entry| match entry {
-        Ok(entry) => {
-            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            let path = entry.into_path();
-            (is_file && is_sealed_name(&path)).then_some(path)
+/// A walk through a tree that skips what is not wanted.
+pub(super) struct Tree {
+    walk: Walk<Filter>,
+    path: PathBuf,
+    may_vanish: bool,
+}
+
+impl Tree {
+    /// Does not go into the folder that came last.
+    pub(super) fn skip_folder(&mut self) {
+        self.walk.skip_folder();
+    }
+}
+
+impl Iterator for Tree {
+    type Item = Result<Found, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.walk.next()? {
+                Ok(found) => return Some(Ok(found)),
+                Err(WalkError { error: Errno::NOENT, .. }) if self.may_vanish => {}
+                Err(failed) => return Some(Err(failure(&self.path, &failed))),
+            }
         }
-        Err(error) => Some(place_of(folder, &error)),
+    }
+}
+
+/// What could not be looked at, below the root that is called `root`.
+fn failure(root: &Path, failed: &WalkError) -> Failure {
+    let path = join(root, &failed.relative);
+    match failed.error {
+        Errno::STALE => messages::engine(Error::InputChanged { path }, Context::default()),
+        error => messages::unreadable(&path, &error.into()),
+    }
+}
+
+/// The path of something below a root; the root's own stays as it was named.
+pub(super) fn join(root: &Path, relative: &Path) -> PathBuf {
+    if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
+}
+
+/// The files below a folder that are sealed by their names, in the order of these, and
+/// what could not be looked at; nothing where `path` is no folder.
+pub(crate) fn sealed_files(path: &Path) -> Vec<Input> {
+    let Ok(root) = Dir::open(path).and_then(Folder::root) else { return Vec::new() };
+    let walk = Walk::new(root, true, |_, _, _| true);
+    let found = walk.filter_map(|found| match found {
+        Ok(found) => {
+            let is_sealed =
+                found.kind() == FileType::RegularFile && is_sealed_name(found.name.as_ref());
+            let path = path.join(&found.relative);
+            is_sealed.then(|| Input::Entry(entry(found), path))
+        }
+        Err(failed) => Some(Input::Unreadable(join(path, &failed.relative), failed.error)),
     });
     found.collect()
 }
 
-/// Whether there is nothing any more where something was found.
-fn is_gone(error: &ignore::Error) -> bool {
-    error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
-}
-
-/// What the walker could not read.
-fn unreadable(root: &Path, error: ignore::Error) -> Failure {
-    let path = place_of(root, &error);
-    match error.into_io_error() {
-        Some(source) => messages::unreadable(&path, &source),
-        None => words::not_walked(&path),
-    }
-}
-
-/// Where that was.
-fn place_of(root: &Path, error: &ignore::Error) -> PathBuf {
-    let mut path = root.to_owned();
-    let mut inner = error;
-    loop {
-        inner = match inner {
-            ignore::Error::WithPath { path: at, err } => {
-                path.clone_from(at);
-                err
-            }
-            ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => err,
-            ignore::Error::Loop { child, .. } => {
-                path.clone_from(child);
-                break path;
-            }
-            _ => break path,
-        };
-    }
+/// The file that was found.
+pub(super) fn entry(found: Found) -> Entry {
+    Entry { id: FileId::of(&found.stat), folder: found.folder, name: found.name }
 }

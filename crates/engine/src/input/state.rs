@@ -2,9 +2,8 @@
 //! and whether it still is what was opened.
 
 use std::fs::File;
-use std::io;
 
-use rustix::fs::{AtFlags, CWD, Stat, StatxFlags, Timespec, Timestamps};
+use rustix::fs::{Stat, Timespec, Timestamps};
 
 use super::Source;
 use crate::Error;
@@ -55,38 +54,6 @@ impl Source {
 
     pub(crate) fn changed(&self) -> Error {
         Error::InputChanged { path: self.path.clone() }
-    }
-
-    /// Whether the input's name is that of the file itself: not of a link, a
-    /// pipe or standard input.
-    pub(crate) fn is_removable(&self) -> bool {
-        let is_link = || std::fs::symlink_metadata(&self.path).map_or(true, |m| m.is_symlink());
-        self.is_positional && !is_link()
-    }
-
-    /// Removes the input from its folder, if the name still is that of the
-    /// file that was read.
-    pub(crate) fn remove(&self) -> Result<(), Error> {
-        let failed = |source: io::Error| Error::Remove { path: self.path.clone(), source };
-        // Asked of the file system itself: a cache may not know yet that the
-        // output has replaced this very file, under another mount.
-        let named = rustix::fs::statx(
-            CWD,
-            &self.path,
-            AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC,
-            StatxFlags::BASIC_STATS,
-        )
-        .map_err(|error| failed(error.into()))?;
-        let is_same = (named.stx_ino, named.stx_size) == (self.stat.st_ino, self.size())
-            && (named.stx_mtime.tv_sec, u64::from(named.stx_mtime.tv_nsec))
-                == (self.stat.st_mtime, self.stat.st_mtime_nsec)
-            && (named.stx_ctime.tv_sec, u64::from(named.stx_ctime.tv_nsec))
-                == (self.stat.st_ctime, self.stat.st_ctime_nsec)
-            && rustix::fs::makedev(named.stx_dev_major, named.stx_dev_minor) == self.stat.st_dev;
-        if !is_same {
-            return Err(failed(io::Error::other("it is not the file any more that was read")));
-        }
-        std::fs::remove_file(&self.path).map_err(failed)
     }
 }
 

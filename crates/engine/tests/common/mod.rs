@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Item, Processes, SandboxMode, Source, Summary, Target,
-    WorkerOptions,
+    CommitOptions, Destination, Engine, Error, Item, Processes, SandboxMode, Source, Summary,
+    Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Format, Identity, Recipient};
@@ -110,7 +110,9 @@ impl World {
     pub fn item(&self, input: &str, output: Option<&str>) -> Item {
         let input = self.path(input);
         let len = fs::metadata(&input).unwrap().len();
-        Item { input, beneath: None, len, target: output.map(|output| self.target(output)) }
+        let output = output.map(|output| Destination::Named(self.target(output)));
+        let output = output.unwrap_or(Destination::Nowhere);
+        Item { input, entry: None, len, output, guard: None }
     }
 
     pub fn recipients(&self) -> [&(dyn Recipient + Sync); 1] {

@@ -35,7 +35,7 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
     let input = &inputs[0];
     let keys = OpeningKeys::read(&args.opening, key)?;
     let failed = |error| look::engine(error, Context::default());
-    let mut source = inputs::open(input).map_err(failed)?;
+    let mut source = input.open().map_err(failed)?;
     keys.check(&source, &Target::Stdout { only_text: false })?;
     let has_passphrase = keys.has_passphrase();
     let identities = keys.identities()?;

@@ -93,6 +93,10 @@ impl Ledger {
                 (path, words::NOT_SEALED)
             }
             Event::Key(path) => (path, words::IS_KEY),
+            Event::Leftover(path) => {
+                messages::warn(&words::leftover(&path));
+                return;
+            }
         };
         self.counts.skipped += 1;
         let (path, reason) = skipped;

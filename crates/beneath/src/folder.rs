@@ -1,0 +1,209 @@
+//! A directory of a tree that is open while it is needed.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use cryptstream_protection::Protection;
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
+
+use crate::Dir;
+
+/// Directories of one tree that stay open without being in use. A process may have as
+/// few as 256 descriptors, and there can be two trees.
+const KEPT_OPEN: usize = 32;
+
+/// What tells one file from all others as long as it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The device that the file is on.
+    pub dev: u64,
+    /// Its number there.
+    pub ino: u64,
+}
+
+impl FileId {
+    /// The identity in what `stat` says.
+    #[must_use]
+    pub fn of(stat: &Stat) -> Self {
+        Self { dev: stat.st_dev, ino: stat.st_ino }
+    }
+}
+
+/// A directory below a root, or the root itself.
+///
+/// Any number of these can exist, but only a few are open. One that was closed is
+/// opened again from the nearest open directory above it, following no link, and must
+/// have the device and inode that it had before.
+#[derive(Debug)]
+pub struct Folder {
+    id: FileId,
+    /// `None` for the root.
+    above: Option<(Arc<Folder>, OsString)>,
+    dir: Mutex<Weak<Dir>>,
+    open: Arc<OpenDirs>,
+}
+
+/// The directories of a tree that are open.
+#[derive(Debug)]
+struct OpenDirs {
+    root: Arc<Dir>,
+    recent: Mutex<VecDeque<Arc<Dir>>>,
+}
+
+impl Folder {
+    /// The root of a tree. It stays open as long as anything below it is in use.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub fn root(dir: Dir) -> Result<Arc<Self>, Errno> {
+        let id = FileId::of(&dir.own_stat()?);
+        let root = Arc::new(dir);
+        let dir = Mutex::new(Arc::downgrade(&root));
+        let open = Arc::new(OpenDirs { root, recent: Mutex::default() });
+        Ok(Arc::new(Self { id, above: None, dir, open }))
+    }
+
+    /// Opens a directory in this one, and says what it is.
+    ///
+    /// # Errors
+    /// As [`Dir::open_dir`] and [`Folder::dir`].
+    pub fn open_child(self: &Arc<Self>, name: &OsStr) -> Result<(Arc<Self>, Stat), Errno> {
+        let dir = self.dir()?.open_dir(name)?;
+        let stat = dir.own_stat()?;
+        let folder = Self {
+            id: FileId::of(&stat),
+            above: Some((Arc::clone(self), name.to_owned())),
+            dir: Mutex::new(Weak::new()),
+            open: Arc::clone(&self.open),
+        };
+        folder.keep(Arc::new(dir));
+        Ok((Arc::new(folder), stat))
+    }
+
+    /// The directory itself.
+    ///
+    /// # Errors
+    /// Where it has to be opened again, as [`Dir::open_dir`]; `ESTALE` where another
+    /// directory has taken its place.
+    pub fn dir(&self) -> Result<Arc<Dir>, Errno> {
+        if let Some(dir) = self.if_open() {
+            return Ok(dir);
+        }
+        let mut names = Vec::new();
+        let mut folder = self;
+        let from = loop {
+            let Some((above, name)) = &folder.above else { break Arc::clone(&self.open.root) };
+            names.push(name.as_os_str());
+            folder = above;
+            if let Some(dir) = folder.if_open() {
+                break dir;
+            }
+        };
+        let path: PathBuf = names.into_iter().rev().collect();
+        let dir = Arc::new(from.open_dir(path)?);
+        if FileId::of(&dir.own_stat()?) != self.id && is_compared() {
+            return Err(Errno::STALE);
+        }
+        self.keep(Arc::clone(&dir));
+        Ok(dir)
+    }
+
+    /// What tells this directory from all others.
+    #[must_use]
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// The directory that this one is in; `None` for the root.
+    #[must_use]
+    pub fn above(&self) -> Option<&Arc<Self>> {
+        self.above.as_ref().map(|(above, _)| above)
+    }
+
+    /// The path from the root to this directory; empty for the root.
+    #[must_use]
+    pub fn relative(&self) -> PathBuf {
+        let mut names = Vec::new();
+        let mut folder = self;
+        while let Some((above, name)) = &folder.above {
+            names.push(name);
+            folder = above;
+        }
+        names.into_iter().rev().collect()
+    }
+
+    fn if_open(&self) -> Option<Arc<Dir>> {
+        lock(&self.dir).upgrade()
+    }
+
+    /// Takes `dir` for this directory, and keeps it open for a while.
+    fn keep(&self, dir: Arc<Dir>) {
+        *lock(&self.dir) = Arc::downgrade(&dir);
+        let mut recent = lock(&self.open.recent);
+        recent.push_back(dir);
+        // Closed after the lock is gone.
+        let oldest = if recent.len() > KEPT_OPEN { recent.pop_front() } else { None };
+        drop(recent);
+        drop(oldest);
+    }
+}
+
+impl Drop for Folder {
+    /// One after the other, and not each within the one below it: a tree can be deeper
+    /// than the stack.
+    fn drop(&mut self) {
+        let mut above = self.above.take();
+        while let Some((folder, _)) = above {
+            above = Arc::into_inner(folder).and_then(|mut folder| folder.above.take());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that could panic is done under a lock.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file where a walk saw it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The directory that it is in.
+    pub folder: Arc<Folder>,
+    /// Its name there.
+    pub name: OsString,
+    /// What was seen under that name.
+    pub id: FileId,
+}
+
+impl Entry {
+    /// Opens the file for reading, and gives the directory that it was opened in.
+    ///
+    /// # Errors
+    /// `ESTALE` where the name leads to anything but the regular file that was seen, or
+    /// a directory above was exchanged; otherwise as openat(2).
+    pub fn open(&self) -> Result<(Arc<Dir>, File, Stat), Errno> {
+        let dir = self.folder.dir().map_err(told_as_exchange)?;
+        let file = dir.open_file(&self.name).map_err(told_as_exchange)?;
+        let stat = rustix::fs::fstat(&file)?;
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let is_same = FileId::of(&stat) == self.id || !is_compared();
+        if is_regular && is_same { Ok((dir, file, stat)) } else { Err(Errno::STALE) }
+    }
+}
+
+/// Whether identities count. Always, but for tests of attacks.
+fn is_compared() -> bool {
+    Protection::BeneathRoot.is_on() && Protection::BeneathByHand.is_on()
+}
+
+/// A link, a file or a socket in a place where something else was seen.
+fn told_as_exchange(error: Errno) -> Errno {
+    match error {
+        Errno::LOOP | Errno::NOTDIR | Errno::NXIO => Errno::STALE,
+        error => error,
+    }
+}
