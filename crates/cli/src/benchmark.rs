@@ -1,10 +1,12 @@
-//! `benchmark`: what this machine can do, what of it is reached, and with how
-//! many processes.
+//! `benchmark`: what this machine can do, how much of it CryptStream reaches,
+//! and with how many processes.
 //!
-//! [`plan`] says what is measured, [`workspace`] holds the files, [`subject`]
-//! is the engine, and [`mod@measure`] lets it run against the clock, a file copy
-//! and the other [`ceilings`]. The [`results`] are shown as a [`mod@table`], as
-//! [`mod@json`] or as a [`mod@page`].
+//! [`plan`] says what is measured and [`workspace`] holds the files.
+//! [`mod@measure`] times the engine ([`subject`]) and a file copy, [`ceilings`]
+//! what the machine can do at best, [`programs`] CryptStream as a command beside
+//! others. [`stats`] compares the times. The [`results`] are shown as a
+//! [`mod@table`], as [`mod@json`] or as a [`mod@page`]; [`advice`] has the
+//! sentences that these share.
 
 mod advice;
 mod ceilings;
@@ -14,7 +16,10 @@ mod machine;
 mod measure;
 mod page;
 mod plan;
+mod programs;
 mod results;
+#[cfg(test)]
+mod sample;
 mod stats;
 mod steps;
 mod subject;
@@ -40,7 +45,7 @@ use steps::Steps;
 use subject::Key;
 use workspace::Workspace;
 
-/// Where the ladder ends if nobody says otherwise.
+/// The largest size, unless `--max-size` says otherwise.
 const MAX_SIZE: u64 = 1 << 30;
 
 /// Measures, and shows what came out.
@@ -55,8 +60,9 @@ pub(crate) fn run(args: &Benchmark, talk: Talk) -> Result<(), Failure> {
     if talk.json {
         print_json(&json::object(&results, args.report.as_deref()), false);
     } else if !talk.quiet {
-        // Nobody may be reading; that is no failure.
-        let _ = io::stdout().write_all(table::table(&results).as_bytes());
+        let text = table::table(&results, table::Glyphs::of_locale());
+        // A reader that has gone is no failure.
+        let _ = io::stdout().write_all(text.as_bytes());
         if let Some(report) = &args.report {
             messages::note(&messages::report_written(report));
         }
@@ -70,16 +76,34 @@ fn measure(args: &Benchmark, talk: Talk) -> Result<Results, Failure> {
     let parent = folder(args);
     let file_system = FileSystem::of(&parent)
         .map_err(|source| failed(Error::Create { path: parent.clone(), source }))?;
-    let (rungs, skipped) = rungs(args, &machine, &parent, &file_system)?;
+    let (rungs, mut skipped) = rungs(args, &machine, &parent, &file_system)?;
     let most = args.processes.unwrap_or_else(|| plan::default_processes(machine.cores));
     let processes = plan::process_counts(most);
     let contestants = plan::contestants(&processes);
 
     let workspace = Workspace::create(&parent)?;
     let total = Measuring::steps(args.runs, contestants.len()) * rungs.len() as u64;
-    let steps = Steps::new(total, talk);
+    let steps = Steps::new(total + programs::MOST * (u64::from(args.runs) + 1), talk);
+    let key = Key::generate()?;
+    let commands = programs::Setting {
+        workspace: &workspace,
+        steps: &steps,
+        key: &key,
+        runs: args.runs,
+        with_age_format: machine.lacks_aes,
+    };
+    let programs = match &args.file {
+        Some(file) => commands.measure(&absolute(file))?,
+        None => {
+            let largest = rungs.last().map_or(0, |rung| rung.bytes);
+            let input = workspace.make_files(programs::size(largest), 1)?;
+            let programs = input.first().map(|input| commands.measure(input)).transpose()?;
+            input.iter().for_each(|input| drop(fs::remove_file(input)));
+            programs.unwrap_or_default()
+        }
+    };
     let mut measuring = Measuring {
-        key: &Key::generate()?,
+        key: &key,
         cores: machine.cores,
         runs: args.runs,
         contestants: &contestants,
@@ -90,6 +114,12 @@ fn measure(args: &Benchmark, talk: Talk) -> Result<Results, Failure> {
     let ceilings = Ceilings::measure(args.runs, machine.cores)?;
     let mut sizes = Vec::new();
     for rung in rungs {
+        // Others may have written to the disk meanwhile.
+        let free = FileSystem::of(&parent).map_or(0, |now| now.free);
+        if let Some(shortage) = plan::shortage(rung, free, u64::MAX) {
+            skipped.push(shortage);
+            continue;
+        }
         steps.begin(rung);
         sizes.push(match &args.file {
             // One file, again and again.
@@ -102,6 +132,11 @@ fn measure(args: &Benchmark, talk: Talk) -> Result<Results, Failure> {
             }
         });
     }
+    if sizes.is_empty()
+        && let Some(first) = skipped.first()
+    {
+        return Err(messages::no_room(&parent, first.needed, first.available));
+    }
     let outputs_verified = measuring.outputs_verified;
     Ok(Results {
         machine,
@@ -113,6 +148,7 @@ fn measure(args: &Benchmark, talk: Talk) -> Result<Results, Failure> {
         runs: args.runs,
         processes,
         ceilings,
+        programs,
         sizes,
         skipped,
         outputs_verified,
@@ -166,6 +202,11 @@ fn folder(args: &Benchmark) -> PathBuf {
         _ => std::env::temp_dir(),
     };
     args.folder.clone().or(beside).unwrap_or_else(for_temporary)
+}
+
+/// A path that no program takes for an option, as `-x` would be.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Looks whether something is in the report's way: before minutes of work.

@@ -1,4 +1,4 @@
-//! What `benchmark` can be told.
+//! The arguments of `benchmark`.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,18 @@ use clap::Args;
 
 #[derive(Args, Debug)]
 pub(crate) struct Benchmark {
-    /// Measure with this file, which is only read, instead of a ladder of sizes
+    /// Measure with this file, which is only read, instead of files of several
+    /// sizes
     #[arg(long, value_name = "FILE", conflicts_with = "max_size")]
     pub(crate) file: Option<PathBuf>,
     /// Most worker processes to measure with [default: one for each core, at
     /// least 2, at most 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) processes: Option<u16>,
-    /// How often everything is measured
+    /// How often everything is measured; with fewer than 3 nothing is concluded
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) runs: u16,
-    /// Largest size of the ladder, such as 64MiB [default: 1GiB]
+    /// Largest size to measure, such as 64MiB [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_size: Option<u64>,
     /// Folder to make the test files in [default: that of FILE; without one

@@ -131,9 +131,9 @@ Examples:
 pub(crate) const BENCHMARK: &str = "\
 Examples:
   A short one:
-    cryptstream benchmark --runs 1 --max-size 1MiB
+    cryptstream benchmark --runs 3 --max-size 1MiB
   With a file of yours, and a page with charts:
-    cryptstream benchmark --runs 1 --file video.mp4 --report speed.html";
+    cryptstream benchmark --runs 3 --file video.mp4 --report speed.html";
 
 pub(crate) const CONFIG: &str = "\
 Examples:

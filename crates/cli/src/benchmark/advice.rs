@@ -1,52 +1,240 @@
 //! The results in sentences, for the table and the page alike.
 
-use super::results::{Operation, Results, Warmth};
+use super::results::{Operation, Results, SizeResult, Warmth};
+use super::stats::{Comparison, Conclusion, MIN_RUNS, Pays, compare};
 use super::units;
 
-/// What to do, in one line.
+/// What cold and warm mean.
+pub(super) const COLD_AND_WARM: &str = "Cold: the workers start within the measured time, as in \
+     a command with one file. Warm: they run already, as from the second large file of a command on.";
+/// What the ceilings are.
+pub(super) const CEILINGS: &str = "Ceilings: what the machine can do at best. No program that \
+     writes a file is faster than memory, and none that encrypts it is faster than the cipher alone.";
+/// What the columns with speed-up and efficiency say.
+pub(super) const EFFICIENCY: &str = "Speed-up: how many times as fast as without workers. \
+     Efficiency: the speed-up divided by the number of cores that can work, which is one more than \
+     the workers, since the main process works too, but not more than the machine has; at most 100 %.";
+/// What the spread is, and when a result is inconclusive.
+pub(super) const SPREAD: &str = "Spread: half of the runs lie within it, as a part of the median. \
+     Where it is larger than a difference, the difference is inconclusive.";
+
+/// Which number of workers to use, and which format.
 pub(super) fn recommendation(results: &Results) -> String {
-    match results.recommended() {
-        0 => "no workers (--processes 0)".to_owned(),
-        1 => "1 worker process (--processes 1)".to_owned(),
-        processes => format!("{processes} worker processes (--processes {processes})"),
+    let mut text = workers(results);
+    if let Some(format) = format(results) {
+        text.push(' ');
+        text.push_str(&format);
+    }
+    text
+}
+
+fn workers(results: &Results) -> String {
+    let size = results.largest().map_or_else(String::new, |size| units::size(size.rung.bytes));
+    match results.conclusion() {
+        Conclusion::NoWorkers => {
+            format!("No workers (--processes 0): they do not make {size} measurably faster.")
+        }
+        Conclusion::Workers(workers) => {
+            let plural = if workers == 1 { "worker" } else { "workers" };
+            format!(
+                "{workers} {plural} (--processes {workers}): faster than none, and no other \
+                 number is measurably faster."
+            )
+        }
+        Conclusion::Inconclusive if usize::from(results.runs) < MIN_RUNS => {
+            format!(
+                "Inconclusive with fewer than {MIN_RUNS} runs: keep the default number of workers."
+            )
+        }
+        Conclusion::Inconclusive => "Inconclusive: the runs differ by more than the numbers of \
+             workers do. Keep the default."
+            .to_owned(),
     }
 }
 
-/// From where on a cold or a warm pool pays, as far as encrypting and
-/// decrypting go.
+/// Whether the age format is the better choice here: the native one needs AES
+/// instructions to be fast.
+pub(super) fn age_format_is_faster(results: &Results) -> bool {
+    let measured = results.programs.age_format();
+    results.machine.lacks_aes
+        && measured.is_none_or(|(comparison, _)| comparison == Comparison::Faster)
+}
+
+fn format(results: &Results) -> Option<String> {
+    let lacks = "This processor has no AES instructions";
+    match (results.machine.lacks_aes, results.programs.age_format()) {
+        (false, _) => None,
+        (true, Some((Comparison::Faster, times))) => {
+            Some(format!("{lacks}: use --format age, {times:.1} times as fast here."))
+        }
+        (true, None) => Some(format!("{lacks}: use --format age, which does not need them.")),
+        (true, Some(_)) => {
+            Some(format!("{lacks}, but --format age was not measurably faster either."))
+        }
+    }
+}
+
+/// From where on workers are faster than a single process, encrypting and
+/// decrypting: by size, or where there is one size only, by number of workers.
 pub(super) fn pays(results: &Results, warmth: Warmth) -> String {
-    let encrypt = pays_at(results, warmth, Operation::Encrypt);
-    let decrypt = pays_at(results, warmth, Operation::Decrypt);
-    match encrypt == decrypt {
-        true => encrypt,
-        false => format!("{encrypt} encrypting, {decrypt} decrypting"),
+    let pays = results.workers_pay(None, warmth);
+    // "Never" is said only where no workers are recommended.
+    let is_clear = results.conclusion() == Conclusion::NoWorkers;
+    match (results.sizes.len(), pays.bytes, pays.processes) {
+        (1, _, Pays::Never) | (2.., Pays::Never, _) if !is_clear => "inconclusive".to_owned(),
+        (1, _, Pays::From(1)) => "from 1 worker".to_owned(),
+        (1, _, Pays::From(workers)) => format!("from {workers} workers"),
+        (1, _, Pays::Inconclusive) | (_, Pays::Inconclusive, _) => "inconclusive".to_owned(),
+        (1, _, Pays::Never) | (_, Pays::Never, _) => "never".to_owned(),
+        (_, Pays::From(bytes), _) => format!("from {}", units::size(bytes)),
     }
 }
 
-/// The same for one operation: by size, or where there is one size only, by
-/// number of processes.
-pub(super) fn pays_at(results: &Results, warmth: Warmth, operation: Operation) -> String {
-    let all = results.pays();
-    let which = all.iter().find(|pays| (pays.operation, pays.warmth) == (operation, warmth));
-    let (bytes, processes) =
-        which.map_or((None, None), |pays| (pays.from_bytes, pays.from_processes));
-    match (results.file.is_none(), bytes, processes) {
-        (true, Some(bytes), _) => format!("from {}", units::size(bytes)),
-        (false, _, Some(1)) => "from 1 process".to_owned(),
-        (false, _, Some(processes)) => format!("from {processes} processes"),
-        (true, None, _) | (false, _, None) => "never".to_owned(),
+/// With which workers the figures were measured that stand for CryptStream.
+pub(super) fn shown(results: &Results) -> String {
+    match results.shown() {
+        0 => "without workers".to_owned(),
+        1 => "1 worker".to_owned(),
+        workers => format!("{workers} workers"),
     }
 }
 
-/// How near the best run of an operation came to the file copy.
+/// How near an operation comes to the file copy.
 pub(super) fn reached(results: &Results, operation: Operation) -> Option<String> {
     let size = results.largest()?;
-    let best = size.best(operation);
+    let entry = size.as_command(results.shown());
     Some(format!(
-        "{} of the file copy ({} of {}), {}",
-        units::percent(size.share(best, operation)),
-        units::rate(size.rate(best, operation).median),
+        "{}, {} of the file copy's {}",
+        units::rate(size.rate(entry, operation).median),
+        units::percent(size.share(entry, operation)),
         units::rate(size.copy_rate().median),
-        best.contestant.label(),
     ))
+}
+
+/// What workers gain at the largest size, or that it is inconclusive.
+pub(super) fn gain(results: &Results, size: &SizeResult, operation: Operation) -> String {
+    let entry = size.as_command(results.pool());
+    match size.comparison(entry, operation) {
+        Comparison::Inconclusive => "inconclusive".to_owned(),
+        _ => units::times(size.speed_up(entry, operation)),
+    }
+}
+
+/// CryptStream beside `cp`, in one sentence.
+pub(super) fn headline(results: &Results) -> String {
+    let programs = &results.programs;
+    let bytes = units::size(programs.bytes);
+    let Some(own) = programs.own() else { return "What this machine can do".to_owned() };
+    let rate = units::rate(own.timing.rate(programs.bytes).median);
+    let Some(copy) = programs.copy() else { return format!("Encrypts {bytes} at {rate}") };
+    let times = own.timing.median() / copy.timing.median();
+    match compare(&copy.timing, &own.timing) {
+        Comparison::Inconclusive => {
+            format!("Encrypts {bytes} at {rate}; beside cp the result is inconclusive")
+        }
+        Comparison::Same => format!("Encrypts {bytes} at {rate}, as fast as cp copies"),
+        Comparison::Faster | Comparison::Slower => {
+            format!("Encrypts {bytes} at {rate}, in {times:.2} times the time of cp")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::programs::Program;
+    use super::super::results::Contestant;
+    use super::super::sample::{results, runs};
+    use super::super::{page, table};
+    use super::*;
+
+    /// Everything that is shown of them.
+    fn shown_texts(results: &Results) -> [String; 3] {
+        let glyphs = [table::Glyphs::Unicode, table::Glyphs::Ascii];
+        let [unicode, ascii] = glyphs.map(|glyphs| table::table(results, glyphs));
+        assert!(ascii.is_ascii(), "{ascii}");
+        for text in [&unicode, &ascii] {
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+        let page = page::page(results);
+        for (opened, closed) in [("<div", "</div>"), ("<svg", "</svg>"), ("<li>", "</li>")] {
+            assert_eq!(page.matches(opened).count(), page.matches(closed).count(), "{opened}");
+        }
+        // Every contestant is in every throughput chart.
+        let lines = 2 + 2 * results.processes.len();
+        let charts = page.split("<svg id=\"chart-throughput-").skip(1);
+        for chart in charts.map(|chart| chart.split("</svg>").next().unwrap_or_default()) {
+            assert_eq!(chart.matches("series").count(), lines, "{chart}");
+        }
+        [unicode, ascii, page]
+    }
+
+    /// As fast with `best` workers as nothing else.
+    fn best(best: u16) -> impl Fn(Contestant) -> f64 {
+        move |contestant| match contestant.processes() == best {
+            true => 1e-9,
+            false => 2e-9,
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_shown_contradicts_the_conclusion() {
+        let clear = results(best(4), 0.02);
+        assert_eq!(clear.conclusion(), Conclusion::Workers(4));
+        assert_eq!(pays(&clear, Warmth::Cold), "from 4 KiB");
+        for text in shown_texts(&clear) {
+            assert!(text.contains("4 workers (--processes 4): faster than none"), "{text}");
+            assert!(text.contains("4 workers") && !text.contains("never"), "{text}");
+        }
+
+        let none = results(best(0), 0.02);
+        assert_eq!(none.conclusion(), Conclusion::NoWorkers);
+        assert_eq!(pays(&none, Warmth::Cold), "never");
+        for text in shown_texts(&none) {
+            assert!(text.contains("No workers (--processes 0)"), "{text}");
+            assert!(!text.contains("faster than none"), "{text}");
+        }
+
+        let noisy = results(best(1), 1.5);
+        assert_eq!(noisy.conclusion(), Conclusion::Inconclusive);
+        assert_eq!(pays(&noisy, Warmth::Cold), "inconclusive");
+        for text in shown_texts(&noisy) {
+            assert!(text.contains("Inconclusive: the runs differ"), "{text}");
+            for other in ["never", "(--processes", "faster than none"] {
+                assert!(!text.contains(other), "{other}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_chart_has_the_copy_first_and_then_the_fastest() {
+        for text in shown_texts(&results(best(4), 0.02)) {
+            let places = ["cp ", "CryptStream ", "openssl, no", "gpg, symmetric"]
+                .map(|name| text.find(&format!("\n{name}")));
+            if !text.starts_with('<') {
+                assert!(places.is_sorted() && places[0].is_some(), "{text}");
+            }
+        }
+    }
+
+    /// Five times as fast there, as it was measured.
+    #[test]
+    fn without_aes_instructions_the_age_format_is_recommended() {
+        let mut results = results(best(4), 0.02);
+        assert!(!age_format_is_faster(&results));
+        assert!(!recommendation(&results).contains("age"));
+        results.machine.lacks_aes = true;
+        assert!(recommendation(&results).contains("use --format age"));
+        let mut age = |seconds| {
+            results.programs.programs.retain(|program| !program.name.ends_with("age format"));
+            let name = "CryptStream, age format";
+            let timing = runs(seconds, 0.02);
+            results.programs.programs.push(Program { name, command: name.to_owned(), timing });
+            shown_texts(&results);
+            (recommendation(&results), age_format_is_faster(&results))
+        };
+        let (text, is_faster) = age(0.024);
+        assert!(text.contains("use --format age, 5.0 times as fast here") && is_faster, "{text}");
+        let (text, is_faster) = age(0.12);
+        assert!(text.contains("not measurably faster") && !is_faster, "{text}");
+    }
 }

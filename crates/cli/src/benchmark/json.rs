@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::advice;
 use super::ceilings::Ceiling;
-use super::results::{Contestant, Entry, Operation, Results, SizeResult};
-use super::stats::{Timing, efficiency};
+use super::programs::Programs;
+use super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
+use super::stats::{Comparison, Pays, Timing, efficiency};
 use crate::report::SCHEMA;
 
 /// One object with everything.
@@ -43,21 +45,18 @@ pub(super) fn object(results: &Results, report: Option<&Path>) -> Value {
             "cipher_open": ceiling(&ceilings.open),
             "cipher_seal_all_cores": ceiling(&ceilings.seal_on_all),
         },
-        "sizes": results.sizes.iter().map(size).collect::<Vec<_>>(),
+        "programs": programs(&results.programs),
+        "sizes": results.sizes.iter().map(|one| size(one, machine.cores)).collect::<Vec<_>>(),
         "left_out": results.skipped.iter().map(|skipped| json!({
             "bytes": skipped.bytes,
             "for_want_of": skipped.of,
             "bytes_needed": skipped.needed,
             "bytes_available": skipped.available,
         })).collect::<Vec<_>>(),
-        "workers_pay": results.pays().iter().map(|pays| json!({
-            "operation": pays.operation.name(),
-            "pool": pays.warmth.name(),
-            "processes": results.pool(),
-            "from_bytes": pays.from_bytes,
-            "from_processes": pays.from_processes,
-        })).collect::<Vec<_>>(),
+        "workers_pay": workers_pay(results),
+        "conclusion": results.conclusion().name(),
         "recommended_processes": results.recommended(),
+        "recommended_format": advice::age_format_is_faster(results).then_some("age"),
         "outputs_verified": results.outputs_verified,
     })
 }
@@ -66,7 +65,44 @@ fn ceiling(ceiling: &Ceiling) -> Value {
     timing(&ceiling.timing, ceiling.bytes)
 }
 
-fn size(size: &SizeResult) -> Value {
+fn programs(programs: &Programs) -> Value {
+    let copy = programs.copy().map(|copy| copy.timing.median());
+    let all = programs.programs.iter().map(|program| {
+        let mut object = timing(&program.timing, programs.bytes);
+        object["name"] = program.name.into();
+        object["command"] = program.command.as_str().into();
+        object["times_of_cp"] = copy.map(|copy| program.timing.median() / copy).into();
+        object
+    });
+    json!({
+        "operation": "encrypt",
+        "bytes": programs.bytes,
+        "programs": all.collect::<Vec<_>>(),
+        "failed": programs.failed,
+    })
+}
+
+fn workers_pay(results: &Results) -> Value {
+    let all = [Warmth::Cold, Warmth::Warm].into_iter().flat_map(|warmth| {
+        Operation::ALL.map(|operation| results.workers_pay(Some(operation), warmth))
+    });
+    let all = all.map(|pays| {
+        json!({
+            "operation": pays.operation.map(Operation::name),
+            "pool": pays.warmth.name(),
+            "processes": results.pool(),
+            "from_bytes": pays.bytes.from(),
+            "from_processes": pays.processes.from(),
+            "inconclusive": match results.sizes.len() {
+                1 => pays.processes == Pays::Inconclusive,
+                _ => pays.bytes == Pays::Inconclusive,
+            },
+        })
+    });
+    all.collect()
+}
+
+fn size(size: &SizeResult, cores: usize) -> Value {
     let mut object = json!({
         "bytes": size.rung.bytes,
         "files": size.rung.files,
@@ -74,23 +110,27 @@ fn size(size: &SizeResult) -> Value {
         "file_copy": timing(&size.copy, size.rung.total()),
     });
     for operation in Operation::ALL {
-        object[operation.name()] = size.entries().map(|one| entry(size, one, operation)).collect();
+        let entries = size.entries().map(|one| entry(size, one, operation, cores));
+        object[operation.name()] = entries.collect();
     }
     object
 }
 
-fn entry(size: &SizeResult, entry: &Entry, operation: Operation) -> Value {
+fn entry(size: &SizeResult, entry: &Entry, operation: Operation, cores: usize) -> Value {
     let speed_up = size.speed_up(entry, operation);
     let processes = entry.contestant.processes();
     let pool = match entry.contestant {
         Contestant::Single => None,
         Contestant::Pool { warmth, .. } => Some(warmth.name()),
     };
+    let comparison = size.comparison(entry, operation);
+    let is_known = pool.is_some() && comparison != Comparison::Inconclusive;
     let mut object = timing(entry.timing(operation), size.rung.total());
     object["processes"] = processes.into();
     object["pool"] = pool.into();
     object["speed_up"] = speed_up.into();
-    object["efficiency"] = efficiency(speed_up, processes).into();
+    object["comparison"] = pool.map(|_| comparison.name()).into();
+    object["efficiency"] = is_known.then(|| efficiency(speed_up, processes, cores)).into();
     object["share_of_file_copy"] = size.share(entry, operation).into();
     object
 }
@@ -102,6 +142,7 @@ fn timing(timing: &Timing, bytes: u64) -> Value {
         "seconds_median": timing.median(),
         "seconds_min": timing.min(),
         "seconds_max": timing.max(),
+        "spread": timing.spread(),
         "bytes_per_second": rate.median,
         "bytes_per_second_min": rate.low,
         "bytes_per_second_max": rate.high,

@@ -29,6 +29,8 @@ pub(super) struct Machine {
     /// Whether it says that it is a virtual one.
     pub(super) is_virtual: bool,
     pub(super) features: Vec<&'static str>,
+    /// Whether it says that it has features, but no instructions for AES.
+    pub(super) lacks_aes: bool,
     /// Cores that this process may use.
     pub(super) cores: usize,
     /// Bytes.
@@ -51,6 +53,7 @@ impl Machine {
             processor: field(&cpuinfo, &["model name", "Model", "Hardware", "uarch"])
                 .map_or(unknown, ToOwned::to_owned),
             is_virtual: flags.contains(&"hypervisor"),
+            lacks_aes: !flags.is_empty() && !flags.contains(&"aes"),
             features: RELEVANT.into_iter().filter(|feature| flags.contains(feature)).collect(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory: kibibytes(&meminfo, "MemTotal"),

@@ -8,7 +8,7 @@ mod tables;
 use std::fmt::Write;
 
 use super::chart::escape;
-use super::results::{Operation, Results, SizeResult, Warmth};
+use super::results::{Operation, Results, Warmth};
 use super::{advice, units};
 use crate::messages;
 
@@ -17,7 +17,7 @@ const STYLE: &str = include_str!("page/style.css");
 /// The whole page. What it is made of can fetch nothing, and the policy in its
 /// head says so to the browser.
 pub(super) fn page(results: &Results) -> String {
-    let title = headline(results);
+    let title = advice::headline(results);
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -35,7 +35,9 @@ pub(super) fn page(results: &Results) -> String {
             escape(&title),
             escape(&lead(results)),
         ),
+        figures::programs(results),
         tiles(results),
+        how_to_read(),
         "<h2>Throughput, speed-up and ceilings</h2>\n<div class=\"charts\">\n".to_owned(),
         figures::figures(results),
         machine::card(results),
@@ -56,15 +58,6 @@ fn what(results: &Results) -> String {
     name.unwrap_or_else(|| results.machine.processor.clone())
 }
 
-fn headline(results: &Results) -> String {
-    match results.recommended() {
-        0 => "Workers do not pay here",
-        1 => "Quickest with 1 worker process",
-        processes => return format!("Quickest with {processes} worker processes"),
-    }
-    .to_owned()
-}
-
 fn lead(results: &Results) -> String {
     let size = results.largest().map_or_else(String::new, |size| units::rung(size.rung));
     let on = match &results.file {
@@ -72,9 +65,13 @@ fn lead(results: &Results) -> String {
         None => format!("files of up to {size}"),
     };
     format!(
-        "Measured with {on} on {}, against a file copy in the same folder and a single process. \
-         Medians of {} runs; all {} outputs were compared with what went in.",
-        results.machine.processor, results.runs, results.outputs_verified
+        "Measured with {on} on {}, beside cp and the other programs that are installed. Medians \
+         of {} {}; all {} outputs of CryptStream were compared with what went in. Recommended: {}",
+        results.machine.processor,
+        results.runs,
+        if results.runs == 1 { "run" } else { "runs" },
+        units::grouped(results.outputs_verified),
+        advice::recommendation(results),
     )
 }
 
@@ -88,33 +85,41 @@ fn tiles(results: &Results) -> String {
             "<div><dt>{name}</dt><dd class=\"figure\">{figure}</dd><dd class=\"note\">{note}</dd></div>"
         );
     };
-    for operation in [Operation::Encrypt, Operation::Decrypt] {
-        let best = size.best(operation);
-        let verb = if operation == Operation::Encrypt { "Encrypts" } else { "Decrypts" };
-        let share = units::percent(size.share(best, operation));
+    let shown = size.as_command(results.shown());
+    for operation in [Operation::Decrypt, Operation::Verify] {
+        let verb = if operation == Operation::Decrypt { "Decrypts" } else { "Verifies" };
+        let share = units::percent(size.share(shown, operation));
         tile(
             &format!("{verb} {}", units::size(size.rung.bytes)),
-            &units::rate(size.rate(best, operation).median),
-            &format!("{share} of the file copy"),
+            &units::rate(size.rate(shown, operation).median),
+            &format!("{share} of the file copy, {}", advice::shown(results)),
         );
     }
-    let (speed_up, processes) = best_speed_up(size);
-    let by = if processes == 1 { "process" } else { "processes" };
-    tile("Best speed-up", &units::times(speed_up), &format!("encrypting, {processes} worker {by}"));
-    let pays = |warmth| advice::pays_at(results, warmth, Operation::Encrypt);
-    let note = format!("encrypting; with a warm pool {}", pays(Warmth::Warm));
-    tile("Workers pay", &pays(Warmth::Cold), &note);
+    let pool = results.pool();
+    let workers = if pool == 1 { "worker" } else { "workers" };
+    tile(
+        &format!("Gain of {pool} {workers}"),
+        &advice::gain(results, size, Operation::Encrypt),
+        "encrypting, against no workers",
+    );
+    let note = format!("warm: {}", advice::pays(results, Warmth::Warm));
+    tile(&format!("{pool} {workers} pay"), &advice::pays(results, Warmth::Cold), &note);
     out.push_str("</dl>\n");
     out
 }
 
-/// The best of the pools at encrypting, which may be none.
-fn best_speed_up(size: &SizeResult) -> (f64, u16) {
-    let speed_ups = size
-        .pools
-        .iter()
-        .map(|entry| (size.speed_up(entry, Operation::Encrypt), entry.contestant.processes()));
-    speed_ups.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or((1.0, 0))
+fn how_to_read() -> String {
+    let mut out = "<section class=\"notes\">\n<h2>How to read this</h2>\n<ul>\n".to_owned();
+    for text in [advice::COLD_AND_WARM, advice::CEILINGS, advice::EFFICIENCY, advice::SPREAD] {
+        let text = ["Cold:", "Warm:", "Ceilings:", "Speed-up:", "Efficiency:", "Spread:"]
+            .into_iter()
+            .fold(escape(text), |text, term| {
+                text.replace(term, &format!("<strong>{term}</strong>"))
+            });
+        let _ = writeln!(out, "<li>{text}</li>");
+    }
+    out.push_str("</ul>\n</section>\n");
+    out
 }
 
 fn footer(results: &Results) -> String {
@@ -131,11 +136,11 @@ fn footer(results: &Results) -> String {
     }
     let _ = writeln!(
         out,
-        "<p>In each of the {} rounds everybody took a turn, in changing order, and the file copy \
-         too. Files of up to 4 MiB were worked on many at a time, as the tables say. A cold pool \
-         starts its workers within the measured time; a warm one has them already. Everything was \
-         in the page cache; nothing was synced to the disk. Rates are decimal: 1 GB/s is \
-         10⁹ bytes a second.</p>",
+        "<p>In each of the {} rounds every contestant was measured once, in changing order. Files \
+         of up to 4 MiB were measured many at a time, as the tables say. Everything was in the page \
+         cache, and nothing was synced to the disk. Before each large measurement as much memory \
+         was used and freed again, so that none pays for memory that a virtual machine had given \
+         back. 1 GiB is 1,024 MiB, and 1 MiB is 1,048,576 bytes.</p>",
         results.runs,
     );
     let _ = writeln!(

@@ -10,8 +10,8 @@ const LADDER: [(u64, usize); 6] =
 
 /// The input, sealed, and opened again stand side by side.
 const COPIES: u64 = 3;
-/// Left free beside them.
-const RESERVE: u64 = 16 << 20;
+/// Left free beside them, for whatever else writes to the same disk.
+const RESERVE: u64 = 64 << 20;
 
 /// Bytes that a run with this rung takes.
 pub(super) fn needed(rung: Rung) -> u64 {
@@ -24,16 +24,21 @@ pub(super) fn ladder(max_size: u64, free: u64, memory: u64) -> (Vec<Rung>, Vec<S
     let (mut rungs, mut skipped) = (Vec::new(), Vec::new());
     for (bytes, files) in LADDER.into_iter().filter(|(bytes, _)| *bytes <= max_size) {
         let rung = Rung { bytes, files };
-        let needed = needed(rung);
-        if needed > free {
-            skipped.push(Skipped { bytes, needed, available: free, of: "room in the folder" });
-        } else if needed > memory {
-            skipped.push(Skipped { bytes, needed, available: memory, of: "memory" });
-        } else {
-            rungs.push(rung);
+        match shortage(rung, free, memory) {
+            Some(shortage) => skipped.push(shortage),
+            None => rungs.push(rung),
         }
     }
     (rungs, skipped)
+}
+
+/// What there is too little of, if anything.
+pub(super) fn shortage(rung: Rung, free: u64, memory: u64) -> Option<Skipped> {
+    let (bytes, needed) = (rung.bytes, needed(rung));
+    [(free, "room in the folder"), (memory, "memory")]
+        .into_iter()
+        .find(|(available, _)| needed > *available)
+        .map(|(available, of)| Skipped { bytes, needed, available, of })
 }
 
 /// The smallest size of the ladder.

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use super::ceilings::Ceilings;
 use super::machine::Machine;
-use super::stats::{self, Rate, Timing, speed_up};
+use super::programs::Programs;
+use super::stats::{self, Comparison, Conclusion, Pays, Rate, Timing, speed_up};
+
+/// Most workers that the engine starts where nobody names a number.
+const DEFAULT_WORKERS: usize = 4;
 
 /// What is done with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,8 +140,9 @@ impl SizeResult {
         speed_up(self.single.timing(operation), entry.timing(operation))
     }
 
-    fn is_gain(&self, entry: &Entry, operation: Operation) -> bool {
-        stats::is_gain(self.single.timing(operation), entry.timing(operation))
+    /// What the runs say about `entry`, against the single process.
+    pub(super) fn comparison(&self, entry: &Entry, operation: Operation) -> Comparison {
+        stats::compare(self.single.timing(operation), entry.timing(operation))
     }
 
     /// The part of the file copy's rate that was reached.
@@ -156,24 +161,22 @@ impl SizeResult {
         self.pools(warmth).find(|entry| entry.contestant.processes() == processes)
     }
 
-    /// Whoever did it in the shortest time.
-    pub(super) fn best(&self, operation: Operation) -> &Entry {
-        self.pools.iter().fold(&self.single, |best, entry| {
-            let is_better = entry.timing(operation).median() < best.timing(operation).median();
-            if is_better { entry } else { best }
-        })
+    /// The entry of so many processes: started for the work, or none.
+    pub(super) fn as_command(&self, processes: u16) -> &Entry {
+        self.pool(processes, Warmth::Cold).unwrap_or(&self.single)
     }
 }
 
-/// The point from which workers pay.
+/// The point from which workers are faster than a single process.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pays {
-    pub(super) operation: Operation,
+pub(super) struct WorkersPay {
+    /// `None`: encrypting and decrypting, one after the other.
+    pub(super) operation: Option<Operation>,
     pub(super) warmth: Warmth,
     /// From this size on, with the number of processes of [`Results::pool`].
-    pub(super) from_bytes: Option<u64>,
+    pub(super) bytes: Pays<u64>,
     /// From this many processes on, for the largest size.
-    pub(super) from_processes: Option<u16>,
+    pub(super) processes: Pays<u16>,
 }
 
 /// Everything.
@@ -190,6 +193,8 @@ pub(super) struct Results {
     pub(super) runs: u16,
     pub(super) processes: Vec<u16>,
     pub(super) ceilings: Ceilings,
+    /// CryptStream and other programs, as commands.
+    pub(super) programs: Programs,
     /// In ascending order.
     pub(super) sizes: Vec<SizeResult>,
     pub(super) skipped: Vec<Skipped>,
@@ -203,48 +208,74 @@ impl Results {
         self.sizes.last()
     }
 
-    /// The number of processes with which a command on a file of the largest
-    /// size takes the least time, encrypting and decrypting; 0 for no workers.
-    pub(super) fn recommended(&self) -> u16 {
-        let Some(size) = self.largest() else { return 0 };
-        let both =
-            |entry: &Entry| entry.timing(Operation::Encrypt).and(entry.timing(Operation::Decrypt));
+    /// What the runs with the largest size say about the number of workers of a
+    /// command, encrypting and decrypting. All advice follows from this.
+    pub(super) fn conclusion(&self) -> Conclusion {
+        let Some(size) = self.largest() else { return Conclusion::Inconclusive };
         let pools = size.pools(Warmth::Cold);
         let pools: Vec<_> =
             pools.map(|entry| (entry.contestant.processes(), both(entry))).collect();
-        stats::recommended(&both(&size.single), &pools)
+        stats::conclude(&both(&size.single), &pools, self.default_workers())
     }
 
-    /// The number of processes of the pool that is shown where one has to do:
-    /// the recommended one, or the largest where that is none.
+    /// The number of processes that is recommended; `None` for the default.
+    pub(super) fn recommended(&self) -> Option<u16> {
+        match self.conclusion() {
+            Conclusion::NoWorkers => Some(0),
+            Conclusion::Workers(workers) => Some(workers),
+            Conclusion::Inconclusive => None,
+        }
+    }
+
+    /// The number of processes whose figures stand for CryptStream: the
+    /// recommended one, or about what a command uses by default.
+    pub(super) fn shown(&self) -> u16 {
+        self.recommended().unwrap_or_else(|| self.default_workers())
+    }
+
+    /// What a command uses by default, or the next smaller number that was
+    /// measured.
+    fn default_workers(&self) -> u16 {
+        let cores = self.machine.cores;
+        let default = if cores < 2 { 0 } else { cores.min(DEFAULT_WORKERS) };
+        let measured = self.processes.iter().copied().rev();
+        measured.into_iter().find(|count| usize::from(*count) <= default).unwrap_or(0)
+    }
+
+    /// The number of processes of the pool that is compared with a single
+    /// process: the recommended one, or the largest where that is none.
     pub(super) fn pool(&self) -> u16 {
-        match self.recommended() {
+        match self.shown() {
             0 => self.processes.last().copied().unwrap_or(1),
             processes => processes,
         }
     }
 
-    /// From where on workers pay.
-    pub(super) fn pays(&self) -> Vec<Pays> {
-        let both = [Warmth::Cold, Warmth::Warm];
-        let all = both.into_iter().flat_map(|warmth| Operation::ALL.map(|one| (one, warmth)));
-        all.map(|(operation, warmth)| {
-            let sizes = self.sizes.iter().filter_map(|size| {
-                let entry = size.pool(self.pool(), warmth)?;
-                Some((size.rung.bytes, size.is_gain(entry, operation)))
-            });
-            let processes = self.largest().into_iter().flat_map(|size| {
-                size.pools(warmth).map(move |entry| {
-                    (entry.contestant.processes(), size.is_gain(entry, operation))
-                })
-            });
-            Pays {
-                operation,
-                warmth,
-                from_bytes: stats::pays_from(&sizes.collect::<Vec<_>>()),
-                from_processes: stats::pays_from(&processes.collect::<Vec<_>>()),
-            }
-        })
-        .collect()
+    /// From where on workers pay, for `operation`, or for encrypting and
+    /// decrypting.
+    pub(super) fn workers_pay(&self, operation: Option<Operation>, warmth: Warmth) -> WorkersPay {
+        let compare = |size: &SizeResult, entry: &Entry| match operation {
+            Some(operation) => size.comparison(entry, operation),
+            None => stats::compare(&both(&size.single), &both(entry)),
+        };
+        let sizes = self.sizes.iter().filter_map(|size| {
+            let entry = size.pool(self.pool(), warmth)?;
+            Some((size.rung.bytes, compare(size, entry)))
+        });
+        let processes = self.largest().into_iter().flat_map(|size| {
+            size.pools(warmth)
+                .map(move |entry| (entry.contestant.processes(), compare(size, entry)))
+        });
+        WorkersPay {
+            operation,
+            warmth,
+            bytes: stats::pays_from(&sizes.collect::<Vec<_>>()),
+            processes: stats::pays_from(&processes.collect::<Vec<_>>()),
+        }
     }
+}
+
+/// Encrypting and decrypting, one after the other.
+fn both(entry: &Entry) -> Timing {
+    entry.timing(Operation::Encrypt).and(entry.timing(Operation::Decrypt))
 }

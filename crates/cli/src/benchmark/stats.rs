@@ -1,8 +1,9 @@
-//! The arithmetic: from raw times to medians, speed-ups and advice.
+//! The arithmetic: from raw times to medians, speed-ups and one conclusion.
 
-/// Less than this counts as no gain: it is within what two runs of the same
-/// thing differ by.
-const WORTHWHILE: f64 = 1.05;
+/// Times that differ by a smaller part than this count as the same.
+const RELEVANT: f64 = 0.05;
+/// With fewer runs than this the spread is unknown, so nothing can be concluded.
+pub(super) const MIN_RUNS: usize = 3;
 
 /// Times of the same work, in the order in which they were taken. There is at
 /// least one.
@@ -38,6 +39,27 @@ impl Timing {
         }
     }
 
+    /// The quartiles: half of the times lie between them.
+    fn quartiles(&self) -> (f64, f64) {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |part: f64| {
+            let place = part * sorted.len().saturating_sub(1) as f64;
+            let (below, above) = (place.floor() as usize, place.ceil() as usize);
+            let [Some(below), Some(above)] = [sorted.get(below), sorted.get(above)] else {
+                return 1e-9;
+            };
+            below + (above - below) * place.fract()
+        };
+        (at(0.25), at(0.75))
+    }
+
+    /// How far the quartiles are apart, as a part of the median.
+    pub(super) fn spread(&self) -> f64 {
+        let (low, high) = self.quartiles();
+        (high - low) / self.median()
+    }
+
     /// The shortest.
     pub(super) fn min(&self) -> f64 {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
@@ -70,36 +92,137 @@ pub(super) fn speed_up(single: &Timing, other: &Timing) -> f64 {
     single.median() / other.median()
 }
 
-/// What each of `processes` contributes, as a part of what it could at best.
-pub(super) fn efficiency(speed_up: f64, processes: u16) -> f64 {
-    speed_up / f64::from(processes.max(1))
+/// Which part of the cores that `workers` can use they make good use of, never
+/// more than all. The main process works too, so that N workers can use up to
+/// N + 1 cores; the single process uses one.
+pub(super) fn efficiency(speed_up: f64, workers: u16, cores: usize) -> f64 {
+    let usable = (usize::from(workers) + 1).min(cores.max(1));
+    (speed_up / usable as f64).min(1.0)
 }
 
-/// Whether `other` is quicker than `single`, and not by chance: it must be so in
-/// the median, and in three of four rounds. In a round both worked under much
-/// the same circumstances, however those changed from round to round.
-pub(super) fn is_gain(single: &Timing, other: &Timing) -> bool {
-    let rounds = single.0.iter().zip(&other.0);
-    let won = rounds.clone().filter(|(single, other)| other < single).count();
-    speed_up(single, other) >= WORTHWHILE && 4 * won >= 3 * rounds.count()
+/// What two timings say about each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Faster,
+    /// The medians differ by less than 5 %, and so do the runs.
+    Same,
+    Slower,
+    /// The runs of one of them differ by more than the medians, or are too few.
+    Inconclusive,
 }
 
-/// The fewest processes with which the work is about as quick as with the best
-/// number; 0 where none is quicker than the single process.
-pub(super) fn recommended(single: &Timing, pools: &[(u16, Timing)]) -> u16 {
-    let medians = || pools.iter().map(|(processes, timing)| (*processes, timing.median()));
-    let best = medians().map(|(_, median)| median).fold(f64::INFINITY, f64::min);
-    let good = pools
-        .iter()
-        .filter(|(_, timing)| timing.median() <= best * WORTHWHILE && is_gain(single, timing));
-    good.map(|(processes, _)| *processes).min().unwrap_or(0)
+impl Comparison {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Faster => "faster",
+            Self::Same => "same",
+            Self::Slower => "slower",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
 }
 
-/// The point from which on workers pay: all that follows is a gain. `gains` is
-/// in ascending order.
-pub(super) fn pays_from<T: Copy>(gains: &[(T, bool)]) -> Option<T> {
-    let paying = gains.iter().rev().take_while(|(_, is_gain)| *is_gain);
-    paying.last().map(|(what, _)| *what)
+/// Compares `other` with `base`: their medians, and the spread of both.
+pub(super) fn compare(base: &Timing, other: &Timing) -> Comparison {
+    if base.0.len().min(other.0.len()) < MIN_RUNS {
+        return Comparison::Inconclusive;
+    }
+    let difference = other.median() / base.median() - 1.0;
+    let spread = base.spread().max(other.spread());
+    if difference.abs() < RELEVANT {
+        if spread < RELEVANT { Comparison::Same } else { Comparison::Inconclusive }
+    } else if difference.abs() <= spread {
+        Comparison::Inconclusive
+    } else if difference < 0.0 {
+        Comparison::Faster
+    } else {
+        Comparison::Slower
+    }
+}
+
+/// Which number of workers is best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conclusion {
+    /// None: they make nothing faster.
+    NoWorkers,
+    /// This many: measurably faster than without, and none is faster with fewer.
+    Workers(u16),
+    /// The spread is larger than what the number of workers changes.
+    Inconclusive,
+}
+
+impl Conclusion {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::NoWorkers => "no-workers",
+            Self::Workers(_) => "workers",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// Decides on the number of workers. Every sentence of the table and the page
+/// follows from what this returns. `default` is the number that a command uses
+/// unless it is told otherwise: where the runs leave several, it stays.
+pub(super) fn conclude(single: &Timing, pools: &[(u16, Timing)], default: u16) -> Conclusion {
+    let all = || [(0, single)].into_iter().chain(pools.iter().map(|(count, time)| (*count, time)));
+    let medians = all().map(|(_, timing)| (timing, timing.median()));
+    let best = medians.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(single, |best| best.0);
+    if best.0.len() < MIN_RUNS {
+        return Conclusion::Inconclusive;
+    }
+    // In ascending order, as far as they are not slower than the best.
+    let left: Vec<_> = all()
+        .map(|(workers, timing)| {
+            let is_best = std::ptr::eq(timing, best);
+            let comparison = if is_best { Comparison::Same } else { compare(best, timing) };
+            (workers, timing, comparison)
+        })
+        .filter(|(_, _, comparison)| *comparison != Comparison::Slower)
+        .collect();
+    let is_clear = left.iter().all(|(_, _, comparison)| *comparison == Comparison::Same);
+    let has_default = left.iter().any(|(workers, _, _)| *workers == default);
+    if !is_clear && has_default {
+        return Conclusion::Inconclusive;
+    }
+    let has_none = left.first().is_some_and(|(workers, _, _)| *workers == 0);
+    if has_none && !pools.iter().any(|(_, pool)| compare(single, pool) == Comparison::Faster) {
+        return Conclusion::NoWorkers;
+    }
+    left.iter()
+        .find(|(_, timing, _)| compare(single, timing) == Comparison::Faster)
+        .map_or(Conclusion::Inconclusive, |(workers, _, _)| Conclusion::Workers(*workers))
+}
+
+/// From where on workers are faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pays<T> {
+    /// From here on, wherever it was measured.
+    From(T),
+    Never,
+    /// The largest one is inconclusive.
+    Inconclusive,
+}
+
+impl<T> Pays<T> {
+    /// The point, if there is one.
+    pub(super) fn from(self) -> Option<T> {
+        match self {
+            Self::From(value) => Some(value),
+            Self::Never | Self::Inconclusive => None,
+        }
+    }
+}
+
+/// The point from which on all that follows is faster. `comparisons` is in
+/// ascending order.
+pub(super) fn pays_from<T: Copy>(comparisons: &[(T, Comparison)]) -> Pays<T> {
+    let paying = comparisons.iter().rev().take_while(|(_, one)| *one == Comparison::Faster);
+    match (paying.last(), comparisons.last()) {
+        (Some((value, _)), _) => Pays::From(*value),
+        (None, Some((_, Comparison::Inconclusive))) => Pays::Inconclusive,
+        (None, _) => Pays::Never,
+    }
 }
 
 #[cfg(test)]
@@ -135,47 +258,116 @@ mod tests {
     }
 
     #[test]
-    fn speed_up_and_efficiency() {
+    fn efficiency_is_never_above_one() {
         let speed_up = speed_up(&timing(&[3.0]), &timing(&[2.0]));
         assert_eq!(speed_up, 1.5);
-        assert_eq!(efficiency(speed_up, 2), 0.75);
-        assert_eq!(efficiency(speed_up, 0), 1.5);
+        assert_eq!(efficiency(speed_up, 1, 8), 0.75, "main and a worker: two cores");
+        assert_eq!(efficiency(speed_up, 2, 2), 0.75, "two cores are all there are");
+        assert_eq!(efficiency(speed_up, 2, 8), 0.5);
+        assert_eq!(efficiency(2.38, 1, 2), 1.0);
+        assert_eq!(efficiency(4.29, 0, 0), 1.0);
     }
 
     #[test]
-    fn a_gain_is_more_than_chance() {
-        let single = timing(&[2.0, 1.8, 4.0, 2.2]);
-        assert!(is_gain(&single, &timing(&[1.5, 1.7, 2.1, 2.0])));
-        assert!(is_gain(&single, &timing(&[1.5, 1.9, 2.1, 1.7])), "three of four");
-        assert!(!is_gain(&single, &timing(&[1.5, 1.9, 1.0, 2.3])), "two of four");
-        assert!(!is_gain(&timing(&[2.0]), &timing(&[1.95])), "too little");
-        assert!(!is_gain(&timing(&[2.0]), &timing(&[3.0])));
+    fn half_of_the_times_lie_in_the_spread() {
+        assert_eq!(timing(&[1.0, 2.0, 3.0, 4.0, 5.0]).spread(), 2.0 / 3.0);
+        assert_eq!(timing(&[2.0, 2.0, 9.0, 2.0, 2.0]).spread(), 0.0, "one outlier is none");
+        assert_eq!(timing(&[2.0]).spread(), 0.0);
+        assert!(Timing::default().spread().is_finite());
+    }
+
+    /// Runs around `seconds`, whose spread is `spread` of the median.
+    fn runs(seconds: f64, spread: f64) -> Timing {
+        timing(&[-1.0, -0.5, 0.0, 0.5, 1.0].map(|place| seconds * (1.0 + spread * place)))
     }
 
     #[test]
-    fn few_processes_are_recommended_where_more_bring_nothing() {
-        let recommended = |single: f64, pools: &[(u16, f64)]| {
-            let pools: Vec<_> = pools
-                .iter()
-                .map(|(processes, seconds)| (*processes, timing(&[*seconds])))
-                .collect();
-            recommended(&timing(&[single]), &pools)
+    fn a_difference_below_the_spread_is_inconclusive() {
+        let compare =
+            |difference: f64, spread| compare(&runs(1.0, 0.01), &runs(1.0 + difference, spread));
+        assert_eq!(compare(-0.3, 0.1), Comparison::Faster);
+        assert_eq!(compare(0.3, 0.1), Comparison::Slower);
+        assert_eq!(compare(-0.3, 0.4), Comparison::Inconclusive);
+        assert_eq!(compare(0.3, 0.4), Comparison::Inconclusive);
+        assert_eq!(compare(0.02, 0.02), Comparison::Same);
+        assert_eq!(compare(0.02, 0.3), Comparison::Inconclusive);
+        let two = timing(&[1.0, 1.0]);
+        assert_eq!(super::compare(&two, &timing(&[9.0, 9.0])), Comparison::Inconclusive, "too few");
+    }
+
+    #[test]
+    fn one_function_decides_on_the_workers() {
+        let conclude = |single: Timing, pools: &[(u16, Timing)]| conclude(&single, pools, 2);
+        let quiet = |seconds| runs(seconds, 0.02);
+        let pools = [(1, quiet(2.1)), (2, quiet(1.0)), (4, quiet(0.97))];
+        assert_eq!(
+            conclude(quiet(2.0), &pools),
+            Conclusion::Workers(2),
+            "few where more bring nothing"
+        );
+        let pools = [(1, quiet(2.1)), (2, quiet(1.0)), (4, quiet(0.6))];
+        assert_eq!(conclude(quiet(2.0), &pools), Conclusion::Workers(4));
+        assert_eq!(
+            conclude(quiet(1.0), &[(1, quiet(1.2)), (2, quiet(0.99))]),
+            Conclusion::NoWorkers
+        );
+        assert_eq!(conclude(quiet(1.0), &[]), Conclusion::NoWorkers);
+        // As it was seen: a lucky run of one worker, while two are better.
+        let noisy = [(1, runs(0.9, 0.5)), (2, runs(0.92, 0.5))];
+        assert_eq!(conclude(runs(1.0, 0.5), &noisy), Conclusion::Inconclusive);
+        // No number is best for certain, but the default is slower for certain.
+        let slow = [(1, runs(1.02, 0.3)), (2, quiet(1.5))];
+        assert_eq!(conclude(quiet(1.0), &slow), Conclusion::NoWorkers);
+        let half = [(1, quiet(2.0)), (2, runs(1.0, 0.02)), (4, runs(0.95, 0.3))];
+        assert_eq!(conclude(quiet(2.0), &half), Conclusion::Inconclusive);
+        assert_eq!(conclude(timing(&[2.0]), &[(2, timing(&[1.0]))]), Conclusion::Inconclusive);
+        assert_eq!(conclude(timing(&[1.0]), &[]), Conclusion::Inconclusive);
+    }
+
+    /// What is recommended must be faster than no workers, or the page would say
+    /// both "use 2 workers" and "workers never pay".
+    #[test]
+    fn the_conclusion_never_contradicts_where_workers_pay() {
+        let mut state = 7u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f64 / (1u64 << 24) as f64
         };
-        assert_eq!(recommended(2.0, &[(1, 2.1), (2, 1.0), (4, 0.97)]), 2);
-        assert_eq!(recommended(2.0, &[(1, 2.1), (2, 1.0), (4, 0.6)]), 4);
-        assert_eq!(recommended(1.0, &[(1, 1.2), (2, 0.99)]), 0);
-        assert_eq!(recommended(1.0, &[]), 0);
+        for _ in 0..20_000 {
+            let noise = random() * 0.4;
+            let mut some = || {
+                let base = 0.7 + 0.6 * random();
+                timing(&[(); 5].map(|()| base * (1.0 + noise * (random() - 0.5))))
+            };
+            let single = some();
+            let pools = [(1, some()), (2, some()), (4, some())];
+            let faster = |workers| {
+                let (_, timing) = pools.iter().find(|(count, _)| *count == workers).unwrap();
+                compare(&single, timing) == Comparison::Faster
+            };
+            match conclude(&single, &pools, 2) {
+                Conclusion::Workers(workers) => assert!(faster(workers)),
+                Conclusion::NoWorkers => assert!(![1, 2, 4].map(faster).contains(&true)),
+                Conclusion::Inconclusive => {}
+            }
+        }
     }
 
     #[test]
     fn workers_pay_from_where_they_keep_paying() {
-        let sizes = |gains: &[bool]| {
-            pays_from::<u64>(&(1..).zip(gains.iter().copied()).collect::<Vec<_>>())
+        use Comparison::{Faster, Inconclusive, Same, Slower};
+        let sizes = |all: &[Comparison]| {
+            pays_from::<u64>(&(1..).zip(all.iter().copied()).collect::<Vec<_>>())
         };
-        assert_eq!(sizes(&[false, false, true, true]), Some(3));
-        assert_eq!(sizes(&[true, false, true, true]), Some(3), "not from a lucky one on");
-        assert_eq!(sizes(&[true, true]), Some(1));
-        assert_eq!(sizes(&[true, false]), None);
-        assert_eq!(sizes(&[]), None);
+        assert_eq!(sizes(&[Slower, Same, Faster, Faster]), Pays::From(3));
+        assert_eq!(
+            sizes(&[Faster, Slower, Faster, Faster]),
+            Pays::From(3),
+            "not from a lucky one on"
+        );
+        assert_eq!(sizes(&[Faster, Faster]), Pays::From(1));
+        assert_eq!(sizes(&[Faster, Same]), Pays::Never);
+        assert_eq!(sizes(&[Faster, Inconclusive]), Pays::Inconclusive);
+        assert_eq!(sizes(&[]), Pays::Never);
     }
 }

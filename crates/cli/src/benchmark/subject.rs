@@ -23,6 +23,11 @@ impl Key {
             SecretKey::generate().map_err(|error| messages::internal(&error.to_string()))?;
         Ok(Self { public: secret.to_public(), secret })
     }
+
+    /// The public key, as commands take it.
+    pub(super) fn recipient(&self) -> String {
+        self.public.to_string()
+    }
 }
 
 /// One run of the program, with its pool of workers.

@@ -1,62 +1,182 @@
-//! The results on a terminal, in less than 100 columns.
+//! The results on a terminal, in at most 80 columns.
 
 use std::fmt::Write;
 
 use super::advice;
+use super::ceilings::Ceilings;
 use super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
-use super::stats::{Rate, efficiency};
+use super::stats::{Comparison, efficiency};
 use super::units;
 use crate::messages;
 
-/// What is in a column: MB/s, the least and most of it, the speed-up, the
-/// efficiency.
-const COLUMN: usize = 28;
+/// Most columns, as a terminal has them where nobody made it wider.
+const WIDTH: usize = 80;
+/// What is in a column: MiB/s, the spread, the speed-up, the efficiency.
+const COLUMN: usize = 23;
 /// Width of the row's name.
-const NAME: usize = 10;
+const NAME: usize = 9;
+/// Width of what a line is about.
+const TOPIC: usize = 14;
+/// The longest bar.
+const BAR: usize = 34;
 
-/// Everything, as text.
-pub(super) fn table(results: &Results) -> String {
-    let mut out = String::new();
-    // Writing to a string does not fail.
-    let _ = write(&mut out, results);
-    out
+/// The characters that a terminal can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Glyphs {
+    Unicode,
+    Ascii,
 }
 
-fn write(out: &mut String, results: &Results) -> std::fmt::Result {
-    write_machine(out, results)?;
-    for size in &results.sizes {
-        write_size(out, size)?;
-    }
-    writeln!(out)?;
-    for skipped in &results.skipped {
-        writeln!(
-            out,
-            "{} was left out for want of {}: {} of {} are there",
-            units::size(skipped.bytes),
-            skipped.of,
-            units::size(skipped.available),
-            units::size(skipped.needed),
-        )?;
-    }
-    for operation in Operation::ALL {
-        if let Some(reached) = advice::reached(results, operation) {
-            writeln!(out, "{:<14}{reached}", format!("Best {}", operation.name()))?;
+impl Glyphs {
+    /// Those of the locale, which the first variable that is set names.
+    pub(super) fn of_locale() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+        let name = locale.unwrap_or_default().to_ascii_lowercase();
+        match name.contains("utf-8") || name.contains("utf8") {
+            true => Self::Unicode,
+            false => Self::Ascii,
         }
     }
-    for warmth in [Warmth::Cold, Warmth::Warm] {
-        let (name, pool) = match warmth {
-            Warmth::Cold => ("Workers pay", "a cold pool"),
-            Warmth::Warm => ("", "a warm one"),
-        };
-        writeln!(out, "{name:<14}{}, with {pool}", advice::pays(results, warmth))?;
+
+    /// A bar of `part` of the longest.
+    fn bar(self, part: f64) -> String {
+        let eighths = (part.clamp(0.0, 1.0) * (BAR * 8) as f64).round().max(1.0) as usize;
+        match self {
+            Self::Unicode => {
+                let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+                format!("{}{rest}", "█".repeat(eighths / 8))
+            }
+            Self::Ascii => "#".repeat(eighths.div_ceil(8)),
+        }
     }
-    writeln!(out, "Recommended   {}", advice::recommendation(results))?;
-    writeln!(
+}
+
+/// Everything, as text.
+pub(super) fn table(results: &Results, glyphs: Glyphs) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write(&mut out, results, glyphs);
+    match glyphs {
+        Glyphs::Unicode => out,
+        // The only other character of the tables that is not ASCII.
+        Glyphs::Ascii => out.replace('×', "x"),
+    }
+}
+
+fn write(out: &mut String, results: &Results, glyphs: Glyphs) -> std::fmt::Result {
+    write_programs(out, results, glyphs)?;
+    topic(out, "Recommended", &advice::recommendation(results))?;
+    writeln!(out)?;
+    write_machine(out, results)?;
+    for size in &results.sizes {
+        write_size(out, results, size)?;
+    }
+    writeln!(out)?;
+    let shown = advice::shown(results);
+    for operation in Operation::ALL {
+        if let Some(reached) = advice::reached(results, operation) {
+            topic(out, capitalised(operation), &format!("{reached} ({shown})"))?;
+        }
+    }
+    for (name, warmth) in [("Workers pay", Warmth::Cold), ("if warm", Warmth::Warm)] {
+        topic(out, name, &advice::pays(results, warmth))?;
+    }
+    for skipped in &results.skipped {
+        paragraph(
+            out,
+            &format!(
+                "{} was left out for want of {}: {} of {} are there.",
+                units::size(skipped.bytes),
+                skipped.of,
+                units::size(skipped.available),
+                units::size(skipped.needed),
+            ),
+        )?;
+    }
+    writeln!(out)?;
+    for text in [advice::COLD_AND_WARM, advice::EFFICIENCY, advice::SPREAD, advice::CEILINGS] {
+        paragraph(out, text)?;
+    }
+    paragraph(
         out,
-        "All {} outputs were compared with what went in: no difference. It took {:.0} s.",
-        results.outputs_verified,
-        results.took.as_secs_f64(),
+        &format!(
+            "Took {:.0} s. All {} outputs were compared with what went in: no difference.",
+            results.took.as_secs_f64(),
+            units::grouped(results.outputs_verified),
+        ),
     )
+}
+
+fn capitalised(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Encrypt => "Encrypting",
+        Operation::Decrypt => "Decrypting",
+        Operation::Verify => "Verifying",
+    }
+}
+
+/// A line with what it is about, and as many more as it takes.
+fn topic(out: &mut String, name: &str, text: &str) -> std::fmt::Result {
+    for (index, line) in wrapped(text, WIDTH - TOPIC).iter().enumerate() {
+        writeln!(out, "{:<TOPIC$}{line}", if index == 0 { name } else { "" })?;
+    }
+    Ok(())
+}
+
+fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
+    wrapped(text, WIDTH).iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Lines of at most `width` characters, unless one word is longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else { break };
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+/// The first thing to see: how long a bar each program gets.
+fn write_programs(out: &mut String, results: &Results, glyphs: Glyphs) -> std::fmt::Result {
+    let programs = &results.programs;
+    let rate = |timing: &super::stats::Timing| timing.rate(programs.bytes).median;
+    let all = programs.in_order();
+    let most = all.iter().map(|program| rate(&program.timing)).fold(f64::MIN_POSITIVE, f64::max);
+    paragraph(
+        out,
+        &format!(
+            "Encrypting one file of {}, and cp copying it. Longer bars are faster: median \
+             rate, and spread, of {} {}.",
+            units::size(programs.bytes),
+            results.runs,
+            if results.runs == 1 { "run" } else { "runs" },
+        ),
+    )?;
+    writeln!(out)?;
+    for program in all {
+        let rate = rate(&program.timing);
+        // The figures stand in one column, at the right.
+        let bar = glyphs.bar(rate / most);
+        let gap = BAR.saturating_sub(bar.chars().count());
+        writeln!(
+            out,
+            "{:<27}{bar}{:gap$}{:>12}{:>6}",
+            program.name,
+            "",
+            units::rate(rate),
+            units::percent(program.timing.spread()).replace(' ', "")
+        )?;
+    }
+    writeln!(out)
 }
 
 fn write_machine(out: &mut String, results: &Results) -> std::fmt::Result {
@@ -64,48 +184,51 @@ fn write_machine(out: &mut String, results: &Results) -> std::fmt::Result {
     let is_virtual = if machine.is_virtual { " (virtual)" } else { "" };
     let cores = if machine.cores == 1 { "core" } else { "cores" };
     let memory = units::size(machine.memory);
-    writeln!(out, "Processor     {}{is_virtual}, {} {cores}", machine.processor, machine.cores)?;
+    let processor = format!("{}{is_virtual}, {} {cores}", machine.processor, machine.cores);
+    topic(out, "Processor", &processor)?;
     if !machine.features.is_empty() {
-        writeln!(out, "              {}", machine.features.join(" "))?;
+        topic(out, "", &machine.features.join(" "))?;
     }
-    writeln!(out, "System        {}, {memory} of memory", machine.kernel)?;
+    topic(out, "System", &format!("{}, {memory} of memory", machine.kernel))?;
     let folder = messages::quoted(&results.folder);
-    writeln!(out, "Folder        {folder} ({})", results.file_system)?;
+    topic(out, "Folder", &format!("{folder} ({})", results.file_system))?;
     if let Some(file) = &results.file {
-        writeln!(out, "File          {}", messages::quoted(file))?;
+        topic(out, "File", &messages::quoted(file))?;
     }
-    let ceilings = &results.ceilings;
-    writeln!(out, "Memory copy   {}", units::rate(ceilings.memory_copy.rate()))?;
-    writeln!(
-        out,
-        "Cipher alone  seals {}, opens {} on one core; seals {} on {}",
-        units::rate(ceilings.seal.rate()),
-        units::rate(ceilings.open.rate()),
-        units::rate(ceilings.seal_on_all.rate()),
-        machine.cores,
-    )?;
+    write_ceilings(out, &results.ceilings, machine.cores)?;
     if let Some(size) = results.largest() {
         let copy = units::rate(size.copy_rate().median);
-        writeln!(out, "File copy     {copy} ({})", units::rung(size.rung))?;
+        topic(out, "File copy", &format!("{copy} ({})", units::rung(size.rung)))?;
     }
     Ok(())
 }
 
-fn write_size(out: &mut String, size: &SizeResult) -> std::fmt::Result {
+fn write_ceilings(out: &mut String, ceilings: &Ceilings, cores: usize) -> std::fmt::Result {
+    topic(out, "Memory copy", &units::rate(ceilings.memory_copy.rate()))?;
+    let text = format!(
+        "encrypts {}, decrypts {} on one core; encrypts {} on {cores}",
+        units::rate(ceilings.seal.rate()),
+        units::rate(ceilings.open.rate()),
+        units::rate(ceilings.seal_on_all.rate()),
+    );
+    topic(out, "Cipher alone", &text)
+}
+
+fn write_size(out: &mut String, results: &Results, size: &SizeResult) -> std::fmt::Result {
     let copy = size.copy_rate();
     writeln!(out)?;
     writeln!(
         out,
-        "{}: file copy {} MB/s ({})",
+        "{}: file copy {} MiB/s, spread {}",
         units::rung(size.rung),
-        units::megabytes(copy.median),
-        spread(copy),
+        units::mebibytes(copy.median),
+        units::percent(size.copy.spread()),
     )?;
     let mut names = " ".repeat(NAME);
     let mut units = format!("{:<NAME$}", "workers");
     for operation in Operation::ALL {
         write!(names, "{:>COLUMN$}", operation.name())?;
-        write!(units, "{:>7}{:>11}{:>6}{:>4}", "MB/s", "min-max", "×", "%")?;
+        write!(units, "{:>7}{:>6}{:>5}{:>5}", "MiB/s", "spr.", "×", "eff.")?;
     }
     writeln!(out, "{names}\n{units}")?;
     for entry in size.entries() {
@@ -113,25 +236,45 @@ fn write_size(out: &mut String, size: &SizeResult) -> std::fmt::Result {
             Contestant::Single => "none".to_owned(),
             Contestant::Pool { processes, warmth } => format!("{processes:>3} {}", warmth.name()),
         };
-        let cells = Operation::ALL.map(|operation| cell(size, entry, operation));
+        let cells = Operation::ALL.map(|operation| cell(results, size, entry, operation));
         writeln!(out, "{}", format!("{name:<NAME$}{}", cells.concat()).trim_end())?;
     }
     Ok(())
 }
 
-fn cell(size: &SizeResult, entry: &Entry, operation: Operation) -> String {
-    let rate = size.rate(entry, operation);
-    let (median, spread) = (units::megabytes(rate.median), spread(rate));
+fn cell(results: &Results, size: &SizeResult, entry: &Entry, operation: Operation) -> String {
+    let median = units::mebibytes(size.rate(entry, operation).median);
+    let percent = |part: f64| units::percent(part).replace(' ', "");
+    let spread = percent(entry.timing(operation).spread());
     let speed_up = size.speed_up(entry, operation);
-    match entry.contestant {
-        Contestant::Single => format!("{median:>7}{spread:>11}{:>10}", ""),
-        Contestant::Pool { processes, .. } => {
-            let efficiency = efficiency(speed_up, processes) * 100.0;
-            format!("{median:>7}{spread:>11}{speed_up:>6.2}{efficiency:>4.0}")
-        }
-    }
+    let gain = match (entry.contestant, size.comparison(entry, operation)) {
+        (Contestant::Single, _) => ["", ""].map(str::to_owned),
+        (_, Comparison::Inconclusive) => ["?", "?"].map(str::to_owned),
+        (Contestant::Pool { processes, .. }, _) => [
+            format!("{speed_up:.2}"),
+            percent(efficiency(speed_up, processes, results.machine.cores)),
+        ],
+    };
+    format!("{median:>7}{spread:>6}{:>5}{:>5}", gain[0], gain[1])
 }
 
-fn spread(rate: Rate) -> String {
-    format!("{}-{}", units::megabytes(rate.low), units::megabytes(rate.high))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_their_part() {
+        assert_eq!(Glyphs::Unicode.bar(1.0).chars().count(), BAR);
+        assert_eq!(Glyphs::Unicode.bar(0.5), "█".repeat(BAR / 2));
+        assert_eq!(Glyphs::Unicode.bar(0.0), "▏", "there is something to see");
+        assert_eq!(Glyphs::Ascii.bar(0.5), "#".repeat(BAR / 2));
+        assert_eq!(Glyphs::Ascii.bar(0.0), "#");
+    }
+
+    #[test]
+    fn text_is_wrapped() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("longer-than-that x", 7), ["longer-than-that", "x"]);
+        assert_eq!(wrapped("", 7), [""]);
+    }
 }

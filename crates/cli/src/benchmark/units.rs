@@ -1,14 +1,22 @@
 //! Numbers as people read them.
 
+use indicatif::HumanCount;
+
 use super::results::Rung;
+
+/// Bytes in a MiB and in a GiB.
+pub(super) const MIB: f64 = 1_048_576.0;
+pub(super) const GIB: f64 = 1024.0 * MIB;
 
 /// A size: binary, since that is how the sizes were chosen.
 pub(super) fn size(bytes: u64) -> String {
     let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.iter().find(|(_, unit)| bytes >= *unit) {
         None if bytes == 1 => "1 byte".to_owned(),
-        None => format!("{bytes} bytes"),
-        Some((name, unit)) if bytes.is_multiple_of(*unit) => format!("{} {name}", bytes / unit),
+        None => format!("{} bytes", grouped(bytes)),
+        Some((name, unit)) if bytes.is_multiple_of(*unit) => {
+            format!("{} {name}", grouped(bytes / unit))
+        }
         Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
     }
 }
@@ -17,25 +25,38 @@ pub(super) fn size(bytes: u64) -> String {
 pub(super) fn rung(rung: Rung) -> String {
     match rung.files {
         1 => size(rung.bytes),
-        files => format!("{} × {files}", size(rung.bytes)),
+        files => format!("{} × {}", size(rung.bytes), grouped(files as u64)),
     }
 }
 
-/// A rate: decimal, as those of disks and networks are.
+/// A rate, in the units of the program's other reports.
 pub(super) fn rate(bytes_per_second: f64) -> String {
     match bytes_per_second {
-        rate if rate >= 9.995e9 => format!("{:.1} GB/s", rate / 1e9),
-        rate if rate >= 9.995e8 => format!("{:.2} GB/s", rate / 1e9),
-        rate if rate >= 9.95e6 => format!("{:.0} MB/s", rate / 1e6),
-        rate => format!("{:.1} MB/s", rate / 1e6),
+        rate if rate >= 9.995 * GIB => format!("{:.1} GiB/s", rate / GIB),
+        rate if rate >= GIB => format!("{:.2} GiB/s", rate / GIB),
+        rate => format!("{} MiB/s", mebibytes(rate)),
     }
 }
 
-/// A rate in a column of MB/s.
-pub(super) fn megabytes(bytes_per_second: f64) -> String {
-    match bytes_per_second / 1e6 {
+/// A rate in a column of MiB/s.
+pub(super) fn mebibytes(bytes_per_second: f64) -> String {
+    match bytes_per_second / MIB {
         rate if rate < 9.95 => format!("{rate:.1}"),
-        rate => format!("{rate:.0}"),
+        rate => grouped(rate.round() as u64),
+    }
+}
+
+/// A number with a comma between thousands.
+pub(super) fn grouped(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+/// A time.
+pub(super) fn seconds(seconds: f64) -> String {
+    match seconds {
+        long if long >= 0.9995 => format!("{long:.2} s"),
+        short if short >= 0.00995 => format!("{:.0} ms", short * 1e3),
+        short => format!("{:.1} ms", short * 1e3),
     }
 }
 
@@ -56,16 +77,18 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         assert_eq!(size(1), "1 byte");
-        assert_eq!(size(1023), "1023 bytes");
+        assert_eq!(size(1023), "1,023 bytes");
         assert_eq!(size(400 << 10), "400 KiB");
         assert_eq!(size(12_345_678), "11.8 MiB");
         assert_eq!(size(1 << 30), "1 GiB");
         assert_eq!(rung(Rung { bytes: 4096, files: 500 }), "4 KiB × 500");
-        assert_eq!(rate(2_514_000_000.0), "2.51 GB/s");
-        assert_eq!(rate(12_514_000_000.0), "12.5 GB/s");
-        assert_eq!(rate(999_600_000.0), "1.00 GB/s");
-        assert_eq!(rate(45_200_000.0), "45 MB/s");
-        assert_eq!(megabytes(2_300_000.0), "2.3");
+        assert_eq!(rate(2.514 * GIB), "2.51 GiB/s");
+        assert_eq!(rate(12.51 * GIB), "12.5 GiB/s");
+        assert_eq!(rate(0.999 * GIB), "1,023 MiB/s");
+        assert_eq!(rate(45.2 * MIB), "45 MiB/s");
+        assert_eq!(mebibytes(2.3 * MIB), "2.3");
+        assert_eq!(mebibytes(12_345.6 * MIB), "12,346");
+        assert_eq!([2.5, 0.25, 0.0021].map(seconds), ["2.50 s", "250 ms", "2.1 ms"]);
         assert_eq!(percent(0.974), "97 %");
         assert_eq!(times(1.385), "1.39×");
     }

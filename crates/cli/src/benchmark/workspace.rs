@@ -1,12 +1,17 @@
-//! The folder for test files, which is gone at the end, whatever the end.
+//! The folder for test files. It is removed at the end and on a signal; what a
+//! killed benchmark leaves behind, the next one in the same place removes.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptstream_engine::{Error, unignored_signals};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process, waitid};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -17,29 +22,54 @@ const MAX_NAMES: u32 = 1000;
 /// How much content is made in one go.
 const BLOCK: usize = 1 << 20;
 
+/// How the names of all such folders begin.
+const PREFIX: &str = ".cryptstream-benchmark-";
+
 /// See the module's description.
 pub(super) struct Workspace {
     folder: PathBuf,
-    /// Held by whoever removes the folder; on an interruption for good.
-    removal: Arc<Mutex<()>>,
+    /// Locked as long as the benchmark runs, so that no other removes the folder.
+    _lock: OwnedFd,
+    /// Locked while the folder is removed; on an interruption for good. Holds
+    /// the command that runs, which an interruption ends.
+    removal: Arc<Mutex<Option<Pid>>>,
 }
 
 impl Workspace {
-    /// Makes a folder of its own in `parent`, which nobody else may look into.
+    /// Makes a folder in `parent` that only the user may look into.
     pub(super) fn create(parent: &Path) -> Result<Self, Failure> {
+        remove_stale(parent);
         let failed = |source| created(parent, source);
-        let folder = (0..MAX_NAMES)
-            .map(|k| parent.join(format!(".cryptstream-benchmark-{}-{k}", std::process::id())))
+        let (folder, lock) = (0..MAX_NAMES)
+            .map(|k| parent.join(format!("{PREFIX}{}-{k}", std::process::id())))
             .find_map(|folder| match DirBuilder::new().mode(0o700).create(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                result => Some(result.map(|()| folder)),
+                Err(error) => Some(Err(error)),
+                // Another benchmark may have taken it for a stale one already.
+                Ok(()) => lock_folder(&folder, true).map(|lock| Ok((folder, lock))),
             })
             .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
             .map_err(failed)?;
-        let workspace = Self { folder, removal: Arc::default() };
+        let workspace = Self { folder, _lock: lock, removal: Arc::default() };
         // Without the thread only an interruption leaves the folder behind.
         let _ = workspace.remove_on_interrupt();
         Ok(workspace)
+    }
+
+    /// Runs a command to its end. An interruption ends it too.
+    pub(super) fn wait(&self, mut command: Command) -> io::Result<ExitStatus> {
+        let mut running = lock(&self.removal);
+        let mut child = command.spawn()?;
+        let pid = Pid::from_child(&child);
+        *running = Some(pid);
+        drop(running);
+        // It keeps its number until it is waited for below, so that no other
+        // process can be ended in its place.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
+        let mut running = lock(&self.removal);
+        *running = None;
+        child.wait()
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -74,7 +104,10 @@ impl Workspace {
             if let Some(signal) = signals.forever().next() {
                 // The lock is kept: the main thread, to which the missing
                 // folder is an error, must not come to say so.
-                let _removal = lock(&removal);
+                let running = lock(&removal);
+                if let Some(pid) = *running {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
                 remove(&folder);
                 let _ = emulate_default_handler(signal);
             }
@@ -90,8 +123,39 @@ impl Drop for Workspace {
     }
 }
 
-fn lock(removal: &Mutex<()>) -> MutexGuard<'_, ()> {
-    removal.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a folder and locks it; `None` where another process has, where it is
+/// not the user's, or where `folder` is not it any more. Some network file systems
+/// have no locks: only a new folder is used without one.
+fn lock_folder(folder: &Path, is_new: bool) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = open(folder, flags, Mode::empty()).ok()?;
+    let is_locked = match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => true,
+        Err(error) => is_new && error != rustix::io::Errno::WOULDBLOCK,
+    };
+    let own = rustix::fs::fstat(&opened).ok()?;
+    let named = fs::symlink_metadata(folder).ok()?;
+    let is_same = (own.st_dev, own.st_ino) == (named.dev(), named.ino());
+    (is_locked && is_same && own.st_uid == geteuid().as_raw()).then_some(opened)
+}
+
+/// Removes the folders of benchmarks that were killed.
+fn remove_stale(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let is_named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if !is_named {
+            continue;
+        }
+        let folder = entry.path();
+        if let Some(_lock) = lock_folder(&folder, false) {
+            remove(&folder);
+        }
+    }
 }
 
 /// Again where a file came to it meanwhile; that ends when the folder has gone.
@@ -148,5 +212,32 @@ mod tests {
         assert!(contents[0][..1 << 19] != contents[0][1 << 19..1 << 20], "it repeats itself");
         drop(workspace);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+    #[test]
+    fn folders_of_killed_benchmarks_are_removed_and_no_others() {
+        let parent = tempfile::tempdir().unwrap();
+        let names = || {
+            let entries = fs::read_dir(parent.path()).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let running = Workspace::create(parent.path()).unwrap();
+        let stale = parent.path().join(format!("{PREFIX}1-0"));
+        fs::create_dir(&stale).unwrap();
+        fs::write(stale.join("input-0"), "left behind").unwrap();
+        let other = parent.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("kept"), "kept").unwrap();
+        std::os::unix::fs::symlink(&other, parent.path().join(format!("{PREFIX}2-0"))).unwrap();
+        fs::write(parent.path().join(format!("{PREFIX}3-0")), "a file").unwrap();
+
+        let second = Workspace::create(parent.path()).unwrap();
+        assert!(!stale.exists(), "{:?}", names());
+        assert!(running.folder().exists() && second.folder().exists());
+        assert_eq!(fs::read(other.join("kept")).unwrap(), b"kept");
+        drop((running, second));
+        assert_eq!(names(), [format!("{PREFIX}2-0"), format!("{PREFIX}3-0"), "other".into()]);
     }
 }

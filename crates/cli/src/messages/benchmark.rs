@@ -28,7 +28,7 @@ pub(crate) fn no_room(folder: &Path, needed: u64, free: u64) -> Failure {
     .about(folder)
 }
 
-/// Not even the smallest rung of the ladder is as small as was asked for.
+/// `--max-size` is below the smallest size that is measured.
 pub(crate) fn nothing_fits(smallest: u64) -> Failure {
     Failure::new(
         code::USAGE,

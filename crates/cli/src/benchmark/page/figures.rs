@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use super::super::advice;
 use super::super::chart::{Bar, BarChart, Line, LineChart, Look, Point, Shape, X, escape, swatch};
-use super::super::results::{Entry, Operation, Results, SizeResult, Warmth};
+use super::super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
 use super::super::stats::Rate;
 use super::super::units;
 
-const COPY: Look = Look { class: "c0", shape: Shape::Square, is_dashed: true };
+const COPY: Look = Look { class: "c0", shape: Shape::Square, is_dashed: false };
 const SINGLE: Look = Look { class: "c1", shape: Shape::Circle, is_dashed: false };
 const COLD: Look = Look { class: "c2", shape: Shape::Diamond, is_dashed: false };
 const WARM: Look = Look { class: "c3", shape: Shape::Triangle, is_dashed: false };
@@ -18,7 +18,60 @@ const OPERATIONS: [Look; 3] = [
     Look { class: "c6", shape: Shape::Triangle, is_dashed: false },
 ];
 
-/// All charts.
+/// CryptStream, `cp` and the other programs: the first thing to see.
+pub(super) fn programs(results: &Results) -> String {
+    let programs = &results.programs;
+    let bars = programs.in_order().into_iter().map(|program| {
+        let rate = program.timing.rate(programs.bytes);
+        let class = match (program.is_copy(), program.is_own()) {
+            (true, _) => COPY.class,
+            (_, true) => WARM.class,
+            _ => SINGLE.class,
+        };
+        let median = program.timing.median();
+        let text = format!("{} · {}", units::rate(rate.median), units::seconds(median));
+        bar(program.name.to_owned(), class, rate, text)
+    });
+    let bars: Vec<_> = bars.collect();
+    if bars.is_empty() {
+        return String::new();
+    }
+    let title = format!("Encrypting one file of {}", units::size(programs.bytes));
+    let failed = match programs.failed.is_empty() {
+        true => String::new(),
+        false => format!(" Its command failed: {}.", programs.failed.join(", ")),
+    };
+    let chart = BarChart {
+        id: "chart-programs".to_owned(),
+        title: title.clone(),
+        description: said(&bars),
+        x_name: "GiB/s",
+        reference: programs.copy().map(|copy| gib(copy.timing.rate(programs.bytes).median)),
+        groups: vec![(String::new(), bars)],
+    };
+    let below = format!(
+        "Longer bars are faster. Each program is measured from its start to its end. cp copies the \
+         file without encrypting it; the dotted line is its speed. Medians; the thin line is from the slowest run to the fastest.{failed}"
+    );
+    format!("<div class=\"first\">\n{}</div>\n", figure(&title, &below, &[], &chart.draw()))
+}
+
+fn gib(bytes_per_second: f64) -> f64 {
+    bytes_per_second / units::GIB
+}
+
+fn bar(name: String, class: &'static str, rate: Rate, text: String) -> Bar {
+    let [value, low, high] = [rate.median, rate.low, rate.high].map(gib);
+    Bar { name, text, class, value, low, high }
+}
+
+/// Bars in words.
+fn said(bars: &[Bar]) -> String {
+    let bars: Vec<_> = bars.iter().map(|bar| format!("{}: {}", bar.name, bar.text)).collect();
+    bars.join("; ")
+}
+
+/// All other charts.
 pub(super) fn figures(results: &Results) -> String {
     let Some(largest) = results.largest() else { return String::new() };
     let mut out = String::new();
@@ -58,31 +111,49 @@ fn capitalised(operation: Operation) -> &'static str {
     }
 }
 
-/// Throughput against the size.
-fn throughput(results: &Results, operation: Operation) -> String {
-    let processes = results.pool();
-    let pool =
-        |warmth| move |size: &SizeResult| Some(size.rate(size.pool(processes, warmth)?, operation));
-    let workers = if processes == 1 { "worker" } else { "workers" };
-    type Of<'a> = Box<dyn Fn(&SizeResult) -> Option<Rate> + 'a>;
-    let series: [(Look, String, Of<'_>); 4] = [
+/// How the pool with the `index`th number of processes looks.
+fn pool_look(index: usize, warmth: Warmth) -> Look {
+    let class = ["c2", "c3", "c4", "c5", "c6"][index % 5];
+    let shape = [Shape::Diamond, Shape::Triangle, Shape::Square, Shape::Circle][index % 4];
+    Look { class, shape, is_dashed: warmth == Warmth::Warm }
+}
+
+/// A contestant of the throughput charts: how it looks, its name, its rate.
+type Series<'a> = (Look, String, Box<dyn Fn(&SizeResult) -> Option<Rate> + 'a>);
+
+/// The file copy, the single process and all pools.
+fn series(results: &Results, operation: Operation) -> Vec<Series<'_>> {
+    let mut all: Vec<Series<'_>> = vec![
         (COPY, "file copy".into(), Box::new(|size| Some(size.copy_rate()))),
         (
             SINGLE,
             "single process".into(),
-            Box::new(|size| Some(size.rate(&size.single, operation))),
+            Box::new(move |size| Some(size.rate(&size.single, operation))),
         ),
-        (COLD, format!("{processes} {workers}, cold"), Box::new(pool(Warmth::Cold))),
-        (WARM, format!("{processes} {workers}, warm"), Box::new(pool(Warmth::Warm))),
     ];
+    for (index, processes) in results.processes.iter().copied().enumerate() {
+        for warmth in [Warmth::Cold, Warmth::Warm] {
+            let name = Contestant::Pool { processes, warmth }.label();
+            let rate =
+                move |size: &SizeResult| Some(size.rate(size.pool(processes, warmth)?, operation));
+            all.push((pool_look(index, warmth), name, Box::new(rate)));
+        }
+    }
+    all
+}
+
+/// Throughput against the size.
+fn throughput(results: &Results, operation: Operation) -> String {
+    let series = series(results, operation);
     let lines = series.iter().map(|(look, name, of)| {
         let points = results.sizes.iter().filter_map(|size| {
             let rate = of(size)?;
             Some(Point {
                 x: size.rung.bytes as f64,
-                y: rate.median / 1e9,
-                low: rate.low / 1e9,
-                high: rate.high / 1e9,
+                y: gib(rate.median),
+                // So many bands would hide each other; the tables have them.
+                low: gib(rate.median),
+                high: gib(rate.median),
                 tip: format!("{name}, {}: {}", units::rung(size.rung), with_spread(rate)),
             })
         });
@@ -95,33 +166,22 @@ fn throughput(results: &Results, operation: Operation) -> String {
         id: format!("chart-throughput-{}", operation.name()),
         title: title.clone(),
         description: format!(
-            "At the largest size: {}. All numbers are in the tables below.",
+            "At the largest size, {}: {}. All numbers are in the tables below.",
+            advice::shown(results),
             advice::reached(results, operation).unwrap_or_default()
         ),
-        x: X { name: "file size", marks: marks.collect(), is_log: true },
-        y_name: "GB/s",
+        x: X { name: "file size (logarithmic)", marks: marks.collect(), is_log: true },
+        y_name: "GiB/s",
         lines: lines.collect(),
         ideal: Vec::new(),
     };
     let legend: Vec<_> = series.iter().map(|(look, name, _)| (*look, name.clone())).collect();
-    figure(
-        &title,
-        "Median; the band is from the slowest run to the quickest.",
-        &legend,
-        &chart.draw(),
-    )
+    figure(&title, "Higher is faster. Medians.", &legend, &chart.draw())
 }
 
 /// Throughput where there is one size only.
 fn throughput_of_one(size: &SizeResult, operation: Operation) -> String {
-    let bar = |name: String, class, rate: Rate| Bar {
-        name,
-        text: units::rate(rate.median),
-        class,
-        value: rate.median / 1e9,
-        low: rate.low / 1e9,
-        high: rate.high / 1e9,
-    };
+    let bar = |name, class, rate: Rate| bar(name, class, rate, units::rate(rate.median));
     let pool =
         |entry: &Entry, class| bar(entry.contestant.label(), class, size.rate(entry, operation));
     let copy = bar("file copy".into(), COPY.class, size.copy_rate());
@@ -131,16 +191,16 @@ fn throughput_of_one(size: &SizeResult, operation: Operation) -> String {
         .chain(size.pools(Warmth::Warm).map(|entry| pool(entry, WARM.class)));
     let title = format!("{}: throughput", capitalised(operation));
     let bars: Vec<_> = bars.collect();
-    let said: Vec<_> = bars.iter().map(|bar| format!("{} {}", bar.name, bar.text)).collect();
     let chart = BarChart {
         id: format!("chart-throughput-{}", operation.name()),
         title: title.clone(),
-        description: said.join("; "),
-        x_name: "GB/s",
-        reference: Some(size.copy_rate().median / 1e9),
+        description: said(&bars),
+        x_name: "GiB/s",
+        reference: Some(gib(size.copy_rate().median)),
         groups: vec![(String::new(), bars)],
     };
-    let below = "Median; the thin line is from the slowest run to the quickest.";
+    let below =
+        "Median; the thin line is from the slowest run to the fastest. Dotted: the file copy.";
     figure(&title, below, &[], &chart.draw())
 }
 
@@ -174,7 +234,10 @@ fn speed_up(results: &Results, size: &SizeResult) -> String {
     let chart = LineChart {
         id: "chart-speedup".to_owned(),
         title: title.clone(),
-        description: format!("With {most} processes: {}. Ideal: {most}×.", said.join(", ")),
+        description: format!(
+            "With {most} processes: {}. The dotted line is at {most}×.",
+            said.join(", ")
+        ),
         x: X { name: "worker processes", marks: marks.collect(), is_log: false },
         y_name: "times a single process",
         lines: looks().map(|(operation, look)| line(operation, look)).collect(),
@@ -182,22 +245,13 @@ fn speed_up(results: &Results, size: &SizeResult) -> String {
     };
     let legend: Vec<_> = looks().map(|(one, look)| (look, one.name().to_owned())).collect();
     let cores = results.machine.cores;
-    let below =
-        format!("Warm pool. Dotted: ideal, each process as much as one; there are {cores} cores.");
+    let below = format!("Warm workers. The dotted line is 1× per worker; there are {cores} cores.");
     figure(&title, &below, &legend, &chart.draw())
 }
 
 /// What is reached, beside what could be.
 fn ceilings(results: &Results, size: &SizeResult) -> String {
     let copy = size.copy_rate();
-    let bar = |name: String, class, rate: Rate, text: String| Bar {
-        name,
-        text,
-        class,
-        value: rate.median / 1e9,
-        low: rate.low / 1e9,
-        high: rate.high / 1e9,
-    };
     let ceilings = &results.ceilings;
     let cores = results.machine.cores;
     let limits = [
@@ -211,10 +265,10 @@ fn ceilings(results: &Results, size: &SizeResult) -> String {
     });
     let copied = bar("file copy".to_owned(), "c0", copy, units::rate(copy.median));
     let reached = Operation::ALL.into_iter().zip(OPERATIONS).map(|(operation, look)| {
-        let best = size.best(operation);
-        let rate = size.rate(best, operation);
-        let share = units::percent(size.share(best, operation));
-        let name = format!("{} ({})", operation.name(), best.contestant.label());
+        let entry = size.as_command(results.shown());
+        let rate = size.rate(entry, operation);
+        let share = units::percent(size.share(entry, operation));
+        let name = format!("{}, {}", operation.name(), advice::shown(results));
         bar(name, look.class, rate, format!("{} · {share}", units::rate(rate.median)))
     });
     let said: Vec<_> = Operation::ALL
@@ -226,14 +280,15 @@ fn ceilings(results: &Results, size: &SizeResult) -> String {
         id: "chart-ceilings".to_owned(),
         title: title.clone(),
         description: said.join("; "),
-        x_name: "GB/s",
-        reference: Some(copy.median / 1e9),
+        x_name: "GiB/s",
+        reference: Some(gib(copy.median)),
         groups: vec![
             ("What this machine can do".into(), limits.into_iter().chain([copied]).collect()),
-            ("What CryptStream reaches at best".into(), reached.collect()),
+            ("What CryptStream reaches".into(), reached.collect()),
         ],
     };
-    let below = "Percentages are of the file copy, which is the dotted line.";
+    let below = "A ceiling is what the machine can do at best. Percentages are of the file copy, \
+                 which is the dotted line.";
     figure(&title, below, &[], &chart.draw())
 }
 

@@ -22,8 +22,8 @@ pub(super) fn card(results: &Results) -> String {
         ("Folder", messages::quoted(&results.folder)),
         ("Cipher", "AES-256-GCM in chunks of 16 KiB".to_owned()),
         ("Recommended", advice::recommendation(results)),
-        ("Cold pool pays", advice::pays(results, Warmth::Cold)),
-        ("Warm pool pays", advice::pays(results, Warmth::Warm)),
+        ("Workers pay", advice::pays(results, Warmth::Cold)),
+        ("Workers pay if warm", advice::pays(results, Warmth::Warm)),
     ];
     let mut out =
         "<section class=\"card\">\n<h3>The machine</h3>\n<dl class=\"facts\">\n".to_owned();

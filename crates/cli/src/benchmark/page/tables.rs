@@ -1,29 +1,29 @@
-//! All numbers, for those who want them and for those who do not see the charts.
+//! All numbers, also for readers who cannot see the charts.
 
 use std::fmt::Write;
 
 use super::super::chart::escape;
 use super::super::results::{Contestant, Entry, Operation, Results, SizeResult};
-use super::super::stats::{Rate, efficiency};
+use super::super::stats::{Comparison, Rate, efficiency};
 use super::super::units;
 
 /// One table for each size, the largest first: it is what the charts end with.
 pub(super) fn tables(results: &Results) -> String {
     let mut out = "<h2>All numbers</h2>\n".to_owned();
     for size in results.sizes.iter().rev() {
-        out.push_str(&table(size));
+        out.push_str(&table(results, size));
     }
     out
 }
 
-fn table(size: &SizeResult) -> String {
+fn table(results: &Results, size: &SizeResult) -> String {
     let name = escape(&units::rung(size.rung));
     let copy = size.copy_rate();
     let mut out = format!(
         "<div class=\"card scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{name}\">\n<table>\n\
-         <caption>{name} <span>· file copy {} MB/s, {}</span></caption>\n<thead>\n\
+         <caption>{name} <span>· file copy {} MiB/s, {}</span></caption>\n<thead>\n\
          <tr><td></td>",
-        units::megabytes(copy.median),
+        units::mebibytes(copy.median),
         spread(copy),
     );
     for operation in Operation::ALL {
@@ -33,10 +33,10 @@ fn table(size: &SizeResult) -> String {
             operation.name()
         );
     }
-    out.push_str("</tr>\n<tr><th scope=\"col\">processes</th>");
+    out.push_str("</tr>\n<tr><th scope=\"col\">workers</th>");
     for _ in Operation::ALL {
         out.push_str(
-            "<th class=\"first\" scope=\"col\">MB/s<small>min–max</small></th>\
+            "<th class=\"first\" scope=\"col\">MiB/s<small>min–max</small></th>\
              <th scope=\"col\">speed-up<small>efficiency</small></th>\
              <th scope=\"col\">of file<br>copy</th>",
         );
@@ -45,7 +45,7 @@ fn table(size: &SizeResult) -> String {
     for entry in size.entries() {
         let _ = write!(out, "<tr><th scope=\"row\">{}</th>", escape(&entry.contestant.label()));
         for operation in Operation::ALL {
-            out.push_str(&cells(size, entry, operation));
+            out.push_str(&cells(results, size, entry, operation));
         }
         out.push_str("</tr>\n");
     }
@@ -53,24 +53,26 @@ fn table(size: &SizeResult) -> String {
     out
 }
 
-fn cells(size: &SizeResult, entry: &Entry, operation: Operation) -> String {
+fn cells(results: &Results, size: &SizeResult, entry: &Entry, operation: Operation) -> String {
     let rate = size.rate(entry, operation);
     let speed_up = size.speed_up(entry, operation);
-    let gain = match entry.contestant {
-        Contestant::Single => "–".to_owned(),
-        Contestant::Pool { processes, .. } => {
-            let efficiency = units::percent(efficiency(speed_up, processes));
+    let gain = match (entry.contestant, size.comparison(entry, operation)) {
+        (Contestant::Single, _) => "–".to_owned(),
+        (_, Comparison::Inconclusive) => "inconclusive".to_owned(),
+        (Contestant::Pool { processes, .. }, _) => {
+            let cores = results.machine.cores;
+            let efficiency = units::percent(efficiency(speed_up, processes, cores));
             format!("{}<small>{efficiency}</small>", units::times(speed_up))
         }
     };
     format!(
         "<td class=\"rate first\">{}<small>{}</small></td><td>{gain}</td><td>{}</td>",
-        units::megabytes(rate.median),
+        units::mebibytes(rate.median),
         spread(rate),
         units::percent(size.share(entry, operation)),
     )
 }
 
 fn spread(rate: Rate) -> String {
-    format!("{}–{}", units::megabytes(rate.low), units::megabytes(rate.high))
+    format!("{}–{}", units::mebibytes(rate.low), units::mebibytes(rate.high))
 }
