@@ -131,7 +131,7 @@ Examples:
 pub(crate) const BENCHMARK: &str = "\
 Examples:
   A short one:
-    cryptstream benchmark --runs 3 --max-size 1MiB
+    cryptstream benchmark --runs 3 --max-size 64KiB
   With a file of yours, and a page with charts:
     cryptstream benchmark --runs 3 --file video.mp4 --report speed.html";
 
