@@ -10,6 +10,10 @@
 #[path = "../../crates/cli/tests/common/mod.rs"]
 mod common;
 mod header_memory;
+mod locked_memory;
+mod memory;
+mod not_dumpable;
+mod plugin_environment;
 mod rsa_size;
 mod ssh_low_order;
 mod ssh_stops_at_first;

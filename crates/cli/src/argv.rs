@@ -6,12 +6,14 @@
 //! What was visible until then cannot be taken back, and the help says so.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
 
+use cryptstream_engine::SecretScope;
 use zeroize::Zeroizing;
+
+use crate::initial_memory::InitialMemory;
 
 const FLAG: &[u8] = b"--key";
 const FLAG_WITH_VALUE: &[u8] = b"--key=";
@@ -38,13 +40,13 @@ fn split(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<Ze
     let mut is_over = false;
     for argument in arguments {
         if is_value {
-            key = Some(Zeroizing::new(argument.into_vec()));
+            key = Some(secret(argument, 0));
             rest.push(TAKEN.into());
             is_value = false;
         } else if is_over {
             rest.push(argument);
-        } else if let Some(value) = argument.as_bytes().strip_prefix(FLAG_WITH_VALUE) {
-            key = Some(Zeroizing::new(value.to_vec()));
+        } else if argument.as_bytes().starts_with(FLAG_WITH_VALUE) {
+            key = Some(secret(argument, FLAG_WITH_VALUE.len()));
             rest.push(format!("--key={TAKEN}").into());
         } else {
             is_value = argument.as_bytes() == FLAG;
@@ -55,15 +57,20 @@ fn split(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<Ze
     (rest, key)
 }
 
+/// The argument from `start` on, in locked memory; the argument itself is wiped.
+fn secret(argument: OsString, start: usize) -> Zeroizing<Vec<u8>> {
+    let argument = Zeroizing::new(argument.into_vec());
+    let _secrets = SecretScope::open();
+    Zeroizing::new(argument[start..].to_vec())
+}
+
 /// Overwrites the values of `--key` in the memory from which the system
 /// answers for the arguments.
 fn blank() -> io::Result<()> {
     let cmdline = Zeroizing::new(fs::read("/proc/self/cmdline")?);
-    let start = argument_area_start(&fs::read_to_string("/proc/self/stat")?)
-        .ok_or(io::ErrorKind::InvalidData)?;
-    let memory = OpenOptions::new().write(true).open("/proc/self/mem")?;
+    let memory = InitialMemory::open()?;
     for (offset, len) in values(&cmdline) {
-        memory.write_all_at(&vec![0; len], start + offset as u64)?;
+        memory.write(memory.arguments + offset as u64, &vec![0; len])?;
     }
     Ok(())
 }
@@ -88,13 +95,6 @@ fn values(cmdline: &[u8]) -> Vec<(usize, usize)> {
         offset += argument.len() + 1;
     }
     found
-}
-
-/// Field 48, `arg_start`, of /proc/self/stat (proc_pid_stat(5)). The second
-/// field is the program's name in parentheses and may hold anything.
-fn argument_area_start(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(48 - 3)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -124,12 +124,5 @@ mod tests {
         assert_eq!(values(b"cs\0--key\0secret\0b\0"), [(9, 6)]);
         assert_eq!(values(b"cs\0--key=secret\0"), [(9, 6)]);
         assert_eq!(values(b"cs\0--\0--key\0file\0"), []);
-    }
-
-    #[test]
-    fn the_argument_area_is_found_whatever_the_program_is_called() {
-        let fields: Vec<_> = (3..=52).map(|field| (field * 1000).to_string()).collect();
-        let stat = format!("1 (a ) 7) {}", fields.join(" "));
-        assert_eq!(argument_area_start(&stat), Some(48_000));
     }
 }

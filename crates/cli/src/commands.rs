@@ -30,11 +30,16 @@ use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::request::Transfer;
-use crate::{benchmark, config, keyring, report};
+use crate::{benchmark, config, keyring, report, system};
 
 /// Runs one command to its end and says what is to be said.
 pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     messages::set_quiet(cli.talk.quiet);
+    if cli.talk.verbose
+        && let Some(error) = system::not_locked()
+    {
+        messages::note(&messages::not_locked(error));
+    }
     if let Err(failure) = config::settle(&mut cli) {
         return inputs::Status::refused(&failure, cli.talk.json);
     }

@@ -12,7 +12,7 @@ mod settings;
 use std::path::PathBuf;
 
 use crate::args::{self, Cli, Command, Format, Opening, Sealing, Talk, UsualCost, Workers};
-use crate::keyring::PASSPHRASE_VARIABLE;
+use crate::initial_environment;
 use crate::messages::Failure;
 
 pub(crate) use self::settings::{Found, Origin, Setting, Settings};
@@ -81,7 +81,7 @@ impl Config {
             is_there: file.is_some(),
             file: file.unwrap_or_default(),
             environment: environment::read()?,
-            has_passphrase: std::env::var_os(PASSPHRASE_VARIABLE).is_some(),
+            has_passphrase: initial_environment::has_passphrase(),
         })
     }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cryptstream_engine::{Source, Target};
+use cryptstream_engine::{SecretScope, Source, Target};
 use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
 use cryptstream_format::{Format, Identity, Recipient};
 use cryptstream_keys::{
@@ -24,7 +24,6 @@ use zeroize::Zeroizing;
 
 use self::files::KeyFiles;
 pub(crate) use self::files::is_secret;
-pub(crate) use self::secret::ENVIRONMENT as PASSPHRASE_VARIABLE;
 use self::secret::{Secret, ask, ask_new};
 use self::terminal::Terminal;
 use crate::args::{self, Opening, Sealing, UsualCost};
@@ -54,6 +53,7 @@ impl SealingKeys {
         args: &Sealing,
         key: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Self, Failure> {
+        let _secrets = SecretScope::open();
         let is_public = args.names_key();
         if is_public && passphrase.is_given() {
             return Err(messages::passphrase_and_recipients());
@@ -117,6 +117,7 @@ impl SealingKeys {
         self,
         format: Format,
     ) -> Result<Vec<Box<dyn Recipient + Sync>>, Failure> {
+        let _secrets = SecretScope::open();
         match format {
             Format::Age if self.cost.is_some() => return Err(messages::cost_of_native()),
             Format::Native if self.log_n.is_some() => return Err(messages::cost_of_age()),
@@ -175,6 +176,7 @@ pub(crate) struct OpeningKeys {
 
 impl OpeningKeys {
     pub(crate) fn read(args: &Opening, key: Option<Zeroizing<Vec<u8>>>) -> Result<Self, Failure> {
+        let _secrets = SecretScope::open();
         let mut files = KeyFiles::default();
         let passphrase = Secret::read(&args.passphrase, key, true, &mut files)?;
         let mut own = Vec::new();
@@ -211,6 +213,7 @@ impl OpeningKeys {
     /// What to open with; asks for the passphrase, if that was wanted. What
     /// costs nothing to try comes first, then what may ask somebody.
     pub(crate) fn identities(self) -> Result<Vec<Box<dyn Identity>>, Failure> {
+        let _secrets = SecretScope::open();
         let mut own = self.own;
         own.sort_by_key(effort);
         let boxed = |identity| Box::new(identity) as Box<dyn Identity>;
@@ -242,6 +245,7 @@ fn effort(identity: &AnyIdentity) -> u8 {
 
 /// The recipients of the identities in a file.
 pub(crate) fn recipients_of(path: &Path) -> Result<Vec<AnyRecipient>, Failure> {
+    let _secrets = SecretScope::open();
     let identities = KeyFiles::default().read_identities(path, &talker(), None)?;
     let mut recipients = Vec::new();
     for identity in &identities {

@@ -1,7 +1,7 @@
 //! `cryptstream`: file encryption faster than copying, with nothing lost.
 //!
-//! A command line passes through five rooms: [`argv`] takes the secrets out
-//! of the process's arguments, [`args`] is what was typed, [`config`] fills in
+//! A command line passes through these stages: [`argv`] and [`initial_environment`] take
+//! the secrets out of the process's arguments and environment, [`args`] is what was typed, [`config`] fills in
 //! the user's own defaults, [`request`] is what was meant, [`commands`] does
 //! it. [`messages`] has every word that is said about it, [`report`] says it.
 
@@ -10,6 +10,8 @@ mod argv;
 mod benchmark;
 mod commands;
 mod config;
+mod initial_environment;
+mod initial_memory;
 mod keyring;
 mod messages;
 mod progress;
@@ -21,7 +23,11 @@ mod tree;
 
 use std::process::ExitCode;
 
-use cryptstream_engine::{WORKER_ARGUMENT, worker_main};
+use cryptstream_engine::{WORKER_ARGUMENT, WipingAllocator, worker_main};
+
+/// Wipes whatever is freed, also what libraries have copied.
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 fn main() -> ExitCode {
     // Before anything else, and without parsing: workers are started by us.
@@ -31,6 +37,8 @@ fn main() -> ExitCode {
     }
     system::prepare();
     let (arguments, key) = argv::take();
+    initial_environment::clean();
+    system::hide_memory();
     match args::parse(arguments) {
         Ok(cli) => commands::run(cli, key),
         Err(exit_code) => exit_code,

@@ -1,19 +1,28 @@
 //! What is settled with the operating system before anything else.
 
+use std::io;
 use std::panic;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
-use rustix::process::{Resource, Rlimit};
+use cryptstream_engine::lock_memory;
+use cryptstream_protection::Protection;
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 use crate::messages;
 
 /// Signal number of a write beyond the file size limit (`ulimit -f`).
 const SIGXFSZ: i32 = signal_hook::consts::SIGXFSZ;
 
-/// Keeps secrets out of core dumps, and gives internal errors and file size
+static NOT_LOCKED: OnceLock<io::Error> = OnceLock::new();
+
+/// Keeps secrets out of swap and core dumps, and gives internal errors and file size
 /// limits the exit status and the words of any other error.
 pub(crate) fn prepare() {
+    let locked = if Protection::LockedMemory.is_on() { lock_memory() } else { Ok(()) };
+    if let Err(error) = locked {
+        let _ = NOT_LOCKED.set(error);
+    }
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     // Lowering a limit is always allowed.
     let _ = rustix::process::setrlimit(Resource::Core, none);
@@ -22,6 +31,23 @@ pub(crate) fn prepare() {
         messages::print_error(&messages::internal(&info.to_string()));
         std::process::exit(i32::from(messages::code::INTERNAL));
     }));
+}
+
+/// Keeps other processes of the same user from reading this one's memory, and every core
+/// handler from getting it (a handler behind a pipe ignores the limit on core files).
+///
+/// From here on `/proc/self` belongs to root. What is opened there later must be open to
+/// everybody, or a descriptor of this process, which always may be.
+pub(crate) fn hide_memory() {
+    if Protection::NotDumpable.is_on() {
+        // Refused by no kernel.
+        let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Why secrets do not lie in locked memory, if they do not.
+pub(crate) fn not_locked() -> Option<&'static io::Error> {
+    NOT_LOCKED.get()
 }
 
 /// Has a write beyond the file size limit fail with an error, as on a full

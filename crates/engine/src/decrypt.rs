@@ -8,6 +8,8 @@ use cryptstream_format::{
     ChunkCipher, Header, Identity, Layout, Outline, PayloadCipher, Segment, UnlockError,
 };
 
+use cryptstream_shm::SecretScope;
+
 use crate::engine::Payload;
 use crate::job::Operation;
 use crate::memory::{grow, zeroed};
@@ -163,6 +165,7 @@ pub(crate) fn unlock(
     header: &Header,
     identities: &[&dyn Identity],
 ) -> Result<ChunkCipher, Error> {
+    let _secrets = SecretScope::open();
     let file_key =
         header.unlock(identities).map_err(|error| unlock_error(source, header, error))?;
     let mut prefix = vec![0; header.format().prefix_len()];

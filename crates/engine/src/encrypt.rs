@@ -6,6 +6,8 @@ use cryptstream_format::{
     FileKey, Format, Layout, Padding, PayloadCipher, Recipient, Segment, WrapError, seal_header,
 };
 
+use cryptstream_shm::SecretScope;
+
 use crate::engine::Payload;
 use crate::job::Operation;
 use crate::output::Sink;
@@ -151,6 +153,7 @@ fn wrap(
     recipients: &[&(dyn Recipient + Sync)],
     padding: Padding,
 ) -> Result<Vec<u8>, WrapError> {
+    let _secrets = SecretScope::open();
     let recipients: Vec<_> = recipients.iter().map(|r| *r as &dyn Recipient).collect();
     seal_header(format, file_key, &recipients, padding)
 }

@@ -33,6 +33,8 @@ mod workers;
 use std::path::Path;
 
 use cryptstream_format::Format;
+pub use cryptstream_shm::secrets::lock as lock_memory;
+pub use cryptstream_shm::{SecretScope, WipingAllocator};
 pub use engine::Engine;
 pub use error::Error;
 pub use input::{Feed, Source, is_leftover, leftover_of};

@@ -17,6 +17,8 @@ use cryptstream_format::{
     WrapError, Wrapped,
 };
 
+use cryptstream_protection::Protection;
+
 use crate::foreign;
 use crate::talk::Talker;
 
@@ -66,6 +68,7 @@ impl PluginRecipients {
 impl Recipient for PluginRecipients {
     fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
         let Self { name, recipients, identities, .. } = self;
+        check_path(name)?;
         let bridge = Bridge::new(&self.talker);
         let plugin = RecipientPluginV1::new(name, recipients, identities, bridge.clone())
             .map_err(|_| foreign::no_plugin(&binary_name(name)))?;
@@ -91,6 +94,7 @@ pub struct PluginIdentity {
 impl Identity for PluginIdentity {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         let name = self.identity.plugin();
+        check_path(name)?;
         let bridge = Bridge::new(&self.talker);
         let identities = [self.identity.clone()];
         let plugin = IdentityPluginV1::new(name, &identities, bridge.clone())
@@ -104,6 +108,24 @@ impl Identity for PluginIdentity {
     fn may_ask(&self) -> bool {
         true
     }
+}
+
+/// Refuses to look for a plugin where `PATH` has folders that are not absolute: the
+/// library would take the plugin of whoever owns the current folder. Programs take such
+/// folders out at their start, which only they can.
+fn check_path(plugin: &str) -> Result<(), KeyFailure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).filter(|_| !path.is_empty());
+    if !Protection::PluginEnvironment.is_on() || folders.all(|folder| folder.is_absolute()) {
+        return Ok(());
+    }
+    let binary = binary_name(plugin);
+    Err(KeyFailure {
+        kind: KeyFailureKind::NoPlugin,
+        message: format!(
+            "the plugin {binary} is not looked for, as PATH has folders that are not absolute"
+        ),
+    })
 }
 
 fn binary_name(plugin: &str) -> String {

@@ -13,6 +13,7 @@
 //! | [`semaphore`] | counting semaphores between processes, which put them to sleep |
 //! | [`estate`] | memory of one process, which another may read when that one is dead |
 //! | [`mutex`] | a mutex that tells its next owner that the last one died |
+//! | [`secrets`] | an allocator that wipes what is freed, and locked memory for secrets |
 //! | [`passing`] | messages with descriptors over a Unix socket |
 //!
 //! # Rules
@@ -87,6 +88,8 @@ pub mod probe;
 #[cfg(not(loom))]
 pub mod region;
 #[cfg(not(loom))]
+pub mod secrets;
+#[cfg(not(loom))]
 pub mod semaphore;
 
 pub use memory::{HeapWords, Memory};
@@ -99,5 +102,7 @@ pub use estate::{Estate, Heir};
 pub use passing::{Channel, Message};
 #[cfg(not(loom))]
 pub use region::{Region, RegionWords};
+#[cfg(not(loom))]
+pub use secrets::{SecretScope, WipingAllocator};
 #[cfg(not(loom))]
 pub use semaphore::{FutexTokens, PipeTokens, Tokens};

@@ -2,7 +2,6 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use cryptstream_keys::Passphrase;
@@ -10,10 +9,8 @@ use zeroize::Zeroizing;
 
 use super::files::KeyFiles;
 use crate::args;
+use crate::initial_environment;
 use crate::messages::{self, Failure};
-
-/// The environment variable that is asked when no flag names a passphrase.
-pub(crate) const ENVIRONMENT: &str = "CRYPTSTREAM_PASSPHRASE";
 
 /// A passphrase, or the wish to be asked for one.
 pub(super) enum Secret {
@@ -45,9 +42,8 @@ impl Secret {
             let path = PathBuf::from(format!("/dev/fd/{number}"));
             let content = files.read(&path, Passphrase::READ_LEN)?;
             (messages::quoted(&path), Passphrase::from_file_content(content))
-        } else if ask_environment && let Some(value) = std::env::var_os(ENVIRONMENT) {
-            let content = Zeroizing::new(value.into_vec());
-            (ENVIRONMENT.to_owned(), Passphrase::from_file_content(content))
+        } else if ask_environment && let Some(content) = initial_environment::take_passphrase() {
+            (initial_environment::PASSPHRASE.to_owned(), Passphrase::from_file_content(content))
         } else {
             return Ok(Self::None);
         };

@@ -195,6 +195,14 @@ pub(crate) fn cannot_ask(error: &std::io::Error) -> Failure {
     )
 }
 
+/// Secrets may be swapped out.
+pub(crate) fn not_locked(error: &std::io::Error) -> String {
+    format!(
+        "keys are not in locked memory and may be swapped out: {} (see `ulimit -l`)",
+        reason(error)
+    )
+}
+
 pub(crate) const ASK: &str = "Passphrase: ";
 pub(crate) const ASK_NEW: &str = "New passphrase (leave empty to have one made): ";
 pub(crate) const ASK_AGAIN: &str = "The same once more: ";

@@ -103,12 +103,12 @@ impl ReadLimit {
 /// A passphrase to seal with. The key is derived when the first file key is
 /// wrapped and kept for the files after it.
 pub struct PassphraseRecipient {
-    passphrase: Zeroizing<Vec<u8>>,
+    /// Locked while the key is derived, so that of several threads one does it. Wiped
+    /// afterwards: the key is all that later files need.
+    passphrase: Mutex<Zeroizing<Vec<u8>>>,
     cost: Cost,
     salt: [u8; 16],
     base_key: OnceLock<Zeroizing<[u8; 32]>>,
-    /// Held while the key is derived, so that of several threads one does it.
-    deriving: Mutex<()>,
 }
 
 impl PassphraseRecipient {
@@ -123,21 +123,23 @@ impl PassphraseRecipient {
             passes: cost.passes.max(Cost::MIN.passes),
             lanes: cost.lanes.max(Cost::MIN.lanes),
         };
-        let (salt, base_key, deriving) = (crypto::random()?, OnceLock::new(), Mutex::new(()));
-        Ok(Self { passphrase, cost, salt, base_key, deriving })
+        let passphrase = Mutex::new(passphrase);
+        Ok(Self { passphrase, cost, salt: crypto::random()?, base_key: OnceLock::new() })
     }
 
     fn base_key(&self) -> Result<&[u8; 32], WrapError> {
-        let _deriving = match self.base_key.get() {
+        let mut passphrase = match self.base_key.get() {
             Some(key) => return Ok(key),
-            None => self.deriving.lock().unwrap_or_else(PoisonError::into_inner),
+            None => self.passphrase.lock().unwrap_or_else(PoisonError::into_inner),
         };
         if let Some(key) = self.base_key.get() {
             return Ok(key);
         }
-        let key = derive(&self.passphrase, &self.salt, self.cost)
+        let key = derive(&passphrase, &self.salt, self.cost)
             .ok_or(WrapError::OutOfMemory(self.cost.memory_kib))?;
-        Ok(self.base_key.get_or_init(|| key))
+        let key = self.base_key.get_or_init(|| key);
+        *passphrase = Zeroizing::default();
+        Ok(key)
     }
 }
 

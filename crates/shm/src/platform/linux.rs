@@ -76,6 +76,19 @@ pub(crate) unsafe fn keep_from_dumps(base: *mut u8, len: usize) {
     let _ = unsafe { rustix::mm::madvise(base.cast(), len, rustix::mm::Advice::LinuxDontDump) };
 }
 
+/// Keeps memory from being swapped out: each page from its first use on.
+///
+/// # Safety
+/// `base` and `len` describe pages of this process; some may not be mapped.
+///
+/// # Errors
+/// When the limit on locked memory is reached, or pages are not mapped.
+pub(crate) unsafe fn lock_memory(base: *mut u8, len: usize) -> io::Result<()> {
+    use rustix::mm::MlockFlags;
+    // SAFETY: the caller's promise; locking changes no content.
+    Ok(unsafe { rustix::mm::mlock_with(base.cast(), len, MlockFlags::ONFAULT) }?)
+}
+
 /// Whether [`wait_on`] and [`wake`] work between processes.
 pub(crate) const HAS_SHARED_FUTEX: bool = true;
 

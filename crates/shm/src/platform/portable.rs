@@ -70,6 +70,18 @@ pub(crate) fn check_memory(_fd: BorrowedFd<'_>) -> io::Result<()> {
 /// None needed; it has the shape of the Linux function.
 pub(crate) unsafe fn keep_from_dumps(_base: *mut u8, _len: usize) {}
 
+/// Keeps memory from being swapped out.
+///
+/// # Safety
+/// `base` and `len` describe pages of this process; some may not be mapped.
+///
+/// # Errors
+/// When the limit on locked memory is reached, or pages are not mapped.
+pub(crate) unsafe fn lock_memory(base: *mut u8, len: usize) -> io::Result<()> {
+    // SAFETY: the caller's promise; locking changes no content.
+    Ok(unsafe { rustix::mm::mlock(base.cast(), len) }?)
+}
+
 pub(crate) const HAS_SHARED_FUTEX: bool = false;
 
 pub(crate) fn wait_on(_: &AtomicU32, _: u32, _: Option<Duration>) -> io::Result<bool> {
