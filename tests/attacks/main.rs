@@ -7,20 +7,24 @@
 //! proves nothing. [`rounds`] is how often an attack with luck in it is tried.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beneath_by_hand;
+mod beneath_root;
+mod closed_folders;
 #[path = "../../crates/cli/tests/common/mod.rs"]
 mod common;
+mod exchange;
 mod header_memory;
 mod locked_memory;
 mod memory;
 mod not_dumpable;
 mod plugin_environment;
+mod remove_by_descriptor;
 mod rsa_size;
 mod ssh_low_order;
 mod ssh_stops_at_first;
 
 /// How often an attack that depends on a lucky moment is tried: 20 times, or as often
 /// as `CRYPTSTREAM_ATTACK_ROUNDS` says; `ci/attacks.sh` says 1,000 where it matters.
-#[allow(dead_code, reason = "until the first attack of this kind is there")]
 fn rounds() -> usize {
     let given = std::env::var("CRYPTSTREAM_ATTACK_ROUNDS").ok();
     given.and_then(|rounds| rounds.parse().ok()).unwrap_or(20)

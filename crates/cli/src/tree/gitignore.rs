@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cryptstream_beneath::Folder;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use rustix::fs::FileType;
 
 use crate::messages::{self, tree as words};
 
@@ -50,7 +51,8 @@ impl Nested {
     fn rules(&self, folder: &Folder, relative: &Path) -> Gitignore {
         let opened = folder.dir().and_then(|dir| dir.open_file(NAME));
         let text = opened.map_err(io::Error::from).and_then(|file| {
-            if !file.metadata()?.is_file() {
+            let mode = rustix::fs::fstat(&file)?.st_mode;
+            if FileType::from_raw_mode(mode) != FileType::RegularFile {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             read(file)

@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# In a tree no call takes a path: whoever may write to the tree could exchange what the
+# path leads to between two calls. The modules that work in trees name everything
+# relative to a directory's descriptor (crates/beneath). This looks for calls in them
+# that take a path. Those below are exceptions, each with its reason.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+files=(
+    crates/beneath/src/*.rs
+    crates/cli/src/tree.rs
+    crates/cli/src/tree/*.rs
+    crates/cli/src/commands/tree.rs
+    crates/cli/src/commands/tree/*.rs
+    crates/engine/src/many.rs
+    crates/engine/src/hands.rs
+    crates/engine/src/input.rs
+    crates/engine/src/input/*.rs
+)
+
+# FILE|CODE|REASON
+exceptions=(
+    'crates/beneath/src/lib.rs|openat(CWD, path, DIRECTORY|Dir::open, for what the user has named'
+    'crates/beneath/src/lib.rs|Self::open(path.parent()|Dir::open_parent, for what the user has named'
+    'crates/beneath/src/lib.rs|chmodat(CWD, path, mode|the path is that of a descriptor in /proc'
+    'crates/cli/src/tree/plan.rs|Dir::open(&root.output)|the user has named it'
+    'crates/cli/src/tree/plan.rs|Dir::open(&input)|the user has named it'
+    'crates/cli/src/tree/plan.rs|rustix::fs::stat(&input)|the user has named it'
+    'crates/cli/src/tree/plan.rs|fs::canonicalize(input)|the name of `.`, which the user has named'
+    'crates/cli/src/tree/plan.rs|Dir::open(path)|an output that the user has named, or a folder above it'
+    'crates/cli/src/tree/plan.rs|fs::canonicalize(path)|an output that the user has named'
+    'crates/cli/src/tree/plan.rs|std::path::absolute(path)|a text; nothing is looked up'
+    'crates/cli/src/tree/mirror.rs|Dir::open(parent)|the folder of an output that the user has named'
+    'crates/cli/src/tree/mirror.rs|Dir::open(output)|the user has named it'
+    'crates/cli/src/tree/mirror.rs|Dir::open_parent(output)|the user has named it'
+    'crates/cli/src/tree/mirror.rs|Dir::open(path)|an output that the user has named'
+    'crates/cli/src/tree/mirror.rs|fs::create_dir_all(parent)|the folders above an output that the user has named'
+    'crates/cli/src/tree/walk.rs|File::open(file)|--ignore-file, which the user has named'
+    'crates/cli/src/tree/walk.rs|Dir::open(path)|a folder that the user has named'
+    'crates/cli/src/commands/tree.rs|path.is_dir()|only which command is meant; the user has named it'
+    'crates/engine/src/input.rs|Dir::open_parent(path)|an input that the user has named'
+    'crates/engine/src/input.rs|File::open(path)|an input that the user has named'
+    'crates/engine/src/input/removal.rs|Dir::open_parent(path)|an input that the user has named; only listed'
+    'crates/engine/src/input/removal.rs|statx(CWD, &self.path|the attack that a test expects to succeed'
+    'crates/engine/src/input/removal.rs|fs::unlink(&self.path)|the attack that a test expects to succeed'
+)
+
+# Prints FILE:LINE:CODE of calls that take a path. Not looked at: comments, and tests at
+# the end of a file. Functions that are imported by name count where they are imported.
+find_calls() {
+    awk '
+        FNR == 1 { is_test = 0; in_use = 0 }
+        /^#\[cfg\(test\)\]/ { is_test = 1 }
+        is_test || /^[[:space:]]*\/\// { next }
+        /^[[:space:]]*(pub(\([a-z]*\))? )?use / { in_use = 1; from = $0 }
+        in_use {
+            line = $0
+            if (from ~ /std::fs/ && line !~ /use std::fs(::File)?;/) report()
+            else if (from ~ /std::os::unix::fs/ && line ~ /symlink|chown|lchown|mkfifo|chroot/) report()
+            else if (from ~ /rustix::fs/ && FILENAME !~ /beneath/) {
+                sub(/.*rustix::fs/, "", line)
+                gsub(/fstat|makedev|statx/, "", line)
+                if (line ~ /[^A-Za-z_][a-z_]+/) report()
+            }
+            if (/;[[:space:]]*$/) in_use = 0
+            next
+        }
+        {
+            line = $0
+            # Those that take a descriptor.
+            gsub(/fs::(fstat|fgetxattr|fadvise|makedev|fchmod|fsync|futimens)\(/, "", line)
+        }
+        line ~ /(^|[^a-z_])fs::[a-z_]+\(/ ||
+        line ~ /(^|[^A-Za-z])(File::(open|create|create_new|options)|OpenOptions|DirBuilder)/ ||
+        line ~ /(^|[^A-Z_a-z])CWD([^A-Z_a-z]|$)/ ||
+        line ~ /(Dir|Self)::open(_parent)?\(/ ||
+        line ~ /canonicalize|path::absolute|WalkBuilder|WalkDir|walkdir/ ||
+        line ~ /\.(is_dir|is_file|is_symlink|exists|try_exists|metadata|symlink_metadata|read_dir|read_link)\(\)/ { report() }
+        function report() {
+            text = $0
+            sub(/^[[:space:]]+/, "", text)
+            print FILENAME ":" FNR ":" text
+        }
+    ' "$@"
+}
+
+# It must find what it is for.
+sample=$(mktemp -d)
+trap 'rm -rf "$sample"' EXIT
+while IFS= read -r call; do
+    printf '%s\n' "$call" > "$sample/call.rs"
+    if [[ -z $(find_calls "$sample/call.rs") ]]; then
+        echo "paths: this is not found: $call"
+        exit 1
+    fi
+done << 'END'
+    let there = fs::metadata(path)?;
+    let there = std::fs::symlink_metadata(&path).is_ok();
+use std::fs::metadata;
+use std::fs::{self, remove_file};
+use rustix::fs::{FileType, unlink};
+use std::os::unix::fs::symlink;
+    let file = File::open(path)?;
+    let file = OpenOptions::new().read(true).open(path)?;
+    let fd = rustix::fs::openat(CWD, path, flags, mode)?;
+    if path.is_dir() {
+    if path.exists() {
+    let real = path.canonicalize()?;
+    let dir = Dir::open(&found)?;
+    let (dir, name) = Dir::open_parent(path)?;
+    for entry in path.read_dir()? {
+    rustix::fs::chmod(path, mode)?;
+    std::os::unix::fs::symlink(target, path)?;
+    let walk = WalkBuilder::new(folder);
+END
+
+used=" "
+failed=0
+sources=()
+for file in "${files[@]}"; do
+    [[ $file == */tests.rs ]] || sources+=("$file")
+done
+while IFS= read -r found; do
+    file=${found%%:*}
+    is_known=0
+    for index in "${!exceptions[@]}"; do
+        IFS='|' read -r where code _ <<< "${exceptions[index]}"
+        if [[ $file == "$where" && $found == *"$code"* ]]; then
+            is_known=1
+            used+="$index "
+        fi
+    done
+    if [[ $is_known -eq 0 ]]; then
+        echo "paths: takes a path in a tree: $found"
+        failed=1
+    fi
+done < <(find_calls "${sources[@]}")
+for index in "${!exceptions[@]}"; do
+    if [[ $used != *" $index "* ]]; then
+        echo "paths: this exception is not needed: ${exceptions[index]}"
+        failed=1
+    fi
+done
+exit "$failed"
