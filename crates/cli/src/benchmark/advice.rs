@@ -1,7 +1,7 @@
 //! The results in sentences, for the table and the page alike.
 
 use super::results::{Operation, Results, SizeResult, Warmth};
-use super::stats::{Comparison, Conclusion, MIN_RUNS, Pays, compare};
+use super::stats::{Comparison, Conclusion, MIN_RUNS, Pays, compare, speed_up};
 use super::units;
 
 /// What cold and warm mean.
@@ -111,12 +111,14 @@ pub(super) fn reached(results: &Results, operation: Operation) -> Option<String>
     ))
 }
 
-/// What workers gain at the largest size, or that it is inconclusive.
-pub(super) fn gain(results: &Results, size: &SizeResult, operation: Operation) -> String {
-    let entry = size.as_command(results.pool());
-    match size.comparison(entry, operation) {
+/// What workers gain at the largest size, encrypting and decrypting, or that it
+/// is inconclusive.
+pub(super) fn gain(results: &Results, size: &SizeResult) -> String {
+    let single = size.single.encrypt_and_decrypt();
+    let pool = size.as_command(results.pool()).encrypt_and_decrypt();
+    match compare(&single, &pool) {
         Comparison::Inconclusive => "inconclusive".to_owned(),
-        _ => units::times(size.speed_up(entry, operation)),
+        _ => units::times(speed_up(&single, &pool)),
     }
 }
 
@@ -194,7 +196,12 @@ mod tests {
             assert!(!text.contains("faster than none"), "{text}");
         }
 
+        let [gain_of_four, gain_of_none] =
+            [&clear, &none].map(|results| gain(results, &results.sizes[0]));
+        assert_eq!([gain_of_four.as_str(), gain_of_none.as_str()], ["2.00×", "0.50×"]);
+
         let noisy = results(best(1), 1.5);
+        assert_eq!(gain(&noisy, &noisy.sizes[0]), "inconclusive");
         assert_eq!(noisy.conclusion(), Conclusion::Inconclusive);
         assert_eq!(pays(&noisy, Warmth::Cold), "inconclusive");
         for text in shown_texts(&noisy) {

@@ -99,8 +99,8 @@ fn tiles(results: &Results) -> String {
     let workers = if pool == 1 { "worker" } else { "workers" };
     tile(
         &format!("Gain of {pool} {workers}"),
-        &advice::gain(results, size, Operation::Encrypt),
-        "encrypting, against no workers",
+        &advice::gain(results, size),
+        "encrypting and decrypting, against no workers",
     );
     let note = format!("warm: {}", advice::pays(results, Warmth::Warm));
     tile(&format!("{pool} {workers} pay"), &advice::pays(results, Warmth::Cold), &note);

@@ -110,6 +110,11 @@ impl Entry {
     pub(super) fn timing(&self, operation: Operation) -> &Timing {
         &self.timings[operation as usize]
     }
+
+    /// The times of both, one after the other.
+    pub(super) fn encrypt_and_decrypt(&self) -> Timing {
+        self.timing(Operation::Encrypt).and(self.timing(Operation::Decrypt))
+    }
 }
 
 /// Everything about one size.
@@ -213,9 +218,10 @@ impl Results {
     pub(super) fn conclusion(&self) -> Conclusion {
         let Some(size) = self.largest() else { return Conclusion::Inconclusive };
         let pools = size.pools(Warmth::Cold);
-        let pools: Vec<_> =
-            pools.map(|entry| (entry.contestant.processes(), both(entry))).collect();
-        stats::conclude(&both(&size.single), &pools, self.default_workers())
+        let pools: Vec<_> = pools
+            .map(|entry| (entry.contestant.processes(), entry.encrypt_and_decrypt()))
+            .collect();
+        stats::conclude(&size.single.encrypt_and_decrypt(), &pools, self.default_workers())
     }
 
     /// The number of processes that is recommended; `None` for the default.
@@ -256,7 +262,9 @@ impl Results {
     pub(super) fn workers_pay(&self, operation: Option<Operation>, warmth: Warmth) -> WorkersPay {
         let compare = |size: &SizeResult, entry: &Entry| match operation {
             Some(operation) => size.comparison(entry, operation),
-            None => stats::compare(&both(&size.single), &both(entry)),
+            None => {
+                stats::compare(&size.single.encrypt_and_decrypt(), &entry.encrypt_and_decrypt())
+            }
         };
         let sizes = self.sizes.iter().filter_map(|size| {
             let entry = size.pool(self.pool(), warmth)?;
@@ -273,9 +281,4 @@ impl Results {
             processes: stats::pays_from(&processes.collect::<Vec<_>>()),
         }
     }
-}
-
-/// Encrypting and decrypting, one after the other.
-fn both(entry: &Entry) -> Timing {
-    entry.timing(Operation::Encrypt).and(entry.timing(Operation::Decrypt))
 }
