@@ -11,7 +11,7 @@ use crate::error::{Error, TooMuch};
 use crate::sparse::{self, Piece};
 use crate::time::Time;
 use crate::{BLOCK, name};
-use extras::Extras;
+use extras::{Extras, Pax, SparseExtras};
 
 /// The longest that names and other things about a member can be: far more than
 /// any system has, and little memory.
@@ -145,7 +145,11 @@ impl<R: Read> Contents<R> {
             };
             match header.entry_type() {
                 EntryType::XHeader if extras.pax.is_none() => {
-                    extras.pax = Some(self.extra(&header)?);
+                    let records = self.extra(&header)?;
+                    let Some(pax) = Pax::parse(&records) else {
+                        return Err(self.malformed("its headers cannot be understood"));
+                    };
+                    extras.pax = Some(pax);
                 }
                 EntryType::GNULongName if extras.name.is_none() => {
                     extras.name = Some(without_nul(self.extra(&header)?));
@@ -166,7 +170,7 @@ impl<R: Read> Contents<R> {
                 kind if kind.as_byte() == b'V' => {
                     self.extra(&header)?;
                 }
-                _ => return self.begin(&header, &extras).map(Some),
+                _ => return self.begin(&header, extras).map(Some),
             }
         }
     }
@@ -195,28 +199,28 @@ impl<R: Read> Contents<R> {
     }
 
     /// A member, from its header and what came before that.
-    fn begin(&mut self, header: &Header, extras: &Extras) -> Result<Member, Error> {
-        let name = extras.name();
+    fn begin(&mut self, header: &Header, extras: Extras) -> Result<Member, Error> {
+        let Extras { pax, name, link } = extras;
+        let mut pax = pax.unwrap_or_default();
+        let name = pax.sparse.name.take().or_else(|| pax.path.take()).or(name);
+        let link = pax.link.take().or(link);
         self.member = name.unwrap_or_else(|| header.path_bytes().into_owned());
-        if extras.is_malformed() || self.member.is_empty() {
+        if self.member.is_empty() {
             return Err(self.malformed("its headers cannot be understood"));
         }
         let bad = "a number in its header cannot be understood";
-        let number = |read: io::Result<u64>| read.ok();
-        let stored = match extras.number(b"size") {
-            Some(size) => size,
-            None => number(header.entry_size()),
-        };
-        let mtime = match extras.value(b"mtime") {
+        let stored = pax.size.map_or_else(|| header.entry_size().ok(), Some);
+        let mtime = match &pax.mtime {
             Some(text) => Time::parse(text),
             // Those before 1970 are complements.
-            None => number(header.mtime())
-                .map(|seconds| Time { seconds: seconds as i64, nanoseconds: 0 }),
+            None => {
+                header.mtime().ok().map(|seconds| Time { seconds: seconds as i64, nanoseconds: 0 })
+            }
         };
         let (Some(stored), Some(mtime), Ok(mode)) = (stored, mtime, header.mode()) else {
             return Err(self.malformed(bad));
         };
-        let kind = match self.kind(header, extras) {
+        let kind = match self.kind(header, link) {
             Some(kind) => kind,
             None => return Err(self.malformed("it is a link to nothing")),
         };
@@ -225,7 +229,7 @@ impl<R: Read> Contents<R> {
         }
         (self.left, self.padding) = (stored, padding(stored));
         let (pieces, size) = match kind {
-            Kind::File => self.pieces(header, extras, stored)?,
+            Kind::File => self.pieces(header, &mut pax.sparse, stored)?,
             _ => (Vec::new(), 0),
         };
         self.count(size)?;
@@ -233,9 +237,8 @@ impl<R: Read> Contents<R> {
         Ok(Member { name: self.member.clone(), kind, mode: mode & 0o7777, mtime, size, pieces })
     }
 
-    fn kind(&self, header: &Header, extras: &Extras) -> Option<Kind> {
+    fn kind(&self, header: &Header, link: Option<Vec<u8>>) -> Option<Kind> {
         let link = || {
-            let link = extras.link();
             let link = link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
             link.filter(|link| !link.is_empty() && !link.contains(&0))
         };
@@ -257,20 +260,18 @@ impl<R: Read> Contents<R> {
     fn pieces(
         &mut self,
         header: &Header,
-        extras: &Extras,
+        extras: &mut SparseExtras,
         stored: u64,
     ) -> Result<(Vec<Piece>, u64), Error> {
         let map = if header.entry_type() == EntryType::GNUSparse {
             self.gnu_map(header)?
-        } else if extras.value(b"GNU.sparse.major").is_some() {
-            if extras.value(b"GNU.sparse.major") != Some(b"1")
-                || extras.value(b"GNU.sparse.minor") != Some(b"0")
-            {
+        } else if extras.is_versioned {
+            if !extras.is_1_0() {
                 return Err(self.malformed("its holes are described in an unknown way"));
             }
             self.map_in_data(extras)?
-        } else if let Some(size) = extras.number(b"GNU.sparse.size") {
-            extras.sparse_pairs().zip(size)
+        } else if let Some(size) = extras.size {
+            std::mem::take(&mut extras.pieces).zip(size)
         } else {
             return Ok((vec![Piece { offset: 0, len: stored }], stored));
         };
@@ -311,7 +312,7 @@ impl<R: Read> Contents<R> {
     }
 
     /// The map of GNU's format 1.0, before the data.
-    fn map_in_data(&mut self, extras: &Extras) -> Result<Option<(Vec<Piece>, u64)>, Error> {
+    fn map_in_data(&mut self, extras: &SparseExtras) -> Result<Option<(Vec<Piece>, u64)>, Error> {
         let map = sparse::read_map(|| {
             if self.left < BLOCK as u64 {
                 return Err(self.malformed("where its holes are cannot be understood"));
@@ -321,8 +322,7 @@ impl<R: Read> Contents<R> {
             self.left -= BLOCK as u64;
             Ok(block)
         })?;
-        let size = extras.number(b"GNU.sparse.realsize").flatten();
-        Ok(map.map(|(pieces, _)| pieces).zip(size))
+        Ok(map.map(|(pieces, _)| pieces).zip(extras.real_size.flatten()))
     }
 
     fn count(&mut self, size: u64) -> Result<(), Error> {
@@ -441,7 +441,8 @@ impl<R: Read> Contents<R> {
     }
 
     fn malformed(&self, reason: &'static str) -> Error {
-        Error::Malformed { member: self.member.clone(), offset: self.position, reason }
+        let (member, offset) = (self.member.clone(), self.position);
+        Error::Malformed { member, offset, reason: reason.into() }
     }
 
     fn too_much(&self, reason: TooMuch) -> Error {

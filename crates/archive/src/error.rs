@@ -1,5 +1,6 @@
 //! What can go wrong, with the member it happened to.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ pub enum Error {
         /// Byte of the archive, decompressed.
         offset: u64,
         /// What is wrong.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// A member that would do harm, or could not be told from others.
     #[error("{}: {reason}", show(member))]
@@ -82,6 +83,9 @@ pub enum Error {
         /// What there is too much of.
         reason: TooMuch,
     },
+    /// What was found cannot be passed on to the process that asked for it.
+    #[error("what was found cannot be reported: {0}")]
+    Report(io::Error),
     /// A member cannot be written.
     #[error("{}: {source}", show(member))]
     Write {
@@ -115,6 +119,9 @@ pub enum Refusal {
     /// It lies in too many folders.
     #[error("lies in more than 500 folders")]
     TooDeep,
+    /// It, or a part of it, is longer than the system has names.
+    #[error("its name is longer than the file system allows")]
+    NameTooLong,
     /// On the way to it there is a link or a file.
     #[error("its name leads through something that is no folder")]
     Through,
@@ -148,6 +155,9 @@ pub enum TooMuch {
     /// Bytes of content.
     #[error("the content has more than {0} bytes")]
     Bytes(u64),
+    /// Bytes of what is remembered about folders until all is in them.
+    #[error("it has too many folders: to remember them takes more than {0} bytes")]
+    Folders(u64),
     /// Bytes made of few compressed ones.
     #[error("it becomes more than {0} times as large when decompressed")]
     Ratio(u64),

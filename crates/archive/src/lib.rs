@@ -9,24 +9,30 @@
 //! There is no secret here and no cryptography: the stream is sealed and opened by
 //! whoever is at its other end.
 
-mod beneath;
 mod contents;
+mod cursor;
 mod decompress;
 mod error;
+mod folders;
 mod holes;
 mod name;
 mod pack;
 mod pax;
 mod sparse;
+mod spool;
 mod time;
 mod unpack;
+mod wire;
 
 pub use contents::{Contents, Kind, Limits, Member};
 pub use error::{Error, PackError, Refusal, TooMuch};
+pub use folders::FOLDER_BUDGET;
 pub use name::{leads_out, show};
 pub use pack::{Added, Packed, Packer};
+pub use spool::{SPOOL_BUDGET, Spool};
 pub use time::Time;
-pub use unpack::{Unpacked, unpack};
+pub use unpack::{LinkTimes, Options, SetLinkTimes, Unpacked, unpack};
+pub use wire::{Event, read_event, write_event};
 
 /// Bytes of a block of tar.
 const BLOCK: usize = 512;

@@ -11,13 +11,18 @@ pub(crate) fn parts(name: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
     if name.contains(&0) {
         return Err(Refusal::Nul);
     }
-    let parts: Vec<_> =
-        name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
-    if parts.contains(&&b".."[..]) {
-        return Err(Refusal::Parent);
+    if name.is_empty() {
+        return Err(Refusal::NoName);
     }
-    if name.is_empty() || parts.len() > MAX_DEPTH {
-        return Err(if name.is_empty() { Refusal::NoName } else { Refusal::TooDeep });
+    let mut parts = Vec::new();
+    for part in name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
+        if part == b".." {
+            return Err(Refusal::Parent);
+        }
+        if parts.len() == MAX_DEPTH {
+            return Err(Refusal::TooDeep);
+        }
+        parts.push(part);
     }
     Ok(parts)
 }

@@ -5,16 +5,16 @@ mod stream;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use cryptstream_beneath::Dir;
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
 
-use crate::beneath::Beneath;
+use crate::cursor::{Cursor, as_path};
 use crate::error::PackError;
 use crate::sparse::{self, Piece};
 use crate::time::Time;
@@ -52,7 +52,7 @@ pub enum Added {
 
 /// Writes an archive.
 pub struct Packer<'a, W: Write> {
-    beneath: Beneath<'a>,
+    cursor: Cursor<'a>,
     stream: Stream<W>,
     /// Of each file with several names the first one, by device and inode.
     links: HashMap<(u64, u64), Vec<u8>>,
@@ -71,13 +71,13 @@ impl<'a, W: Write> Packer<'a, W> {
     /// # Errors
     /// [`PackError::Write`].
     pub fn new(
-        folder: BorrowedFd<'a>,
+        folder: &'a Dir,
         to: W,
         level: Option<i32>,
         threads: u32,
     ) -> Result<Self, PackError> {
         Ok(Self {
-            beneath: Beneath::new(folder),
+            cursor: Cursor::new(folder),
             stream: Stream::new(to, level, threads).map_err(PackError::Write)?,
             links: HashMap::new(),
             output: None,
@@ -114,8 +114,8 @@ impl<'a, W: Write> Packer<'a, W> {
             return Err(PackError::TooDeep { path: relative.to_owned() });
         }
         let Some((own, above)) = parts.split_last() else {
-            let folder = self.beneath.folder(&[], false).map_err(unreadable)?;
-            let stat = rustix::fs::fstat(folder).map_err(unreadable)?;
+            let folder = self.cursor.folder(&[], false).map_err(unreadable)?;
+            let stat = folder.own_stat().map_err(unreadable)?;
             return self.plain(b"./", EntryType::Directory, &stat, None);
         };
         // Something above is a link or a file now.
@@ -123,19 +123,19 @@ impl<'a, W: Write> Packer<'a, W> {
             Errno::NOTDIR | Errno::LOOP => changed(),
             error => unreadable(error),
         };
-        let folder = self.beneath.folder(above, false).map_err(gone)?;
-        let stat = rustix::fs::statat(folder, *own, AtFlags::SYMLINK_NOFOLLOW);
-        let stat = stat.map_err(unreadable)?;
+        let folder = self.cursor.folder(above, false).map_err(gone)?;
+        let own = as_path(own);
+        let stat = folder.stat(own).map_err(unreadable)?;
         let name = parts.join(&b'/');
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 self.plain(&[&name[..], b"/"].concat(), EntryType::Directory, &stat, None)
             }
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(folder, *own, Vec::new());
-                let target = target.map_err(unreadable)?.into_bytes();
-                let leads_out = name::leads_out(&target, above.len());
-                let added = self.plain(&name, EntryType::Symlink, &stat, Some(&target))?;
+                let target = folder.read_link(own).map_err(gone)?;
+                let target = target.as_os_str().as_bytes();
+                let leads_out = name::leads_out(target, above.len());
+                let added = self.plain(&name, EntryType::Symlink, &stat, Some(target))?;
                 Ok(if leads_out { Added::PackedLinkOut } else { added })
             }
             FileType::RegularFile => {
@@ -146,19 +146,12 @@ impl<'a, W: Write> Packer<'a, W> {
                 if self.left.contains(&id) {
                     return Ok(Added::Left);
                 }
-                // A pipe that has taken the file's place is not waited for.
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-                let opened = rustix::fs::openat(
-                    folder,
-                    *own,
-                    flags | OFlags::NOCTTY | OFlags::CLOEXEC,
-                    Mode::empty(),
-                );
-                let file = File::from(opened.map_err(gone)?);
-                let stat = rustix::fs::fstat(&file).map_err(unreadable)?;
-                if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                let file = folder.open_file(own).map_err(gone)?;
+                let opened = rustix::fs::fstat(&file).map_err(unreadable)?;
+                if file_id(&opened) != file_id(&stat) {
                     return Err(changed());
                 }
+                let stat = opened;
                 self.file(relative, &name, &file, &stat)
             }
             _ => Ok(Added::Special),
@@ -173,11 +166,10 @@ impl<'a, W: Write> Packer<'a, W> {
         let parts = name_parts(relative);
         let Some((own, above)) = parts.split_last() else { return Ok(()) };
         let mut tried = || {
-            let folder = self.beneath.folder(above, false)?;
-            let stat = rustix::fs::statat(folder, *own, AtFlags::SYMLINK_NOFOLLOW)?;
-            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-                rustix::fs::openat(folder, *own, flags | OFlags::CLOEXEC, Mode::empty())?;
+            let folder = self.cursor.folder(above, false)?;
+            if FileType::from_raw_mode(folder.stat(as_path(own))?.st_mode) == FileType::RegularFile
+            {
+                folder.open_file(as_path(own))?;
             }
             Ok(())
         };
@@ -344,10 +336,16 @@ fn name_parts(relative: &Path) -> Vec<&[u8]> {
     relative.iter().map(OsStrExt::as_bytes).collect()
 }
 
+/// What tells one file from another, and from what is no file.
+fn file_id(stat: &Stat) -> (u64, u64, FileType) {
+    (stat.st_dev, stat.st_ino, FileType::from_raw_mode(stat.st_mode))
+}
+
 /// Whether the records have the name already.
 fn records_name(records: &[u8]) -> bool {
-    let records = pax::parse(records).unwrap_or_default();
-    records.iter().any(|(key, _)| *key == b"GNU.sparse.name")
+    let mut is_there = false;
+    let read = pax::parse(records, |key, _| is_there |= key == b"GNU.sparse.name");
+    read.is_some() && is_there
 }
 
 /// Puts a name, or its beginning, into a header. Returns whether all of it fits.

@@ -1,9 +1,11 @@
 //! The records of PAX: `LENGTH KEY=VALUE\n`, where the length counts all of it, so
 //! that a value may be any bytes.
 
-/// Reads all records; `None` for what is malformed.
-pub(crate) fn parse(mut bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
-    let mut records = Vec::new();
+/// Gives all records, key and value, to `take`; `None` for what is malformed.
+pub(crate) fn parse<'a>(
+    mut bytes: &'a [u8],
+    mut take: impl FnMut(&'a [u8], &'a [u8]),
+) -> Option<()> {
     while !bytes.is_empty() {
         // Some writers fill the block.
         if bytes.iter().all(|byte| *byte == 0) {
@@ -20,10 +22,10 @@ pub(crate) fn parse(mut bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
         if *newline != b'\n' || equals == 0 {
             return None;
         }
-        records.push((&record[..equals], &record[equals + 1..]));
+        take(&record[..equals], &record[equals + 1..]);
         bytes = &bytes[space + 1 + record.len() + 1..];
     }
-    Some(records)
+    Some(())
 }
 
 /// Adds a record.
@@ -50,7 +52,8 @@ mod tests {
         for value in &values {
             push(&mut bytes, "path", value);
         }
-        let records = parse(&bytes).unwrap();
+        let mut records = Vec::new();
+        parse(&bytes, |key, value| records.push((key, value))).unwrap();
         assert_eq!(records.len(), values.len());
         assert!(records.iter().zip(&values).all(|((_, read), value)| read == value));
     }
@@ -58,7 +61,7 @@ mod tests {
     #[test]
     fn malformed_ones_are_refused() {
         for good in [&b""[..], b"6 a=b\n", b"5 a=\n", b"6 a=b\n\0\0\0"] {
-            assert!(parse(good).is_some(), "{good:?}");
+            assert!(parse(good, |_, _| {}).is_some(), "{good:?}");
         }
         for bad in [
             &b"6 a=b"[..],
@@ -74,7 +77,7 @@ mod tests {
             b"99999999999999999999 a=b\n",
             b"6 a=b\nx",
         ] {
-            assert_eq!(parse(bad), None, "{bad:?}");
+            assert_eq!(parse(bad, |_, _| {}), None, "{bad:?}");
         }
     }
 }

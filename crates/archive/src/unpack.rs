@@ -1,29 +1,30 @@
 //! From an archive to a folder, and nowhere else.
 //!
-//! The folder is empty at first and nobody else's. Nothing in it is ever opened
-//! through a link, replaced, or removed, so that what an archive can do is to make
-//! something new in it. Links are made as what they are, and only those that stay
+//! The folder is empty at first and closed to others. Nothing in it is ever opened
+//! through a link, replaced, or removed, so that what an archive can do is to create
+//! something new in it. Links are created as what they are, and only those that stay
 //! within it, unless all are wanted.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use cryptstream_beneath::Dir;
+use cryptstream_protection::Protection;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::beneath::Beneath;
 use crate::contents::{Contents, Kind, Member};
-use crate::error::{Error, Refusal};
+use crate::cursor::{Cursor, as_path};
+use crate::error::{Error, Refusal, TooMuch};
+use crate::folders::{Attributes, FOLDER_BUDGET, Folders};
 use crate::name;
 use crate::time::Time;
 
-/// Permission bits that files keep: not those that lend the owner's rights.
-const FILE_BITS: u32 = 0o777;
-/// Folders keep also the bit that lets everybody remove only what is theirs.
-const FOLDER_BITS: u32 = 0o1777;
+/// Permission bits that can be had from an archive: none of those that lend the
+/// owner's rights or say who may remove a file.
+const BITS: u32 = 0o777;
 
 /// What was unpacked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,20 +37,88 @@ pub struct Unpacked {
     pub folder: Option<(u32, Time)>,
 }
 
-/// Makes everything that the archive has in the empty folder `into`; `gate` is held
-/// while something is changed in it. With `any_links`, symbolic links are made
-/// wherever they lead.
+/// How to unpack.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Symbolic links are created wherever they lead.
+    pub any_links: bool,
+    /// Permission bits that nothing gets.
+    pub umask: u32,
+}
+
+impl Options {
+    /// The permission bits that something gets for which an archive says `mode`.
+    #[must_use]
+    pub fn bits(&self, mode: u32) -> u32 {
+        match Protection::Umask.is_on() {
+            true => mode & BITS & !self.umask,
+            false => mode & BITS,
+        }
+    }
+}
+
+/// Sets the times of symbolic links, which takes a path: a process that may change what
+/// its descriptors are, and nothing by path, has to ask another one.
+pub trait LinkTimes {
+    /// Sets the time of the link at `path` below the folder, now or later. Not every
+    /// file system has times for links: that is no failure.
+    ///
+    /// # Errors
+    /// When it could not even be asked for.
+    fn set(&mut self, path: &[u8], time: Time) -> io::Result<()>;
+
+    /// Waits until all that were asked for are set.
+    ///
+    /// # Errors
+    /// The same.
+    fn wait(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sets them at once.
+pub struct SetLinkTimes<'a>(Cursor<'a>);
+
+impl<'a> SetLinkTimes<'a> {
+    /// Of links below this folder.
+    #[must_use]
+    pub fn new(folder: &'a Dir) -> Self {
+        Self(Cursor::new(folder))
+    }
+}
+
+impl LinkTimes for SetLinkTimes<'_> {
+    fn set(&mut self, path: &[u8], time: Time) -> io::Result<()> {
+        let Ok(parts) = name::parts(path) else { return Err(io::ErrorKind::InvalidInput.into()) };
+        if let Some((own, above)) = parts.split_last()
+            && let Ok(folder) = self.0.folder(above, false)
+        {
+            let _ = folder.set_times(as_path(own), &time.to_timestamps());
+        }
+        Ok(())
+    }
+}
+
+/// Creates everything that the archive has in the empty folder `into`; `gate` is held
+/// while something is changed in it.
 ///
 /// # Errors
-/// See [`Error`]. What was made until then is left to the caller.
+/// See [`Error`]. What was created until then is left to the caller.
 pub fn unpack<R: Read>(
     contents: &mut Contents<R>,
-    into: impl AsFd,
+    into: &Dir,
     gate: &Mutex<()>,
-    any_links: bool,
+    options: Options,
+    link_times: &mut dyn LinkTimes,
 ) -> Result<Unpacked, Error> {
-    let beneath = Beneath::new(into.as_fd());
-    let mut unpacking = Unpacking { beneath, gate, any_links, folders: Vec::new() };
+    let mut unpacking = Unpacking {
+        cursor: Cursor::new(into),
+        targets: Cursor::new(into),
+        gate,
+        options,
+        folders: Folders::default(),
+        link_times,
+    };
     let mut unpacked = Unpacked::default();
     while let Some(member) = contents.next()? {
         unpacked.entries += 1;
@@ -63,15 +132,18 @@ pub fn unpack<R: Read>(
 }
 
 struct Unpacking<'a> {
-    beneath: Beneath<'a>,
+    cursor: Cursor<'a>,
+    /// In the folder of the file that was hard-linked last.
+    targets: Cursor<'a>,
     gate: &'a Mutex<()>,
-    any_links: bool,
+    options: Options,
     /// Folders that the archive has, and what they are to get when all is in them.
-    folders: Vec<(Vec<Vec<u8>>, u32, Time)>,
+    folders: Folders,
+    link_times: &'a mut dyn LinkTimes,
 }
 
 impl Unpacking<'_> {
-    /// Makes one member. Returns the bits and the time of the folder itself.
+    /// Creates one member. Returns the bits and the time of the folder itself.
     fn make<R: Read>(
         &mut self,
         member: &Member,
@@ -82,48 +154,47 @@ impl Unpacking<'_> {
         let parts = name::parts(&member.name).map_err(refused)?;
         let Some((own, above)) = parts.split_last() else {
             return match member.kind {
-                Kind::Folder => Ok(Some((member.mode & FOLDER_BITS, member.mtime))),
+                Kind::Folder => Ok(Some((self.options.bits(member.mode), member.mtime))),
                 _ => Err(refused(Refusal::NoName)),
             };
         };
         let held = lock(self.gate);
         match &member.kind {
             Kind::File => {
-                let folder = self.beneath.folder(above, true).map_err(failed)?;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+                let folder = self.cursor.folder(above, true).map_err(failed)?;
                 let private = Mode::RUSR | Mode::WUSR;
-                let opened = rustix::fs::openat(folder, *own, flags | OFlags::CLOEXEC, private);
-                let file = File::from(opened.map_err(failed)?);
+                let file = folder.create_file(as_path(own), private).map_err(failed)?;
                 // Reading may take long.
                 drop(held);
-                return fill(&file, member, contents, self.gate).map(|()| None);
+                return self.fill(&file, member, contents).map(|()| None);
             }
             Kind::Folder => {
-                let folder = self.beneath.folder(above, true).map_err(failed)?;
-                match rustix::fs::mkdirat(folder, *own, Mode::RWXU) {
-                    // It was made for what is in it; or it comes twice, and the second
-                    // is right. A link to a folder is none.
+                let folder = self.cursor.folder(above, true).map_err(failed)?;
+                match folder.create_dir(as_path(own), Mode::RWXU) {
+                    // It was created for what is in it; or it comes twice, and the
+                    // second is right. A link to a folder is none.
                     Err(Errno::EXIST) => {
-                        let stat = rustix::fs::statat(folder, *own, AtFlags::SYMLINK_NOFOLLOW);
-                        let mode = stat.map_err(failed)?.st_mode;
-                        if FileType::from_raw_mode(mode) != FileType::Directory {
+                        let stat = folder.stat(as_path(own)).map_err(failed)?;
+                        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                             return Err(refused(Refusal::Twice));
                         }
                     }
-                    made => made.map_err(failed)?,
+                    created => created.map_err(failed)?,
                 }
-                let parts = parts.iter().map(|part| part.to_vec()).collect();
-                self.folders.push((parts, member.mode & FOLDER_BITS, member.mtime));
+                let mode = u16::try_from(self.options.bits(member.mode)).unwrap_or(0);
+                let attributes = Attributes { mode, time: member.mtime };
+                self.folders.insert(&parts, attributes).map_err(|_| Error::TooMuch {
+                    member: member.name.clone(),
+                    reason: TooMuch::Folders(FOLDER_BUDGET),
+                })?;
             }
             Kind::Symlink(target) => {
-                if !self.any_links && name::leads_out(target, above.len()) {
+                if !self.options.any_links && name::leads_out(target, above.len()) {
                     return Err(refused(Refusal::LinkOut));
                 }
-                let folder = self.beneath.folder(above, true).map_err(failed)?;
-                rustix::fs::symlinkat(&target[..], folder, *own).map_err(failed)?;
-                let times = member.mtime.to_timestamps();
-                // Not every file system has times for links.
-                let _ = rustix::fs::utimensat(folder, *own, &times, AtFlags::SYMLINK_NOFOLLOW);
+                let folder = self.cursor.folder(above, true).map_err(failed)?;
+                folder.symlink(as_path(target), as_path(own)).map_err(failed)?;
+                self.link_times.set(&parts.join(&b'/'), member.mtime).map_err(Error::Report)?;
             }
             Kind::HardLink(target) => self.link(member, target, above, own)?,
             Kind::Fifo | Kind::BlockDevice | Kind::CharDevice => {
@@ -150,73 +221,63 @@ impl Unpacking<'_> {
         let parts = name::parts(target).map_err(refused)?;
         let (target, target_above) =
             parts.split_last().ok_or_else(|| refused(Refusal::LinkToNoFile))?;
-        let from = self.beneath.folder(target_above, false).map_err(nothing)?;
-        let from = from.try_clone_to_owned().map_err(|source| {
-            let member = member.name.clone();
-            Error::Write { member, source }
-        })?;
-        let stat = rustix::fs::statat(&from, *target, AtFlags::SYMLINK_NOFOLLOW);
+        let from = self.targets.folder(target_above, false).map_err(nothing)?;
+        let stat = from.stat(as_path(target)).map_err(nothing)?;
         // A second name of a symbolic link could lead elsewhere than the first.
-        if FileType::from_raw_mode(stat.map_err(nothing)?.st_mode) != FileType::RegularFile {
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(refused(Refusal::LinkToNoFile));
         }
-        let folder = self.beneath.folder(above, true).map_err(failed)?;
-        rustix::fs::linkat(&from, *target, folder, own, AtFlags::empty()).map_err(failed)
+        let folder = self.cursor.folder(above, true).map_err(failed)?;
+        from.hard_link(as_path(target), folder, as_path(own)).map_err(failed)
+    }
+
+    /// Writes a file's content, and what is known about it.
+    fn fill<R: Read>(
+        &self,
+        file: &File,
+        member: &Member,
+        contents: &mut Contents<R>,
+    ) -> Result<(), Error> {
+        let failed = |source: io::Error| Error::Write { member: member.name.clone(), source };
+        let mut end = 0;
+        contents.content(member, |offset, bytes| {
+            let _held = lock(self.gate);
+            end = offset + bytes.len() as u64;
+            file.write_all_at(bytes, offset).map_err(failed)
+        })?;
+        let _held = lock(self.gate);
+        if end < member.size {
+            file.set_len(member.size).map_err(failed)?;
+        }
+        let mode = Mode::from_raw_mode(self.options.bits(member.mode));
+        rustix::fs::fchmod(file, mode).map_err(|error| failed(error.into()))?;
+        let times = member.mtime.to_timestamps();
+        rustix::fs::futimens(file, &times).map_err(|error| failed(error.into()))
     }
 
     /// Gives the folders their permission bits and times, what is within before what
     /// it is in.
     fn finish(&mut self) -> Result<(), Error> {
-        let mut folders = std::mem::take(&mut self.folders);
-        // Of one that comes twice, the first is done last in this order: keep the
-        // last one only.
-        folders.reverse();
-        folders.sort_by(|(one, ..), (other, ..)| other.cmp(one));
-        folders.dedup_by(|(later, ..), (earlier, ..)| later == earlier);
-        for (parts, mode, mtime) in folders {
+        // Before a folder on their way is closed.
+        self.link_times.wait().map_err(Error::Report)?;
+        while let Some((path, attributes)) = self.folders.pop() {
             let _held = lock(self.gate);
-            let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
-            let done = self.finish_folder(&parts, mode, mtime);
-            done.map_err(|error| {
-                let member = parts.join(&b'/');
-                Error::Write { member, source: error.into() }
-            })?;
+            self.finish_folder(&path, attributes)
+                .map_err(|error| Error::Write { member: path, source: error.into() })?;
         }
         Ok(())
     }
 
-    fn finish_folder(&mut self, parts: &[&[u8]], mode: u32, mtime: Time) -> Result<(), Errno> {
+    fn finish_folder(&mut self, path: &[u8], attributes: Attributes) -> Result<(), Errno> {
+        let parts: Vec<_> = path.split(|byte| *byte == b'/').collect();
         let Some((own, above)) = parts.split_last() else { return Ok(()) };
-        let above = self.beneath.folder(above, false)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = rustix::fs::openat(above, *own, flags, Mode::empty())?;
-        rustix::fs::futimens(&folder, &mtime.to_timestamps())?;
-        rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode))
+        let above = self.cursor.folder(above, false)?;
+        // Not only to be reached: of such a descriptor nothing can be changed.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let folder = above.open_with(as_path(own), flags, Mode::empty())?;
+        rustix::fs::futimens(&folder, &attributes.time.to_timestamps())?;
+        rustix::fs::fchmod(&folder, Mode::from_raw_mode(attributes.mode.into()))
     }
-}
-
-/// Writes a file's content, and what is known about it.
-fn fill<R: Read>(
-    file: &File,
-    member: &Member,
-    contents: &mut Contents<R>,
-    gate: &Mutex<()>,
-) -> Result<(), Error> {
-    let failed = |source: io::Error| Error::Write { member: member.name.clone(), source };
-    let mut end = 0;
-    contents.content(member, |offset, bytes| {
-        let _held = lock(gate);
-        end = offset + bytes.len() as u64;
-        file.write_all_at(bytes, offset).map_err(failed)
-    })?;
-    let _held = lock(gate);
-    if end < member.size {
-        file.set_len(member.size).map_err(failed)?;
-    }
-    let mode = Mode::from_raw_mode(member.mode & FILE_BITS);
-    rustix::fs::fchmod(file, mode).map_err(|error| failed(error.into()))?;
-    let times = member.mtime.to_timestamps();
-    rustix::fs::futimens(file, &times).map_err(|error| failed(error.into()))
 }
 
 /// What the system's answer says about the archive, or about the disk.
@@ -225,6 +286,7 @@ fn failure(member: &Member, error: Errno) -> Error {
     match error {
         Errno::EXIST => refused(Refusal::Twice),
         Errno::NOTDIR | Errno::LOOP => refused(Refusal::Through),
+        Errno::NAMETOOLONG => refused(Refusal::NameTooLong),
         error => Error::Write { member: member.name.clone(), source: error.into() },
     }
 }

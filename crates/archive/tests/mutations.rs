@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Mutex;
 
-use cryptstream_archive::{Contents, Error, Limits, Packer, unpack};
+use cryptstream_archive::{Contents, Error, Limits, Options, Packer, SetLinkTimes, unpack};
+use cryptstream_beneath::Dir;
 use rustix::fs::Mode;
 
 const BLOCK: usize = 512;
@@ -39,8 +39,8 @@ fn packed(level: Option<i32>) -> Vec<u8> {
     std::os::unix::fs::FileExt::write_all_at(&sparse, b"x", 1 << 20).unwrap();
     let long_file = format!("{long}/file");
     let names = ["", "d", "d/file", "hard", "link", &long, &long_file, "sparse"];
-    let folder = File::open(dir.path()).unwrap();
-    let mut packer = Packer::new(folder.as_fd(), Vec::new(), level, 1).unwrap();
+    let folder = Dir::open(dir.path()).unwrap();
+    let mut packer = Packer::new(&folder, Vec::new(), level, 1).unwrap();
     for name in names {
         packer.add(Path::new(name)).unwrap();
     }
@@ -82,10 +82,12 @@ fn nothing_comes_into_being_outside() {
             archive.truncate(random.below(archive.len()));
         }
         fs::create_dir(&into).unwrap();
-        let folder = File::open(&into).unwrap();
+        let folder = Dir::open(&into).unwrap();
+        let options = Options { any_links: round % 2 == 0, umask: 0o022 };
         let limits = Limits { bytes: 1 << 24, ..Limits::DEFAULT };
         let result = Contents::new(&archive[..], limits).and_then(|mut contents| {
-            unpack(&mut contents, &folder, &Mutex::new(()), round % 2 == 0)
+            let mut times = SetLinkTimes::new(&folder);
+            unpack(&mut contents, &folder, &Mutex::new(()), options, &mut times)
         });
         match result {
             Ok(_) => unpacked += 1,

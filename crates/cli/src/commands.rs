@@ -12,6 +12,7 @@ mod show;
 mod tree;
 mod verify;
 
+pub(crate) use archive::{READER_ARGUMENT, reader_main};
 pub(crate) use tree::Counts;
 
 use std::io::{self, Write};

@@ -35,6 +35,10 @@ fn main() -> ExitCode {
         system::survive_size_limit();
         return worker_main();
     }
+    if std::env::args_os().nth(1).is_some_and(|first| first == commands::READER_ARGUMENT) {
+        system::survive_size_limit();
+        return commands::reader_main();
+    }
     system::prepare();
     let (arguments, key) = argv::take();
     initial_environment::clean();

@@ -61,7 +61,7 @@ pub(crate) struct Transfer {
     pub(crate) commit: CommitOptions,
     /// What is to be written.
     pub(crate) form: Form,
-    workers: WorkerOptions,
+    pub(crate) workers: WorkerOptions,
 }
 
 impl Transfer {

@@ -44,9 +44,22 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, State> {
     tree
 }
 
+/// The permission bits that new files do not get here.
+fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
+    u32::from_str_radix(umask.trim(), 8).unwrap()
+}
+
+/// The same but for bits that the umask forbids: of those, see
+/// `bits_are_those_of_the_archive_less_the_umask`.
 #[track_caller]
 fn assert_same(one: &Path, other: &Path) {
-    let (one, other) = (tree(one), tree(other));
+    let (mut one, mut other) = (tree(one), tree(other));
+    let umask = umask();
+    for (mode, ..) in one.values_mut().chain(other.values_mut()) {
+        *mode &= !umask;
+    }
     assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
     for (path, state) in &one {
         // Not the content: it may be long.
@@ -339,7 +352,7 @@ fn what_gnu_tar_has_packed_is_unpacked() {
         } else {
             // There are no fractions of seconds.
             let content = |tree: BTreeMap<PathBuf, State>| -> Vec<_> {
-                tree.into_iter().map(|(path, state)| (path, state.0, state.3, state.4)).collect()
+                tree.into_iter().map(|(path, it)| (path, it.0 & !umask(), it.3, it.4)).collect()
             };
             assert!(content(tree(&root)) == content(tree(&dir.path("out"))), "{flags:?}");
         }
@@ -454,4 +467,81 @@ fn an_interruption_leaves_no_folder() {
     done.ok_and_silent();
     assert!(!dir.path(left).exists());
     assert_same(&dir.path("in"), &dir.path("out"));
+}
+
+#[test]
+fn bits_are_those_of_the_archive_less_the_umask() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let mut archive = tar::Builder::new(Vec::new());
+    let kinds = [("./", tar::EntryType::Directory), ("file", tar::EntryType::Regular)];
+    for (name, kind) in kinds.into_iter().chain([("folder/", tar::EntryType::Directory)]) {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_path(name).unwrap();
+        header.set_mode(0o7777);
+        header.set_size(0);
+        header.set_mtime(1_000_000_000);
+        header.set_cksum();
+        archive.append(&header, &b""[..]).unwrap();
+    }
+    dir.write("a.enc", dir.sealed(&archive.into_inner().unwrap()));
+    for (umask, bits) in [("000", 0o777), ("027", 0o750), ("077", 0o700)] {
+        let script = format!("umask {umask}; exec $CS decrypt --extract a.enc {umask} -i id");
+        dir.shell(&script).run().ok_and_silent();
+        for name in ["", "file", "folder"] {
+            let mode = fs::metadata(dir.path(umask).join(name)).unwrap().mode();
+            assert_eq!(mode & 0o7777, bits, "{umask} {name}");
+        }
+    }
+}
+
+/// The process that reads an archive for this one.
+fn reader_of(main: u32) -> Option<Pid> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let text = |pid: i32, name: &str| fs::read_to_string(format!("/proc/{pid}/{name}"));
+    let reader = pids.find(|pid| {
+        text(*pid, "cmdline").is_ok_and(|cmdline| cmdline == "cryptstream\0__unpack\0")
+            && text(*pid, "status")
+                .is_ok_and(|status| status.contains(&format!("\nPPid:\t{main}\n")))
+    });
+    Pid::from_raw(reader?)
+}
+
+#[test]
+fn the_end_of_the_reading_process_is_an_error_and_leaves_nothing() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    fs::create_dir(dir.path("in")).unwrap();
+    dir.write("in/large", paint(20 << 20));
+    let sealed = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
+    let before = dir.names();
+    for (args, signal, code, words) in [
+        (
+            &["decrypt", "--extract", "-", "out", "-i", "id"][..],
+            Signal::KILL,
+            75,
+            "ended by signal 9",
+        ),
+        (&["decrypt", "--extract", "-", "out", "-i", "id"], Signal::SYS, 65, "its sandbox forbids"),
+        (&["list", "-", "-i", "id"], Signal::KILL, 75, "ended by signal 9"),
+    ] {
+        let mut child = dir.command(args).spawn();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&sealed[..10 << 20]).unwrap();
+        let mut reader = None;
+        wait_until("a reading process", || {
+            reader = reader_of(child.id());
+            reader.is_some()
+        });
+        kill_process(reader.unwrap(), signal).unwrap();
+        // Nobody may be reading any more.
+        let _ = stdin.write_all(&sealed[10 << 20..]);
+        drop(stdin);
+        let done = common::wait(child);
+        assert_eq!(done.code(), Some(code), "{done:?}");
+        assert!(done.stderr_text().contains(words), "{done:?}");
+        assert_eq!(dir.names(), before);
+    }
 }

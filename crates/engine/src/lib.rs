@@ -11,6 +11,7 @@
 //! `inspect` and `survey` look at what there is: from outside, and chunk by chunk.
 
 mod alone;
+mod confined;
 mod decrypt;
 mod encrypt;
 mod engine;
@@ -32,6 +33,7 @@ mod workers;
 
 use std::path::Path;
 
+pub use confined::{Confined, Orders};
 use cryptstream_format::Format;
 pub use cryptstream_shm::secrets::lock as lock_memory;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};

@@ -1,4 +1,6 @@
 //! What comes before a member's header: the long names of GNU, the records of PAX.
+//!
+//! Records are read once, and of them only what is used is kept.
 
 use crate::pax;
 use crate::sparse::{self, Piece};
@@ -6,66 +8,114 @@ use crate::sparse::{self, Piece};
 /// See the module's description.
 #[derive(Default)]
 pub(super) struct Extras {
-    /// Records, as they are in the archive.
-    pub(super) pax: Option<Vec<u8>>,
+    pub(super) pax: Option<Pax>,
     pub(super) name: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
+}
+
+/// The records of one member.
+#[derive(Default)]
+pub(super) struct Pax {
+    pub(super) path: Option<Vec<u8>>,
+    pub(super) link: Option<Vec<u8>>,
+    pub(super) size: Option<u64>,
+    pub(super) mtime: Option<Vec<u8>>,
+    pub(super) sparse: SparseExtras,
+}
+
+/// What records say about holes. A number that is none is `None` in `Some`.
+#[derive(Default)]
+pub(super) struct SparseExtras {
+    pub(super) name: Option<Vec<u8>>,
+    pub(super) is_versioned: bool,
+    major: Option<Vec<u8>>,
+    minor: Option<Vec<u8>>,
+    pub(super) real_size: Option<Option<u64>>,
+    /// The length, in formats 0.0 and 0.1.
+    pub(super) size: Option<Option<u64>>,
+    /// The pieces, in these formats; `None` where they are malformed.
+    pub(super) pieces: Option<Vec<Piece>>,
 }
 
 impl Extras {
     pub(super) fn is_empty(&self) -> bool {
         self.pax.is_none() && self.name.is_none() && self.link.is_none()
     }
+}
 
-    /// Whether something in it cannot be understood, or could be understood in
-    /// more than one way.
-    pub(super) fn is_malformed(&self) -> bool {
-        let Some(bytes) = &self.pax else { return false };
-        let Some(records) = pax::parse(bytes) else { return true };
-        let names = [&b"path"[..], b"linkpath", b"size", b"GNU.sparse.name"];
-        names.iter().any(|name| records.iter().filter(|(key, _)| key == name).count() > 1)
-            || records.iter().any(|(key, value)| names.contains(key) && value.contains(&0))
-            || [&b"path"[..], b"linkpath"].iter().any(|key| self.value(key) == Some(b""))
-            || self.number(b"size").is_some_and(|size| size.is_none())
-    }
-
-    fn records(&self) -> Vec<(&[u8], &[u8])> {
-        self.pax.as_ref().and_then(|bytes| pax::parse(bytes)).unwrap_or_default()
-    }
-
-    /// The last record of this key.
-    pub(super) fn value(&self, key: &[u8]) -> Option<&[u8]> {
-        self.records().iter().rev().find(|(found, _)| *found == key).map(|(_, value)| *value)
-    }
-
-    /// The same as a number; `None` in it is none.
-    pub(super) fn number(&self, key: &[u8]) -> Option<Option<u64>> {
-        self.value(key).map(sparse::number)
-    }
-
-    pub(super) fn name(&self) -> Option<Vec<u8>> {
-        let name = self.value(b"GNU.sparse.name").or_else(|| self.value(b"path"));
-        name.map(<[u8]>::to_vec).or_else(|| self.name.clone())
-    }
-
-    pub(super) fn link(&self) -> Option<Vec<u8>> {
-        self.value(b"linkpath").map(<[u8]>::to_vec).or_else(|| self.link.clone())
-    }
-
-    /// The pieces of a file with holes, in formats 0.1 and 0.0 of GNU.
-    pub(super) fn sparse_pairs(&self) -> Option<Vec<Piece>> {
-        if let Some(map) = self.value(b"GNU.sparse.map") {
-            let numbers = map.split(|byte| *byte == b',').filter(|part| !part.is_empty());
-            return sparse::pairs(numbers);
+impl Pax {
+    /// Reads all records; `None` where something cannot be understood, or could be
+    /// understood in more than one way.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut pax = Self::default();
+        let mut map: Option<&[u8]> = None;
+        let mut is_sound = true;
+        let mut once = |field: &mut Option<Vec<u8>>, value: &[u8]| {
+            is_sound &= !value.contains(&0) && field.is_none();
+            *field = Some(value.to_vec());
+        };
+        let mut size = None;
+        let sparse = &mut pax.sparse;
+        pax::parse(bytes, |key, value| match key {
+            b"path" => once(&mut pax.path, value),
+            b"linkpath" => once(&mut pax.link, value),
+            b"size" => once(&mut size, value),
+            b"GNU.sparse.name" => once(&mut sparse.name, value),
+            b"mtime" => pax.mtime = Some(value.to_vec()),
+            b"GNU.sparse.major" => {
+                (sparse.is_versioned, sparse.major) = (true, Some(value.to_vec()));
+            }
+            b"GNU.sparse.minor" => sparse.minor = Some(value.to_vec()),
+            b"GNU.sparse.realsize" => sparse.real_size = Some(sparse::number(value)),
+            b"GNU.sparse.size" => sparse.size = Some(sparse::number(value)),
+            b"GNU.sparse.map" => map = Some(value),
+            _ => {}
+        })?;
+        let is_empty = |field: &Option<Vec<u8>>| field.as_ref().is_some_and(Vec::is_empty);
+        if !is_sound || is_empty(&pax.path) || is_empty(&pax.link) {
+            return None;
         }
-        let records = self.records();
-        let is_number = |key: &[u8]| matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes");
-        sparse::pairs(records.iter().filter(|(key, _)| is_number(key)).map(|(_, value)| *value))
+        if let Some(size) = size {
+            pax.size = Some(sparse::number(&size)?);
+        }
+        if pax.sparse.size.is_some() {
+            pax.sparse.pieces = match map {
+                Some(map) => pieces_of_map(map),
+                None => pieces_of_records(bytes),
+            };
+        }
+        Some(pax)
     }
+}
+
+impl SparseExtras {
+    /// Whether the holes are described in GNU's format 1.0.
+    pub(super) fn is_1_0(&self) -> bool {
+        self.major.as_deref() == Some(b"1") && self.minor.as_deref() == Some(b"0")
+    }
+}
+
+/// The pieces in format 0.1: one record.
+fn pieces_of_map(map: &[u8]) -> Option<Vec<Piece>> {
+    sparse::pairs(map.split(|byte| *byte == b',').filter(|part| !part.is_empty()))
+}
+
+/// The pieces in format 0.0: two records for each.
+fn pieces_of_records(bytes: &[u8]) -> Option<Vec<Piece>> {
+    let mut numbers = Vec::new();
+    pax::parse(bytes, |key, value| {
+        if matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes") {
+            numbers.push(value);
+        }
+    })?;
+    sparse::pairs(numbers.into_iter())
 }
 
 /// Whether records that are for all members say nothing about them.
 pub(super) fn is_only_comment(bytes: &[u8]) -> bool {
-    let harmless = |key: &[u8]| matches!(key, b"comment" | b"charset" | b"hdrcharset");
-    pax::parse(bytes).is_some_and(|records| records.iter().all(|(key, _)| harmless(key)))
+    let mut is_harmless = true;
+    let read = pax::parse(bytes, |key, _| {
+        is_harmless &= matches!(key, b"comment" | b"charset" | b"hdrcharset");
+    });
+    read.is_some() && is_harmless
 }

@@ -1,8 +1,13 @@
 //! What is said about archives.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 
-use cryptstream_archive::{Error, MAX_DEPTH, PackError, Packed, Refusal, TooMuch, show};
+use cryptstream_archive::{
+    Error, MAX_DEPTH, PackError, Packed, Refusal, SPOOL_BUDGET, TooMuch, show,
+};
+use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
 
 use super::{Failure, code, quoted, reason};
@@ -115,6 +120,9 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
         Error::Refused { .. } => {
             format!("{NOTHING}; `cryptstream list` shows what is in it; do not trust it blindly")
         }
+        Error::TooMuch { reason: TooMuch::Folders(_), .. } => {
+            format!("{NOTHING}; without --extract the archive itself is written, for tar to unpack")
+        }
         Error::TooMuch { reason, .. } => {
             let flag = match reason {
                 TooMuch::Bytes(_) => "--max-size",
@@ -143,6 +151,97 @@ pub(crate) fn of_list(failure: Failure) -> Failure {
     }
 }
 
+/// The process that read the archive has ended before it said what is in it.
+pub(crate) fn reader_died(input: &Path, status: ExitStatus) -> Failure {
+    use signal_hook::consts::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS};
+    const NOTHING_LEFT: &str = "no partial output was left";
+    match (status.signal(), status.code()) {
+        // The sandbox stopped it, or it was led astray: by the archive, most likely.
+        (Some(signal @ (SIGSYS | SIGSEGV | SIGBUS | SIGILL | SIGFPE)), _) => {
+            let message = match signal {
+                SIGSYS => "the process that read the archive tried what its sandbox forbids, and \
+                           was stopped"
+                    .to_owned(),
+                _ => format!("the process that read the archive was stopped by signal {signal}"),
+            };
+            let help = format!(
+                "{NOTHING_LEFT}; do not trust the archive; if it comes from a source that you \
+                 trust, please report this as a bug"
+            );
+            Failure::new(code::DATA, "hostile", message, help).about(input)
+        }
+        // Killed from outside, such as for memory; or without memory (SIGABRT).
+        (Some(signal), _) => {
+            let message = format!("the process that read the archive was ended by signal {signal}");
+            let help = format!("{NOTHING_LEFT}; memory may be short: try again when there is more");
+            Failure::new(code::TRY_AGAIN, "shortage", message, help).about(input)
+        }
+        (None, status) => {
+            let status = status.unwrap_or_default();
+            super::internal(&format!("the process that reads archives ended with status {status}"))
+        }
+    }
+}
+
+pub(crate) fn reader_nonsense(input: &Path) -> Failure {
+    let message = "the process that read the archive gave an answer that makes no sense";
+    let help = "no partial output was left; do not trust the archive";
+    Failure::new(code::DATA, "hostile", message, help).about(input)
+}
+
+pub(crate) fn list_too_long(input: &Path) -> Failure {
+    let budget = HumanBytes(SPOOL_BUDGET);
+    let message =
+        format!("the list is too long for --json: it takes more than {budget} compressed");
+    let help = "leave out --json, and each line is printed as it is found";
+    Failure::new(code::DATA, "too-much", message, help).about(input)
+}
+
+pub(crate) fn internal(error: &std::io::Error) -> Failure {
+    super::internal(&error.to_string())
+}
+
+// ---- The sandbox ----------------------------------------------------------
+
+const AUTO: &str = "use --sandbox auto to go as far as the system can";
+
+pub(crate) fn no_sandbox(level: SandboxLevel) -> Failure {
+    let message = format!(
+        "the process that reads archives cannot be sandboxed fully on this system, as --sandbox \
+         require asks for: its sandbox is {}",
+        level.name()
+    );
+    Failure::new(code::CONFIG, "sandbox", message, AUTO)
+}
+
+pub(crate) fn no_reader(error: &std::io::Error) -> Failure {
+    let message = format!(
+        "the process that reads archives cannot be started, which --sandbox require asks for: {}",
+        reason(error)
+    );
+    Failure::new(code::CONFIG, "sandbox", message, AUTO)
+}
+
+pub(crate) fn no_reader_process(error: &std::io::Error) -> String {
+    format!(
+        "no process can be started to read the archive ({}): it is read without a sandbox",
+        reason(error)
+    )
+}
+
+pub(crate) fn weak_sandbox(level: SandboxLevel) -> String {
+    format!(
+        "the process that reads the archive is not fully sandboxed, since this system lacks \
+         Landlock or seccomp: its sandbox is {}",
+        level.name()
+    )
+}
+
+/// The word for reports; `None` where there was no process to be sandboxed.
+pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
+    level.unwrap_or(SandboxLevel::None).name()
+}
+
 fn bad(input: &Path, error: &Error, help: String) -> Failure {
     let (kind, message) = match error {
         Error::NotTar { head } => {
@@ -166,6 +265,10 @@ pub(crate) fn kept(output: &Path, old: &Path) -> String {
 }
 
 /// A supplement to the line that says what was done.
-pub(crate) fn unpacked(entries: u64, bytes: u64) -> String {
-    format!("; {} entries, {} of content", HumanCount(entries), HumanBytes(bytes))
+pub(crate) fn unpacked(entries: u64, bytes: u64, sandbox: Option<SandboxLevel>) -> String {
+    let by = match sandbox {
+        Some(level) => format!("in a process of its own (sandbox: {})", level.name()),
+        None => "in this process".to_owned(),
+    };
+    format!("; {} entries, {} of content, {by}", HumanCount(entries), HumanBytes(bytes))
 }

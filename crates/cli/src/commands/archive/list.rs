@@ -1,23 +1,25 @@
 //! `list`: what is in a sealed archive.
 
-use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use cryptstream_archive::{Contents, Kind, Limits, Member, Time, show};
+use cryptstream_archive::{Kind, Limits, Member, Spool, Time, show};
 use cryptstream_engine::{Engine, Progress, Target};
 use cryptstream_format::Identity;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Either, beside, both, input_path, report_all};
+use super::confined::{Reading, both};
+use super::extract::input_path;
+use super::reader::Task;
+use super::report_all;
 use crate::args::{List, Talk};
 use crate::commands::inputs::{self, Lines, Status};
 use crate::keyring::OpeningKeys;
 use crate::messages::{Context, Failure, archive as words, look};
 use crate::progress::Meter;
-use crate::report::{self, SCHEMA, print_json};
-use crate::request::{cores, worker_options};
+use crate::report::{self, SCHEMA};
+use crate::request::{Input, cores, worker_options};
 
 pub(in crate::commands) fn run(
     args: List,
@@ -47,55 +49,81 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
         true => &meter,
         false => &(),
     };
-    let work = |pipe: File| {
-        let mut listing = Listing::default();
-        let mut contents = Contents::new(pipe, Limits::NONE)?;
-        while let Some(member) = contents.next()? {
-            listing.take(&member, talk);
-        }
-        Ok(listing)
-    };
-    let mut engine = Engine::new(worker_options(&args.workers), cores());
-    let (opened, listed) =
-        beside(work, |pipe| engine.decrypt_to_pipe(&mut source, pipe, &identities, progress))?;
+    let workers = worker_options(&args.workers);
+    let task = Task { unpack: None, limits: Limits::NONE, sandbox: workers.sandbox };
+    let reading = Reading::new(&task, &workers.program);
+    let mut listing = Listing::new(talk, input)?;
+    let mut engine = Engine::new(workers, cores());
+    let (opened, listed, level) =
+        reading.run(None, &mut |member| listing.take(&member), |pipe| {
+            engine.decrypt_to_pipe(&mut source, pipe, &identities, progress)
+        })?;
     meter.clear();
     let is_armored = source.is_armored();
     let context = Context { has_passphrase, is_stream: false, is_armored };
-    let (summary, listing) = both(opened, listed).map_err(|error| match error {
-        Either::Engine(error) => words::of_list(look::engine(error, context)),
-        Either::Archive(error) => words::of_list(words::list(&input_path(input), error)),
+    let (summary, _) = both(opened, listed).map_err(|trouble| {
+        words::of_list(trouble.into_failure(
+            &input_path(input),
+            |error| look::engine(error, context),
+            |error| words::list(&input_path(input), error),
+        ))
     })?;
-    if talk.json {
-        print_json(
-            &json!({
-                "schema": SCHEMA,
-                "command": "list",
-                "input": report::input_name(input),
-                "format": report::format_name(summary.format),
-                "bytes_in": summary.bytes_in,
-                "bytes_out": summary.bytes_out,
-                "entries": listing.entries,
-            }),
-            false,
-        );
+    let Listing { entries, status, .. } = listing;
+    if let Some(entries) = entries {
+        let object = json!({
+            "schema": SCHEMA,
+            "command": "list",
+            "input": report::input_name(input),
+            "format": report::format_name(summary.format),
+            "bytes_in": summary.bytes_in,
+            "bytes_out": summary.bytes_out,
+            "unpacking_sandbox": words::level(level),
+            "entries": null,
+        });
+        // Nobody may be reading; that is no failure.
+        let _ = print_entries(&object.to_string(), entries);
     }
-    Ok(listing.status)
+    Ok(status)
 }
 
-#[derive(Default)]
-struct Listing {
+/// Puts the entries into the object, in place of `null`. A quote in a string is escaped.
+fn print_entries(object: &str, entries: Spool) -> io::Result<()> {
+    let (before, after) = object.split_once("\"entries\":null").unwrap_or((object, ""));
+    let mut stdout = io::stdout().lock();
+    write!(stdout, "{before}\"entries\":[")?;
+    io::copy(&mut entries.into_reader()?, &mut stdout)?;
+    writeln!(stdout, "]{after}")?;
+    stdout.flush()
+}
+
+struct Listing<'a> {
+    input: &'a Input,
     lines: Lines,
     status: Status,
     /// For programs, which are told when all of it is known to be true.
-    entries: Vec<Value>,
+    entries: Option<Spool>,
+    is_first: bool,
 }
 
-impl Listing {
-    fn take(&mut self, member: &Member, talk: Talk) {
-        if talk.json {
-            self.entries.push(json(member));
-        } else {
+impl<'a> Listing<'a> {
+    fn new(talk: Talk, input: &'a Input) -> Result<Self, Failure> {
+        let spool = || Spool::new().map_err(|error| words::internal(&error));
+        let entries = talk.json.then(spool).transpose()?;
+        let (lines, status) = Default::default();
+        Ok(Self { input, lines, status, entries, is_first: true })
+    }
+
+    fn take(&mut self, member: &Member) -> Result<(), Failure> {
+        let Some(spool) = &mut self.entries else {
             self.lines.print(&line(member), &mut self.status);
+            return Ok(());
+        };
+        let comma = if std::mem::take(&mut self.is_first) { "" } else { "," };
+        let entry = format!("{comma}{}", json(member));
+        match spool.push(entry.as_bytes()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(words::list_too_long(&input_path(self.input))),
+            Err(error) => Err(words::internal(&error)),
         }
     }
 }

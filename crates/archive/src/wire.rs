@@ -1,0 +1,201 @@
+//! What the process that reads an archive tells the one that has started it.
+//!
+//! An event is its length (4 bytes, little endian), its kind (1 byte) and its fields:
+//! numbers in little endian, bytes with their length before them. The reader believes
+//! none of it: lengths are limited, and what is to be shown is cleaned like names in
+//! an archive.
+
+mod fields;
+
+use std::io::{self, Read, Write};
+
+use crate::contents::{Kind, Member};
+use crate::error::{Error, Refusal, TooMuch};
+use crate::time::Time;
+use crate::unpack::Unpacked;
+use fields::{Fields, Writer};
+
+/// The longest event: a member with a name and a target of 1 MiB each has room.
+const MAX_LEN: usize = 4 << 20;
+
+/// Something that was found or done. See the module's description.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The process is ready, locked in at this level.
+    Ready(u8),
+    /// A member of an archive that is listed.
+    Member(Member),
+    /// A symbolic link was created below the folder and is to get a time.
+    LinkTime {
+        /// The path below the folder.
+        path: Vec<u8>,
+        /// The time.
+        time: Time,
+    },
+    /// Wants a byte back when everything before it is dealt with.
+    Wait,
+    /// All went well, and this was unpacked (when listing: read); and whether it was
+    /// compressed.
+    Done(Unpacked, bool),
+    /// It failed.
+    Failed(Error),
+}
+
+/// Writes an event.
+///
+/// # Errors
+/// Those of `to`; `InvalidData` for one that is too long.
+pub fn write_event(to: &mut impl Write, event: &Event) -> io::Result<()> {
+    let mut writer = Writer::default();
+    match event {
+        Event::Ready(level) => writer.byte(0).byte(*level),
+        Event::Member(member) => writer.byte(1).member(member),
+        Event::LinkTime { path, time } => writer.byte(2).bytes(path).time(*time),
+        Event::Wait => writer.byte(3),
+        Event::Done(unpacked, is_zstd) => {
+            writer.byte(4).number(unpacked.entries).number(unpacked.bytes);
+            match unpacked.folder {
+                Some((mode, time)) => writer.byte(1).number(mode.into()).time(time),
+                None => writer.byte(0),
+            };
+            writer.byte(u8::from(*is_zstd))
+        }
+        Event::Failed(error) => writer.byte(5).error(error),
+    };
+    let bytes = writer.into_bytes();
+    if bytes.len() > MAX_LEN {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    to.write_all(&(bytes.len() as u32).to_le_bytes())?;
+    to.write_all(&bytes)
+}
+
+/// Reads the next event; `None` at the end.
+///
+/// # Errors
+/// Those of `from`; `InvalidData` for what is no event.
+pub fn read_event(from: &mut impl Read) -> io::Result<Option<Event>> {
+    let mut len = [0; 4];
+    loop {
+        match from.read(&mut len) {
+            Ok(0) => return Ok(None),
+            Ok(read) => break from.read_exact(&mut len[read..])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let len = u32::from_le_bytes(len) as usize;
+    if len > MAX_LEN {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; len];
+    from.read_exact(&mut bytes)?;
+    let mut fields = Fields(&bytes);
+    let event = decode(&mut fields).filter(|_| fields.0.is_empty());
+    event.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn decode(fields: &mut Fields<'_>) -> Option<Event> {
+    Some(match fields.byte()? {
+        0 => Event::Ready(fields.byte()?),
+        1 => Event::Member(fields.member()?),
+        2 => Event::LinkTime { path: fields.bytes()?, time: fields.time()? },
+        3 => Event::Wait,
+        4 => {
+            let (entries, bytes) = (fields.number()?, fields.number()?);
+            let folder = match fields.byte()? {
+                0 => None,
+                _ => Some((u32::try_from(fields.number()?).ok()?, fields.time()?)),
+            };
+            Event::Done(Unpacked { entries, bytes, folder }, fields.byte()? != 0)
+        }
+        5 => Event::Failed(fields.error()?),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(event: &Event) -> Event {
+        let mut bytes = Vec::new();
+        write_event(&mut bytes, event).unwrap();
+        let read = read_event(&mut &bytes[..]).unwrap().unwrap();
+        for cut in 1..bytes.len() {
+            assert!(read_event(&mut &bytes[..cut]).is_err(), "{cut}");
+        }
+        read
+    }
+
+    #[test]
+    fn events_come_back() {
+        let time = Time { seconds: -5, nanoseconds: 7 };
+        let kinds = [
+            Kind::File,
+            Kind::Folder,
+            Kind::Symlink(b"to".to_vec()),
+            Kind::HardLink(b"to".to_vec()),
+            Kind::Fifo,
+            Kind::BlockDevice,
+            Kind::CharDevice,
+            Kind::Unknown(b'x'),
+        ];
+        let members = kinds.into_iter().map(|kind| {
+            let (name, pieces) = (b"a\n/\xff".to_vec(), Vec::new());
+            Event::Member(Member { name, kind, mode: 0o4755, mtime: time, size: 1 << 40, pieces })
+        });
+        let member = || b"m".to_vec();
+        let os = || io::Error::from_raw_os_error(28);
+        let errors = [
+            Error::Read(os()),
+            Error::Decompress(io::Error::other("bad")),
+            Error::NotTar { head: vec![1, 2] },
+            Error::Malformed { member: member(), offset: 7, reason: "why".into() },
+            Error::Refused { member: member(), reason: Refusal::LinkOut },
+            Error::TooMuch { member: member(), reason: TooMuch::Folders(9) },
+            Error::Write { member: member(), source: os() },
+            Error::Report(os()),
+        ];
+        let unpacked = Unpacked { entries: 1, bytes: 2, folder: Some((0o700, time)) };
+        let others = [
+            Event::Ready(2),
+            Event::LinkTime { path: member(), time },
+            Event::Wait,
+            Event::Done(unpacked, true),
+            Event::Done(Unpacked::default(), false),
+        ];
+        for event in members.chain(errors.into_iter().map(Event::Failed)).chain(others) {
+            assert_eq!(format!("{event:?}"), format!("{:?}", again(&event)));
+        }
+    }
+
+    #[test]
+    fn errors_keep_their_kind_and_cannot_control_a_terminal() {
+        let full = Event::Failed(Error::Write {
+            member: Vec::new(),
+            source: io::Error::from_raw_os_error(28),
+        });
+        let Event::Failed(Error::Write { source, .. }) = again(&full) else { panic!() };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+        let (member, reason) = (b"\x1b[2J".to_vec(), "\x1b[31mred\n".into());
+        let evil = Event::Failed(Error::Malformed { member, offset: 0, reason });
+        let Event::Failed(error) = again(&evil) else { panic!() };
+        assert!(!error.to_string().contains(char::is_control), "{error}");
+        let evil = Event::Failed(Error::Decompress(io::Error::other("\x1b[31m".repeat(9999))));
+        let Event::Failed(error) = again(&evil) else { panic!() };
+        assert!(!error.to_string().contains(char::is_control), "{error}");
+        assert!(error.to_string().len() < 1000);
+    }
+
+    #[test]
+    fn what_is_no_event_is_refused() {
+        assert!(read_event(&mut &[][..]).unwrap().is_none());
+        for bytes in
+            [&b"\x01\0\0\0\x09"[..], b"\xff\xff\xff\xff", b"\x02\0\0\0\x03\x03", b"\0\0\0\0"]
+        {
+            assert!(read_event(&mut &bytes[..]).is_err(), "{bytes:?}");
+        }
+    }
+}

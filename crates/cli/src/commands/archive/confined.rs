@@ -1,0 +1,239 @@
+//! The process that reads an archive, from its start to its end.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::thread;
+
+use cryptstream_archive::{Event, LinkTimes, Member, SetLinkTimes, read_event};
+use cryptstream_beneath::Dir;
+use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Summary};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::reader::{self, Outcome, READER_ARGUMENT, Task};
+use crate::messages::{self, Failure, archive as words};
+
+/// A folder to be filled.
+pub(super) struct Folder<'a> {
+    pub(super) dir: Dir,
+    /// Held while this process itself changes something in it.
+    pub(super) gate: &'a Mutex<()>,
+}
+
+/// What takes the members that are found.
+pub(super) type Take<'t> = dyn FnMut(Member) -> Result<(), Failure> + Send + 't;
+
+/// Why an archive could not be read.
+pub(super) enum Trouble {
+    /// It could not be decrypted.
+    Engine(Error),
+    /// It is not as it must be, or could not be unpacked.
+    Archive(cryptstream_archive::Error),
+    /// The process that read it has ended, and not said why.
+    Died(ExitStatus),
+    /// That process has said what makes no sense.
+    Nonsense,
+    /// What was found could not be taken.
+    Taking(Failure),
+}
+
+impl Trouble {
+    pub(super) fn into_failure(
+        self,
+        input: &Path,
+        engine: impl FnOnce(Error) -> Failure,
+        archive: impl FnOnce(cryptstream_archive::Error) -> Failure,
+    ) -> Failure {
+        match self {
+            Self::Engine(error) => engine(error),
+            Self::Archive(error) => archive(error),
+            Self::Died(status) => words::reader_died(input, status),
+            Self::Nonsense => words::reader_nonsense(input),
+            Self::Taking(failure) => failure,
+        }
+    }
+}
+
+type Opened = Result<Summary, Error>;
+type Worked = Result<Outcome, Trouble>;
+
+/// What decryption and reading have come to; or the failure that came first.
+pub(super) fn both(opened: Opened, worked: Worked) -> Result<(Summary, Outcome), Trouble> {
+    match (opened, worked) {
+        (Ok(opened), Ok(worked)) => Ok((opened, worked)),
+        // The reader had gone before the writer was done.
+        (Err(Error::BrokenPipe { .. }) | Ok(_), Err(trouble)) => Err(trouble),
+        // It said that it had read everything, and had not.
+        (Err(Error::BrokenPipe { .. }), Ok(_)) => Err(Trouble::Nonsense),
+        (Err(error), _) => Err(Trouble::Engine(error)),
+    }
+}
+
+/// An archive that is about to be read.
+pub(super) struct Reading {
+    task: Task,
+    process: io::Result<Confined>,
+}
+
+impl Reading {
+    /// Starts the process, which waits for its orders.
+    pub(super) fn new(task: &Task, program: &Path) -> Self {
+        Self { task: *task, process: Confined::start(program, READER_ARGUMENT) }
+    }
+
+    /// Has `open` write what is read, and gives members to `take`. Returns also how
+    /// well the process was locked in; `None` where this process did it.
+    pub(super) fn run(
+        self,
+        folder: Option<&Folder<'_>>,
+        take: &mut Take<'_>,
+        open: impl FnOnce(OwnedFd) -> Opened,
+    ) -> Result<(Opened, Worked, Option<SandboxLevel>), Failure> {
+        let Self { task, process } = self;
+        let pipe = pipe_with(PipeFlags::CLOEXEC);
+        let (reader, writer) = pipe.map_err(|error| messages::internal(&error.to_string()))?;
+        let process = process.and_then(|process| Process::begin(process, &task, &reader, folder));
+        match process {
+            Ok(Process { level, .. })
+                if task.sandbox == SandboxMode::Require && level < SandboxLevel::Full =>
+            {
+                Err(words::no_sandbox(level))
+            }
+            Ok(process) => {
+                let level = process.level;
+                if task.sandbox == SandboxMode::Auto && level < SandboxLevel::Full {
+                    messages::warn(&words::weak_sandbox(level));
+                }
+                drop(reader);
+                let (opened, worked) = process.run(folder, take, || open(writer))?;
+                Ok((opened, worked, Some(level)))
+            }
+            Err(error) if task.sandbox == SandboxMode::Require => Err(words::no_reader(&error)),
+            Err(error) => {
+                messages::warn(&words::no_reader_process(&error));
+                let (opened, worked) =
+                    in_process(&task, File::from(reader), folder, take, || open(writer))?;
+                Ok((opened, worked, None))
+            }
+        }
+    }
+}
+
+/// A process that is ready to read.
+struct Process {
+    confined: Confined,
+    events: BufReader<File>,
+    level: SandboxLevel,
+}
+
+impl Process {
+    fn begin(
+        confined: Confined,
+        task: &Task,
+        reader: &OwnedFd,
+        folder: Option<&Folder<'_>>,
+    ) -> io::Result<Self> {
+        let mut fds = vec![reader.as_fd()];
+        fds.extend(folder.map(|folder| folder.dir.as_fd()));
+        confined.send(&task.encode(), &fds)?;
+        let mut events = BufReader::new(confined.stream()?);
+        let Some(Event::Ready(level)) = read_event(&mut events)? else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        let level = SandboxLevel::from_byte(level).ok_or(io::ErrorKind::InvalidData)?;
+        confined.is_ready()?;
+        Ok(Self { confined, events, level })
+    }
+
+    fn run(
+        self,
+        folder: Option<&Folder<'_>>,
+        take: &mut Take<'_>,
+        open: impl FnOnce() -> Opened,
+    ) -> Result<(Opened, Worked), Failure> {
+        let Self { confined, mut events, .. } = self;
+        let (opened, heard) = thread::scope(|scope| {
+            let listening = scope.spawn(|| {
+                let heard = listen(&mut events, folder, take);
+                if !matches!(heard, Ok(None)) {
+                    // It has nothing left to do; and nothing else may wait for it.
+                    confined.kill();
+                }
+                heard
+            });
+            let opened = open();
+            (opened, listening.join())
+        });
+        let heard = heard.map_err(|_| messages::internal("the listening thread failed"))?;
+        let status = confined.wait().map_err(|error| words::internal(&error))?;
+        Ok((opened, heard.and_then(|heard| heard.ok_or(Trouble::Died(status)))))
+    }
+}
+
+/// Does what the process asks for, until it is done or gone (`None`).
+fn listen(
+    events: &mut BufReader<File>,
+    folder: Option<&Folder<'_>>,
+    take: &mut Take<'_>,
+) -> Result<Option<Outcome>, Trouble> {
+    let mut link_times = folder.map(|folder| SetLinkTimes::new(&folder.dir));
+    loop {
+        match (read_event(events), &mut link_times) {
+            (Ok(None), _) => return Ok(None),
+            (Ok(Some(Event::Member(member))), None) => take(member).map_err(Trouble::Taking)?,
+            (Ok(Some(Event::LinkTime { path, time })), Some(link_times)) => {
+                link_times.set(&path, time).map_err(|_| Trouble::Nonsense)?;
+            }
+            (Ok(Some(Event::Wait)), Some(_)) => {
+                // Where it is gone, that is noticed next.
+                let _ = events.get_mut().write_all(&[0]);
+            }
+            (Ok(Some(Event::Done(read, is_zstd))), _) => return Ok(Some((read, is_zstd))),
+            (Ok(Some(Event::Failed(error))), _) => return Err(Trouble::Archive(error)),
+            // It died in the middle of a word.
+            (Err(error), _) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            _ => return Err(Trouble::Nonsense),
+        }
+    }
+}
+
+/// The same on a thread of this process, where no other can be started.
+fn in_process(
+    task: &Task,
+    pipe: File,
+    folder: Option<&Folder<'_>>,
+    take: &mut Take<'_>,
+    open: impl FnOnce() -> Opened,
+) -> Result<(Opened, Worked), Failure> {
+    let work = || match (task.unpack, folder) {
+        (Some(options), Some(Folder { dir, gate })) => {
+            let mut link_times = SetLinkTimes::new(dir);
+            reader::extract(pipe, task.limits, options, dir, gate, &mut link_times)
+                .map_err(Trouble::Archive)
+        }
+        _ => {
+            let mut failure = None;
+            let listed = reader::list(pipe, task.limits, &mut |member| {
+                take(member).map_err(|error| {
+                    failure = Some(error);
+                    io::ErrorKind::Other.into()
+                })
+            });
+            match failure {
+                Some(failure) => Err(Trouble::Taking(failure)),
+                None => listed.map_err(Trouble::Archive),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let working = scope.spawn(work);
+        let opened = open();
+        let worked = working.join();
+        worked
+            .map(|worked| (opened, worked))
+            .map_err(|_| messages::internal("the other end of the pipe failed"))
+    })
+}

@@ -1,0 +1,129 @@
+//! From a sealed archive to a folder.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use cryptstream_archive::{Options, Unpacked};
+use cryptstream_beneath::Dir;
+use cryptstream_engine::StagingFolder;
+use cryptstream_format::Identity;
+use rustix::fs::Mode;
+use zeroize::Zeroizing;
+
+use super::confined::{Folder, Reading, both};
+use super::reader::Task;
+use crate::args::{Decrypt, Talk, is_dash};
+use crate::keyring::OpeningKeys;
+use crate::messages::{self, Context, Failure, archive as words};
+use crate::progress::Meter;
+use crate::report::{self, Extra};
+use crate::request::{Input, Transfer};
+
+pub(super) fn run(
+    args: Decrypt,
+    key: Option<Zeroizing<Vec<u8>>>,
+    talk: Talk,
+) -> Result<(), Failure> {
+    let Decrypt { mut files, opening, unpacking, .. } = args;
+    let (force, sync) = (files.force, files.sync);
+    let output = match (files.output.take(), &files.input) {
+        (Some(output), _) if !is_dash(output.as_os_str()) => output,
+        (None, Some(input)) if !is_dash(input.as_os_str()) => unpacked_name(input)?,
+        _ => return Err(words::no_folder_named()),
+    };
+    files.output = Some(output.clone());
+    let transfer = Transfer::decrypt(files)?;
+    let failed = |error| messages::engine(error, Context::default());
+    StagingFolder::check(&output, force).map_err(failed)?;
+    let keys = OpeningKeys::read(&opening, key)?;
+    let mut source = transfer.input.open().map_err(failed)?;
+    keys.check(&source, &transfer.target)?;
+    let has_passphrase = keys.has_passphrase();
+    let identities = keys.identities()?;
+    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
+
+    let started = Instant::now();
+    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let options = Options { any_links: unpacking.wants_any_links(), umask: umask() };
+    let limits = unpacking.limits();
+    let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
+    // Before the folder: an interruption ends the one before it removes the other.
+    let reading = Reading::new(&task, &transfer.workers.program);
+    let staging = StagingFolder::create(&output, force).map_err(failed)?;
+    let folder = Folder::new(&staging).map_err(|error| words::internal(&error))?;
+    let engine = &mut transfer.engine();
+    let mut nothing = |_| Ok(());
+    let (opened, unpacked, level) = reading.run(Some(&folder), &mut nothing, |pipe| {
+        engine.decrypt_to_pipe(&mut source, pipe, &identities, &meter)
+    })?;
+    meter.clear();
+    let context = Context { is_armored: source.is_armored(), ..transfer.context(has_passphrase) };
+    let input = input_path(&transfer.input);
+    let (summary, (unpacked, is_zstd)) = both(opened, unpacked).map_err(|trouble| {
+        trouble.into_failure(
+            &input,
+            |error| messages::engine(error, context),
+            |error| words::unpack(&input, &output, error),
+        )
+    })?;
+    let Unpacked { entries, bytes, folder: own } = unpacked;
+    let times = own.map(|(_, time)| time.to_timestamps());
+    // What another process says about the mode is no order.
+    let old = staging
+        .commit(own.map(|(mode, _)| options.bits(mode)), times.as_ref(), sync)
+        .map_err(|error| messages::engine(error, context))?;
+    if let Some(old) = &old {
+        messages::warn(&words::kept(&output, old));
+    }
+    let extra = Extra {
+        fields: vec![
+            ("entries", entries.into()),
+            ("content_bytes", bytes.into()),
+            ("zstd", is_zstd.into()),
+            ("unpacking_sandbox", words::level(level).into()),
+        ],
+        text: words::unpacked(entries, bytes, level),
+    };
+    report::done_archive("decrypt", &transfer, summary, started.elapsed(), talk, &extra);
+    Ok(())
+}
+
+/// The permission bits that new files do not get. It can only be read by setting it; no
+/// other thread creates files at this moment.
+fn umask() -> u32 {
+    let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    rustix::process::umask(umask);
+    umask.as_raw_mode()
+}
+
+impl<'a> Folder<'a> {
+    fn new(staging: &'a StagingFolder) -> std::io::Result<Self> {
+        use std::os::fd::AsFd;
+        let dir = Dir::from(staging.folder().as_fd().try_clone_to_owned()?);
+        Ok(Self { dir, gate: staging.gate() })
+    }
+}
+
+/// The name of the folder that an archive becomes: without `.enc`, `.zst`, `.tar`.
+pub(super) fn unpacked_name(input: &Path) -> Result<PathBuf, Failure> {
+    let mut name = input.to_owned();
+    let mut off = |ends: &[&str]| {
+        let is_one = name.extension().is_some_and(|end| ends.iter().any(|one| end == *one));
+        if is_one {
+            name.set_extension("");
+        }
+        is_one
+    };
+    if !off(&["enc", "age"]) {
+        return Err(messages::no_default_name(input));
+    }
+    if !off(&["tzst"]) {
+        off(&["zst"]);
+        off(&["tar"]);
+    }
+    Ok(name)
+}
+
+pub(super) fn input_path(input: &Input) -> PathBuf {
+    input.path().map_or_else(|| "standard input".into(), Path::to_owned)
+}

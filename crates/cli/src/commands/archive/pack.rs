@@ -1,0 +1,236 @@
+//! From a folder to a sealed archive.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
+
+use cryptstream_archive::{Added, Limits, PackError, Packed, Packer};
+use cryptstream_beneath::{Dir, FileId};
+use cryptstream_engine::{Error, Feed, Source, Target};
+use cryptstream_format::{Format, Recipient};
+use zeroize::Zeroizing;
+
+use crate::args::{Encrypt, Talk, is_dash};
+use crate::keyring::SealingKeys;
+use crate::messages::{self, Context, Failure, archive as words, tree};
+use crate::progress::Meter;
+use crate::report::{self, Extra};
+use crate::request::{Transfer, cores, sealed_form, suffix_of};
+use crate::tree::{Rules, lies_in};
+
+/// Threads that compress; more of them take much memory.
+const MAX_THREADS: usize = 8;
+/// What is skipped or stands out is named up to so many times.
+const MAX_NAMED: usize = 20;
+
+pub(super) fn run(
+    args: Encrypt,
+    key: Option<Zeroizing<Vec<u8>>>,
+    talk: Talk,
+    is_stdout_data: &mut bool,
+) -> Result<(), Vec<Failure>> {
+    let Encrypt { mut files, passphrase, sealing, format, armor, tree, packing } = args;
+    let folder = match files.input.clone() {
+        Some(folder) if !is_dash(folder.as_os_str()) => folder,
+        Some(_) => return Err(vec![words::stdin_is_no_folder()]),
+        None => return Err(vec![messages::no_input()]),
+    };
+    let rules = Rules::new(&tree);
+    rules.check()?;
+    let unreadable = |error: &_| messages::unreadable(&folder, error);
+    let metadata = fs::metadata(&folder).map_err(|error| unreadable(&error))?;
+    if !metadata.is_dir() {
+        return Err(vec![words::no_folder(&folder)]);
+    }
+    if files.output.is_none() {
+        let form = sealed_form(format, armor)?;
+        files.output = Some(packed_name(&folder, packing.zstd.is_some(), form.format())?);
+    }
+    let transfer = Transfer::encrypt(files, format, armor)?;
+    *is_stdout_data = transfer.is_stdout_data();
+    if let Target::Path { path, .. } = &transfer.target
+        && lies_in(path, FileId { dev: metadata.dev(), ino: metadata.ino() })
+    {
+        return Err(vec![words::output_in_folder(&folder, path)]);
+    }
+    let keys = SealingKeys::read(&passphrase, &sealing, key)?;
+    let opened = File::open(&folder).map_err(|error| unreadable(&error))?;
+    let failed = |error| messages::engine(error, Context::default());
+    let (feed, mut source) = Source::fed(folder.clone(), &opened).map_err(failed)?;
+    transfer.target.check(&source).map_err(failed)?;
+    keys.check(&source, &transfer.target)?;
+    let key_files = keys.file_ids();
+    let recipients = keys.recipients(transfer.form.format())?;
+    let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
+
+    let started = Instant::now();
+    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let job = Packing { folder: &folder, opened: &opened, rules: &rules, key_files: &key_files };
+    let Transfer { target, commit, form, .. } = &transfer;
+    let (sealed, packed) = thread::scope(|scope| {
+        let packing = scope.spawn(|| job.run(feed, packing.zstd));
+        let mut engine = transfer.engine();
+        let sealed = engine.encrypt(&mut source, target, *form, &recipients, *commit, &meter);
+        // Otherwise the packer would wait for it for ever.
+        drop(source);
+        (sealed, packing.join())
+    });
+    meter.clear();
+    let Ok(outcome) = packed else { return Err(vec![messages::internal("the packer failed")]) };
+    outcome.say();
+    match (sealed, outcome.packed) {
+        (Err(Error::Unfinished { .. }), _) => Err(outcome.failures),
+        (Err(error), _) => Err(vec![messages::engine(error, transfer.context(true))]),
+        (Ok(_), None) => Err(outcome.failures),
+        (Ok(summary), Some(packed)) => {
+            if packing.zstd.is_some()
+                && let Some(ratio) = packed.bytes.checked_div(packed.written)
+                && ratio >= Limits::DEFAULT.ratio
+            {
+                messages::warn(&words::very_small(ratio));
+            }
+            let extra = Extra {
+                fields: vec![
+                    ("entries", packed.entries.into()),
+                    ("skipped", outcome.skipped.into()),
+                ],
+                text: words::packed(&packed),
+            };
+            report::done_archive("encrypt", &transfer, summary, started.elapsed(), talk, &extra);
+            Ok(())
+        }
+    }
+}
+
+impl From<Failure> for Vec<Failure> {
+    fn from(failure: Failure) -> Self {
+        vec![failure]
+    }
+}
+
+/// The name of the archive of a folder: beside it.
+pub(super) fn packed_name(
+    folder: &Path,
+    is_zstd: bool,
+    format: Format,
+) -> Result<PathBuf, Failure> {
+    let mut name = folder.file_name().ok_or_else(|| tree::no_name(folder))?.to_owned();
+    name.push(if is_zstd { ".tar.zst" } else { ".tar" });
+    name.push(suffix_of(format));
+    Ok(folder.with_file_name(name))
+}
+
+/// What is to be packed.
+struct Packing<'a> {
+    folder: &'a Path,
+    opened: &'a File,
+    rules: &'a Rules,
+    key_files: &'a [(u64, u64)],
+}
+
+/// What has become of it.
+#[derive(Default)]
+struct Outcome {
+    packed: Option<Packed>,
+    failures: Vec<Failure>,
+    notes: Vec<String>,
+    skipped: u64,
+    links_out: u64,
+}
+
+impl Packing<'_> {
+    fn run(&self, feed: Feed, level: Option<i32>) -> Outcome {
+        let mut outcome = Outcome::default();
+        match self.pack(feed, level, &mut outcome) {
+            Ok(Some((feed, packed))) => {
+                feed.finish();
+                outcome.packed = Some(packed);
+            }
+            Ok(None) => {}
+            Err(failure) => outcome.failures.push(failure),
+        }
+        outcome
+    }
+
+    fn pack(
+        &self,
+        feed: Feed,
+        level: Option<i32>,
+        outcome: &mut Outcome,
+    ) -> Result<Option<(Feed, Packed)>, Failure> {
+        let failed = |error| words::pack(self.folder, error);
+        let threads = u32::try_from(cores().min(MAX_THREADS)).unwrap_or(1);
+        let dir = || -> Result<Dir, Failure> {
+            let opened = self.opened.try_clone();
+            let opened = opened.map_err(|error| messages::unreadable(self.folder, &error))?;
+            Ok(Dir::from(OwnedFd::from(opened)))
+        };
+        let folder = dir()?;
+        let packer = Packer::new(&folder, feed, level, threads);
+        let mut packer = packer.map_err(failed)?;
+        if let Ok(stdout) = rustix::fs::fstat(std::io::stdout()) {
+            packer.refuse((stdout.st_dev, stdout.st_ino));
+        }
+        packer.leave_out(self.key_files);
+        packer.add(Path::new("")).map_err(failed)?;
+        for found in self.rules.sorted(dir()?, self.folder)? {
+            let relative = match found {
+                Ok(relative) => relative,
+                Err(failure) => {
+                    outcome.failures.push(failure);
+                    continue;
+                }
+            };
+            // There will be no archive; but all that is in its way is named.
+            let added = match outcome.failures.is_empty() {
+                true => packer.add(&relative),
+                false => packer.try_to_read(&relative).map(|()| Added::Packed),
+            };
+            match added {
+                Ok(added) => outcome.take(&self.folder.join(relative), added),
+                Err(error @ PackError::Unreadable { .. }) => outcome.failures.push(failed(error)),
+                // Of what could not be read the user knows already.
+                Err(_) if !outcome.failures.is_empty() => break,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        if !outcome.failures.is_empty() {
+            // It is not even ended.
+            return Ok(None);
+        }
+        packer.finish().map(Some).map_err(failed)
+    }
+}
+
+impl Outcome {
+    fn take(&mut self, path: &Path, added: Added) {
+        let reason = match added {
+            Added::Packed => return,
+            Added::PackedLinkOut => {
+                self.links_out += 1;
+                return;
+            }
+            Added::Special => tree::SPECIAL,
+            Added::Left => tree::IS_KEY,
+        };
+        self.skipped += 1;
+        if self.notes.len() < MAX_NAMED {
+            self.notes.push(tree::skipped(path, reason));
+        }
+    }
+
+    /// Says what stands out.
+    fn say(&self) {
+        self.notes.iter().for_each(|note| messages::warn(note));
+        let more = self.skipped - self.notes.len() as u64;
+        if more > 0 {
+            messages::warn(&words::more_skipped(more));
+        }
+        if self.links_out > 0 {
+            messages::warn(&words::links_out(self.links_out));
+        }
+    }
+}

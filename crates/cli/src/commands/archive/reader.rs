@@ -1,0 +1,189 @@
+//! What reads an archive: in a process of its own, which is locked in and has nothing
+//! but the decrypted stream, the folder to fill if there is one, and a stream for what
+//! it finds. No argument was parsed, no key or passphrase was ever in it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use cryptstream_archive::{
+    Contents, Error, Event, Limits, LinkTimes, Member, Options, Time, Unpacked, unpack, write_event,
+};
+use cryptstream_beneath::Dir;
+use cryptstream_engine::{Orders, Profile, SandboxLevel, SandboxMode, lock_in};
+
+use crate::messages::code;
+
+/// The argument that makes the program a reader of archives, before any parsing.
+pub(crate) const READER_ARGUMENT: &str = "__unpack";
+
+/// What to do with an archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    /// How to unpack it; otherwise it is listed.
+    pub(super) unpack: Option<Options>,
+    pub(super) limits: Limits,
+    /// How well the process must be locked in.
+    pub(super) sandbox: SandboxMode,
+}
+
+/// What an archive had, and whether it was compressed.
+pub(super) type Outcome = (Unpacked, bool);
+
+impl Task {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let Limits { entries, bytes, ratio } = self.limits;
+        let mut encoded: Vec<u8> =
+            [entries, bytes, ratio].iter().flat_map(|limit| limit.to_le_bytes()).collect();
+        encoded.push(self.sandbox as u8);
+        if let Some(Options { any_links, umask }) = self.unpack {
+            encoded.push(u8::from(any_links));
+            encoded.extend_from_slice(&umask.to_le_bytes());
+        }
+        encoded
+    }
+
+    /// The task, and what follows it.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (limits, rest) = bytes.split_at_checked(24)?;
+        let (limits, _) = limits.as_chunks::<8>();
+        let [entries, bytes, ratio] = [0, 1, 2].map(|at: usize| u64::from_le_bytes(limits[at]));
+        let (sandbox, rest) = rest.split_first()?;
+        let unpack = match rest {
+            [] => None,
+            [any_links, a, b, c, d] => {
+                let umask = u32::from_le_bytes([*a, *b, *c, *d]);
+                Some(Options { any_links: *any_links != 0, umask })
+            }
+            _ => return None,
+        };
+        let limits = Limits { entries, bytes, ratio };
+        Some(Self { unpack, limits, sandbox: SandboxMode::from_byte(*sandbox)? })
+    }
+}
+
+/// Lists what comes out of `pipe`.
+pub(super) fn list(
+    pipe: File,
+    limits: Limits,
+    take: &mut dyn FnMut(Member) -> io::Result<()>,
+) -> Result<Outcome, Error> {
+    let mut contents = Contents::new(pipe, limits)?;
+    let mut read = Unpacked::default();
+    while let Some(member) = contents.next()? {
+        read.entries += 1;
+        read.bytes = read.bytes.saturating_add(member.size);
+        take(member).map_err(Error::Report)?;
+    }
+    Ok((read, contents.is_zstd()))
+}
+
+/// Unpacks what comes out of `pipe` into `folder`.
+pub(super) fn extract(
+    pipe: File,
+    limits: Limits,
+    options: Options,
+    folder: &Dir,
+    gate: &Mutex<()>,
+    link_times: &mut dyn LinkTimes,
+) -> Result<Outcome, Error> {
+    let mut contents = Contents::new(pipe, limits)?;
+    let unpacked = unpack(&mut contents, folder, gate, options, link_times)?;
+    Ok((unpacked, contents.is_zstd()))
+}
+
+/// What the process does that was started with [`READER_ARGUMENT`].
+pub(crate) fn reader_main() -> ExitCode {
+    // Its words would reach nobody; the exit status does.
+    std::panic::set_hook(Box::new(|_| std::process::exit(i32::from(code::INTERNAL))));
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The other side notices that nothing comes, and says so.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run() -> io::Result<()> {
+    let Orders { bytes, fds, stream } = Orders::receive()?;
+    let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+    let task = Task::decode(&bytes).ok_or_else(malformed)?;
+    let mut fds = fds.into_iter();
+    let pipe = File::from(fds.next().ok_or_else(malformed)?);
+    let folder: Option<OwnedFd> = fds.next();
+    let (unpack, profile) = match (task.unpack, &folder) {
+        (None, None) => (None, Profile::List),
+        (Some(options), Some(folder)) => (Some(options), Profile::Unpack(folder.as_fd())),
+        _ => return Err(malformed()),
+    };
+    // Everything is opened; from here on it is locked in.
+    let answers = stream.try_clone()?;
+    let mut events = Events { stream: BufWriter::new(stream), answers, has_asked: false };
+    let level = lock_in(task.sandbox, profile);
+    events.send(&Event::Ready(level as u8))?;
+    events.stream.flush()?;
+    if task.sandbox == SandboxMode::Require && level != SandboxLevel::Full {
+        return Ok(());
+    }
+    let read = match (unpack, folder) {
+        (Some(options), Some(folder)) => {
+            let folder = Dir::from(folder);
+            extract(pipe, task.limits, options, &folder, &Mutex::new(()), &mut events)
+        }
+        _ => list(pipe, task.limits, &mut |member| events.send(&Event::Member(member))),
+    };
+    events.send(&match read {
+        Ok((unpacked, is_zstd)) => Event::Done(unpacked, is_zstd),
+        Err(error) => Event::Failed(error),
+    })?;
+    events.stream.flush()
+}
+
+/// What it tells the process that has started it.
+struct Events {
+    stream: BufWriter<File>,
+    answers: File,
+    has_asked: bool,
+}
+
+impl Events {
+    fn send(&mut self, event: &Event) -> io::Result<()> {
+        write_event(&mut self.stream, event)
+    }
+}
+
+impl LinkTimes for Events {
+    fn set(&mut self, path: &[u8], time: Time) -> io::Result<()> {
+        self.has_asked = true;
+        self.send(&Event::LinkTime { path: path.to_vec(), time })
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.has_asked) {
+            return Ok(());
+        }
+        self.send(&Event::Wait)?;
+        self.stream.flush()?;
+        self.answers.read_exact(&mut [0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_come_back() {
+        let options = Options { any_links: true, umask: 0o027 };
+        for unpack in [None, Some(options)] {
+            let task = Task { unpack, limits: Limits::DEFAULT, sandbox: SandboxMode::Require };
+            let bytes = task.encode();
+            assert_eq!(format!("{:?}", Task::decode(&bytes)), format!("{:?}", Some(task)));
+            for cut in 0..bytes.len() {
+                let decoded = Task::decode(&bytes[..cut]);
+                assert!(decoded.is_none_or(|task| task.unpack.is_none()), "{cut}");
+            }
+        }
+    }
+}
