@@ -35,6 +35,10 @@ pub enum KeyError {
     /// Valid Bech32 of something else.
     #[error("it is another kind of key")]
     OtherKind,
+    /// A second encoding of a point. X25519 makes none, and as the encoding goes into the
+    /// wrapping key, nobody could open what is encrypted to it.
+    #[error("no identity belongs to it")]
+    NotCanonical,
 }
 
 /// The public half: whom to seal for. Its text form is `age1…`.
@@ -184,7 +188,11 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        decode_bech32(text, PUBLIC_HRP).map(|bytes| Self(*bytes))
+        let bytes = decode_bech32(text, PUBLIC_HRP)?;
+        // Little-endian, below 2^255 - 19.
+        let is_canonical = bytes[31] < 0x7f
+            || bytes[31] == 0x7f && (bytes[0] < 0xed || bytes[1..31].iter().any(|b| *b != 0xff));
+        if is_canonical { Ok(Self(*bytes)) } else { Err(KeyError::NotCanonical) }
     }
 }
 
@@ -294,6 +302,21 @@ mod tests {
             typo[position] = if typo[position] == b'q' { b'p' } else { b'q' };
             let typo = String::from_utf8(typo).unwrap();
             assert_eq!(typo.parse::<PublicKey>(), Err(KeyError::Checksum), "{typo}");
+        }
+    }
+
+    #[test]
+    fn second_encodings_of_points_are_no_recipients() {
+        let with = |first: u8, rest: u8, last: u8| {
+            let mut bytes = [rest; 32];
+            (bytes[0], bytes[31]) = (first, last);
+            PublicKey(bytes).to_string().parse::<PublicKey>()
+        };
+        for (first, rest, last) in [(9, 0, 0), (0xec, 0xff, 0x7f), (0xff, 0xfe, 0x7f)] {
+            assert!(with(first, rest, last).is_ok());
+        }
+        for (first, rest, last) in [(0xed, 0xff, 0x7f), (0xff, 0xff, 0x7f), (9, 0, 0x80)] {
+            assert_eq!(with(first, rest, last), Err(KeyError::NotCanonical));
         }
     }
 
