@@ -22,6 +22,8 @@ mod remove_by_descriptor;
 mod rsa_size;
 mod ssh_low_order;
 mod ssh_stops_at_first;
+mod unpack_budget;
+mod unpack_sandbox;
 
 /// How often an attack that depends on a lucky moment is tried: 20 times, or as often
 /// as `CRYPTSTREAM_ATTACK_ROUNDS` says; `ci/attacks.sh` says 1,000 where it matters.

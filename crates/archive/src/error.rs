@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-use crate::name::show;
+use crate::name::brief;
 
 /// Why a folder was not packed.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
     /// A member that would do harm, or could not be told from others.
-    #[error("{}: {reason}", show(member))]
+    #[error("{}: {reason}", brief(member))]
     Refused {
         /// Its name.
         member: Vec<u8>,
@@ -76,7 +76,7 @@ pub enum Error {
         reason: Refusal,
     },
     /// It is more than is allowed.
-    #[error("{}: {reason}", show(member))]
+    #[error("{}: {reason}", brief(member))]
     TooMuch {
         /// The member at which it was too much.
         member: Vec<u8>,
@@ -87,7 +87,7 @@ pub enum Error {
     #[error("what was found cannot be reported: {0}")]
     Report(io::Error),
     /// A member cannot be written.
-    #[error("{}: {source}", show(member))]
+    #[error("{}: {source}", brief(member))]
     Write {
         /// Its name.
         member: Vec<u8>,
@@ -97,7 +97,7 @@ pub enum Error {
 }
 
 fn of(member: &[u8]) -> String {
-    if member.is_empty() { String::new() } else { format!(", in {}", show(member)) }
+    if member.is_empty() { String::new() } else { format!(", in {}", brief(member)) }
 }
 
 /// Why a member is refused.

@@ -27,7 +27,7 @@ mod wire;
 pub use contents::{Contents, Kind, Limits, Member};
 pub use error::{Error, PackError, Refusal, TooMuch};
 pub use folders::FOLDER_BUDGET;
-pub use name::{leads_out, show};
+pub use name::{brief, leads_out, show};
 pub use pack::{Added, Packed, Packer};
 pub use spool::{SPOOL_BUDGET, Spool};
 pub use time::Time;

@@ -49,6 +49,19 @@ pub fn show(name: &[u8]) -> String {
     }
 }
 
+/// The same for messages: names may be a million bytes long.
+#[must_use]
+pub fn brief(name: &[u8]) -> String {
+    const MOST: usize = 256;
+    match name.get(..MOST) {
+        Some(beginning) if name.len() > MOST => {
+            let end = (MOST - 3..=MOST).rev().find(|end| name[*end] & 0xc0 != 0x80);
+            format!("{}...", show(&beginning[..end.unwrap_or(MOST)]))
+        }
+        _ => show(name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +100,14 @@ mod tests {
         {
             assert!(leads_out(target.as_bytes(), depth), "{target} {depth}");
         }
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        assert_eq!(brief(&[b'x'; 256]), "x".repeat(256));
+        assert_eq!(brief(&[b'x'; 257]), "x".repeat(256) + "...");
+        let long = "x".to_owned() + &"ä".repeat(200);
+        assert_eq!(brief(long.as_bytes()), "x".to_owned() + &"ä".repeat(127) + "...");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! an archive is a process at the other end of that pipe, locked in: [`confined`]
 //! starts it, [`reader`] is what it does.
 
+#[cfg(feature = "protection-switches")]
+mod attempts;
 mod confined;
 mod extract;
 mod list;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use cryptstream_archive::{
-    Error, MAX_DEPTH, PackError, Packed, Refusal, SPOOL_BUDGET, TooMuch, show,
+    Error, MAX_DEPTH, PackError, Packed, Refusal, SPOOL_BUDGET, TooMuch, brief,
 };
 use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
@@ -106,7 +106,7 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
             source.kind(),
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
         );
-        let message = format!("{} cannot be written: {}", show(&member), reason(&source));
+        let message = format!("{} cannot be written: {}", brief(&member), reason(&source));
         let help = match is_full {
             true => "make room or choose another disk; no partial output was left",
             false => "no partial output was left; check the disk and what names it can have",
@@ -250,10 +250,10 @@ fn bad(input: &Path, error: &Error, help: String) -> Failure {
             (kind, format!("what is sealed is not a tar archive; it looks like {what}"))
         }
         Error::Refused { member, reason } => {
-            ("hostile", format!("in the archive, {} {reason}", show(member)))
+            ("hostile", format!("in the archive, {} {reason}", brief(member)))
         }
         Error::TooMuch { member, reason } => {
-            ("too-much", format!("in the archive, {reason}, at {}", show(member)))
+            ("too-much", format!("in the archive, {reason}, at {}", brief(member)))
         }
         other => ("malformed", format!("the archive {other}")),
     };

@@ -126,6 +126,8 @@ fn run() -> io::Result<()> {
     if task.sandbox == SandboxMode::Require && level != SandboxLevel::Full {
         return Ok(());
     }
+    #[cfg(feature = "protection-switches")]
+    super::attempts::attempt_what_was_asked_for();
     let read = match (unpack, folder) {
         (Some(options), Some(folder)) => {
             let folder = Dir::from(folder);
