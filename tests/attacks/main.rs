@@ -19,6 +19,7 @@ mod memory;
 mod not_dumpable;
 mod plugin_environment;
 mod remove_by_descriptor;
+mod require_means_all;
 mod rsa_size;
 mod ssh_low_order;
 mod ssh_stops_at_first;

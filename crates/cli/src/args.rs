@@ -281,6 +281,22 @@ pub(crate) struct Workers {
     pub(crate) sandbox: Option<Sandbox>,
 }
 
+/// Who reads what strangers wrote, in commands that have no workers.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Processes")]
+pub(crate) struct Reading {
+    /// Whether what reads the file must be locked in: require, auto (this process
+    /// reads it) or off [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) sandbox: Option<Sandbox>,
+}
+
+impl From<Reading> for Workers {
+    fn from(Reading { sandbox }: Reading) -> Self {
+        Self { processes: None, sandbox }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sandbox {
     Require,

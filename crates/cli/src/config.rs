@@ -11,7 +11,9 @@ mod settings;
 
 use std::path::PathBuf;
 
-use crate::args::{self, Cli, Command, Format, Opening, Sealing, Talk, UsualCost, Workers};
+use crate::args::{
+    self, Cli, Command, Format, Opening, Reading, Sealing, Talk, UsualCost, Workers,
+};
 use crate::initial_environment;
 use crate::messages::Failure;
 
@@ -57,14 +59,15 @@ pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
             let config = Config::load(*no_config)?;
             config.fill_talk(talk);
             config.fill_opening(&mut args.opening);
+            config.fill_reading(&mut args.reading);
             // New keys are named by flags only.
             args.new.usual = config.usual_cost();
         }
+        Command::Inspect(args) => Config::load(*no_config)?.fill_reading(&mut args.reading),
         // They have no defaults, or are about them.
         Command::Benchmark(_)
         | Command::Completions(_)
         | Command::Config
-        | Command::Inspect(_)
         | Command::Keygen(_)
         | Command::Man(_) => {}
     }
@@ -109,6 +112,11 @@ impl Config {
 
     fn fill_talk(&self, talk: &mut Talk) {
         talk.progress = talk.progress.or(self.get(|it| &it.progress).map(|found| found.value));
+    }
+
+    fn fill_reading(&self, reading: &mut Reading) {
+        let sandbox = self.get(|it| &it.sandbox).map(|found| found.value);
+        reading.sandbox = reading.sandbox.or(sandbox);
     }
 
     fn fill_workers(&self, workers: &mut Workers) {

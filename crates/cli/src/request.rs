@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cryptstream_beneath::Entry;
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Form, Processes, SandboxMode, Source, Target, WorkerOptions,
-    leftover_of,
+    CommitOptions, Engine, Error, Form, Parser, Processes, SandboxMode, Source, Target,
+    WorkerOptions, leftover_of,
 };
 use cryptstream_format::Format;
 use cryptstream_format::argon2id::Cost;
@@ -137,6 +137,7 @@ impl Transfer {
 
     /// Opens the input, and sees to it that the output is not in the way.
     pub(crate) fn begin(&self) -> Result<Source, Failure> {
+        let parser = self.parser()?;
         let source = self.input.open().map_err(|error| match &error {
             Error::Open { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 match leftover_of(path) {
@@ -146,9 +147,16 @@ impl Transfer {
             }
             _ => messages::engine(error, Context::default()),
         })?;
+        let source = source.parsed_by(&parser);
         let checked = self.target.check(&source);
         checked.map_err(|error| messages::engine(error, Context::default()))?;
         Ok(source)
+    }
+
+    /// Who parses the input.
+    pub(crate) fn parser(&self) -> Result<Parser, Failure> {
+        let parser = Parser::new(&self.workers);
+        parser.map_err(|error| messages::engine(error, Context::default()))
     }
 
     /// What does the work.

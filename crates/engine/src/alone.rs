@@ -1,6 +1,6 @@
 //! The way of a payload's segments in one thread, without any worker.
 
-use cryptstream_format::{ChunkError, Layout, Segment};
+use cryptstream_format::{Layout, Segment};
 
 use crate::engine::{Payload, Place, Read, clone_of, damaged, last_of, segment_read};
 use crate::job::{Buffers, Feed, Job, Operation, Output};
@@ -50,7 +50,8 @@ pub(crate) fn pass_by_main(
     progress: &dyn Progress,
 ) -> Result<Passed, Error> {
     match payload.layout {
-        Some(layout) if !sink.is_in_order() => {
+        // What another process opens comes back to this one, which writes it.
+        Some(layout) if !sink.is_in_order() && !is_opened_elsewhere(&payload, source) => {
             pass_at_offsets(payload, layout, source, sink, progress).map(Passed::All)
         }
         _ => pass_in_order(payload, first, until, source, sink, progress),
@@ -86,24 +87,26 @@ fn pass_in_order(
         for part in segment.split(STREAM_PART_LEN) {
             let (plain_len, sealed_len) = (part.plaintext_len(), part.sealed_len());
             grow(&mut output, sealed_len)?;
-            let (done, offset, to) = match operation {
+            let (damaged_chunk, offset, to) = match operation {
                 Operation::Seal => {
                     let to = &mut output[..sealed_len];
-                    let done = cipher.seal(&part, &from[..plain_len], to);
+                    cipher
+                        .seal(&part, &from[..plain_len], to)
+                        .map_err(|_| Error::Internal("a buffer of the wrong length"))?;
                     from = &from[plain_len..];
-                    (done, start + part.payload_offset(), to)
+                    (None, start + part.payload_offset(), to)
                 }
                 Operation::Open => {
                     let to = &mut output[..plain_len];
-                    let done = cipher.open(&part, &from[..sealed_len], to);
+                    let (parser, sealed) = (source.parser(), &from[..sealed_len]);
+                    let chunk = parser.open(source.path(), cipher, &part, sealed, to)?;
                     from = &from[sealed_len..];
-                    (done, part.plaintext_offset(), to)
+                    (chunk, part.plaintext_offset(), to)
                 }
             };
-            done.map_err(|error| match error {
-                ChunkError::Damaged { chunk, .. } => damaged(source.path(), *start, &part, chunk),
-                ChunkError::BufferLength { .. } => Error::Internal("a buffer of the wrong length"),
-            })?;
+            if let Some(chunk) = damaged_chunk {
+                return Err(damaged(source.path(), *start, &part, chunk));
+            }
             sink.put(offset, to)?;
         }
         progress.advance(len as u64);
@@ -112,6 +115,11 @@ fn pass_in_order(
         }
         index += 1;
     }
+}
+
+/// Whether another process opens the chunks.
+fn is_opened_elsewhere(payload: &Payload, source: &Source) -> bool {
+    payload.operation == Operation::Open && source.parser().is_confined()
 }
 
 /// From file to file by main alone.

@@ -2,10 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use cryptstream_format::armor::is_armored;
 use cryptstream_format::header::HeaderErrorKind;
 use cryptstream_format::{
-    ChunkCipher, Header, Identity, Layout, Outline, PayloadCipher, Segment, UnlockError,
+    ChunkCipher, Header, Identity, Layout, PayloadCipher, Segment, UnlockError,
 };
 
 use cryptstream_shm::SecretScope;
@@ -15,6 +14,7 @@ use crate::job::Operation;
 use crate::memory::{grow, zeroed};
 use crate::output::Sink;
 use crate::rekey::journal;
+use crate::workers::Beginning;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
 /// Enough for the headers of nearly all files, and for a small file whole.
@@ -182,32 +182,37 @@ pub(crate) fn unlock(
 pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
     let mut bytes = zeroed(FIRST_READ)?;
     let mut len = source.fill(&mut bytes)?;
-    if is_armored(&bytes[..len]) {
-        source.unarmor(&bytes[..len])?;
-        len = source.fill(&mut bytes)?;
-    }
+    let mut may_be_armor = true;
     loop {
-        match Outline::parse(&bytes[..len]) {
-            Ok(Some(outline)) => {
+        let path = source.path().to_owned();
+        let beginning = source.parser().begin(&path, &bytes[..len], may_be_armor)?;
+        match beginning {
+            Beginning::Armor => {
+                source.unarmor(&bytes[..len])?;
+                len = source.fill(&mut bytes)?;
+            }
+            Beginning::Header(outline) => {
+                if outline.len() > len {
+                    return Err(Error::ReaderDied { path });
+                }
                 source.give_back(&bytes[outline.len()..len])?;
-                return Header::new(bytes, &outline)
-                    .ok_or(Error::Internal("a header's parts are not where its grammar says"));
+                // Of a table that is wrong a process is to blame that has been taken over.
+                return Header::new(bytes, &outline).ok_or(Error::ReaderDied { path });
             }
             // Full means that there may be more; the parser gives up at the
             // format's limit.
-            Ok(None) if len == bytes.len() => {
+            Beginning::Incomplete if len == bytes.len() => {
                 grow(&mut bytes, 2 * len)?;
                 len += source.fill(&mut bytes[len..])?;
             }
-            Ok(None) if len == 0 => return Err(not_sealed(source, &[])),
-            Ok(None) => return Err(cut_in_header(source)),
-            Err(error) if error.kind == HeaderErrorKind::Version => {
+            Beginning::Incomplete if len == 0 => return Err(not_sealed(source, &[])),
+            Beginning::Incomplete => return Err(cut_in_header(source)),
+            Beginning::Wrong(error) if error.kind == HeaderErrorKind::Version => {
                 return Err(not_sealed(source, &bytes[..len]));
             }
-            Err(error) => {
-                return Err(Error::Header { path: source.path().to_owned(), source: error });
-            }
+            Beginning::Wrong(error) => return Err(Error::Header { path, source: error }),
         }
+        may_be_armor = false;
     }
 }
 

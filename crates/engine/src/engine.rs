@@ -10,7 +10,7 @@ use crate::flow::{Exit, Flow, Intake};
 use crate::job::{Failure, Job, Operation, Output};
 use crate::output::Sink;
 use crate::workers::{Crew, Stop, WORTH};
-use crate::{Error, Progress, Source, WorkerOptions, WorkerStats};
+use crate::{Error, Parser, Progress, Source, WorkerOptions, WorkerStats};
 
 /// Seals and opens files, one after the other or several at a time, with one
 /// pool of workers for all of them.
@@ -21,6 +21,8 @@ pub struct Engine {
     pub(crate) options: WorkerOptions,
     pub(crate) cores: usize,
     crew: Option<Crew>,
+    /// Who parses what strangers wrote, once that is settled.
+    parser: Option<Parser>,
     /// There is no shared memory to be had.
     is_alone: bool,
 }
@@ -37,7 +39,7 @@ impl Engine {
     /// An engine for a process that may use `cores` cores.
     #[must_use]
     pub fn new(options: WorkerOptions, cores: usize) -> Self {
-        Self { options, cores, crew: None, is_alone: false }
+        Self { options, cores, crew: None, parser: None, is_alone: false }
     }
 
     /// Starts all workers that there may be, and waits until they are ready:
@@ -52,6 +54,19 @@ impl Engine {
             crew.warm_up(allowed).map_err(only_sandbox)?;
         }
         Ok(())
+    }
+
+    /// Who parses the inputs that this engine opens itself.
+    ///
+    /// # Errors
+    /// Those of [`Parser::new`].
+    pub fn parser(&mut self) -> Result<Parser, Error> {
+        if let Some(parser) = &self.parser {
+            return Ok(parser.clone());
+        }
+        let parser = Parser::new(&self.options)?;
+        self.parser = Some(parser.clone());
+        Ok(parser)
     }
 
     /// What has become of the workers since this was last asked.

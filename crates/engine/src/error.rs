@@ -263,6 +263,13 @@ pub enum Error {
         /// Number of the segment, from 0: that many MiB into the plaintext.
         segment: u64,
     },
+    /// The locked-in process that was to read the file died over it, or answered
+    /// nonsense.
+    #[error("{}: the sandboxed process that reads it died", path.display())]
+    ReaderDied {
+        /// The input.
+        path: PathBuf,
+    },
     /// The file is no plain file.
     #[error("{}: is not a plain file", path.display())]
     NotRegular {

@@ -27,8 +27,8 @@ use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
 pub(crate) use state::{ACL, mode_without_acl, usual_mode};
 
-use crate::Error;
 use crate::memory::{OutOfMemory, grow, zeroed};
+use crate::{Error, Parser};
 
 /// Up to this size a file is read until it ends, whatever its size is said to
 /// be: files of /proc claim 0 bytes, files of /sys a page, which has at most
@@ -66,6 +66,8 @@ pub struct Source {
     fed: Option<Fed>,
     /// The directory that it was opened in, and its name there.
     origin: Option<(Arc<Dir>, OsString)>,
+    /// Who parses it.
+    parser: Parser,
 }
 
 impl Source {
@@ -148,7 +150,20 @@ impl Source {
             armor: None,
             fed: None,
             origin: None,
+            parser: Parser::default(),
         }
+    }
+
+    /// Has the input parsed by `parser`; otherwise it is by this process. To be said
+    /// before anything is read.
+    #[must_use]
+    pub fn parsed_by(self, parser: &Parser) -> Self {
+        Self { parser: parser.clone(), ..self }
+    }
+
+    /// Who parses it.
+    pub(crate) fn parser(&self) -> &Parser {
+        &self.parser
     }
 
     /// Takes the input for an armored one from now on: its content is what is
@@ -157,7 +172,7 @@ impl Source {
         if self.armor.is_some() || self.position != head.len() as u64 || !self.unread.is_empty() {
             return Err(Error::Internal("an armor that does not begin with the input"));
         }
-        self.armor = Some(Box::new(Armor::new(head, &self.path)?));
+        self.armor = Some(Box::new(Armor::new(head, &self.path, &self.parser)?));
         self.position = 0;
         Ok(())
     }
@@ -198,7 +213,9 @@ impl Source {
         let head_len = self.read_some_at(&mut head, 0)?;
         let tail_start = size.saturating_sub(ARMOR_LOOK_LEN as u64);
         let tail_len = self.read_some_at(&mut tail, tail_start)?;
-        Ok((Some(size), armor_text::content_len(size, &head[..head_len], &tail[..tail_len])))
+        let (head, tail) = (&head[..head_len], &tail[..tail_len]);
+        let len = self.parser.armor_content_len(&self.path, size, head, tail)?;
+        Ok((Some(size), len))
     }
 
     /// The number of bytes as far as one can tell, for showing progress.
@@ -243,6 +260,10 @@ impl Source {
             && self.read_some_at(&mut bytes, before)? as u64 + before != size
         {
             return Err(refused(false));
+        }
+        // Where another process parses, it finds the armor when it reads the header.
+        if self.parser.is_confined() {
+            return Ok(size);
         }
         let mut head = [0; ARMOR_HEAD_LEN];
         let len = self.read_some_at(&mut head, 0)?;

@@ -50,8 +50,8 @@ pub use survey::{Damage, End, Survey, salvage};
 #[cfg(feature = "fault-hooks")]
 pub use workers::{FaultPoint, enter_sandbox, set_fault_hook};
 pub use workers::{
-    Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, WorkerStats,
-    die_with_parent, lock_in, worker_main,
+    Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions,
+    WorkerStats, die_with_parent, lock_in, worker_main,
 };
 
 /// What tests of the sandbox try.

@@ -22,7 +22,8 @@ use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::workers::{Crew, LOOK_EVERY, Stop};
 use crate::{
-    CommitOptions, Engine, Error, Form, Processes, Progress, Source, Summary, Target, WorkerStats,
+    CommitOptions, Engine, Error, Form, Parser, Processes, Progress, Source, Summary, Target,
+    WorkerStats,
 };
 
 /// Up to this length a file is small: 64 KiB.
@@ -78,11 +79,12 @@ pub enum Destination {
 }
 
 impl Item {
-    fn open(&self) -> Result<Source, Error> {
-        match &self.entry {
+    fn open(&self, parser: &Parser) -> Result<Source, Error> {
+        let source = match &self.entry {
             Some(entry) => Source::open_entry(entry, &self.input),
             None => Source::open(&self.input),
-        }
+        };
+        source.map(|source| source.parsed_by(parser))
     }
 
     fn target(&self) -> Result<Option<Target>, Error> {
@@ -170,7 +172,8 @@ impl Engine {
         progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
     ) -> WorkerStats {
-        let work = |item: &Item| whole(item, begin, commit);
+        let parser = self.parser();
+        let work = |item: &Item| whole(item, &parser, begin, commit);
         let pile = Pile::default();
         std::thread::scope(|scope| {
             let hands = Hands::start(scope, hands, &pile, &work);
@@ -282,7 +285,7 @@ impl Engine {
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Launched, Error> {
-        let mut source = item.open()?;
+        let mut source = item.open(&self.parser()?)?;
         let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
         let is_in_order = ending.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
@@ -348,8 +351,14 @@ type Begin<'a> =
     dyn Fn(&mut Source, Option<&Target>) -> Result<(Ending, Payload), Error> + Sync + 'a;
 
 /// A file from its beginning to its end, in this thread.
-fn whole(item: &Item, begin: &Begin<'_>, commit: CommitOptions) -> Result<Summary, Error> {
-    let mut source = item.open()?;
+fn whole(
+    item: &Item,
+    parser: &Result<Parser, Error>,
+    begin: &Begin<'_>,
+    commit: CommitOptions,
+) -> Result<Summary, Error> {
+    let Ok(parser) = parser else { return Err(Error::NoSandbox) };
+    let mut source = item.open(parser)?;
     let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
     let last = pass_alone(payload, &mut source, ending.sink(), &())?;
     ending.finish(&source, &last, commit)

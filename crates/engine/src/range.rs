@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use cryptstream_format::payload::chunk_offset;
-use cryptstream_format::{ChunkCipher, ChunkError, Format, Identity, Layout, LayoutError, Segment};
+use cryptstream_format::{ChunkCipher, Format, Identity, Layout, LayoutError, Segment};
 use rustix::fs::Advice;
 
 use crate::decrypt::unlock;
@@ -213,14 +213,12 @@ impl<'a> Opener<'a> {
         self.opened.truncate(len);
         let (sealed, opened) = (&mut self.sealed[..sealed_len], &mut self.opened[..]);
         let offset = self.place.start + run.payload_offset();
-        let read = read_exact_at(self.source.file(), sealed, offset);
-        let done = read.and_then(|()| {
-            self.cipher.open(run, sealed, opened).map_err(|error| match error {
-                ChunkError::Damaged { chunk, .. } => Failure::Damaged { chunk },
-                ChunkError::BufferLength { .. } => Failure::Internal,
-            })
-        });
-        done.map_err(|failure| self.place.clone().error(run, failure))?;
+        let failed = |failure| self.place.clone().error(run, failure);
+        read_exact_at(self.source.file(), sealed, offset).map_err(failed)?;
+        let (parser, path) = (self.source.parser(), self.source.path());
+        if let Some(chunk) = parser.open(path, &self.cipher, run, sealed, opened)? {
+            return Err(failed(Failure::Damaged { chunk }));
+        }
         self.bytes_in += sealed_len as u64;
         Ok(opened)
     }

@@ -38,7 +38,7 @@ use crate::decrypt::{cut_in_header, read_header, unlock_error};
 use crate::encrypt::BLOCK;
 use crate::memory::zeroed;
 use crate::named::{Found, Named, Refused};
-use crate::{Error, Progress, Source};
+use crate::{Error, Parser, Progress, Source};
 
 /// Below this plaintext length a file is written anew.
 const SMALL: u64 = SEGMENT_LEN as u64;
@@ -133,10 +133,10 @@ impl Rekeying {
     /// [`Error::Open`] and its like; [`Error::NotRegular`],
     /// [`Error::NotChangeable`], [`Error::Busy`], [`Error::Armored`]; those of
     /// a header.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub fn open(path: &Path, parser: &Parser) -> Result<Self, Error> {
         let failed = |source| Error::Open { path: path.to_owned(), source };
         let Named { folder, name } = find(path)?;
-        let mut source = Source::open(path)?;
+        let mut source = Source::open(path)?.parsed_by(parser);
         let file = folder.open_with(&name, OFlags::RDWR, Mode::empty()).map_err(|error| {
             Error::NotChangeable { path: path.to_owned(), source: error.into() }
         })?;
@@ -155,7 +155,7 @@ impl Rekeying {
         if source.is_armored() {
             return Err(Error::Armored { path: path.to_owned() });
         }
-        let journal = Beside::find(&folder, &name, &file);
+        let journal = Beside::find(&folder, &name, &file, &source);
         match header {
             Err(error) if journal.is_none() => Err(error),
             header => Ok(Self { source, file, folder, name, len, header, journal }),
@@ -256,7 +256,7 @@ impl Rekeying {
         self.write_header(&unlocked.header).map_err(|source| self.failed(source))?;
         self.forget_journal()?;
         // Its times are others now.
-        self.source = Source::open(self.source.path())?;
+        self.source = Source::open(self.source.path())?.parsed_by(self.source.parser());
         if self.source.id() == file_id(&self.file)? {
             Ok(unlocked)
         } else {
@@ -301,12 +301,16 @@ impl Rekeying {
         let at = unlocked.start() + part.payload_offset();
         let sealed = self.read_exactly(at, part.sealed_len())?;
         let mut opened = zeroize::Zeroizing::new(zeroed(part.plaintext_len())?);
-        unlocked.cipher.open(&part, &sealed, &mut opened).map_err(|_| Error::Damaged {
-            path: self.source.path().to_owned(),
-            chunk: part.first_chunk(),
-            offset: at,
-            is_last: true,
-        })?;
+        let (path, cipher) = (self.source.path(), unlocked.cipher.chunks());
+        let damaged = self.source.parser().open(path, &cipher, &part, &sealed, &mut opened)?;
+        if damaged.is_some() {
+            return Err(Error::Damaged {
+                path: path.to_owned(),
+                chunk: part.first_chunk(),
+                offset: at,
+                is_last: true,
+            });
+        }
         Ok(())
     }
 

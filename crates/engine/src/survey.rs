@@ -178,7 +178,13 @@ impl Opened {
         progress.start(Some(self.start + self.len));
         progress.advance(self.start);
         let mut file = Chunks { source, start: self.start, output };
-        let survey = walk::walk(&self.cipher, self.len, &mut file, progress)?;
+        let survey = walk::walk(
+            (source.parser(), source.path()),
+            &self.cipher,
+            self.len,
+            &mut file,
+            progress,
+        )?;
         Ok(Survey { bytes_in: self.start + self.len, ..survey })
     }
 }

@@ -9,8 +9,10 @@
 
 mod crew;
 mod faults;
+mod parser;
 mod pool;
 mod protocol;
+mod reader;
 mod sandbox;
 mod task;
 mod worker;
@@ -21,6 +23,8 @@ pub(crate) use crew::{Crew, Finished, LOOK_EVERY, Stop};
 pub(crate) use faults::{Point, at};
 #[cfg(feature = "fault-hooks")]
 pub use faults::{Point as FaultPoint, enter_sandbox, set_fault_hook};
+pub use parser::Parser;
+pub(crate) use parser::{Beginning, Unarmor};
 pub use sandbox::{Profile, SandboxLevel, SandboxMode, die_with_parent, lock_in};
 pub use worker::worker_main;
 

@@ -89,6 +89,40 @@ pub enum ArmorErrorKind {
     Whitespace,
 }
 
+/// All kinds, by the numbers that stand for them.
+const KINDS: [ArmorErrorKind; 11] = [
+    ArmorErrorKind::Begin,
+    ArmorErrorKind::End,
+    ArmorErrorKind::Cut,
+    ArmorErrorKind::EmptyLine,
+    ArmorErrorKind::ShortLine,
+    ArmorErrorKind::LongLine,
+    ArmorErrorKind::Character,
+    ArmorErrorKind::Padding,
+    ArmorErrorKind::NotCanonical,
+    ArmorErrorKind::Trailing,
+    ArmorErrorKind::Whitespace,
+];
+
+impl ArmorError {
+    /// The error as bytes, for another process: what, and where.
+    #[must_use]
+    pub fn encode(&self) -> [u8; 9] {
+        let kind = KINDS.iter().position(|kind| *kind == self.kind).unwrap_or(0);
+        let mut bytes = [kind as u8; 9];
+        bytes[1..].copy_from_slice(&self.offset.to_le_bytes());
+        bytes
+    }
+
+    /// Reads what [`ArmorError::encode`] wrote; `None` if it is none.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind, offset) = bytes.split_first()?;
+        let offset = u64::from_le_bytes(offset.try_into().ok()?);
+        KINDS.get(usize::from(*kind)).map(|kind| Self { offset, kind: *kind })
+    }
+}
+
 /// Whether a file that begins with `head` is an armored one: [`BEGIN`] comes
 /// first, perhaps after white space. The rest of the line may yet be wrong.
 ///

@@ -9,11 +9,12 @@
 //! --- <43 base64 characters: the MAC>
 //! ```
 
+mod error;
 mod grammar;
 mod outline;
 mod write;
 
-pub use grammar::{HeaderError, HeaderErrorKind};
+pub use error::{HeaderError, HeaderErrorKind};
 pub use outline::Outline;
 pub use write::{Padding, WrappedKey, seal_header};
 

@@ -81,6 +81,16 @@ impl Journal {
     /// Reads a whole journal; `None` if it is none, or not complete.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
+        Self::parse_with(bytes, |header| Header::parse(header).ok()?).map(|(journal, _)| journal)
+    }
+
+    /// The same, and the old header, which `parse` parses: everything else in a journal
+    /// has a fixed length.
+    #[must_use]
+    pub fn parse_with(
+        bytes: &[u8],
+        parse: impl FnOnce(&[u8]) -> Option<Header>,
+    ) -> Option<(Self, Header)> {
         let (content, hash) = bytes.split_last_chunk::<HASH_LEN>()?;
         if sha256(content) != *hash {
             return None;
@@ -95,16 +105,17 @@ impl Journal {
         let (old_header, rest) = rest.split_at_checked(usize::try_from(header_len).ok()?)?;
         let (prefix, rest) = rest.split_at_checked(usize::try_from(prefix_len).ok()?)?;
         let new_header_hash = rest.try_into().ok()?;
-        let header = Header::parse(old_header).ok()??;
+        let header = parse(old_header)?;
         let is_sound = header.len() == old_header.len()
             && header.format().prefix_len() == prefix.len()
             && file_len >= header_len.checked_add(prefix_len)?;
-        is_sound.then(|| Self {
+        let journal = || Self {
             file_len,
             old_header: old_header.to_vec(),
             prefix: prefix.to_vec(),
             new_header_hash,
-        })
+        };
+        is_sound.then(|| (journal(), header))
     }
 
     /// The header that was to be overwritten.

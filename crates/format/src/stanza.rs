@@ -189,6 +189,41 @@ pub enum StanzaError {
     RepeatedPad,
 }
 
+/// The types that errors name.
+const TAGS: [&str; 7] = [
+    x25519::TAG,
+    argon2id::TAG,
+    PAD,
+    known::SCRYPT,
+    known::SSH_ED25519,
+    known::SSH_RSA,
+    known::POST_QUANTUM,
+];
+
+impl StanzaError {
+    /// The error as numbers: what, and of which type.
+    pub(crate) fn code(&self) -> (u8, usize) {
+        let number = |tag: &str| TAGS.iter().position(|known| *known == tag).unwrap_or(0);
+        match self {
+            Self::Malformed(tag) => (0, number(tag)),
+            Self::NotAlone => (1, 0),
+            Self::RepeatedPad => (2, 0),
+            Self::DoesNotOpen(tag) => (3, number(tag)),
+        }
+    }
+
+    /// The error that has these numbers.
+    pub(crate) fn from_code(code: u8, tag: usize) -> Option<Self> {
+        match code {
+            0 => TAGS.get(tag).copied().map(Self::Malformed),
+            1 => Some(Self::NotAlone),
+            2 => Some(Self::RepeatedPad),
+            3 => TAGS.get(tag).copied().map(Self::DoesNotOpen),
+            _ => None,
+        }
+    }
+}
+
 /// Checks the shape of a stanza of a type that the format knows; others are
 /// passed over.
 pub(crate) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), StanzaError> {

@@ -112,3 +112,32 @@ pub fn environment() -> Option<(&'static str, std::ffi::OsString)> {
     #[cfg(not(feature = "switches"))]
     None
 }
+
+/// With the feature `switches`: while this environment variable is set, a process that
+/// parses what strangers wrote, and is not locked in, ends with [`TRAP_STATUS`].
+pub const TRAP: &str = "CRYPTSTREAM_TRAP_PARSING";
+
+/// The exit status that tells of [`TRAP`], which is no other's.
+pub const TRAP_STATUS: i32 = 99;
+
+/// Whether this process is locked in.
+#[cfg(feature = "switches")]
+static IS_CONFINED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Says that this process is locked in from now on.
+#[inline]
+pub fn confined() {
+    #[cfg(feature = "switches")]
+    IS_CONFINED.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Says that `what` a stranger wrote is about to be parsed; nothing in a normal build.
+#[inline]
+pub fn parsing(what: &str) {
+    #[cfg(feature = "switches")]
+    if !IS_CONFINED.load(std::sync::atomic::Ordering::Relaxed) && std::env::var_os(TRAP).is_some() {
+        eprintln!("{what} would be parsed by a process that is not locked in");
+        std::process::exit(TRAP_STATUS);
+    }
+    let _ = what;
+}

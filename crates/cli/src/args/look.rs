@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Opening, Workers};
+use super::{Opening, Reading, Workers};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
@@ -13,6 +13,8 @@ pub(crate) struct Inspect {
     /// is read
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Opening, Passphrase, Sealing, UsualCost, parse_log_n};
+use super::{Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n};
 
 #[derive(Args, Debug)]
 pub(crate) struct Rekey {
@@ -17,6 +17,8 @@ pub(crate) struct Rekey {
     /// Seal the content anew as well, under another file key
     #[arg(long)]
     pub(crate) reencrypt: bool,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 /// Whom the file is to be sealed for from now on.

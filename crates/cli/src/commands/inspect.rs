@@ -2,23 +2,29 @@
 
 use std::process::ExitCode;
 
-use cryptstream_engine::{Error, Inspection};
+use cryptstream_engine::{Error, Inspection, Parser};
 use serde_json::{Value, json};
 
 use super::inputs::{self, Lines, Status};
 use crate::args::{Inspect, Talk};
 use crate::messages::{Context, Failure, look};
 use crate::report::{self, SCHEMA};
-use crate::request::Input;
+use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
     let inputs = match inputs::inputs(args.files) {
         Ok(inputs) => inputs,
         Err(failure) => return Status::refused(&failure, talk.json),
     };
+    let parser = match Parser::new(&worker_options(&args.reading.into())) {
+        Ok(parser) => parser,
+        Err(error) => {
+            return Status::refused(&look::engine(error, Context::default()), talk.json);
+        }
+    };
     let (mut status, mut lines, mut files) = (Status::default(), Lines::default(), Vec::new());
     for (number, input) in inputs.iter().enumerate() {
-        let (inspection, failure) = inspect(input);
+        let (inspection, failure) = inspect(input, &parser);
         if talk.json {
             files.push(object(input, inspection.as_ref(), failure.as_ref()));
         } else if let (Some(inspection), false) = (&inspection, talk.quiet) {
@@ -42,10 +48,10 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
 
 /// What can be seen of a file, and what is wrong with it; of one that has an
 /// impossible length, both.
-fn inspect(input: &Input) -> (Option<Inspection>, Option<Failure>) {
+fn inspect(input: &Input, parser: &Parser) -> (Option<Inspection>, Option<Failure>) {
     let failed = |error| look::engine(error, Context::default());
     let mut source = match input.open() {
-        Ok(source) => source,
+        Ok(source) => source.parsed_by(parser),
         Err(error) => return (None, Some(failed(error))),
     };
     match Inspection::of(&mut source) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cryptstream_engine::{RekeySummary, Rekeying, Target};
+use cryptstream_engine::{Parser, RekeySummary, Rekeying, Target};
 use cryptstream_format::{Format, Identity, Recipient};
 use indicatif::HumanBytes;
 use serde_json::json;
@@ -14,10 +14,10 @@ use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Failure, rekey as words};
 use crate::progress::Meter;
 use crate::report::{SCHEMA, print_json};
-use crate::request::cores;
+use crate::request::{cores, worker_options};
 
 pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<(), Failure> {
-    let Rekey { file, opening, new, reencrypt } = args;
+    let Rekey { file, opening, new, reencrypt, reading } = args;
     if is_dash(file.as_os_str()) {
         return Err(words::not_a_stream());
     }
@@ -28,7 +28,8 @@ pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> R
 
     let has_passphrase = old_keys.has_passphrase();
     let failed = |error| words::failed(error, has_passphrase);
-    let rekeying = Rekeying::open(&file).map_err(failed)?;
+    let parser = Parser::new(&worker_options(&reading.into())).map_err(failed)?;
+    let rekeying = Rekeying::open(&file, &parser).map_err(failed)?;
     let target = Target::Path { path: file.clone(), force: true };
     old_keys.check(rekeying.source(), &target)?;
     new_keys.check(rekeying.source(), &target)?;

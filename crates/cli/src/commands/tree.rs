@@ -143,12 +143,16 @@ impl Run {
             }
         };
         (plan.force, plan.newer) = (force, tree.newer);
+        // Before anything is looked at.
+        let mut engine = Engine::new(worker_options(&workers), cores());
+        let parser = engine.parser();
+        plan.parser = parser.map_err(|error| messages::engine(error, Context::default()))?;
         plan.rules.may_vanish = remove_source;
         Ok(Self {
             command,
             plan,
             commit: CommitOptions { sync, remove_source, keep_times: true },
-            engine: Engine::new(worker_options(&workers), cores()),
+            engine,
             is_fail_fast: tree.fail_fast,
             talk,
             names,

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use cryptstream_engine::{
-    CommitOptions, Destination, Engine, Error, Item, Progress, Source, Summary, Survey, Target,
+    CommitOptions, Destination, Engine, Error, Item, Parser, Progress, Source, Summary, Survey,
+    Target,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
@@ -33,6 +34,8 @@ struct Verifier<'a> {
     context: Context,
     files: RefCell<Vec<File>>,
     meter: Meter,
+    /// Who parses the files.
+    parser: Parser,
     ledger: RefCell<Ledger<'a>>,
 }
 
@@ -67,14 +70,16 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         [input] => report::input_label(input),
         inputs => format!("{} files", inputs.len()),
     };
+    let mut engine = Engine::new(worker_options(&args.workers), cores());
+    let parser = engine.parser().map_err(|error| look::engine(error, context))?;
     let verifier = Verifier {
+        parser,
         identities: identities.iter().map(AsRef::as_ref).collect(),
         context,
         meter: Meter::new(name, talk),
         ledger: RefCell::new(Ledger::new(&inputs, talk, Instant::now())),
         files: RefCell::new(files),
     };
-    let mut engine = Engine::new(worker_options(&args.workers), cores());
     verifier.verify(&mut engine);
     verifier.meter.clear();
     Ok(verifier.ledger.into_inner().end())
@@ -187,9 +192,9 @@ impl Verifier<'_> {
         let file = &mut files[number];
         let failure = match (file.failure.take(), file.source.take()) {
             (Some(failure), _) => failure,
-            (None, Some(source)) => return Some(source),
+            (None, Some(source)) => return Some(source.parsed_by(&self.parser)),
             (None, None) => match file.input.open() {
-                Ok(source) => return Some(source),
+                Ok(source) => return Some(source.parsed_by(&self.parser)),
                 Err(error) => look::engine(error, self.context),
             },
         };
@@ -221,8 +226,10 @@ impl Verifier<'_> {
             Some(meter) => meter,
             None => &(),
         };
-        let survey =
-            input.open().and_then(|mut source| Survey::of(&mut source, &self.identities, progress));
+        let survey = input
+            .open()
+            .map(|source| source.parsed_by(&self.parser))
+            .and_then(|mut source| Survey::of(&mut source, &self.identities, progress));
         if let Some(meter) = &meter {
             meter.clear();
         }

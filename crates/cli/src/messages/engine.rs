@@ -143,9 +143,16 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         Error::NoSandbox => Failure::new(
             code::CONFIG,
             "sandbox",
-            "worker processes cannot be sandboxed fully on this system, as --sandbox require asks for",
-            "use --sandbox auto to go as far as the system can, or --processes 0",
+            "no process can be sandboxed fully on this system, as --sandbox require asks for",
+            "use --sandbox auto to go as far as the system can",
         ),
+        Error::ReaderDied { path } => Failure::new(
+            code::DATA,
+            "reader",
+            "the sandboxed process that reads it died, or answered nonsense",
+            "do not trust this file; if memory is short, try again",
+        )
+        .about(&path),
         Error::Unlock { path, source, recipients, sealed_for } => {
             unlock(&source, recipients, &sealed_for, context.has_passphrase).about(&path)
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, Folder, Found};
+use cryptstream_engine::Parser;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
@@ -68,6 +69,8 @@ pub(crate) struct Plan {
     pub(crate) force: bool,
     /// Replace what is older.
     pub(crate) newer: bool,
+    /// Who parses sealed files that are looked at beforehand.
+    pub(crate) parser: Parser,
 }
 
 /// What becomes of something that was found.
@@ -141,7 +144,7 @@ impl Plan {
                 return Err(words::not_a_folder(&root.output));
             }
         }
-        Ok(Self { roots, naming, rules, force: false, newer: false })
+        Ok(Self { roots, naming, rules, force: false, newer: false, parser: Parser::default() })
     }
 
     pub(super) fn fate(&self, found: &Found) -> Fate {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use cryptstream_beneath::{Entry, FileId, Folder, Found};
-use cryptstream_engine::{Destination, Inspection, Item, Source, is_leftover};
+use cryptstream_engine::{Destination, Inspection, Item, Parser, Source, is_leftover};
 use rustix::fs::{FileType, Stat};
 
 use super::mirror::{self, CopyFolder, Failures, parent_of};
@@ -378,10 +378,12 @@ impl<'a> Supply<'a> {
             Naming::Add(_) => {
                 let folder = Arc::clone(&copy.folder);
                 let entry = Entry { folder, name: name.to_owned(), id: FileId::of(&there) };
-                plaintext_len(Some(&entry), output) == Some(len(input.stat.st_size))
+                plaintext_len(Some(&entry), output, &self.plan.parser)
+                    == Some(len(input.stat.st_size))
             }
             Naming::TakeOff(_) => {
-                plaintext_len(input.entry.as_ref(), &input.path) == Some(len(there.st_size))
+                plaintext_len(input.entry.as_ref(), &input.path, &self.plan.parser)
+                    == Some(len(there.st_size))
             }
         };
         match is_file {
@@ -479,12 +481,13 @@ impl Iterator for Supply<'_> {
 }
 
 /// How much is in a sealed file, going by its header and its length.
-fn plaintext_len(entry: Option<&Entry>, path: &Path) -> Option<u64> {
+fn plaintext_len(entry: Option<&Entry>, path: &Path, parser: &Parser) -> Option<u64> {
     let source = match entry {
         Some(entry) => Source::open_entry(entry, path),
         None => Source::open(path),
     };
-    let seen = Inspection::of(&mut source.ok()?).ok()?;
+    let mut source = source.ok()?.parsed_by(parser);
+    let seen = Inspection::of(&mut source).ok()?;
     seen.layout()?.ok().map(|layout| layout.plaintext_len())
 }
 

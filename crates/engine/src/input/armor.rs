@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use cryptstream_format::armor::Decoder;
+use cryptstream_format::ArmorError;
 
-use crate::Error;
 use crate::memory::{OutOfMemory, zeroed};
+use crate::workers::Unarmor;
+use crate::{Error, Parser};
 
 /// Text that is read in one go.
 const TEXT_LEN: usize = 64 << 10;
@@ -16,7 +17,7 @@ const TEXT_LEN: usize = 64 << 10;
 /// See the module's description.
 pub(super) struct Armor {
     /// `None` when the text is over, and right.
-    decoder: Option<Decoder>,
+    decoder: Option<Unarmor>,
     text: Vec<u8>,
     /// Bytes of text read so far.
     text_len: u64,
@@ -27,9 +28,9 @@ pub(super) struct Armor {
 
 impl Armor {
     /// The armor of a text that begins with `head`, which was read already.
-    pub(super) fn new(head: &[u8], path: &Path) -> Result<Self, Error> {
+    pub(super) fn new(head: &[u8], path: &Path, parser: &Parser) -> Result<Self, Error> {
         let text = zeroed(TEXT_LEN)?;
-        let (decoder, bytes) = (Some(Decoder::new()), Vec::new());
+        let (decoder, bytes) = (Some(parser.unarmor(path)?), Vec::new());
         let mut armor = Self { decoder, text, text_len: 0, bytes, given: 0 };
         for part in head.chunks(TEXT_LEN) {
             armor.decode(part, path)?;
@@ -70,9 +71,9 @@ impl Armor {
             false => (&*file).read(&mut self.text),
         };
         match read {
-            Ok(0) => match self.decoder.take().map(Decoder::finish) {
-                Some(Err(source)) => Err(Error::Armor { path: path.to_owned(), source }),
-                Some(Ok(())) | None => Ok(()),
+            Ok(0) => match self.decoder.take().map(|decoder| decoder.finish(path)) {
+                Some(ended) => ended?.map_err(|source| wrong(path, source)),
+                None => Ok(()),
             },
             Ok(len) => {
                 let text = std::mem::take(&mut self.text);
@@ -94,7 +95,11 @@ impl Armor {
         self.bytes.try_reserve(text.len() + 64).map_err(OutOfMemory::from)?;
         self.text_len += text.len() as u64;
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
-        let decoded = decoder.decode(text, &mut self.bytes);
-        decoded.map_err(|source| Error::Armor { path: path.to_owned(), source })
+        let decoded = decoder.decode(path, text, &mut self.bytes)?;
+        decoded.map_err(|source| wrong(path, source))
     }
+}
+
+fn wrong(path: &Path, source: ArmorError) -> Error {
+    Error::Armor { path: path.to_owned(), source }
 }

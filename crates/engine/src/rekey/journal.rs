@@ -25,6 +25,7 @@ use super::{Rekeying, read_at};
 use crate::decrypt::read_header;
 use crate::named::{Found, Named};
 use crate::output::{PendingFile, remove_durably};
+use crate::workers::Beginning;
 use crate::{Error, Source};
 
 const SUFFIX: &[u8] = b".cryptstream-rekey";
@@ -36,18 +37,26 @@ pub(super) struct Beside {
     folder: Arc<Dir>,
     name: OsString,
     journal: Journal,
+    /// Its old header; of a journal that was just made nobody asks for it.
+    header: Option<Header>,
     present: Present,
 }
 
 impl Beside {
-    /// Looks for the journal of `file`, which has this name in `folder`.
-    pub(super) fn find(folder: &Arc<Dir>, name: &OsStr, file: &File) -> Option<Self> {
+    /// Looks for the journal of `file`, which has this name in `folder` and is the input
+    /// `source`.
+    pub(super) fn find(
+        folder: &Arc<Dir>,
+        name: &OsStr,
+        file: &File,
+        source: &Source,
+    ) -> Option<Self> {
         let name = name_beside(name);
-        let journal = read(folder, &name)?;
+        let (journal, header) = read(folder, &name, source)?;
         let mut head = crate::memory::zeroed(journal.head_len()).ok()?;
         let head = read_at(file, &mut head, 0).ok()?;
         let present = journal.look_at(file.metadata().ok()?.len(), head)?;
-        Some(Self { folder: Arc::clone(folder), name, journal, present })
+        Some(Self { folder: Arc::clone(folder), name, journal, header: Some(header), present })
     }
 
     /// Creates the journal of an exchange that is about to happen, and makes
@@ -74,7 +83,8 @@ impl Beside {
         let metadata = rekeying.file.metadata().map_err(|source| rekeying.unreadable(0, source))?;
         let mode = keep_access(pending.file(), &rekeying.file, &metadata);
         pending.commit(mode, true).map_err(in_the_way)?;
-        Ok((Self { folder, name, journal, present: Present::Old }, bytes.len() as u64))
+        let present = Present::Old;
+        Ok((Self { folder, name, journal, header: None, present }, bytes.len() as u64))
     }
 
     /// Removes it, and makes that durable. `near` is any file of the file
@@ -88,17 +98,17 @@ impl Beside {
     }
 
     pub(super) fn format(&self) -> Format {
-        parsed(&self.journal).map_or(Format::default(), |header| header.format())
+        self.header.as_ref().map_or(Format::default(), Header::format)
     }
 
     /// The old header, if what the file has is neither this nor the new one.
     pub(super) fn header_if_torn(&self) -> Option<Header> {
-        parsed(&self.journal).filter(|_| self.present == Present::Torn)
+        self.header.clone().filter(|_| self.present == Present::Torn)
     }
 
     /// Whether `header` is the old one.
     pub(super) fn is_header(&self, header: &Header) -> bool {
-        parsed(&self.journal).is_some_and(|old| old == *header)
+        self.header.as_ref() == Some(header)
     }
 }
 
@@ -115,7 +125,7 @@ pub(crate) fn open_header<T>(
     };
     let journal = match Named::find(source.path()) {
         Ok(Found::There(named, stat)) if (stat.st_dev, stat.st_ino) == source.id() => {
-            Beside::find(&named.folder, &named.name, source.file())
+            Beside::find(&named.folder, &named.name, source.file(), source)
         }
         _ => None,
     };
@@ -142,10 +152,6 @@ pub(super) fn concerns_header(error: &Error) -> bool {
     }
 }
 
-fn parsed(journal: &Journal) -> Option<Header> {
-    Header::parse(journal.old_header()).ok().flatten()
-}
-
 /// The name of the journal of a file with this name.
 fn name_beside(name: &OsStr) -> OsString {
     let name = name.as_bytes();
@@ -168,8 +174,8 @@ fn shortened(name: &[u8]) -> Vec<u8> {
     [&name[..len], format!("-{hash:016x}").as_bytes()].concat()
 }
 
-/// Reads a journal, if a plain file of that name is one.
-fn read(folder: &Dir, name: &OsStr) -> Option<Journal> {
+/// Reads a journal and its old header, if a plain file of that name is one.
+fn read(folder: &Dir, name: &OsStr, source: &Source) -> Option<(Journal, Header)> {
     let file = folder.open_file(name).ok()?;
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.len() > Journal::MAX_LEN as u64 {
@@ -177,7 +183,11 @@ fn read(folder: &Dir, name: &OsStr) -> Option<Journal> {
     }
     let mut bytes = Vec::new();
     file.take(Journal::MAX_LEN as u64).read_to_end(&mut bytes).ok()?;
-    Journal::parse(&bytes)
+    Journal::parse_with(&bytes, |header| {
+        let beginning = source.parser().begin(source.path(), header, false);
+        let Ok(Beginning::Header(outline)) = beginning else { return None };
+        Header::new(header.get(..outline.len())?.to_vec(), &outline)
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use cryptstream_format::{ChunkError, PayloadCipher, Segment};
+use cryptstream_format::{PayloadCipher, Segment};
 use zeroize::Zeroizing;
 
 use super::{RekeyMethod, RekeySummary, Rekeying, Unlocked};
@@ -122,12 +122,10 @@ impl Work<'_> {
         for part in segment.split(PART_LEN) {
             let sealed = &mut sealed[from..from + part.sealed_len()];
             let opened = &mut opened[..part.plaintext_len()];
-            self.old.cipher.open(&part, sealed, opened).map_err(|error| match error {
-                ChunkError::Damaged { chunk, .. } => {
-                    crate::engine::damaged(source.path(), self.old.start(), &part, chunk)
-                }
-                ChunkError::BufferLength { .. } => Error::Internal("a buffer of the wrong length"),
-            })?;
+            let (path, cipher) = (source.path(), self.old.cipher.chunks());
+            if let Some(chunk) = source.parser().open(path, &cipher, &part, sealed, opened)? {
+                return Err(crate::engine::damaged(path, self.old.start(), &part, chunk));
+            }
             self.cipher
                 .seal(&part, opened, sealed)
                 .map_err(|_| Error::Internal("a buffer of the wrong length"))?;

@@ -82,7 +82,11 @@ impl World {
     }
 
     fn rekey(&self, from: &SecretKey, to: &SecretKey) -> Result<RekeySummary, Error> {
-        Rekeying::open(&self.path)?.rekey(&[from], &[&to.to_public()], &())
+        Rekeying::open(&self.path, &crate::Parser::default())?.rekey(
+            &[from],
+            &[&to.to_public()],
+            &(),
+        )
     }
 
     /// Only the file itself is there, besides what the test has made.

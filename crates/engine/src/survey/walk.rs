@@ -1,13 +1,14 @@
 //! The way through the chunks, wherever they are.
 
 use std::ops::Range;
+use std::path::Path;
 
 use cryptstream_format::payload::{SEGMENT_LEN, TAG_LEN};
 use cryptstream_format::{ChunkCipher, Format, Segment};
 
 use super::{Damage, End, MAX_RANGES, Survey};
 use crate::memory::zeroed;
-use crate::{Error, Progress};
+use crate::{Error, Parser, Progress};
 
 /// Where the chunks are, one after the other, and where those go that open.
 pub(super) trait Ground {
@@ -20,6 +21,7 @@ pub(super) trait Ground {
 
 /// Opens every chunk of `len` sealed bytes by itself.
 pub(super) fn walk(
+    (parser, path): (&Parser, &Path),
     cipher: &ChunkCipher,
     len: u64,
     ground: &mut dyn Ground,
@@ -27,7 +29,7 @@ pub(super) fn walk(
 ) -> Result<Survey, Error> {
     let format = cipher.format();
     let chunk_len = format.sealed_chunk_len();
-    let mut walk = Walk { cipher, format, len, found: Found::default() };
+    let mut walk = Walk { parser, path, cipher, format, len, found: Found::default() };
     let mut sealed = zeroed((format.sealed_segment_len() as u64).min(len) as usize)?;
     let mut plain = zeroed(SEGMENT_LEN.min(sealed.len()))?;
     let mut chunk = 0;
@@ -44,7 +46,7 @@ pub(super) fn walk(
             let from = number * format.chunk_len();
             let is_readable = is_readable || ground.read(chunk * chunk_len as u64, sealed)?;
             let opened = match is_readable {
-                true => walk.open(chunk, sealed, &mut plain[from..]),
+                true => walk.open(chunk, sealed, &mut plain[from..])?,
                 false => None,
             };
             walk.found.take(format, chunk, sealed.len(), opened.as_ref());
@@ -89,6 +91,8 @@ fn keep(
 }
 
 struct Walk<'a> {
+    parser: &'a Parser,
+    path: &'a Path,
     cipher: &'a ChunkCipher,
     format: Format,
     /// Sealed bytes of all chunks.
@@ -99,15 +103,22 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Opens a chunk: as one with others after it, if it is as long as those
     /// are, or as the final one.
-    fn open(&self, chunk: u64, sealed: &[u8], plain: &mut [u8]) -> Option<Segment> {
+    fn open(&self, chunk: u64, sealed: &[u8], plain: &mut [u8]) -> Result<Option<Segment>, Error> {
         let is_full = sealed.len() == self.format.sealed_chunk_len();
         let inner = is_full.then(|| Segment::inner_chunk(self.format, chunk));
         let last = Segment::final_chunk(self.format, chunk, sealed.len());
-        inner.into_iter().chain(last).find(|part| self.opens(part, sealed, plain))
+        for part in inner.into_iter().chain(last) {
+            if self.opens(&part, sealed, plain)? {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
     }
 
-    fn opens(&self, part: &Segment, sealed: &[u8], plain: &mut [u8]) -> bool {
-        self.cipher.open(part, sealed, &mut plain[..part.plaintext_len()]).is_ok()
+    fn opens(&self, part: &Segment, sealed: &[u8], plain: &mut [u8]) -> Result<bool, Error> {
+        let plain = &mut plain[..part.plaintext_len()];
+        let damaged = self.parser.open(self.path, self.cipher, part, sealed, plain)?;
+        Ok(damaged.is_none())
     }
 
     /// Where something was added to a file, the final chunk has lost its place
@@ -128,9 +139,14 @@ impl Walk<'_> {
         if !ground.read(offset, &mut sealed[..len])? {
             return Ok(None);
         }
-        let found = (TAG_LEN..=len)
-            .filter_map(|len| Segment::final_chunk(self.format, chunk, len))
-            .find(|part| self.opens(part, &sealed[..part.sealed_len()], plain));
+        let mut found = None;
+        for part in (TAG_LEN..=len).filter_map(|len| Segment::final_chunk(self.format, chunk, len))
+        {
+            if self.opens(&part, &sealed[..part.sealed_len()], plain)? {
+                found = Some(part);
+                break;
+            }
+        }
         let Some(part) = found else { return Ok(None) };
         let run = 0..part.plaintext_len();
         keep(ground, part.plaintext_offset(), plain, &run)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cryptstream_format::Segment;
 use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
+use cryptstream_protection::Protection;
 use cryptstream_shm::{Bytes, Completed, Consumer, Heir, Producer, RegionWords, Tokens, WorkerId};
 
 use super::pool::{Dead, Pool};
@@ -77,6 +78,8 @@ pub(crate) struct Crew {
     /// Of each slot, whether its buffer has the input of its task.
     has_input: Vec<bool>,
     buffers: Buffers,
+    /// What strangers wrote is for processes that are locked in.
+    must_not_open: bool,
     stats: WorkerStats,
     /// How long main has slept since something was last done.
     fruitless: Duration,
@@ -103,6 +106,7 @@ impl Crew {
             bytes: 0,
             has_input: vec![false; slots],
             buffers: Buffers::new(MAX_SEALED_SEGMENT_LEN)?,
+            must_not_open: options.is_sandbox_required() && Protection::RequireMeansAll.is_on(),
             stats: WorkerStats::default(),
             fruitless: Duration::ZERO,
         })
@@ -190,6 +194,8 @@ impl Crew {
     /// does a segment here, while workers are still missing, or sleeps until
     /// something is done, at most for `longest`.
     pub(crate) fn step(&mut self, left: u64, target: usize, longest: Duration) -> Result<(), Stop> {
+        // Where main may do nothing itself, one is worth it for any work.
+        let target = target.max(usize::from(self.must_not_open));
         if self.pool.len() < target && left >= WORTH * self.pool.len() as u64 {
             self.start_worker();
         }
@@ -223,6 +229,9 @@ impl Crew {
 
     /// Does one segment here, if there is any to be done.
     fn work_along(&mut self) -> Result<bool, Stop> {
+        if self.must_not_open && self.jobs.iter().any(|(_, job)| job.operation == Operation::Open) {
+            return Ok(false);
+        }
         let Some(claim) = self.consumer.claim_once() else { return Ok(false) };
         let slot = claim.slot();
         let number = job_of(self.producer.task(slot).ok_or(Failure::Internal)?);

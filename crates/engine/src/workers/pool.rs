@@ -155,7 +155,10 @@ impl Pool {
     pub(super) fn is_sandbox_missing(&self) -> bool {
         self.options.sandbox == SandboxMode::Require
             && match self.level {
-                Some(level) => level < SandboxLevel::Full,
+                // Where none is left, nobody may open anything.
+                Some(level) => {
+                    level < SandboxLevel::Full || (self.workers.is_empty() && !self.may_start())
+                }
                 None => !self.may_start(),
             }
     }

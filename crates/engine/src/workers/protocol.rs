@@ -145,10 +145,11 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the other side is of another version")
 }
 
-struct Fields<'a>(&'a [u8]);
+/// What is left of a message.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*field)

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::faults::{self, Point, at};
 use super::pool::Places;
 use super::protocol::{Start, decode_job, job_of, send_ready};
+use super::reader;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use super::task::perform;
 use crate::job::{Buffers, Job};
@@ -33,6 +34,9 @@ fn run() -> io::Result<()> {
     sandbox::die_with_parent();
     let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
     let Some(message) = channel.receive()? else { return Ok(()) };
+    if reader::is_start(&message) {
+        return reader::serve(&channel, message);
+    }
     let (start, region) = Start::decode(message)?;
     // It may have ended before the system was told to tell us.
     if std::os::unix::process::parent_id() != start.parent {
@@ -59,6 +63,10 @@ fn run() -> io::Result<()> {
     send_ready(&jobs.channel, level, estate.as_fd())?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {
         return Ok(());
+    }
+
+    if level == SandboxLevel::Full {
+        cryptstream_protection::confined();
     }
 
     loop {

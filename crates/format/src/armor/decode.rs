@@ -58,6 +58,7 @@ impl Decoder {
     /// # Errors
     /// [`ArmorError`] says what is wrong with the text, and where.
     pub fn decode(&mut self, text: &[u8], bytes: &mut Vec<u8>) -> Result<(), ArmorError> {
+        cryptstream_protection::parsing("armor");
         let mut rest = text;
         while let Some(byte) = rest.first() {
             if matches!(self.state, State::Body) && self.len == 0 {

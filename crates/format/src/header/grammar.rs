@@ -1,53 +1,15 @@
 //! Reading a header: the grammar, and the shape of what is known.
 
 use super::MAC_MARK;
+use super::error::{HeaderError, HeaderErrorKind};
 use super::outline::{Outline, Place, STANZA_MARK, decode_mac};
 use crate::Format;
-use crate::stanza::{self, BODY_COLUMNS, StanzaError, StanzaText, decode_line};
-
-/// A header that does not follow the grammar.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} (at byte {offset})")]
-pub struct HeaderError {
-    /// Where, counted from the first byte of the file.
-    pub offset: usize,
-    /// What.
-    pub kind: HeaderErrorKind,
-}
-
-/// What is wrong with a header.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HeaderErrorKind {
-    /// The first line is not the version line of any format.
-    #[error("the file begins neither with `cryptstream/v1` nor with `age-encryption.org/v1`")]
-    Version,
-    /// A line is neither a stanza nor the MAC.
-    #[error("a line is neither a stanza nor the header's end")]
-    Line,
-    /// A stanza's arguments are not single words of printable ASCII.
-    #[error("a stanza's first line is malformed")]
-    Arguments,
-    /// A body or the MAC is not canonical base64, or has the wrong length.
-    #[error("malformed base64")]
-    Base64,
-    /// There is no stanza at all.
-    #[error("the header has no stanza")]
-    NoStanza,
-    /// More than the format allows.
-    #[error("the header has more than {0} stanzas")]
-    TooManyStanzas(usize),
-    /// Longer than the format allows.
-    #[error("the header is longer than {} MiB", .0 >> 20)]
-    TooLong(usize),
-    /// A stanza of a known type has another shape than it must have.
-    #[error(transparent)]
-    Stanza(StanzaError),
-}
+use crate::stanza::{self, BODY_COLUMNS, StanzaText, decode_line};
 
 /// Finds the parts of the header at the start of `input`; `None` if it is not all
 /// there.
 pub(super) fn parse(input: &[u8]) -> Result<Option<Outline>, HeaderError> {
+    cryptstream_protection::parsing("a header");
     let mut lines = Lines { input, offset: 0 };
     let parsed = lines.version().and_then(|format| {
         let limit = format.max_header_len();

@@ -282,6 +282,7 @@ impl ChunkCipher {
         plaintext: &mut [u8],
     ) -> Result<(), ChunkError> {
         self.check_format(segment);
+        cryptstream_protection::parsing("chunks");
         check_len(sealed.len(), segment.sealed_len())?;
         check_len(plaintext.len(), segment.plaintext_len())?;
         let mut bad_chunk = None;

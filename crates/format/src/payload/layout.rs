@@ -195,6 +195,27 @@ impl Segment {
         })
     }
 
+    /// The run of chunks that another process names: from chunk `first` on, with so many
+    /// bytes, the final one among them if `is_last`. `None` if there is no such run.
+    #[must_use]
+    pub fn of_chunks(
+        format: Format,
+        first: u64,
+        plaintext_len: usize,
+        is_last: bool,
+    ) -> Option<Self> {
+        if !is_last {
+            let is_whole = plaintext_len.is_multiple_of(format.chunk_len());
+            return Self::run(format, first, plaintext_len / format.chunk_len())
+                .filter(|_| is_whole);
+        }
+        let segment = Self { format, first_chunk: first, plaintext_len, is_last };
+        let most = SEGMENT_LEN - usize::from(!format.may_end_full());
+        let is_possible = plaintext_len <= most
+            && first.checked_add(segment.chunks() as u64).is_some_and(|end| end <= MAX_CHUNKS);
+        is_possible.then_some(segment)
+    }
+
     /// The last segment, with `plaintext_len` bytes; `None` if none can have
     /// so many. A native stream that ends after a full segment still has an
     /// empty last one; one of age's ends with the full one.

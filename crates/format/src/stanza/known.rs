@@ -9,9 +9,9 @@ use crate::Format;
 
 /// The type of age's passphrase stanza.
 pub(super) const SCRYPT: &str = "scrypt";
-const SSH_ED25519: &str = "ssh-ed25519";
-const SSH_RSA: &str = "ssh-rsa";
-const POST_QUANTUM: &str = "mlkem768x25519";
+pub(super) const SSH_ED25519: &str = "ssh-ed25519";
+pub(super) const SSH_RSA: &str = "ssh-rsa";
+pub(super) const POST_QUANTUM: &str = "mlkem768x25519";
 
 /// Bytes of the key's hash by which an SSH stanza names its recipient.
 const SSH_TAG_LEN: usize = 4;

@@ -20,7 +20,7 @@ use super::{
 use crate::crypto::{self, RandomError, WRAPPED_LEN};
 use crate::{FileKey, Format};
 
-const TAG: &str = "X25519";
+pub(super) const TAG: &str = "X25519";
 const INFO: &[u8] = b"age-encryption.org/v1/X25519";
 const PUBLIC_HRP: &str = "age";
 const SECRET_HRP: &str = "age-secret-key-";

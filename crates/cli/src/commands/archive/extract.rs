@@ -36,7 +36,7 @@ pub(super) fn run(
     let failed = |error| messages::engine(error, Context::default());
     StagingFolder::check(&output, force).map_err(failed)?;
     let keys = OpeningKeys::read(&opening, key)?;
-    let mut source = transfer.input.open().map_err(failed)?;
+    let mut source = transfer.input.open().map_err(failed)?.parsed_by(&transfer.parser()?);
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();
     let identities = keys.identities()?;

@@ -37,7 +37,10 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
     let input = &inputs[0];
     let keys = OpeningKeys::read(&args.opening, key)?;
     let failed = |error| look::engine(error, Context::default());
-    let mut source = input.open().map_err(failed)?;
+    let workers = worker_options(&args.workers);
+    let mut engine = Engine::new(workers.clone(), cores());
+    let parser = engine.parser().map_err(failed)?;
+    let mut source = input.open().map_err(failed)?.parsed_by(&parser);
     keys.check(&source, &Target::Stdout { only_text: false })?;
     let has_passphrase = keys.has_passphrase();
     let identities = keys.identities()?;
@@ -49,11 +52,9 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
         true => &meter,
         false => &(),
     };
-    let workers = worker_options(&args.workers);
     let task = Task { unpack: None, limits: Limits::NONE, sandbox: workers.sandbox };
     let reading = Reading::new(&task, &workers.program);
     let mut listing = Listing::new(talk, input)?;
-    let mut engine = Engine::new(workers, cores());
     let (opened, listed, level) =
         reading.run(None, &mut |member| listing.take(&member), |pipe| {
             engine.decrypt_to_pipe(&mut source, pipe, &identities, progress)

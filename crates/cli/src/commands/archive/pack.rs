@@ -51,6 +51,8 @@ pub(super) fn run(
     }
     let transfer = Transfer::encrypt(files, format, armor)?;
     *is_stdout_data = transfer.is_stdout_data();
+    // Parses nothing, but what is required must be there.
+    transfer.parser()?;
     if let Target::Path { path, .. } = &transfer.target
         && lies_in(path, FileId { dev: metadata.dev(), ino: metadata.ino() })
     {

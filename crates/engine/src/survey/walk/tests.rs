@@ -53,7 +53,14 @@ impl Sealed {
     #[track_caller]
     fn survey(&self, bytes: &[u8], unreadable: Vec<Range<usize>>) -> Survey {
         let mut memory = Memory { sealed: bytes.to_vec(), unreadable, kept: Vec::new() };
-        let survey = walk(&self.cipher.chunks(), bytes.len() as u64, &mut memory, &()).unwrap();
+        let survey = walk(
+            (&Parser::default(), Path::new("file")),
+            &self.cipher.chunks(),
+            bytes.len() as u64,
+            &mut memory,
+            &(),
+        )
+        .unwrap();
         let mut covered = vec![false; survey.len as usize];
         for (offset, text) in &memory.kept {
             let range = *offset as usize..*offset as usize + text.len();

@@ -1,0 +1,366 @@
+//! Who parses what strangers wrote: this process, or one that is locked in.
+//!
+//! With `--sandbox require` main only moves such bytes. It hands them to a process of
+//! its own kind ([`reader`](super::reader)), which has no descriptor but its socket and
+//! the memory that both share, and takes an answer of fixed form: a table of offsets,
+//! which it compares with the bytes; a decoded text; an opened run of chunks.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cryptstream_format::armor::{self, Decoder};
+use cryptstream_format::{ArmorError, ChunkCipher, ChunkError, HeaderError, Outline, Segment};
+use cryptstream_protection::Protection;
+use cryptstream_shm::{Channel, Region};
+use zeroize::Zeroizing;
+
+use super::reader::{Answer, INPUT_LEN, OUTPUT_LEN, Request, Start, level_of};
+use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions};
+use crate::Error;
+use crate::memory::zeroed;
+
+/// An answer takes a fraction of a second. A process that gives none for so long is
+/// given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who parses what strangers wrote; this process, unless [`Parser::new`] says otherwise.
+#[derive(Clone, Default)]
+pub struct Parser(Option<Arc<Readers>>);
+
+/// Processes that are locked in.
+struct Readers {
+    options: WorkerOptions,
+    /// Those that have nothing to do.
+    idle: Mutex<Vec<Process>>,
+}
+
+/// What the beginning of a file is.
+pub(crate) enum Beginning {
+    /// More bytes are needed to tell.
+    Incomplete,
+    /// Armor.
+    Armor,
+    /// A header with these parts.
+    Header(Outline),
+    /// Nothing that can be read.
+    Wrong(HeaderError),
+}
+
+impl fmt::Debug for Parser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_confined() { "Parser(confined)" } else { "Parser(here)" })
+    }
+}
+
+impl Parser {
+    /// With [`SandboxMode::Require`] a process that is locked in fully, which is started
+    /// here; otherwise this process.
+    ///
+    /// # Errors
+    /// [`Error::NoSandbox`] where the process cannot be locked in.
+    pub fn new(options: &WorkerOptions) -> Result<Self, Error> {
+        if options.sandbox != SandboxMode::Require || !Protection::RequireMeansAll.is_on() {
+            return Ok(Self::default());
+        }
+        let readers = Readers { options: options.clone(), idle: Mutex::default() };
+        let first = readers.start()?;
+        readers.put_back(first);
+        Ok(Self(Some(Arc::new(readers))))
+    }
+
+    /// Whether another process parses.
+    pub(crate) fn is_confined(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What `bytes`, the first of the file `path`, are. Where armor was taken off
+    /// already, nothing is taken for armor any more.
+    pub(crate) fn begin(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        may_be_armor: bool,
+    ) -> Result<Beginning, Error> {
+        let Some(readers) = &self.0 else {
+            if may_be_armor && armor::is_armored(bytes) {
+                return Ok(Beginning::Armor);
+            }
+            return Ok(match Outline::parse(bytes) {
+                Ok(None) => Beginning::Incomplete,
+                Ok(Some(outline)) => Beginning::Header(outline),
+                Err(error) => Beginning::Wrong(error),
+            });
+        };
+        // No header is longer, and the reader says so.
+        let bytes = &bytes[..bytes.len().min(INPUT_LEN)];
+        readers.ask(path, |process| {
+            process.region.copy_in(0, bytes);
+            match process.ask(&Request::Begin { len: bytes.len(), may_be_armor })? {
+                Answer::Incomplete => Ok(Beginning::Incomplete),
+                Answer::Armor => Ok(Beginning::Armor),
+                Answer::Bytes { len } => {
+                    let outline = Outline::decode(&process.output(len)?).ok_or_else(nonsense)?;
+                    Ok(Beginning::Header(outline))
+                }
+                Answer::Header(error) => Ok(Beginning::Wrong(error)),
+                _ => Err(nonsense()),
+            }
+        })
+    }
+
+    /// Opens a run of chunks of the file `path`; the number of the first chunk that does
+    /// not open, if there is one.
+    pub(crate) fn open(
+        &self,
+        path: &Path,
+        cipher: &ChunkCipher,
+        part: &Segment,
+        sealed: &[u8],
+        plain: &mut [u8],
+    ) -> Result<Option<u64>, Error> {
+        let wrong_length = Error::Internal("a buffer of the wrong length");
+        let Some(readers) = &self.0 else {
+            return match cipher.open(part, sealed, plain) {
+                Ok(()) => Ok(None),
+                Err(ChunkError::Damaged { chunk, .. }) => Ok(Some(chunk)),
+                Err(ChunkError::BufferLength { .. }) => Err(wrong_length),
+            };
+        };
+        if sealed.len() != part.sealed_len() || plain.len() != part.plaintext_len() {
+            return Err(wrong_length);
+        }
+        let chunks = part.first_chunk()..part.first_chunk() + part.chunks() as u64;
+        let damaged = readers.ask(path, |process| {
+            process.region.copy_in(0, sealed);
+            match process.ask(&Request::Open { cipher, part: *part })? {
+                Answer::Done => {
+                    process.region.copy_out(INPUT_LEN, plain);
+                    Ok(None)
+                }
+                Answer::Damaged(chunk) if chunks.contains(&chunk) => Ok(Some(chunk)),
+                _ => Err(nonsense()),
+            }
+        })?;
+        if damaged.is_some() {
+            plain.fill(0);
+        }
+        Ok(damaged)
+    }
+
+    /// The bytes that are in the armor of a text of `size` bytes, of which these are the
+    /// beginning and the end.
+    pub(crate) fn armor_content_len(
+        &self,
+        path: &Path,
+        size: u64,
+        head: &[u8],
+        tail: &[u8],
+    ) -> Result<Option<u64>, Error> {
+        let Some(readers) = &self.0 else { return Ok(armor::content_len(size, head, tail)) };
+        readers.ask(path, |process| {
+            process.region.copy_in(0, head);
+            process.region.copy_in(head.len(), tail);
+            let request = Request::ContentLen { size, head: head.len(), tail: tail.len() };
+            match process.ask(&request)? {
+                Answer::Length(len) => Ok(len),
+                _ => Err(nonsense()),
+            }
+        })
+    }
+
+    /// What takes the armor off the file `path`.
+    pub(crate) fn unarmor(&self, path: &Path) -> Result<Unarmor, Error> {
+        let Some(readers) = &self.0 else { return Ok(Unarmor::Here(Decoder::new())) };
+        let process =
+            readers.ask_keeping(path, |process| match process.ask(&Request::ArmorBegin)? {
+                Answer::Done => Ok(()),
+                _ => Err(nonsense()),
+            })?;
+        let readers = Arc::clone(readers);
+        Ok(Unarmor::There(Lease { process: Some(process), readers }))
+    }
+}
+
+/// Takes off an armor, portion by portion.
+pub(crate) enum Unarmor {
+    Here(Decoder),
+    There(Lease),
+}
+
+/// A process that is at work on one file's armor.
+pub(crate) struct Lease {
+    process: Option<Process>,
+    readers: Arc<Readers>,
+}
+
+impl Unarmor {
+    /// Takes the next bytes of the text of `path`, and appends what is in them.
+    pub(crate) fn decode(
+        &mut self,
+        path: &Path,
+        text: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> Result<Result<(), ArmorError>, Error> {
+        match self {
+            Self::Here(decoder) => Ok(decoder.decode(text, bytes)),
+            Self::There(lease) => lease.ask(path, |process| {
+                process.region.copy_in(0, text);
+                match process.ask(&Request::ArmorText { len: text.len() })? {
+                    Answer::Bytes { len } => {
+                        bytes.extend_from_slice(&process.output(len)?);
+                        Ok(Ok(()))
+                    }
+                    Answer::ArmorError(error) => Ok(Err(error)),
+                    _ => Err(nonsense()),
+                }
+            }),
+        }
+    }
+
+    /// Ends the text.
+    pub(crate) fn finish(self, path: &Path) -> Result<Result<(), ArmorError>, Error> {
+        match self {
+            Self::Here(decoder) => Ok(decoder.finish()),
+            Self::There(mut lease) => {
+                lease.ask(path, |process| match process.ask(&Request::ArmorEnd)? {
+                    Answer::Done => Ok(Ok(())),
+                    Answer::ArmorError(error) => Ok(Err(error)),
+                    _ => Err(nonsense()),
+                })
+            }
+        }
+    }
+}
+
+impl Lease {
+    fn ask<T>(
+        &mut self,
+        path: &Path,
+        ask: impl FnOnce(&Process) -> io::Result<T>,
+    ) -> Result<T, Error> {
+        let died = || Error::ReaderDied { path: path.to_owned() };
+        let process = self.process.as_ref().ok_or_else(died)?;
+        ask(process).map_err(|_| {
+            self.process = None;
+            died()
+        })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            self.readers.put_back(process);
+        }
+    }
+}
+
+impl Readers {
+    /// Has a process do something.
+    fn ask<T>(&self, path: &Path, ask: impl FnMut(&Process) -> io::Result<T>) -> Result<T, Error> {
+        let mut answer = None;
+        let mut ask = ask;
+        let process = self.ask_keeping(path, |process| {
+            answer = Some(ask(process)?);
+            Ok(())
+        })?;
+        self.put_back(process);
+        answer.ok_or(Error::Internal("no answer was asked for"))
+    }
+
+    /// The same, and the process is not put back. One that was idle may have died with
+    /// the thread that had started it, so a new one gets the same once more.
+    fn ask_keeping(
+        &self,
+        path: &Path,
+        mut ask: impl FnMut(&Process) -> io::Result<()>,
+    ) -> Result<Process, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(process) = idle
+            && ask(&process).is_ok()
+        {
+            return Ok(process);
+        }
+        let process = self.start()?;
+        match ask(&process) {
+            Ok(()) => Ok(process),
+            Err(_) => Err(Error::ReaderDied { path: path.to_owned() }),
+        }
+    }
+
+    fn put_back(&self, process: Process) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(process);
+    }
+
+    /// Starts a process that is locked in fully.
+    fn start(&self) -> Result<Process, Error> {
+        match Process::start(&self.options) {
+            Ok((process, SandboxLevel::Full)) => Ok(process),
+            Ok(_) | Err(_) => Err(Error::NoSandbox),
+        }
+    }
+}
+
+struct Process {
+    child: Child,
+    channel: Channel,
+    region: Region,
+}
+
+impl Process {
+    fn start(options: &WorkerOptions) -> io::Result<(Self, SandboxLevel)> {
+        let region = Region::create(INPUT_LEN + OUTPUT_LEN)?;
+        let (channel, theirs) = Channel::pair()?;
+        channel.set_timeout(Some(PATIENCE))?;
+        let child = Command::new(&options.program)
+            .arg0("cryptstream")
+            .arg(WORKER_ARGUMENT)
+            .env_clear()
+            .envs(cryptstream_protection::environment())
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let process = Self { child, channel, region };
+        let start = Start { parent: std::process::id(), sandbox: options.sandbox };
+        process.channel.send(&start.encode(), &[process.region.as_fd()])?;
+        let ready = process.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let level = level_of(&ready).ok_or_else(nonsense)?;
+        Ok((process, level))
+    }
+
+    fn ask(&self, request: &Request<'_>) -> io::Result<Answer> {
+        let bytes = Zeroizing::new(request.encode());
+        self.channel.send(&bytes, &[])?;
+        let answer = self.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Answer::decode(&answer.bytes).ok_or_else(nonsense)
+    }
+
+    /// So many bytes of what it has put out.
+    fn output(&self, len: usize) -> io::Result<Vec<u8>> {
+        if len > OUTPUT_LEN {
+            return Err(nonsense());
+        }
+        let mut bytes = zeroed(len)?;
+        self.region.copy_out(INPUT_LEN, &mut bytes);
+        Ok(bytes)
+    }
+}
+
+impl Drop for Process {
+    /// It holds nothing that would be lost.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn nonsense() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "an answer that makes no sense")
+}
