@@ -246,7 +246,7 @@ fn auto_goes_on_and_require_does_not(dir: &Dir, wrap: &str, what: &str, level: &
     let done = run("--sandbox auto -v").run().ok();
     assert!(done.stderr_text().contains(&words), "{words:?}: {done:?}");
     assert_right(dir, what);
-    dir.fails(run("--sandbox require"), 78, &["sandbox", "--processes 0"]);
+    dir.fails(run("--sandbox require"), 78, &["sandboxed fully", "--sandbox auto"]);
 }
 
 #[test]
@@ -290,6 +290,7 @@ fn where_the_system_refuses_to_lock_in() {
     let dir = folder();
     dir.write("refusing.py", REFUSING);
     let script = dir.path("refusing.py");
+    dir.run(&["encrypt", "-i", "id", "refusing.py", "small"]).ok();
     let wrap = |calls: &str| format!("python3 {} {calls} --", script.display());
     if !can(&format!("{} /bin/true", wrap(seccomp)), "Python 3 and seccomp filters") {
         return;
@@ -303,6 +304,19 @@ fn where_the_system_refuses_to_lock_in() {
     for (calls, level) in [(seccomp, "partial"), (landlock, "partial"), (both.as_str(), "none")] {
         for what in [SEAL, OPEN] {
             auto_goes_on_and_require_does_not(&dir, &wrap(calls), what, level);
+        }
+        // Small files, which workers are not started for, and those that are only read.
+        for what in [
+            "encrypt -i id refusing.py out",
+            "decrypt -i id small out",
+            "decrypt -i id small out --processes 0",
+            "decrypt -i id small - --range 0-9",
+            "verify -i id small",
+            "inspect small",
+            "rekey small -i id --new-identity id",
+        ] {
+            let script = format!("{} $CS {what} --sandbox require", wrap(calls));
+            dir.fails(dir.shell(&script), 78, &["sandboxed fully"]);
         }
     }
 }
