@@ -19,7 +19,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cryptstream_engine::Error;
+use cryptstream_engine::{Error, SandboxLevel, WorkerNote};
 use serde_json::{Value, json};
 
 use crate::report::{SCHEMA, print_json};
@@ -154,6 +154,41 @@ pub(crate) fn note(text: &str) {
         return print_event("note", json!({ "message": text }));
     }
     let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// What is to be said of workers. What one has said itself may be anything: a
+/// stranger's bytes may have taken it over.
+pub(crate) fn worker_note(note: &WorkerNote) {
+    match note {
+        WorkerNote::Died { words } => {
+            warn(&format!(
+                "a worker process died, and its work is done again: {}",
+                harmless(words)
+            ));
+        }
+        WorkerNote::Sandbox { level } => {
+            let missing = match level {
+                SandboxLevel::None => "Landlock and system call filters (seccomp) are",
+                SandboxLevel::FilterOnly => "Landlock is",
+                SandboxLevel::LandlockOnly => "system call filters (seccomp) are",
+                SandboxLevel::Full => return,
+            };
+            warn(&format!(
+                "worker processes are not fully sandboxed: {missing} not available here; \
+                 --sandbox require refuses to run like this"
+            ));
+        }
+    }
+}
+
+/// Text without what could change a terminal or the order of what is read.
+fn harmless(text: &str) -> String {
+    let is_shown = |c: char| {
+        let is_direction = matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        !c.is_control() && !is_direction
+    };
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
 }
 
 /// A file name as it can be shown: as it is, or escaped and in quotes.

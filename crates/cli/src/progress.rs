@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cryptstream_engine::Progress;
+use cryptstream_engine::{Progress, WorkerNote};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -160,6 +160,10 @@ impl Progress for Meter {
 
     fn workers(&self, alive: usize) {
         self.state.borrow_mut().workers = alive;
+    }
+
+    fn worker_note(&self, note: &WorkerNote) {
+        self.aside(|| messages::worker_note(note));
     }
 }
 

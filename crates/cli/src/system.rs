@@ -16,7 +16,8 @@ const SIGXFSZ: i32 = signal_hook::consts::SIGXFSZ;
 
 static NOT_LOCKED: OnceLock<io::Error> = OnceLock::new();
 
-/// Keeps secrets out of swap and core dumps, and gives internal errors and file size
+/// Keeps secrets out of swap and core dumps and the caller's descriptors from the
+/// programs that are started, and gives internal errors and file size
 /// limits the exit status and the words of any other error.
 pub(crate) fn prepare() {
     let locked = if Protection::LockedMemory.is_on() { lock_memory() } else { Ok(()) };
@@ -26,6 +27,11 @@ pub(crate) fn prepare() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     // Lowering a limit is always allowed.
     let _ = rustix::process::setrlimit(Resource::Core, none);
+    if Protection::CloseDescriptors.is_on() {
+        // One of them may have the passphrase. They stay open here, for
+        // --passphrase-fd and /dev/fd. Where this fails, workers still close them.
+        let _ = cryptstream_engine::keep_from_programs();
+    }
     survive_size_limit();
     panic::set_hook(Box::new(|info| {
         messages::print_error(&messages::internal(&info.to_string()));

@@ -149,10 +149,11 @@ impl Opening {
         last: &Segment,
         commit: CommitOptions,
     ) -> Result<Summary, Error> {
+        let bytes_out = last.plaintext_offset() + last.plaintext_len() as u64;
+        self.sink.check_len(bytes_out)?;
         self.sink.commit(source, commit)?;
         let sealed_len = self.start + last.payload_offset() + last.sealed_len() as u64;
         let bytes_in = source.text_len().unwrap_or(sealed_len);
-        let bytes_out = last.plaintext_offset() + last.plaintext_len() as u64;
         let (format, is_armored) = (last.format(), source.is_armored());
         Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })
     }

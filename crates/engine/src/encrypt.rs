@@ -139,9 +139,10 @@ impl Sealing {
         commit: CommitOptions,
     ) -> Result<Summary, Error> {
         let (format, is_armored) = (self.cipher.format(), self.is_armored);
+        let sealed_len = self.start + last.payload_offset() + last.sealed_len() as u64;
+        self.sink.check_len(sealed_len)?;
         self.sink.commit(source, commit)?;
         let bytes_in = last.plaintext_offset() + last.plaintext_len() as u64;
-        let sealed_len = self.start + last.payload_offset() + last.sealed_len() as u64;
         let bytes_out = if is_armored { armored_len(sealed_len) } else { sealed_len };
         Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })
     }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use cryptstream_format::payload::{SEGMENT_LEN, chunk_offset};
 use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
+use cryptstream_protection::Protection;
 
 use crate::alone::{Passed, pass_by_main};
 use crate::flow::{Exit, Flow, Intake};
 use crate::job::{Failure, Job, Operation, Output};
-use crate::output::Sink;
+use crate::output::{PendingFile, Sink};
 use crate::workers::{Crew, Stop, WORTH};
 use crate::{Error, Parser, Progress, Source, WorkerOptions, WorkerStats};
 
@@ -25,6 +26,8 @@ pub struct Engine {
     parser: Option<Parser>,
     /// There is no shared memory to be had.
     is_alone: bool,
+    /// Workers were started in advance, and are to stay from file to file.
+    is_warm: bool,
 }
 
 /// A payload that is to be sealed or opened: everything but its way in and out.
@@ -39,7 +42,7 @@ impl Engine {
     /// An engine for a process that may use `cores` cores.
     #[must_use]
     pub fn new(options: WorkerOptions, cores: usize) -> Self {
-        Self { options, cores, crew: None, parser: None, is_alone: false }
+        Self { options, cores, crew: None, parser: None, is_alone: false, is_warm: false }
     }
 
     /// Starts all workers that there may be, and waits until they are ready:
@@ -49,6 +52,7 @@ impl Engine {
     /// [`Error::NoSandbox`].
     pub fn warm_up(&mut self) -> Result<(), Error> {
         let allowed = self.options.allowed(self.cores);
+        self.is_warm = true;
         if allowed > 0 {
             let Some(crew) = self.crew().map_err(only_sandbox)? else { return Ok(()) };
             crew.warm_up(allowed).map_err(only_sandbox)?;
@@ -123,6 +127,24 @@ impl Engine {
         }
     }
 
+    /// Takes the descriptor of a finished file away from the workers, before it
+    /// gets its name. As a rule there is nothing left for them to do, and they
+    /// are ended now rather than a moment later; otherwise they are asked, and
+    /// ended if they do not obey.
+    fn take_back(&mut self, job: u32, pending: &PendingFile) -> Result<(), Stop> {
+        let is_warm = self.is_warm;
+        let Some(crew) = self.crew.as_mut().filter(|_| Protection::JobRevoked.is_on()) else {
+            return Ok(());
+        };
+        if is_warm {
+            crew.enforce_release(job)?;
+        }
+        if !is_warm || pending.has_other_writers() != Some(false) {
+            crew.end_workers();
+        }
+        Ok(())
+    }
+
     /// Whether there are workers to be had.
     pub(crate) fn has_crew(&mut self) -> Result<bool, Error> {
         Ok(self.crew().map_err(only_sandbox)?.is_some())
@@ -140,7 +162,7 @@ impl Engine {
         let Payload { operation, layout, start, cipher } = payload;
         let (workers, cores) = (self.options.clone(), self.cores);
         let output = match &*sink {
-            Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
+            Sink::File(pending) => Output::File(pending.open_for_workers()?),
             Sink::Stream(_) | Sink::Armored(_) => Output::Slot,
             Sink::Nowhere => Output::Nowhere,
         };
@@ -167,8 +189,15 @@ impl Engine {
         let Some(crew) = self.crew().map_err(only_sandbox)? else {
             return Err(Error::Internal("the workers are gone"));
         };
-        let flow = Flow::new(crew.add(job), intake, exit, target);
-        let ended = flow.run(crew, progress);
+        let number = crew.add(job);
+        let ended = Flow::new(number, intake, exit, target).run(crew, progress);
+        let ended = match (ended, &*sink) {
+            (Ok(last), Sink::File(pending)) => {
+                let taken = self.take_back(number, pending);
+                taken.map(|()| last).map_err(FlowError::Stop)
+            }
+            (ended, _) => ended,
+        };
         if !matches!(ended, Ok(_) | Err(FlowError::Segment(..))) {
             self.dismiss();
         }
@@ -221,7 +250,7 @@ impl Place {
                 Error::Write { path: output_path, offset, source: system(errno) }
             }
             Failure::Damaged { chunk } => damaged(&path, start, segment, chunk),
-            Failure::Internal => Error::Internal("a segment was worked on in the wrong way"),
+            Failure::Internal => Error::WorkerMisbehaved { path },
         }
     }
 
@@ -231,6 +260,7 @@ impl Place {
             Stop::Failed(failure) => self.error(&Segment::inner(Format::Native, 0), failure),
             Stop::Deadly(segment) => Error::WorkersDied { path: self.path, segment },
             Stop::NoSandbox => Error::NoSandbox,
+            Stop::Misbehaved => Error::WorkerMisbehaved { path: self.path },
         }
     }
 }

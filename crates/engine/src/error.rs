@@ -270,6 +270,23 @@ pub enum Error {
         /// The input.
         path: PathBuf,
     },
+    /// A worker has said, or written into shared memory, what no worker of this
+    /// program would.
+    #[error("{}: a worker process reported something impossible", path.display())]
+    WorkerMisbehaved {
+        /// The input.
+        path: PathBuf,
+    },
+    /// The output has another length than what was written to it.
+    #[error("{}: has {found} bytes instead of {expected}", path.display())]
+    OutputLength {
+        /// The output.
+        path: PathBuf,
+        /// Bytes that were to be written.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
     /// The file is no plain file.
     #[error("{}: is not a plain file", path.display())]
     NotRegular {

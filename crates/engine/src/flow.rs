@@ -151,8 +151,9 @@ impl<'a> Flow<'a> {
             }
             // Nothing to wait for but the input: then that was waited for.
             if self.outstanding > 0 {
-                crew.step(self.left(), self.target, LOOK_EVERY).map_err(FlowError::Stop)?;
-                progress.workers(crew.ready());
+                let stepped = crew.step(self.left(), self.target, LOOK_EVERY);
+                crew.tell(progress);
+                stepped.map_err(FlowError::Stop)?;
             }
             while let Some(finished) = crew.finished(is_ordered).map_err(FlowError::Stop)? {
                 self.take(crew, finished, progress).map_err(FlowError::Error)?;

@@ -50,9 +50,12 @@ pub use survey::{Damage, End, Survey, salvage};
 #[cfg(feature = "fault-hooks")]
 pub use workers::{FaultPoint, enter_sandbox, set_fault_hook};
 pub use workers::{
-    Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions,
-    WorkerStats, die_with_parent, lock_in, worker_main,
+    Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,
+    WorkerOptions, WorkerStats, die_with_parent, lock_in, worker_main,
 };
+
+/// Keeps what the caller has left open from the programs that this process starts.
+pub use cryptstream_shm::descriptors::keep_from_programs;
 
 /// What tests of the sandbox try.
 #[cfg(feature = "fault-hooks")]
@@ -129,6 +132,10 @@ pub trait Progress {
     /// So many workers are alive and at work.
     fn workers(&self, alive: usize) {
         let _ = alive;
+    }
+    /// Something about the workers that the user should know.
+    fn worker_note(&self, note: &WorkerNote) {
+        let _ = note;
     }
 }
 

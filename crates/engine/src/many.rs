@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use cryptstream_beneath::{Entry, Folder};
 use cryptstream_format::{Identity, Recipient, Segment};
+use cryptstream_protection::Protection;
 
 use crate::alone::pass_alone;
 use crate::decrypt::Opening;
@@ -265,14 +266,38 @@ impl Engine {
                 on_done(flight.number, Err(error));
             }
         }
-        for flight in air.flights.extract_if(.., |flight| flight.flow.is_over()) {
-            if let Ok(Some(crew)) = self.crew() {
-                crew.remove(flight.flow.job());
+        for flight in &mut air.flights {
+            if flight.flow.is_over() && !flight.is_removed {
+                flight.is_removed = true;
+                if let Ok(Some(crew)) = self.crew() {
+                    crew.remove(flight.flow.job());
+                }
             }
+        }
+        let has_arrived = |flight: &mut Flight| flight.is_removed && self.may_be_named(flight);
+        let arrived: Vec<_> = air.flights.extract_if(.., has_arrived).collect();
+        for flight in arrived {
             let (number, landed) = (flight.number, flight.land(commit));
             air.passed += landed.as_ref().map_or(0, |summary| summary.bytes_in);
             on_done(number, landed);
         }
+    }
+
+    /// Whether every worker has dropped the key and the descriptors of a file that
+    /// is through.
+    fn may_be_named(&mut self, flight: &mut Flight) -> bool {
+        let Ok(Some(crew)) = self.crew() else { return true };
+        if !crew.is_released(flight.flow.job()) {
+            return false;
+        }
+        if Protection::JobRevoked.is_on()
+            && let Sink::File(pending) = flight.ending.sink()
+            && pending.has_other_writers() == Some(true)
+        {
+            // They have all said that they do not have it any more.
+            return crew.replace_workers().is_ok();
+        }
+        true
     }
 
     /// Begins a file. Where there are no workers, or it is not known how long
@@ -298,7 +323,7 @@ impl Engine {
         };
         let Payload { operation, start, cipher, .. } = payload;
         let output = match ending.sink() {
-            Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
+            Sink::File(pending) => Output::File(pending.open_for_workers()?),
             Sink::Stream(_) | Sink::Armored(_) | Sink::Nowhere => Output::Nowhere,
         };
         let input = Some(clone_of(source.file(), source.path())?);
@@ -312,6 +337,7 @@ impl Engine {
             ending,
             flow,
             start,
+            is_removed: false,
             _guard: item.guard,
         })))
     }
@@ -333,8 +359,12 @@ impl Engine {
             let _ = flight.flow.publish(crew);
         }
         if crew.outstanding() > 0 {
-            crew.step(left, target, longest)?;
-            progress.workers(crew.ready());
+            let stepped = crew.step(left, target, longest);
+            crew.tell(progress);
+            stepped?;
+        } else {
+            // What flies waits for nothing but the workers to let it go.
+            crew.wait_for_release(longest)?;
         }
         while let Some(finished) = crew.finished(false)? {
             let Some(flight) = flights.iter_mut().find(|f| f.flow.job() == finished.job) else {
@@ -419,6 +449,8 @@ struct Flight {
     flow: Flow<'static>,
     /// Where the payload begins in the sealed file.
     start: u64,
+    /// Whether the workers were told to drop it: all of it is done.
+    is_removed: bool,
     _guard: Option<Arc<dyn Any + Send + Sync>>,
 }
 

@@ -126,6 +126,16 @@ impl Sink {
         }
     }
 
+    /// Refuses a file that has not become `len` bytes long: a worker says that it
+    /// has written a segment, and this is what main can see of it.
+    pub(crate) fn check_len(&self, len: u64) -> Result<(), Error> {
+        match self {
+            Self::File(pending) => pending.check_len(len),
+            // Main has written those itself.
+            Self::Stream(_) | Self::Armored(_) | Self::Nowhere => Ok(()),
+        }
+    }
+
     /// Ends a run: unless the input has changed, a file gets its permission
     /// bits and its name, and the source goes if it is to go.
     pub(crate) fn commit(self, source: &Source, options: CommitOptions) -> Result<(), Error> {

@@ -103,6 +103,21 @@ impl WorkerOptions {
     }
 }
 
+/// Something about the workers of a run that the user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerNote {
+    /// One has died, and has said something before: it may be anything.
+    Died {
+        /// What it has said, or the beginning of that.
+        words: String,
+    },
+    /// The system cannot lock workers in fully. Told once.
+    Sandbox {
+        /// How far it can.
+        level: SandboxLevel,
+    },
+}
+
 /// What became of the workers of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStats {

@@ -66,9 +66,7 @@ protections! {
     VerifyBeforeRemove = "verify_before_remove",
     /// Main takes a segment from its own table, not from shared memory.
     OwnTable = "own_table",
-    /// What main writes is what it has checked, whatever other workers do to slots.
-    SlotCheck = "slot_check",
-    /// A worker loses the key and descriptors of a file that has its name.
+    /// A file gets its name only when no worker can write to it any more.
     JobRevoked = "job_revoked",
     /// Plugins get neither the passphrase variable nor the caller's descriptors.
     PluginEnvironment = "plugin_environment",

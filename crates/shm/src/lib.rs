@@ -14,6 +14,7 @@
 //! | [`estate`] | memory of one process, which another may read when that one is dead |
 //! | [`mutex`] | a mutex that tells its next owner that the last one died |
 //! | [`secrets`] | an allocator that wipes what is freed, and locked memory for secrets |
+//! | [`descriptors`] | which descriptors programs inherit, and who can write to a file |
 //! | [`passing`] | messages with descriptors over a Unix socket |
 //!
 //! # Rules
@@ -75,6 +76,8 @@ pub mod memory;
 pub mod queue;
 pub mod slot;
 
+#[cfg(not(loom))]
+pub mod descriptors;
 #[cfg(not(loom))]
 pub mod estate;
 #[cfg(not(loom))]

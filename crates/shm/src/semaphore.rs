@@ -71,6 +71,12 @@ impl FutexTokens {
         if HAS_FUTEX { Ok(Self { region, offset }) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 
+    /// Takes all tokens that there are, without sleeping.
+    pub fn take_all(&self) {
+        // As in `try_take`.
+        self.region.atomic_u32(self.offset).swap(0, Ordering::SeqCst);
+    }
+
     /// Takes a token without sleeping.
     fn try_take(&self) -> bool {
         // Acquires what the poster did before; sequentially consistent for the
@@ -298,6 +304,8 @@ mod tests {
             tokens.post(u32::MAX).unwrap();
             tokens.post(u32::MAX).unwrap();
             assert!(tokens.wait(None).unwrap());
+            tokens.take_all();
+            assert!(!tokens.wait(Some(Duration::ZERO)).unwrap());
         }
     }
 

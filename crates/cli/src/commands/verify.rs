@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use cryptstream_engine::{
     CommitOptions, Destination, Engine, Error, Item, Parser, Progress, Source, Summary, Survey,
-    Target,
+    Target, WorkerNote,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
@@ -264,5 +264,9 @@ impl Progress for Part<'_> {
 
     fn workers(&self, alive: usize) {
         self.0.workers(alive);
+    }
+
+    fn worker_note(&self, note: &WorkerNote) {
+        self.0.worker_note(note);
     }
 }

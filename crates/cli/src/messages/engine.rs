@@ -140,6 +140,20 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "look at the system's log (memory, disk); --processes 0 does without workers",
         )
         .about(&path),
+        Error::WorkerMisbehaved { path } => Failure::new(
+            code::TRY_AGAIN,
+            "workers",
+            "a worker process reported something impossible; the output was not created",
+            "try again; if it happens again, do not trust this input, and report it as a bug",
+        )
+        .about(&path),
+        Error::OutputLength { path, expected, found } => Failure::new(
+            code::IO,
+            "output-length",
+            format!("the output has {found} bytes instead of {expected}, and was not created"),
+            "try again; if it happens again, check the disk, and report it as a bug",
+        )
+        .about(&path),
         Error::NoSandbox => Failure::new(
             code::CONFIG,
             "sandbox",

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use cryptstream_beneath::Dir;
+use cryptstream_protection::Protection;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, Timestamps};
 use rustix::io::Errno;
 
@@ -130,6 +131,37 @@ impl PendingFile {
     /// The file itself, for others to write to. Not after the commit.
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The file, opened once more for the workers: unlike a duplicate of the
+    /// descriptor, this one counts by itself in [`has_other_writers`].
+    ///
+    /// [`has_other_writers`]: Self::has_other_writers
+    pub(crate) fn open_for_workers(&self) -> Result<File, Error> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, descriptor_path(&self.file), flags, Mode::empty()) {
+            Ok(file) => Ok(file.into()),
+            // Without /proc, or where the file may not be opened again.
+            Err(_) => {
+                let path = || self.path.clone();
+                self.file.try_clone().map_err(|source| Error::Open { path: path(), source })
+            }
+        }
+    }
+
+    /// Whether anybody else can write to the file through a descriptor; `None`
+    /// where the file system does not tell.
+    pub(crate) fn has_other_writers(&self) -> Option<bool> {
+        cryptstream_shm::descriptors::has_other_writers(&self.file).ok()
+    }
+
+    /// Refuses a file that has another length than what was written to it.
+    pub(crate) fn check_len(&self, expected: u64) -> Result<(), Error> {
+        let found = self.file.metadata().map_err(|error| self.failed(0, error))?.len();
+        match found == expected || !Protection::OutputLength.is_on() {
+            true => Ok(()),
+            false => Err(Error::OutputLength { path: self.path.clone(), expected, found }),
+        }
     }
 
     /// The name that it is to get, for messages.

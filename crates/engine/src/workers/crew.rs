@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cryptstream_format::Segment;
 use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
@@ -12,8 +12,9 @@ use cryptstream_shm::{Bytes, Completed, Consumer, Heir, Producer, RegionWords, T
 
 use super::pool::{Dead, Pool};
 use super::protocol::{decode_result, job_of, segment_of, task_of};
-use super::task::perform;
-use super::{WORTH, WorkerOptions, WorkerStats};
+use super::task::{Source, perform};
+use super::{WORTH, WorkerNote, WorkerOptions, WorkerStats};
+use crate::Progress;
 use crate::job::{Buffers, Failure, Job, Operation, Room, read_exact_at};
 use crate::memory::zeroed;
 
@@ -29,10 +30,15 @@ const FASTEST: u64 = 8;
 /// Tasks for each worker that are enough for a nap, and then twice as many for
 /// the time of the nap.
 const PLENTY: usize = 2;
-/// When main has slept for so long in a row and found nothing done, workers are
-/// taken for stuck and killed, and main goes on alone. A stalled disk costs no
-/// more than that.
+/// When nothing was finished for so long, workers are taken for stuck and killed,
+/// and main goes on alone. A stalled disk costs no more than that.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A worker whose death costs nothing gets less time to answer.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+/// The most time between two looks at the workers that is counted. More has
+/// passed when main itself was stopped or waited for something else: no fault
+/// of theirs.
+const MAX_TICK: Duration = Duration::from_millis(100);
 /// A segment over which as many workers have died is not given to another.
 const MAX_ATTEMPTS: u8 = 3;
 
@@ -47,6 +53,8 @@ pub(crate) enum Stop {
     Deadly(u64),
     /// Workers could not be locked in as was required.
     NoSandbox,
+    /// What is in shared memory is nothing that a worker would write there.
+    Misbehaved,
 }
 
 impl From<Failure> for Stop {
@@ -81,8 +89,19 @@ pub(crate) struct Crew {
     /// What strangers wrote is for processes that are locked in.
     must_not_open: bool,
     stats: WorkerStats,
-    /// How long main has slept since something was last done.
-    fruitless: Duration,
+    /// What is to be told of workers, and was not yet.
+    notes: Vec<WorkerNote>,
+    /// Whether it was told that the sandbox is not full.
+    has_warned: bool,
+    /// Workers that were ended while the engine goes on.
+    ended: u32,
+    /// How long nothing was finished though there was work, whatever the
+    /// semaphores say.
+    idle: Duration,
+    /// When main last looked after the workers.
+    looked: Instant,
+    /// Whether the last wait ended early and nothing was finished.
+    woken_for_nothing: bool,
 }
 
 impl Crew {
@@ -108,7 +127,12 @@ impl Crew {
             buffers: Buffers::new(MAX_SEALED_SEGMENT_LEN)?,
             must_not_open: options.is_sandbox_required() && Protection::RequireMeansAll.is_on(),
             stats: WorkerStats::default(),
-            fruitless: Duration::ZERO,
+            notes: Vec::new(),
+            has_warned: false,
+            ended: 0,
+            idle: Duration::ZERO,
+            looked: Instant::now(),
+            woken_for_nothing: false,
         })
     }
 
@@ -116,30 +140,76 @@ impl Crew {
     pub(crate) fn add(&mut self, job: Job) -> u32 {
         let number = self.next_job;
         self.next_job += 1;
+        self.pool.tell(number, &job);
         self.jobs.push_back((number, job));
-        let (oldest, job) = (self.oldest(), &self.jobs[self.jobs.len() - 1].1);
-        self.pool.tell(number, oldest, job);
         number
     }
 
-    /// Forgets a job of which no segment is left.
+    /// Forgets a job of which no segment is left, and has the workers drop its
+    /// key and its descriptors.
     pub(crate) fn remove(&mut self, number: u32) {
         self.jobs.retain(|(other, _)| *other != number);
+        if Protection::JobRevoked.is_on() {
+            let holders = self.pool.release(number);
+            // They may be asleep.
+            let _ = self.pool.tasks.post(holders);
+        }
+    }
+
+    /// Whether every worker has dropped a job that was [removed](Self::remove),
+    /// or is dead.
+    pub(crate) fn is_released(&self, number: u32) -> bool {
+        !Protection::JobRevoked.is_on() || !self.pool.holds(number)
+    }
+
+    /// Waits a moment for workers that are to drop a job.
+    pub(crate) fn wait_for_release(&mut self, longest: Duration) -> Result<(), Stop> {
+        self.pool.wait_for_reply(longest);
+        self.look()
+    }
+
+    /// Has every worker drop a job that was removed, or kills it.
+    pub(crate) fn enforce_release(&mut self, number: u32) -> Result<(), Stop> {
+        let start = Instant::now();
+        while !self.is_released(number) && start.elapsed() < SHORT_PATIENCE {
+            self.wait_for_release(LOOK_EVERY)?;
+        }
+        if !self.is_released(number) {
+            self.end_workers();
+        }
+        Ok(())
+    }
+
+    /// Kills all workers, and has others do what they were at.
+    pub(crate) fn replace_workers(&mut self) -> Result<(), Stop> {
+        for dead in self.pool.kill_all() {
+            self.recover(&dead, true)?;
+        }
+        Ok(())
+    }
+
+    /// Ends all workers. Nothing may be on its way.
+    pub(crate) fn end_workers(&mut self) {
+        self.ended += self.pool.end_all();
     }
 
     pub(crate) fn job(&self, number: u32) -> Option<&Job> {
         self.jobs.iter().find(|(other, _)| *other == number).map(|(_, job)| job)
     }
 
-    fn oldest(&self) -> u32 {
-        self.jobs.front().map_or(self.next_job, |(number, _)| *number)
-    }
-
     /// What has become of the workers since this was last asked.
     pub(crate) fn take_stats(&mut self) -> WorkerStats {
         let stats = std::mem::take(&mut self.stats);
-        let workers = self.pool.len() as u32 + stats.died;
+        let workers = self.pool.len() as u32 + std::mem::take(&mut self.ended) + stats.died;
         WorkerStats { workers, sandbox: self.pool.level, ..stats }
+    }
+
+    /// Tells how many workers there are, and what has become of them.
+    pub(crate) fn tell(&mut self, progress: &dyn Progress) {
+        progress.workers(self.ready());
+        for note in self.notes.drain(..) {
+            progress.worker_note(&note);
+        }
     }
 
     /// Workers that are alive and at work.
@@ -172,6 +242,9 @@ impl Crew {
 
     /// Publishes a segment of a job in a free slot.
     pub(crate) fn publish(&mut self, slot: usize, job: u32, segment: &Segment, input: Bytes) {
+        if self.outstanding() == 0 {
+            self.idle = Duration::ZERO;
+        }
         self.has_input[slot] = input == Bytes::Present;
         self.bytes += segment.plaintext_len() as u64;
         self.producer.publish(slot, &task_of(job, segment), input);
@@ -207,8 +280,7 @@ impl Crew {
 
     /// Starts a worker, if that makes sense; whether it has.
     fn start_worker(&mut self) -> bool {
-        let oldest = self.oldest();
-        let jobs = self.jobs.iter().map(|(number, job)| (*number, oldest, job));
+        let jobs = self.jobs.iter().map(|(number, job)| (*number, job));
         self.pool.may_start() && self.pool.start(jobs)
     }
 
@@ -217,13 +289,21 @@ impl Crew {
         let ready = self.pool.ready().max(1);
         let enough = Duration::from_nanos(self.bytes / (FASTEST * ready as u64));
         if self.outstanding() > PLENTY * ready && enough >= *NAP.start() {
-            let nap = enough.min(*NAP.end());
-            std::thread::sleep(nap);
-            self.fruitless += nap;
-        } else if !self.pool.done.wait(Some(longest)).unwrap_or(false) {
+            std::thread::sleep(enough.min(*NAP.end()));
+        } else if self.woken_for_nothing {
+            // Tokens without a finished segment must not keep main busy, whoever
+            // posts them.
+            std::thread::sleep(*NAP.start());
+            self.woken_for_nothing = false;
+        } else {
             // Errors would be those of a system without futexes; looking at the
             // queue in any case is the answer to them too.
-            self.fruitless += longest;
+            self.woken_for_nothing = self.pool.done.wait(Some(longest)).unwrap_or(false);
+            // One look finds all that is done.
+            self.pool.done.take_all();
+            if self.woken_for_nothing && !Protection::WorkerDeadline.is_on() {
+                self.idle = Duration::ZERO;
+            }
         }
     }
 
@@ -234,11 +314,19 @@ impl Crew {
         }
         let Some(claim) = self.consumer.claim_once() else { return Ok(false) };
         let slot = claim.slot();
-        let number = job_of(self.producer.task(slot).ok_or(Failure::Internal)?);
+        // From main's own table, whatever lies in shared memory.
+        let mut task = *self.producer.task(slot).ok_or(Stop::Misbehaved)?;
+        let mut has_input = self.has_input[slot];
+        if !Protection::OwnTable.is_on() {
+            task = *claim.task();
+            has_input = claim.is_loaded();
+        }
+        let number = job_of(&task);
         let job = self.jobs.iter().find(|(other, _)| *other == number).map(|(_, job)| job);
-        perform(claim, job, self.pool.room(slot), None, &mut self.buffers)
-            .map_err(|_| Failure::Internal)?;
-        self.fruitless = Duration::ZERO;
+        let work = job.and_then(|job| Some((job, segment_of(&task, job)?)));
+        let source = if has_input { Source::Slot } else { Source::File };
+        perform(claim, work, self.pool.room(slot), source, &mut self.buffers)
+            .map_err(|_| Stop::Misbehaved)?;
         Ok(true)
     }
 
@@ -250,10 +338,11 @@ impl Crew {
         } else {
             self.producer.first_done()
         };
-        let Some(completed) = completed.map_err(|_| Failure::Internal)? else { return Ok(None) };
-        let (job, segment) = self.task_in(completed.slot())?;
-        let result = decode_result(completed.result());
-        Ok(Some(Finished { completed, job, segment, result }))
+        let Some(completed) = completed.map_err(|_| Stop::Misbehaved)? else { return Ok(None) };
+        let (number, segment) = self.task_in(completed.slot())?;
+        let job = self.job(number).ok_or(Stop::Misbehaved)?;
+        let result = decode_result(completed.result(), job, &segment).ok_or(Stop::Misbehaved)?;
+        Ok(Some(Finished { completed, job: number, segment, result }))
     }
 
     /// The buffers of a finished segment.
@@ -263,26 +352,36 @@ impl Crew {
 
     /// Frees the slot of a finished segment.
     pub(crate) fn retire(&mut self, finished: Finished) {
-        self.fruitless = Duration::ZERO;
+        self.idle = Duration::ZERO;
+        self.woken_for_nothing = false;
         self.bytes -= finished.segment.plaintext_len() as u64;
         self.producer.retire(finished.completed);
     }
 
     /// The segment in a slot and its job's number, from main's own table.
     fn task_in(&self, slot: usize) -> Result<(u32, Segment), Stop> {
-        let task = self.producer.task(slot).ok_or(Failure::Internal)?;
+        let task = self.producer.task(slot).ok_or(Stop::Misbehaved)?;
         let number = job_of(task);
         let segment = self.job(number).and_then(|job| segment_of(task, job));
-        Ok((number, segment.ok_or(Failure::Internal)?))
+        Ok((number, segment.ok_or(Stop::Misbehaved)?))
     }
 
     /// Looks after the workers, and makes ready again what the dead have held.
     fn look(&mut self) -> Result<(), Stop> {
-        let mut dead = self.pool.look_after();
+        let elapsed = self.looked.elapsed().min(MAX_TICK);
+        self.looked = Instant::now();
+        if self.outstanding() > 0 {
+            self.idle += elapsed;
+        }
+        let mut dead = self.pool.look_after(elapsed, PATIENCE);
         if self.pool.is_sandbox_missing() {
             return Err(Stop::NoSandbox);
         }
-        let is_stuck = self.fruitless > PATIENCE && self.outstanding() > 0 && self.pool.len() > 0;
+        if let Some(level) = self.pool.level_to_warn_of().filter(|_| !self.has_warned) {
+            self.has_warned = true;
+            self.notes.push(WorkerNote::Sandbox { level });
+        }
+        let is_stuck = self.idle > PATIENCE;
         if is_stuck {
             dead.extend(self.pool.kill_all());
             self.pool.give_up();
@@ -290,18 +389,28 @@ impl Crew {
         for dead in dead {
             self.recover(&dead, is_stuck)?;
         }
+        if is_stuck {
+            // Nobody is left who could hold a segment.
+            if self.producer.is_any_held().map_err(|_| Stop::Misbehaved)? {
+                return Err(Stop::Misbehaved);
+            }
+            self.idle = Duration::ZERO;
+        }
         Ok(())
     }
 
     fn recover(&mut self, dead: &Dead, is_stuck: bool) -> Result<(), Stop> {
         self.stats.died += 1;
-        self.fruitless = Duration::ZERO;
-        for held in self.producer.held(dead.id).map_err(|_| Failure::Internal)? {
+        if !dead.words.is_empty() {
+            let words = String::from_utf8_lossy(&dead.words).into_owned();
+            self.notes.push(WorkerNote::Died { words });
+        }
+        for held in self.producer.held(dead.id).map_err(|_| Stop::Misbehaved)? {
             if held.bytes == Bytes::Present {
                 self.inherit(held.slot, dead.heir.as_ref())?;
             }
         }
-        let held = self.producer.recover(dead.id).map_err(|_| Failure::Internal)?;
+        let held = self.producer.recover(dead.id).map_err(|_| Stop::Misbehaved)?;
         for task in &held {
             self.stats.redone += 1;
             if task.attempt >= MAX_ATTEMPTS && !is_stuck {
@@ -318,18 +427,18 @@ impl Crew {
     /// sealed, and that is read again.
     fn inherit(&mut self, slot: usize, heir: Option<&Heir>) -> Result<(), Stop> {
         let (number, segment) = self.task_in(slot)?;
-        let job = self.job(number).ok_or(Failure::Internal)?;
+        let job = self.job(number).ok_or(Stop::Misbehaved)?;
         let (Operation::Seal, Some(file), false) =
             (job.operation, &job.input, self.has_input[slot])
         else {
             return Ok(());
         };
         let (offset, len) = job.input_of(&segment);
-        let heir = heir.ok_or(Failure::Internal)?;
-        let noted = heir.note().map_err(|_| Failure::Internal)?;
+        let heir = heir.ok_or(Stop::Misbehaved)?;
+        let noted = heir.note().map_err(|_| Stop::Misbehaved)?;
         let loaded = usize::try_from(noted).unwrap_or(len).min(len);
         let mut bytes = zeroed(len).map_err(|_| Failure::Read { errno: NO_MEMORY, offset })?;
-        heir.read_exact_at(&mut bytes[..loaded], 0).map_err(|_| Failure::Internal)?;
+        heir.read_exact_at(&mut bytes[..loaded], 0).map_err(|_| Stop::Misbehaved)?;
         read_exact_at(file, &mut bytes[loaded..], offset + loaded as u64)?;
         let room = self.room(slot);
         room.region.copy_in(room.input, &bytes);

@@ -7,18 +7,28 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cryptstream_shm::{Channel, FutexTokens, Heir, Producer, Region, RegionWords, Shape, WorkerId};
+use cryptstream_protection::Protection;
+use cryptstream_shm::{
+    Channel, FutexTokens, Heir, Producer, Region, RegionWords, Shape, WorkerId, descriptors,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::protocol::{Start, decode_ready, send_job};
+use super::protocol::{Reply, Start, send_job, send_release};
 use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions};
 use crate::job::{Job, Room};
 
 /// After as many workers that never came up, none is tried any more.
 const MAX_FAILED_STARTS: u32 = 3;
 
-/// A worker that does not take a message for so long is stuck.
+/// A worker that does not take a message for so long, or does not finish one, is
+/// stuck.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a dead worker's standard error that are read.
+const MAX_WORDS: usize = 1024;
+
+/// Replies of one worker that are taken in a row: it must not keep main busy.
+const MAX_REPLIES: usize = 16;
 
 /// Where everything lies in the region: two semaphores, the queue, then two
 /// buffers for each slot.
@@ -67,9 +77,17 @@ struct Worker {
     id: WorkerId,
     child: Child,
     channel: Channel,
+    /// Its standard error, which is read when it is dead.
+    words: Option<OwnedFd>,
     /// How well it is locked in, and what it will leave behind; `None` until
     /// it has said so.
     ready: Option<(SandboxLevel, Heir)>,
+    /// Jobs that it was told of.
+    jobs: Vec<u32>,
+    /// Jobs that it was told to drop and has not said to have dropped.
+    releasing: Vec<u32>,
+    /// How long it has owed an answer to that.
+    silent: Duration,
 }
 
 /// A worker that has certainly died.
@@ -77,6 +95,9 @@ pub(super) struct Dead {
     pub(super) id: WorkerId,
     /// What it has left behind, if it had come up.
     pub(super) heir: Option<Heir>,
+    /// What it has written to standard error, or the beginning of that. It may be
+    /// anything.
+    pub(super) words: Vec<u8>,
 }
 
 /// The workers of a run.
@@ -163,17 +184,22 @@ impl Pool {
             }
     }
 
-    /// Starts one worker, which comes up by itself, and tells it of `jobs`:
-    /// number, oldest number, job. Returns whether it started.
-    pub(super) fn start<'j>(&mut self, jobs: impl Iterator<Item = (u32, u32, &'j Job)>) -> bool {
+    /// How far workers are locked in, if that is less than was tried.
+    pub(super) fn level_to_warn_of(&self) -> Option<SandboxLevel> {
+        let is_tried = self.options.sandbox != SandboxMode::Off;
+        self.level.filter(|level| is_tried && *level < SandboxLevel::Full)
+    }
+
+    /// Starts one worker, which comes up by itself, and tells it of `jobs` by
+    /// their numbers. Returns whether it started.
+    pub(super) fn start<'j>(&mut self, jobs: impl Iterator<Item = (u32, &'j Job)>) -> bool {
         self.last_id += 1;
-        let Ok(worker) = self.try_start(self.last_id) else {
+        let Ok(mut worker) = self.try_start(self.last_id) else {
             self.failed_starts += 1;
             return false;
         };
-        for (number, oldest, job) in jobs {
-            // If it has died already, that is found out like any other death.
-            let _ = send_job(&worker.channel, number, oldest, job);
+        for (number, job) in jobs {
+            worker.tell(number, job);
         }
         self.workers.push(worker);
         true
@@ -182,16 +208,34 @@ impl Pool {
     fn try_start(&self, id: u16) -> io::Result<Worker> {
         let (channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(SEND_TIMEOUT))?;
+        // Not the terminal. The pipe blocks neither side: what is too much for it
+        // is lost.
+        let (words, stderr) = match descriptors::pipe() {
+            _ if !Protection::WorkerStderr.is_on() => (None, Stdio::inherit()),
+            Ok((words, stderr)) => (Some(words), Stdio::from(stderr)),
+            Err(_) => (None, Stdio::null()),
+        };
         // No `pre_exec`, so that the standard library may use posix_spawn. An
         // empty environment: a passphrase may be in ours.
         let child = Command::new(&self.options.program)
             .arg0("cryptstream")
             .arg(WORKER_ARGUMENT)
             .env_clear()
+            .envs(cryptstream_protection::environment())
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
+            .stderr(stderr)
             .spawn()?;
-        let worker = Worker { id: WorkerId::new(id), child, channel, ready: None };
+        let worker = Worker {
+            id: WorkerId::new(id),
+            child,
+            channel,
+            words,
+            ready: None,
+            jobs: Vec::new(),
+            releasing: Vec::new(),
+            silent: Duration::ZERO,
+        };
         let start = Start {
             parent: std::process::id(),
             worker: id,
@@ -202,22 +246,48 @@ impl Pool {
         Ok(worker)
     }
 
-    /// Tells every worker of a job. One that does not take it is stuck, and
-    /// killed; its death is found out like any other.
-    pub(super) fn tell(&mut self, number: u32, oldest: u32, job: &Job) {
+    /// Tells every worker of a job.
+    pub(super) fn tell(&mut self, number: u32, job: &Job) {
         for worker in &mut self.workers {
-            if send_job(&worker.channel, number, oldest, job).is_err() {
-                let _ = worker.child.kill();
-            }
+            worker.tell(number, job);
         }
     }
 
-    /// Takes the answers of workers that have come up; then those that have
-    /// certainly died: they are reaped.
-    pub(super) fn look_after(&mut self) -> Vec<Dead> {
-        for worker in self.workers.iter_mut().filter(|worker| worker.ready.is_none()) {
-            if let Some(level) = worker.greet() {
+    /// Tells every worker to drop a job. Returns how many have it.
+    pub(super) fn release(&mut self, number: u32) -> u32 {
+        self.workers.iter_mut().map(|worker| u32::from(worker.release(number))).sum()
+    }
+
+    /// Whether a worker that is alive has not said that it has dropped this job.
+    pub(super) fn holds(&self, number: u32) -> bool {
+        let mut held =
+            self.workers.iter().flat_map(|worker| worker.jobs.iter().chain(&worker.releasing));
+        held.any(|job| *job == number)
+    }
+
+    /// Waits until a worker that owes an answer gives one or ends, at most for
+    /// `longest`.
+    pub(super) fn wait_for_reply(&self, longest: Duration) {
+        let owing = self.workers.iter().filter(|worker| !worker.releasing.is_empty());
+        let mut fds: Vec<_> =
+            owing.map(|worker| PollFd::new(&worker.channel, PollFlags::IN)).collect();
+        if fds.is_empty() {
+            return;
+        }
+        let longest = Timespec::try_from(longest).unwrap_or_default();
+        let _ = poll(&mut fds, Some(&longest));
+    }
+
+    /// Takes what the workers have answered; then those that have certainly died:
+    /// they are reaped. One that has owed an answer for `patience` is killed;
+    /// `elapsed` has passed since the last call.
+    pub(super) fn look_after(&mut self, elapsed: Duration, patience: Duration) -> Vec<Dead> {
+        for worker in &mut self.workers {
+            if let Some(level) = worker.listen() {
                 self.level = Some(self.level.map_or(level, |least| least.min(level)));
+            }
+            if worker.silence(elapsed) > patience {
+                let _ = worker.child.kill();
             }
         }
         let is_dead = |worker: &mut Worker| !matches!(worker.child.try_wait(), Ok(None));
@@ -239,6 +309,19 @@ impl Pool {
         workers.into_iter().map(reap).collect()
     }
 
+    /// Ends all workers, of which none is needed any more, and waits until they
+    /// are dead; how many they were.
+    pub(super) fn end_all(&mut self) -> u32 {
+        for worker in &mut self.workers {
+            let _ = worker.child.kill();
+        }
+        let ended = self.workers.len() as u32;
+        for mut worker in self.workers.drain(..) {
+            let _ = worker.child.wait();
+        }
+        ended
+    }
+
     /// Whether a worker has died that is not reaped yet.
     #[cfg(test)]
     pub(super) fn has_zombie(&self) -> bool {
@@ -250,28 +333,85 @@ impl Pool {
 
     fn bury(&mut self, mut worker: Worker) -> Dead {
         // Its answer may have come between the last look and its death.
-        let _ = worker.greet();
+        let _ = worker.listen();
         self.failed_starts += u32::from(worker.ready.is_none());
-        Dead { id: worker.id, heir: worker.ready.map(|(_, heir)| heir) }
+        let words = worker.words.take().map(|words| last_words(&words)).unwrap_or_default();
+        Dead { id: worker.id, heir: worker.ready.map(|(_, heir)| heir), words }
     }
 }
 
 impl Worker {
-    /// Takes its answer, if it has come: how well it is locked in.
-    fn greet(&mut self) -> Option<SandboxLevel> {
-        if self.ready.is_none() && is_readable(&self.channel) {
-            self.ready = decode_ready(self.channel.receive().ok()??).ok();
-            return self.ready.as_ref().map(|(level, _)| *level);
+    /// Tells it of a job. If it does not take it, it is stuck and killed; its
+    /// death is found out like any other.
+    fn tell(&mut self, number: u32, job: &Job) {
+        self.jobs.push(number);
+        if send_job(&self.channel, number, job).is_err() {
+            let _ = self.child.kill();
         }
-        None
+    }
+
+    /// Tells it to drop a job; whether it has it.
+    fn release(&mut self, number: u32) -> bool {
+        let Some(at) = self.jobs.iter().position(|job| *job == number) else { return false };
+        self.releasing.push(self.jobs.swap_remove(at));
+        if send_release(&self.channel, number).is_err() {
+            let _ = self.child.kill();
+        }
+        true
+    }
+
+    /// Takes its answers, as far as it owes any. Returns how well it is locked
+    /// in, once.
+    fn listen(&mut self) -> Option<SandboxLevel> {
+        let mut level = None;
+        for _ in 0..MAX_REPLIES {
+            let owes = self.ready.is_none() || !self.releasing.is_empty();
+            if !owes || !is_readable(&self.channel) {
+                break;
+            }
+            let reply =
+                self.channel.receive().and_then(|message| message.map(Reply::decode).transpose());
+            match reply {
+                // It has ended, which is found out like any death.
+                Ok(None) => break,
+                Ok(Some(Reply::Ready(reached, heir))) if self.ready.is_none() => {
+                    self.ready = Some((reached, heir));
+                    level = Some(reached);
+                }
+                Ok(Some(Reply::Released(number))) if self.releasing.contains(&number) => {
+                    self.releasing.retain(|job| *job != number);
+                    self.silent = Duration::ZERO;
+                }
+                // Nothing that a worker would say.
+                Ok(Some(_)) | Err(_) => {
+                    let _ = self.child.kill();
+                    break;
+                }
+            }
+        }
+        level
+    }
+
+    /// How long it has owed an answer, `elapsed` later.
+    fn silence(&mut self, elapsed: Duration) -> Duration {
+        let owes = !self.releasing.is_empty();
+        self.silent = if owes { self.silent + elapsed } else { Duration::ZERO };
+        self.silent
     }
 }
 
 impl Drop for Pool {
     /// Workers hold nothing that would be lost: a signal is the quickest way.
     fn drop(&mut self) {
-        self.kill_all();
+        self.end_all();
     }
+}
+
+/// What there is to be read, at most [`MAX_WORDS`] bytes.
+fn last_words(words: &OwnedFd) -> Vec<u8> {
+    let mut read = [0; MAX_WORDS];
+    let len = rustix::io::read(words, &mut read).unwrap_or_default();
+    read[..len].to_vec()
 }
 
 fn is_readable(channel: &Channel) -> bool {

@@ -1,6 +1,7 @@
 //! What main and its workers say to each other. Over the control socket: a
-//! start and its answer, then every job before its first segment. Segments and
-//! results go through the queue.
+//! start and its answer, every job before its first segment, and the release
+//! of a job before its file gets its name. Segments and results go through the
+//! queue.
 
 use std::fs::File;
 use std::io;
@@ -55,30 +56,72 @@ impl Start {
     }
 }
 
-/// The worker's answer, when it is locked in and about to take a segment.
-/// Along goes what it will leave behind.
+/// What a worker says.
+pub(super) enum Reply {
+    /// It is locked in and about to take a segment. Along goes what it will
+    /// leave behind.
+    Ready(SandboxLevel, Heir),
+    /// It has dropped the key and the descriptors of this job.
+    Released(u32),
+}
+
+/// Replies begin with one of these.
+const READY: u8 = 0;
+const RELEASED: u8 = 1;
+
 pub(super) fn send_ready(
     channel: &Channel,
     level: SandboxLevel,
     estate: BorrowedFd<'_>,
 ) -> io::Result<()> {
-    channel.send(&[VERSION.as_slice(), &[level as u8]].concat(), &[estate])
+    channel.send(&[&[READY], VERSION.as_slice(), &[level as u8]].concat(), &[estate])
 }
 
-pub(super) fn decode_ready(message: Message) -> io::Result<(SandboxLevel, Heir)> {
-    let level = message.bytes.strip_prefix(VERSION.as_slice()).filter(|rest| rest.len() == 1);
-    let level = level.and_then(|rest| SandboxLevel::from_byte(rest[0])).ok_or_else(malformed)?;
-    let [estate] = <[OwnedFd; 1]>::try_from(message.fds).map_err(|_| malformed())?;
-    Ok((level, Heir::new(estate)))
+pub(super) fn send_released(channel: &Channel, number: u32) -> io::Result<()> {
+    channel.send(&[&[RELEASED], number.to_le_bytes().as_slice()].concat(), &[])
 }
 
-/// Tells a worker of a job: `number`, and the oldest number of which there are
-/// segments to come; then the job with its payload's secret. The descriptors
-/// of its input and its output, as far as it has them, go with it.
-pub(super) fn send_job(channel: &Channel, number: u32, oldest: u32, job: &Job) -> io::Result<()> {
+impl Reply {
+    pub(super) fn decode(message: Message) -> io::Result<Self> {
+        let mut rest = Fields(&message.bytes);
+        match rest.take() {
+            Some([READY]) => {
+                let level = (|| {
+                    (rest.take()? == *VERSION).then_some(())?;
+                    SandboxLevel::from_byte(rest.take::<1>()?[0])
+                })();
+                let level = rest.end(level)?;
+                let [estate] = <[OwnedFd; 1]>::try_from(message.fds).map_err(|_| malformed())?;
+                Ok(Self::Ready(level, Heir::new(estate)))
+            }
+            Some([RELEASED]) => {
+                let number = rest.take().map(u32::from_le_bytes);
+                rest.end(number).map(Self::Released)
+            }
+            _ => Err(malformed()),
+        }
+    }
+}
+
+/// What main says after the start.
+pub(super) enum Order {
+    /// A job, of which segments will be published.
+    Job(u32, Job),
+    /// No segment of this job is left: drop it, and say so.
+    Release(u32),
+}
+
+/// Orders begin with one of these.
+const JOB: u8 = 0;
+const RELEASE: u8 = 1;
+
+/// Tells a worker of a job: its number, then the job with its payload's secret.
+/// The descriptors of its input and its output, as far as it has them, go with
+/// it.
+pub(super) fn send_job(channel: &Channel, number: u32, job: &Job) -> io::Result<()> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(128));
+    bytes.push(JOB);
     bytes.extend_from_slice(&number.to_le_bytes());
-    bytes.extend_from_slice(&oldest.to_le_bytes());
     bytes.push(u8::from(job.cipher.format() == Format::Age));
     bytes.push(u8::from(job.operation == Operation::Open));
     bytes.push(u8::from(job.input.is_some()));
@@ -99,46 +142,62 @@ pub(super) fn send_job(channel: &Channel, number: u32, oldest: u32, job: &Job) -
     channel.send(&bytes, &fds)
 }
 
+/// Tells a worker to drop a job.
+pub(super) fn send_release(channel: &Channel, number: u32) -> io::Result<()> {
+    channel.send(&[&[RELEASE], number.to_le_bytes().as_slice()].concat(), &[])
+}
+
 /// The plaintext's length, where it is not known.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What [`send_job`] sent: number, oldest number, job.
-pub(super) fn decode_job(message: Message) -> io::Result<(u32, u32, Job)> {
-    let Message { bytes, fds } = message;
-    let bytes = Zeroizing::new(bytes);
-    let mut rest = Fields(&bytes);
+impl Order {
+    pub(super) fn decode(message: Message) -> io::Result<Self> {
+        let Message { bytes, fds } = message;
+        let bytes = Zeroizing::new(bytes);
+        let mut rest = Fields(&bytes);
+        match rest.take() {
+            Some([JOB]) => {
+                let job = take_job(&mut rest, fds);
+                rest.end(job).map(|(number, job)| Self::Job(number, job))
+            }
+            Some([RELEASE]) => {
+                let number = rest.take().map(u32::from_le_bytes);
+                rest.end(number).map(Self::Release)
+            }
+            _ => Err(malformed()),
+        }
+    }
+}
+
+fn take_job(rest: &mut Fields<'_>, fds: Vec<OwnedFd>) -> Option<(u32, Job)> {
     let mut fds = fds.into_iter().map(File::from);
-    let job = (|| {
-        let number = u32::from_le_bytes(rest.take()?);
-        let oldest = u32::from_le_bytes(rest.take()?);
-        let format = match rest.take()? {
-            [0] => Format::Native,
-            [1] => Format::Age,
-            _ => return None,
-        };
-        let operation = match rest.take()? {
-            [0] => Operation::Seal,
-            [1] => Operation::Open,
-            _ => return None,
-        };
-        let input = match rest.take()? {
-            [0] => None,
-            _ => Some(fds.next()?),
-        };
-        let output = match rest.take()? {
-            [0] => Output::File(fds.next()?),
-            [1] => Output::Slot,
-            _ => Output::Nowhere,
-        };
-        let payload_start = u64::from_le_bytes(rest.take()?);
-        let layout = match u64::from_le_bytes(rest.take()?) {
-            UNKNOWN => None,
-            len => Some(Layout::of_plaintext(format, len).ok()?),
-        };
-        let cipher = ChunkCipher::from_secret(format, Zeroizing::new(rest.take()?));
-        Some((number, oldest, Job { operation, layout, payload_start, cipher, input, output }))
-    })();
-    rest.end(job)
+    let number = u32::from_le_bytes(rest.take()?);
+    let format = match rest.take()? {
+        [0] => Format::Native,
+        [1] => Format::Age,
+        _ => return None,
+    };
+    let operation = match rest.take()? {
+        [0] => Operation::Seal,
+        [1] => Operation::Open,
+        _ => return None,
+    };
+    let input = match rest.take()? {
+        [0] => None,
+        _ => Some(fds.next()?),
+    };
+    let output = match rest.take()? {
+        [0] => Output::File(fds.next()?),
+        [1] => Output::Slot,
+        _ => Output::Nowhere,
+    };
+    let payload_start = u64::from_le_bytes(rest.take()?);
+    let layout = match u64::from_le_bytes(rest.take()?) {
+        UNKNOWN => None,
+        len => Some(Layout::of_plaintext(format, len).ok()?),
+    };
+    let cipher = ChunkCipher::from_secret(format, Zeroizing::new(rest.take()?));
+    Some((number, Job { operation, layout, payload_start, cipher, input, output }))
 }
 
 fn malformed() -> io::Error {
@@ -199,35 +258,93 @@ pub(super) fn encode_result(result: Result<(), Failure>) -> TaskResult {
     }
 }
 
-pub(super) fn decode_result(words: &TaskResult) -> Result<(), Failure> {
+/// The result of a segment of `job`; `None` if it is none that this segment can
+/// have.
+pub(super) fn decode_result(
+    words: &TaskResult,
+    job: &Job,
+    segment: &Segment,
+) -> Option<Result<(), Failure>> {
     let [code, errno, place, _] = *words;
-    let errno = i32::try_from(errno).unwrap_or_default();
+    let errno = i32::try_from(errno).ok().filter(|errno| *errno <= MAX_ERRNO);
+    let is_within = |(start, len): (u64, usize)| (start..start + len as u64).contains(&place);
+    let chunks = segment.first_chunk()..segment.first_chunk() + segment.chunks() as u64;
+    let (is_read, is_written) = (job.input.is_some(), matches!(job.output, Output::File(_)));
     match code {
-        0 => Ok(()),
-        1 => Err(Failure::Short),
-        2 => Err(Failure::Read { errno, offset: place }),
-        3 => Err(Failure::Write { errno, offset: place }),
-        4 => Err(Failure::Damaged { chunk: place }),
-        _ => Err(Failure::Internal),
+        0 => Some(Ok(())),
+        1 if is_read => Some(Err(Failure::Short)),
+        2 if is_read && is_within(job.input_of(segment)) => {
+            errno.map(|errno| Err(Failure::Read { errno, offset: place }))
+        }
+        3 if is_written && is_within(job.output_of(segment)) => {
+            errno.map(|errno| Err(Failure::Write { errno, offset: place }))
+        }
+        4 if job.operation == Operation::Open && chunks.contains(&place) => {
+            Some(Err(Failure::Damaged { chunk: place }))
+        }
+        _ => None,
     }
 }
 
+/// The largest error number that Linux gives.
+const MAX_ERRNO: i32 = 4095;
+
 #[cfg(test)]
 mod tests {
+    use cryptstream_format::{FileKey, PayloadCipher};
+
     use super::*;
+
+    const LEN: u64 = (3 << 20) + 5;
+
+    fn job(operation: Operation) -> Job {
+        let cipher = PayloadCipher::generate(Format::Native, &FileKey::generate().unwrap());
+        let file = || File::open("/dev/null").unwrap();
+        Job {
+            operation,
+            layout: Layout::of_plaintext(Format::Native, LEN).ok(),
+            payload_start: 1000,
+            cipher: cipher.unwrap().into_chunks(),
+            input: Some(file()),
+            output: Output::File(file()),
+        }
+    }
+
+    fn decoded(job: &Job, result: Result<(), Failure>) -> Option<Result<(), Failure>> {
+        let segment = job.layout.unwrap().segment(1).unwrap();
+        decode_result(&encode_result(result), job, &segment)
+    }
 
     #[test]
     fn results_survive_their_words() {
+        let (seal, open) = (job(Operation::Seal), job(Operation::Open));
         for result in [
             Ok(()),
             Err(Failure::Short),
-            Err(Failure::Read { errno: 5, offset: 1 << 50 }),
-            Err(Failure::Write { errno: 28, offset: 7 }),
-            Err(Failure::Damaged { chunk: 1 << 37 }),
-            Err(Failure::Internal),
+            Err(Failure::Read { errno: 5, offset: (1 << 20) + 7 }),
+            Err(Failure::Write { errno: 28, offset: (1 << 20) + 5000 }),
         ] {
-            assert_eq!(decode_result(&encode_result(result)), result);
+            assert_eq!(decoded(&seal, result), Some(result));
         }
-        assert_eq!(decode_result(&[99, 0, 0, 0]), Err(Failure::Internal));
+        let damaged = Err(Failure::Damaged { chunk: 65 });
+        assert_eq!(decoded(&open, damaged), Some(damaged));
+    }
+
+    #[test]
+    fn results_that_the_segment_cannot_have_are_refused() {
+        let (seal, open) = (job(Operation::Seal), job(Operation::Open));
+        for (job, failure) in [
+            (&seal, Failure::Damaged { chunk: 65 }),
+            (&open, Failure::Damaged { chunk: 1 << 50 }),
+            (&open, Failure::Damaged { chunk: 0 }),
+            (&seal, Failure::Read { errno: 5, offset: 7 }),
+            (&seal, Failure::Read { errno: 1 << 20, offset: 1 << 20 }),
+            (&seal, Failure::Write { errno: 5, offset: u64::MAX }),
+            (&seal, Failure::Internal),
+        ] {
+            assert_eq!(decoded(job, Err(failure)), None, "{failure:?}");
+        }
+        let segment = seal.layout.unwrap().segment(1).unwrap();
+        assert_eq!(decode_result(&[99, 0, 0, 0], &seal, &segment), None);
     }
 }

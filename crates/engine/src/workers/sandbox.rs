@@ -31,10 +31,12 @@ pub enum SandboxMode {
 pub enum SandboxLevel {
     /// Not at all.
     None = 0,
-    /// By one of the two mechanisms.
-    Partial = 1,
-    /// By system call filter (seccomp) and Landlock.
-    Full = 2,
+    /// By system call filter (seccomp), and not by Landlock.
+    FilterOnly = 1,
+    /// By Landlock, and not by system call filter.
+    LandlockOnly = 2,
+    /// By both.
+    Full = 3,
 }
 
 impl SandboxMode {
@@ -49,7 +51,8 @@ impl SandboxLevel {
     /// The level that was sent as this byte (`level as u8`).
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
-        [Self::None, Self::Partial, Self::Full].into_iter().find(|level| *level as u8 == byte)
+        let all = [Self::None, Self::FilterOnly, Self::LandlockOnly, Self::Full];
+        all.into_iter().find(|level| *level as u8 == byte)
     }
 
     /// The word for reports.
@@ -57,7 +60,7 @@ impl SandboxLevel {
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
-            Self::Partial => "partial",
+            Self::FilterOnly | Self::LandlockOnly => "partial",
             Self::Full => "full",
         }
     }
@@ -101,7 +104,8 @@ pub fn lock_in(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
     match (has_landlock, has_seccomp) {
         (true, true) => SandboxLevel::Full,
         (false, false) => SandboxLevel::None,
-        _ => SandboxLevel::Partial,
+        (false, true) => SandboxLevel::FilterOnly,
+        (true, false) => SandboxLevel::LandlockOnly,
     }
 }
 

@@ -6,15 +6,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN};
-use cryptstream_shm::{Channel, Consumer, Estate, Region, RegionWords, Tokens, WorkerId};
+use cryptstream_protection::Protection;
+use cryptstream_shm::{
+    Channel, Consumer, Estate, Region, RegionWords, Tokens, WorkerId, descriptors,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::faults::{self, Point, at};
 use super::pool::Places;
-use super::protocol::{Start, decode_job, job_of, send_ready};
+use super::protocol::{Order, Start, job_of, segment_of, send_ready, send_released};
 use super::reader;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
-use super::task::perform;
+use super::task::{Source, perform};
 use crate::job::{Buffers, Job};
 
 /// What a process does that was started with
@@ -32,6 +35,11 @@ pub fn worker_main() -> ExitCode {
 
 fn run() -> io::Result<()> {
     sandbox::die_with_parent();
+    if Protection::CloseDescriptors.is_on() {
+        // Main has kept them from this process; but not every program that has
+        // this engine in it does so.
+        descriptors::close_inherited()?;
+    }
     let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
     let Some(message) = channel.receive()? else { return Ok(()) };
     if reader::is_start(&message) {
@@ -57,7 +65,7 @@ fn run() -> io::Result<()> {
     // Everything is opened and allocated; from here on it is locked in.
     let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
     let mut estate = Estate::create(SEGMENT_LEN)?;
-    let mut jobs = Jobs { channel, known: Vec::new() };
+    let mut jobs = Jobs { channel, known: Vec::new(), newest: None };
     let level = sandbox::lock_in(mode, Profile::Worker);
     at(Point::LockedIn);
     send_ready(&jobs.channel, level, estate.as_fd())?;
@@ -72,10 +80,14 @@ fn run() -> io::Result<()> {
     loop {
         while let Some(claim) = consumer.claim() {
             let job = jobs.get(job_of(claim.task()))?;
+            let work = job.and_then(|job| Some((job, segment_of(claim.task(), job)?)));
             let room = places.room(&region, claim.slot());
             // Stale: this worker was taken for dead, and nobody waits for it.
-            let _ = perform(claim, job, room, Some(&mut estate), &mut buffers);
+            let _ = perform(claim, work, room, Source::Estate(&mut estate), &mut buffers);
             done.post(1)?;
+            // A job that is over is dropped now, not only when there is nothing
+            // else to do: its file waits for that.
+            jobs.catch_up()?;
         }
         jobs.catch_up()?;
         tasks.wait(None)?;
@@ -86,16 +98,16 @@ fn run() -> io::Result<()> {
 struct Jobs {
     channel: Channel,
     known: Vec<(u32, Job)>,
+    /// The last that it was told of.
+    newest: Option<u32>,
 }
 
 impl Jobs {
     /// Job `number`. Main has sent it before it published a segment of it; a
     /// number that does not come is one that some worker has made up.
     fn get(&mut self, number: u32) -> io::Result<Option<&Job>> {
-        while self.known.last().is_none_or(|(last, _)| *last < number) {
-            if !self.receive()? {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+        while self.newest.is_none_or(|newest| newest < number) {
+            self.receive()?;
         }
         Ok(self.known.iter().find(|(known, _)| *known == number).map(|(_, job)| job))
     }
@@ -104,20 +116,28 @@ impl Jobs {
     /// socket for this worker, and it does not hold what is over.
     fn catch_up(&mut self) -> io::Result<()> {
         while is_readable(&self.channel)? {
-            if !self.receive()? {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            self.receive()?;
         }
         Ok(())
     }
 
-    /// Waits for the next job; `false` when main is gone.
-    fn receive(&mut self) -> io::Result<bool> {
-        let Some(message) = self.channel.receive()? else { return Ok(false) };
-        let (number, oldest, job) = decode_job(message)?;
-        self.known.retain(|(known, _)| *known >= oldest);
-        self.known.push((number, job));
-        Ok(true)
+    /// Waits for the next order, and follows it.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when main is gone.
+    fn receive(&mut self) -> io::Result<()> {
+        let message = self.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        match Order::decode(message)? {
+            Order::Job(number, job) => {
+                self.newest = Some(number);
+                self.known.push((number, job));
+                Ok(())
+            }
+            Order::Release(number) => {
+                self.known.retain(|(known, _)| *known != number);
+                send_released(&self.channel, number)
+            }
+        }
     }
 }
 

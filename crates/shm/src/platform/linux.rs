@@ -125,6 +125,74 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
 }
 
+/// Has every descriptor above 2 closed in programs that are started.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn close_all_on_exec() -> io::Result<()> {
+    // SAFETY: changes a flag of descriptors, and closes none in this process.
+    match unsafe { close_range(libc::CLOSE_RANGE_CLOEXEC) } {
+        Ok(()) => Ok(()),
+        // Linux before 5.11, or a filter that does not know the call.
+        Err(_) => super::portable::close_all_on_exec(),
+    }
+}
+
+/// Closes every descriptor above 2.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn close_all() -> io::Result<()> {
+    // SAFETY: memory is not touched. That nobody in this process relies on such a
+    // descriptor is what the documentation of the public function asks for.
+    match unsafe { close_range(0) } {
+        Ok(()) => Ok(()),
+        Err(_) => super::portable::close_all(),
+    }
+}
+
+/// `close_range(2)` on everything above 2.
+///
+/// # Safety
+/// With flags by which it closes, nobody in this process may use such a
+/// descriptor afterwards.
+unsafe fn close_range(flags: u32) -> io::Result<()> {
+    let (first, last) = (3 as libc::c_uint, libc::c_uint::MAX);
+    // SAFETY: takes no pointers; the rest is the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether a file that `fd` has open for writing only is open for writing
+/// elsewhere too. A write lease can be taken only by the one writer that there
+/// is; it is given back at once.
+///
+/// # Errors
+/// When the file system has no leases, or this process may not take one.
+pub(crate) fn has_other_writers(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    use std::os::fd::AsRawFd;
+    let control = |command: libc::c_int, argument: libc::c_int| {
+        // SAFETY: these commands take a number and touch no memory.
+        match unsafe { libc::fcntl(fd.as_raw_fd(), command, argument) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // Who opens the file meanwhile breaks the lease, of which the kernel tells by
+    // a signal: one that is ignored unless it is asked for, instead of SIGIO.
+    control(F_SETSIG, libc::SIGURG)?;
+    match control(libc::F_SETLEASE, libc::F_WRLCK) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+        Err(error) => return Err(error),
+    }
+    control(libc::F_SETLEASE, libc::F_UNLCK)?;
+    Ok(false)
+}
+
+/// `<fcntl.h>`; the same on every architecture.
+const F_SETSIG: libc::c_int = 10;
+
 /// Flags for sending: an error instead of SIGPIPE.
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 

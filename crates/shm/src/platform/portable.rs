@@ -13,7 +13,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -117,6 +117,47 @@ pub(crate) const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
 pub(crate) fn close_on_exec(fd: impl AsFd) -> io::Result<()> {
     let fd = fd.as_fd();
     Ok(rustix::io::fcntl_setfd(fd, rustix::io::fcntl_getfd(fd)? | FdFlags::CLOEXEC)?)
+}
+
+/// The descriptors above 2 that are open, as the system lists them.
+fn open_descriptors() -> io::Result<Vec<RawFd>> {
+    // The folder's own descriptor is closed again before anyone uses the list.
+    let entries = std::fs::read_dir("/proc/self/fd").or_else(|_| std::fs::read_dir("/dev/fd"))?;
+    let numbers =
+        entries.map(|entry| Ok(entry?.file_name().to_str().and_then(|it| it.parse().ok())));
+    let numbers: Vec<Option<RawFd>> = numbers.collect::<io::Result<_>>()?;
+    Ok(numbers.into_iter().flatten().filter(|number| *number > 2).collect())
+}
+
+/// Has every descriptor above 2 closed in programs that are started.
+///
+/// # Errors
+/// When the system does not list them.
+pub(crate) fn close_all_on_exec() -> io::Result<()> {
+    for number in open_descriptors()? {
+        // SAFETY: setting the flag on a number is harmless, whoever owns it; on
+        // one that is closed by now it is an error.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
+/// Closes every descriptor above 2.
+///
+/// # Errors
+/// When the system does not list them.
+pub(crate) fn close_all() -> io::Result<()> {
+    for number in open_descriptors()? {
+        // SAFETY: memory is not touched. That nobody in this process relies on such
+        // a descriptor is what the documentation of the public function asks for.
+        unsafe { libc::close(number) };
+    }
+    Ok(())
+}
+
+/// Nobody tells.
+pub(crate) fn has_other_writers(_fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 pub(crate) const MUTEX_LEN: usize = 0;

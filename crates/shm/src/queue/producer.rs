@@ -195,6 +195,21 @@ impl<M: Memory> Producer<M> {
         Ok(held)
     }
 
+    /// Whether any task is held. When every worker is certainly dead, was
+    /// recovered, and main works on none itself, that is a word that somebody
+    /// has made up.
+    ///
+    /// # Errors
+    /// When a slot's word is none that its task can have.
+    pub fn is_any_held(&self) -> Result<bool, Corrupt> {
+        for &slot in &self.outstanding {
+            if self.look(slot)?.holder().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes back what `worker` has held, which must be certainly dead, and
     /// makes it ready again. Afterwards post one token for each, and one for
     /// the death.

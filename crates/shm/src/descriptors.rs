@@ -1,0 +1,92 @@
+//! Descriptors as a whole: which of them other programs inherit, and who can
+//! write to a file.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::platform::native;
+
+/// Keeps every descriptor above 2 that is open now from programs that are
+/// started. What this process opens itself should be closed on exec anyway; the
+/// rest is what whoever started it has left open.
+///
+/// # Errors
+/// When the system refuses.
+pub fn keep_from_programs() -> io::Result<()> {
+    native::close_all_on_exec()
+}
+
+/// Closes every descriptor above 2.
+///
+/// For the first moments of a process, before it has opened anything: whoever
+/// owns a descriptor above 2 finds it closed, or another in its place.
+///
+/// # Errors
+/// When the system refuses.
+pub fn close_inherited() -> io::Result<()> {
+    native::close_all()
+}
+
+/// A pipe, reader first, that programs do not inherit and on which nobody
+/// blocks.
+///
+/// # Errors
+/// When the system refuses.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    native::pipe()
+}
+
+/// Whether the file of `fd`, which is open for writing only, is open for writing
+/// somewhere else too: through a file description of another `open`, wherever it
+/// has got by now. Duplicates of `fd` share its description and do not count.
+///
+/// # Errors
+/// When the system or the file system cannot tell.
+pub fn has_other_writers(fd: impl AsFd) -> io::Result<bool> {
+    native::has_other_writers(fd.as_fd())
+}
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(portable_platform)))]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+    use crate::Channel;
+
+    #[test]
+    fn writers_are_noticed_until_their_last_descriptor_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = File::create(&path).unwrap();
+        let has_others = || has_other_writers(&file).unwrap();
+        assert!(!has_others());
+        let duplicate = file.try_clone().unwrap();
+        assert!(!has_others(), "a duplicate does not count");
+        drop(duplicate);
+
+        let other = File::options().write(true).open(&path).unwrap();
+        assert!(has_others());
+        let (here, there) = Channel::pair().unwrap();
+        here.send(b"", &[other.as_fd()]).unwrap();
+        drop(other);
+        assert!(has_others(), "one that is under way counts");
+        let message = there.receive().unwrap().unwrap();
+        assert!(has_others());
+        drop(message);
+        assert!(!has_others());
+    }
+
+    #[test]
+    fn what_was_left_open_is_not_inherited() {
+        // In a child process of its own, whose descriptors nobody else needs.
+        let (reader, _writer) = rustix::pipe::pipe().unwrap();
+        let inherited = rustix::io::fcntl_getfd(&reader).unwrap();
+        assert!(!inherited.contains(rustix::io::FdFlags::CLOEXEC));
+        keep_from_programs().unwrap();
+        let kept = rustix::io::fcntl_getfd(&reader).unwrap();
+        assert!(kept.contains(rustix::io::FdFlags::CLOEXEC));
+        assert!(reader.as_raw_fd() > 2);
+    }
+}
