@@ -9,14 +9,19 @@
 
 mod beneath_by_hand;
 mod beneath_root;
+mod close_descriptors;
 mod closed_folders;
 #[path = "../../crates/cli/tests/common/mod.rs"]
 mod common;
 mod exchange;
 mod header_memory;
+mod job_revoked;
 mod locked_memory;
 mod memory;
+mod neighbour;
 mod not_dumpable;
+mod output_length;
+mod own_table;
 mod plugin_environment;
 mod remove_by_descriptor;
 mod require_means_all;
@@ -25,6 +30,8 @@ mod ssh_low_order;
 mod ssh_stops_at_first;
 mod unpack_budget;
 mod unpack_sandbox;
+mod worker_deadline;
+mod worker_stderr;
 
 /// How often an attack that depends on a lucky moment is tried: 20 times, or as often
 /// as `CRYPTSTREAM_ATTACK_ROUNDS` says; `ci/attacks.sh` says 1,000 where it matters.

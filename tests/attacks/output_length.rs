@@ -1,0 +1,47 @@
+//! A neighbour says of segments that they are done, though nobody has written them.
+
+use crate::common::{Dir, paint};
+use crate::neighbour::{Shared, Victim, go_on, stop};
+
+#[test]
+fn what_was_not_written_gets_no_name() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(24 << 20));
+    let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "1", "--sandbox", "off"];
+    let mut victim = Victim::start(dir.command(&args));
+    let (worker, shared) = victim.until("the worker is at work", |victim| {
+        let worker = *victim.workers().first()?;
+        let shared = Shared::of(worker)?;
+        shared.words().iter().any(|(_, word)| word.worker == 1).then_some((worker, shared))
+    });
+    stop(worker);
+    let main = victim.main();
+    let mut said = 0;
+    victim.until("the run is over", |victim| {
+        if !victim.is_over() {
+            stop_unless_over(main);
+            said += shared.say_done();
+            go_on(main);
+        }
+        victim.is_over().then_some(())
+    });
+    let done = victim.end();
+    assert!(said > 0, "the attack came too late");
+    assert_eq!(done.code(), Some(74), "{done:?}");
+    assert!(!dir.path("sealed").exists());
+    let text = done.stderr_text();
+    assert!(
+        text.contains("sealed: the output has ") && text.contains(" bytes instead of "),
+        "{text}"
+    );
+}
+
+/// Like [`stop`], of a process that may be a zombie by now.
+fn stop_unless_over(main: rustix::process::Pid) {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", main.as_raw_nonzero()));
+    if stat.is_ok_and(|stat| !stat.contains(") Z")) {
+        let _ = rustix::process::kill_process(main, rustix::process::Signal::STOP);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}

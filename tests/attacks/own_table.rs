@@ -1,0 +1,55 @@
+//! Main, which works along while a worker is not ready, takes its segments from shared
+//! memory, where a neighbour says that each is the first one.
+
+use std::process::Child;
+
+use crate::common::{Dir, paint};
+use crate::neighbour::{Shared, Victim, memories, stop};
+
+const LEN: usize = 96 << 20;
+
+#[test]
+fn main_does_the_segments_that_it_has_planned() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can reach main's memory");
+        return;
+    }
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(LEN));
+    let mut victim = alone_with_its_memory(&dir);
+    let shared = Shared::of(victim.main()).unwrap();
+    while !victim.is_over() {
+        shared.misdirect();
+    }
+    let done = victim.end();
+    // An error would do too.
+    if done.code() == Some(0) {
+        let opened = dir.run(&["decrypt", "-i", "id", "sealed", "-"]);
+        assert!(opened.code() == Some(0) && opened.stdout == paint(LEN), "{opened:?}");
+    }
+}
+
+/// A run whose worker was stopped before it was ready, so that main does everything
+/// itself. The moment is short, so it takes a few tries.
+fn alone_with_its_memory(dir: &Dir) -> Victim {
+    for _ in 0..200 {
+        let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "1", "--force"];
+        let mut victim = Victim::start(dir.command(&args));
+        while victim.workers().is_empty() && !victim.is_over() {}
+        if let Some(&worker) = victim.workers().first() {
+            stop(worker);
+            // The second is what it makes for itself before it is ready.
+            if memories(worker) < 2 && Shared::of(victim.main()).is_some() {
+                return victim;
+            }
+        }
+        give_up(&mut victim.child);
+    }
+    panic!("main's memory cannot be reached");
+}
+
+fn give_up(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
