@@ -129,7 +129,7 @@ impl Transfer {
             (None, Some(path)) => Target::Path { path: default_name(path)?, force },
             (None, None) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
-        let commit = CommitOptions { sync, remove_source, keep_times: false };
+        let commit = CommitOptions { sync, remove_source, keep_times: false, keep_mode: false };
         let workers = worker_options(&workers);
         let form = Form::Binary(Format::Native);
         Ok(Self { input, target, commit, form, workers })

@@ -442,7 +442,7 @@ fn an_interruption_leaves_no_folder() {
     let is_begun = || {
         let names = dir.names();
         let staging = names.iter().find(|name| name.to_string_lossy().starts_with(".out."));
-        staging.is_some_and(|name| dir.path(name).join("10").exists())
+        staging.is_some_and(|name| dir.path(name).join("content/10").exists())
     };
     let before = dir.names();
     for kill in [Signal::INT, Signal::TERM, Signal::KILL] {

@@ -1,6 +1,7 @@
 //! The input: a regular file that is read at offsets, or a stream that is
 //! read in order. An armored file is a stream too, of what is in the armor.
 
+mod acl;
 mod armor;
 mod feed;
 mod removal;
@@ -25,7 +26,7 @@ pub use removal::{is_leftover, leftover_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
-pub(crate) use state::{ACL, mode_without_acl, usual_mode};
+pub(crate) use state::{ACL, has_acl, mode_without_acl};
 
 use crate::memory::{OutOfMemory, grow, zeroed};
 use crate::{Error, Parser};

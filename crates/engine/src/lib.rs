@@ -43,6 +43,7 @@ pub use input::{Feed, Source, is_leftover, leftover_of};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::{Cleanup, on_interrupt, unignored_signals};
 pub use many::{Destination, Item};
+use output::Permissions;
 pub use output::{CommitOptions, StagingFolder, Target};
 pub use range::{ByteRange, RangeSummary};
 pub use rekey::{RekeyMethod, RekeySummary, Rekeying};
@@ -66,9 +67,9 @@ pub use cryptstream_shm::probe;
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let pending = output::create_file(path, false)?;
+    let pending = output::create_file(path, false, Permissions::Private)?;
     pending.write_at(0, content)?;
-    pending.commit(0o600, true)
+    pending.commit(true)
 }
 
 /// Writes a small file with the permission bits that new files usually get,
@@ -77,9 +78,9 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
 pub fn write_public(path: &Path, content: &[u8], may_replace: bool) -> Result<(), Error> {
-    let pending = output::create_file(path, may_replace)?;
+    let pending = output::create_file(path, may_replace, Permissions::AsNewFile(0o666))?;
     pending.write_at(0, content)?;
-    pending.commit(input::usual_mode(), false)
+    pending.commit(false)
 }
 
 /// How a sealed file is to be written.

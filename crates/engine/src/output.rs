@@ -2,7 +2,9 @@
 //! text of an armor.
 
 mod armored;
+mod container;
 mod pending;
+mod permissions;
 mod staging;
 mod target;
 mod temporary;
@@ -16,6 +18,7 @@ use armored::Armored;
 use cryptstream_format::armor::armored_len;
 use cryptstream_shm::Region;
 pub(crate) use pending::{PendingFile, remove_abandoned, remove_durably};
+pub(crate) use permissions::{Permissions, umask};
 use rustix::io::Errno;
 pub use staging::StagingFolder;
 pub use target::Target;
@@ -34,6 +37,9 @@ pub struct CommitOptions {
     pub remove_source: bool,
     /// Give a file the times of its source.
     pub keep_times: bool,
+    /// Give a file the permission bits of its source, also those that the umask
+    /// withholds from new files.
+    pub keep_mode: bool,
 }
 
 /// Where the bytes go while a run lasts.
@@ -58,7 +64,11 @@ impl Sink {
         if options.remove_source && !is_removable() {
             return Err(Error::NotRemovable { path: source.path().to_owned() });
         }
-        match target.open(source)? {
+        let permissions = match options.keep_mode {
+            true => Permissions::Exactly(source.output_mode()),
+            false => Permissions::AsNewFile(source.output_mode()),
+        };
+        match target.open(source, permissions)? {
             Self::Stream(_) if options.remove_source => {
                 Err(Error::NotRemovable { path: source.path().to_owned() })
             }
@@ -146,7 +156,7 @@ impl Sink {
                 if options.keep_times {
                     pending.set_times(&source.times())?;
                 }
-                pending.commit(source.output_mode(), options.sync || options.remove_source)?;
+                pending.commit(options.sync || options.remove_source)?;
                 if options.remove_source { source.remove() } else { Ok(()) }
             }
             Self::Stream(stream) if options.sync => stream.sync(),

@@ -151,7 +151,7 @@ impl Run {
         Ok(Self {
             command,
             plan,
-            commit: CommitOptions { sync, remove_source, keep_times: true },
+            commit: CommitOptions { sync, remove_source, keep_times: true, keep_mode: true },
             engine,
             is_fail_fast: tree.fail_fast,
             talk,

@@ -4,21 +4,22 @@
 use std::fs::File;
 
 use rustix::fs::{Stat, Timespec, Timestamps};
+use rustix::io::Errno;
 
-use super::Source;
+use super::{Source, acl};
 use crate::Error;
 
 /// The attribute that holds an access control list (acl(5)).
 pub(crate) const ACL: &str = "system.posix_acl_access";
 
 impl Source {
-    /// The permission bits for the output: the input's own, or what a new
-    /// file gets where the input is no file.
+    /// The permission bits for the output: the input's own, or what new files usually
+    /// have where the input is no file. The umask is not taken off.
     pub(crate) fn output_mode(&self) -> u32 {
         if self.is_regular() {
             return mode_without_acl(&self.file, self.stat.st_mode);
         }
-        self.fed.as_ref().map_or_else(usual_mode, |fed| fed.mode)
+        self.fed.as_ref().map_or(0o666, |fed| fed.mode)
     }
 
     /// When it was read and changed last, as it was when it was opened.
@@ -61,21 +62,22 @@ impl Source {
 /// access control list. With such a list the bits of the group tell what the
 /// list allows at the most, which may be more than the group has.
 pub(crate) fn mode_without_acl(file: &File, mode: u32) -> u32 {
-    let has_acl = match rustix::fs::fgetxattr(file, ACL, &mut [0; 256][..]) {
-        Ok(len) => len > 0,
-        // A long one.
-        Err(error) => error == rustix::io::Errno::RANGE,
-    };
-    mode & if has_acl { 0o707 } else { 0o777 }
+    let mut buffer = [0; 1024];
+    match rustix::fs::fgetxattr(file, ACL, &mut buffer[..]) {
+        Ok(0) => mode & 0o777,
+        Ok(len) => mode & (0o700 | acl::group_and_others(&buffer[..len])),
+        // Too long to be read here.
+        Err(Errno::RANGE) => mode & 0o700,
+        Err(_) => mode & 0o777,
+    }
 }
 
-/// The permission bits that a new file usually gets.
-pub(crate) fn usual_mode() -> u32 {
-    // The mask can only be read by setting it. No other thread creates files
-    // at this moment.
-    let umask = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    rustix::process::umask(umask);
-    0o666 & !umask.as_raw_mode()
+/// Whether the file has an access control list beyond its permission bits.
+pub(crate) fn has_acl(file: &File) -> bool {
+    match rustix::fs::fgetxattr(file, ACL, &mut [0; 256][..]) {
+        Ok(len) => len > 0,
+        Err(error) => error == Errno::RANGE,
+    }
 }
 
 /// What tells one state of a file from another.

@@ -16,15 +16,17 @@ use std::sync::{Arc, OnceLock};
 
 use cryptstream_beneath::Dir;
 use cryptstream_protection::Protection;
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, Timestamps};
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat, Timestamps,
+    flock,
+};
 use rustix::io::Errno;
 
+use super::permissions::{Permissions, set_mode};
 use super::temporary;
 use crate::Error;
 use crate::interrupt::{self, Cleanup};
-
-/// Nobody but the owner may look while it is being written.
-const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+use crate::named::Named;
 
 /// Below 1 MiB room is not taken beforehand: it takes as long either way.
 const RESERVE_FROM: u64 = 1 << 20;
@@ -40,8 +42,9 @@ pub(crate) struct PendingFile {
     /// when the process is interrupted.
     temporary: Option<(OsString, Option<Cleanup>)>,
     may_replace: bool,
-    /// The permission bits of what stood under the name when the run began.
-    replaced_mode: Option<u32>,
+    /// Whether something had the name when the run began.
+    replaces: bool,
+    permissions: Permissions,
     /// For messages.
     path: PathBuf,
 }
@@ -55,21 +58,22 @@ impl PendingFile {
         name: OsString,
         path: &Path,
         may_replace: bool,
+        permissions: Permissions,
     ) -> Result<Self, Error> {
         let present = folder.stat(&name).ok();
-        let replaced_mode = present.map(|stat| stat.st_mode & 0o777);
-        Self::create_over(folder, name, path, may_replace, replaced_mode)
+        Self::create_over(Named { folder, name }, path, may_replace, present, permissions)
     }
 
-    /// The same, where it is known what has the name now: its permission bits.
+    /// The same, where it is known what has the name now.
     pub(super) fn create_over(
-        folder: Arc<Dir>,
-        name: OsString,
+        named: Named,
         path: &Path,
         may_replace: bool,
-        replaced_mode: Option<u32>,
+        present: Option<Stat>,
+        permissions: Permissions,
     ) -> Result<Self, Error> {
-        let made = Self::try_create(folder, name, path, may_replace, replaced_mode);
+        let permissions = permissions.within(present.map(|stat| stat.st_mode & 0o777));
+        let made = Self::try_create(named, path, may_replace, present.is_some(), permissions);
         made.map_err(|error| match error {
             Errno::EXIST => Error::OutputExists { path: path.to_owned() },
             _ => Error::Create { path: path.to_owned(), source: error.into() },
@@ -77,13 +81,14 @@ impl PendingFile {
     }
 
     fn try_create(
-        folder: Arc<Dir>,
-        name: OsString,
+        named: Named,
         path: &Path,
         may_replace: bool,
-        replaced_mode: Option<u32>,
+        replaces: bool,
+        permissions: Permissions,
     ) -> Result<Self, Errno> {
-        let (file, temporary) = match open_unnamed(&folder)? {
+        let Named { folder, name } = named;
+        let (file, temporary) = match open_unnamed(&folder, permissions)? {
             Some(file) => (file, None),
             None => {
                 temporary::remove_abandoned(&folder, &name);
@@ -99,7 +104,7 @@ impl PendingFile {
             }
         };
         let path = path.to_owned();
-        Ok(Self { file, folder, name, temporary, may_replace, replaced_mode, path })
+        Ok(Self { file, folder, name, temporary, may_replace, replaces, permissions, path })
     }
 
     /// Takes room for all `len` bytes of the file at once, where that pays and
@@ -175,9 +180,22 @@ impl PendingFile {
         set.map_err(|error| self.failed(0, error.into()))
     }
 
+    /// The same as [`PendingFile::commit`], with permission bits that are known only
+    /// now.
+    pub(crate) fn commit_with_mode(self, mode: u32, sync: bool) -> Result<(), Error> {
+        set_mode(&self.file, mode).map_err(|error| self.failed(0, error.into()))?;
+        self.commit_as_it_is(sync)
+    }
+
     /// Gives the file its permission bits and its name.
-    pub(crate) fn commit(mut self, mode: u32, sync: bool) -> Result<(), Error> {
-        let is_durable = match self.give_name(mode, sync) {
+    pub(crate) fn commit(self, sync: bool) -> Result<(), Error> {
+        let settled = self.permissions.settle(&self.file, self.temporary.is_none());
+        settled.map_err(|error| self.failed(0, error.into()))?;
+        self.commit_as_it_is(sync)
+    }
+
+    fn commit_as_it_is(mut self, sync: bool) -> Result<(), Error> {
+        let is_durable = match self.give_name(sync) {
             Ok(is_durable) => is_durable,
             Err(Errno::EXIST) => return Err(Error::OutputExists { path: self.path.clone() }),
             Err(error) => {
@@ -193,17 +211,15 @@ impl PendingFile {
     }
 
     /// Returns whether the name is to be made durable too.
-    fn give_name(&mut self, mode: u32, sync: bool) -> Result<bool, Errno> {
-        // What is replaced may have been closed to others on purpose.
-        set_mode(&self.file, mode & self.replaced_mode.unwrap_or(0o777))?;
+    fn give_name(&mut self, sync: bool) -> Result<bool, Errno> {
         // File systems without unnamed files are mostly remote ones, which
         // report a full disk no earlier than here.
-        let sync = sync || self.replaced_mode.is_some() || self.temporary.is_some();
+        let sync = sync || self.replaces || self.temporary.is_some();
         if sync {
             rustix::fs::fsync(&self.file)?;
         }
         let Some((temporary, _)) = &self.temporary else {
-            if self.replaced_mode.is_none() {
+            if !self.replaces {
                 match link_unnamed(&self.file, &self.folder, &self.name) {
                     Err(Errno::EXIST) if self.may_replace => rustix::fs::fsync(&self.file)?,
                     result => return result.map(|()| sync),
@@ -252,8 +268,8 @@ impl Drop for PendingFile {
 
 /// Opens an unnamed file; `None` where the file system has none, or where it
 /// could not be linked later because /proc is missing.
-fn open_unnamed(folder: &Dir) -> Result<Option<File>, Errno> {
-    let file = match folder.create_unnamed(PRIVATE) {
+fn open_unnamed(folder: &Dir, permissions: Permissions) -> Result<Option<File>, Errno> {
+    let file = match folder.create_unnamed(permissions.of_unnamed()) {
         Ok(file) => file,
         // What file systems and kernels without it have been seen to answer.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => return Ok(None),
@@ -279,7 +295,9 @@ fn link_unnamed(file: &File, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
 /// Creates a file that bears a temporary name.
 fn create_named(folder: &Dir, name: &OsStr) -> Result<(File, OsString), Errno> {
     let temporary = temporary::name(name)?;
-    let file = folder.create_file(&temporary, PRIVATE)?;
+    let file = folder.create_file(&temporary, Permissions::of_named())?;
+    // Held as long as it is written. Some file systems have no locks.
+    let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
     Ok((file, temporary))
 }
 
@@ -300,18 +318,6 @@ fn is_named(folder: &Dir, name: &OsStr, own: Identity) -> bool {
 fn unlink_own(folder: &Dir, temporary: &OsStr, own: Identity) {
     if is_named(folder, temporary, own) {
         let _ = folder.remove_file(temporary);
-    }
-}
-
-/// Sets the permission bits. Where the file system does not let us, bits that
-/// are no wider will do.
-fn set_mode(file: &File, mode: u32) -> Result<(), Errno> {
-    match rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) {
-        Err(error @ (Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
-            let present = rustix::fs::fstat(file)?.st_mode & 0o777;
-            if present & !mode == 0 { Ok(()) } else { Err(error) }
-        }
-        result => result,
     }
 }
 

@@ -1,38 +1,36 @@
 //! A folder that does not stand under its name yet.
 //!
-//! There are no unnamed folders, so it bears a temporary name beside the one that
+//! There are no unnamed folders, so it is made in a [`Container`] beside the name that
 //! it is to get, closed to everybody else, until all that is in it is known to be
 //! right; then one rename gives it its name. What an interruption or a failure
 //! leaves of it is removed at once, what a killed process leaves by the next run
 //! for the same name.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptstream_beneath::Dir;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Timestamps};
+use rustix::fs::{FileType, Mode, RenameFlags, Timestamps, fchmod, futimens};
 use rustix::io::Errno;
 
-use super::temporary;
+use super::container::{CONTENT, Container, open_listed};
+use super::{temporary, umask};
 use crate::Error;
-use crate::input::usual_mode;
 use crate::interrupt::{self, Cleanup};
+use crate::named::{Found, Named, Refused};
 
 /// What the name of a folder that was replaced ends in.
 const OLD: &str = ".old";
 
 /// See the module's description.
 pub struct StagingFolder {
-    /// The folder that it is in, and its names there: for now and in the end.
-    parent: Arc<Dir>,
-    temporary: OsString,
-    name: OsString,
+    /// The folder that it is going to be in, and its name there.
+    named: Named,
+    container: Arc<Container>,
     folder: OwnedFd,
     place: Place,
     gate: Arc<Mutex<()>>,
@@ -57,7 +55,8 @@ impl StagingFolder {
     /// beforehand. With `force`, a folder is none.
     ///
     /// # Errors
-    /// [`Error::OutputExists`], [`Error::OutputIsHere`], [`Error::Create`].
+    /// [`Error::OutputExists`], [`Error::OutputIsHere`], [`Error::OutputPlanted`],
+    /// [`Error::Create`].
     pub fn check(path: &Path, force: bool) -> Result<(), Error> {
         look(path, force).map(drop)
     }
@@ -67,32 +66,23 @@ impl StagingFolder {
     /// # Errors
     /// Those of [`StagingFolder::check`].
     pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
-        let (place, real) = look(path, force)?;
-        let failed = |error: Errno| Error::Create { path: path.to_owned(), source: error.into() };
-        let (parent, name) = Dir::open_parent(&real).map_err(failed)?;
-        temporary::remove_abandoned_folders(&parent, &name);
-        let temporary = temporary::name(&name).map_err(failed)?;
-        rustix::fs::mkdirat(&parent, &temporary, Mode::RWXU).map_err(failed)?;
-
-        let parent = Arc::new(parent);
-        let gate = Arc::new(Mutex::new(()));
-        let watched = (Arc::clone(&parent), temporary.clone(), Arc::clone(&gate));
+        let (place, named) = look(path, force)?;
+        temporary::remove_abandoned_folders(&named.folder, &named.name);
+        let made = Container::create(Arc::clone(&named.folder), &named.name);
+        let (container, folder) = made.map_err(|error| create_error(path, error))?;
+        let (container, gate) = (Arc::new(container), Arc::new(Mutex::new(())));
+        let watched = (Arc::clone(&container), Arc::clone(&gate));
         // Without the thread only an interruption leaves it behind, for a later run
         // to remove.
         let cleanup = interrupt::on_interrupt(Box::new(move || {
-            let (parent, temporary, gate) = &watched;
+            let (container, gate) = &watched;
             let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = remove_tree(&**parent, temporary);
+            let _ = container.remove();
             // Nobody may go on: the process ends.
             std::mem::forget(closed);
         }));
-        let opened = open_folder(&parent, &temporary);
-        let folder = opened.map_err(|error| {
-            let _ = rustix::fs::unlinkat(&parent, &temporary, AtFlags::REMOVEDIR);
-            failed(error)
-        })?;
         let (path, cleanup, is_committed) = (path.to_owned(), cleanup.ok(), false);
-        Ok(Self { parent, temporary, name, folder, place, gate, cleanup, is_committed, path })
+        Ok(Self { named, container, folder, place, gate, cleanup, is_committed, path })
     }
 
     /// The folder itself.
@@ -128,18 +118,19 @@ impl StagingFolder {
         if sync {
             rustix::fs::syncfs(&self.folder).map_err(failed)?;
         }
-        let usual = || {
-            let files = usual_mode();
-            files | (files & 0o444) >> 2
-        };
-        let mode = Mode::from_raw_mode(mode.unwrap_or_else(usual));
-        rustix::fs::fchmod(&self.folder, mode).map_err(failed)?;
+        // Of an archive too, which may be a stranger's.
+        let mode = Mode::from_raw_mode(mode.unwrap_or(0o777) & !umask());
+        // A folder can only be moved by those who may write to it.
+        fchmod(&self.folder, mode | Mode::WUSR).map_err(failed)?;
         if let Some(times) = times {
-            rustix::fs::futimens(&self.folder, times).map_err(failed)?;
+            futimens(&self.folder, times).map_err(failed)?;
         }
         let old = self.give_name().map_err(failed)?;
+        if !mode.contains(Mode::WUSR) {
+            fchmod(&self.folder, mode).map_err(failed)?;
+        }
         if sync {
-            let synced = open_folder(&self.parent, OsStr::new(".")).and_then(rustix::fs::fsync);
+            let synced = open_listed(&*self.named.folder, ".").and_then(rustix::fs::fsync);
             match synced {
                 // Some file systems cannot sync folders; some may not be listed.
                 Ok(()) | Err(Errno::INVAL | Errno::BADF | Errno::ACCESS) => {}
@@ -154,42 +145,35 @@ impl StagingFolder {
         let _deferred = interrupt::defer();
         // Not while an interruption that came before is removing it.
         let held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let (parent, name, temporary) = (&self.parent, &self.name, &self.temporary);
+        let Named { folder, name } = &self.named;
+        let (folder, container, keep) = (&**folder, self.container.dir(), RenameFlags::NOREPLACE);
         let old = match self.place {
             Place::Free => {
-                match rustix::fs::renameat_with(
-                    parent,
-                    temporary,
-                    parent,
-                    name,
-                    RenameFlags::NOREPLACE,
-                ) {
+                match container.rename_with(CONTENT, folder, name, keep) {
                     // The file system does not know the flag. Of what may stand there by
                     // now, only an empty folder is replaced without it.
-                    Err(Errno::INVAL | Errno::NOSYS) => {
-                        rustix::fs::renameat(parent, temporary, parent, name)?;
-                    }
+                    Err(Errno::INVAL | Errno::NOSYS) => container.rename(CONTENT, folder, name)?,
                     renamed => renamed?,
                 }
                 None
             }
             // Fails if it is not empty any more.
             Place::Empty => {
-                rustix::fs::renameat(parent, temporary, parent, name)?;
+                container.rename(CONTENT, folder, name)?;
                 None
             }
             Place::Taken => {
                 let old = old_name(name);
-                let keep = RenameFlags::NOREPLACE;
-                rustix::fs::renameat_with(parent, name, parent, &old, keep)?;
-                if let Err(error) = rustix::fs::renameat_with(parent, temporary, parent, name, keep)
-                {
-                    let _ = rustix::fs::renameat_with(parent, &old, parent, name, keep);
+                folder.rename_with(name, folder, &old, keep)?;
+                if let Err(error) = container.rename_with(CONTENT, folder, name, keep) {
+                    let _ = folder.rename_with(&old, folder, name, keep);
                     return Err(error);
                 }
                 Some(old)
             }
         };
+        // Only the mark is left in it. A failure leaves it to a later run.
+        let _ = self.container.remove();
         self.is_committed = true;
         // Before the next step, which waits for an interruption under way.
         drop(held);
@@ -203,41 +187,48 @@ impl Drop for StagingFolder {
         if !self.is_committed {
             let _held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
             // A failure leaves it to a later run.
-            let _ = remove_tree(&*self.parent, &self.temporary);
+            let _ = self.container.remove();
         }
     }
 }
 
-/// What stands under a name, and the name without links.
-fn look(path: &Path, force: bool) -> Result<(Place, PathBuf), Error> {
-    let failed = |source: io::Error| Error::Create { path: path.to_owned(), source };
+/// What stands under a name, and where that is behind links.
+fn look(path: &Path, force: bool) -> Result<(Place, Named), Error> {
+    let failed = |error: Errno| create_error(path, error);
     let exists = || Error::OutputExists { path: path.to_owned() };
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if fs::symlink_metadata(path).is_ok() {
-                return Err(exists());
-            }
-            return Ok((Place::Free, path.to_owned()));
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    if !metadata.is_dir() {
-        return Err(exists());
-    }
-    let real = fs::canonicalize(path).map_err(failed)?;
-    if is_here(&metadata) {
+    // `.` and the like have no name, and cannot be anything but folders above.
+    if path.file_name().is_none() && is_here(&Dir::open(path).map_err(failed)?) {
         return Err(Error::OutputIsHere { path: path.to_owned() });
     }
-    if fs::read_dir(&real).map_err(failed)?.next().is_none() {
-        return Ok((Place::Empty, real));
+    let (named, stat) = match Named::find(path) {
+        Ok(Found::Nothing(named, None)) => return Ok((Place::Free, named)),
+        Ok(Found::There(named, stat)) => (named, stat),
+        Ok(Found::Nothing(..) | Found::Descriptor(..)) => return Err(exists()),
+        Err(Refused::System(error)) => return Err(failed(error)),
+        Err(Refused::Planted(owner)) => {
+            return Err(Error::OutputPlanted { path: path.to_owned(), owner });
+        }
+    };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(exists());
     }
-    let old = real.with_file_name(old_name(real.file_name().unwrap_or_default()));
-    match (force, fs::symlink_metadata(&old).is_ok()) {
+    let present = named.folder.open_dir(&named.name).map_err(failed)?;
+    if is_here(&present) {
+        return Err(Error::OutputIsHere { path: path.to_owned() });
+    }
+    if present.entries().map_err(failed)?.next().is_none() {
+        return Ok((Place::Empty, named));
+    }
+    let old = old_name(&named.name);
+    match (force, named.folder.stat(&old).is_ok()) {
         (false, _) => Err(exists()),
-        (true, true) => Err(Error::OutputExists { path: old }),
-        (true, false) => Ok((Place::Taken, real)),
+        (true, true) => Err(Error::OutputExists { path: path.with_file_name(old) }),
+        (true, false) => Ok((Place::Taken, named)),
     }
+}
+
+fn create_error(path: &Path, error: Errno) -> Error {
+    Error::Create { path: path.to_owned(), source: error.into() }
 }
 
 fn old_name(name: &OsStr) -> OsString {
@@ -247,49 +238,12 @@ fn old_name(name: &OsStr) -> OsString {
 }
 
 /// Whether the present folder is this one, or is in it: it would lose its name.
-fn is_here(folder: &Metadata) -> bool {
+fn is_here(folder: &Dir) -> bool {
+    let Ok(folder) = folder.own_stat() else { return false };
     let Ok(here) = std::env::current_dir() else { return false };
-    let is_same = |found: Metadata| (found.dev(), found.ino()) == (folder.dev(), folder.ino());
+    let is_same =
+        |found: fs::Metadata| (found.dev(), found.ino()) == (folder.st_dev, folder.st_ino);
     here.ancestors().any(|above| fs::metadata(above).is_ok_and(is_same))
-}
-
-/// Opens a folder in another, and nothing else.
-fn open_folder(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, name, flags, Mode::empty())
-}
-
-/// Removes a folder and all that is in it, following no link.
-pub(super) fn remove_tree(parent: &impl AsFd, name: &OsStr) -> Result<(), Errno> {
-    let folder = match open_folder(parent, name) {
-        Err(Errno::ACCESS) => {
-            // It is known to be a folder: one that nobody may list.
-            rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
-            open_folder(parent, name)?
-        }
-        opened => opened?,
-    };
-    // Its own permission bits may forbid it.
-    let _ = rustix::fs::fchmod(&folder, Mode::RWXU);
-    // One descriptor a level, not two.
-    let entries: Vec<_> = rustix::fs::Dir::read_from(&folder)?.collect::<Result<_, _>>()?;
-    for entry in entries {
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name == "." || name == ".." {
-            continue;
-        }
-        let removed = match entry.file_type() {
-            FileType::Directory => remove_tree(&folder, name),
-            _ => match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
-                // Its kind was not told.
-                Err(Errno::ISDIR | Errno::PERM) => remove_tree(&folder, name),
-                removed => removed,
-            },
-        };
-        removed?;
-    }
-    drop(folder);
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
 #[cfg(test)]
@@ -333,7 +287,8 @@ mod tests {
         let staging = StagingFolder::create(&dir.path().join("out"), false).unwrap();
         fill(&staging);
         rustix::fs::symlinkat(dir.path().join("other"), staging.folder(), "out").unwrap();
-        rustix::fs::chmodat(staging.folder(), "inner", Mode::empty(), AtFlags::empty()).unwrap();
+        rustix::fs::chmodat(staging.folder(), "inner", Mode::empty(), rustix::fs::AtFlags::empty())
+            .unwrap();
         drop(staging);
         assert_eq!(names(dir.path()), ["other"]);
         assert_eq!(names(&dir.path().join("other")), ["file"]);
@@ -377,6 +332,8 @@ mod tests {
         let dead = format!("-{}-", child.id());
         let left = own.replace(&format!("-{}-", std::process::id()), &dead);
         fs::create_dir_all(dir.path().join(&left).join("a/b")).unwrap();
+        fs::write(dir.path().join(&left).join("lock"), &left).unwrap();
+        fs::set_permissions(dir.path().join(&left), PermissionsExt::from_mode(0o700)).unwrap();
         let another = StagingFolder::create(&dir.path().join("out"), false).unwrap();
         assert!(!dir.path().join(left).exists());
         assert!(dir.path().join(own).exists());

@@ -13,7 +13,7 @@ use cryptstream_beneath::Dir;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{PendingFile, Sink, Stream};
+use super::{PendingFile, Permissions, Sink, Stream};
 use crate::input::PIPE_SIZE;
 use crate::named::{Found, Named, Refused, planted_by};
 use crate::{Error, Source};
@@ -75,12 +75,12 @@ impl Target {
     }
 
     /// Opens the target; what stands there already is left as it is.
-    pub(super) fn open(&self, source: &Source) -> Result<Sink, Error> {
+    pub(super) fn open(&self, source: &Source, permissions: Permissions) -> Result<Sink, Error> {
         match self {
             Self::Path { path, force } => match resolve(path, *force, source)? {
-                Place::File(Named { folder, name }, present) => {
-                    let mode = mode_of(present);
-                    PendingFile::create_over(folder, name, path, *force, mode).map(Sink::File)
+                Place::File(named, present) => {
+                    PendingFile::create_over(named, path, *force, present, permissions)
+                        .map(Sink::File)
                 }
                 Place::Stream(reached) => {
                     let failed = |error: Errno| create_error(path, error.into());
@@ -90,9 +90,8 @@ impl Target {
             },
             Self::Beneath { dir, name, path, force } => {
                 let present = beneath(dir, name, path, *force, source)?;
-                let (dir, name) = (Arc::clone(dir), name.clone());
-                let mode = mode_of(present);
-                PendingFile::create_over(dir, name, path, *force, mode).map(Sink::File)
+                let named = Named { folder: Arc::clone(dir), name: name.clone() };
+                PendingFile::create_over(named, path, *force, present, permissions).map(Sink::File)
             }
             Self::Stdout { only_text } => open_stdout(*only_text, source),
         }
@@ -153,7 +152,11 @@ fn find(path: &Path) -> Result<Found, Error> {
 
 /// A file that is to have this name. What stands there is replaced with `may_replace`,
 /// if it is a file.
-pub(crate) fn create_file(path: &Path, may_replace: bool) -> Result<PendingFile, Error> {
+pub(crate) fn create_file(
+    path: &Path,
+    may_replace: bool,
+    permissions: Permissions,
+) -> Result<PendingFile, Error> {
     let (named, present) = match find(path)? {
         Found::Nothing(named, link) => (named, link),
         Found::There(named, stat) if kind(&stat) == FileType::RegularFile => (named, Some(stat)),
@@ -162,7 +165,7 @@ pub(crate) fn create_file(path: &Path, may_replace: bool) -> Result<PendingFile,
     if present.is_some() && !may_replace {
         return Err(Error::OutputExists { path: path.to_owned() });
     }
-    PendingFile::create_over(named.folder, named.name, path, may_replace, mode_of(present))
+    PendingFile::create_over(named, path, may_replace, present, permissions)
 }
 
 /// What has the name in the folder, unless it is in the way.
@@ -235,10 +238,6 @@ fn is_same(file: &File, stat: &Stat) -> Result<bool, Errno> {
 
 fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
-}
-
-fn mode_of(present: Option<Stat>) -> Option<u32> {
-    present.map(|stat| stat.st_mode & 0o777)
 }
 
 fn is_stream(stat: &Stat, force: bool) -> bool {

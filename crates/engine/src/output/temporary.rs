@@ -3,8 +3,11 @@
 //! `.NAME.cryptstream-TAG-PID-RANDOM.tmp`, where TAG stands for this boot of
 //! this machine (and this container). A temporary is abandoned when its process
 //! is gone; one of another tag, such as of another machine on a network file
-//! system, when nobody has written to it for a day. Locks would be no help:
-//! there are file systems that do not share them between all who see the file.
+//! system, when nobody has written to it for a day. A lock alone would not do:
+//! there are file systems that do not share locks between all who see the file.
+//!
+//! A name proves nothing, since anybody may give it to a file. So only files of this
+//! user are removed; for folders see [`container`].
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hasher};
@@ -12,10 +15,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, SystemTime};
 
 use cryptstream_beneath::Dir;
+use cryptstream_protection::Protection;
+use rustix::fs::{FileType, FlockOperation, flock, fstat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::staging;
+use super::container;
 
 /// Of a longer name only the beginning goes into the temporary's.
 const MAX_NAME_PART: usize = 150;
@@ -37,23 +42,19 @@ pub(super) fn name(name: &OsStr) -> Result<OsString, Errno> {
 
 /// Removes the abandoned temporaries of outputs that are to be called `name`.
 pub(super) fn remove_abandoned(folder: &Dir, name: &OsStr) {
-    each_abandoned(folder, name, FOREIGN_AGE, |folder, entry| {
-        let _ = folder.remove_file(entry);
-    });
+    each_abandoned(folder, name, FOREIGN_AGE, remove_file);
 }
 
 /// The same for outputs that are folders.
 pub(super) fn remove_abandoned_folders(folder: &Dir, name: &OsStr) {
-    each_abandoned(folder, name, FOREIGN_FOLDER_AGE, |folder, entry| {
-        let _ = staging::remove_tree(folder, entry);
-    });
+    each_abandoned(folder, name, FOREIGN_FOLDER_AGE, container::remove_abandoned);
 }
 
 fn each_abandoned(
     folder: &Dir,
     name: &OsStr,
     foreign_age: Duration,
-    mut remove: impl FnMut(&Dir, &OsStr),
+    remove: impl Fn(&Dir, &OsStr),
 ) {
     let Ok(entries) = folder.entries() else { return };
     let prefix = prefix(name);
@@ -62,6 +63,21 @@ fn each_abandoned(
         if owner.is_some_and(|owner| is_abandoned(folder, &entry, owner, foreign_age)) {
             remove(folder, &entry);
         }
+    }
+}
+
+/// Removes a temporary, unless another user has put it there, it has another name too,
+/// or a process has locked it. Whoever can rename a file to this name could remove it
+/// as well, so between the look and the removal nothing is to be gained.
+fn remove_file(folder: &Dir, name: &OsStr) {
+    let Ok(file) = folder.open_file(name) else { return };
+    let Ok(stat) = fstat(&file) else { return };
+    let is_plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let is_ours = is_plain && stat.st_nlink == 1 && container::is_own(&stat);
+    let is_locked =
+        || flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
+    if !Protection::OwnTemporaries.is_on() || (is_ours && !is_locked()) {
+        let _ = folder.remove_file(name);
     }
 }
 

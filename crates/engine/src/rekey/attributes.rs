@@ -3,9 +3,9 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{MetadataExt, fchown};
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 
-use crate::input::{ACL, mode_without_acl};
+use crate::input::{ACL, has_acl, mode_without_acl};
 
 /// The longest value that an attribute has on Linux, and the longest list of
 /// names (xattr(7)).
@@ -19,9 +19,19 @@ pub(super) fn keep_access(file: &File, old: &File, of: &Metadata) -> u32 {
     let is_owned = file.metadata().is_ok_and(|own| (own.uid(), own.gid()) == (of.uid(), of.gid()))
         || fchown(file, Some(of.uid()), Some(of.gid())).is_ok()
         || fchown(file, None, Some(of.gid())).is_ok();
-    let mode =
-        if copy(ACL, old, file) { of.mode() & 0o777 } else { mode_without_acl(old, of.mode()) };
+    let mode = match copy(ACL, old, file) {
+        true => of.mode() & 0o777,
+        false if without_acl(file) => mode_without_acl(old, of.mode()),
+        // Users whom the folder's list names would get what the bits allow the group.
+        false => mode_without_acl(old, of.mode()) & 0o707,
+    };
     if is_owned { mode } else { mode & (0o707 | (mode & 0o007) << 3) }
+}
+
+/// Sees to it that the file has no access control list, also none that it has got from
+/// its folder.
+fn without_acl(file: &File) -> bool {
+    !has_acl(file) || (fremovexattr(file, ACL).is_ok() && !has_acl(file))
 }
 
 /// Copies the attributes that users and programs have given the file. What

@@ -24,7 +24,7 @@ use super::attributes::keep_access;
 use super::{Rekeying, read_at};
 use crate::decrypt::read_header;
 use crate::named::{Found, Named};
-use crate::output::{PendingFile, remove_durably};
+use crate::output::{PendingFile, Permissions, remove_durably};
 use crate::workers::Beginning;
 use crate::{Error, Source};
 
@@ -75,14 +75,20 @@ impl Beside {
             Error::OutputExists { path } => Error::JournalInTheWay { path },
             error => error,
         };
-        let pending = PendingFile::create(Arc::clone(&folder), name.clone(), &path, false)
-            .map_err(in_the_way)?;
+        let pending = PendingFile::create(
+            Arc::clone(&folder),
+            name.clone(),
+            &path,
+            false,
+            Permissions::Private,
+        )
+        .map_err(in_the_way)?;
         pending.write_at(0, &bytes)?;
         // Whoever may read the file may read its header, and is to be able to
         // read the file after an interruption too.
         let metadata = rekeying.file.metadata().map_err(|source| rekeying.unreadable(0, source))?;
         let mode = keep_access(pending.file(), &rekeying.file, &metadata);
-        pending.commit(mode, true).map_err(in_the_way)?;
+        pending.commit_with_mode(mode, true).map_err(in_the_way)?;
         let present = Present::Old;
         Ok((Self { folder, name, journal, header: None, present }, bytes.len() as u64))
     }

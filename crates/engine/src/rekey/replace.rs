@@ -11,7 +11,7 @@ use super::attributes::{copy_user_attributes, keep_access};
 use super::{RekeyMethod, RekeySummary, Rekeying, Unlocked, fitting, read_at};
 use crate::encrypt::BLOCK;
 use crate::memory::zeroed;
-use crate::output::{PendingFile, remove_abandoned};
+use crate::output::{PendingFile, Permissions, remove_abandoned};
 use crate::{Error, Progress};
 
 /// Copied by the system in one go: progress is shown in between.
@@ -79,7 +79,7 @@ impl Rekeying {
         // What killed runs of any kind have left.
         remove_abandoned(&self.folder, &self.name);
         let (folder, name) = (Arc::clone(&self.folder), self.name.clone());
-        PendingFile::create(folder, name, self.source.path(), true)
+        PendingFile::create(folder, name, self.source.path(), true, Permissions::Private)
     }
 
     /// Gives the finished file the name, the owner and the permission bits of
@@ -89,7 +89,7 @@ impl Rekeying {
         let mode = keep_access(pending.file(), &self.file, &metadata);
         copy_user_attributes(pending.file(), &self.file);
         self.source.check_unchanged()?;
-        pending.commit(mode, true)
+        pending.commit_with_mode(mode, true)
     }
 
     fn copy_payload(

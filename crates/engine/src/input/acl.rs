@@ -1,0 +1,76 @@
+//! What a POSIX access control list says of the group and of others.
+
+/// The list's version (linux/posix_acl_xattr.h), in its first four bytes.
+const VERSION: u32 = 2;
+/// An entry: its kind and its rights with two bytes each, and a user or group.
+const ENTRY_LEN: usize = 8;
+/// Kinds of entries.
+const USER: u16 = 0x02;
+const GROUP_OBJ: u16 = 0x04;
+const GROUP: u16 = 0x08;
+const MASK: u16 = 0x10;
+const OTHER: u16 = 0x20;
+/// The right to read.
+const READ: u32 = 4;
+
+/// The permission bits of the group and of others that a file may have which gets this
+/// list's content but not the list. The group's are those of its own entry, as far as
+/// the mask allows. Where an entry withholds reading from a user or a group by name,
+/// it is withheld from all whom the bits could let these be among.
+pub(super) fn group_and_others(list: &[u8]) -> u32 {
+    let Some((version, entries)) = list.split_first_chunk() else { return 0 };
+    if u32::from_le_bytes(*version) != VERSION || entries.len() % ENTRY_LEN != 0 {
+        return 0;
+    }
+    let (mut group, mut others, mut mask, mut named) = (0, 0, 7, 7);
+    for entry in entries.chunks_exact(ENTRY_LEN) {
+        let rights = u32::from(u16::from_le_bytes([entry[2], entry[3]])) & 7;
+        match u16::from_le_bytes([entry[0], entry[1]]) {
+            USER | GROUP => named &= rights,
+            GROUP_OBJ => group = rights,
+            MASK => mask = rights,
+            OTHER => others = rights,
+            _ => {}
+        }
+    }
+    let has_named = entries
+        .chunks_exact(ENTRY_LEN)
+        .any(|entry| matches!(u16::from_le_bytes([entry[0], entry[1]]), USER | GROUP));
+    let withheld = if has_named { READ & !(named & mask) } else { 0 };
+    let (group, others) = (group & mask & !withheld, others & !withheld);
+    group << 3 | others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(entries: &[(u16, u16)]) -> Vec<u8> {
+        let mut bytes = VERSION.to_le_bytes().to_vec();
+        for (kind, rights) in entries {
+            bytes.extend_from_slice(&kind.to_le_bytes());
+            bytes.extend_from_slice(&rights.to_le_bytes());
+            bytes.extend_from_slice(&u32::MAX.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_group_gets_its_own_entry_within_the_mask() {
+        const USER_OBJ: (u16, u16) = (1, 6);
+        let bits = |entries: &[(u16, u16)]| group_and_others(&list(entries));
+        assert_eq!(bits(&[USER_OBJ, (USER, 7), (GROUP_OBJ, 4), (MASK, 7), (OTHER, 0)]), 0o40);
+        assert_eq!(bits(&[USER_OBJ, (USER, 7), (GROUP_OBJ, 0), (MASK, 7), (OTHER, 4)]), 0o04);
+        assert_eq!(bits(&[USER_OBJ, (USER, 6), (GROUP_OBJ, 6), (MASK, 4), (OTHER, 4)]), 0o44);
+        assert_eq!(bits(&[USER_OBJ, (GROUP_OBJ, 5), (OTHER, 4)]), 0o54);
+        // Who may not read the file by name might be in the group.
+        assert_eq!(bits(&[USER_OBJ, (USER, 0), (GROUP_OBJ, 6), (MASK, 6), (OTHER, 4)]), 0o20);
+    }
+
+    #[test]
+    fn what_is_no_list_gives_nothing() {
+        assert_eq!(group_and_others(&[]), 0);
+        assert_eq!(group_and_others(&[2, 0, 0, 0, 4]), 0);
+        assert_eq!(group_and_others(&[3, 0, 0, 0]), 0);
+    }
+}
