@@ -20,6 +20,7 @@ mod request;
 mod sniff;
 mod system;
 mod tree;
+mod trusted;
 
 use std::process::ExitCode;
 

@@ -300,8 +300,10 @@ fn files_that_cannot_be_trusted_or_read_are_refused() {
         fs::set_permissions(dir.path(FILE), fs::Permissions::from_mode(mode)).unwrap();
     };
     chmod(0o666);
-    dir.fails(command(&dir, &["config"]), 78, &[FILE, "every user", "chmod o-w"]);
+    dir.fails(command(&dir, &["config"]), 78, &[FILE, "others may change", "chmod go-w"]);
     chmod(0o664);
+    dir.fails(command(&dir, &["config"]), 78, &[FILE, "others may change", "chmod go-w"]);
+    chmod(0o644);
     command(&dir, &["config"]).run().ok_and_silent();
     if !rustix::process::geteuid().is_root() {
         chmod(0);

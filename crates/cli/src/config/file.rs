@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -14,15 +13,13 @@ use toml::de::{DeTable, DeValue};
 use super::settings::{Kind, Origin, Setting, Settings, most_like};
 use crate::messages::Failure;
 use crate::messages::config::{self as words, Problem};
+use crate::trusted::{self, Distrust};
 
 /// Names another file.
 const VARIABLE: &str = "CRYPTSTREAM_CONFIG";
 
 /// Far more than anybody writes.
 const MAX_LEN: u64 = 1 << 20;
-
-/// Permission bit of users who are neither owner nor in the group.
-const OTHERS_WRITE: u32 = 0o002;
 
 /// The only text where a number may stand.
 const AUTO: &str = "auto";
@@ -60,14 +57,10 @@ pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
             };
         }
     };
-    let metadata = file.metadata().map_err(unreadable)?;
-    // Whoever can change it decides whom files are sealed for.
-    if metadata.is_file() && metadata.mode() & OTHERS_WRITE != 0 {
-        return Err(words::open_to_others(path));
-    }
-    let owner = metadata.uid();
-    if metadata.is_file() && owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(words::of_another_user(path, owner));
+    match trusted::distrust(path, &file).map_err(unreadable)? {
+        None => {}
+        Some(Distrust::Writable) => return Err(words::open_to_others(path)),
+        Some(Distrust::Owner(owner)) => return Err(words::of_another_user(path, owner)),
     }
     let mut bytes = Vec::new();
     file.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::args::is_dash;
 use crate::messages::{self, Failure};
+use crate::trusted::{self, Distrust};
 
 /// The largest file of keys that is read: 16 MiB, as age has it, which is some
 /// 8,000 post-quantum recipients.
@@ -90,6 +91,14 @@ impl KeyFiles {
         } else {
             File::open(path).map_err(failed)?
         };
+        match trusted::distrust(path, &file).map_err(failed)? {
+            _ if is_dash(path.as_os_str()) => {}
+            None => {}
+            Some(Distrust::Writable) => return Err(messages::key_file_writable(path)),
+            Some(Distrust::Owner(owner)) => {
+                return Err(messages::key_file_of_another_user(path, owner));
+            }
+        }
         self.ids.push(id(&file).map_err(failed)?);
         read_secret(file.take(limit as u64)).map_err(failed)
     }

@@ -66,10 +66,10 @@ pub(crate) fn of_another_user(path: &Path, owner: u32) -> Failure {
 }
 
 pub(crate) fn open_to_others(path: &Path) -> Failure {
-    let message = "every user of this machine may change this configuration, and with it whom \
-                   files are sealed for";
+    let message = "others may change this configuration, and with it the keys that files are \
+                   encrypted for";
     let name = super::quoted(path);
-    let help = format!("look through it, then chmod o-w {name}");
+    let help = format!("look through it, then run: chmod go-w {name}");
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 

@@ -46,6 +46,18 @@ pub(crate) fn key_file_too_large(path: &Path) -> Failure {
 }
 
 /// A key file whose content is wrong; `error` names the line.
+pub(crate) fn key_file_writable(path: &Path) -> Failure {
+    let help = format!("look through it, then run: chmod go-w {}", quoted(path));
+    let message = "others may change this file, and with it the keys that are used";
+    Failure::new(code::CONFIG, "key-file", message, help).about(path)
+}
+
+pub(crate) fn key_file_of_another_user(path: &Path, owner: u32) -> Failure {
+    let message = format!("belongs to another user (id {owner}), who may change the keys in it");
+    let help = "look through it and copy it to a file of your own, or give it on standard input";
+    Failure::new(code::CONFIG, "key-file", message, help).about(path)
+}
+
 pub(crate) fn key_file_invalid(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(code::CONFIG, "key-file", error.to_string(), "correct or remove that line")
         .about(path)
