@@ -193,7 +193,7 @@ pub(crate) struct Decrypt {
     pub(crate) files: Files,
     /// Of a damaged file write what is intact, with zeros for the rest; both must
     /// be files, and the exit status is 65
-    #[arg(long, conflicts_with_all = ["remove_source", "range", "output_dir", "dry_run", "newer"])]
+    #[arg(long, conflicts_with_all = ["remove_source", "verify_output", "range", "output_dir", "dry_run", "newer"])]
     pub(crate) salvage: bool,
     #[command(flatten)]
     pub(crate) opening: Opening,
@@ -205,7 +205,7 @@ pub(crate) struct Decrypt {
         value_name = "RANGE",
         value_parser = range::parse,
         allow_hyphen_values = true,
-        conflicts_with_all = ["remove_source", "output_dir", "dry_run", "newer"]
+        conflicts_with_all = ["remove_source", "verify_output", "output_dir", "dry_run", "newer"]
     )]
     pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
@@ -250,9 +250,13 @@ pub(crate) struct Files {
     /// Replace an output that exists
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Remove the input when the output is durable under its name
+    /// Remove the input when the output is durable under its name, and was read again
+    /// as with --verify-output
     #[arg(long)]
     pub(crate) remove_source: bool,
+    /// Read the output again, and compare it with the input, before it gets its name
+    #[arg(long)]
+    pub(crate) verify_output: bool,
     /// Make the output durable before it gets its name
     #[arg(long)]
     pub(crate) sync: bool,

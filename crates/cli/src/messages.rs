@@ -254,6 +254,17 @@ pub(crate) fn binary_to_terminal() -> Failure {
     )
 }
 
+/// The output was text at first.
+pub(crate) fn no_text_to_terminal(shown: u64) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "terminal",
+        format!("after {shown} bytes the content is not text any more, and was not shown"),
+        "what was shown before is the content's beginning; name an OUTPUT, redirect with `>`, \
+         or force it with the output `-`",
+    )
+}
+
 pub(crate) fn armor_is_age() -> Failure {
     Failure::new(
         code::USAGE,

@@ -112,8 +112,17 @@ impl Transfer {
         files: Files,
         default_name: impl Fn(&Path) -> Result<PathBuf, Failure>,
     ) -> Result<Self, Failure> {
-        let Files { input, output, named_output: _, more, force, remove_source, sync, workers } =
-            files;
+        let Files {
+            input,
+            output,
+            named_output: _,
+            more,
+            force,
+            remove_source,
+            verify_output: verify,
+            sync,
+            workers,
+        } = files;
         if !more.is_empty() {
             return Err(messages::tree::no_output_dir());
         }
@@ -129,7 +138,8 @@ impl Transfer {
             (None, Some(path)) => Target::Path { path: default_name(path)?, force },
             (None, None) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
-        let commit = CommitOptions { sync, remove_source, keep_times: false, keep_mode: false };
+        let commit =
+            CommitOptions { sync, remove_source, verify, keep_times: false, keep_mode: false };
         let workers = worker_options(&workers);
         let form = Form::Binary(Format::Native);
         Ok(Self { input, target, commit, form, workers })

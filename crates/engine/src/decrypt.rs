@@ -6,6 +6,7 @@ use cryptstream_format::header::HeaderErrorKind;
 use cryptstream_format::{
     ChunkCipher, Header, Identity, Layout, PayloadCipher, Segment, UnlockError,
 };
+use zeroize::Zeroizing;
 
 use cryptstream_shm::SecretScope;
 
@@ -14,6 +15,7 @@ use crate::job::Operation;
 use crate::memory::{grow, zeroed};
 use crate::output::Sink;
 use crate::rekey::journal;
+use crate::reread::check_opened;
 use crate::workers::Beginning;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
@@ -91,7 +93,8 @@ impl Engine {
         progress.start(source.expected_len());
         progress.advance(payload.start + payload.cipher.format().prefix_len() as u64);
         let last = self.pass(payload, source, &mut opening.sink, progress)?;
-        Ok(Summary { workers: self.take_stats(), ..opening.finish(source, &last, commit)? })
+        let workers = self.end_work(commit);
+        Ok(Summary { workers, ..opening.finish(source, &last, commit)? })
     }
 }
 
@@ -99,6 +102,8 @@ impl Engine {
 pub(crate) struct Opening {
     pub(crate) sink: Sink,
     start: u64,
+    /// For reading the output again, where that is wanted.
+    cipher: Option<ChunkCipher>,
 }
 
 impl Opening {
@@ -138,8 +143,11 @@ impl Opening {
         if let Some(layout) = layout {
             sink.expect(layout.plaintext_len())?;
         }
+        let again = commit
+            .verifies()
+            .then(|| ChunkCipher::from_secret(format, Zeroizing::new(*cipher.expose_secret())));
         let payload = Payload { operation: Operation::Open, layout, start, cipher };
-        Ok((Self { sink, start }, payload))
+        Ok((Self { sink, start, cipher: again }, payload))
     }
 
     /// Ends it: the output gets its name.
@@ -151,8 +159,13 @@ impl Opening {
     ) -> Result<Summary, Error> {
         let bytes_out = last.plaintext_offset() + last.plaintext_len() as u64;
         self.sink.check_len(bytes_out)?;
-        self.sink.commit(source, commit)?;
-        let sealed_len = self.start + last.payload_offset() + last.sealed_len() as u64;
+        let (start, cipher) = (self.start, self.cipher);
+        let reread = |output: &mut Source| match &cipher {
+            Some(cipher) => check_opened(output, source, cipher, start, last),
+            None => Err(Error::Internal("there is no key for reading the output again")),
+        };
+        self.sink.commit(source, commit, Some(&reread))?;
+        let sealed_len = start + last.payload_offset() + last.sealed_len() as u64;
         let bytes_in = source.text_len().unwrap_or(sealed_len);
         let (format, is_armored) = (last.format(), source.is_armored());
         Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })

@@ -11,6 +11,7 @@ use cryptstream_shm::SecretScope;
 use crate::engine::Payload;
 use crate::job::Operation;
 use crate::output::Sink;
+use crate::reread::check_sealed;
 use crate::{CommitOptions, Engine, Error, Form, Progress, Source, Summary, Target};
 
 /// From this plaintext length on the header is filled up, so that the payload
@@ -56,12 +57,14 @@ impl Engine {
                 return Err(Error::Internal(error));
             }
             sink.put(0, &header)?;
+            sealing.header = header;
             last
         } else {
             let payload = sealing.head(recipients)?;
             self.pass(payload, source, &mut sealing.sink, progress)?
         };
-        Ok(Summary { workers: self.take_stats(), ..sealing.finish(source, &last, commit)? })
+        let workers = self.end_work(commit);
+        Ok(Summary { workers, ..sealing.finish(source, &last, commit)? })
     }
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct Sealing {
     is_armored: bool,
     /// Where the payload begins.
     start: u64,
+    /// As it was written.
+    header: Vec<u8>,
 }
 
 impl Sealing {
@@ -105,7 +110,8 @@ impl Sealing {
         let file_key = FileKey::generate()?;
         let cipher = PayloadCipher::generate(format, &file_key)?;
         let is_armored = form == Form::Armored;
-        Ok(Self { sink, layout, file_key, cipher, padding, is_armored, start: 0 })
+        let header = Vec::new();
+        Ok(Self { sink, layout, file_key, cipher, padding, is_armored, start: 0, header })
     }
 
     /// Writes the header and the payload's prefix; what is left are the segments.
@@ -116,8 +122,11 @@ impl Sealing {
         let mut head = wrap(self.cipher.format(), &self.file_key, recipients, self.padding)?;
         let payload = self.payload(head.len() as u64)?;
         // In one go: of a small file the number of writes is what counts.
+        let header_len = head.len();
         head.extend_from_slice(self.cipher.prefix());
         self.sink.put(0, &head)?;
+        head.truncate(header_len);
+        self.header = head;
         Ok(payload)
     }
 
@@ -141,7 +150,11 @@ impl Sealing {
         let (format, is_armored) = (self.cipher.format(), self.is_armored);
         let sealed_len = self.start + last.payload_offset() + last.sealed_len() as u64;
         self.sink.check_len(sealed_len)?;
-        self.sink.commit(source, commit)?;
+        let (header, prefix) = (&self.header, self.cipher.prefix());
+        let reread = |output: &mut Source| {
+            check_sealed(output, source, header, prefix, &self.cipher.chunks(), last)
+        };
+        self.sink.commit(source, commit, Some(&reread))?;
         let bytes_in = last.plaintext_offset() + last.plaintext_len() as u64;
         let bytes_out = if is_armored { armored_len(sealed_len) } else { sealed_len };
         Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })

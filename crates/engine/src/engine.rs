@@ -11,7 +11,7 @@ use crate::flow::{Exit, Flow, Intake};
 use crate::job::{Failure, Job, Operation, Output};
 use crate::output::{PendingFile, Sink};
 use crate::workers::{Crew, Stop, WORTH};
-use crate::{Error, Parser, Progress, Source, WorkerOptions, WorkerStats};
+use crate::{CommitOptions, Error, Parser, Progress, Source, WorkerOptions, WorkerStats};
 
 /// Seals and opens files, one after the other or several at a time, with one
 /// pool of workers for all of them.
@@ -93,6 +93,17 @@ impl Engine {
     /// Gives the workers up, with all that they still hold.
     pub(crate) fn dismiss(&mut self) {
         self.crew = None;
+    }
+
+    /// Ends the workers' part of a file. Where the output is to be read again, they go
+    /// before, so that none of them can write to it afterwards. Returns what has become
+    /// of them.
+    pub(crate) fn end_work(&mut self, commit: CommitOptions) -> WorkerStats {
+        let stats = self.take_stats();
+        if commit.verifies() {
+            self.dismiss();
+        }
+        stats
     }
 
     /// Seals or opens all segments, from where `source` stands. Returns the

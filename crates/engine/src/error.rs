@@ -150,11 +150,30 @@ pub enum Error {
     },
     /// Binary data would have gone to a terminal.
     #[error("the output is binary and standard output is a terminal")]
-    BinaryToTerminal,
+    BinaryToTerminal {
+        /// Bytes of text that the terminal has shown before.
+        shown: u64,
+    },
+    /// The output, read again, is not what was to be written. It was not given its
+    /// name, and the source was kept.
+    #[error("{}: is not what was to be written, from byte {offset} on", path.display())]
+    OutputDiffers {
+        /// The output.
+        path: PathBuf,
+        /// Byte of the plaintext from which on it differs, or is cut.
+        offset: u64,
+    },
     /// The source is to be removed, but it is no plain file, or the output is
     /// none that could take its place.
     #[error("{}: cannot be removed when all is done", path.display())]
     NotRemovable {
+        /// The source.
+        path: PathBuf,
+    },
+    /// The output is to be read again and compared with its source, and one of them is
+    /// no file.
+    #[error("{}: can be read only once, or its output only written", path.display())]
+    NotVerifiable {
         /// The source.
         path: PathBuf,
     },

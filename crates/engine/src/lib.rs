@@ -28,6 +28,7 @@ mod named;
 mod output;
 mod range;
 mod rekey;
+mod reread;
 mod survey;
 mod workers;
 

@@ -8,6 +8,7 @@ mod permissions;
 mod staging;
 mod target;
 mod temporary;
+mod text;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use armored::Armored;
 use cryptstream_format::armor::armored_len;
+use cryptstream_protection::Protection;
 use cryptstream_shm::Region;
 pub(crate) use pending::{PendingFile, remove_abandoned, remove_durably};
 pub(crate) use permissions::{Permissions, umask};
@@ -23,6 +25,7 @@ use rustix::io::Errno;
 pub use staging::StagingFolder;
 pub use target::Target;
 pub(crate) use target::create_file;
+use text::TextCheck;
 
 use crate::memory::zeroed;
 use crate::{Error, Source};
@@ -35,12 +38,25 @@ pub struct CommitOptions {
     pub sync: bool,
     /// Remove the source when the output is durable under its name.
     pub remove_source: bool,
+    /// Read the output again and compare it with the source, before it gets its name.
+    /// Removing the source implies it.
+    pub verify: bool,
     /// Give a file the times of its source.
     pub keep_times: bool,
     /// Give a file the permission bits of its source, also those that the umask
     /// withholds from new files.
     pub keep_mode: bool,
 }
+
+impl CommitOptions {
+    /// Whether the output is read again.
+    pub(crate) fn verifies(self) -> bool {
+        (self.verify || self.remove_source) && Protection::VerifyBeforeRemove.is_on()
+    }
+}
+
+/// Compares an output, which is read again, with its source.
+pub(crate) type Reread<'a> = &'a dyn Fn(&mut Source) -> Result<(), Error>;
 
 /// Where the bytes go while a run lasts.
 pub(crate) enum Sink {
@@ -68,9 +84,15 @@ impl Sink {
             true => Permissions::Exactly(source.output_mode()),
             false => Permissions::AsNewFile(source.output_mode()),
         };
+        if options.verify && !(target.path().is_some() && source.is_file()) {
+            return Err(Error::NotVerifiable { path: source.path().to_owned() });
+        }
         match target.open(source, permissions)? {
             Self::Stream(_) if options.remove_source => {
                 Err(Error::NotRemovable { path: source.path().to_owned() })
+            }
+            Self::Stream(_) if options.verify => {
+                Err(Error::NotVerifiable { path: source.path().to_owned() })
             }
             sink => Ok(sink),
         }
@@ -147,12 +169,26 @@ impl Sink {
     }
 
     /// Ends a run: unless the input has changed, a file gets its permission
-    /// bits and its name, and the source goes if it is to go.
-    pub(crate) fn commit(self, source: &Source, options: CommitOptions) -> Result<(), Error> {
+    /// bits and its name, and the source goes if it is to go. Before that `reread` is
+    /// asked about what has been written, where that was wanted.
+    pub(crate) fn commit(
+        self,
+        source: &Source,
+        options: CommitOptions,
+        reread: Option<Reread<'_>>,
+    ) -> Result<(), Error> {
         source.check_unchanged()?;
         match self {
-            Self::Armored(armored) => armored.finish()?.commit(source, options),
+            Self::Armored(armored) => armored.finish()?.commit(source, options, reread),
             Self::File(pending) => {
+                if let Some(reread) = reread.filter(|_| options.verifies()) {
+                    let mut written = Source::of_output(pending.reopen()?, pending.path())?;
+                    reread(&mut written)?;
+                    // What it was compared with is what was read.
+                    source.check_unchanged()?;
+                } else if options.verifies() {
+                    return Err(Error::Internal("an output that cannot be read again"));
+                }
                 if options.keep_times {
                     pending.set_times(&source.times())?;
                 }
@@ -180,8 +216,8 @@ pub(crate) struct Stream {
     file: File,
     path: PathBuf,
     position: u64,
-    /// Refuse a first piece that is not text.
-    only_text: bool,
+    /// Refuses what is not text, where that is wanted.
+    text: Option<TextCheck>,
 }
 
 impl Stream {
@@ -189,8 +225,8 @@ impl Stream {
         if offset != self.position {
             return Err(Error::Internal("a stream was written out of order"));
         }
-        if self.only_text && self.position == 0 && !is_text(bytes) {
-            return Err(Error::BinaryToTerminal);
+        if self.text.as_mut().is_some_and(|text| !text.admits(bytes)) {
+            return Err(Error::BinaryToTerminal { shown: self.position });
         }
         self.file.write_all(bytes).map_err(|error| self.failed(error))?;
         self.position += bytes.len() as u64;
@@ -205,7 +241,7 @@ impl Stream {
         from: usize,
         len: usize,
     ) -> Result<(), Error> {
-        if offset != self.position || (self.only_text && self.position == 0) {
+        if offset != self.position || self.text.is_some() {
             let mut bytes = zeroed(len)?;
             region.copy_out(from, &mut bytes);
             return self.write(offset, &bytes);
@@ -241,33 +277,5 @@ impl Stream {
             io::ErrorKind::BrokenPipe => Error::BrokenPipe { path },
             _ => Error::Write { path, offset: self.position, source },
         }
-    }
-}
-
-/// Whether a terminal can show `bytes` unharmed: UTF-8 (perhaps cut at the
-/// end) without control characters other than white space.
-fn is_text(bytes: &[u8]) -> bool {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
-        }
-        Err(_) => return false,
-    };
-    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_text;
-
-    #[test]
-    fn text_is_told_from_binary() {
-        assert!(is_text(b"one\n\ttwo\r\n"));
-        assert!(is_text("Grüße".as_bytes()));
-        assert!(is_text(&"Grüße".as_bytes()[..3]), "cut within a character");
-        assert!(!is_text(b"\x1b[2J"));
-        assert!(!is_text(b"a\0b"));
-        assert!(!is_text(b"\xff\xfe"));
     }
 }

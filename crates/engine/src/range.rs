@@ -121,7 +121,7 @@ impl Engine {
             progress.advance(text.len() as u64);
         }
         let bytes_in = opener.bytes_in;
-        sink.commit(source, commit)?;
+        sink.commit(source, commit, None)?;
         let format = header.format();
         let summary = Summary { format, bytes_in, bytes_out, ..Summary::default() };
         Ok(RangeSummary { summary, range, plaintext_len })

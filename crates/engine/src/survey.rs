@@ -122,7 +122,7 @@ pub fn salvage(
             offset: survey.len,
             source,
         })?;
-        sink.commit(source, commit)?;
+        sink.commit(source, commit, None)?;
     }
     Ok(survey)
 }

@@ -12,7 +12,7 @@ use super::{Opening, Workers, range};
 #[command(next_help_heading = "Archives")]
 pub(crate) struct Packing {
     /// Seal a folder as one file, a tar archive; to DIR.tar.enc unless OUTPUT is named
-    #[arg(long, conflicts_with_all = ["remove_source", "output_dir", "newer", "dry_run", "keep_going", "fail_fast"])]
+    #[arg(long, conflicts_with_all = ["remove_source", "verify_output", "output_dir", "newer", "dry_run", "keep_going", "fail_fast"])]
     pub(crate) archive: bool,
     /// Compress the archive with zstd, at a level from 1 to 22 [default: 3]
     #[arg(
@@ -38,7 +38,7 @@ pub(crate) struct Unpacking {
     #[arg(
         long,
         conflicts_with_all = [
-            "salvage", "range", "remove_source", "output_dir", "include", "exclude",
+            "salvage", "range", "remove_source", "verify_output", "output_dir", "include", "exclude",
             "ignore_file", "gitignore", "newer", "dry_run", "keep_going", "fail_fast"
         ]
     )]

@@ -116,8 +116,17 @@ impl Run {
         naming: Naming,
         talk: Talk,
     ) -> Result<Self, Failure> {
-        let Files { input, output, named_output: _, more, force, remove_source, sync, workers } =
-            files;
+        let Files {
+            input,
+            output,
+            named_output: _,
+            more,
+            force,
+            remove_source,
+            verify_output: verify,
+            sync,
+            workers,
+        } = files;
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
@@ -151,7 +160,13 @@ impl Run {
         Ok(Self {
             command,
             plan,
-            commit: CommitOptions { sync, remove_source, keep_times: true, keep_mode: true },
+            commit: CommitOptions {
+                sync,
+                remove_source,
+                verify,
+                keep_times: true,
+                keep_mode: true,
+            },
             engine,
             is_fail_fast: tree.fail_fast,
             talk,

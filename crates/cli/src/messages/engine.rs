@@ -117,7 +117,22 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         )
         .about(&path),
         Error::BrokenPipe { path } => Failure::new(code::OK, "broken-pipe", "", "").about(&path),
-        Error::BinaryToTerminal => binary_to_terminal(),
+        Error::BinaryToTerminal { shown: 0 } => binary_to_terminal(),
+        Error::BinaryToTerminal { shown } => super::no_text_to_terminal(shown),
+        Error::OutputDiffers { path, offset } => Failure::new(
+            code::IO,
+            "verify",
+            format!("was read again and is not what was to be written, from byte {offset} of the content on"),
+            "it was not given its name, and the input was kept; check the disk and the memory, then try again",
+        )
+        .about(&path),
+        Error::NotVerifiable { path } => Failure::new(
+            code::USAGE,
+            "usage",
+            "its output cannot be read again and compared with it",
+            "--verify-output needs a file as the input and as the output",
+        )
+        .about(&path),
         Error::NotRemovable { path } => Failure::new(
             code::USAGE,
             "usage",

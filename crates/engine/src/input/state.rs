@@ -2,6 +2,7 @@
 //! and whether it still is what was opened.
 
 use std::fs::File;
+use std::path::Path;
 
 use rustix::fs::{Stat, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -32,6 +33,19 @@ impl Source {
             last_access: time(self.stat.st_atime, self.stat.st_atime_nsec),
             last_modification: time(self.stat.st_mtime, self.stat.st_mtime_nsec),
         }
+    }
+
+    /// The same file once more, from its beginning. Only what is a file can be read
+    /// again.
+    pub(crate) fn again(&self) -> Result<Self, Error> {
+        let file = self.file.try_clone();
+        let file = file.map_err(|source| Error::Open { path: self.path.clone(), source })?;
+        Self::new(file, self.path.clone(), self.is_positional)
+    }
+
+    /// An output that is to be read again.
+    pub(crate) fn of_output(file: File, path: &Path) -> Result<Self, Error> {
+        Self::new(file, path.to_owned(), true)
     }
 
     /// Device and inode.

@@ -169,6 +169,24 @@ impl PendingFile {
         }
     }
 
+    /// The file once more, to be read.
+    pub(crate) fn reopen(&self) -> Result<File, Error> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = match &self.temporary {
+            None => {
+                rustix::fs::open(descriptor_path(&self.file), flags, Mode::empty()).map(File::from)
+            }
+            Some((temporary, _)) => self.folder.open_file(temporary).and_then(|file| {
+                if identity(&file)? == identity(&self.file)? { Ok(file) } else { Err(Errno::STALE) }
+            }),
+        };
+        opened.map_err(|error| Error::Read {
+            path: self.path.clone(),
+            offset: 0,
+            source: error.into(),
+        })
+    }
+
     /// The name that it is to get, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path

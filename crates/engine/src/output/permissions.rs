@@ -39,12 +39,13 @@ impl Permissions {
         }
     }
 
-    /// What an unnamed file is created with. Nobody can open it before it has a name,
-    /// and the system itself takes away what a new file may not have.
+    /// What an unnamed file is created with. Nobody else can open it before it has a
+    /// name, and the system itself takes away what a new file may not have. This process
+    /// can open it again, whatever bits it is to have.
     pub(super) fn of_unnamed(self) -> Mode {
         Mode::from_raw_mode(match self {
             Self::Private => PRIVATE,
-            Self::AsNewFile(mode) | Self::Exactly(mode) => mode,
+            Self::AsNewFile(mode) | Self::Exactly(mode) => mode | PRIVATE,
         })
     }
 

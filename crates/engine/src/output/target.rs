@@ -13,7 +13,7 @@ use cryptstream_beneath::Dir;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{PendingFile, Permissions, Sink, Stream};
+use super::{PendingFile, Permissions, Sink, Stream, TextCheck};
 use crate::input::PIPE_SIZE;
 use crate::named::{Found, Named, Refused, planted_by};
 use crate::{Error, Source};
@@ -288,7 +288,8 @@ fn open_stdout(only_text: bool, source: &Source) -> Result<Sink, Error> {
 pub(super) fn stream(file: File, path: PathBuf, only_text: bool) -> Sink {
     // Fewer, larger writes. It fails where the output is no pipe; no matter.
     let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
-    Sink::Stream(Stream { file, path, position: 0, only_text })
+    let text = only_text.then(TextCheck::default);
+    Sink::Stream(Stream { file, path, position: 0, text })
 }
 
 /// By device and inode, so that no link of either kind can hide it.
