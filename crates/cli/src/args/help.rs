@@ -56,6 +56,8 @@ Examples:
     cryptstream encrypt -R me.pub --newer photos photos.sealed
   A folder as one archive, compressed, which hides the names:
     cryptstream encrypt -R me.pub --archive --zstd photos album.enc
+  Remove the input, once the output was read again and compared with it:
+    cryptstream encrypt -R me.pub --remove-source db.dump
   Only to try it out, since others can see the passphrase for a moment:
     cryptstream encrypt notes.txt output.enc --key mykey";
 
