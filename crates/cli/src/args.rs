@@ -10,6 +10,7 @@ mod tree;
 mod words;
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -379,10 +380,16 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
             DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
         };
         match error.kind() {
-            // Nobody may be reading; that is no failure.
             DisplayHelp | DisplayVersion => {
-                let _ = error.print();
-                return ExitCode::SUCCESS;
+                return match error.print() {
+                    // Nobody may be reading; that is no failure.
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                        let failure = messages::stdout_failed(error, false);
+                        messages::print_error(&failure);
+                        ExitCode::from(failure.code)
+                    }
+                    _ => ExitCode::SUCCESS,
+                };
             }
             DisplayHelpOnMissingArgumentOrSubcommand => {
                 let _ = error.print();

@@ -16,7 +16,6 @@ pub(crate) use archive::{READER_ARGUMENT, reader_main};
 pub(crate) use tree::Counts;
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
@@ -107,13 +106,14 @@ fn run_encrypt(
     let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format, args.armor)?;
     *is_stdout_data = transfer.is_stdout_data();
     let keys = SealingKeys::read(&args.passphrase, &args.sealing, key)?;
-    let mut source = transfer.begin()?;
+    let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
-    let recipients = keys.recipients(transfer.form.format())?;
+    let recipients = keys.recipients(transfer.form.format(), &transfer.output_label())?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
+    let mut source = transfer.take_typed(source)?;
 
     let started = Instant::now();
-    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let meter = Meter::of(&transfer, talk);
     let Transfer { target, commit, form, .. } = &transfer;
     let result =
         transfer.engine().encrypt(&mut source, target, *form, &recipients, *commit, &meter);
@@ -135,14 +135,15 @@ fn run_decrypt(
     let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
     *is_stdout_data = transfer.is_stdout_data();
     let keys = OpeningKeys::read(&args.opening, key)?;
-    let mut source = transfer.begin()?;
+    let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();
-    let identities = keys.identities()?;
+    let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
+    let mut source = transfer.take_typed(source)?;
 
     let started = Instant::now();
-    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let meter = Meter::of(&transfer, talk);
     let (target, commit) = (&transfer.target, transfer.commit);
     let result = transfer.engine().decrypt(&mut source, target, &identities, commit, &meter);
     meter.clear();
@@ -192,12 +193,8 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|source| {
-        let path = Path::new("standard output").to_owned();
-        let error = match source.kind() {
-            io::ErrorKind::BrokenPipe => Error::BrokenPipe { path },
-            _ => Error::Write { path, offset: 0, source },
-        };
-        messages::engine(error, Context { is_stream: true, ..Context::default() })
-    })
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .map_err(|error| messages::stdout_failed(error, true))
 }

@@ -5,10 +5,12 @@
 //! the output are looked at, and only then is anybody asked for anything. A
 //! protected key asks when it is needed, which is when it is tried.
 
+mod asked;
 mod files;
 mod secret;
 mod terminal;
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +19,17 @@ use cryptstream_engine::{SecretScope, Source, Target};
 use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
 use cryptstream_format::{Format, Identity, Recipient};
 use cryptstream_keys::{
-    AnyIdentity, AnyRecipient, DEFAULT_LOG_N, Passphrase, Patience, ScryptIdentity,
-    ScryptRecipient, Talker, parse_recipient, parse_recipients, prepare_recipients,
+    AnyIdentity, AnyRecipient, DEFAULT_LOG_N, Patience, ScryptIdentity, ScryptRecipient, Talker,
+    parse_recipient, parse_recipients, prepare_recipients,
 };
 use zeroize::Zeroizing;
 
+use self::asked::AskedPassphrase;
 use self::files::KeyFiles;
 pub(crate) use self::files::is_secret;
-use self::secret::{Secret, ask, ask_new};
+use self::secret::{Secret, ask_new};
 use self::terminal::Terminal;
+pub(crate) use self::terminal::restore as restore_terminal;
 use crate::args::{self, Opening, Sealing, UsualCost};
 use crate::messages::{self, Failure};
 use crate::request::{parse_cost, parse_sealing_cost};
@@ -111,11 +115,17 @@ impl SealingKeys {
         !matches!(self.passphrase, Secret::None)
     }
 
+    /// Whether the user is asked for a passphrase.
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self.passphrase, Secret::Ask)
+    }
+
     /// Whom to seal for in this format; asks for the passphrase, if that was
-    /// wanted.
+    /// wanted. `name` is what is sealed.
     pub(crate) fn recipients(
         self,
         format: Format,
+        name: &str,
     ) -> Result<Vec<Box<dyn Recipient + Sync>>, Failure> {
         let _secrets = SecretScope::open();
         match format {
@@ -134,7 +144,7 @@ impl SealingKeys {
                 return Ok(prepare_recipients(public, &self.talker, self.patience));
             }
             Secret::Given(passphrase) => passphrase,
-            Secret::Ask => ask_new()?,
+            Secret::Ask => ask_new(name)?,
         };
         if format == Format::Age {
             let log_n = self.log_n.or(self.usual.scrypt).unwrap_or(DEFAULT_LOG_N);
@@ -183,9 +193,12 @@ impl OpeningKeys {
         for path in &args.identity {
             own.extend(files.read_identities(path, &talker(), patience(args.plugin_timeout))?);
         }
-        if own.is_empty() && matches!(passphrase, Secret::None) {
-            return Err(messages::no_key_given(false));
-        }
+        let passphrase = match passphrase {
+            // As age does; but not where nobody would see why the program waits.
+            Secret::None if io::stderr().is_terminal() && terminal::is_there() => Secret::Ask,
+            Secret::None if own.is_empty() => return Err(messages::no_key_given(false)),
+            passphrase => passphrase,
+        };
         let limit = match &args.argon2id_limit {
             None => ReadLimit::DEFAULT,
             Some(text) => parse_cost(text)
@@ -210,9 +223,10 @@ impl OpeningKeys {
         !matches!(self.passphrase, Secret::None)
     }
 
-    /// What to open with; asks for the passphrase, if that was wanted. What
-    /// costs nothing to try comes first, then what may ask somebody.
-    pub(crate) fn identities(self) -> Result<Vec<Box<dyn Identity>>, Failure> {
+    /// What to open with. What costs nothing to try comes first, then what may
+    /// ask the user; a passphrase is asked for when the first file needs it.
+    /// `name` is what is opened.
+    pub(crate) fn identities(self, name: &str) -> Result<Vec<Box<dyn Identity>>, Failure> {
         let _secrets = SecretScope::open();
         let mut own = self.own;
         own.sort_by_key(effort);
@@ -221,10 +235,10 @@ impl OpeningKeys {
         let passphrase = match self.passphrase {
             Secret::None => return Ok(keys),
             Secret::Given(passphrase) => passphrase,
-            Secret::Ask => ask(messages::ASK).and_then(|answer| {
-                Passphrase::new(answer)
-                    .map_err(|error| messages::bad_passphrase("the passphrase", error))
-            })?,
+            Secret::Ask => {
+                keys.push(Box::new(AskedPassphrase::new(name, self.limit)));
+                return Ok(keys);
+            }
         };
         keys.push(Box::new(ScryptIdentity::new(passphrase.clone().into_bytes())));
         keys.push(Box::new(PassphraseIdentity::new(passphrase.into_bytes(), self.limit)));

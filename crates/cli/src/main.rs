@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     initial_environment::clean();
     system::hide_memory();
     match args::parse(arguments) {
-        Ok(cli) => commands::run(cli, key),
+        Ok(cli) => report::settled(commands::run(cli, key)),
         Err(exit_code) => exit_code,
     }
 }

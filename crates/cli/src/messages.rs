@@ -23,6 +23,7 @@ use cryptstream_engine::{Error, SandboxLevel, WorkerNote};
 use serde_json::{Value, json};
 
 use crate::report::{SCHEMA, print_json};
+use crate::system;
 
 pub(crate) use benchmark::{no_room, not_measurable, nothing_fits, output_differs, report_written};
 pub(crate) use engine::{Context, costly, engine};
@@ -191,6 +192,20 @@ fn harmless(text: &str) -> String {
     words.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
 }
 
+/// A run was interrupted that had done so many of so many files.
+pub(crate) fn interrupted(files: Option<(u64, u64)>, is_stdout_data: bool) -> String {
+    match files {
+        Some((done, total)) => format!(
+            "interrupted: {done} of {total} files are done, and no partial file was left; run it \
+             again for the rest"
+        ),
+        None if is_stdout_data => {
+            "interrupted: what was written to standard output is only a beginning".to_owned()
+        }
+        None => "interrupted: no partial file was left".to_owned(),
+    }
+}
+
 /// A file name as it can be shown: as it is, or escaped and in quotes.
 pub(crate) fn quoted(path: &Path) -> String {
     match path.to_str() {
@@ -342,6 +357,31 @@ pub(crate) fn cost_of_age() -> Failure {
     let message =
         "--scrypt is for files of age; in native ones a passphrase is put through Argon2id";
     Failure::new(code::USAGE, "usage", message, "use --argon2id, or the age format")
+}
+
+/// Standard output could not be written. With data, a reader that has seen
+/// enough is no failure.
+pub(crate) fn stdout_failed(source: std::io::Error, is_data: bool) -> Failure {
+    if system::is_output_closed() {
+        return closed_output();
+    }
+    let path = PathBuf::from("standard output");
+    let error = match source.kind() {
+        std::io::ErrorKind::BrokenPipe => Error::BrokenPipe { path },
+        _ => Error::Write { path, offset: 0, source },
+    };
+    engine(error, Context { is_stream: is_data, ..Context::default() })
+}
+
+/// The program was started with standard output closed.
+pub(crate) fn closed_output() -> Failure {
+    Failure::new(
+        code::IO,
+        "write",
+        "is closed, so the output would be lost",
+        "name an OUTPUT, or redirect with `>`; to discard the output, use `> /dev/null`",
+    )
+    .about(Path::new("standard output"))
 }
 
 /// An input that the system does not let us look at.

@@ -3,8 +3,10 @@
 pub(crate) mod inspect;
 pub(crate) mod survey;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cryptstream_engine::{RangeSummary, SandboxLevel, Summary, Target};
@@ -96,7 +98,7 @@ fn tell(
             true => print_json(&object, transfer.is_stdout_data()),
             false => messages::print_event("end", object),
         }
-    } else if talk.verbose {
+    } else if talk.verbose || is_seen(transfer, talk) {
         let rate = summary.bytes_in as f64 / took.as_secs_f64().max(1e-9);
         let died = match workers.died {
             0 => String::new(),
@@ -110,8 +112,9 @@ fn tell(
         let part = part.map_or(String::new(), messages::range_opened);
         let extra = extra.map_or("", |extra| &extra.text);
         let armored = if summary.is_armored { ", armored" } else { "" };
+        let by = if talk.verbose { format!(", {by}") } else { String::new() };
         messages::note(&format!(
-            "{} -> {}: {} -> {} in {:.2} s ({}/s), {by}{part}{extra}{armored}",
+            "{} -> {}: {} -> {} in {:.2} s ({}/s){by}{part}{extra}{armored}",
             messages::quoted(Path::new(&input_name(&transfer.input))),
             messages::quoted(Path::new(&output_name(&transfer.target))),
             HumanBytes(summary.bytes_in),
@@ -120,6 +123,12 @@ fn tell(
             HumanBytes(rate as u64),
         ));
     }
+}
+
+/// Whether the user watches, and the output is a file: then one line says that it is
+/// done, as with folders.
+fn is_seen(transfer: &Transfer, talk: Talk) -> bool {
+    !talk.quiet && !transfer.is_stdout_data() && io::stderr().is_terminal()
 }
 
 /// Reports a new identity to a program.
@@ -145,14 +154,31 @@ pub(crate) fn format_name(format: Format) -> &'static str {
     }
 }
 
+/// Whether a report could not be written.
+static IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// The exit status of a run: one whose report is lost has failed.
+pub(crate) fn settled(exit_code: ExitCode) -> ExitCode {
+    match IS_LOST.load(Ordering::Relaxed) && exit_code == ExitCode::SUCCESS {
+        true => ExitCode::from(messages::code::IO),
+        false => exit_code,
+    }
+}
+
 /// Writes one JSON object in one line.
 pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
-    // Nobody may be reading; that is no failure.
-    let _ = if is_stdout_data {
-        writeln!(io::stderr(), "{object}")
-    } else {
-        writeln!(io::stdout(), "{object}")
-    };
+    if is_stdout_data {
+        // Nobody may be reading; there is nobody else to tell.
+        let _ = writeln!(io::stderr(), "{object}");
+        return;
+    }
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = writeln!(stdout, "{object}").and_then(|()| stdout.flush())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        IS_LOST.store(true, Ordering::Relaxed);
+        messages::print_error(&messages::stdout_failed(error, false));
+    }
 }
 
 /// The input's name as it can be shown.

@@ -1,7 +1,9 @@
 //! The command line as it was meant: defaults settled, contradictions found.
 
-use std::io::{self, IsTerminal};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use cryptstream_beneath::Entry;
 use cryptstream_engine::{
@@ -11,9 +13,11 @@ use cryptstream_engine::{
 use cryptstream_format::Format;
 use cryptstream_format::argon2id::Cost;
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
 use crate::args::{self, Files, Sandbox, is_dash};
 use crate::messages::{self, Context, Failure};
+use crate::system;
 
 /// What a sealed file's name ends in.
 pub(crate) const SUFFIX: &str = ".enc";
@@ -34,6 +38,10 @@ pub(crate) enum Input {
 impl Input {
     pub(crate) fn open(&self) -> Result<Source, Error> {
         match self {
+            Self::Stdin if system::is_input_closed() => Err(Error::Open {
+                path: "standard input".into(),
+                source: io::Error::other("it is closed"),
+            }),
             Self::Stdin => Source::stdin(),
             Self::Path(path) => Source::open(path),
             Self::Entry(entry, path) => Source::open_entry(entry, path),
@@ -102,6 +110,9 @@ impl Transfer {
             None => Err(messages::range_of_stdin()),
             Some(_) if has_output => Ok(transfer),
             Some(_) => {
+                if system::is_output_closed() {
+                    return Err(messages::closed_output());
+                }
                 let target = Target::Stdout { only_text: io::stdout().is_terminal() };
                 Ok(Self { target, ..transfer })
             }
@@ -138,6 +149,9 @@ impl Transfer {
             (None, Some(path)) => Target::Path { path: default_name(path)?, force },
             (None, None) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
+        if matches!(target, Target::Stdout { .. }) && system::is_output_closed() {
+            return Err(messages::closed_output());
+        }
         let commit =
             CommitOptions { sync, remove_source, verify, keep_times: false, keep_mode: false };
         let workers = worker_options(&workers);
@@ -169,6 +183,32 @@ impl Transfer {
         parser.map_err(|error| messages::engine(error, Context::default()))
     }
 
+    /// What is typed at a terminal is read to its end before anything is done
+    /// with it, so that it does not mix with what comes out; and the end counts
+    /// once, though reading on would be possible.
+    pub(crate) fn take_typed(&self, source: Source) -> Result<Source, Failure> {
+        let stdin = io::stdin();
+        if !matches!(self.input, Input::Stdin) || !stdin.is_terminal() {
+            return Ok(source);
+        }
+        let failed = |source| Error::Read { path: "standard input".into(), offset: 0, source };
+        let failed = |error| messages::engine(failed(error), Context::default());
+        let mut typed = Zeroizing::new(Vec::new());
+        stdin.lock().read_to_end(&mut typed).map_err(failed)?;
+        let null = File::open("/dev/null").map_err(failed)?;
+        let (mut feed, source) = Source::fed("standard input".into(), &null)
+            .map_err(|error| messages::engine(error, Context::default()))?;
+        let writer = thread::Builder::new().name("typed".to_owned());
+        let write = move || {
+            // The other side may have seen enough.
+            if feed.write_all(&typed).is_ok() {
+                feed.finish();
+            }
+        };
+        writer.spawn(write).map_err(failed)?;
+        Ok(source)
+    }
+
     /// What does the work.
     pub(crate) fn engine(&self) -> Engine {
         Engine::new(self.workers.clone(), cores())
@@ -177,6 +217,11 @@ impl Transfer {
     /// What messages about this transfer depend on.
     pub(crate) fn context(&self, has_passphrase: bool) -> Context {
         Context { has_passphrase, is_stream: self.is_stdout_data(), is_armored: false }
+    }
+
+    /// The output's name as it can be shown.
+    pub(crate) fn output_label(&self) -> String {
+        self.target.path().map_or_else(|| "standard output".to_owned(), messages::quoted)
     }
 
     /// Whether standard output carries the data.

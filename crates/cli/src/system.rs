@@ -1,15 +1,16 @@
 //! What is settled with the operating system before anything else.
 
+use std::fs::File;
 use std::io;
 use std::panic;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use cryptstream_engine::lock_memory;
+use cryptstream_engine::{lock_memory, was_closed};
 use cryptstream_protection::Protection;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
-use crate::messages;
+use crate::{keyring, messages};
 
 /// Signal number of a write beyond the file size limit (`ulimit -f`).
 const SIGXFSZ: i32 = signal_hook::consts::SIGXFSZ;
@@ -33,7 +34,9 @@ pub(crate) fn prepare() {
         let _ = cryptstream_engine::keep_from_programs();
     }
     survive_size_limit();
+    refuse_closed_output();
     panic::set_hook(Box::new(|info| {
+        keyring::restore_terminal();
         messages::print_error(&messages::internal(&info.to_string()));
         std::process::exit(i32::from(messages::code::INTERNAL));
     }));
@@ -54,6 +57,28 @@ pub(crate) fn hide_memory() {
 /// Why secrets do not lie in locked memory, if they do not.
 pub(crate) fn not_locked() -> Option<&'static io::Error> {
     NOT_LOCKED.get()
+}
+
+/// Has every write to a standard output that was closed fail: Rust's runtime has put
+/// /dev/null in its place, where the data would be lost without a word.
+fn refuse_closed_output() {
+    if !is_output_closed() {
+        return;
+    }
+    // Where this cannot be had, those who know look at `is_output_closed`.
+    if let Ok(full) = File::options().write(true).open("/dev/full") {
+        let _ = rustix::stdio::dup2_stdout(full);
+    }
+}
+
+/// Whether standard output was closed when the program was started (`>&-`).
+pub(crate) fn is_output_closed() -> bool {
+    was_closed(1)
+}
+
+/// The same for standard input.
+pub(crate) fn is_input_closed() -> bool {
+    was_closed(0)
 }
 
 /// Has a write beyond the file size limit fail with an error, as on a full

@@ -26,13 +26,6 @@ fn holds_unnamed_file(child: &Child) -> bool {
     })
 }
 
-/// Whether whoever runs the tests has SIGHUP ignored.
-fn is_hangup_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
-    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 != 0
-}
-
 #[test]
 fn an_interruption_leaves_nothing() {
     let dir = Dir::new();
@@ -40,10 +33,6 @@ fn an_interruption_leaves_nothing() {
     for (number, kill) in
         [(2, Signal::INT), (15, Signal::TERM), (1, Signal::HUP), (9, Signal::KILL)]
     {
-        if number == 1 && is_hangup_ignored() {
-            eprintln!("skipped: SIGHUP is ignored here, as under nohup, and so it stays");
-            continue;
-        }
         // Waiting for input, with some of it sealed already.
         let mut child = dir.command(&["encrypt", "-i", "id", "-", "out"]).spawn();
         child.stdin.as_mut().unwrap().write_all(&paint(3 << 20)).unwrap();

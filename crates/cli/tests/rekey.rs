@@ -235,8 +235,9 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     damaged[30] = b'!';
     dir.write("f", damaged);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["the header is damaged", "nothing was done"]);
+    // Another letter of base64, and not the last one, whose low bits must be zero.
     let mut damaged = sealed.clone();
-    damaged[header - 10] = if sealed[header - 10] == b'A' { b'B' } else { b'A' };
+    damaged[header - 10] = if damaged[header - 10] == b'A' { b'B' } else { b'A' };
     dir.write("f", damaged);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["the header was altered", "nothing was done"]);
     damage(header + 30);

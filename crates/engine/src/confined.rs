@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use cryptstream_shm::Channel;
 
-use crate::interrupt::{Cleanup, on_interrupt};
+use crate::interrupt::{OnInterrupt, on_interrupt};
 use crate::workers::die_with_parent;
 
 /// Both sides are the same program; this tells when they are not, such as after an
@@ -33,7 +33,7 @@ pub struct Confined {
     child: Arc<Mutex<Child>>,
     channel: Channel,
     /// What kills it when this process is interrupted.
-    _cleanup: Option<Cleanup>,
+    _cleanup: Option<OnInterrupt>,
 }
 
 impl Confined {

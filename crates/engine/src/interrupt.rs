@@ -2,24 +2,74 @@
 //!
 //! Nearly always they need no handling at all: an unnamed output vanishes
 //! with the process, so the signal's default action is the best one, and it
-//! works wherever the process is stuck. Two moments are different, and this
-//! module is for them: while a temporary bears a name.
+//! works wherever the process is stuck. This module is for the exceptions:
+//! while a temporary bears a name, while something is to be said before the
+//! process ends, and while the terminal does not show what is typed.
+//!
+//! A signal takes its default action in its handler, at once, unless one of
+//! these is under way. Then it is noted, and either the thread that waits for
+//! signals ends the process, or the last [`Deferred`] that is dropped does.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{fs, io};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::{emulate_default_handler, pipe};
 
 /// Whether a signal may take its default action at once.
 static MAY_DIE: AtomicBool = AtomicBool::new(true);
-/// How many moments there are at which it may not.
-static DEFERRED: Mutex<usize> = Mutex::new(0);
 /// The signal that came while it might not; 0 when none did.
 static PENDING: AtomicUsize = AtomicUsize::new(0);
+/// What keeps signals from it. While somebody ends the process, this is locked
+/// and never unlocked: nothing may be committed any more.
+static STATE: Mutex<State> =
+    Mutex::new(State { deferred: 0, next: 0, actions: BTreeMap::new(), is_watched: false });
+
+struct State {
+    /// How many [`Deferred`] there are.
+    deferred: usize,
+    next: u64,
+    /// What is to be done when the process is interrupted.
+    actions: BTreeMap<(Order, u64), Action>,
+    /// Whether a thread waits for signals.
+    is_watched: bool,
+}
+
+/// Which actions come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    Remove,
+    /// Writing to a terminal may take forever.
+    Say,
+}
+
+type Action = Box<dyn Fn() + Send>;
+
+impl State {
+    /// Settles what a signal does from now on.
+    fn settle(&self) {
+        MAY_DIE.store(self.deferred == 0 && self.actions.is_empty(), Ordering::SeqCst);
+    }
+
+    /// Does everything that is to be done, and ends the process.
+    fn end(&self, signal: i32) {
+        for ((order, _), action) in &self.actions {
+            if *order == Order::Say {
+                // A second signal need not wait.
+                MAY_DIE.store(true, Ordering::SeqCst);
+            }
+            action();
+        }
+        let _ = emulate_default_handler(signal);
+    }
+}
 
 /// Puts interruptions off while it lives. One that came meanwhile takes its
 /// effect when the last of these is dropped.
@@ -27,44 +77,30 @@ pub(crate) struct Deferred(());
 
 /// Puts interruptions off for a few system calls.
 pub(crate) fn defer() -> Deferred {
-    static REGISTERED: OnceLock<()> = OnceLock::new();
-    let mut deferred = lock(&DEFERRED);
-    *deferred += 1;
-    MAY_DIE.store(false, Ordering::SeqCst);
-    REGISTERED.get_or_init(|| {
-        for signal in unignored_signals() {
-            // Registration fails for forbidden signals only. The order is
-            // that of the actions: note it, then die of it where one may.
-            let number = usize::try_from(signal).unwrap_or(0);
-            let _ = signal_hook::flag::register_usize(signal, &PENDING, number);
-            let _ = signal_hook::flag::register_conditional_default(signal, &MAY_DIE);
-        }
-    });
+    let mut state = lock();
+    register();
+    state.deferred += 1;
+    state.settle();
     Deferred(())
 }
 
 impl Drop for Deferred {
     fn drop(&mut self) {
-        let mut deferred = lock(&DEFERRED);
-        *deferred -= 1;
-        if *deferred > 0 {
+        let mut state = lock();
+        state.deferred -= 1;
+        if state.deferred > 0 {
             return;
         }
-        MAY_DIE.store(true, Ordering::SeqCst);
-        let signal = i32::try_from(PENDING.load(Ordering::SeqCst)).unwrap_or(0);
-        if signal != 0 {
-            let _ = emulate_default_handler(signal);
+        state.settle();
+        if let Some(signal) = pending() {
+            state.end(signal);
         }
     }
 }
 
-type Action = Box<dyn Fn() + Send>;
-/// What is to be done when the process is interrupted, by number.
-static CLEANUPS: Mutex<BTreeMap<u64, Action>> = Mutex::new(BTreeMap::new());
-
 /// Something that is done when the process is interrupted while this lives. See
 /// [`on_interrupt`].
-pub struct Cleanup(u64);
+pub struct OnInterrupt((Order, u64));
 
 /// Has `action` called when the process is interrupted, by a thread that
 /// waits for nothing else, so that it works while a read is stuck: for temporaries
@@ -73,53 +109,214 @@ pub struct Cleanup(u64);
 ///
 /// # Errors
 /// When the system refuses handlers or a thread.
-pub fn on_interrupt(action: Action) -> io::Result<Cleanup> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    static WATCHED: OnceLock<()> = OnceLock::new();
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    lock(&CLEANUPS).insert(number, action);
-    let cleanup = Cleanup(number);
-    if WATCHED.set(()).is_ok() {
+pub fn on_interrupt(action: Action) -> io::Result<OnInterrupt> {
+    add(Order::Remove, action)
+}
+
+/// Has something said when the process is interrupted, after all that is to be
+/// removed is removed. `say` must not wait for this thread.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub fn say_on_interrupt(say: Box<dyn Fn() + Send>) -> io::Result<OnInterrupt> {
+    add(Order::Say, say)
+}
+
+fn add(order: Order, action: Action) -> io::Result<OnInterrupt> {
+    let mut state = lock();
+    register();
+    if !state.is_watched {
+        // Registered after those that note the signal.
         let mut signals = Signals::new(unignored_signals())?;
         std::thread::Builder::new().name("interrupt".into()).spawn(move || {
             for signal in signals.forever() {
-                if !MAY_DIE.load(Ordering::SeqCst) {
-                    // It is noted, and takes its effect when it may.
-                    continue;
+                let state = lock();
+                // Otherwise it takes its effect when it may.
+                if state.deferred == 0 {
+                    state.end(signal);
                 }
-                // The lock is kept: nothing may be committed any more.
-                let cleanups = lock(&CLEANUPS);
-                cleanups.values().for_each(|action| action());
-                let _ = emulate_default_handler(signal);
             }
         })?;
+        state.is_watched = true;
     }
-    Ok(cleanup)
+    let key = (order, state.next);
+    state.next += 1;
+    state.actions.insert(key, action);
+    state.settle();
+    Ok(OnInterrupt(key))
 }
 
-impl Drop for Cleanup {
-    /// The temporary has become the output, or is gone.
+impl Drop for OnInterrupt {
+    /// The temporary has become the output, or is gone; all has been said.
     fn drop(&mut self) {
-        lock(&CLEANUPS).remove(&self.0);
+        let mut state = lock();
+        let _ = state.actions.remove(&self.0);
+        state.settle();
+        // One for which no thread has woken up yet.
+        if state.deferred == 0
+            && let Some(signal) = pending()
+        {
+            state.end(signal);
+        }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Interruptions are put off while this lives, Ctrl-Z and Ctrl-\ among them,
+/// and its descriptor becomes readable when there is one: for waiting on a
+/// terminal that must be left as it was found.
+pub struct Held {
+    wake: &'static UnixStream,
+    _deferred: Deferred,
+}
+
+/// What has come while interruptions were put off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// The process is to end, which it does when the [`Held`] is dropped.
+    pub is_over: bool,
+    /// It is to stop: [`Held::stop`] when everything is ready for that.
+    pub is_stop: bool,
+    /// It has been continued.
+    pub is_continued: bool,
+}
+
+static IS_STOP_WANTED: AtomicBool = AtomicBool::new(false);
+static IS_CONTINUED: AtomicBool = AtomicBool::new(false);
+/// Whether Ctrl-Z may take its default action at once.
+static MAY_STOP: AtomicBool = AtomicBool::new(true);
+
+/// Puts interruptions off until the result is dropped.
+///
+/// # Errors
+/// When there is no pair of sockets to be had.
+pub fn hold_interruptions() -> io::Result<Held> {
+    static WAKE: OnceLock<UnixStream> = OnceLock::new();
+    let deferred = defer();
+    let wake = match WAKE.get() {
+        Some(wake) => wake,
+        None => {
+            let (read, write) = UnixStream::pair()?;
+            read.set_nonblocking(true)?;
+            // Ctrl-Z does nothing where no shell could continue the process.
+            let stops = (!is_ignored(SIGTSTP) && !is_orphaned()).then_some(SIGTSTP);
+            if stops.is_some() {
+                let _ = flag::register(SIGTSTP, &IS_STOP_WANTED);
+                let _ = flag::register_conditional_default(SIGTSTP, &MAY_STOP);
+            }
+            flag::register(SIGCONT, &IS_CONTINUED)?;
+            for signal in unignored_signals().into_iter().chain(stops).chain([SIGCONT]) {
+                pipe::register(signal, write.try_clone()?)?;
+            }
+            WAKE.get_or_init(|| read)
+        }
+    };
+    // What came before has taken its effect.
+    IS_STOP_WANTED.store(false, Ordering::SeqCst);
+    IS_CONTINUED.store(false, Ordering::SeqCst);
+    MAY_STOP.store(false, Ordering::SeqCst);
+    Ok(Held { wake, _deferred: deferred })
+}
+
+impl Held {
+    /// What has come since the last time.
+    #[must_use]
+    pub fn arrived(&self) -> Arrived {
+        let mut bytes = [0; 64];
+        let mut wake = self.wake;
+        while wake.read(&mut bytes).is_ok_and(|len| len > 0) {}
+        Arrived {
+            is_over: pending().is_some(),
+            is_stop: IS_STOP_WANTED.swap(false, Ordering::SeqCst),
+            is_continued: IS_CONTINUED.swap(false, Ordering::SeqCst),
+        }
+    }
+
+    /// Stops the process, as Ctrl-Z does, until it is continued.
+    pub fn stop(&self) {
+        let _ = emulate_default_handler(SIGTSTP);
+    }
+}
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        MAY_STOP.store(true, Ordering::SeqCst);
+        if IS_STOP_WANTED.swap(false, Ordering::SeqCst) {
+            self.stop();
+        }
+    }
+}
+
+/// Registers what notes a signal, and what dies of it where one may, once.
+fn register() {
+    static REGISTERED: OnceLock<()> = OnceLock::new();
+    REGISTERED.get_or_init(|| {
+        for signal in unignored_signals() {
+            // Registration fails for forbidden signals only. The order is
+            // that of the actions: note it, then die of it where one may.
+            let number = usize::try_from(signal).unwrap_or(0);
+            let _ = flag::register_usize(signal, &PENDING, number);
+            let _ = flag::register_conditional_default(signal, &MAY_DIE);
+        }
+    });
+}
+
+/// The signal that has come and has not taken its effect.
+fn pending() -> Option<i32> {
+    i32::try_from(PENDING.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+}
+
+fn lock() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The signals that end the process, less those it was told to ignore (by
 /// `nohup`, or as a background job of a script): those stay ignored.
 #[must_use]
 pub fn unignored_signals() -> Vec<i32> {
+    [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)).collect()
+}
+
+fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or(0);
-    [SIGINT, SIGTERM, SIGHUP]
-        .into_iter()
-        .filter(|signal| ignored & (1 << (signal - 1)) == 0)
-        .collect()
+    ignored & (1 << (signal - 1)) != 0
+}
+
+/// Whether no process of another group of this session is there to continue
+/// this one's group: a signal of the terminal then does not stop it (POSIX
+/// calls the group orphaned). Looks at the ancestors only, as shells are.
+fn is_orphaned() -> bool {
+    let Some((_, group, session)) = relations("self") else { return true };
+    let mut process = "self".to_owned();
+    loop {
+        let Some((parent, _, _)) = relations(&process) else { return true };
+        process = parent.to_string();
+        match relations(&process) {
+            Some((_, its_group, its_session)) if its_session == session => {
+                if its_group != group {
+                    return false;
+                }
+            }
+            _ => return true,
+        }
+    }
+}
+
+/// Parent, group and session of a process.
+fn relations(process: &str) -> Option<(u32, u32, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in brackets, may hold anything.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(1);
+    let mut number = || fields.next()?.parse().ok();
+    Some((number()?, number()?, number()?))
 }

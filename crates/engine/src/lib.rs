@@ -37,12 +37,16 @@ use std::path::Path;
 pub use confined::{Confined, Orders};
 use cryptstream_format::Format;
 pub use cryptstream_shm::secrets::lock as lock_memory;
+pub use cryptstream_shm::stdio::was_closed;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};
 pub use engine::Engine;
 pub use error::Error;
 pub use input::{Feed, Source, is_leftover, leftover_of};
 pub use inspect::{Extent, Inspection};
-pub use interrupt::{Cleanup, on_interrupt, unignored_signals};
+pub use interrupt::{
+    Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, say_on_interrupt,
+    unignored_signals,
+};
 pub use many::{Destination, Item};
 use output::Permissions;
 pub use output::{CommitOptions, StagingFolder, Target};

@@ -184,6 +184,18 @@ impl Rekeying {
         self.len
     }
 
+    /// Whether one of `identities` fits, before anything else is asked for. Of a file
+    /// whose header is torn only the later steps can tell.
+    ///
+    /// # Errors
+    /// Those of [`Rekeying::rekey`].
+    pub fn check_keys(&self, identities: &[&dyn Identity]) -> Result<(), Error> {
+        match &self.header {
+            Ok(header) if self.journal.is_none() => self.unlock_with(header, identities).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Seals the file key, which one of `identities` must give, for
     /// `recipients` instead. The payload stays.
     ///

@@ -28,7 +28,7 @@ pub use recipient::{
 };
 pub use scrypt::{DEFAULT_LOG_N, MAX_LOG_N, MIN_LOG_N, ScryptIdentity, ScryptRecipient};
 pub use ssh::{SshError, SshPublicKey, SshSecretKey};
-pub use talk::{Silent, Talk, Talker};
+pub use talk::{NoAnswer, Silent, TRIES, Talk, Talker};
 
 /// A line of a file that is not what it should be.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

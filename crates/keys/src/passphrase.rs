@@ -2,11 +2,15 @@
 
 use zeroize::Zeroizing;
 
-/// Letters and digits that cannot be taken for one another (no i, l, o, 0).
-/// There are 32, so five random bits choose one without bias.
-const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz123456789";
-const GROUPS: usize = 5;
-const GROUP_LEN: usize = 5;
+/// Words to generate passphrases from, one a line, below a comment. There are
+/// 2,048, so 11 random bits choose one without bias.
+const WORDS: &str = include_str!("words.txt");
+/// Random bits that choose a word.
+const WORD_BITS: usize = 11;
+/// Ten words have 110 bits, as in age.
+const WORD_COUNT: usize = 10;
+/// No word is longer.
+const MAX_WORD_LEN: usize = 8;
 
 /// The longest passphrase that is taken: far more than anyone types, and less
 /// than a file that was named by mistake.
@@ -58,20 +62,21 @@ impl Passphrase {
         Self::new(bytes)
     }
 
-    /// Makes up a passphrase of 125 random bits, in five groups of five
-    /// characters.
+    /// Generates a passphrase of 110 random bits: ten English words, which can be
+    /// read over the telephone.
     ///
     /// # Errors
     /// When the operating system has no random bytes to give.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut random = Zeroizing::new([0; GROUPS * GROUP_LEN]);
+        let mut random = Zeroizing::new([0; 2 * WORD_COUNT]);
         getrandom::fill(random.as_mut_slice())?;
-        let mut text = Zeroizing::new(Vec::with_capacity(random.len() + GROUPS));
-        for (index, byte) in random.iter().enumerate() {
-            if index > 0 && index % GROUP_LEN == 0 {
+        let mut text = Zeroizing::new(Vec::with_capacity(WORD_COUNT * (MAX_WORD_LEN + 1)));
+        for pair in random.chunks_exact(2) {
+            let number = usize::from(u16::from_le_bytes([pair[0], pair[1]])) % (1 << WORD_BITS);
+            if !text.is_empty() {
                 text.push(b'-');
             }
-            text.push(ALPHABET[usize::from(byte & 31)]);
+            text.extend_from_slice(words().nth(number).unwrap_or_default().as_bytes());
         }
         Ok(Self(text))
     }
@@ -87,6 +92,10 @@ impl Passphrase {
     pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
         self.0
     }
+}
+
+fn words() -> impl Iterator<Item = &'static str> {
+    WORDS.lines().filter(|line| !line.starts_with('#'))
 }
 
 #[cfg(test)]
@@ -111,12 +120,22 @@ mod tests {
     }
 
     #[test]
-    fn generated_passphrases_are_long_readable_and_different() {
+    fn generated_passphrases_are_ten_words_and_different() {
         let one = Passphrase::generate().unwrap();
         let other = Passphrase::generate().unwrap();
-        assert_eq!(one.expose().len(), 29);
         assert_ne!(one.expose(), other.expose());
-        let is_readable = |byte: &u8| *byte == b'-' || ALPHABET.contains(byte);
-        assert!(one.expose().iter().all(is_readable));
+        let text = std::str::from_utf8(one.expose()).unwrap();
+        assert_eq!(text.split('-').count(), WORD_COUNT);
+        assert!(text.split('-').all(|word| words().any(|known| known == word)), "{text}");
+    }
+
+    #[test]
+    fn there_are_as_many_words_as_bits_choose_and_four_letters_tell_them_apart() {
+        assert_eq!(words().count(), 1 << WORD_BITS);
+        assert!(words().all(|word| (3..=MAX_WORD_LEN).contains(&word.len())));
+        assert!(words().all(|word| word.bytes().all(|letter| letter.is_ascii_lowercase())));
+        let beginnings: std::collections::BTreeSet<_> =
+            words().map(|word| &word[..word.len().min(4)]).collect();
+        assert_eq!(beginnings.len(), 1 << WORD_BITS);
     }
 }

@@ -220,8 +220,9 @@ impl age::Callbacks for Bridge {
     }
 
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
-        let answer = self.answer(|| self.talker.ask_secret(description));
-        answer.map(|answer| SecretString::from(answer.as_str()))
+        let answer = self.answer(|| self.talker.ask_secret(description)).ok()?;
+        // The library takes text only; a PIN is nothing else.
+        std::str::from_utf8(&answer).ok().map(SecretString::from)
     }
 }
 

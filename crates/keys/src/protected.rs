@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::Patience;
 use crate::identity::{AnyIdentity, parse_identities};
 use crate::scrypt::ScryptIdentity;
-use crate::talk::Talker;
+use crate::talk::{Talker, open_protected};
 
 /// A sealed identity file. It is opened when it is needed, and its passphrase
 /// asked for then.
@@ -54,19 +54,11 @@ impl ProtectedIdentities {
         if let Some(identities) = self.opened.get() {
             return Ok(identities);
         }
-        let failure = |kind, what: &str| KeyFailure {
-            kind,
-            message: format!("the identity file {} {what}", self.name),
-        };
-        let prompt = format!("Passphrase of the identity file {}: ", self.name);
-        let passphrase = self.talker.ask_secret(&prompt).ok_or_else(|| {
-            failure(
-                KeyFailureKind::CannotAsk,
-                "is protected by a passphrase, and there is no terminal to ask for it",
-            )
+        let key = format!("the identity file {}", self.name);
+        let failure = |kind, what: &str| KeyFailure { kind, message: format!("{key} {what}") };
+        let content = open_protected(&self.talker, &key, |passphrase| {
+            open_in_memory(&self.sealed, passphrase).map_err(|(kind, what)| failure(kind, &what))
         })?;
-        let content = open_in_memory(&self.sealed, passphrase.as_bytes())
-            .map_err(|(kind, what)| failure(kind, &what))?;
         let identities = parse_identities(&content, &self.name, &self.talker, self.patience)
             .map_err(|error| {
                 failure(KeyFailureKind::Unusable, &format!("has a bad content: {error}"))

@@ -21,7 +21,7 @@ use rsa::{BigUint, RsaPublicKey};
 use zeroize::Zeroizing;
 
 use crate::foreign;
-use crate::talk::Talker;
+use crate::talk::{Talker, open_protected};
 
 const ED25519: &str = "ssh-ed25519";
 const RSA: &str = "ssh-rsa";
@@ -191,21 +191,15 @@ impl SshSecretKey {
         if let Some(key) = self.unlocked.get() {
             return Ok(key);
         }
-        let failure = |kind, what: &str| KeyFailure {
-            kind,
-            message: format!("the SSH key in {} {what}", self.name),
+        let name = format!("the SSH key in {}", self.name);
+        let wrong = || KeyFailure {
+            kind: KeyFailureKind::WrongPassphrase,
+            message: format!("{name} is protected by another passphrase"),
         };
-        let passphrase = self
-            .talker
-            .ask_secret(&format!("Passphrase of the SSH key in {}: ", self.name))
-            .ok_or_else(|| {
-                failure(
-                    KeyFailureKind::CannotAsk,
-                    "is protected by a passphrase, and there is no terminal to ask for it",
-                )
-            })?;
-        let key = protected.decrypt(SecretString::from(passphrase.as_str())).map_err(|_| {
-            failure(KeyFailureKind::WrongPassphrase, "is protected by another passphrase")
+        let key = open_protected(&self.talker, &name, |passphrase| {
+            // The library takes text only.
+            let passphrase = std::str::from_utf8(passphrase).map_err(|_| wrong())?;
+            protected.decrypt(SecretString::from(passphrase)).map_err(|_| wrong())
         })?;
         Ok(self.unlocked.get_or_init(|| key.into()))
     }

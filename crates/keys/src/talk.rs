@@ -1,10 +1,14 @@
-//! Keys that need somebody: to enter a passphrase, to touch a token.
+//! Keys that need the user: to enter a passphrase, to touch a token.
 
 use std::sync::Arc;
 
+use cryptstream_format::{KeyFailure, KeyFailureKind};
 use zeroize::Zeroizing;
 
-/// Whoever can be asked. `None` means that nobody can be.
+/// How often a user may try a passphrase, as with age and sudo.
+pub const TRIES: usize = 3;
+
+/// Asks the user. `None` means that there is no answer.
 pub trait Talk: Send + Sync {
     /// Shows a message.
     fn say(&self, message: &str);
@@ -12,8 +16,32 @@ pub trait Talk: Send + Sync {
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool>;
     /// Asks for a text that is no secret.
     fn ask(&self, message: &str) -> Option<String>;
-    /// Asks for a passphrase.
-    fn ask_secret(&self, message: &str) -> Option<Zeroizing<String>>;
+    /// Asks for a passphrase, which may be any bytes.
+    ///
+    /// # Errors
+    /// When there is no answer, and why.
+    fn ask_secret(&self, message: &str) -> Result<Zeroizing<Vec<u8>>, NoAnswer>;
+}
+
+/// Why a question was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There is no terminal.
+    NoTerminal,
+    /// The user ended the input (Ctrl-D).
+    NothingEntered,
+}
+
+impl NoAnswer {
+    /// What is to be said of a key for which there was no passphrase.
+    fn of_key(self) -> &'static str {
+        match self {
+            Self::NoTerminal => {
+                "is protected by a passphrase, and there is no terminal to ask for it"
+            }
+            Self::NothingEntered => "is protected by a passphrase, and none was entered",
+        }
+    }
 }
 
 /// Shared by all keys of a run.
@@ -34,7 +62,31 @@ impl Talk for Silent {
         None
     }
 
-    fn ask_secret(&self, _: &str) -> Option<Zeroizing<String>> {
-        None
+    fn ask_secret(&self, _: &str) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+        Err(NoAnswer::NoTerminal)
+    }
+}
+
+/// Opens a protected key with a passphrase that the user enters; after a wrong
+/// one the user is asked again, three times in all. `key` names the key.
+pub(crate) fn open_protected<T>(
+    talker: &Talker,
+    key: &str,
+    mut open: impl FnMut(&[u8]) -> Result<T, KeyFailure>,
+) -> Result<T, KeyFailure> {
+    let mut prompt = format!("Passphrase of {key}: ");
+    let mut tries = 1;
+    loop {
+        let passphrase = talker.ask_secret(&prompt).map_err(|why| KeyFailure {
+            kind: KeyFailureKind::CannotAsk,
+            message: format!("{key} {}", why.of_key()),
+        })?;
+        match open(&passphrase) {
+            Err(KeyFailure { kind: KeyFailureKind::WrongPassphrase, .. }) if tries < TRIES => {
+                tries += 1;
+                prompt = format!("Wrong passphrase. Passphrase of {key}: ");
+            }
+            result => return result,
+        }
     }
 }

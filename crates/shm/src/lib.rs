@@ -16,6 +16,7 @@
 //! | [`secrets`] | an allocator that wipes what is freed, and locked memory for secrets |
 //! | [`descriptors`] | which descriptors programs inherit, and who can write to a file |
 //! | [`passing`] | messages with descriptors over a Unix socket |
+//! | [`stdio`] | which standard streams were closed when the program was started |
 //!
 //! # Rules
 //!
@@ -94,6 +95,8 @@ pub mod region;
 pub mod secrets;
 #[cfg(not(loom))]
 pub mod semaphore;
+#[cfg(not(loom))]
+pub mod stdio;
 
 pub use memory::{HeapWords, Memory};
 pub use queue::{Bytes, Claim, Completed, Consumer, Corrupt, Held, Producer, Shape, Stale};

@@ -63,7 +63,7 @@ Examples:
 
 pub(crate) const DECRYPT: &str = "\
 Examples:
-  With the passphrase, which is asked for, to notes.txt:
+  With the passphrase, which is asked for (on a terminal without -p too), to notes.txt:
     cryptstream decrypt -p notes.txt.enc
   With your identity, under another name:
     cryptstream decrypt -i me.key video.mp4.enc again.mp4
@@ -90,7 +90,11 @@ Examples:
   Is last year's copy still intact?
     cryptstream verify -i me.key video.mp4.enc
   All files of a folder:
-    cryptstream verify -i me.key photos.sealed";
+    cryptstream verify -i me.key photos.sealed
+
+Notes:
+  Of a folder, a terminal shows the files that are not intact, and the total; -v
+  shows all. Elsewhere every file has a line, as with sha256sum -c.";
 
 pub(crate) const LIST: &str = "\
 Examples:

@@ -4,10 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cryptstream_engine::Error;
-
 use crate::args::is_dash;
-use crate::messages::{self, Context, Failure, look};
+use crate::messages::{self, Failure, look};
 use crate::request::Input;
 use crate::tree::sealed_files;
 
@@ -84,8 +82,7 @@ impl Lines {
         if let Err(source) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             self.is_closed = true;
             if source.kind() != io::ErrorKind::BrokenPipe {
-                let error = Error::Write { path: "standard output".into(), offset: 0, source };
-                status.fail(&messages::engine(error, Context::default()), false);
+                status.fail(&messages::stdout_failed(source, false), false);
             }
         }
     }

@@ -28,11 +28,11 @@ pub(super) fn run(
     // Before anybody is asked for a passphrase.
     source.begin_random_access().map_err(|error| messages::engine(error, Context::default()))?;
     let has_passphrase = keys.has_passphrase();
-    let identities = keys.identities()?;
+    let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let meter = Meter::of(&transfer, talk);
     let (target, commit) = (&transfer.target, transfer.commit);
     let result =
         transfer.engine().decrypt_range(&mut source, target, &identities, range, commit, &meter);

@@ -33,9 +33,13 @@ pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> R
     let target = Target::Path { path: file.clone(), force: true };
     old_keys.check(rekeying.source(), &target)?;
     new_keys.check(rekeying.source(), &target)?;
-    let identities = old_keys.identities()?;
+    let identities = old_keys.identities(&messages::quoted(&file))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
-    let recipients = new_keys.recipients(rekeying.format())?;
+    // The old passphrase is asked for, and tried, before the new one.
+    if new_keys.asks() {
+        rekeying.check_keys(&identities).map_err(failed)?;
+    }
+    let recipients = new_keys.recipients(rekeying.format(), &messages::quoted(&file))?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();

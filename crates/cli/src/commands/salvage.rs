@@ -70,9 +70,9 @@ fn salvage(
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let context = transfer.context(keys.has_passphrase());
-    let identities = keys.identities()?;
+    let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
-    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let meter = Meter::of(transfer, talk);
     let (target, commit) = (&transfer.target, transfer.commit);
     let survey = cryptstream_engine::salvage(&mut source, target, &identities, commit, &meter);
     meter.clear();

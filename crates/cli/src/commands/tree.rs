@@ -56,7 +56,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         messages::warn(&words::scrypt_for_each(survey.files));
     }
     let ids = keys.file_ids();
-    let recipients = keys.recipients(form.format())?;
+    let recipients = keys.recipients(form.format(), &run.names.1)?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
     let context = Context { has_passphrase: true, ..Context::default() };
     run.work(survey, &ids, context, |engine, items, commit, progress, on_done| {
@@ -87,7 +87,7 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     let survey = Survey::of(&run.plan)?;
     let ids = keys.file_ids();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
-    let identities = keys.identities()?;
+    let identities = keys.identities(&run.names.0)?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
     run.work(survey, &ids, context, |engine, items, commit, progress, on_done| {
         engine.decrypt_all(items, &identities, commit, progress, on_done)
@@ -238,12 +238,12 @@ impl Run {
         let mut items = std::iter::from_fn(|| {
             let item = if is_over.get() { None } else { supply.next() };
             if let Some(item) = &item {
-                meter.name(&item.input);
+                meter.begin_file(&item.input);
             }
             item
         });
-        let mut on_done = |_: usize, result: Result<Summary, cryptstream_engine::Error>| {
-            meter.file_done();
+        let mut on_done = |number: usize, result: Result<Summary, cryptstream_engine::Error>| {
+            meter.end_file(number);
             match result {
                 Ok(summary) => ledger.borrow_mut().done(&summary),
                 Err(error) => {

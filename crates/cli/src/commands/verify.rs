@@ -4,9 +4,9 @@
 mod ledger;
 
 use std::cell::RefCell;
+use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use cryptstream_engine::{
     CommitOptions, Destination, Engine, Error, Item, Parser, Progress, Source, Summary, Survey,
@@ -56,19 +56,23 @@ pub(super) fn run(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> 
 }
 
 fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+    let named = args.files.len();
     let inputs = inputs::inputs(args.files)?;
+    // Of a folder, a terminal shows what is not intact, and the total. Elsewhere every
+    // file has its line, as with sha256sum -c, for programs to read.
+    let is_brief = inputs.len() > named.max(1) && io::stdout().is_terminal() && !talk.verbose;
     let keys = OpeningKeys::read(&args.opening, key)?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
     let files: Vec<File> = inputs.iter().map(|input| see(input, &keys)).collect();
-    // Nobody is asked for a key that there is nothing to open with.
-    let identities = match files.iter().any(|file| file.failure.is_none()) {
-        true => keys.identities()?,
-        false => Vec::new(),
-    };
     let name = match &inputs[..] {
         [input] => report::input_label(input),
         inputs => format!("{} files", inputs.len()),
+    };
+    // Nobody is asked for a key that there is nothing to open with.
+    let identities = match files.iter().any(|file| file.failure.is_none()) {
+        true => keys.identities(&name)?,
+        false => Vec::new(),
     };
     let mut engine = Engine::new(worker_options(&args.workers), cores());
     let parser = engine.parser().map_err(|error| look::engine(error, context))?;
@@ -77,7 +81,7 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         identities: identities.iter().map(AsRef::as_ref).collect(),
         context,
         meter: Meter::new(name, talk),
-        ledger: RefCell::new(Ledger::new(&inputs, talk, Instant::now())),
+        ledger: RefCell::new(Ledger::new(&inputs, talk, is_brief)),
         files: RefCell::new(files),
     };
     verifier.verify(&mut engine);

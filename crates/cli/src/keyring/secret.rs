@@ -1,13 +1,12 @@
 //! The passphrase: where it comes from, and how it is asked for.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::PathBuf;
 
 use cryptstream_keys::Passphrase;
 use zeroize::Zeroizing;
 
 use super::files::KeyFiles;
+use super::terminal::{Answer, Session};
 use crate::args;
 use crate::initial_environment;
 use crate::messages::{self, Failure};
@@ -51,22 +50,24 @@ impl Secret {
     }
 }
 
-/// Asks for a new passphrase, twice. An empty answer has one made up, which is
-/// shown on the terminal or not used.
-pub(super) fn ask_new() -> Result<Passphrase, Failure> {
-    let answer = ask(messages::ASK_NEW)?;
+/// Asks for a new passphrase, twice. An empty answer has one generated, which is
+/// shown on the terminal or not used. `name` is what it is for.
+pub(super) fn ask_new(name: &str) -> Result<Passphrase, Failure> {
+    let session = Session::open().map_err(|error| messages::cannot_ask(&error))?;
+    let ask = |prompt: &str| match session.ask_hidden(prompt) {
+        Ok(Answer::Line(answer)) => Ok(answer),
+        Ok(Answer::End) => Err(messages::nothing_entered()),
+        Err(error) => Err(messages::cannot_ask(&error)),
+    };
+    let answer = ask(&messages::ask_new(name))?;
     if answer.is_empty() {
         let made =
             Passphrase::generate().map_err(|error| messages::internal(&error.to_string()))?;
         let line = Zeroizing::new(messages::generated_passphrase(made.expose()));
-        OpenOptions::new()
-            .write(true)
-            .open("/dev/tty")
-            .and_then(|mut terminal| terminal.write_all(&line))
-            .map_err(|error| messages::cannot_ask(&error))?;
+        session.show(&line).map_err(|error| messages::cannot_ask(&error))?;
         return Ok(made);
     }
-    if *answer != *ask(messages::ASK_AGAIN)? {
+    if *answer != *ask(&messages::ask_again(name))? {
         return Err(messages::passphrases_differ());
     }
     Passphrase::new(answer).map_err(|error| messages::bad_passphrase("the passphrase", error))
@@ -74,8 +75,9 @@ pub(super) fn ask_new() -> Result<Passphrase, Failure> {
 
 /// Asks on the terminal.
 pub(super) fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    match rpassword::prompt_password(prompt) {
-        Ok(answer) => Ok(Zeroizing::new(answer.into_bytes())),
+    match Session::open().and_then(|session| session.ask_hidden(prompt)) {
+        Ok(Answer::Line(answer)) => Ok(answer),
+        Ok(Answer::End) => Err(messages::nothing_entered()),
         Err(error) => Err(messages::cannot_ask(&error)),
     }
 }

@@ -1,21 +1,17 @@
-//! Whoever sits at the terminal, for keys that ask.
+//! Asks the user on the terminal, for keys and for the program itself.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+mod lock;
+mod session;
 
-use cryptstream_keys::Talk;
+use cryptstream_keys::{NoAnswer, Talk};
 use zeroize::Zeroizing;
 
+pub(crate) use self::session::restore;
+pub(super) use self::session::{Answer, Session};
 use crate::messages;
 
 /// The terminal that the process belongs to, wherever its streams go.
 pub(super) struct Terminal;
-
-impl Terminal {
-    fn open() -> Option<File> {
-        OpenOptions::new().read(true).write(true).open("/dev/tty").ok()
-    }
-}
 
 impl Talk for Terminal {
     fn say(&self, message: &str) {
@@ -34,18 +30,24 @@ impl Talk for Terminal {
     }
 
     fn ask(&self, message: &str) -> Option<String> {
-        let mut terminal = Self::open()?;
-        write!(terminal, "{} ", messages::from_key(message)).ok()?;
-        let mut line = String::new();
-        match BufReader::new(terminal).read_line(&mut line) {
-            Ok(1..) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
-            // The end of the input is no answer.
-            Ok(0) | Err(_) => None,
+        let prompt = format!("{} ", messages::from_key(message));
+        match Session::open().and_then(|session| session.ask_shown(&prompt)) {
+            Ok(Answer::Line(line)) => Some(String::from_utf8_lossy(&line).into_owned()),
+            Ok(Answer::End) | Err(_) => None,
         }
     }
 
-    fn ask_secret(&self, message: &str) -> Option<Zeroizing<String>> {
+    fn ask_secret(&self, message: &str) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
         let prompt = format!("{} ", messages::from_key(message).trim_end());
-        rpassword::prompt_password(prompt).ok().map(Zeroizing::new)
+        match Session::open().and_then(|session| session.ask_hidden(&prompt)) {
+            Ok(Answer::Line(line)) => Ok(line),
+            Ok(Answer::End) => Err(NoAnswer::NothingEntered),
+            Err(_) => Err(NoAnswer::NoTerminal),
+        }
     }
+}
+
+/// Whether there is a terminal to ask on.
+pub(super) fn is_there() -> bool {
+    session::open_terminal().is_ok()
 }

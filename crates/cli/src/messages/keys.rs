@@ -202,7 +202,10 @@ pub(crate) fn cannot_ask(error: &std::io::Error) -> Failure {
     Failure::new(
         code::USAGE,
         "passphrase",
-        format!("there is no terminal to ask for the passphrase: {}", reason(error)),
+        match error.raw_os_error() {
+            Some(_) => format!("there is no terminal to ask for the passphrase: {}", reason(error)),
+            None => format!("the passphrase could not be read: {error}"),
+        },
         "use --passphrase-file FILE or --passphrase-fd N",
     )
 }
@@ -215,9 +218,29 @@ pub(crate) fn not_locked(error: &std::io::Error) -> String {
     )
 }
 
-pub(crate) const ASK: &str = "Passphrase: ";
-pub(crate) const ASK_NEW: &str = "New passphrase (leave empty to have one made): ";
-pub(crate) const ASK_AGAIN: &str = "The same once more: ";
+/// The user ended the input (Ctrl-D) where a passphrase was asked for.
+pub(crate) fn nothing_entered() -> Failure {
+    Failure::new(
+        code::USAGE,
+        "passphrase",
+        "no passphrase was entered",
+        "try again; nothing was written",
+    )
+}
+
+/// Prompts say what they are for: two programs in one pipe may both ask.
+pub(crate) fn ask_passphrase(name: &str, is_again: bool) -> String {
+    let again = if is_again { "Wrong passphrase. " } else { "" };
+    format!("{again}Passphrase for {name}: ")
+}
+
+pub(crate) fn ask_new(name: &str) -> String {
+    format!("New passphrase for {name} (leave empty to generate one): ")
+}
+
+pub(crate) fn ask_again(name: &str) -> String {
+    format!("Confirm new passphrase for {name}: ")
+}
 
 /// A line for the terminal.
 pub(crate) fn generated_passphrase(passphrase: &[u8]) -> Vec<u8> {

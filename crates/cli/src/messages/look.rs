@@ -5,6 +5,8 @@ use std::path::Path;
 
 use cryptstream_engine::Error;
 
+use indicatif::{HumanBytes, HumanCount};
+
 use super::{Context, Failure, code, quoted};
 
 /// What the engine reports to a command that writes nothing.
@@ -111,4 +113,16 @@ impl Failure {
 /// Said when there was nothing to salvage.
 pub(crate) fn nothing_damaged(input: &Path, output: &Path) -> String {
     format!("{} -> {}: nothing is damaged", quoted(input), quoted(output))
+}
+
+/// The total of the files in folders that were verified.
+pub(crate) fn verified(intact: u64, damaged: u64, failed: u64, bytes: u64) -> String {
+    let noun = if intact == 1 { "file" } else { "files" };
+    let mut text = format!("{} {noun} intact, {}", HumanCount(intact), HumanBytes(bytes));
+    for (count, what) in [(damaged, "damaged"), (failed, "not verified")] {
+        if count > 0 {
+            text += &format!("; {} {what}", HumanCount(count));
+        }
+    }
+    text + "\n"
 }

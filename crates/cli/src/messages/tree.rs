@@ -201,12 +201,10 @@ pub(crate) fn summary(command: &str, counts: &Counts, took: Duration, is_dry: bo
         }
     }
     let seconds = took.as_secs_f64();
-    let rate = bytes_in as f64 / seconds.max(1e-9) / 1e9;
     text += &format!(": {}", HumanBytes(bytes_in));
     if !is_dry {
-        let rate =
-            if rate < 1.0 { format!("{:.1} MB/s", rate * 1e3) } else { format!("{rate:.2} GB/s") };
-        text += &format!(" in {seconds:.2} s ({rate})");
+        let rate = HumanBytes((bytes_in as f64 / seconds.max(1e-9)) as u64);
+        text += &format!(" in {seconds:.2} s ({rate}/s)");
     }
     text
 }

@@ -1,12 +1,14 @@
 //! What stands on the terminal: one line for one file, two for many.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{
     HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
-use rustix::termios::tcgetwinsize;
+use rustix::termios::{LocalModes, tcgetattr, tcgetwinsize};
 
 const REDRAWS_PER_SECOND: u8 = 10;
 /// Where nobody says how wide the terminal is.
@@ -23,6 +25,8 @@ pub(super) struct Bar {
     width: usize,
     message: String,
     workers: usize,
+    /// Bytes per second; 0 as long as that is not known.
+    rate: Arc<AtomicU64>,
 }
 
 impl Bar {
@@ -33,12 +37,18 @@ impl Bar {
         };
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND));
         let bar = bar.with_elapsed(started.elapsed());
-        Self { bar, has_total: total.is_some(), width: 0, message: String::new(), workers: 0 }
+        let (message, rate) = (String::new(), Arc::default());
+        Self { bar, has_total: total.is_some(), width: 0, message, workers: 0, rate }
     }
 
     /// Shows a position, and what is under way: the name of a file, or numbers and
     /// a name on a line of their own.
-    pub(super) fn show(&mut self, done: u64, label: &Label<'_>, workers: usize) {
+    pub(super) fn show(&mut self, done: u64, label: &Label<'_>, workers: usize, rate: Option<u64>) {
+        // A program asks for a passphrase there, perhaps another one of the pipe.
+        if !has_echo() {
+            return;
+        }
+        self.rate.store(rate.unwrap_or(0), Ordering::Relaxed);
         let width = width();
         let message = label.in_columns(width);
         if (width, workers) != (self.width, self.workers) || message != self.message {
@@ -69,29 +79,34 @@ impl Bar {
         let template = match (self.has_total, self.width) {
             (true, WIDE..) => {
                 format!(
-                    "{name}{{wide_bar}} {{percent:>3}} % · {{bytes}} of {{total_bytes}} · {{rate}} · \
-                     {{left}} left{workers}"
+                    "{name}{{wide_bar}} {{percent:>3}} % · {{bytes}} of {{total_bytes}}{{rate}}\
+                     {{left}}{workers}"
                 )
             }
             (true, MEDIUM..) => {
-                format!("{name}{{wide_bar}} {{percent:>3}} % · {{rate}} · {{left}} left{workers}")
+                format!("{name}{{wide_bar}} {{percent:>3}} %{{rate}}{{left}}{workers}")
             }
-            (true, _) if has_own_line => format!("{name}{{percent:>3}} % · {{rate}} · {{left}}"),
-            (true, _) => "{percent:>3} % · {rate} · {left}".to_owned(),
+            (true, _) if has_own_line => format!("{name}{{percent:>3}} %{{rate}}{{left}}"),
+            (true, _) => "{percent:>3} %{rate}{left}".to_owned(),
             (false, MEDIUM..) => {
-                format!("{name}· {{bytes}} · {{rate}} · for {{elapsed}}{workers}")
+                format!("{name}· {{bytes}}{{rate}} · for {{elapsed}}{workers}")
             }
-            (false, _) => "{bytes} · {rate} · {elapsed}".to_owned(),
+            (false, _) => "{bytes}{rate} · {elapsed}".to_owned(),
         };
+        let (of_rate, of_left) = (Arc::clone(&self.rate), Arc::clone(&self.rate));
         ProgressStyle::with_template(&template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _ = write!(out, "{}/s", HumanBytes(rate(state.pos(), state.elapsed())));
+            .with_key("rate", move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                if let rate @ 1.. = of_rate.load(Ordering::Relaxed) {
+                    let _ = write!(out, " · {}/s", HumanBytes(rate));
+                }
             })
-            .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let rest = state.len().unwrap_or(0).saturating_sub(state.pos());
-                let seconds = rest / rate(state.pos(), state.elapsed()).max(1) + 1;
-                let _ = write!(out, "{}", HumanDuration(Duration::from_secs(seconds)));
+            .with_key("left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                if let rate @ 1.. = of_left.load(Ordering::Relaxed) {
+                    let rest = state.len().unwrap_or(0).saturating_sub(state.pos());
+                    let left = HumanDuration(Duration::from_secs(rest / rate + 1));
+                    let _ = write!(out, " · {left} left");
+                }
             })
             .progress_chars("━╸─")
     }
@@ -146,9 +161,9 @@ fn width() -> usize {
     }
 }
 
-/// Bytes per second on average, which jumps about less than at the moment.
-pub(super) fn rate(bytes: u64, elapsed: Duration) -> u64 {
-    (bytes as f64 / elapsed.as_secs_f64().max(1e-9)) as u64
+/// Whether the terminal shows what is typed.
+fn has_echo() -> bool {
+    tcgetattr(std::io::stderr()).map_or(true, |modes| modes.local_modes.contains(LocalModes::ECHO))
 }
 
 #[cfg(test)]

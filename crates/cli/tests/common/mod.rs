@@ -69,7 +69,7 @@ impl Dir {
     }
 
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cryptstream"));
+        let mut command = as_from_a_shell(env!("CARGO_BIN_EXE_cryptstream"));
         command.args(args).current_dir(self.root());
         shield(&mut command);
         Run { command, input: Vec::new() }
@@ -77,7 +77,7 @@ impl Dir {
 
     /// The same through a shell, where `$CS` is the program.
     pub fn shell(&self, script: &str) -> Run {
-        let mut command = Command::new("bash");
+        let mut command = as_from_a_shell("bash");
         command.args(["-c", script]).current_dir(self.root());
         command.env("CS", env!("CARGO_BIN_EXE_cryptstream"));
         shield(&mut command);
@@ -104,7 +104,7 @@ impl Dir {
         let mut run = self.command(args);
         if rustix::process::geteuid().is_root() {
             let mut replaced = Command::new(self.program());
-            replaced.args(run.command.get_args()).current_dir(self.root()).uid(NOBODY);
+            replaced.args(args).current_dir(self.root()).uid(NOBODY);
             shield(&mut replaced);
             run.command = replaced;
         }
@@ -148,6 +148,23 @@ impl Dir {
         assert!(self.snapshot() == before, "a file was changed");
         done
     }
+}
+
+/// A program that no signal is ignored for, even where the tests are run under nohup
+/// or as a background job of a script, whose children have SIGHUP or SIGINT ignored
+/// from the start.
+fn as_from_a_shell(program: &str) -> Command {
+    // SIGHUP, SIGINT, SIGQUIT, SIGTERM.
+    const SIGNALS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 14;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    if ignored & SIGNALS == 0 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP,INT,QUIT,TERM", program]);
+    command
 }
 
 /// Keeps the defaults of whoever runs the tests out of them.

@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use super::permissions::{Permissions, set_mode};
 use super::temporary;
 use crate::Error;
-use crate::interrupt::{self, Cleanup};
+use crate::interrupt::{self, OnInterrupt};
 use crate::named::Named;
 
 /// Below 1 MiB room is not taken beforehand: it takes as long either way.
@@ -40,7 +40,7 @@ pub(crate) struct PendingFile {
     name: OsString,
     /// The temporary's name in the folder, while it has one, and what removes it
     /// when the process is interrupted.
-    temporary: Option<(OsString, Option<Cleanup>)>,
+    temporary: Option<(OsString, Option<OnInterrupt>)>,
     may_replace: bool,
     /// Whether something had the name when the run began.
     replaces: bool,

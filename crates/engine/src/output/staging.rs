@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use super::container::{CONTENT, Container, open_listed};
 use super::{temporary, umask};
 use crate::Error;
-use crate::interrupt::{self, Cleanup};
+use crate::interrupt::{self, OnInterrupt};
 use crate::named::{Found, Named, Refused};
 
 /// What the name of a folder that was replaced ends in.
@@ -35,7 +35,7 @@ pub struct StagingFolder {
     place: Place,
     gate: Arc<Mutex<()>>,
     /// What removes it when the process is interrupted.
-    cleanup: Option<Cleanup>,
+    cleanup: Option<OnInterrupt>,
     is_committed: bool,
     path: PathBuf,
 }

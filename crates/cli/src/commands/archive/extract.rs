@@ -39,11 +39,11 @@ pub(super) fn run(
     let mut source = transfer.input.open().map_err(failed)?.parsed_by(&transfer.parser()?);
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();
-    let identities = keys.identities()?;
+    let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let meter = Meter::of(&transfer, talk);
     let options = Options { any_links: unpacking.wants_any_links(), umask: umask() };
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };

@@ -43,7 +43,7 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
     let mut source = input.open().map_err(failed)?.parsed_by(&parser);
     keys.check(&source, &Target::Stdout { only_text: false })?;
     let has_passphrase = keys.has_passphrase();
-    let identities = keys.identities()?;
+    let identities = keys.identities(&report::input_label(input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
 
     // Not where the lines of the list come.

@@ -65,11 +65,11 @@ pub(super) fn run(
     transfer.target.check(&source).map_err(failed)?;
     keys.check(&source, &transfer.target)?;
     let key_files = keys.file_ids();
-    let recipients = keys.recipients(transfer.form.format())?;
+    let recipients = keys.recipients(transfer.form.format(), &transfer.output_label())?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::new(report::input_label(&transfer.input), talk);
+    let meter = Meter::of(&transfer, talk);
     let job = Packing { folder: &folder, opened: &opened, rules: &rules, key_files: &key_files };
     let Transfer { target, commit, form, .. } = &transfer;
     let (sealed, packed) = thread::scope(|scope| {

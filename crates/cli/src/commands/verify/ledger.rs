@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::Talk;
 use crate::commands::inputs::{Lines, Status};
-use crate::messages::{self, Failure};
+use crate::messages::{self, Failure, look};
 use crate::report::{self, SCHEMA};
 use crate::request::Input;
 
@@ -24,6 +24,8 @@ pub(super) enum Outcome {
 pub(super) struct Ledger<'a> {
     pub(super) talk: Talk,
     inputs: &'a [Input],
+    /// Tell what is not intact, and the total.
+    is_brief: bool,
     started: Instant,
     /// Outcomes that came before those of files that were named earlier.
     waiting: BTreeMap<usize, Outcome>,
@@ -40,11 +42,12 @@ pub(super) struct Ledger<'a> {
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(inputs: &'a [Input], talk: Talk, started: Instant) -> Self {
+    pub(super) fn new(inputs: &'a [Input], talk: Talk, is_brief: bool) -> Self {
         Self {
             talk,
             inputs,
-            started,
+            is_brief,
+            started: Instant::now(),
             waiting: BTreeMap::new(),
             next: 0,
             lines: Lines::default(),
@@ -106,7 +109,7 @@ impl<'a> Ledger<'a> {
         };
         if self.talk.json {
             self.objects.push(object(input, outcome));
-        } else if !self.talk.quiet {
+        } else if !self.talk.quiet && (failure.is_some() || !self.is_brief) {
             let line = format!("{}: {said}\n", report::input_label(input));
             self.lines.print(&line, &mut self.status);
         }
@@ -116,7 +119,12 @@ impl<'a> Ledger<'a> {
     }
 
     /// Says what is to be said of all together.
-    pub(super) fn end(self) -> ExitCode {
+    pub(super) fn end(mut self) -> ExitCode {
+        if self.is_brief && !self.talk.json && !self.talk.quiet {
+            let (damaged, failed) = (self.damaged, self.failed);
+            let text = look::verified(self.intact, damaged, failed, self.bytes_out);
+            self.lines.print(&text, &mut self.status);
+        }
         let took = self.started.elapsed().as_secs_f64();
         let Self { intact, damaged, failed, bytes_in, bytes_out, workers, .. } = self;
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
