@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
 use rustix::fs::{Timespec, fstat};
 
@@ -112,4 +113,74 @@ fn the_last_component_is_taken_as_it_is() {
     names.sort_by_key(|entry| entry.clone().unwrap().0);
     let names: Vec<_> = names.into_iter().map(|entry| entry.unwrap().0).collect();
     assert_eq!(names, ["absolute", "b", "loop", "new", "new-file", "to-b"]);
+}
+
+#[test]
+fn a_folder_that_was_closed_is_opened_again_unless_it_was_exchanged() {
+    let (outer, root) = world();
+    let place = outer.path().join("root");
+    let root = Folder::root(root).unwrap();
+    let a = root.open_child(OsStr::new("a")).unwrap().0;
+    let b = a.open_child(OsStr::new("b")).unwrap().0;
+    assert_eq!(b.relative(), Path::new("a/b"));
+    let close_all = || {
+        for number in 0..40 {
+            let _ = fs::create_dir(place.join(number.to_string()));
+            root.open_child(OsStr::new(&number.to_string())).unwrap();
+        }
+    };
+    close_all();
+    assert_eq!(FileId::of(&b.dir().unwrap().own_stat().unwrap()), b.id());
+    // Another folder, a link to the very folder, a file.
+    fs::rename(place.join("a"), place.join("moved")).unwrap();
+    close_all();
+    assert_eq!(b.dir().unwrap_err(), Errno::NOENT);
+    fs::create_dir_all(place.join("a/b")).unwrap();
+    assert_eq!(b.dir().unwrap_err(), Errno::STALE);
+    fs::remove_dir_all(place.join("a")).unwrap();
+    symlink("moved", place.join("a")).unwrap();
+    assert_eq!(b.dir().unwrap_err(), Errno::LOOP);
+    fs::remove_file(place.join("a")).unwrap();
+    fs::rename(place.join("moved"), place.join("a")).unwrap();
+    assert_eq!(FileId::of(&b.dir().unwrap().own_stat().unwrap()), b.id());
+}
+
+#[test]
+fn only_the_file_that_was_seen_is_opened() {
+    let (outer, root) = world();
+    let place = outer.path().join("root/a/b");
+    let folder = Folder::root(root.open_dir("a/b").unwrap()).unwrap();
+    let id = FileId::of(&folder.dir().unwrap().stat("file").unwrap());
+    let entry = Entry { folder, name: "file".into(), id };
+    assert!(entry.open().is_ok());
+    fs::rename(place.join("file"), place.join("was")).unwrap();
+    assert_eq!(entry.open().unwrap_err(), Errno::NOENT);
+    symlink("was", place.join("file")).unwrap();
+    assert_eq!(entry.open().unwrap_err(), Errno::STALE);
+    fs::remove_file(place.join("file")).unwrap();
+    fs::write(place.join("file"), "another").unwrap();
+    assert_eq!(entry.open().unwrap_err(), Errno::STALE);
+    fs::remove_file(place.join("file")).unwrap();
+    fs::create_dir(place.join("file")).unwrap();
+    assert_eq!(entry.open().unwrap_err(), Errno::STALE);
+}
+
+#[test]
+fn a_walk_goes_through_no_link_and_into_nothing_that_is_not_wanted() {
+    let (_outer, root) = world();
+    let root = Folder::root(root).unwrap();
+    let walked = |is_wanted: fn(&Path) -> bool| {
+        let wanted = move |_: &Arc<Folder>, path: &Path, _: bool| is_wanted(path);
+        let walk = Walk::new(Arc::clone(&root), true, wanted);
+        let found = walk.map(|found| found.unwrap().relative.to_str().unwrap().to_owned());
+        found.collect::<Vec<_>>()
+    };
+    let all =
+        ["a", "a/absolute", "a/b", "a/b/c", "a/b/file", "a/b/to-file", "a/loop", "a/out", "a/to-b"];
+    assert_eq!(walked(|_| true), all);
+    assert_eq!(walked(|path| !path.ends_with("b") && !path.ends_with("out")).len(), 4);
+    let mut walk = Walk::new(root, true, |_: &Arc<Folder>, _: &Path, _: bool| true);
+    walk.next();
+    walk.skip_folder();
+    assert!(walk.next().is_none());
 }

@@ -299,3 +299,26 @@ fn events_are_lines_that_a_program_can_read() {
     let last: serde_json::Value = serde_json::from_str(&last).unwrap();
     assert_eq!((&last["event"], &last["bytes_in"]), (&"end".into(), &1.into()));
 }
+
+/// More folders within each other, and beside each other, than a process may have open
+/// files.
+#[test]
+fn deep_and_wide_trees_need_few_descriptors() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let deep = ["d"; 700].join("/");
+    fs::create_dir_all(dir.path("in").join(&deep)).unwrap();
+    let files = (0..700).step_by(7).map(|depth| deep[..depth * 2].to_owned() + "f");
+    for file in files.chain((0..500).map(|number| format!("w{number}/f"))) {
+        let path = dir.path("in").join(&file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Some of them come first, and their folders with them.
+        let len = if file.ends_with("9/f") { 1 << 20 } else { 10 };
+        fs::File::create(path).unwrap().set_len(len).unwrap();
+    }
+    for (command, input, output) in [("encrypt", "in", "out"), ("decrypt", "out", "back")] {
+        let script = format!("ulimit -n 256 && \"$CS\" {command} -i id {input} {output}");
+        dir.shell(&script).run().ok_and_silent();
+    }
+    assert_same(&dir.path("in"), &dir.path("back"));
+}
