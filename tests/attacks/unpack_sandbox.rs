@@ -38,9 +38,14 @@ pub(crate) fn reader_of(main: &Child) -> (i32, String) {
 fn it_is_locked_in_while_it_reads() {
     let dir = Dir::new();
     let sealed = sealed(&dir);
+    let folder = dir.path("secret-folder");
+    fs::create_dir(&folder).unwrap();
     for args in [&["decrypt", "--extract", "-", "out", "-i", "id"][..], &["list", "-", "-i", "id"]]
     {
-        let mut child = dir.command(args).env("SECRET", "x").spawn();
+        // What the caller has left open must not be inherited.
+        let quoted: Vec<_> = args.iter().map(|arg| format!("'{arg}'")).collect();
+        let script = format!("exec 7<secret-folder; SECRET=x exec $CS {}", quoted.join(" "));
+        let mut child = dir.shell(&script).spawn();
         let mut stdin = child.stdin.take().unwrap();
         // What is missing will come later.
         stdin.write_all(&sealed[..2 << 20]).unwrap();
@@ -60,6 +65,7 @@ fn it_is_locked_in_while_it_reads() {
             assert!(!environment.contains("SECRET"), "{environment}");
             let held = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
             let held: Vec<_> = held.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+            assert!(!held.contains(&folder), "{held:?}");
             assert!(held.iter().all(|held| !held.starts_with("/dev/pts")), "{held:?}");
         } else {
             println!("skipped: descriptors and environment can be seen by root only");

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cryptstream_shm::Channel;
+use cryptstream_protection::Protection;
+use cryptstream_shm::{Channel, descriptors};
 
 use crate::interrupt::{OnInterrupt, on_interrupt};
 use crate::workers::die_with_parent;
@@ -155,6 +156,10 @@ impl Orders {
     /// ended.
     pub fn receive() -> io::Result<Self> {
         die_with_parent();
+        if Protection::CloseDescriptors.is_on() {
+            // What the caller has left open, where it got past close-on-exec.
+            descriptors::close_inherited()?;
+        }
         let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
         let message = channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let foreign = || io::Error::from(io::ErrorKind::InvalidData);
