@@ -48,6 +48,7 @@ fn a_plugin_gets_neither_the_passphrase_nor_descriptors() {
     assert!(seen("environment").contains("SEEN="), "the plugin ran");
     assert!(!seen("environment").contains(MARKER), "{}", seen("environment"));
     assert!(!seen("environment").contains("CRYPTSTREAM_PASSPHRASE"));
+    assert!(!seen("descriptors").contains("/private"), "{}", seen("descriptors"));
 }
 
 #[test]
