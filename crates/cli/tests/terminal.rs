@@ -460,7 +460,7 @@ fn an_interruption_takes_the_bar_away_and_says_what_is_left() {
         // The shell goes on when the program dies of the signal.
         let script = format!(
             "trap : INT; stty -g > before; (cat plain; sleep 0.7; cat plain; sleep 60) | \
-             $CS {command}; echo ended $?; stty -g > after; rm -f out"
+             $CS {command}; echo ended $?; stty -g > after; test -s out && echo remains; rm -f out"
         );
         let Some(mut on) = OnTerminal::start(&dir, &script) else { return };
         on.wait_for(&[" · for "]);
@@ -470,6 +470,8 @@ fn an_interruption_takes_the_bar_away_and_says_what_is_left() {
         assert!(text.contains(words), "{text}");
         let after = text.split("interrupted: ").nth(1).unwrap();
         assert!(!after.contains(" · for "), "{text}");
+        // The other end of the pipe has ended as well, which is no end of the input.
+        assert_eq!(text.contains("remains\r"), command.ends_with("> out"), "{text}");
         assert_terminal_is_as_before(&dir, &text);
         assert_eq!(dir.snapshot().len(), 2, "{:?}", dir.names());
     }

@@ -58,6 +58,15 @@ impl State {
         MAY_DIE.store(self.deferred == 0 && self.actions.is_empty(), Ordering::SeqCst);
     }
 
+    /// Ends the process if it is to end, and may.
+    fn heed(&self) {
+        if self.deferred == 0
+            && let Some(signal) = pending()
+        {
+            self.end(signal);
+        }
+    }
+
     /// Does everything that is to be done, and ends the process.
     fn end(&self, signal: i32) {
         for ((order, _), action) in &self.actions {
@@ -95,6 +104,15 @@ impl Drop for Deferred {
         if let Some(signal) = pending() {
             state.end(signal);
         }
+    }
+}
+
+/// Ends the process if it is to end, before an output gets its name: Ctrl-C ends those
+/// that write to a pipe as well, and what has come out of it by then is not whole,
+/// though it ends.
+pub(crate) fn heed() {
+    if pending().is_some() {
+        lock().heed();
     }
 }
 
@@ -150,14 +168,10 @@ impl Drop for OnInterrupt {
     /// The temporary has become the output, or is gone; all has been said.
     fn drop(&mut self) {
         let mut state = lock();
+        // One for which no thread has woken up yet.
+        state.heed();
         let _ = state.actions.remove(&self.0);
         state.settle();
-        // One for which no thread has woken up yet.
-        if state.deferred == 0
-            && let Some(signal) = pending()
-        {
-            state.end(signal);
-        }
     }
 }
 

@@ -236,6 +236,7 @@ impl PendingFile {
         if sync {
             rustix::fs::fsync(&self.file)?;
         }
+        interrupt::heed();
         let Some((temporary, _)) = &self.temporary else {
             if !self.replaces {
                 match link_unnamed(&self.file, &self.folder, &self.name) {

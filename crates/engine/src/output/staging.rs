@@ -142,6 +142,7 @@ impl StagingFolder {
 
     /// Returns the new name of what stood there.
     fn give_name(&mut self) -> Result<Option<OsString>, Errno> {
+        interrupt::heed();
         let _deferred = interrupt::defer();
         // Not while an interruption that came before is removing it.
         let held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
