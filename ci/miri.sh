@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests of crates/shm under miri, as far as miri can go: the slot word,
 # the queue on the heap, and the copy by words. It cannot map shared memory,
-# nor call futexes or robust mutexes between processes.
+# nor call futexes between processes.
 #
 # Miri needs a nightly compiler with the component `miri` and the standard
 # library's sources. Where it is missing, this says so and is no failure.

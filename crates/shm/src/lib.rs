@@ -12,7 +12,6 @@
 //! | [`memory`] | what the queue is built upon: words in a region, on the heap, or in a model checker |
 //! | [`semaphore`] | counting semaphores between processes, which put them to sleep |
 //! | [`estate`] | memory of one process, which another may read when that one is dead |
-//! | [`mutex`] | a mutex that tells its next owner that the last one died |
 //! | [`secrets`] | an allocator that wipes what is freed, and locked memory for secrets |
 //! | [`descriptors`] | which descriptors programs inherit, and who can write to a file |
 //! | [`passing`] | messages with descriptors over a Unix socket |
@@ -81,8 +80,6 @@ pub mod slot;
 pub mod descriptors;
 #[cfg(not(loom))]
 pub mod estate;
-#[cfg(not(loom))]
-pub mod mutex;
 #[cfg(not(loom))]
 pub mod passing;
 #[cfg(not(loom))]

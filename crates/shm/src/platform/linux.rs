@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -202,95 +201,4 @@ pub(crate) const RECEIVE_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 /// Nothing to do here: [`RECEIVE_FLAGS`] has seen to it.
 pub(crate) fn close_on_exec(_fd: impl AsFd) -> io::Result<()> {
     Ok(())
-}
-
-/// Bytes of a [`mutex`](crate::mutex) in shared memory.
-pub(crate) const MUTEX_LEN: usize = size_of::<libc::pthread_mutex_t>();
-
-/// How an attempt to lock ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Locked {
-    /// With the lock.
-    Clean,
-    /// With the lock, which the last owner had when it died.
-    OwnerDied,
-    /// Without: the last owner's death was never dealt with.
-    NotRecoverable,
-    /// Without: another has it.
-    Busy,
-}
-
-/// Makes a robust process-shared mutex at `at`.
-///
-/// # Safety
-/// `at` is aligned for a mutex, [`MUTEX_LEN`] bytes from it on are mapped, and
-/// nobody uses them yet.
-pub(crate) unsafe fn mutex_create(at: *mut u8) -> io::Result<()> {
-    let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
-    let attributes = attributes.as_mut_ptr();
-    // SAFETY: initialises the attributes that it is given.
-    check(unsafe { libc::pthread_mutexattr_init(attributes) })?;
-    let (shared, robust) = (libc::PTHREAD_PROCESS_SHARED, libc::PTHREAD_MUTEX_ROBUST);
-    // SAFETY: the attributes are initialised.
-    check(unsafe { libc::pthread_mutexattr_setpshared(attributes, shared) })?;
-    // SAFETY: the same.
-    check(unsafe { libc::pthread_mutexattr_setrobust(attributes, robust) })?;
-    // SAFETY: the caller's promise about `at`; the attributes are initialised.
-    let created = check(unsafe { libc::pthread_mutex_init(at.cast(), attributes) });
-    // SAFETY: initialised above and not used again. (An early return above
-    // would leave them undestroyed, which on Linux leaks nothing.)
-    unsafe { libc::pthread_mutexattr_destroy(attributes) };
-    created
-}
-
-/// Locks the mutex at `at`.
-///
-/// # Safety
-/// `at` was given to a [`mutex_create`] that has succeeded, in this process or
-/// in another, and nothing but these functions has written there since.
-pub(crate) unsafe fn mutex_lock(at: *mut u8) -> io::Result<Locked> {
-    // SAFETY: the caller's promise.
-    locked(unsafe { libc::pthread_mutex_lock(at.cast()) })
-}
-
-/// Locks the mutex at `at` if nobody has it.
-///
-/// # Safety
-/// As for [`mutex_lock`].
-pub(crate) unsafe fn mutex_try_lock(at: *mut u8) -> io::Result<Locked> {
-    // SAFETY: the caller's promise.
-    locked(unsafe { libc::pthread_mutex_trylock(at.cast()) })
-}
-
-/// Says that what the mutex guards is in order again after an owner's death.
-///
-/// # Safety
-/// As for [`mutex_lock`]; and this thread has locked it with
-/// [`Locked::OwnerDied`].
-pub(crate) unsafe fn mutex_mark_consistent(at: *mut u8) -> io::Result<()> {
-    // SAFETY: the caller's promise.
-    check(unsafe { libc::pthread_mutex_consistent(at.cast()) })
-}
-
-/// Unlocks the mutex at `at`.
-///
-/// # Safety
-/// As for [`mutex_lock`]; and this thread has it locked.
-pub(crate) unsafe fn mutex_unlock(at: *mut u8) -> io::Result<()> {
-    // SAFETY: the caller's promise.
-    check(unsafe { libc::pthread_mutex_unlock(at.cast()) })
-}
-
-fn locked(returned: i32) -> io::Result<Locked> {
-    match returned {
-        libc::EOWNERDEAD => Ok(Locked::OwnerDied),
-        libc::ENOTRECOVERABLE => Ok(Locked::NotRecoverable),
-        libc::EBUSY => Ok(Locked::Busy),
-        other => check(other).map(|()| Locked::Clean),
-    }
-}
-
-/// The pthread functions return their error instead of setting `errno`.
-fn check(returned: i32) -> io::Result<()> {
-    if returned == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(returned)) }
 }

@@ -7,7 +7,6 @@
 //! |---|---|
 //! | sealed memory | a POSIX shared memory object, unnamed at once. Nothing keeps another process that has the descriptor from shrinking it |
 //! | futexes between processes | [pipes](crate::PipeTokens) |
-//! | robust mutexes | an error |
 //! | close-on-exec and no SIGPIPE in one step | a second system call; SIGPIPE is left as Rust programs have it, ignored |
 #![cfg_attr(target_os = "linux", allow(dead_code))]
 #![allow(unsafe_code)]
@@ -157,48 +156,5 @@ pub(crate) fn close_all() -> io::Result<()> {
 
 /// Nobody tells.
 pub(crate) fn has_other_writers(_fd: BorrowedFd<'_>) -> io::Result<bool> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-pub(crate) const MUTEX_LEN: usize = 0;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub(crate) enum Locked {
-    Clean,
-    OwnerDied,
-    NotRecoverable,
-    Busy,
-}
-
-/// There are no robust mutexes.
-///
-/// # Safety
-/// None needed; it has the shape of the Linux function, like all that follow.
-pub(crate) unsafe fn mutex_create(_at: *mut u8) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// # Safety
-/// None needed.
-pub(crate) unsafe fn mutex_lock(_at: *mut u8) -> io::Result<Locked> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// # Safety
-/// None needed.
-pub(crate) unsafe fn mutex_try_lock(_at: *mut u8) -> io::Result<Locked> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// # Safety
-/// None needed.
-pub(crate) unsafe fn mutex_mark_consistent(_at: *mut u8) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// # Safety
-/// None needed.
-pub(crate) unsafe fn mutex_unlock(_at: *mut u8) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,12 +1,11 @@
-//! Across processes: killing workers at each point of a task, semaphores, the
-//! robust mutex and the channel's end.
+//! Across processes: killing workers at each point of a task, semaphores and
+//! the channel's end.
 //!
 //! The other processes are this test program again, started with its one test
 //! [`child`] and a socket as standard input. Every test has a watchdog, and so
 //! has every child.
 #![cfg(all(not(loom), target_os = "linux", not(portable_platform)))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(unsafe_code, reason = "the robust mutex, among processes that trust each other")]
 
 mod death;
 mod sharing;

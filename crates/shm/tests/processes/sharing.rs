@@ -1,11 +1,8 @@
-//! Semaphores, the mutex and the channel, between processes.
+//! Semaphores and the channel, between processes.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cryptstream_shm::mutex::LockError;
-
-use crate::world::{GUARDED, KINDS, LIMIT, World, watched};
+use crate::world::{KINDS, LIMIT, World, watched};
 
 #[test]
 fn tokens_go_to_and_fro() {
@@ -43,39 +40,6 @@ fn a_sleeper_that_is_killed_takes_no_token() {
             world.work.post(1).unwrap();
             other.expect("awake");
         }
-    });
-}
-
-#[test]
-fn the_mutex_tells_that_its_owner_died() {
-    watched(|| {
-        let world = World::new(KINDS[0]);
-        let mutex = world.create_mutex();
-        let guarded = world.region.atomic_u64(GUARDED);
-
-        let owner = world.start(1, "lock");
-        owner.expect("locked");
-        assert!(mutex.try_lock().unwrap().is_none());
-        owner.kill();
-        let Err(LockError::OwnerDied(inherited)) = mutex.lock() else { panic!("owner died") };
-        assert_eq!(guarded.swap(0, Ordering::Relaxed), 666);
-        drop(inherited.mark_consistent().unwrap());
-        drop(mutex.lock().unwrap());
-
-        // The same, for one that is waiting when it happens; and another
-        // process can go on with a mutex that was put in order.
-        let owner = world.start(2, "lock");
-        owner.expect("locked");
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let Err(LockError::OwnerDied(inherited)) = mutex.lock() else {
-                    panic!("owner died")
-                };
-                drop(inherited.mark_consistent().unwrap());
-            });
-            std::thread::sleep(Duration::from_millis(50));
-            owner.kill();
-        });
     });
 }
 

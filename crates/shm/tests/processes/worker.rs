@@ -2,12 +2,11 @@
 
 use std::io::stdin;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cryptstream_shm::{Channel, Consumer, RegionWords, WorkerId};
 
-use crate::world::{BUFFER_LEN, GUARDED, Kind, LIMIT, World};
+use crate::world::{BUFFER_LEN, Kind, LIMIT, World};
 
 /// Receives the hello on standard input, and does what it says.
 pub(crate) fn serve() {
@@ -28,7 +27,6 @@ pub(crate) fn serve() {
     match role {
         "echo" => worker.echo(),
         "sleep" => worker.sleep(),
-        "lock" => worker.lock(),
         stop_at => worker.work(stop_at),
     }
 }
@@ -92,15 +90,6 @@ impl Worker {
         self.channel.send(b"asleep soon", &[]).unwrap();
         self.world.work.wait(None).unwrap();
         self.channel.send(b"awake", &[]).unwrap();
-    }
-
-    /// Dies with the mutex.
-    fn lock(&self) {
-        let mutex = self.world.attach_mutex();
-        let guard = mutex.lock().unwrap();
-        self.world.region.atomic_u64(GUARDED).store(666, Ordering::Relaxed);
-        self.stop("locked");
-        drop(guard);
     }
 
     /// Says that it is at `point` and stays there for as long as it lives.

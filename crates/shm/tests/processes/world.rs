@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use cryptstream_shm::mutex::RobustMutex;
 use cryptstream_shm::region::Backing;
 use cryptstream_shm::{
     Channel, FutexTokens, PipeTokens, Producer, Region, RegionWords, Shape, Tokens, WorkerId,
@@ -27,9 +26,6 @@ pub(crate) const BUFFER_LEN: usize = 16 * 1024;
 // Where things lie in the region.
 const WORK: usize = 4096 - 256;
 const NEWS: usize = WORK + 64;
-const MUTEX: usize = WORK + 128;
-/// 8 bytes that the mutex guards.
-pub(crate) const GUARDED: usize = WORK + 192;
 const BUFFERS: usize = 4096;
 const LEN: usize = BUFFERS + CAPACITY * BUFFER_LEN;
 
@@ -113,16 +109,6 @@ impl World {
 
     pub(crate) fn buffer(slot: usize) -> usize {
         BUFFERS + slot * BUFFER_LEN
-    }
-
-    pub(crate) fn create_mutex(&self) -> RobustMutex {
-        // SAFETY: nothing else lies there, and the children are this program.
-        unsafe { RobustMutex::create(self.region.clone(), MUTEX) }.unwrap()
-    }
-
-    pub(crate) fn attach_mutex(&self) -> RobustMutex {
-        // SAFETY: the test that asks for this has created it.
-        unsafe { RobustMutex::attach(self.region.clone(), MUTEX) }
     }
 
     /// Starts a process with id `id` that does what `role` says.
