@@ -44,7 +44,7 @@ impl Confined {
     /// # Errors
     /// When the system refuses.
     pub fn start(program: &Path, argument: &str) -> io::Result<Self> {
-        let (channel, theirs) = Channel::pair()?;
+        let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(PATIENCE))?;
         // No `pre_exec`, so that the standard library may use posix_spawn. An empty
         // environment: a passphrase may be in ours. A process group of its own: what
@@ -93,7 +93,7 @@ impl Confined {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn is_ready(&self) -> io::Result<()> {
+    pub fn is_ready(&mut self) -> io::Result<()> {
         self.channel.set_timeout(None)
     }
 

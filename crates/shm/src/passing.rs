@@ -9,7 +9,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -32,6 +32,8 @@ const LENGTH_LEN: usize = 4;
 #[derive(Debug)]
 pub struct Channel {
     socket: UnixStream,
+    /// How long a whole message may take.
+    timeout: Option<Duration>,
 }
 
 /// What the other end has sent.
@@ -52,18 +54,25 @@ impl Channel {
     /// When the system refuses.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, two) = UnixStream::pair()?;
-        Ok((Self { socket: one }, Self { socket: two }))
+        Ok((Self { socket: one, timeout: None }, Self { socket: two, timeout: None }))
     }
 
-    /// Limits how long [`send`](Self::send) and [`receive`](Self::receive) wait
-    /// for each of their steps (`None`: for ever), so that a process that sends
-    /// half a message does not hold up this one. Not zero.
+    /// Limits how long [`send`](Self::send) and [`receive`](Self::receive) take
+    /// (`None`: for ever), so that a process that sends half a message, or one byte
+    /// after the other, does not hold up this one. Not zero. The last step may take
+    /// as long again.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.timeout = timeout;
         self.socket.set_read_timeout(timeout)?;
         self.socket.set_write_timeout(timeout)
+    }
+
+    /// When a message that is begun now must be through.
+    fn deadline(&self) -> Option<Instant> {
+        self.timeout.and_then(|timeout| Instant::now().checked_add(timeout))
     }
 
     /// Sends a message.
@@ -78,8 +87,10 @@ impl Channel {
         }
         let length = (bytes.len() as u32).to_le_bytes();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        let deadline = self.deadline();
         let mut sent = 0;
         while sent < LENGTH_LEN + bytes.len() {
+            check_time(deadline)?;
             let mut control = SendAncillaryBuffer::new(&mut space);
             // They go with the first byte, and not again with a remainder.
             if sent == 0 && !fds.is_empty() {
@@ -109,9 +120,10 @@ impl Channel {
     /// timeout; otherwise those of the system. Then the channel is of no use any
     /// more.
     pub fn receive(&self) -> io::Result<Option<Message>> {
+        let deadline = self.deadline();
         let mut fds = Vec::new();
         let mut length = [0; LENGTH_LEN];
-        match self.fill(&mut length, &mut fds)? {
+        match self.fill(&mut length, &mut fds, deadline)? {
             0 => return Ok(None),
             LENGTH_LEN => {}
             _ => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -121,20 +133,23 @@ impl Channel {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
         }
         let mut bytes = vec![0; length];
-        if self.fill(&mut bytes, &mut fds)? < length {
+        if self.fill(&mut bytes, &mut fds, deadline)? < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if fds.len() > MAX_FDS {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
         }
         Ok(Some(Message { bytes, fds }))
     }
 
     /// Receives until `buffer` is full or the other end is closed; how much
     /// came. Descriptors that came along are added to `fds`.
-    fn fill(&self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
+    fn fill(
+        &self,
+        buffer: &mut [u8],
+        fds: &mut Vec<OwnedFd>,
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
+            check_time(deadline)?;
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let mut parts = [IoSliceMut::new(&mut buffer[filled..])];
@@ -151,6 +166,10 @@ impl Channel {
                     fds.extend(received);
                 }
             }
+            // At each step: a message in many pieces could bring as many with each.
+            if fds.len() > MAX_FDS {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
+            }
             if received.flags.contains(ReturnFlags::CTRUNC) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "descriptors were lost"));
             }
@@ -166,11 +185,19 @@ impl Channel {
     }
 }
 
+/// Fails as a step of the socket does that takes too long.
+fn check_time(deadline: Option<Instant>) -> io::Result<()> {
+    match deadline {
+        Some(deadline) if Instant::now() >= deadline => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
 impl From<OwnedFd> for Channel {
     /// The channel on a connected Unix stream socket, such as standard input of
     /// a process that was started with one end of a pair.
     fn from(fd: OwnedFd) -> Self {
-        Self { socket: fd.into() }
+        Self { socket: fd.into(), timeout: None }
     }
 }
 
@@ -255,17 +282,53 @@ mod tests {
 
     #[test]
     fn nobody_is_held_up() {
-        let (one, two) = Channel::pair().unwrap();
+        let (one, mut two) = Channel::pair().unwrap();
         two.set_timeout(Some(Duration::from_millis(20))).unwrap();
         assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         UnixStream::from(OwnedFd::from(one)).write_all(b"\x05\0\0\0hell").unwrap();
         // Dropped at the end of that line: hence an end, and not a wait.
         assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        let (one, two) = Channel::pair().unwrap();
+        let (mut one, two) = Channel::pair().unwrap();
         one.set_timeout(Some(Duration::from_millis(20))).unwrap();
         let full = std::iter::repeat_with(|| one.send(&[0; MAX_LEN], &[])).find_map(Result::err);
         assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
         drop(two);
+    }
+
+    #[test]
+    fn a_message_that_trickles_in_is_given_up() {
+        let (one, mut two) = Channel::pair().unwrap();
+        two.set_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut raw = UnixStream::from(OwnedFd::from(one));
+        let trickle = std::thread::spawn(move || {
+            let _ = raw.write_all(&1000u32.to_le_bytes());
+            // Each step comes in time, all of them together do not.
+            while raw.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(two);
+        trickle.join().unwrap();
+    }
+
+    #[test]
+    fn descriptors_in_many_pieces_of_a_message_are_refused() {
+        let (one, two) = Channel::pair().unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let sender = std::thread::spawn(move || {
+            let fds = [null.as_fd(); MAX_FDS];
+            for byte in [&100u32.to_le_bytes()[..], b"a", b"b", b"c"] {
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+                let mut control = SendAncillaryBuffer::new(&mut space);
+                control.push(SendAncillaryMessage::ScmRights(&fds));
+                let parts = [IoSlice::new(byte)];
+                let _ = sendmsg(&one.socket, &parts, &mut control, native::SEND_FLAGS);
+            }
+        });
+        let error = two.receive().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+        sender.join().unwrap();
     }
 
     #[test]

@@ -316,7 +316,7 @@ struct Process {
 impl Process {
     fn start(options: &WorkerOptions) -> io::Result<(Self, SandboxLevel)> {
         let region = Region::create(INPUT_LEN + OUTPUT_LEN)?;
-        let (channel, theirs) = Channel::pair()?;
+        let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(PATIENCE))?;
         let child = Command::new(&options.program)
             .arg0("cryptstream")

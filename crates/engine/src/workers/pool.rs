@@ -206,7 +206,7 @@ impl Pool {
     }
 
     fn try_start(&self, id: u16) -> io::Result<Worker> {
-        let (channel, theirs) = Channel::pair()?;
+        let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(SEND_TIMEOUT))?;
         // Not the terminal. The pipe blocks neither side: what is too much for it
         // is lost.

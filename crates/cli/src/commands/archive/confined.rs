@@ -131,7 +131,7 @@ struct Process {
 
 impl Process {
     fn begin(
-        confined: Confined,
+        mut confined: Confined,
         task: &Task,
         reader: &OwnedFd,
         folder: Option<&Folder<'_>>,
