@@ -163,6 +163,8 @@ struct Repeated<F: FnMut(u64) -> Vec<u8>> {
     left: std::ops::Range<u64>,
     next: F,
     part: io::Cursor<Vec<u8>>,
+    /// Whether the two blocks of zeros that end an archive were given.
+    is_ended: bool,
 }
 
 impl<F: FnMut(u64) -> Vec<u8>> Read for Repeated<F> {
@@ -174,8 +176,8 @@ impl<F: FnMut(u64) -> Vec<u8>> Read for Repeated<F> {
             }
             match self.left.next() {
                 Some(number) => self.part = io::Cursor::new((self.next)(number)),
-                None if self.left.start == self.left.end => {
-                    self.left = u64::MAX..0;
+                None if !self.is_ended => {
+                    self.is_ended = true;
                     self.part = io::Cursor::new(vec![0; 1024]);
                 }
                 None => return Ok(0),
@@ -185,7 +187,7 @@ impl<F: FnMut(u64) -> Vec<u8>> Read for Repeated<F> {
 }
 
 fn repeated(count: u64, next: impl FnMut(u64) -> Vec<u8>) -> impl Read {
-    Repeated { left: 0..count, next, part: io::Cursor::default() }
+    Repeated { left: 0..count, next, part: io::Cursor::default(), is_ended: false }
 }
 
 /// A line of this process's status, in KiB.
