@@ -81,6 +81,14 @@ fn every_kind_of_file_is_opened_elsewhere() {
             assert!(end.stdout == paint(len)[len - 7..], "{name}");
         }
     }
+    for (name, len) in names() {
+        works(&dir, &format!("encrypt -i id plain-{len} again --verify-output"));
+        works(&dir, &format!("encrypt -i id plain-{len} again.age --verify-output --armor"));
+        works(&dir, &format!("decrypt -i id {name} out --verify-output"));
+        for output in ["again", "again.age", "out"] {
+            fs::remove_file(dir.path(output)).unwrap();
+        }
+    }
     let all: Vec<_> = names().map(|(name, _)| name).collect();
     works(&dir, &format!("verify -i id {}", all.join(" ")));
 }

@@ -182,7 +182,8 @@ impl Sink {
             Self::Armored(armored) => armored.finish()?.commit(source, options, reread),
             Self::File(pending) => {
                 if let Some(reread) = reread.filter(|_| options.verifies()) {
-                    let mut written = Source::of_output(pending.reopen()?, pending.path())?;
+                    let written = Source::of_output(pending.reopen()?, pending.path())?;
+                    let mut written = written.parsed_by(source.parser());
                     reread(&mut written)?;
                     // What it was compared with is what was read.
                     source.check_unchanged()?;

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::decrypt::read_header;
 use crate::memory::zeroed;
+use crate::workers::Beginning;
 use crate::{Error, Source};
 
 /// Opened at once: it stays in the processor's cache.
@@ -46,7 +47,10 @@ pub(crate) fn check_sealed(
 ) -> Result<(), Error> {
     let path = output.path().to_owned();
     let differs = || Error::OutputDiffers { path: path.clone(), offset: 0 };
-    let expected = Header::parse(header).ok().flatten();
+    let expected = match output.parser().begin(&path, header, false)? {
+        Beginning::Header(outline) => Header::new(header.to_vec(), &outline),
+        _ => None,
+    };
     match read_header(output) {
         Ok(written) if Some(&written) == expected.as_ref() => {}
         Err(error @ Error::Read { .. }) => return Err(error),
@@ -116,7 +120,10 @@ fn compare(
             let part_at = part.plaintext_offset();
             let to = &mut opened[..part.plaintext_len()];
             let sealed_part = &sealed_bytes[from..from + part.sealed_len()];
-            cipher.open(&part, sealed_part, to).map_err(|_| Mismatch::Sealed(part_at))?;
+            let (parser, path) = (sealed.parser(), sealed.path());
+            if parser.open(path, cipher, &part, sealed_part, to)?.is_some() {
+                return Err(Mismatch::Sealed(part_at));
+            }
             if *to != plain_bytes[done..done + to.len()] {
                 return Err(Mismatch::Plain(part_at));
             }

@@ -40,7 +40,7 @@ impl Source {
     pub(crate) fn again(&self) -> Result<Self, Error> {
         let file = self.file.try_clone();
         let file = file.map_err(|source| Error::Open { path: self.path.clone(), source })?;
-        Self::new(file, self.path.clone(), self.is_positional)
+        Ok(Self::new(file, self.path.clone(), self.is_positional)?.parsed_by(&self.parser))
     }
 
     /// An output that is to be read again.
