@@ -35,6 +35,8 @@ const PLENTY: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A worker whose death costs nothing gets less time to answer.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+/// How often workers that are to drop a job are woken while main waits for them.
+const WAKE_EVERY: Duration = Duration::from_millis(1);
 /// The most time between two looks at the workers that is counted. More has
 /// passed when main itself was stopped or waited for something else: no fault
 /// of theirs.
@@ -150,9 +152,8 @@ impl Crew {
     pub(crate) fn remove(&mut self, number: u32) {
         self.jobs.retain(|(other, _)| *other != number);
         if Protection::JobRevoked.is_on() {
-            let holders = self.pool.release(number);
-            // They may be asleep.
-            let _ = self.pool.tasks.post(holders);
+            self.pool.release(number);
+            self.wake_owing();
         }
     }
 
@@ -164,8 +165,17 @@ impl Crew {
 
     /// Waits a moment for workers that are to drop a job.
     pub(crate) fn wait_for_release(&mut self, longest: Duration) -> Result<(), Stop> {
-        self.pool.wait_for_reply(longest);
+        self.pool.wait_for_reply(longest.min(WAKE_EVERY));
         self.look()
+    }
+
+    /// Wakes the workers that owe an answer, if they are asleep. A token is for no one
+    /// in particular, so another worker may take it: post again until all have answered.
+    fn wake_owing(&self) {
+        let owing = self.pool.owing();
+        if owing > 0 {
+            let _ = self.pool.tasks.post(owing);
+        }
     }
 
     /// Has every worker drop a job that was removed, or kills it.
@@ -381,6 +391,7 @@ impl Crew {
             self.has_warned = true;
             self.notes.push(WorkerNote::Sandbox { level });
         }
+        self.wake_owing();
         let is_stuck = self.idle > PATIENCE;
         if is_stuck {
             dead.extend(self.pool.kill_all());

@@ -253,9 +253,16 @@ impl Pool {
         }
     }
 
-    /// Tells every worker to drop a job. Returns how many have it.
-    pub(super) fn release(&mut self, number: u32) -> u32 {
-        self.workers.iter_mut().map(|worker| u32::from(worker.release(number))).sum()
+    /// Tells every worker that has a job to drop it.
+    pub(super) fn release(&mut self, number: u32) {
+        for worker in &mut self.workers {
+            worker.release(number);
+        }
+    }
+
+    /// How many workers have not said yet that they have dropped a job.
+    pub(super) fn owing(&self) -> u32 {
+        self.workers.iter().filter(|worker| !worker.releasing.is_empty()).count() as u32
     }
 
     /// Whether a worker that is alive has not said that it has dropped this job.
@@ -350,14 +357,13 @@ impl Worker {
         }
     }
 
-    /// Tells it to drop a job; whether it has it.
-    fn release(&mut self, number: u32) -> bool {
-        let Some(at) = self.jobs.iter().position(|job| *job == number) else { return false };
+    /// Tells it to drop a job, if it has it.
+    fn release(&mut self, number: u32) {
+        let Some(at) = self.jobs.iter().position(|job| *job == number) else { return };
         self.releasing.push(self.jobs.swap_remove(at));
         if send_release(&self.channel, number).is_err() {
             let _ = self.child.kill();
         }
-        true
     }
 
     /// Takes its answers, as far as it owes any. Returns how well it is locked
