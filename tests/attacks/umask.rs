@@ -103,6 +103,20 @@ fn the_list_of_the_folder_opens_nothing_that_was_closed() {
     dir.run(&["keygen", "-o", "out/key"]).ok();
     assert_eq!(mode(&dir, "out/key"), 0o600);
 
+    // Nor does the list of a folder that another user owns open what the umask closes.
+    if rustix::process::geteuid().is_root() {
+        let dir = folder(0o644);
+        let entries = [(USER_OBJ, 7), (USER, 7), (GROUP_OBJ, 7), (MASK, 7), (OTHER, 7)];
+        assert!(set(&dir, "out", DEFAULT, &entries));
+        std::os::unix::fs::chown(dir.path("out"), Some(FRIEND), None).unwrap();
+        assert_eq!(through(&dir, 0o077), [0o600; 2]);
+        let script = "umask 077; $CS encrypt -i id - out/piped < plain";
+        dir.shell(script).run().ok();
+        assert_eq!(mode(&dir, "out/piped"), 0o600);
+    } else {
+        println!("skipped: only root can give a folder away");
+    }
+
     // As cp gives it: no more than the list and the input's bits together.
     let dir = folder(0o664);
     let entries = [(USER_OBJ, 7), (USER, 7), (GROUP_OBJ, 5), (MASK, 5), (OTHER, 0)];

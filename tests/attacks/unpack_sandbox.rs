@@ -81,7 +81,7 @@ fn it_is_locked_in_while_it_reads() {
 #[cfg(feature = "protection-switches")]
 #[test]
 fn what_it_tries_does_not_get_through() {
-    const ATTEMPTS: [&str; 20] = [
+    const ATTEMPTS: [&str; 21] = [
         "read",
         "list",
         "create",
@@ -92,6 +92,7 @@ fn what_it_tries_does_not_get_through() {
         "rename",
         "chmod",
         "fchmodat",
+        "setuid",
         "times",
         "udp",
         "tcp",

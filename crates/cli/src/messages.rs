@@ -132,7 +132,7 @@ pub(crate) fn print_event(event: &str, mut fields: Value) {
     fields["schema"] = json!(SCHEMA);
     fields["event"] = json!(event);
     // Nobody may be reading; there is nobody else to tell.
-    let _ = writeln!(std::io::stderr().lock(), "{fields}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", escaped_json(&fields));
 }
 
 /// Says something that is no error, but that nobody should miss.
@@ -182,14 +182,37 @@ pub(crate) fn worker_note(note: &WorkerNote) {
     }
 }
 
-/// Text without what could change a terminal or the order of what is read.
+/// Whether a character could change a terminal, or the order of what is read, or is not
+/// to be seen: controls, direction marks, zero-width characters, separators, tags.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Text without what could deceive its reader.
 fn harmless(text: &str) -> String {
-    let is_shown = |c: char| {
-        let is_direction = matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        !c.is_control() && !is_direction
-    };
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
+    words.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// JSON in one line, in which what could deceive its reader on a terminal is escaped: such
+/// characters stand in strings only, and JSON itself leaves some as they are.
+pub(crate) fn escaped_json(object: &Value) -> String {
+    let mut text = String::new();
+    for c in object.to_string().chars() {
+        if is_deceptive(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// A run was interrupted that had done so many of so many files.
@@ -209,7 +232,7 @@ pub(crate) fn interrupted(files: Option<(u64, u64)>, is_stdout_data: bool) -> St
 /// A file name as it can be shown: as it is, or escaped and in quotes.
 pub(crate) fn quoted(path: &Path) -> String {
     match path.to_str() {
-        Some(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
+        Some(text) if !text.is_empty() && !text.chars().any(is_deceptive) => text.to_owned(),
         _ => format!("{path:?}"),
     }
 }
@@ -396,5 +419,20 @@ fn reason(error: &std::io::Error) -> String {
     match text.split_once(" (os error ") {
         Some((reason, _)) => reason.to_lowercase(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_deceives_a_terminal_is_escaped() {
+        let name = "a\u{9b}31m\u{7f}\u{202e}\u{200b}\u{e0041}ä😀\n";
+        let text = escaped_json(&json!({ "file": name }));
+        assert!(!text.chars().any(is_deceptive), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["file"], name);
+        assert!(!quoted(Path::new(name)).chars().any(is_deceptive));
+        assert_eq!(quoted(Path::new("ä 😀")), "ä 😀");
     }
 }

@@ -167,6 +167,7 @@ pub(crate) fn settled(exit_code: ExitCode) -> ExitCode {
 
 /// Writes one JSON object in one line.
 pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
+    let object = messages::escaped_json(object);
     if is_stdout_data {
         // Nobody may be reading; there is nobody else to tell.
         let _ = writeln!(io::stderr(), "{object}");

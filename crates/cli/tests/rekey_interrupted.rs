@@ -95,7 +95,7 @@ impl<'a> World<'a> {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
         strace.arg(format!("inject={call}:signal={signal}:when={count}")).arg(program);
-        strace.args(&self.args).current_dir(self.dir.root());
+        strace.args(run.command.get_args()).current_dir(self.dir.root());
         run.command = strace;
         run.run()
     }

@@ -1,13 +1,20 @@
 //! The output read again before it gets its name, and before its source goes.
 //!
 //! Workers write their segments themselves, so that they are done says nothing about
-//! what is in the file. Here this process opens every chunk of the encrypted file
-//! again, and compares what is in it with the plaintext file: when encrypting, the
-//! output with the input, when decrypting, the input with the output. It has written
-//! none of the workers' segments itself, and before it begins the workers are gone.
+//! what is in the file. Here this process encrypts the plaintext file again, with the
+//! same key and under the same numbers, and compares the result with the encrypted file:
+//! when encrypting, the input with the output, when decrypting, the output with the
+//! input. It has written none of the workers' segments itself, and before it begins the
+//! workers are gone. The result goes nowhere, so no nonce is used for two texts that
+//! anyone sees.
+//!
+//! Encrypting again, rather than decrypting, parses nothing that a stranger wrote, and
+//! asks no process that the file itself may have taken over.
 //!
 //! The system answers from its memory what has just been written. That the disk keeps
 //! it is what `fsync` is for.
+
+use std::path::PathBuf;
 
 use cryptstream_format::{ChunkCipher, Header, Layout, Segment};
 use zeroize::Zeroizing;
@@ -17,15 +24,13 @@ use crate::memory::zeroed;
 use crate::workers::Beginning;
 use crate::{Error, Source};
 
-/// Opened at once: it stays in the processor's cache.
+/// Plaintext that is encrypted at once: it stays in the processor's cache.
 const PART_LEN: usize = 64 << 10;
 
 /// Why two files do not belong together.
 enum Mismatch {
-    /// A chunk does not open, the encrypted file is cut or has something behind its end.
-    Sealed(u64),
-    /// The plaintext file has something else from this byte on.
-    Plain(u64),
+    /// They differ from this byte of the plaintext on.
+    From(u64),
     /// A file cannot be read.
     Error(Error),
 }
@@ -33,6 +38,16 @@ enum Mismatch {
 impl From<Error> for Mismatch {
     fn from(error: Error) -> Self {
         Self::Error(error)
+    }
+}
+
+impl Mismatch {
+    /// The error about the output `path`.
+    fn error(self, path: PathBuf) -> Error {
+        match self {
+            Self::From(offset) => Error::OutputDiffers { path, offset },
+            Self::Error(error) => error,
+        }
     }
 }
 
@@ -60,10 +75,7 @@ pub(crate) fn check_sealed(
     if output.fill(&mut written)? < prefix.len() || written != prefix {
         return Err(differs());
     }
-    compare(output, &mut source.again()?, cipher, last).map_err(|mismatch| match mismatch {
-        Mismatch::Sealed(offset) | Mismatch::Plain(offset) => Error::OutputDiffers { path, offset },
-        Mismatch::Error(error) => error,
-    })
+    compare(output, &mut source.again()?, cipher, last).map_err(|mismatch| mismatch.error(path))
 }
 
 /// Checks a decrypted output against its source, whose payload `cipher` opens.
@@ -83,15 +95,10 @@ pub(crate) fn check_opened(
         sealed.fill(&mut vec![0; prefix_len])?;
     }
     let path = output.path().to_owned();
-    compare(&mut sealed, output, cipher, last).map_err(|mismatch| match mismatch {
-        // That the source's chunk does not open means that whoever has written the output
-        // has not opened it either.
-        Mismatch::Sealed(offset) | Mismatch::Plain(offset) => Error::OutputDiffers { path, offset },
-        Mismatch::Error(error) => error,
-    })
+    compare(&mut sealed, output, cipher, last).map_err(|mismatch| mismatch.error(path))
 }
 
-/// Opens all chunks, from where `sealed` stands, and compares them with all of `plain`.
+/// Compares all chunks, from where `sealed` stands, with what all of `plain` becomes.
 fn compare(
     sealed: &mut Source,
     plain: &mut Source,
@@ -104,36 +111,35 @@ fn compare(
     let longest = layout.segment(0).map_or(0, |first| first.sealed_len());
     let mut sealed_bytes = zeroed(longest).map_err(Error::from)?;
     let mut plain_bytes = Zeroizing::new(zeroed(longest).map_err(Error::from)?);
-    let mut opened = Zeroizing::new(zeroed(PART_LEN).map_err(Error::from)?);
+    let mut again = zeroed(PART_LEN + PART_LEN / 8).map_err(Error::from)?;
     for segment in layout.segments() {
         let at = segment.plaintext_offset();
         let sealed_bytes = &mut sealed_bytes[..segment.sealed_len()];
         if sealed.fill(sealed_bytes)? < sealed_bytes.len() {
-            return Err(Mismatch::Sealed(at));
+            return Err(Mismatch::From(at));
         }
         let plain_bytes = &mut plain_bytes[..segment.plaintext_len()];
         if plain.fill(plain_bytes)? < plain_bytes.len() {
-            return Err(Mismatch::Plain(at));
+            return Err(Mismatch::From(at));
         }
         let (mut from, mut done) = (0, 0);
         for part in segment.split(PART_LEN) {
-            let part_at = part.plaintext_offset();
-            let to = &mut opened[..part.plaintext_len()];
+            let plain_part = &plain_bytes[done..done + part.plaintext_len()];
             let sealed_part = &sealed_bytes[from..from + part.sealed_len()];
-            let (parser, path) = (sealed.parser(), sealed.path());
-            if parser.open(path, cipher, &part, sealed_part, to)?.is_some() {
-                return Err(Mismatch::Sealed(part_at));
-            }
-            if *to != plain_bytes[done..done + to.len()] {
-                return Err(Mismatch::Plain(part_at));
+            let again = &mut again[..part.sealed_len()];
+            cipher
+                .seal(&part, plain_part, again)
+                .map_err(|_| Error::Internal("a buffer of the wrong length"))?;
+            if again != sealed_part {
+                return Err(Mismatch::From(part.plaintext_offset()));
             }
             from += part.sealed_len();
-            done += to.len();
+            done += part.plaintext_len();
         }
     }
     let mut more = [0];
-    if sealed.fill(&mut more)? > 0 {
-        return Err(Mismatch::Sealed(len));
+    if sealed.fill(&mut more)? > 0 || plain.fill(&mut more)? > 0 {
+        return Err(Mismatch::From(len));
     }
-    if plain.fill(&mut more)? > 0 { Err(Mismatch::Plain(len)) } else { Ok(()) }
+    Ok(())
 }

@@ -162,7 +162,8 @@ fn as_from_a_shell(program: &str) -> Command {
     if ignored & SIGNALS == 0 {
         return Command::new(program);
     }
-    let mut command = Command::new("env");
+    // By its path: a test may set PATH.
+    let mut command = Command::new("/usr/bin/env");
     command.args(["--default-signal=HUP,INT,QUIT,TERM", program]);
     command
 }

@@ -207,7 +207,7 @@ impl PendingFile {
 
     /// Gives the file its permission bits and its name.
     pub(crate) fn commit(self, sync: bool) -> Result<(), Error> {
-        let settled = self.permissions.settle(&self.file, self.temporary.is_none());
+        let settled = self.permissions.settle(&self.file, self.temporary.is_none(), &self.folder);
         settled.map_err(|error| self.failed(0, error.into()))?;
         self.commit_as_it_is(sync)
     }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::OnceLock;
 
+use cryptstream_beneath::Dir;
 use cryptstream_protection::Protection;
 use rustix::fs::{Mode, fchmod, fstat};
 use rustix::io::Errno;
@@ -26,6 +27,8 @@ const PRIVATE: u32 = 0o600;
 /// With an access control list, the bits of the group are what the list may give at
 /// the most.
 const ACL_MASK: u32 = 0o070;
+/// What all others may do.
+const OTHERS: u32 = 0o007;
 
 impl Permissions {
     /// Takes away what the file that is replaced did not allow: it may have been closed
@@ -54,12 +57,19 @@ impl Permissions {
         Mode::from_raw_mode(PRIVATE)
     }
 
-    /// Gives the file its bits before it gets its name.
-    pub(super) fn settle(self, file: &File, was_unnamed: bool) -> Result<(), Errno> {
+    /// Gives the file its bits before it gets its name in `folder`.
+    ///
+    /// The folder's default access control list takes the place of the umask, as for
+    /// every new file, but only if this user or root can have written it: another user's
+    /// list would open the file to that user.
+    pub(super) fn settle(self, file: &File, was_unnamed: bool, folder: &Dir) -> Result<(), Errno> {
         let present = fstat(file)?.st_mode & 0o777;
         let wanted = match self {
             Self::Private => PRIVATE,
             Self::AsNewFile(mode) if !Protection::Umask.is_on() => mode,
+            Self::AsNewFile(mode) if was_unnamed && has_acl(file) && is_of_another(folder)? => {
+                mode & present & !umask() & !ACL_MASK & !OTHERS
+            }
             // The system has seen to it.
             Self::AsNewFile(mode) if was_unnamed => mode & present,
             Self::AsNewFile(mode) => without_inherited(file, mode & !umask()),
@@ -70,6 +80,12 @@ impl Permissions {
         };
         if wanted == present { Ok(()) } else { set_mode(file, wanted) }
     }
+}
+
+/// Whether the folder belongs to another user than this one and root.
+fn is_of_another(folder: &Dir) -> Result<bool, Errno> {
+    let owner = folder.own_stat()?.st_uid;
+    Ok(owner != 0 && owner != rustix::process::geteuid().as_raw())
 }
 
 /// Without the bits that an access control list, which the file has got from its

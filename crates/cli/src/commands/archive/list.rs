@@ -16,7 +16,7 @@ use super::report_all;
 use crate::args::{List, Talk};
 use crate::commands::inputs::{self, Lines, Status};
 use crate::keyring::OpeningKeys;
-use crate::messages::{Context, Failure, archive as words, look};
+use crate::messages::{Context, Failure, archive as words, escaped_json, look};
 use crate::progress::Meter;
 use crate::report::{self, SCHEMA};
 use crate::request::{Input, cores, worker_options};
@@ -120,7 +120,7 @@ impl<'a> Listing<'a> {
             return Ok(());
         };
         let comma = if std::mem::take(&mut self.is_first) { "" } else { "," };
-        let entry = format!("{comma}{}", json(member));
+        let entry = format!("{comma}{}", escaped_json(&json(member)));
         match spool.push(entry.as_bytes()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(words::list_too_long(&input_path(self.input))),

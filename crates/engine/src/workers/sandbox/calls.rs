@@ -45,11 +45,11 @@ pub(super) const WORKER: &[i64] =
 pub(super) const LIST: &[i64] = &[];
 
 /// What unpacking an archive needs besides: to create files, folders and links. Where,
-/// is up to Landlock, which knows nothing of permission bits and times: these can be
-/// changed through descriptors only (utimensat and linkat see below).
+/// is up to Landlock, which knows nothing of permission bits and times: see below. Not
+/// openat2, whose permission bits a filter cannot see; without it paths are resolved by
+/// hand.
 pub(super) const UNPACK: &[i64] = &[
     libc::SYS_openat,
-    libc::SYS_openat2,
     libc::SYS_mkdirat,
     libc::SYS_symlinkat,
     libc::SYS_fstat,
@@ -112,6 +112,15 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
         known.insert(libc::SYS_utimensat, vec![argument(1, SeccompCmpOp::Eq, 0)?]);
         // Without flags: no link is followed, no descriptor is linked.
         known.insert(libc::SYS_linkat, vec![argument(4, SeccompCmpOp::Eq, 0)?]);
+        // No special bits, and where the umask does not act by itself, none of its bits.
+        let umask = u64::from(crate::output::umask());
+        for (call, place, forbidden) in [
+            (libc::SYS_openat, 3, SPECIAL),
+            (libc::SYS_mkdirat, 2, SPECIAL),
+            (libc::SYS_fchmod, 1, SPECIAL | umask),
+        ] {
+            known.insert(call, vec![mode_without(place, forbidden)?]);
+        }
     }
 
     let kill = SeccompFilter::new(known, SeccompAction::KillProcess, SeccompAction::Allow, arch);
@@ -127,6 +136,17 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
 }
 
 const PROT_EXEC: u64 = libc::PROT_EXEC as u64;
+
+/// The permission bits setuid, setgid and sticky.
+const SPECIAL: u64 = 0o7000;
+
+/// Permission bits in argument `index`, none of these among them. The upper half of the
+/// register means nothing.
+fn mode_without(index: u8, forbidden: u64) -> Option<SeccompRule> {
+    let operator = SeccompCmpOp::MaskedEq(forbidden);
+    let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, 0).ok()?;
+    SeccompRule::new(vec![condition]).ok()
+}
 
 fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule> {
     let condition = SeccompCondition::new(index, SeccompCmpArgLen::Qword, operator, value).ok()?;
