@@ -20,7 +20,7 @@ use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient
 use cryptstream_format::{Format, Identity, Recipient};
 use cryptstream_keys::{
     AnyIdentity, AnyRecipient, DEFAULT_LOG_N, Patience, ScryptIdentity, ScryptRecipient, Talker,
-    parse_recipient, parse_recipients, prepare_recipients,
+    parse_recipient, prepare_recipients,
 };
 use zeroize::Zeroizing;
 
@@ -62,7 +62,7 @@ impl SealingKeys {
         if is_public && passphrase.is_given() {
             return Err(messages::passphrase_and_recipients());
         }
-        let mut files = KeyFiles::default();
+        let mut files = KeyFiles::to_seal();
         let passphrase = Secret::read(passphrase, key, !is_public, &mut files)?;
         let mut public = Vec::new();
         for text in &args.recipient {
@@ -72,9 +72,7 @@ impl SealingKeys {
         }
         let mut nobody = None;
         for path in &args.recipients_file {
-            let text = files.read_text(path)?;
-            let read = parse_recipients(&text)
-                .map_err(|error| messages::key_file_invalid(path, &error))?;
+            let read = files.read_recipients(path)?;
             for line in &read.passed_over {
                 messages::warn(&messages::passed_over(path, line));
             }
@@ -187,7 +185,7 @@ pub(crate) struct OpeningKeys {
 impl OpeningKeys {
     pub(crate) fn read(args: &Opening, key: Option<Zeroizing<Vec<u8>>>) -> Result<Self, Failure> {
         let _secrets = SecretScope::open();
-        let mut files = KeyFiles::default();
+        let mut files = KeyFiles::to_open();
         let passphrase = Secret::read(&args.passphrase, key, true, &mut files)?;
         let mut own = Vec::new();
         for path in &args.identity {
@@ -260,7 +258,7 @@ fn effort(identity: &AnyIdentity) -> u8 {
 /// The recipients of the identities in a file.
 pub(crate) fn recipients_of(path: &Path) -> Result<Vec<AnyRecipient>, Failure> {
     let _secrets = SecretScope::open();
-    let identities = KeyFiles::default().read_identities(path, &talker(), None)?;
+    let identities = KeyFiles::to_seal().read_identities(path, &talker(), None)?;
     let mut recipients = Vec::new();
     for identity in &identities {
         recipients.extend(identity.recipients().map_err(|error| messages::key_failure(&error))?);

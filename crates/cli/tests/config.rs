@@ -247,9 +247,9 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
         (b"[encrypt]\nformat = \"age\"", "line 1: there is no setting", "help: "),
         (b"passphrase = \"hush\"", "line 1: no passphrase", "--passphrase-file"),
         (b"key = \"hush\"", "line 1: no passphrase", "--passphrase-file"),
-        (quoted.as_bytes(), "line 2: recipients", "take it out"),
+        (quoted.as_bytes(), "line 2: recipients", "move it to a file"),
         (as_name.as_bytes(), "line 2: identity", "a file that only you can read"),
-        (as_key.as_bytes(), "line 1: no passphrase", "take it out"),
+        (as_key.as_bytes(), "line 1: no passphrase", "move it to a file"),
         (b"recipients = [\"hush\"]", "line 1: recipients has a wrong entry", "help: "),
         (b"recipients = 3", "line 1: recipients must be", "help: "),
         (b"recipients = [\n\n3]", "line 3: recipients must be", "help: "),
@@ -301,8 +301,10 @@ fn files_that_cannot_be_trusted_or_read_are_refused() {
     };
     chmod(0o666);
     dir.fails(command(&dir, &["config"]), 78, &[FILE, "others may change", "chmod go-w"]);
-    chmod(0o664);
-    dir.fails(command(&dir, &["config"]), 78, &[FILE, "others may change", "chmod go-w"]);
+    if common::has_private_group() {
+        chmod(0o664);
+        command(&dir, &["config"]).run().ok_and_silent();
+    }
     chmod(0o644);
     command(&dir, &["config"]).run().ok_and_silent();
     if !rustix::process::geteuid().is_root() {

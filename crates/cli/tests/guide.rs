@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{Dir, paint};
+use common::{Dir, has_private_group, paint};
 
 /// The blocks of the guide that are for a shell, with the lines where they begin.
 fn recipes(guide: &str) -> Vec<(usize, String)> {
@@ -53,8 +53,10 @@ fn every_recipe_does_what_it_says() {
     let recipes = recipes(&guide.unwrap());
     assert!(recipes.len() > 12, "{} recipes were found", recipes.len());
     let path = format!("{}:{}", dir.path("bin").display(), std::env::var("PATH").unwrap());
+    // As on Debian and Fedora, where every user has a group.
+    let umask = if has_private_group() { "umask 002; " } else { "" };
     for (line, recipe) in recipes {
-        let script = format!("set -eu -o pipefail; cd work; {recipe}");
+        let script = format!("set -eu -o pipefail; {umask}cd work; {recipe}");
         let mut run = dir.shell(&script).env("HOME", dir.path("home")).env("PATH", &path);
         // The recipes have a configuration of their own.
         run.command.env_remove("CRYPTSTREAM_CONFIG").env_remove("XDG_CONFIG_HOME");

@@ -161,6 +161,13 @@ fn a_key_that_is_something_else_is_named() {
     fails(&["encrypt", "plain", "-r", "ssh-ed25519 AAAA"], 64, &["damaged or cut off"]);
     let ecdsa = String::from_utf8(dir.read("ssh_ecdsa.pub")).unwrap();
     fails(&["encrypt", "plain", "-r", &ecdsa], 64, &["ecdsa-sha2-nistp256"]);
+    dir.shell("ssh-keygen -q -t ecdsa -N '' -f ecdsa || cp ssh_rsa.pub ecdsa").run().ok();
+    let help = match dir.path("ecdsa.pub").exists() {
+        true => "help: use an ssh-ed25519 or ssh-rsa key",
+        false => "help: check that ecdsa is the right file",
+    };
+    fails(&["encrypt", "plain", "-i", "ecdsa"], 78, &[help]);
+    fails(&["encrypt", "plain", "-R", "ssh_rsa"], 78, &["secret key", "use -i ssh_rsa"]);
     fails(&["encrypt", "plain", "-r", "age1"], 64, &["recipient"]);
     fails(&["decrypt", "plain", "out", "-i", secret], 64, &["secret key", "name of a file"]);
     fails(&["encrypt", "plain", "-R", secret], 64, &["secret key", "name of a file"]);

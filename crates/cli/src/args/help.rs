@@ -162,7 +162,8 @@ The file:
     scrypt           = 18             # the same in files of age
     plugin-timeout   = 120            # seconds; 0 for ever
   Names are taken from the folder of the file where they do not begin with / or ~/.
-  A passphrase never stands there, and a file that every user may change is refused.
+  A passphrase never stands there. The file is refused if another user than root owns
+  it, or if others may write to it; your own private group may.
 
 Environment:
   The same defaults, stronger than the file. Several recipients stand one a line,

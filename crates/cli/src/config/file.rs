@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::settings::{Kind, Origin, Setting, Settings, most_like};
 use crate::messages::Failure;
 use crate::messages::config::{self as words, Problem};
-use crate::trusted::{self, Distrust};
+use crate::trusted;
 
 /// Names another file.
 const VARIABLE: &str = "CRYPTSTREAM_CONFIG";
@@ -57,10 +57,12 @@ pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
             };
         }
     };
-    match trusted::distrust(path, &file).map_err(unreadable)? {
-        None => {}
-        Some(Distrust::Writable) => return Err(words::open_to_others(path)),
-        Some(Distrust::Owner(owner)) => return Err(words::of_another_user(path, owner)),
+    let standing = trusted::standing(path, &file).map_err(unreadable)?;
+    if let Some(owner) = standing.other_owner {
+        return Err(words::of_another_user(path, owner));
+    }
+    if standing.is_writable {
+        return Err(words::open_to_others(path));
     }
     let mut bytes = Vec::new();
     file.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -7,12 +7,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cryptstream_engine::{Source, Target};
-use cryptstream_keys::{AnyIdentity, IdentityError, Patience, Talker, parse_identities};
+use cryptstream_keys::{
+    AnyIdentity, IdentityError, Patience, RecipientsFile, Talker, parse_identities,
+    parse_recipients,
+};
 use zeroize::Zeroizing;
 
 use crate::args::is_dash;
-use crate::messages::{self, Failure};
-use crate::trusted::{self, Distrust};
+use crate::messages::{self, Failure, KeyFileHelp, KeyKind};
+use crate::trusted;
 
 /// The largest file of keys that is read: 16 MiB, as age has it, which is some
 /// 8,000 post-quantum recipients.
@@ -21,24 +24,39 @@ const MAX_KEY_FILE_LEN: usize = 16 << 20;
 const OTHERS: u32 = 0o007;
 
 /// Which files and pipes keys were read from.
-#[derive(Default)]
 pub(super) struct KeyFiles {
+    /// Whether files are encrypted with these keys, so that whoever can change them
+    /// chooses who can read what is encrypted.
+    is_to_seal: bool,
     /// Device and inode.
     ids: Vec<(u64, u64)>,
     is_stdin_read: bool,
 }
 
 impl KeyFiles {
-    pub(super) fn read_text(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
-        let mut bytes = self.read_small(path)?;
-        match String::from_utf8(std::mem::take(&mut *bytes)) {
-            Ok(text) => Ok(Zeroizing::new(text)),
+    /// Files with keys to encrypt with.
+    pub(super) fn to_seal() -> Self {
+        Self { is_to_seal: true, ids: Vec::new(), is_stdin_read: false }
+    }
+
+    /// Files with keys to decrypt with only.
+    pub(super) fn to_open() -> Self {
+        Self { is_to_seal: false, ..Self::to_seal() }
+    }
+
+    /// Reads a file of recipients.
+    pub(super) fn read_recipients(&mut self, path: &Path) -> Result<RecipientsFile, Failure> {
+        let mut bytes = self.read_small(path, KeyKind::Recipients)?;
+        let text = match String::from_utf8(std::mem::take(&mut *bytes)) {
+            Ok(text) => Zeroizing::new(text),
             Err(error) => {
-                let failure = messages::key_file_invalid(path, &error.utf8_error());
+                let reason = error.utf8_error();
                 drop(Zeroizing::new(error.into_bytes()));
-                Err(failure)
+                return Err(messages::key_file_invalid(path, &reason, KeyFileHelp::CheckName));
             }
-        }
+        };
+        parse_recipients(&text)
+            .map_err(|error| messages::key_file_invalid(path, &error, (&error.error).into()))
     }
 
     /// Reads an identity file, and says so where it is open to others.
@@ -48,12 +66,12 @@ impl KeyFiles {
         talker: &Talker,
         patience: Patience,
     ) -> Result<Vec<AnyIdentity>, Failure> {
-        let content = self.read_small(path)?;
+        let content = self.read_small(path, KeyKind::Identities)?;
         let name = messages::quoted(path);
         let identities = parse_identities(&content, &name, talker, patience);
         let identities = identities.map_err(|error| match error.error {
             IdentityError::Empty => messages::no_identity_in(path),
-            _ => messages::key_file_invalid(path, &error),
+            ref reason => messages::key_file_invalid(path, &error, reason.into()),
         })?;
         let is_open =
             std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & OTHERS != 0);
@@ -64,8 +82,8 @@ impl KeyFiles {
     }
 
     /// Reads a whole file that is no larger than a file of keys can be.
-    fn read_small(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let bytes = self.read(path, MAX_KEY_FILE_LEN + 1)?;
+    fn read_small(&mut self, path: &Path, kind: KeyKind) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let bytes = self.read(path, kind, MAX_KEY_FILE_LEN + 1)?;
         if bytes.len() > MAX_KEY_FILE_LEN {
             return Err(messages::key_file_too_large(path));
         }
@@ -76,6 +94,7 @@ impl KeyFiles {
     pub(super) fn read(
         &mut self,
         path: &Path,
+        kind: KeyKind,
         limit: usize,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // It would be shown as a file's name.
@@ -91,12 +110,13 @@ impl KeyFiles {
         } else {
             File::open(path).map_err(failed)?
         };
-        match trusted::distrust(path, &file).map_err(failed)? {
-            _ if is_dash(path.as_os_str()) => {}
-            None => {}
-            Some(Distrust::Writable) => return Err(messages::key_file_writable(path)),
-            Some(Distrust::Owner(owner)) => {
-                return Err(messages::key_file_of_another_user(path, owner));
+        if !is_dash(path.as_os_str()) {
+            let standing = trusted::standing(path, &file).map_err(failed)?;
+            if standing.is_writable {
+                return Err(messages::key_file_writable(path, standing.other_owner));
+            }
+            if let (true, Some(owner)) = (self.is_to_seal, standing.other_owner) {
+                messages::warn(&messages::key_file_of_another_user(path, owner, kind));
             }
         }
         self.ids.push(id(&file).map_err(failed)?);

@@ -9,7 +9,7 @@ use super::files::KeyFiles;
 use super::terminal::{Answer, Session};
 use crate::args;
 use crate::initial_environment;
-use crate::messages::{self, Failure};
+use crate::messages::{self, Failure, KeyKind};
 
 /// A passphrase, or the wish to be asked for one.
 pub(super) enum Secret {
@@ -33,13 +33,13 @@ impl Secret {
         } else if let (Some(_), Some(key)) = (&args.key, key) {
             ("--key".to_owned(), Passphrase::new(key))
         } else if let Some(path) = &args.passphrase_file {
-            let content = files.read(path, Passphrase::READ_LEN)?;
+            let content = files.read(path, KeyKind::Passphrase, Passphrase::READ_LEN)?;
             (messages::quoted(path), Passphrase::from_file_content(content))
         } else if let Some(number) = args.passphrase_fd {
             // Opened anew by its name: a descriptor's number alone says nothing
             // about who owns it.
             let path = PathBuf::from(format!("/dev/fd/{number}"));
-            let content = files.read(&path, Passphrase::READ_LEN)?;
+            let content = files.read(&path, KeyKind::Passphrase, Passphrase::READ_LEN)?;
             (messages::quoted(&path), Passphrase::from_file_content(content))
         } else if ask_environment && let Some(content) = initial_environment::take_passphrase() {
             (initial_environment::PASSPHRASE.to_owned(), Passphrase::from_file_content(content))

@@ -96,8 +96,8 @@ pub(crate) fn passphrase_in_file() -> Problem {
     Problem::new(
         "no passphrase and no secret key is taken from a configuration, since files like this \
          are copied and shared without thought",
-        "take it out, and no longer use it if others may have seen it; -p asks, \
-         --passphrase-file and -i read a file that is only yours",
+        "move it to a file that only you can read, for --passphrase-file or -i, and no longer \
+         use it if others may have seen it; -p asks",
     )
 }
 
@@ -138,7 +138,8 @@ pub(crate) fn no_seconds() -> Problem {
 pub(crate) fn no_recipient(error: &RecipientError) -> Problem {
     let help = match error {
         RecipientError::IsSecret => {
-            "take it out; `cryptstream keygen -y FILE` shows the recipient that belongs there"
+            "move it to a file that only you can read; `cryptstream keygen -y FILE` shows the \
+             recipient that belongs here"
         }
         _ => "copy it once more, one text for each recipient",
     };

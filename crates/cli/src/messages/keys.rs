@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cryptstream_format::{KeyFailure, KeyFailureKind};
-use cryptstream_keys::{AnyRecipient, LineError, RecipientError, SshError};
+use cryptstream_keys::{AnyRecipient, IdentityError, LineError, RecipientError, SshError};
 
 use super::{Failure, code, quoted, reason};
 
@@ -45,22 +45,83 @@ pub(crate) fn key_file_too_large(path: &Path) -> Failure {
     .about(path)
 }
 
-/// A key file whose content is wrong; `error` names the line.
-pub(crate) fn key_file_writable(path: &Path) -> Failure {
-    let help = format!("look through it, then run: chmod go-w {}", quoted(path));
+/// What a file holds that is named as one of keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeyKind {
+    Recipients,
+    Identities,
+    Passphrase,
+}
+
+/// A key file that others than its owner may write to.
+pub(crate) fn key_file_writable(path: &Path, other_owner: Option<u32>) -> Failure {
+    let help = match other_owner {
+        None => format!("look through it, then run: chmod go-w {}", quoted(path)),
+        Some(owner) => format!(
+            "look through it and copy it to a file of your own, or have its owner (id {owner}) \
+             run: chmod go-w {}",
+            quoted(path)
+        ),
+    };
     let message = "others may change this file, and with it the keys that are used";
     Failure::new(code::CONFIG, "key-file", message, help).about(path)
 }
 
-pub(crate) fn key_file_of_another_user(path: &Path, owner: u32) -> Failure {
-    let message = format!("belongs to another user (id {owner}), who may change the keys in it");
-    let help = "look through it and copy it to a file of your own, or give it on standard input";
-    Failure::new(code::CONFIG, "key-file", message, help).about(path)
+/// A key file that its owner, another user, may change.
+pub(crate) fn key_file_of_another_user(path: &Path, owner: u32, kind: KeyKind) -> String {
+    let power = match kind {
+        KeyKind::Recipients => "choose whom files are encrypted for",
+        KeyKind::Identities => "replace the key that files are encrypted for",
+        KeyKind::Passphrase => "replace the passphrase that files are encrypted with",
+    };
+    format!("{}: belongs to another user (id {owner}), who could {power}", quoted(path))
 }
 
-pub(crate) fn key_file_invalid(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(code::CONFIG, "key-file", error.to_string(), "correct or remove that line")
-        .about(path)
+/// What to do about a key file whose content is wrong. It may hold a secret that is
+/// nowhere else, so nothing in it is ever to be changed or removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeyFileHelp {
+    /// It holds a secret key where recipients are wanted.
+    IsSecret,
+    /// It holds an SSH key of a kind that cannot be used.
+    SshKind,
+    CheckName,
+}
+
+impl From<&RecipientError> for KeyFileHelp {
+    fn from(error: &RecipientError) -> Self {
+        match error {
+            RecipientError::IsSecret => Self::IsSecret,
+            RecipientError::Ssh(SshError::Kind(_)) => Self::SshKind,
+            _ => Self::CheckName,
+        }
+    }
+}
+
+impl From<&IdentityError> for KeyFileHelp {
+    fn from(error: &IdentityError) -> Self {
+        match error {
+            IdentityError::Ssh(SshError::Kind(_)) => Self::SshKind,
+            _ => Self::CheckName,
+        }
+    }
+}
+
+/// A key file whose content is wrong; `error` names the line.
+pub(crate) fn key_file_invalid(
+    path: &Path,
+    error: &dyn std::fmt::Display,
+    help: KeyFileHelp,
+) -> Failure {
+    let name = quoted(path);
+    let help = match help {
+        KeyFileHelp::IsSecret => {
+            format!("use -i {name}, or `cryptstream keygen -y {name}` for its recipient")
+        }
+        KeyFileHelp::SshKind => "use an ssh-ed25519 or ssh-rsa key".to_owned(),
+        KeyFileHelp::CheckName => format!("check that {name} is the right file"),
+    };
+    Failure::new(code::CONFIG, "key-file", error.to_string(), help).about(path)
 }
 
 pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {

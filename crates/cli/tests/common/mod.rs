@@ -150,6 +150,23 @@ impl Dir {
     }
 }
 
+/// Whether this user is alone in the group that new files get, so that a umask of 002
+/// lets nobody else write.
+pub fn has_private_group() -> bool {
+    let me = rustix::process::geteuid().as_raw().to_string();
+    let group = rustix::process::getegid().as_raw().to_string();
+    let read = |name: &str| fs::read_to_string(name).unwrap_or_default();
+    let (users, groups) = (read("/etc/passwd"), read("/etc/group"));
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let in_group = users.lines().map(fields).filter(|user| user.get(3) == Some(&group));
+    let mut ids = in_group.map(|user| user[2].clone());
+    let mut named = groups.lines().map(fields).filter(|entry| entry.get(2) == Some(&group));
+    ids.next() == Some(me.clone())
+        && ids.all(|id| id == me)
+        && named.next().is_some_and(|entry| entry[3].is_empty())
+        && named.next().is_none()
+}
+
 /// A program that no signal is ignored for, even where the tests are run under nohup
 /// or as a background job of a script, whose children have SIGHUP or SIGINT ignored
 /// from the start.
