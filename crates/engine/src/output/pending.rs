@@ -92,6 +92,8 @@ impl PendingFile {
             Some(file) => (file, None),
             None => {
                 temporary::remove_abandoned(&folder, &name);
+                // Until it is known what is to be removed.
+                let _deferred = interrupt::defer();
                 let (file, temporary) = create_named(&folder, &name)?;
                 let watched = (Arc::clone(&folder), temporary.clone(), identity(&file)?);
                 // Without the thread only an interruption leaves it behind,
