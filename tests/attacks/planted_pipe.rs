@@ -72,6 +72,67 @@ fn a_link_of_another_user_is_not_followed() {
     assert!(fs::symlink_metadata(dir.path("shared/out")).unwrap().is_symlink());
 }
 
+/// Of a folder's copy, of `--output-dir`, and of folders that are to be made.
+#[test]
+fn a_link_of_another_user_in_place_of_a_folder_is_not_followed() {
+    for mode in [0o777, 0o1777] {
+        let Some(dir) = folder(mode) else { return };
+        fs::create_dir_all(dir.path("in/sub")).unwrap();
+        for name in ["in/a.enc", "in/sub/b.enc"] {
+            fs::copy(dir.path("sealed"), dir.path(name)).unwrap();
+        }
+        fs::create_dir(dir.path("victim")).unwrap();
+        fs::set_permissions(dir.path("victim"), PermissionsExt::from_mode(0o700)).unwrap();
+        symlink("../victim", dir.path("shared/out")).unwrap();
+        lchown(dir.path("shared/out"), Some(NOBODY), None).unwrap();
+        for args in [
+            &["in", "shared/out"][..],
+            &["in", "shared/out/new"],
+            &["in/a.enc", "--output-dir", "shared/out"],
+            &["in/a.enc", "--output-dir", "shared/out/"],
+            &["in/a.enc", "--output-dir", "shared/out/new"],
+            &["in", "in/a.enc", "--output-dir", "shared/out"],
+        ] {
+            for force in [&[][..], &["--force"]] {
+                let args = [&["decrypt", "-i", "id"], args, force].concat();
+                dir.fails(dir.command(&args), 73, &["shared/out", "another user"]);
+                assert_eq!(fs::read_dir(dir.path("victim")).unwrap().count(), 0, "{args:?}");
+            }
+        }
+        // The user's own link is followed.
+        lchown(dir.path("shared/out"), Some(0), None).unwrap();
+        dir.run(&["decrypt", "-i", "id", "in", "shared/out"]).ok();
+        assert_eq!(dir.read("victim/sub/b"), b"a secret");
+    }
+}
+
+#[test]
+fn folders_without_a_name_of_their_own_work() {
+    let dir = Dir::new();
+    fs::create_dir_all(dir.path("here/in")).unwrap();
+    fs::create_dir(dir.path("here/out")).unwrap();
+    let sealed = dir.sealed(b"a secret");
+    dir.write("here/in/a.enc", sealed);
+    symlink("..", dir.path("here/up")).unwrap();
+    for (folder, output) in [
+        (".", "here/a"),
+        ("..", "a"),
+        ("up", "a"),
+        ("out/..", "here/a"),
+        ("/proc/self/cwd", "here/a"),
+        ("/proc/self/fd/7", "here/out/a"),
+        ("/dev/fd/7", "here/out/a"),
+        ("new/er", "here/new/er/a"),
+    ] {
+        let script = format!(
+            "cd here && exec 7< out && $CS decrypt -i ../id in/a.enc --output-dir {folder}"
+        );
+        dir.shell(&script.replace("$CS", "\"$CS\"")).run().ok();
+        assert_eq!(dir.read(output), b"a secret", "{folder}");
+        fs::remove_file(dir.path(output)).unwrap();
+    }
+}
+
 #[test]
 fn what_is_exchanged_for_a_link_writes_over_nothing() {
     let Some(dir) = folder(0o777) else { return };

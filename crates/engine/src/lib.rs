@@ -48,6 +48,7 @@ pub use interrupt::{
     unignored_signals,
 };
 pub use many::{Destination, Item};
+pub use named::{Refused, open_folder};
 use output::Permissions;
 pub use output::{CommitOptions, StagingFolder, Target};
 pub use range::{ByteRange, RangeSummary};

@@ -19,6 +19,29 @@ const MAX_LINKS: usize = 40;
 /// The permission bits with which others than the owner may change a folder.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// Opens the folder that `path` names, to write into it. The user's own links are
+/// followed; one that another user has put where others may put things is refused.
+/// Only links in the place of the last name are looked at.
+///
+/// # Errors
+/// As openat(2); [`Refused::Planted`].
+pub fn open_folder(path: &Path) -> Result<Dir, Refused> {
+    if path.file_name().is_none() {
+        return Ok(Dir::open(path)?);
+    }
+    match Named::reach(path)? {
+        Reached::Folder(folder) => Ok(folder),
+        Reached::Found(Found::There(named, _)) => Ok(named.folder.open_dir(&named.name)?),
+        Reached::Found(Found::Nothing(..)) => Err(Errno::NOENT.into()),
+        Reached::Found(Found::Descriptor(fd, stat)) => {
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => Ok(fd.into()),
+                _ => Err(Errno::NOTDIR.into()),
+            }
+        }
+    }
+}
+
 /// A name in a folder. See the module's description.
 pub(crate) struct Named {
     pub(crate) folder: Arc<Dir>,
@@ -36,8 +59,16 @@ pub(crate) enum Found {
     Descriptor(OwnedFd, Stat),
 }
 
+/// What was reached.
+enum Reached {
+    Found(Found),
+    /// A link leads to a folder by a path without a last name, such as `..`.
+    Folder(Dir),
+}
+
 /// Why nothing was found.
-pub(crate) enum Refused {
+#[derive(Debug)]
+pub enum Refused {
     /// The system does not let us look.
     System(Errno),
     /// Another user, this one, has put it where others may put things.
@@ -53,6 +84,14 @@ impl From<Errno> for Refused {
 impl Named {
     /// Finds what `path` leads to.
     pub(crate) fn find(path: &Path) -> Result<Found, Refused> {
+        match Self::reach(path)? {
+            Reached::Found(found) => Ok(found),
+            Reached::Folder(_) => Err(Errno::ISDIR.into()),
+        }
+    }
+
+    fn reach(path: &Path) -> Result<Reached, Refused> {
+        let found = |found| Ok(Reached::Found(found));
         let (folder, name) = Dir::open_parent(path)?;
         let mut here = Self { folder: Arc::new(folder), name };
         // The first link, and the open file that a link of /proc stands for.
@@ -61,14 +100,14 @@ impl Named {
             let stat = match here.folder.stat(&here.name) {
                 Ok(stat) => stat,
                 Err(Errno::NOENT) if open_file.is_none() => {
-                    return Ok(first.map_or(Found::Nothing(here, None), nothing_behind));
+                    return found(first.map_or(Found::Nothing(here, None), nothing_behind));
                 }
                 Err(error) => return Err(error.into()),
             };
             if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
                 return match open_file {
                     Some(id) if id != (stat.st_dev, stat.st_ino) => Err(Errno::NOENT.into()),
-                    _ => Ok(Found::There(here, stat)),
+                    _ => found(Found::There(here, stat)),
                 };
             }
             if rustix::fs::fstatfs(&here.folder)?.f_type == PROC_SUPER_MAGIC {
@@ -76,7 +115,7 @@ impl Named {
                 let fd = openat(&here.folder, &here.name, flags, Mode::empty())?;
                 let stat = fstat(&fd)?;
                 if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                    return Ok(Found::Descriptor(fd, stat));
+                    return found(Found::Descriptor(fd, stat));
                 }
                 open_file = Some((stat.st_dev, stat.st_ino));
             } else if let Some(owner) = planted_by(&here.folder, &stat)? {
@@ -84,9 +123,11 @@ impl Named {
             }
             let next = match here.next() {
                 Err(Errno::NOENT) => {
-                    return Ok(nothing_behind(first.unwrap_or((here, stat))));
+                    return found(nothing_behind(first.unwrap_or((here, stat))));
                 }
-                next => next?,
+                Ok(Next::Folder(folder)) => return Ok(Reached::Folder(folder)),
+                Ok(Next::Named(next)) => next,
+                Err(error) => return Err(error.into()),
             };
             let link = std::mem::replace(&mut here, next);
             first.get_or_insert((link, stat));
@@ -95,15 +136,22 @@ impl Named {
     }
 
     /// Where this, which is a link, leads.
-    fn next(&self) -> Result<Self, Errno> {
+    fn next(&self) -> Result<Next, Errno> {
         let target = self.folder.read_link(&self.name)?;
-        let name = target.file_name().ok_or(Errno::ISDIR)?.to_owned();
-        let above = target.parent().filter(|above| !above.as_os_str().is_empty());
-        let above = above.unwrap_or(Path::new("."));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = openat(&self.folder, above, flags, Mode::empty())?;
-        Ok(Self { folder: Arc::new(folder.into()), name })
+        let open = |path: &Path| openat(&self.folder, path, flags, Mode::empty()).map(Dir::from);
+        let Some(name) = target.file_name() else { return open(&target).map(Next::Folder) };
+        let above = target.parent().filter(|above| !above.as_os_str().is_empty());
+        let folder = open(above.unwrap_or(Path::new(".")))?;
+        Ok(Next::Named(Self { folder: Arc::new(folder), name: name.to_owned() }))
     }
+}
+
+/// Where a link leads.
+enum Next {
+    Named(Named),
+    /// To a folder, by a path without a last name.
+    Folder(Dir),
 }
 
 fn nothing_behind((named, link): (Named, Stat)) -> Found {

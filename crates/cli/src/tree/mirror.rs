@@ -7,11 +7,11 @@
 //! that an interrupted one has left unfinished.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptstream_beneath::{Dir, Folder, Found};
+use cryptstream_engine::{Refused, open_folder};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, fstat};
 use rustix::io::Errno;
@@ -215,30 +215,44 @@ fn check_owner(
         return Ok(());
     }
     let owner = stat.st_uid;
-    let is_empty = || dir.entries().is_ok_and(|mut entries| entries.next().is_none());
-    let is_own = owner == geteuid().as_raw() || own_uid_in(above) == Some(owner);
-    let is_fine = match is_new {
-        true => is_own && is_empty(),
-        false => is_own || owner == 0 || above.own_stat().is_ok_and(|stat| stat.st_uid == owner),
+    let failed = |error| failed(path, error);
+    let is_trusted = match is_new {
+        true => false,
+        false => owner == 0 || above.own_stat().map_err(failed)?.st_uid == owner,
     };
-    if is_fine { Ok(()) } else { Err(words::foreign_folder(path, owner, is_new)) }
+    let is_own = || {
+        let is_mine = owner == geteuid().as_raw();
+        Ok(is_mine || own_uid_in(above).map_err(failed)? == Some(owner))
+    };
+    if !is_trusted && !is_own()? {
+        return Err(words::foreign_folder(path, owner, is_new));
+    }
+    match is_new.then(|| dir.entries()).transpose().map_err(failed)?.map(|mut all| all.next()) {
+        None | Some(None) => Ok(()),
+        Some(Some(Ok(_))) => Err(words::exchanged_folder(path)),
+        Some(Some(Err(error))) => Err(failed(error)),
+    }
 }
 
 /// Whose the files are that this process makes in a folder: some file systems keep no
-/// owners, others give what root makes to nobody.
-fn own_uid_in(dir: &Dir) -> Option<u32> {
+/// owners, others give what root makes to nobody. `None` where it may make none.
+fn own_uid_in(dir: &Dir) -> Result<Option<u32>, Errno> {
     let mode = Mode::RUSR | Mode::WUSR;
     let file = match dir.create_unnamed(mode) {
         Ok(file) => file,
         Err(_) => {
             // Created by this process or not at all, so the name may be known before.
             let name: OsString = format!(".cryptstream-{}.owner", std::process::id()).into();
-            let file = dir.create_file(&name, mode).ok()?;
-            dir.remove_file(&name).ok()?;
+            let file = match dir.create_file(&name, mode) {
+                Ok(file) => file,
+                Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            dir.remove_file(&name)?;
             file
         }
     };
-    Some(fstat(file).ok()?.st_uid)
+    Ok(Some(fstat(file)?.st_uid))
 }
 
 /// Makes a folder ready to be filled, and says what becomes of it in the end.
@@ -268,26 +282,19 @@ pub(super) fn root(root: &Root, failures: &Failures) -> Result<Arc<CopyFolder>, 
     };
     let output = &root.output;
     if root.folder.is_none() {
-        let parent = above(output)?;
-        let dir = Dir::open(parent).map_err(|error| failed(parent, error))?;
-        return named(dir, parent, Finish::Leave);
+        let parent = parent_of(output);
+        return named(made(parent)?, parent, Finish::Leave);
     }
     let failed = |error| failed(output, error);
-    let present = match Dir::open(output) {
-        Ok(dir) => Some(dir),
-        Err(Errno::NOENT) => None,
-        Err(Errno::NOTDIR) => return Err(words::not_a_folder(output)),
-        Err(error) => return Err(failed(error)),
-    };
-    if let Some(dir) = present {
+    let parent = made(parent_of(output))?;
+    if let Some(dir) = present(output)? {
         let stat = dir.own_stat().map_err(failed)?;
         let finish = prepare(&dir, &stat, root.stat, false).map_err(failed)?;
         return named(dir, output, finish);
     }
-    above(output)?;
-    let (parent, name) = Dir::open_parent(output).map_err(failed)?;
-    let is_new = make(&parent, &name, &root.stat).map_err(failed)?;
-    let dir = match parent.open_dir(&name) {
+    let name = output.file_name().ok_or(Errno::NOENT).map_err(failed)?;
+    let is_new = make(&parent, name, &root.stat).map_err(failed)?;
+    let dir = match parent.open_dir(name) {
         Ok(dir) => dir,
         Err(Errno::LOOP | Errno::NOTDIR) => return Err(words::not_a_folder(output)),
         Err(error) => return Err(failed(error)),
@@ -304,17 +311,34 @@ pub(super) fn look_at_root(root: &Root, failures: &Failures) -> Option<Arc<CopyF
         Some(_) => &root.output,
         None => parent_of(&root.output),
     };
-    let folder = Dir::open(path).and_then(Folder::root).ok()?;
+    let folder = Folder::root(open_folder(path).ok()?).ok()?;
     let (root, failures) = (Arc::new(path.to_owned()), Arc::clone(failures));
     Some(Arc::new(CopyFolder { folder, root, above: None, finish: Finish::Leave, failures }))
 }
 
-/// Makes the folders above a path that the user has named, and returns the path of the
-/// nearest.
-fn above(path: &Path) -> Result<&Path, Failure> {
-    let parent = parent_of(path);
-    fs::create_dir_all(parent).map_err(|error| words::folder_failed(parent, &error))?;
-    Ok(parent)
+/// The folder that the user has named, if there is one.
+fn present(path: &Path) -> Result<Option<Dir>, Failure> {
+    match open_folder(path) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(Refused::System(Errno::NOENT)) => Ok(None),
+        Err(Refused::System(Errno::NOTDIR)) => Err(words::not_a_folder(path)),
+        Err(Refused::System(error)) => Err(failed(path, error)),
+        Err(Refused::Planted(owner)) => Err(messages::output_planted(path, owner)),
+    }
+}
+
+/// The same; made where it is not there, with those above it.
+fn made(path: &Path) -> Result<Dir, Failure> {
+    if let Some(dir) = present(path)? {
+        return Ok(dir);
+    }
+    let failed = |error| failed(path, error);
+    let name = path.file_name().ok_or(Errno::NOENT).map_err(failed)?;
+    let above = made(parent_of(path))?;
+    match above.create_dir(name, Mode::from_raw_mode(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => above.open_dir(name).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 pub(super) fn parent_of(path: &Path) -> &Path {
