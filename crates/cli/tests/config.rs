@@ -325,6 +325,35 @@ fn files_that_cannot_be_trusted_or_read_are_refused() {
 }
 
 #[test]
+fn a_pipe_is_read_only_where_it_is_named() {
+    let dir = home("");
+    fs::remove_file(dir.path(FILE)).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(dir.path(FILE)).status().unwrap();
+    assert!(made.success());
+    dir.fails(command(&dir, &["config"]), 78, &[FILE, "no plain file", "--no-config"]);
+    fs::remove_file(dir.path(FILE)).unwrap();
+    for (named, is_age) in [
+        ("<(printf 'format = \"age\"')", true),
+        ("<(sleep 0.2; printf 'format = \"age\"')", true),
+        ("<(true)", false),
+        ("/dev/null", false),
+        ("/dev/stdin <<< 'format = \"age\"'", true),
+        ("$(mkfifo p; (sleep 0.2; printf 'format = \"age\"' > p) > /dev/null & echo p)", true),
+    ] {
+        let script = format!("f() {{ CRYPTSTREAM_CONFIG=$1 \"$CS\" config; }}; f {named}");
+        let text = at_home(&dir, dir.shell(&script)).run().ok().stdout_text();
+        let line = text.lines().find(|line| line.starts_with("format"));
+        assert_eq!(line.unwrap().contains("age"), is_age, "{named}: {text}");
+    }
+    // One of another user, for which nobody waits.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(dir.path("p"), Some(65_534), None).unwrap();
+        let named = command(&dir, &["config"]).env("CRYPTSTREAM_CONFIG", "p");
+        dir.fails(named, 78, &["another user"]);
+    }
+}
+
+#[test]
 fn bad_variables_are_refused_by_name() {
     let dir = home("");
     let variable = |name: &str, value: &[u8]| {

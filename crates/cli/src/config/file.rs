@@ -3,10 +3,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -46,7 +48,7 @@ pub(super) fn place() -> Option<Place> {
 pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
     let path = &place.path;
     let unreadable = |error: std::io::Error| words::unreadable(path, &error);
-    let file = match File::open(path) {
+    let file = match open(place) {
         Ok(file) => file,
         Err(error) => {
             let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
@@ -79,6 +81,36 @@ pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
     parse(text, path)
         .map(Some)
         .map_err(|(at, problem)| words::in_file(path, line(text, at), problem))
+}
+
+/// Opens the file. Where nobody has named it, only a plain file is taken: the command is
+/// not to wait for a pipe that stands there.
+fn open(place: &Place) -> io::Result<File> {
+    let path = &place.path;
+    // Looks, and does nothing else yet.
+    let there = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let kind = |fd: BorrowedFd<'_>| fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    let kind_there = kind(there.as_fd())?;
+    if !place.is_named && kind_there != FileType::RegularFile {
+        return Err(io::Error::other(words::NO_PLAIN_FILE));
+    }
+    if kind_there == FileType::Fifo {
+        // This very pipe, of which the caller knows that it may be waited for. One of
+        // another user is refused before that.
+        let there = File::from(there);
+        if trusted::standing(path, &there)?.other_owner.is_some() {
+            return Ok(there);
+        }
+        return File::open(format!("/proc/self/fd/{}", there.as_raw_fd()));
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    if kind(file.as_fd())? != kind_there {
+        return Err(io::Error::other(words::EXCHANGED));
+    }
+    let flags = fcntl_getfl(&file)?;
+    fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(file.into())
 }
 
 /// The line of a place in the text, from 1.

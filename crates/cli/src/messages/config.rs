@@ -52,6 +52,10 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 
+/// Why the file is not read.
+pub(crate) const NO_PLAIN_FILE: &str = "it is no plain file";
+pub(crate) const EXCHANGED: &str = "it was exchanged while it was opened";
+
 pub(crate) fn named_but_missing(path: &Path, variable: &str) -> Failure {
     let message = format!("{variable} names this file, and it is not there");
     let help = format!("correct or unset the variable, {WITHOUT}");
