@@ -279,6 +279,45 @@ fn sources_are_removed_only_where_they_were_sealed() {
 }
 
 #[test]
+fn nothing_behind_a_link_is_removed() {
+    let dir = with_files(&[("a", b"a"), ("sub/b", b"b")]);
+    std::os::unix::fs::symlink("in", dir.path("link")).unwrap();
+    for input in ["link", "link/", "link/."] {
+        for output in [&["out"][..], &["--output-dir", "out"]] {
+            let args = [&["encrypt", "-i", "id", input], output, &["--remove-source"]].concat();
+            dir.fails(dir.command(&args), 64, &["is a link", "--remove-source"]);
+        }
+    }
+    assert!(!dir.path("out").exists());
+    assert_eq!(names(&dir.path("in")), ["a", "sub", "sub/b"]);
+    dir.run(&["encrypt", "-i", "id", "link/sub", "out", "--remove-source"]).ok();
+    assert_eq!(names(&dir.path("in")), ["a", "sub"]);
+}
+
+/// The copy's folders stay open while what is in them is worked on.
+#[test]
+fn too_few_descriptors_are_no_other_users_folder() {
+    let dir = with_files(&[("a", b"a")]);
+    for number in 0..7 {
+        let folder = dir.path(format!("in/{number}"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("f"), "f").unwrap();
+    }
+    let mut failed = 0;
+    for limit in 14..24 {
+        let _ = fs::remove_dir_all(dir.path("out"));
+        let script = format!("ulimit -n {limit}; \"$CS\" encrypt -i id in out 2>&1");
+        let done = dir.shell(&script).run();
+        let text = done.stdout_text();
+        assert!(!text.contains("exchanged") && !text.contains("of user"), "{limit}: {text}");
+        let is_clear = done.code() == Some(0) || text.contains("too many open files");
+        assert!(is_clear, "{limit}: {done:?}");
+        failed += u32::from(done.code() != Some(0));
+    }
+    assert!(failed > 0);
+}
+
+#[test]
 fn events_are_lines_that_a_program_can_read() {
     let dir = with_files(&[("a", b"a"), ("sub/b", b"b")]);
     fs::create_dir_all(dir.path("out/a.enc")).unwrap();

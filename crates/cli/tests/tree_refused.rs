@@ -163,6 +163,21 @@ fn files_of_patterns_that_are_none() {
     mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0).unwrap();
     check(run(&["--gitignore"]));
     fs::remove_file(&place).unwrap();
+    // Of all that apply at once, what fits is taken.
+    let patterns = |len: usize| "#".repeat(len) + "\na\n";
+    fs::create_dir_all(dir.path("in/one/two")).unwrap();
+    fs::create_dir_all(dir.path("in/other")).unwrap();
+    for folder in ["one", "one/two", "other"] {
+        dir.write(format!("in/{folder}/.gitignore"), patterns(150 << 10));
+        dir.write(format!("in/{folder}/a"), "a");
+    }
+    let done = run(&["--gitignore", "--exclude", ".gitignore"]);
+    assert!(!done.stderr_text().contains("in/other"), "{done:?}");
+    assert!(!done.stderr_text().contains("in/one/.gitignore"), "{done:?}");
+    ends(done, 0, &["in/one/two/.gitignore: is no plain file", "256 KiB"]);
+    for (file, is_there) in [("a", true), ("one/a", false), ("other/a", false)] {
+        assert_eq!(dir.path(format!("out/{file}.enc")).exists(), is_there, "{file}");
+    }
     ends(run(&["--ignore-file", "/dev/zero"]), 78, &["/dev/zero", "1 MiB"]);
     ends(run(&["--include", ""]), 64, &["a glob is empty"]);
 }

@@ -152,6 +152,9 @@ impl Run {
             }
         };
         (plan.force, plan.newer) = (force, tree.newer);
+        if remove_source {
+            plan.check_removable()?;
+        }
         // Before anything is looked at.
         let mut engine = Engine::new(worker_options(&workers), cores());
         let parser = engine.parser();

@@ -13,7 +13,8 @@ use crate::commands::Counts;
 /// Why something was skipped.
 pub(crate) const SPECIAL: &str = "is neither file nor folder nor link";
 pub(crate) const NOT_SEALED: &str = "is not sealed, as its name does not end in .enc or .age";
-pub(crate) const NO_PATTERNS: &str = "is no plain file of at most 1 MiB that can be read";
+pub(crate) const NO_PATTERNS: &str = "is no plain file that can be read, or has, with those of \
+                                      the folders above it, more than 256 KiB";
 pub(crate) const IS_KEY: &str = "is a key of this run";
 
 pub(crate) fn skipped(path: &Path, reason: &str) -> String {
@@ -96,6 +97,12 @@ pub(crate) fn left_aside(path: &Path, aside: &Path) -> Failure {
 pub(crate) fn no_name(input: &Path) -> Failure {
     let help = "name the OUTPUT too";
     let message = "has no name from which the output's could be made";
+    Failure::new(code::USAGE, "usage", message, help).about(input)
+}
+
+pub(crate) fn linked_root(input: &Path) -> Failure {
+    let message = "is a link to a folder, and --remove-source removes nothing behind a link";
+    let help = "nothing was written; name the folder itself, or leave --remove-source out";
     Failure::new(code::USAGE, "usage", message, help).about(input)
 }
 

@@ -14,16 +14,27 @@ use rustix::fs::FileType;
 use crate::messages::{self, tree as words};
 
 const NAME: &str = ".gitignore";
-/// The longest file of patterns: 1 MiB.
-const MAX_LEN: u64 = 1 << 20;
+/// The longest file of patterns that the user has named: 1 MiB.
+const MAX_LEN: usize = 1 << 20;
+/// The most text in all the `.gitignore` files that a walk is in. A pattern takes far more
+/// memory than its text, about 180 times as much.
+const BUDGET: usize = 256 << 10;
 
 /// The rules of the folders that a walk is in.
 pub(super) struct Nested {
     root: PathBuf,
-    /// From the root on, each in the one before it, by the path from the root.
-    levels: Vec<(PathBuf, Gitignore)>,
+    /// From the root on, each in the one before it.
+    levels: Vec<Level>,
     /// What was complained about already, in another walk too.
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+struct Level {
+    /// From the root.
+    path: PathBuf,
+    rules: Gitignore,
+    /// Bytes of their text.
+    len: usize,
 }
 
 impl Nested {
@@ -35,27 +46,29 @@ impl Nested {
     /// walk, of folders before what is in them.
     pub(super) fn is_ignored(&mut self, folder: &Folder, relative: &Path, is_folder: bool) -> bool {
         let Some(parent) = relative.parent() else { return false };
-        while self.levels.pop_if(|(level, _)| !parent.starts_with(level)).is_some() {}
-        if self.levels.last().is_none_or(|(level, _)| level != parent) {
-            let rules = self.rules(folder, parent);
-            self.levels.push((parent.to_owned(), rules));
+        while self.levels.pop_if(|level| !parent.starts_with(&level.path)).is_some() {}
+        if self.levels.last().is_none_or(|level| level.path != parent) {
+            let taken: usize = self.levels.iter().map(|level| level.len).sum();
+            let (rules, len) = self.rules(folder, parent, BUDGET - taken);
+            self.levels.push(Level { path: parent.to_owned(), rules, len });
         }
         // The nearest that says anything decides.
         let path = self.root.join(relative);
         let answers = self.levels.iter().rev();
-        let mut answers = answers.map(|(_, rules)| rules.matched(&path, is_folder));
+        let mut answers = answers.map(|level| level.rules.matched(&path, is_folder));
         matches!(answers.find(|answer| !answer.is_none()), Some(Match::Ignore(_)))
     }
 
-    /// The rules of a folder; none where there are none, or none that are taken.
-    fn rules(&self, folder: &Folder, relative: &Path) -> Gitignore {
+    /// The rules of a folder, and the length of their text, of `most` bytes; none where
+    /// there are none, or none that are taken.
+    fn rules(&self, folder: &Folder, relative: &Path, most: usize) -> (Gitignore, usize) {
         let opened = folder.dir().and_then(|dir| dir.open_file(NAME));
         let text = opened.map_err(io::Error::from).and_then(|file| {
             let mode = rustix::fs::fstat(&file)?.st_mode;
             if FileType::from_raw_mode(mode) != FileType::RegularFile {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
-            read(file)
+            read_at_most(file, most)
         });
         let path = self.root.join(relative);
         match text {
@@ -65,13 +78,13 @@ impl Nested {
                     // Git passes over what it does not understand, too.
                     let _ = builder.add_line(None, line);
                 }
-                builder.build().unwrap_or_else(|_| Gitignore::empty())
+                (builder.build().unwrap_or_else(|_| Gitignore::empty()), text.len())
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
                     self.complain(path.join(NAME));
                 }
-                Gitignore::empty()
+                (Gitignore::empty(), 0)
             }
         }
     }
@@ -85,13 +98,18 @@ impl Nested {
     }
 }
 
-/// All of a file of patterns.
+/// All of a file of patterns that the user has named.
 pub(super) fn read(file: impl Read) -> io::Result<String> {
+    read_at_most(file, MAX_LEN)
+}
+
+fn read_at_most(file: impl Read, most: usize) -> io::Result<String> {
     let mut bytes = Vec::new();
-    file.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > MAX_LEN {
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    // What is not UTF-8 is in a line that matches nothing.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    match text.len().max(bytes.len()) > most {
         true => Err(io::Error::other("it has more than 1 MiB")),
-        // What is not UTF-8 is in a line that matches nothing.
-        false => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        false => Ok(text),
     }
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, Folder, Found};
-use cryptstream_engine::Parser;
+use cryptstream_engine::{Error, Parser};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::walk::Rules;
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Context, Failure, tree as words};
 use crate::request::ends_with;
 
 /// How the names of files change on the way.
@@ -145,6 +145,29 @@ impl Plan {
             }
         }
         Ok(Self { roots, naming, rules, force: false, newer: false, parser: Parser::default() })
+    }
+
+    /// Refuses roots that are links to folders: what is in the folder behind one is not
+    /// to be removed.
+    pub(crate) fn check_removable(&self) -> Result<(), Failure> {
+        for Root { input, stat, .. } in self.roots.iter().filter(|root| root.folder.is_some()) {
+            // `.` and the like are no links.
+            if input.file_name().is_none() {
+                continue;
+            }
+            let there = Dir::open_parent(input).and_then(|(above, name)| above.stat(name));
+            let there = there.map_err(|error| messages::unreadable(input, &error.into()))?;
+            if FileId::of(&there) != FileId::of(stat) {
+                return Err(match FileType::from_raw_mode(there.st_mode) {
+                    FileType::Symlink => words::linked_root(input),
+                    _ => messages::engine(
+                        Error::InputChanged { path: input.clone() },
+                        Context::default(),
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn fate(&self, found: &Found) -> Fate {
