@@ -30,11 +30,8 @@ exceptions=(
     'crates/cli/src/tree/plan.rs|Dir::open(path)|an output that the user has named, or a folder above it'
     'crates/cli/src/tree/plan.rs|fs::canonicalize(path)|an output that the user has named'
     'crates/cli/src/tree/plan.rs|std::path::absolute(path)|a text; nothing is looked up'
-    'crates/cli/src/tree/mirror.rs|Dir::open(parent)|the folder of an output that the user has named'
-    'crates/cli/src/tree/mirror.rs|Dir::open(output)|the user has named it'
-    'crates/cli/src/tree/mirror.rs|Dir::open_parent(output)|the user has named it'
-    'crates/cli/src/tree/mirror.rs|Dir::open(path)|an output that the user has named'
-    'crates/cli/src/tree/mirror.rs|fs::create_dir_all(parent)|the folders above an output that the user has named'
+    'crates/cli/src/tree/plan.rs|Dir::open_parent(input)|the user has named it; compared with what was opened'
+    'crates/cli/src/tree/mirror.rs|open_folder(path)|an output that the user has named, or a folder above it'
     'crates/cli/src/tree/walk.rs|File::open(file)|--ignore-file, which the user has named'
     'crates/cli/src/tree/walk.rs|Dir::open(path)|a folder that the user has named'
     'crates/cli/src/commands/tree.rs|path.is_dir()|only which command is meant; the user has named it'
@@ -74,6 +71,7 @@ find_calls() {
         line ~ /(^|[^A-Za-z])(File::(open|create|create_new|options)|OpenOptions|DirBuilder)/ ||
         line ~ /(^|[^A-Z_a-z])CWD([^A-Z_a-z]|$)/ ||
         line ~ /(Dir|Self)::open(_parent)?\(/ ||
+        line ~ /(^|[^A-Za-z_])open_folder\(/ ||
         line ~ /canonicalize|path::absolute|WalkBuilder|WalkDir|walkdir/ ||
         line ~ /\.(is_dir|is_file|is_symlink|exists|try_exists|metadata|symlink_metadata|read_dir|read_link)\(\)/ { report() }
         function report() {
