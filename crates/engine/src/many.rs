@@ -220,7 +220,10 @@ impl Engine {
             if !is_more {
                 hands.flush();
             }
-            while air.flights.len() < slots
+            // Those that only wait for workers to let go of them keep no other waiting,
+            // within bounds.
+            while air.flights.iter().filter(|flight| !flight.is_removed).count() < slots
+                && air.flights.len() < 2 * slots
                 && let Some((number, item)) = air.waiting.pop_front()
             {
                 match self.launch(number, item, begin, commit, progress) {
