@@ -1,10 +1,24 @@
 //! A neighbour says of segments that they are done, though nobody has written them.
 
-use crate::common::{Dir, paint};
+use crate::common::{Dir, Done, paint};
 use crate::neighbour::{Shared, Victim, go_on, stop};
 
 #[test]
 fn what_was_not_written_gets_no_name() {
+    // Where the neighbour writes while main looks, main finds something impossible first:
+    // status 75. That is right as well, but not what is tried here.
+    let done = (0..10).map(|_| attack()).find(|done| done.code() != Some(75));
+    let done = done.expect("the attack was noticed early each time");
+    assert_eq!(done.code(), Some(74), "{done:?}");
+    let text = done.stderr_text();
+    assert!(
+        text.contains("sealed: the output has ") && text.contains(" bytes instead of "),
+        "{text}"
+    );
+}
+
+/// A run in which a neighbour does so. Unless it succeeds, it leaves no output.
+fn attack() -> Done {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", paint(24 << 20));
@@ -28,13 +42,8 @@ fn what_was_not_written_gets_no_name() {
     });
     let done = victim.end();
     assert!(said > 0, "the attack came too late");
-    assert_eq!(done.code(), Some(74), "{done:?}");
-    assert!(!dir.path("sealed").exists());
-    let text = done.stderr_text();
-    assert!(
-        text.contains("sealed: the output has ") && text.contains(" bytes instead of "),
-        "{text}"
-    );
+    assert!(done.code() == Some(0) || !dir.path("sealed").exists(), "{done:?}");
+    done
 }
 
 /// Like [`stop`], of a process that may be a zombie by now.
