@@ -11,7 +11,7 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use cryptstream_protection::Protection;
 use cryptstream_shm::{Channel, descriptors};
 
 use crate::interrupt::{OnInterrupt, on_interrupt};
-use crate::workers::die_with_parent;
+use crate::workers::{die_with_parent, sandboxed};
 
 /// Both sides are the same program; this tells when they are not, such as after an
 /// upgrade while this one runs.
@@ -46,19 +46,9 @@ impl Confined {
     pub fn start(program: &Path, argument: &str) -> io::Result<Self> {
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(PATIENCE))?;
-        // No `pre_exec`, so that the standard library may use posix_spawn. An empty
-        // environment: a passphrase may be in ours. A process group of its own: what
-        // the terminal sends to this one must not make that one look broken.
-        let child = Command::new(program)
-            .arg0("cryptstream")
-            .arg(argument)
-            .env_clear()
-            .envs(cryptstream_protection::environment())
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
+        // A process group of its own: what the terminal sends to this one must not make
+        // that one look broken.
+        let child = sandboxed(program, argument, theirs).process_group(0).spawn()?;
         let child = Arc::new(Mutex::new(child));
         let watched = Arc::clone(&child);
         let cleanup = on_interrupt(Box::new(move || {

@@ -14,6 +14,7 @@ mod pool;
 mod protocol;
 mod reader;
 mod sandbox;
+mod start;
 mod task;
 mod worker;
 
@@ -26,6 +27,7 @@ pub use faults::{Point as FaultPoint, enter_sandbox, set_fault_hook};
 pub use parser::Parser;
 pub(crate) use parser::{Beginning, Unarmor};
 pub use sandbox::{Profile, SandboxLevel, SandboxMode, die_with_parent, lock_in};
+pub(crate) use start::sandboxed;
 pub use worker::worker_main;
 
 /// Plaintext for which a process is worth starting. A worker is at work about

@@ -7,10 +7,9 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use cryptstream_shm::{Channel, Region};
 use zeroize::Zeroizing;
 
 use super::reader::{Answer, INPUT_LEN, OUTPUT_LEN, Request, Start, level_of};
-use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions};
+use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, sandboxed};
 use crate::Error;
 use crate::memory::zeroed;
 
@@ -318,15 +317,7 @@ impl Process {
         let region = Region::create(INPUT_LEN + OUTPUT_LEN)?;
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(PATIENCE))?;
-        let child = Command::new(&options.program)
-            .arg0("cryptstream")
-            .arg(WORKER_ARGUMENT)
-            .env_clear()
-            .envs(cryptstream_protection::environment())
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let child = sandboxed(&options.program, WORKER_ARGUMENT, theirs).spawn()?;
         let process = Self { child, channel, region };
         let start = Start { parent: std::process::id(), sandbox: options.sandbox };
         process.channel.send(&start.encode(), &[process.region.as_fd()])?;

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use cryptstream_shm::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::protocol::{Reply, Start, send_job, send_release};
-use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions};
+use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, sandboxed};
 use crate::job::{Job, Room};
 
 /// After as many workers that never came up, none is tried any more.
@@ -215,17 +214,8 @@ impl Pool {
             Ok((words, stderr)) => (Some(words), Stdio::from(stderr)),
             Err(_) => (None, Stdio::null()),
         };
-        // No `pre_exec`, so that the standard library may use posix_spawn. An
-        // empty environment: a passphrase may be in ours.
-        let child = Command::new(&self.options.program)
-            .arg0("cryptstream")
-            .arg(WORKER_ARGUMENT)
-            .env_clear()
-            .envs(cryptstream_protection::environment())
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()?;
+        let mut command = sandboxed(&self.options.program, WORKER_ARGUMENT, theirs);
+        let child = command.stderr(stderr).spawn()?;
         let worker = Worker {
             id: WorkerId::new(id),
             child,
