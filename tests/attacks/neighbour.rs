@@ -26,6 +26,8 @@ const DONE_TOKENS: u64 = 128;
 /// The first slot, and bytes from one slot to the next.
 const SLOTS: u64 = 512;
 const SLOT_LEN: u64 = 128;
+/// Where the segment's number is in a slot.
+const SEGMENT: u64 = 16;
 
 /// A run of the program under attack.
 pub struct Victim {
@@ -183,22 +185,21 @@ impl Shared {
 
     /// The words of the slots, as far as there is something in them.
     pub fn words(&self) -> Vec<(u64, Word)> {
-        let slots = (0..32).filter_map(|slot| {
-            let mut bits = [0; 8];
-            self.memory.read_exact_at(&mut bits, SLOTS + SLOT_LEN * slot).ok()?;
-            Some((slot, Word::new(u64::from_le_bytes(bits))))
-        });
+        let slots =
+            (0..32).filter_map(|slot| Some((slot, Word::new(self.read(SLOTS + SLOT_LEN * slot)))));
         slots
             .take_while(|(_, word)| word.state <= DONE)
             .filter(|(_, word)| word.state > 0)
             .collect()
     }
 
-    /// Writes into every task that is ready that it is for segment 0.
-    pub fn misdirect(&self) {
+    /// Writes into every task that is ready that it is for segment 0, but not into that
+    /// of segment `last`: its absence would show in the output's length.
+    pub fn misdirect(&self, last: u64) {
         for (slot, word) in self.words() {
-            if word.state == READY {
-                self.write(SLOTS + SLOT_LEN * slot + 16, 0);
+            let at = SLOTS + SLOT_LEN * slot + SEGMENT;
+            if word.state == READY && self.read(at) != last {
+                self.write(at, 0);
             }
         }
     }
@@ -221,6 +222,12 @@ impl Shared {
     /// Tells main that very many segments are done.
     pub fn flood(&self) {
         self.memory.write_all_at(&u32::MAX.to_le_bytes(), DONE_TOKENS).unwrap();
+    }
+
+    fn read(&self, at: u64) -> u64 {
+        let mut value = [0; 8];
+        self.memory.read_exact_at(&mut value, at).unwrap();
+        u64::from_le_bytes(value)
     }
 
     fn write(&self, at: u64, value: u64) {
