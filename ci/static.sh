@@ -21,7 +21,7 @@ if [[ ${1:-} == test ]]; then
     done
     cargo test --locked --target "$triple" --package cryptstream-engine --test crash --test sandbox
     cargo test --locked --target "$triple" --package cryptstream \
-        --test everyday --test interrupted --test keys --test plugin --test workers
+        --test cli -- everyday:: interrupted:: keys:: plugin:: workers::
     exit 0
 fi
 

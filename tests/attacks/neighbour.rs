@@ -185,8 +185,7 @@ impl Shared {
 
     /// The words of the slots, as far as there is something in them.
     pub fn words(&self) -> Vec<(u64, Word)> {
-        let slots =
-            (0..32).filter_map(|slot| Some((slot, Word::new(self.read(SLOTS + SLOT_LEN * slot)))));
+        let slots = (0..32).map(|slot| (slot, Word::new(self.read(SLOTS + SLOT_LEN * slot))));
         slots
             .take_while(|(_, word)| word.state <= DONE)
             .filter(|(_, word)| word.state > 0)

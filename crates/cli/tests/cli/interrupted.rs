@@ -1,7 +1,4 @@
 //! Signals, closed pipes and slow pipes.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,8 +7,8 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::group::wait_until;
-use common::{CHEAP, Dir, paint};
+use crate::common::group::wait_until;
+use crate::common::{CHEAP, Dir, paint};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn signal(child: &Child, signal: Signal) {
@@ -38,7 +35,7 @@ fn an_interruption_leaves_nothing() {
         child.stdin.as_mut().unwrap().write_all(&paint(3 << 20)).unwrap();
         wait_until("at work", || holds_unnamed_file(&child));
         signal(&child, kill);
-        let done = common::wait(child);
+        let done = crate::common::wait(child);
         assert_eq!(done.status.signal(), Some(number));
         assert_eq!(dir.snapshot().len(), 1);
     }
@@ -56,7 +53,7 @@ fn an_interruption_during_the_key_derivation_leaves_nothing() {
         dir.command(&["encrypt", "plain", "--key", "x", "--argon2id", "512MiB,8,4"]).spawn();
     wait_until("at work", || holds_unnamed_file(&child));
     signal(&child, Signal::TERM);
-    assert_eq!(common::wait(child).status.signal(), Some(15));
+    assert_eq!(crate::common::wait(child).status.signal(), Some(15));
     assert_eq!(dir.snapshot().len(), 1);
 }
 
@@ -77,7 +74,7 @@ fn at_any_moment_of_replacing_a_file_it_is_the_old_or_the_new_one() {
         let own = format!("-{}-", child.id());
         thread::sleep(whole_run * u32::try_from(round).unwrap() / rounds as u32);
         signal(&child, kill);
-        let done = common::wait(child);
+        let done = crate::common::wait(child);
         let content = dir.run(&["decrypt", "-i", "id", "out", "-"]).ok().stdout;
         assert_eq!(content, b"new content");
         if kill != Signal::KILL {
@@ -100,7 +97,7 @@ fn of_two_runs_for_one_name_one_wins_and_the_other_says_so() {
     slow.stdin.as_mut().unwrap().write_all(b"slow").unwrap();
     wait_until("at work", || holds_unnamed_file(&slow));
     dir.command(&["encrypt", "-i", "id", "-", "out"]).input(b"fast").run().ok();
-    let done = common::wait(slow);
+    let done = crate::common::wait(slow);
     assert_eq!(done.code(), Some(73), "{done:?}");
     assert_eq!(dir.run(&["decrypt", "-i", "id", "out", "-"]).ok().stdout, b"fast");
     assert_eq!(dir.snapshot().len(), 2);
@@ -137,7 +134,7 @@ fn a_pipe_that_gives_one_byte_at_a_time() {
             stdin.flush().unwrap();
         }
         drop(stdin);
-        common::wait(child).ok().stdout
+        crate::common::wait(child).ok().stdout
     };
     assert!(trickle(&["decrypt", "-", "-", "-i", "id"], &sealed) == content);
     let resealed = trickle(&["encrypt", "-", "-", "-i", "id"], &content);
@@ -157,7 +154,7 @@ fn a_reader_that_stalls_loses_nothing() {
     thread::sleep(Duration::from_millis(300));
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).unwrap();
-    assert!(common::wait_status(&mut child).success());
+    assert!(crate::common::wait_status(&mut child).success());
     assert!([first, rest].concat() == content);
 }
 
@@ -173,6 +170,6 @@ fn being_stopped_and_continued_changes_nothing() {
         thread::sleep(Duration::from_millis(5));
         let _ = kill_process(Pid::from_child(&child), Signal::CONT);
     }
-    common::wait(child).ok();
+    crate::common::wait(child).ok();
     assert!(dir.run(&["decrypt", "plain.enc", "-", "--key", "x"]).ok().stdout == paint(40 << 20));
 }

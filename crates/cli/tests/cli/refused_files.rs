@@ -1,16 +1,13 @@
 //! Files that are missing, unreadable, in the way or changing; full disks;
 //! mistakes on the command line.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Instant;
 
-use common::group::Group;
-use common::{Dir, paint};
+use crate::common::group::Group;
+use crate::common::{Dir, paint};
 use rustix::process::Signal;
 
 fn chmod(dir: &Dir, name: &str, mode: u32) {
@@ -109,7 +106,7 @@ fn an_input_that_changes_meanwhile() {
         let start = Instant::now();
         loop {
             assert!(
-                start.elapsed() < common::PATIENCE,
+                start.elapsed() < crate::common::PATIENCE,
                 "{what}: always over before it was stopped"
             );
             fs::File::create(dir.path("big")).unwrap().set_len(size).unwrap();

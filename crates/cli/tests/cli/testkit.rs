@@ -1,13 +1,10 @@
 //! The public test vectors of age, which come with the crate `age`: files that
 //! must be opened, and files that must be refused, each for its reason.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{Dir, Done};
+use crate::common::{Dir, Done};
 use cryptstream_reference::age_vectors;
 use sha2::{Digest, Sha256};
 

@@ -1,12 +1,9 @@
 //! Sealed files as text: what is written is opened by every way and by age,
 //! what age writes is opened, and what was touched is refused.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::process::Command;
 
-use common::{Dir, Done, paint};
+use crate::common::{Dir, Done, paint};
 
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const END: &str = "-----END AGE ENCRYPTED FILE-----";

@@ -1,13 +1,10 @@
 //! What users do every day, and what they then find.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, paint};
 
 const SIZES: [usize; 11] = [
     0,
@@ -41,10 +38,14 @@ fn every_size_comes_back_through_files_and_pipes() {
             dir.shell(&script).run().ok_and_silent();
             assert!(dir.read("opened") == content, "{size}: {script}");
         }
-        let expected = size + 16 * (size / common::CHUNK + 1) + common::PREFIX;
+        let expected = size + 16 * (size / crate::common::CHUNK + 1) + crate::common::PREFIX;
         let sealed = dir.read("sealed");
-        assert_eq!(sealed.len() - common::header_len(&sealed), expected);
-        assert_eq!(common::header_len(&sealed).is_multiple_of(4096), size >= 1 << 20, "{size}");
+        assert_eq!(sealed.len() - crate::common::header_len(&sealed), expected);
+        assert_eq!(
+            crate::common::header_len(&sealed).is_multiple_of(4096),
+            size >= 1 << 20,
+            "{size}"
+        );
     }
 }
 
@@ -103,7 +104,7 @@ fn a_large_file_under_a_passphrase_is_the_same_whether_the_header_comes_first_or
         .run()
         .ok_and_silent();
     for name in ["file", "pipe"] {
-        assert_eq!(common::header_len(&dir.read(name)), 4096);
+        assert_eq!(crate::common::header_len(&dir.read(name)), 4096);
         assert!(dir.run(&["decrypt", name, "-", "--key", "x"]).ok().stdout == content);
     }
 }

@@ -1,10 +1,7 @@
 //! Damaged, foreign and hostile input: the exit status, the words, and no
 //! output file and no temporary, whatever it is.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod common;
-
-use common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
 
 /// A folder with a sealed file of a few chunks, and its bytes.
 fn sealed_chunks(chunks: usize, rest: usize) -> (Dir, Vec<u8>) {

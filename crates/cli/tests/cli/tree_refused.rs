@@ -1,8 +1,5 @@
 //! Folders with something in them, or in the way, that must not be followed,
 //! replaced or lost; and runs over folders that end early.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -12,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::group::Group;
-use common::tree::{assert_same, described, oddities};
-use common::{Dir, Done, Random, paint};
+use crate::common::group::Group;
+use crate::common::tree::{assert_same, described, oddities};
+use crate::common::{Dir, Done, Random, paint};
 use rustix::fs::{CWD, FileType, Mode, mkdirat, mknodat, openat};
 use rustix::process::Signal;
 

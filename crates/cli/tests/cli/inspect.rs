@@ -1,11 +1,8 @@
 //! What sealed files tell without any key, and how little of them is read.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs::{self, OpenOptions};
 
-use common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, paint};
 use serde_json::{Value, json};
 
 /// What `inspect --json` says of one file.

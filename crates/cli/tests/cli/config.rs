@@ -1,15 +1,12 @@
 //! Defaults of one's own: the file, the environment, the flags, and which of
 //! them wins.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{CHEAP, Dir, Run};
+use crate::common::{CHEAP, Dir, Run};
 
 const FILE: &str = ".config/cryptstream/config.toml";
 
@@ -301,7 +298,7 @@ fn files_that_cannot_be_trusted_or_read_are_refused() {
     };
     chmod(0o666);
     dir.fails(command(&dir, &["config"]), 78, &[FILE, "others may change", "chmod go-w"]);
-    if common::has_private_group() {
+    if crate::common::has_private_group() {
         chmod(0o664);
         command(&dir, &["config"]).run().ok_and_silent();
     }

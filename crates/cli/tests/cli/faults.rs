@@ -1,8 +1,5 @@
 //! What befalls a run with workers from outside: signals to main or to all,
 //! inputs that change, pipes that stall.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,8 +9,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::group::{Group, wait_until};
-use common::{CHEAP, Dir, Done, PATIENCE, Random, paint};
+use crate::common::group::{Group, wait_until};
+use crate::common::{CHEAP, Dir, Done, PATIENCE, Random, paint};
 use rustix::process::Signal;
 
 /// Enough for two workers, and little enough for many rounds.
@@ -307,7 +304,7 @@ fn stalling(dir: &Dir, args: &[&str], input: &[u8]) -> Vec<u8> {
                 }
             }
         });
-        assert!(common::wait_status(&mut child).success());
+        assert!(crate::common::wait_status(&mut child).success());
         reader.join().unwrap()
     })
 }
@@ -334,9 +331,9 @@ fn two_runs_over_one_file_give_two_different_files() {
     let (one, two) = (dir.read("one"), dir.read("two"));
     assert_eq!(one.len(), two.len());
     // Not a single chunk is the same.
-    let start = common::header_len(&one) + common::PREFIX;
+    let start = crate::common::header_len(&one) + crate::common::PREFIX;
     let chunks = |sealed: &[u8]| -> Vec<Vec<u8>> {
-        sealed[start..].chunks(common::SEALED_CHUNK).map(<[u8]>::to_vec).collect()
+        sealed[start..].chunks(crate::common::SEALED_CHUNK).map(<[u8]>::to_vec).collect()
     };
     assert!(chunks(&one).iter().zip(chunks(&two)).all(|(one, two)| *one != two));
     // With a passphrase too.

@@ -1,12 +1,9 @@
 //! Opening everything and writing nothing: what is intact, what is not, and
 //! where.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 
-use common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
 use serde_json::{Value, json};
 
 /// What `verify --json` says of one file, which must end with this status.

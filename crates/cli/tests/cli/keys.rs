@@ -1,14 +1,11 @@
 //! The keys that people have: SSH keys, passphrases in files of age, protected
 //! identity files, keys that withstand quantum computers; and what is said about
 //! those that cannot be used.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, paint};
 
 /// The cheapest key derivation that is allowed in files of age.
 const CHEAP_SCRYPT: &str = "--scrypt=16";

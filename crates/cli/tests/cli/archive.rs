@@ -1,7 +1,4 @@
 //! Folders as one sealed archive, there and back, and between programs.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,8 +10,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::group::wait_until;
-use common::{Dir, paint};
+use crate::common::group::wait_until;
+use crate::common::{Dir, paint};
 use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -283,7 +280,7 @@ fn a_file_that_changes_meanwhile_leaves_no_archive() {
             _ => file.set_len(48 << 20).unwrap(),
         }
         std::io::Read::read_to_end(&mut stdout, &mut sealed).unwrap();
-        let done = common::wait_status(&mut child);
+        let done = crate::common::wait_status(&mut child);
         assert_eq!(done.code(), Some(75), "{change}");
         // What has left already is not taken for a whole.
         let opened = dir.command(&["decrypt", "-", "out", "-i", "id"]).input(&sealed).run();
@@ -452,7 +449,7 @@ fn an_interruption_leaves_no_folder() {
         stdin.write_all(&sealed[..sealed.len() - 1000]).unwrap();
         wait_until("unpacking", is_begun);
         kill_process(Pid::from_child(&child), kill).unwrap();
-        let status = common::wait_status(&mut child);
+        let status = crate::common::wait_status(&mut child);
         assert_eq!(status.signal(), Some(kill.as_raw()));
         assert!(!dir.path("out").exists());
         if kill != Signal::KILL {
@@ -539,7 +536,7 @@ fn the_end_of_the_reading_process_is_an_error_and_leaves_nothing() {
         // Nobody may be reading any more.
         let _ = stdin.write_all(&sealed[10 << 20..]);
         drop(stdin);
-        let done = common::wait(child);
+        let done = crate::common::wait(child);
         assert_eq!(done.code(), Some(code), "{done:?}");
         assert!(done.stderr_text().contains(words), "{done:?}");
         assert_eq!(dir.names(), before);

@@ -1,13 +1,10 @@
 //! A rekeying that is killed: before every system call that changes anything,
 //! and on every file system that takes another way.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::{Dir, Done, paint};
+use crate::common::{Dir, Done, paint};
 
 /// What changes something that others can see; before it, it is interrupted. (A
 /// signal is delivered when a call begins, and SIGKILL keeps it from being made.)

@@ -1,13 +1,10 @@
 //! Other keys for a file whose content stays.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 
-use common::{CHEAP, Dir, Run, header_len, paint};
+use crate::common::{CHEAP, Dir, Run, header_len, paint};
 use rustix::fs::{FlockOperation, flock};
 
 const MIB: usize = 1 << 20;
@@ -274,7 +271,7 @@ fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
     if rustix::process::geteuid().is_root() {
         let mut replaced = std::process::Command::new(dir.program());
         replaced.args(args).current_dir(dir.root()).uid(65_534);
-        common::shield(&mut replaced);
+        crate::common::shield(&mut replaced);
         run.command = replaced;
     }
     run

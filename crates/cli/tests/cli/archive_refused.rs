@@ -1,14 +1,11 @@
 //! Archives that are hostile, damaged or too large: each is refused with a reason,
 //! and nothing of it is left.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
 use tar::{EntryType, Header};
 
 /// An archive under construction, which nobody checks.

@@ -1,13 +1,10 @@
 //! The words around the work: help and its examples, completions, the manual,
 //! and what is said about a mistyped word.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, paint};
 
 const COMMANDS: &[&str] = &[
     "encrypt",
@@ -41,7 +38,7 @@ fn home() -> Dir {
     dir
 }
 
-fn shell(dir: &Dir, script: &str) -> common::Run {
+fn shell(dir: &Dir, script: &str) -> crate::common::Run {
     let path = format!("{}:{}", dir.path("bin").display(), std::env::var("PATH").unwrap());
     dir.shell(script).env("PATH", path).env("HOME", dir.root())
 }

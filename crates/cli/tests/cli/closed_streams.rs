@@ -1,9 +1,6 @@
 //! Standard streams that are closed or full: nothing is lost without a word.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod common;
-
-use common::{CHEAP, Dir};
+use crate::common::{CHEAP, Dir};
 
 /// Commands that write data or a report to standard output.
 const COMMANDS: [&str; 18] = [

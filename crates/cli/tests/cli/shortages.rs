@@ -1,15 +1,12 @@
 //! Workers where something is short: room, memory, descriptors, cores, or the
 //! system's means to start them and to lock them in.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::group::{Group, wait_until};
-use common::{Dir, Done, Run, paint};
+use crate::common::group::{Group, wait_until};
+use crate::common::{Dir, Done, Run, paint};
 use rustix::process::{Pid, Signal};
 
 /// Large enough for three workers.

@@ -1,8 +1,5 @@
 //! Worker processes: the same files with any number of them, and whatever
 //! befalls them.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -10,8 +7,8 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::group::{Group, wait_until};
-use common::{Dir, Done, paint};
+use crate::common::group::{Group, wait_until};
+use crate::common::{Dir, Done, paint};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Large enough for several workers.
@@ -45,13 +42,13 @@ fn run_with(dir: &Dir, args: &[&str], mut interfere: impl FnMut(&Child, &[Pid]))
     drop(child.stdin.take());
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < common::PATIENCE, "it hangs");
+        assert!(start.elapsed() < crate::common::PATIENCE, "it hangs");
         let workers: Vec<_> =
             workers_of(&child).into_iter().filter(|pid| is_worker(*pid)).collect();
         interfere(&child, &workers);
         thread::sleep(Duration::from_micros(300));
     }
-    common::wait(child)
+    crate::common::wait(child)
 }
 
 #[track_caller]
@@ -146,7 +143,7 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
         if round >= 6 && deaths > 0 {
             break;
         }
-        assert!(start.elapsed() < common::PATIENCE, "nobody was killed");
+        assert!(start.elapsed() < crate::common::PATIENCE, "nobody was killed");
         let seal =
             ["encrypt", "-i", "id", "plain", "sealed", "--force", "--json", "--processes", "3"];
         let open =
@@ -265,7 +262,9 @@ fn damage_is_found_and_named_by_workers_too() {
     let dir = large();
     dir.run(&["encrypt", "-i", "id", "plain", "--processes", "2"]).ok();
     let mut sealed = dir.read("plain.enc");
-    let offset = common::header_len(&sealed) + common::PREFIX + 2000 * common::SEALED_CHUNK;
+    let offset = crate::common::header_len(&sealed)
+        + crate::common::PREFIX
+        + 2000 * crate::common::SEALED_CHUNK;
     sealed[offset + 100] ^= 1;
     dir.write("bad.enc", sealed);
     let run = dir.command(&["decrypt", "-i", "id", "bad.enc", "--processes", "2"]);

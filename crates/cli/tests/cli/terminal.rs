@@ -1,8 +1,5 @@
 //! What happens on a terminal: questions, progress, refusals. The terminal is
 //! the one that `script` (util-linux) makes.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +7,8 @@ use std::process::{Child, ChildStdin, Command};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use common::group::wait_until;
-use common::{CHEAP, Dir, Done, paint};
+use crate::common::group::wait_until;
+use crate::common::{CHEAP, Dir, Done, paint};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::LocalModes;
 
@@ -98,7 +95,7 @@ impl OnTerminal {
                 self.seen += end;
                 return number;
             }
-            assert!(start.elapsed() < common::PATIENCE, "none of {texts:?} in {text:?}");
+            assert!(start.elapsed() < crate::common::PATIENCE, "none of {texts:?} in {text:?}");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -121,7 +118,7 @@ impl OnTerminal {
 
     fn end(self) -> Option<(i32, String)> {
         let Self { mut child, stdin, drain, shown, .. } = self;
-        common::wait_status(&mut child);
+        crate::common::wait_status(&mut child);
         drop(stdin);
         let _ = drain.join();
         let text = Self::text(&shown);

@@ -1,12 +1,9 @@
 //! What is intact of a damaged file is at its place, and nothing else is.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, paint};
 use serde_json::{Value, json};
 
 /// Salvages `bad`, and holds the output against the plaintext: as it was where

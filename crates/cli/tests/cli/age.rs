@@ -1,12 +1,9 @@
 //! Files of age: what it writes is opened, what is written it opens, whoever
 //! does the work and by whichever way.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::process::Command;
 
-use common::{Dir, paint};
+use crate::common::{Dir, paint};
 
 /// Lengths around age's chunks, around a unit of work, and of several for
 /// workers.
@@ -167,7 +164,7 @@ fn the_format_is_told_by_flag_or_name() {
         (&["plain", "y.age", "--format", "native"], "y.age", false),
         (&["plain", "z", "--format", "age"], "z", true),
     ] {
-        let json = |done: common::Done| done.json(&done.stdout)["format"].clone();
+        let json = |done: crate::common::Done| done.json(&done.stdout)["format"].clone();
         let format = if is_age { "age" } else { "native" };
         let done = dir.run(&[&["encrypt", "-i", "id", "--json"], args].concat()).ok();
         assert_eq!(json(done), format);

@@ -1,15 +1,12 @@
 //! Keys that plugins have, with a toy plugin that can also misbehave in every
 //! way (`examples/age-plugin-toy.rs`).
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::common::group::Group;
+use crate::common::{Dir, Run, paint};
 use bech32::{Bech32, Hrp};
-use common::group::Group;
-use common::{Dir, Run, paint};
 
 const CONTENT_LEN: usize = 70_000;
 /// Names of a sealed file, in both formats.
@@ -66,7 +63,7 @@ fn unattended(dir: &Dir, mode: &str, args: &[&str]) -> Run {
     command.arg("--wait").arg(env!("CARGO_BIN_EXE_cryptstream")).args(args);
     let mut run = dir.command(&[""]);
     command.current_dir(dir.root());
-    common::shield(&mut command);
+    crate::common::shield(&mut command);
     run.command = command;
     with_toy(run, mode)
 }

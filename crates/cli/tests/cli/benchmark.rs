@@ -1,7 +1,4 @@
 //! `benchmark`: what it says, what it leaves behind, and its page in a browser.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Dir, paint};
+use crate::common::{Dir, paint};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -222,12 +219,12 @@ fn an_interrupted_run_leaves_nothing_behind() {
         let child = dir.command(&args).env("TMPDIR", dir.root()).spawn();
         let start = Instant::now();
         while names(&dir).is_empty() {
-            assert!(start.elapsed() < common::PATIENCE, "it never began");
+            assert!(start.elapsed() < crate::common::PATIENCE, "it never began");
             thread::sleep(Duration::from_millis(1));
         }
         thread::sleep(Duration::from_millis(500));
         kill_process(Pid::from_child(&child), signal).unwrap();
-        let done = common::wait(child);
+        let done = crate::common::wait(child);
         assert_eq!(done.code(), None, "it dies of the signal: {done:?}");
         assert_eq!(done.stderr_text(), "");
         assert_eq!(names(&dir), [""; 0]);
@@ -246,14 +243,14 @@ fn the_next_run_removes_what_a_killed_one_left() {
         let start = Instant::now();
         let has_files = || fs::read_dir(dir.path(&own)).is_ok_and(|mut all| all.next().is_some());
         while !has_files() {
-            assert!(start.elapsed() < common::PATIENCE, "it never began");
+            assert!(start.elapsed() < crate::common::PATIENCE, "it never began");
             thread::sleep(Duration::from_millis(1));
         }
         (child, own)
     };
     let (killed, stale) = spawn();
     kill_process(Pid::from_child(&killed), Signal::KILL).unwrap();
-    common::wait(killed);
+    crate::common::wait(killed);
     assert_eq!(names(&dir), [stale.as_str()]);
     let (first, first_folder) = spawn();
     assert_eq!(names(&dir), [first_folder.as_str()]);
@@ -263,7 +260,7 @@ fn the_next_run_removes_what_a_killed_one_left() {
     assert_eq!(names(&dir), both);
     for child in [first, second] {
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        common::wait(child);
+        crate::common::wait(child);
     }
     assert_eq!(names(&dir), [""; 0]);
 }

@@ -1,14 +1,11 @@
 //! Folders, and several files at once: what becomes of everything in them.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use common::tree::{assert_same, described, oddities};
-use common::{CHEAP, Dir, header_len, paint};
+use crate::common::tree::{assert_same, described, oddities};
+use crate::common::{CHEAP, Dir, header_len, paint};
 
 /// A folder with a key, beside the folder `in` with everything in it.
 fn with_oddities() -> Dir {
@@ -183,7 +180,7 @@ fn what_is_there_already_is_not_done_again() {
     let run = |args: &[&str]| {
         dir.run(&[&["encrypt", "-i", "id", "in", "out", "--json"][..], args].concat())
     };
-    let counts = |done: &common::Done| {
+    let counts = |done: &crate::common::Done| {
         let report = done.json(&done.stdout);
         ["files", "kept", "failed"].map(|field| report[field].as_u64().unwrap())
     };

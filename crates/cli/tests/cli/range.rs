@@ -1,13 +1,10 @@
 //! Parts of files: what `decrypt --range` writes is that slice of the content,
 //! or nothing.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::ops::Range;
 use std::time::Duration;
 
-use common::{CHEAP, CHUNK, Dir, PREFIX, Random, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Random, SEALED_CHUNK, header_len, paint};
 
 const FORMATS: [&str; 2] = ["native", "age"];
 /// Lengths around the chunks of both formats and around a unit of work.

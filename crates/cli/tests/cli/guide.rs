@@ -1,12 +1,9 @@
 //! The recipes of docs/guide.md, run as they are written.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::{Dir, has_private_group, paint};
+use crate::common::{Dir, has_private_group, paint};
 
 /// The blocks of the guide that are for a shell, with the lines where they begin.
 fn recipes(guide: &str) -> Vec<(usize, String)> {

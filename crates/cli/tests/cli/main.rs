@@ -1,0 +1,33 @@
+//! The program as its users meet it: every test runs the real binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod age;
+mod archive;
+mod archive_refused;
+mod armor;
+mod benchmark;
+mod closed_streams;
+#[path = "../common/mod.rs"]
+mod common;
+mod config;
+mod everyday;
+mod faults;
+mod guide;
+mod inspect;
+mod interrupted;
+mod keys;
+mod plugin;
+mod range;
+mod refused_data;
+mod refused_files;
+mod rekey;
+mod rekey_interrupted;
+mod salvage;
+mod shortages;
+mod terminal;
+mod testkit;
+mod tree;
+mod tree_refused;
+mod verify;
+mod words;
+mod workers;
