@@ -182,6 +182,15 @@ pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
     }
 }
 
+/// Makes of what is said of one file among several the event that a program reads: a line
+/// for each file, and one at the end.
+pub(crate) fn name_file_event(object: &mut Value, command: &str, input: &Input) {
+    object["schema"] = json!(SCHEMA);
+    object["command"] = json!(command);
+    object["event"] = json!("file");
+    object["file"] = json!(input_name(input));
+}
+
 /// The input's name as it can be shown.
 pub(crate) fn input_label(input: &Input) -> String {
     input.path().map_or_else(|| "standard input".to_owned(), messages::quoted)

@@ -16,4 +16,4 @@ mod walk;
 pub(crate) use plan::{Naming, Plan, lies_in};
 pub(crate) use supply::{Event, Supply};
 pub(crate) use survey::Survey;
-pub(crate) use walk::{Rules, sealed_files};
+pub(crate) use walk::{Rules, encrypted_files};

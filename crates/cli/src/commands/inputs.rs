@@ -1,40 +1,80 @@
 //! The inputs of a command that takes several and goes on when one fails.
 
+use std::fs::Metadata;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::args::is_dash;
-use crate::messages::{self, Failure, look};
-use crate::request::Input;
-use crate::tree::sealed_files;
+use serde_json::Value;
 
-/// What was named, and the sealed files in folders that were named; standard input
-/// where nothing was.
-pub(super) fn inputs(files: Vec<PathBuf>) -> Result<Vec<Input>, Failure> {
-    if files.is_empty() {
-        return match io::stdin().is_terminal() {
-            true => Err(messages::no_input()),
-            false => Ok(vec![Input::Stdin]),
+use crate::args::is_dash;
+use crate::messages::{self, Failure, escaped_json, look};
+use crate::request::Input;
+use crate::tree::encrypted_files;
+
+/// What was named. Folders are gone through as often as it is asked for: a list of what
+/// is in them would grow with the number of files.
+pub(super) struct Inputs(Vec<Input>);
+
+impl Inputs {
+    /// Takes what was named; standard input where nothing was.
+    pub(super) fn of(files: Vec<PathBuf>) -> Result<Self, Failure> {
+        if files.is_empty() {
+            return match io::stdin().is_terminal() {
+                true => Err(messages::no_input()),
+                false => Ok(Self(vec![Input::Stdin])),
+            };
+        }
+        if files.iter().filter(|path| is_dash(path.as_os_str())).count() > 1 {
+            return Err(look::one_stdin());
+        }
+        let input = |path: PathBuf| match is_dash(path.as_os_str()) {
+            true => Input::Stdin,
+            false => Input::Path(path),
         };
+        Ok(Self(files.into_iter().map(input).collect()))
     }
-    if files.iter().filter(|path| is_dash(path.as_os_str())).count() > 1 {
-        return Err(look::one_stdin());
+
+    /// How many were named.
+    pub(super) fn named(&self) -> usize {
+        self.0.len()
     }
-    let mut inputs = Vec::new();
-    for path in files {
-        if is_dash(path.as_os_str()) {
-            inputs.push(Input::Stdin);
-            continue;
+
+    /// The files that were named, and of folders those that are encrypted by their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Seen> + '_ {
+        self.0.iter().flat_map(|input| {
+            let folder = input.path().and_then(encrypted_files);
+            let mut found = folder.into_iter().flatten().peekable();
+            // A folder without any is refused when it is opened.
+            let itself = found.peek().is_none().then(|| Seen::of(input.clone()));
+            itself.into_iter().chain(found.map(|(input, len)| Seen { input, len }))
+        })
+    }
+}
+
+/// An input as it was seen before it is opened.
+pub(super) struct Seen {
+    pub(super) input: Input,
+    /// The length of a file.
+    pub(super) len: Option<u64>,
+}
+
+impl Seen {
+    fn of(input: Input) -> Self {
+        let metadata = input.path().and_then(|path| std::fs::metadata(path).ok());
+        let len = metadata.filter(Metadata::is_file).map(|metadata| metadata.len());
+        Self { input, len }
+    }
+
+    /// Device and inode.
+    pub(super) fn id(&self) -> Option<(u64, u64)> {
+        match &self.input {
+            Input::Entry(entry, _) => Some((entry.id.dev, entry.id.ino)),
+            Input::Path(path) => std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino())),
+            Input::Stdin | Input::Unreadable(..) => None,
         }
-        // A folder without any stays, and is refused when it is opened.
-        let sealed = sealed_files(&path);
-        match sealed.is_empty() {
-            true => inputs.push(Input::Path(path)),
-            false => inputs.extend(sealed),
-        }
     }
-    Ok(inputs)
 }
 
 /// The exit status of a run: that of the first failure.
@@ -85,6 +125,11 @@ impl Lines {
                 status.fail(&messages::stdout_failed(source, false), false);
             }
         }
+    }
+
+    /// Writes a JSON object as a line.
+    pub(super) fn print_object(&mut self, object: &Value, status: &mut Status) {
+        self.print(&format!("{}\n", escaped_json(object)), status);
     }
 
     /// Whether going on would be for nothing.

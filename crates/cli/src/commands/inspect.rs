@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use cryptstream_engine::{Error, Inspection, Parser};
 use serde_json::{Value, json};
 
-use super::inputs::{self, Lines, Status};
+use super::inputs::{Inputs, Lines, Seen, Status};
 use crate::args::{Inspect, Talk};
 use crate::messages::{Context, Failure, look};
 use crate::report::{self, SCHEMA};
 use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
-    let inputs = match inputs::inputs(args.files) {
+    let inputs = match Inputs::of(args.files) {
         Ok(inputs) => inputs,
         Err(failure) => return Status::refused(&failure, talk.json),
     };
@@ -22,17 +22,21 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
             return Status::refused(&look::engine(error, Context::default()), talk.json);
         }
     };
-    let (mut status, mut lines, mut files) = (Status::default(), Lines::default(), Vec::new());
-    for (number, input) in inputs.iter().enumerate() {
-        let (inspection, failure) = inspect(input, &parser);
+    let (mut status, mut lines) = (Status::default(), Lines::default());
+    let (mut files, mut failed) = (0u64, 0u64);
+    for Seen { input, .. } in inputs.iter() {
+        let (inspection, failure) = inspect(&input, &parser);
         if talk.json {
-            files.push(object(input, inspection.as_ref(), failure.as_ref()));
+            let object = object(&input, inspection.as_ref(), failure.as_ref());
+            lines.print_object(&object, &mut status);
         } else if let (Some(inspection), false) = (&inspection, talk.quiet) {
-            let gap = if number == 0 { "" } else { "\n" };
-            let text = report::inspect::text(&report::input_label(input), inspection);
+            let gap = if files == 0 { "" } else { "\n" };
+            let text = report::inspect::text(&report::input_label(&input), inspection);
             lines.print(&format!("{gap}{text}"), &mut status);
         }
+        files += 1;
         if let Some(failure) = failure {
+            failed += 1;
             status.fail(&failure, talk.json);
         }
         if lines.is_closed() {
@@ -40,8 +44,14 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
         }
     }
     if talk.json {
-        let object = json!({ "schema": SCHEMA, "command": "inspect", "files": files });
-        report::print_json(&object, false);
+        let object = json!({
+            "schema": SCHEMA,
+            "command": "inspect",
+            "event": "end",
+            "files": files,
+            "failed": failed,
+        });
+        lines.print_object(&object, &mut status);
     }
     status.exit_code()
 }
@@ -67,7 +77,7 @@ fn inspect(input: &Input, parser: &Parser) -> (Option<Inspection>, Option<Failur
 
 fn object(input: &Input, inspection: Option<&Inspection>, failure: Option<&Failure>) -> Value {
     let mut object = inspection.map_or_else(|| json!({}), report::inspect::object);
-    object["file"] = json!(report::input_name(input));
+    report::name_file_event(&mut object, "inspect", input);
     if let Some(failure) = failure {
         object["error"] = failure.json();
     }

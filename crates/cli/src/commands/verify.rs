@@ -3,22 +3,23 @@
 
 mod ledger;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
-use std::ops::Range;
+use std::iter::Peekable;
+use std::path::Path;
 use std::process::ExitCode;
 
 use cryptstream_engine::{
-    CommitOptions, Destination, Engine, Error, Item, Parser, Progress, Source, Summary, Survey,
-    Target, WorkerNote,
+    CommitOptions, Destination, Engine, Error, Item, Parser, Progress, Summary, Survey, WorkerNote,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
 
-use super::inputs::{self, Status};
+use super::inputs::{Inputs, Seen, Status};
 use crate::args::{Talk, Verify};
 use crate::keyring::OpeningKeys;
-use crate::messages::{Context, Failure, look};
+use crate::messages::{self, Context, Failure, look};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::{Input, cores, worker_options};
@@ -32,21 +33,19 @@ const SMALL: u64 = 8 << 20;
 struct Verifier<'a> {
     identities: Vec<&'a dyn Identity>,
     context: Context,
-    files: RefCell<Vec<File>>,
+    /// The files that keys were read from.
+    key_ids: Vec<(u64, u64)>,
     meter: Meter,
     /// Who parses the files.
     parser: Parser,
-    ledger: RefCell<Ledger<'a>>,
+    ledger: RefCell<Ledger>,
+    /// How many files there are, and how many of them were begun.
+    count: u64,
+    begun: Cell<usize>,
 }
 
-/// A file as it was seen before any was opened.
-struct File {
-    input: Input,
-    size: Option<u64>,
-    /// Standard input is only to be had once.
-    source: Option<Source>,
-    failure: Option<Failure>,
-}
+/// A file with its place among all.
+type Numbered = (usize, Seen);
 
 pub(super) fn run(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
     match verify(args, key, talk) {
@@ -56,21 +55,27 @@ pub(super) fn run(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> 
 }
 
 fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
-    let named = args.files.len();
-    let inputs = inputs::inputs(args.files)?;
-    // Of a folder, a terminal shows what is not intact, and the total. Elsewhere every
-    // file has its line, as with sha256sum -c, for programs to read.
-    let is_brief = inputs.len() > named.max(1) && io::stdout().is_terminal() && !talk.verbose;
+    let inputs = Inputs::of(args.files)?;
     let keys = OpeningKeys::read(&args.opening, key)?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
-    let files: Vec<File> = inputs.iter().map(|input| see(input, &keys)).collect();
-    let name = match &inputs[..] {
-        [input] => report::input_label(input),
-        inputs => format!("{} files", inputs.len()),
+    let (mut count, mut total, mut first) = (0u64, 0u64, None);
+    for seen in inputs.iter() {
+        count += 1;
+        total += seen.len.unwrap_or(0);
+        first.get_or_insert(seen.input);
+    }
+    // Of a folder, a terminal shows what is not intact, and the total. Elsewhere every
+    // file has its line, as with sha256sum -c, for programs to read.
+    let is_folder = count > inputs.named().max(1) as u64;
+    let is_brief = is_folder && io::stdout().is_terminal() && !talk.verbose;
+    let name = match first {
+        Some(input) if count == 1 => report::input_label(&input),
+        _ => format!("{count} files"),
     };
+    let key_ids = keys.file_ids();
     // Nobody is asked for a key that there is nothing to open with.
-    let identities = match files.iter().any(|file| file.failure.is_none()) {
+    let identities = match inputs.iter().any(|seen| check(&seen, &key_ids).is_ok()) {
         true => keys.identities(&name)?,
         false => Vec::new(),
     };
@@ -80,151 +85,131 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         parser,
         identities: identities.iter().map(AsRef::as_ref).collect(),
         context,
+        key_ids,
         meter: Meter::new(name, talk),
-        ledger: RefCell::new(Ledger::new(&inputs, talk, is_brief)),
-        files: RefCell::new(files),
+        ledger: RefCell::new(Ledger::new(talk, is_brief)),
+        count,
+        begun: Cell::new(0),
     };
-    verifier.verify(&mut engine);
+    verifier.meter.start(Some(total).filter(|total| *total > 0));
+    verifier.verify(&mut engine, &mut inputs.iter().peekable());
     verifier.meter.clear();
     Ok(verifier.ledger.into_inner().end())
 }
 
-/// Looks at a file, if that is possible without waiting for somebody to write
-/// to it.
-fn see(input: &Input, keys: &OpeningKeys) -> File {
-    let file = |size, source, failure| File { input: input.clone(), size, source, failure };
-    if let Input::Path(path) = input
-        && std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+/// Whether a file can be opened, as far as that can be told without waiting for somebody
+/// to write to it, and is no key of this run.
+fn check(seen: &Seen, key_ids: &[(u64, u64)]) -> Result<(), Failure> {
+    check_key(seen, key_ids)?;
+    if let Input::Path(path) = &seen.input
+        && std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir())
     {
-        return file(None, None, None);
+        return Ok(());
     }
-    let failed = |error| look::engine(error, Context::default());
-    let source = match input.open() {
-        Ok(source) => source,
-        Err(error) => return file(None, None, Some(failed(error))),
-    };
-    let checked = keys.check(&source, &Target::Stdout { only_text: false });
-    let size = source.expected_len();
-    file(size, matches!(input, Input::Stdin).then_some(source), checked.err())
+    let opened = seen.input.open();
+    opened.map(drop).map_err(|error| look::engine(error, Context::default()))
+}
+
+fn check_key(seen: &Seen, key_ids: &[(u64, u64)]) -> Result<(), Failure> {
+    let is_key = seen.id().is_some_and(|id| key_ids.contains(&id));
+    match seen.input.path().filter(|_| is_key) {
+        Some(path) => Err(messages::key_is_data(path)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file is verified beside others.
+fn is_small(seen: &Seen) -> bool {
+    seen.len.is_some_and(|len| len < SMALL)
 }
 
 impl Verifier<'_> {
-    fn verify(&self, engine: &mut Engine) {
-        let count = self.files.borrow().len();
-        // What cannot be opened takes no time.
-        let total = self
-            .files
-            .borrow()
-            .iter()
-            .filter(|file| file.failure.is_none())
-            .map(|file| file.size)
-            .sum();
-        self.meter.start(total);
-        let mut next = 0;
-        while next < count && !self.ledger.borrow().is_unread() {
-            let is_small = |file: &File| {
-                let is_path = file.input.path().is_some();
-                is_path && file.size.is_some_and(|size| size < SMALL)
-            };
-            let files = self.files.borrow();
-            let small = files[next..].iter().take_while(|file| is_small(file)).count();
-            drop(files);
-            if small > 1 {
-                self.verify_small(engine, next..next + small);
-            } else {
-                self.verify_one(engine, next);
+    fn verify(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
+        while !self.ledger.borrow().is_unread()
+            && let Some(seen) = inputs.peek()
+        {
+            if self.count > 1 && is_small(seen) {
+                self.verify_small(engine, inputs);
+            } else if let Some(seen) = inputs.next() {
+                self.verify_one(engine, self.number(seen));
             }
-            next += small.max(1);
         }
     }
 
-    fn verify_one(&self, engine: &mut Engine, number: usize) {
-        let Some(mut source) = self.open(number) else { return };
+    fn number(&self, seen: Seen) -> Numbered {
+        let number = self.begun.get();
+        self.begun.set(number + 1);
+        (number, seen)
+    }
+
+    fn verify_one(&self, engine: &mut Engine, (number, seen): Numbered) {
+        let opened = check_key(&seen, &self.key_ids)
+            .and_then(|()| seen.input.open().map_err(|error| look::engine(error, self.context)));
+        let mut source = match opened {
+            Ok(source) => source.parsed_by(&self.parser),
+            Err(failure) => return self.put_down(number, seen.input, Outcome::Failed(failure)),
+        };
         let result = engine.verify(&mut source, &self.identities, &Part(&self.meter));
         let stats = match &result {
             Ok(summary) => summary.workers,
             Err(_) => engine.take_stats(),
         };
         self.ledger.borrow_mut().add(stats);
-        self.close(number, result);
+        self.close((number, seen), result);
     }
 
-    /// Files that are small, several at a time.
-    fn verify_small(&self, engine: &mut Engine, range: Range<usize>) {
-        let listed = RefCell::new(Vec::new());
-        let mut items = range.filter_map(|number| {
-            let item = self.list(number)?;
-            listed.borrow_mut().push(number);
-            Some(item)
+    /// The small files that come next, several at a time.
+    fn verify_small(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
+        // By the numbers that the engine gives them.
+        let under_way = RefCell::new((0usize, HashMap::new()));
+        let mut items = std::iter::from_fn(|| {
+            loop {
+                let seen =
+                    inputs.next_if(is_small).filter(|_| !self.ledger.borrow().is_unread())?;
+                let (number, seen) = self.number(seen);
+                let Some(path) = seen.input.path().map(Path::to_owned) else { continue };
+                if let Err(failure) = check_key(&seen, &self.key_ids) {
+                    self.put_down(number, seen.input, Outcome::Failed(failure));
+                    continue;
+                }
+                let entry = match &seen.input {
+                    Input::Entry(entry, _) => Some(entry.clone()),
+                    _ => None,
+                };
+                let len = seen.len.unwrap_or(0);
+                let (count, files) = &mut *under_way.borrow_mut();
+                files.insert(*count, (number, seen));
+                *count += 1;
+                let output = Destination::Nowhere;
+                return Some(Item { input: path, entry, len, output, guard: None });
+            }
         });
         let mut on_done = |number: usize, result| {
-            let number = listed.borrow()[number];
-            self.meter.advance(self.files.borrow()[number].size.unwrap_or(0));
-            self.close(number, result);
+            let Some(file) = under_way.borrow_mut().1.remove(&number) else { return };
+            self.meter.advance(file.1.len.unwrap_or(0));
+            self.close(file, result);
         };
         let commit = CommitOptions::default();
         let stats = engine.decrypt_all(&mut items, &self.identities, commit, &(), &mut on_done);
         self.ledger.borrow_mut().add(stats);
     }
 
-    /// A small file; or puts down why there is none.
-    fn list(&self, number: usize) -> Option<Item> {
-        if self.ledger.borrow().is_unread() {
-            return None;
-        }
-        let mut files = self.files.borrow_mut();
-        let file = &mut files[number];
-        if let Some(failure) = file.failure.take() {
-            drop(files);
-            self.put_down(number, Outcome::Failed(failure));
-            return None;
-        }
-        let entry = match &file.input {
-            Input::Entry(entry, _) => Some(entry.clone()),
-            _ => None,
-        };
-        let (input, len) = (file.input.path()?.to_owned(), file.size.unwrap_or(0));
-        Some(Item { input, entry, len, output: Destination::Nowhere, guard: None })
-    }
-
-    /// Opens a file, or puts down why not.
-    fn open(&self, number: usize) -> Option<Source> {
-        if self.ledger.borrow().is_unread() {
-            return None;
-        }
-        let mut files = self.files.borrow_mut();
-        let file = &mut files[number];
-        let failure = match (file.failure.take(), file.source.take()) {
-            (Some(failure), _) => failure,
-            (None, Some(source)) => return Some(source.parsed_by(&self.parser)),
-            (None, None) => match file.input.open() {
-                Ok(source) => return Some(source.parsed_by(&self.parser)),
-                Err(error) => look::engine(error, self.context),
-            },
-        };
-        drop(files);
-        self.put_down(number, Outcome::Failed(failure));
-        None
-    }
-
     /// Puts down how it went; looks closer at what is damaged.
-    fn close(&self, number: usize, result: Result<Summary, Error>) {
+    fn close(&self, (number, seen): Numbered, result: Result<Summary, Error>) {
         let outcome = match result {
             Ok(summary) => Outcome::Intact(summary),
-            Err(error) if error.is_damaged_payload() => self.survey(number, error),
+            Err(error) if error.is_damaged_payload() => self.survey(&seen.input, error),
             Err(error) => Outcome::Failed(look::engine(error, self.context)),
         };
-        self.put_down(number, outcome);
+        self.put_down(number, seen.input, outcome);
     }
 
-    fn survey(&self, number: usize, error: Error) -> Outcome {
-        let input = self.files.borrow()[number].input.clone();
+    fn survey(&self, input: &Input, error: Error) -> Outcome {
         let failure = look::engine(error, self.context);
         let Some(path) = input.path() else { return Outcome::Failed(failure) };
-        let is_alone = self.files.borrow().len() == 1;
-        let meter = is_alone.then(|| {
+        let meter = (self.count == 1).then(|| {
             self.meter.clear();
-            Meter::new(report::input_label(&input), self.ledger.borrow().talk)
+            Meter::new(report::input_label(input), self.ledger.borrow().talk)
         });
         let progress: &dyn Progress = match &meter {
             Some(meter) => meter,
@@ -251,8 +236,8 @@ impl Verifier<'_> {
         }
     }
 
-    fn put_down(&self, number: usize, outcome: Outcome) {
-        self.meter.aside(|| self.ledger.borrow_mut().put_down(number, outcome));
+    fn put_down(&self, number: usize, input: Input, outcome: Outcome) {
+        self.meter.aside(|| self.ledger.borrow_mut().put_down(number, input, outcome));
     }
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::gitignore::{self, Nested};
+use super::survey::len;
 use crate::args;
 use crate::messages::{self, Context, Failure, tree as words};
 use crate::request::{Input, is_sealed_name};
@@ -166,21 +167,23 @@ pub(super) fn join(root: &Path, relative: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
 }
 
-/// The files below a folder that are sealed by their names, in the order of these, and
-/// what could not be looked at; nothing where `path` is no folder.
-pub(crate) fn sealed_files(path: &Path) -> Vec<Input> {
-    let Ok(root) = Dir::open(path).and_then(Folder::root) else { return Vec::new() };
+/// The files below a folder that are encrypted by their names, in the order of these, with
+/// their lengths, and what could not be looked at; `None` where `path` is no folder.
+pub(crate) fn encrypted_files(
+    path: &Path,
+) -> Option<impl Iterator<Item = (Input, Option<u64>)> + use<>> {
+    let root = Dir::open(path).and_then(Folder::root).ok()?;
     let walk = Walk::new(root, true, |_, _, _| true);
-    let found = walk.filter_map(|found| match found {
+    let path = path.to_owned();
+    Some(walk.filter_map(move |found| match found {
         Ok(found) => {
-            let is_sealed =
+            let is_encrypted =
                 found.kind() == FileType::RegularFile && is_sealed_name(found.name.as_ref());
-            let path = path.join(&found.relative);
-            is_sealed.then(|| Input::Entry(entry(found), path))
+            let (path, len) = (path.join(&found.relative), len(found.stat.st_size));
+            is_encrypted.then(|| (Input::Entry(entry(found), path), Some(len)))
         }
-        Err(failed) => Some(Input::Unreadable(join(path, &failed.relative), failed.error)),
-    });
-    found.collect()
+        Err(failed) => Some((Input::Unreadable(join(&path, &failed.relative), failed.error), None)),
+    }))
 }
 
 /// The file that was found.

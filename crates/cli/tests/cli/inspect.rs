@@ -2,16 +2,16 @@
 
 use std::fs::{self, OpenOptions};
 
-use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, file_events, header_len, paint};
 use serde_json::{Value, json};
 
 /// What `inspect --json` says of one file.
 #[track_caller]
 fn inspected(dir: &Dir, name: &str) -> Value {
     let done = dir.run(&["inspect", name, "--json"]).ok_and_silent();
-    let object = done.json(&done.stdout);
-    assert_eq!((&object["schema"], &object["command"]), (&json!(1), &json!("inspect")));
-    let [file] = &object["files"].as_array().unwrap()[..] else { panic!("{object}") };
+    let (files, end) = file_events(&done);
+    assert_eq!((&end["command"], &end["files"]), (&json!("inspect"), &json!(1)));
+    let [file] = &files[..] else { panic!("{files:?}") };
     assert_eq!(file["file"], name);
     file.clone()
 }
@@ -163,7 +163,7 @@ fn of_a_pipe_only_the_header_is_read() {
         assert!(done.stdout_text().contains("X25519"), "{done:?}");
         assert!(done.stdout_text().contains("only the header is read"), "{done:?}");
         let done = dir.shell(&format!("{script} --json")).run().ok_and_silent();
-        let file = &done.json(&done.stdout)["files"][0];
+        let file = &file_events(&done).0[0];
         assert_eq!((&file["file"], &file["format"]), (&json!("-"), &json!("native")));
         for field in ["file_bytes", "sealed_bytes", "plaintext_bytes", "length_possible"] {
             assert_eq!(file[field], Value::Null, "{field}");
@@ -191,7 +191,7 @@ fn what_is_not_sealed_is_refused_as_by_decrypt() {
         assert!(!done.stderr_text().contains("output"), "nothing was to be written: {done:?}");
         let done = dir.run(&["inspect", "bad.enc", "--json"]);
         assert_eq!((done.code(), done.stderr_text().as_str()), (Some(code), ""));
-        let file = &done.json(&done.stdout)["files"][0];
+        let file = &file_events(&done).0[0];
         assert_eq!((&file["error"]["code"], &file["format"]), (&json!(code), &Value::Null));
     }
     dir.fails(dir.command(&["inspect", "missing"]), 66, &["missing", "cannot be opened"]);
@@ -211,7 +211,7 @@ fn of_an_impossible_length_everything_else_is_told() {
             assert!(done.stdout_text().contains(words), "{}", done.stdout_text());
         }
         let done = dir.run(&["inspect", "bad.enc", "--json"]);
-        let file = &done.json(&done.stdout)["files"][0];
+        let file = &file_events(&done).0[0];
         assert_eq!(done.code(), Some(65));
         assert_eq!(file["length_possible"], false);
         assert_eq!(file["plaintext_bytes"], Value::Null);
@@ -231,8 +231,8 @@ fn each_of_several_files_is_reported() {
     assert_eq!(done.stdout_text().matches("X25519").count(), 2);
     let done = dir.run(&["inspect", "cut", "missing", "good", "--json"]);
     assert_eq!(done.code(), Some(65));
-    let object = done.json(&done.stdout);
-    let codes: Vec<_> =
-        object["files"].as_array().unwrap().iter().map(|file| &file["error"]["code"]).collect();
+    let (files, end) = file_events(&done);
+    let codes: Vec<_> = files.iter().map(|file| &file["error"]["code"]).collect();
     assert_eq!(codes, [&json!(65), &json!(66), &Value::Null]);
+    assert_eq!((&end["files"], &end["failed"]), (&json!(3), &json!(2)));
 }

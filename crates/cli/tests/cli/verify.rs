@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, file_events, header_len, paint};
 use serde_json::{Value, json};
 
 /// What `verify --json` says of one file, which must end with this status.
@@ -12,9 +12,9 @@ fn verified(dir: &Dir, name: &str, code: i32) -> Value {
     let args = ["verify", name, "-i", "id", "--json", "--processes", "2"];
     let done = dir.run(&args);
     assert_eq!((done.code(), done.stderr_text().as_str()), (Some(code), ""), "{done:?}");
-    let object = done.json(&done.stdout);
-    assert_eq!((&object["schema"], &object["command"]), (&json!(1), &json!("verify")));
-    let [file] = &object["files"].as_array().unwrap()[..] else { panic!("{object}") };
+    let (files, end) = file_events(&done);
+    assert_eq!((&end["command"], &end["files"]), (&json!("verify"), &json!(1)));
+    let [file] = &files[..] else { panic!("{files:?}") };
     assert_eq!(file["file"], name);
     file.clone()
 }
@@ -74,7 +74,7 @@ fn workers_are_counted_whether_all_is_intact_or_not() {
         dir.write("s", &sealed);
         let done = dir.run(&["verify", "s", "-i", "id", "--json", "--processes", "1"]);
         assert_eq!(done.code(), Some(code));
-        assert_eq!(done.json(&done.stdout)["processes"], 1, "{done:?}");
+        assert_eq!(file_events(&done).1["processes"], 1, "{done:?}");
         let last = sealed.len() - 1;
         sealed[last] ^= 1;
     }
@@ -230,9 +230,10 @@ fn each_of_many_files_is_reported_in_order() {
         }
         args.push("--json");
         let done = dir.run(&args);
-        let object = done.json(&done.stdout);
+        let (files, object) = file_events(&done);
         assert_eq!((done.code(), done.stderr_text().as_str()), (Some(65), ""));
-        assert_eq!(object["files"].as_array().unwrap().len(), names.len());
+        let said: Vec<_> = files.iter().map(|file| file["file"].as_str().unwrap()).collect();
+        assert_eq!(said, names);
         let counts = ["intact", "damaged", "failed"].map(|field| object[field].as_u64().unwrap());
         assert_eq!(counts, [37, 4, 1]);
         for field in ["seconds", "processes", "workers_died", "segments_redone", "sandbox"] {
@@ -307,4 +308,25 @@ fn a_passphrase_opens_and_is_told_to_be_wrong() {
     dir.write("p.enc", sealed);
     let said = failing(&dir, dir.command(&["verify", "p.enc", "--key", "right"]), 65, &["chunk 2"]);
     assert!(said.contains("bad: bytes 32768-49151"), "{said}");
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_files() {
+    let dir = Dir::new();
+    let sealed = dir.sealed(b"content");
+    dir.write("one.enc", sealed);
+    const FILES: usize = 10_000;
+    for number in 0..FILES {
+        let folder = dir.path(format!("all/{}", number / 1000));
+        if number % 1000 == 0 {
+            fs::create_dir_all(&folder).unwrap();
+        }
+        fs::hard_link(dir.path("one.enc"), folder.join(format!("{number}.enc"))).unwrap();
+    }
+    // Twice of what is needed; a list of all these files took more.
+    for what in ["verify all -i id --processes 0 --json", "inspect all --json"] {
+        let done = dir.shell(&format!("ulimit -v 40000; exec $CS {what}")).run().ok();
+        let (files, end) = file_events(&done);
+        assert_eq!((files.len(), &end["files"]), (FILES, &json!(FILES)), "{what}");
+    }
 }

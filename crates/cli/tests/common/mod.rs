@@ -316,6 +316,19 @@ impl Done {
     }
 }
 
+/// What a command that takes several files has said of each with `--json`, and at the end:
+/// a line for each, as `rg --json` does it.
+#[track_caller]
+pub fn file_events(done: &Done) -> (Vec<serde_json::Value>, serde_json::Value) {
+    let text = done.stdout_text();
+    let mut events: Vec<_> = text.lines().map(|line| done.json(line.as_bytes())).collect();
+    assert!(events.iter().all(|event| event["schema"] == 1), "{text}");
+    let end = events.pop().unwrap_or_else(|| panic!("there is no event: {done:?}"));
+    assert_eq!(end["event"], "end", "{end}");
+    assert!(events.iter().all(|event| event["event"] == "file"), "{text}");
+    (events, end)
+}
+
 /// Numbers that look random, and are the same again for the same seed.
 pub struct Random(u64);
 

@@ -14,7 +14,7 @@ use super::extract::input_path;
 use super::reader::Task;
 use super::report_all;
 use crate::args::{List, Talk};
-use crate::commands::inputs::{self, Lines, Status};
+use crate::commands::inputs::{Inputs, Lines, Status};
 use crate::keyring::OpeningKeys;
 use crate::messages::{Context, Failure, archive as words, escaped_json, look};
 use crate::progress::Meter;
@@ -33,8 +33,8 @@ pub(in crate::commands) fn run(
 }
 
 fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Status, Failure> {
-    let inputs = inputs::inputs(args.file.into_iter().collect())?;
-    let input = &inputs[0];
+    let inputs = Inputs::of(args.file.into_iter().collect())?;
+    let input = &inputs.iter().next().map_or(Input::Stdin, |seen| seen.input);
     let keys = OpeningKeys::read(&args.opening, key)?;
     let failed = |error| look::engine(error, Context::default());
     let workers = worker_options(&args.workers);

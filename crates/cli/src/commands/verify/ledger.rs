@@ -21,18 +21,16 @@ pub(super) enum Outcome {
     Failed(Failure),
 }
 
-pub(super) struct Ledger<'a> {
+pub(super) struct Ledger {
     pub(super) talk: Talk,
-    inputs: &'a [Input],
     /// Tell what is not intact, and the total.
     is_brief: bool,
     started: Instant,
     /// Outcomes that came before those of files that were named earlier.
-    waiting: BTreeMap<usize, Outcome>,
+    waiting: BTreeMap<usize, (Input, Outcome)>,
     next: usize,
     lines: Lines,
     status: Status,
-    objects: Vec<Value>,
     intact: u64,
     damaged: u64,
     failed: u64,
@@ -41,18 +39,16 @@ pub(super) struct Ledger<'a> {
     workers: WorkerStats,
 }
 
-impl<'a> Ledger<'a> {
-    pub(super) fn new(inputs: &'a [Input], talk: Talk, is_brief: bool) -> Self {
+impl Ledger {
+    pub(super) fn new(talk: Talk, is_brief: bool) -> Self {
         Self {
             talk,
-            inputs,
             is_brief,
             started: Instant::now(),
             waiting: BTreeMap::new(),
             next: 0,
             lines: Lines::default(),
             status: Status::default(),
-            objects: Vec::new(),
             intact: 0,
             damaged: 0,
             failed: 0,
@@ -75,16 +71,15 @@ impl<'a> Ledger<'a> {
         self.workers.sandbox = sandbox.or(self.workers.sandbox);
     }
 
-    pub(super) fn put_down(&mut self, number: usize, outcome: Outcome) {
-        self.waiting.insert(number, outcome);
-        while let Some(outcome) = self.waiting.remove(&self.next) {
-            self.tell(self.next, &outcome);
+    pub(super) fn put_down(&mut self, number: usize, input: Input, outcome: Outcome) {
+        self.waiting.insert(number, (input, outcome));
+        while let Some((input, outcome)) = self.waiting.remove(&self.next) {
+            self.tell(&input, &outcome);
             self.next += 1;
         }
     }
 
-    fn tell(&mut self, number: usize, outcome: &Outcome) {
-        let Some(input) = self.inputs.get(number) else { return };
+    fn tell(&mut self, input: &Input, outcome: &Outcome) {
         let (said, failure) = match outcome {
             Outcome::Intact(summary) => {
                 self.intact += 1;
@@ -108,7 +103,7 @@ impl<'a> Ledger<'a> {
             }
         };
         if self.talk.json {
-            self.objects.push(object(input, outcome));
+            self.lines.print_object(&object(input, outcome), &mut self.status);
         } else if !self.talk.quiet && (failure.is_some() || !self.is_brief) {
             let line = format!("{}: {said}\n", report::input_label(input));
             self.lines.print(&line, &mut self.status);
@@ -132,7 +127,8 @@ impl<'a> Ledger<'a> {
             let object = json!({
                 "schema": SCHEMA,
                 "command": "verify",
-                "files": self.objects,
+                "event": "end",
+                "files": intact + damaged + failed,
                 "intact": intact,
                 "damaged": damaged,
                 "failed": failed,
@@ -144,7 +140,7 @@ impl<'a> Ledger<'a> {
                 "segments_redone": workers.redone,
                 "sandbox": sandbox,
             });
-            report::print_json(&object, false);
+            self.lines.print_object(&object, &mut self.status);
         } else if self.talk.verbose {
             messages::note(&format!(
                 "{intact} intact, {damaged} damaged, {failed} not verified: {} in {took:.2} s ({}/s), \
@@ -182,7 +178,7 @@ fn object(input: &Input, outcome: &Outcome) -> Value {
         Outcome::Failed(failure) if failure.is_damage() => ("damaged", json!({}), Some(failure)),
         Outcome::Failed(failure) => ("failed", json!({}), Some(failure)),
     };
-    object["file"] = json!(report::input_name(input));
+    report::name_file_event(&mut object, "verify", input);
     object["status"] = json!(status);
     if let Some(failure) = failure {
         object["error"] = failure.json();
