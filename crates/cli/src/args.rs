@@ -2,6 +2,7 @@
 
 mod archive;
 mod benchmark;
+mod habits;
 pub(crate) mod help;
 mod look;
 mod range;
@@ -18,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cryptstream_engine::{ByteRange, Processes};
 use cryptstream_format::argon2id::Cost;
 
-use crate::messages;
+use crate::messages::{self, Failure};
 
 pub(crate) use archive::{List, Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
@@ -83,20 +84,23 @@ pub(crate) enum Command {
 #[command(next_help_heading = "Messages")]
 pub(crate) struct Talk {
     /// Say nothing but errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", overrides_with = "quiet")]
     pub(crate) quiet: bool,
     /// Say what was done
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "verbose")]
     pub(crate) verbose: bool,
     /// Report as one JSON object: on stdout, or on stderr when stdout is the data
-    #[arg(long, global = true)]
+    #[arg(long, global = true, overrides_with = "json")]
     pub(crate) json: bool,
     /// Show progress; auto: on a terminal, after half a second; json: everything
     /// that is said on standard error as JSON, an event a line, for programs
     #[arg(long, global = true, value_name = "WHEN")]
     pub(crate) progress: Option<When>,
-    /// No colours (the environment variable NO_COLOR works too)
-    #[arg(long, global = true)]
+    /// Use colours; auto: on a terminal, unless NO_COLOR is set [default: auto]
+    #[arg(long, global = true, value_name = "WHEN", overrides_with = "no_color")]
+    pub(crate) color: Option<Color>,
+    /// The same as --color never
+    #[arg(long, global = true, overrides_with = "color")]
     pub(crate) no_color: bool,
 }
 
@@ -104,6 +108,30 @@ impl Talk {
     /// When progress is shown.
     pub(crate) fn progress(self) -> When {
         self.progress.unwrap_or(When::Auto)
+    }
+
+    /// Uses colours as they are wanted from now on.
+    pub(crate) fn apply_color(self) {
+        let color = if self.no_color { Some(Color::Never) } else { self.color };
+        color.unwrap_or(Color::Auto).choice().write_global();
+    }
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
     }
 }
 
@@ -192,6 +220,9 @@ pub(crate) enum Format {
 pub(crate) struct Decrypt {
     #[command(flatten)]
     pub(crate) files: Files,
+    /// Write to standard output, as `-o -` does
+    #[arg(short = 'c', long, conflicts_with_all = ["output", "named_output", "output_dir"])]
+    pub(crate) stdout: bool,
     /// Of a damaged file write what is intact, with zeros for the rest; both must
     /// be files, and the exit status is 65
     #[arg(long, conflicts_with_all = ["remove_source", "verify_output", "range", "output_dir", "dry_run", "newer"])]
@@ -242,7 +273,7 @@ pub(crate) struct Files {
     /// File or folder to write; -: standard output [default: INPUT.enc, or INPUT
     /// without .enc]
     pub(crate) output: Option<PathBuf>,
-    /// The same as OUTPUT, as users of age write it
+    /// Output file or folder, instead of OUTPUT
     #[arg(short = 'o', long = "output", value_name = "OUTPUT", conflicts_with = "output")]
     pub(crate) named_output: Option<PathBuf>,
     /// More files and folders to read, with --output-dir
@@ -267,8 +298,11 @@ pub(crate) struct Files {
 
 impl Files {
     /// Takes the output from where it was named.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self, to_stdout: bool) {
         self.output = self.output.take().or(self.named_output.take());
+        if to_stdout {
+            self.output = Some("-".into());
+        }
     }
 }
 
@@ -278,7 +312,7 @@ impl Files {
 pub(crate) struct Workers {
     /// Worker processes for files from 8 MiB on: a number, 0 for none, or auto
     /// [default: auto, one for each core up to 4]
-    #[arg(long, value_name = "N|auto", value_parser = parse_processes)]
+    #[arg(short = 'j', long, visible_alias = "threads", value_name = "N|auto", value_parser = parse_processes)]
     pub(crate) processes: Option<Processes>,
     /// Whether workers must be locked in: require, auto (as well as the system
     /// can) or off [default: auto]
@@ -371,36 +405,63 @@ pub(crate) struct Keygen {
 /// Parses the arguments; help, version and mistakes have been answered when
 /// this returns an exit status.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
+    let arguments = habits::with_command(arguments);
     let wants_json = arguments.iter().any(|argument| argument == "--json");
-    if arguments.iter().any(|argument| argument == "--no-color") {
-        anstream::ColorChoice::Never.write_global();
-    }
-    Cli::try_parse_from(arguments).map_err(|error| {
-        use clap::error::ErrorKind::{
-            DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
-        };
-        match error.kind() {
-            DisplayHelp | DisplayVersion => {
-                return match error.print() {
-                    // Nobody may be reading; that is no failure.
-                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                        let failure = messages::stdout_failed(error, false);
-                        messages::print_error(&failure);
-                        ExitCode::from(failure.code)
-                    }
-                    _ => ExitCode::SUCCESS,
-                };
-            }
-            DisplayHelpOnMissingArgumentOrSubcommand => {
-                let _ = error.print();
-            }
-            _ if wants_json => {
-                messages::print_json_error(&messages::usage(&error.to_string()), false);
-            }
-            _ => messages::print_error(&messages::usage(&error.to_string())),
+    wanted_color(&arguments).choice().write_global();
+    let refuse = |failure: &Failure| {
+        match wants_json {
+            true => messages::print_json_error(failure, false),
+            false => messages::print_error(failure),
         }
-        ExitCode::from(messages::code::USAGE)
-    })
+        Err(ExitCode::from(failure.code))
+    };
+    if let Some(failure) = habits::misread(&arguments) {
+        return refuse(&failure);
+    }
+    let error = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    match error.kind() {
+        DisplayHelp | DisplayVersion => match error.print() {
+            // Nobody may be reading; that is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let failure = messages::stdout_failed(error, false);
+                messages::print_error(&failure);
+                Err(ExitCode::from(failure.code))
+            }
+            _ => Err(ExitCode::SUCCESS),
+        },
+        DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Err(ExitCode::from(messages::code::USAGE))
+        }
+        _ => {
+            let command = habits::command_of(&arguments);
+            let answer = habits::answer(&error, &arguments);
+            refuse(&answer.unwrap_or_else(|| messages::usage(&error.to_string(), command)))
+        }
+    }
+}
+
+/// As far as it can be known before the arguments are parsed.
+fn wanted_color(arguments: &[OsString]) -> Color {
+    let mut color = Color::Auto;
+    let named = |name: &OsStr| Color::from_str(name.to_str().unwrap_or_default(), false).ok();
+    for (at, argument) in arguments.iter().enumerate() {
+        let value = match argument.to_str() {
+            Some("--") => break,
+            Some("--no-color") => Some(Color::Never),
+            Some("--color") => arguments.get(at + 1).and_then(|value| named(value)),
+            Some(text) => text.strip_prefix("--color=").and_then(|value| named(value.as_ref())),
+            None => None,
+        };
+        color = value.unwrap_or(color);
+    }
+    color
 }
 
 /// Whether a name stands for standard input or output.

@@ -44,10 +44,11 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         return inputs::Status::refused(&failure, cli.talk.json);
     }
     let Cli { mut command, talk, no_config } = cli;
-    if let Command::Encrypt(Encrypt { files, .. }) | Command::Decrypt(Decrypt { files, .. }) =
-        &mut command
-    {
-        files.settle();
+    talk.apply_color();
+    match &mut command {
+        Command::Encrypt(Encrypt { files, .. }) => files.settle(false),
+        Command::Decrypt(Decrypt { files, stdout, .. }) => files.settle(*stdout),
+        _ => {}
     }
     if talk.progress() == When::Json {
         messages::speak_in_events();

@@ -112,6 +112,7 @@ impl Config {
 
     fn fill_talk(&self, talk: &mut Talk) {
         talk.progress = talk.progress.or(self.get(|it| &it.progress).map(|found| found.value));
+        talk.color = talk.color.or(self.get(|it| &it.color).map(|found| found.value));
     }
 
     fn fill_reading(&self, reading: &mut Reading) {

@@ -171,7 +171,12 @@ fn patience(seconds: Option<u64>) -> Patience {
 
 fn sealing_cost(text: Option<&str>) -> Result<Option<Cost>, Failure> {
     let Some(text) = text else { return Ok(None) };
-    parse_sealing_cost(text).map(Some).ok_or_else(|| messages::bad_cost("--argon2id", text))
+    let flag = "--argon2id";
+    match (parse_sealing_cost(text), parse_cost(text)) {
+        (Some(cost), _) => Ok(Some(cost)),
+        (None, Some(_)) => Err(messages::weak_cost(flag, text)),
+        (None, None) => Err(messages::bad_cost(flag, text)),
+    }
 }
 
 /// Keys to open with, as far as they need no question.

@@ -8,6 +8,7 @@ pub(crate) mod archive;
 mod benchmark;
 pub(crate) mod config;
 mod engine;
+pub(crate) mod habits;
 mod keys;
 pub(crate) mod look;
 pub(crate) mod manual;
@@ -53,6 +54,8 @@ pub(crate) struct Failure {
     file: Option<PathBuf>,
     message: String,
     help: String,
+    /// Whether there is no room: then other files fail as well.
+    is_full: bool,
 }
 
 impl Failure {
@@ -62,7 +65,16 @@ impl Failure {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self { code, kind, file: None, message: message.into(), help: help.into() }
+        let (message, help) = (message.into(), help.into());
+        Self { code, kind, file: None, message, help, is_full: false }
+    }
+
+    fn full(self, is_full: bool) -> Self {
+        Self { is_full, ..self }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     fn about(mut self, file: &Path) -> Self {
@@ -239,28 +251,21 @@ pub(crate) fn quoted(path: &Path) -> String {
 
 // ---- Usage ----------------------------------------------------------------
 
-pub(crate) fn usage(text: &str) -> Failure {
+/// What clap says about the arguments of `command`.
+pub(crate) fn usage(text: &str, command: Option<&str>) -> Failure {
     // What clap says has a first line, perhaps with a list below it, perhaps
     // tips, and the usage once more.
     let mut lines = text.lines().map(str::trim);
     let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let list = lines.clone().take_while(|line| !line.is_empty());
     let message = list.fold(first, |message, line| format!("{message} {line}"));
-    let help = lines.clone().find_map(|line| {
+    let help = lines.find_map(|line| {
         // That a flag could be meant as a name hardly ever helps.
         line.strip_prefix("tip: ").filter(|tip| !tip.starts_with("to pass"))
     });
-    let help = help.map_or_else(
-        || {
-            let usage = lines.find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
-            let is_name =
-                |word: &&str| word.starts_with(|letter: char| letter.is_ascii_lowercase());
-            let mut words = usage.split_whitespace().take_while(is_name).skip(1);
-            let command = words.next().map_or(String::new(), |command| format!(" {command}"));
-            format!("`cryptstream{command} --help` has the usage")
-        },
-        ToOwned::to_owned,
-    );
+    let command = command.map_or(String::new(), |command| format!(" {command}"));
+    let help = help
+        .map_or_else(|| format!("`cryptstream{command} --help` has the usage"), ToOwned::to_owned);
     Failure::new(code::USAGE, "usage", message, help)
 }
 
@@ -271,6 +276,28 @@ pub(crate) fn no_input() -> Failure {
         "there is no input: no INPUT was given and standard input is a terminal",
         "name a file, or `-` to type the input",
     )
+}
+
+/// There is no such input. A name that is there, and may be what was meant, is shown.
+pub(crate) fn missing(input: &Path) -> Failure {
+    let near = near_names(input).into_iter().find(|name| name.exists());
+    let help = match near {
+        Some(name) => format!("there is {}", quoted(&name)),
+        None => "check the name".to_owned(),
+    };
+    Failure::new(code::NO_INPUT, "input", "no such file or folder", help).about(input)
+}
+
+/// The same name with the end of an encrypted file's, or with the rest of one.
+fn near_names(input: &Path) -> Vec<PathBuf> {
+    let Some(name) = input.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
+    let suffixes = ["enc", "age"];
+    let begun = suffixes.iter().filter(|suffix| suffix.starts_with(end));
+    let completed = begun.map(|suffix| format!("{stem}.{suffix}"));
+    let appended = suffixes.iter().map(|suffix| format!("{name}.{suffix}"));
+    let without = suffixes.contains(&end).then(|| stem.to_owned());
+    completed.chain(appended).chain(without).map(|name| input.with_file_name(name)).collect()
 }
 
 pub(crate) fn no_default_name(input: &Path) -> Failure {
@@ -340,12 +367,27 @@ pub(crate) fn stdin_twice() -> Failure {
 }
 
 pub(crate) fn bad_cost(flag: &str, text: &str) -> Failure {
-    Failure::new(
-        code::USAGE,
-        "usage",
-        format!("{flag} {text}: not a cost, or one that protects too little"),
-        "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4; when encrypting 64MiB,3,4 or more",
-    )
+    let (memory, rest) = text.split_once(',').map_or((text, ""), |(memory, rest)| (memory, rest));
+    let comma = if rest.is_empty() { "" } else { "," };
+    let help = match with_binary_unit(memory) {
+        Some(memory) => format!("write {flag} {memory}{comma}{rest}"),
+        None => "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4".to_owned(),
+    };
+    Failure::new(code::USAGE, "usage", format!("{flag} {text}: is not a cost"), help)
+}
+
+/// The same amount with the unit that is meant, where another program's stands there.
+pub(crate) fn with_binary_unit(text: &str) -> Option<String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let letter = text[digits.len()..].chars().next()?.to_ascii_uppercase();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && "KMGT".contains(letter)).then(|| format!("{digits}{letter}iB"))
+}
+
+/// A cost that can be read, and is not enough for a new file.
+pub(crate) fn weak_cost(flag: &str, text: &str) -> Failure {
+    let message = format!("{flag} {text}: protects too little");
+    Failure::new(code::USAGE, "usage", message, "use 64MiB,3,4 or more")
 }
 
 pub(crate) fn output_planted(path: &Path, owner: u32) -> Failure {
@@ -396,6 +438,14 @@ pub(crate) fn stdout_failed(source: std::io::Error, is_data: bool) -> Failure {
     engine(error, Context { is_stream: is_data, ..Context::default() })
 }
 
+/// A report for programs could not be written.
+pub(crate) fn report_lost(error: &std::io::Error) -> Failure {
+    let message = format!("the report cannot be written: {}", reason(error));
+    let help =
+        "only the report is lost: what it is about was done as far as no error says otherwise";
+    Failure::new(code::IO, "write", message, help).about(Path::new("standard output"))
+}
+
 /// The program was started with standard output closed.
 pub(crate) fn closed_output() -> Failure {
     Failure::new(
@@ -409,7 +459,10 @@ pub(crate) fn closed_output() -> Failure {
 
 /// An input that the system does not let us look at.
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    let error = std::io::Error::new(error.kind(), reason(error));
+    let error = match error.raw_os_error() {
+        Some(number) => std::io::Error::from_raw_os_error(number),
+        None => std::io::Error::new(error.kind(), reason(error)),
+    };
     engine(Error::Open { path: path.to_owned(), source: error }, Context::default())
 }
 

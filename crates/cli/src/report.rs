@@ -178,7 +178,7 @@ pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         IS_LOST.store(true, Ordering::Relaxed);
-        messages::print_error(&messages::stdout_failed(error, false));
+        messages::print_error(&messages::report_lost(&error));
     }
 }
 

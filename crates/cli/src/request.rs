@@ -166,7 +166,7 @@ impl Transfer {
             Error::Open { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 match leftover_of(path) {
                     Some(aside) => messages::tree::left_aside(path, &aside),
-                    None => messages::engine(error, Context::default()),
+                    None => messages::missing(path),
                 }
             }
             _ => messages::engine(error, Context::default()),
@@ -267,7 +267,15 @@ fn with_suffix(input: &Path, suffix: &str) -> PathBuf {
 fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
     match input.file_stem() {
         Some(stem) if is_sealed_name(input) => Ok(input.with_file_name(stem)),
-        _ => Err(messages::no_default_name(input)),
+        _ => Err(no_default_name(input)),
+    }
+}
+
+/// Why there is no name for the output of `input`: it is not there itself, perhaps.
+pub(crate) fn no_default_name(input: &Path) -> Failure {
+    match input.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => messages::missing(input),
+        _ => messages::no_default_name(input),
     }
 }
 

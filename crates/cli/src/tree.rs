@@ -13,7 +13,7 @@ mod survey;
 mod twins;
 mod walk;
 
-pub(crate) use plan::{Naming, Plan, lies_in};
+pub(crate) use plan::{Naming, Plan, is_name_too_long, lies_in};
 pub(crate) use supply::{Event, Supply};
 pub(crate) use survey::Survey;
 pub(crate) use walk::{Rules, encrypted_files};

@@ -6,6 +6,7 @@ use clap::Args;
 use cryptstream_archive::{Limits, ZSTD_LEVELS};
 
 use super::{Opening, Workers, range};
+use crate::messages::with_binary_unit;
 
 /// How a folder becomes one sealed file.
 #[derive(Args, Debug, Default)]
@@ -84,5 +85,8 @@ pub(crate) struct List {
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {
-    range::size(text).ok_or_else(|| "a number of bytes, such as 500MiB or 2TiB".to_owned())
+    range::size(text).ok_or_else(|| match with_binary_unit(text) {
+        Some(meant) => format!("write {meant}"),
+        None => "a number of bytes, such as 500MiB or 2TiB".to_owned(),
+    })
 }

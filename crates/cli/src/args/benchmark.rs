@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::messages::with_binary_unit;
+
 #[derive(Args, Debug)]
 pub(crate) struct Benchmark {
     /// Measure with this file, which is only read, instead of files of several
@@ -12,7 +14,7 @@ pub(crate) struct Benchmark {
     pub(crate) file: Option<PathBuf>,
     /// Most worker processes to measure with [default: one for each core, at
     /// least 2, at most 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short = 'j', long, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) processes: Option<u16>,
     /// How often everything is measured; with fewer than 3 nothing is concluded
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -34,7 +36,10 @@ pub(crate) struct Benchmark {
 
 /// Reads a number of bytes, such as `64MiB`.
 fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || "a size such as 400KiB, 64MiB or 1GiB".to_owned();
+    let wrong = || match with_binary_unit(text) {
+        Some(meant) => format!("write {meant}"),
+        None => "a size such as 400KiB, 64MiB or 1GiB".to_owned(),
+    };
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
         .iter()
         .find_map(|(unit, bytes)| {

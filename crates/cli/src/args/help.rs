@@ -158,6 +158,7 @@ The file:
     processes        = \"auto\"         # or a number, 0 for none
     sandbox          = \"auto\"         # or \"require\", \"off\"
     progress         = \"auto\"         # or \"always\", \"never\", \"json\"
+    color            = \"auto\"         # or \"always\", \"never\"
     argon2id         = \"256MiB,3,4\"   # cost of a passphrase
     scrypt           = 18             # the same in files of age
     plugin-timeout   = 120            # seconds; 0 for ever
@@ -171,7 +172,7 @@ Environment:
     CRYPTSTREAM_RECIPIENT  CRYPTSTREAM_RECIPIENTS_FILE  CRYPTSTREAM_IDENTITY
     CRYPTSTREAM_FORMAT     CRYPTSTREAM_PROCESSES        CRYPTSTREAM_SANDBOX
     CRYPTSTREAM_PROGRESS   CRYPTSTREAM_ARGON2ID         CRYPTSTREAM_SCRYPT
-    CRYPTSTREAM_PLUGIN_TIMEOUT
+    CRYPTSTREAM_COLOR      CRYPTSTREAM_PLUGIN_TIMEOUT
 
 Keys:
   Keys of several places are never mixed. Where a flag names a key, no other counts;
@@ -182,14 +183,19 @@ Keys:
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
-  Each takes effect in the next shell:
+  For bash, in a folder that it looks into by itself:
+    mkdir -p ~/.local/share/bash-completion/completions
     cryptstream completions bash > ~/.local/share/bash-completion/completions/cryptstream
+  For zsh, where ~/.zfunc is in fpath before compinit is called:
+    mkdir -p ~/.zfunc
     cryptstream completions zsh > ~/.zfunc/_cryptstream
+  For fish and Nushell:
+    mkdir -p ~/.config/fish/completions ~/.config/nushell/autoload
     cryptstream completions fish > ~/.config/fish/completions/cryptstream.fish
     cryptstream completions nushell > ~/.config/nushell/autoload/cryptstream.nu
+  For PowerShell, whose profile then reads the file with `. ./cryptstream.ps1`:
     cryptstream completions powershell > cryptstream.ps1
-  For zsh, ~/.zfunc must be in fpath before compinit is called; in PowerShell, the
-  profile reads the file: . ./cryptstream.ps1";
+  Each takes effect in the next shell.";
 
 pub(crate) const MANUAL: &str = "\
 Examples:

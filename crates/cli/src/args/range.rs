@@ -7,10 +7,12 @@ pub(super) fn parse(text: &str) -> Result<ByteRange, String> {
     let range = match (text.split_once('-'), text.split_once('+')) {
         (Some(("", last)), _) => size(last).filter(|last| *last > 0).map(ByteRange::Last),
         (Some((start, "")), _) => size(start).map(ByteRange::From),
-        (Some((start, end)), _) => {
-            let (start, last) = (wrong_unless(size(start))?, wrong_unless(size(end))?);
+        (Some((from, to)), _) => {
+            let (start, last) = (wrong_unless(size(from))?, wrong_unless(size(to))?);
             if last < start {
-                return Err("END lies before START".to_owned());
+                return Err(format!(
+                    "END lies before START; for {to} bytes from {from} on, write {from}+{to}"
+                ));
             }
             // Nothing is so long that a byte would be missing.
             Some(ByteRange::Between { start, end: last.saturating_add(1) })

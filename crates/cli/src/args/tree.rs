@@ -18,8 +18,8 @@ pub(crate) struct Tree {
     /// than --include
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Not what this file names, in the manner of .gitignore; repeatable
-    #[arg(long, value_name = "FILE")]
+    /// Exclude patterns from this file (.gitignore syntax); repeatable
+    #[arg(long, visible_alias = "exclude-from", value_name = "FILE")]
     pub(crate) ignore_file: Vec<PathBuf>,
     /// Not what .gitignore files in the folders name
     #[arg(long)]

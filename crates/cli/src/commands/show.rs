@@ -8,7 +8,7 @@ use cryptstream_keys::DEFAULT_LOG_N;
 use serde_json::{Value, json};
 
 use super::print;
-use crate::args::{Format, Sandbox, Talk, When};
+use crate::args::{Color, Format, Sandbox, Talk, When};
 use crate::config::{Config, Found, Origin, Setting, Settings};
 use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
 use crate::keyring::PLUGIN_TIMEOUT;
@@ -191,6 +191,13 @@ fn other(config: &Config, setting: Setting) -> Entry {
                 When::Always => "always",
                 When::Never => "never",
                 When::Json => "json",
+            })
+        }),
+        Setting::Color => shown(config.get(|it| &it.color), Color::Auto, |when| {
+            json!(match when {
+                Color::Auto => "auto",
+                Color::Always => "always",
+                Color::Never => "never",
             })
         }),
         Setting::Argon2id => {

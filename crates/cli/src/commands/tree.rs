@@ -16,12 +16,12 @@ use self::ledger::Ledger;
 use super::inputs::{Lines, Status};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, is_dash};
 use crate::keyring::{OpeningKeys, SealingKeys};
-use crate::messages::{self, Context, Failure, tree as words};
+use crate::messages::{self, Context, Failure, look, tree as words};
 use crate::progress::Meter;
 use crate::request::{
     AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
 };
-use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey};
+use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey, is_name_too_long};
 
 /// Whether this is not about a single file or a pipe.
 pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
@@ -51,7 +51,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         return run.dry();
     }
     let keys = SealingKeys::read(&passphrase, &sealing, key)?;
-    let survey = Survey::of(&run.plan)?;
+    let survey = run.survey()?;
     if keys.has_passphrase() && form.format() == Format::Age && survey.files > 1 {
         messages::warn(&words::scrypt_for_each(survey.files));
     }
@@ -84,7 +84,7 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         return run.dry();
     }
     let keys = OpeningKeys::read(&opening, key)?;
-    let survey = Survey::of(&run.plan)?;
+    let survey = run.survey()?;
     let ids = keys.file_ids();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
     let identities = keys.identities(&run.names.0)?;
@@ -146,8 +146,15 @@ impl Run {
             (None, Some(_)) if !more.is_empty() => return Err(words::no_output_dir()),
             (None, Some(input)) => {
                 let name = shown(&input);
+                let is_named = output.is_some();
                 let plan = Plan::one(input, output, naming, rules)?;
-                let output = shown(&plan.roots[0].output);
+                let root = plan.roots.first();
+                if let (Naming::Add(_), true, Some(root)) = (naming, is_named, root)
+                    && root.is_folder_named_as_file()
+                {
+                    messages::warn(&words::folder_named_as_file(&root.output));
+                }
+                let output = root.map_or(String::new(), |root| shown(&root.output));
                 (plan, (name, output))
             }
         };
@@ -177,10 +184,30 @@ impl Run {
         })
     }
 
+    /// How much there is to do; nothing at all is not what was wanted.
+    fn survey(&self) -> Result<Survey, Failure> {
+        let survey = Survey::of(&self.plan)?;
+        if survey.files == 0 && self.plan.rules.include_nothing() {
+            return Err(words::nothing_included(&self.names.0));
+        }
+        if survey.files == 0 && survey.not_sealed > 0 {
+            return Err(look::nothing_sealed(Path::new(&self.names.0)));
+        }
+        Ok(survey)
+    }
+
+    fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::new(self.talk);
+        for path in &self.plan.left_out {
+            ledger.skip(path, words::LEFT_OUT);
+        }
+        ledger
+    }
+
     /// Says what would be done.
     fn dry(self) -> Result<ExitCode, Failure> {
-        let survey = Survey::of(&self.plan)?;
-        let ledger = RefCell::new(Ledger::new(self.talk));
+        let survey = self.survey()?;
+        let ledger = RefCell::new(self.ledger());
         let lines = RefCell::new(Lines::default());
         let mut on_event = |event: Event| ledger.borrow_mut().take(event);
         let is_key = |_| false;
@@ -188,6 +215,12 @@ impl Run {
         supply.prepare()?;
         for item in supply {
             let mut ledger = ledger.borrow_mut();
+            if let Some(output) = words::output_of(&item)
+                && is_name_too_long(output)
+            {
+                ledger.take(Event::Failed(words::name_too_long(output)));
+                continue;
+            }
             ledger.would_do(item.len);
             if !self.talk.json && !self.talk.quiet {
                 let line = words::would(self.command, &item);
@@ -214,7 +247,7 @@ impl Run {
             &mut OnDone<'_>,
         ) -> WorkerStats,
     ) -> Result<ExitCode, Failure> {
-        let ledger = RefCell::new(Ledger::new(self.talk));
+        let ledger = RefCell::new(self.ledger());
         let all = survey.files;
         let meter = Meter::of_many(self.names.0.clone(), all, self.talk);
         meter.start(Some(survey.bytes));
@@ -265,7 +298,6 @@ impl Run {
         if is_over.get() {
             ledger.stopped(all);
         }
-        ledger.check_any_sealed(Path::new(&self.names.0));
         Ok(ledger.end(self.command, &self.names, stats, false))
     }
 }

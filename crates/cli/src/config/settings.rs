@@ -8,7 +8,7 @@ use cryptstream_engine::Processes;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::parse_recipient;
 
-use crate::args::{Format, Sandbox, When, is_dash, parse_log_n, parse_processes};
+use crate::args::{Color, Format, Sandbox, When, is_dash, parse_log_n, parse_processes};
 use crate::keyring::is_secret;
 use crate::messages::config::{self as words, Problem};
 use crate::request::parse_sealing_cost;
@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) processes: Option<Found<Processes>>,
     pub(crate) sandbox: Option<Found<Sandbox>>,
     pub(crate) progress: Option<Found<When>>,
+    pub(crate) color: Option<Found<Color>>,
     pub(crate) argon2id: Option<Found<Cost>>,
     pub(crate) scrypt: Option<Found<u8>>,
     pub(crate) plugin_timeout: Option<Found<u64>>,
@@ -53,6 +54,7 @@ pub(crate) enum Setting {
     Processes,
     Sandbox,
     Progress,
+    Color,
     Argon2id,
     Scrypt,
     PluginTimeout,
@@ -68,7 +70,7 @@ pub(super) enum Kind {
 }
 
 impl Setting {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Recipients,
         Self::RecipientsFiles,
         Self::Identity,
@@ -76,6 +78,7 @@ impl Setting {
         Self::Processes,
         Self::Sandbox,
         Self::Progress,
+        Self::Color,
         Self::Argon2id,
         Self::Scrypt,
         Self::PluginTimeout,
@@ -90,6 +93,7 @@ impl Setting {
             Self::Processes => "processes",
             Self::Sandbox => "sandbox",
             Self::Progress => "progress",
+            Self::Color => "color",
             Self::Argon2id => "argon2id",
             Self::Scrypt => "scrypt",
             Self::PluginTimeout => "plugin-timeout",
@@ -106,6 +110,7 @@ impl Setting {
             Self::Processes => "CRYPTSTREAM_PROCESSES",
             Self::Sandbox => "CRYPTSTREAM_SANDBOX",
             Self::Progress => "CRYPTSTREAM_PROGRESS",
+            Self::Color => "CRYPTSTREAM_COLOR",
             Self::Argon2id => "CRYPTSTREAM_ARGON2ID",
             Self::Scrypt => "CRYPTSTREAM_SCRYPT",
             Self::PluginTimeout => "CRYPTSTREAM_PLUGIN_TIMEOUT",
@@ -115,7 +120,9 @@ impl Setting {
     pub(super) fn kind(self) -> Kind {
         match self {
             Self::Recipients | Self::RecipientsFiles | Self::Identity => Kind::List,
-            Self::Format | Self::Sandbox | Self::Progress | Self::Argon2id => Kind::Text,
+            Self::Format | Self::Sandbox | Self::Progress | Self::Color | Self::Argon2id => {
+                Kind::Text
+            }
             Self::Processes => Kind::NumberOrText,
             Self::Scrypt | Self::PluginTimeout => Kind::Number,
         }
@@ -178,6 +185,7 @@ impl Settings {
         match setting {
             Setting::Format => self.format = Some(Found { value: one_of(text)?, origin }),
             Setting::Sandbox => self.sandbox = Some(Found { value: one_of(text)?, origin }),
+            Setting::Color => self.color = Some(Found { value: one_of(text)?, origin }),
             Setting::Progress => self.progress = Some(Found { value: one_of(text)?, origin }),
             Setting::Processes => {
                 let value = parse_processes(text).map_err(|must| words::must_be(&must))?;
@@ -256,7 +264,8 @@ mod tests {
         assert_eq!(guess("identities"), Some("identity"));
         assert_eq!(guess("plugin_timeout"), Some("plugin-timeout"));
         assert_eq!(guess("argon2"), Some("argon2id"));
-        assert_eq!(guess("colour"), None);
+        assert_eq!(guess("colour"), Some("color"));
+        assert_eq!(guess("threads"), None);
     }
 
     #[test]

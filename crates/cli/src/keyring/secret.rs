@@ -39,6 +39,9 @@ impl Secret {
             // Opened anew by its name: a descriptor's number alone says nothing
             // about who owns it.
             let path = PathBuf::from(format!("/dev/fd/{number}"));
+            if path.symlink_metadata().is_err() {
+                return Err(messages::descriptor_not_open("--passphrase-fd", number));
+            }
             let content = files.read(&path, KeyKind::Passphrase, Passphrase::READ_LEN)?;
             (messages::quoted(&path), Passphrase::from_file_content(content))
         } else if ask_environment && let Some(content) = initial_environment::take_passphrase() {

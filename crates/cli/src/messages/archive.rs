@@ -143,8 +143,12 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
 
 /// What was listed before a failure is not all, and perhaps not true.
 pub(crate) fn of_list(failure: Failure) -> Failure {
-    match failure.code {
-        code::DATA => {
+    match (failure.code, failure.kind) {
+        (_, "foreign") => {
+            let help = "is this the right file? `cryptstream decrypt` decrypts it";
+            Failure { help: help.to_owned(), ..failure }
+        }
+        (code::DATA, _) => {
             Failure { help: "what was listed is only a beginning of it".to_owned(), ..failure }
         }
         _ => failure,

@@ -6,6 +6,7 @@ use std::path::Path;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::RecipientError;
 
+use super::engine::{is_shortage, no_descriptors};
 use super::{Failure, code, reason};
 
 /// What is wrong with a value, and what to do about it.
@@ -47,6 +48,9 @@ pub(crate) fn in_variable(variable: &str, problem: Problem) -> Failure {
 const WITHOUT: &str = "or leave the file aside with --no-config";
 
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    if is_shortage(error) {
+        return no_descriptors().about(path);
+    }
     let message = format!("the configuration cannot be read: {}", reason(error));
     let help = format!("check what it is and its permissions, {WITHOUT}");
     Failure::new(code::CONFIG, "config", message, help).about(path)

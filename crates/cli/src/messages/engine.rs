@@ -1,10 +1,12 @@
 //! What is said about the engine's errors.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use cryptstream_engine::Error;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
+use rustix::io::Errno;
 
 use super::{Failure, binary_to_terminal, code, internal, key_failure, quoted, range, reason};
 use crate::sniff;
@@ -44,6 +46,9 @@ pub(crate) fn engine(error: Error, context: Context) -> Failure {
 fn engine_to_file(error: Error, context: Context) -> Failure {
     let text = |prefix: &str, source: &std::io::Error| format!("{prefix}: {}", reason(source));
     match error {
+        Error::Open { path, source } | Error::Create { path, source } if is_shortage(&source) => {
+            no_descriptors().about(&path)
+        }
         Error::Open { path, source } => {
             Failure::new(code::NO_INPUT, "input", text("cannot be opened", &source), "check the name and the permissions").about(&path)
         }
@@ -93,9 +98,20 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             Failure::new(code::CANNOT_CREATE, "output", "is a folder", "name a file in it, or the folder with --output-dir").about(&path)
         }
         Error::Create { path, source } => {
+            if source.kind() == ErrorKind::InvalidFilename {
+                return super::tree::name_too_long(&path);
+            }
             let code = if is_full(&source) { code::IO } else { code::CANNOT_CREATE };
-            let help = "check that the folder exists and may be written";
-            Failure::new(code, "output", text("cannot be created", &source), help).about(&path)
+            let help = match source.kind() {
+                _ if is_full(&source) => "make room or choose another disk",
+                ErrorKind::NotFound => "make the folder first, or check its name",
+                ErrorKind::PermissionDenied => "check the permissions of the folder",
+                ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another place",
+                _ => "check that the folder exists and may be written",
+            };
+            Failure::new(code, "output", text("cannot be created", &source), help)
+                .full(is_full(&source))
+                .about(&path)
         }
         Error::Write { path, offset, source } => {
             let help = if is_full(&source) {
@@ -103,11 +119,15 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             } else {
                 "no partial output was left; check the disk or the connection"
             };
-            Failure::new(code::IO, "write", text(&format!("writing failed at byte {offset}"), &source), help).about(&path)
+            Failure::new(code::IO, "write", text(&format!("writing failed at byte {offset}"), &source), help)
+                .full(is_full(&source))
+                .about(&path)
         }
         Error::NoRoom { path, len, source } => {
             let what = text(&format!("takes {len} bytes, for which there is no room"), &source);
-            Failure::new(code::IO, "write", what, "make room or choose another disk").about(&path)
+            Failure::new(code::IO, "write", what, "make room or choose another disk")
+                .full(is_full(&source))
+                .about(&path)
         }
         Error::NotDurable { path, source } => Failure::new(
             code::IO,
@@ -349,6 +369,22 @@ fn summary(types: &[String]) -> String {
 }
 
 pub(super) fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
+/// Whether no more files can be opened, whatever is wrong with none of them.
+pub(super) fn is_shortage(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+pub(super) fn no_descriptors() -> Failure {
+    Failure::new(
+        code::TRY_AGAIN,
+        "shortage",
+        "cannot be opened: too many files are open",
+        "raise the limit (ulimit -n), or close other programs; then try again",
+    )
 }

@@ -5,10 +5,14 @@ use std::path::Path;
 use cryptstream_format::{KeyFailure, KeyFailureKind};
 use cryptstream_keys::{AnyRecipient, IdentityError, LineError, RecipientError, SshError};
 
+use super::engine::{is_shortage, no_descriptors};
 use super::{Failure, code, quoted, reason};
 
 /// A file with a passphrase or keys that cannot be read.
 pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    if is_shortage(error) {
+        return no_descriptors().about(path);
+    }
     Failure::new(
         code::NO_INPUT,
         "key-file",
@@ -16,6 +20,16 @@ pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failur
         "check the name and the permissions",
     )
     .about(path)
+}
+
+/// A descriptor from which a secret is to be read, and which nobody has opened.
+pub(crate) fn descriptor_not_open(flag: &str, number: u32) -> Failure {
+    Failure::new(
+        code::NO_INPUT,
+        "key-file",
+        format!("{flag} {number}: no such file descriptor is open"),
+        format!("open it for this command: {flag} {number} {number}< FILE"),
+    )
 }
 
 /// A secret key where a file's name belongs. It is not repeated.
@@ -285,7 +299,7 @@ pub(crate) fn nothing_entered() -> Failure {
         code::USAGE,
         "passphrase",
         "no passphrase was entered",
-        "try again; nothing was written",
+        "nothing was written; enter one, or use --passphrase-file FILE, or -i FILE for an identity",
     )
 }
 

@@ -22,9 +22,46 @@ pub(crate) fn skipped(path: &Path, reason: &str) -> String {
 }
 
 pub(crate) fn bad_glob(glob: &str, error: &ignore::Error) -> Failure {
-    let message = format!("{glob:?} is no glob: {error}");
+    // The error names the pattern as it is used, which is not as it was typed.
+    let reason = match error {
+        ignore::Error::Glob { err, .. } => err.clone(),
+        other => other.to_string(),
+    };
+    let message = format!("{glob:?} is not a pattern: {reason}");
     let help = "write patterns as in .gitignore, such as '*.jpg', 'cache/' or 'a/**/b'";
     Failure::new(code::USAGE, "usage", message, help)
+}
+
+/// Why a file that was named is skipped.
+pub(crate) const LEFT_OUT: &str = "is left out by --include, --exclude or --ignore-file";
+
+/// The patterns have left nothing to be done.
+pub(crate) fn nothing_included(input: &str) -> Failure {
+    let message = "no file there matches --include";
+    let help = "nothing was written; a pattern is written as in .gitignore, such as '*.jpg'";
+    Failure::new(code::NO_INPUT, "input", message, help).about(Path::new(input))
+}
+
+/// A folder gets a name that belongs to a file.
+pub(crate) fn folder_named_as_file(output: &Path) -> String {
+    format!(
+        "{} becomes a folder, with an encrypted file in it for each file; for one file use --archive",
+        quoted(output)
+    )
+}
+
+/// The output would have a name that the file system does not take.
+pub(crate) fn name_too_long(output: &Path) -> Failure {
+    let len = output.file_name().map_or(0, std::ffi::OsStr::len);
+    let message = format!("cannot be created: file name too long ({len} bytes)");
+    let help = "name a shorter OUTPUT; in a folder, rename the file or use --archive";
+    Failure::new(code::CANNOT_CREATE, "output", message, help).about(output)
+}
+
+/// Of many files that failed since the disk is full one was told.
+pub(crate) fn failed_alike(count: u64) -> String {
+    let noun = if count == 1 { "file" } else { "files" };
+    format!("{} more {noun} failed for the same reason", HumanCount(count))
 }
 
 pub(crate) fn empty_glob() -> Failure {
@@ -145,13 +182,17 @@ pub(crate) fn case_twin(output: &Path) -> Failure {
 pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("the folder cannot be made: {}", reason(error));
     let help = "check the permissions and the room there, then call again: what is done is kept";
-    Failure::new(code_of(error), "create", message, help).about(path)
+    Failure::new(code_of(error), "create", message, help)
+        .full(super::engine::is_full(error))
+        .about(path)
 }
 
 pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("the link cannot be made: {}", reason(error));
     let help = "check the permissions and the file system there";
-    Failure::new(code_of(error), "create", message, help).about(path)
+    Failure::new(code_of(error), "create", message, help)
+        .full(super::engine::is_full(error))
+        .about(path)
 }
 
 /// The exit status for what cannot be created.
@@ -173,14 +214,19 @@ pub(crate) fn scrypt_for_each(files: u64) -> String {
     )
 }
 
+/// What an item is to become.
+pub(crate) fn output_of(item: &Item) -> Option<&Path> {
+    match &item.output {
+        Destination::Named(Target::Path { path, .. }) | Destination::Beneath { path, .. } => {
+            Some(path)
+        }
+        _ => None,
+    }
+}
+
 /// One line of what would be done.
 pub(crate) fn would(command: &str, item: &Item) -> String {
-    let output = match &item.output {
-        Destination::Named(Target::Path { path, .. }) | Destination::Beneath { path, .. } => {
-            quoted(path)
-        }
-        _ => "-".to_owned(),
-    };
+    let output = output_of(item).map_or("-".to_owned(), quoted);
     format!("{command} {} -> {output}\n", quoted(&item.input))
 }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, Folder, Found};
 use cryptstream_engine::{Error, Parser};
+use rustix::fd::AsFd;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::walk::Rules;
 use crate::messages::{self, Context, Failure, tree as words};
-use crate::request::ends_with;
+use crate::request::{ends_with, is_sealed_name};
 
 /// How the names of files change on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) struct Root {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) roots: Vec<Root>,
+    /// Files that were named, and that the rules leave out.
+    pub(crate) left_out: Vec<PathBuf>,
     pub(crate) naming: Naming,
     pub(crate) rules: Rules,
     /// Replace what is there.
@@ -96,11 +99,12 @@ impl Plan {
         naming: Naming,
         rules: Rules,
     ) -> Result<Self, Failure> {
+        let root = Root::open(input)?;
         let output = match output {
             Some(output) => output,
-            None => beside(&input, naming)?,
+            None => beside(&root.input, naming)?,
         };
-        let root = Root { output, ..Root::open(input)? };
+        let root = Root { output, ..root };
         Self::new(vec![root], naming, rules)
     }
 
@@ -126,8 +130,15 @@ impl Plan {
         Self::new(roots, naming, rules)
     }
 
-    fn new(roots: Vec<Root>, naming: Naming, rules: Rules) -> Result<Self, Failure> {
+    fn new(named: Vec<Root>, naming: Naming, rules: Rules) -> Result<Self, Failure> {
         rules.check()?;
+        let (mut roots, mut left_out) = (Vec::new(), Vec::new());
+        for root in named {
+            match root.folder.is_some() || rules.wants_named(&root.input)? {
+                true => roots.push(root),
+                false => left_out.push(root.input),
+            }
+        }
         for (index, root) in roots.iter().enumerate() {
             if let Some(other) = roots[..index].iter().find(|other| other.output == root.output) {
                 return Err(words::same_output(&other.input, &root.input, &root.output));
@@ -144,7 +155,8 @@ impl Plan {
                 return Err(words::not_a_folder(&root.output));
             }
         }
-        Ok(Self { roots, naming, rules, force: false, newer: false, parser: Parser::default() })
+        let parser = Parser::default();
+        Ok(Self { roots, left_out, naming, rules, force: false, newer: false, parser })
     }
 
     /// Refuses roots that are links to folders: what is in the folder behind one is not
@@ -211,6 +223,11 @@ impl Plan {
 }
 
 impl Root {
+    /// Whether a folder is about to be made under a name that belongs to a file.
+    pub(crate) fn is_folder_named_as_file(&self) -> bool {
+        self.folder.is_some() && is_sealed_name(&self.output) && !self.output.exists()
+    }
+
     /// Opens what the user has named, through links too; without an output yet.
     fn open(input: PathBuf) -> Result<Self, Failure> {
         let opened = match Dir::open(&input) {
@@ -220,6 +237,7 @@ impl Root {
         };
         match opened {
             Ok((folder, stat)) => Ok(Self { input, output: PathBuf::new(), folder, stat }),
+            Err(Errno::NOENT) => Err(messages::missing(&input)),
             Err(error) => Err(messages::unreadable(&input, &error.into())),
         }
     }
@@ -255,6 +273,13 @@ pub(crate) fn lies_in(path: &Path, folder: FileId) -> bool {
     };
     let parent = parent.as_deref().and_then(Path::parent);
     nearest(parent.unwrap_or(path)).is_some_and(lies_in)
+}
+
+/// Whether the name of this output is longer than names may be where it is to be made.
+pub(crate) fn is_name_too_long(output: &Path) -> bool {
+    let most = nearest(output).and_then(|dir| rustix::fs::fstatvfs(dir.as_fd()).ok());
+    let most = most.map_or(u64::MAX, |limits| limits.f_namemax);
+    output.file_name().is_some_and(|name| name.len() as u64 > most)
 }
 
 /// The folder at a path that the user has named, or the nearest above that exists.

@@ -22,6 +22,8 @@ const MAX_LARGE: usize = 4096;
 pub(crate) struct Survey {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// Files to be opened whose names are not those of sealed ones.
+    pub(crate) not_sealed: u64,
     /// The largest files, by root, with the names of their outputs: the largest first.
     pub(super) large: Vec<(usize, Found, OsString)>,
     /// The same: for each root their paths from there on.
@@ -53,7 +55,13 @@ impl Survey {
                     let path = join(&root.input, &found.relative);
                     return Err(words::same_output(&path.with_file_name(rival), &path, &path));
                 }
-                let Fate::File(output) = plan.fate(&found) else { continue };
+                let output = match plan.fate(&found) {
+                    Fate::File(output) => output,
+                    fate => {
+                        survey.not_sealed += u64::from(fate == Fate::NotSealed);
+                        continue;
+                    }
+                };
                 let len = len(found.stat.st_size);
                 survey.files += 1;
                 survey.bytes += len;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk, WalkError};
@@ -24,11 +25,21 @@ pub(crate) struct Rules {
     globs: Vec<String>,
     ignore_files: Vec<PathBuf>,
     gitignore: bool,
+    has_include: bool,
+    /// What came of the patterns, in all walks together.
+    matches: Arc<Matches>,
     /// Whether what is found may be gone when it is looked at, as this very run
     /// removes what it has done.
     pub(crate) may_vanish: bool,
     /// `.gitignore` files that were complained about.
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+/// Whether any file is wanted, and any is not.
+#[derive(Debug, Default)]
+struct Matches {
+    is_any_wanted: AtomicBool,
+    is_any_left_out: AtomicBool,
 }
 
 /// Whether something is wanted, by the folder that it is in, its path from the root, and
@@ -45,6 +56,8 @@ impl Rules {
             globs: globs.collect(),
             ignore_files,
             gitignore: tree.gitignore,
+            has_include: !tree.include.is_empty(),
+            matches: Arc::default(),
             may_vanish: false,
             told: Arc::default(),
         }
@@ -56,13 +69,39 @@ impl Rules {
         self.ignored(Path::new(".")).map(drop)
     }
 
+    /// Whether nothing that was walked through matches what is to be included.
+    pub(crate) fn include_nothing(&self) -> bool {
+        let Matches { is_any_wanted, is_any_left_out } = &*self.matches;
+        self.has_include
+            && is_any_left_out.load(Ordering::Relaxed)
+            && !is_any_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Whether a file that the user has named is wanted. A pattern with a folder in it
+    /// is compared with the name as it was typed.
+    pub(super) fn wants_named(&self, path: &Path) -> Result<bool, Failure> {
+        let root = Path::new(".");
+        let (overrides, ignored) = (self.overrides(root)?, self.ignored(root)?);
+        let relative = match path.file_name() {
+            Some(name) if path.has_root() => Path::new(name),
+            _ => path,
+        };
+        let is_wanted = !overrides.matched(relative, false).is_ignore()
+            && !ignored.matched(relative, false).is_ignore();
+        self.matches.put_down(is_wanted);
+        Ok(is_wanted)
+    }
+
     fn overrides(&self, root: &Path) -> Result<Override, Failure> {
         let mut builder = OverrideBuilder::new(root);
         for glob in &self.globs {
             if matches!(glob.as_str(), "" | "!") {
                 return Err(words::empty_glob());
             }
-            builder.add(glob).map_err(|error| words::bad_glob(glob, &error))?;
+            builder.add(glob).map_err(|error| {
+                let typed = glob.strip_prefix('!').unwrap_or(glob);
+                words::bad_glob(typed, &error)
+            })?;
         }
         builder.build().map_err(|error| words::bad_glob("", &error))
     }
@@ -112,16 +151,28 @@ impl Rules {
             return Ok(Box::new(|_, _, _| true));
         }
         let root = root.to_owned();
+        let matches = Arc::clone(&self.matches);
         Ok(Box::new(move |folder, relative, is_folder| {
             let path = root.join(relative);
             let mut is_nested = || {
                 let nested = nested.as_mut();
                 nested.is_some_and(|nested| nested.is_ignored(folder, relative, is_folder))
             };
-            !overrides.matched(&path, is_folder).is_ignore()
+            let is_wanted = !overrides.matched(&path, is_folder).is_ignore()
                 && !ignored.matched(&path, is_folder).is_ignore()
-                && !is_nested()
+                && !is_nested();
+            if !is_folder || !is_wanted {
+                matches.put_down(is_wanted);
+            }
+            is_wanted
         }))
+    }
+}
+
+impl Matches {
+    fn put_down(&self, is_wanted: bool) {
+        let which = if is_wanted { &self.is_any_wanted } else { &self.is_any_left_out };
+        which.store(true, Ordering::Relaxed);
     }
 }
 

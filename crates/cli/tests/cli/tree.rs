@@ -71,7 +71,7 @@ fn names_follow_from_the_input() {
     dir.write("single", "single");
     dir.run(&["encrypt", "-i", "id", "in"]).ok_and_silent();
     assert_eq!(names(&dir.path("in.enc")), ["a.enc", "sub", "sub/b.enc"]);
-    dir.run(&["encrypt", "-i", "id", "in/", "-o", "in.age"]).ok_and_silent();
+    dir.run(&["encrypt", "-i", "id", "in/", "-o", "in.age"]).ok();
     assert_eq!(names(&dir.path("in.age")), ["a.age", "sub", "sub/b.age"]);
     fs::rename(dir.path("in"), dir.path("was")).unwrap();
     dir.run(&["decrypt", "-i", "id", "in.enc"]).ok_and_silent();
@@ -154,7 +154,7 @@ fn what_is_chosen() {
     dir.fails(
         dir.command(&["encrypt", "-i", "id", "in", "x", "--exclude", "a{b"]),
         64,
-        &["a{b", "is no glob"],
+        &["a{b", "is not a pattern"],
     );
     let args = ["encrypt", "-i", "id", "in", "x", "--ignore-file", "none"];
     dir.fails(dir.command(&args), 78, &["none"]);

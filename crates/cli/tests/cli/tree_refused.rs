@@ -244,7 +244,7 @@ fn names_and_paths_that_are_too_long() {
     let dir = with_files();
     fs::write(dir.path("in").join("n".repeat(255)), "x").unwrap();
     let done = dir.run(&["encrypt", "-i", "id", "in", "out"]);
-    ends(done, 73, &["nnn.enc: ", "name too long", "4 files sealed, 1 failed"]);
+    ends(done, 73, &["nnn.enc: ", "name too long (259 bytes)", "4 files sealed, 1 failed"]);
     fs::remove_file(dir.path("in").join("n".repeat(255))).unwrap();
     // Deeper than any path can say.
     let mut folder =

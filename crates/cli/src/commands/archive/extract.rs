@@ -17,7 +17,7 @@ use crate::keyring::OpeningKeys;
 use crate::messages::{self, Context, Failure, archive as words};
 use crate::progress::Meter;
 use crate::report::{self, Extra};
-use crate::request::{Input, Transfer};
+use crate::request::{Input, Transfer, no_default_name};
 
 pub(super) fn run(
     args: Decrypt,
@@ -115,7 +115,7 @@ pub(super) fn unpacked_name(input: &Path) -> Result<PathBuf, Failure> {
         is_one
     };
     if !off(&["enc", "age"]) {
-        return Err(messages::no_default_name(input));
+        return Err(no_default_name(input));
     }
     if !off(&["tzst"]) {
         off(&["zst"]);

@@ -199,6 +199,9 @@ impl Packing<'_> {
                 Err(error) => return Err(failed(error)),
             }
         }
+        if self.rules.include_nothing() {
+            outcome.failures.push(tree::nothing_included(&messages::quoted(self.folder)));
+        }
         if !outcome.failures.is_empty() {
             // It is not even ended.
             return Ok(None);

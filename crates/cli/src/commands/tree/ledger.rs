@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
 use crate::commands::inputs::Status;
-use crate::messages::{self, Failure, look, tree as words};
+use crate::messages::{self, Failure, tree as words};
 use crate::report::{SCHEMA, print_json};
 use crate::tree::Event;
 
@@ -27,8 +27,6 @@ pub(crate) struct Counts {
     pub(crate) folders: u64,
     pub(crate) links: u64,
     pub(crate) skipped: u64,
-    /// Of those that were skipped: what is not sealed by its name.
-    pub(crate) not_sealed: u64,
     pub(crate) failed: u64,
     /// Files whose turn never came, as the run was stopped.
     pub(crate) left: u64,
@@ -43,6 +41,10 @@ pub(super) struct Ledger {
     status: Status,
     failures: Vec<Value>,
     skipped: Vec<Value>,
+    /// Whether it was told that there is no room, and how many failures of this kind
+    /// were not.
+    is_full_told: bool,
+    alike: u64,
 }
 
 impl Ledger {
@@ -54,6 +56,8 @@ impl Ledger {
             status: Status::default(),
             failures: Vec::new(),
             skipped: Vec::new(),
+            is_full_told: false,
+            alike: 0,
         }
     }
 
@@ -88,23 +92,25 @@ impl Ledger {
             }
             Event::Failed(failure) => return self.fail(&failure),
             Event::Special(path) => (path, words::SPECIAL),
-            Event::NotSealed(path) => {
-                self.counts.not_sealed += 1;
-                (path, words::NOT_SEALED)
-            }
+            Event::NotSealed(path) => (path, words::NOT_SEALED),
             Event::Key(path) => (path, words::IS_KEY),
             Event::Leftover(path) => {
                 messages::warn(&words::leftover(&path));
                 return;
             }
         };
-        self.counts.skipped += 1;
         let (path, reason) = skipped;
+        self.skip(&path, reason);
+    }
+
+    /// Something is not done, for a reason that is no failure.
+    pub(super) fn skip(&mut self, path: &Path, reason: &str) {
+        self.counts.skipped += 1;
         if self.talk.json && self.skipped.len() < MAX_LISTED {
             self.skipped.push(json!({ "file": path.to_string_lossy(), "reason": reason }));
         }
         if !self.talk.json && self.counts.skipped <= MAX_TOLD {
-            messages::warn(&words::skipped(&path, reason));
+            messages::warn(&words::skipped(path, reason));
         }
     }
 
@@ -113,22 +119,18 @@ impl Ledger {
         if self.talk.json && self.failures.len() < MAX_LISTED {
             self.failures.push(failure.json());
         }
-        let is_silent = self.talk.json || self.counts.failed > MAX_TOLD;
-        self.status.fail(failure, is_silent);
+        // Files that are under way when the disk is full fail alike.
+        let is_alike = failure.is_full() && self.is_full_told;
+        self.is_full_told |= failure.is_full();
+        self.alike += u64::from(is_alike);
+        let is_silent = is_alike || self.counts.failed - self.alike > MAX_TOLD;
+        self.status.fail(failure, self.talk.json || is_silent);
     }
 
     /// The run was stopped, of so many files in all.
     pub(super) fn stopped(&mut self, all: u64) {
         let Counts { files, kept, failed, .. } = self.counts;
         self.counts.left = all.saturating_sub(files + kept + failed);
-    }
-
-    /// There was nothing that could be opened, which is not what was wanted.
-    pub(super) fn check_any_sealed(&mut self, input: &Path) {
-        let Counts { files, kept, not_sealed, failed, .. } = self.counts;
-        if files + kept + failed == 0 && not_sealed > 0 {
-            self.fail(&look::nothing_sealed(input));
-        }
     }
 
     /// Says what is to be said of all together.
@@ -141,7 +143,7 @@ impl Ledger {
     ) -> ExitCode {
         use std::io::IsTerminal;
         let took = self.started.elapsed();
-        let Self { talk, counts, status, failures, skipped, .. } = self;
+        let Self { talk, counts, status, failures, skipped, alike, .. } = self;
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
         if talk.json || talk.progress() == When::Json {
             let object = json!({
@@ -173,7 +175,11 @@ impl Ledger {
             }
             return status.exit_code();
         }
-        for (count, what) in [(counts.failed, "failures"), (counts.skipped, "skipped files")] {
+        if alike > 0 {
+            messages::note(&words::failed_alike(alike));
+        }
+        let told_alone = counts.failed - alike;
+        for (count, what) in [(told_alone, "failures"), (counts.skipped, "skipped files")] {
             if count > MAX_TOLD {
                 messages::note(&words::untold(count - MAX_TOLD, what));
             }

@@ -1,0 +1,215 @@
+//! Answers to what users of other programs type: the right name, or the way.
+
+use std::path::Path;
+
+use super::{Failure, code, quoted};
+pub(crate) const NAME_THE_COMMAND: &str =
+    "name the command first: `cryptstream encrypt ...` or `cryptstream decrypt ...`";
+
+const PASSPHRASE: &str = "use -p to be asked for a passphrase, or --passphrase-file FILE; --key TEXT \
+                          shows it to other users for a moment";
+const TO_STDOUT: &str = "name `-` as the OUTPUT for standard output";
+const FORCE: &str = "use --force to replace an output";
+const DECRYPT: &str = "use `cryptstream decrypt`";
+const ENCRYPT: &str = "use `cryptstream encrypt`";
+const VERIFY: &str = "use `cryptstream verify FILE`";
+const KEEP: &str = "inputs are kept unless you say --remove-source";
+const ONE_CIPHER: &str = "leave it out: a format has one cipher, and no other can be chosen";
+const COST: &str =
+    "leave it out: passphrases are always stretched; --argon2id MEM,T,P sets the cost";
+const LIST: &str = "use `cryptstream list ARCHIVE`, or `cryptstream inspect FILE` for any file";
+const UNPACK: &str = "use `cryptstream decrypt --extract ARCHIVE [FOLDER]`";
+const PACK: &str = "use `cryptstream encrypt --archive FOLDER [OUTPUT]`";
+const ZSTD: &str = "use --archive --zstd for a folder; compress a file before: \
+                    `zstd < FILE | cryptstream encrypt - FILE.zst.enc`";
+const NO_SIGNATURES: &str =
+    "files are encrypted, not signed; sign them with minisign or `ssh-keygen -Y sign`";
+const KEYGEN: &str = "use `cryptstream keygen -o FILE`";
+const NAME: &str = "name the OUTPUT: `cryptstream encrypt - NAME.enc`";
+
+/// What a flag of another program is called here, for the command that it was given to.
+pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
+    let is_encrypt = command == Some("encrypt");
+    let is_decrypt = command == Some("decrypt");
+    let help = match flag {
+        "--password" | "--passwd" | "--pass" | "--pw" | "--passphrase-stdin"
+        | "--stdin-password" => PASSPHRASE,
+        "-k" => "for a passphrase use -p or --passphrase-file FILE; inputs are kept anyway",
+        "-c" if is_encrypt => {
+            "for a passphrase (gpg -c) use -p; for standard output (gzip -c) name `-` as the OUTPUT"
+        }
+        "--symmetric" => "use -p to encrypt with a passphrase that is asked for",
+        "-c" | "--stdout" | "--to-stdout" => TO_STDOUT,
+        "-d" | "--decrypt" | "--decompress" | "--uncompress" if !is_decrypt => DECRYPT,
+        "-d" | "--decrypt" => "leave it out: this command decrypts",
+        "-e" | "--encrypt" | "--seal" if !is_encrypt => ENCRYPT,
+        "-e" | "--encrypt" | "--seal" => "leave it out: this command encrypts",
+        "-t" | "--test" | "--check" => VERIFY,
+        "-l" | "--list" | "--list-packets" => LIST,
+        "-x" | "--untar" | "--unpack" if is_decrypt => "use --extract to unpack an archive",
+        "-C" | "--directory" if is_decrypt => "name the folder as the OUTPUT",
+        "--strip-components" => "leave --extract out: `cryptstream decrypt ARCHIVE - | tar -x ...`",
+        "--tar" | "--pack" if is_encrypt => "use --archive to make one file of a folder",
+        "-z" | "-Z" | "--compress" | "--gzip" | "--compression" | "--level" | "--fast"
+        | "--best" | "--compress-level" | "--compress-algo" | "--lz4" | "--xz" => ZSTD,
+        "-1" | "-2" | "-3" | "-4" | "-5" | "-6" | "-7" | "-8" | "-9" => ZSTD,
+        "--rm"
+        | "--remove"
+        | "--delete-source"
+        | "--remove-source-files"
+        | "--delete-original"
+        | "--shred" => "use --remove-source to remove an input once its output is safe",
+        "--keep" => KEEP,
+        "-y" | "--yes" | "--overwrite" | "--clobber" | "--replace" => FORCE,
+        "--batch" | "--no-tty" | "--pinentry-mode" | "--noninteractive" | "--non-interactive" => {
+            "leave it out: in a job without a terminal nothing is asked"
+        }
+        "--recursive" | "-a" if flag == "--recursive" || !is_encrypt => {
+            "leave it out: a folder means everything in it"
+        }
+        "-u" | "--update" | "--newer-than" => "use --newer to replace outputs that are out of date",
+        "-s" | "--sign" | "--local-user" | "--clearsign" | "--detach-sign" => NO_SIGNATURES,
+        "--cipher" | "--cipher-algo" | "--algorithm" | "--algo" | "--digest" | "--mode" => {
+            ONE_CIPHER
+        }
+        "--iter" | "--iterations" | "--pbkdf2" | "--s2k-count" | "--s2k-mode" | "--kdf" => COST,
+        "--suffix" | "-S" => "name the OUTPUT; without one it gets .enc, or .age with --format age",
+        "--stdin-name" | "--stdin-filename" => NAME,
+        "--in" | "--input" | "--infile" | "--input-file" => "name the INPUT without a flag",
+        "--out" | "--outfile" | "--output-file" => "use -o, or name the OUTPUT after the INPUT",
+        "--outdir" | "--out-dir" | "--target-directory" => "use --output-dir DIR",
+        "--parallel" | "--workers" | "--jobs" | "--cores" | "-P" => {
+            "use -j N, which is --processes N; 0 for none"
+        }
+        "--identity-file" | "--private-key" | "--secret-key" | "--keyfile" | "--key-file"
+        | "--secret-keyring" => {
+            "use -i FILE for an identity, --passphrase-file FILE for a passphrase"
+        }
+        "--public-key" | "--pubkey" | "--recipient-file" | "--to" => {
+            "use -r RECIPIENT, or -R FILE for a file of recipients"
+        }
+        "--generate-key" | "--gen-key" | "--full-generate-key" | "--keygen" | "--generate" => {
+            KEYGEN
+        }
+        "--include-from" => "use --include GLOB for each pattern, or --files-from FILE for names",
+        "--silent" => "use --quiet",
+        "--no-progress" => "use --progress never",
+        "--follow" | "--dereference" | "-L" => {
+            "a link that is named is followed; links in a folder are kept as links"
+        }
+        "--one-file-system" | "--xdev" => "use --exclude for what is mounted in the folder",
+        "--preserve" | "--perms" | "--times" => {
+            "leave it out: folders keep times and permissions, and so does an archive"
+        }
+        "--armour" | "--ascii" | "--base64" if is_encrypt => "use --armor",
+        "--armor" | "--armour" | "--ascii" | "--base64" | "-a" | "-A" => {
+            "leave it out: armor is recognised when a file is read"
+        }
+        "--checksum" => "use `cryptstream verify`; --verify-output compares when writing",
+        "--info" | "--show" => "use `cryptstream inspect FILE`",
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
+
+/// The same for those of `openssl enc`, which stand behind one hyphen and would be taken
+/// for several flags.
+pub(crate) fn of_openssl(command: Option<&str>, word: &str) -> Option<String> {
+    if !matches!(command, None | Some("encrypt" | "decrypt")) {
+        return None;
+    }
+    match word {
+        "-in" | "-out" | "-pass" | "-iter" | "-pbkdf2" => for_flag(command, &format!("-{word}")),
+        "-kfile" => Some("use --passphrase-file FILE".to_owned()),
+        "-salt" | "-nosalt" | "-nopad" => {
+            Some("leave it out: every file has a salt of its own".to_owned())
+        }
+        "-base64" => for_flag(command, "--base64"),
+        _ if ["-aes-", "-aes1", "-aes2", "-camellia", "-chacha", "-des"]
+            .iter()
+            .any(|start| word.starts_with(start)) =>
+        {
+            Some(ONE_CIPHER.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// What a command of another program is called here.
+pub(crate) fn for_command(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "enc" | "seal" | "lock" | "crypt" => ENCRYPT,
+        "dec" | "open" | "unseal" | "unlock" => DECRYPT,
+        "cat" => "use `cryptstream decrypt FILE -`",
+        "extract" | "untar" | "unpack" | "restore" => UNPACK,
+        "archive" | "create" | "pack" | "tar" => PACK,
+        "backup" | "sync" | "mirror" | "copy" | "cp" => {
+            "use `cryptstream encrypt FOLDER COPY`, and again for what is new or has changed"
+        }
+        "test" | "check" | "fsck" => VERIFY,
+        "ls" | "l" | "t" => LIST,
+        "info" | "show" | "file" | "stat" => "use `cryptstream inspect FILE`",
+        "genkey" | "gen-key" | "generate" | "key" | "keys" | "init" | "new" | "generate-key" => {
+            KEYGEN
+        }
+        "passwd" | "password" | "rotate" | "change-passphrase" | "reencrypt" | "re-encrypt" => {
+            "use `cryptstream rekey FILE`, with --reencrypt for a new file key as well"
+        }
+        "bench" | "speed" => "use `cryptstream benchmark`",
+        "completion" => "use `cryptstream completions SHELL`",
+        "manual" => "use `cryptstream man`",
+        "version" => "use `cryptstream --version`",
+        _ => return None,
+    })
+}
+
+/// No command was named, but a file.
+pub(crate) fn command_for_file(path: &Path) -> String {
+    let is_encrypted = path.extension().is_some_and(|end| end == "enc" || end == "age");
+    let command = if is_encrypted { "decrypt" } else { "encrypt" };
+    format!("name the command first: `cryptstream {command} {}`", quoted(path))
+}
+
+/// The way where two flags exclude each other.
+pub(crate) fn for_conflict(message: &str) -> Option<&'static str> {
+    let has = |flag: &str| message.contains(&format!("'{flag}"));
+    if has("--files-from") && has("--archive") {
+        return Some("let tar pack them: `tar -c -T LIST | cryptstream encrypt - OUTPUT`");
+    }
+    None
+}
+
+pub(crate) fn unknown_flag(flag: &str, help: &str) -> Failure {
+    let name = flag.split('=').next().unwrap_or_default();
+    Failure::new(code::USAGE, "usage", format!("unexpected argument '{name}' found"), help)
+}
+
+pub(crate) fn unknown_command(word: &str, help: &str) -> Failure {
+    let message = format!("unrecognized subcommand {}", shown(word));
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+fn shown(word: &str) -> String {
+    match quoted(Path::new(word)) {
+        text if text == word => format!("'{text}'"),
+        escaped => escaped,
+    }
+}
+
+pub(crate) fn conflict(message: &str, help: &str) -> Failure {
+    let message = message.trim_start_matches("error: ");
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+/// `--passphrase=TEXT`: the text is not repeated.
+pub(crate) fn passphrase_takes_no_value() -> Failure {
+    let message = "--passphrase asks on the terminal, and takes no value";
+    let help = "use --passphrase-file FILE; --key TEXT shows it to other users for a moment";
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+/// `--zstd 19`: a level that would be taken for the INPUT.
+pub(crate) fn zstd_level(level: &str) -> Failure {
+    let message = format!("--zstd {level}: the level is written with an equals sign");
+    Failure::new(code::USAGE, "usage", message, format!("write --zstd={level}"))
+}

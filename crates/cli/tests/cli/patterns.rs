@@ -1,0 +1,142 @@
+//! Which files are meant: patterns on files that are named, patterns that match nothing,
+//! folders in which nothing is encrypted.
+
+use std::fs;
+
+use crate::common::Dir;
+
+fn folder() -> Dir {
+    let dir = Dir::new();
+    dir.keygen("key");
+    dir.shell("mkdir d d/sub; echo a > d/a.txt; echo b > d/sub/b.txt; echo c > c.tmp").run().ok();
+    dir
+}
+
+fn encrypt(dir: &Dir, words: &str) -> crate::common::Run {
+    let words: Vec<_> = words.split(' ').collect();
+    dir.command(&[&["encrypt", "-i", "key"], &words[..]].concat())
+}
+
+#[test]
+fn patterns_hold_for_named_files_as_with_rsync_and_tar() {
+    let dir = folder();
+    let done = encrypt(&dir, "c.tmp --exclude *.tmp").run().ok();
+    assert!(done.stderr_text().contains("c.tmp: is left out by"), "{done:?}");
+    assert!(!dir.path("c.tmp.enc").exists());
+    encrypt(&dir, "c.tmp d/a.txt d/sub --exclude *.tmp --output-dir o").run().ok();
+    assert_eq!(fs::read_dir(dir.path("o")).unwrap().count(), 2);
+    assert!(dir.path("o/a.txt.enc").exists() && dir.path("o/sub/b.txt.enc").exists());
+    // By the name as it was typed where the pattern has a folder in it.
+    encrypt(&dir, "c.tmp d/a.txt --include d/*.txt --output-dir p").run().ok();
+    assert!(dir.path("p/a.txt.enc").exists() && !dir.path("p/c.tmp.enc").exists());
+    dir.write("patterns", "*.tmp\n");
+    encrypt(&dir, "c.tmp --ignore-file patterns").run().ok();
+    assert!(!dir.path("c.tmp.enc").exists());
+    // For programs.
+    let done = encrypt(&dir, "c.tmp --exclude *.tmp --json").run().ok_and_silent();
+    let report = done.json(&done.stdout);
+    assert_eq!(report["skipped_files"][0]["file"], "c.tmp");
+    assert_eq!(report["skipped"], 1);
+}
+
+#[test]
+fn an_include_that_matches_nothing_is_no_success() {
+    let dir = folder();
+    let words = ["no file there matches --include", "nothing was written"];
+    for typed in [
+        "d o --include *.jpg",
+        "d o --include *.jpg --dry-run",
+        "c.tmp --include *.jpg",
+        "d c.tmp --output-dir o --include *.jpg",
+        "--archive d --include *.jpg",
+    ] {
+        dir.fails(encrypt(&dir, typed), 66, &words);
+    }
+    // An empty folder is what it is, and to leave everything out can be meant.
+    fs::create_dir(dir.path("empty")).unwrap();
+    encrypt(&dir, "empty o --include *.jpg").run().ok();
+    encrypt(&dir, "d p --exclude *.txt").run().ok();
+    assert!(dir.path("o").is_dir() && dir.path("p/sub").is_dir());
+}
+
+#[test]
+fn a_folder_without_encrypted_files_leaves_no_empty_one() {
+    let dir = folder();
+    let decrypt = |words: &[&str]| dir.command(&[&["decrypt", "-i", "key"], words].concat());
+    let words = ["d: has no file whose name ends in .enc", "is it the right folder?"];
+    dir.fails(decrypt(&["d", "o"]), 66, &words);
+    dir.fails(decrypt(&["d", "o", "--dry-run"]), 66, &words);
+    dir.fails(decrypt(&["d", "--output-dir", "o"]), 66, &words);
+}
+
+#[test]
+fn a_folder_under_a_files_name_is_pointed_out() {
+    let dir = folder();
+    let done = encrypt(&dir, "d out.enc").run().ok();
+    let words = ["out.enc becomes a folder", "--archive"];
+    assert!(words.iter().all(|word| done.stderr_text().contains(word)), "{done:?}");
+    assert!(dir.path("out.enc/a.txt.enc").exists());
+    // Now it is one.
+    encrypt(&dir, "d out.enc").run().ok_and_silent();
+    encrypt(&dir, "d other").run().ok_and_silent();
+    encrypt(&dir, "d").run().ok_and_silent();
+}
+
+#[test]
+fn no_room_is_said_once_for_all_files_under_way() {
+    let dir = Dir::new();
+    dir.keygen("key");
+    dir.shell("mkdir d; for i in $(seq 200); do head -c 5000 /dev/zero > d/$i; done").run().ok();
+    // A limit on the length of files fails as a full disk does.
+    let done = dir.shell("ulimit -f 2; $CS encrypt -i key d o").run();
+    assert_eq!(done.code(), Some(74), "{done:?}");
+    let text = done.stderr_text();
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
+    assert!(text.contains("make room"), "{text}");
+    let failed = text.rsplit_once(" failed").unwrap().0.rsplit(' ').next().unwrap();
+    let alike = text.contains("for the same reason");
+    assert_eq!(alike, failed != "1", "{text}");
+    // Programs get them all.
+    let done = dir.shell("ulimit -f 2; $CS encrypt -i key d o --json").run();
+    let report = done.json(&done.stdout);
+    assert_eq!(
+        report["errors"].as_array().unwrap().len() as u64,
+        report["failed"].as_u64().unwrap()
+    );
+}
+
+#[test]
+fn too_many_open_files_are_no_wrong_name() {
+    let dir = Dir::new();
+    dir.keygen("key");
+    dir.write("f", "content");
+    let tried = (4..40).map(|limit| {
+        let script = format!("ulimit -n {limit}; $CS encrypt -i key --processes 0 --force f");
+        dir.shell(&script).run()
+    });
+    let mut is_met = false;
+    for done in tried {
+        let text = done.stderr_text();
+        if text.contains("too many") {
+            is_met = true;
+            assert_eq!(done.code(), Some(75), "{text}");
+            assert!(text.contains("ulimit -n") && !text.contains("check the name"), "{text}");
+        }
+    }
+    assert!(is_met);
+}
+
+#[test]
+fn a_lost_report_is_no_lost_output() {
+    let dir = Dir::new();
+    dir.keygen("key");
+    dir.write("f", "content");
+    let done = dir.shell("$CS encrypt -i key f --json > /dev/full").run();
+    assert_eq!(done.code(), Some(74));
+    let text = done.stderr_text();
+    assert!(
+        text.contains("the report cannot be written") && !text.contains("no partial"),
+        "{text}"
+    );
+    assert_eq!(dir.run(&["decrypt", "-i", "key", "f.enc", "-"]).ok().stdout, b"content");
+}
