@@ -9,6 +9,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Who asks for the package is not served by none.
+if [[ ${1:-} == deb ]] && ! cargo deb --version > /dev/null 2>&1; then
+    echo "package: no package was made, since cargo-deb is not installed" >&2
+    echo "help: cargo install --locked cargo-deb, or install without a package: make install" >&2
+    exit 1
+fi
 target=${CARGO_TARGET_DIR:-target}
 made=$target/release/package
 skipped() {

@@ -234,6 +234,65 @@ fn groff_has_nothing_to_say_about_the_manual() {
     }
 }
 
+/// `make` with this program in place of one that would have to be built first.
+fn make(dir: &Dir, words: &str) -> crate::common::Run {
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let root = dir.root().display();
+    dir.shell(&format!(
+        "umask 077; make -C {top} -o all PROGRAM=$CS DESTDIR='{root}/a root' {words}"
+    ))
+}
+
+#[test]
+fn make_installs_the_pages_and_completions_too() {
+    if !has("make") {
+        return;
+    }
+    let dir = Dir::new();
+    make(&dir, "PREFIX=/usr install").run().ok();
+    let find = "find 'a root/usr' -type f -printf '%m %P\\n' | sort";
+    let installed = dir.shell(find).run().ok().stdout_text();
+    for file in [
+        "755 bin/cryptstream",
+        "644 share/man/man1/cryptstream.1",
+        "644 share/man/man1/cryptstream-encrypt.1",
+        "644 share/bash-completion/completions/cryptstream",
+        "644 share/zsh/site-functions/_cryptstream",
+        "644 share/fish/vendor_completions.d/cryptstream.fish",
+    ] {
+        assert!(installed.lines().any(|line| line == file), "{file} is not in {installed}");
+    }
+    assert_eq!(installed.lines().count(), COMMANDS.len() + 5);
+    let zsh = dir.read("a root/usr/share/zsh/site-functions/_cryptstream");
+    assert!(zsh.starts_with(b"#compdef cryptstream"));
+    // Again, and away, with what others have put there left alone.
+    make(&dir, "PREFIX=/usr install").run().ok();
+    dir.write("a root/usr/share/man/man1/other.1", "other");
+    make(&dir, "PREFIX=/usr uninstall").run().ok();
+    let left = dir.shell(find).run().ok().stdout_text();
+    assert_eq!(left.trim(), "644 share/man/man1/other.1", "{left}");
+    // The usual prefix.
+    make(&dir, "install").run().ok();
+    assert!(dir.path("a root/usr/local/bin/cryptstream").exists());
+}
+
+#[test]
+fn without_cargo_deb_there_is_no_success_without_a_package() {
+    if !has("make") {
+        return;
+    }
+    let dir = Dir::new();
+    // A cargo that has no such command.
+    dir.shell("mkdir bin; printf '#!/bin/sh\\nexit 101\\n' > bin/cargo; chmod +x bin/cargo")
+        .run()
+        .ok();
+    let path = format!("{}:{}", dir.path("bin").display(), std::env::var("PATH").unwrap());
+    let done = make(&dir, "deb").env("PATH", path).run();
+    assert_eq!(done.code(), Some(2), "{done:?}");
+    let text = done.stderr_text();
+    assert!(text.contains("no package was made") && text.contains("cargo install"), "{text}");
+}
+
 #[test]
 fn a_page_of_somebody_else_is_not_replaced() {
     let dir = Dir::new();
