@@ -5,7 +5,8 @@
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems
 # that share blocks), chromium (looks at the page of `benchmark`), fish, zsh and groff
 # (read the completions and the manual), cargo-deb, lintian and mmdebstrap (the Debian
-# package and a clean root for it), cargo-deny (dependencies) and cargo-fuzz.
+# package and a clean root for it), bsdtar, pax, busybox, zstd and other compressors (the
+# archives of other programs), cargo-deny (dependencies) and cargo-fuzz.
 # On a system without apt, or without root, the checks that need these say that
 # they are skipped.
 set -euo pipefail
@@ -28,6 +29,16 @@ command -v groff > /dev/null || wanted+=(groff)
 command -v mmdebstrap > /dev/null || wanted+=(mmdebstrap)
 command -v lintian > /dev/null || wanted+=(lintian)
 command -v xz > /dev/null || wanted+=(xz-utils)
+command -v bsdtar > /dev/null || wanted+=(libarchive-tools)
+command -v pax > /dev/null || wanted+=(pax)
+command -v busybox > /dev/null || wanted+=(busybox-static)
+command -v compress > /dev/null || wanted+=(ncompress)
+command -v setfacl > /dev/null || wanted+=(acl)
+command -v setfattr > /dev/null || wanted+=(attr)
+command -v 7z > /dev/null || wanted+=(p7zip-full)
+for program in git zstd bzip2 lz4 lzip lzop zip; do
+    command -v "$program" > /dev/null || wanted+=("$program")
+done
 if [[ ${#wanted[@]} -gt 0 ]]; then
     if [[ $EUID -eq 0 ]] && command -v apt-get > /dev/null; then
         apt-get update -qq

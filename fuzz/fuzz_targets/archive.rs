@@ -6,12 +6,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use cryptstream_archive::{Contents, Error, Limits, Options, SetLinkTimes, unpack};
+use cryptstream_archive::{Contents, DoByPath, Error, Limits, Options, unpack};
 use cryptstream_beneath::Dir;
 use libfuzzer_sys::fuzz_target;
 
 /// Files with holes may be long, and are made on a real disk.
-const LIMITS: Limits = Limits { entries: 1000, bytes: 1 << 24, ratio: 1000 };
+const LIMITS: Limits = Limits { entries: 1000, bytes: 1 << 24, ..Limits::DEFAULT };
 
 fn list(archive: &[u8]) -> Result<u64, Error> {
     let mut contents = Contents::new(archive, LIMITS)?;
@@ -54,8 +54,8 @@ fuzz_target!(|input: &[u8]| {
     let dir = Dir::open(&into).expect("it is there");
     let options = Options { any_links: archive.len() % 2 == 0, umask: 0o077 };
     let unpacked = Contents::new(&archive[..], LIMITS).and_then(|mut contents| {
-        let mut times = SetLinkTimes::new(&dir);
-        unpack(&mut contents, &dir, &Mutex::new(()), options, &mut times)
+        let mut by_path = DoByPath::new(&dir);
+        unpack(&mut contents, &dir, &Mutex::new(()), options, &mut by_path)
     });
     assert_eq!(fs::read_dir(&above).expect("a folder").count(), 1, "something is outside");
     if let Ok(unpacked) = &unpacked {

@@ -4,18 +4,19 @@ mod extras;
 
 use std::io::{self, Read};
 
-use tar::{EntryType, GnuExtSparseHeader, Header};
-
 use crate::decompress::Plain;
-use crate::error::{Error, TooMuch};
+use crate::error::{Error, Refusal, TooMuch};
+use crate::header::Header;
 use crate::sparse::{self, Piece};
 use crate::time::Time;
 use crate::{BLOCK, name};
-use extras::{Extras, Pax, SparseExtras};
+use extras::{Extras, Global, Pax, SparseExtras};
 
-/// The longest that names and other things about a member can be: far more than
-/// any system has, and little memory.
-const MAX_EXTRAS_LEN: u64 = 1 << 20;
+/// The longest name and the longest label: far more than any system has.
+const MAX_NAME_LEN: u64 = 1 << 20;
+/// The longest records of one member. Those of a file with many holes, or with large
+/// extended attributes, are long.
+const MAX_RECORDS_LEN: u64 = 8 << 20;
 /// So much may always come of what is compressed.
 const RATIO_FROM: u64 = 64 << 20;
 /// What is read at once.
@@ -28,15 +29,20 @@ pub struct Limits {
     pub entries: u64,
     /// Bytes of all contents, holes included.
     pub bytes: u64,
+    /// Bytes of all contents, holes included, by which they may be larger than the
+    /// archive itself. What is as large as the archive is no surprise.
+    pub beyond: u64,
     /// Bytes that come of one compressed byte, beyond the first 64 MiB.
     pub ratio: u64,
 }
 
 impl Limits {
     /// More than there is in most folders.
-    pub const DEFAULT: Self = Self { entries: 10_000_000, bytes: 1 << 40, ratio: 1000 };
+    pub const DEFAULT: Self =
+        Self { entries: 10_000_000, bytes: u64::MAX, beyond: 1 << 40, ratio: 1000 };
     /// For whoever only looks.
-    pub const NONE: Self = Self { entries: u64::MAX, bytes: u64::MAX, ratio: u64::MAX };
+    pub const NONE: Self =
+        Self { entries: u64::MAX, bytes: u64::MAX, beyond: u64::MAX, ratio: u64::MAX };
 }
 
 /// Something in an archive.
@@ -85,6 +91,8 @@ pub struct Contents<R: Read> {
     position: u64,
     entries: u64,
     bytes: u64,
+    /// What holds for all members that follow.
+    global: Global,
     /// What is left of the present member, and what fills its last block.
     left: u64,
     padding: u64,
@@ -106,6 +114,7 @@ impl<R: Read> Contents<R> {
             position: 0,
             entries: 0,
             bytes: 0,
+            global: Global::default(),
             left: 0,
             padding: 0,
             member: Vec::new(),
@@ -137,41 +146,50 @@ impl<R: Read> Contents<R> {
         self.member.clear();
         let mut extras = Extras::default();
         loop {
-            let Some(header) = self.header()? else {
+            let mut block = [0; BLOCK];
+            let Some(header) = self.header(&mut block)? else {
                 if !extras.is_empty() {
                     return Err(self.malformed("the end comes where a member must"));
                 }
                 return self.end();
             };
-            match header.entry_type() {
-                EntryType::XHeader if extras.pax.is_none() => {
-                    let records = self.extra(&header)?;
+            match header.kind() {
+                // Solaris has a letter of its own for the same.
+                b'x' | b'X' if extras.pax.is_none() => {
+                    let records = self.extra(&header, MAX_RECORDS_LEN)?;
                     let Some(pax) = Pax::parse(&records) else {
                         return Err(self.malformed("its headers cannot be understood"));
                     };
                     extras.pax = Some(pax);
                 }
-                EntryType::GNULongName if extras.name.is_none() => {
-                    extras.name = Some(without_nul(self.extra(&header)?));
+                b'L' if extras.name.is_none() => {
+                    extras.name = Some(without_nul(self.extra(&header, MAX_NAME_LEN)?));
                 }
-                EntryType::GNULongLink if extras.link.is_none() => {
-                    extras.link = Some(without_nul(self.extra(&header)?));
+                b'K' if extras.link.is_none() => {
+                    extras.link = Some(without_nul(self.extra(&header, MAX_NAME_LEN)?));
                 }
-                EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink => {
+                b'x' | b'X' | b'L' | b'K' => {
                     return Err(self.malformed("a member's name is given twice"));
                 }
-                EntryType::XGlobalHeader => {
-                    let records = self.extra(&header)?;
-                    if !extras::is_only_comment(&records) {
-                        return Err(self.malformed("it changes what all headers mean"));
-                    }
+                b'g' => {
+                    let records = self.extra(&header, MAX_RECORDS_LEN)?;
+                    self.apply_to_all(&records)?;
                 }
-                // The label of a volume of GNU tar.
-                kind if kind.as_byte() == b'V' => {
-                    self.extra(&header)?;
+                // The label of a volume of GNU tar; an access control list of Solaris.
+                b'V' | b'A' => {
+                    self.extra(&header, MAX_NAME_LEN)?;
                 }
                 _ => return self.begin(&header, extras).map(Some),
             }
+        }
+    }
+
+    /// Takes records that are for all members.
+    fn apply_to_all(&mut self, records: &[u8]) -> Result<(), Error> {
+        match self.global.apply(records) {
+            Some(None) => Ok(()),
+            Some(Some(member)) => Err(Error::Refused { member, reason: Refusal::Volume }),
+            None => Err(self.malformed("it changes what all headers mean")),
         }
     }
 
@@ -199,34 +217,43 @@ impl<R: Read> Contents<R> {
     }
 
     /// A member, from its header and what came before that.
-    fn begin(&mut self, header: &Header, extras: Extras) -> Result<Member, Error> {
+    fn begin(&mut self, header: &Header<'_>, extras: Extras) -> Result<Member, Error> {
         let Extras { pax, name, link } = extras;
         let mut pax = pax.unwrap_or_default();
         let name = pax.sparse.name.take().or_else(|| pax.path.take()).or(name);
-        let link = pax.link.take().or(link);
-        self.member = name.unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = pax.link.take().or(link).unwrap_or_else(|| header.link());
+        self.member = name.unwrap_or_else(|| header.path());
         if self.member.is_empty() {
             return Err(self.malformed("its headers cannot be understood"));
         }
-        let bad = "a number in its header cannot be understood";
-        let stored = pax.size.map_or_else(|| header.entry_size().ok(), Some);
-        let mtime = match &pax.mtime {
-            Some(text) => Time::parse(text),
-            // Those before 1970 are complements.
-            None => {
-                header.mtime().ok().map(|seconds| Time { seconds: seconds as i64, nanoseconds: 0 })
-            }
-        };
-        let (Some(stored), Some(mtime), Ok(mode)) = (stored, mtime, header.mode()) else {
-            return Err(self.malformed(bad));
-        };
-        let kind = match self.kind(header, link) {
-            Some(kind) => kind,
-            None => return Err(self.malformed("it is a link to nothing")),
-        };
-        if matches!(kind, Kind::HardLink(_)) && stored > 0 {
-            return Err(self.malformed("it is a hard link that has content"));
+        if header.kind() == b'M' {
+            return Err(Error::Refused { member: self.member.clone(), reason: Refusal::Volume });
         }
+        // Python writes what it has as a binary fraction, such as 7e-09, which is none of
+        // the notations of POSIX: then the header's whole seconds must do.
+        let precise = pax.mtime.as_ref().or(self.global.mtime.as_ref());
+        let mtime = precise
+            .and_then(|text| Time::parse(text))
+            .or_else(|| header.mtime().map(|seconds| Time { seconds, nanoseconds: 0 }));
+        let size = pax.size.map_or_else(|| header.size(), Some);
+        let (Some(size), Some(mtime), Some(mode)) = (size, mtime, header.mode()) else {
+            return Err(self.malformed("a number in its header cannot be understood"));
+        };
+        let Some(kind) = self.kind(header, link) else {
+            return Err(self.malformed("it is a link to nothing"));
+        };
+        let stored = match kind {
+            // Only records can say that the content comes again.
+            Kind::HardLink(_) if pax.size.is_some_and(|size| size > 0) => {
+                return Err(self.malformed("it is a hard link that has content"));
+            }
+            // What GNU tar notes for incremental backups.
+            Kind::Folder if header.kind() == b'D' => size,
+            Kind::File | Kind::Unknown(_) => size,
+            // Has no content, whatever its size says: some programs store that of the
+            // folder itself, or of the file that is linked to.
+            _ => 0,
+        };
         (self.left, self.padding) = (stored, padding(stored));
         let (pieces, size) = match kind {
             Kind::File => self.pieces(header, &mut pax.sparse, stored)?,
@@ -234,37 +261,39 @@ impl<R: Read> Contents<R> {
         };
         self.count(size)?;
         self.is_over = false;
-        Ok(Member { name: self.member.clone(), kind, mode: mode & 0o7777, mtime, size, pieces })
+        Ok(Member { name: self.member.clone(), kind, mode, mtime, size, pieces })
     }
 
-    fn kind(&self, header: &Header, link: Option<Vec<u8>>) -> Option<Kind> {
-        let link = || {
-            let link = link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
-            link.filter(|link| !link.is_empty() && !link.contains(&0))
-        };
-        Some(match header.entry_type() {
+    fn kind(&self, header: &Header<'_>, link: Vec<u8>) -> Option<Kind> {
+        let link = (!link.is_empty() && !link.contains(&0)).then_some(link);
+        Some(match header.kind() {
             // As it was before there was a letter for folders.
-            EntryType::Regular if self.member.ends_with(b"/") => Kind::Folder,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
-            EntryType::Directory => Kind::Folder,
-            EntryType::Symlink => Kind::Symlink(link()?),
-            EntryType::Link => Kind::HardLink(link()?),
-            EntryType::Fifo => Kind::Fifo,
-            EntryType::Block => Kind::BlockDevice,
-            EntryType::Char => Kind::CharDevice,
-            other => Kind::Unknown(other.as_byte()),
+            0 | b'0' if self.member.ends_with(b"/") => Kind::Folder,
+            // Contiguous files were for systems that are gone.
+            0 | b'0' | b'7' | b'S' => Kind::File,
+            b'5' | b'D' => Kind::Folder,
+            b'2' => Kind::Symlink(link?),
+            b'1' => Kind::HardLink(link?),
+            b'6' => Kind::Fifo,
+            b'4' => Kind::BlockDevice,
+            b'3' => Kind::CharDevice,
+            other => Kind::Unknown(other),
         })
     }
 
     /// The pieces of a file, of which the archive has `stored` bytes, and its length.
     fn pieces(
         &mut self,
-        header: &Header,
+        header: &Header<'_>,
         extras: &mut SparseExtras,
         stored: u64,
     ) -> Result<(Vec<Piece>, u64), Error> {
-        let map = if header.entry_type() == EntryType::GNUSparse {
-            self.gnu_map(header)?
+        let map = if header.kind() == b'S' {
+            sparse::read_old_map(header, || {
+                let mut block = [0; BLOCK];
+                self.read_exact(&mut block).map(|()| block)
+            })?
+            .map(|(pieces, size)| (pieces, extras.star_size.flatten().unwrap_or(size)))
         } else if extras.is_versioned {
             if !extras.is_1_0() {
                 return Err(self.malformed("its holes are described in an unknown way"));
@@ -281,34 +310,6 @@ impl<R: Read> Contents<R> {
             }
             _ => Err(self.malformed("where its holes are cannot be understood")),
         }
-    }
-
-    /// The map of GNU's old format, in the header and in blocks behind it.
-    fn gnu_map(&mut self, header: &Header) -> Result<Option<(Vec<Piece>, u64)>, Error> {
-        let Some(gnu) = header.as_gnu() else { return Ok(None) };
-        let Ok(size) = gnu.real_size() else { return Ok(None) };
-        let mut pieces = Vec::new();
-        let mut add = |block: &tar::GnuSparseHeader| {
-            if block.is_empty() {
-                return true;
-            }
-            let (Ok(offset), Ok(len)) = (block.offset(), block.length()) else { return false };
-            pieces.push(Piece { offset, len });
-            pieces.len() <= sparse::MAX_PIECES
-        };
-        if !gnu.sparse.iter().all(&mut add) {
-            return Ok(None);
-        }
-        let mut is_extended = gnu.is_extended();
-        while is_extended {
-            let mut more = GnuExtSparseHeader::new();
-            self.read_exact(more.as_mut_bytes())?;
-            if !more.sparse().iter().all(&mut add) {
-                return Ok(None);
-            }
-            is_extended = more.is_extended();
-        }
-        Ok(Some((pieces, size)))
     }
 
     /// The map of GNU's format 1.0, before the data.
@@ -328,39 +329,45 @@ impl<R: Read> Contents<R> {
     fn count(&mut self, size: u64) -> Result<(), Error> {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(size);
-        let Limits { entries, bytes, .. } = self.limits;
+        let Limits { entries, bytes, beyond, .. } = self.limits;
         if self.entries > entries {
             return Err(self.too_much(TooMuch::Entries(entries)));
         }
         if self.bytes > bytes {
             return Err(self.too_much(TooMuch::Bytes(bytes)));
         }
+        // Of what is not compressed, the archive has what is about to be read.
+        let archive = self.from.compressed().unwrap_or(self.position.saturating_add(self.left));
+        if self.bytes.saturating_sub(archive) > beyond {
+            return Err(self.too_much(TooMuch::Beyond(beyond)));
+        }
         Ok(())
     }
 
-    /// The next header; `None` where there is a block of zeros.
-    fn header(&mut self) -> Result<Option<Header>, Error> {
+    /// The next header, in `block`; `None` where there is a block of zeros.
+    fn header<'b>(&mut self, block: &'b mut [u8; BLOCK]) -> Result<Option<Header<'b>>, Error> {
         let is_first = self.position == 0;
-        let mut header = Header::new_old();
-        let len = self.read_up_to(header.as_mut_bytes())?;
-        let bytes = header.as_bytes();
-        if len == BLOCK && bytes.iter().all(|byte| *byte == 0) {
+        let len = self.read_up_to(block)?;
+        if len == BLOCK && block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        if len == BLOCK && header.cksum().is_ok_and(|sum| sum == checksum(bytes)) {
-            return Ok(Some(header));
+        if len < BLOCK {
+            return Err(match is_first {
+                true => Error::NotTar { head: block[..len].to_vec() },
+                false => self.cut(),
+            });
         }
-        match len {
-            _ if is_first => Err(Error::NotTar { head: bytes[..len].to_vec() }),
-            BLOCK => Err(self.malformed("a header's checksum is wrong")),
-            _ => Err(self.cut()),
+        match Header::new(block) {
+            None if is_first => Err(Error::NotTar { head: block.to_vec() }),
+            None => Err(self.malformed("a header's checksum is wrong")),
+            header => Ok(header),
         }
     }
 
     /// What a header says about the next one.
-    fn extra(&mut self, header: &Header) -> Result<Vec<u8>, Error> {
-        let size = match header.entry_size() {
-            Ok(size) if size <= MAX_EXTRAS_LEN => size,
+    fn extra(&mut self, header: &Header<'_>, most: u64) -> Result<Vec<u8>, Error> {
+        let size = match header.size() {
+            Some(size) if size <= most => size,
             _ => return Err(self.malformed("a name or another header is too long")),
         };
         let mut extra = vec![0; usize::try_from(size).unwrap_or_default()];
@@ -370,20 +377,24 @@ impl<R: Read> Contents<R> {
         Ok(extra)
     }
 
-    /// Behind the first block of zeros of the two at the end.
+    /// Behind the first block of zeros of the two at the end. Some programs write only
+    /// one; others fill up what a tape would take at once.
     fn end(&mut self) -> Result<Option<Member>, Error> {
         let mut block = [0; BLOCK];
-        self.read_exact(&mut block)?;
         loop {
-            if block.iter().any(|byte| *byte != 0) {
-                return Err(self.malformed("something follows its end"));
-            }
-            // Writers fill up what a tape would take at once.
             let len = self.read_up_to(&mut block)?;
-            block[len..].fill(0);
-            if len == 0 {
-                return Ok(None);
+            if block[..len].iter().all(|byte| *byte == 0) {
+                match len {
+                    BLOCK => continue,
+                    _ => return Ok(None),
+                }
             }
+            return Err(match Header::new(&block) {
+                Some(next) if len == BLOCK => {
+                    Error::Refused { member: next.path(), reason: Refusal::Joined }
+                }
+                _ => self.malformed("something follows its end"),
+            });
         }
     }
 
@@ -437,7 +448,7 @@ impl<R: Read> Contents<R> {
     }
 
     fn cut(&self) -> Error {
-        self.malformed("it ends too early: it was cut off")
+        self.malformed("it ends too early: it was cut off, or goes on in another volume")
     }
 
     fn malformed(&self, reason: &'static str) -> Error {
@@ -477,10 +488,4 @@ fn without_nul(mut bytes: Vec<u8>) -> Vec<u8> {
 /// What fills the last block.
 fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
-}
-
-/// The sum of all bytes, with those of the sum itself as spaces.
-fn checksum(block: &[u8; BLOCK]) -> u32 {
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
-    sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
 }

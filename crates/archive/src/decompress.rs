@@ -4,8 +4,12 @@ use std::cell::Cell;
 use std::io::{self, BufReader, Cursor, Read};
 use std::rc::Rc;
 
-/// How a frame of zstd begins.
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Whether a file that begins like this is compressed with zstd: its first frame has
+/// data, or is to be skipped, as pzstd and others write one.
+#[must_use]
+pub fn is_zstd(head: &[u8]) -> bool {
+    matches!(head, [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18])
+}
 
 type Whole<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
@@ -18,8 +22,8 @@ pub(crate) enum Plain<R: Read> {
 impl<R: Read> Plain<R> {
     pub(crate) fn new(mut from: R) -> io::Result<Self> {
         let mut head = Vec::new();
-        from.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
-        let is_zstd = head == MAGIC;
+        from.by_ref().take(4).read_to_end(&mut head)?;
+        let is_zstd = is_zstd(&head);
         let whole = Cursor::new(head).chain(from);
         if !is_zstd {
             return Ok(Self::Bare(whole));

@@ -104,9 +104,6 @@ fn of(member: &[u8]) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It begins with `/`.
-    #[error("is an absolute name")]
-    Absolute,
     /// It has `..` in it.
     #[error("its name has .. in it")]
     Parent,
@@ -125,8 +122,12 @@ pub enum Refusal {
     /// On the way to it there is a link or a file.
     #[error("its name leads through something that is no folder")]
     Through,
-    /// There is something of this name already.
-    #[error("the archive has something of this name already")]
+    /// There is a folder of this name already, or something whose name differs and is
+    /// the same to the file system.
+    #[error(
+        "the archive has a folder of this name already, or something of a similar name \
+             that the file system takes for the same"
+    )]
     Twice,
     /// A symbolic link that leads out of the folder, or may.
     #[error("is a symbolic link that may lead out of the folder")]
@@ -137,12 +138,15 @@ pub enum Refusal {
     /// A hard link to a folder, a symbolic link and so on.
     #[error("is a hard link to what is no file")]
     LinkToNoFile,
-    /// A device, a pipe and so on.
-    #[error("is a device or a named pipe")]
-    Special,
-    /// A part of a larger archive, or of a backup, that means nothing alone.
-    #[error("is of a kind that only tar itself can deal with")]
+    /// Of a kind that some program has invented.
+    #[error("is of a kind that is not known")]
     Unknown,
+    /// The rest of a file of which another volume has the beginning.
+    #[error("begins in another volume: this is a part of a larger archive")]
+    Volume,
+    /// It comes behind the end.
+    #[error("comes after the end of the archive: two archives were joined")]
+    Joined,
 }
 
 /// What there is too much of.
@@ -155,6 +159,9 @@ pub enum TooMuch {
     /// Bytes of content.
     #[error("the content has more than {0} bytes")]
     Bytes(u64),
+    /// Bytes of content that the archive itself does not have.
+    #[error("the content is by more than {0} bytes larger than the archive")]
+    Beyond(u64),
     /// Bytes of what is remembered about folders until all is in them.
     #[error("it has too many folders: to remember them takes more than {0} bytes")]
     Folders(u64),

@@ -17,6 +17,11 @@ pub const FOLDER_BUDGET: u64 = 32 << 20;
 /// What one folder takes besides its name: the node, and its share of the index.
 const NODE_COST: u64 = 64;
 
+/// What a folder of this name takes of the budget.
+pub(crate) fn cost(name: &[u8]) -> u64 {
+    NODE_COST + name.len() as u64
+}
+
 /// The folders of an archive.
 #[derive(Default)]
 pub(crate) struct Folders {
@@ -113,7 +118,7 @@ impl Folders {
     }
 
     fn add(&mut self, parent: u32, name: &[u8]) -> Result<u32, OverBudget> {
-        self.cost += NODE_COST + name.len() as u64;
+        self.cost += cost(name);
         if self.cost > FOLDER_BUDGET && Protection::UnpackBudget.is_on() {
             return Err(OverBudget);
         }

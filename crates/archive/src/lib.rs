@@ -9,11 +9,13 @@
 //! There is no secret here and no cryptography: the stream is sealed and opened by
 //! whoever is at its other end.
 
+mod by_path;
 mod contents;
 mod cursor;
 mod decompress;
 mod error;
 mod folders;
+mod header;
 mod holes;
 mod name;
 mod pack;
@@ -24,14 +26,16 @@ mod time;
 mod unpack;
 mod wire;
 
+pub use by_path::{ByPath, DoByPath};
 pub use contents::{Contents, Kind, Limits, Member};
+pub use decompress::is_zstd;
 pub use error::{Error, PackError, Refusal, TooMuch};
 pub use folders::FOLDER_BUDGET;
 pub use name::{brief, leads_out, show};
 pub use pack::{Added, Packed, Packer};
 pub use spool::{SPOOL_BUDGET, Spool};
 pub use time::Time;
-pub use unpack::{LinkTimes, Options, SetLinkTimes, Unpacked, unpack};
+pub use unpack::{Options, Remarks, Unpacked, unpack};
 pub use wire::{Event, read_event, write_event};
 
 /// Bytes of a block of tar.

@@ -2,12 +2,9 @@
 
 use crate::{MAX_DEPTH, Refusal};
 
-/// The parts of a name, from the folder on; none for the folder itself. Names that
-/// lead anywhere else have none.
+/// The parts of a name, from the folder on; none for the folder itself. An absolute name
+/// is one in the folder, as to tar. Names that lead out have no parts.
 pub(crate) fn parts(name: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
-    if name.first() == Some(&b'/') {
-        return Err(Refusal::Absolute);
-    }
     if name.contains(&0) {
         return Err(Refusal::Nul);
     }
@@ -72,10 +69,11 @@ mod tests {
         assert_eq!(parts(b"./a//b/./c/"), Ok(vec![&b"a"[..], b"b", b"c"]));
         assert_eq!(parts(b"..a/...").unwrap().len(), 2);
         assert_eq!(parts(b"./"), Ok(vec![]));
+        assert_eq!(parts(b"//a/b"), Ok(vec![&b"a"[..], b"b"]));
+        assert_eq!(parts(b"/"), Ok(vec![]));
         for (name, refusal) in [
-            (&b"/a"[..], Refusal::Absolute),
-            (b"//", Refusal::Absolute),
-            (b"..", Refusal::Parent),
+            (&b".."[..], Refusal::Parent),
+            (b"/..", Refusal::Parent),
             (b"a/../b", Refusal::Parent),
             (b"a/..", Refusal::Parent),
             (b"a\0b", Refusal::Nul),

@@ -18,7 +18,7 @@ use crate::cursor::{Cursor, as_path};
 use crate::error::PackError;
 use crate::sparse::{self, Piece};
 use crate::time::Time;
-use crate::{BLOCK, MAX_DEPTH, holes, name, pax};
+use crate::{BLOCK, MAX_DEPTH, folders, holes, name, pax};
 use stream::Stream;
 
 /// What is read of a file at once.
@@ -35,6 +35,11 @@ pub struct Packed {
     pub bytes: u64,
     /// Bytes of the stream as it was written.
     pub written: u64,
+    /// Bytes of all contents, holes included.
+    pub content: u64,
+    /// What [`unpack`](crate::unpack) must remember of the folders, of which
+    /// [`FOLDER_BUDGET`](crate::FOLDER_BUDGET) bytes are allowed.
+    pub folders: u64,
 }
 
 /// What has become of something in a folder.
@@ -118,17 +123,18 @@ impl<'a, W: Write> Packer<'a, W> {
             let stat = folder.own_stat().map_err(unreadable)?;
             return self.plain(b"./", EntryType::Directory, &stat, None);
         };
-        // Something above is a link or a file now.
+        // Something above is a link or a file now, or it is gone.
         let gone = |error: Errno| match error {
-            Errno::NOTDIR | Errno::LOOP => changed(),
+            Errno::NOTDIR | Errno::LOOP | Errno::NOENT => changed(),
             error => unreadable(error),
         };
         let folder = self.cursor.folder(above, false).map_err(gone)?;
         let own = as_path(own);
-        let stat = folder.stat(own).map_err(unreadable)?;
+        let stat = folder.stat(own).map_err(gone)?;
         let name = parts.join(&b'/');
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
+                self.packed.folders += folders::cost(own.as_os_str().as_bytes());
                 self.plain(&[&name[..], b"/"].concat(), EntryType::Directory, &stat, None)
             }
             FileType::Symlink => {
@@ -204,6 +210,7 @@ impl<'a, W: Write> Packer<'a, W> {
             self.links.insert(id, name.to_vec());
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
+        self.packed.content = self.packed.content.saturating_add(size);
         let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
         let mut records = Vec::new();
         let (pieces, map, shown) = match holes::pieces(file, size, blocks) {

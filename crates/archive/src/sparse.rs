@@ -1,6 +1,7 @@
 //! Files with holes: which pieces of them an archive has.
 
 use crate::BLOCK;
+use crate::header::{self, Header};
 
 /// As many pieces as a file may have.
 pub(crate) const MAX_PIECES: usize = 1 << 18;
@@ -83,6 +84,41 @@ pub(crate) fn read_map<E>(
         pieces.push(Piece { offset, len });
     }
     Ok(Some((pieces, read)))
+}
+
+/// Reads the map in a header of kind `S`, and in the blocks behind it, which `next` reads;
+/// and the file's length. `None` where it is malformed, and what `next` fails with.
+pub(crate) fn read_old_map<E>(
+    header: &Header<'_>,
+    mut next: impl FnMut() -> Result<[u8; BLOCK], E>,
+) -> Result<Option<(Vec<Piece>, u64)>, E> {
+    let (pairs, is_extended, size) = match header.is_star() {
+        true => (356, 355, (452, 12)),
+        false => (386, 482, (483, 12)),
+    };
+    let Some(size) = header.unsigned(size) else { return Ok(None) };
+    let mut pieces = Vec::new();
+    let mut add = |block: &[u8], from: usize, count: usize| -> Option<()> {
+        let (numbers, _) = block[from..from + count * 24].as_chunks::<12>();
+        let (pairs, _) = numbers.as_chunks::<2>();
+        for [offset, len] in pairs.iter().take_while(|[_, len]| len[0] != 0) {
+            let number = |field| header::number(field).and_then(|number| number.try_into().ok());
+            pieces.push(Piece { offset: number(offset)?, len: number(len)? });
+        }
+        (pieces.len() <= MAX_PIECES).then_some(())
+    };
+    if add(header.bytes(), pairs, 4).is_none() {
+        return Ok(None);
+    }
+    let mut goes_on = header.bytes()[is_extended] != 0;
+    while goes_on {
+        let block = next()?;
+        if add(&block, 0, 21).is_none() {
+            return Ok(None);
+        }
+        goes_on = block[504] != 0;
+    }
+    Ok(Some((pieces, size)))
 }
 
 /// Reads the map of formats 0.0 and 0.1: numbers in turn, of offsets and lengths.

@@ -1,9 +1,9 @@
 //! From an archive to a folder, and nowhere else.
 //!
 //! The folder is empty at first and closed to others. Nothing in it is ever opened
-//! through a link, replaced, or removed, so that what an archive can do is to create
-//! something new in it. Links are created as what they are, and only those that stay
-//! within it, unless all are wanted.
+//! through a link, so that what an archive can do is to create something new in it, in
+//! place of what it has created there before. Links are created as what they are, and
+//! only those that stay within it, unless all are wanted.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,6 +15,7 @@ use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::by_path::ByPath;
 use crate::contents::{Contents, Kind, Member};
 use crate::cursor::{Cursor, as_path};
 use crate::error::{Error, Refusal, TooMuch};
@@ -26,8 +27,13 @@ use crate::time::Time;
 /// owner's rights or say who may remove a file.
 const BITS: u32 = 0o777;
 
+/// How many of the members that were left out are named.
+const MAX_NAMED: usize = 20;
+/// So much of each name.
+const MAX_NAME_SHOWN: usize = 300;
+
 /// What was unpacked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unpacked {
     /// Members.
     pub entries: u64,
@@ -35,6 +41,21 @@ pub struct Unpacked {
     pub bytes: u64,
     /// Permission bits and time of the folder itself, if the archive tells them.
     pub folder: Option<(u32, Time)>,
+    /// What the user should know.
+    pub remarks: Remarks,
+}
+
+/// What is different from what the archive says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Devices and pipes, which were left out.
+    pub special: u64,
+    /// The beginnings of the names of some of them.
+    pub special_names: Vec<Vec<u8>>,
+    /// Members with absolute names, which were unpacked below the folder.
+    pub absolute: u64,
+    /// Members that came again, of which the last was kept.
+    pub replaced: u64,
 }
 
 /// How to unpack.
@@ -57,48 +78,6 @@ impl Options {
     }
 }
 
-/// Sets the times of symbolic links, which takes a path: a process that may change what
-/// its descriptors are, and nothing by path, has to ask another one.
-pub trait LinkTimes {
-    /// Sets the time of the link at `path` below the folder, now or later. Not every
-    /// file system has times for links: that is no failure.
-    ///
-    /// # Errors
-    /// When it could not even be asked for.
-    fn set(&mut self, path: &[u8], time: Time) -> io::Result<()>;
-
-    /// Waits until all that were asked for are set.
-    ///
-    /// # Errors
-    /// The same.
-    fn wait(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Sets them at once.
-pub struct SetLinkTimes<'a>(Cursor<'a>);
-
-impl<'a> SetLinkTimes<'a> {
-    /// Of links below this folder.
-    #[must_use]
-    pub fn new(folder: &'a Dir) -> Self {
-        Self(Cursor::new(folder))
-    }
-}
-
-impl LinkTimes for SetLinkTimes<'_> {
-    fn set(&mut self, path: &[u8], time: Time) -> io::Result<()> {
-        let Ok(parts) = name::parts(path) else { return Err(io::ErrorKind::InvalidInput.into()) };
-        if let Some((own, above)) = parts.split_last()
-            && let Ok(folder) = self.0.folder(above, false)
-        {
-            let _ = folder.set_times(as_path(own), &time.to_timestamps());
-        }
-        Ok(())
-    }
-}
-
 /// Creates everything that the archive has in the empty folder `into`; `gate` is held
 /// while something is changed in it.
 ///
@@ -109,15 +88,14 @@ pub fn unpack<R: Read>(
     into: &Dir,
     gate: &Mutex<()>,
     options: Options,
-    link_times: &mut dyn LinkTimes,
+    by_path: &mut dyn ByPath,
 ) -> Result<Unpacked, Error> {
     let mut unpacking = Unpacking {
-        cursor: Cursor::new(into),
+        creator: Creator { cursor: Cursor::new(into), by_path, remarks: Remarks::default() },
         targets: Cursor::new(into),
         gate,
         options,
         folders: Folders::default(),
-        link_times,
     };
     let mut unpacked = Unpacked::default();
     while let Some(member) = contents.next()? {
@@ -128,18 +106,25 @@ pub fn unpack<R: Read>(
         }
     }
     unpacking.finish()?;
+    unpacked.remarks = unpacking.creator.remarks;
     Ok(unpacked)
 }
 
 struct Unpacking<'a> {
-    cursor: Cursor<'a>,
+    creator: Creator<'a>,
     /// In the folder of the file that was hard-linked last.
     targets: Cursor<'a>,
     gate: &'a Mutex<()>,
     options: Options,
     /// Folders that the archive has, and what they are to get when all is in them.
     folders: Folders,
-    link_times: &'a mut dyn LinkTimes,
+}
+
+/// Creates what gets a name.
+struct Creator<'a> {
+    cursor: Cursor<'a>,
+    by_path: &'a mut dyn ByPath,
+    remarks: Remarks,
 }
 
 impl Unpacking<'_> {
@@ -150,37 +135,37 @@ impl Unpacking<'_> {
         contents: &mut Contents<R>,
     ) -> Result<Option<(u32, Time)>, Error> {
         let refused = |reason| Error::Refused { member: member.name.clone(), reason };
-        let failed = |error: Errno| failure(member, error);
         let parts = name::parts(&member.name).map_err(refused)?;
-        let Some((own, above)) = parts.split_last() else {
+        let Some((_, above)) = parts.split_last() else {
             return match member.kind {
                 Kind::Folder => Ok(Some((self.options.bits(member.mode), member.mtime))),
                 _ => Err(refused(Refusal::NoName)),
             };
         };
+        self.creator.remarks.absolute += u64::from(member.name.starts_with(b"/"));
         let held = lock(self.gate);
         match &member.kind {
             Kind::File => {
-                let folder = self.cursor.folder(above, true).map_err(failed)?;
                 let private = Mode::RUSR | Mode::WUSR;
-                let file = folder.create_file(as_path(own), private).map_err(failed)?;
+                let file = self.creator.create(member, &parts, |folder, own| {
+                    folder.create_file(as_path(own), private)
+                })?;
                 // Reading may take long.
                 drop(held);
                 return self.fill(&file, member, contents).map(|()| None);
             }
             Kind::Folder => {
-                let folder = self.cursor.folder(above, true).map_err(failed)?;
-                match folder.create_dir(as_path(own), Mode::RWXU) {
-                    // It was created for what is in it; or it comes twice, and the
-                    // second is right. A link to a folder is none.
-                    Err(Errno::EXIST) => {
-                        let stat = folder.stat(as_path(own)).map_err(failed)?;
-                        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                            return Err(refused(Refusal::Twice));
-                        }
+                self.creator.create(member, &parts, |folder, own| {
+                    match folder.create_dir(as_path(own), Mode::RWXU) {
+                        // It was created for what is in it; or it comes twice, and the
+                        // second is right. A link to a folder is none.
+                        Err(Errno::EXIST) => match folder.stat(as_path(own))?.st_mode {
+                            mode if FileType::from_raw_mode(mode) == FileType::Directory => Ok(()),
+                            _ => Err(Errno::EXIST),
+                        },
+                        created => created,
                     }
-                    created => created.map_err(failed)?,
-                }
+                })?;
                 let mode = u16::try_from(self.options.bits(member.mode)).unwrap_or(0);
                 let attributes = Attributes { mode, time: member.mtime };
                 self.folders.insert(&parts, attributes).map_err(|_| Error::TooMuch {
@@ -192,31 +177,25 @@ impl Unpacking<'_> {
                 if !self.options.any_links && name::leads_out(target, above.len()) {
                     return Err(refused(Refusal::LinkOut));
                 }
-                let folder = self.cursor.folder(above, true).map_err(failed)?;
-                folder.symlink(as_path(target), as_path(own)).map_err(failed)?;
-                self.link_times.set(&parts.join(&b'/'), member.mtime).map_err(Error::Report)?;
+                self.creator.create(member, &parts, |folder, own| {
+                    folder.symlink(as_path(target), as_path(own))
+                })?;
+                let time = member.mtime;
+                let path = parts.join(&b'/');
+                self.creator.by_path.set_link_time(&path, time).map_err(Error::Report)?;
             }
-            Kind::HardLink(target) => self.link(member, target, above, own)?,
-            Kind::Fifo | Kind::BlockDevice | Kind::CharDevice => {
-                return Err(refused(Refusal::Special));
-            }
+            Kind::HardLink(target) => self.link(member, target, &parts)?,
+            Kind::Fifo | Kind::BlockDevice | Kind::CharDevice => self.creator.leave_out(member),
             Kind::Unknown(_) => return Err(refused(Refusal::Unknown)),
         }
         Ok(None)
     }
 
-    fn link(
-        &mut self,
-        member: &Member,
-        target: &[u8],
-        above: &[&[u8]],
-        own: &[u8],
-    ) -> Result<(), Error> {
+    fn link(&mut self, member: &Member, target: &[u8], own: &[&[u8]]) -> Result<(), Error> {
         let refused = |reason| Error::Refused { member: member.name.clone(), reason };
-        let failed = |error: Errno| failure(member, error);
         let nothing = |error: Errno| match error {
             Errno::NOENT => refused(Refusal::LinkToNothing),
-            error => failed(error),
+            error => failure(member, error),
         };
         let parts = name::parts(target).map_err(refused)?;
         let (target, target_above) =
@@ -227,8 +206,16 @@ impl Unpacking<'_> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(refused(Refusal::LinkToNoFile));
         }
-        let folder = self.cursor.folder(above, true).map_err(failed)?;
-        from.hard_link(as_path(target), folder, as_path(own)).map_err(failed)
+        self.creator.create(member, own, |folder, own| {
+            match from.hard_link(as_path(target), folder, as_path(own)) {
+                // It is the same file already: nothing may be removed.
+                Err(Errno::EXIST) => match folder.stat(as_path(own))? {
+                    found if (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino) => Ok(()),
+                    _ => Err(Errno::EXIST),
+                },
+                linked => linked,
+            }
+        })
     }
 
     /// Writes a file's content, and what is known about it.
@@ -259,7 +246,7 @@ impl Unpacking<'_> {
     /// it is in.
     fn finish(&mut self) -> Result<(), Error> {
         // Before a folder on their way is closed.
-        self.link_times.wait().map_err(Error::Report)?;
+        self.creator.by_path.wait().map_err(Error::Report)?;
         while let Some((path, attributes)) = self.folders.pop() {
             let _held = lock(self.gate);
             self.finish_folder(&path, attributes)
@@ -271,12 +258,44 @@ impl Unpacking<'_> {
     fn finish_folder(&mut self, path: &[u8], attributes: Attributes) -> Result<(), Errno> {
         let parts: Vec<_> = path.split(|byte| *byte == b'/').collect();
         let Some((own, above)) = parts.split_last() else { return Ok(()) };
-        let above = self.cursor.folder(above, false)?;
+        let above = self.creator.cursor.folder(above, false)?;
         // Not only to be reached: of such a descriptor nothing can be changed.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let folder = above.open_with(as_path(own), flags, Mode::empty())?;
         rustix::fs::futimens(&folder, &attributes.time.to_timestamps())?;
         rustix::fs::fchmod(&folder, Mode::from_raw_mode(attributes.mode.into()))
+    }
+}
+
+impl Creator<'_> {
+    fn leave_out(&mut self, member: &Member) {
+        self.remarks.special += 1;
+        if self.remarks.special_names.len() < MAX_NAMED {
+            let shown = member.name.len().min(MAX_NAME_SHOWN);
+            self.remarks.special_names.push(member.name[..shown].to_vec());
+        }
+    }
+
+    /// Creates something with `act`, which gets the folder and the name. What has the
+    /// name already is replaced: programs that add to an archive put the new version of
+    /// a file behind the old one, and all that unpack it keep the last.
+    fn create<T>(
+        &mut self,
+        member: &Member,
+        parts: &[&[u8]],
+        mut act: impl FnMut(&Dir, &[u8]) -> Result<T, Errno>,
+    ) -> Result<T, Error> {
+        let failed = |error: Errno| failure(member, error);
+        let Some((own, above)) = parts.split_last() else { return Err(failed(Errno::EXIST)) };
+        match act(self.cursor.folder(above, true).map_err(failed)?, own) {
+            Err(Errno::EXIST) => {}
+            created => return created.map_err(failed),
+        }
+        if !self.by_path.remove(&parts.join(&b'/')).map_err(Error::Report)? {
+            return Err(failed(Errno::EXIST));
+        }
+        self.remarks.replaced += 1;
+        act(self.cursor.folder(above, true).map_err(failed)?, own).map_err(failed)
     }
 }
 

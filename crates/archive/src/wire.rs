@@ -33,6 +33,9 @@ pub enum Event {
         /// The time.
         time: Time,
     },
+    /// What has this path below the folder is to be removed. Wants a byte back: 1 if it
+    /// was.
+    Remove(Vec<u8>),
     /// Wants a byte back when everything before it is dealt with.
     Wait,
     /// All went well, and this was unpacked (when listing: read); and whether it was
@@ -59,9 +62,10 @@ pub fn write_event(to: &mut impl Write, event: &Event) -> io::Result<()> {
                 Some((mode, time)) => writer.byte(1).number(mode.into()).time(time),
                 None => writer.byte(0),
             };
-            writer.byte(u8::from(*is_zstd))
+            writer.remarks(&unpacked.remarks).byte(u8::from(*is_zstd))
         }
         Event::Failed(error) => writer.byte(5).error(error),
+        Event::Remove(path) => writer.byte(6).bytes(path),
     };
     let bytes = writer.into_bytes();
     if bytes.len() > MAX_LEN {
@@ -108,9 +112,11 @@ fn decode(fields: &mut Fields<'_>) -> Option<Event> {
                 0 => None,
                 _ => Some((u32::try_from(fields.number()?).ok()?, fields.time()?)),
             };
-            Event::Done(Unpacked { entries, bytes, folder }, fields.byte()? != 0)
+            let remarks = fields.remarks()?;
+            Event::Done(Unpacked { entries, bytes, folder, remarks }, fields.byte()? != 0)
         }
         5 => Event::Failed(fields.error()?),
+        6 => Event::Remove(fields.bytes()?),
         _ => return None,
     })
 }
@@ -118,6 +124,7 @@ fn decode(fields: &mut Fields<'_>) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unpack::Remarks;
 
     fn again(event: &Event) -> Event {
         let mut bytes = Vec::new();
@@ -154,15 +161,19 @@ mod tests {
             Error::NotTar { head: vec![1, 2] },
             Error::Malformed { member: member(), offset: 7, reason: "why".into() },
             Error::Refused { member: member(), reason: Refusal::LinkOut },
-            Error::TooMuch { member: member(), reason: TooMuch::Folders(9) },
+            Error::TooMuch { member: member(), reason: TooMuch::Beyond(9) },
             Error::Write { member: member(), source: os() },
             Error::Report(os()),
         ];
-        let unpacked = Unpacked { entries: 1, bytes: 2, folder: Some((0o700, time)) };
+        let special_names = vec![b"a".to_vec(), b"\xff".to_vec()];
+        let remarks = Remarks { special: 5, special_names, absolute: 6, replaced: 7 };
+        let folder = Some((0o700, time));
+        let unpacked = Unpacked { entries: 1, bytes: 2, folder, remarks };
         let others = [
             Event::Ready(2),
             Event::LinkTime { path: member(), time },
             Event::Wait,
+            Event::Remove(member()),
             Event::Done(unpacked, true),
             Event::Done(Unpacked::default(), false),
         ];

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Mutex;
 
-use cryptstream_archive::{Contents, Error, Limits, Options, Packer, SetLinkTimes, unpack};
+use cryptstream_archive::{Contents, DoByPath, Error, Limits, Options, Packer, unpack};
 use cryptstream_beneath::Dir;
 use rustix::fs::Mode;
 
@@ -86,8 +86,8 @@ fn nothing_comes_into_being_outside() {
         let options = Options { any_links: round % 2 == 0, umask: 0o022 };
         let limits = Limits { bytes: 1 << 24, ..Limits::DEFAULT };
         let result = Contents::new(&archive[..], limits).and_then(|mut contents| {
-            let mut times = SetLinkTimes::new(&folder);
-            unpack(&mut contents, &folder, &Mutex::new(()), options, &mut times)
+            let mut by_path = DoByPath::new(&folder);
+            unpack(&mut contents, &folder, &Mutex::new(()), options, &mut by_path)
         });
         match result {
             Ok(_) => unpacked += 1,

@@ -151,6 +151,7 @@ fn run_decrypt(
     let is_armored = source.is_armored();
     let context = Context { is_armored, ..transfer.context(has_passphrase) };
     let summary = result.map_err(|error| messages::engine(error, context))?;
+    archive::note_zstd(&transfer.target);
     report::done("decrypt", &transfer, summary, started.elapsed(), talk);
     Ok(())
 }

@@ -23,6 +23,22 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"\xfd7zXZ\0", "an xz file"),
     (b"\x28\xb5\x2f\xfd", "a zstd file"),
     (b"\x04\x22\x4d\x18", "an lz4 file"),
+    (b"\x1f\x9d", "a compress (.Z) file"),
+    (b"LZIP\x01", "an lzip file"),
+    (b"\x89LZO\0", "an lzop file"),
+    (b"\x5d\0\0", "an lzma file"),
+    (b"\x1e\xb5\x2f\xfd", "a zstd file in the format of version 0.1"),
+    (b"\x22\xb5\x2f\xfd", "a zstd file in the format of version 0.2"),
+    (b"\x23\xb5\x2f\xfd", "a zstd file in the format of version 0.3"),
+    (b"\x24\xb5\x2f\xfd", "a zstd file in the format of version 0.4"),
+    (b"\x25\xb5\x2f\xfd", "a zstd file in the format of version 0.5"),
+    (b"\x26\xb5\x2f\xfd", "a zstd file in the format of version 0.6"),
+    (b"\x27\xb5\x2f\xfd", "a zstd file in the format of version 0.7"),
+    (b"070701", "a cpio archive"),
+    (b"070702", "a cpio archive"),
+    (b"070707", "a cpio archive"),
+    (b"\xc7\x71", "a cpio archive"),
+    (b"!<arch>\n", "an ar archive (such as a Debian package)"),
     (b"%PDF-", "a PDF"),
     (b"\x7fELF", "a program (ELF)"),
     (b"LUKS\xba\xbe", "a LUKS volume"),
@@ -39,6 +55,29 @@ pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
         .or_else(|| (head.get(257..262) == Some(b"ustar")).then_some("a tar archive"))
         .or_else(|| head.iter().all(|byte| *byte == 0).then_some("all zeros"))
         .or_else(|| is_text(head).then_some("plain text"))
+}
+
+/// What unpacks an archive that begins with `head` and comes through a pipe.
+pub(crate) fn unpacks(head: &[u8]) -> Option<&'static str> {
+    const BY: &[(&[u8], &str)] = &[
+        (b"\x1f\x8b", "tar -xz"),
+        (b"BZh", "tar -xj"),
+        (b"\xfd7zXZ\0", "tar -xJ"),
+        (b"\x04\x22\x4d\x18", "lz4 -d | tar -x"),
+        (b"\x1f\x9d", "gzip -d | tar -x"),
+        (b"LZIP\x01", "lzip -d | tar -x"),
+        (b"\x89LZO\0", "lzop -d | tar -x"),
+        (b"\x5d\0\0", "xz -d --format=lzma | tar -x"),
+        (b"070701", "cpio -id"),
+        (b"070702", "cpio -id"),
+        (b"070707", "cpio -id"),
+        (b"\xc7\x71", "cpio -id"),
+    ];
+    let is_old_zstd = matches!(head, [0x1e | 0x22..=0x27, 0xb5, 0x2f, 0xfd, ..]);
+    BY.iter()
+        .find(|(magic, _)| head.starts_with(magic))
+        .map(|(_, by)| *by)
+        .or_else(|| is_old_zstd.then_some("zstd -d | tar -x"))
 }
 
 fn is_text(head: &[u8]) -> bool {
@@ -72,5 +111,8 @@ mod tests {
             assert_eq!(looks_like(head), Some(name));
         }
         assert_eq!(looks_like(b"\x01\x02\x03\xff"), None);
+        for (magic, name) in MAGIC.iter().filter(|(magic, _)| unpacks(magic).is_some()) {
+            assert_eq!(looks_like(magic), Some(*name));
+        }
     }
 }

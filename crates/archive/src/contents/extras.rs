@@ -2,6 +2,7 @@
 //!
 //! Records are read once, and of them only what is used is kept.
 
+use super::MAX_NAME_LEN;
 use crate::pax;
 use crate::sparse::{self, Piece};
 
@@ -35,6 +36,14 @@ pub(super) struct SparseExtras {
     pub(super) size: Option<Option<u64>>,
     /// The pieces, in these formats; `None` where they are malformed.
     pub(super) pieces: Option<Vec<Piece>>,
+    /// The length, as star has it.
+    pub(super) star_size: Option<Option<u64>>,
+}
+
+/// What global records say about all members that follow.
+#[derive(Default)]
+pub(super) struct Global {
+    pub(super) mtime: Option<Vec<u8>>,
 }
 
 impl Extras {
@@ -44,24 +53,25 @@ impl Extras {
 }
 
 impl Pax {
-    /// Reads all records; `None` where something cannot be understood, or could be
-    /// understood in more than one way.
+    /// Reads all records; `None` where something cannot be understood. Of two records
+    /// with one key the second counts, as POSIX has it; an empty value takes the first
+    /// one back.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut pax = Self::default();
         let mut map: Option<&[u8]> = None;
         let mut is_sound = true;
-        let mut once = |field: &mut Option<Vec<u8>>, value: &[u8]| {
-            is_sound &= !value.contains(&0) && field.is_none();
-            *field = Some(value.to_vec());
+        let mut name = |field: &mut Option<Vec<u8>>, value: &[u8]| {
+            is_sound &= !value.contains(&0) && value.len() as u64 <= MAX_NAME_LEN;
+            *field = not_empty(value);
         };
         let mut size = None;
         let sparse = &mut pax.sparse;
         pax::parse(bytes, |key, value| match key {
-            b"path" => once(&mut pax.path, value),
-            b"linkpath" => once(&mut pax.link, value),
-            b"size" => once(&mut size, value),
-            b"GNU.sparse.name" => once(&mut sparse.name, value),
-            b"mtime" => pax.mtime = Some(value.to_vec()),
+            b"path" => name(&mut pax.path, value),
+            b"linkpath" => name(&mut pax.link, value),
+            b"GNU.sparse.name" => name(&mut sparse.name, value),
+            b"size" => size = not_empty(value),
+            b"mtime" => pax.mtime = not_empty(value),
             b"GNU.sparse.major" => {
                 (sparse.is_versioned, sparse.major) = (true, Some(value.to_vec()));
             }
@@ -69,10 +79,10 @@ impl Pax {
             b"GNU.sparse.realsize" => sparse.real_size = Some(sparse::number(value)),
             b"GNU.sparse.size" => sparse.size = Some(sparse::number(value)),
             b"GNU.sparse.map" => map = Some(value),
+            b"SCHILY.realsize" => sparse.star_size = Some(sparse::number(value)),
             _ => {}
         })?;
-        let is_empty = |field: &Option<Vec<u8>>| field.as_ref().is_some_and(Vec::is_empty);
-        if !is_sound || is_empty(&pax.path) || is_empty(&pax.link) {
+        if !is_sound {
             return None;
         }
         if let Some(size) = size {
@@ -85,6 +95,27 @@ impl Pax {
             };
         }
         Some(pax)
+    }
+}
+
+fn not_empty(value: &[u8]) -> Option<Vec<u8>> {
+    (!value.is_empty()).then(|| value.to_vec())
+}
+
+impl Global {
+    /// Takes more of them. Returns the name of a file that begins in another volume, if
+    /// that is what they say; `None` where they cannot be understood, or would give all
+    /// members one name, one size or one map of holes.
+    pub(super) fn apply(&mut self, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
+        let mut continued = None;
+        let mut is_sound = true;
+        pax::parse(bytes, |key, value| match key {
+            b"mtime" => self.mtime = not_empty(value),
+            b"path" | b"linkpath" | b"size" => is_sound = false,
+            b"GNU.volume.filename" => continued = Some(value.to_vec()),
+            _ => is_sound &= !key.starts_with(b"GNU.sparse."),
+        })?;
+        is_sound.then_some(continued)
     }
 }
 
@@ -109,13 +140,4 @@ fn pieces_of_records(bytes: &[u8]) -> Option<Vec<Piece>> {
         }
     })?;
     sparse::pairs(numbers.into_iter())
-}
-
-/// Whether records that are for all members say nothing about them.
-pub(super) fn is_only_comment(bytes: &[u8]) -> bool {
-    let mut is_harmless = true;
-    let read = pax::parse(bytes, |key, _| {
-        is_harmless &= matches!(key, b"comment" | b"charset" | b"hdrcharset");
-    });
-    read.is_some() && is_harmless
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{Error, Kind, Member, Refusal, Time, TooMuch};
+use crate::unpack::Remarks;
 
 /// The longest text about an error: all of ours are shorter.
 const MAX_TEXT: usize = 200;
@@ -68,12 +69,23 @@ impl Writer {
                     TooMuch::Bytes(limit) => (1, limit),
                     TooMuch::Folders(limit) => (2, limit),
                     TooMuch::Ratio(limit) => (3, limit),
+                    TooMuch::Beyond(limit) => (4, limit),
                 };
                 self.byte(5).bytes(member).byte(code).number(limit)
             }
             Error::Write { member, source } => self.byte(6).bytes(member).io(source),
             Error::Report(source) => self.byte(7).io(source),
         }
+    }
+
+    pub(super) fn remarks(&mut self, remarks: &Remarks) -> &mut Self {
+        let Remarks { special, special_names, absolute, replaced } = remarks;
+        self.number(*special).number(*absolute).number(*replaced);
+        self.number(special_names.len() as u64);
+        for name in special_names {
+            self.bytes(name);
+        }
+        self
     }
 
     /// The number that the system has given it; or its text.
@@ -87,7 +99,6 @@ impl Writer {
 
 /// In the order of their codes.
 const REFUSALS: [Refusal; 13] = [
-    Refusal::Absolute,
     Refusal::Parent,
     Refusal::Nul,
     Refusal::NoName,
@@ -97,9 +108,10 @@ const REFUSALS: [Refusal; 13] = [
     Refusal::LinkOut,
     Refusal::LinkToNothing,
     Refusal::LinkToNoFile,
-    Refusal::Special,
     Refusal::Unknown,
     Refusal::NameTooLong,
+    Refusal::Volume,
+    Refusal::Joined,
 ];
 
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
@@ -169,6 +181,7 @@ impl Fields<'_> {
                     1 => TooMuch::Bytes(limit),
                     2 => TooMuch::Folders(limit),
                     3 => TooMuch::Ratio(limit),
+                    4 => TooMuch::Beyond(limit),
                     _ => return None,
                 };
                 Error::TooMuch { member, reason }
@@ -177,6 +190,15 @@ impl Fields<'_> {
             7 => Error::Report(self.io()?),
             _ => return None,
         })
+    }
+
+    pub(super) fn remarks(&mut self) -> Option<Remarks> {
+        let (special, absolute, replaced) = (self.number()?, self.number()?, self.number()?);
+        let mut special_names = Vec::new();
+        for _ in 0..self.number()? {
+            special_names.push(self.bytes()?);
+        }
+        Some(Remarks { special, special_names, absolute, replaced })
     }
 
     fn io(&mut self) -> Option<io::Error> {

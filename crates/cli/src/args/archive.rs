@@ -47,7 +47,8 @@ pub(crate) struct Unpacking {
     /// Make also symbolic links that are absolute or lead out of the folder
     #[arg(long, requires = "extract")]
     any_links: bool,
-    /// Unpack up to so much content, such as 2TiB [default: 1TiB]
+    /// Unpack at most this much content, holes included, such as 2TiB [default: 1TiB more
+    /// than the archive itself has]
     #[arg(long, value_name = "SIZE", requires = "extract", value_parser = parse_size)]
     max_size: Option<u64>,
     /// Unpack up to so many files, folders and links [default: 10000000]
@@ -64,6 +65,7 @@ impl Unpacking {
         Limits {
             entries: self.max_entries.unwrap_or(Limits::DEFAULT.entries),
             bytes: self.max_size.unwrap_or(Limits::DEFAULT.bytes),
+            beyond: self.max_size.map_or(Limits::DEFAULT.beyond, |_| u64::MAX),
             ratio: self.max_ratio.unwrap_or(Limits::DEFAULT.ratio),
         }
     }

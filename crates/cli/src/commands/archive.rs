@@ -12,15 +12,19 @@ mod list;
 mod pack;
 mod reader;
 
+use std::fs::File;
+use std::io::Read;
 use std::process::ExitCode;
 
+use cryptstream_archive::is_zstd;
+use cryptstream_engine::Target;
 use zeroize::Zeroizing;
 
 pub(super) use self::list::run as list;
 pub(crate) use self::reader::{READER_ARGUMENT, reader_main};
 use super::inputs::Status;
 use crate::args::{Decrypt, Encrypt, Talk};
-use crate::messages::{self, Failure};
+use crate::messages::{self, Failure, archive};
 
 pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
     let mut is_stdout_data = false;
@@ -34,6 +38,19 @@ pub(super) fn decrypt(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
     match extract::run(args, key, talk) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report_all(&[failure], talk, false),
+    }
+}
+
+/// Says so where a compressed archive was decrypted to the name of a plain one.
+pub(super) fn note_zstd(target: &Target) {
+    let Target::Path { path, .. } = target else { return };
+    if path.extension().is_none_or(|end| end != "tar") {
+        return;
+    }
+    let mut head = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    if read.is_ok() && is_zstd(&head) {
+        messages::warn(&archive::is_zstd(path));
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use cryptstream_archive::{
-    Error, MAX_DEPTH, PackError, Packed, Refusal, SPOOL_BUDGET, TooMuch, brief,
+    Error, FOLDER_BUDGET, Limits, MAX_DEPTH, PackError, Packed, Refusal, Remarks, SPOOL_BUDGET,
+    TooMuch, brief,
 };
 use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
@@ -14,13 +15,15 @@ use super::{Failure, code, quoted, reason};
 use crate::sniff;
 
 pub(crate) fn stdin_is_no_folder() -> Failure {
-    let message = "--archive packs a folder, and standard input is none";
+    let message = "--archive packs a folder, and standard input is not one";
     Failure::new(code::USAGE, "usage", message, "name the folder as INPUT")
 }
 
 pub(crate) fn no_folder(path: &Path) -> Failure {
-    let message = "is no folder, and --archive packs folders";
-    Failure::new(code::USAGE, "usage", message, "leave --archive out to seal a file").about(path)
+    let message = "is not a folder, and --archive packs folders";
+    let help =
+        "leave out --archive to encrypt a file; to pack it with others, put them in a folder";
+    Failure::new(code::USAGE, "usage", message, help).about(path)
 }
 
 pub(crate) fn no_folder_named() -> Failure {
@@ -79,13 +82,64 @@ pub(crate) fn links_out(count: u64) -> String {
     )
 }
 
-pub(crate) fn very_small(ratio: u64) -> String {
+/// The name of a compressed archive promises a plain one.
+pub(crate) fn hides_zstd(path: &Path, plain: &Path) -> String {
+    let mut right = plain.as_os_str().to_owned();
+    right.push(".zst.");
+    right.push(path.extension().unwrap_or_default());
     format!(
-        "the archive is {} times as small as what is in it: to unpack it, --max-ratio {} must be \
-         given",
-        HumanCount(ratio),
-        ratio.saturating_add(1)
+        "{} is compressed and its name does not say so: without --extract it is decrypted to {}; \
+         {} would be right",
+        quoted(path),
+        quoted(plain),
+        quoted(Path::new(&right))
     )
+}
+
+/// What was decrypted to this name is compressed.
+pub(crate) fn is_zstd(path: &Path) -> String {
+    let path = quoted(path);
+    format!(
+        "{path} is compressed with zstd: `tar --zstd -xf {path}` unpacks it; other programs want \
+         the name {path}.zst"
+    )
+}
+
+/// What must be said to unpack it, or how else that can be done.
+pub(crate) fn needs_more(packed: &Packed, is_compressed: bool) -> Vec<String> {
+    const NEEDS: &str = "must be given to unpack the archive";
+    let Limits { entries, beyond, ratio, .. } = Limits::DEFAULT;
+    let mut lines = Vec::new();
+    let times = packed.bytes.checked_div(packed.written).unwrap_or_default();
+    if is_compressed && times >= ratio {
+        lines.push(format!(
+            "the archive is {} times as small as what is in it: --max-ratio {} {NEEDS}",
+            HumanCount(times),
+            times.saturating_add(1)
+        ));
+    }
+    if packed.content.saturating_sub(packed.written) > beyond {
+        lines.push(format!(
+            "the files, with their holes, have {} more than the archive: --max-size {} {NEEDS}",
+            HumanBytes(packed.content - packed.written),
+            packed.content
+        ));
+    }
+    if packed.entries > entries {
+        lines.push(format!(
+            "the archive has {} entries: --max-entries {} {NEEDS}",
+            HumanCount(packed.entries),
+            packed.entries
+        ));
+    }
+    if packed.folders > FOLDER_BUDGET {
+        lines.push(
+            "the archive has more folders than --extract takes: `cryptstream decrypt ARCHIVE - | \
+             tar -x` unpacks it"
+                .to_owned(),
+        );
+    }
+    lines
 }
 
 /// A supplement to the line that says what was done.
@@ -102,14 +156,16 @@ const NOTHING: &str = "nothing was written";
 /// What the unpacker reports about the archive in `input`.
 pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
     if let Error::Write { member, source } = error {
-        let is_full = matches!(
-            source.kind(),
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-        );
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let message = format!("{} cannot be written: {}", brief(&member), reason(&source));
-        let help = match is_full {
-            true => "make room or choose another disk; no partial output was left",
-            false => "no partial output was left; check the disk and what names it can have",
+        let help = match source.kind() {
+            StorageFull | QuotaExceeded => {
+                "make room or choose another disk; no partial output was left"
+            }
+            FileTooLarge => {
+                "no partial output was left; choose a file system that can have such large files"
+            }
+            _ => "no partial output was left; check the disk and what names it can have",
         };
         return Failure::new(code::IO, "write", message, help).about(output);
     }
@@ -117,39 +173,105 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
         Error::Refused { reason: Refusal::LinkOut, .. } => {
             format!("{NOTHING}; if you trust the archive, --any-links makes such links as well")
         }
-        Error::Refused { .. } => {
-            format!("{NOTHING}; `cryptstream list` shows what is in it; do not trust it blindly")
-        }
         Error::TooMuch { reason: TooMuch::Folders(_), .. } => {
-            format!("{NOTHING}; without --extract the archive itself is written, for tar to unpack")
+            format!("{NOTHING}; {}", through(input, "tar -x"))
         }
         Error::TooMuch { reason, .. } => {
             let flag = match reason {
-                TooMuch::Bytes(_) => "--max-size",
+                TooMuch::Bytes(_) | TooMuch::Beyond(_) => "--max-size",
                 TooMuch::Ratio(_) => "--max-ratio",
                 _ => "--max-entries",
             };
             format!("{NOTHING}; if you trust the archive, raise the limit with {flag}")
         }
-        _ => format!("{NOTHING}; without --extract the file itself is opened"),
+        Error::Refused { .. } => {
+            let by = way_out(input, &error);
+            format!("{NOTHING}; `cryptstream list` shows what is in it; if you trust it, {by}")
+        }
+        _ => format!("{NOTHING}; {}", way_out(input, &error)),
     };
     bad(input, &error, help)
 }
 
+/// How to unpack it by other programs.
+fn way_out(input: &Path, error: &Error) -> String {
+    match error {
+        Error::Refused { reason: Refusal::Joined, .. } => through(input, "tar -xi"),
+        Error::Refused { reason: Refusal::Volume, .. } => {
+            "decrypt all volumes without --extract, then `tar -xM -f FIRST -f SECOND` unpacks them"
+                .to_owned()
+        }
+        Error::Decompress(source) => {
+            let text = source.to_string();
+            if text.contains("too much memory") {
+                through(input, "zstd -d --long=31 | tar -x")
+            } else if text.contains("Dictionary") {
+                through(input, "zstd -d -D DICTIONARY | tar -x")
+            } else {
+                "without --extract the compressed file itself is written".to_owned()
+            }
+        }
+        Error::NotTar { head } => match sniff::unpacks(head) {
+            Some(by) => through(input, by),
+            None => "without --extract the file itself is decrypted".to_owned(),
+        },
+        _ => through(input, "tar -x"),
+    }
+}
+
+fn through(input: &Path, by: &str) -> String {
+    let name = match input.exists() {
+        true => quoted(input),
+        false => "-".to_owned(),
+    };
+    format!("`cryptstream decrypt {name} - | {by}`, with your keys, unpacks it")
+}
+
+/// What is said of an archive that was unpacked and is not as it was described.
+pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
+    let Remarks { special, special_names, absolute, replaced } = remarks;
+    let names = special_names
+        .iter()
+        .map(|name| format!("{}: is a device or a named pipe; skipped", brief(name)));
+    let mut lines: Vec<_> = names.collect();
+    let more = special.saturating_sub(lines.len() as u64);
+    if more > 0 {
+        lines.push(more_skipped(more));
+    }
+    if *absolute > 0 {
+        lines.push(format!(
+            "members with absolute names: {}; they were unpacked below the output, as tar does",
+            HumanCount(*absolute)
+        ));
+    }
+    if *replaced > 0 {
+        lines.push(format!(
+            "members that come more than once in the archive: {}; the last of each was kept, as \
+             tar does",
+            HumanCount(*replaced)
+        ));
+    }
+    lines
+}
+
 /// The same where nothing was to be written.
 pub(crate) fn list(input: &Path, error: Error) -> Failure {
-    bad(input, &error, String::new())
+    let help = match &error {
+        Error::NotTar { head } => Some(match sniff::unpacks(head) {
+            Some(by) => through(input, by),
+            None => "is this the right file? `cryptstream decrypt` decrypts it".to_owned(),
+        }),
+        Error::Decompress(_) => Some(way_out(input, &error)),
+        _ => None,
+    };
+    bad(input, &error, help.unwrap_or_default())
 }
 
 /// What was listed before a failure is not all, and perhaps not true.
-pub(crate) fn of_list(failure: Failure) -> Failure {
-    match (failure.code, failure.kind) {
-        (_, "foreign") => {
-            let help = "is this the right file? `cryptstream decrypt` decrypts it";
-            Failure { help: help.to_owned(), ..failure }
-        }
-        (code::DATA, _) => {
-            Failure { help: "what was listed is only a beginning of it".to_owned(), ..failure }
+pub(crate) fn of_list(failure: Failure, has_listed: bool) -> Failure {
+    match failure.code {
+        code::DATA if has_listed => {
+            Failure { help: "what was listed is only the beginning".to_owned(), ..failure }
         }
         _ => failure,
     }

@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::thread;
 
-use cryptstream_archive::{Event, LinkTimes, Member, SetLinkTimes, read_event};
+use cryptstream_archive::{ByPath, DoByPath, Event, Member, read_event};
 use cryptstream_beneath::Dir;
 use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Summary};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -179,13 +179,17 @@ fn listen(
     folder: Option<&Folder<'_>>,
     take: &mut Take<'_>,
 ) -> Result<Option<Outcome>, Trouble> {
-    let mut link_times = folder.map(|folder| SetLinkTimes::new(&folder.dir));
+    let mut by_path = folder.map(|folder| DoByPath::new(&folder.dir));
     loop {
-        match (read_event(events), &mut link_times) {
+        match (read_event(events), &mut by_path) {
             (Ok(None), _) => return Ok(None),
             (Ok(Some(Event::Member(member))), None) => take(member).map_err(Trouble::Taking)?,
-            (Ok(Some(Event::LinkTime { path, time })), Some(link_times)) => {
-                link_times.set(&path, time).map_err(|_| Trouble::Nonsense)?;
+            (Ok(Some(Event::LinkTime { path, time })), Some(by_path)) => {
+                by_path.set_link_time(&path, time).map_err(|_| Trouble::Nonsense)?;
+            }
+            (Ok(Some(Event::Remove(path))), Some(by_path)) => {
+                let removed = by_path.remove(&path).map_err(|_| Trouble::Nonsense)?;
+                let _ = events.get_mut().write_all(&[u8::from(removed)]);
             }
             (Ok(Some(Event::Wait)), Some(_)) => {
                 // Where it is gone, that is noticed next.
@@ -210,8 +214,8 @@ fn in_process(
 ) -> Result<(Opened, Worked), Failure> {
     let work = || match (task.unpack, folder) {
         (Some(options), Some(Folder { dir, gate })) => {
-            let mut link_times = SetLinkTimes::new(dir);
-            reader::extract(pipe, task.limits, options, dir, gate, &mut link_times)
+            let mut by_path = DoByPath::new(dir);
+            reader::extract(pipe, task.limits, options, dir, gate, &mut by_path)
                 .map_err(Trouble::Archive)
         }
         _ => {

@@ -66,7 +66,7 @@ pub(super) fn run(
             |error| words::unpack(&input, &output, error),
         )
     })?;
-    let Unpacked { entries, bytes, folder: own } = unpacked;
+    let Unpacked { entries, bytes, folder: own, remarks } = unpacked;
     let times = own.map(|(_, time)| time.to_timestamps());
     // What another process says about the mode is no order.
     let old = staging
@@ -75,10 +75,13 @@ pub(super) fn run(
     if let Some(old) = &old {
         messages::warn(&words::kept(&output, old));
     }
+    words::remarks(&remarks).iter().for_each(|remark| messages::warn(remark));
     let extra = Extra {
         fields: vec![
             ("entries", entries.into()),
             ("content_bytes", bytes.into()),
+            ("skipped", remarks.special.into()),
+            ("replaced", remarks.replaced.into()),
             ("zstd", is_zstd.into()),
             ("unpacking_sandbox", words::level(level).into()),
         ],

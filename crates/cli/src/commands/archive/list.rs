@@ -63,11 +63,12 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
     let is_armored = source.is_armored();
     let context = Context { has_passphrase, is_stream: false, is_armored };
     let (summary, _) = both(opened, listed).map_err(|trouble| {
-        words::of_list(trouble.into_failure(
+        let failure = trouble.into_failure(
             &input_path(input),
             |error| look::engine(error, context),
             |error| words::list(&input_path(input), error),
-        ))
+        );
+        words::of_list(failure, !talk.json && !listing.is_first)
     })?;
     let Listing { entries, status, .. } = listing;
     if let Some(entries) = entries {
@@ -115,11 +116,12 @@ impl<'a> Listing<'a> {
     }
 
     fn take(&mut self, member: &Member) -> Result<(), Failure> {
+        let is_first = std::mem::take(&mut self.is_first);
         let Some(spool) = &mut self.entries else {
             self.lines.print(&line(member), &mut self.status);
             return Ok(());
         };
-        let comma = if std::mem::take(&mut self.is_first) { "" } else { "," };
+        let comma = if is_first { "" } else { "," };
         let entry = format!("{comma}{}", escaped_json(&json(member)));
         match spool.push(entry.as_bytes()) {
             Ok(true) => Ok(()),

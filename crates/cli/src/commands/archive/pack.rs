@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use cryptstream_archive::{Added, Limits, PackError, Packed, Packer};
+use cryptstream_archive::{Added, PackError, Packed, Packer};
 use cryptstream_beneath::{Dir, FileId};
 use cryptstream_engine::{Error, Feed, Source, Target};
 use cryptstream_format::{Format, Recipient};
@@ -88,11 +88,13 @@ pub(super) fn run(
         (Err(error), _) => Err(vec![messages::engine(error, transfer.context(true))]),
         (Ok(_), None) => Err(outcome.failures),
         (Ok(summary), Some(packed)) => {
+            let needs = words::needs_more(&packed, packing.zstd.is_some());
+            needs.iter().for_each(|needs| messages::warn(needs));
             if packing.zstd.is_some()
-                && let Some(ratio) = packed.bytes.checked_div(packed.written)
-                && ratio >= Limits::DEFAULT.ratio
+                && let Target::Path { path, .. } = &transfer.target
+                && let Some(plain) = hides_zstd(path)
             {
-                messages::warn(&words::very_small(ratio));
+                messages::warn(&words::hides_zstd(path, &plain));
             }
             let extra = Extra {
                 fields: vec![
@@ -123,6 +125,14 @@ pub(super) fn packed_name(
     name.push(if is_zstd { ".tar.zst" } else { ".tar" });
     name.push(suffix_of(format));
     Ok(folder.with_file_name(name))
+}
+
+/// The name that a compressed archive would get when it is only decrypted, where that
+/// does not say that it is compressed.
+fn hides_zstd(path: &Path) -> Option<PathBuf> {
+    let is_sealed = path.extension().is_some_and(|end| end == "enc" || end == "age");
+    let plain = is_sealed.then(|| path.with_extension(""))?;
+    plain.extension().is_some_and(|end| end == "tar").then_some(plain)
 }
 
 /// What is to be packed.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use cryptstream_archive::{
-    Contents, Error, Event, Limits, LinkTimes, Member, Options, Time, Unpacked, unpack, write_event,
+    ByPath, Contents, Error, Event, Limits, Member, Options, Time, Unpacked, unpack, write_event,
 };
 use cryptstream_beneath::Dir;
 use cryptstream_engine::{Orders, Profile, SandboxLevel, SandboxMode, lock_in};
@@ -34,9 +34,9 @@ pub(super) type Outcome = (Unpacked, bool);
 
 impl Task {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Limits { entries, bytes, ratio } = self.limits;
+        let Limits { entries, bytes, beyond, ratio } = self.limits;
         let mut encoded: Vec<u8> =
-            [entries, bytes, ratio].iter().flat_map(|limit| limit.to_le_bytes()).collect();
+            [entries, bytes, beyond, ratio].iter().flat_map(|limit| limit.to_le_bytes()).collect();
         encoded.push(self.sandbox as u8);
         if let Some(Options { any_links, umask }) = self.unpack {
             encoded.push(u8::from(any_links));
@@ -47,9 +47,10 @@ impl Task {
 
     /// The task, and what follows it.
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (limits, rest) = bytes.split_at_checked(24)?;
+        let (limits, rest) = bytes.split_at_checked(32)?;
         let (limits, _) = limits.as_chunks::<8>();
-        let [entries, bytes, ratio] = [0, 1, 2].map(|at: usize| u64::from_le_bytes(limits[at]));
+        let [entries, bytes, beyond, ratio] =
+            [0, 1, 2, 3].map(|at: usize| u64::from_le_bytes(limits[at]));
         let (sandbox, rest) = rest.split_first()?;
         let unpack = match rest {
             [] => None,
@@ -59,7 +60,7 @@ impl Task {
             }
             _ => return None,
         };
-        let limits = Limits { entries, bytes, ratio };
+        let limits = Limits { entries, bytes, beyond, ratio };
         Some(Self { unpack, limits, sandbox: SandboxMode::from_byte(*sandbox)? })
     }
 }
@@ -87,10 +88,10 @@ pub(super) fn extract(
     options: Options,
     folder: &Dir,
     gate: &Mutex<()>,
-    link_times: &mut dyn LinkTimes,
+    by_path: &mut dyn ByPath,
 ) -> Result<Outcome, Error> {
     let mut contents = Contents::new(pipe, limits)?;
-    let unpacked = unpack(&mut contents, folder, gate, options, link_times)?;
+    let unpacked = unpack(&mut contents, folder, gate, options, by_path)?;
     Ok((unpacked, contents.is_zstd()))
 }
 
@@ -155,10 +156,18 @@ impl Events {
     }
 }
 
-impl LinkTimes for Events {
-    fn set(&mut self, path: &[u8], time: Time) -> io::Result<()> {
+impl ByPath for Events {
+    fn set_link_time(&mut self, path: &[u8], time: Time) -> io::Result<()> {
         self.has_asked = true;
         self.send(&Event::LinkTime { path: path.to_vec(), time })
+    }
+
+    fn remove(&mut self, path: &[u8]) -> io::Result<bool> {
+        self.send(&Event::Remove(path.to_vec()))?;
+        self.stream.flush()?;
+        let mut answer = [0];
+        self.answers.read_exact(&mut answer)?;
+        Ok(answer == [1])
     }
 
     fn wait(&mut self) -> io::Result<()> {
