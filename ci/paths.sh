@@ -10,6 +10,7 @@ files=(
     crates/beneath/src/*.rs
     crates/cli/src/tree.rs
     crates/cli/src/tree/*.rs
+    crates/cli/src/tree/*/*.rs
     crates/cli/src/commands/tree.rs
     crates/cli/src/commands/tree/*.rs
     crates/engine/src/many.rs
@@ -31,6 +32,7 @@ exceptions=(
     'crates/cli/src/tree/plan.rs|fs::canonicalize(path)|an output that the user has named'
     'crates/cli/src/tree/plan.rs|std::path::absolute(path)|a text; nothing is looked up'
     'crates/cli/src/tree/plan.rs|Dir::open_parent(input)|the user has named it; compared with what was opened'
+    'crates/cli/src/tree/plan.rs|self.output.exists()|only which question is asked; the user has named it'
     'crates/cli/src/tree/mirror.rs|open_folder(path)|an output that the user has named, or a folder above it'
     'crates/cli/src/tree/walk.rs|File::open(file)|--ignore-file, which the user has named'
     'crates/cli/src/tree/walk.rs|Dir::open(path)|a folder that the user has named'
@@ -56,7 +58,7 @@ find_calls() {
             else if (from ~ /std::os::unix::fs/ && line ~ /symlink|chown|lchown|mkfifo|chroot/) report()
             else if (from ~ /rustix::fs/ && FILENAME !~ /beneath/) {
                 sub(/.*rustix::fs/, "", line)
-                gsub(/fstat|makedev|statx/, "", line)
+                gsub(/fstatvfs|fstat|futimens|makedev|statx/, "", line)
                 if (line ~ /[^A-Za-z_][a-z_]+/) report()
             }
             if (/;[[:space:]]*$/) in_use = 0
@@ -65,7 +67,7 @@ find_calls() {
         {
             line = $0
             # Those that take a descriptor.
-            gsub(/fs::(fstat|fgetxattr|fadvise|makedev|fchmod|fsync|futimens)\(/, "", line)
+            gsub(/fs::(fstat|fstatvfs|fgetxattr|fadvise|makedev|fchmod|fsync|futimens)\(/, "", line)
         }
         line ~ /(^|[^a-z_])fs::[a-z_]+\(/ ||
         line ~ /(^|[^A-Za-z])(File::(open|create|create_new|options)|OpenOptions|DirBuilder)/ ||

@@ -271,6 +271,30 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| utimensat(dir, name, times, AtFlags::SYMLINK_NOFOLLOW))
     }
 
+    /// Sets the permission bits of the file of this name, which must be the one that `id`
+    /// tells of. The file need not be readable.
+    ///
+    /// # Errors
+    /// As chmod(2); `ESTALE` where the name leads to another file.
+    pub fn set_mode(&self, name: impl AsRef<Path>, id: FileId, mode: Mode) -> Result<(), Errno> {
+        let file = self.open_with(name, OFlags::PATH, Mode::empty())?;
+        if FileId::of(&rustix::fs::fstat(&file)?) != id {
+            return Err(Errno::STALE);
+        }
+        // See `set_own_mode`.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        chmodat(CWD, path, mode, AtFlags::empty())
+    }
+
+    /// Opens this directory itself for reading.
+    ///
+    /// # Errors
+    /// As openat(2).
+    pub fn open_self(&self) -> Result<File, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.fd, ".", flags, Mode::empty()).map(File::from)
+    }
+
     /// Sets this directory's own permission bits.
     ///
     /// # Errors
@@ -278,12 +302,7 @@ impl Dir {
     pub fn set_own_mode(&self, mode: Mode) -> Result<(), Errno> {
         // The descriptor is one for reaching only, with which fchmod refuses; `.` is the
         // same directory, and no link.
-        match openat(
-            &self.fd,
-            ".",
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
+        match self.open_self() {
             Ok(readable) => fchmod(&readable, mode),
             // One that its owner may not go into. This needs /proc, and is no path that
             // anybody else can change.

@@ -88,6 +88,12 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
         Self { levels, depth: 0, relative: PathBuf::new(), is_sorted, is_wanted }
     }
 
+    /// Whether something beside or below what was reported last would be reported too: its
+    /// path from the root is `relative`, and it is in `folder`.
+    pub fn wants(&mut self, folder: &Arc<Folder>, relative: &Path, is_folder: bool) -> bool {
+        (self.is_wanted)(folder, relative, is_folder)
+    }
+
     /// Does not go into the directory that was reported last.
     pub fn skip_folder(&mut self) {
         if self.levels.back().is_some_and(|level| matches!(level.names, Names::Unread)) {

@@ -160,6 +160,14 @@ pub(crate) struct Encrypt {
     pub(crate) armor: bool,
     #[command(flatten)]
     pub(crate) tree: Tree,
+    /// Remove from the copy of a folder what the folder no longer has, if everything went
+    /// well; what filters leave out stays, see --dry-run
+    #[arg(
+        long,
+        help_heading = "Folders",
+        conflicts_with_all = ["remove_source", "gitignore", "archive"]
+    )]
+    pub(crate) delete: bool,
     #[command(flatten)]
     pub(crate) packing: Packing,
 }

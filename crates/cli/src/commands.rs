@@ -60,7 +60,7 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         Command::Encrypt(args) if args.packing.archive => {
             return archive::encrypt(args, key, talk);
         }
-        Command::Encrypt(args) if tree::is_meant(&args.files, &args.tree) => {
+        Command::Encrypt(args) if args.delete || tree::is_meant(&args.files, &args.tree) => {
             return tree::encrypt(args, key, talk);
         }
         Command::Encrypt(args) => run_encrypt(args, key, talk, &mut is_stdout_data),

@@ -152,8 +152,7 @@ impl Transfer {
         if matches!(target, Target::Stdout { .. }) && system::is_output_closed() {
             return Err(messages::closed_output());
         }
-        let commit =
-            CommitOptions { sync, remove_source, verify, keep_times: false, keep_mode: false };
+        let commit = CommitOptions { sync, remove_source, verify, ..CommitOptions::default() };
         let workers = worker_options(&workers);
         let form = Form::Binary(Format::Native);
         Ok(Self { input, target, commit, form, workers })

@@ -1,19 +1,25 @@
 //! Folders: what is in them ([`walk`]), what it is to become ([`plan`]), in what
-//! order ([`supply`]), and the folders and links of the copy ([`mirror`]).
+//! order ([`supply`]), the folders and links of the copy ([`mirror`]), what is right
+//! there already ([`compare`]), and what the original does not have any more ([`prune`]).
 //!
 //! A tree is gone through three times: to count and to find what cannot be, then
 //! to work, then to give the folders their times. So nothing is kept in memory
 //! but the names of the largest files and of those under way.
 
+mod compare;
+mod event;
 mod gitignore;
 mod mirror;
 mod plan;
+mod prune;
 mod supply;
 mod survey;
 mod twins;
 mod walk;
 
+pub(crate) use event::Event;
 pub(crate) use plan::{Naming, Plan, is_name_too_long, lies_in};
-pub(crate) use supply::{Event, Supply};
+pub(crate) use prune::Prune;
+pub(crate) use supply::Supply;
 pub(crate) use survey::Survey;
 pub(crate) use walk::{Rules, encrypted_files};

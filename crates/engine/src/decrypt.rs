@@ -164,11 +164,11 @@ impl Opening {
             Some(cipher) => check_opened(output, source, cipher, start, last),
             None => Err(Error::Internal("there is no key for reading the output again")),
         };
-        self.sink.commit(source, commit, Some(&reread))?;
+        let dropped = self.sink.commit(source, commit, Some(&reread))?;
         let sealed_len = start + last.payload_offset() + last.sealed_len() as u64;
         let bytes_in = source.text_len().unwrap_or(sealed_len);
         let (format, is_armored) = (last.format(), source.is_armored());
-        Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })
+        Ok(Summary { format, is_armored, bytes_in, bytes_out, dropped, ..Summary::default() })
     }
 }
 

@@ -154,10 +154,10 @@ impl Sealing {
         let reread = |output: &mut Source| {
             check_sealed(output, source, header, prefix, &self.cipher.chunks(), last)
         };
-        self.sink.commit(source, commit, Some(&reread))?;
+        let dropped = self.sink.commit(source, commit, Some(&reread))?;
         let bytes_in = last.plaintext_offset() + last.plaintext_len() as u64;
         let bytes_out = if is_armored { armored_len(sealed_len) } else { sealed_len };
-        Ok(Summary { format, is_armored, bytes_in, bytes_out, ..Summary::default() })
+        Ok(Summary { format, is_armored, bytes_in, bytes_out, dropped, ..Summary::default() })
     }
 }
 

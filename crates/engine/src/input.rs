@@ -26,7 +26,8 @@ pub use removal::{is_leftover, leftover_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
-pub(crate) use state::{ACL, has_acl, mode_without_acl};
+pub(crate) use state::{ACL, mode_without_acl};
+pub use state::{folder_mode, has_acl, times_of};
 
 use crate::memory::{OutOfMemory, grow, zeroed};
 use crate::{Error, Parser};

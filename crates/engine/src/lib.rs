@@ -41,7 +41,7 @@ pub use cryptstream_shm::stdio::was_closed;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};
 pub use engine::Engine;
 pub use error::Error;
-pub use input::{Feed, Source, is_leftover, leftover_of};
+pub use input::{Feed, Source, folder_mode, has_acl, is_leftover, leftover_of, times_of};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::{
     Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, say_on_interrupt,
@@ -50,7 +50,9 @@ pub use interrupt::{
 pub use many::{Destination, Item};
 pub use named::{Refused, open_folder};
 use output::Permissions;
-pub use output::{CommitOptions, StagingFolder, Target};
+pub use output::{
+    CommitOptions, Dropped, Followed, StagingFolder, Target, follow_mode, is_refusal,
+};
 pub use range::{ByteRange, RangeSummary};
 pub use rekey::{RekeyMethod, RekeySummary, Rekeying};
 pub use survey::{Damage, End, Survey, salvage};
@@ -75,7 +77,7 @@ pub use cryptstream_shm::probe;
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
     let pending = output::create_file(path, false, Permissions::Private)?;
     pending.write_at(0, content)?;
-    pending.commit(true)
+    pending.commit(true).map(drop)
 }
 
 /// Writes a small file with the permission bits that new files usually get,
@@ -86,7 +88,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
 pub fn write_public(path: &Path, content: &[u8], may_replace: bool) -> Result<(), Error> {
     let pending = output::create_file(path, may_replace, Permissions::AsNewFile(0o666))?;
     pending.write_at(0, content)?;
-    pending.commit(false)
+    pending.commit(false).map(drop)
 }
 
 /// How a sealed file is to be written.
@@ -128,6 +130,8 @@ pub struct Summary {
     pub bytes_out: u64,
     /// Who helped.
     pub workers: WorkerStats,
+    /// What the output has not got of its input.
+    pub dropped: Dropped,
 }
 
 /// Told how far a run has come, once a segment, in the order of the work.

@@ -88,6 +88,16 @@ impl Item {
         source.map(|source| source.parsed_by(parser))
     }
 
+    /// Whether it replaces what is there.
+    #[must_use]
+    pub fn replaces(&self) -> bool {
+        matches!(
+            self.output,
+            Destination::Beneath { force: true, .. }
+                | Destination::Named(Target::Path { force: true, .. })
+        )
+    }
+
     fn target(&self) -> Result<Option<Target>, Error> {
         match &self.output {
             Destination::Nowhere => Ok(None),

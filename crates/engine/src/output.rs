@@ -20,6 +20,7 @@ use cryptstream_format::armor::armored_len;
 use cryptstream_protection::Protection;
 use cryptstream_shm::Region;
 pub(crate) use pending::{PendingFile, remove_abandoned, remove_durably};
+pub use permissions::{Followed, follow_mode, is_refusal};
 pub(crate) use permissions::{Permissions, umask};
 use rustix::io::Errno;
 pub use staging::StagingFolder;
@@ -46,6 +47,19 @@ pub struct CommitOptions {
     /// Give a file the permission bits of its source, also those that the umask
     /// withholds from new files.
     pub keep_mode: bool,
+    /// The same, also where the file that is replaced has fewer.
+    pub follow_mode: bool,
+}
+
+/// What an output has not got of its source, although it was wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The file system does not take the times.
+    pub times: bool,
+    /// The file system does not take the permission bits.
+    pub mode: bool,
+    /// The source has an access control list, which is not copied.
+    pub acl: bool,
 }
 
 impl CommitOptions {
@@ -80,9 +94,11 @@ impl Sink {
         if options.remove_source && !is_removable() {
             return Err(Error::NotRemovable { path: source.path().to_owned() });
         }
-        let permissions = match options.keep_mode {
-            true => Permissions::Exactly(source.output_mode()),
-            false => Permissions::AsNewFile(source.output_mode()),
+        let (mode, lacks_acl) = source.output_mode();
+        let permissions = match (options.follow_mode, options.keep_mode) {
+            (true, _) => Permissions::Following(mode),
+            (false, true) => Permissions::Exactly(mode),
+            (false, false) => Permissions::AsNewFile(mode),
         };
         if options.verify && !(target.path().is_some() && source.is_file()) {
             return Err(Error::NotVerifiable { path: source.path().to_owned() });
@@ -93,6 +109,10 @@ impl Sink {
             }
             Self::Stream(_) if options.verify => {
                 Err(Error::NotVerifiable { path: source.path().to_owned() })
+            }
+            Self::File(mut pending) => {
+                pending.lacks_acl = lacks_acl;
+                Ok(Self::File(pending))
             }
             sink => Ok(sink),
         }
@@ -176,7 +196,7 @@ impl Sink {
         source: &Source,
         options: CommitOptions,
         reread: Option<Reread<'_>>,
-    ) -> Result<(), Error> {
+    ) -> Result<Dropped, Error> {
         source.check_unchanged()?;
         match self {
             Self::Armored(armored) => armored.finish()?.commit(source, options, reread),
@@ -190,14 +210,16 @@ impl Sink {
                 } else if options.verifies() {
                     return Err(Error::Internal("an output that cannot be read again"));
                 }
-                if options.keep_times {
-                    pending.set_times(&source.times())?;
+                let has_times = !options.keep_times || pending.set_times(&source.times())?;
+                let acl = pending.lacks_acl;
+                let has_mode = pending.commit(options.sync || options.remove_source)?;
+                if options.remove_source {
+                    source.remove()?;
                 }
-                pending.commit(options.sync || options.remove_source)?;
-                if options.remove_source { source.remove() } else { Ok(()) }
+                Ok(Dropped { times: !has_times, mode: !has_mode, acl })
             }
-            Self::Stream(stream) if options.sync => stream.sync(),
-            Self::Stream(_) | Self::Nowhere => Ok(()),
+            Self::Stream(stream) if options.sync => stream.sync().map(|()| Dropped::default()),
+            Self::Stream(_) | Self::Nowhere => Ok(Dropped::default()),
         }
     }
 

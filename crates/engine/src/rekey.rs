@@ -30,7 +30,7 @@ use cryptstream_format::{
     FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, WrapError,
     WrappedKey,
 };
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags, Timestamps};
 use rustix::io::Errno;
 
 use self::journal::Beside;
@@ -267,13 +267,7 @@ impl Rekeying {
         let unlocked = self.unlock_with(&header, identities)?;
         self.write_header(&unlocked.header).map_err(|source| self.failed(source))?;
         self.forget_journal()?;
-        // Its times are others now.
-        self.source = Source::open(self.source.path())?.parsed_by(self.source.parser());
-        if self.source.id() == file_id(&self.file)? {
-            Ok(unlocked)
-        } else {
-            Err(self.source.changed())
-        }
+        Ok(unlocked)
     }
 
     fn unlock_with(
@@ -345,6 +339,7 @@ impl Rekeying {
             }
             return Err(self.failed(source));
         }
+        self.keep_times(&self.source.times());
         journal.remove(&self.file).map_err(|error| Error::NotDurable {
             path: self.source.path().to_owned(),
             source: error.into(),
@@ -361,11 +356,24 @@ impl Rekeying {
     }
 
     /// Removes the journal of a run that was interrupted: the file's header is
-    /// known to be whole, and is made durable before.
+    /// known to be whole, and is made durable before. The file gets back the times that
+    /// it had before that run.
     fn forget_journal(&mut self) -> Result<(), Error> {
         let Some(journal) = self.journal.take() else { return Ok(()) };
         self.file.sync_data().map_err(|source| self.failed(source))?;
-        journal.remove(&self.file).map_err(|error| self.failed(error.into()))
+        self.keep_times(&journal.times());
+        journal.remove(&self.file).map_err(|error| self.failed(error.into()))?;
+        self.source = Source::open(self.source.path())?.parsed_by(self.source.parser());
+        match self.source.id() == file_id(&self.file)? {
+            true => Ok(()),
+            false => Err(self.source.changed()),
+        }
+    }
+
+    /// A copy in a mirrored folder is known by its time, which tells nothing of its keys.
+    /// Where it cannot be kept, the copy counts as out of date.
+    fn keep_times(&self, times: &Timestamps) {
+        let _ = rustix::fs::futimens(&self.file, times);
     }
 
     fn summary(

@@ -24,7 +24,8 @@ pub(crate) struct Tree {
     /// Not what .gitignore files in the folders name
     #[arg(long)]
     pub(crate) gitignore: bool,
-    /// Replace outputs that are older than their inputs, and leave newer ones alone
+    /// Replace outputs that differ from their inputs in time or length, also newer ones;
+    /// decrypt refuses those, which may have been changed since
     #[arg(long)]
     pub(crate) newer: bool,
     /// Say what would be done, and do nothing

@@ -3,6 +3,7 @@
 mod ledger;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ use crate::progress::Meter;
 use crate::request::{
     AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
 };
-use crate::tree::{Event, Naming, Plan, Rules, Supply, Survey, is_name_too_long};
+use crate::tree::{Event, Naming, Plan, Prune, Rules, Supply, Survey, is_name_too_long};
 
 /// Whether this is not about a single file or a pipe.
 pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
@@ -37,7 +38,7 @@ pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
 }
 
 fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
-    let Encrypt { files, passphrase, sealing, format, armor, tree, packing: _ } = args;
+    let Encrypt { files, passphrase, sealing, format, armor, tree, delete, packing: _ } = args;
     let form = match sealed_form(format, armor)? {
         // An output that is named so; of a folder, its files are.
         Form::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {
@@ -46,7 +47,11 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         form => form,
     };
     let naming = Naming::Add(suffix_of(form.format()));
-    let run = Run::new("encrypt", files, &tree, naming, talk)?;
+    let mut run = Run::new("encrypt", files, &tree, naming, talk)?;
+    run.plan.delete = delete;
+    if delete {
+        run.plan.check_folders()?;
+    }
     if tree.dry_run {
         return run.dry();
     }
@@ -167,6 +172,7 @@ impl Run {
         let parser = engine.parser();
         plan.parser = parser.map_err(|error| messages::engine(error, Context::default()))?;
         plan.rules.may_vanish = remove_source;
+        let follow_mode = plan.encrypts();
         Ok(Self {
             command,
             plan,
@@ -176,6 +182,7 @@ impl Run {
                 verify,
                 keep_times: true,
                 keep_mode: true,
+                follow_mode,
             },
             engine,
             is_fail_fast: tree.fail_fast,
@@ -209,11 +216,21 @@ impl Run {
         let survey = self.survey()?;
         let ledger = RefCell::new(self.ledger());
         let lines = RefCell::new(Lines::default());
-        let mut on_event = |event: Event| ledger.borrow_mut().take(event);
+        let talk = self.talk;
+        let mut on_event = |event: Event| {
+            let mut ledger = ledger.borrow_mut();
+            if let Some(line) = words::would_change(&event)
+                && !talk.json
+                && !talk.quiet
+            {
+                lines.borrow_mut().print(&line, ledger.status());
+            }
+            ledger.take(event);
+        };
         let is_key = |_| false;
         let mut supply = Supply::new(&self.plan, survey, true, &is_key, &mut on_event);
         supply.prepare()?;
-        for item in supply {
+        for item in supply.by_ref() {
             let mut ledger = ledger.borrow_mut();
             if let Some(output) = words::output_of(&item)
                 && is_name_too_long(output)
@@ -222,6 +239,9 @@ impl Run {
                 continue;
             }
             ledger.would_do(item.len);
+            if item.replaces() {
+                ledger.replaced();
+            }
             if !self.talk.json && !self.talk.quiet {
                 let line = words::would(self.command, &item);
                 lines.borrow_mut().print(&line, ledger.status());
@@ -229,6 +249,13 @@ impl Run {
             if lines.borrow().is_closed() {
                 break;
             }
+        }
+        drop(supply);
+        if !lines.borrow().is_closed() {
+            let is_clean = ledger.borrow().is_clean();
+            let plan = &self.plan;
+            Prune { plan, is_dry: true, is_key: &is_key, on_event: &mut on_event }
+                .after_run(is_clean);
         }
         let ledger = ledger.into_inner();
         Ok(ledger.end(self.command, &self.names, WorkerStats::default(), true))
@@ -271,17 +298,31 @@ impl Run {
         let is_key = |file: FileId| key_ids.contains(&(file.dev, file.ino));
         let mut supply = Supply::new(&self.plan, survey, false, &is_key, &mut on_event);
         supply.prepare()?;
+        // Those under way that replace what is there, by their numbers.
+        let replacing = RefCell::new(HashSet::new());
+        let mut number = 0;
         let mut items = std::iter::from_fn(|| {
             let item = if is_over.get() { None } else { supply.next() };
             if let Some(item) = &item {
                 meter.begin_file(&item.input);
+                if item.replaces() {
+                    replacing.borrow_mut().insert(number);
+                }
+                number += 1;
             }
             item
         });
         let mut on_done = |number: usize, result: Result<Summary, cryptstream_engine::Error>| {
             meter.end_file(number);
+            let replaces = replacing.borrow_mut().remove(&number);
             match result {
-                Ok(summary) => ledger.borrow_mut().done(&summary),
+                Ok(summary) => {
+                    let mut ledger = ledger.borrow_mut();
+                    ledger.done(&summary);
+                    if replaces {
+                        ledger.replaced();
+                    }
+                }
                 Err(error) => {
                     let is_full = error.is_full();
                     is_over.set(is_over.get() || is_fail_fast || is_full);
@@ -293,6 +334,9 @@ impl Run {
         let stats = with(&mut self.engine, &mut items, self.commit, &meter, &mut on_done);
         supply.finish();
         drop(supply);
+        let is_clean = ledger.borrow().is_clean() && !is_over.get();
+        let plan = &self.plan;
+        Prune { plan, is_dry: false, is_key: &is_key, on_event: &mut on_event }.after_run(is_clean);
         meter.clear();
         let mut ledger = ledger.into_inner();
         if is_over.get() {

@@ -4,11 +4,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use cryptstream_engine::{Destination, Item, Target};
+use cryptstream_engine::{Destination, Dropped, Item, Target};
 use indicatif::{HumanBytes, HumanCount};
 
 use super::{Failure, code, quoted, reason};
 use crate::commands::Counts;
+use crate::tree::Event;
 
 /// Why something was skipped.
 pub(crate) const SPECIAL: &str = "is neither file nor folder nor link";
@@ -16,6 +17,8 @@ pub(crate) const NOT_SEALED: &str = "is not sealed, as its name does not end in 
 pub(crate) const NO_PATTERNS: &str = "is no plain file that can be read, or has, with those of \
                                       the folders above it, more than 256 KiB";
 pub(crate) const IS_KEY: &str = "is a key of this run";
+pub(crate) const FOREIGN: &str = "is not what this program has written, or holds such a thing, and \
+                                  was not removed";
 
 pub(crate) fn skipped(path: &Path, reason: &str) -> String {
     format!("{}: {reason}; skipped", quoted(path))
@@ -80,10 +83,71 @@ pub(crate) fn bad_ignore_file(file: &Path, error: &ignore::Error) -> Failure {
     Failure::new(code::CONFIG, "config", format!("cannot be used: {error}"), help).about(file)
 }
 
-pub(crate) fn same_output(one: &Path, other: &Path, output: &Path) -> Failure {
+pub(crate) fn same_root(one: &Path, other: &Path, output: &Path) -> Failure {
     let message = format!("{} and {} would become the same file", quoted(one), quoted(other));
-    let help = "nothing was written; rename one of them, or leave it out with --exclude";
+    let help = "nothing was written; rename one of them, or name other outputs";
     Failure::new(code::USAGE, "collision", message, help).about(output)
+}
+
+/// Two things in a folder, of which neither is done.
+pub(crate) fn same_output(one: &Path, other: &Path) -> Failure {
+    let message = format!("{} and {} would become the same file", quoted(one), quoted(other));
+    let help = "both were left out; rename one of them, or leave one out with --exclude";
+    Failure::new(code::USAGE, "collision", message, help).about(other)
+}
+
+/// The copy of what is of another kind in the original by now.
+pub(crate) fn stale(copy: &Path, original: &Path) -> Failure {
+    let message =
+        format!("is a copy of what {} was before: a file, folder or link", quoted(original));
+    let help = "remove it, or call again with --delete; until then decrypting refuses both";
+    Failure::new(code::CANNOT_CREATE, "stale", message, help).about(copy)
+}
+
+pub(crate) fn output_newer(output: &Path) -> Failure {
+    let message = "is newer than its encrypted file, and may have been changed since";
+    let help = "compare the two; --force replaces it";
+    Failure::new(code::CANNOT_CREATE, "exists", message, help).about(output)
+}
+
+pub(crate) fn remove_failed(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("cannot be removed: {}", reason(error));
+    Failure::new(code::CANNOT_CREATE, "remove", message, "check the permissions there").about(path)
+}
+
+/// An original without anything, which may only not be mounted.
+pub(crate) fn nothing_left(input: &Path, output: &Path) -> Failure {
+    let message = format!("is empty, so nothing was removed from {}", quoted(output));
+    let help = "is it mounted? if it is right, remove the copy by hand";
+    Failure::new(code::NO_INPUT, "input", message, help).about(input)
+}
+
+pub(crate) fn not_removed() -> &'static str {
+    "nothing was removed from the copy, as not everything went well"
+}
+
+pub(crate) fn delete_needs_folder(input: &Path) -> Failure {
+    let help = "leave --delete out, or name a folder";
+    Failure::new(code::USAGE, "usage", "--delete is for copies of folders", help).about(input)
+}
+
+/// What the outputs have not got of their inputs.
+pub(crate) fn dropped(dropped: Dropped, output: &str) -> Vec<String> {
+    let Dropped { times, mode, acl } = dropped;
+    let lost = [
+        (times, "the file system takes no times: later runs cannot tell what is up to date"),
+        (mode, "the file system does not take all permission bits"),
+        (acl, "access control lists are not copied; the copies' permission bits give nobody more"),
+    ];
+    let lost = lost.into_iter().filter(|(is_lost, _)| *is_lost);
+    lost.map(|(_, text)| format!("{}: {text}", quoted(Path::new(output)))).collect()
+}
+
+/// The same for programs.
+pub(crate) fn dropped_names(dropped: Dropped) -> Vec<&'static str> {
+    let Dropped { times, mode, acl } = dropped;
+    let names = [(times, "times"), (mode, "permissions"), (acl, "access-lists")];
+    names.into_iter().filter(|(is_lost, _)| *is_lost).map(|(_, name)| name).collect()
 }
 
 pub(crate) fn output_in_input(input: &Path, output: &Path) -> Failure {
@@ -163,7 +227,7 @@ pub(crate) fn exists(output: &Path) -> Failure {
         code::CANNOT_CREATE,
         "exists",
         "exists, and is not what an earlier run has made of this input as it is now",
-        "--newer replaces what is older than its input, --force replaces everything",
+        "--newer replaces what differs from its input, --force replaces everything",
     )
     .about(output)
 }
@@ -227,7 +291,18 @@ pub(crate) fn output_of(item: &Item) -> Option<&Path> {
 /// One line of what would be done.
 pub(crate) fn would(command: &str, item: &Item) -> String {
     let output = output_of(item).map_or("-".to_owned(), quoted);
-    format!("{command} {} -> {output}\n", quoted(&item.input))
+    let replaces = if item.replaces() { " (replaces it)" } else { "" };
+    format!("{command} {} -> {output}{replaces}\n", quoted(&item.input))
+}
+
+/// One line of what else would happen to the copy.
+pub(crate) fn would_change(event: &Event) -> Option<String> {
+    match event {
+        Event::Mode(path, mode) => Some(format!("chmod {mode:o} {}\n", quoted(path))),
+        Event::Relinked(path) => Some(format!("link {} (replaces it)\n", quoted(path))),
+        Event::Removed(path) => Some(format!("remove {}\n", quoted(path))),
+        _ => None,
+    }
 }
 
 /// That not everything was named.
@@ -237,7 +312,8 @@ pub(crate) fn untold(count: u64, what: &str) -> String {
 
 /// All together.
 pub(crate) fn summary(command: &str, counts: &Counts, took: Duration, is_dry: bool) -> String {
-    let Counts { files, kept, skipped, failed, left, bytes_in, .. } = *counts;
+    let Counts { files, replaced, kept, updated, removed, skipped, failed, left, .. } = *counts;
+    let bytes_in = counts.bytes_in;
     let done = match (command, is_dry) {
         ("encrypt", false) => "sealed",
         ("encrypt", true) => "to be sealed",
@@ -246,9 +322,17 @@ pub(crate) fn summary(command: &str, counts: &Counts, took: Duration, is_dry: bo
     };
     let noun = if files == 1 { "file" } else { "files" };
     let mut text = format!("{} {noun} {done}", HumanCount(files));
-    for (count, what) in
-        [(kept, "already there"), (skipped, "skipped"), (failed, "failed"), (left, "not tried")]
-    {
+    if replaced > 0 {
+        text += &format!(" ({} of them again)", HumanCount(replaced));
+    }
+    for (count, what) in [
+        (kept, "already there"),
+        (updated, "with other permissions or links"),
+        (removed, if is_dry { "to be removed" } else { "removed" }),
+        (skipped, "skipped"),
+        (failed, "failed"),
+        (left, "not tried"),
+    ] {
         if count > 0 {
             text += &format!(", {} {what}", HumanCount(count));
         }

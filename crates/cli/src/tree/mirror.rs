@@ -6,17 +6,21 @@
 //! means nothing where nobody else may write, and by which a later run knows a folder
 //! that an interrupted one has left unfinished.
 
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cryptstream_beneath::{Dir, Folder, Found};
-use cryptstream_engine::{Refused, open_folder};
+use cryptstream_engine::{Dropped, Refused, has_acl, is_refusal, open_folder, times_of};
 use cryptstream_protection::Protection;
-use rustix::fs::{FileType, Mode, Stat, Timespec, Timestamps, fstat};
+use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, umask};
 
+use super::event::Event;
 use super::plan::Root;
 use super::walk::join;
 use crate::messages::{self, Failure, tree as words};
@@ -31,6 +35,8 @@ const UNFINISHED: u32 = OWNER | STICKY;
 const KEPT: u32 = 0o777 | STICKY;
 /// All bits that a folder can have.
 const ALL: u32 = 0o7777;
+/// With an access control list, what the list may give at the most.
+const GROUP: u32 = 0o070;
 
 /// A folder of the copy, or the folder that a single file goes to. When the last that
 /// is to be put into it is done and this is dropped, it is finished.
@@ -41,11 +47,22 @@ pub(super) struct CopyFolder {
     /// Finished later than this one.
     above: Option<Arc<CopyFolder>>,
     finish: Finish,
-    failures: Failures,
+    /// Whether it was there before.
+    is_present: bool,
+    /// The names in it that are not those of regular files, once they were asked for.
+    others: OnceLock<HashSet<OsString>>,
+    context: Context,
 }
 
-/// Failures of folders that were finished at a moment when nobody could be told.
-pub(super) type Failures = Arc<Mutex<Vec<Failure>>>;
+/// What all folders of a copy share.
+#[derive(Clone, Default)]
+pub(super) struct Context {
+    /// Folders that were there before get the bits of the original even where these are
+    /// wider. What is encrypted gives nothing away by that; what is decrypted would.
+    pub(super) follows: bool,
+    /// What happened when folders were finished, at a moment when nobody could be told.
+    pub(super) late: Arc<Mutex<Vec<Event>>>,
+}
 
 /// What becomes of a folder in the end.
 enum Finish {
@@ -57,7 +74,27 @@ enum Finish {
     Present(Stat),
 }
 
+/// What became of a link.
+pub(super) enum Linked {
+    Made,
+    /// It was there.
+    Kept,
+    /// It was there with another target or another time.
+    Updated,
+}
+
 impl CopyFolder {
+    fn named(
+        folder: Arc<Folder>,
+        path: &Path,
+        finish: Finish,
+        is_present: bool,
+        context: &Context,
+    ) -> Self {
+        let (root, others, context) = (Arc::new(path.to_owned()), OnceLock::new(), context.clone());
+        Self { folder, root, above: None, finish, is_present, others, context }
+    }
+
     /// The folder itself.
     pub(super) fn dir(&self) -> Result<Arc<Dir>, Failure> {
         self.folder.dir().map_err(|error| self.failed(error))
@@ -89,57 +126,94 @@ impl CopyFolder {
         let dir = folder.dir().map_err(|error| failed(&path, error))?;
         check_owner(&above, &dir, &stat, is_new, &path)?;
         let finish = prepare(&dir, &stat, like, is_new).map_err(|error| failed(&path, error))?;
-        Ok(Arc::new(Self {
-            folder,
-            root: Arc::clone(&self.root),
-            above: Some(Arc::clone(self)),
-            finish,
-            failures: Arc::clone(&self.failures),
-        }))
+        // Unlike a folder that the user has named, it is there for the copy only.
+        let finish = match finish {
+            Finish::Present(like) if self.context.follows => Finish::New(like),
+            finish => finish,
+        };
+        Ok(self.below(folder, finish, !is_new))
+    }
+
+    fn below(self: &Arc<Self>, folder: Arc<Folder>, finish: Finish, is_present: bool) -> Arc<Self> {
+        let (root, above) = (Arc::clone(&self.root), Some(Arc::clone(self)));
+        let (others, context) = (OnceLock::new(), self.context.clone());
+        Arc::new(Self { folder, root, above, finish, is_present, others, context })
+    }
+
+    /// Whether it was there before this run.
+    pub(super) fn is_present(&self) -> bool {
+        self.is_present
+    }
+
+    /// Whether this name was that of something else than a regular file when the folder
+    /// was looked at first. In a new folder there is nothing.
+    pub(super) fn had_other(&self, name: &OsStr) -> bool {
+        let list = || {
+            let names = self.folder.dir().and_then(|dir| dir.entries());
+            let names = names.into_iter().flatten().flatten();
+            let others = names.filter(|(_, kind)| *kind != FileType::RegularFile);
+            others.map(|(name, _)| name).collect()
+        };
+        self.is_present && self.others.get_or_init(list).contains(name)
     }
 
     /// The folder of this name, if there is one. Nothing is changed.
-    pub(super) fn look(self: &Arc<Self>, name: &OsStr) -> Option<Arc<Self>> {
-        let (folder, _) = self.folder.open_child(name).ok()?;
-        Some(Arc::new(Self {
-            folder,
-            root: Arc::clone(&self.root),
-            above: Some(Arc::clone(self)),
-            finish: Finish::Leave,
-            failures: Arc::clone(&self.failures),
-        }))
+    pub(super) fn look(self: &Arc<Self>, name: &OsStr) -> Result<Option<Arc<Self>>, Failure> {
+        match self.folder.open_child(name) {
+            Ok((folder, _)) => Ok(Some(self.below(folder, Finish::Leave, true))),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(words::not_a_folder(&self.path(name))),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Makes a link in this folder like the one that was found, unless it is there.
+    /// `compare` tells how the time of one that is there lies to the original's,
+    /// `may_replace` whether one that lies so may be replaced.
     pub(super) fn link(
         &self,
         found: &Found,
         input: &Path,
-        may_replace: bool,
-    ) -> Result<(), Failure> {
+        is_dry: bool,
+        compare: impl FnOnce(&Dir, &Stat) -> Ordering,
+        may_replace: impl FnOnce(Ordering) -> bool,
+    ) -> Result<Linked, Failure> {
         let target = found.folder.dir().and_then(|dir| dir.read_link(&found.name));
         let target = target.map_err(|error| messages::unreadable(input, &error.into()))?;
         let (dir, name) = (self.dir()?, &found.name);
         let output = self.path(name);
         let failed = |error: Errno| words::link_failed(&output, &error.into());
-        match dir.symlink(&target, name) {
-            Ok(()) => {}
+        let made = match is_dry {
+            true => dir.stat(name).map_or(Ok(()), |_| Err(Errno::EXIST)),
+            false => dir.symlink(&target, name),
+        };
+        let outcome = match made {
+            Ok(()) => Linked::Made,
             Err(Errno::EXIST) => {
-                if dir.read_link(name).is_ok_and(|there| there == target) {
-                    return Ok(());
-                }
-                let kind = dir.stat(name).map(|stat| FileType::from_raw_mode(stat.st_mode));
-                if !(may_replace && kind == Ok(FileType::Symlink)) {
+                let there = dir.stat(name).map_err(failed)?;
+                if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
                     return Err(words::link_exists(&output));
                 }
-                dir.remove_file(name).map_err(failed)?;
-                dir.symlink(&target, name).map_err(failed)?;
+                let order = compare(&dir, &there);
+                let is_same = dir.read_link(name).is_ok_and(|there| there == target);
+                if is_same && order == Ordering::Equal {
+                    return Ok(Linked::Kept);
+                }
+                if !is_same && !may_replace(order) {
+                    return Err(words::link_exists(&output));
+                }
+                if !is_same && !is_dry {
+                    dir.remove_file(name).map_err(failed)?;
+                    dir.symlink(&target, name).map_err(failed)?;
+                }
+                Linked::Updated
             }
             Err(error) => return Err(failed(error)),
-        }
+        };
         // Not every file system has times for links.
-        let _ = dir.set_times(name, &times(&found.stat));
-        Ok(())
+        if !is_dry && dir.set_times(name, &times_of(&found.stat)).is_err() {
+            return Ok(if matches!(outcome, Linked::Updated) { Linked::Kept } else { outcome });
+        }
+        Ok(outcome)
     }
 
     /// Gives the folder its times and permission bits.
@@ -154,23 +228,47 @@ impl CopyFolder {
         let kept = like.st_mode & KEPT;
         let mode = if is_new { kept } else { there & kept };
         // Before the bits, which may forbid it.
-        dir.set_own_times(&times(like))?;
-        match dir.set_own_mode(Mode::from_raw_mode(mode)) {
-            _ if mode == there => Ok(()),
-            // A file system that has no such bits.
-            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) if there & !STICKY & !mode == 0 => {
-                Ok(())
-            }
-            set => set,
+        match dir.set_own_times(&times_of(like)) {
+            Err(error) if is_refusal(error) => self.drop_of(Dropped { times: true, ..NONE }),
+            set => set?,
         }
+        // Those whom a list names that the folder has got from the one above it would get
+        // what the bits give the group.
+        let is_listed = || dir.open_self().is_ok_and(|file| has_acl(&file));
+        let mode = match mode & GROUP & !there {
+            0 => mode,
+            wider if is_listed() => mode & !wider,
+            _ => mode,
+        };
+        match dir.set_own_mode(Mode::from_raw_mode(mode)) {
+            _ if mode == there => {}
+            // A file system that has no such bits, or another user's folder.
+            Err(error) if is_refusal(error) => {
+                if there & !STICKY & !mode != 0 {
+                    self.drop_of(Dropped { mode: true, ..NONE });
+                }
+            }
+            set => set?,
+        }
+        Ok(())
+    }
+
+    fn drop_of(&self, dropped: Dropped) {
+        self.tell(Event::Dropped(dropped));
+    }
+
+    /// Tells of something later.
+    fn tell(&self, event: Event) {
+        self.context.late.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
+
+const NONE: Dropped = Dropped { times: false, mode: false, acl: false };
 
 impl Drop for CopyFolder {
     fn drop(&mut self) {
         if let Err(error) = self.finish() {
-            let failure = self.failed(error);
-            self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+            self.tell(Event::Failed(self.failed(error)));
         }
         // One after the other, and not each within the one below it.
         let mut above = self.above.take();
@@ -237,22 +335,29 @@ fn check_owner(
 /// Whose the files are that this process makes in a folder: some file systems keep no
 /// owners, others give what root makes to nobody. `None` where it may make none.
 fn own_uid_in(dir: &Dir) -> Result<Option<u32>, Errno> {
+    match with_scratch_file(dir, |file| fstat(file)) {
+        Ok(stat) => Ok(Some(stat.st_uid)),
+        Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lets `look` see what a new file in a folder is like, which is gone afterwards.
+pub(super) fn with_scratch_file(
+    dir: &Dir,
+    look: impl FnOnce(&File) -> Result<Stat, Errno>,
+) -> Result<Stat, Errno> {
     let mode = Mode::RUSR | Mode::WUSR;
-    let file = match dir.create_unnamed(mode) {
-        Ok(file) => file,
-        Err(_) => {
-            // Created by this process or not at all, so the name may be known before.
-            let name: OsString = format!(".cryptstream-{}.owner", std::process::id()).into();
-            let file = match dir.create_file(&name, mode) {
-                Ok(file) => file,
-                Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            dir.remove_file(&name)?;
-            file
-        }
-    };
-    Ok(Some(fstat(file)?.st_uid))
+    if let Ok(file) = dir.create_unnamed(mode) {
+        return look(&file);
+    }
+    // Created by this process or not at all, so the name may be known before.
+    let name: OsString = format!(".cryptstream-{}.scratch", std::process::id()).into();
+    let file = dir.create_file(&name, mode)?;
+    let stat = look(&file);
+    drop(file);
+    dir.remove_file(&name)?;
+    stat
 }
 
 /// Makes a folder ready to be filled, and says what becomes of it in the end.
@@ -274,26 +379,27 @@ fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, E
 
 /// The folder of a root's copy, or the one that a single file goes to. The user has
 /// named it: it may be a link, or lie in folders that are not there yet.
-pub(super) fn root(root: &Root, failures: &Failures) -> Result<Arc<CopyFolder>, Failure> {
-    let named = |dir: Dir, path: &Path, finish: Finish| {
+///
+/// `like` is what it is to become.
+pub(super) fn root(root: &Root, like: Stat, context: &Context) -> Result<Arc<CopyFolder>, Failure> {
+    let named = |dir: Dir, path: &Path, finish: Finish, is_present: bool| {
         let folder = Folder::root(dir).map_err(|error| failed(path, error))?;
-        let (root, failures) = (Arc::new(path.to_owned()), Arc::clone(failures));
-        Ok(Arc::new(CopyFolder { folder, root, above: None, finish, failures }))
+        Ok(Arc::new(CopyFolder::named(folder, path, finish, is_present, context)))
     };
     let output = &root.output;
     if root.folder.is_none() {
         let parent = parent_of(output);
-        return named(made(parent)?, parent, Finish::Leave);
+        return named(made(parent)?, parent, Finish::Leave, true);
     }
     let failed = |error| failed(output, error);
     let parent = made(parent_of(output))?;
     if let Some(dir) = present(output)? {
         let stat = dir.own_stat().map_err(failed)?;
-        let finish = prepare(&dir, &stat, root.stat, false).map_err(failed)?;
-        return named(dir, output, finish);
+        let finish = prepare(&dir, &stat, like, false).map_err(failed)?;
+        return named(dir, output, finish, true);
     }
     let name = output.file_name().ok_or(Errno::NOENT).map_err(failed)?;
-    let is_new = make(&parent, name, &root.stat).map_err(failed)?;
+    let is_new = make(&parent, name, &like).map_err(failed)?;
     let dir = match parent.open_dir(name) {
         Ok(dir) => dir,
         Err(Errno::LOOP | Errno::NOTDIR) => return Err(words::not_a_folder(output)),
@@ -301,19 +407,18 @@ pub(super) fn root(root: &Root, failures: &Failures) -> Result<Arc<CopyFolder>, 
     };
     let stat = dir.own_stat().map_err(failed)?;
     check_owner(&parent, &dir, &stat, is_new, output)?;
-    let finish = prepare(&dir, &stat, root.stat, is_new).map_err(failed)?;
-    named(dir, output, finish)
+    let finish = prepare(&dir, &stat, like, is_new).map_err(failed)?;
+    named(dir, output, finish, !is_new)
 }
 
 /// The same, if it is there. Nothing is changed.
-pub(super) fn look_at_root(root: &Root, failures: &Failures) -> Option<Arc<CopyFolder>> {
+pub(super) fn look_at_root(root: &Root, context: &Context) -> Option<Arc<CopyFolder>> {
     let path = match root.folder {
         Some(_) => &root.output,
         None => parent_of(&root.output),
     };
     let folder = Folder::root(open_folder(path).ok()?).ok()?;
-    let (root, failures) = (Arc::new(path.to_owned()), Arc::clone(failures));
-    Some(Arc::new(CopyFolder { folder, root, above: None, finish: Finish::Leave, failures }))
+    Some(Arc::new(CopyFolder::named(folder, path, Finish::Leave, true, context)))
 }
 
 /// The folder that the user has named, if there is one.
@@ -349,16 +454,5 @@ fn failed(path: &Path, error: Errno) -> Failure {
     match error {
         Errno::STALE | Errno::LOOP | Errno::NOTDIR => words::exchanged_folder(path),
         error => words::folder_failed(path, &error.into()),
-    }
-}
-
-fn times(like: &Stat) -> Timestamps {
-    let time = |seconds, nanoseconds: u64| Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
-    };
-    Timestamps {
-        last_access: time(like.st_atime, like.st_atime_nsec),
-        last_modification: time(like.st_mtime, like.st_mtime_nsec),
     }
 }

@@ -70,8 +70,10 @@ pub(crate) struct Plan {
     pub(crate) rules: Rules,
     /// Replace what is there.
     pub(crate) force: bool,
-    /// Replace what is older.
+    /// Replace what differs.
     pub(crate) newer: bool,
+    /// Remove from the copy what the original does not have.
+    pub(crate) delete: bool,
     /// Who parses sealed files that are looked at beforehand.
     pub(crate) parser: Parser,
 }
@@ -141,7 +143,7 @@ impl Plan {
         }
         for (index, root) in roots.iter().enumerate() {
             if let Some(other) = roots[..index].iter().find(|other| other.output == root.output) {
-                return Err(words::same_output(&other.input, &root.input, &root.output));
+                return Err(words::same_root(&other.input, &root.input, &root.output));
             }
             // Any of them: one root's output may lie in another root.
             for other in &roots {
@@ -155,8 +157,16 @@ impl Plan {
                 return Err(words::not_a_folder(&root.output));
             }
         }
-        let parser = Parser::default();
-        Ok(Self { roots, left_out, naming, rules, force: false, newer: false, parser })
+        Ok(Self {
+            roots,
+            left_out,
+            naming,
+            rules,
+            force: false,
+            newer: false,
+            delete: false,
+            parser: Parser::default(),
+        })
     }
 
     /// Refuses roots that are links to folders: what is in the folder behind one is not
@@ -182,6 +192,12 @@ impl Plan {
         Ok(())
     }
 
+    /// Refuses roots that are files.
+    pub(crate) fn check_folders(&self) -> Result<(), Failure> {
+        let file = self.roots.iter().find(|root| root.folder.is_none());
+        file.map_or(Ok(()), |root| Err(words::delete_needs_folder(&root.input)))
+    }
+
     pub(super) fn fate(&self, found: &Found) -> Fate {
         match found.kind() {
             FileType::Directory => Fate::Folder,
@@ -194,8 +210,13 @@ impl Plan {
     }
 
     /// The name of another thing beside `found` that would become the same, if there is
-    /// one. Files change their names, folders and links do not.
-    pub(super) fn rival(&self, found: &Found) -> Option<OsString> {
+    /// one. Files change their names, folders and links do not. `is_wanted` tells of names
+    /// beside it.
+    pub(super) fn rival(
+        &self,
+        found: &Found,
+        mut is_wanted: impl FnMut(&OsStr) -> bool,
+    ) -> Option<OsString> {
         let name = Path::new(&found.name);
         let is_file = found.kind() == FileType::RegularFile;
         let suffixed = |name: &OsStr, suffix| [name, OsStr::new(suffix)].concat();
@@ -218,8 +239,18 @@ impl Plan {
             let stat = dir.stat(name);
             stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile)
         };
-        rivals.into_iter().find(is_plain_file)
+        rivals.into_iter().find(|name| is_plain_file(name) && is_wanted(name))
     }
+
+    /// Whether files are encrypted, and not decrypted.
+    pub(crate) fn encrypts(&self) -> bool {
+        matches!(self.naming, Naming::Add(_))
+    }
+}
+
+/// Whether a name is that of an encrypted file.
+pub(super) fn is_named_encrypted(name: &OsStr) -> bool {
+    crate::request::is_sealed_name(Path::new(name))
 }
 
 impl Root {

@@ -1,41 +1,26 @@
 //! The second time through: one file after the other for the engine, the largest
 //! first; folders and links on the way.
 
+mod existing;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use cryptstream_beneath::{Entry, FileId, Folder, Found};
-use cryptstream_engine::{Destination, Inspection, Item, Parser, Source, is_leftover};
+use cryptstream_engine::{Destination, Dropped, Item, folder_mode, is_leftover};
+use existing::{Present, is_folder};
 use rustix::fs::{FileType, Stat};
 
-use super::mirror::{self, CopyFolder, Failures, parent_of};
-use super::plan::{Fate, Naming, Plan};
+use super::compare::Comparison;
+use super::event::Event;
+use super::mirror::{self, Context, CopyFolder, parent_of};
+use super::plan::{Fate, Plan};
 use super::survey::{Survey, len};
 use super::twins::Twins;
 use super::walk::{Tree, entry, join};
 use crate::messages::{self, Failure, tree as words};
-
-/// Something that happens on the way.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A folder was made, or was there.
-    Folder,
-    /// A link was made, or was there.
-    Link,
-    /// The output was there and is right: so many bytes need not be done.
-    Kept(u64),
-    /// Neither file nor folder nor link.
-    Special(PathBuf),
-    /// A file to be opened whose name is not that of a sealed one.
-    NotSealed(PathBuf),
-    /// A file that a key of this run was read from.
-    Key(PathBuf),
-    /// An input that a killed run was removing, under the name that it had by then.
-    Leftover(PathBuf),
-    Failed(Failure),
-}
 
 /// What is still to be done.
 pub(crate) struct Supply<'a> {
@@ -59,7 +44,12 @@ pub(crate) struct Supply<'a> {
     is_key: &'a dyn Fn(FileId) -> bool,
     on_event: &'a mut dyn FnMut(Event),
     twins: Twins,
-    failures: Failures,
+    comparison: Comparison<'a>,
+    /// Files that would become the same as others, by root and path.
+    clashes: HashMap<(usize, PathBuf), Option<Failure>>,
+    /// File systems that keep no permission bits.
+    without_modes: HashSet<u64>,
+    context: Context,
 }
 
 /// Where the copies of what is in a folder go.
@@ -87,7 +77,9 @@ impl<'a> Supply<'a> {
         is_key: &'a dyn Fn(FileId) -> bool,
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
-        let Survey { large, named, .. } = survey;
+        let Survey { large, named, clashes, .. } = survey;
+        // What is decrypted is never opened to more users than it was.
+        let context = Context { follows: plan.encrypts(), ..Context::default() };
         Self {
             plan,
             large: large.into_iter(),
@@ -102,7 +94,10 @@ impl<'a> Supply<'a> {
             is_key,
             on_event,
             twins: Twins::default(),
-            failures: Failures::default(),
+            comparison: Comparison::new(plan.naming, &plan.parser, is_dry),
+            clashes,
+            without_modes: HashSet::new(),
+            context,
         }
     }
 
@@ -115,8 +110,14 @@ impl<'a> Supply<'a> {
             let shared = parents.get(parent).filter(|_| root.folder.is_none());
             let copy = match (shared, self.is_dry) {
                 (Some(copy), _) => copy.clone(),
-                (None, true) => mirror::look_at_root(root, &self.failures),
-                (None, false) => Some(mirror::root(root, &self.failures)?),
+                (None, true) => mirror::look_at_root(root, &self.context),
+                (None, false) => {
+                    let like = match &root.folder {
+                        Some(folder) => self.like(folder, root.stat),
+                        None => root.stat,
+                    };
+                    Some(mirror::root(root, like, &self.context)?)
+                }
             };
             if root.folder.is_none() {
                 parents.insert(parent, copy.clone());
@@ -136,9 +137,20 @@ impl<'a> Supply<'a> {
     }
 
     fn report(&mut self) {
-        let failures =
-            std::mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner));
-        failures.into_iter().for_each(|failure| (self.on_event)(Event::Failed(failure)));
+        let late = &self.context.late;
+        let late = std::mem::take(&mut *late.lock().unwrap_or_else(PoisonError::into_inner));
+        late.into_iter().for_each(|event| (self.on_event)(event));
+    }
+
+    /// What the copy of a folder is to become: its access control list is not copied.
+    fn like(&mut self, folder: &Folder, mut stat: Stat) -> Stat {
+        let Ok(dir) = folder.dir() else { return stat };
+        let (st_mode, acl) = folder_mode(&dir, stat.st_mode);
+        if acl {
+            (self.on_event)(Event::Dropped(Dropped { acl, ..Dropped::default() }));
+        }
+        stat.st_mode = st_mode;
+        stat
     }
 
     fn root_level(&self, number: usize) -> Level {
@@ -154,6 +166,18 @@ impl<'a> Supply<'a> {
         let path = join(&plan.roots[number].input, &found.relative);
         self.levels.truncate(found.depth);
         let fate = plan.fate(&found);
+        if !self.clashes.is_empty()
+            && let Some(failure) = self.clashes.remove(&(number, found.relative.clone()))
+        {
+            failure.into_iter().for_each(|failure| (self.on_event)(Event::Failed(failure)));
+            if fate == Fate::Folder {
+                self.skip();
+            }
+            return None;
+        }
+        if matches!(fate, Fate::Folder | Fate::Link) {
+            self.tell_stale_file(&found, &path);
+        }
         if fate == Fate::Folder {
             let level = self.folder(number, &found, &path);
             self.levels.push(level);
@@ -172,11 +196,9 @@ impl<'a> Supply<'a> {
                 }
                 return self.found_file(number, level.as_ref(), found, path, name);
             }
-            Fate::Link => match level.filter(|_| !self.is_dry) {
+            Fate::Link => match level {
                 None => Event::Link,
-                Some(copy) => copy
-                    .link(&found, &path, plan.force)
-                    .map_or_else(Event::Failed, |()| Event::Link),
+                Some(copy) => self.link(&copy, &found, &path),
             },
             Fate::NotSealed if is_leftover(&found.name) => Event::Leftover(path),
             Fate::NotSealed => Event::NotSealed(path),
@@ -203,16 +225,20 @@ impl<'a> Supply<'a> {
         let key = (number, found.relative.clone());
         let level = match (self.levels.last(), self.early.remove(&key)) {
             (_, Some(copy)) => Level::Into(copy),
-            (Some(Level::Into(above)), None) if self.is_dry => {
-                above.look(&found.name).map_or(Level::Nothing, Level::Into)
-            }
-            (Some(Level::Into(above)), None) => match above.make(&found.name, found.stat) {
-                Ok(copy) => Level::Into(copy),
-                Err(failure) => {
-                    self.bar(key, failure);
-                    Level::Barred
+            (Some(Level::Into(above)), None) => {
+                let above = Arc::clone(above);
+                let like = match &found.opened {
+                    Some(folder) => self.like(folder, found.stat),
+                    None => found.stat,
+                };
+                match self.make(&above, &found.folder, &found.name, like) {
+                    Ok(level) => level,
+                    Err(failure) => {
+                        self.bar(key, failure);
+                        Level::Barred
+                    }
                 }
-            },
+            }
             (Some(Level::Nothing), None) => Level::Nothing,
             (Some(Level::Barred) | None, None) => Level::Barred,
         };
@@ -220,6 +246,24 @@ impl<'a> Supply<'a> {
             (self.on_event)(Event::Folder);
         }
         level
+    }
+
+    /// Makes a folder of the copy, or looks what is there.
+    fn make(
+        &mut self,
+        above: &Arc<CopyFolder>,
+        original: &Folder,
+        name: &OsStr,
+        like: Stat,
+    ) -> Result<Level, Failure> {
+        let is_cleared = self.plan.delete
+            && above.is_present()
+            && self.clear_other(above, original, name, is_folder);
+        match self.is_dry {
+            true if is_cleared => Ok(Level::Nothing),
+            true => Ok(above.look(name)?.map_or(Level::Nothing, Level::Into)),
+            false => above.make(name, like).map(Level::Into),
+        }
     }
 
     fn skip(&mut self) {
@@ -238,32 +282,33 @@ impl<'a> Supply<'a> {
     /// The copy of the folder that a large file is in, which comes before its folder
     /// does; `None` where it, or one above it, could not be made.
     fn early(&mut self, number: usize, folder: &Arc<Folder>) -> Option<Level> {
-        let Some(above) = folder.above() else { return Some(self.root_level(number)) };
+        let Some(original) = folder.above() else { return Some(self.root_level(number)) };
         let key = (number, folder.relative());
         if let Some(copy) = self.early.get(&key) {
             return Some(Level::Into(Arc::clone(copy)));
         }
-        let above = match self.early(number, above)? {
+        let above = match self.early(number, original)? {
             Level::Into(above) => above,
             other => return Some(other),
         };
         let name = key.1.file_name()?.to_owned();
-        if self.is_dry {
-            return Some(above.look(&name).map_or(Level::Nothing, Level::Into));
-        }
         let like = folder.dir().and_then(|dir| dir.own_stat());
         let made = match like {
-            Ok(like) => above.make(&name, like),
+            Ok(like) => {
+                let like = self.like(folder, like);
+                self.make(&above, original, &name, like)
+            }
             Err(error) => {
                 let path = join(&self.plan.roots[number].input, &key.1);
                 Err(messages::unreadable(&path, &error.into()))
             }
         };
         match made {
-            Ok(copy) => {
+            Ok(Level::Into(copy)) => {
                 self.early.insert(key, Arc::clone(&copy));
                 Some(Level::Into(copy))
             }
+            Ok(level) => Some(level),
             Err(failure) => {
                 self.bar(key, failure);
                 None
@@ -289,6 +334,9 @@ impl<'a> Supply<'a> {
                 join(&root.output, &found.relative).with_file_name(&name)
             }
         };
+        if let Some(copy) = copy {
+            self.tell_stale_other(copy, &found.name, &path);
+        }
         let stat = found.stat;
         self.file(Input { path, entry: Some(entry(found)), stat }, copy, name, output)
     }
@@ -338,63 +386,6 @@ impl<'a> Supply<'a> {
             }
         };
         Some(Item { input: path, entry, len, output, guard })
-    }
-
-    /// What stands under the output's name, and what that means.
-    fn present(
-        &mut self,
-        input: &Input,
-        copy: &CopyFolder,
-        name: &OsStr,
-        output: &Path,
-    ) -> Result<Present, Failure> {
-        let dir = copy.dir()?;
-        let there = match dir.stat(name) {
-            Ok(there) => there,
-            // Also where nothing can be there, which is reported when it is made.
-            Err(_) => return Ok(Present::Nothing),
-        };
-        if (self.is_key)(FileId::of(&there)) {
-            return Err(messages::key_is_output(output));
-        }
-        let is_file = FileType::from_raw_mode(there.st_mode) == FileType::RegularFile;
-        let mut is_twin = || {
-            let Some(entry) = &input.entry else { return false };
-            let folder = entry.folder.dir();
-            folder.is_ok_and(|folder| self.twins.has(&folder, &entry.name, &dir, name))
-        };
-        if self.plan.force {
-            return match is_file {
-                // What this very run has written must stay.
-                true if is_twin() => Err(words::case_twin(output)),
-                true => Ok(Present::ToReplace),
-                // Least of all what a link leads to.
-                false => Err(words::not_a_file(output)),
-            };
-        }
-        let time = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec);
-        let (now, then) = (time(&input.stat), time(&there));
-        let is_own = || match self.plan.naming {
-            Naming::Add(_) => {
-                let folder = Arc::clone(&copy.folder);
-                let entry = Entry { folder, name: name.to_owned(), id: FileId::of(&there) };
-                plaintext_len(Some(&entry), output, &self.plan.parser)
-                    == Some(len(input.stat.st_size))
-            }
-            Naming::TakeOff(_) => {
-                plaintext_len(input.entry.as_ref(), &input.path, &self.plan.parser)
-                    == Some(len(there.st_size))
-            }
-        };
-        match is_file {
-            true if now == then && is_own() => match is_twin() {
-                true => Err(words::case_twin(output)),
-                false => Ok(Present::Fresh),
-            },
-            true if self.plan.newer && then < now => Ok(Present::ToReplace),
-            true if self.plan.newer && then > now => Ok(Present::Fresh),
-            _ => Err(words::exists(output)),
-        }
     }
 
     /// The next large file.
@@ -478,23 +469,4 @@ impl Iterator for Supply<'_> {
         let item = self.next_large();
         if item.is_some() { item } else { self.next_other() }
     }
-}
-
-/// How much is in a sealed file, going by its header and its length.
-fn plaintext_len(entry: Option<&Entry>, path: &Path, parser: &Parser) -> Option<u64> {
-    let source = match entry {
-        Some(entry) => Source::open_entry(entry, path),
-        None => Source::open(path),
-    };
-    let mut source = source.ok()?.parsed_by(parser);
-    let seen = Inspection::of(&mut source).ok()?;
-    seen.layout()?.ok().map(|layout| layout.plaintext_len())
-}
-
-/// What stands under the output's name.
-enum Present {
-    Nothing,
-    /// The output of an earlier run.
-    Fresh,
-    ToReplace,
 }

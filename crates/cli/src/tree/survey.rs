@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use cryptstream_beneath::{FileId, Found};
@@ -28,11 +28,14 @@ pub(crate) struct Survey {
     pub(super) large: Vec<(usize, Found, OsString)>,
     /// The same: for each root their paths from there on.
     pub(super) named: Vec<HashSet<PathBuf>>,
+    /// What would become the same as something beside it, by root and path; one of each
+    /// pair has the words for both.
+    pub(super) clashes: HashMap<(usize, PathBuf), Option<Failure>>,
 }
 
 impl Survey {
-    /// Goes through everything, and fails where two things would become one. What
-    /// cannot be read is left to the second time.
+    /// Goes through everything. What cannot be read is left to the second time, and so is
+    /// telling of what would become one.
     pub(crate) fn of(plan: &Plan) -> Result<Self, Failure> {
         let mut survey = Self::default();
         let mut largest: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
@@ -44,16 +47,28 @@ impl Survey {
                 survey.bytes += len(root.stat.st_size);
                 continue;
             };
-            for found in plan.rules.walk(folder, &root.input)?.flatten() {
+            let mut tree = plan.rules.walk(folder, &root.input)?;
+            while let Some(found) = tree.next() {
+                let Ok(found) = found else { continue };
                 // By the path this was not to be seen: it may be mounted elsewhere too.
                 if let Some(folder) = &found.opened
                     && let Some(output) = outputs.get(&folder.id())
                 {
                     return Err(words::output_in_input(&root.input, output));
                 }
-                if let Some(rival) = plan.rival(&found) {
+                let is_wanted = |name: &OsStr| {
+                    tree.wants(&found.folder, &found.relative.with_file_name(name), false)
+                };
+                if let Some(rival) = plan.rival(&found, is_wanted) {
                     let path = join(&root.input, &found.relative);
-                    return Err(words::same_output(&path.with_file_name(rival), &path, &path));
+                    let failure = words::same_output(&path.with_file_name(&rival), &path);
+                    let rival = found.relative.with_file_name(rival);
+                    survey.clashes.insert((number, rival), None);
+                    survey.clashes.insert((number, found.relative), Some(failure));
+                    if found.opened.is_some() {
+                        tree.skip_folder();
+                    }
+                    continue;
                 }
                 let output = match plan.fate(&found) {
                     Fate::File(output) => output,
@@ -78,6 +93,11 @@ impl Survey {
                 }
             }
         }
+        // One of a pair may have been counted before the other was found.
+        let clashes = &survey.clashes;
+        large.retain(|_, (number, found, _): &mut (usize, Found, OsString)| {
+            !clashes.contains_key(&(*number, found.relative.clone()))
+        });
         survey.large = large.into_values().rev().collect();
         survey.named = vec![HashSet::new(); plan.roots.len()];
         for (number, found, _) in &survey.large {

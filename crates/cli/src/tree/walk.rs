@@ -44,7 +44,7 @@ struct Matches {
 
 /// Whether something is wanted, by the folder that it is in, its path from the root, and
 /// whether it is a folder.
-type Filter = Box<dyn FnMut(&Arc<Folder>, &Path, bool) -> bool>;
+pub(super) type Filter = Box<dyn FnMut(&Arc<Folder>, &Path, bool) -> bool>;
 
 impl Rules {
     pub(crate) fn new(tree: &args::Tree) -> Self {
@@ -144,7 +144,7 @@ impl Rules {
     }
 
     /// The patterns compare paths as texts, and look at no file.
-    fn filter(&self, root: &Path) -> Result<Filter, Failure> {
+    pub(super) fn filter(&self, root: &Path) -> Result<Filter, Failure> {
         let (overrides, ignored) = (self.overrides(root)?, self.ignored(root)?);
         let mut nested = self.gitignore.then(|| Nested::new(root, Arc::clone(&self.told)));
         if overrides.is_empty() && ignored.is_empty() && nested.is_none() {
@@ -184,6 +184,11 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// Whether something beside what came last is wanted too.
+    pub(super) fn wants(&mut self, folder: &Arc<Folder>, relative: &Path, is_folder: bool) -> bool {
+        self.walk.wants(folder, relative, is_folder)
+    }
+
     /// Does not go into the folder that came last.
     pub(super) fn skip_folder(&mut self) {
         self.walk.skip_folder();

@@ -64,5 +64,6 @@ fn every_recipe_does_what_it_says() {
     assert!(work("beach-at-kims.raw") == paint(3 << 20));
     assert_eq!((work("first-block").len(), work("end").len()), (512, 1024));
     assert!(!dir.path("work/some.sealed/2026").exists());
-    assert!(dir.path("work/photos.sealed/2026/copy.raw.enc").exists());
+    assert!(dir.path("work/nightly.sealed/2026").exists());
+    assert!(!dir.path("work/photos.sealed/2026/copy.raw.enc").exists());
 }

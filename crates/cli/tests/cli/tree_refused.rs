@@ -89,18 +89,42 @@ fn two_inputs_for_one_output_are_refused_before_anything_is_written() {
     refuses(&dir, &args, 64, &["in and more/in would become the same"]);
     let args = ["encrypt", "-i", "id", "in/a", "in/sub", "./in/a", "--output-dir", "out"];
     refuses(&dir, &args, 64, &["would become the same"]);
-    // A link keeps its name, a file gets another.
-    symlink("x", dir.path("in/a.enc")).unwrap();
+}
+
+/// Two things in a folder that would become one are both left out, and the rest is done.
+#[test]
+fn only_what_clashes_is_left_out() {
+    let dir = with_files();
+    let run = |args: &[&str], words: &[&str], left: usize| {
+        let _ = fs::remove_dir_all(dir.path("out"));
+        ends(dir.run(args), 64, words);
+        assert_eq!(described(&dir.path("out")).len(), left);
+    };
+    // A link and a folder keep their names, a file gets another.
     let args = ["encrypt", "-i", "id", "in", "out"];
-    refuses(&dir, &args, 64, &["in/a and in/a.enc would become the same"]);
+    let words = ["in/a and in/a.enc would become the same", "3 files sealed, 1 failed"];
+    symlink("x", dir.path("in/a.enc")).unwrap();
+    run(&args, &words, 5);
     fs::remove_file(dir.path("in/a.enc")).unwrap();
+    fs::create_dir(dir.path("in/a.enc")).unwrap();
+    fs::write(dir.path("in/a.enc/large"), paint(2 << 20)).unwrap();
+    run(&args, &words, 5);
+    let excluded = [&args[..], &["--exclude", "/a.enc"]].concat();
+    let _ = fs::remove_dir_all(dir.path("out"));
+    dir.run(&excluded).ok_and_silent();
+    fs::remove_dir_all(dir.path("in/a.enc")).unwrap();
     dir.run(&["encrypt", "-i", "id", "in", "sealed"]).ok_and_silent();
     fs::copy(dir.path("sealed/a.enc"), dir.path("sealed/a.age")).unwrap();
     let args = ["decrypt", "-i", "id", "sealed", "out"];
-    refuses(&dir, &args, 64, &["a.enc and sealed/a.age would become the same"]);
+    let words = ["a.enc and sealed/a.age would become the same", "3 files opened, 1 failed"];
+    run(&args, &words, 5);
     fs::remove_file(dir.path("sealed/a.age")).unwrap();
     fs::create_dir(dir.path("sealed/a")).unwrap();
-    refuses(&dir, &args, 64, &["would become the same"]);
+    fs::write(dir.path("sealed/a/x.enc"), dir.read("sealed/a.enc")).unwrap();
+    run(&args, &["would become the same", "3 files opened, 1 failed"], 5);
+    let _ = fs::remove_dir_all(dir.path("out"));
+    dir.run(&[&args[..], &["--exclude", "a.enc"]].concat()).ok_and_silent();
+    assert!(dir.path("out/a/x").exists());
 }
 
 #[test]

@@ -29,6 +29,18 @@ enum Kind {
     Other,
 }
 
+impl Entry {
+    /// Whether this is a file.
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File(_))
+    }
+
+    /// Whether both have the same content and the same time.
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        (&self.kind, self.time) == (&other.kind, other.time)
+    }
+}
+
 /// Everything below a folder, and the folder itself.
 pub fn described(root: &Path) -> BTreeMap<PathBuf, Entry> {
     let mut found = BTreeMap::new();

@@ -95,7 +95,7 @@ mod tests {
         feed.write_all(b"all").unwrap();
         feed.finish();
         assert_eq!(read_all(&mut source).unwrap(), 3);
-        assert_eq!(source.output_mode(), 0o640);
+        assert_eq!(source.output_mode(), (0o640, false));
 
         let (mut feed, mut source) = Source::fed("made".into(), &like).unwrap();
         feed.write_all(b"a beginning").unwrap();

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use cryptstream_beneath::Dir;
 use rustix::fs::{Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
@@ -15,24 +16,19 @@ pub(crate) const ACL: &str = "system.posix_acl_access";
 
 impl Source {
     /// The permission bits for the output: the input's own, or what new files usually
-    /// have where the input is no file. The umask is not taken off.
-    pub(crate) fn output_mode(&self) -> u32 {
+    /// have where the input is no file. The umask is not taken off. Also whether the
+    /// input has an access control list.
+    #[must_use]
+    pub fn output_mode(&self) -> (u32, bool) {
         if self.is_regular() {
-            return mode_without_acl(&self.file, self.stat.st_mode);
+            return without_acl(&self.file, self.stat.st_mode);
         }
-        self.fed.as_ref().map_or(0o666, |fed| fed.mode)
+        (self.fed.as_ref().map_or(0o666, |fed| fed.mode), false)
     }
 
     /// When it was read and changed last, as it was when it was opened.
     pub(crate) fn times(&self) -> Timestamps {
-        let time = |seconds, nanoseconds: u64| Timespec {
-            tv_sec: seconds,
-            tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
-        };
-        Timestamps {
-            last_access: time(self.stat.st_atime, self.stat.st_atime_nsec),
-            last_modification: time(self.stat.st_mtime, self.stat.st_mtime_nsec),
-        }
+        times_of(&self.stat)
     }
 
     /// The same file once more, from its beginning. Only what is a file can be read
@@ -72,22 +68,54 @@ impl Source {
     }
 }
 
+/// When something was read and changed last.
+#[must_use]
+pub fn times_of(stat: &Stat) -> Timestamps {
+    let time = |seconds, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
+    };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
+
 /// The permission bits that a copy of `file` may have that does not get its
 /// access control list. With such a list the bits of the group tell what the
 /// list allows at the most, which may be more than the group has.
 pub(crate) fn mode_without_acl(file: &File, mode: u32) -> u32 {
+    without_acl(file, mode).0
+}
+
+/// The same, and whether there is such a list.
+fn without_acl(file: &File, mode: u32) -> (u32, bool) {
     let mut buffer = [0; 1024];
     match rustix::fs::fgetxattr(file, ACL, &mut buffer[..]) {
-        Ok(0) => mode & 0o777,
-        Ok(len) => mode & (0o700 | acl::group_and_others(&buffer[..len])),
+        Ok(0) => (mode & 0o777, false),
+        Ok(len) => (mode & (0o700 | acl::group_and_others(&buffer[..len])), true),
         // Too long to be read here.
-        Err(Errno::RANGE) => mode & 0o700,
-        Err(_) => mode & 0o777,
+        Err(Errno::RANGE) => (mode & 0o700, true),
+        Err(_) => (mode & 0o777, false),
     }
 }
 
+/// The permission bits that a copy of this folder may have, which does not get its access
+/// control list, and whether it has one. `mode` is what the folder has.
+#[must_use]
+pub fn folder_mode(dir: &Dir, mode: u32) -> (u32, bool) {
+    // A list gives nothing to anybody by name where the bits give the group nothing.
+    if mode & 0o070 == 0 {
+        return (mode, false);
+    }
+    let Ok(file) = dir.open_self() else { return (mode, false) };
+    let (bits, has_acl) = without_acl(&file, mode);
+    (mode & !0o777 | bits, has_acl)
+}
+
 /// Whether the file has an access control list beyond its permission bits.
-pub(crate) fn has_acl(file: &File) -> bool {
+#[must_use]
+pub fn has_acl(file: &File) -> bool {
     match rustix::fs::fgetxattr(file, ACL, &mut [0; 256][..]) {
         Ok(len) => len > 0,
         Err(error) => error == Errno::RANGE,

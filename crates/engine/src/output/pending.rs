@@ -22,7 +22,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::permissions::{Permissions, set_mode};
+use super::permissions::{Permissions, is_refusal, set_mode};
 use super::temporary;
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
@@ -42,8 +42,10 @@ pub(crate) struct PendingFile {
     /// when the process is interrupted.
     temporary: Option<(OsString, Option<OnInterrupt>)>,
     may_replace: bool,
-    /// Whether something had the name when the run began.
-    replaces: bool,
+    /// What had the name when the run began.
+    replaced: Option<Stat>,
+    /// Whether the original has an access control list, which this does not get.
+    pub(super) lacks_acl: bool,
     permissions: Permissions,
     /// For messages.
     path: PathBuf,
@@ -73,7 +75,7 @@ impl PendingFile {
         permissions: Permissions,
     ) -> Result<Self, Error> {
         let permissions = permissions.within(present.map(|stat| stat.st_mode & 0o777));
-        let made = Self::try_create(named, path, may_replace, present.is_some(), permissions);
+        let made = Self::try_create(named, path, may_replace, present, permissions);
         made.map_err(|error| match error {
             Errno::EXIST => Error::OutputExists { path: path.to_owned() },
             _ => Error::Create { path: path.to_owned(), source: error.into() },
@@ -84,7 +86,7 @@ impl PendingFile {
         named: Named,
         path: &Path,
         may_replace: bool,
-        replaces: bool,
+        replaced: Option<Stat>,
         permissions: Permissions,
     ) -> Result<Self, Errno> {
         let Named { folder, name } = named;
@@ -106,7 +108,18 @@ impl PendingFile {
             }
         };
         let path = path.to_owned();
-        Ok(Self { file, folder, name, temporary, may_replace, replaces, permissions, path })
+        let lacks_acl = false;
+        Ok(Self {
+            file,
+            folder,
+            name,
+            temporary,
+            may_replace,
+            replaced,
+            lacks_acl,
+            permissions,
+            path,
+        })
     }
 
     /// Takes room for all `len` bytes of the file at once, where that pays and
@@ -194,10 +207,14 @@ impl PendingFile {
         &self.path
     }
 
-    /// Gives the file these times. Nothing may be written after that.
-    pub(crate) fn set_times(&self, times: &Timestamps) -> Result<(), Error> {
-        let set = rustix::fs::futimens(&self.file, times);
-        set.map_err(|error| self.failed(0, error.into()))
+    /// Gives the file these times. Nothing may be written after that. Returns whether
+    /// the file system has taken them.
+    pub(crate) fn set_times(&self, times: &Timestamps) -> Result<bool, Error> {
+        match rustix::fs::futimens(&self.file, times) {
+            Ok(()) => Ok(true),
+            Err(error) if is_refusal(error) => Ok(false),
+            Err(error) => Err(self.failed(0, error.into())),
+        }
     }
 
     /// The same as [`PendingFile::commit`], with permission bits that are known only
@@ -207,11 +224,14 @@ impl PendingFile {
         self.commit_as_it_is(sync)
     }
 
-    /// Gives the file its permission bits and its name.
-    pub(crate) fn commit(self, sync: bool) -> Result<(), Error> {
-        let settled = self.permissions.settle(&self.file, self.temporary.is_none(), &self.folder);
-        settled.map_err(|error| self.failed(0, error.into()))?;
-        self.commit_as_it_is(sync)
+    /// Gives the file its permission bits and its name. Returns whether the file system
+    /// has taken the bits.
+    pub(crate) fn commit(self, sync: bool) -> Result<bool, Error> {
+        let was_unnamed = self.temporary.is_none();
+        let replaced = self.replaced.as_ref();
+        let settled = self.permissions.settle(&self.file, was_unnamed, &self.folder, replaced);
+        let has_mode = settled.map_err(|error| self.failed(0, error.into()))?;
+        self.commit_as_it_is(sync).map(|()| has_mode)
     }
 
     fn commit_as_it_is(mut self, sync: bool) -> Result<(), Error> {
@@ -234,13 +254,13 @@ impl PendingFile {
     fn give_name(&mut self, sync: bool) -> Result<bool, Errno> {
         // File systems without unnamed files are mostly remote ones, which
         // report a full disk no earlier than here.
-        let sync = sync || self.replaces || self.temporary.is_some();
+        let sync = sync || self.replaced.is_some() || self.temporary.is_some();
         if sync {
             rustix::fs::fsync(&self.file)?;
         }
         interrupt::heed();
         let Some((temporary, _)) = &self.temporary else {
-            if !self.replaces {
+            if self.replaced.is_none() {
                 match link_unnamed(&self.file, &self.folder, &self.name) {
                     Err(Errno::EXIST) if self.may_replace => rustix::fs::fsync(&self.file)?,
                     result => return result.map(|()| sync),

@@ -1,14 +1,17 @@
 //! The permission bits of an output.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::fs::fchown;
 use std::sync::OnceLock;
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_protection::Protection;
-use rustix::fs::{Mode, fchmod, fstat};
+use rustix::fs::{FileType, Mode, Stat, fchmod, fstat};
 use rustix::io::Errno;
 
 use crate::input::has_acl;
+use crate::named::planted_by;
 
 /// Which bits an output is to have.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +23,9 @@ pub(crate) enum Permissions {
     AsNewFile(u32),
     /// These, also those that the umask withholds, as in a copied tree.
     Exactly(u32),
+    /// The same, also where the file that is replaced had fewer: the copy follows its
+    /// original.
+    Following(u32),
 }
 
 /// The bits of a file that only its owner may read.
@@ -39,6 +45,7 @@ impl Permissions {
             Self::Private => Self::Private,
             Self::AsNewFile(mode) => Self::AsNewFile(mode & replaced),
             Self::Exactly(mode) => Self::Exactly(mode & replaced),
+            Self::Following(mode) => Self::Exactly(mode),
         }
     }
 
@@ -48,7 +55,7 @@ impl Permissions {
     pub(super) fn of_unnamed(self) -> Mode {
         Mode::from_raw_mode(match self {
             Self::Private => PRIVATE,
-            Self::AsNewFile(mode) | Self::Exactly(mode) => mode | PRIVATE,
+            Self::AsNewFile(mode) | Self::Exactly(mode) | Self::Following(mode) => mode | PRIVATE,
         })
     }
 
@@ -62,8 +69,22 @@ impl Permissions {
     /// The folder's default access control list takes the place of the umask, as for
     /// every new file, but only if this user or root can have written it: another user's
     /// list would open the file to that user.
-    pub(super) fn settle(self, file: &File, was_unnamed: bool, folder: &Dir) -> Result<(), Errno> {
-        let present = fstat(file)?.st_mode & 0o777;
+    ///
+    /// A file that is `replaced` leaves its owner and group to the new one. Returns whether
+    /// the file system has taken the bits.
+    pub(super) fn settle(
+        self,
+        file: &File,
+        was_unnamed: bool,
+        folder: &Dir,
+        replaced: Option<&Stat>,
+    ) -> Result<bool, Errno> {
+        let own = fstat(file)?;
+        let present = own.st_mode & 0o777;
+        let is_owned = match replaced {
+            Some(old) => keep_owner(file, &own, old, folder)?,
+            None => true,
+        };
         let wanted = match self {
             Self::Private => PRIVATE,
             Self::AsNewFile(mode) if !Protection::Umask.is_on() => mode,
@@ -73,13 +94,80 @@ impl Permissions {
             // The system has seen to it.
             Self::AsNewFile(mode) if was_unnamed => mode & present,
             Self::AsNewFile(mode) => without_inherited(file, mode & !umask()),
-            Self::Exactly(mode) if mode == present => mode,
-            Self::Exactly(mode) if was_unnamed && has_acl(file) => mode & present,
-            Self::Exactly(mode) if was_unnamed => mode,
-            Self::Exactly(mode) => without_inherited(file, mode),
+            Self::Exactly(mode) | Self::Following(mode) if mode == present => mode,
+            Self::Exactly(mode) | Self::Following(mode) if was_unnamed && has_acl(file) => {
+                mode & present
+            }
+            Self::Exactly(mode) | Self::Following(mode) if was_unnamed => mode,
+            Self::Exactly(mode) | Self::Following(mode) => without_inherited(file, mode),
         };
-        if wanted == present { Ok(()) } else { set_mode(file, wanted) }
+        // What the old group might do is not for another one.
+        let wanted = if is_owned { wanted } else { wanted & (0o707 | (wanted & OTHERS) << 3) };
+        match set_mode_if_needed(file, present, wanted) {
+            Err(error) if is_refusal(error) && !matches!(self, Self::Private) => Ok(false),
+            set => set,
+        }
     }
+}
+
+/// Gives the file the owner and the group of the file that it replaces. Returns whether
+/// it has the group now. What another user has put there keeps nothing: its owner would
+/// be able to read what is written.
+fn keep_owner(file: &File, own: &Stat, old: &Stat, folder: &Dir) -> Result<bool, Errno> {
+    let is_file = FileType::from_raw_mode(old.st_mode) == FileType::RegularFile;
+    if !is_file || (own.st_uid, own.st_gid) == (old.st_uid, old.st_gid) {
+        return Ok(true);
+    }
+    if planted_by(folder, old)?.is_some() {
+        return Ok(false);
+    }
+    let (user, group) = (Some(old.st_uid), Some(old.st_gid));
+    Ok(fchown(file, user, group).is_ok()
+        || fchown(file, None, group).is_ok()
+        || own.st_gid == old.st_gid)
+}
+
+fn set_mode_if_needed(file: &File, present: u32, wanted: u32) -> Result<bool, Errno> {
+    if wanted == present { Ok(true) } else { set_mode(file, wanted) }
+}
+
+/// Whether an error says that a file system does not keep times or permission bits, or
+/// not for this user.
+#[must_use]
+pub fn is_refusal(error: Errno) -> bool {
+    use Errno as E;
+    matches!(error, E::PERM | E::ACCESS | E::OPNOTSUPP | E::NOSYS | E::ROFS | E::INVAL)
+}
+
+/// Gives the file of this name, seen there as `there`, the permission bits of its
+/// original. Where it has an access control list, the group's bits say what the list may
+/// give, and it gets no more.
+///
+/// # Errors
+/// As chmod(2); `ESTALE` where the name leads to another file by now.
+pub fn follow_mode(dir: &Dir, name: &OsStr, there: &Stat, mode: u32) -> Result<Followed, Errno> {
+    let has_acl = dir.open_file(name).is_ok_and(|file| has_acl(&file));
+    let mode = if has_acl { mode & there.st_mode } else { mode };
+    if mode == there.st_mode & 0o777 {
+        return Ok(Followed::Unchanged);
+    }
+    dir.set_mode(name, FileId::of(there), Mode::from_raw_mode(mode))?;
+    // Some file systems take it and forget it.
+    match dir.stat(name)?.st_mode & 0o777 == mode {
+        true => Ok(Followed::Changed),
+        false => Ok(Followed::Refused),
+    }
+}
+
+/// What became of a file's permission bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// It had them already, as far as it may.
+    Unchanged,
+    /// It has them now.
+    Changed,
+    /// The file system does not keep them.
+    Refused,
 }
 
 /// Whether the folder belongs to another user than this one and root.
@@ -95,14 +183,14 @@ fn without_inherited(file: &File, mode: u32) -> u32 {
 }
 
 /// Sets the permission bits. Where the file system does not let us, bits that
-/// are no wider will do.
-pub(super) fn set_mode(file: &File, mode: u32) -> Result<(), Errno> {
+/// are no wider will do. Returns whether the file has the bits.
+pub(super) fn set_mode(file: &File, mode: u32) -> Result<bool, Errno> {
     match fchmod(file, Mode::from_raw_mode(mode)) {
-        Err(error @ (Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
+        Err(error) if is_refusal(error) => {
             let present = fstat(file)?.st_mode & 0o777;
-            if present & !mode == 0 { Ok(()) } else { Err(error) }
+            if present & !mode == 0 { Ok(false) } else { Err(error) }
         }
-        result => result,
+        result => result.map(|()| true),
     }
 }
 

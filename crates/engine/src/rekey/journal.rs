@@ -18,11 +18,13 @@ use std::sync::Arc;
 use cryptstream_beneath::Dir;
 use cryptstream_format::journal::Present;
 use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
+use rustix::fs::{FileType, Timestamps};
 use rustix::io::Errno;
 
 use super::attributes::keep_access;
 use super::{Rekeying, read_at};
 use crate::decrypt::read_header;
+use crate::input::times_of;
 use crate::named::{Found, Named};
 use crate::output::{PendingFile, Permissions, remove_durably};
 use crate::workers::Beginning;
@@ -40,6 +42,8 @@ pub(super) struct Beside {
     /// Its old header; of a journal that was just made nobody asks for it.
     header: Option<Header>,
     present: Present,
+    /// Those that the file had before.
+    times: Timestamps,
 }
 
 impl Beside {
@@ -52,11 +56,12 @@ impl Beside {
         source: &Source,
     ) -> Option<Self> {
         let name = name_beside(name);
-        let (journal, header) = read(folder, &name, source)?;
+        let (journal, header, times) = read(folder, &name, source)?;
         let mut head = crate::memory::zeroed(journal.head_len()).ok()?;
         let head = read_at(file, &mut head, 0).ok()?;
         let present = journal.look_at(file.metadata().ok()?.len(), head)?;
-        Some(Self { folder: Arc::clone(folder), name, journal, header: Some(header), present })
+        let (folder, header) = (Arc::clone(folder), Some(header));
+        Some(Self { folder, name, journal, header, present, times })
     }
 
     /// Creates the journal of an exchange that is about to happen, and makes
@@ -88,15 +93,22 @@ impl Beside {
         // read the file after an interruption too.
         let metadata = rekeying.file.metadata().map_err(|source| rekeying.unreadable(0, source))?;
         let mode = keep_access(pending.file(), &rekeying.file, &metadata);
+        let times = rekeying.source.times();
+        pending.set_times(&times)?;
         pending.commit_with_mode(mode, true).map_err(in_the_way)?;
         let present = Present::Old;
-        Ok((Self { folder, name, journal, header: None, present }, bytes.len() as u64))
+        Ok((Self { folder, name, journal, header: None, present, times }, bytes.len() as u64))
     }
 
     /// Removes it, and makes that durable. `near` is any file of the file
     /// system.
     pub(super) fn remove(&self, near: &File) -> Result<(), Errno> {
         remove_durably(&self.folder, &self.name, near)
+    }
+
+    /// The times of the file before its header was touched. The journal has them too.
+    pub(super) fn times(&self) -> Timestamps {
+        self.times.clone()
     }
 
     pub(super) fn old_header(&self) -> &[u8] {
@@ -180,20 +192,23 @@ fn shortened(name: &[u8]) -> Vec<u8> {
     [&name[..len], format!("-{hash:016x}").as_bytes()].concat()
 }
 
-/// Reads a journal and its old header, if a plain file of that name is one.
-fn read(folder: &Dir, name: &OsStr, source: &Source) -> Option<(Journal, Header)> {
+/// Reads a journal and its old header, if a plain file of that name is one; also its
+/// times.
+fn read(folder: &Dir, name: &OsStr, source: &Source) -> Option<(Journal, Header, Timestamps)> {
     let file = folder.open_file(name).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > Journal::MAX_LEN as u64 {
+    let stat = rustix::fs::fstat(&file).ok()?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_file || stat.st_size > Journal::MAX_LEN as i64 {
         return None;
     }
     let mut bytes = Vec::new();
     file.take(Journal::MAX_LEN as u64).read_to_end(&mut bytes).ok()?;
-    Journal::parse_with(&bytes, |header| {
+    let parsed = Journal::parse_with(&bytes, |header| {
         let beginning = source.parser().begin(source.path(), header, false);
         let Ok(Beginning::Header(outline)) = beginning else { return None };
         Header::new(header.get(..outline.len())?.to_vec(), &outline)
-    })
+    });
+    parsed.map(|(journal, header)| (journal, header, times_of(&stat)))
 }
 
 #[cfg(test)]

@@ -82,13 +82,15 @@ impl Rekeying {
         PendingFile::create(folder, name, self.source.path(), true, Permissions::Private)
     }
 
-    /// Gives the finished file the name, the owner and the permission bits of
+    /// Gives the finished file the name, the owner, the permission bits and the times of
     /// this one, unless this one has changed.
     pub(super) fn replace_by(&self, pending: PendingFile) -> Result<(), Error> {
         let metadata = self.file.metadata().map_err(|source| self.unreadable(0, source))?;
         let mode = keep_access(pending.file(), &self.file, &metadata);
         copy_user_attributes(pending.file(), &self.file);
         self.source.check_unchanged()?;
+        // It is the same content as before: see `keep_times`.
+        pending.set_times(&self.source.times())?;
         pending.commit_with_mode(mode, true)
     }
 

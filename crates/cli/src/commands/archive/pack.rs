@@ -32,7 +32,7 @@ pub(super) fn run(
     talk: Talk,
     is_stdout_data: &mut bool,
 ) -> Result<(), Vec<Failure>> {
-    let Encrypt { mut files, passphrase, sealing, format, armor, tree, packing } = args;
+    let Encrypt { mut files, passphrase, sealing, format, armor, tree, packing, .. } = args;
     let folder = match files.input.clone() {
         Some(folder) if !is_dash(folder.as_os_str()) => folder,
         Some(_) => return Err(vec![words::stdin_is_no_folder()]),

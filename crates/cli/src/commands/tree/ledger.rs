@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cryptstream_engine::{SandboxLevel, Summary, WorkerStats};
+use cryptstream_engine::{Dropped, SandboxLevel, Summary, WorkerStats};
 use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
@@ -23,7 +23,12 @@ const MAX_LISTED: usize = 1000;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) files: u64,
+    /// Of these: outputs that were there and differed.
+    pub(crate) replaced: u64,
     pub(crate) kept: u64,
+    /// Files that were kept and links whose bits, target or time were put right.
+    pub(crate) updated: u64,
+    pub(crate) removed: u64,
     pub(crate) folders: u64,
     pub(crate) links: u64,
     pub(crate) skipped: u64,
@@ -39,6 +44,7 @@ pub(super) struct Ledger {
     started: Instant,
     counts: Counts,
     status: Status,
+    dropped: Dropped,
     failures: Vec<Value>,
     skipped: Vec<Value>,
     /// Whether it was told that there is no room, and how many failures of this kind
@@ -54,6 +60,7 @@ impl Ledger {
             started: Instant::now(),
             counts: Counts::default(),
             status: Status::default(),
+            dropped: Dropped::default(),
             failures: Vec::new(),
             skipped: Vec::new(),
             is_full_told: false,
@@ -69,6 +76,23 @@ impl Ledger {
         self.counts.files += 1;
         self.counts.bytes_in += summary.bytes_in;
         self.counts.bytes_out += summary.bytes_out;
+        self.drop_of(summary.dropped);
+    }
+
+    /// One of the files replaces what was there.
+    pub(super) fn replaced(&mut self) {
+        self.counts.replaced += 1;
+    }
+
+    fn drop_of(&mut self, Dropped { times, mode, acl }: Dropped) {
+        self.dropped.times |= times;
+        self.dropped.mode |= mode;
+        self.dropped.acl |= acl;
+    }
+
+    /// Whether nothing has failed so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.counts.failed == 0
     }
 
     pub(super) fn would_do(&mut self, bytes: u64) {
@@ -90,7 +114,17 @@ impl Ledger {
                 self.counts.kept += 1;
                 return;
             }
+            Event::Mode(..) | Event::Relinked(_) => {
+                self.counts.updated += 1;
+                return;
+            }
+            Event::Removed(_) => {
+                self.counts.removed += 1;
+                return;
+            }
+            Event::Dropped(dropped) => return self.drop_of(dropped),
             Event::Failed(failure) => return self.fail(&failure),
+            Event::Foreign(path) => (path, words::FOREIGN),
             Event::Special(path) => (path, words::SPECIAL),
             Event::NotSealed(path) => (path, words::NOT_SEALED),
             Event::Key(path) => (path, words::IS_KEY),
@@ -143,7 +177,10 @@ impl Ledger {
     ) -> ExitCode {
         use std::io::IsTerminal;
         let took = self.started.elapsed();
-        let Self { talk, counts, status, failures, skipped, alike, .. } = self;
+        let Self { talk, counts, status, dropped, failures, skipped, alike, .. } = self;
+        if !talk.json {
+            words::dropped(dropped, output).iter().for_each(|text| messages::warn(text));
+        }
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
         if talk.json || talk.progress() == When::Json {
             let object = json!({
@@ -153,12 +190,16 @@ impl Ledger {
                 "output": output,
                 "dry_run": is_dry,
                 "files": counts.files,
+                "replaced": counts.replaced,
                 "kept": counts.kept,
+                "updated": counts.updated,
+                "removed": counts.removed,
                 "folders": counts.folders,
                 "links": counts.links,
                 "skipped": counts.skipped,
                 "failed": counts.failed,
                 "left": counts.left,
+                "not_copied": words::dropped_names(dropped),
                 "skipped_files": skipped,
                 "errors": failures,
                 "bytes_in": counts.bytes_in,

@@ -1,0 +1,191 @@
+//! Whether an output is what an earlier run has made of its input as it is now.
+//!
+//! It is if both have the same time and lengths that belong together: the header and the
+//! length of an encrypted file tell the length of its content. The content itself is not
+//! read, so a change that keeps length and time goes unnoticed, as with rsync(1). An
+//! output that is newer differs as much as one that is older.
+//!
+//! Times are compared as the output's file system stores them, which may be in steps of
+//! up to two seconds.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use cryptstream_beneath::{Dir, Entry, FileId};
+use cryptstream_engine::{Inspection, Parser, Source};
+use rustix::fs::{Stat, Timespec, Timestamps, fstat, futimens};
+
+use super::mirror::{CopyFolder, with_scratch_file};
+use super::plan::Naming;
+use super::survey::len;
+
+const SECOND: i128 = 1_000_000_000;
+/// The steps in which file systems store times, in nanoseconds: NTFS and SMB 100 ns, NFS
+/// and others 1 µs and 1 ms, exFAT 10 ms, SFTP and old ext3 1 s, FAT 2 s.
+const STEPS: [i128; 6] = [100, 1_000, 1_000_000, 10_000_000, SECOND, 2 * SECOND];
+/// An odd second, and the last nanosecond in it: each step makes something else of it.
+const TELLING: (i64, i64) = (1_000_000_001, 999_999_999);
+/// Every file system can store times between 1980 and 2038. Some make others of those
+/// before and after.
+const STORABLE: std::ops::Range<i64> = 315_532_800..2_147_483_648;
+
+/// An input as it was found.
+pub(super) struct Input<'a> {
+    pub(super) path: &'a Path,
+    /// `None` for what the user has named.
+    pub(super) entry: Option<&'a Entry>,
+    pub(super) stat: &'a Stat,
+}
+
+/// What an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Same,
+    /// Different, and not newer than the input.
+    Differs,
+    /// Different, and newer than the input.
+    Newer,
+}
+
+/// Compares outputs with their inputs. See the module's description.
+pub(super) struct Comparison<'a> {
+    pub(super) naming: Naming,
+    pub(super) parser: &'a Parser,
+    /// Nothing may be created to find out how times are stored.
+    pub(super) is_dry: bool,
+    /// The steps of the file systems that were asked, by device.
+    steps: HashMap<u64, i128>,
+}
+
+impl<'a> Comparison<'a> {
+    pub(super) fn new(naming: Naming, parser: &'a Parser, is_dry: bool) -> Self {
+        Self { naming, parser, is_dry, steps: HashMap::new() }
+    }
+
+    /// Compares the regular file `name` in `copy`, seen there as `there`, with its input.
+    pub(super) fn of(
+        &mut self,
+        input: &Input<'_>,
+        copy: &CopyFolder,
+        dir: &Dir,
+        name: &OsStr,
+        there: &Stat,
+    ) -> Verdict {
+        match self.compare_times(dir, there, input.stat) {
+            Ordering::Greater => Verdict::Newer,
+            Ordering::Less => Verdict::Differs,
+            Ordering::Equal if self.lengths_agree(input, copy, name, there) => Verdict::Same,
+            Ordering::Equal => Verdict::Differs,
+        }
+    }
+
+    /// How the time of `there`, which is in `dir`, lies to that of its original.
+    pub(super) fn compare_times(&mut self, dir: &Dir, there: &Stat, original: &Stat) -> Ordering {
+        let (then, now) = (nanoseconds(there), nanoseconds(original));
+        if then != now && self.is_stored_as(dir, there, original) {
+            return Ordering::Equal;
+        }
+        then.cmp(&now)
+    }
+
+    /// Whether the file system would make the time of `there` of the original's.
+    fn is_stored_as(&mut self, dir: &Dir, there: &Stat, original: &Stat) -> bool {
+        let (then, now) = (nanoseconds(there), nanoseconds(original));
+        if !STORABLE.contains(&original.st_mtime) {
+            let nanoseconds = i64::try_from(original.st_mtime_nsec).unwrap_or(0);
+            return !self.is_dry && stored(dir, original.st_mtime, nanoseconds) == Some(then);
+        }
+        let distance = (then - now).abs();
+        if distance >= 2 * SECOND {
+            return false;
+        }
+        let step = match self.steps.get(&there.st_dev) {
+            Some(step) => *step,
+            None => {
+                let step = self.find_step(dir, there);
+                self.steps.insert(there.st_dev, step);
+                step
+            }
+        };
+        distance < step && then % step == 0
+    }
+
+    /// The step of a file system: seen by setting a time and reading it back, or in the
+    /// time of a change, which nobody but the file system sets.
+    fn find_step(&self, dir: &Dir, there: &Stat) -> i128 {
+        let (seconds, nanoseconds) = TELLING;
+        let telling = i128::from(seconds) * SECOND + i128::from(nanoseconds);
+        let stored = if self.is_dry { None } else { stored(dir, seconds, nanoseconds) };
+        let is_step = |step: &i128| match stored {
+            Some(stored) => (telling - stored).abs() < *step && stored % step == 0,
+            None => false,
+        };
+        match stored {
+            Some(stored) if stored == telling => 1,
+            Some(_) => STEPS.into_iter().find(is_step).unwrap_or(1),
+            None => {
+                let changed = i128::from(there.st_ctime) * SECOND + i128::from(there.st_ctime_nsec);
+                STEPS.into_iter().rfind(|step| changed % step == 0).unwrap_or(1)
+            }
+        }
+    }
+
+    fn lengths_agree(
+        &self,
+        input: &Input<'_>,
+        copy: &CopyFolder,
+        name: &OsStr,
+        there: &Stat,
+    ) -> bool {
+        match self.naming {
+            Naming::Add(_) => {
+                let (folder, id) = (copy.folder.clone(), FileId::of(there));
+                let entry = Entry { folder, name: name.to_owned(), id };
+                let sealed = Source::open_entry(&entry, &copy.path(name));
+                self.content_len(sealed.ok()) == Some(len(input.stat.st_size))
+            }
+            Naming::TakeOff(_) => self.content_len(input.open()) == Some(len(there.st_size)),
+        }
+    }
+
+    /// How much is in an encrypted file, going by its header and its length.
+    fn content_len(&self, source: Option<Source>) -> Option<u64> {
+        let mut source = source?.parsed_by(self.parser);
+        let seen = Inspection::of(&mut source).ok()?;
+        seen.layout()?.ok().map(|layout| layout.plaintext_len())
+    }
+}
+
+impl Input<'_> {
+    fn open(&self) -> Option<Source> {
+        match self.entry {
+            Some(entry) => Source::open_entry(entry, self.path).ok(),
+            None => Source::open(self.path).ok(),
+        }
+    }
+
+    /// The permission bits that its output may have.
+    pub(super) fn mode(&self) -> u32 {
+        match self.open() {
+            Some(source) => source.output_mode().0,
+            None => self.stat.st_mode & 0o777,
+        }
+    }
+}
+
+fn nanoseconds(stat: &Stat) -> i128 {
+    i128::from(stat.st_mtime) * SECOND + i128::from(stat.st_mtime_nsec)
+}
+
+/// What the file system of `dir` makes of a time; `None` where it takes none.
+fn stored(dir: &Dir, tv_sec: i64, tv_nsec: i64) -> Option<i128> {
+    let time = Timespec { tv_sec, tv_nsec };
+    let times = Timestamps { last_access: time, last_modification: time };
+    let stat = with_scratch_file(dir, |file| {
+        futimens(file, &times)?;
+        fstat(file)
+    });
+    stat.ok().map(|stat| nanoseconds(&stat))
+}

@@ -1,0 +1,271 @@
+//! What is in the copy of a folder and not, or not any more, in the original.
+//!
+//! Only what this program names so is removed: encrypted files by their suffix, which must
+//! begin like one, links, and folders that are empty then. Links are removed themselves and
+//! never followed. What the filters leave out is left alone, as with rsync's `--delete`.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk};
+use cryptstream_engine::{Error, Inspection, Source, times_of};
+use rustix::fs::{FileType, Mode, Stat};
+use rustix::io::Errno;
+
+use super::event::Event;
+use super::mirror::{Context, look_at_root};
+use super::plan::{Plan, Root, is_named_encrypted};
+use super::walk::join;
+use crate::messages::{self, Failure, tree as words};
+
+/// Removes from the copies. See the module's description.
+pub(crate) struct Prune<'a> {
+    pub(crate) plan: &'a Plan,
+    /// Nothing is removed, only told.
+    pub(crate) is_dry: bool,
+    pub(crate) is_key: &'a dyn Fn(FileId) -> bool,
+    pub(crate) on_event: &'a mut dyn FnMut(Event),
+}
+
+/// A name that something has in a folder of the copy.
+struct Place {
+    folder: Arc<Folder>,
+    name: OsString,
+    stat: Stat,
+    path: PathBuf,
+}
+
+impl Prune<'_> {
+    /// Removes from every copy of a folder what the original does not have, if that was
+    /// wanted. Nothing where anything has failed: the original may only not be readable.
+    pub(crate) fn after_run(mut self, is_clean: bool) {
+        match (self.plan.delete, is_clean) {
+            (false, _) => {}
+            (true, true) => self.all(),
+            (true, false) => messages::warn(words::not_removed()),
+        }
+    }
+
+    fn all(&mut self) {
+        for root in &self.plan.roots {
+            let Some(original) = &root.folder else { continue };
+            let Some(copy) = look_at_root(root, &Context::default()) else { continue };
+            if let Err(failure) = self.root(root, original, &copy.folder) {
+                (self.on_event)(Event::Failed(failure));
+            }
+        }
+    }
+
+    fn root(
+        &mut self,
+        root: &Root,
+        original: &Arc<Folder>,
+        copy: &Arc<Folder>,
+    ) -> Result<(), Failure> {
+        let unreadable = |path: &Path, error: Errno| messages::unreadable(path, &error.into());
+        let original = original.dir().map_err(|error| unreadable(&root.input, error))?;
+        let is_empty = |dir: &Dir| dir.entries().map(|mut names| names.next().is_none());
+        let has_nothing = is_empty(&original).map_err(|error| unreadable(&root.input, error))?;
+        let mut wants = self.plan.rules.filter(&root.input)?;
+        let mut walk = Walk::new(Arc::clone(copy), false, |_: &Arc<Folder>, _: &Path, _| true);
+        let mut changed = HashMap::new();
+        let mut folders = Vec::new();
+        let mut claimed: Option<(FileId, HashSet<FileId>)> = None;
+        while let Some(found) = walk.next() {
+            let found = found.map_err(|failed| {
+                unreadable(&join(&root.output, &failed.relative), failed.error)
+            })?;
+            let is_folder = found.kind() == FileType::Directory;
+            let Some(relative) = original_of(&found) else { continue };
+            if !wants(&found.folder, &relative, is_folder) {
+                if is_folder {
+                    walk.skip_folder();
+                }
+                continue;
+            }
+            match original.stat(&relative) {
+                Ok(stat) if self.is_origin(&found, &relative, &stat) => continue,
+                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => return Err(unreadable(&root.input.join(&relative), error)),
+            }
+            if has_nothing {
+                return Err(words::nothing_left(&root.input, &root.output));
+            }
+            if claimed.as_ref().is_none_or(|(folder, _)| *folder != found.folder.id()) {
+                let ids = self.claimed(&original, &relative, &found.folder);
+                claimed = Some((found.folder.id(), ids));
+            }
+            if claimed.as_ref().is_some_and(|(_, ids)| ids.contains(&FileId::of(&found.stat))) {
+                continue;
+            }
+            let above = found.relative.parent().unwrap_or(Path::new("")).to_owned();
+            let place = Place {
+                path: root.output.join(&found.relative),
+                folder: found.folder,
+                name: found.name,
+                stat: found.stat,
+            };
+            let folder = Arc::clone(&place.folder);
+            if is_folder {
+                folders.push((place, above));
+            } else if self.remove(&place) {
+                changed.insert(above, folder);
+            }
+        }
+        drop(walk);
+        for (place, above) in folders.into_iter().rev() {
+            let folder = Arc::clone(&place.folder);
+            if self.remove(&place) {
+                changed.remove(&above.join(&place.name));
+                changed.insert(above, folder);
+            }
+        }
+        if !self.is_dry {
+            changed
+                .into_iter()
+                .for_each(|(relative, folder)| settle(&original, &relative, &folder));
+        }
+        Ok(())
+    }
+
+    /// Whether something in the copy is what is made of its original.
+    fn is_origin(&self, found: &Found, relative: &Path, original: &Stat) -> bool {
+        let is_own_name = || {
+            let name = relative.file_name().and_then(|name| self.plan.naming.apply(name));
+            name.as_ref() == Some(&found.name)
+        };
+        let kind = FileType::from_raw_mode(original.st_mode);
+        kind == found.kind() && (kind != FileType::RegularFile || is_own_name())
+    }
+
+    /// What is found in a folder of the copy under the names that its original has now.
+    /// Where upper and lower case are the same, these are not the names that are listed.
+    fn claimed(&self, original: &Dir, relative: &Path, copy: &Folder) -> HashSet<FileId> {
+        let above = relative.parent().filter(|above| !above.as_os_str().is_empty());
+        let opened = match above {
+            Some(above) => original.open_dir(above),
+            None => original.try_clone(),
+        };
+        let (Ok(opened), Ok(copy)) = (opened, copy.dir()) else { return HashSet::new() };
+        let names = opened.entries().into_iter().flatten().flatten();
+        let claim = |(name, told): (OsString, FileType)| {
+            let output = match told {
+                FileType::RegularFile => self.plan.naming.apply(&name)?,
+                _ => name,
+            };
+            let stat = copy.stat(output).ok()?;
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            (told == kind || told == FileType::Unknown).then(|| FileId::of(&stat))
+        };
+        names.filter_map(claim).collect()
+    }
+
+    /// Removes what stands under a name where the original is of another kind now, with
+    /// all that is in it. Returns whether the name is free.
+    pub(crate) fn clear(&mut self, folder: &Arc<Folder>, name: &OsStr, path: &Path) -> bool {
+        let Ok(stat) = folder.dir().and_then(|dir| dir.stat(name)) else { return false };
+        let mut folders = Vec::new();
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let Ok((inner, _)) = folder.open_child(name) else { return false };
+            for found in Walk::new(inner, false, |_: &Arc<Folder>, _: &Path, _| true) {
+                let Ok(found) = found else { return false };
+                let is_folder = found.kind() == FileType::Directory;
+                let is_own = original_of(&found).is_some();
+                let Found { folder, name, relative, stat, .. } = found;
+                let place = Place { folder, name, stat, path: path.join(relative) };
+                if is_folder {
+                    folders.push(place);
+                } else if !is_own || !self.remove(&place) {
+                    return false;
+                }
+            }
+        }
+        let all = folders.iter().rev().all(|place| self.remove(place));
+        let (folder, name) = (Arc::clone(folder), name.to_owned());
+        all && self.remove(&Place { folder, name, stat, path: path.to_owned() })
+    }
+
+    /// Removes one thing. Returns whether it is gone, or would be.
+    fn remove(&mut self, place: &Place) -> bool {
+        let kind = FileType::from_raw_mode(place.stat.st_mode);
+        let id = FileId::of(&place.stat);
+        if (self.is_key)(id) {
+            (self.on_event)(Event::Key(place.path.clone()));
+            return false;
+        }
+        let is_own = match kind {
+            FileType::RegularFile => self.begins_like_ours(place, id),
+            kind => matches!(kind, FileType::Directory | FileType::Symlink),
+        };
+        if !is_own {
+            (self.on_event)(Event::Foreign(place.path.clone()));
+            return false;
+        }
+        let removed = match self.is_dry {
+            true => Ok(()),
+            false => place.folder.dir().and_then(|dir| unlink(&dir, &place.name, kind)),
+        };
+        let event = match removed {
+            Ok(()) => Event::Removed(place.path.clone()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Event::Foreign(place.path.clone()),
+            Err(error) => Event::Failed(words::remove_failed(&place.path, &error.into())),
+        };
+        (self.on_event)(event);
+        removed.is_ok()
+    }
+
+    fn begins_like_ours(&self, place: &Place, id: FileId) -> bool {
+        let (folder, name) = (Arc::clone(&place.folder), place.name.clone());
+        let source = Source::open_entry(&Entry { folder, name, id }, &place.path);
+        let source = source.map(|source| source.parsed_by(&self.plan.parser));
+        let Ok(mut source) = source else { return false };
+        // One that was cut off is ours too.
+        !matches!(Inspection::of(&mut source),
+            Err(Error::NotSealed { head, .. }) if !head.is_empty())
+    }
+}
+
+/// The path of that from which something in the copy was made; `None` for what is never
+/// made.
+fn original_of(found: &Found) -> Option<PathBuf> {
+    match found.kind() {
+        FileType::Directory | FileType::Symlink => Some(found.relative.clone()),
+        FileType::RegularFile if is_named_encrypted(&found.name) => {
+            Some(found.relative.with_extension(""))
+        }
+        _ => None,
+    }
+}
+
+fn unlink(dir: &Dir, name: &OsStr, kind: FileType) -> Result<(), Errno> {
+    let remove = || match kind {
+        FileType::Directory => dir.remove_dir(name),
+        _ => dir.remove_file(name),
+    };
+    match remove() {
+        // A folder that is closed like its original; it gets its bits again.
+        Err(Errno::ACCESS) => {
+            let mode = dir.own_stat()?.st_mode & 0o7777;
+            dir.set_own_mode(Mode::from_raw_mode(mode | 0o700))?;
+            let removed = remove();
+            let _ = dir.set_own_mode(Mode::from_raw_mode(mode));
+            removed
+        }
+        removed => removed,
+    }
+}
+
+/// Gives a folder of the copy, from which something was removed, the times of its original
+/// again.
+fn settle(original: &Dir, relative: &Path, copy: &Folder) {
+    let stat = match relative.as_os_str().is_empty() {
+        true => original.own_stat(),
+        false => original.stat(relative),
+    };
+    if let (Ok(stat), Ok(copy)) = (stat, copy.dir()) {
+        // The next run does it otherwise.
+        let _ = copy.set_own_times(&times_of(&stat));
+    }
+}

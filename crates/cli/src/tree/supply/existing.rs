@@ -1,0 +1,231 @@
+//! What is there already in the copy, and what is to be done about it.
+
+use std::cmp::Ordering;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
+
+use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found};
+use cryptstream_engine::{Dropped, Followed, follow_mode};
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
+
+use super::{Input, Level, Supply};
+use crate::messages::{self, Failure, tree as words};
+use crate::request::{AGE_SUFFIX, SUFFIX};
+use crate::tree::compare::{self, Verdict};
+use crate::tree::event::Event;
+use crate::tree::mirror::{CopyFolder, Linked};
+use crate::tree::plan::{Plan, is_named_encrypted};
+use crate::tree::prune::Prune;
+
+/// What stands under the output's name.
+pub(super) enum Present {
+    Nothing,
+    /// The output of an earlier run.
+    Fresh,
+    ToReplace,
+}
+
+impl Supply<'_> {
+    /// The copy of a link that was found.
+    pub(super) fn link(&mut self, copy: &Arc<CopyFolder>, found: &Found, path: &Path) -> Event {
+        let Plan { force, newer, delete, .. } = *self.plan;
+        if delete && self.clear_other(copy, &found.folder, &found.name, is_link) && self.is_dry {
+            return Event::Link;
+        }
+        let encrypts = self.plan.encrypts();
+        let comparison = &mut self.comparison;
+        let compare = |dir: &Dir, there: &Stat| comparison.compare_times(dir, there, &found.stat);
+        let may_replace = |order: Ordering| force || newer && (encrypts || order.is_le());
+        match copy.link(found, path, self.is_dry, compare, may_replace) {
+            Ok(Linked::Made | Linked::Kept) => Event::Link,
+            Ok(Linked::Updated) => {
+                (self.on_event)(Event::Relinked(copy.path(&found.name)));
+                Event::Link
+            }
+            Err(failure) => Event::Failed(failure),
+        }
+    }
+
+    /// Removes what stands in the copy in the place of a folder or a link, if it is of
+    /// another kind than `is_right` says: what is there in the original shows that it is
+    /// out of date. Not the copy of a file that the original does have.
+    pub(super) fn clear_other(
+        &mut self,
+        copy: &CopyFolder,
+        original: &Folder,
+        name: &OsStr,
+        is_right: fn(&Stat) -> bool,
+    ) -> bool {
+        let (Ok(dir), Ok(original)) = (copy.dir(), original.dir()) else { return false };
+        let stem = Path::new(name).file_stem().filter(|_| is_named_encrypted(name));
+        let has_origin = |stem: &OsStr| original.stat(stem).is_ok_and(|stat| is_file(&stat));
+        match dir.stat(name) {
+            Ok(there) if is_right(&there) => false,
+            Ok(there) if is_file(&there) && stem.is_some_and(has_origin) => false,
+            Ok(_) => self.clear(copy, name),
+            Err(_) => false,
+        }
+    }
+
+    /// Removes what stands in the copy in the place of something that is of another kind
+    /// in the original.
+    fn clear(&mut self, copy: &CopyFolder, name: &OsStr) -> bool {
+        let path = copy.path(name);
+        let (plan, is_dry, is_key) = (self.plan, self.is_dry, self.is_key);
+        // In a dry run it is still there at the end, and told of then.
+        let on_event: &mut dyn FnMut(Event) =
+            if is_dry { &mut |_| {} } else { &mut *self.on_event };
+        Prune { plan, is_dry, is_key, on_event }.clear(&copy.folder, name, &path)
+    }
+
+    /// Where files are encrypted into a copy that was there: tells of the copy of a file
+    /// that is a folder or a link by now. Decrypting could not tell which is right.
+    pub(super) fn tell_stale_file(&mut self, found: &Found, path: &Path) {
+        let Some(Level::Into(copy)) = self.levels.last() else { return };
+        if !self.plan.encrypts() || self.plan.delete || !copy.is_present() {
+            return;
+        }
+        let copy = Arc::clone(copy);
+        let Ok(dir) = copy.dir() else { return };
+        for name in encrypted_names(&found.name) {
+            if dir.stat(&name).is_ok_and(|stat| is_file(&stat)) {
+                let failure = words::stale(&copy.path(&name), path);
+                (self.on_event)(Event::Failed(failure));
+            }
+        }
+    }
+
+    /// The same of the copy of a folder or a link that is a file by now.
+    pub(super) fn tell_stale_other(&mut self, copy: &CopyFolder, name: &OsStr, path: &Path) {
+        if self.plan.encrypts()
+            && !self.plan.delete
+            && copy.had_other(name)
+            && let Ok(dir) = copy.dir()
+            && dir.stat(name).is_ok_and(|there| is_folder(&there) || is_link(&there))
+        {
+            (self.on_event)(Event::Failed(words::stale(&copy.path(name), path)));
+        }
+    }
+
+    /// What stands under the output's name, and what that means.
+    pub(super) fn present(
+        &mut self,
+        input: &Input,
+        copy: &CopyFolder,
+        name: &OsStr,
+        output: &Path,
+    ) -> Result<Present, Failure> {
+        let dir = copy.dir()?;
+        let there = match dir.stat(name) {
+            Ok(there) => there,
+            // Also where nothing can be there, which is reported when it is made.
+            Err(_) => return Ok(Present::Nothing),
+        };
+        if (self.is_key)(FileId::of(&there)) {
+            return Err(messages::key_is_output(output));
+        }
+        if !is_file(&there) {
+            // It may stand for a folder or a link of this name, which the original does not
+            // have any more.
+            let has_origin = |entry: &Entry| match entry.folder.dir().map(|dir| dir.stat(name)) {
+                Ok(Ok(there)) => !is_file(&there),
+                Ok(Err(error)) => error != Errno::NOENT,
+                Err(_) => true,
+            };
+            let is_cleared = self.plan.delete
+                && input.entry.as_ref().is_some_and(|entry| !has_origin(entry))
+                && self.clear(copy, name);
+            return if is_cleared { Ok(Present::Nothing) } else { Err(words::not_a_file(output)) };
+        }
+        let mut is_twin = || {
+            let Some(entry) = &input.entry else { return false };
+            let folder = entry.folder.dir();
+            folder.is_ok_and(|folder| self.twins.has(&folder, &entry.name, &dir, name))
+        };
+        let seen =
+            compare::Input { path: &input.path, entry: input.entry.as_ref(), stat: &input.stat };
+        let verdict = match self.plan.force {
+            true => Verdict::Differs,
+            false => self.comparison.of(&seen, copy, &dir, name, &there),
+        };
+        let may_replace = self.plan.force || self.plan.newer;
+        match verdict {
+            // What this very run has written must stay.
+            Verdict::Same | Verdict::Differs | Verdict::Newer
+                if (verdict == Verdict::Same || may_replace) && is_twin() =>
+            {
+                Err(words::case_twin(output))
+            }
+            Verdict::Same => {
+                self.follow(&seen, &dir, name, &there, output);
+                Ok(Present::Fresh)
+            }
+            // It may have been changed since.
+            Verdict::Newer if may_replace && !self.plan.encrypts() => {
+                Err(words::output_newer(output))
+            }
+            Verdict::Differs | Verdict::Newer if may_replace => Ok(Present::ToReplace),
+            Verdict::Differs | Verdict::Newer => Err(words::exists(output)),
+        }
+    }
+
+    /// Gives an output that is there, and is right otherwise, the permission bits of its
+    /// input. What is decrypted is never opened to more users than it was.
+    fn follow(
+        &mut self,
+        input: &compare::Input<'_>,
+        dir: &Dir,
+        name: &OsStr,
+        there: &Stat,
+        output: &Path,
+    ) {
+        let present = there.st_mode & 0o777;
+        let is_known = self.without_modes.contains(&there.st_dev);
+        if input.stat.st_mode & 0o777 == present || is_known {
+            return;
+        }
+        let mode = match self.plan.encrypts() {
+            true => input.mode(),
+            false => input.mode() & present,
+        };
+        if mode == present {
+            return;
+        }
+        let followed = match self.is_dry {
+            true => Ok(Followed::Changed),
+            false => follow_mode(dir, name, there, mode),
+        };
+        match followed {
+            Ok(Followed::Unchanged) => {}
+            Ok(Followed::Changed) => (self.on_event)(Event::Mode(output.to_owned(), mode)),
+            Ok(Followed::Refused) | Err(_) => {
+                self.without_modes.insert(there.st_dev);
+                let dropped = Dropped { mode: true, ..Dropped::default() };
+                (self.on_event)(Event::Dropped(dropped));
+            }
+        }
+    }
+}
+
+/// The names that encrypted files can have which were made from a file of this name.
+fn encrypted_names(name: &OsStr) -> [OsString; 2] {
+    [SUFFIX, AGE_SUFFIX].map(|suffix| {
+        let mut name = name.to_owned();
+        name.push(suffix);
+        name
+    })
+}
+
+fn is_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+pub(super) fn is_folder(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+}
