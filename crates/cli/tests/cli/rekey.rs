@@ -190,7 +190,7 @@ fn reencrypting_seals_the_content_under_another_key() {
     // Whatever is damaged, the old file stays.
     encrypt(&dir, &paint(10 * MIB), "native", &["-i", "a"]);
     let file = File::options().write(true).open(dir.path("f")).unwrap();
-    file.write_all_at(b"x", 5 * MIB as u64).unwrap();
+    file.write_all_at(&[!dir.read("f")[5 * MIB]], 5 * MIB as u64).unwrap();
     let run = dir.command(&["rekey", "f", "-i", "a", "--new-identity", "b", "--reencrypt"]);
     dir.fails(run, 65, &["f: is damaged in chunk 319", "nothing was done"]);
 }
