@@ -7,8 +7,10 @@
 
 mod asked;
 mod files;
+mod room;
 mod secret;
 mod terminal;
+mod trial;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -30,6 +32,7 @@ pub(crate) use self::files::is_secret;
 use self::secret::{Secret, ask_new};
 use self::terminal::Terminal;
 pub(crate) use self::terminal::restore as restore_terminal;
+pub(crate) use self::trial::{NoFit, Trial};
 use crate::args::{self, Opening, Sealing, UsualCost};
 use crate::messages::{self, Failure};
 use crate::request::{parse_cost, parse_sealing_cost};
@@ -146,7 +149,8 @@ impl SealingKeys {
         };
         if format == Format::Age {
             let log_n = self.log_n.or(self.usual.scrypt).unwrap_or(DEFAULT_LOG_N);
-            return Ok(vec![Box::new(ScryptRecipient::new(passphrase.into_bytes(), log_n))]);
+            let recipient = ScryptRecipient::new(passphrase.into_bytes(), log_n);
+            return Ok(vec![Box::new(room::recipient(recipient, 1 << log_n))]);
         }
         let cost = self.cost.or(self.usual.argon2id).unwrap_or(Cost::DEFAULT);
         if !ReadLimit::DEFAULT.allows(cost) {
@@ -154,7 +158,7 @@ impl SealingKeys {
         }
         let recipient = PassphraseRecipient::new(passphrase.into_bytes(), cost)
             .map_err(|error| messages::internal(&error.to_string()))?;
-        Ok(vec![Box::new(recipient)])
+        Ok(vec![Box::new(room::recipient(recipient, cost.memory_kib))])
     }
 }
 
@@ -239,12 +243,15 @@ impl OpeningKeys {
             Secret::None => return Ok(keys),
             Secret::Given(passphrase) => passphrase,
             Secret::Ask => {
-                keys.push(Box::new(AskedPassphrase::new(name, self.limit)));
+                let asked = AskedPassphrase::new(name, self.limit);
+                keys.push(Box::new(room::identity(asked, self.limit)));
                 return Ok(keys);
             }
         };
-        keys.push(Box::new(ScryptIdentity::new(passphrase.clone().into_bytes())));
-        keys.push(Box::new(PassphraseIdentity::new(passphrase.into_bytes(), self.limit)));
+        let scrypt = ScryptIdentity::new(passphrase.clone().into_bytes());
+        let argon2id = PassphraseIdentity::new(passphrase.into_bytes(), self.limit);
+        keys.push(Box::new(room::identity(scrypt, self.limit)));
+        keys.push(Box::new(room::identity(argon2id, self.limit)));
         Ok(keys)
     }
 }

@@ -6,7 +6,7 @@ use std::panic;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use cryptstream_engine::{lock_memory, was_closed};
+use cryptstream_engine::{lock_memory, memory_refused, was_closed};
 use cryptstream_protection::Protection;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
@@ -14,6 +14,8 @@ use crate::{keyring, messages};
 
 /// Signal number of a write beyond the file size limit (`ulimit -f`).
 const SIGXFSZ: i32 = signal_hook::consts::SIGXFSZ;
+/// Signal number of an end that the program gives itself.
+const SIGABRT: i32 = signal_hook::consts::SIGABRT;
 
 static NOT_LOCKED: OnceLock<io::Error> = OnceLock::new();
 
@@ -34,12 +36,21 @@ pub(crate) fn prepare() {
         let _ = cryptstream_engine::keep_from_programs();
     }
     survive_size_limit();
+    end_without_memory();
     refuse_closed_output();
     panic::set_hook(Box::new(|info| {
         keyring::restore_terminal();
         messages::print_error(&messages::internal(&info.to_string()));
         std::process::exit(i32::from(messages::code::INTERNAL));
     }));
+}
+
+/// Gives the end for want of memory, which the standard library announces in words, the exit
+/// status of a shortage. Nothing has to be tidied up: outputs have no name yet.
+fn end_without_memory() {
+    let status = i32::from(messages::code::TRY_AGAIN);
+    // Where this cannot be had, the signal ends the program.
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, status, memory_refused());
 }
 
 /// Keeps other processes of the same user from reading this one's memory, and every core

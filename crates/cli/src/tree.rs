@@ -14,6 +14,7 @@ mod plan;
 mod prune;
 mod supply;
 mod survey;
+mod trial;
 mod twins;
 mod walk;
 
@@ -22,4 +23,5 @@ pub(crate) use plan::{Naming, Plan, is_name_too_long, lies_in};
 pub(crate) use prune::Prune;
 pub(crate) use supply::Supply;
 pub(crate) use survey::Survey;
+pub(crate) use trial::first_file;
 pub(crate) use walk::{Rules, encrypted_files};

@@ -4,7 +4,7 @@
 //! As a worker it is told what to do by its own file name, since it gets no
 //! environment: `ACTION.WORKER.POINT.TIME`, such as `die.1.Loaded.3`: worker 1
 //! dies when it comes to that point for the third time (`0` for WORKER: every
-//! worker). As `faulty_worker probe MODE WHAT` it locks itself in and tries.
+//! worker). `poison` as ACTION: it dies whenever it has a file of a certain length. As `faulty_worker probe MODE WHAT` it locks itself in and tries.
 
 use std::fs::{self, File};
 use std::io;
@@ -61,6 +61,9 @@ impl Plan {
     }
 }
 
+/// The length of a file that kills every worker that has it.
+const POISON: u64 = (9 << 20) + 777;
+
 static PLAN: OnceLock<Plan> = OnceLock::new();
 static PASSED: AtomicU32 = AtomicU32::new(0);
 
@@ -70,7 +73,11 @@ fn hook(worker: u16, point: FaultPoint) {
     if !is_meant || format!("{point:?}") != plan.point {
         return;
     }
-    if PASSED.fetch_add(1, Ordering::Relaxed) + 1 == plan.time {
+    if plan.action == "poison" {
+        if holds_poison() {
+            let _ = kill_process(getpid(), Signal::KILL);
+        }
+    } else if PASSED.fetch_add(1, Ordering::Relaxed) + 1 == plan.time {
         match plan.action.as_str() {
             // From within the sandbox the attempt is as deadly as the signal.
             "die" => drop(kill_process(getpid(), Signal::KILL)),
@@ -82,6 +89,13 @@ fn hook(worker: u16, point: FaultPoint) {
             },
         }
     }
+}
+
+/// Whether this process has the file that kills those who work on it: it is known by its
+/// length. Without a sandbox that can be found out.
+fn holds_poison() -> bool {
+    let fds = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    fds.filter_map(|fd| fs::metadata(fd.path()).ok()).any(|file| file.len() == POISON)
 }
 
 /// Locks itself in and tries `what`. Exits with 0 if that got through, with 1

@@ -6,7 +6,7 @@
 //! What it does is up to the caller: here is how it is started and how it ends.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use cryptstream_protection::Protection;
 use cryptstream_shm::{Channel, descriptors};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::interrupt::{OnInterrupt, on_interrupt};
 use crate::workers::{die_with_parent, sandboxed};
@@ -70,13 +71,15 @@ impl Confined {
         self.channel.send(&[&VERSION[..], &parent, bytes].concat(), fds)
     }
 
-    /// The stream of what it says, which ends with it. Reading fails with `WouldBlock`
-    /// when nothing comes for a while, until it is said to be ready.
+    /// The stream of what it says, which ends with it. Until the process is said to be
+    /// [ready](Stream::is_ready), reading fails with `TimedOut` after a while, however much
+    /// has come till then: one that lets its answer trickle must not be waited for.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn stream(&self) -> io::Result<File> {
-        self.channel.as_fd().try_clone_to_owned().map(File::from)
+    pub fn stream(&self) -> io::Result<Stream> {
+        let file = self.channel.as_fd().try_clone_to_owned().map(File::from)?;
+        Ok(Stream { file, deadline: Some(Instant::now() + PATIENCE) })
     }
 
     /// It has come up: from now on it may be silent for as long as it likes.
@@ -112,6 +115,44 @@ impl Confined {
             }
             thread::sleep(Duration::from_micros(100));
         }
+    }
+}
+
+/// What a [`Confined`] process says.
+#[derive(Debug)]
+pub struct Stream {
+    file: File,
+    deadline: Option<Instant>,
+}
+
+impl Stream {
+    /// The process has come up: from now on it may be silent for as long as it likes.
+    pub fn is_ready(&mut self) {
+        self.deadline = None;
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+            let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+            if left.is_zero() || poll(&mut fds, Some(&timeout))? == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        self.file.read(bytes)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -161,5 +202,31 @@ impl Orders {
         }
         let stream = File::from(OwnedFd::from(channel));
         Ok(Self { bytes: bytes.to_vec(), fds: message.fds, stream })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A byte now and then must not put the end off for ever.
+    #[test]
+    fn an_answer_that_trickles_is_not_waited_for() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let trickle = thread::spawn(move || {
+            while theirs.write_all(&[0]).is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let deadline = Some(Instant::now() + Duration::from_millis(100));
+        let mut stream = Stream { file: File::from(OwnedFd::from(ours)), deadline };
+        let error = stream.read_exact(&mut vec![0; 1 << 20]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        stream.is_ready();
+        stream.read_exact(&mut [0; 3]).unwrap();
+        drop(stream);
+        trickle.join().unwrap();
     }
 }

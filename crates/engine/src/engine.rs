@@ -49,13 +49,13 @@ impl Engine {
     /// for measurements, and where much work is known to come.
     ///
     /// # Errors
-    /// [`Error::NoSandbox`].
+    /// [`Error::NoSandbox`], [`Error::NoProcess`], [`Error::NoWorkers`].
     pub fn warm_up(&mut self) -> Result<(), Error> {
         let allowed = self.options.allowed(self.cores);
         self.is_warm = true;
         if allowed > 0 {
-            let Some(crew) = self.crew().map_err(only_sandbox)? else { return Ok(()) };
-            crew.warm_up(allowed).map_err(only_sandbox)?;
+            let Some(crew) = self.crew().map_err(lack)? else { return Ok(()) };
+            crew.warm_up(allowed).map_err(lack)?;
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Engine {
         if self.crew.is_none() && !self.is_alone {
             match Crew::new(&self.options, self.options.allowed(self.cores)) {
                 Ok(crew) => self.crew = Some(crew),
-                Err(_) if self.options.is_sandbox_required() => return Err(Stop::NoSandbox),
+                Err(error) if self.options.is_sandbox_required() => return Err(Stop::lack(&error)),
                 Err(_) => self.is_alone = true,
             }
         }
@@ -158,7 +158,7 @@ impl Engine {
 
     /// Whether there are workers to be had.
     pub(crate) fn has_crew(&mut self) -> Result<bool, Error> {
-        Ok(self.crew().map_err(only_sandbox)?.is_some())
+        Ok(self.crew().map_err(lack)?.is_some())
     }
 
     /// With the workers, from segment `first` on.
@@ -197,7 +197,7 @@ impl Engine {
             true => Exit::InOrder(sink),
             false => Exit::ByWorkers,
         };
-        let Some(crew) = self.crew().map_err(only_sandbox)? else {
+        let Some(crew) = self.crew().map_err(lack)? else {
             return Err(Error::Internal("the workers are gone"));
         };
         let number = crew.add(job);
@@ -253,7 +253,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn error(self, segment: &Segment, failure: Failure) -> Error {
         let Self { path, output_path, start } = self;
-        let system = std::io::Error::from_raw_os_error;
+        let system = system_error;
         match failure {
             Failure::Short => Error::InputChanged { path },
             Failure::Read { errno, offset } => Error::Read { path, offset, source: system(errno) },
@@ -270,7 +270,7 @@ impl Place {
             // Of bytes that were read again after a death.
             Stop::Failed(failure) => self.error(&Segment::inner(Format::Native, 0), failure),
             Stop::Deadly(segment) => Error::WorkersDied { path: self.path, segment },
-            Stop::NoSandbox => Error::NoSandbox,
+            stop @ (Stop::NoSandbox | Stop::NoProcess(_) | Stop::NoWorkers) => lack(stop),
             Stop::Misbehaved => Error::WorkerMisbehaved { path: self.path },
         }
     }
@@ -330,6 +330,15 @@ pub(crate) fn damaged(path: &std::path::Path, start: u64, part: &Segment, chunk:
     }
 }
 
-fn only_sandbox(_: Stop) -> Error {
-    Error::NoSandbox
+/// Why there are no workers.
+pub(crate) fn lack(stop: Stop) -> Error {
+    match stop {
+        Stop::NoProcess(errno) => Error::NoProcess { source: system_error(errno) },
+        Stop::NoWorkers => Error::NoWorkers,
+        _ => Error::NoSandbox,
+    }
+}
+
+fn system_error(errno: i32) -> std::io::Error {
+    std::io::Error::from_raw_os_error(errno)
 }

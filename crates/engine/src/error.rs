@@ -289,6 +289,13 @@ pub enum Error {
         /// The input.
         path: PathBuf,
     },
+    /// The locked-in process that was to read the file was killed from outside, or lacked
+    /// memory.
+    #[error("{}: the sandboxed process that reads it was killed", path.display())]
+    ReaderKilled {
+        /// The input.
+        path: PathBuf,
+    },
     /// A worker has said, or written into shared memory, what no worker of this
     /// program would.
     #[error("{}: a worker process reported something impossible", path.display())]
@@ -342,6 +349,16 @@ pub enum Error {
     /// Workers could not be locked in as was required.
     #[error("worker processes cannot be sandboxed fully on this system")]
     NoSandbox,
+    /// A process that is required cannot be started.
+    #[error("no process can be started: {source}")]
+    NoProcess {
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The processes that are required were killed before they were ready, or as often as
+    /// they were started.
+    #[error("the worker processes were killed")]
+    NoWorkers,
     /// The file key could not be wrapped.
     #[error(transparent)]
     Wrap(#[from] WrapError),

@@ -30,13 +30,14 @@ mod range;
 mod rekey;
 mod reread;
 mod survey;
+mod trial;
 mod workers;
 
 use std::path::Path;
 
-pub use confined::{Confined, Orders};
+pub use confined::{Confined, Orders, Stream};
 use cryptstream_format::Format;
-pub use cryptstream_shm::secrets::lock as lock_memory;
+pub use cryptstream_shm::secrets::{lock as lock_memory, refused as memory_refused};
 pub use cryptstream_shm::stdio::was_closed;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};
 pub use engine::Engine;
@@ -48,6 +49,7 @@ pub use interrupt::{
     unignored_signals,
 };
 pub use many::{Destination, Item};
+pub use memory::{MemoryLimit, available_memory};
 pub use named::{Refused, open_folder};
 use output::Permissions;
 pub use output::{

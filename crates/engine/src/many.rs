@@ -16,7 +16,7 @@ use cryptstream_protection::Protection;
 use crate::alone::pass_alone;
 use crate::decrypt::Opening;
 use crate::encrypt::Sealing;
-use crate::engine::{FlowError, Payload, Place, clone_of};
+use crate::engine::{FlowError, Payload, Place, clone_of, lack};
 use crate::flow::{Exit, Flow, Intake};
 use crate::hands::{Hands, Pile};
 use crate::job::{Job, Output};
@@ -80,7 +80,7 @@ pub enum Destination {
 }
 
 impl Item {
-    fn open(&self, parser: &Parser) -> Result<Source, Error> {
+    pub(crate) fn open(&self, parser: &Parser) -> Result<Source, Error> {
         let source = match &self.entry {
             Some(entry) => Source::open_entry(entry, &self.input),
             None => Source::open(&self.input),
@@ -188,7 +188,7 @@ impl Engine {
         let pile = Pile::default();
         std::thread::scope(|scope| {
             let hands = Hands::start(scope, hands, &pile, &work);
-            let mut air = Air { flights: Vec::new(), waiting: VecDeque::new(), passed: 0 };
+            let mut air = Air::default();
             self.direct(&mut items.enumerate(), hands, &mut air, begin, commit, progress, on_done);
         });
         self.take_stats()
@@ -230,14 +230,11 @@ impl Engine {
             if !is_more {
                 hands.flush();
             }
-            // Those that only wait for workers to let go of them keep no other waiting,
-            // within bounds.
-            while air.flights.iter().filter(|flight| !flight.is_removed).count() < slots
-                && air.flights.len() < 2 * slots
-                && let Some((number, item)) = air.waiting.pop_front()
-            {
+            while let Some((number, item, is_suspect)) = air.next(slots) {
                 match self.launch(number, item, begin, commit, progress) {
-                    Ok(Launched::Flies(flight)) => air.flights.push(*flight),
+                    Ok(Launched::Flies(flight)) => {
+                        air.flights.push(Flight { is_suspect, ..*flight });
+                    }
                     Ok(Launched::Landed(summary)) => on_done(number, Ok(summary)),
                     Err(error) => on_done(number, Err(error)),
                 }
@@ -271,12 +268,15 @@ impl Engine {
         if let Err(stop) = self.fly(&mut air.flights, air.passed, longest, progress) {
             // Nobody knows any more who has done what.
             self.dismiss();
-            let mut stop = Some(stop);
-            for flight in air.flights.drain(..) {
-                let place = flight.place();
-                let stopped = || Error::Internal("the workers were given up");
-                let error = stop.take().map_or_else(stopped, |stop| place.stopped(stop));
-                on_done(flight.number, Err(error));
+            let stopped = std::mem::take(&mut air.flights);
+            // One file may have led the workers astray, or have killed them. Each is begun
+            // again, with new workers and no other file beside it: then it is known which.
+            let is_known = stopped.len() == 1 || stop.is_for_all();
+            for flight in stopped {
+                match is_known {
+                    true => on_done(flight.number, Err(flight.place().stopped(stop.clone()))),
+                    false => air.suspects.push_back((flight.number, flight.item)),
+                }
             }
         }
         for flight in &mut air.flights {
@@ -342,16 +342,19 @@ impl Engine {
         let input = Some(clone_of(source.file(), source.path())?);
         let job =
             Job { operation, layout: Some(layout), payload_start: start, cipher, input, output };
-        let Ok(Some(crew)) = self.crew() else { return Err(Error::NoSandbox) };
+        let Some(crew) = self.crew().map_err(lack)? else {
+            return Err(Error::Internal("the workers are gone"));
+        };
         let flow = Flow::new(crew.add(job), Intake::of_file(layout, 0), Exit::ByWorkers, allowed);
         Ok(Launched::Flies(Box::new(Flight {
             number,
+            item,
             source,
             ending,
             flow,
             start,
             is_removed: false,
-            _guard: item.guard,
+            is_suspect: false,
         })))
     }
 
@@ -366,7 +369,7 @@ impl Engine {
     ) -> Result<(), Stop> {
         let left = passed + flights.iter().map(|flight| flight.flow.left()).sum::<u64>();
         let target = self.options.target(left, self.cores);
-        let Some(crew) = self.crew()? else { return Err(Stop::NoSandbox) };
+        let Some(crew) = self.crew()? else { return Err(Stop::NoWorkers) };
         for flight in &mut *flights {
             // Of files nothing is read here, so nothing can fail.
             let _ = flight.flow.publish(crew);
@@ -400,7 +403,7 @@ fn whole(
     begin: &Begin<'_>,
     commit: CommitOptions,
 ) -> Result<Summary, Error> {
-    let Ok(parser) = parser else { return Err(Error::NoSandbox) };
+    let Ok(parser) = parser else { return Err(Error::NoWorkers) };
     let mut source = item.open(parser)?;
     let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
     let last = pass_alone(payload, &mut source, ending.sink(), &())?;
@@ -408,16 +411,37 @@ fn whole(
 }
 
 /// Larger files: those that workers are at work on, and those to come.
+#[derive(Default)]
 struct Air {
     flights: Vec<Flight>,
     waiting: VecDeque<(usize, Item)>,
+    /// Files over one of which the workers were given up.
+    suspects: VecDeque<(usize, Item)>,
     /// Bytes that have arrived.
     passed: u64,
 }
 
 impl Air {
     fn is_clear(&self) -> bool {
-        self.flights.is_empty() && self.waiting.is_empty()
+        self.flights.is_empty() && self.waiting.is_empty() && self.suspects.is_empty()
+    }
+
+    /// The file that is to be begun now, and whether it is suspected: such a file is alone
+    /// in the air. At most as many as there are `slots` are worked on.
+    fn next(&mut self, slots: usize) -> Option<(usize, Item, bool)> {
+        if !self.suspects.is_empty() || self.flights.iter().any(|flight| flight.is_suspect) {
+            return match self.flights.is_empty() {
+                true => self.suspects.pop_front().map(|(number, item)| (number, item, true)),
+                false => None,
+            };
+        }
+        // Those that only wait for workers to let go of them keep no other waiting,
+        // within bounds.
+        let busy = self.flights.iter().filter(|flight| !flight.is_removed).count();
+        if busy >= slots || self.flights.len() >= 2 * slots {
+            return None;
+        }
+        self.waiting.pop_front().map(|(number, item)| (number, item, false))
     }
 }
 
@@ -457,6 +481,8 @@ enum Launched {
 /// A file of which segments are on their way.
 struct Flight {
     number: usize,
+    /// To begin it again. Its guard is dropped when the file is done.
+    item: Item,
     source: Source,
     ending: Ending,
     flow: Flow<'static>,
@@ -464,7 +490,8 @@ struct Flight {
     start: u64,
     /// Whether the workers were told to drop it: all of it is done.
     is_removed: bool,
-    _guard: Option<Arc<dyn Any + Send + Sync>>,
+    /// Whether workers were given up over this file or one beside it.
+    is_suspect: bool,
 }
 
 impl Flight {

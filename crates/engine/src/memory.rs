@@ -1,8 +1,12 @@
 //! Buffers that the system may refuse: a full machine or a limit is an answer,
 //! not the end of the process.
 
+mod available;
+
 use std::collections::TryReserveError;
 use std::io;
+
+pub use self::available::{MemoryLimit, available_memory};
 
 use crate::Error;
 

@@ -20,6 +20,7 @@ mod worker;
 
 use std::path::PathBuf;
 
+use crew::is_shortage;
 pub(crate) use crew::{Crew, Finished, LOOK_EVERY, Stop};
 pub(crate) use faults::{Point, at};
 #[cfg(feature = "fault-hooks")]

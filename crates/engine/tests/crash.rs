@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Instant;
 
 use common::{World, paint, watched};
-use cryptstream_engine::Error;
+use cryptstream_engine::{Engine, Error, Processes, SandboxMode, WorkerOptions};
 
 const LEN: usize = (24 << 20) + 54_321;
 
@@ -163,5 +163,27 @@ fn a_worker_that_hangs_is_killed_and_done_without() {
         assert_eq!((summary.workers.died, summary.workers.redone), (1, 1));
         assert!(start.elapsed() > std::time::Duration::from_secs(5), "nobody hung");
         assert!(world.content("out") == paint(LEN));
+    });
+}
+
+/// Workers that are killed, by whatever, are no sign that the system has no sandbox.
+#[test]
+fn where_workers_are_required_and_killed_it_is_said_so() {
+    watched(|| {
+        let world = world();
+        for point in ["Started", "LockedIn", "Written"] {
+            let program = world.program(&format!("die.0.{point}.1"));
+            let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
+            let mut engine = Engine::new(WorkerOptions { processes, sandbox, program }, 2);
+            let result = world.open(&mut engine, "sealed", "opened");
+            let is_said = matches!(result, Err(Error::NoWorkers | Error::WorkersDied { .. }));
+            assert!(is_said, "{point}: {result:?}");
+        }
+        let program = world.path("missing");
+        let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
+        let mut engine = Engine::new(WorkerOptions { processes, sandbox, program }, 2);
+        let result = world.open(&mut engine, "sealed", "opened");
+        // That is no shortage.
+        assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");
     });
 }

@@ -7,7 +7,9 @@ use std::cell::Cell;
 use std::fs;
 
 use common::{World, paint, watched};
-use cryptstream_engine::{CommitOptions, Error, Form, Source};
+use cryptstream_engine::{
+    CommitOptions, Engine, Error, Form, Processes, SandboxMode, Source, WorkerOptions,
+};
 use cryptstream_format::Format;
 
 /// Lengths around everything that is treated in its own way.
@@ -204,6 +206,51 @@ fn workers_that_die_are_done_without() {
             );
             for n in 0..20 {
                 assert!(world.content(&format!("{n}.enc")) == paint(400_000 + n), "{point} {n}");
+            }
+        }
+    });
+}
+
+/// One file that kills every worker must not take the others that are under way with it.
+#[test]
+fn a_file_that_kills_workers_fails_alone() {
+    watched(|| {
+        const FILES: usize = 6;
+        const POISON: usize = 3;
+        let world = World::new();
+        for n in 0..FILES {
+            // The length that the faulty worker looks for.
+            let len = if n == POISON { (9 << 20) + 777 } else { (9 << 20) + n };
+            world.write(&format!("{n}"), &paint(len));
+        }
+        // Main works too, and may be through with it before three workers have died.
+        let mut has_failed = false;
+        while !has_failed {
+            let program = world.program("poison.0.Claimed.1");
+            let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Off);
+            let mut engine = Engine::new(WorkerOptions { processes, sandbox, program }, 2);
+            let mut done = 0;
+            engine.encrypt_all(
+                Format::Native,
+                &mut (0..FILES).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
+                &world.recipients(),
+                CommitOptions::default(),
+                &(),
+                &mut |n, result| {
+                    done += 1;
+                    match result {
+                        Ok(_) => {}
+                        Err(Error::WorkersDied { path, .. }) if n == POISON => {
+                            assert_eq!(path, world.path(&format!("{n}")));
+                            has_failed = true;
+                        }
+                        Err(error) => panic!("{n}: {error}"),
+                    }
+                },
+            );
+            assert_eq!(done, FILES);
+            for n in (0..FILES).filter(|n| *n != POISON) {
+                assert!(world.content(&format!("{n}.enc")) == paint((9 << 20) + n), "{n}");
             }
         }
     });

@@ -17,6 +17,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::mm::{MapFlags, ProtFlags};
 
@@ -51,7 +52,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
             return block;
         }
         // SAFETY: the caller's promise about `layout`.
-        unsafe { System.alloc(layout) }
+        noted(unsafe { System.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -63,7 +64,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
             return block;
         }
         // SAFETY: the caller's promise about `layout`.
-        unsafe { System.alloc_zeroed(layout) }
+        noted(unsafe { System.alloc_zeroed(layout) })
     }
 
     // One copy of it: inlined into every drop, it made the program a fifth larger.
@@ -88,7 +89,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
         let is_pooled = POOL.contains(block);
         if !is_pooled && layout.size() > WIPED_LEN {
             // SAFETY: it came from `System` with this layout.
-            return unsafe { System.realloc(block, layout, new_size) };
+            return noted(unsafe { System.realloc(block, layout, new_size) });
         }
         // SAFETY: the caller's promise: the new size, rounded up to the alignment, does
         // not overflow.
@@ -106,6 +107,30 @@ unsafe impl GlobalAlloc for WipingAllocator {
         }
         new_block
     }
+}
+
+/// Is set when the system has refused memory.
+static REFUSED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// A flag that is set when [`WipingAllocator`] is refused memory. Where the program cannot
+/// do without, the standard library then aborts it, and a handler of that signal knows why.
+pub fn refused() -> Arc<AtomicBool> {
+    Arc::clone(REFUSED.get_or_init(Arc::default))
+}
+
+#[cold]
+fn note_refusal() {
+    if let Some(refused) = REFUSED.get() {
+        refused.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Takes note where the system has given nothing.
+fn noted(block: *mut u8) -> *mut u8 {
+    if block.is_null() {
+        note_refusal();
+    }
+    block
 }
 
 /// Overwrites `len` bytes with zeros, in a way that the compiler cannot leave out

@@ -20,7 +20,7 @@ impl<W: Write> Stream<W> {
         };
         let mut encoder = zstd::Encoder::new(to, level)?;
         encoder.include_checksum(true)?;
-        if threads > 1 {
+        if can_use(level, threads) {
             encoder.multithread(threads)?;
         }
         Ok(Self(How::Zstd(BufWriter::with_capacity(BUFFER, encoder))))
@@ -50,6 +50,20 @@ impl<W: Write> Write for Stream<W> {
             How::Zstd(to) => to.flush(),
         }
     }
+}
+
+/// Whether there are so many threads, and memory for them, which zstd takes when it begins.
+/// Where there are not, one does it all.
+fn can_use(level: i32, threads: u32) -> bool {
+    if threads <= 1 {
+        return false;
+    }
+    let tried = zstd::Encoder::new(io::sink(), level).and_then(|mut encoder| {
+        encoder.multithread(threads)?;
+        encoder.write_all(&[0])?;
+        encoder.finish()
+    });
+    tried.is_ok()
 }
 
 /// Counts what is written.

@@ -77,15 +77,26 @@ impl Seen {
     }
 }
 
-/// The exit status of a run: that of the first failure.
+/// The exit status of a run: that of the first failure, in the order of the inputs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Status(Option<u8>);
+pub(super) struct Status {
+    /// Its place, and its status.
+    first: Option<(u64, u8)>,
+}
 
 impl Status {
     /// Takes a failure into account, and says it unless a program reads it
     /// elsewhere.
     pub(super) fn fail(&mut self, failure: &Failure, is_json: bool) {
-        self.0.get_or_insert(failure.code);
+        self.fail_at(u64::MAX, failure, is_json);
+    }
+
+    /// The same where failures become known in another order than that of their inputs:
+    /// several are worked on at a time, and the status must not depend on which is faster.
+    pub(super) fn fail_at(&mut self, place: u64, failure: &Failure, is_json: bool) {
+        if self.first.is_none_or(|(first, _)| place < first) {
+            self.first = Some((place, failure.code));
+        }
         if !is_json {
             messages::print_error(failure);
         }
@@ -101,7 +112,7 @@ impl Status {
     }
 
     pub(super) fn exit_code(self) -> ExitCode {
-        ExitCode::from(self.0.unwrap_or(messages::code::OK))
+        ExitCode::from(self.first.map_or(messages::code::OK, |(_, code)| code))
     }
 }
 

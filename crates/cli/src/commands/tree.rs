@@ -9,20 +9,22 @@ use std::process::ExitCode;
 
 use cryptstream_beneath::FileId;
 use cryptstream_engine::{CommitOptions, Engine, Form, Item, Progress, Summary, WorkerStats};
-use cryptstream_format::{Format, Identity, Recipient};
+use cryptstream_format::{Format, Recipient};
 use zeroize::Zeroizing;
 
 pub(crate) use self::ledger::Counts;
 use self::ledger::Ledger;
 use super::inputs::{Lines, Status};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, is_dash};
-use crate::keyring::{OpeningKeys, SealingKeys};
+use crate::keyring::{NoFit, OpeningKeys, SealingKeys, Trial};
 use crate::messages::{self, Context, Failure, look, tree as words};
 use crate::progress::Meter;
 use crate::request::{
     AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
 };
-use crate::tree::{Event, Naming, Plan, Prune, Rules, Supply, Survey, is_name_too_long};
+use crate::tree::{
+    Event, Naming, Plan, Prune, Rules, Supply, Survey, first_file, is_name_too_long,
+};
 
 /// Whether this is not about a single file or a pipe.
 pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
@@ -54,6 +56,9 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     }
     if tree.dry_run {
         return run.dry();
+    }
+    if run.is_over() {
+        return Ok(run.refuse(None));
     }
     let keys = SealingKeys::read(&passphrase, &sealing, key)?;
     let survey = run.survey()?;
@@ -88,12 +93,18 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     if tree.dry_run {
         return run.dry();
     }
+    if run.is_over() {
+        return Ok(run.refuse(None));
+    }
     let keys = OpeningKeys::read(&opening, key)?;
     let survey = run.survey()?;
     let ids = keys.file_ids();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
-    let identities = keys.identities(&run.names.0)?;
-    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
+    let trial = Trial::new(keys.identities(&run.names.0)?);
+    if let Some(no_fit) = run.try_keys(&trial, &ids)? {
+        return Ok(run.refuse(Some((no_fit, context))));
+    }
+    let identities = trial.identities();
     run.work(survey, &ids, context, |engine, items, commit, progress, on_done| {
         engine.decrypt_all(items, &identities, commit, progress, on_done)
     })
@@ -211,10 +222,53 @@ impl Run {
         ledger
     }
 
+    /// Tries the keys on the files that are to be decrypted until one fits, before anything
+    /// is made.
+    fn try_keys(&self, trial: &Trial, key_ids: &[(u64, u64)]) -> Result<Option<NoFit>, Failure> {
+        let Self { plan, is_fail_fast, .. } = self;
+        // As a rule the very first.
+        if first_file(plan).is_none_or(|item| trial.fits(&item, &plan.parser)) {
+            return Ok(None);
+        }
+        let is_key = |file: FileId| key_ids.contains(&(file.dev, file.ino));
+        let mut on_event = |_| {};
+        let mut supply = Supply::new(plan, Survey::default(), true, &is_key, &mut on_event);
+        supply.prepare()?;
+        Ok(trial.none_fits(supply, &plan.parser, *is_fail_fast))
+    }
+
+    /// Whether the run ends before anything is done: no input can be used, or the first
+    /// cannot and that is to be the end.
+    fn is_over(&self) -> bool {
+        let is_first = |(place, _): &(usize, Failure)| *place == 0;
+        let is_stopped = self.is_fail_fast && self.plan.unusable.first().is_some_and(is_first);
+        is_stopped || (self.plan.roots.is_empty() && !self.plan.unusable.is_empty())
+    }
+
+    /// The end of a run in which nothing can be done.
+    fn refuse(mut self, no_fit: Option<(NoFit, Context)>) -> ExitCode {
+        let mut ledger = self.ledger();
+        let unusable = std::mem::take(&mut self.plan.unusable);
+        let told = if self.is_fail_fast { 1 } else { usize::MAX };
+        for (_, failure) in unusable.into_iter().take(told) {
+            ledger.take(Event::Failed(failure));
+        }
+        if let Some((NoFit { files, untried, first, others }, context)) = no_fit {
+            let first = messages::engine(first, context);
+            let failure = words::no_key_fits(&self.names.0, files, untried, first);
+            ledger.fail_all(files, &failure);
+            for error in others {
+                ledger.take(Event::Failed(messages::engine(error, context)));
+            }
+        }
+        ledger.end(self.command, &self.names, WorkerStats::default(), false)
+    }
+
     /// Says what would be done.
-    fn dry(self) -> Result<ExitCode, Failure> {
+    fn dry(mut self) -> Result<ExitCode, Failure> {
         let survey = self.survey()?;
         let ledger = RefCell::new(self.ledger());
+        let unusable = std::mem::take(&mut self.plan.unusable);
         let lines = RefCell::new(Lines::default());
         let talk = self.talk;
         let mut on_event = |event: Event| {
@@ -229,6 +283,7 @@ impl Run {
         };
         let is_key = |_| false;
         let mut supply = Supply::new(&self.plan, survey, true, &is_key, &mut on_event);
+        supply.tell_unusable(unusable);
         supply.prepare()?;
         for item in supply.by_ref() {
             let mut ledger = ledger.borrow_mut();
@@ -275,10 +330,11 @@ impl Run {
         ) -> WorkerStats,
     ) -> Result<ExitCode, Failure> {
         let ledger = RefCell::new(self.ledger());
-        let all = survey.files;
+        let unusable = std::mem::take(&mut self.plan.unusable);
+        let all = survey.files + unusable.len() as u64;
         let meter = Meter::of_many(self.names.0.clone(), all, self.talk);
         meter.start(Some(survey.bytes));
-        let is_over = Cell::new(false);
+        let (is_over, begun) = (Cell::new(false), Cell::new(0u64));
         let is_fail_fast = self.is_fail_fast;
         let mut on_event = |event: Event| {
             match &event {
@@ -293,10 +349,11 @@ impl Run {
                 }
                 _ => {}
             }
-            meter.aside(|| ledger.borrow_mut().take(event));
+            meter.aside(|| ledger.borrow_mut().take_before(begun.get(), event));
         };
         let is_key = |file: FileId| key_ids.contains(&(file.dev, file.ino));
         let mut supply = Supply::new(&self.plan, survey, false, &is_key, &mut on_event);
+        supply.tell_unusable(unusable);
         supply.prepare()?;
         // Those under way that replace what is there, by their numbers.
         let replacing = RefCell::new(HashSet::new());
@@ -304,6 +361,7 @@ impl Run {
         let mut items = std::iter::from_fn(|| {
             let item = if is_over.get() { None } else { supply.next() };
             if let Some(item) = &item {
+                begun.set(begun.get() + 1);
                 meter.begin_file(&item.input);
                 if item.replaces() {
                     replacing.borrow_mut().insert(number);
@@ -327,7 +385,7 @@ impl Run {
                     let is_full = error.is_full();
                     is_over.set(is_over.get() || is_fail_fast || is_full);
                     let failure = messages::engine(error, context);
-                    meter.aside(|| ledger.borrow_mut().take(Event::Failed(failure)));
+                    meter.aside(|| ledger.borrow_mut().failed(number, failure));
                 }
             }
         };

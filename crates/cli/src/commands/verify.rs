@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::iter::Peekable;
-use std::path::Path;
 use std::process::ExitCode;
 
 use cryptstream_engine::{
@@ -18,8 +17,8 @@ use zeroize::Zeroizing;
 
 use super::inputs::{Inputs, Seen, Status};
 use crate::args::{Talk, Verify};
-use crate::keyring::OpeningKeys;
-use crate::messages::{self, Context, Failure, look};
+use crate::keyring::{NoFit, OpeningKeys, Trial};
+use crate::messages::{self, Context, Failure, look, tree};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::{Input, cores, worker_options};
@@ -59,9 +58,11 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
     let keys = OpeningKeys::read(&args.opening, key)?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
-    let (mut count, mut total, mut first) = (0u64, 0u64, None);
+    let (mut count, mut total, mut first, mut can_be_tried) = (0u64, 0u64, None, true);
     for seen in inputs.iter() {
         count += 1;
+        // What can be read only once must be verified.
+        can_be_tried &= seen.len.is_some() || matches!(seen.input, Input::Unreadable(..));
         total += seen.len.unwrap_or(0);
         first.get_or_insert(seen.input);
     }
@@ -81,9 +82,16 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
     };
     let mut engine = Engine::new(worker_options(&args.workers), cores());
     let parser = engine.parser().map_err(|error| look::engine(error, context))?;
+    let trial = Trial::new(identities);
+    if is_folder
+        && can_be_tried
+        && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_ids)
+    {
+        return Ok(refuse(no_fit, &name, context, talk));
+    }
     let verifier = Verifier {
         parser,
-        identities: identities.iter().map(AsRef::as_ref).collect(),
+        identities: trial.identities(),
         context,
         key_ids,
         meter: Meter::new(name, talk),
@@ -95,6 +103,42 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
     verifier.verify(&mut engine, &mut inputs.iter().peekable());
     verifier.meter.clear();
     Ok(verifier.ledger.into_inner().end())
+}
+
+/// Tries the keys on the files until one fits, so that a wrong one is said once.
+fn try_keys(
+    inputs: &Inputs,
+    trial: &Trial,
+    parser: &Parser,
+    key_ids: &[(u64, u64)],
+) -> Option<NoFit> {
+    let files = inputs.iter().filter(|seen| check_key(seen, key_ids).is_ok());
+    trial.none_fits(files.filter_map(|seen| item(&seen)), parser, false)
+}
+
+/// The end of a run in which no key fits.
+fn refuse(no_fit: NoFit, name: &str, context: Context, talk: Talk) -> ExitCode {
+    let mut status = Status::default();
+    let NoFit { files, untried, first, others } = no_fit;
+    let failure = tree::no_key_fits(name, files, untried, look::engine(first, context));
+    if talk.json {
+        return Status::refused(&failure, true);
+    }
+    status.fail(&failure, false);
+    for error in others {
+        status.fail(&look::engine(error, context), false);
+    }
+    status.exit_code()
+}
+
+/// A file that is only read.
+fn item(seen: &Seen) -> Option<Item> {
+    let entry = match &seen.input {
+        Input::Entry(entry, _) => Some(entry.clone()),
+        _ => None,
+    };
+    let (input, len) = (seen.input.path()?.to_owned(), seen.len.unwrap_or(0));
+    Some(Item { input, entry, len, output: Destination::Nowhere, guard: None })
 }
 
 /// Whether a file can be opened, as far as that can be told without waiting for somebody
@@ -167,21 +211,15 @@ impl Verifier<'_> {
                 let seen =
                     inputs.next_if(is_small).filter(|_| !self.ledger.borrow().is_unread())?;
                 let (number, seen) = self.number(seen);
-                let Some(path) = seen.input.path().map(Path::to_owned) else { continue };
+                let Some(item) = item(&seen) else { continue };
                 if let Err(failure) = check_key(&seen, &self.key_ids) {
                     self.put_down(number, seen.input, Outcome::Failed(failure));
                     continue;
                 }
-                let entry = match &seen.input {
-                    Input::Entry(entry, _) => Some(entry.clone()),
-                    _ => None,
-                };
-                let len = seen.len.unwrap_or(0);
                 let (count, files) = &mut *under_way.borrow_mut();
                 files.insert(*count, (number, seen));
                 *count += 1;
-                let output = Destination::Nowhere;
-                return Some(Item { input: path, entry, len, output, guard: None });
+                return Some(item);
             }
         });
         let mut on_done = |number: usize, result| {

@@ -52,7 +52,15 @@ pub(crate) fn pack(folder: &Path, error: PackError) -> Failure {
         PackError::Unreadable { path, source } => {
             let message = format!("cannot be read: {}", reason(&source));
             let help = "no archive was made; make it readable, or leave it out with --exclude";
-            Failure::new(code::NO_INPUT, "input", message, help).about(&folder.join(path))
+            Failure::new(code::NO_INPUT, "input", message, help)
+                .about(&folder.join(path))
+                .or_shortage(&source)
+        }
+        PackError::Write(error) if is_out_of_memory(&error) => {
+            let message = "compressing takes more memory than the system gives";
+            let help = "no archive was made; raise the limit, or compress less: --zstd=19 takes \
+                        some 100 MiB for each core, --zstd=22 1 GiB, --zstd a few MiB";
+            Failure::new(code::TRY_AGAIN, "memory", message, help)
         }
         PackError::Changed { path } => {
             let help = "no archive was made; try again when nothing writes to it, seal a snapshot, \
@@ -155,6 +163,9 @@ const NOTHING: &str = "nothing was written";
 
 /// What the unpacker reports about the archive in `input`.
 pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
+    if let Some(failure) = lack_of_memory(input, &error) {
+        return failure;
+    }
     if let Error::Write { member, source } = error {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let message = format!("{} cannot be written: {}", brief(&member), reason(&source));
@@ -256,6 +267,9 @@ pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
 
 /// The same where nothing was to be written.
 pub(crate) fn list(input: &Path, error: Error) -> Failure {
+    if let Some(failure) = lack_of_memory(input, &error) {
+        return failure;
+    }
     let help = match &error {
         Error::NotTar { head } => Some(match sniff::unpacks(head) {
             Some(by) => through(input, by),
@@ -265,6 +279,18 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
         _ => None,
     };
     bad(input, &error, help.unwrap_or_default())
+}
+
+/// The archive was compressed with a window that is larger than the memory there is.
+fn lack_of_memory(input: &Path, error: &Error) -> Option<Failure> {
+    let (Error::Decompress(source) | Error::Read(source)) = error else { return None };
+    let is_lacking = is_out_of_memory(source) || super::shortage(source).is_some();
+    is_lacking.then(|| {
+        let message = "decompressing takes more memory than the system gives";
+        let help = "nothing was written; raise the limit: what was compressed with --zstd=22 takes \
+                    140 MiB, with --zstd=19 and less 20 MiB";
+        Failure::new(code::TRY_AGAIN, "memory", message, help).about(input)
+    })
 }
 
 /// What was listed before a failure is not all, and perhaps not true.
@@ -302,6 +328,14 @@ pub(crate) fn reader_died(input: &Path, status: ExitStatus) -> Failure {
             let help = format!("{NOTHING_LEFT}; memory may be short: try again when there is more");
             Failure::new(code::TRY_AGAIN, "shortage", message, help).about(input)
         }
+        // It says so when a descriptor, memory or the like is refused before it can answer.
+        (None, Some(1)) => {
+            let message = "the process that reads the archive could not begin";
+            let help = format!(
+                "{NOTHING_LEFT}; memory or descriptors may be short: try again when there are more"
+            );
+            Failure::new(code::TRY_AGAIN, "shortage", message, help).about(input)
+        }
         (None, status) => {
             let status = status.unwrap_or_default();
             super::internal(&format!("the process that reads archives ended with status {status}"))
@@ -324,7 +358,12 @@ pub(crate) fn list_too_long(input: &Path) -> Failure {
 }
 
 pub(crate) fn internal(error: &std::io::Error) -> Failure {
-    super::internal(&error.to_string())
+    super::internal(&error.to_string()).or_shortage(error)
+}
+
+/// Whether it is memory that zstd lacks, which it says in words only.
+fn is_out_of_memory(error: &std::io::Error) -> bool {
+    error.to_string().contains("not enough memory")
 }
 
 // ---- The sandbox ----------------------------------------------------------
@@ -341,11 +380,12 @@ pub(crate) fn no_sandbox(level: SandboxLevel) -> Failure {
 }
 
 pub(crate) fn no_reader(error: &std::io::Error) -> Failure {
-    let message = format!(
-        "the process that reads archives cannot be started, which --sandbox require asks for: {}",
-        reason(error)
-    );
-    Failure::new(code::CONFIG, "sandbox", message, AUTO)
+    let what = "the process that reads archives, which --sandbox require asks for,";
+    if error.kind() == std::io::ErrorKind::WouldBlock {
+        return super::cannot_start(what, error);
+    }
+    let message = format!("{what} cannot be started: {}", reason(error));
+    Failure::new(code::CONFIG, "sandbox", message, AUTO).or_shortage(error)
 }
 
 pub(crate) fn no_reader_process(error: &std::io::Error) -> String {

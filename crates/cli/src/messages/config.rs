@@ -53,7 +53,7 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     }
     let message = format!("the configuration cannot be read: {}", reason(error));
     let help = format!("check what it is and its permissions, {WITHOUT}");
-    Failure::new(code::CONFIG, "config", message, help).about(path)
+    Failure::new(code::CONFIG, "config", message, help).about(path).or_shortage(error)
 }
 
 /// Why the file is not read.

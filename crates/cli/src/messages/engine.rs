@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use cryptstream_engine::Error;
+use cryptstream_engine::{Error, MemoryLimit, available_memory};
 use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
 use rustix::io::Errno;
@@ -34,7 +34,12 @@ pub(crate) fn engine(error: Error, context: Context) -> Failure {
         | Error::CutInPayload { .. } => "what is in the armor ",
         _ => "",
     };
+    let source = std::error::Error::source(&error).and_then(|it| it.downcast_ref());
+    let shortage = source.and_then(super::shortage);
     let mut failure = engine_to_file(error, context);
+    if let Some((kind, help)) = shortage {
+        return Failure { code: code::TRY_AGAIN, kind, help: help.into(), ..failure };
+    }
     failure.message.insert_str(0, place);
     if context.is_stream && matches!(failure.kind, "damaged" | "write" | "read" | "changed") {
         let help = "what has left already is only a beginning, and must not be used as a whole";
@@ -114,7 +119,9 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
                 .about(&path)
         }
         Error::Write { path, offset, source } => {
-            let help = if is_full(&source) {
+            let help = if source.kind() == std::io::ErrorKind::FileTooLarge {
+                "make room: raise the limit on the length of files (ulimit -f), or choose a file system for longer ones; no partial output was left"
+            } else if is_full(&source) {
                 "make room or choose another disk; no partial output was left"
             } else {
                 "no partial output was left; check the disk or the connection"
@@ -169,10 +176,10 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         .about(&path),
         Error::NotAFile { path } => super::look::not_a_file(&path),
         Error::WorkersDied { path, segment } => Failure::new(
-            code::INTERNAL,
+            code::TRY_AGAIN,
             "workers",
-            format!("three worker processes died over segment {segment}, the output was not created"),
-            "look at the system's log (memory, disk); --processes 0 does without workers",
+            format!("three worker processes were killed over segment {segment}, and the output was not created"),
+            "the system kills processes when memory is short (see its log): try again when there is more, or with --processes 0",
         )
         .about(&path),
         Error::WorkerMisbehaved { path } => Failure::new(
@@ -195,11 +202,30 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "no process can be sandboxed fully on this system, as --sandbox require asks for",
             "use --sandbox auto to go as far as the system can",
         ),
+        Error::NoProcess { source } => Failure::new(
+            code::TRY_AGAIN,
+            "processes",
+            text("no process can be started, which --sandbox require needs", &source),
+            "raise the limit on processes (ulimit -u, pids.max of a container) or on memory, or use --sandbox auto, which does without",
+        ),
+        Error::NoWorkers => Failure::new(
+            code::TRY_AGAIN,
+            "processes",
+            "the sandboxed processes, which --sandbox require needs, were killed or do not answer",
+            "the system kills processes when memory is short (see its log): try again when there is more, or use --sandbox auto, which does without",
+        ),
+        Error::ReaderKilled { path } => Failure::new(
+            code::TRY_AGAIN,
+            "processes",
+            "the sandboxed process that reads it was killed, or has too little memory",
+            "the system kills processes when memory is short (see its log): try again when there is more",
+        )
+        .about(&path),
         Error::ReaderDied { path } => Failure::new(
             code::DATA,
             "reader",
             "the sandboxed process that reads it died, or answered nonsense",
-            "do not trust this file; if memory is short, try again",
+            "do not trust this file; if it comes from a source that you trust, report this as a bug",
         )
         .about(&path),
         Error::Unlock { path, source, recipients, sealed_for } => {
@@ -338,11 +364,28 @@ fn out_of_memory(kib: u32) -> Failure {
         code::TRY_AGAIN,
         "memory",
         format!(
-            "the key derivation needs {} MiB of memory, which the system does not give",
-            kib.div_ceil(1024)
+            "the key derivation needs {} MiB of memory, {}",
+            kib.div_ceil(1024),
+            available(kib)
         ),
-        "free some memory or raise the limit (ulimit -v); when encrypting, --argon2id 64MiB needs less",
+        "free some memory or raise the limit; when encrypting, --argon2id 64MiB needs less, and a recipient (-r, -i) hardly any",
     )
+}
+
+/// How much memory there is instead, and what limits it.
+fn available(kib: u32) -> String {
+    let (mib, limit) = match available_memory() {
+        Some((bytes, limit)) if bytes >> 10 < u64::from(kib) => (bytes >> 20, limit),
+        _ => return "which the system does not give".to_owned(),
+    };
+    let limit = match limit {
+        MemoryLimit::Machine => "are free",
+        MemoryLimit::ControlGroup => {
+            "are left in its control group (of a container, a service or a job)"
+        }
+        MemoryLimit::AddressSpace => "are left of its address space (ulimit -v)",
+    };
+    format!("and {mib} MiB {limit}")
 }
 
 /// A cost as it is written behind a flag.

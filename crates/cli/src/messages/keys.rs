@@ -20,6 +20,7 @@ pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failur
         "check the name and the permissions",
     )
     .about(path)
+    .or_shortage(error)
 }
 
 /// A descriptor from which a secret is to be read, and which nobody has opened.

@@ -75,7 +75,7 @@ pub(crate) fn empty_glob() -> Failure {
 pub(crate) fn unread_ignore_file(file: &Path, error: &io::Error) -> Failure {
     let message = format!("cannot be used: {}", reason(error));
     let help = "name a file with one pattern a line, as in .gitignore";
-    Failure::new(code::CONFIG, "config", message, help).about(file)
+    Failure::new(code::CONFIG, "config", message, help).about(file).or_shortage(error)
 }
 
 pub(crate) fn bad_ignore_file(file: &Path, error: &ignore::Error) -> Failure {
@@ -154,6 +154,30 @@ pub(crate) fn output_in_input(input: &Path, output: &Path) -> Failure {
     let message = format!("lies in {}, which is an input", quoted(input));
     let help = "nothing was written; choose a folder beside it";
     Failure::new(code::USAGE, "usage", message, help).about(output)
+}
+
+/// No key fits any of so many files below `input`; `first` is what is wrong with the first
+/// of them. The passphrase was not tried on `untried` others.
+pub(crate) fn no_key_fits(input: &str, files: u64, untried: u64, first: Failure) -> Failure {
+    if files == 1 {
+        return first;
+    }
+    let name = first.file.as_deref().map_or(String::new(), quoted);
+    let message = format!(
+        "no key fits any of {} files; the first is {name}: {}",
+        HumanCount(files),
+        first.message
+    );
+    let help = match untried {
+        0 => first.help.clone(),
+        _ => format!(
+            "{}; the passphrase was not tried on {} other files, each of which takes a key \
+             derivation of its own: name those that it fits, or choose them with --include",
+            first.help,
+            HumanCount(untried)
+        ),
+    };
+    Failure { message, help, ..first }.about(Path::new(input))
 }
 
 pub(crate) fn not_a_folder(path: &Path) -> Failure {
@@ -249,6 +273,7 @@ pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
     Failure::new(code_of(error), "create", message, help)
         .full(super::engine::is_full(error))
         .about(path)
+        .or_shortage(error)
 }
 
 pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
@@ -257,6 +282,7 @@ pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
     Failure::new(code_of(error), "create", message, help)
         .full(super::engine::is_full(error))
         .about(path)
+        .or_shortage(error)
 }
 
 /// The exit status for what cannot be created.

@@ -363,6 +363,11 @@ pub(super) fn with_scratch_file(
 /// Makes a folder ready to be filled, and says what becomes of it in the end.
 fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, Errno> {
     let mode = stat.st_mode & ALL;
+    let me = geteuid();
+    if !is_new && stat.st_uid != me.as_raw() && !me.is_root() {
+        // A shared folder: only its owner may change its times and bits.
+        return Ok(Finish::Leave);
+    }
     if is_new && mode & OWNER != OWNER {
         // The mask took away what even the owner needs.
         dir.set_own_mode(Mode::from_raw_mode(UNFINISHED))?;
@@ -419,6 +424,11 @@ pub(super) fn look_at_root(root: &Root, context: &Context) -> Option<Arc<CopyFol
     };
     let folder = Folder::root(open_folder(path).ok()?).ok()?;
     Some(Arc::new(CopyFolder::named(folder, path, Finish::Leave, true, context)))
+}
+
+/// Whether the folder is there that a root's copy goes to.
+pub(super) fn has_parent(root: &Root) -> bool {
+    matches!(present(parent_of(&root.output)), Ok(Some(_)))
 }
 
 /// The folder that the user has named, if there is one.

@@ -66,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) roots: Vec<Root>,
     /// Files that were named, and that the rules leave out.
     pub(crate) left_out: Vec<PathBuf>,
+    /// Why others of the inputs cannot be used, and how many roots come before each.
+    pub(crate) unusable: Vec<(usize, Failure)>,
     pub(crate) naming: Naming,
     pub(crate) rules: Rules,
     /// Replace what is there.
@@ -107,7 +109,7 @@ impl Plan {
             None => beside(&root.input, naming)?,
         };
         let root = Root { output, ..root };
-        Self::new(vec![root], naming, rules)
+        Self::new(vec![Ok(root)], naming, rules)
     }
 
     /// Several inputs, each under its own name in a folder.
@@ -128,17 +130,29 @@ impl Plan {
             };
             Ok(Root { output: folder.join(name), ..root })
         };
-        let roots: Vec<_> = inputs.into_iter().map(root).collect::<Result<_, _>>()?;
-        Self::new(roots, naming, rules)
+        Self::new(inputs.into_iter().map(root).collect(), naming, rules)
     }
 
-    fn new(named: Vec<Root>, naming: Naming, rules: Rules) -> Result<Self, Failure> {
+    fn new(
+        named: Vec<Result<Root, Failure>>,
+        naming: Naming,
+        rules: Rules,
+    ) -> Result<Self, Failure> {
         rules.check()?;
-        let (mut roots, mut left_out) = (Vec::new(), Vec::new());
+        let (mut roots, mut left_out, mut unusable) = (Vec::<Root>::new(), Vec::new(), Vec::new());
         for root in named {
-            match root.folder.is_some() || rules.wants_named(&root.input)? {
-                true => roots.push(root),
-                false => left_out.push(root.input),
+            match root {
+                Err(failure) => unusable.push((roots.len(), failure)),
+                Ok(root) if root.folder.is_none() && !rules.wants_named(&root.input)? => {
+                    left_out.push(root.input);
+                }
+                Ok(root)
+                    if root.folder.is_some()
+                        && Dir::open(&root.output).is_err_and(|e| e == Errno::NOTDIR) =>
+                {
+                    unusable.push((roots.len(), words::not_a_folder(&root.output)));
+                }
+                Ok(root) => roots.push(root),
             }
         }
         for (index, root) in roots.iter().enumerate() {
@@ -153,13 +167,11 @@ impl Plan {
                     return Err(words::output_in_input(&other.input, &root.output));
                 }
             }
-            if root.folder.is_some() && Dir::open(&root.output).is_err_and(|e| e == Errno::NOTDIR) {
-                return Err(words::not_a_folder(&root.output));
-            }
         }
         Ok(Self {
             roots,
             left_out,
+            unusable,
             naming,
             rules,
             force: false,

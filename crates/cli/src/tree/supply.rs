@@ -41,6 +41,8 @@ pub(crate) struct Supply<'a> {
     levels: Vec<Level>,
     /// Nothing is changed, only told.
     is_dry: bool,
+    /// Why inputs cannot be used, and how many roots come before each: the last one first.
+    unusable: Vec<(usize, Failure)>,
     is_key: &'a dyn Fn(FileId) -> bool,
     on_event: &'a mut dyn FnMut(Event),
     twins: Twins,
@@ -91,6 +93,7 @@ impl<'a> Supply<'a> {
             tree: None,
             levels: Vec::new(),
             is_dry,
+            unusable: Vec::new(),
             is_key,
             on_event,
             twins: Twins::default(),
@@ -99,6 +102,12 @@ impl<'a> Supply<'a> {
             without_modes: HashSet::new(),
             context,
         }
+    }
+
+    /// Tells of inputs that cannot be used when their turn comes.
+    pub(crate) fn tell_unusable(&mut self, mut unusable: Vec<(usize, Failure)>) {
+        unusable.reverse();
+        self.unusable = unusable;
     }
 
     /// Opens what all copies stand in, and makes it where it is not there.
@@ -116,7 +125,15 @@ impl<'a> Supply<'a> {
                         Some(folder) => self.like(folder, root.stat),
                         None => root.stat,
                     };
-                    Some(mirror::root(root, like, &self.context)?)
+                    match mirror::root(root, like, &self.context) {
+                        Ok(copy) => Some(copy),
+                        // The others may go elsewhere, unless the folder for all is at fault.
+                        Err(failure) if root.folder.is_some() && mirror::has_parent(root) => {
+                            (self.on_event)(Event::Failed(failure));
+                            None
+                        }
+                        Err(failure) => return Err(failure),
+                    }
                 }
             };
             if root.folder.is_none() {
@@ -156,7 +173,8 @@ impl<'a> Supply<'a> {
     fn root_level(&self, number: usize) -> Level {
         match self.roots.get(number) {
             Some(Some(copy)) => Level::Into(Arc::clone(copy)),
-            _ => Level::Nothing,
+            _ if self.is_dry => Level::Nothing,
+            _ => Level::Barred,
         }
     }
 
@@ -423,6 +441,9 @@ impl<'a> Supply<'a> {
                 continue;
             }
             let number = self.root;
+            while let Some((_, failure)) = self.unusable.pop_if(|(place, _)| *place <= number) {
+                (self.on_event)(Event::Failed(failure));
+            }
             let root = self.plan.roots.get(number)?;
             self.root += 1;
             self.tree = None;

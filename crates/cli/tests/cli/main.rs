@@ -27,6 +27,7 @@ mod refused_files;
 mod rekey;
 mod rekey_interrupted;
 mod salvage;
+mod several;
 mod shortages;
 mod terminal;
 mod testkit;

@@ -162,7 +162,7 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
                 }
             });
             // Three deaths over one segment end a run, which says so.
-            if done.code() == Some(70) {
+            if done.code() == Some(75) {
                 assert!(done.stdout_text().contains("segment"), "{done:?}");
                 dir.run(&args).ok();
             } else {
@@ -239,7 +239,9 @@ fn where_no_process_can_be_started_main_works_alone_or_says_so() {
         .unwrap();
     // To a stream it is the same.
     run("auto").run().ok();
-    assert_eq!(run("require").run().code(), Some(78));
+    let done = run("require").run();
+    assert_eq!(done.code(), Some(75), "{done:?}");
+    assert!(done.stderr_text().contains("ulimit -u"), "{done:?}");
     let to_file = |sandbox: &str| {
         let mut run = dir.shell(&format!(
             "ulimit -u 1; exec ./cs encrypt -i id plain out-{sandbox} --json --sandbox {sandbox} --processes 2"
@@ -253,7 +255,7 @@ fn where_no_process_can_be_started_main_works_alone_or_says_so() {
     assert_eq!(done.json(&done.stdout)["processes"], 0);
     assert_opens(&dir, "out-auto");
     let done = to_file("require");
-    assert_eq!(done.code(), Some(78), "{done:?}");
+    assert_eq!(done.code(), Some(75), "{done:?}");
     assert!(!dir.path("out-require").exists());
 }
 

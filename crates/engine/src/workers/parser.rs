@@ -8,25 +8,31 @@
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cryptstream_format::armor::{self, Decoder};
 use cryptstream_format::{ArmorError, ChunkCipher, ChunkError, HeaderError, Outline, Segment};
 use cryptstream_protection::Protection;
 use cryptstream_shm::{Channel, Region};
+use rustix::process::Signal;
 use zeroize::Zeroizing;
 
 use super::reader::{Answer, INPUT_LEN, OUTPUT_LEN, Request, Start, level_of};
-use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, sandboxed};
+use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, is_shortage, sandboxed};
 use crate::Error;
 use crate::memory::zeroed;
 
 /// An answer takes a fraction of a second. A process that gives none for so long is
 /// given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// One that has closed its socket ends within this, and is looked at so often.
+const END: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Who parses what strangers wrote; this process, unless [`Parser::new`] says otherwise.
 #[derive(Clone, Default)]
@@ -62,7 +68,8 @@ impl Parser {
     /// here; otherwise this process.
     ///
     /// # Errors
-    /// [`Error::NoSandbox`] where the process cannot be locked in.
+    /// [`Error::NoSandbox`] where the process cannot be locked in; [`Error::NoProcess`]
+    /// and [`Error::NoWorkers`] where there is none.
     pub fn new(options: &WorkerOptions) -> Result<Self, Error> {
         if options.sandbox != SandboxMode::Require || !Protection::RequireMeansAll.is_on() {
             return Ok(Self::default());
@@ -245,10 +252,7 @@ impl Lease {
     ) -> Result<T, Error> {
         let died = || Error::ReaderDied { path: path.to_owned() };
         let process = self.process.as_ref().ok_or_else(died)?;
-        ask(process).map_err(|_| {
-            self.process = None;
-            died()
-        })
+        ask(process).map_err(|_| self.process.take().map_or_else(died, |it| it.lost(path)))
     }
 }
 
@@ -289,7 +293,7 @@ impl Readers {
         let process = self.start()?;
         match ask(&process) {
             Ok(()) => Ok(process),
-            Err(_) => Err(Error::ReaderDied { path: path.to_owned() }),
+            Err(_) => Err(process.lost(path)),
         }
     }
 
@@ -301,7 +305,13 @@ impl Readers {
     fn start(&self) -> Result<Process, Error> {
         match Process::start(&self.options) {
             Ok((process, SandboxLevel::Full)) => Ok(process),
-            Ok(_) | Err(_) => Err(Error::NoSandbox),
+            Ok(_) => Err(Error::NoSandbox),
+            // Without a number it was started, and has not said that it is ready.
+            Err(source) => Err(match source.raw_os_error() {
+                None => Error::NoWorkers,
+                Some(errno) if is_shortage(errno) => Error::NoProcess { source },
+                Some(_) => Error::NoSandbox,
+            }),
         }
     }
 }
@@ -320,8 +330,10 @@ impl Process {
         let child = sandboxed(&options.program, WORKER_ARGUMENT, theirs).spawn()?;
         let process = Self { child, channel, region };
         let start = Start { parent: std::process::id(), sandbox: options.sandbox };
-        process.channel.send(&start.encode(), &[process.region.as_fd()])?;
-        let ready = process.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        // From here on it is not the system that refuses.
+        let sent = process.channel.send(&start.encode(), &[process.region.as_fd()]);
+        let ready = sent.and_then(|()| process.channel.receive()).map_err(io::Error::other)?;
+        let ready = ready.ok_or(io::ErrorKind::UnexpectedEof)?;
         let level = level_of(&ready).ok_or_else(nonsense)?;
         Ok((process, level))
     }
@@ -331,6 +343,26 @@ impl Process {
         self.channel.send(&bytes, &[])?;
         let answer = self.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         Answer::decode(&answer.bytes).ok_or_else(nonsense)
+    }
+
+    /// Why it has not answered as it should.
+    fn lost(mut self, path: &Path) -> Error {
+        let path = path.to_owned();
+        // Its socket is closed an instant before it can be waited for.
+        let start = Instant::now();
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(None) if start.elapsed() < END => thread::sleep(LOOK_EVERY),
+                status => break status.ok().flatten(),
+            }
+        };
+        let is_signal = |signal: Signal| status.and_then(|it| it.signal()) == Some(signal.as_raw());
+        // From outside, such as for memory; or it has said itself that it has too little.
+        let is_killed = [Signal::KILL, Signal::TERM, Signal::ABORT].into_iter().any(is_signal);
+        match is_killed || status.is_some_and(|status| status.code().is_some()) {
+            true => Error::ReaderKilled { path },
+            false => Error::ReaderDied { path },
+        }
     }
 
     /// So many bytes of what it has put out.
@@ -355,3 +387,6 @@ impl Drop for Process {
 fn nonsense() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "an answer that makes no sense")
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use cryptstream_shm::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::protocol::{Reply, Start, send_job, send_release};
-use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, sandboxed};
+use super::{SandboxLevel, SandboxMode, Stop, WORKER_ARGUMENT, WorkerOptions, sandboxed};
 use crate::job::{Job, Room};
 
 /// After as many workers that never came up, none is tried any more.
@@ -107,6 +107,8 @@ pub(super) struct Pool {
     workers: Vec<Worker>,
     last_id: u16,
     failed_starts: u32,
+    /// Why the system did not start the last worker that it refused.
+    refusal: Option<i32>,
     /// The least level that any worker has reached.
     pub(super) level: Option<SandboxLevel>,
     pub(super) tasks: FutexTokens,
@@ -133,6 +135,7 @@ impl Pool {
             workers: Vec::new(),
             last_id: 0,
             failed_starts: 0,
+            refusal: None,
             level: None,
             tasks,
             done,
@@ -171,16 +174,18 @@ impl Pool {
         self.failed_starts = MAX_FAILED_STARTS;
     }
 
-    /// Whether workers had to be locked in fully, and are not or do not come up.
-    pub(super) fn is_sandbox_missing(&self) -> bool {
-        self.options.sandbox == SandboxMode::Require
-            && match self.level {
-                // Where none is left, nobody may open anything.
-                Some(level) => {
-                    level < SandboxLevel::Full || (self.workers.is_empty() && !self.may_start())
-                }
-                None => !self.may_start(),
-            }
+    /// Why there are no workers that are locked in fully, where that is required.
+    pub(super) fn lack(&self) -> Option<Stop> {
+        if self.options.sandbox != SandboxMode::Require {
+            return None;
+        }
+        match (self.level, self.refusal) {
+            (Some(level), _) if level < SandboxLevel::Full => Some(Stop::NoSandbox),
+            // Where none is left, nobody may open anything.
+            _ if !self.workers.is_empty() || self.may_start() => None,
+            (_, Some(errno)) => Some(Stop::refused(errno)),
+            (_, None) => Some(Stop::NoWorkers),
+        }
     }
 
     /// How far workers are locked in, if that is less than was tried.
@@ -193,9 +198,13 @@ impl Pool {
     /// their numbers. Returns whether it started.
     pub(super) fn start<'j>(&mut self, jobs: impl Iterator<Item = (u32, &'j Job)>) -> bool {
         self.last_id += 1;
-        let Ok(mut worker) = self.try_start(self.last_id) else {
-            self.failed_starts += 1;
-            return false;
+        let mut worker = match self.try_start(self.last_id) {
+            Ok(worker) => worker,
+            Err(error) => {
+                self.failed_starts += 1;
+                self.refusal = error.raw_os_error();
+                return false;
+            }
         };
         for (number, job) in jobs {
             worker.tell(number, job);

@@ -91,13 +91,19 @@ impl World {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// An engine with `count` workers that behave as `plan` says.
-    pub fn engine(&self, count: u16, plan: &str) -> Engine {
+    /// The program that, as a worker, behaves as `plan` says.
+    pub fn program(&self, plan: &str) -> PathBuf {
         let program = self.path(plan);
         if !program.exists() {
             // Not a copy: a file that was just written may be busy.
             fs::hard_link(faulty_worker(), &program).unwrap();
         }
+        program
+    }
+
+    /// An engine with `count` workers that behave as `plan` says.
+    pub fn engine(&self, count: u16, plan: &str) -> Engine {
+        let program = self.program(plan);
         let processes = Processes::Exactly(count);
         Engine::new(WorkerOptions { processes, sandbox: SandboxMode::Auto, program }, 2)
     }

@@ -10,7 +10,7 @@ use std::thread;
 
 use cryptstream_archive::{ByPath, DoByPath, Event, Member, read_event};
 use cryptstream_beneath::Dir;
-use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Summary};
+use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Stream, Summary};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::reader::{self, Outcome, READER_ARGUMENT, Task};
@@ -94,7 +94,7 @@ impl Reading {
     ) -> Result<(Opened, Worked, Option<SandboxLevel>), Failure> {
         let Self { task, process } = self;
         let pipe = pipe_with(PipeFlags::CLOEXEC);
-        let (reader, writer) = pipe.map_err(|error| messages::internal(&error.to_string()))?;
+        let (reader, writer) = pipe.map_err(|error| words::internal(&error.into()))?;
         let process = process.and_then(|process| Process::begin(process, &task, &reader, folder));
         match process {
             Ok(Process { level, .. })
@@ -125,7 +125,7 @@ impl Reading {
 /// A process that is ready to read.
 struct Process {
     confined: Confined,
-    events: BufReader<File>,
+    events: BufReader<Stream>,
     level: SandboxLevel,
 }
 
@@ -144,6 +144,7 @@ impl Process {
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
         let level = SandboxLevel::from_byte(level).ok_or(io::ErrorKind::InvalidData)?;
+        events.get_mut().is_ready();
         confined.is_ready()?;
         Ok(Self { confined, events, level })
     }
@@ -156,7 +157,8 @@ impl Process {
     ) -> Result<(Opened, Worked), Failure> {
         let Self { confined, mut events, .. } = self;
         let (opened, heard) = thread::scope(|scope| {
-            let listening = scope.spawn(|| {
+            let listener = thread::Builder::new().name("listener".to_owned());
+            let listening = listener.spawn_scoped(scope, || {
                 let heard = listen(&mut events, folder, take);
                 if !matches!(heard, Ok(None)) {
                     // It has nothing left to do; and nothing else may wait for it.
@@ -164,18 +166,23 @@ impl Process {
                 }
                 heard
             });
+            let listening = listening.map_err(|error| cannot_listen(&error))?;
             let opened = open();
-            (opened, listening.join())
-        });
+            Ok((opened, listening.join()))
+        })?;
         let heard = heard.map_err(|_| messages::internal("the listening thread failed"))?;
         let status = confined.wait().map_err(|error| words::internal(&error))?;
         Ok((opened, heard.and_then(|heard| heard.ok_or(Trouble::Died(status)))))
     }
 }
 
+fn cannot_listen(error: &io::Error) -> Failure {
+    messages::cannot_start("the thread that reads the archive", error)
+}
+
 /// Does what the process asks for, until it is done or gone (`None`).
 fn listen(
-    events: &mut BufReader<File>,
+    events: &mut BufReader<Stream>,
     folder: Option<&Folder<'_>>,
     take: &mut Take<'_>,
 ) -> Result<Option<Outcome>, Trouble> {
@@ -233,7 +240,8 @@ fn in_process(
         }
     };
     thread::scope(|scope| {
-        let working = scope.spawn(work);
+        let worker = thread::Builder::new().name("reader".to_owned());
+        let working = worker.spawn_scoped(scope, work).map_err(|error| cannot_listen(&error))?;
         let opened = open();
         let worked = working.join();
         worked

@@ -73,13 +73,16 @@ pub(super) fn run(
     let job = Packing { folder: &folder, opened: &opened, rules: &rules, key_files: &key_files };
     let Transfer { target, commit, form, .. } = &transfer;
     let (sealed, packed) = thread::scope(|scope| {
-        let packing = scope.spawn(|| job.run(feed, packing.zstd));
+        let packer = thread::Builder::new().name("packer".to_owned());
+        let packing = packer.spawn_scoped(scope, || job.run(feed, packing.zstd));
+        let packing = packing.map_err(|error| messages::cannot_start("the packer", &error))?;
         let mut engine = transfer.engine();
         let sealed = engine.encrypt(&mut source, target, *form, &recipients, *commit, &meter);
         // Otherwise the packer would wait for it for ever.
         drop(source);
-        (sealed, packing.join())
-    });
+        Ok((sealed, packing.join()))
+    })
+    .map_err(|failure: Failure| vec![failure])?;
     meter.clear();
     let Ok(outcome) = packed else { return Err(vec![messages::internal("the packer failed")]) };
     outcome.say();

@@ -45,6 +45,8 @@ pub(super) struct Ledger {
     counts: Counts,
     status: Status,
     dropped: Dropped,
+    /// The place of what is told now, in the order in which the files came.
+    place: u64,
     failures: Vec<Value>,
     skipped: Vec<Value>,
     /// Whether it was told that there is no room, and how many failures of this kind
@@ -61,6 +63,7 @@ impl Ledger {
             counts: Counts::default(),
             status: Status::default(),
             dropped: Dropped::default(),
+            place: 0,
             failures: Vec::new(),
             skipped: Vec::new(),
             is_full_told: false,
@@ -70,6 +73,18 @@ impl Ledger {
 
     pub(super) fn status(&mut self) -> &mut Status {
         &mut self.status
+    }
+
+    /// Something that happens when so many files have come.
+    pub(super) fn take_before(&mut self, files: u64, event: Event) {
+        self.place = 2 * files;
+        self.take(event);
+    }
+
+    /// The failure of the file that came as this one, counted from 0.
+    pub(super) fn failed(&mut self, number: usize, failure: Failure) {
+        self.place = 2 * number as u64 + 1;
+        self.take(Event::Failed(failure));
     }
 
     pub(super) fn done(&mut self, summary: &Summary) {
@@ -148,6 +163,12 @@ impl Ledger {
         }
     }
 
+    /// So many files fail for one reason, which is said once.
+    pub(super) fn fail_all(&mut self, files: u64, failure: &Failure) {
+        self.fail(failure);
+        self.counts.failed += files.saturating_sub(1);
+    }
+
     fn fail(&mut self, failure: &Failure) {
         self.counts.failed += 1;
         if self.talk.json && self.failures.len() < MAX_LISTED {
@@ -158,7 +179,7 @@ impl Ledger {
         self.is_full_told |= failure.is_full();
         self.alike += u64::from(is_alike);
         let is_silent = is_alike || self.counts.failed - self.alike > MAX_TOLD;
-        self.status.fail(failure, self.talk.json || is_silent);
+        self.status.fail_at(self.place, failure, self.talk.json || is_silent);
     }
 
     /// The run was stopped, of so many files in all.

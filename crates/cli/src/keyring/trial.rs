@@ -1,0 +1,197 @@
+//! The keys of a run, tried on headers before anything is made: a wrong key for a folder
+//! is then known at once, said once, and leaves nothing behind.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cryptstream_engine::{Error, Item, Parser, SecretScope};
+use cryptstream_format::{FileKey, Format, Identity, Stanza, UnlockError, UnwrapError};
+
+/// A passphrase is derived anew for each salt, which takes about a second. One that fits
+/// none of the first files with as many salts is not tried on others.
+const MAX_DERIVATIONS: usize = 16;
+/// Failures of other kinds that are kept.
+const MAX_OTHERS: usize = 100;
+
+/// Keys that remember what they have unwrapped last in a trial, so that nobody is asked,
+/// and nothing derived, twice for the same file.
+pub(crate) struct Trial {
+    identities: Vec<Tried>,
+    shared: Arc<Shared>,
+}
+
+struct Tried {
+    identity: Box<dyn Identity>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Whether the state is to be looked at.
+    is_needed: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    is_trial: bool,
+    /// Salts and costs that a passphrase was derived with.
+    derivations: HashSet<String>,
+    /// Whether the passphrase was not tried on the present file.
+    is_passed_over: bool,
+    /// What the last header was unwrapped to.
+    known: Option<Box<(Format, Vec<Stanza>, FileKey)>>,
+}
+
+/// No key fits any file.
+pub(crate) struct NoFit {
+    /// How many files no key fits.
+    pub(crate) files: u64,
+    /// Of these, how many the passphrase was not tried on.
+    pub(crate) untried: u64,
+    /// What is wrong with the first.
+    pub(crate) first: Error,
+    /// What is wrong with files for which it is something else, or the first of these.
+    pub(crate) others: Vec<Error>,
+}
+
+impl Trial {
+    pub(crate) fn new(identities: Vec<Box<dyn Identity>>) -> Self {
+        let shared = Arc::<Shared>::default();
+        let tried = |identity| Tried { identity, shared: Arc::clone(&shared) };
+        Self { identities: identities.into_iter().map(tried).collect(), shared }
+    }
+
+    pub(crate) fn identities(&self) -> Vec<&dyn Identity> {
+        self.identities.iter().map(|tried| tried as &dyn Identity).collect()
+    }
+
+    /// Whether a key fits this file.
+    pub(crate) fn fits(&self, item: &Item, parser: &Parser) -> bool {
+        self.shared.begin();
+        let fits = item.try_keys(parser, &self.identities()).is_ok();
+        self.shared.end();
+        fits
+    }
+
+    /// Tries the keys on one file after the other until one fits; then, or where none has
+    /// failed for want of a key, returns `None`. With `is_fail_fast` the first decides.
+    pub(crate) fn none_fits(
+        &self,
+        items: impl Iterator<Item = Item>,
+        parser: &Parser,
+        is_fail_fast: bool,
+    ) -> Option<NoFit> {
+        self.shared.begin();
+        let identities = self.identities();
+        let (mut files, mut untried, mut first, mut others) = (0, 0, None, Vec::new());
+        for item in items {
+            let error = match item.try_keys(parser, &identities) {
+                Ok(()) => {
+                    first = None;
+                    break;
+                }
+                Err(error) => error,
+            };
+            untried += u64::from(self.shared.take_passed_over());
+            if is_lack_of_key(&error) {
+                files += 1;
+                first.get_or_insert(error);
+            } else if others.len() < MAX_OTHERS {
+                others.push(error);
+            }
+            if is_fail_fast {
+                break;
+            }
+        }
+        self.shared.end();
+        first.map(|first| NoFit { files, untried, first, others })
+    }
+}
+
+/// Whether another key could have opened the file.
+fn is_lack_of_key(error: &Error) -> bool {
+    let Error::Unlock { source, .. } = error else { return false };
+    matches!(source, UnlockError::NoMatch | UnlockError::Unwrap(UnwrapError::Key(_)))
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) {
+        self.lock().is_trial = true;
+        self.is_needed.store(true, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        let mut state = self.lock();
+        state.is_trial = false;
+        self.is_needed.store(state.known.is_some(), Ordering::Relaxed);
+    }
+
+    fn take_passed_over(&self) -> bool {
+        std::mem::take(&mut self.lock().is_passed_over)
+    }
+
+    /// The key of the file that was tried last, once.
+    fn take_known(&self, format: Format, stanzas: &[Stanza]) -> Option<FileKey> {
+        let mut state = self.lock();
+        let is_known = |known: &mut Box<(Format, Vec<Stanza>, FileKey)>| {
+            (known.0, &known.1[..]) == (format, stanzas)
+        };
+        let known = state.known.take_if(is_known)?;
+        self.is_needed.store(state.is_trial, Ordering::Relaxed);
+        Some(known.2)
+    }
+
+    /// Whether a passphrase would have to be derived once more, and has been derived often
+    /// enough for nothing.
+    fn is_too_much(&self, stanzas: &[Stanza]) -> bool {
+        let mut state = self.lock();
+        let stanza = stanzas.iter().find(|stanza| stanza.key_derivation().is_some());
+        let Some(stanza) = stanza.filter(|_| state.is_trial) else { return false };
+        // Its type, its salt and its cost; a nonce may follow.
+        let derivation = stanza.args().take(5).collect::<Vec<_>>().join(" ");
+        let is_known = state.derivations.contains(&derivation);
+        if !is_known && state.derivations.len() >= MAX_DERIVATIONS {
+            state.is_passed_over = true;
+            return true;
+        }
+        state.derivations.insert(derivation);
+        false
+    }
+
+    fn remember(&self, format: Format, stanzas: &[Stanza], file_key: &FileKey) {
+        let _secrets = SecretScope::open();
+        let mut state = self.lock();
+        if state.is_trial {
+            state.known = Some(Box::new((format, stanzas.to_vec(), file_key.clone())));
+        }
+    }
+}
+
+impl Identity for Tried {
+    fn may_ask(&self) -> bool {
+        self.identity.may_ask()
+    }
+
+    fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        if !self.shared.is_needed.load(Ordering::Relaxed) {
+            return self.identity.unwrap(format, stanzas);
+        }
+        if let Some(file_key) = self.shared.take_known(format, stanzas) {
+            return Ok(Some(file_key));
+        }
+        if self.shared.is_too_much(stanzas) {
+            return Ok(None);
+        }
+        let unwrapped = self.identity.unwrap(format, stanzas)?;
+        if let Some(file_key) = &unwrapped {
+            self.shared.remember(format, stanzas, file_key);
+        }
+        Ok(unwrapped)
+    }
+}

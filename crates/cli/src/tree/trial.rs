@@ -1,0 +1,32 @@
+//! A first file to try the keys on.
+
+use std::path::PathBuf;
+
+use cryptstream_beneath::Entry;
+use cryptstream_engine::{Destination, Item};
+use rustix::fs::{FileType, Stat};
+
+use super::plan::{Fate, Plan};
+use super::survey::len;
+use super::walk::{entry, join};
+
+/// The first file that could be decrypted, whether or not its output is there already.
+pub(crate) fn first_file(plan: &Plan) -> Option<Item> {
+    let mut files = plan.roots.iter().flat_map(|root| {
+        let tree = root.folder.as_ref().and_then(|it| plan.rules.walk(it, &root.input).ok());
+        let is_file = FileType::from_raw_mode(root.stat.st_mode) == FileType::RegularFile;
+        let named = is_file.then(|| item(root.input.clone(), None, &root.stat));
+        let found = tree.into_iter().flatten().filter_map(|found| {
+            let found = found.ok().filter(|found| matches!(plan.fate(found), Fate::File(_)))?;
+            let (path, stat) = (join(&root.input, &found.relative), found.stat);
+            Some(item(path, Some(entry(found)), &stat))
+        });
+        named.into_iter().chain(found)
+    });
+    files.next()
+}
+
+fn item(input: PathBuf, entry: Option<Entry>, stat: &Stat) -> Item {
+    let (output, len) = (Destination::Nowhere, len(stat.st_size));
+    Item { input, entry, len, output, guard: None }
+}

@@ -1,0 +1,230 @@
+//! Commands that take several inputs: one that fails is named, the others are done, and
+//! the exit status is that of the first failure, as with cp, tar, grep and sha256sum.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::common::{CHEAP, Dir, file_events};
+
+/// What goes wrong, with which input, and with which commands and their status.
+type Kind = (&'static str, &'static str, &'static [(&'static str, i32)]);
+const KINDS: [Kind; 7] = [
+    (
+        "missing",
+        "missing.enc",
+        &[("encrypt", 66), ("decrypt", 66), ("verify", 66), ("inspect", 66)],
+    ),
+    (
+        "unreadable",
+        "shut.enc",
+        &[("encrypt", 66), ("decrypt", 66), ("verify", 66), ("inspect", 66)],
+    ),
+    ("damaged", "damaged.enc", &[("decrypt", 65), ("verify", 65)]),
+    ("not encrypted", "text.enc", &[("decrypt", 65), ("verify", 65), ("inspect", 65)]),
+    ("for another key", "foreign.enc", &[("decrypt", 77), ("verify", 77)]),
+    ("a folder without any", "empty", &[("verify", 66), ("inspect", 66)]),
+    ("badly named", "name", &[("decrypt", 64)]),
+];
+
+fn folder() -> Dir {
+    let dir = Dir::new();
+    let sealed = dir.sealed(b"content");
+    dir.keygen("other");
+    for name in ["1.enc", "2.enc", "3.enc", "shut.enc", "name"] {
+        dir.write(name, &sealed);
+    }
+    let mut damaged = sealed.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    dir.write("damaged.enc", damaged);
+    dir.write("text.enc", "just some text");
+    dir.run(&["encrypt", "-i", "other", "1.enc", "foreign.enc"]).ok();
+    fs::create_dir(dir.path("empty")).unwrap();
+    fs::create_dir(dir.path("out")).unwrap();
+    for (name, mode) in [(".", 0o755), ("out", 0o777), ("id", 0o644), ("shut.enc", 0)] {
+        fs::set_permissions(dir.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn one_that_fails_is_named_and_the_others_are_done() {
+    for (kind, bad, commands) in KINDS {
+        for (command, code) in commands {
+            let dir = folder();
+            // Another failure, later, whose status is not that of the run.
+            let later = if *command == "inspect" { "text.enc" } else { "missing.age" };
+            let mut args = vec![*command, "1.enc", bad, "2.enc", later, "3.enc"];
+            if *command != "inspect" {
+                args.extend(["-i", "id"]);
+            }
+            let writes = ["encrypt", "decrypt"].contains(command);
+            if writes {
+                args.extend(["--output-dir", "out/new"]);
+            }
+            let done = dir.unprivileged(&args).run();
+            let (what, text) = (format!("{command}, {kind}"), done.stderr_text());
+            assert_eq!(done.code(), Some(*code), "{what}: {text}");
+            for name in [bad, later] {
+                assert!(text.contains(&format!("error: {name}: ")), "{what}: {text}");
+            }
+            let good = ["1", "2", "3"];
+            match writes {
+                true => {
+                    let end = if *command == "encrypt" { ".enc.enc" } else { "" };
+                    let there = |name| dir.path(format!("out/new/{name}{end}")).exists();
+                    assert!(good.iter().all(there), "{what}: {text}");
+                }
+                false => {
+                    let said = done.stdout_text();
+                    assert!(
+                        good.iter().all(|name| said.contains(&format!("{name}.enc"))),
+                        "{what}"
+                    );
+                }
+            }
+            if writes {
+                // Unless it is wanted so.
+                let first = ["encrypt", bad, "1.enc", "-i", "id", "--output-dir", "out/fast"];
+                let mut args = first.to_vec();
+                args[0] = command;
+                args.extend(["--fail-fast", "--processes", "0"]);
+                let done = dir.unprivileged(&args).run();
+                assert_eq!(done.code(), Some(*code), "{what}: {done:?}");
+                let made = fs::read_dir(dir.path("out/fast")).map_or(0, Iterator::count);
+                assert_eq!(made, 0, "{what}: {done:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_none_can_be_used_nothing_is_made_and_nobody_asked() {
+    let dir = folder();
+    // Asking would fail with 78: there is no terminal.
+    let script = "setsid -w $CS encrypt no-such nor-this -p --output-dir made";
+    let done = dir.fails(dir.shell(script), 66, &["error: no-such: ", "error: nor-this: "]);
+    assert!(done.stderr_text().contains("0 files"), "{done:?}");
+    let json = ["encrypt", "no-such", "nor-this", "-i", "id", "--output-dir", "made", "--json"];
+    let report = dir.run(&json);
+    assert_eq!(report.json(&report.stdout)["failed"], 2);
+    assert!(!dir.path("made").exists());
+}
+
+/// A folder of files that no key fits, and keys of every kind to try.
+fn tree(files: usize, key: &[&str]) -> Dir {
+    let dir = Dir::new();
+    for name in ["id", "other"] {
+        dir.keygen(name);
+    }
+    dir.run(&["keygen", "--pq", "-o", "pq"]).ok();
+    dir.write("wrong", "a wrong word");
+    for number in 0..files {
+        let folder = dir.path(format!("in/{}", number % 7));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{number}")), number.to_string()).unwrap();
+    }
+    dir.run(&[&["encrypt", "in", "sealed"], key].concat()).ok();
+    dir
+}
+
+/// restic and borg know it before anything else: they open the key first.
+#[test]
+fn a_key_that_fits_no_file_is_known_before_anything_is_made() {
+    const FILES: usize = 500;
+    for (key, wrong) in [
+        (&["-i", "id"][..], &["-i", "other"][..]),
+        (&["-i", "id"], &["-i", "pq", "-i", "other", "--passphrase-file", "wrong"]),
+        // One derivation: all files have the same salt.
+        (&["--key", "right", CHEAP], &["--passphrase-file", "wrong", "-i", "other"]),
+    ] {
+        let dir = tree(FILES, key);
+        let args = [&["decrypt", "sealed", "back"], wrong].concat();
+        let done = dir.fails(dir.command(&args), 77, &["sealed: no key fits any of 500 files"]);
+        assert_eq!(done.stderr_text().matches("error:").count(), 1, "{done:?}");
+        let report = dir.run(&[&args[..], &["--json"]].concat());
+        let report = report.json(&report.stdout);
+        assert_eq!(report["failed"], FILES, "{report}");
+        assert_eq!(report["errors"].as_array().unwrap().len(), 1);
+        let verify = [&["verify", "sealed"], wrong].concat();
+        let done = dir.fails(dir.command(&verify), 77, &["no key fits any of 500 files"]);
+        assert_eq!((done.stdout.len(), done.stderr_text().matches("error:").count()), (0, 1));
+    }
+}
+
+/// As age says of each file by itself.
+#[test]
+fn files_that_do_fit_are_done_among_others() {
+    let dir = tree(40, &["-i", "id"]);
+    fs::create_dir(dir.path("sealed/mine")).unwrap();
+    dir.write("x", "mine");
+    dir.run(&["encrypt", "-i", "other", "x", "sealed/mine/x.enc"]).ok();
+    let done = dir.run(&["decrypt", "-i", "other", "sealed", "back"]);
+    assert_eq!((done.code(), dir.read("back/mine/x")), (Some(77), b"mine".to_vec()), "{done:?}");
+    assert!(done.stderr_text().contains("1 file opened, 40 failed"), "{done:?}");
+    // Damage does not make it another key, and is told too.
+    dir.write("sealed/mine/x.enc", "damaged");
+    let done = dir.fails(
+        dir.command(&["decrypt", "-i", "other", "sealed", "again"]),
+        77,
+        &["no key fits any of 40 files", "sealed/mine/x.enc: is neither"],
+    );
+    assert!(done.stderr_text().contains("41 failed"), "{done:?}");
+    let done = dir.run(&["verify", "-i", "other", "sealed", "--json"]);
+    assert_eq!(done.json(&done.stdout)["error"]["code"], 77);
+    // What is there already needs no key.
+    dir.run(&["decrypt", "-i", "id", "sealed", "done"]);
+    fs::remove_file(dir.path("sealed/mine/x.enc")).unwrap();
+    dir.run(&["decrypt", "-i", "other", "sealed", "done"]).ok();
+    let done = dir.run(&["verify", "-i", "id", "sealed", "--json"]).ok();
+    assert_eq!(file_events(&done).1["intact"], 40);
+}
+
+/// What is wrong with the first says nothing about the key.
+#[test]
+fn a_wrong_key_is_known_behind_a_damaged_file() {
+    let dir = folder();
+    let named = ["decrypt", "text.enc", "1.enc", "2.enc", "--output-dir", "made", "-i", "other"];
+    let words = ["no key fits any of 2 files; the first is 1.enc", "text.enc: is neither"];
+    dir.fails(dir.command(&named), 77, &words);
+}
+
+/// A derivation takes about a second: a wrong passphrase must not cost one for each file
+/// of a folder whose files were encrypted one by one.
+#[test]
+fn a_passphrase_is_derived_a_few_times_for_nothing() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("sealed")).unwrap();
+    dir.write("x", "content");
+    dir.write("wrong", "a wrong word");
+    for number in 0..20 {
+        let name = format!("sealed/{number:02}.enc");
+        dir.run(&["encrypt", "x", &name, "--key", "right", CHEAP]).ok();
+    }
+    let args = ["decrypt", "sealed", "back", "--passphrase-file", "wrong"];
+    dir.fails(dir.command(&args), 77, &["no key fits any of 20 files", "not tried on 4 other"]);
+}
+
+/// A key that asks is asked once: what it has said for the trial is not asked for again.
+#[test]
+fn nobody_is_asked_twice_for_the_first_file() {
+    let dir = Dir::new();
+    dir.write("x", "content");
+    dir.write("word", "right");
+    dir.run(&["encrypt", "x", "s.age", "--passphrase-file", "word", "--scrypt", "16"]).ok();
+    fs::create_dir(dir.path("sealed")).unwrap();
+    fs::rename(dir.path("s.age"), dir.path("sealed/s.age")).unwrap();
+    // The derivation itself is counted: it reads and writes the memory that it maps.
+    let script = "strace -f -e trace=mmap -o calls $CS decrypt sealed back --passphrase-file word";
+    let done = dir.shell(script).run();
+    if !dir.path("calls").exists() || done.code() == Some(127) {
+        return eprintln!("skipped: counting derivations needs the program `strace`");
+    }
+    done.ok();
+    // 64 MiB and a page or so.
+    let calls = String::from_utf8(dir.read("calls")).unwrap();
+    let maps = calls.lines().filter(|line| line.contains("PROT_READ|PROT_WRITE"));
+    let maps = maps.filter_map(|line| line.split("mmap(NULL, ").nth(1));
+    let large = maps.filter_map(|rest| rest.split(',').next()?.parse::<u64>().ok());
+    // One to see whether there is so much memory, and one to derive.
+    assert_eq!(large.filter(|len| *len >= 64 << 20).count(), 2, "{calls}");
+}

@@ -1,0 +1,20 @@
+//! Keys that are tried on a file's header, before anything is made for its output.
+
+use cryptstream_format::Identity;
+
+use crate::decrypt::unlock;
+use crate::rekey::journal;
+use crate::{Error, Item, Parser};
+
+impl Item {
+    /// Whether one of `identities` decrypts this file, going by its header.
+    ///
+    /// # Errors
+    /// [`Error::Unlock`] where none does; others where the header cannot be read.
+    pub fn try_keys(&self, parser: &Parser, identities: &[&dyn Identity]) -> Result<(), Error> {
+        let mut source = self.open(parser)?;
+        journal::open_header(&mut source, |source, header| {
+            unlock(source, &header, identities).map(drop)
+        })
+    }
+}
