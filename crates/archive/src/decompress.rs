@@ -13,9 +13,13 @@ pub fn is_zstd(head: &[u8]) -> bool {
 
 type Whole<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
+/// What is read at once: a small file with its header is much less, and a call for each
+/// part of it would cost more than creating the file.
+const BUFFER: usize = 256 << 10;
+
 /// A stream of tar, and where it comes from.
 pub(crate) enum Plain<R: Read> {
-    Bare(Whole<R>),
+    Bare(BufReader<Whole<R>>),
     Zstd(Box<zstd::Decoder<'static, BufReader<Counted<Whole<R>>>>>, Rc<Cell<u64>>),
 }
 
@@ -26,7 +30,7 @@ impl<R: Read> Plain<R> {
         let is_zstd = is_zstd(&head);
         let whole = Cursor::new(head).chain(from);
         if !is_zstd {
-            return Ok(Self::Bare(whole));
+            return Ok(Self::Bare(BufReader::with_capacity(BUFFER, whole)));
         }
         let count = Rc::new(Cell::new(0));
         let counted = Counted { from: whole, count: Rc::clone(&count) };

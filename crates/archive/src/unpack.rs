@@ -146,10 +146,11 @@ impl Unpacking<'_> {
         let held = lock(self.gate);
         match &member.kind {
             Kind::File => {
-                let private = Mode::RUSR | Mode::WUSR;
-                let file = self.creator.create(member, &parts, |folder, own| {
-                    folder.create_file(as_path(own), private)
-                })?;
+                // At once, as nobody else gets into the folder before all is there.
+                let mode = Mode::from_raw_mode(self.options.bits(member.mode));
+                let file = self
+                    .creator
+                    .create(member, &parts, |folder, own| folder.create_file(as_path(own), mode))?;
                 // Reading may take long.
                 drop(held);
                 return self.fill(&file, member, contents).map(|()| None);
@@ -236,8 +237,6 @@ impl Unpacking<'_> {
         if end < member.size {
             file.set_len(member.size).map_err(failed)?;
         }
-        let mode = Mode::from_raw_mode(self.options.bits(member.mode));
-        rustix::fs::fchmod(file, mode).map_err(|error| failed(error.into()))?;
         let times = member.mtime.to_timestamps();
         rustix::fs::futimens(file, &times).map_err(|error| failed(error.into()))
     }

@@ -200,3 +200,31 @@ fn frames_of_zstd_in_every_sequence() {
     assert!(matches!(read(&skipped), Err(Error::NotTar { head }) if head.is_empty()));
     assert!(read(&[frame(one), two.to_vec()].concat()).is_err());
 }
+
+/// Counts how often it is read.
+struct Counted<'a>(&'a [u8], &'a std::cell::Cell<usize>);
+
+impl std::io::Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.1.set(self.1.get() + 1);
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn small_members_are_read_together() {
+    let archive = end(&vec![file(); 1000]);
+    for archive in [archive.clone(), zstd::encode_all(&archive[..], 1).unwrap()] {
+        let count = std::cell::Cell::new(0);
+        let from = Counted(&archive, &count);
+        let mut contents = Contents::new(from, Limits::DEFAULT).unwrap();
+        let mut members = 0;
+        while let Some(member) = contents.next().unwrap() {
+            contents.content(&member, |_, _| Ok(())).unwrap();
+            members += 1;
+        }
+        assert_eq!(members, 1000);
+        // A system call each: six for a member would cost more than its file.
+        assert!(count.get() < 20, "{}", count.get());
+    }
+}
