@@ -416,6 +416,9 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     let arguments = habits::with_command(arguments);
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     wanted_color(&arguments).choice().write_global();
+    if let Some(command) = habits::command_of(&arguments) {
+        messages::set_command(command);
+    }
     let refuse = |failure: &Failure| {
         match wants_json {
             true => messages::print_json_error(failure, false),

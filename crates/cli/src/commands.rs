@@ -45,13 +45,14 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     }
     let Cli { mut command, talk, no_config } = cli;
     talk.apply_color();
+    if talk.progress() == When::Json {
+        messages::speak_in_events();
+    }
+    let _on_interrupt = report::say_interrupted_to_programs(talk);
     match &mut command {
         Command::Encrypt(Encrypt { files, .. }) => files.settle(false),
         Command::Decrypt(Decrypt { files, stdout, .. }) => files.settle(*stdout),
         _ => {}
-    }
-    if talk.progress() == When::Json {
-        messages::speak_in_events();
     }
     // Where standard output carries data, reports go elsewhere. Before that
     // is known, the safe assumption is made.
@@ -185,8 +186,8 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
             })?,
         _ => print(content.as_bytes())?,
     }
-    if talk.json {
-        report::new_identity(args.output.as_deref(), &public, *is_stdout_data);
+    if report::is_for_programs(talk) {
+        report::new_identity(args.output.as_deref(), &public, talk, *is_stdout_data);
     } else if !talk.quiet {
         messages::note(&messages::new_recipient(&public));
     }

@@ -18,12 +18,13 @@ pub(crate) mod tree;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cryptstream_engine::{Error, SandboxLevel, WorkerNote};
 use serde_json::{Value, json};
 
-use crate::report::{SCHEMA, print_json};
+use crate::report::{self, SCHEMA, print_json};
 use crate::system;
 
 pub(crate) use benchmark::{no_room, not_measurable, nothing_fits, output_differs, report_written};
@@ -84,13 +85,17 @@ impl Failure {
 
     /// The same for programs.
     pub(crate) fn json(&self) -> Value {
-        json!({
+        let mut object = json!({
             "code": self.code,
             "kind": self.kind,
-            "file": self.file.as_deref().map(Path::to_string_lossy),
+            "file": null,
             "message": self.message,
             "help": self.help,
-        })
+        });
+        if let Some(file) = &self.file {
+            report::put_name(&mut object, "file", file);
+        }
+        object
     }
 }
 
@@ -120,7 +125,19 @@ pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
     if failure.code == code::OK {
         return;
     }
-    print_json(&json!({ "schema": SCHEMA, "error": failure.json() }), is_stdout_data);
+    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+        print_event("error", failure.json());
+        // It would be said twice at one place.
+        if is_stdout_data {
+            return;
+        }
+    }
+    print_json(&json_error(failure), is_stdout_data);
+}
+
+/// A failure, for a program that reads one object about a run.
+pub(crate) fn json_error(failure: &Failure) -> Value {
+    json!({ "schema": SCHEMA, "command": command(), "error": failure.json() })
 }
 
 /// Whether nothing but errors is to be said.
@@ -139,12 +156,48 @@ pub(crate) fn speak_in_events() {
     IS_IN_EVENTS.store(true, Ordering::Relaxed);
 }
 
-/// Writes an event with these fields as one line of JSON on standard error.
-pub(crate) fn print_event(event: &str, mut fields: Value) {
+/// Whether events are wanted.
+pub(crate) fn is_in_events() -> bool {
+    IS_IN_EVENTS.load(Ordering::Relaxed)
+}
+
+/// Whether standard output is the data, as far as that is known.
+static IS_STDOUT_DATA: AtomicBool = AtomicBool::new(false);
+
+/// The data goes to standard output.
+pub(crate) fn keep_off_stdout() {
+    IS_STDOUT_DATA.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_stdout_data() -> bool {
+    IS_STDOUT_DATA.load(Ordering::Relaxed)
+}
+
+/// The command that is run, for reports.
+static COMMAND: OnceLock<String> = OnceLock::new();
+
+/// Says in every report from now on which command is run.
+pub(crate) fn set_command(name: &str) {
+    let _ = COMMAND.set(name.to_owned());
+}
+
+fn command() -> Option<&'static str> {
+    COMMAND.get().map(String::as_str)
+}
+
+/// One event, as it is written.
+pub(crate) fn event(event: &str, mut fields: Value) -> Value {
     fields["schema"] = json!(SCHEMA);
+    fields["command"] = json!(command());
     fields["event"] = json!(event);
+    fields
+}
+
+/// Writes an event with these fields as one line of JSON on standard error.
+pub(crate) fn print_event(name: &str, fields: Value) {
+    let line = escaped_json(&event(name, fields));
     // Nobody may be reading; there is nobody else to tell.
-    let _ = writeln!(std::io::stderr().lock(), "{}", escaped_json(&fields));
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Says something that is no error, but that nobody should miss.
@@ -239,6 +292,18 @@ pub(crate) fn interrupted(files: Option<(u64, u64)>, is_stdout_data: bool) -> St
         }
         None => "interrupted: no partial file was left".to_owned(),
     }
+}
+
+/// The same for programs. `signal` has ended the run.
+pub(crate) fn interruption(
+    signal: i32,
+    files: Option<(u64, u64)>,
+    is_stdout_data: bool,
+) -> Failure {
+    let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    let text = interrupted(files, is_stdout_data);
+    let (message, help) = text.split_once(": ").unwrap_or((&text, ""));
+    Failure::new(code, "interrupted", message, help)
 }
 
 /// A file name as it can be shown: as it is, or escaped and in quotes.

@@ -4,6 +4,7 @@ mod bar;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Meter {
     name: String,
     how: How,
+    is_for_programs: bool,
     state: RefCell<State>,
     shown: Arc<Mutex<Shown>>,
     on_interrupt: RefCell<Option<OnInterrupt>>,
@@ -116,7 +118,9 @@ impl Meter {
         let shown = Shown { bar: None, files: None, is_stdout_data: false };
         let shown = Arc::new(Mutex::new(shown));
         let on_interrupt = RefCell::new(None);
-        let meter = Self { name, how, state: RefCell::new(state), shown, on_interrupt };
+        let is_for_programs = report::is_for_programs(talk);
+        let state = RefCell::new(state);
+        let meter = Self { name, how, is_for_programs, state, shown, on_interrupt };
         if how == How::Bar {
             let shown = Arc::clone(&meter.shown);
             // Without the thread nothing is said.
@@ -137,6 +141,7 @@ impl Meter {
     pub(crate) fn of_many(name: String, files: u64, talk: Talk) -> Self {
         let meter = Self::new(name, talk);
         meter.lock().files = Some((0, files));
+        report::set_files(Some((0, files)));
         let files = Files { total: files, done: 0, begun: 0, under_way: BTreeMap::new() };
         meter.state.borrow_mut().files = Some(files);
         meter
@@ -166,6 +171,9 @@ impl Meter {
     pub(crate) fn file_done(&self) {
         if let Some(files) = &mut self.state.borrow_mut().files {
             files.done += 1;
+            if self.is_for_programs {
+                report::set_files(Some((files.done, files.total)));
+            }
             if self.how == How::Bar {
                 self.lock().files = Some((files.done, files.total));
             }
@@ -186,7 +194,7 @@ impl Meter {
         let state = self.state.borrow_mut();
         match self.how {
             How::Lines if state.done > 0 => state.print_line(&self.name),
-            How::Json => state.print_json("progress", &self.name),
+            How::Json => state.print_json("progress", self.name.as_ref()),
             _ => {}
         }
         if let Some(bar) = &self.lock().bar {
@@ -203,7 +211,7 @@ impl Progress for Meter {
         state.started = Instant::now();
         state.total = total;
         if self.how == How::Json {
-            state.print_json("start", &self.name);
+            state.print_json("start", self.name.as_ref());
         }
     }
 
@@ -226,7 +234,7 @@ impl Progress for Meter {
             How::Never => {}
             How::Bar => state.show_bar(&self.name, &mut self.lock().bar),
             How::Lines => state.print_line(&self.name),
-            How::Json => state.print_json("progress", &self.name),
+            How::Json => state.print_json("progress", self.name.as_ref()),
         }
     }
 
@@ -264,9 +272,8 @@ impl State {
     }
 
     /// One event, as a line.
-    fn print_json(&self, event: &str, name: &str) {
+    fn print_json(&self, event: &str, name: &OsStr) {
         let mut fields = json!({
-            "input": name,
             "bytes": self.done,
             "total_bytes": self.total,
             "seconds": self.started.elapsed().as_secs_f64(),
@@ -275,9 +282,12 @@ impl State {
         if let Some(files) = &self.files {
             fields["files"] = json!(files.done);
             fields["total_files"] = json!(files.total);
-            let first = files.under_way.first_key_value();
-            fields["file"] = first.map_or(Value::Null, |(_, path)| json!(path.to_string_lossy()));
+            fields["file"] = Value::Null;
+            if let Some((_, path)) = files.under_way.first_key_value() {
+                report::put_name(&mut fields, "file", path);
+            }
         }
+        report::put_name(&mut fields, "input", name);
         messages::print_event(event, fields);
     }
 

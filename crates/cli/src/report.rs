@@ -3,15 +3,22 @@
 pub(crate) mod inspect;
 pub(crate) mod survey;
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use cryptstream_engine::{RangeSummary, SandboxLevel, Summary, Target};
+use cryptstream_engine::{
+    OnInterrupt, RangeSummary, SandboxLevel, Summary, Target, pending_signal, say_on_interrupt,
+};
 use cryptstream_format::Format;
 use indicatif::HumanBytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
@@ -69,22 +76,24 @@ fn tell(
 ) {
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-    if talk.json || talk.progress() == When::Json {
+    if is_for_programs(talk) {
         let mut object = json!({
             "schema": SCHEMA,
             "command": command,
-            "input": input_name(&transfer.input),
-            "output": output_name(&transfer.target),
+            "type": if extra.is_some() { "archive" } else { "file" },
+            "files": 1,
+            "failed": 0,
             "format": format_name(summary.format),
             "armored": summary.is_armored,
             "bytes_in": summary.bytes_in,
             "bytes_out": summary.bytes_out,
             "seconds": took.as_secs_f64(),
-            "processes": workers.workers,
+            "workers": workers.workers,
             "workers_died": workers.died,
             "segments_redone": workers.redone,
             "sandbox": sandbox,
         });
+        put_ends(&mut object, &transfer.input, &transfer.target);
         if let Some(RangeSummary { range, plaintext_len, .. }) = part {
             // The byte at `end` is not in it; the length is that of the whole
             // plaintext, where it was verified.
@@ -94,10 +103,7 @@ fn tell(
         for (name, value) in extra.iter().flat_map(|extra| &extra.fields) {
             object[*name] = value.clone();
         }
-        match talk.json {
-            true => print_json(&object, transfer.is_stdout_data()),
-            false => messages::print_event("end", object),
-        }
+        end(object, talk, transfer.is_stdout_data());
     } else if talk.verbose || is_seen(transfer, talk) {
         let rate = summary.bytes_in as f64 / took.as_secs_f64().max(1e-9);
         let died = match workers.died {
@@ -131,19 +137,106 @@ fn is_seen(transfer: &Transfer, talk: Talk) -> bool {
     !talk.quiet && !transfer.is_stdout_data() && io::stderr().is_terminal()
 }
 
+/// Whether a program reads what is said at the end.
+pub(crate) fn is_for_programs(talk: Talk) -> bool {
+    talk.json || talk.progress() == When::Json
+}
+
+/// Says to a program how a run has ended: as an object, as the last event, or both.
+pub(crate) fn end(object: Value, talk: Talk, is_stdout_data: bool) {
+    if talk.json && !(is_stdout_data && messages::is_in_events()) {
+        print_json(&object, is_stdout_data);
+    }
+    if messages::is_in_events() {
+        IS_SAID.store(true, Ordering::SeqCst);
+        messages::print_event("end", object);
+    }
+}
+
+/// Whether it was said how the run has ended, which an interruption has then not changed.
+static IS_SAID: AtomicBool = AtomicBool::new(false);
+
+/// The files of this run that are done, and all, once those are known.
+static FILES: Mutex<Option<(u64, u64)>> = Mutex::new(None);
+
+/// Has an interruption say how far the run has come.
+pub(crate) fn set_files(files: Option<(u64, u64)>) {
+    *FILES.lock().unwrap_or_else(PoisonError::into_inner) = files;
+}
+
+/// Says to a program that the run was interrupted, while the result lives.
+pub(crate) fn say_interrupted_to_programs(talk: Talk) -> Option<OnInterrupt> {
+    let say = move || {
+        if IS_SAID.load(Ordering::SeqCst) {
+            return;
+        }
+        let is_stdout_data = messages::is_stdout_data();
+        // Held for a moment only, but perhaps by a thread that is stuck meanwhile.
+        let files = FILES.try_lock().map_or(None, |files| *files);
+        let failure = messages::interruption(pending_signal().unwrap_or(0), files, is_stdout_data);
+        let line = |object: &Value| format!("{}\n", messages::escaped_json(object));
+        // Not through locks, which may be held.
+        if messages::is_in_events() {
+            let event = messages::event("interrupted", failure.json());
+            write_now(io::stderr().as_fd(), &line(&event));
+        }
+        let object = line(&messages::json_error(&failure));
+        match (talk.json, is_stdout_data) {
+            (true, false) => write_now(io::stdout().as_fd(), &object),
+            (true, true) if !messages::is_in_events() => {
+                write_now(io::stderr().as_fd(), &object);
+            }
+            _ => {}
+        }
+    };
+    // Without the thread nothing is said.
+    is_for_programs(talk).then(|| say_on_interrupt(Box::new(say)).ok()).flatten()
+}
+
+/// Writes a line unless that would have to wait for a reader.
+fn write_now(to: BorrowedFd<'_>, line: &str) {
+    let mut fds = [PollFd::new(&to, PollFlags::OUT)];
+    let now = Timespec::default();
+    if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) {
+        // Nobody may be reading; there is nobody else to tell.
+        let _ = rustix::io::write(to, line.as_bytes());
+    }
+}
+
+/// Puts a name into an object, and beside it its bytes where the text cannot show them.
+pub(crate) fn put_name(object: &mut Value, field: &str, name: impl AsRef<OsStr>) {
+    let name = name.as_ref();
+    object[field] = json!(name.to_string_lossy());
+    if name.to_str().is_none() {
+        object[format!("{field}_hex")] = json!(hex(name.as_bytes()));
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Puts in what was read and what was written.
+pub(crate) fn put_ends(object: &mut Value, input: &Input, output: &Target) {
+    put_name(object, "input", input.path().unwrap_or(Path::new("-")));
+    put_name(object, "output", output.path().unwrap_or(Path::new("-")));
+}
+
 /// Reports a new identity to a program.
 pub(crate) fn new_identity(
     output: Option<&Path>,
     recipient: &dyn std::fmt::Display,
+    talk: Talk,
     is_stdout_data: bool,
 ) {
-    let object = json!({
+    let mut object = json!({
         "schema": SCHEMA,
         "command": "keygen",
-        "output": output.map_or("-".into(), Path::to_string_lossy),
         "recipient": recipient.to_string(),
     });
-    print_json(&object, is_stdout_data);
+    put_name(&mut object, "output", output.unwrap_or(Path::new("-")));
+    end(object, talk, is_stdout_data);
 }
 
 /// A format's name.
@@ -167,6 +260,7 @@ pub(crate) fn settled(exit_code: ExitCode) -> ExitCode {
 
 /// Writes one JSON object in one line.
 pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
+    IS_SAID.store(true, Ordering::SeqCst);
     let object = messages::escaped_json(object);
     if is_stdout_data {
         // Nobody may be reading; there is nobody else to tell.
@@ -188,7 +282,12 @@ pub(crate) fn name_file_event(object: &mut Value, command: &str, input: &Input) 
     object["schema"] = json!(SCHEMA);
     object["command"] = json!(command);
     object["event"] = json!("file");
-    object["file"] = json!(input_name(input));
+    put_name(object, "file", input.path().unwrap_or(Path::new("-")));
+}
+
+/// An interruption from now on changes nothing: the end is being said.
+pub(crate) fn is_ending() {
+    IS_SAID.store(true, Ordering::SeqCst);
 }
 
 /// The input's name as it can be shown.

@@ -152,6 +152,9 @@ impl Transfer {
         if matches!(target, Target::Stdout { .. }) && system::is_output_closed() {
             return Err(messages::closed_output());
         }
+        if matches!(target, Target::Stdout { .. }) {
+            messages::keep_off_stdout();
+        }
         let commit = CommitOptions { sync, remove_source, verify, ..CommitOptions::default() };
         let workers = worker_options(&workers);
         let form = Form::Binary(Format::Native);

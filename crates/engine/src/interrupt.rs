@@ -281,7 +281,8 @@ fn register() {
 }
 
 /// The signal that has come and has not taken its effect.
-fn pending() -> Option<i32> {
+#[must_use]
+pub fn pending() -> Option<i32> {
     i32::try_from(PENDING.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
 }
 

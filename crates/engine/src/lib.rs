@@ -45,8 +45,8 @@ pub use error::Error;
 pub use input::{Feed, Source, folder_mode, has_acl, is_leftover, leftover_of, times_of};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::{
-    Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, say_on_interrupt,
-    unignored_signals,
+    Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, pending as pending_signal,
+    say_on_interrupt, unignored_signals,
 };
 pub use many::{Destination, Item};
 pub use memory::{MemoryLimit, available_memory};

@@ -38,7 +38,7 @@ pub(super) fn object(results: &Results, report: Option<&Path>) -> Value {
             "file_system": results.file_system,
         },
         "runs": results.runs,
-        "processes": results.processes,
+        "workers": results.processes,
         "ceilings": {
             "memory_copy": ceiling(&ceilings.memory_copy),
             "cipher_seal": ceiling(&ceilings.seal),
@@ -55,7 +55,7 @@ pub(super) fn object(results: &Results, report: Option<&Path>) -> Value {
         })).collect::<Vec<_>>(),
         "workers_pay": workers_pay(results),
         "conclusion": results.conclusion().name(),
-        "recommended_processes": results.recommended(),
+        "recommended_workers": results.recommended(),
         "recommended_format": advice::age_format_is_faster(results).then_some("age"),
         "outputs_verified": results.outputs_verified,
     })
@@ -90,9 +90,9 @@ fn workers_pay(results: &Results) -> Value {
         json!({
             "operation": pays.operation.map(Operation::name),
             "pool": pays.warmth.name(),
-            "processes": results.pool(),
+            "workers": results.pool(),
             "from_bytes": pays.bytes.from(),
-            "from_processes": pays.processes.from(),
+            "from_workers": pays.processes.from(),
             "inconclusive": match results.sizes.len() {
                 1 => pays.processes == Pays::Inconclusive,
                 _ => pays.bytes == Pays::Inconclusive,
@@ -126,7 +126,7 @@ fn entry(size: &SizeResult, entry: &Entry, operation: Operation, cores: usize) -
     let comparison = size.comparison(entry, operation);
     let is_known = pool.is_some() && comparison != Comparison::Inconclusive;
     let mut object = timing(entry.timing(operation), size.rung.total());
-    object["processes"] = processes.into();
+    object["workers"] = processes.into();
     object["pool"] = pool.into();
     object["speed_up"] = speed_up.into();
     object["comparison"] = pool.map(|_| comparison.name()).into();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::inputs::{Inputs, Lines, Seen, Status};
 use crate::args::{Inspect, Talk};
-use crate::messages::{Context, Failure, look};
+use crate::messages::{self, Context, Failure, look};
 use crate::report::{self, SCHEMA};
 use crate::request::{Input, worker_options};
 
@@ -43,7 +43,8 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
             break;
         }
     }
-    if talk.json {
+    if report::is_for_programs(talk) {
+        report::is_ending();
         let object = json!({
             "schema": SCHEMA,
             "command": "inspect",
@@ -51,7 +52,12 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
             "files": files,
             "failed": failed,
         });
-        lines.print_object(&object, &mut status);
+        if talk.json {
+            lines.print_object(&object, &mut status);
+        }
+        if messages::is_in_events() {
+            messages::print_event("end", object);
+        }
     }
     status.exit_code()
 }

@@ -13,7 +13,7 @@ use crate::args::{Rekey, Talk, is_dash};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Failure, rekey as words};
 use crate::progress::Meter;
-use crate::report::{SCHEMA, print_json};
+use crate::report::{SCHEMA, end, is_for_programs, put_name};
 use crate::request::{cores, worker_options};
 
 pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<(), Failure> {
@@ -59,13 +59,13 @@ fn report(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
     if summary.names_left > 0 {
         messages::warn(&words::names_left(file, summary.names_left));
     }
-    if talk.json {
-        let name = file.to_string_lossy();
-        let object = json!({
+    if is_for_programs(talk) {
+        let mut object = json!({
             "schema": SCHEMA,
             "command": "rekey",
-            "input": name,
-            "output": name,
+            "type": "file",
+            "files": 1,
+            "failed": 0,
             "format": match summary.format {
                 Format::Native => "native",
                 Format::Age => "age",
@@ -78,12 +78,14 @@ fn report(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
             "bytes_written": summary.bytes_written,
             "names_left": summary.names_left,
             "seconds": took.as_secs_f64(),
-            "processes": 0,
+            "workers": 0,
             "workers_died": 0,
             "segments_redone": 0,
             "sandbox": "none",
         });
-        print_json(&object, false);
+        put_name(&mut object, "input", file);
+        put_name(&mut object, "output", file);
+        end(object, talk, false);
     } else if talk.verbose {
         let written = HumanBytes(summary.bytes_written).to_string();
         messages::note(&words::done(file, summary.method, &written, took));

@@ -49,9 +49,9 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
     if let Some(failure) = &failure {
         status.fail(failure, talk.json);
     }
-    if talk.json {
+    if report::is_for_programs(talk) {
         let seconds = started.elapsed().as_secs_f64();
-        report::print_json(&object(&transfer, &survey, failure.as_ref(), seconds), false);
+        report::end(object(&transfer, &survey, failure.as_ref(), seconds), talk, false);
     } else if failure.is_some() && survey.chunks > 0 {
         messages::note(report::survey::holes(&survey).trim_end());
     } else if talk.verbose {
@@ -84,8 +84,13 @@ fn object(transfer: &Transfer, survey: &Survey, failure: Option<&Failure>, secon
     object["schema"] = json!(SCHEMA);
     object["command"] = json!("decrypt");
     object["salvaged"] = json!(true);
-    object["input"] = json!(report::input_name(&transfer.input));
-    object["output"] = json!((survey.chunks > 0).then(|| report::output_name(&transfer.target)));
+    object["type"] = json!("file");
+    object["files"] = json!(1);
+    object["failed"] = json!(u8::from(failure.is_some()));
+    report::put_ends(&mut object, &transfer.input, &transfer.target);
+    if survey.chunks == 0 {
+        object["output"] = Value::Null;
+    }
     object["format"] = json!(report::format_name(survey.format));
     object["seconds"] = json!(seconds);
     if let Some(failure) = failure {

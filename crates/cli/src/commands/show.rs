@@ -14,7 +14,7 @@ use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
 use crate::keyring::PLUGIN_TIMEOUT;
 use crate::messages::config::{self as words, Row};
 use crate::messages::{Failure, quoted};
-use crate::report::{SCHEMA, print_json};
+use crate::report::{SCHEMA, print_json, put_name};
 
 pub(super) fn run(ignore_file: bool, talk: Talk) -> Result<(), Failure> {
     let config = Config::load(ignore_file)?;
@@ -62,7 +62,9 @@ impl Entry {
         match self.origin {
             Some(Origin::Line(line)) => {
                 object["source"] = json!("file");
-                object["file"] = json!(config.path.as_deref().map(Path::to_string_lossy));
+                if let Some(path) = &config.path {
+                    put_name(&mut object, "file", path);
+                }
                 object["line"] = json!(line);
             }
             Some(Origin::Variable(name)) => {
@@ -80,13 +82,17 @@ impl Entry {
 
 fn object(config: &Config, entries: &[Entry]) -> Value {
     let settings: Vec<Value> = entries.iter().map(|entry| entry.object(config)).collect();
-    json!({
+    let mut object = json!({
         "schema": SCHEMA,
         "command": "config",
-        "file": config.path.as_deref().map(Path::to_string_lossy),
+        "file": null,
         "file_exists": config.is_there,
         "settings": settings,
-    })
+    });
+    if let Some(path) = &config.path {
+        put_name(&mut object, "file", path);
+    }
+    object
 }
 
 /// A value that could confuse a terminal is escaped.

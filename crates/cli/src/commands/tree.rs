@@ -120,8 +120,10 @@ struct Run {
     engine: Engine,
     is_fail_fast: bool,
     talk: Talk,
-    /// For reports: what was named.
+    /// For reports: what was named; of several inputs how many.
     names: (String, String),
+    input: Option<PathBuf>,
+    output: PathBuf,
 }
 
 impl Run {
@@ -149,7 +151,7 @@ impl Run {
             return Err(words::no_stream(name == input.as_ref().unwrap_or(name)));
         }
         let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let (mut plan, names) = match (&tree.output_dir, input) {
+        let (one_input, whole_output, mut plan, names) = match (&tree.output_dir, input) {
             (_, None) => return Err(messages::no_input()),
             (Some(folder), Some(input)) => {
                 let inputs: Vec<_> = std::iter::once(input).chain(output).chain(more).collect();
@@ -157,21 +159,24 @@ impl Run {
                     [input] => shown(input),
                     inputs => format!("{} inputs", inputs.len()),
                 };
-                (Plan::several(inputs, folder, naming, rules)?, (name, shown(folder)))
+                let one = (inputs.len() == 1).then(|| inputs[0].clone());
+                let plan = Plan::several(inputs, folder, naming, rules)?;
+                (one, folder.clone(), plan, (name, shown(folder)))
             }
             (None, Some(_)) if !more.is_empty() => return Err(words::no_output_dir()),
             (None, Some(input)) => {
                 let name = shown(&input);
                 let is_named = output.is_some();
-                let plan = Plan::one(input, output, naming, rules)?;
+                let plan = Plan::one(input.clone(), output.clone(), naming, rules)?;
                 let root = plan.roots.first();
                 if let (Naming::Add(_), true, Some(root)) = (naming, is_named, root)
                     && root.is_folder_named_as_file()
                 {
                     messages::warn(&words::folder_named_as_file(&root.output));
                 }
-                let output = root.map_or(String::new(), |root| shown(&root.output));
-                (plan, (name, output))
+                let output = root.map(|root| root.output.clone()).or(output).unwrap_or_default();
+                let shown = shown(&output);
+                (Some(input), output, plan, (name, shown))
             }
         };
         (plan.force, plan.newer) = (force, tree.newer);
@@ -199,6 +204,8 @@ impl Run {
             is_fail_fast: tree.fail_fast,
             talk,
             names,
+            input: one_input,
+            output: whole_output,
         })
     }
 
@@ -261,7 +268,7 @@ impl Run {
                 ledger.take(Event::Failed(messages::engine(error, context)));
             }
         }
-        ledger.end(self.command, &self.names, WorkerStats::default(), false)
+        ledger.end(self.command, self.input.as_deref(), &self.output, WorkerStats::default(), false)
     }
 
     /// Says what would be done.
@@ -313,7 +320,13 @@ impl Run {
                 .after_run(is_clean);
         }
         let ledger = ledger.into_inner();
-        Ok(ledger.end(self.command, &self.names, WorkerStats::default(), true))
+        Ok(ledger.end(
+            self.command,
+            self.input.as_deref(),
+            &self.output,
+            WorkerStats::default(),
+            true,
+        ))
     }
 
     fn work(
@@ -400,6 +413,6 @@ impl Run {
         if is_over.get() {
             ledger.stopped(all);
         }
-        Ok(ledger.end(self.command, &self.names, stats, false))
+        Ok(ledger.end(self.command, self.input.as_deref(), &self.output, stats, false))
     }
 }

@@ -288,7 +288,7 @@ fn workers_take_part_between_files() {
     dir.write("plain", paint(20 << 20));
     let processes = |args: &[&str]| {
         let done = dir.run(&[args, &["-i", "id", "--json", "--processes", "2"]].concat()).ok();
-        done.json(&done.stdout)["processes"].as_u64().unwrap()
+        done.json(&done.stdout)["workers"].as_u64().unwrap()
     };
     assert!(processes(&["encrypt", "-a", "plain", "text.age"]) > 0);
     assert!(processes(&["decrypt", "text.age", "opened"]) > 0);

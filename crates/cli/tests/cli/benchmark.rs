@@ -55,7 +55,7 @@ fn a_file_is_measured_and_left_alone() {
     let json = done.json(&done.stdout);
     assert_eq!((&json["schema"], &json["command"]), (&1.into(), &"benchmark".into()));
     assert_eq!(json["file"], "data");
-    assert_eq!(json["processes"], serde_json::json!([1, 2]));
+    assert_eq!(json["workers"], serde_json::json!([1, 2]));
     assert_eq!(json["runs"], 3);
     assert!(json["machine"]["cores"].as_u64().unwrap() >= 1);
     assert!(json["machine"]["memory_bytes"].as_u64().unwrap() > 0);
@@ -72,7 +72,7 @@ fn a_file_is_measured_and_left_alone() {
     assert_timing(&size["file_copy"], 3);
     for operation in OPERATIONS {
         let entries = size[operation].as_array().unwrap();
-        let who = |entry: &Value| (entry["processes"].as_u64(), entry["pool"].to_string());
+        let who = |entry: &Value| (entry["workers"].as_u64(), entry["pool"].to_string());
         let expected =
             [(0, "null"), (1, "\"cold\""), (1, "\"warm\""), (2, "\"cold\""), (2, "\"warm\"")]
                 .map(|(processes, pool)| (Some(processes), pool.to_owned()));
@@ -81,7 +81,7 @@ fn a_file_is_measured_and_left_alone() {
         for entry in entries {
             assert_timing(entry, 3);
             let number = |name: &str| entry[name].as_f64().unwrap();
-            let processes = number("processes");
+            let processes = number("workers");
             let usable = (processes + 1.0).min(json["machine"]["cores"].as_f64().unwrap());
             match entry["comparison"].as_str() {
                 None => assert!(entry["pool"].is_null() && entry["efficiency"].is_null()),
@@ -97,10 +97,10 @@ fn a_file_is_measured_and_left_alone() {
     // The uncounted round, and five contestants in three: sealed and opened.
     assert_eq!(json["outputs_verified"], 2 * (1 + 5 * 3));
     match json["conclusion"].as_str().unwrap() {
-        "inconclusive" => assert!(json["recommended_processes"].is_null()),
-        "no-workers" => assert_eq!(json["recommended_processes"], 0),
+        "inconclusive" => assert!(json["recommended_workers"].is_null()),
+        "no-workers" => assert_eq!(json["recommended_workers"], 0),
         "workers" => {
-            let workers = json["recommended_processes"].as_u64().unwrap();
+            let workers = json["recommended_workers"].as_u64().unwrap();
             assert!((1..=2).contains(&workers), "{json}");
         }
         other => panic!("{other}"),
@@ -160,7 +160,7 @@ fn programs_that_fail_or_are_missing_are_left_out() {
     // On a processor without AES the age format is there too.
     assert!(names.iter().all(|name| name.starts_with("CryptStream")), "{names:?}");
     assert_eq!(json["conclusion"], "inconclusive", "one run shows no spread");
-    assert!(json["recommended_processes"].is_null());
+    assert!(json["recommended_workers"].is_null());
 }
 
 #[test]

@@ -423,7 +423,7 @@ fn defaults_reach_the_work() {
     let seal = |flags: &[&str]| {
         let run = command(&dir, &[&["encrypt", "--json", "large", "-f"], flags].concat());
         let done = run.run().ok();
-        done.json(&done.stdout)["processes"].as_u64().unwrap()
+        done.json(&done.stdout)["workers"].as_u64().unwrap()
     };
     assert_eq!(seal(&[]), 0);
     assert_eq!(seal(&["--processes", "1"]), 1);

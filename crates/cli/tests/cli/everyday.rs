@@ -269,7 +269,7 @@ fn json_reports_are_objects_on_the_stream_that_is_not_the_data() {
     assert_eq!(report["bytes_in"], 70_000);
     assert_eq!(report["bytes_out"], dir.read("plain.enc").len());
     for field in
-        ["input", "format", "seconds", "processes", "workers_died", "segments_redone", "sandbox"]
+        ["input", "format", "seconds", "workers", "workers_died", "segments_redone", "sandbox"]
     {
         assert!(!report[field].is_null(), "{field}");
     }

@@ -17,6 +17,7 @@ mod habits;
 mod histories;
 mod inspect;
 mod interrupted;
+mod json;
 mod keys;
 mod mirror;
 mod patterns;

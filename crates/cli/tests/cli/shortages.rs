@@ -170,7 +170,7 @@ fn many_more_workers_than_cores() {
                   && $CS decrypt -i id out opened --processes 64 --json && cmp plain opened";
     let done = Group::start(dir.shell(script)).wait().ok();
     for line in done.stdout_text().lines() {
-        assert!(done.json(line.as_bytes())["processes"].as_u64().unwrap() > 0, "{line}");
+        assert!(done.json(line.as_bytes())["workers"].as_u64().unwrap() > 0, "{line}");
         assert_eq!(done.json(line.as_bytes())["workers_died"], 0, "{line}");
     }
 }
@@ -397,7 +397,7 @@ fn auto_goes_on_and_require_does_not(dir: &Dir, wrap: &str, what: &str, level: &
     let report = done.json(&done.stdout);
     assert_right(dir, what);
     assert_eq!(report["sandbox"], level, "{report}");
-    let words = match report["processes"].as_u64() {
+    let words = match report["workers"].as_u64() {
         Some(0) => "one process".to_owned(),
         _ => format!("sandbox: {level}"),
     };

@@ -74,7 +74,7 @@ fn workers_are_counted_whether_all_is_intact_or_not() {
         dir.write("s", &sealed);
         let done = dir.run(&["verify", "s", "-i", "id", "--json", "--processes", "1"]);
         assert_eq!(done.code(), Some(code));
-        assert_eq!(file_events(&done).1["processes"], 1, "{done:?}");
+        assert_eq!(file_events(&done).1["workers"], 1, "{done:?}");
         let last = sealed.len() - 1;
         sealed[last] ^= 1;
     }
@@ -236,7 +236,7 @@ fn each_of_many_files_is_reported_in_order() {
         assert_eq!(said, names);
         let counts = ["intact", "damaged", "failed"].map(|field| object[field].as_u64().unwrap());
         assert_eq!(counts, [37, 4, 1]);
-        for field in ["seconds", "processes", "workers_died", "segments_redone", "sandbox"] {
+        for field in ["seconds", "workers", "workers_died", "segments_redone", "sandbox"] {
             assert!(!object[field].is_null(), "{field}");
         }
     }

@@ -95,11 +95,11 @@ fn reports_say_who_worked_and_how_well_locked_in() {
     let args = ["encrypt", "-i", "id", "plain", "--json", "--processes", "2"];
     let done = dir.run(&args).ok();
     let report = done.json(&done.stdout);
-    assert!(report["processes"].as_u64().unwrap() >= 1, "{report}");
+    assert!(report["workers"].as_u64().unwrap() >= 1, "{report}");
     assert_eq!(report["workers_died"], 0);
     let done =
         dir.run(&["decrypt", "-i", "id", "plain.enc", "o", "--json", "--processes", "0"]).ok();
-    assert_eq!(done.json(&done.stdout)["processes"], 0);
+    assert_eq!(done.json(&done.stdout)["workers"], 0);
     assert_eq!(done.json(&done.stdout)["sandbox"], "none");
     let off =
         ["decrypt", "-i", "id", "plain.enc", "p", "-v", "--sandbox", "off", "--processes", "2"];
@@ -191,7 +191,7 @@ fn a_worker_that_is_stopped_for_good_is_done_without() {
         })
         .ok();
         assert_opens(&dir, "plain.enc");
-        assert!(done.json(&done.stdout)["processes"].as_u64().unwrap() > 0);
+        assert!(done.json(&done.stdout)["workers"].as_u64().unwrap() > 0);
         stopped.is_some()
     });
 }
@@ -252,7 +252,7 @@ fn where_no_process_can_be_started_main_works_alone_or_says_so() {
         run.run()
     };
     let done = to_file("auto").ok();
-    assert_eq!(done.json(&done.stdout)["processes"], 0);
+    assert_eq!(done.json(&done.stdout)["workers"], 0);
     assert_opens(&dir, "out-auto");
     let done = to_file("require");
     assert_eq!(done.code(), Some(75), "{done:?}");

@@ -16,7 +16,7 @@ use super::report_all;
 use crate::args::{List, Talk};
 use crate::commands::inputs::{Inputs, Lines, Status};
 use crate::keyring::OpeningKeys;
-use crate::messages::{Context, Failure, archive as words, escaped_json, look};
+use crate::messages::{self, Context, Failure, archive as words, escaped_json, look};
 use crate::progress::Meter;
 use crate::report::{self, SCHEMA};
 use crate::request::{Input, cores, worker_options};
@@ -71,19 +71,25 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
         words::of_list(failure, !talk.json && !listing.is_first)
     })?;
     let Listing { entries, status, .. } = listing;
-    if let Some(entries) = entries {
-        let object = json!({
+    if report::is_for_programs(talk) {
+        let mut object = json!({
             "schema": SCHEMA,
             "command": "list",
-            "input": report::input_name(input),
             "format": report::format_name(summary.format),
             "bytes_in": summary.bytes_in,
             "bytes_out": summary.bytes_out,
             "unpacking_sandbox": words::level(level),
             "entries": null,
         });
-        // Nobody may be reading; that is no failure.
-        let _ = print_entries(&object.to_string(), entries);
+        report::is_ending();
+        report::put_name(&mut object, "input", input_path(input));
+        if let Some(entries) = entries {
+            // Nobody may be reading; that is no failure.
+            let _ = print_entries(&escaped_json(&object), entries);
+        }
+        if messages::is_in_events() {
+            messages::print_event("end", object);
+        }
     }
     Ok(status)
 }
@@ -209,8 +215,7 @@ fn json(member: &Member) -> Value {
     }
     // What the text cannot show.
     if std::str::from_utf8(name).is_err() {
-        entry["name_hex"] =
-            name.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        entry["name_hex"] = report::hex(name).into();
     }
     entry
 }

@@ -7,10 +7,10 @@ use std::time::Instant;
 use cryptstream_engine::{Dropped, SandboxLevel, Summary, WorkerStats};
 use serde_json::{Value, json};
 
-use crate::args::{Talk, When};
+use crate::args::Talk;
 use crate::commands::inputs::Status;
 use crate::messages::{self, Failure, tree as words};
-use crate::report::{SCHEMA, print_json};
+use crate::report::{SCHEMA, end, is_for_programs, put_name};
 use crate::tree::Event;
 
 /// So many failures, and so many things that were skipped, are told one by one;
@@ -155,8 +155,10 @@ impl Ledger {
     /// Something is not done, for a reason that is no failure.
     pub(super) fn skip(&mut self, path: &Path, reason: &str) {
         self.counts.skipped += 1;
-        if self.talk.json && self.skipped.len() < MAX_LISTED {
-            self.skipped.push(json!({ "file": path.to_string_lossy(), "reason": reason }));
+        if is_for_programs(self.talk) && self.skipped.len() < MAX_LISTED {
+            let mut skipped = json!({ "reason": reason });
+            put_name(&mut skipped, "file", path);
+            self.skipped.push(skipped);
         }
         if !self.talk.json && self.counts.skipped <= MAX_TOLD {
             messages::warn(&words::skipped(path, reason));
@@ -166,12 +168,14 @@ impl Ledger {
     /// So many files fail for one reason, which is said once.
     pub(super) fn fail_all(&mut self, files: u64, failure: &Failure) {
         self.fail(failure);
-        self.counts.failed += files.saturating_sub(1);
+        let others = files.saturating_sub(1);
+        self.counts.failed += others;
+        self.alike += others;
     }
 
     fn fail(&mut self, failure: &Failure) {
         self.counts.failed += 1;
-        if self.talk.json && self.failures.len() < MAX_LISTED {
+        if is_for_programs(self.talk) && self.failures.len() < MAX_LISTED {
             self.failures.push(failure.json());
         }
         // Files that are under way when the disk is full fail alike.
@@ -192,7 +196,8 @@ impl Ledger {
     pub(super) fn end(
         self,
         command: &'static str,
-        (input, output): &(String, String),
+        input: Option<&Path>,
+        output: &Path,
         workers: WorkerStats,
         is_dry: bool,
     ) -> ExitCode {
@@ -200,15 +205,16 @@ impl Ledger {
         let took = self.started.elapsed();
         let Self { talk, counts, status, dropped, failures, skipped, alike, .. } = self;
         if !talk.json {
-            words::dropped(dropped, output).iter().for_each(|text| messages::warn(text));
+            let shown = output.to_string_lossy();
+            words::dropped(dropped, &shown).iter().for_each(|text| messages::warn(text));
         }
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-        if talk.json || talk.progress() == When::Json {
-            let object = json!({
+        if is_for_programs(talk) {
+            let mut object = json!({
                 "schema": SCHEMA,
                 "command": command,
-                "input": input,
-                "output": output,
+                "type": "folder",
+                "input": null,
                 "dry_run": is_dry,
                 "files": counts.files,
                 "replaced": counts.replaced,
@@ -226,15 +232,16 @@ impl Ledger {
                 "bytes_in": counts.bytes_in,
                 "bytes_out": counts.bytes_out,
                 "seconds": took.as_secs_f64(),
-                "processes": workers.workers,
+                "workers": workers.workers,
                 "workers_died": workers.died,
                 "segments_redone": workers.redone,
                 "sandbox": sandbox,
             });
-            match talk.json {
-                true => print_json(&object, false),
-                false => messages::print_event("end", object),
+            if let Some(input) = input {
+                put_name(&mut object, "input", input);
             }
+            put_name(&mut object, "output", output);
+            end(object, talk, false);
             return status.exit_code();
         }
         if alike > 0 {

@@ -123,7 +123,8 @@ impl Ledger {
         let took = self.started.elapsed().as_secs_f64();
         let Self { intact, damaged, failed, bytes_in, bytes_out, workers, .. } = self;
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-        if self.talk.json {
+        if report::is_for_programs(self.talk) {
+            report::is_ending();
             let object = json!({
                 "schema": SCHEMA,
                 "command": "verify",
@@ -135,12 +136,17 @@ impl Ledger {
                 "bytes_in": bytes_in,
                 "bytes_out": bytes_out,
                 "seconds": took,
-                "processes": workers.workers,
+                "workers": workers.workers,
                 "workers_died": workers.died,
                 "segments_redone": workers.redone,
                 "sandbox": sandbox,
             });
-            self.lines.print_object(&object, &mut self.status);
+            if self.talk.json {
+                self.lines.print_object(&object, &mut self.status);
+            }
+            if messages::is_in_events() {
+                messages::print_event("end", object);
+            }
         } else if self.talk.verbose {
             messages::note(&format!(
                 "{intact} intact, {damaged} damaged, {failed} not verified: {} in {took:.2} s ({}/s), \

@@ -1,0 +1,328 @@
+//! What programs read: every command's report and events, of success, failure and
+//! interruption, fit docs/schema.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::common::group::wait_until;
+use crate::common::{Dir, Done, paint};
+
+/// Documents that were printed, each with the run that has printed it.
+#[derive(Default)]
+struct Printed(Vec<Value>);
+
+impl Printed {
+    /// Takes the lines of JSON in `bytes`, of which there is at least one.
+    #[track_caller]
+    fn take(&mut self, run: &str, schema: &str, bytes: &[u8]) -> Vec<Value> {
+        let text = String::from_utf8_lossy(bytes);
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{run}: {error}: {line}"))
+        };
+        let documents: Vec<Value> = text.lines().map(parse).collect();
+        assert!(!documents.is_empty(), "{run} has printed nothing");
+        for document in &documents {
+            self.0.push(json!({ "schema": schema, "run": run, "document": document }));
+        }
+        documents
+    }
+
+    fn check(self) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/schema.py");
+        let has = Command::new("python3").args(["-c", "import jsonschema"]).output();
+        if !has.is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: schemas are checked with python3 and its package jsonschema");
+            return;
+        }
+        let lines: Vec<_> = self.0.iter().map(Value::to_string).collect();
+        let mut child = Command::new("python3");
+        child.arg(script).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || stdin.write_all(lines.join("\n").as_bytes()));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// A name that is not UTF-8.
+fn odd(name: &str) -> std::ffi::OsString {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.push(0xff);
+    OsStr::from_bytes(&bytes).to_owned()
+}
+
+fn prepared() -> Dir {
+    let dir = Dir::new();
+    dir.keygen("key");
+    dir.keygen("other");
+    dir.write("f", paint(300_000));
+    let script = "mkdir -p d/sub empty; echo a > d/a; echo b > d/sub/b; ln -s a d/link; mkfifo d/fifo
+        mkdir e; echo c > e/c
+        $CS encrypt -i key f; $CS encrypt -i key d ds 2> /dev/null; $CS encrypt -i key e es
+        $CS encrypt --archive -i key e; $CS encrypt -i key f f.age
+        cp f.enc damaged.enc; printf x | dd of=damaged.enc bs=1 seek=150000 conv=notrunc 2> /dev/null
+        cp damaged.enc es/damaged.enc; cp f.enc rekeyed.enc; head -c 20 f.enc > cut.enc";
+    dir.shell(script).run().ok();
+    dir
+}
+
+/// The runs, each with its exit status.
+const RUNS: &[(&str, i32)] = &[
+    ("encrypt -i key f new.enc", 0),
+    ("encrypt -i key f", 73),
+    ("encrypt f", 64),
+    ("encrypt --nonsense", 64),
+    ("encrypt --password x f", 64),
+    ("encrypt --zstd 19 d", 64),
+    ("encrypt -i key d d.out", 0),
+    ("encrypt -i key d d.out --newer", 0),
+    ("encrypt -i key d d.out --dry-run", 0),
+    ("encrypt -i key f e --output-dir several", 0),
+    ("encrypt -i key no-such e --output-dir several2", 66),
+    ("encrypt -i key e f", 73),
+    ("encrypt -i key --archive d new.tar.enc", 0),
+    ("encrypt -i key --archive --zstd d new.tar.zst.enc", 0),
+    ("encrypt -i key --archive f", 64),
+    ("decrypt -i key f.enc new", 0),
+    ("decrypt -i key f.age new2", 0),
+    ("decrypt -i other f.enc new3", 77),
+    ("decrypt -i key damaged.enc new4", 65),
+    ("decrypt -i key ds d.again", 0),
+    ("decrypt -i key es e.again", 65),
+    ("decrypt -i key --extract e.tar.enc e.unpacked", 0),
+    ("decrypt -i key --extract f.enc e.unpacked2", 65),
+    ("decrypt -i key f.enc --range 5+10 part", 0),
+    ("decrypt -i key f.enc --range 5-3", 64),
+    ("decrypt -i key --salvage damaged.enc rest", 65),
+    ("decrypt -i key --salvage f.enc whole", 0),
+    ("verify -i key f.enc damaged.enc cut.enc no-such ds", 65),
+    ("verify -i key f.enc", 0),
+    ("verify -i other f.enc", 77),
+    ("verify f.enc", 64),
+    ("inspect f.enc f.age cut.enc no-such ds", 65),
+    ("inspect --nonsense", 64),
+    ("list -i key e.tar.enc", 0),
+    ("list -i key f.enc", 65),
+    ("rekey rekeyed.enc -i key --new-identity other", 0),
+    ("rekey rekeyed.enc -i key --new-identity other", 77),
+    ("rekey rekeyed.enc -i other", 64),
+    ("keygen -o new.key", 0),
+    ("keygen -o new.key", 73),
+    ("config", 0),
+    ("completions basch", 64),
+    ("nonsense", 64),
+];
+
+#[test]
+fn every_report_fits_the_schema() {
+    let dir = prepared();
+    let mut printed = Printed::default();
+    for (typed, code) in RUNS {
+        let words: Vec<_> = typed.split(' ').chain(["--json"]).collect();
+        let done = dir.run(&words);
+        assert_eq!(done.code(), Some(*code), "{typed}: {done:?}");
+        let reports = printed.take(typed, "report", &done.stdout);
+        // Each says which command it is from.
+        let named = typed.split(' ').next().filter(|word| *word != "nonsense");
+        for report in &reports {
+            assert_eq!(report["command"], json!(named), "{typed}: {report}");
+        }
+        let has_error = |report: &Value| report.get("error").is_some_and(Value::is_object);
+        let is_of_many = ["verify", "inspect"].contains(&named.unwrap_or_default());
+        let is_folder = reports[0]["type"] == "folder";
+        if !is_of_many && !is_folder {
+            assert_eq!(reports.iter().any(has_error), *code != 0, "{typed}");
+            assert_eq!(reports.len(), 1, "{typed}");
+        }
+        if let Some(error) = reports[0].get("error").filter(|_| !is_of_many) {
+            assert_eq!(error["code"], *code, "{typed}");
+        }
+        // A count wherever it stands.
+        for report in &reports {
+            let files = report.get("files");
+            assert!(files.is_none_or(Value::is_u64), "{typed}: {report}");
+        }
+    }
+    // Data on standard output: the report is on the other stream.
+    let to_stdout = [
+        ("encrypt -i key f -", 0),
+        ("decrypt -i key f.enc -", 0),
+        ("decrypt -i key cut.enc -", 65),
+    ];
+    for (typed, code) in to_stdout {
+        let words: Vec<_> = typed.split(' ').chain(["--json"]).collect();
+        let done = dir.run(&words);
+        assert_eq!(done.code(), Some(code), "{typed}: {done:?}");
+        printed.take(typed, "report", &done.stderr);
+    }
+    let typed = "benchmark --runs 1 --max-size 4KiB -j 1 --json";
+    let words: Vec<_> = typed.split(' ').collect();
+    printed.take(typed, "report", &dir.run(&words).ok().stdout);
+    printed.check();
+}
+
+#[test]
+fn every_event_fits_the_schema_and_the_last_one_says_how_it_went() {
+    let dir = prepared();
+    let mut printed = Printed::default();
+    // Of what takes no time, and of usage, no events are needed.
+    let has_events = |typed: &str| {
+        let mut words = typed.split(' ');
+        let command = words.next().unwrap_or_default();
+        !["config", "completions", "nonsense"].contains(&command)
+    };
+    for (typed, code) in RUNS.iter().filter(|(typed, code)| has_events(typed) && *code != 64) {
+        let words: Vec<_> = typed.split(' ').chain(["--progress", "json"]).collect();
+        let done = dir.run(&words);
+        assert_eq!(done.code(), Some(*code), "{typed}: {done:?}");
+        let events = printed.take(typed, "event", &done.stderr);
+        let last = &events.last().unwrap()["event"];
+        assert!(last == "end" || (*code != 0 && last == "error"), "{typed}: {events:?}");
+        assert!(*code == 0 || events.iter().any(|event| event["event"] == "error"), "{typed}");
+        let ends = events.iter().filter(|event| event["event"] == "end");
+        for end in ends {
+            let run = format!("{typed}, as a report");
+            printed.0.push(json!({ "schema": "report", "run": run, "document": end }));
+        }
+    }
+    // Both: a report, and events to their end.
+    let done = dir.run(&["encrypt", "-i", "key", "f", "both.enc", "--json", "--progress", "json"]);
+    printed.take("both", "report", &done.stdout);
+    let events = printed.take("both", "event", &done.stderr);
+    assert_eq!(events.last().unwrap()["event"], "end");
+    let done = dir.run(&["encrypt", "-i", "key", "f", "both.enc", "--json", "--progress", "json"]);
+    printed.take("both", "report", &done.stdout);
+    assert_eq!(printed.take("both", "event", &done.stderr).last().unwrap()["event"], "error");
+    printed.check();
+}
+
+#[test]
+fn an_interruption_is_reported_too() {
+    let dir = prepared();
+    let mut printed = Printed::default();
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+        for (typed, on_stdout) in [
+            ("encrypt -i key - out", true),
+            ("encrypt -i key - -", false),
+            ("encrypt --key x --argon2id=64MiB - out", true),
+            ("decrypt -i key - out", true),
+            ("decrypt -i key --extract - out", true),
+            ("verify -i key f.enc -", true),
+            ("list -i key -", true),
+        ] {
+            for flags in
+                [&["--json"][..], &["--progress", "json"], &["--json", "--progress", "json"]]
+            {
+                let words: Vec<_> = typed.split(' ').chain(flags.iter().copied()).collect();
+                let child = dir.command(&words).spawn();
+                // It reads its input, of which there is none yet.
+                wait_until("at work", || is_waiting(child.id()));
+                kill_process(Pid::from_child(&child), signal).unwrap();
+                let run = format!("{typed} {flags:?} and {signal:?}");
+                let done = wait_open(child);
+                assert_eq!(done.status.signal(), Some(number), "{run}: {done:?}");
+                let has_json = flags.contains(&"--json");
+                let has_events = flags.contains(&"--progress");
+                let report = if on_stdout { &done.stdout } else { &done.stderr };
+                if has_json && (on_stdout || !has_events) {
+                    let reports = printed.take(&run, "report", report);
+                    let error = &reports.last().unwrap()["error"];
+                    assert_eq!(error["code"], 128 + number, "{run}: {reports:?}");
+                    assert_eq!(error["kind"], "interrupted", "{run}");
+                }
+                if has_events {
+                    let events = printed.take(&run, "event", &done.stderr);
+                    assert_eq!(events.last().unwrap()["event"], "interrupted", "{run}: {events:?}");
+                }
+                assert!(!dir.path("out").exists(), "{run}");
+            }
+        }
+    }
+    printed.check();
+}
+
+/// Whether a process has its thread for interruptions, and does nothing.
+fn is_waiting(process: u32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let mut names = tasks.map(|task| fs::read_to_string(task.path().join("comm")));
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    names.any(|name| name.is_ok_and(|name| name.trim() == "interrupt"))
+        && stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
+}
+
+/// Waits with the input left open: its end would end the run as well.
+fn wait_open(mut child: std::process::Child) -> Done {
+    let stdin = child.stdin.take();
+    let done = crate::common::wait(child);
+    drop(stdin);
+    done
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_hold_an_interruption_up() {
+    let dir = Dir::new();
+    dir.keygen("key");
+    dir.shell("mkdir d; for i in $(seq 400); do echo $i > d/$i; done").run().ok();
+    dir.run(&["encrypt", "-i", "key", "d", "ds"]).ok();
+    let child = dir.command(&["verify", "-i", "key", "ds", "--json"]).spawn();
+    // More than a pipe holds.
+    let stdout = child.stdout.as_ref().unwrap();
+    wait_until("the pipe is full", || {
+        rustix::io::ioctl_fionread(stdout).is_ok_and(|len| len > (56 << 10))
+    });
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let done = crate::common::wait(child);
+    assert_eq!(done.status.signal(), Some(2));
+}
+
+#[test]
+fn names_that_are_not_utf_8_can_be_told_apart() {
+    let dir = Dir::new();
+    dir.keygen("key");
+    let mut printed = Printed::default();
+    let (name, sealed) = (odd("f"), odd("g"));
+    dir.write(&name, "content");
+    fs::create_dir(dir.path(odd("d"))).unwrap();
+    fs::write(dir.path(odd("d")).join(odd("x")), "content").unwrap();
+    fs::write(dir.path(odd("d")).join("not-encrypted"), "content").unwrap();
+    let with = |words: &[&str], names: &[&OsStr]| {
+        let words = words.iter().map(OsStr::new).chain(names.iter().copied());
+        dir.run(&words.chain([OsStr::new("--json")]).collect::<Vec<_>>())
+    };
+    let key = ["-i", "key"];
+    let mut report = |words: &[&str], names: &[&OsStr]| {
+        let done = with(&[words, &key].concat(), names);
+        printed.take(&format!("{words:?}"), "report", &done.stdout)
+    };
+    let one = report(&["encrypt"], &[&name, &sealed]).remove(0);
+    assert_eq!((&one["input_hex"], &one["output_hex"]), (&json!("66ff"), &json!("67ff")));
+    let one = report(&["encrypt"], &[&odd("d"), &odd("ds")]).remove(0);
+    assert_eq!((&one["input_hex"], &one["output_hex"]), (&json!("64ff"), &json!("6473ff")));
+    let one = report(&["decrypt"], &[&odd("d"), &odd("dd")]).remove(0);
+    assert_eq!(one["error"]["file"], "d\u{fffd}", "{one}");
+    let events = report(&["verify"], &[&sealed, &name]);
+    assert_eq!(events[0]["file_hex"], "67ff");
+    assert_eq!(
+        (&events[1]["file_hex"], &events[1]["error"]["file_hex"]),
+        (&json!("66ff"), &json!("66ff"))
+    );
+    let one = report(&["rekey", "--new-identity", "key"], &[&sealed]).remove(0);
+    assert_eq!(one["input_hex"], "67ff");
+    let one = report(&["encrypt"], &[&odd("no")]).remove(0);
+    assert_eq!(one["error"]["file_hex"], "6e6fff");
+    // And where people read.
+    let done =
+        dir.command(&[OsStr::new("encrypt"), &odd("no"), OsStr::new("-i"), OsStr::new("key")]);
+    let text = done.run().stderr_text();
+    assert!(text.contains(r#""no\xFF": no such file"#), "{text}");
+    printed.check();
+}
