@@ -157,3 +157,35 @@ fn the_end_of_the_reading_process_is_an_error_and_leaves_nothing() {
         assert_eq!(dir.names(), before);
     }
 }
+
+#[test]
+fn a_file_that_the_file_system_cannot_have_is_named() {
+    let dir = Dir::new();
+    let size = 1u64 << 60;
+    if fs::File::create(dir.path("probe")).unwrap().set_len(size).is_ok() {
+        eprintln!("skipped: files can be of any length here");
+        return;
+    }
+    let mut map = b"1\n1152921504606846976\n0\n".to_vec();
+    map.resize(512, 0);
+    let mut archive = tar::Builder::new(Vec::new());
+    let text = size.to_string();
+    let records = [
+        ("GNU.sparse.major", &b"1"[..]),
+        ("GNU.sparse.minor", b"0"),
+        ("GNU.sparse.realsize", text.as_bytes()),
+        ("GNU.sparse.name", b"huge"),
+    ];
+    archive.append_pax_extensions(records).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(map.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "x", &map[..]).unwrap();
+    dir.write("a.enc", dir.sealed(&archive.into_inner().unwrap()));
+    let extract = ["decrypt", "--extract", "a.enc", "out", "-i", "id"];
+    dir.fails(dir.command(&extract), 65, &["larger than the archive, at huge", "--max-size"]);
+    let names = dir.names();
+    let args = [&extract[..], &["--max-size", "2097152TiB"]].concat();
+    dir.fails(dir.command(&args), 74, &["huge cannot be written", "such large files"]);
+    assert_eq!(dir.names(), names);
+}
