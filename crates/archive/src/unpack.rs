@@ -56,6 +56,8 @@ pub struct Remarks {
     pub absolute: u64,
     /// Members that came again, of which the last was kept.
     pub replaced: u64,
+    /// Members whose permission bits or times the file system does not take.
+    pub unset: u64,
 }
 
 /// How to unpack.
@@ -221,7 +223,7 @@ impl Unpacking<'_> {
 
     /// Writes a file's content, and what is known about it.
     fn fill<R: Read>(
-        &self,
+        &mut self,
         file: &File,
         member: &Member,
         contents: &mut Contents<R>,
@@ -238,7 +240,10 @@ impl Unpacking<'_> {
             file.set_len(member.size).map_err(failed)?;
         }
         let times = member.mtime.to_timestamps();
-        rustix::fs::futimens(file, &times).map_err(|error| failed(error.into()))
+        let set = is_taken(rustix::fs::futimens(file, &times));
+        let is_set = set.map_err(|error| failed(error.into()))?;
+        self.creator.remarks.unset += u64::from(!is_set);
+        Ok(())
     }
 
     /// Gives the folders their permission bits and times, what is within before what
@@ -261,8 +266,22 @@ impl Unpacking<'_> {
         // Not only to be reached: of such a descriptor nothing can be changed.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let folder = above.open_with(as_path(own), flags, Mode::empty())?;
-        rustix::fs::futimens(&folder, &attributes.time.to_timestamps())?;
-        rustix::fs::fchmod(&folder, Mode::from_raw_mode(attributes.mode.into()))
+        let mode = Mode::from_raw_mode(attributes.mode.into());
+        let has_times = is_taken(rustix::fs::futimens(&folder, &attributes.time.to_timestamps()))?;
+        let is_set = is_taken(rustix::fs::fchmod(&folder, mode))? && has_times;
+        self.creator.remarks.unset += u64::from(!is_set);
+        Ok(())
+    }
+}
+
+/// Whether a file system has taken times or permission bits. Some keep no such things, and
+/// the content is whole without.
+fn is_taken(set: Result<(), Errno>) -> Result<bool, Errno> {
+    use Errno as E;
+    match set {
+        Ok(()) => Ok(true),
+        Err(E::PERM | E::ACCESS | E::OPNOTSUPP | E::NOSYS | E::ROFS | E::INVAL) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -166,7 +166,7 @@ mod tests {
             Error::Report(os()),
         ];
         let special_names = vec![b"a".to_vec(), b"\xff".to_vec()];
-        let remarks = Remarks { special: 5, special_names, absolute: 6, replaced: 7 };
+        let remarks = Remarks { special: 5, special_names, absolute: 6, replaced: 7, unset: 8 };
         let folder = Some((0o700, time));
         let unpacked = Unpacked { entries: 1, bytes: 2, folder, remarks };
         let others = [

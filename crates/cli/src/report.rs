@@ -22,7 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
-use crate::messages;
+use crate::messages::{self, tree as words};
 use crate::request::{Input, Transfer};
 
 /// The number of the JSON objects' shape; it changes when a field is removed
@@ -74,6 +74,10 @@ fn tell(
     part: Option<&RangeSummary>,
     extra: Option<&Extra>,
 ) {
+    if !talk.json {
+        let output = output_name(&transfer.target);
+        words::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
+    }
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
     if is_for_programs(talk) {

@@ -211,7 +211,8 @@ impl Sink {
                     return Err(Error::Internal("an output that cannot be read again"));
                 }
                 let has_times = !options.keep_times || pending.set_times(&source.times())?;
-                let acl = pending.lacks_acl;
+                // As with cp(1), one that is only made like it has no lists to lose.
+                let acl = pending.lacks_acl && options.keep_mode;
                 let has_mode = pending.commit(options.sync || options.remove_source)?;
                 if options.remove_source {
                     source.remove()?;

@@ -79,8 +79,8 @@ impl Writer {
     }
 
     pub(super) fn remarks(&mut self, remarks: &Remarks) -> &mut Self {
-        let Remarks { special, special_names, absolute, replaced } = remarks;
-        self.number(*special).number(*absolute).number(*replaced);
+        let Remarks { special, special_names, absolute, replaced, unset } = remarks;
+        self.number(*special).number(*absolute).number(*replaced).number(*unset);
         self.number(special_names.len() as u64);
         for name in special_names {
             self.bytes(name);
@@ -194,11 +194,12 @@ impl Fields<'_> {
 
     pub(super) fn remarks(&mut self) -> Option<Remarks> {
         let (special, absolute, replaced) = (self.number()?, self.number()?, self.number()?);
+        let unset = self.number()?;
         let mut special_names = Vec::new();
         for _ in 0..self.number()? {
             special_names.push(self.bytes()?);
         }
-        Some(Remarks { special, special_names, absolute, replaced })
+        Some(Remarks { special, special_names, absolute, replaced, unset })
     }
 
     fn io(&mut self) -> Option<io::Error> {

@@ -240,7 +240,7 @@ fn through(input: &Path, by: &str) -> String {
 
 /// What is said of an archive that was unpacked and is not as it was described.
 pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
-    let Remarks { special, special_names, absolute, replaced } = remarks;
+    let Remarks { special, special_names, absolute, replaced, unset } = remarks;
     let names = special_names
         .iter()
         .map(|name| format!("{}: is a device or a named pipe; skipped", brief(name)));
@@ -260,6 +260,12 @@ pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
             "members that come more than once in the archive: {}; the last of each was kept, as \
              tar does",
             HumanCount(*replaced)
+        ));
+    }
+    if *unset > 0 {
+        lines.push(format!(
+            "the file system does not take all times and permission bits, of {} members",
+            HumanCount(*unset)
         ));
     }
     lines

@@ -417,6 +417,18 @@ fn a_file_system_without_times_or_bits_gets_whole_files() {
     }
     dir.run(&["decrypt", "-i", "id", "new", "back"]).ok();
     assert_eq!(dir.read("back/sub/c"), b"sub/c");
+    // An archive is unpacked there too.
+    dir.run(&["encrypt", "-i", "id", "--archive", "in", "archive.enc"]).ok_and_silent();
+    let script = "strace -f -qq -o /dev/null -e trace=utimensat,fchmod \
+                  -e inject=utimensat,fchmod:error=EPERM \
+                  \"$CS\" decrypt -i id --extract archive.enc unpacked --sandbox off";
+    let text = dir.shell(script).run().ok().stderr_text();
+    assert_eq!(text.matches("times and permission bits").count(), 1, "{text}");
+    assert_eq!(dir.read("unpacked/sub/c"), b"sub/c");
+    // And a single file.
+    let script = "umask 077; strace -f -qq -o /dev/null -e trace=fchmod \
+                  -e inject=fchmod:error=EPERM \"$CS\" encrypt -i id in/a single.enc";
+    dir.shell(script).run().ok();
     // Nobody can tell any more what is up to date.
     without("utimensat", "EPERM", "new");
     let args = ["encrypt", "-i", "id", "in", "new", "--newer", "--json"];

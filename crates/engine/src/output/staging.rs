@@ -18,7 +18,7 @@ use rustix::fs::{FileType, Mode, RenameFlags, Timestamps, fchmod, futimens};
 use rustix::io::Errno;
 
 use super::container::{CONTENT, Container, open_listed};
-use super::{temporary, umask};
+use super::{is_refusal, temporary, umask};
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
 use crate::named::{Found, Named, Refused};
@@ -121,13 +121,18 @@ impl StagingFolder {
         // Of an archive too, which may be a stranger's.
         let mode = Mode::from_raw_mode(mode.unwrap_or(0o777) & !umask());
         // A folder can only be moved by those who may write to it.
-        fchmod(&self.folder, mode | Mode::WUSR).map_err(failed)?;
+        // Some file systems keep no such things, and what is in it is whole without.
+        let as_taken = |set: Result<(), Errno>| match set {
+            Err(error) if is_refusal(error) => Ok(()),
+            set => set.map_err(failed),
+        };
+        as_taken(fchmod(&self.folder, mode | Mode::WUSR))?;
         if let Some(times) = times {
-            futimens(&self.folder, times).map_err(failed)?;
+            as_taken(futimens(&self.folder, times))?;
         }
         let old = self.give_name().map_err(failed)?;
         if !mode.contains(Mode::WUSR) {
-            fchmod(&self.folder, mode).map_err(failed)?;
+            as_taken(fchmod(&self.folder, mode))?;
         }
         if sync {
             let synced = open_listed(&*self.named.folder, ".").and_then(rustix::fs::fsync);
