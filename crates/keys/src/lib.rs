@@ -9,6 +9,7 @@
 
 mod foreign;
 mod identity;
+mod long_bech32;
 mod passphrase;
 mod plugin;
 pub mod post_quantum;
@@ -16,6 +17,7 @@ mod protected;
 mod recipient;
 mod scrypt;
 mod ssh;
+mod tagged;
 mod talk;
 
 pub use identity::{AnyIdentity, IdentityError, parse_identities, write_identity};
@@ -28,6 +30,7 @@ pub use recipient::{
 };
 pub use scrypt::{DEFAULT_LOG_N, MAX_LOG_N, MIN_LOG_N, ScryptIdentity, ScryptRecipient};
 pub use ssh::{SshError, SshPublicKey, SshSecretKey};
+pub use tagged::TaggedRecipient;
 pub use talk::{NoAnswer, Silent, TRIES, Talk, Talker};
 
 /// A line of a file that is not what it should be.

@@ -10,8 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use base64ct::{Base64Unpadded, Encoding};
-use bech32::primitives::decode::CheckedHrpstring;
-use bech32::{Bech32, Checksum, Hrp};
+use bech32::Hrp;
 use cryptstream_format::x25519::{self, KeyError};
 use cryptstream_format::{
     FileKey, Format, Identity, Recipient, Stanza, UnwrapError, WrapError, Wrapped,
@@ -24,10 +23,12 @@ use hpke::{
 };
 use zeroize::Zeroizing;
 
+use crate::long_bech32::{LongBech32, decode};
+
 const TAG: &str = "mlkem768x25519";
 const INFO: &[u8] = b"age-encryption.org/mlkem768x25519";
 /// The label that keeps such recipients apart from others.
-const LABEL: &str = "postquantum";
+pub(crate) const LABEL: &str = "postquantum";
 const PUBLIC_HRP: &str = "age1pq";
 const SECRET_HRP: &str = "age-secret-key-pq-";
 const PUBLIC_LEN: usize = 1216;
@@ -140,34 +141,6 @@ impl Identity for SecretKey {
         }
         Ok(None)
     }
-}
-
-/// Bech32 (BIP 173) without its limit of length, which such keys exceed.
-enum LongBech32 {}
-
-impl Checksum for LongBech32 {
-    type MidstateRepr = <Bech32 as Checksum>::MidstateRepr;
-    const CODE_LENGTH: usize = 4096;
-    const CHECKSUM_LENGTH: usize = Bech32::CHECKSUM_LENGTH;
-    const GENERATOR_SH: [Self::MidstateRepr; 5] = Bech32::GENERATOR_SH;
-    const TARGET_RESIDUE: Self::MidstateRepr = Bech32::TARGET_RESIDUE;
-    // For correcting errors, which nobody does here.
-    type CorrectionField = <Bech32 as Checksum>::CorrectionField;
-    const ROOT_GENERATOR: Self::CorrectionField = Bech32::ROOT_GENERATOR;
-    const ROOT_EXPONENTS: std::ops::RangeInclusive<usize> = Bech32::ROOT_EXPONENTS;
-}
-
-/// The bytes behind a text with this prefix, `N` of them.
-fn decode<const N: usize>(text: &str, hrp: &str) -> Result<Zeroizing<[u8; N]>, KeyError> {
-    let decoded = CheckedHrpstring::new::<LongBech32>(text).map_err(|_| KeyError::Checksum)?;
-    if decoded.hrp() != Hrp::parse_unchecked(hrp) || decoded.byte_iter().len() != N {
-        return Err(KeyError::OtherKind);
-    }
-    let mut bytes = Zeroizing::new([0; N]);
-    for (byte, digit) in bytes.iter_mut().zip(decoded.byte_iter()) {
-        *byte = digit;
-    }
-    Ok(bytes)
 }
 
 impl FromStr for PublicKey {

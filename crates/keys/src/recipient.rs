@@ -7,6 +7,7 @@ use cryptstream_format::x25519::{KeyError, PublicKey};
 
 use crate::plugin::{Patience, PluginIdentity, PluginRecipients};
 use crate::ssh::{SshError, SshPublicKey};
+use crate::tagged::TaggedRecipient;
 use crate::talk::Talker;
 use crate::{LineError, content_lines, post_quantum};
 
@@ -35,6 +36,8 @@ pub enum AnyRecipient {
     X25519(PublicKey),
     /// `age1pq1…`
     PostQuantum(Box<post_quantum::PublicKey>),
+    /// `age1tag1…`, `age1tagpq1…`: a key in hardware, for which no plugin is needed.
+    Tagged(Box<TaggedRecipient>),
     /// `ssh-ed25519 …`, `ssh-rsa …`
     Ssh(Box<SshPublicKey>),
     /// `age1name1…`: what a plugin has.
@@ -49,6 +52,7 @@ impl fmt::Display for AnyRecipient {
         match self {
             Self::X25519(key) => key.fmt(f),
             Self::PostQuantum(key) => key.fmt(f),
+            Self::Tagged(key) => key.fmt(f),
             Self::Ssh(key) => key.fmt(f),
             Self::Plugin(recipient) => recipient.fmt(f),
             Self::PluginOwner(owner) => {
@@ -73,6 +77,10 @@ pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     }
     if text.to_ascii_lowercase().starts_with("age1pq1") {
         return Ok(AnyRecipient::PostQuantum(Box::new(text.parse()?)));
+    }
+    // Before the plugins, whose recipients have the same form: none is needed.
+    if TaggedRecipient::is_meant(text) {
+        return Ok(AnyRecipient::Tagged(Box::new(text.parse()?)));
     }
     match text.parse() {
         Ok(key) => Ok(AnyRecipient::X25519(key)),
@@ -125,6 +133,7 @@ pub fn prepare_recipients(
         let boxed: Box<dyn Recipient + Sync> = match recipient {
             AnyRecipient::X25519(key) => Box::new(key),
             AnyRecipient::PostQuantum(key) => key,
+            AnyRecipient::Tagged(key) => key,
             AnyRecipient::Ssh(key) => key,
             AnyRecipient::Plugin(recipient) => {
                 of_plugins.push(recipient);
