@@ -15,6 +15,11 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"Salted__", "a file of `openssl enc`"),
     (b"AGE-SECRET-KEY-1", "an identity (a secret key)"),
     (b"# created: ", "an identity file"),
+    (
+        b"\xff\xfe",
+        "text in UTF-16, as PowerShell writes it: `iconv -f UTF-16 -t UTF-8` converts it",
+    ),
+    (b"\xfe\xff", "text in UTF-16: `iconv -f UTF-16 -t UTF-8` converts it"),
     (b"PK\x03\x04", "a zip archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!\x1a\x07", "a rar archive"),

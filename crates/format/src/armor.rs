@@ -11,8 +11,9 @@
 //!
 //! Lines end with LF or CRLF. Before and after the block there may be white
 //! space, up to [`MAX_WHITESPACE`] bytes on either side, as in age; before it
-//! only whole lines. Everything else is refused, so that a file has one text and
-//! nothing can hide in it.
+//! only whole lines. The byte order mark of UTF-8, with which some editors begin a file,
+//! may come first. Everything else is refused, so that a file has one text and nothing can
+//! hide in it.
 
 mod decode;
 mod encode;
@@ -29,6 +30,8 @@ pub const END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
 /// White space that may stand before the block, and after it.
 pub const MAX_WHITESPACE: usize = 1024;
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Characters of a full line.
 const COLUMNS: usize = 64;
 /// Bytes in a full line.
@@ -127,9 +130,10 @@ impl ArmorError {
 /// first, perhaps after white space. The rest of the line may yet be wrong.
 ///
 /// To tell every such file, `head` must have [`MAX_WHITESPACE`] bytes more than
-/// [`BEGIN`].
+/// [`BEGIN`] and a byte order mark.
 #[must_use]
 pub fn is_armored(head: &[u8]) -> bool {
+    let head = head.strip_prefix(MARK).unwrap_or(head);
     let blank = head.iter().take_while(|byte| is_whitespace(**byte)).count();
     // Without the dashes, so that a damaged one is still called by its name.
     head[blank..].starts_with(&BEGIN[..BEGIN.len() - 5])
@@ -154,6 +158,10 @@ pub fn armored_len(len: u64) -> u64 {
 /// not found, or its length is impossible.
 #[must_use]
 pub fn content_len(len: u64, head: &[u8], tail: &[u8]) -> Option<u64> {
+    let (mark, head) = match head.strip_prefix(MARK) {
+        Some(rest) => (MARK.len(), rest),
+        None => (0, head),
+    };
     let blank = head.iter().take_while(|byte| is_whitespace(**byte)).count();
     if blank > 0 && head[blank - 1] != b'\n' {
         return None;
@@ -163,7 +171,7 @@ pub fn content_len(len: u64, head: &[u8], tail: &[u8]) -> Option<u64> {
         [b'\r', b'\n', ..] => b"\r\n",
         _ => return None,
     };
-    let begin = (blank + BEGIN.len() + line_end.len()) as u64;
+    let begin = (mark + blank + BEGIN.len() + line_end.len()) as u64;
     let blank = tail.iter().rev().take_while(|byte| is_whitespace(**byte)).count();
     let before = tail[..tail.len() - blank].strip_suffix(END)?;
     let end = len.checked_sub((tail.len() - before.len()) as u64)?;

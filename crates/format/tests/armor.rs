@@ -177,6 +177,20 @@ fn white_space_stands_outside_in_bounds() {
 }
 
 #[test]
+fn a_byte_order_mark_may_come_first() {
+    let (mark, text) = (b"\xef\xbb\xbf", encode(b"content"));
+    for blank in [&b""[..], b"\n \r\n"] {
+        let text = [mark, blank, &text].concat();
+        assert!(is_armored(&text));
+        assert_eq!(decode_any(&text).unwrap(), b"content");
+        assert_eq!(content_len_of(&text), Some(7));
+    }
+    for before in [&mark[..1], &mark[..2], b"\n\xef\xbb\xbf", b"\xef\xbb\xbf\xef\xbb\xbf"] {
+        assert!(decode_any(&[before, &text].concat()).is_err(), "{before:?}");
+    }
+}
+
+#[test]
 fn only_armors_are_taken_for_such() {
     for head in [&b""[..], b"\n\n", b"age-encryption.org/v1\n", b"-----BEGIN PGP MESSAGE-----\n"] {
         assert!(!is_armored(head));

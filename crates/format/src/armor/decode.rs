@@ -3,8 +3,8 @@
 use base64::{DecodeSliceError, Engine};
 
 use super::{
-    ArmorError, ArmorErrorKind, BASE64, BATCH, BEGIN, COLUMNS, END, LINE_BYTES, MAX_WHITESPACE,
-    is_whitespace,
+    ArmorError, ArmorErrorKind, BASE64, BATCH, BEGIN, COLUMNS, END, LINE_BYTES, MARK,
+    MAX_WHITESPACE, is_whitespace,
 };
 
 /// The longest line that can be right, with the CR of its end.
@@ -27,6 +27,8 @@ pub struct Decoder {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
+    /// A byte order mark, so many bytes of it.
+    Mark(usize),
     /// White space, so many bytes of it.
     Before(usize),
     /// The first line.
@@ -49,7 +51,7 @@ impl Decoder {
     /// A decoder at the text's first byte.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: State::Before(0), offset: 0, line: [0; LINE_ROOM], len: 0 }
+        Self { state: State::Mark(0), offset: 0, line: [0; LINE_ROOM], len: 0 }
     }
 
     /// Takes the next bytes of the text, and appends to `bytes` what is in
@@ -89,7 +91,9 @@ impl Decoder {
         }
         match self.state {
             State::After(_) => Ok(()),
-            State::Before(_) => Err(self.error(ArmorErrorKind::Begin, self.offset)),
+            State::Mark(_) | State::Before(_) => {
+                Err(self.error(ArmorErrorKind::Begin, self.offset))
+            }
             State::Begin | State::Body | State::End(_) => {
                 Err(self.error(ArmorErrorKind::Cut, self.offset))
             }
@@ -98,6 +102,16 @@ impl Decoder {
 
     /// Takes the byte at `offset`.
     fn take(&mut self, byte: u8, bytes: &mut Vec<u8>) -> Result<(), ArmorError> {
+        if let State::Mark(count) = self.state {
+            if MARK.get(count) == Some(&byte) {
+                self.state = State::Mark(count + 1);
+                return Ok(());
+            }
+            if count > 0 && count < MARK.len() {
+                return Err(self.error(ArmorErrorKind::Begin, self.offset));
+            }
+            self.state = State::Before(0);
+        }
         match &mut self.state {
             State::Before(count) | State::After(count) if is_whitespace(byte) => {
                 *count += 1;
@@ -113,7 +127,7 @@ impl Decoder {
                 return Err(self.error(ArmorErrorKind::Begin, self.offset));
             }
             State::Before(_) => self.state = State::Begin,
-            State::Begin | State::Body | State::End(_) => {}
+            State::Mark(_) | State::Begin | State::Body | State::End(_) => {}
         }
         if byte == b'\n' {
             let (line, len) = (self.line, std::mem::take(&mut self.len));
