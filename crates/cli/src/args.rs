@@ -176,8 +176,8 @@ pub(crate) struct Encrypt {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Keys")]
 pub(crate) struct Sealing {
-    /// Seal for this recipient (age1…, age1pq1…, ssh-ed25519 …, ssh-rsa …, or a
-    /// plugin's); repeatable
+    /// Seal for this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …,
+    /// ssh-rsa …, or a plugin's); repeatable
     #[arg(short, long, value_name = "RECIPIENT")]
     pub(crate) recipient: Vec<String>,
     /// Seal for the recipients in this file, one a line; repeatable
@@ -197,6 +197,8 @@ pub(crate) struct Sealing {
     /// [default: 120]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) plugin_timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) key_passphrase: KeyPassphrase,
     /// Where no flag names a cost.
     #[arg(skip)]
     pub(crate) usual: UsualCost,
@@ -271,6 +273,8 @@ pub(crate) struct Opening {
     /// [default: 120]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) plugin_timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) key_passphrase: KeyPassphrase,
 }
 
 /// What is read and where the result goes.
@@ -397,6 +401,20 @@ impl Passphrase {
     }
 }
 
+/// Where the passphrase of protected keys comes from, for jobs without a terminal.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Keys")]
+#[group(multiple = false)]
+pub(crate) struct KeyPassphrase {
+    /// Read the passphrase of protected identity files and SSH keys from a file (without
+    /// one newline at its end) instead of asking for it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity_passphrase_file: Option<PathBuf>,
+    /// Read it from an open file descriptor
+    #[arg(long, value_name = "N")]
+    pub(crate) identity_passphrase_fd: Option<u32>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Keygen {
     /// File for the identity, which must not exist; default: standard output
@@ -408,6 +426,8 @@ pub(crate) struct Keygen {
     /// Print the recipients of the identities in this file instead
     #[arg(short = 'y', value_name = "FILE", conflicts_with = "output")]
     pub(crate) recipient_of: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_passphrase: KeyPassphrase,
 }
 
 /// Parses the arguments; help, version and mistakes have been answered when

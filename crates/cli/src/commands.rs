@@ -160,7 +160,7 @@ fn run_decrypt(
 fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<(), Failure> {
     *is_stdout_data = args.output.as_ref().is_none_or(|path| is_dash(path.as_os_str()));
     if let Some(path) = &args.recipient_of {
-        for recipient in keyring::recipients_of(path)? {
+        for recipient in keyring::recipients_of(path, &args.key_passphrase)? {
             if let AnyRecipient::PluginOwner(_) = recipient {
                 return Err(messages::no_text_of(&recipient));
             }

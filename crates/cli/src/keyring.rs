@@ -21,19 +21,19 @@ use cryptstream_engine::{SecretScope, Source, Target};
 use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
 use cryptstream_format::{Format, Identity, Recipient};
 use cryptstream_keys::{
-    AnyIdentity, AnyRecipient, DEFAULT_LOG_N, Patience, ScryptIdentity, ScryptRecipient, Talker,
-    parse_recipient, prepare_recipients,
+    AnyIdentity, AnyRecipient, DEFAULT_LOG_N, Passphrase, Patience, ScryptIdentity,
+    ScryptRecipient, Talker, parse_recipient, prepare_recipients,
 };
 use zeroize::Zeroizing;
 
 use self::asked::AskedPassphrase;
-use self::files::KeyFiles;
 pub(crate) use self::files::is_secret;
+use self::files::{IdentityFileError, KeyFiles};
 use self::secret::{Secret, ask_new};
 use self::terminal::Terminal;
 pub(crate) use self::terminal::restore as restore_terminal;
 pub(crate) use self::trial::{NoFit, Trial};
-use crate::args::{self, Opening, Sealing, UsualCost};
+use crate::args::{self, KeyPassphrase, Opening, Sealing, UsualCost};
 use crate::messages::{self, Failure};
 use crate::request::{parse_cost, parse_sealing_cost};
 
@@ -60,6 +60,16 @@ impl SealingKeys {
         args: &Sealing,
         key: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Self, Failure> {
+        Self::read_beside(passphrase, args, key, None)
+    }
+
+    /// The same where `beside` has been read: both are asked in one way.
+    pub(crate) fn read_beside(
+        passphrase: &args::Passphrase,
+        args: &Sealing,
+        key: Option<Zeroizing<Vec<u8>>>,
+        beside: Option<&OpeningKeys>,
+    ) -> Result<Self, Failure> {
         let _secrets = SecretScope::open();
         let is_public = args.names_key();
         if is_public && passphrase.is_given() {
@@ -84,10 +94,15 @@ impl SealingKeys {
             }
             public.extend(read.recipients);
         }
-        let (talker, patience) = (talker(), patience(args.plugin_timeout));
+        let patience = patience(args.plugin_timeout);
+        let talker = match beside {
+            Some(keys) => Talker::clone(&keys.talker),
+            None => talker(&args.key_passphrase, &mut files)?,
+        };
         let mut own = Vec::new();
         for path in &args.identity {
-            own.extend(files.read_identities(path, &talker, patience)?);
+            let read = files.read_identities(path, &talker, patience);
+            own.extend(read.map_err(IdentityFileError::into_failure)?);
         }
         if let Some(path) = nobody {
             return Err(messages::no_recipient_in(path));
@@ -163,8 +178,17 @@ impl SealingKeys {
 }
 
 /// Whoever answers for keys that ask.
-fn talker() -> Talker {
-    Arc::new(Terminal)
+fn talker(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<Talker, Failure> {
+    let KeyPassphrase { identity_passphrase_file, identity_passphrase_fd } = args;
+    let given = files.read_passphrase(
+        identity_passphrase_file.as_deref(),
+        ("--identity-passphrase-fd", *identity_passphrase_fd),
+    )?;
+    let key_passphrase = given.map(|(_, passphrase)| passphrase);
+    if let Some(oddity) = key_passphrase.as_ref().and_then(Passphrase::oddity) {
+        messages::keep_oddity(oddity);
+    }
+    Ok(Arc::new(Terminal { key_passphrase }))
 }
 
 /// How long a plugin may say nothing.
@@ -183,12 +207,17 @@ fn sealing_cost(text: Option<&str>) -> Result<Option<Cost>, Failure> {
     }
 }
 
+fn warn_of(unusable: &Failure) {
+    messages::warn(&messages::identity_passed_over(unusable));
+}
+
 /// Keys to open with, as far as they need no question.
 pub(crate) struct OpeningKeys {
     passphrase: Secret,
     limit: ReadLimit,
     own: Vec<AnyIdentity>,
     files: KeyFiles,
+    talker: Talker,
 }
 
 impl OpeningKeys {
@@ -196,10 +225,22 @@ impl OpeningKeys {
         let _secrets = SecretScope::open();
         let mut files = KeyFiles::to_open();
         let passphrase = Secret::read(&args.passphrase, key, true, &mut files)?;
-        let mut own = Vec::new();
+        let talker = talker(&args.key_passphrase, &mut files)?;
+        let (mut own, mut unusable) = (Vec::new(), Vec::new());
         for path in &args.identity {
-            own.extend(files.read_identities(path, &talker(), patience(args.plugin_timeout))?);
+            match files.read_identities(path, &talker, patience(args.plugin_timeout)) {
+                Ok(identities) => own.extend(identities),
+                Err(IdentityFileError::Unusable(failure)) => unusable.push(failure),
+                Err(error) => return Err(error.into_failure()),
+            }
         }
+        // Those that are left may fit; where none is, the first one is the failure.
+        if own.is_empty() && !unusable.is_empty() && matches!(passphrase, Secret::None) {
+            let first = unusable.remove(0);
+            unusable.iter().for_each(warn_of);
+            return Err(first);
+        }
+        unusable.iter().for_each(warn_of);
         let passphrase = match passphrase {
             // As age does; but not where nobody would see why the program waits.
             Secret::None if io::stderr().is_terminal() && terminal::is_there() => Secret::Ask,
@@ -212,7 +253,7 @@ impl OpeningKeys {
                 .map(ReadLimit::up_to)
                 .ok_or_else(|| messages::bad_cost("--argon2id-limit", text))?,
         };
-        Ok(Self { passphrase, limit, own, files })
+        Ok(Self { passphrase, limit, own, files, talker })
     }
 
     /// Sees to it that no key is read or overwritten as data.
@@ -236,7 +277,7 @@ impl OpeningKeys {
     pub(crate) fn identities(self, name: &str) -> Result<Vec<Box<dyn Identity>>, Failure> {
         let _secrets = SecretScope::open();
         let mut own = self.own;
-        own.sort_by_key(effort);
+        own.sort_by_key(AnyIdentity::effort);
         let boxed = |identity| Box::new(identity) as Box<dyn Identity>;
         let mut keys: Vec<_> = own.into_iter().map(boxed).collect();
         let passphrase = match self.passphrase {
@@ -256,21 +297,16 @@ impl OpeningKeys {
     }
 }
 
-/// What it takes to try an identity.
-fn effort(identity: &AnyIdentity) -> u8 {
-    match identity {
-        AnyIdentity::X25519(_) => 0,
-        AnyIdentity::PostQuantum(_) => 1,
-        AnyIdentity::Ssh(_) => 2,
-        AnyIdentity::Plugin(_) => 3,
-        AnyIdentity::Protected(_) => 4,
-    }
-}
-
 /// The recipients of the identities in a file.
-pub(crate) fn recipients_of(path: &Path) -> Result<Vec<AnyRecipient>, Failure> {
+pub(crate) fn recipients_of(
+    path: &Path,
+    key_passphrase: &KeyPassphrase,
+) -> Result<Vec<AnyRecipient>, Failure> {
     let _secrets = SecretScope::open();
-    let identities = KeyFiles::to_seal().read_identities(path, &talker(), None)?;
+    let mut files = KeyFiles::to_seal();
+    let talker = talker(key_passphrase, &mut files)?;
+    let identities =
+        files.read_identities(path, &talker, None).map_err(IdentityFileError::into_failure)?;
     let mut recipients = Vec::new();
     for identity in &identities {
         recipients.extend(identity.recipients().map_err(|error| messages::key_failure(&error))?);

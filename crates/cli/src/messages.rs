@@ -9,6 +9,7 @@ mod benchmark;
 pub(crate) mod config;
 mod engine;
 pub(crate) mod habits;
+mod key_files;
 mod keys;
 pub(crate) mod look;
 pub(crate) mod manual;
@@ -29,6 +30,7 @@ use crate::system;
 
 pub(crate) use benchmark::{no_room, not_measurable, nothing_fits, output_differs, report_written};
 pub(crate) use engine::{Context, costly, engine};
+pub(crate) use key_files::{identities_invalid, recipients_invalid};
 pub(crate) use keys::*;
 pub(crate) use range::{range_of_stdin, range_opened};
 

@@ -163,6 +163,8 @@ pub enum KeyFailureKind {
     PluginFailed,
     /// A plugin does not answer.
     PluginHangs,
+    /// A key is protected in a way that is not supported.
+    Protection,
     /// The key itself is not usable.
     Unusable,
 }

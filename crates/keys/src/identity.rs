@@ -4,12 +4,14 @@ use cryptstream_format::x25519::{KeyError, SecretKey};
 use cryptstream_format::{FileKey, Format, Identity, KeyFailure, Stanza, UnwrapError};
 use zeroize::Zeroizing;
 
-use crate::plugin::{Patience, PluginIdentity};
+use crate::other_key::OtherKey;
+use crate::pem::Pem;
+use crate::plugin::{Patience, PluginIdentity, Stopped};
 use crate::protected::ProtectedIdentities;
 use crate::recipient::AnyRecipient;
 use crate::ssh::{SshError, SshSecretKey};
 use crate::talk::Talker;
-use crate::{LineError, content_lines, post_quantum};
+use crate::{LineError, NotText, content_lines, post_quantum, text_of};
 
 /// A text that is not an identity. The text itself is not part of it: it is
 /// likely to be a damaged secret.
@@ -27,9 +29,15 @@ pub enum IdentityError {
     /// Something else altogether.
     #[error("this is not an identity; one begins with `AGE-SECRET-KEY-` or `AGE-PLUGIN-`")]
     Unknown,
+    /// A key of another program.
+    #[error("{0}")]
+    Other(OtherKey),
     /// Not text.
     #[error("this is not text (utf-8)")]
     NotText,
+    /// Text in another encoding.
+    #[error("the file is text in UTF-16, not in UTF-8")]
+    Utf16,
     /// The file holds comments and blank lines only.
     #[error("there is no identity in the file")]
     Empty,
@@ -74,7 +82,23 @@ impl AnyIdentity {
     /// Whether whoever reads the file can use it at once.
     #[must_use]
     pub fn is_bare_secret(&self) -> bool {
-        !matches!(self, Self::Plugin(_) | Self::Protected(_))
+        match self {
+            Self::X25519(_) | Self::PostQuantum(_) => true,
+            Self::Ssh(key) => !key.may_ask(),
+            Self::Plugin(_) | Self::Protected(_) => false,
+        }
+    }
+
+    /// What it takes to try it, for trying what costs little first.
+    #[must_use]
+    pub fn effort(&self) -> u8 {
+        match self {
+            Self::X25519(_) => 0,
+            Self::PostQuantum(_) => 1,
+            Self::Ssh(key) => 2 + u8::from(key.may_ask()),
+            Self::Plugin(_) => 4,
+            Self::Protected(_) => 5,
+        }
     }
 }
 
@@ -115,13 +139,18 @@ pub fn parse_identities(
     if let Some(file) = ProtectedIdentities::recognize(content, name, talker, patience) {
         return Ok(vec![AnyIdentity::Protected(Box::new(file))]);
     }
-    let text = std::str::from_utf8(content).map_err(|error| {
-        let line = 1 + content[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        LineError { line, error: IdentityError::NotText }
+    let text = text_of(content).map_err(|reason| match reason {
+        NotText::Utf16 => LineError { line: 1, error: IdentityError::Utf16 },
+        NotText::Line(line) => LineError { line, error: IdentityError::NotText },
     })?;
-    if text.trim_start().starts_with("-----BEGIN ") {
-        let key = SshSecretKey::parse(text.trim_start(), name, talker);
-        let key = key.map_err(|error| LineError { line: 1, error: error.into() })?;
+    let whole = |error| LineError { line: 1, error };
+    if let Some(other) = OtherKey::recognize(text) {
+        return Err(whole(IdentityError::Other(other)));
+    }
+    if Pem::is_meant(text) {
+        let pem = Pem::read(text).ok_or(SshError::Invalid);
+        let key = pem.and_then(|pem| SshSecretKey::parse(&pem, name, talker));
+        let key = key.map_err(|error| whole(error.into()))?;
         return Ok(vec![AnyIdentity::Ssh(Box::new(key))]);
     }
     let mut identities = Vec::new();
@@ -152,9 +181,10 @@ fn parse_identity(
     if begins("AGE-PLUGIN-") {
         let identity = text.parse().map_err(|_| IdentityError::Invalid(KeyError::Checksum))?;
         let talker = Talker::clone(talker);
-        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, talker, patience }));
+        let stopped = Stopped::default();
+        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, talker, patience, stopped }));
     }
-    let is_public = ["age1", "ssh-", "ecdsa-", "sk-ssh-"].iter().any(|prefix| begins(prefix));
+    let is_public = ["age1", "ssh-", "ecdsa-", "sk-"].iter().any(|prefix| begins(prefix));
     Err(if is_public { IdentityError::IsPublic } else { IdentityError::Unknown })
 }
 
@@ -219,7 +249,32 @@ mod tests {
         }
         let empty = parse("# nothing\n\n").err();
         assert_eq!(empty, Some(LineError { line: 2, error: IdentityError::Empty }));
-        let ssh = parse("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n").err();
-        assert_eq!(ssh, Some(LineError { line: 1, error: SshError::Invalid.into() }));
+        for (text, error) in [
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", SshError::Invalid.into()),
+            ("PuTTY-User-Key-File-3: ssh-ed25519\n", IdentityError::Other(OtherKey::Putty)),
+            ("{\"kty\": \"OKP\"}", IdentityError::Other(OtherKey::Jwk)),
+            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n", IdentityError::Other(OtherKey::PgpSecret)),
+        ] {
+            assert_eq!(parse(text).err(), Some(LineError { line: 1, error }), "{text}");
+        }
+        let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [&utf16[..], &[b"\xff\xfe", &utf16[..]].concat()] {
+            let failure =
+                parse_identities(bytes, "FILE", &(Arc::new(Silent) as Talker), None).err();
+            assert_eq!(failure, Some(LineError { line: 1, error: IdentityError::Utf16 }));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_file() {
+        let key = SecretKey::generate().unwrap();
+        let file = write_identity(&key.expose_text(), &key.to_public(), "today");
+        assert!(parse(&format!("\u{feff}{}", *file)).is_ok());
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/data/ssh_ed25519");
+        let ssh = std::fs::read_to_string(data).unwrap();
+        for before in ["", "\u{feff}", "\n \r\n", "\u{feff}\n# mine\n"] {
+            let text = format!("{before}{}", ssh.replace('\n', " \r\n"));
+            assert!(matches!(parse(&text).unwrap()[..], [AnyIdentity::Ssh(_)]), "{before:?}");
+        }
     }
 }

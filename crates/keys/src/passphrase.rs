@@ -27,6 +27,21 @@ pub enum PassphraseError {
     TooLong,
 }
 
+/// Why a passphrase may not be what its owner will type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// It begins with the byte order mark of UTF-8.
+    Mark,
+    /// It is text in UTF-16.
+    Utf16,
+    /// It holds a NUL byte.
+    Nul,
+    /// It has more than one line.
+    Lines,
+    /// It has characters that Unicode may have two spellings for.
+    NotAscii,
+}
+
 /// A passphrase; zeroized on drop, never printed.
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
@@ -81,6 +96,24 @@ impl Passphrase {
         Ok(Self(text))
     }
 
+    /// What is odd about it. It is used as it is all the same.
+    #[must_use]
+    pub fn oddity(&self) -> Option<Oddity> {
+        let bytes = self.0.as_slice();
+        let holds = |wanted: &[u8]| bytes.iter().any(|byte| wanted.contains(byte));
+        if crate::is_utf16(bytes) {
+            Some(Oddity::Utf16)
+        } else if bytes.starts_with(crate::MARK) {
+            Some(Oddity::Mark)
+        } else if holds(b"\0") {
+            Some(Oddity::Nul)
+        } else if holds(b"\r\n") {
+            Some(Oddity::Lines)
+        } else {
+            (!bytes.is_ascii()).then_some(Oddity::NotAscii)
+        }
+    }
+
     /// The passphrase itself.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -117,6 +150,27 @@ mod tests {
         assert_eq!(content(b"\n"), Err(PassphraseError::Empty));
         assert_eq!(content(&[b'x'; MAX_LEN + 1]), Err(PassphraseError::TooLong));
         assert_eq!(content(&[&[b'x'; MAX_LEN][..], b"\r\n"].concat()).unwrap().len(), MAX_LEN);
+    }
+
+    #[test]
+    fn what_cannot_be_typed_is_noticed() {
+        let oddity = |bytes: &[u8]| {
+            Passphrase::from_file_content(Zeroizing::new(bytes.to_vec())).unwrap().oddity()
+        };
+        for good in [&b"word\n"[..], b"two words", b"tab\t"] {
+            assert_eq!(oddity(good), None);
+        }
+        for (bytes, odd) in [
+            (&b"\xef\xbb\xbfword\n"[..], Oddity::Mark),
+            (b"\xff\xfew\0o\0\n\0", Oddity::Utf16),
+            (b"w\0o\0r\0d\0", Oddity::Utf16),
+            (b"wo\0rd", Oddity::Nul),
+            (b"word\nanother\n", Oddity::Lines),
+            (b"word\n\n", Oddity::Lines),
+            ("stra\u{df}e".as_bytes(), Oddity::NotAscii),
+        ] {
+            assert_eq!(oddity(bytes), Some(odd), "{bytes:?}");
+        }
     }
 
     #[test]

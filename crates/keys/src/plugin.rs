@@ -3,8 +3,9 @@
 //! A plugin may wait for somebody to touch a token; but one that says nothing
 //! at all for long is given up, so that a job without anybody there ends.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,13 @@ use crate::talk::Talker;
 /// How often a plugin that says nothing is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Why a plugin is used no more in this run, shared by all that use it for the same keys.
+///
+/// Whoever has entered a wrong PIN or has not answered must not be asked once more for each
+/// of a thousand files: tokens lock themselves after a few wrong PINs. Nor is a plugin that
+/// hangs waited for a thousand times.
+pub(crate) type Stopped = Arc<OnceLock<KeyFailure>>;
+
 /// How long a plugin may say nothing before it is given up, apart from the time
 /// that it waits for an answer; `None`: for ever.
 pub type Patience = Option<Duration>;
@@ -36,6 +44,7 @@ pub(crate) struct PluginRecipients {
     identities: Vec<AgeIdentity>,
     talker: Talker,
     patience: Patience,
+    stopped: Stopped,
 }
 
 impl PluginRecipients {
@@ -59,6 +68,7 @@ impl PluginRecipients {
                 identities: identities.iter().filter(|i| i.plugin() == name).cloned().collect(),
                 talker: Talker::clone(talker),
                 patience,
+                stopped: Stopped::default(),
             });
         }
         groups
@@ -68,14 +78,11 @@ impl PluginRecipients {
 impl Recipient for PluginRecipients {
     fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
         let Self { name, recipients, identities, .. } = self;
-        check_path(name)?;
         let bridge = Bridge::new(&self.talker);
-        let plugin = RecipientPluginV1::new(name, recipients, identities, bridge.clone())
-            .map_err(|_| foreign::no_plugin(&binary_name(name)))?;
+        let start = || RecipientPluginV1::new(name, recipients, identities, bridge.clone()).ok();
         let file_key = file_key.clone();
-        let wrapped =
-            bridge.wait_for(name, self.patience, move || foreign::wrap(&plugin, &file_key))?;
-        Ok(wrapped.map_err(|failure| of_plugin(name, failure))?)
+        let work = move |plugin: RecipientPluginV1<Bridge>| foreign::wrap(&plugin, &file_key);
+        Ok(bridge.run(name, self.patience, &self.stopped, start, work)?)
     }
 
     fn may_ask(&self) -> bool {
@@ -89,20 +96,18 @@ pub struct PluginIdentity {
     pub(crate) identity: AgeIdentity,
     pub(crate) talker: Talker,
     pub(crate) patience: Patience,
+    pub(crate) stopped: Stopped,
 }
 
 impl Identity for PluginIdentity {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         let name = self.identity.plugin();
-        check_path(name)?;
         let bridge = Bridge::new(&self.talker);
         let identities = [self.identity.clone()];
-        let plugin = IdentityPluginV1::new(name, &identities, bridge.clone())
-            .map_err(|_| foreign::no_plugin(&binary_name(name)))?;
+        let start = || IdentityPluginV1::new(name, &identities, bridge.clone()).ok();
         let stanzas = stanzas.to_vec();
-        let unwrapped =
-            bridge.wait_for(name, self.patience, move || foreign::unwrap(&plugin, &stanzas))?;
-        Ok(unwrapped.map_err(|failure| of_plugin(name, failure))?)
+        let work = move |plugin: IdentityPluginV1<Bridge>| foreign::unwrap(&plugin, &stanzas);
+        Ok(bridge.run(name, self.patience, &self.stopped, start, work)?)
     }
 
     fn may_ask(&self) -> bool {
@@ -152,11 +157,47 @@ struct Bridge {
     /// When the plugin said something last; `None` while it waits for an
     /// answer.
     last: Arc<Mutex<Option<Instant>>>,
+    /// Whether the user has been asked.
+    has_asked: Arc<AtomicBool>,
 }
 
 impl Bridge {
     fn new(talker: &Talker) -> Self {
-        Self { talker: Talker::clone(talker), last: Arc::new(Mutex::new(Some(Instant::now()))) }
+        Self {
+            talker: Talker::clone(talker),
+            last: Arc::new(Mutex::new(Some(Instant::now()))),
+            has_asked: Arc::default(),
+        }
+    }
+
+    /// Uses a plugin for one file, unless it has been stopped; stops it where the user was
+    /// asked and it failed all the same, or where it hangs.
+    fn run<P: Send + 'static, T: Send + 'static>(
+        &self,
+        name: &str,
+        patience: Patience,
+        stopped: &Stopped,
+        start: impl FnOnce() -> Option<P>,
+        work: impl FnOnce(P) -> Result<T, KeyFailure> + Send + 'static,
+    ) -> Result<T, KeyFailure> {
+        if let Some(failure) = stopped.get() {
+            return Err(failure.clone());
+        }
+        check_path(name)?;
+        let plugin = start().ok_or_else(|| foreign::no_plugin(&binary_name(name)))?;
+        let done = self.wait_for(name, patience, move || work(plugin));
+        let done = done.and_then(|done| done.map_err(|failure| of_plugin(name, failure)));
+        let is_last = |failure: &KeyFailure| {
+            failure.kind == KeyFailureKind::PluginHangs || self.has_asked.load(Ordering::Relaxed)
+        };
+        if let Err(failure) = &done
+            && is_last(failure)
+        {
+            let message = format!("{}; it is not used again in this run", failure.message);
+            // Another thread may have been first.
+            let _ = stopped.set(KeyFailure { message, ..failure.clone() });
+        }
+        done
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -212,14 +253,17 @@ impl age::Callbacks for Bridge {
     }
 
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        self.has_asked.store(true, Ordering::Relaxed);
         self.answer(|| self.talker.confirm(message, yes, no))
     }
 
     fn request_public_string(&self, description: &str) -> Option<String> {
+        self.has_asked.store(true, Ordering::Relaxed);
         self.answer(|| self.talker.ask(description))
     }
 
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
+        self.has_asked.store(true, Ordering::Relaxed);
         let answer = self.answer(|| self.talker.ask_secret(description)).ok()?;
         // The library takes text only; a PIN is nothing else.
         std::str::from_utf8(&answer).ok().map(SecretString::from)

@@ -10,10 +10,10 @@ use cryptstream_format::{
 };
 use zeroize::Zeroizing;
 
-use crate::Patience;
 use crate::identity::{AnyIdentity, parse_identities};
 use crate::scrypt::ScryptIdentity;
 use crate::talk::{Talker, open_protected};
+use crate::{Patience, without_mark};
 
 /// A sealed identity file. It is opened when it is needed, and its passphrase
 /// asked for then.
@@ -23,7 +23,8 @@ pub struct ProtectedIdentities {
     name: String,
     talker: Talker,
     patience: Patience,
-    opened: OnceLock<Vec<AnyIdentity>>,
+    /// What came of asking, which is done once.
+    opened: OnceLock<Result<Vec<AnyIdentity>, KeyFailure>>,
 }
 
 impl ProtectedIdentities {
@@ -34,6 +35,7 @@ impl ProtectedIdentities {
         talker: &Talker,
         patience: Patience,
     ) -> Option<Self> {
+        let content = without_mark(content);
         let is_armored = is_armored(content);
         let is_sealed = |format: &Format| content.starts_with(format.version_line());
         (is_armored || Format::ALL.iter().any(is_sealed)).then(|| Self {
@@ -51,33 +53,43 @@ impl ProtectedIdentities {
     /// When nobody can be asked, the passphrase is wrong, or the content is
     /// damaged or no identity file.
     pub fn open(&self) -> Result<&[AnyIdentity], KeyFailure> {
-        if let Some(identities) = self.opened.get() {
-            return Ok(identities);
-        }
+        self.opened.get_or_init(|| self.ask()).as_deref().map_err(Clone::clone)
+    }
+
+    /// Opens it, and brings what costs little to try to the front.
+    fn ask(&self) -> Result<Vec<AnyIdentity>, KeyFailure> {
         let key = format!("the identity file {}", self.name);
         let failure = |kind, what: &str| KeyFailure { kind, message: format!("{key} {what}") };
         let content = open_protected(&self.talker, &key, |passphrase| {
             open_in_memory(&self.sealed, passphrase).map_err(|(kind, what)| failure(kind, &what))
         })?;
-        let identities = parse_identities(&content, &self.name, &self.talker, self.patience)
-            .map_err(|error| {
-                failure(KeyFailureKind::Unusable, &format!("has a bad content: {error}"))
-            })?;
+        let identities = parse_identities(&content, &self.name, &self.talker, self.patience);
+        let mut identities = identities.map_err(|error| {
+            failure(KeyFailureKind::Unusable, &format!("has a bad content: {error}"))
+        })?;
         if identities.iter().any(|identity| matches!(identity, AnyIdentity::Protected(_))) {
             return Err(failure(KeyFailureKind::Unusable, "holds another sealed file"));
         }
-        Ok(self.opened.get_or_init(|| identities))
+        identities.sort_by_key(AnyIdentity::effort);
+        Ok(identities)
     }
 }
 
 impl Identity for ProtectedIdentities {
     fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        let mut unusable = None;
         for identity in self.open()? {
-            if let Some(file_key) = identity.unwrap(format, stanzas)? {
-                return Ok(Some(file_key));
+            match identity.unwrap(format, stanzas) {
+                Ok(Some(file_key)) => return Ok(Some(file_key)),
+                Ok(None) => {}
+                // One whose plugin is missing hides none of those after it.
+                Err(UnwrapError::Key(failure)) => {
+                    unusable.get_or_insert(failure);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        unusable.map_or(Ok(None), |failure| Err(failure.into()))
     }
 
     fn may_ask(&self) -> bool {

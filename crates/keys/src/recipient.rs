@@ -1,15 +1,21 @@
 //! Whom to seal for.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use cryptstream_format::Recipient;
+use aws_lc_rs::digest;
+use cryptstream_format::armor::is_armored;
 use cryptstream_format::x25519::{KeyError, PublicKey};
+use cryptstream_format::{Format, Recipient};
 
+use zeroize::Zeroizing;
+
+use crate::other_key::OtherKey;
 use crate::plugin::{Patience, PluginIdentity, PluginRecipients};
 use crate::ssh::{SshError, SshPublicKey};
 use crate::tagged::TaggedRecipient;
 use crate::talk::Talker;
-use crate::{LineError, content_lines, post_quantum};
+use crate::{LineError, NotText, content_lines, post_quantum, text_of, without_mark};
 
 /// A text that is not a recipient. The text itself is not part of it: it
 /// might be a secret that was pasted into the wrong place.
@@ -24,6 +30,21 @@ pub enum RecipientError {
     /// Begins like an SSH key.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// An SSH key with something before it, as in `authorized_keys` and `known_hosts`.
+    #[error("something stands before the SSH key in this line, such as options")]
+    BeforeKey,
+    /// A key of another program.
+    #[error("{0}")]
+    Other(OtherKey),
+    /// A file that is encrypted, such as a protected identity file.
+    #[error("this is an encrypted file, not a file of recipients")]
+    Encrypted,
+    /// Not text.
+    #[error("this is not text (utf-8)")]
+    NotText,
+    /// Text in another encoding.
+    #[error("the file is text in UTF-16, not in UTF-8")]
+    Utf16,
     /// Something else altogether.
     #[error("this is not a recipient; one begins with `age1` or `ssh-`")]
     Unknown,
@@ -62,6 +83,20 @@ impl fmt::Display for AnyRecipient {
     }
 }
 
+impl AnyRecipient {
+    /// What no other recipient has: a hash, as the text of a plugin's identity may be
+    /// secret.
+    fn fingerprint(&self) -> [u8; 32] {
+        let text = Zeroizing::new(match self {
+            Self::PluginOwner(owner) => owner.identity.to_string(),
+            recipient => recipient.to_string(),
+        });
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        fingerprint
+    }
+}
+
 /// Reads one recipient.
 ///
 /// # Errors
@@ -69,6 +104,9 @@ impl fmt::Display for AnyRecipient {
 pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     let text = text.trim();
     let upper = text.get(..11).unwrap_or(text).to_ascii_uppercase();
+    if let Some(other) = OtherKey::recognize(text) {
+        return Err(RecipientError::Other(other));
+    }
     if ["AGE-SECRET-", "AGE-PLUGIN-", "-----BEGIN "].contains(&upper.as_str()) {
         return Err(RecipientError::IsSecret);
     }
@@ -88,8 +126,19 @@ pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
         // so a checksum that does not fit may only mean that.
         Err(_) if let Ok(recipient) = text.parse() => Ok(AnyRecipient::Plugin(recipient)),
         Err(error) if text.to_ascii_lowercase().starts_with("age1") => Err(error.into()),
+        Err(_) if has_key_inside(text) => Err(RecipientError::BeforeKey),
         Err(_) => Err(RecipientError::Unknown),
     }
+}
+
+/// Whether an SSH key comes later in a line.
+fn has_key_inside(line: &str) -> bool {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    // Every key begins with the length of its kind's name.
+    words.windows(2).skip(1).any(|pair| {
+        ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| pair[0].starts_with(kind))
+            && pair[1].starts_with("AAAA")
+    })
 }
 
 /// What a recipients file holds.
@@ -101,12 +150,24 @@ pub struct RecipientsFile {
     pub passed_over: Vec<LineError<SshError>>,
 }
 
-/// Reads a recipients file: one recipient a line, blank lines and `#`
+/// Reads the content of a recipients file: one recipient a line, blank lines and `#`
 /// comments between them.
 ///
 /// # Errors
 /// The first line that is not a recipient.
-pub fn parse_recipients(text: &str) -> Result<RecipientsFile, LineError<RecipientError>> {
+pub fn parse_recipients(content: &[u8]) -> Result<RecipientsFile, LineError<RecipientError>> {
+    let whole = |error| LineError { line: 1, error };
+    let is_encrypted = |format: &Format| content.starts_with(format.version_line());
+    if is_armored(without_mark(content)) || Format::ALL.iter().any(is_encrypted) {
+        return Err(whole(RecipientError::Encrypted));
+    }
+    let text = text_of(content).map_err(|reason| match reason {
+        NotText::Utf16 => whole(RecipientError::Utf16),
+        NotText::Line(line) => LineError { line, error: RecipientError::NotText },
+    })?;
+    if let Some(other) = OtherKey::recognize(text) {
+        return Err(whole(RecipientError::Other(other)));
+    }
     let mut file = RecipientsFile { recipients: Vec::new(), passed_over: Vec::new() };
     for (line, content) in content_lines(text) {
         match parse_recipient(content) {
@@ -120,8 +181,8 @@ pub fn parse_recipients(text: &str) -> Result<RecipientsFile, LineError<Recipien
     Ok(file)
 }
 
-/// Makes the recipients ready for sealing; those of one plugin are brought
-/// together, so that it is started once a file.
+/// Makes the recipients ready for encrypting: each once, however often it was given, and
+/// those of one plugin together, so that it is started once a file.
 #[must_use]
 pub fn prepare_recipients(
     recipients: Vec<AnyRecipient>,
@@ -129,7 +190,11 @@ pub fn prepare_recipients(
     patience: Patience,
 ) -> Vec<Box<dyn Recipient + Sync>> {
     let (mut ready, mut of_plugins, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+    let mut seen = HashSet::new();
     for recipient in recipients {
+        if !seen.insert(recipient.fingerprint()) {
+            continue;
+        }
         let boxed: Box<dyn Recipient + Sync> = match recipient {
             AnyRecipient::X25519(key) => Box::new(key),
             AnyRecipient::PostQuantum(key) => key,
@@ -168,9 +233,9 @@ mod tests {
     fn a_file_with_comments_and_blank_lines_is_read() {
         let keys: Vec<_> = (0..2).map(|_| SecretKey::generate().unwrap().to_public()).collect();
         let text = format!("# Alice\r\n{}\r\n\n  {}  \n#end\n{ED25519} me@here", keys[0], keys[1]);
-        let read = parse_recipients(&text).unwrap();
+        let read = parse_recipients(text.as_bytes()).unwrap();
         assert_eq!(texts(&read), [keys[0].to_string(), keys[1].to_string(), ED25519.to_owned()]);
-        assert!(parse_recipients("# nobody\n").unwrap().recipients.is_empty());
+        assert!(parse_recipients(b"# nobody\n").unwrap().recipients.is_empty());
     }
 
     #[test]
@@ -203,13 +268,62 @@ mod tests {
         ] {
             assert_eq!(parse_recipient(text).err(), Some(error.clone()), "{text}");
             let file = format!("# one\n{public}\n{text}\n");
-            assert_eq!(parse_recipients(&file).err(), Some(LineError { line: 3, error }));
+            assert_eq!(parse_recipients(file.as_bytes()).err(), Some(LineError { line: 3, error }));
         }
     }
 
     #[test]
+    fn lines_are_read_as_openssh_reads_them() {
+        let (kind, key) = ED25519.split_once(' ').unwrap();
+        for line in [
+            format!("{kind}\t{key}"),
+            format!("{kind}  {key}"),
+            format!("{kind} {key}\tme@here"),
+            format!(" {kind} {key} a comment of words  \r"),
+        ] {
+            let read = parse_recipients(line.as_bytes()).unwrap();
+            assert_eq!(texts(&read), [ED25519], "{line:?}");
+            assert!(parse_recipient(&line).is_ok());
+        }
+        for before in ["from=\"10.0.0.1, x\",no-pty", "cert-authority", "host.example"] {
+            let error = parse_recipients(format!("{before} {ED25519}").as_bytes()).err().unwrap();
+            assert_eq!(error.error, RecipientError::BeforeKey);
+        }
+    }
+
+    #[test]
+    fn files_that_are_something_else_are_named() {
+        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        for (content, error) in [
+            (b"age-encryption.org/v1\n".to_vec(), RecipientError::Encrypted),
+            (
+                b"\xef\xbb\xbf-----BEGIN AGE ENCRYPTED FILE-----\n".to_vec(),
+                RecipientError::Encrypted,
+            ),
+            (b"-----BEGIN PUBLIC KEY-----\n".to_vec(), RecipientError::Other(OtherKey::PublicPem)),
+            (b"-----BEGIN OPENSSH PRIVATE KEY-----\n".to_vec(), RecipientError::IsSecret),
+            (utf16(&format!("\u{feff}{ED25519}\n")), RecipientError::Utf16),
+            (b"age1\xff".to_vec(), RecipientError::NotText),
+        ] {
+            let failure = parse_recipients(&content).err();
+            assert_eq!(failure, Some(LineError { line: 1, error }), "{content:?}");
+        }
+        let marked = format!("\u{feff}{ED25519}\n");
+        assert_eq!(texts(&parse_recipients(marked.as_bytes()).unwrap()), [ED25519]);
+    }
+
+    #[test]
+    fn a_recipient_that_is_given_twice_is_encrypted_to_once() {
+        let key = SecretKey::generate().unwrap().to_public().to_string();
+        let texts = [&key, ED25519, &format!("{ED25519}\tother comment"), &key.to_uppercase()];
+        let all = texts.map(|text| parse_recipient(text).unwrap()).to_vec();
+        let talker: Talker = std::sync::Arc::new(crate::talk::Silent);
+        assert_eq!(prepare_recipients(all, &talker, None).len(), 2);
+    }
+
+    #[test]
     fn ssh_keys_of_other_kinds_are_passed_over_in_files_only() {
-        let file = parse_recipients(&format!("{ECDSA}\n{ED25519}\n")).unwrap();
+        let file = parse_recipients(format!("{ECDSA}\n{ED25519}\n").as_bytes()).unwrap();
         assert_eq!((file.recipients.len(), file.passed_over[0].line), (1, 1));
         assert!(matches!(parse_recipient(ECDSA), Err(RecipientError::Ssh(SshError::Kind(_)))));
     }

@@ -1,13 +1,14 @@
 //! SSH keys, as age uses them: `ssh-ed25519` and `ssh-rsa`.
 
+mod bare;
+mod lock;
 mod wire;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use age::ssh::{Identity as AgeIdentity, Recipient as AgeRecipient, UnsupportedKey};
-use age_core::secrecy::SecretString;
+use age::ssh::Recipient as AgeRecipient;
 use aws_lc_rs::digest;
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use cryptstream_format::stanza::StanzaError;
@@ -18,9 +19,12 @@ use cryptstream_format::{
 use cryptstream_protection::Protection;
 use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, RsaPublicKey};
-use zeroize::Zeroizing;
 
+use self::bare::{BareKey, OPENSSH, PKCS1};
+use self::lock::{Lock, NotOpened};
+use self::wire::Envelope;
 use crate::foreign;
+use crate::pem::Pem;
 use crate::talk::{Talker, open_protected};
 
 const ED25519: &str = "ssh-ed25519";
@@ -42,13 +46,23 @@ pub enum SshError {
     #[error("this ssh-ed25519 key is a low-order point, which protects nothing")]
     LowOrder,
     /// A kind of key that age has no use for, such as ECDSA or one on a token.
-    #[error("SSH keys of the kind {0} cannot be used, only ssh-ed25519 and ssh-rsa")]
+    #[error("keys of the kind {0} cannot be used; of SSH keys only ssh-ed25519 and ssh-rsa")]
     Kind(String),
-    /// A protected key in a form that is not read.
+    /// Protected by a cipher that is not known here.
+    #[error("this key is protected with {0}, which is not supported")]
+    Cipher(String),
+    /// The same in openssl's forms.
+    #[error("this key is protected with {0}, which is not supported")]
+    Scheme(String),
+    /// Protected so that one passphrase takes minutes to hours.
     #[error(
-        "this SSH key is protected in an old way; `ssh-keygen -p -f FILE` writes it in the present one"
+        "this key asks for {0} rounds of bcrypt, more than the 16384 that are allowed: checking a \
+         passphrase would take minutes to hours"
     )]
-    OldProtection,
+    Rounds(u32),
+    /// The same in PKCS #8.
+    #[error("this key asks for a key derivation that takes minutes to hours, or too much memory")]
+    Costly,
 }
 
 /// The public half.
@@ -57,20 +71,29 @@ pub struct SshPublicKey(AgeRecipient);
 
 /// The secret half, which may be protected by a passphrase itself.
 pub struct SshSecretKey {
-    key: AgeIdentity,
-    /// The public half in SSH's wire format, from which stanzas take the key's tag.
-    blob: Vec<u8>,
+    stored: Stored,
     /// Where it comes from, for asking.
     name: String,
     talker: Talker,
-    unlocked: OnceLock<AgeIdentity>,
+    /// What came of asking, which is done once.
+    unlocked: OnceLock<Result<BareKey, KeyFailure>>,
+}
+
+enum Stored {
+    Bare(BareKey),
+    Locked {
+        lock: Lock,
+        /// The public half in SSH's wire format, where the file has it in the clear.
+        public: Option<Vec<u8>>,
+    },
 }
 
 impl FromStr for SshPublicKey {
     type Err = SshError;
 
     fn from_str(text: &str) -> Result<Self, SshError> {
-        let mut words = text.split(' ');
+        // As OpenSSH has it: blanks and tabs, and perhaps a comment behind the key.
+        let mut words = text.split_ascii_whitespace();
         let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
             return Err(SshError::Invalid);
         };
@@ -85,11 +108,9 @@ impl FromStr for SshPublicKey {
 impl SshPublicKey {
     /// Reads a key in SSH's wire format, and refuses what protects nothing.
     fn from_blob(blob: &[u8]) -> Result<Self, SshError> {
-        match wire::kind(blob) {
-            Some(kind) if kind == ED25519.as_bytes() => Self::ed25519(blob),
-            Some(kind) if kind == RSA.as_bytes() => Self::rsa(blob),
-            Some(kind) => Err(SshError::Kind(wire::printable(kind))),
-            None => Err(SshError::Invalid),
+        match check_kind(blob)? {
+            ED25519 => Self::ed25519(blob),
+            _ => Self::rsa(blob),
         }
     }
 
@@ -127,6 +148,13 @@ impl SshPublicKey {
     }
 }
 
+/// The kind of a public key, if it is one that age uses.
+fn check_kind(blob: &[u8]) -> Result<&'static str, SshError> {
+    let kind = wire::kind(blob).ok_or(SshError::Invalid)?;
+    let known = [ED25519, RSA].into_iter().find(|known| known.as_bytes() == kind);
+    known.ok_or_else(|| SshError::Kind(wire::printable(kind)))
+}
+
 /// The first four bytes of the key's hash, by which a stanza names it.
 fn tag(blob: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, blob);
@@ -146,69 +174,109 @@ impl Recipient for SshPublicKey {
 }
 
 impl SshSecretKey {
-    /// Reads a private key in OpenSSH's form or PEM. `name` says where it
+    /// Reads a private key as ssh-keygen or openssl writes it. `name` says where it
     /// comes from, when its passphrase is asked for.
-    pub(crate) fn parse(text: &str, name: &str, talker: &Talker) -> Result<Self, SshError> {
-        // Line ends of other systems.
-        let text = Zeroizing::new(text.replace("\r\n", "\n"));
-        if text.starts_with(wire::BEGIN) && !wire::is_sound(&text) {
-            return Err(SshError::Invalid);
-        }
-        let key = AgeIdentity::from_buffer(text.as_bytes(), None).map_err(|_| SshError::Invalid)?;
-        if let AgeIdentity::Unsupported(key) = &key {
-            return Err(match key {
-                UnsupportedKey::Hardware(kind) | UnsupportedKey::Type(kind) => {
-                    SshError::Kind(wire::printable(kind.as_bytes()))
+    pub(crate) fn parse(pem: &Pem<'_>, name: &str, talker: &Talker) -> Result<Self, SshError> {
+        let bytes = pem.content.as_slice();
+        let locked = |lock| Stored::Locked { lock, public: None };
+        let stored = match pem.label {
+            OPENSSH => {
+                let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
+                let envelope = envelope.ok_or(SshError::Invalid)?;
+                check_kind(envelope.public)?;
+                if envelope.cipher == b"none" {
+                    Stored::Bare(BareKey::from_openssh(bytes)?)
+                } else {
+                    let public = Some(envelope.public.to_vec());
+                    Stored::Locked { lock: Lock::openssh(bytes, &envelope), public }
                 }
-                _ => SshError::OldProtection,
-            });
-        }
-        let blob = wire::public_half(&text).ok_or(SshError::Invalid)?;
-        match wire::kind(&blob) {
-            Some(kind) if [ED25519.as_bytes(), RSA.as_bytes()].contains(&kind) => {}
-            Some(kind) => return Err(SshError::Kind(wire::printable(kind))),
-            None => return Err(SshError::Invalid),
-        }
+            }
+            PKCS1 if pem.header("Proc-Type").is_some() => locked(Lock::legacy(pem)?),
+            PKCS1 => Stored::Bare(BareKey::from_pkcs1(bytes)?),
+            "PRIVATE KEY" => Stored::Bare(BareKey::from_pkcs8(bytes)?),
+            "ENCRYPTED PRIVATE KEY" => locked(Lock::pkcs8(bytes)?),
+            "EC PRIVATE KEY" => return Err(SshError::Kind("ecdsa".to_owned())),
+            "DSA PRIVATE KEY" => return Err(SshError::Kind("dsa".to_owned())),
+            _ => return Err(SshError::Invalid),
+        };
         let (name, talker) = (name.to_owned(), Talker::clone(talker));
-        Ok(Self { key, blob, name, talker, unlocked: OnceLock::new() })
+        Ok(Self { stored, name, talker, unlocked: OnceLock::new() })
     }
 
-    /// The public half, for which no passphrase is needed.
+    /// The public half. For most protected keys no passphrase is needed; in PKCS #8 and
+    /// in openssl's older form it is protected too.
     ///
     /// # Errors
     /// When it is not fit for encrypting: an RSA key may be too small and still decrypt
-    /// what others have encrypted to it.
+    /// what others have encrypted to it. When the key must be opened and cannot be.
     pub fn to_public(&self) -> Result<SshPublicKey, KeyFailure> {
-        SshPublicKey::from_blob(&self.blob).map_err(|error| KeyFailure {
-            kind: KeyFailureKind::Unusable,
-            message: format!("the SSH key in {}: {error}", self.name),
-        })
+        let blob = match self.public() {
+            Some(blob) => blob,
+            None => &self.unlocked()?.blob,
+        };
+        SshPublicKey::from_blob(blob).map_err(|error| self.unusable(&error))
+    }
+
+    /// The public half in SSH's wire format, where it is known.
+    fn public(&self) -> Option<&[u8]> {
+        match &self.stored {
+            Stored::Bare(key) => Some(&key.blob),
+            Stored::Locked { public: Some(public), .. } => Some(public),
+            Stored::Locked { .. } => match self.unlocked.get() {
+                Some(Ok(key)) => Some(&key.blob),
+                _ => None,
+            },
+        }
     }
 
     /// The key; asks for its passphrase if it is protected.
-    fn unlocked(&self) -> Result<&AgeIdentity, KeyFailure> {
-        let AgeIdentity::Encrypted(protected) = &self.key else { return Ok(&self.key) };
-        if let Some(key) = self.unlocked.get() {
-            return Ok(key);
-        }
-        let name = format!("the SSH key in {}", self.name);
-        let wrong = || KeyFailure {
-            kind: KeyFailureKind::WrongPassphrase,
-            message: format!("{name} is protected by another passphrase"),
+    fn unlocked(&self) -> Result<&BareKey, KeyFailure> {
+        let lock = match &self.stored {
+            Stored::Bare(key) => return Ok(key),
+            Stored::Locked { lock: Lock::Stuck(error), .. } => return Err(self.unusable(error)),
+            Stored::Locked { lock, .. } => lock,
         };
-        let key = open_protected(&self.talker, &name, |passphrase| {
-            // The library takes text only.
-            let passphrase = std::str::from_utf8(passphrase).map_err(|_| wrong())?;
-            protected.decrypt(SecretString::from(passphrase)).map_err(|_| wrong())
-        })?;
-        Ok(self.unlocked.get_or_init(|| key.into()))
+        let ask = || {
+            let name = self.named();
+            open_protected(&self.talker, &name, |passphrase| {
+                lock.open(passphrase).map_err(|error| match error {
+                    NotOpened::WrongPassphrase => KeyFailure {
+                        kind: KeyFailureKind::WrongPassphrase,
+                        message: format!("{name} is protected by another passphrase"),
+                    },
+                    NotOpened::Unusable(error) => self.unusable(&error),
+                })
+            })
+        };
+        self.unlocked.get_or_init(ask).as_ref().map_err(Clone::clone)
+    }
+
+    fn named(&self) -> String {
+        format!("the SSH key in {}", self.name)
+    }
+
+    fn unusable(&self, error: &SshError) -> KeyFailure {
+        let kind = match error {
+            SshError::Cipher(_) | SshError::Rounds(_) | SshError::Costly => {
+                KeyFailureKind::Protection
+            }
+            _ => KeyFailureKind::Unusable,
+        };
+        KeyFailure { kind, message: format!("{}: {error}", self.named()) }
     }
 }
 
 impl Identity for SshSecretKey {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
-        let own_tag = tag(&self.blob);
-        let kind = if wire::kind(&self.blob) == Some(RSA.as_bytes()) { RSA } else { ED25519 };
+        let blob = match self.public() {
+            Some(blob) => blob,
+            None if !stanzas.iter().any(|stanza| [ED25519, RSA].contains(&stanza.tag())) => {
+                return Ok(None);
+            }
+            None => &self.unlocked()?.blob,
+        };
+        let own_tag = tag(blob);
+        let kind = if wire::kind(blob) == Some(RSA.as_bytes()) { RSA } else { ED25519 };
         let is_own = |stanza: &&Stanza| {
             stanza.tag() == kind && stanza.args().nth(1) == Some(own_tag.as_str())
         };
@@ -217,7 +285,7 @@ impl Identity for SshSecretKey {
             if kind == ED25519 && has_low_order_share(stanza) {
                 return Err(StanzaError::Malformed(ED25519).into());
             }
-            match foreign::unwrap(self.unlocked()?, std::slice::from_ref(stanza)) {
+            match foreign::unwrap(&self.unlocked()?.key, std::slice::from_ref(stanza)) {
                 Ok(Some(file_key)) => return Ok(Some(file_key)),
                 // As in age, the first stanza that names the key decides. A header with
                 // a thousand of them must not cost a thousand RSA operations, each of
@@ -232,7 +300,7 @@ impl Identity for SshSecretKey {
     }
 
     fn may_ask(&self) -> bool {
-        matches!(self.key, AgeIdentity::Encrypted(_))
+        matches!(self.stored, Stored::Locked { .. })
     }
 }
 

@@ -21,6 +21,11 @@ pub trait Talk: Send + Sync {
     /// # Errors
     /// When there is no answer, and why.
     fn ask_secret(&self, message: &str) -> Result<Zeroizing<Vec<u8>>, NoAnswer>;
+    /// The passphrase of protected keys, where it was given beforehand: then nobody is
+    /// asked for it.
+    fn key_passphrase(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// Why a question was not answered.
@@ -67,13 +72,16 @@ impl Talk for Silent {
     }
 }
 
-/// Opens a protected key with a passphrase that the user enters; after a wrong
+/// Opens a protected key with the passphrase that was given, or that the user enters; after a wrong
 /// one the user is asked again, three times in all. `key` names the key.
 pub(crate) fn open_protected<T>(
     talker: &Talker,
     key: &str,
     mut open: impl FnMut(&[u8]) -> Result<T, KeyFailure>,
 ) -> Result<T, KeyFailure> {
+    if let Some(passphrase) = talker.key_passphrase() {
+        return open(passphrase);
+    }
     let mut prompt = format!("Passphrase of {key}: ");
     let mut tries = 1;
     loop {

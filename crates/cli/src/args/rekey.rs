@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n};
+use super::{KeyPassphrase, Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n};
 
 #[derive(Args, Debug)]
 pub(crate) struct Rekey {
@@ -69,6 +69,8 @@ impl NewKeys {
             argon2id: self.argon2id,
             scrypt: self.scrypt,
             plugin_timeout,
+            // The same as for the old keys, which have taken it.
+            key_passphrase: KeyPassphrase::default(),
             usual: self.usual,
         };
         (sealing.names_key() || passphrase.is_given()).then_some((passphrase, sealing))

@@ -24,7 +24,7 @@ pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> R
     let (passphrase, sealing) =
         new.into_flags(opening.plugin_timeout).ok_or_else(words::no_new_key)?;
     let old_keys = OpeningKeys::read(&opening, key)?;
-    let new_keys = SealingKeys::read(&passphrase, &sealing, None)?;
+    let new_keys = SealingKeys::read_beside(&passphrase, &sealing, None, Some(&old_keys))?;
 
     let has_passphrase = old_keys.has_passphrase();
     let failed = |error| words::failed(error, has_passphrase);

@@ -97,6 +97,9 @@ impl Identity for AskedPassphrase {
             is_again = true;
             // An empty one opens nothing.
             let Ok(passphrase) = Passphrase::new(answer) else { continue };
+            if let Some(oddity) = passphrase.oddity() {
+                messages::keep_oddity(oddity);
+            }
             let keys = Keys::new(passphrase, self.limit);
             if let Some(file_key) = keys.unwrap(format, stanzas)? {
                 state.known = Some(Arc::new(keys));

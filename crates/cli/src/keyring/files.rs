@@ -4,17 +4,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cryptstream_engine::{Source, Target};
 use cryptstream_keys::{
-    AnyIdentity, IdentityError, Patience, RecipientsFile, Talker, parse_identities,
-    parse_recipients,
+    AnyIdentity, Passphrase, Patience, RecipientsFile, Talker, parse_identities, parse_recipients,
 };
 use zeroize::Zeroizing;
 
 use crate::args::is_dash;
-use crate::messages::{self, Failure, KeyFileHelp, KeyKind};
+use crate::messages::{self, Failure, KeyKind};
 use crate::trusted;
 
 /// The largest file of keys that is read: 16 MiB, as age has it, which is some
@@ -44,19 +43,15 @@ impl KeyFiles {
         Self { is_to_seal: false, ..Self::to_seal() }
     }
 
+    /// Whether the keys are to encrypt with.
+    pub(super) fn is_to_seal(&self) -> bool {
+        self.is_to_seal
+    }
+
     /// Reads a file of recipients.
     pub(super) fn read_recipients(&mut self, path: &Path) -> Result<RecipientsFile, Failure> {
-        let mut bytes = self.read_small(path, KeyKind::Recipients)?;
-        let text = match String::from_utf8(std::mem::take(&mut *bytes)) {
-            Ok(text) => Zeroizing::new(text),
-            Err(error) => {
-                let reason = error.utf8_error();
-                drop(Zeroizing::new(error.into_bytes()));
-                return Err(messages::key_file_invalid(path, &reason, KeyFileHelp::CheckName));
-            }
-        };
-        parse_recipients(&text)
-            .map_err(|error| messages::key_file_invalid(path, &error, (&error.error).into()))
+        let bytes = self.read_small(path, KeyKind::Recipients)?;
+        parse_recipients(&bytes).map_err(|error| messages::recipients_invalid(path, &error))
     }
 
     /// Reads an identity file, and says so where it is open to others.
@@ -65,20 +60,48 @@ impl KeyFiles {
         path: &Path,
         talker: &Talker,
         patience: Patience,
-    ) -> Result<Vec<AnyIdentity>, Failure> {
-        let content = self.read_small(path, KeyKind::Identities)?;
+    ) -> Result<Vec<AnyIdentity>, IdentityFileError> {
+        let content =
+            self.read_small(path, KeyKind::Identities).map_err(IdentityFileError::Failed)?;
         let name = messages::quoted(path);
         let identities = parse_identities(&content, &name, talker, patience);
-        let identities = identities.map_err(|error| match error.error {
-            IdentityError::Empty => messages::no_identity_in(path),
-            ref reason => messages::key_file_invalid(path, &error, reason.into()),
+        let identities = identities.map_err(|error| {
+            IdentityFileError::Unusable(messages::identities_invalid(path, &error))
         })?;
-        let is_open =
-            std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & OTHERS != 0);
-        if is_open && identities.iter().any(AnyIdentity::is_bare_secret) {
-            messages::warn(&messages::open_to_others(path));
+        if identities.iter().any(AnyIdentity::is_bare_secret) {
+            warn_if_open(path, KeyKind::Identities);
         }
         Ok(identities)
+    }
+
+    /// Reads a passphrase from a file or an open descriptor, and says so where it is open
+    /// to others. The first of what is returned says where it comes from.
+    pub(super) fn read_passphrase(
+        &mut self,
+        file: Option<&Path>,
+        (flag, descriptor): (&str, Option<u32>),
+    ) -> Result<Option<(String, Passphrase)>, Failure> {
+        // Opened anew by its name: a descriptor's number alone says nothing about who
+        // owns it.
+        let path = match (file, descriptor) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(number)) => {
+                let path = PathBuf::from(format!("/dev/fd/{number}"));
+                if path.symlink_metadata().is_err() {
+                    return Err(messages::descriptor_not_open(flag, number));
+                }
+                path
+            }
+            (None, None) => return Ok(None),
+        };
+        let content = self.read(&path, KeyKind::Passphrase, Passphrase::READ_LEN)?;
+        let origin = messages::quoted(&path);
+        let passphrase = Passphrase::from_file_content(content)
+            .map_err(|error| messages::bad_passphrase(&origin, error))?;
+        if file.is_some() {
+            warn_if_open(&path, KeyKind::Passphrase);
+        }
+        Ok(Some((origin, passphrase)))
     }
 
     /// Reads a whole file that is no larger than a file of keys can be.
@@ -140,6 +163,30 @@ impl KeyFiles {
             return Err(messages::key_is_output(path));
         }
         Ok(())
+    }
+}
+
+/// Why there are no identities from a file.
+pub(super) enum IdentityFileError {
+    /// What is in it cannot be used; another file may do.
+    Unusable(Failure),
+    /// It could not be read, or must not be used.
+    Failed(Failure),
+}
+
+impl IdentityFileError {
+    pub(super) fn into_failure(self) -> Failure {
+        let (Self::Unusable(failure) | Self::Failed(failure)) = self;
+        failure
+    }
+}
+
+/// Says so where a file with a secret is open to other users.
+fn warn_if_open(path: &Path, kind: KeyKind) {
+    let is_open = !is_dash(path.as_os_str())
+        && std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & OTHERS != 0);
+    if is_open {
+        messages::warn(&messages::open_to_others(path, kind));
     }
 }
 

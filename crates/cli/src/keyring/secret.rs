@@ -1,7 +1,5 @@
 //! The passphrase: where it comes from, and how it is asked for.
 
-use std::path::PathBuf;
-
 use cryptstream_keys::Passphrase;
 use zeroize::Zeroizing;
 
@@ -9,7 +7,7 @@ use super::files::KeyFiles;
 use super::terminal::{Answer, Session};
 use crate::args;
 use crate::initial_environment;
-use crate::messages::{self, Failure, KeyKind};
+use crate::messages::{self, Failure};
 
 /// A passphrase, or the wish to be asked for one.
 pub(super) enum Secret {
@@ -32,24 +30,25 @@ impl Secret {
             return Ok(Self::Ask);
         } else if let (Some(_), Some(key)) = (&args.key, key) {
             ("--key".to_owned(), Passphrase::new(key))
-        } else if let Some(path) = &args.passphrase_file {
-            let content = files.read(path, KeyKind::Passphrase, Passphrase::READ_LEN)?;
-            (messages::quoted(path), Passphrase::from_file_content(content))
-        } else if let Some(number) = args.passphrase_fd {
-            // Opened anew by its name: a descriptor's number alone says nothing
-            // about who owns it.
-            let path = PathBuf::from(format!("/dev/fd/{number}"));
-            if path.symlink_metadata().is_err() {
-                return Err(messages::descriptor_not_open("--passphrase-fd", number));
-            }
-            let content = files.read(&path, KeyKind::Passphrase, Passphrase::READ_LEN)?;
-            (messages::quoted(&path), Passphrase::from_file_content(content))
+        } else if let Some(given) = files.read_passphrase(
+            args.passphrase_file.as_deref(),
+            ("--passphrase-fd", args.passphrase_fd),
+        )? {
+            (given.0, Ok(given.1))
         } else if ask_environment && let Some(content) = initial_environment::take_passphrase() {
             (initial_environment::PASSPHRASE.to_owned(), Passphrase::from_file_content(content))
         } else {
             return Ok(Self::None);
         };
-        passphrase.map(Self::Given).map_err(|error| messages::bad_passphrase(&origin, error))
+        let passphrase = passphrase.map_err(|error| messages::bad_passphrase(&origin, error))?;
+        if let Some(oddity) = passphrase.oddity() {
+            let warning = messages::odd_passphrase(&origin, oddity);
+            match warning.filter(|_| files.is_to_seal()) {
+                Some(warning) => messages::warn(&warning),
+                None => messages::keep_oddity(oddity),
+            }
+        }
+        Ok(Self::Given(passphrase))
     }
 }
 

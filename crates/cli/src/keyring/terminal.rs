@@ -3,7 +3,7 @@
 mod lock;
 mod session;
 
-use cryptstream_keys::{NoAnswer, Talk};
+use cryptstream_keys::{NoAnswer, Passphrase, Talk};
 use zeroize::Zeroizing;
 
 pub(crate) use self::session::restore;
@@ -11,7 +11,11 @@ pub(super) use self::session::{Answer, Session};
 use crate::messages;
 
 /// The terminal that the process belongs to, wherever its streams go.
-pub(super) struct Terminal;
+#[derive(Default)]
+pub(super) struct Terminal {
+    /// The passphrase of protected keys, for which nobody is asked then.
+    pub(super) key_passphrase: Option<Passphrase>,
+}
 
 impl Talk for Terminal {
     fn say(&self, message: &str) {
@@ -44,6 +48,10 @@ impl Talk for Terminal {
             Ok(Answer::End) => Err(NoAnswer::NothingEntered),
             Err(_) => Err(NoAnswer::NoTerminal),
         }
+    }
+
+    fn key_passphrase(&self) -> Option<&[u8]> {
+        self.key_passphrase.as_ref().map(Passphrase::expose)
     }
 }
 

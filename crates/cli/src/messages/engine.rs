@@ -306,10 +306,9 @@ fn unlock(
     let by_passphrase = sealed_for.iter().any(|tag| tag == "argon2id" || tag == "scrypt");
     let no_key = |message: &str, help: &str| Failure::new(code::NO_KEY, "no-key", message, help);
     match error {
-        UnlockError::NoMatch if by_passphrase && has_passphrase => no_key(
-            "the passphrase is wrong",
-            "check capitals, the keyboard layout, and a stray space or newline",
-        ),
+        UnlockError::NoMatch if by_passphrase && has_passphrase => {
+            no_key("the passphrase is wrong", super::check_passphrase())
+        }
         UnlockError::NoMatch if by_passphrase => no_key(
             "it is sealed with a passphrase, and none was given",
             "use -p to be asked for it, or --passphrase-file FILE",

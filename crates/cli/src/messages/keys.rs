@@ -1,9 +1,10 @@
 //! What is said about keys.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use cryptstream_format::{KeyFailure, KeyFailureKind};
-use cryptstream_keys::{AnyRecipient, IdentityError, LineError, RecipientError, SshError};
+use cryptstream_keys::{AnyRecipient, LineError, PassphraseOddity, RecipientError, SshError};
 
 use super::engine::{is_shortage, no_descriptors};
 use super::{Failure, code, quoted, reason};
@@ -92,53 +93,6 @@ pub(crate) fn key_file_of_another_user(path: &Path, owner: u32, kind: KeyKind) -
     format!("{}: belongs to another user (id {owner}), who could {power}", quoted(path))
 }
 
-/// What to do about a key file whose content is wrong. It may hold a secret that is
-/// nowhere else, so nothing in it is ever to be changed or removed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum KeyFileHelp {
-    /// It holds a secret key where recipients are wanted.
-    IsSecret,
-    /// It holds an SSH key of a kind that cannot be used.
-    SshKind,
-    CheckName,
-}
-
-impl From<&RecipientError> for KeyFileHelp {
-    fn from(error: &RecipientError) -> Self {
-        match error {
-            RecipientError::IsSecret => Self::IsSecret,
-            RecipientError::Ssh(SshError::Kind(_)) => Self::SshKind,
-            _ => Self::CheckName,
-        }
-    }
-}
-
-impl From<&IdentityError> for KeyFileHelp {
-    fn from(error: &IdentityError) -> Self {
-        match error {
-            IdentityError::Ssh(SshError::Kind(_)) => Self::SshKind,
-            _ => Self::CheckName,
-        }
-    }
-}
-
-/// A key file whose content is wrong; `error` names the line.
-pub(crate) fn key_file_invalid(
-    path: &Path,
-    error: &dyn std::fmt::Display,
-    help: KeyFileHelp,
-) -> Failure {
-    let name = quoted(path);
-    let help = match help {
-        KeyFileHelp::IsSecret => {
-            format!("use -i {name}, or `cryptstream keygen -y {name}` for its recipient")
-        }
-        KeyFileHelp::SshKind => "use an ssh-ed25519 or ssh-rsa key".to_owned(),
-        KeyFileHelp::CheckName => format!("check that {name} is the right file"),
-    };
-    Failure::new(code::CONFIG, "key-file", error.to_string(), help).about(path)
-}
-
 pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
     let help = match error {
         RecipientError::Unknown if Path::new(text).is_file() => {
@@ -154,6 +108,9 @@ pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
             "ask for another key: an ssh-ed25519 key, or one that `cryptstream keygen` makes"
         }
         RecipientError::Ssh(_) => "copy the whole line of the .pub file, in quotes",
+        RecipientError::BeforeKey => {
+            "give the key alone, which begins with its kind: ssh-ed25519 AAAA..., in quotes"
+        }
         _ => {
             "copy it once more; one of `cryptstream keygen` begins with `age1` and has 62 characters"
         }
@@ -166,10 +123,60 @@ pub(crate) fn passed_over(path: &Path, line: &LineError<SshError>) -> String {
     format!("{}: {line}: it is passed over, and cannot open the output", quoted(path))
 }
 
-/// An identity file that other users can read or change.
-pub(crate) fn open_to_others(path: &Path) -> String {
+/// A file with a secret that other users can read.
+pub(crate) fn open_to_others(path: &Path, kind: KeyKind) -> String {
     let name = quoted(path);
-    format!("{name}: other users of this machine can read this secret key: chmod 600 {name}")
+    let secret = if let KeyKind::Passphrase = kind { "passphrase" } else { "secret key" };
+    format!("{name}: other users of this machine can read this {secret}: chmod 600 {name}")
+}
+
+/// An identity file that cannot be used, where another key may yet fit.
+pub(crate) fn identity_passed_over(failure: &Failure) -> String {
+    let name = failure.file.as_deref().map(quoted).unwrap_or_default();
+    format!("{name}: {}: it is not used", failure.message)
+}
+
+/// What is odd about the passphrase of this run, for the case that it is wrong.
+static ODDITY: OnceLock<PassphraseOddity> = OnceLock::new();
+
+/// Keeps what is odd about a passphrase.
+pub(crate) fn keep_oddity(oddity: PassphraseOddity) {
+    let _ = ODDITY.set(oddity);
+}
+
+/// A passphrase to encrypt with that may not be what its owner will type. `None` where
+/// nothing is wrong with it.
+pub(crate) fn odd_passphrase(origin: &str, oddity: PassphraseOddity) -> Option<String> {
+    let what = match oddity {
+        PassphraseOddity::Mark => "begins with a byte order mark, which is part of the passphrase",
+        PassphraseOddity::Utf16 => "is text in UTF-16, whose bytes are the passphrase",
+        PassphraseOddity::Nul => "holds a NUL byte, which is part of the passphrase",
+        PassphraseOddity::Lines => "has more than one line, all of which are the passphrase",
+        PassphraseOddity::NotAscii => return None,
+    };
+    Some(format!("{origin}: {what}: it cannot be typed on a terminal"))
+}
+
+/// What to do about a passphrase that is wrong.
+pub(crate) fn check_passphrase() -> &'static str {
+    match ODDITY.get() {
+        None => "check capitals, the keyboard layout, and a stray space or newline",
+        Some(PassphraseOddity::Mark) => {
+            "the passphrase begins with a byte order mark: try it from a file without that mark"
+        }
+        Some(PassphraseOddity::Utf16) => {
+            "the passphrase is text in UTF-16: try it from a file in UTF-8"
+        }
+        Some(PassphraseOddity::Nul) => "the passphrase holds a NUL byte: try it without that byte",
+        Some(PassphraseOddity::Lines) => {
+            "the passphrase has more than one line: try it from a file with its first line alone"
+        }
+        Some(PassphraseOddity::NotAscii) => {
+            "check capitals and the keyboard layout; accents and umlauts have two spellings in \
+             Unicode (NFC and NFD), and macOS may use the other one: type it on the machine that \
+             encrypted the file"
+        }
+    }
 }
 
 /// An identity whose recipient only its plugin can show.
@@ -182,21 +189,24 @@ pub(crate) fn no_text_of(recipient: &AnyRecipient) -> Failure {
     )
 }
 
+/// Of a copy, so that whatever goes wrong the key is still there.
+const CONVERT: &str = "convert a copy of it: cp KEY KEY.copy && ssh-keygen -p -a 24 -f KEY.copy, then use -i KEY.copy";
+
 /// A key that is more than a number could not be used.
 pub(crate) fn key_failure(failure: &KeyFailure) -> Failure {
     let (code, kind, help) = match failure.kind {
         KeyFailureKind::CannotAsk => {
-            (code::USAGE, "passphrase", "run it on a terminal, or use a key that is not protected")
+            let help = "run it on a terminal, or give --identity-passphrase-file FILE";
+            (code::USAGE, "passphrase", help)
         }
-        KeyFailureKind::WrongPassphrase => {
-            (code::NO_KEY, "no-key", "check capitals, the keyboard layout, and a stray space")
-        }
+        KeyFailureKind::WrongPassphrase => (code::NO_KEY, "no-key", check_passphrase()),
         KeyFailureKind::NoPlugin => {
             (code::CONFIG, "plugin", "install it so that it is found in PATH, or use another key")
         }
         KeyFailureKind::PluginFailed => {
             (code::NO_KEY, "plugin", "see what the plugin's documentation says, or use another key")
         }
+        KeyFailureKind::Protection => (code::CONFIG, "key-file", CONVERT),
         KeyFailureKind::PluginHangs => (
             code::TRY_AGAIN,
             "plugin",

@@ -47,7 +47,7 @@ fn openers(dir: &Dir, sealed: &str) -> String {
         }
     };
     let mut openers = Vec::new();
-    dir.write("word", "a word");
+    dir.write_secret("word", "a word");
     for (name, keys) in
         [("me", ["-i", "me"]), ("you", ["-i", "you"]), ("word", ["--passphrase-file", "word"])]
     {
@@ -139,7 +139,8 @@ fn flags_win_over_the_environment() {
     assert_eq!(seal(&[], None), "age");
     assert!(dir.path("plain.age").exists());
     // Each cost is for its own format; a typed one is a wish for that.
-    let word = ["--passphrase-file", "me.pub"];
+    dir.write_secret("word", "a word");
+    let word = ["--passphrase-file", "word"];
     let seal = |args: &[&str]| {
         command(&dir, &[&["encrypt", "plain", "out", "--force"], &word[..], args].concat())
     };
@@ -157,7 +158,7 @@ fn flags_win_over_the_environment() {
 fn keys_of_several_places_are_never_mixed() {
     let dir = home("");
     let (me, you) = (recipient(&dir, "me"), recipient(&dir, "you"));
-    dir.write("word", "a word");
+    dir.write_secret("word", "a word");
     let both = format!("recipients = [{you:?}]\nidentity = \"~/me\"\nargon2id = \"64MiB\"");
     let own = "identity = [\"~/me\"]";
     let files = "recipients-files = [\"../../you.pub\", \"~/me.pub\"]";

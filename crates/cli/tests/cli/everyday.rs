@@ -68,7 +68,7 @@ fn two_runs_never_give_the_same_file() {
 fn passphrases_come_from_everywhere_and_are_the_same() {
     let dir = Dir::new();
     dir.write("plain", "content");
-    dir.write("word", "pass word\n");
+    dir.write_secret("word", "pass word\n");
     let sealings = [
         "$CS encrypt plain $OUT --key 'pass word' $CHEAP",
         "$CS encrypt plain $OUT --key='pass word' $CHEAP",

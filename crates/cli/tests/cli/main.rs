@@ -18,6 +18,7 @@ mod histories;
 mod inspect;
 mod interrupted;
 mod json;
+mod key_files;
 mod keys;
 mod mirror;
 mod patterns;

@@ -16,7 +16,7 @@ fn world() -> Dir {
     for name in ["a", "b", "c", "d"] {
         dir.keygen(name);
     }
-    dir.write("pw", "correct horse");
+    dir.write_secret("pw", "correct horse");
     dir
 }
 
@@ -96,7 +96,7 @@ fn other_recipients_open_the_same_payload() {
 #[test]
 fn a_passphrase_takes_the_place_of_keys_and_the_other_way_round() {
     let dir = world();
-    dir.write("pw2", "another one");
+    dir.write_secret("pw2", "another one");
     for format in FORMATS {
         for len in [1, MIB + 1] {
             let content = paint(len);

@@ -132,7 +132,7 @@ fn check(way: &Way) {
 fn open(dir: &Dir, vector: &Vector, way: &Way) -> (Done, Vec<u8>) {
     dir.write("sealed", &vector.file);
     dir.write("id", vector.identities.join("\n"));
-    dir.write("passphrase", vector.passphrases.first().map_or("", String::as_str));
+    dir.write_secret("passphrase", vector.passphrases.first().map_or("", String::as_str));
     let mut args = [&["decrypt"], way.args].concat();
     if !vector.passphrases.is_empty() {
         args.extend(["--passphrase-file", "passphrase"]);

@@ -116,7 +116,7 @@ fn reports_say_who_worked_and_how_well_locked_in() {
 #[test]
 fn workers_know_nothing_that_they_need_not() {
     let dir = large();
-    dir.write("word", "S3CRET");
+    dir.write_secret("word", "S3CRET");
     let mut seen = 0;
     let args = ["encrypt", "plain", "--passphrase-file", "word", "--force", "--processes", "2"];
     // A run can be over before this process has had a chance to look.

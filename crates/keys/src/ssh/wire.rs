@@ -1,11 +1,9 @@
 //! SSH's own encodings of keys (RFC 4251, RFC 8017, PROTOCOL.key), as far as they must
 //! be read before the library reads them: it panics at a number that is written as
-//! nothing but zeros, and keeps the public half of large RSA keys to itself.
+//! nothing but zeros, and it keeps the public half of large RSA keys to itself.
 
-use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-pub(super) const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
 fn is_zero(field: &[u8]) -> bool {
@@ -18,16 +16,6 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (field, after) = after.split_at_checked(u32::from_be_bytes(*len) as usize)?;
     *rest = after;
     Some(field)
-}
-
-/// What lies between the first and the last line, decoded.
-fn content(text: &str) -> Zeroizing<Vec<u8>> {
-    // Large enough from the start, so that growing leaves no copy behind.
-    let mut digits = Zeroizing::new(String::with_capacity(text.len()));
-    for line in text.lines().skip(1).take_while(|line| !line.starts_with('-')) {
-        digits.push_str(line);
-    }
-    Zeroizing::new(Base64::decode_vec(&digits).unwrap_or_default())
 }
 
 /// The kind of a public key.
@@ -61,26 +49,100 @@ pub(super) fn rsa_numbers(mut blob: &[u8]) -> Option<(&[u8], &[u8])> {
         .then_some((exponent, modulus))
 }
 
-/// The public half of a private key in OpenSSH's form, or of an RSA key in PEM.
-pub(super) fn public_half(text: &str) -> Option<Vec<u8>> {
-    let bytes = content(text);
-    if let Some(mut rest) = bytes.strip_prefix(MAGIC) {
-        for _ in 0..3 {
-            field(&mut rest)?;
-        }
+/// What a private key in OpenSSH's form says of itself in the clear (PROTOCOL.key).
+pub(super) struct Envelope<'a> {
+    /// `none` where the key is not protected.
+    pub(super) cipher: &'a [u8],
+    kdf: &'a [u8],
+    kdf_options: &'a [u8],
+    /// The public half.
+    pub(super) public: &'a [u8],
+    private: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut rest = bytes.strip_prefix(MAGIC)?;
+        let (cipher, kdf) = (field(&mut rest)?, field(&mut rest)?);
+        let kdf_options = field(&mut rest)?;
+        // The number of keys, which is always one.
         rest = rest.get(4..)?;
-        return field(&mut rest).map(<[u8]>::to_vec);
+        let (public, private) = (field(&mut rest)?, field(&mut rest)?);
+        Some(Self { cipher, kdf, kdf_options, public, private })
     }
-    // PKCS #1: a sequence of the version, the modulus, the exponent, and secrets.
-    let mut rest = der(&mut bytes.as_slice(), 0x30)?;
+
+    /// How often bcrypt is to be called.
+    pub(super) fn bcrypt_rounds(&self) -> Option<u32> {
+        let mut rest = self.kdf_options;
+        let _salt = field(&mut rest)?;
+        let rounds = u32::from_be_bytes(rest.try_into().ok()?);
+        (self.kdf == b"bcrypt").then_some(rounds)
+    }
+
+    /// Whether it has no field that is zero, as far as it is not protected.
+    pub(super) fn is_sound(&self) -> bool {
+        if has_zero_field(self.public) || self.cipher != b"none" {
+            return !has_zero_field(self.public);
+        }
+        // Two check numbers, the type, the numbers of the key, and a comment,
+        // which may be empty.
+        let mut private = self.private.get(8..).unwrap_or_default();
+        let numbers = match field(&mut private) {
+            Some(b"ssh-rsa") => 6,
+            _ => 2,
+        };
+        (0..numbers).all(|_| field(&mut private).is_some_and(|number| !is_zero(number)))
+    }
+}
+
+/// The public half of an RSA key in PKCS #1: a sequence of the version, the modulus, the
+/// exponent, and secrets.
+pub(super) fn public_half_of_pkcs1(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = der(&mut bytes, 0x30)?;
     let (_version, modulus, exponent) =
         (der(&mut rest, 2)?, der(&mut rest, 2)?, der(&mut rest, 2)?);
-    let mut blob = Vec::new();
-    for part in [b"ssh-rsa".as_slice(), exponent, modulus] {
-        blob.extend(u32::try_from(part.len()).ok()?.to_be_bytes());
-        blob.extend(part);
+    Some(strings(&[b"ssh-rsa", exponent, modulus]))
+}
+
+/// Strings as SSH writes them, one after the other.
+fn strings(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| 4 + part.len()).sum());
+    for part in parts {
+        bytes.extend((part.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(part);
     }
-    Some(blob)
+    bytes
+}
+
+/// A key pair of Ed25519 as OpenSSH writes it without protection.
+pub(super) fn openssh_ed25519(seed: &[u8; 32], public: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+    let kind = b"ssh-ed25519".as_slice();
+    let pair = Zeroizing::new([*seed, *public].concat());
+    let key = Zeroizing::new(strings(&[kind, public, &pair, b""]));
+    let padding = (1..=(8 - key.len() % 8) as u8).take_while(|_| !key.len().is_multiple_of(8));
+    // The two check numbers tell a wrong passphrase, which there is none of.
+    let private = [&[0; 8], key.as_slice(), &padding.collect::<Vec<_>>()];
+    let private = Zeroizing::new(private.concat());
+    let outer = strings(&[b"none", b"none", b""]);
+    let keys = Zeroizing::new(strings(&[&strings(&[kind, public]), &private]));
+    Zeroizing::new([MAGIC, &outer, &[0, 0, 0, 1], &keys].concat())
+}
+
+/// The scheme that protects a key in PKCS #8, as its object identifier is written.
+pub(super) fn pkcs8_scheme(mut bytes: &[u8]) -> Option<String> {
+    let mut rest = der(&mut bytes, 0x30)?;
+    let mut algorithm = der(&mut rest, 0x30)?;
+    let oid = der(&mut algorithm, 6)?;
+    der(&mut rest, 4)?;
+    // In PBES2 the cipher is what is not known, the last of its parameters.
+    let mut cipher = || {
+        let mut parameters = der(&mut algorithm, 0x30)?;
+        let _kdf = der(&mut parameters, 0x30)?;
+        let mut cipher = der(&mut parameters, 0x30)?;
+        der(&mut cipher, 6)
+    };
+    let oid = cipher().unwrap_or(oid);
+    pkcs8::ObjectIdentifier::from_bytes(oid).ok().map(|oid| oid.to_string())
 }
 
 /// Takes a value of this type off, in DER.
@@ -106,30 +168,4 @@ pub(super) fn has_zero_field(mut blob: &[u8]) -> bool {
         }
     }
     false
-}
-
-/// Whether a private key in OpenSSH's form (PROTOCOL.key) has no field
-/// that is zero, as far as it is not protected.
-pub(super) fn is_sound(text: &str) -> bool {
-    let bytes = content(text);
-    let Some(mut rest) = bytes.strip_prefix(MAGIC) else { return false };
-    let mut parts = || {
-        let cipher = field(&mut rest)?;
-        let (_kdf, _options) = (field(&mut rest)?, field(&mut rest)?);
-        let (_count, after) = rest.split_first_chunk::<4>()?;
-        rest = after;
-        Some((cipher, field(&mut rest)?, field(&mut rest)?))
-    };
-    let Some((cipher, public, private)) = parts() else { return false };
-    if has_zero_field(public) || cipher != b"none" {
-        return !has_zero_field(public);
-    }
-    // Two check numbers, the type, the numbers of the key, and a comment,
-    // which may be empty.
-    let mut private = private.get(8..).unwrap_or_default();
-    let numbers = match field(&mut private) {
-        Some(b"ssh-rsa") => 6,
-        _ => 2,
-    };
-    (0..numbers).all(|_| field(&mut private).is_some_and(|number| !is_zero(number)))
 }

@@ -1,0 +1,104 @@
+//! What is said about files of keys whose content is wrong.
+//!
+//! Such a file may hold a secret that is nowhere else, so nothing in it is ever to be
+//! changed or removed: what converts a key writes another file.
+
+use std::path::Path;
+
+use cryptstream_keys::{IdentityError, LineError, OtherKey, RecipientError, SshError};
+
+use super::{Failure, code, quoted};
+
+/// A file of identities whose content is wrong.
+pub(crate) fn identities_invalid(path: &Path, error: &LineError<IdentityError>) -> Failure {
+    let name = quoted(path);
+    let help = match &error.error {
+        IdentityError::Empty => return super::no_identity_in(path),
+        IdentityError::IsPublic => secret_half(path),
+        IdentityError::Ssh(SshError::Kind(_)) => SSH_KIND.to_owned(),
+        IdentityError::Ssh(SshError::Scheme(_) | SshError::Costly) => format!(
+            "have it protected in another way, in another file: openssl pkcs8 -topk8 -in {name} \
+             -out {name}.new, then use -i {name}.new"
+        ),
+        IdentityError::Other(other) => match other {
+            OtherKey::PublicPem | OtherKey::PublicRsaPem | OtherKey::PublicSsh2 => {
+                secret_half(path)
+            }
+            other => other_key(*other, &name),
+        },
+        IdentityError::Utf16 => convert_text(&name),
+        _ => check_name(&name),
+    };
+    failure(path, error, help)
+}
+
+/// A file of recipients whose content is wrong.
+pub(crate) fn recipients_invalid(path: &Path, error: &LineError<RecipientError>) -> Failure {
+    let name = quoted(path);
+    let help = match &error.error {
+        RecipientError::IsSecret => {
+            format!("use -i {name}, or `cryptstream keygen -y {name}` for its recipient")
+        }
+        RecipientError::Encrypted => {
+            format!("use -i {name} if it is a protected identity file")
+        }
+        RecipientError::Ssh(SshError::Kind(_)) => SSH_KIND.to_owned(),
+        RecipientError::BeforeKey => {
+            "give the key alone with -r, in quotes: it begins with its kind, such as ssh-ed25519"
+                .to_owned()
+        }
+        RecipientError::Other(other) => other_key(*other, &name),
+        RecipientError::Utf16 => convert_text(&name),
+        _ => check_name(&name),
+    };
+    failure(path, error, help)
+}
+
+const SSH_KIND: &str =
+    "use an ssh-ed25519 or ssh-rsa key, or make one with `cryptstream keygen -o FILE`";
+
+fn failure(path: &Path, error: &dyn std::fmt::Display, help: String) -> Failure {
+    Failure::new(code::CONFIG, "key-file", error.to_string(), help).about(path)
+}
+
+fn check_name(name: &str) -> String {
+    format!("check that {name} is the right file")
+}
+
+/// The text in another file, which only its owner can read.
+fn convert_text(name: &str) -> String {
+    format!("use a copy of it in UTF-8: (umask 077; iconv -f UTF-16 -t UTF-8 {name} > {name}.utf8)")
+}
+
+/// Where the secret half of a public key is.
+fn secret_half(path: &Path) -> String {
+    let beside = path.with_extension("");
+    if path.extension().is_some_and(|extension| extension == "pub") && beside.is_file() {
+        return format!("the secret half is needed: use -i {}", quoted(&beside));
+    }
+    "the secret half is needed: of an SSH key it is the file without .pub, such as \
+     ~/.ssh/id_ed25519; of another key the file that `cryptstream keygen -o` made"
+        .to_owned()
+}
+
+/// What to do about a key of another program.
+fn other_key(key: OtherKey, name: &str) -> String {
+    match key {
+        OtherKey::Putty => format!(
+            "have it written in OpenSSH's form, to another file: puttygen {name} -O \
+             private-openssh -o {name}.openssh"
+        ),
+        OtherKey::PgpSecret | OtherKey::PgpPublic => {
+            "make a key with `cryptstream keygen -o FILE`; what gpg encrypted, gpg decrypts"
+                .to_owned()
+        }
+        OtherKey::PublicPem => {
+            format!("`ssh-keygen -i -m PKCS8 -f {name}` shows it as a recipient, if it is RSA")
+        }
+        OtherKey::PublicRsaPem => {
+            format!("`ssh-keygen -i -m PEM -f {name}` shows it as a recipient")
+        }
+        OtherKey::PublicSsh2 => format!("`ssh-keygen -i -f {name}` shows it as a recipient"),
+        _ => SSH_KIND.to_owned(),
+    }
+}

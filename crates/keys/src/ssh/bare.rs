@@ -1,0 +1,87 @@
+//! Private keys that need no passphrase, in the forms that ssh-keygen and openssl write.
+
+use age::ssh::{Identity as AgeIdentity, UnsupportedKey};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use pkcs8::{ObjectIdentifier, PrivateKeyInfo};
+use zeroize::Zeroizing;
+
+use super::wire::{self, Envelope};
+use super::{ED25519, RSA, SshError};
+use crate::pem;
+
+pub(super) const OPENSSH: &str = "OPENSSH PRIVATE KEY";
+pub(super) const PKCS1: &str = "RSA PRIVATE KEY";
+
+/// Keys of PKCS #8, and what to call those that cannot be used.
+const KINDS: [(&str, &str); 8] = [
+    (ED25519_OID, ED25519),
+    (RSA_OID, RSA),
+    ("1.2.840.10045.2.1", "ecdsa"),
+    ("1.2.840.10040.4.1", "dsa"),
+    ("1.3.101.110", "x25519"),
+    ("1.3.101.111", "x448"),
+    ("1.3.101.113", "ed448"),
+    ("1.2.840.113549.1.1.10", "rsa-pss"),
+];
+const ED25519_OID: &str = "1.3.101.112";
+const RSA_OID: &str = "1.2.840.113549.1.1.1";
+
+/// A key that can be used at once.
+pub(super) struct BareKey {
+    pub(super) key: AgeIdentity,
+    /// The public half in SSH's wire format, from which stanzas take the key's tag.
+    pub(super) blob: Vec<u8>,
+}
+
+impl BareKey {
+    /// A key in OpenSSH's own form.
+    pub(super) fn from_openssh(bytes: &[u8]) -> Result<Self, SshError> {
+        let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
+        let envelope = envelope.ok_or(SshError::Invalid)?;
+        let blob = envelope.public.to_vec();
+        super::check_kind(&blob)?;
+        Self::from_text(&pem::write(OPENSSH, bytes), blob)
+    }
+
+    /// An RSA key in PKCS #1.
+    pub(super) fn from_pkcs1(bytes: &[u8]) -> Result<Self, SshError> {
+        let blob = wire::public_half_of_pkcs1(bytes).ok_or(SshError::Invalid)?;
+        Self::from_text(&pem::write(PKCS1, bytes), blob)
+    }
+
+    /// A key in PKCS #8.
+    pub(super) fn from_pkcs8(bytes: &[u8]) -> Result<Self, SshError> {
+        let info = PrivateKeyInfo::try_from(bytes).map_err(|_| SshError::Invalid)?;
+        let is = |oid: &str| info.algorithm.oid == ObjectIdentifier::new_unwrap(oid);
+        let known = KINDS.iter().find(|(oid, _)| is(oid)).map(|(_, kind)| *kind);
+        match known {
+            Some(RSA) => Self::from_pkcs1(info.private_key),
+            Some(ED25519) => {
+                // An OCTET STRING within the one that holds it (RFC 8410).
+                let seed = info.private_key.strip_prefix(&[4, 32]).unwrap_or_default();
+                let seed: Zeroizing<[u8; 32]> =
+                    Zeroizing::new(seed.try_into().map_err(|_| SshError::Invalid)?);
+                Self::from_seed(&seed)
+            }
+            Some(kind) => Err(SshError::Kind(kind.to_owned())),
+            None => Err(SshError::Kind(info.algorithm.oid.to_string())),
+        }
+    }
+
+    fn from_seed(seed: &[u8; 32]) -> Result<Self, SshError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| SshError::Invalid)?;
+        let public = pair.public_key().as_ref().try_into().map_err(|_| SshError::Invalid)?;
+        Self::from_openssh(&wire::openssh_ed25519(seed, public))
+    }
+
+    fn from_text(text: &str, blob: Vec<u8>) -> Result<Self, SshError> {
+        let key = AgeIdentity::from_buffer(text.as_bytes(), None).map_err(|_| SshError::Invalid)?;
+        match key {
+            AgeIdentity::Unencrypted(_) => Ok(Self { key, blob }),
+            AgeIdentity::Unsupported(
+                UnsupportedKey::Hardware(kind) | UnsupportedKey::Type(kind),
+            ) => Err(SshError::Kind(wire::printable(kind.as_bytes()))),
+            _ => Err(SshError::Invalid),
+        }
+    }
+}

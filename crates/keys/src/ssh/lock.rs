@@ -1,0 +1,226 @@
+//! Private keys that a passphrase protects, in the forms that ssh-keygen and openssl
+//! write.
+//!
+//! How often a passphrase is hashed is the file's to say, so it is bounded: a key from
+//! somebody else must not keep the program busy for hours.
+
+use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::{BlockCipher, BlockDecryptMut, BlockSizeUser, KeyInit, KeyIvInit};
+use aes::{Aes128, Aes192, Aes256};
+use cbc::cipher::BlockDecrypt;
+use des::{Des, TdesEde3};
+use md5::{Digest, Md5};
+use pkcs8::EncryptedPrivateKeyInfo;
+use pkcs8::pkcs5::EncryptionScheme;
+use pkcs8::pkcs5::pbes2::Kdf;
+use zeroize::Zeroizing;
+
+use super::SshError;
+use super::bare::BareKey;
+use super::wire::{self, Envelope};
+use crate::pem::Pem;
+
+/// The most rounds of bcrypt: two to three minutes on a usual processor. ssh-keygen asks
+/// for 24, and for more where `-a` says so.
+const MAX_BCRYPT_ROUNDS: u32 = 16_384;
+/// The most iterations of PBKDF2: some seconds. openssl asks for 2,048.
+const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
+/// The most memory of scrypt, and how often it may be filled. openssl asks for 16 MiB.
+const MAX_SCRYPT_BYTES: u64 = 1 << 30;
+const MAX_SCRYPT_LANES: u16 = 16;
+/// Ciphers of OpenSSH's own form.
+const CIPHERS: [&str; 10] = [
+    "3des-cbc",
+    "aes128-cbc",
+    "aes192-cbc",
+    "aes256-cbc",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+];
+
+/// What a passphrase opens.
+pub(super) enum Lock {
+    /// OpenSSH's own form.
+    OpenSsh(Box<ssh_key::PrivateKey>),
+    /// PKCS #8.
+    Pkcs8(Vec<u8>),
+    /// `Proc-Type: 4,ENCRYPTED`
+    Legacy(Legacy),
+    /// None does, for this reason. The public half may still be known.
+    Stuck(SshError),
+}
+
+/// Why a passphrase has not opened a key.
+pub(super) enum NotOpened {
+    /// It is another one.
+    WrongPassphrase,
+    /// What is within cannot be used.
+    Unusable(SshError),
+}
+
+impl Lock {
+    /// A protected key in OpenSSH's own form, whose `envelope` has been read.
+    pub(super) fn openssh(bytes: &[u8], envelope: &Envelope<'_>) -> Self {
+        let cipher = wire::printable(envelope.cipher);
+        if !CIPHERS.contains(&cipher.as_str()) {
+            return Self::Stuck(SshError::Cipher(cipher));
+        }
+        match envelope.bcrypt_rounds() {
+            Some(1..=MAX_BCRYPT_ROUNDS) => {}
+            Some(rounds) if rounds > 0 => return Self::Stuck(SshError::Rounds(rounds)),
+            _ => return Self::Stuck(SshError::Invalid),
+        }
+        match ssh_key::PrivateKey::from_bytes(bytes) {
+            Ok(key) => Self::OpenSsh(Box::new(key)),
+            Err(_) => Self::Stuck(SshError::Invalid),
+        }
+    }
+
+    /// A protected key in PKCS #8.
+    pub(super) fn pkcs8(bytes: &[u8]) -> Result<Self, SshError> {
+        let info = EncryptedPrivateKeyInfo::try_from(bytes).map_err(|_| {
+            // Schemes that the library does not know look like damage to it.
+            match wire::pkcs8_scheme(bytes) {
+                Some(oid) => SshError::Scheme(format!("the cipher {oid} of PKCS #8")),
+                None => SshError::Invalid,
+            }
+        })?;
+        let EncryptionScheme::Pbes2(parameters) = &info.encryption_algorithm else {
+            return Err(SshError::Scheme("PBES1, a scheme of PKCS #5".to_owned()));
+        };
+        let is_bounded = match &parameters.kdf {
+            Kdf::Pbkdf2(kdf) => kdf.iteration_count <= MAX_PBKDF2_ITERATIONS,
+            Kdf::Scrypt(kdf) => {
+                let bytes = kdf.cost_parameter.saturating_mul(128 * u64::from(kdf.block_size));
+                bytes <= MAX_SCRYPT_BYTES && kdf.parallelization <= MAX_SCRYPT_LANES
+            }
+            _ => true,
+        };
+        if is_bounded { Ok(Self::Pkcs8(bytes.to_vec())) } else { Err(SshError::Costly) }
+    }
+
+    /// A protected key in PKCS #1.
+    pub(super) fn legacy(pem: &Pem<'_>) -> Result<Self, SshError> {
+        let info = pem.header("DEK-Info").ok_or(SshError::Invalid)?;
+        let (cipher, iv) = info.split_once(',').ok_or(SshError::Invalid)?;
+        let cipher = LegacyCipher::named(cipher)
+            .ok_or_else(|| SshError::Scheme(wire::printable(cipher.as_bytes())))?;
+        let iv = from_hex(iv.trim()).filter(|iv| iv.len() == cipher.iv_len());
+        let iv = iv.ok_or(SshError::Invalid)?;
+        Ok(Self::Legacy(Legacy { cipher, iv, content: pem.content.to_vec() }))
+    }
+
+    /// Opens it.
+    pub(super) fn open(&self, passphrase: &[u8]) -> Result<BareKey, NotOpened> {
+        if passphrase.is_empty() {
+            return Err(NotOpened::WrongPassphrase);
+        }
+        let opened = match self {
+            Self::OpenSsh(key) => {
+                let key = key.decrypt(passphrase).map_err(|_| NotOpened::WrongPassphrase)?;
+                let bytes = key.to_bytes().map_err(|_| NotOpened::Unusable(SshError::Invalid))?;
+                BareKey::from_openssh(&bytes)
+            }
+            Self::Pkcs8(bytes) => {
+                let info = EncryptedPrivateKeyInfo::try_from(bytes.as_slice());
+                let info = info.map_err(|_| NotOpened::Unusable(SshError::Invalid))?;
+                let key = info.decrypt(passphrase).map_err(|_| NotOpened::WrongPassphrase)?;
+                BareKey::from_pkcs8(key.as_bytes())
+            }
+            Self::Legacy(key) => {
+                let bytes = key.open(passphrase).ok_or(NotOpened::WrongPassphrase)?;
+                // One wrong passphrase in 256 seems to fit.
+                if wire::public_half_of_pkcs1(&bytes).is_none() {
+                    return Err(NotOpened::WrongPassphrase);
+                }
+                BareKey::from_pkcs1(&bytes)
+            }
+            Self::Stuck(error) => Err(error.clone()),
+        };
+        opened.map_err(NotOpened::Unusable)
+    }
+}
+
+/// A key that openssl has protected in its older way (`EVP_BytesToKey`).
+pub(super) struct Legacy {
+    cipher: LegacyCipher,
+    iv: Vec<u8>,
+    content: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum LegacyCipher {
+    Aes128,
+    Aes192,
+    Aes256,
+    Des,
+    TripleDes,
+}
+
+impl LegacyCipher {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name.trim() {
+            "AES-128-CBC" => Self::Aes128,
+            "AES-192-CBC" => Self::Aes192,
+            "AES-256-CBC" => Self::Aes256,
+            "DES-CBC" => Self::Des,
+            "DES-EDE3-CBC" => Self::TripleDes,
+            _ => return None,
+        })
+    }
+
+    fn iv_len(self) -> usize {
+        match self {
+            Self::Aes128 | Self::Aes192 | Self::Aes256 => 16,
+            Self::Des | Self::TripleDes => 8,
+        }
+    }
+}
+
+impl Legacy {
+    fn open(&self, passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        match self.cipher {
+            LegacyCipher::Aes128 => self.open_with::<Aes128>(passphrase),
+            LegacyCipher::Aes192 => self.open_with::<Aes192>(passphrase),
+            LegacyCipher::Aes256 => self.open_with::<Aes256>(passphrase),
+            LegacyCipher::Des => self.open_with::<Des>(passphrase),
+            LegacyCipher::TripleDes => self.open_with::<TdesEde3>(passphrase),
+        }
+    }
+
+    fn open_with<C>(&self, passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>>
+    where
+        C: BlockCipher + BlockDecrypt + BlockSizeUser + KeyInit,
+    {
+        let key = self.key(passphrase, C::key_size());
+        let cipher = cbc::Decryptor::<C>::new_from_slices(&key, &self.iv).ok()?;
+        cipher.decrypt_padded_vec_mut::<Pkcs7>(&self.content).ok().map(Zeroizing::new)
+    }
+
+    /// Blocks of MD5 over the one before, the passphrase and half of the IV.
+    fn key(&self, passphrase: &[u8], len: usize) -> Zeroizing<Vec<u8>> {
+        let mut key = Zeroizing::new(Vec::with_capacity(len + 16));
+        let mut block = Zeroizing::new([0; 16]);
+        while key.len() < len {
+            let mut md5 = Md5::new();
+            if !key.is_empty() {
+                md5.update(block.as_slice());
+            }
+            md5.update(passphrase);
+            md5.update(&self.iv[..8]);
+            block.copy_from_slice(&md5.finalize());
+            key.extend_from_slice(block.as_slice());
+        }
+        key.truncate(len);
+        key
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
