@@ -1,12 +1,14 @@
 //! Who can open: identity files in age's form, and SSH keys.
 
+use std::sync::Arc;
+
 use cryptstream_format::x25519::{KeyError, SecretKey};
 use cryptstream_format::{FileKey, Format, Identity, KeyFailure, Stanza, UnwrapError};
 use zeroize::Zeroizing;
 
 use crate::other_key::OtherKey;
 use crate::pem::Pem;
-use crate::plugin::{Patience, PluginIdentity, Stopped};
+use crate::plugin::{Patience, PluginIdentity};
 use crate::protected::ProtectedIdentities;
 use crate::recipient::AnyRecipient;
 use crate::ssh::{SshError, SshSecretKey};
@@ -181,8 +183,8 @@ fn parse_identity(
     if begins("AGE-PLUGIN-") {
         let identity = text.parse().map_err(|_| IdentityError::Invalid(KeyError::Checksum))?;
         let talker = Talker::clone(talker);
-        let stopped = Stopped::default();
-        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, talker, patience, stopped }));
+        let memory = Arc::default();
+        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, talker, patience, memory }));
     }
     let is_public = ["age1", "ssh-", "ecdsa-", "sk-"].iter().any(|prefix| begins(prefix));
     Err(if is_public { IdentityError::IsPublic } else { IdentityError::Unknown })
@@ -207,8 +209,6 @@ pub fn write_identity(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::talk::Silent;
 

@@ -19,6 +19,7 @@ use cryptstream_format::{
 };
 
 use cryptstream_protection::Protection;
+use zeroize::Zeroizing;
 
 use crate::foreign;
 use crate::talk::Talker;
@@ -26,12 +27,23 @@ use crate::talk::Talker;
 /// How often a plugin that says nothing is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Why a plugin is used no more in this run, shared by all that use it for the same keys.
+/// What is known of a plugin from earlier files of this run, shared by all that use it for
+/// the same keys.
 ///
-/// Whoever has entered a wrong PIN or has not answered must not be asked once more for each
-/// of a thousand files: tokens lock themselves after a few wrong PINs. Nor is a plugin that
-/// hangs waited for a thousand times.
-pub(crate) type Stopped = Arc<OnceLock<KeyFailure>>;
+/// A session of the protocol is for the stanzas of one file here, and plugins ask for a PIN
+/// once a session. So an answer that was right is given again; whoever has entered a wrong
+/// PIN or has not answered is not asked once more for each of a thousand files, as tokens
+/// lock themselves after a few wrong PINs. Nor is a plugin that hangs waited for a thousand
+/// times.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// Why it is used no more.
+    stopped: OnceLock<KeyFailure>,
+    /// Secrets that it asked for and that were right, each with its question.
+    answers: Mutex<Vec<Answer>>,
+}
+
+type Answer = (String, Zeroizing<Vec<u8>>);
 
 /// How long a plugin may say nothing before it is given up, apart from the time
 /// that it waits for an answer; `None`: for ever.
@@ -44,7 +56,7 @@ pub(crate) struct PluginRecipients {
     identities: Vec<AgeIdentity>,
     talker: Talker,
     patience: Patience,
-    stopped: Stopped,
+    memory: Arc<Memory>,
 }
 
 impl PluginRecipients {
@@ -68,7 +80,7 @@ impl PluginRecipients {
                 identities: identities.iter().filter(|i| i.plugin() == name).cloned().collect(),
                 talker: Talker::clone(talker),
                 patience,
-                stopped: Stopped::default(),
+                memory: Arc::default(),
             });
         }
         groups
@@ -78,11 +90,11 @@ impl PluginRecipients {
 impl Recipient for PluginRecipients {
     fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
         let Self { name, recipients, identities, .. } = self;
-        let bridge = Bridge::new(&self.talker);
+        let bridge = Bridge::new(&self.talker, &self.memory);
         let start = || RecipientPluginV1::new(name, recipients, identities, bridge.clone()).ok();
         let file_key = file_key.clone();
         let work = move |plugin: RecipientPluginV1<Bridge>| foreign::wrap(&plugin, &file_key);
-        Ok(bridge.run(name, self.patience, &self.stopped, start, work)?)
+        Ok(bridge.run(name, self.patience, start, work, |_| true)?)
     }
 
     fn may_ask(&self) -> bool {
@@ -96,18 +108,18 @@ pub struct PluginIdentity {
     pub(crate) identity: AgeIdentity,
     pub(crate) talker: Talker,
     pub(crate) patience: Patience,
-    pub(crate) stopped: Stopped,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Identity for PluginIdentity {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         let name = self.identity.plugin();
-        let bridge = Bridge::new(&self.talker);
+        let bridge = Bridge::new(&self.talker, &self.memory);
         let identities = [self.identity.clone()];
         let start = || IdentityPluginV1::new(name, &identities, bridge.clone()).ok();
         let stanzas = stanzas.to_vec();
         let work = move |plugin: IdentityPluginV1<Bridge>| foreign::unwrap(&plugin, &stanzas);
-        Ok(bridge.run(name, self.patience, &self.stopped, start, work)?)
+        Ok(bridge.run(name, self.patience, start, work, Option::is_some)?)
     }
 
     fn may_ask(&self) -> bool {
@@ -159,14 +171,24 @@ struct Bridge {
     last: Arc<Mutex<Option<Instant>>>,
     /// Whether the user has been asked.
     has_asked: Arc<AtomicBool>,
+    memory: Arc<Memory>,
+    /// Answers of this session.
+    answers: Arc<Mutex<Vec<Answer>>>,
+}
+
+/// Nothing that could panic is done under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Bridge {
-    fn new(talker: &Talker) -> Self {
+    fn new(talker: &Talker, memory: &Arc<Memory>) -> Self {
         Self {
             talker: Talker::clone(talker),
             last: Arc::new(Mutex::new(Some(Instant::now()))),
             has_asked: Arc::default(),
+            memory: Arc::clone(memory),
+            answers: Arc::default(),
         }
     }
 
@@ -176,11 +198,11 @@ impl Bridge {
         &self,
         name: &str,
         patience: Patience,
-        stopped: &Stopped,
         start: impl FnOnce() -> Option<P>,
         work: impl FnOnce(P) -> Result<T, KeyFailure> + Send + 'static,
+        is_proof: impl FnOnce(&T) -> bool,
     ) -> Result<T, KeyFailure> {
-        if let Some(failure) = stopped.get() {
+        if let Some(failure) = self.memory.stopped.get() {
             return Err(failure.clone());
         }
         check_path(name)?;
@@ -195,14 +217,17 @@ impl Bridge {
         {
             let message = format!("{}; it is not used again in this run", failure.message);
             // Another thread may have been first.
-            let _ = stopped.set(KeyFailure { message, ..failure.clone() });
+            let _ = self.memory.stopped.set(KeyFailure { message, ..failure.clone() });
+        }
+        // One that found nothing may have been told a wrong one.
+        if done.as_ref().is_ok_and(is_proof) && !lock(&self.answers).is_empty() {
+            *lock(&self.memory.answers) = std::mem::take(&mut *lock(&self.answers));
         }
         done
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Instant>> {
-        // Nothing that could panic is done under the lock.
-        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.last)
     }
 
     /// Has the user answer.
@@ -264,9 +289,20 @@ impl age::Callbacks for Bridge {
 
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
         self.has_asked.store(true, Ordering::Relaxed);
-        let answer = self.answer(|| self.talker.ask_secret(description)).ok()?;
+        let is_same = |(question, _): &&Answer| question == description;
+        // Asked twice in one session, the answer was wrong.
+        let is_first = !lock(&self.answers).iter().any(|answer| is_same(&answer));
+        let known = lock(&self.memory.answers).iter().find(is_same).map(|(_, known)| known.clone());
+        let answer = match known.filter(|_| is_first) {
+            Some(known) => known,
+            None => self.answer(|| self.talker.ask_secret(description)).ok()?,
+        };
+        let secret = std::str::from_utf8(&answer).ok().map(SecretString::from);
+        let mut answers = lock(&self.answers);
+        answers.retain(|(question, _)| question != description);
+        answers.push((description.to_owned(), answer));
         // The library takes text only; a PIN is nothing else.
-        std::str::from_utf8(&answer).ok().map(SecretString::from)
+        secret
     }
 }
 

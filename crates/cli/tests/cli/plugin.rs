@@ -1,6 +1,7 @@
 //! Keys that plugins have, with a toy plugin that can also misbehave in every
 //! way (`examples/age-plugin-toy.rs`).
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -231,6 +232,82 @@ fn what_a_plugin_asks_is_answered_on_the_terminal() {
         assert!(!shown.contains("sesame"), "{shown}");
         if code == 0 {
             opens(&dir, "toy1", "sealed.age");
+        }
+    }
+}
+
+/// Tokens lock themselves after some wrong PINs, and a timeout that is waited for once a file
+/// takes all night.
+#[test]
+fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
+    let (dir, [one, ..]) = dir();
+    std::fs::create_dir(dir.path("tree")).unwrap();
+    for number in 0..5 {
+        dir.write(format!("tree/{number}"), paint(10 + number));
+    }
+    command(&dir, "", &["encrypt", "tree", "sealed", "-r", &one]).run().ok();
+    // Counts how often it is started.
+    let toy = plugins().join("age-plugin-toy");
+    let script = format!(
+        "#!/bin/sh\necho start >> '{}'\nexec '{}' \"$@\"\n",
+        dir.path("starts").display(),
+        toy.display()
+    );
+    std::fs::create_dir(dir.path("bin")).unwrap();
+    let counting = dir.write("bin/age-plugin-toy", script);
+    std::fs::set_permissions(counting, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (mode, code, starts) in
+        [("ask", 77, 1..=1), ("hang", 75, 1..=1), ("error", 77, 5..=6), ("", 0, 5..=5)]
+    {
+        for args in [
+            &["decrypt", "sealed", "back", "-i", "toy1"][..],
+            &["encrypt", "tree", "again", "-r", &one],
+        ] {
+            dir.write("starts", "");
+            let args = [args, &["--plugin-timeout", "2"]].concat();
+            let mut path = dir.path("bin").into_os_string();
+            path.push(":");
+            path.push(std::env::var_os("PATH").unwrap());
+            let done = unattended(&dir, mode, &args).env("PATH", path).run();
+            assert_eq!(done.code(), Some(code), "{mode}: {done:?}");
+            let count = String::from_utf8(dir.read("starts")).unwrap().lines().count();
+            assert!(starts.contains(&count), "{mode}: {args:?}: {count}: {done:?}");
+            // Where no key fits any file, that is said once.
+            let is_said = done.stderr_text().contains("not used again in this run");
+            assert!(args[0] == "decrypt" || is_said == (count == 1), "{mode}: {done:?}");
+            for made in ["back", "again"] {
+                let _ = std::fs::remove_dir_all(dir.path(made));
+            }
+        }
+    }
+}
+
+/// A PIN is entered once for a folder, not once for each of its files.
+#[test]
+fn an_answer_that_was_right_is_given_again() {
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("skipped: this test needs the program `script` (util-linux)");
+        return;
+    }
+    let (dir, [one, ..]) = dir();
+    std::fs::create_dir(dir.path("tree")).unwrap();
+    for number in 0..4 {
+        dir.write(format!("tree/{number}"), paint(10 + number));
+    }
+    command(&dir, "", &["encrypt", "tree", "sealed", "-r", &one]).run().ok();
+    for (command, made) in [("decrypt sealed back -i toy1", "back"), ("verify sealed -i toy1", "")]
+    {
+        let script = format!(
+            "(until grep -q 'What is the word?' shown; do sleep 0.05; done; sleep 0.3; echo sesame) | \
+             script -q -e -f -c '$CS {command}' shown > /dev/null",
+        );
+        dir.write("shown", "");
+        let done = with_toy(dir.shell(&script), "ask").env("SHELL", "/bin/bash").run();
+        let shown = String::from_utf8_lossy(&dir.read("shown")).into_owned();
+        assert_eq!(done.code(), Some(0), "{shown}");
+        assert_eq!(shown.matches("What is the word?").count(), 1, "{shown}");
+        if !made.is_empty() {
+            assert!(dir.read("back/3") == paint(13), "{shown}");
         }
     }
 }
