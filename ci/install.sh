@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the checks need beyond Rust and a C compiler, as far as it is
 # missing: `age` (the judge compares with it), rage, ssh-keygen and node (for round
-# trips between programs), bindfs (a file system without unnamed files), strace
+# trips between programs), openssl and puttygen (write keys in every form), bindfs (a file system without unnamed files), strace
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems
 # that share blocks), chromium (looks at the page of `benchmark`), fish, zsh and groff
 # (read the completions and the manual), cargo-deb, lintian and mmdebstrap (the Debian
@@ -21,6 +21,8 @@ command -v script > /dev/null || wanted+=(bsdutils)
 command -v python3 > /dev/null || wanted+=(python3 python3-venv)
 python3 -c 'import jsonschema' 2> /dev/null || wanted+=(python3-jsonschema)
 command -v ssh-keygen > /dev/null || wanted+=(openssh-client)
+command -v openssl > /dev/null || wanted+=(openssl)
+command -v puttygen > /dev/null || wanted+=(putty-tools)
 command -v npm > /dev/null || wanted+=(nodejs npm)
 command -v g++ > /dev/null || wanted+=(g++)
 command -v chromium > /dev/null || wanted+=(chromium)

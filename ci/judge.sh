@@ -16,5 +16,7 @@ cargo build --release --package cryptstream
 cargo build --workspace --locked --example export_file_key
 
 target=${CARGO_TARGET_DIR:-target}
+# What was encrypted to keys in hardware is opened as their plugins would.
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/judge/tagged.py "$target/release/cryptstream"
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/judge/judge.py "$target/release/cryptstream" \
     --exporter "$target/debug/examples/export_file_key"

@@ -4,7 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_keys::{Silent, Talker, parse_identities, parse_recipient};
+use cryptstream_format::{FileKey, Format, Identity};
+use cryptstream_keys::{
+    NoAnswer, Silent, Talk, Talker, parse_identities, parse_recipient, prepare_recipients,
+};
+use zeroize::Zeroizing;
 
 fn data(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/tests/data");
@@ -44,5 +48,66 @@ fn ssh_keys() {
                 let _ = parse_recipient(text).map(|recipient| recipient.to_string());
             }
         }
+    }
+}
+
+/// Knows the passphrase of all keys.
+struct Knowing;
+
+impl Talk for Knowing {
+    fn say(&self, _: &str) {}
+
+    fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Option<bool> {
+        None
+    }
+
+    fn ask(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn ask_secret(&self, _: &str) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+        Err(NoAnswer::NoTerminal)
+    }
+
+    fn key_passphrase(&self) -> Option<&[u8]> {
+        Some(b"horse")
+    }
+}
+
+/// Those that a passphrase protects are opened, too: what is within may be anything then.
+#[test]
+fn keys_in_other_forms() {
+    let talker: Talker = Arc::new(Knowing);
+    for (name, step) in [
+        ("pkcs8", 1),
+        ("pkcs8-aes256", 1),
+        ("pkcs8-scrypt", 40),
+        ("pkcs1", 10),
+        ("pkcs1-aes128", 5),
+        ("pkcs8-rsa-aes256", 40),
+        ("openssh-chacha20-poly1305", 20),
+        ("openssh-aes128-cbc", 20),
+    ] {
+        let secret = data(&format!("keys/{name}"));
+        let good = parse_identities(&secret, name, &talker, None).unwrap();
+        let recipients = prepare_recipients(good[0].recipients().unwrap(), &talker, None);
+        let file_key = FileKey::from_bytes([7; 16]);
+        let stanzas = recipients[0].wrap(Format::Age, &file_key).unwrap().stanzas;
+        assert!(good[0].unwrap(Format::Age, &stanzas).unwrap().is_some(), "{name}");
+        let mut refused = 0;
+        for bad in damaged(&secret).step_by(step) {
+            let Ok(identities) = parse_identities(&bad, name, &talker, None) else {
+                refused += 1;
+                continue;
+            };
+            let _ = identities[0].recipients();
+            // A comment and the like may have changed, but no other key is found.
+            if let Ok(Some(found)) = identities[0].unwrap(Format::Age, &stanzas) {
+                assert_eq!(found.expose(), file_key.expose(), "{name}");
+            } else {
+                refused += 1;
+            }
+        }
+        assert!(refused > secret.len() / step, "{name}: {refused}");
     }
 }
