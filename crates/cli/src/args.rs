@@ -4,6 +4,7 @@ mod archive;
 mod benchmark;
 mod habits;
 pub(crate) mod help;
+mod listed;
 mod look;
 mod range;
 mod rekey;
@@ -23,6 +24,7 @@ use crate::messages::{self, Failure};
 
 pub(crate) use archive::{List, Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
+pub(crate) use listed::Listed;
 pub(crate) use look::{Inspect, Verify};
 pub(crate) use rekey::Rekey;
 pub(crate) use tree::Tree;
@@ -291,6 +293,8 @@ pub(crate) struct Files {
     /// More files and folders to read, with --output-dir
     #[arg(value_name = "INPUT")]
     pub(crate) more: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listed: Listed,
     /// Replace an output that exists
     #[arg(short, long)]
     pub(crate) force: bool,

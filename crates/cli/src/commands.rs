@@ -4,6 +4,7 @@ mod archive;
 mod completions;
 mod inputs;
 mod inspect;
+mod listed;
 mod manual;
 mod range;
 mod rekey;
@@ -25,7 +26,7 @@ use cryptstream_format::{Identity, Recipient};
 use cryptstream_keys::{AnyRecipient, post_quantum};
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, Command, Decrypt, Encrypt, Keygen, Talk, When, is_dash};
+use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, Keygen, Talk, Verify, When, is_dash};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
@@ -53,6 +54,18 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         Command::Encrypt(Encrypt { files, .. }) => files.settle(false),
         Command::Decrypt(Decrypt { files, stdout, .. }) => files.settle(*stdout),
         _ => {}
+    }
+    let listed = match &mut command {
+        Command::Encrypt(Encrypt { files, tree, .. })
+        | Command::Decrypt(Decrypt { files, tree, .. }) => listed::add_to(files, tree),
+        Command::Verify(Verify { files, listed, .. })
+        | Command::Inspect(Inspect { files, listed, .. }) => {
+            listed::read(listed).map(|names| files.extend(names))
+        }
+        _ => Ok(()),
+    };
+    if let Err(failure) = listed {
+        return inputs::Status::refused(&failure, talk.json);
     }
     // Where standard output carries data, reports go elsewhere. Before that
     // is known, the safe assumption is made.

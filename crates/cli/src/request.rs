@@ -128,6 +128,7 @@ impl Transfer {
             output,
             named_output: _,
             more,
+            listed: _,
             force,
             remove_source,
             verify_output: verify,

@@ -111,11 +111,6 @@ pub(super) fn answer(error: &clap::Error, arguments: &[OsString]) -> Option<Fail
         {
             Some(words::passphrase_takes_no_value())
         }
-        ErrorKind::ArgumentConflict => {
-            let all = error.to_string();
-            let first = all.lines().next()?;
-            words::for_conflict(first).map(|help| words::conflict(first, help))
-        }
         _ => None,
     }
 }

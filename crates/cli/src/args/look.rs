@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Opening, Reading, Workers};
+use super::{Listed, Opening, Reading, Workers};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
@@ -13,6 +13,8 @@ pub(crate) struct Inspect {
     /// is read
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listed: Listed,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }
@@ -23,6 +25,8 @@ pub(crate) struct Verify {
     /// .age; - or nothing: standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listed: Listed,
     #[command(flatten)]
     pub(crate) opening: Opening,
     #[command(flatten)]

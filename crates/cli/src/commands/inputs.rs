@@ -19,8 +19,9 @@ pub(super) struct Inputs(Vec<Input>);
 
 impl Inputs {
     /// Takes what was named; standard input where nothing was.
-    pub(super) fn of(files: Vec<PathBuf>) -> Result<Self, Failure> {
-        if files.is_empty() {
+    /// A list of names may be empty, and then nothing is meant.
+    pub(super) fn of(files: Vec<PathBuf>, is_listed: bool) -> Result<Self, Failure> {
+        if files.is_empty() && !is_listed {
             return match io::stdin().is_terminal() {
                 true => Err(messages::no_input()),
                 false => Ok(Self(vec![Input::Stdin])),

@@ -12,7 +12,7 @@ use crate::report::{self, SCHEMA};
 use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
-    let inputs = match Inputs::of(args.files) {
+    let inputs = match Inputs::of(args.files, args.listed.files_from.is_some()) {
         Ok(inputs) => inputs,
         Err(failure) => return Status::refused(&failure, talk.json),
     };

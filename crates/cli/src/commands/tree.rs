@@ -139,6 +139,7 @@ impl Run {
             output,
             named_output: _,
             more,
+            listed,
             force,
             remove_source,
             verify_output: verify,
@@ -152,9 +153,11 @@ impl Run {
         }
         let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
         let (one_input, whole_output, mut plan, names) = match (&tree.output_dir, input) {
-            (_, None) => return Err(messages::no_input()),
-            (Some(folder), Some(input)) => {
-                let inputs: Vec<_> = std::iter::once(input).chain(output).chain(more).collect();
+            (_, None) if listed.files_from.is_none() => return Err(messages::no_input()),
+            (None, None) => return Err(words::no_output_dir()),
+            // A list may be empty: then there is nothing to do.
+            (Some(folder), input) => {
+                let inputs: Vec<_> = input.into_iter().chain(output).chain(more).collect();
                 let name = match &inputs[..] {
                     [input] => shown(input),
                     inputs => format!("{} inputs", inputs.len()),

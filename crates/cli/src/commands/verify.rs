@@ -54,7 +54,7 @@ pub(super) fn run(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> 
 }
 
 fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
-    let inputs = Inputs::of(args.files)?;
+    let inputs = Inputs::of(args.files, args.listed.files_from.is_some())?;
     let keys = OpeningKeys::read(&args.opening, key)?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };

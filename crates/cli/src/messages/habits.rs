@@ -170,15 +170,6 @@ pub(crate) fn command_for_file(path: &Path) -> String {
     format!("name the command first: `cryptstream {command} {}`", quoted(path))
 }
 
-/// The way where two flags exclude each other.
-pub(crate) fn for_conflict(message: &str) -> Option<&'static str> {
-    let has = |flag: &str| message.contains(&format!("'{flag}"));
-    if has("--files-from") && has("--archive") {
-        return Some("let tar pack them: `tar -c -T LIST | cryptstream encrypt - OUTPUT`");
-    }
-    None
-}
-
 pub(crate) fn unknown_flag(flag: &str, help: &str) -> Failure {
     let name = flag.split('=').next().unwrap_or_default();
     Failure::new(code::USAGE, "usage", format!("unexpected argument '{name}' found"), help)
@@ -194,11 +185,6 @@ fn shown(word: &str) -> String {
         text if text == word => format!("'{text}'"),
         escaped => escaped,
     }
-}
-
-pub(crate) fn conflict(message: &str, help: &str) -> Failure {
-    let message = message.trim_start_matches("error: ");
-    Failure::new(code::USAGE, "usage", message, help)
 }
 
 /// `--passphrase=TEXT`: the text is not repeated.

@@ -37,6 +37,26 @@ pub(crate) fn nothing_sealed(path: &Path) -> Failure {
     Failure::new(code::NO_INPUT, "input", message, help).about(path)
 }
 
+/// The file that names inputs cannot be read.
+pub(crate) fn list_unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("--files-from: cannot be read: {}", super::reason(error));
+    let help = "name a file with one name a line, or - for standard input";
+    Failure::new(code::NO_INPUT, "input", message, help).about(path)
+}
+
+pub(crate) fn list_without_output_dir() -> Failure {
+    let message = "--files-from needs --output-dir, the folder for the outputs";
+    let help = "for one file of all: `tar -c -T LIST | cryptstream encrypt - OUTPUT`";
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+/// Names that end with NUL bytes, where lines are wanted.
+pub(crate) fn list_has_nul(path: &Path) -> Failure {
+    let message = "--files-from: has NUL bytes, so it is not one name a line";
+    let help = "use -0 for names as `find -print0` writes them";
+    Failure::new(code::USAGE, "usage", message, help).about(path)
+}
+
 /// `-` was given more than once.
 pub(crate) fn one_stdin() -> Failure {
     Failure::new(

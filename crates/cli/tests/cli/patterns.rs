@@ -140,3 +140,33 @@ fn a_lost_report_is_no_lost_output() {
     );
     assert_eq!(dir.run(&["decrypt", "-i", "key", "f.enc", "-"]).ok().stdout, b"content");
 }
+
+#[test]
+fn names_are_read_from_a_list_as_with_tar_and_rsync() {
+    let dir = Dir::new();
+    dir.keygen("key");
+    let script = "mkdir d; echo a > d/a; echo b > \"d/with
+newline\"; echo c > -; printf 'd/a\\n\\n-\\n' > lines
+        find d -type f -print0 | $CS encrypt -i key -0 -T - --output-dir o
+        $CS encrypt -i key --files-from lines --output-dir p
+        find o -type f -print0 | $CS verify -i key --null -T - > verified
+        find o -type f -print0 | $CS inspect -0 --files-from - > inspected
+        find o -type f -print0 | $CS decrypt -i key -0 -T - --output-dir q";
+    dir.shell(&format!("set -e; {script}")).run().ok_and_silent();
+    assert_eq!(fs::read(dir.path("q/with\nnewline")).unwrap(), b"b\n");
+    assert!(dir.path("p/a.enc").exists() && dir.path("p/-.enc").exists());
+    let lines = String::from_utf8(dir.read("verified")).unwrap();
+    assert_eq!(lines.matches(": intact").count(), 2, "{lines}");
+    // Nothing to do is no failure, and not the same as nothing named.
+    for typed in ["encrypt --output-dir r", "verify", "decrypt --output-dir r"] {
+        let script = format!("$CS {typed} -i key -T /dev/null");
+        dir.shell(&script).run().ok_and_silent();
+    }
+    dir.shell("$CS inspect -T /dev/null").run().ok_and_silent();
+    let encrypt = |words: &str| encrypt(&dir, words);
+    dir.fails(encrypt("-T lines"), 64, &["--output-dir", "tar -c -T LIST"]);
+    dir.fails(encrypt("-T no-such --output-dir r"), 66, &["no-such: ", "one name a line"]);
+    dir.fails(encrypt("-0 d --output-dir r"), 64, &["--files-from"]);
+    dir.shell("find d -print0 > nul").run().ok();
+    dir.fails(encrypt("-T nul --output-dir r"), 64, &["nul: ", "use -0"]);
+}

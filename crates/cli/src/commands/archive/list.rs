@@ -33,7 +33,7 @@ pub(in crate::commands) fn run(
 }
 
 fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Status, Failure> {
-    let inputs = Inputs::of(args.file.into_iter().collect())?;
+    let inputs = Inputs::of(args.file.into_iter().collect(), false)?;
     let input = &inputs.iter().next().map_or(Input::Stdin, |seen| seen.input);
     let keys = OpeningKeys::read(&args.opening, key)?;
     let failed = |error| look::engine(error, Context::default());
