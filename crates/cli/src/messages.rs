@@ -507,7 +507,10 @@ pub(crate) fn stdout_failed(source: std::io::Error, is_data: bool) -> Failure {
 
 /// A report for programs could not be written.
 pub(crate) fn report_lost(error: &std::io::Error) -> Failure {
-    let message = format!("the report cannot be written: {}", reason(error));
+    let message = match system::is_output_closed() {
+        true => "is closed, so the report is lost".to_owned(),
+        false => format!("the report cannot be written: {}", reason(error)),
+    };
     let help =
         "only the report is lost: what it is about was done as far as no error says otherwise";
     Failure::new(code::IO, "write", message, help).about(Path::new("standard output"))
