@@ -111,8 +111,13 @@ fn what_an_interrupted_run_has_left_is_finished() {
     mode(&dir.path("out/sub"), 0o1700);
     dir.run(&["encrypt", "-i", "id", "in", "out"]).ok_and_silent();
     assert_eq!(bits(), 0o775, "it stays closed");
-    // What the user has closed stays closed.
-    mode(&dir.path("out/sub"), 0o700);
+    // A folder that the user has named stays closed, and so does what was decrypted.
+    mode(&dir.path("out"), 0o700);
     dir.run(&["encrypt", "-i", "id", "in", "out"]).ok_and_silent();
-    assert_eq!(bits(), 0o700);
+    let bits = |name: &str| fs::metadata(dir.path(name)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(bits("out"), 0o700);
+    dir.run(&["decrypt", "-i", "id", "out", "back"]).ok_and_silent();
+    mode(&dir.path("back/sub"), 0o700);
+    dir.run(&["decrypt", "-i", "id", "out", "back"]).ok_and_silent();
+    assert_eq!(bits("back/sub"), 0o700);
 }
