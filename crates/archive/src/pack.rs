@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId, KnownFile, fresh, is_linked};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
@@ -23,6 +23,8 @@ use stream::Stream;
 
 /// What is read of a file at once.
 const PART: usize = 256 << 10;
+/// As much is read of a file whose length the file system does not know.
+const MAX_CLAIMLESS: usize = 16 << 20;
 /// Times and sizes from here on need more than the digits of a plain header.
 const OCTAL_11: u64 = 1 << 33;
 
@@ -59,12 +61,12 @@ pub enum Added {
 pub struct Packer<'a, W: Write> {
     cursor: Cursor<'a>,
     stream: Stream<W>,
-    /// Of each file with several names the first one, by device and inode.
-    links: HashMap<(u64, u64), Vec<u8>>,
-    /// What may not be in it: device and inode of the output.
-    output: Option<(u64, u64)>,
+    /// Of each file with several names the first one, and what the file was then.
+    links: HashMap<FileId, (Vec<u8>, Stat)>,
+    /// The output, which may not be in it.
+    output: Option<KnownFile>,
     /// What is left out.
-    left: Vec<(u64, u64)>,
+    left: Vec<KnownFile>,
     buffer: Vec<u8>,
     packed: Packed,
 }
@@ -92,13 +94,13 @@ impl<'a, W: Write> Packer<'a, W> {
         })
     }
 
-    /// A file that must not be packed since it is the output: device and inode.
-    pub fn refuse(&mut self, output: (u64, u64)) {
+    /// A file that must not be packed since it is the output.
+    pub fn refuse(&mut self, output: KnownFile) {
         self.output = Some(output);
     }
 
-    /// Files that are to be left out: device and inode of each.
-    pub fn leave_out(&mut self, files: &[(u64, u64)]) {
+    /// Files that are to be left out.
+    pub fn leave_out(&mut self, files: &[KnownFile]) {
         self.left.extend_from_slice(files);
     }
 
@@ -145,19 +147,20 @@ impl<'a, W: Write> Packer<'a, W> {
                 Ok(if leads_out { Added::PackedLinkOut } else { added })
             }
             FileType::RegularFile => {
-                let id = (stat.st_dev, stat.st_ino);
-                if self.output == Some(id) {
+                let is_it = |known: &KnownFile| known.is_named(folder, own.as_os_str(), &stat);
+                if self.output.as_ref().is_some_and(is_it) {
                     return Err(PackError::IsOutput { path: relative.to_owned() });
                 }
-                if self.left.contains(&id) {
+                if self.left.iter().any(is_it) {
                     return Ok(Added::Left);
                 }
                 let file = folder.open_file(own).map_err(gone)?;
                 let opened = rustix::fs::fstat(&file).map_err(unreadable)?;
-                if file_id(&opened) != file_id(&stat) {
+                let is_file = FileType::from_raw_mode(opened.st_mode) == FileType::RegularFile;
+                if !is_file || !FileId::of(&stat).may_be(FileId::of(&opened), &file) {
                     return Err(changed());
                 }
-                let stat = opened;
+                let stat = fresh(&file, opened);
                 self.file(relative, &name, &file, &stat)
             }
             _ => Ok(Added::Special),
@@ -202,18 +205,21 @@ impl<'a, W: Write> Packer<'a, W> {
         file: &File,
         stat: &Stat,
     ) -> Result<Added, PackError> {
-        let id = (stat.st_dev, stat.st_ino);
         if stat.st_nlink > 1 {
-            if let Some(first) = self.links.get(&id).cloned() {
-                return self.plain(name, EntryType::Link, stat, Some(&first));
-            }
-            self.links.insert(id, name.to_vec());
+            match self.links.get(&FileId::of(stat)) {
+                Some((first, seen)) if is_linked(file, seen, stat) => {
+                    let first = first.clone();
+                    return self.plain(name, EntryType::Link, stat, Some(&first));
+                }
+                _ => self.links.insert(FileId::of(stat), (name.to_vec(), *stat)),
+            };
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.packed.content = self.packed.content.saturating_add(size);
         let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
         let mut records = Vec::new();
         let (pieces, map, shown) = match holes::pieces(file, size, blocks) {
+            None if size < PART as u64 => return self.small(relative, name, file, stat),
             None => (vec![Piece { offset: 0, len: size }], Vec::new(), name.to_vec()),
             Some(pieces) => {
                 pax::push(&mut records, "GNU.sparse.major", b"1");
@@ -232,19 +238,46 @@ impl<'a, W: Write> Packer<'a, W> {
         for piece in &pieces {
             self.copy(relative, file, *piece)?;
         }
-        self.put(&[0; BLOCK][..(stored.wrapping_neg() % BLOCK as u64) as usize])?;
-        let now = rustix::fs::fstat(file).map_err(|error| PackError::Unreadable {
-            path: relative.to_owned(),
-            source: error.into(),
-        })?;
-        let state = |stat: &Stat| {
-            let changed = (stat.st_ctime, stat.st_ctime_nsec);
-            (stat.st_size, stat.st_mtime, stat.st_mtime_nsec, changed)
-        };
-        if state(&now) != state(stat) {
-            return Err(PackError::Changed { path: relative.to_owned() });
-        }
+        self.pad(stored)?;
+        check_unchanged(relative, file, stat)?;
         Ok(Added::Packed)
+    }
+
+    /// Packs a small file by what is in it: files of /proc claim to be empty, files of
+    /// /sys to be longer than they are.
+    fn small(
+        &mut self,
+        relative: &Path,
+        name: &[u8],
+        file: &File,
+        stat: &Stat,
+    ) -> Result<Added, PackError> {
+        let unreadable = |source| PackError::Unreadable { path: relative.to_owned(), source };
+        let size = usize::try_from(stat.st_size).unwrap_or(0);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        // One byte more than it claims shows whether that is true, and costs nothing.
+        let mut len = read_up_to(file, &mut buffer[..=size], 0, size).map_err(unreadable)?;
+        if len != size {
+            // Unless it has changed, the file system does not know its length.
+            check_unchanged(relative, file, stat)?;
+            buffer.resize(MAX_CLAIMLESS + 1, 0);
+            len += read_up_to(file, &mut buffer[len..], len, usize::MAX).map_err(unreadable)?;
+            if len > MAX_CLAIMLESS {
+                return Err(unreadable(io::Error::other("has no length, and too much in it")));
+            }
+        }
+        self.head(name, EntryType::Regular, stat, len as u64, None, Vec::new())?;
+        self.put(&buffer[..len])?;
+        buffer.truncate(PART);
+        self.buffer = buffer;
+        self.pad(len as u64)?;
+        check_unchanged(relative, file, stat)?;
+        Ok(Added::Packed)
+    }
+
+    /// Fills the last block of a content.
+    fn pad(&mut self, stored: u64) -> Result<(), PackError> {
+        self.put(&[0; BLOCK][..(stored.wrapping_neg() % BLOCK as u64) as usize])
     }
 
     fn copy(&mut self, relative: &Path, file: &File, piece: Piece) -> Result<(), PackError> {
@@ -343,9 +376,40 @@ fn name_parts(relative: &Path) -> Vec<&[u8]> {
     relative.iter().map(OsStrExt::as_bytes).collect()
 }
 
-/// What tells one file from another, and from what is no file.
-fn file_id(stat: &Stat) -> (u64, u64, FileType) {
-    (stat.st_dev, stat.st_ino, FileType::from_raw_mode(stat.st_mode))
+/// Reads from `offset` on until the buffer is full, the file ends, or exactly `expected`
+/// bytes have come.
+fn read_up_to(file: &File, buffer: &mut [u8], offset: usize, expected: usize) -> io::Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        // Files of /proc refuse to be read into very large buffers.
+        let end = buffer.len().min(len + PART);
+        match file.read_at(&mut buffer[len..end], (offset + len) as u64) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if len == expected {
+            break;
+        }
+    }
+    Ok(len)
+}
+
+/// Fails if the file is not as it was any more.
+fn check_unchanged(relative: &Path, file: &File, then: &Stat) -> Result<(), PackError> {
+    let now = rustix::fs::fstat(file).map_err(|error| PackError::Unreadable {
+        path: relative.to_owned(),
+        source: error.into(),
+    })?;
+    let state = |stat: &Stat| {
+        let changed = (stat.st_ctime, stat.st_ctime_nsec);
+        (stat.st_size, stat.st_mtime, stat.st_mtime_nsec, changed)
+    };
+    match state(&fresh(file, now)) == state(then) {
+        true => Ok(()),
+        false => Err(PackError::Changed { path: relative.to_owned() }),
+    }
 }
 
 /// Whether the records have the name already.

@@ -10,28 +10,11 @@ use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use crate::Dir;
+use crate::{Dir, FileId, KnownFile, path_of};
 
 /// Directories of one tree that stay open without being in use. A process may have as
 /// few as 256 descriptors, and there can be two trees.
 const KEPT_OPEN: usize = 32;
-
-/// What tells one file from all others as long as it exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FileId {
-    /// The device that the file is on.
-    pub dev: u64,
-    /// Its number there.
-    pub ino: u64,
-}
-
-impl FileId {
-    /// The identity in what `stat` says.
-    #[must_use]
-    pub fn of(stat: &Stat) -> Self {
-        Self { dev: stat.st_dev, ino: stat.st_ino }
-    }
-}
 
 /// A directory below a root, or the root itself.
 ///
@@ -105,7 +88,7 @@ impl Folder {
         };
         let path: PathBuf = names.into_iter().rev().collect();
         let dir = Arc::new(from.open_dir(path)?);
-        if FileId::of(&dir.own_stat()?) != self.id && is_compared() {
+        if !self.id.may_be(FileId::of(&dir.own_stat()?), &dir) && is_compared() {
             return Err(Errno::STALE);
         }
         self.keep(Arc::clone(&dir));
@@ -116,6 +99,13 @@ impl Folder {
     #[must_use]
     pub fn id(&self) -> FileId {
         self.id
+    }
+
+    /// Whether that is this very directory.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let known = |folder: &Self| folder.dir().and_then(KnownFile::open);
+        self.id == other.id && known(self).is_ok_and(|own| known(other).is_ok_and(|it| own.is(&it)))
     }
 
     /// The directory that this one is in; `None` for the root.
@@ -180,6 +170,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its path, without links in it, as far as the kernel tells it.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        path_of(&*self.folder.dir().ok()?).map(|dir| dir.join(&self.name))
+    }
+
     /// Opens the file for reading, and gives the directory that it was opened in.
     ///
     /// # Errors
@@ -190,7 +186,7 @@ impl Entry {
         let file = dir.open_file(&self.name).map_err(told_as_exchange)?;
         let stat = rustix::fs::fstat(&file)?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        let is_same = FileId::of(&stat) == self.id || !is_compared();
+        let is_same = self.id.may_be(FileId::of(&stat), &file) || !is_compared();
         if is_regular && is_same { Ok((dir, file, stat)) } else { Err(Errno::STALE) }
     }
 }

@@ -20,6 +20,7 @@
 //! opened again when it is needed, so that a tree of any depth needs few descriptors.
 
 mod folder;
+mod identity;
 mod resolve;
 mod walk;
 
@@ -34,7 +35,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-pub use folder::{Entry, FileId, Folder};
+pub use folder::{Entry, Folder};
+pub use identity::{FileId, KnownFile, fresh, is_exact, is_linked, path_of};
 use resolve::{resolve, split_relative};
 pub use walk::{Found, Walk, WalkError};
 
@@ -160,12 +162,18 @@ impl Dir {
         rustix::fs::fstat(&self.fd)
     }
 
-    /// Whether this directory is the one that `id` tells of, or lies in it, however
-    /// deep. A directory above that cannot be reached counts as another.
+    /// Whether this directory is `other` or lies in it, however deep. A directory above
+    /// that cannot be reached counts as another.
     ///
     /// # Errors
     /// As fstat(2).
-    pub fn is_or_lies_in(&self, id: FileId) -> Result<bool, Errno> {
+    pub fn is_or_lies_in(&self, other: &Self) -> Result<bool, Errno> {
+        let stat = other.own_stat()?;
+        if !is_exact(other, stat.st_dev) {
+            let (own, other) = (path_of(self), path_of(other));
+            return Ok(own.zip(other).is_some_and(|(own, other)| own.starts_with(other)));
+        }
+        let id = FileId::of(&stat);
         let mut here = FileId::of(&self.own_stat()?);
         let mut dir = self.try_clone()?;
         while here != id {
@@ -356,6 +364,12 @@ impl Dir {
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+impl From<Dir> for OwnedFd {
+    fn from(dir: Dir) -> Self {
+        dir.fd
     }
 }
 

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{SecretScope, Source, Target};
 use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
 use cryptstream_format::{Format, Identity, Recipient};
@@ -121,9 +122,9 @@ impl SealingKeys {
         self.files.check(source, target)
     }
 
-    /// The files that keys were read from: device and inode of each.
-    pub(crate) fn file_ids(&self) -> Vec<(u64, u64)> {
-        self.files.ids().to_vec()
+    /// The files that keys were read from.
+    pub(crate) fn key_files(&self) -> Vec<KnownFile> {
+        self.files.known().to_vec()
     }
 
     /// Whether a passphrase is the key.
@@ -261,9 +262,9 @@ impl OpeningKeys {
         self.files.check(source, target)
     }
 
-    /// The files that keys were read from: device and inode of each.
-    pub(crate) fn file_ids(&self) -> Vec<(u64, u64)> {
-        self.files.ids().to_vec()
+    /// The files that keys were read from.
+    pub(crate) fn key_files(&self) -> Vec<KnownFile> {
+        self.files.known().to_vec()
     }
 
     /// Whether a passphrase is among the keys.

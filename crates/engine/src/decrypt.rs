@@ -186,9 +186,10 @@ pub(crate) fn unlock(
     if source.fill(&mut prefix)? < prefix.len() {
         return Err(cut_in_header(source));
     }
-    PayloadCipher::from_prefix(header.format(), &file_key, &prefix)
-        .map(PayloadCipher::into_chunks)
-        .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })
+    let cipher = PayloadCipher::from_prefix(header.format(), &file_key, &prefix)
+        .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?;
+    source.set_authenticated();
+    Ok(cipher.into_chunks())
 }
 
 /// Reads the header and leaves the source at the payload's first byte. Here an

@@ -43,7 +43,7 @@ impl Engine {
         let is_beside = recipients.iter().any(|recipient| recipient.is_slow())
             && self.cores > 1
             && sealing.padding != Padding::None
-            && matches!(sealing.sink, Sink::File(_));
+            && !sealing.sink.is_in_order();
         let last = if is_beside {
             // A padded header of one short stanza is one block, whatever comes
             // out of the derivation; so the payload's place is known before it.

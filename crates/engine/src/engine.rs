@@ -173,8 +173,10 @@ impl Engine {
         let Payload { operation, layout, start, cipher } = payload;
         let (workers, cores) = (self.options.clone(), self.cores);
         let output = match &*sink {
-            Sink::File(pending) => Output::File(pending.open_for_workers()?),
-            Sink::Stream(_) | Sink::Armored(_) => Output::Slot,
+            Sink::File(pending) if !pending.is_in_order() => {
+                Output::File(pending.open_for_workers()?)
+            }
+            Sink::File(_) | Sink::Stream(_) | Sink::Armored(_) => Output::Slot,
             Sink::Nowhere => Output::Nowhere,
         };
         let input = match layout {
@@ -203,7 +205,7 @@ impl Engine {
         let number = crew.add(job);
         let ended = Flow::new(number, intake, exit, target).run(crew, progress);
         let ended = match (ended, &*sink) {
-            (Ok(last), Sink::File(pending)) => {
+            (Ok(last), Sink::File(pending)) if !pending.is_in_order() => {
                 let taken = self.take_back(number, pending);
                 taken.map(|()| last).map_err(FlowError::Stop)
             }

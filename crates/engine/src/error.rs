@@ -142,6 +142,21 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The output would be written under a temporary name, and its file system gives a
+    /// file no other name afterwards.
+    #[error("{}: could get no name when it is finished: {source}", path.display())]
+    NoOtherName {
+        /// The output.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The output was finished and got its name, under which something else stands now.
+    #[error("{}: was replaced by another program when it was finished", path.display())]
+    OutputReplaced {
+        /// The output.
+        path: PathBuf,
+    },
     /// Whoever read the output pipe has closed it.
     #[error("{}: nobody reads it any more", path.display())]
     BrokenPipe {

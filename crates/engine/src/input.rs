@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use armor::Armor;
-use cryptstream_beneath::{Dir, Entry};
+use cryptstream_beneath::{Dir, Entry, fresh};
 use cryptstream_format::armor as armor_text;
 use cryptstream_shm::Region;
 use feed::Fed;
@@ -70,6 +70,8 @@ pub struct Source {
     origin: Option<(Arc<Dir>, OsString)>,
     /// Who parses it.
     parser: Parser,
+    /// Whether all that is taken from it is authenticated.
+    is_authenticated: bool,
 }
 
 impl Source {
@@ -142,6 +144,8 @@ impl Source {
 
     fn with_stat(file: File, path: PathBuf, stat: Stat, may_seek: bool) -> Self {
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        // What a cache says of it would look like a change later.
+        let stat = if is_regular { fresh(&file, stat) } else { stat };
         Self {
             file,
             path,
@@ -153,6 +157,7 @@ impl Source {
             fed: None,
             origin: None,
             parser: Parser::default(),
+            is_authenticated: false,
         }
     }
 

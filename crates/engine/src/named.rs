@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, openat};
 use rustix::io::Errno;
@@ -106,7 +106,9 @@ impl Named {
             };
             if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
                 return match open_file {
-                    Some(id) if id != (stat.st_dev, stat.st_ino) => Err(Errno::NOENT.into()),
+                    Some(id) if !FileId::of(&stat).may_be(id, &here.folder) => {
+                        Err(Errno::NOENT.into())
+                    }
                     _ => found(Found::There(here, stat)),
                 };
             }
@@ -117,7 +119,7 @@ impl Named {
                 if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                     return found(Found::Descriptor(fd, stat));
                 }
-                open_file = Some((stat.st_dev, stat.st_ino));
+                open_file = Some(FileId::of(&stat));
             } else if let Some(owner) = planted_by(&here.folder, &stat)? {
                 return Err(Refused::Planted(owner));
             }

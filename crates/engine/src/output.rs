@@ -2,9 +2,13 @@
 //! text of an armor.
 
 mod armored;
+pub(crate) mod attributes;
 mod container;
+mod durable;
+mod naming;
 mod pending;
 mod permissions;
+mod probe;
 mod staging;
 mod target;
 mod temporary;
@@ -19,7 +23,8 @@ use armored::Armored;
 use cryptstream_format::armor::armored_len;
 use cryptstream_protection::Protection;
 use cryptstream_shm::Region;
-pub(crate) use pending::{PendingFile, remove_abandoned, remove_durably};
+pub(crate) use durable::{remove_durably, sync_content};
+pub(crate) use pending::{PendingFile, remove_abandoned};
 pub use permissions::{Followed, follow_mode, is_refusal};
 pub(crate) use permissions::{Permissions, umask};
 use rustix::io::Errno;
@@ -104,6 +109,10 @@ impl Sink {
             return Err(Error::NotVerifiable { path: source.path().to_owned() });
         }
         match target.open(source, permissions)? {
+            // A file that is only written, and in order, cannot be read before it is closed.
+            Self::File(pending) if options.verifies() && pending.is_in_order() => {
+                Err(Error::NotVerifiable { path: source.path().to_owned() })
+            }
             Self::Stream(_) if options.remove_source => {
                 Err(Error::NotRemovable { path: source.path().to_owned() })
             }
@@ -130,7 +139,11 @@ impl Sink {
 
     /// Whether it takes its bytes in order only.
     pub(crate) fn is_in_order(&self) -> bool {
-        matches!(self, Self::Stream(_) | Self::Armored(_))
+        match self {
+            Self::File(pending) => pending.is_in_order(),
+            Self::Stream(_) | Self::Armored(_) => true,
+            Self::Nowhere => false,
+        }
     }
 
     /// Whether the output ends in a stream.
@@ -174,7 +187,12 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.write_from(offset, region, from, len),
             Self::Armored(armored) => armored.write_from(offset, region, from, len),
-            Self::File(_) | Self::Nowhere => Err(Error::Internal("an output without an order")),
+            Self::File(pending) => {
+                let mut bytes = zeroed(len)?;
+                region.copy_out(from, &mut bytes);
+                pending.write_at(offset, &bytes)
+            }
+            Self::Nowhere => Err(Error::Internal("an output without an order")),
         }
     }
 
@@ -200,7 +218,10 @@ impl Sink {
         source.check_unchanged()?;
         match self {
             Self::Armored(armored) => armored.finish()?.commit(source, options, reread),
-            Self::File(pending) => {
+            Self::File(mut pending) => {
+                if options.sync || options.remove_source {
+                    pending.require_durability();
+                }
                 if let Some(reread) = reread.filter(|_| options.verifies()) {
                     let written = Source::of_output(pending.reopen()?, pending.path())?;
                     let mut written = written.parsed_by(source.parser());

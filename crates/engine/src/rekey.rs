@@ -11,7 +11,6 @@
 //!   with a journal beside the file that undoes this (`journal`);
 //! - otherwise the payload is copied behind the new header.
 
-mod attributes;
 pub(crate) mod journal;
 mod replace;
 mod reseal;
@@ -24,7 +23,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId, is_exact};
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{
     FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, WrapError,
@@ -38,6 +37,7 @@ use crate::decrypt::{cut_in_header, read_header, unlock_error};
 use crate::encrypt::BLOCK;
 use crate::memory::zeroed;
 use crate::named::{Found, Named, Refused};
+use crate::output::sync_content;
 use crate::{Error, Parser, Progress, Source};
 
 /// Below this plaintext length a file is written anew.
@@ -146,9 +146,15 @@ impl Rekeying {
             return Err(Error::Busy { path: path.to_owned() });
         }
         // Another run may have replaced the file just before the lock.
-        let is_named = folder.stat(&name).is_ok_and(|s| (s.st_dev, s.st_ino) == source.id());
-        if file_id(&file)? != source.id() || !is_named {
+        let is_it = |id: FileId| source.id().may_be(id, &file);
+        let is_named = folder.stat(&name).is_ok_and(|stat| is_it(FileId::of(&stat)));
+        if !is_it(file_id(&file)?) || !is_named {
             return Err(source.changed());
+        }
+        // Some file systems let nobody read and write a file at once.
+        if !is_exact(&file, source.id().dev) {
+            file.read_at(&mut [0], 0)
+                .map_err(|source| Error::NotChangeable { path: path.to_owned(), source })?;
         }
         let len = file.metadata().map_err(failed)?.len();
         let header = read_header(&mut source);
@@ -352,7 +358,7 @@ impl Rekeying {
     /// Writes a header that has the present one's length, and makes it durable.
     fn write_header(&self, header: &[u8]) -> std::io::Result<()> {
         self.file.write_all_at(header, 0)?;
-        self.file.sync_data()
+        sync_content(&self.file)
     }
 
     /// Removes the journal of a run that was interrupted: the file's header is
@@ -360,11 +366,11 @@ impl Rekeying {
     /// it had before that run.
     fn forget_journal(&mut self) -> Result<(), Error> {
         let Some(journal) = self.journal.take() else { return Ok(()) };
-        self.file.sync_data().map_err(|source| self.failed(source))?;
+        sync_content(&self.file).map_err(|source| self.failed(source))?;
         self.keep_times(&journal.times());
         journal.remove(&self.file).map_err(|error| self.failed(error.into()))?;
         self.source = Source::open(self.source.path())?.parsed_by(self.source.parser());
-        match self.source.id() == file_id(&self.file)? {
+        match self.source.id().may_be(file_id(&self.file)?, &self.file) {
             true => Ok(()),
             false => Err(self.source.changed()),
         }
@@ -460,9 +466,9 @@ fn find(path: &Path) -> Result<Named, Error> {
     Ok(named)
 }
 
-fn file_id(file: &File) -> Result<(u64, u64), Error> {
-    let metadata = file.metadata().map_err(|_| Error::Internal("an open file has no state"))?;
-    Ok((metadata.dev(), metadata.ino()))
+fn file_id(file: &File) -> Result<FileId, Error> {
+    let stat = rustix::fs::fstat(file);
+    stat.map(|stat| FileId::of(&stat)).map_err(|_| Error::Internal("an open file has no state"))
 }
 
 fn plain<'a>(recipients: &[&'a (dyn Recipient + Sync)]) -> Vec<&'a dyn Recipient> {

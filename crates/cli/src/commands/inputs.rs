@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cryptstream_beneath::{FileId, KnownFile};
 use serde_json::Value;
 
 use crate::args::is_dash;
@@ -68,12 +69,15 @@ impl Seen {
         Self { input, len }
     }
 
-    /// Device and inode.
-    pub(super) fn id(&self) -> Option<(u64, u64)> {
+    /// Whether it is that file.
+    pub(super) fn is(&self, file: &KnownFile) -> bool {
         match &self.input {
-            Input::Entry(entry, _) => Some((entry.id.dev, entry.id.ino)),
-            Input::Path(path) => std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino())),
-            Input::Stdin | Input::Unreadable(..) => None,
+            Input::Entry(entry, _) => file.has_id(entry.id, || entry.path()),
+            Input::Path(path) => std::fs::metadata(path).is_ok_and(|found| {
+                let id = FileId { dev: found.dev(), ino: found.ino() };
+                file.has_id(id, || std::fs::canonicalize(path).ok())
+            }),
+            Input::Stdin | Input::Unreadable(..) => false,
         }
     }
 }

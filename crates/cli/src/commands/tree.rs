@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cryptstream_beneath::FileId;
+use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{CommitOptions, Engine, Form, Item, Progress, Summary, WorkerStats};
 use cryptstream_format::{Format, Recipient};
+use rustix::fs::Stat;
 use zeroize::Zeroizing;
 
 pub(crate) use self::ledger::Counts;
@@ -65,11 +66,11 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     if keys.has_passphrase() && form.format() == Format::Age && survey.files > 1 {
         messages::warn(&words::scrypt_for_each(survey.files));
     }
-    let ids = keys.file_ids();
+    let key_files = keys.key_files();
     let recipients = keys.recipients(form.format(), &run.names.1)?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
     let context = Context { has_passphrase: true, ..Context::default() };
-    run.work(survey, &ids, context, |engine, items, commit, progress, on_done| {
+    run.work(survey, &key_files, context, |engine, items, commit, progress, on_done| {
         engine.encrypt_all(form, items, &recipients, commit, progress, on_done)
     })
 }
@@ -98,14 +99,14 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     }
     let keys = OpeningKeys::read(&opening, key)?;
     let survey = run.survey()?;
-    let ids = keys.file_ids();
+    let key_files = keys.key_files();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
     let trial = Trial::new(keys.identities(&run.names.0)?);
-    if let Some(no_fit) = run.try_keys(&trial, &ids)? {
+    if let Some(no_fit) = run.try_keys(&trial, &key_files)? {
         return Ok(run.refuse(Some((no_fit, context))));
     }
     let identities = trial.identities();
-    run.work(survey, &ids, context, |engine, items, commit, progress, on_done| {
+    run.work(survey, &key_files, context, |engine, items, commit, progress, on_done| {
         engine.decrypt_all(items, &identities, commit, progress, on_done)
     })
 }
@@ -234,13 +235,15 @@ impl Run {
 
     /// Tries the keys on the files that are to be decrypted until one fits, before anything
     /// is made.
-    fn try_keys(&self, trial: &Trial, key_ids: &[(u64, u64)]) -> Result<Option<NoFit>, Failure> {
+    fn try_keys(&self, trial: &Trial, key_files: &[KnownFile]) -> Result<Option<NoFit>, Failure> {
         let Self { plan, is_fail_fast, .. } = self;
         // As a rule the very first.
         if first_file(plan).is_none_or(|item| trial.fits(&item, &plan.parser)) {
             return Ok(None);
         }
-        let is_key = |file: FileId| key_ids.contains(&(file.dev, file.ino));
+        let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
+            key_files.iter().any(|key| key.is_at(stat, path))
+        };
         let mut on_event = |_| {};
         let mut supply = Supply::new(plan, Survey::default(), true, &is_key, &mut on_event);
         supply.prepare()?;
@@ -291,7 +294,7 @@ impl Run {
             }
             ledger.take(event);
         };
-        let is_key = |_| false;
+        let is_key = |_: &Stat, _: &dyn Fn() -> Option<PathBuf>| false;
         let mut supply = Supply::new(&self.plan, survey, true, &is_key, &mut on_event);
         supply.tell_unusable(unusable);
         supply.prepare()?;
@@ -335,7 +338,7 @@ impl Run {
     fn work(
         mut self,
         survey: Survey,
-        key_ids: &[(u64, u64)],
+        key_files: &[KnownFile],
         context: Context,
         with: impl FnOnce(
             &mut Engine,
@@ -367,7 +370,9 @@ impl Run {
             }
             meter.aside(|| ledger.borrow_mut().take_before(begun.get(), event));
         };
-        let is_key = |file: FileId| key_ids.contains(&(file.dev, file.ino));
+        let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
+            key_files.iter().any(|key| key.is_at(stat, path))
+        };
         let mut supply = Supply::new(&self.plan, survey, false, &is_key, &mut on_event);
         supply.tell_unusable(unusable);
         supply.prepare()?;

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal};
 use std::iter::Peekable;
 use std::process::ExitCode;
 
+use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
     CommitOptions, Destination, Engine, Error, Item, Parser, Progress, Summary, Survey, WorkerNote,
 };
@@ -33,7 +34,7 @@ struct Verifier<'a> {
     identities: Vec<&'a dyn Identity>,
     context: Context,
     /// The files that keys were read from.
-    key_ids: Vec<(u64, u64)>,
+    key_files: Vec<KnownFile>,
     meter: Meter,
     /// Who parses the files.
     parser: Parser,
@@ -74,9 +75,9 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         Some(input) if count == 1 => report::input_label(&input),
         _ => format!("{count} files"),
     };
-    let key_ids = keys.file_ids();
+    let key_files = keys.key_files();
     // Nobody is asked for a key that there is nothing to open with.
-    let identities = match inputs.iter().any(|seen| check(&seen, &key_ids).is_ok()) {
+    let identities = match inputs.iter().any(|seen| check(&seen, &key_files).is_ok()) {
         true => keys.identities(&name)?,
         false => Vec::new(),
     };
@@ -85,7 +86,7 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
     let trial = Trial::new(identities);
     if is_folder
         && can_be_tried
-        && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_ids)
+        && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_files)
     {
         return Ok(refuse(no_fit, &name, context, talk));
     }
@@ -93,7 +94,7 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         parser,
         identities: trial.identities(),
         context,
-        key_ids,
+        key_files,
         meter: Meter::new(name, talk),
         ledger: RefCell::new(Ledger::new(talk, is_brief)),
         count,
@@ -110,9 +111,9 @@ fn try_keys(
     inputs: &Inputs,
     trial: &Trial,
     parser: &Parser,
-    key_ids: &[(u64, u64)],
+    key_files: &[KnownFile],
 ) -> Option<NoFit> {
-    let files = inputs.iter().filter(|seen| check_key(seen, key_ids).is_ok());
+    let files = inputs.iter().filter(|seen| check_key(seen, key_files).is_ok());
     trial.none_fits(files.filter_map(|seen| item(&seen)), parser, false)
 }
 
@@ -143,8 +144,8 @@ fn item(seen: &Seen) -> Option<Item> {
 
 /// Whether a file can be opened, as far as that can be told without waiting for somebody
 /// to write to it, and is no key of this run.
-fn check(seen: &Seen, key_ids: &[(u64, u64)]) -> Result<(), Failure> {
-    check_key(seen, key_ids)?;
+fn check(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
+    check_key(seen, key_files)?;
     if let Input::Path(path) = &seen.input
         && std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir())
     {
@@ -154,8 +155,8 @@ fn check(seen: &Seen, key_ids: &[(u64, u64)]) -> Result<(), Failure> {
     opened.map(drop).map_err(|error| look::engine(error, Context::default()))
 }
 
-fn check_key(seen: &Seen, key_ids: &[(u64, u64)]) -> Result<(), Failure> {
-    let is_key = seen.id().is_some_and(|id| key_ids.contains(&id));
+fn check_key(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
+    let is_key = key_files.iter().any(|key| seen.is(key));
     match seen.input.path().filter(|_| is_key) {
         Some(path) => Err(messages::key_is_data(path)),
         None => Ok(()),
@@ -187,7 +188,7 @@ impl Verifier<'_> {
     }
 
     fn verify_one(&self, engine: &mut Engine, (number, seen): Numbered) {
-        let opened = check_key(&seen, &self.key_ids)
+        let opened = check_key(&seen, &self.key_files)
             .and_then(|()| seen.input.open().map_err(|error| look::engine(error, self.context)));
         let mut source = match opened {
             Ok(source) => source.parsed_by(&self.parser),
@@ -212,7 +213,7 @@ impl Verifier<'_> {
                     inputs.next_if(is_small).filter(|_| !self.ledger.borrow().is_unread())?;
                 let (number, seen) = self.number(seen);
                 let Some(item) = item(&seen) else { continue };
-                if let Err(failure) = check_key(&seen, &self.key_ids) {
+                if let Err(failure) = check_key(&seen, &self.key_files) {
                     self.put_down(number, seen.input, Outcome::Failed(failure));
                     continue;
                 }

@@ -6,10 +6,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{Source, Target};
 use cryptstream_keys::{
     AnyIdentity, Passphrase, Patience, RecipientsFile, Talker, parse_identities, parse_recipients,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use zeroize::Zeroizing;
 
 use crate::args::is_dash;
@@ -27,15 +29,14 @@ pub(super) struct KeyFiles {
     /// Whether files are encrypted with these keys, so that whoever can change them
     /// chooses who can read what is encrypted.
     is_to_seal: bool,
-    /// Device and inode.
-    ids: Vec<(u64, u64)>,
+    known: Vec<KnownFile>,
     is_stdin_read: bool,
 }
 
 impl KeyFiles {
     /// Files with keys to encrypt with.
     pub(super) fn to_seal() -> Self {
-        Self { is_to_seal: true, ids: Vec::new(), is_stdin_read: false }
+        Self { is_to_seal: true, known: Vec::new(), is_stdin_read: false }
     }
 
     /// Files with keys to decrypt with only.
@@ -142,25 +143,28 @@ impl KeyFiles {
                 messages::warn(&messages::key_file_of_another_user(path, owner, kind));
             }
         }
-        self.ids.push(id(&file).map_err(failed)?);
+        self.known.push(KnownFile::open(&file).map_err(|error| failed(error.into()))?);
         read_secret(file.take(limit as u64)).map_err(failed)
     }
 
-    /// Device and inode of each.
-    pub(super) fn ids(&self) -> &[(u64, u64)] {
-        &self.ids
+    pub(super) fn known(&self) -> &[KnownFile] {
+        &self.known
     }
 
     pub(super) fn check(&self, source: &Source, target: &Target) -> Result<(), Failure> {
-        if self.ids.contains(&source.id()) {
+        let data = source.known();
+        if self.known.iter().any(|key| key.is(&data)) {
             return Err(messages::key_is_data(source.path()));
         }
         if let Some(path) = target.path()
-            && let Ok(file) = std::fs::metadata(path)
-            && !std::os::unix::fs::FileTypeExt::is_char_device(&file.file_type())
-            && self.ids.contains(&(file.dev(), file.ino()))
+            && let Ok(output) = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            && let Ok(stat) = fstat(&output)
+            && FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
         {
-            return Err(messages::key_is_output(path));
+            let output = KnownFile::of(&output, &stat);
+            if self.known.iter().any(|key| key.is(&output)) {
+                return Err(messages::key_is_output(path));
+            }
         }
         Ok(())
     }
@@ -194,11 +198,6 @@ fn warn_if_open(path: &Path, kind: KeyKind) {
 pub(crate) fn is_secret(path: &Path) -> bool {
     let text = path.as_os_str().to_string_lossy().to_ascii_uppercase();
     text.starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-")
-}
-
-/// Device and inode of an open file.
-fn id(file: &File) -> io::Result<(u64, u64)> {
-    file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Reads to the end without leaving copies behind in memory: a buffer that

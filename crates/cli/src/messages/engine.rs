@@ -143,6 +143,18 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "check the disk; the input was kept",
         )
         .about(&path),
+        Error::NoOtherName { path, source } => {
+            let what = text("the file system there neither renames nor links files", &source);
+            let help = "write it as a stream: use - as OUTPUT and redirect it, as in `cryptstream encrypt F - > OUT`";
+            Failure::new(code::CANNOT_CREATE, "output", what, help).about(&path)
+        }
+        Error::OutputReplaced { path } => Failure::new(
+            code::TRY_AGAIN,
+            "replaced",
+            "was finished, and at that moment another program put something else under its name",
+            "look at what stands there; the input was kept, so it can be done again",
+        )
+        .about(&path),
         Error::BrokenPipe { path } => Failure::new(code::OK, "broken-pipe", "", "").about(&path),
         Error::BinaryToTerminal { shown: 0 } => binary_to_terminal(),
         Error::BinaryToTerminal { shown } => super::no_text_to_terminal(shown),
@@ -157,7 +169,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             code::USAGE,
             "usage",
             "its output cannot be read again and compared with it",
-            "--verify-output needs a file as the input and as the output",
+            "--verify-output needs a file as the input, and an output that can be read again",
         )
         .about(&path),
         Error::NotRemovable { path } => Failure::new(

@@ -40,7 +40,7 @@ pub(crate) fn failed(error: Error, has_passphrase: bool) -> Failure {
             code::CANNOT_CREATE,
             "output",
             format!("cannot be changed: {}", reason(&source)),
-            "check its permissions, and whether it lies on a read-only file system",
+            "check its permissions, and whether its file system can change files; else decrypt it and encrypt it anew",
         )
         .about(&path),
         Error::Busy { path } => Failure::new(

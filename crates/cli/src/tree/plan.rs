@@ -162,7 +162,7 @@ impl Plan {
             // Any of them: one root's output may lie in another root.
             for other in &roots {
                 if let Some(folder) = &other.folder
-                    && lies_in(&root.output, folder.id())
+                    && folder.dir().is_ok_and(|folder| lies_in(&root.output, &folder))
                 {
                     return Err(words::output_in_input(&other.input, &root.output));
                 }
@@ -189,9 +189,11 @@ impl Plan {
             if input.file_name().is_none() {
                 continue;
             }
-            let there = Dir::open_parent(input).and_then(|(above, name)| above.stat(name));
-            let there = there.map_err(|error| messages::unreadable(input, &error.into()))?;
-            if FileId::of(&there) != FileId::of(stat) {
+            let there = Dir::open_parent(input)
+                .and_then(|(above, name)| above.stat(name).map(|there| (above, there)));
+            let (above, there) =
+                there.map_err(|error| messages::unreadable(input, &error.into()))?;
+            if !FileId::of(&there).may_be(FileId::of(stat), &above) {
                 return Err(match FileType::from_raw_mode(there.st_mode) {
                     FileType::Symlink => words::linked_root(input),
                     _ => messages::engine(
@@ -307,7 +309,7 @@ fn own_name(input: &Path) -> Result<OsString, Failure> {
 }
 
 /// Whether a path that the user has named leads into this folder, as far as it exists.
-pub(crate) fn lies_in(path: &Path, folder: FileId) -> bool {
+pub(crate) fn lies_in(path: &Path, folder: &Dir) -> bool {
     let lies_in = |dir: Dir| dir.is_or_lies_in(folder).unwrap_or(false);
     // A file, perhaps through a link.
     let parent = match Dir::open(path) {

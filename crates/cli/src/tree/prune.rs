@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk};
+use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk, is_exact, path_of};
 use cryptstream_engine::{Error, Inspection, Source, times_of};
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
@@ -17,6 +17,8 @@ use rustix::io::Errno;
 use super::event::Event;
 use super::mirror::{Context, look_at_root};
 use super::plan::{Plan, Root, is_named_encrypted};
+use super::supply::IsKey;
+use super::twins::lower;
 use super::walk::join;
 use crate::messages::{self, Failure, tree as words};
 
@@ -25,7 +27,7 @@ pub(crate) struct Prune<'a> {
     pub(crate) plan: &'a Plan,
     /// Nothing is removed, only told.
     pub(crate) is_dry: bool,
-    pub(crate) is_key: &'a dyn Fn(FileId) -> bool,
+    pub(crate) is_key: &'a IsKey<'a>,
     pub(crate) on_event: &'a mut dyn FnMut(Event),
 }
 
@@ -72,7 +74,7 @@ impl Prune<'_> {
         let mut walk = Walk::new(Arc::clone(copy), false, |_: &Arc<Folder>, _: &Path, _| true);
         let mut changed = HashMap::new();
         let mut folders = Vec::new();
-        let mut claimed: Option<(FileId, HashSet<FileId>)> = None;
+        let mut claimed: Option<(FileId, Claimed)> = None;
         while let Some(found) = walk.next() {
             let found = found.map_err(|failed| {
                 unreadable(&join(&root.output, &failed.relative), failed.error)
@@ -94,10 +96,10 @@ impl Prune<'_> {
                 return Err(words::nothing_left(&root.input, &root.output));
             }
             if claimed.as_ref().is_none_or(|(folder, _)| *folder != found.folder.id()) {
-                let ids = self.claimed(&original, &relative, &found.folder);
-                claimed = Some((found.folder.id(), ids));
+                let names = self.claimed(&original, &relative, &found.folder);
+                claimed = Some((found.folder.id(), names));
             }
-            if claimed.as_ref().is_some_and(|(_, ids)| ids.contains(&FileId::of(&found.stat))) {
+            if claimed.as_ref().is_some_and(|(_, claimed)| claimed.has(&found)) {
                 continue;
             }
             let above = found.relative.parent().unwrap_or(Path::new("")).to_owned();
@@ -142,24 +144,36 @@ impl Prune<'_> {
 
     /// What is found in a folder of the copy under the names that its original has now.
     /// Where upper and lower case are the same, these are not the names that are listed.
-    fn claimed(&self, original: &Dir, relative: &Path, copy: &Folder) -> HashSet<FileId> {
+    fn claimed(&self, original: &Dir, relative: &Path, copy: &Folder) -> Claimed {
         let above = relative.parent().filter(|above| !above.as_os_str().is_empty());
         let opened = match above {
             Some(above) => original.open_dir(above),
             None => original.try_clone(),
         };
-        let (Ok(opened), Ok(copy)) = (opened, copy.dir()) else { return HashSet::new() };
+        let (Ok(opened), Ok(copy)) = (opened, copy.dir()) else { return Claimed::default() };
         let names = opened.entries().into_iter().flatten().flatten();
-        let claim = |(name, told): (OsString, FileType)| {
+        let mut claimed = Claimed::default();
+        for (name, told) in names {
             let output = match told {
-                FileType::RegularFile => self.plan.naming.apply(&name)?,
-                _ => name,
+                FileType::RegularFile => self.plan.naming.apply(&name),
+                _ => Some(name),
             };
-            let stat = copy.stat(output).ok()?;
+            let Some(output) = output else { continue };
+            let Ok(stat) = copy.stat(&output) else { continue };
             let kind = FileType::from_raw_mode(stat.st_mode);
-            (told == kind || told == FileType::Unknown).then(|| FileId::of(&stat))
-        };
-        names.filter_map(claim).collect()
+            if told != kind && told != FileType::Unknown {
+                continue;
+            }
+            let id = FileId::of(&stat);
+            // Some file systems behind FUSE give another number at each look.
+            let is_kept = is_exact(&*copy, id.dev)
+                || copy.stat(&output).is_ok_and(|again| FileId::of(&again) == id);
+            match is_kept {
+                true => claimed.ids.insert(id),
+                false => claimed.names.insert(lower(&output)),
+            };
+        }
+        claimed
     }
 
     /// Removes what stands under a name where the original is of another kind now, with
@@ -191,7 +205,9 @@ impl Prune<'_> {
     fn remove(&mut self, place: &Place) -> bool {
         let kind = FileType::from_raw_mode(place.stat.st_mode);
         let id = FileId::of(&place.stat);
-        if (self.is_key)(id) {
+        let real_path =
+            || path_of(&*place.folder.dir().ok()?).map(|folder| folder.join(&place.name));
+        if (self.is_key)(&place.stat, &real_path) {
             (self.on_event)(Event::Key(place.path.clone()));
             return false;
         }
@@ -224,6 +240,21 @@ impl Prune<'_> {
         // One that was cut off is ours too.
         !matches!(Inspection::of(&mut source),
             Err(Error::NotSealed { head, .. }) if !head.is_empty())
+    }
+}
+
+/// What in a folder of the copy has a name that the original claims.
+#[derive(Default)]
+struct Claimed {
+    ids: HashSet<FileId>,
+    /// The same in lower case, of what the numbers do not tell.
+    names: HashSet<String>,
+}
+
+impl Claimed {
+    fn has(&self, found: &Found) -> bool {
+        self.ids.contains(&FileId::of(&found.stat))
+            || (!self.names.is_empty() && self.names.contains(&lower(&found.name)))
     }
 }
 

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use cryptstream_beneath::{Entry, FileId, Folder, Found};
+use cryptstream_beneath::{Entry, Folder, Found};
 use cryptstream_engine::{Destination, Dropped, Item, folder_mode, is_leftover};
 use existing::{Present, is_folder};
 use rustix::fs::{FileType, Stat};
@@ -21,6 +21,10 @@ use super::survey::{Survey, len};
 use super::twins::Twins;
 use super::walk::{Tree, entry, join};
 use crate::messages::{self, Failure, tree as words};
+
+/// Whether a key was read from a file that was seen, whose path, without links in it, is
+/// found out where that is needed.
+pub(crate) type IsKey<'a> = dyn Fn(&Stat, &dyn Fn() -> Option<PathBuf>) -> bool + 'a;
 
 /// What is still to be done.
 pub(crate) struct Supply<'a> {
@@ -43,7 +47,7 @@ pub(crate) struct Supply<'a> {
     is_dry: bool,
     /// Why inputs cannot be used, and how many roots come before each: the last one first.
     unusable: Vec<(usize, Failure)>,
-    is_key: &'a dyn Fn(FileId) -> bool,
+    is_key: &'a IsKey<'a>,
     on_event: &'a mut dyn FnMut(Event),
     twins: Twins,
     comparison: Comparison<'a>,
@@ -71,12 +75,22 @@ struct Input {
     stat: Stat,
 }
 
+impl Input {
+    /// Its path without links in it.
+    fn real_path(&self) -> Option<PathBuf> {
+        match &self.entry {
+            Some(entry) => entry.path(),
+            None => std::fs::canonicalize(&self.path).ok(),
+        }
+    }
+}
+
 impl<'a> Supply<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
         survey: Survey,
         is_dry: bool,
-        is_key: &'a dyn Fn(FileId) -> bool,
+        is_key: &'a IsKey<'a>,
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
         let Survey { large, named, clashes, .. } = survey;
@@ -229,7 +243,7 @@ impl<'a> Supply<'a> {
     /// The copy of a folder that was found.
     fn folder(&mut self, number: usize, found: &Found, path: &Path) -> Level {
         let is_output = |copy: &Arc<CopyFolder>| {
-            found.opened.as_ref().is_some_and(|folder| folder.id() == copy.folder.id())
+            found.opened.as_ref().is_some_and(|folder| folder.is(&copy.folder))
         };
         let outputs = self.plan.roots.iter().zip(&self.roots);
         let mut outputs =
@@ -367,7 +381,7 @@ impl<'a> Supply<'a> {
         name: OsString,
         output: PathBuf,
     ) -> Option<Item> {
-        if (self.is_key)(FileId::of(&input.stat)) {
+        if (self.is_key)(&input.stat, &|| input.real_path()) {
             (self.on_event)(Event::Key(input.path));
             return None;
         }

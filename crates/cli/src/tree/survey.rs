@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use cryptstream_beneath::{FileId, Found};
+use cryptstream_beneath::{FileId, Folder, Found};
 
 use super::plan::{Fate, Plan, Root, nearest};
 use super::walk::join;
@@ -52,7 +53,8 @@ impl Survey {
                 let Ok(found) = found else { continue };
                 // By the path this was not to be seen: it may be mounted elsewhere too.
                 if let Some(folder) = &found.opened
-                    && let Some(output) = outputs.get(&folder.id())
+                    && let Some((output, there)) = outputs.get(&folder.id())
+                    && folder.is(there)
                 {
                     return Err(words::output_in_input(&root.input, output));
                 }
@@ -114,7 +116,7 @@ pub(super) fn len(size: i64) -> u64 {
 
 /// The folder that a root's output is or will be in, as far as there is one; and that
 /// output.
-fn existing_output(root: &Root) -> Option<(FileId, PathBuf)> {
-    let folder = nearest(&root.output)?;
-    Some((FileId::of(&folder.own_stat().ok()?), root.output.clone()))
+fn existing_output(root: &Root) -> Option<(FileId, (PathBuf, Arc<Folder>))> {
+    let folder = Folder::root(nearest(&root.output)?).ok()?;
+    Some((folder.id(), (root.output.clone(), folder)))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 
 use cryptstream_beneath::{Dir, FileId};
+use rustix::fs::Stat;
 
 /// On a file system that does not tell upper from lower case, another file's
 /// output may be found under this one's name, and be taken for it.
@@ -26,9 +27,10 @@ impl Twins {
         if swapped == text {
             return false;
         }
-        let id = |name: &OsStr| copy.stat(name).map(|stat| FileId::of(&stat)).ok();
-        let other = id(swapped.as_ref());
-        if other.is_none() || other != id(output) {
+        let is_one = copy
+            .stat(OsStr::new(&swapped))
+            .is_ok_and(|other| copy.stat(output).is_ok_and(|own| state(&own) == state(&other)));
+        if !is_one {
             return false;
         }
         let Ok(folder_id) = folder.own_stat().map(|stat| FileId::of(&stat)) else { return false };
@@ -43,7 +45,14 @@ impl Twins {
     }
 }
 
-fn lower(name: &OsStr) -> String {
+/// What shows that two names are of one file. There are file systems that give all files
+/// the same number.
+fn state(stat: &Stat) -> impl PartialEq + use<> {
+    let changed = (stat.st_ctime, stat.st_ctime_nsec);
+    (FileId::of(stat), stat.st_size, (stat.st_mtime, stat.st_mtime_nsec), changed)
+}
+
+pub(super) fn lower(name: &OsStr) -> String {
     name.to_string_lossy().to_lowercase()
 }
 

@@ -12,6 +12,7 @@ mod common;
 mod config;
 mod everyday;
 mod faults;
+mod filesystems;
 mod guide;
 mod habits;
 mod histories;

@@ -380,7 +380,7 @@ fn few_descriptors_are_no_bug() {
 }
 
 /// Whether a shell script runs; if not, says what the test lacks.
-fn can(script: &str, lacks: &str) -> bool {
+pub(crate) fn can(script: &str, lacks: &str) -> bool {
     let can = Command::new("bash").args(["-c", script]).output().is_ok_and(|o| o.status.success());
     if !can {
         eprintln!("skipped: this test needs {lacks}");

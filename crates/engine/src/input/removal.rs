@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_protection::Protection;
 use rustix::fs::{AtFlags, CWD, FileType, RenameFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
@@ -96,9 +96,10 @@ impl Source {
     /// Whether that is the file that was opened, as it was then.
     fn is(&self, found: &Statx, with_ctime: bool) -> bool {
         let time = |seconds: i64, nanoseconds: u32| (seconds, u64::from(nanoseconds));
-        let is_same = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor)
-            == self.stat.st_dev
-            && (found.stx_ino, found.stx_size) == (self.stat.st_ino, self.size())
+        let dev = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
+        let id = FileId { dev, ino: found.stx_ino };
+        let is_same = self.id().may_be(id, &self.file)
+            && found.stx_size == self.size()
             && time(found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec)
                 == (self.stat.st_mtime, self.stat.st_mtime_nsec);
         let changed = time(found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec);

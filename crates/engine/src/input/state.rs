@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId, KnownFile, fresh, is_exact};
 use rustix::fs::{Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
@@ -44,10 +44,22 @@ impl Source {
         Self::new(file, path.to_owned(), true)
     }
 
-    /// Device and inode.
+    /// Its device and number.
+    pub(crate) fn id(&self) -> FileId {
+        FileId::of(&self.stat)
+    }
+
+    /// What it can be recognized by, wherever it turns up.
     #[must_use]
-    pub fn id(&self) -> (u64, u64) {
-        (self.stat.st_dev, self.stat.st_ino)
+    pub fn known(&self) -> KnownFile {
+        KnownFile::of(&self.file, &self.stat)
+    }
+
+    /// From now on all that is taken from the file is authenticated. So it need not be
+    /// believed that it has changed where only its time tells that, and the file system
+    /// tells times as it likes: some give a file another one when it has been uploaded.
+    pub(crate) fn set_authenticated(&mut self) {
+        self.is_authenticated = true;
     }
 
     /// Fails if the file is not the one that was opened any more.
@@ -60,7 +72,14 @@ impl Source {
             offset: self.position,
             source: source.into(),
         })?;
-        if identity(&now) == identity(&self.stat) { Ok(()) } else { Err(self.changed()) }
+        let now = fresh(&self.file, now);
+        if self.is_authenticated
+            && now.st_size == self.stat.st_size
+            && !is_exact(&self.file, now.st_dev)
+        {
+            return Ok(());
+        }
+        if state(&now) == state(&self.stat) { Ok(()) } else { Err(self.changed()) }
     }
 
     pub(crate) fn changed(&self) -> Error {
@@ -122,11 +141,9 @@ pub fn has_acl(file: &File) -> bool {
     }
 }
 
-/// What tells one state of a file from another.
-fn identity(stat: &Stat) -> impl PartialEq + use<> {
-    (
-        (stat.st_dev, stat.st_ino, stat.st_size),
-        (stat.st_mtime, stat.st_mtime_nsec),
-        (stat.st_ctime, stat.st_ctime_nsec),
-    )
+/// What tells one state of an open file from another. Which file it is cannot change,
+/// and some file systems give it another number at each look.
+fn state(stat: &Stat) -> impl PartialEq + use<> {
+    let changed = (stat.st_ctime, stat.st_ctime_nsec);
+    (stat.st_size, (stat.st_mtime, stat.st_mtime_nsec), changed)
 }

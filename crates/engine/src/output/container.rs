@@ -12,9 +12,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, openat};
 use rustix::io::Errno;
@@ -33,9 +33,9 @@ pub(super) struct Container {
     parent: Arc<Dir>,
     name: OsString,
     dir: Dir,
-    id: (u64, u64),
+    id: FileId,
     /// Locked as long as it is open.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl Container {
@@ -53,7 +53,8 @@ impl Container {
             }
             let _ = parent.remove_dir(&own);
         })?;
-        Ok((Self { parent, name: own, dir, id, _lock: lock }, content))
+        let lock = Mutex::new(Some(lock));
+        Ok((Self { parent, name: own, dir, id, lock }, content))
     }
 
     /// The container itself.
@@ -63,12 +64,16 @@ impl Container {
 
     /// Removes it and all that is in it.
     pub(super) fn remove(&self) -> Result<(), Errno> {
+        // On NFS and FUSE a file that is open keeps a name when it is removed, and the
+        // folder could not be. Nobody else takes the container for an abandoned one as
+        // long as this process lives.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         empty(&self.dir)?;
         remove_if_same(&self.parent, &self.name, self.id)
     }
 }
 
-fn fill(parent: &Dir, own: &OsStr) -> Result<(Dir, (u64, u64), File, OwnedFd), Errno> {
+fn fill(parent: &Dir, own: &OsStr) -> Result<(Dir, FileId, File, OwnedFd), Errno> {
     let dir = parent.open_dir(own)?;
     if dir.entries()?.next().is_some() {
         return Err(Errno::NOTEMPTY);
@@ -86,7 +91,7 @@ fn fill(parent: &Dir, own: &OsStr) -> Result<(Dir, (u64, u64), File, OwnedFd), E
     lock.write_all(own.as_bytes()).map_err(|_| Errno::IO)?;
     dir.create_dir(CONTENT, Mode::RWXU)?;
     let content = open_listed(&dir, CONTENT)?;
-    Ok((dir, id(&stat), lock, content))
+    Ok((dir, FileId::of(&stat), lock, content))
 }
 
 /// Removes the container of this name if it is certain that it is one, of this user, and
@@ -100,9 +105,9 @@ pub(super) fn remove_abandoned(parent: &Dir, name: &OsStr) {
     }
     let Ok(dir) = parent.open_dir(name) else { return };
     let Ok(stat) = dir.own_stat() else { return };
-    // The lock is held until the container is gone.
+    // The lock is held as long as anything is put into it.
     if is_closed(&stat) && is_own(&stat) && lock_of(&dir, name).is_some_and(|lock| take(&lock)) {
-        let _ = empty(&dir).and_then(|()| remove_if_same(parent, name, id(&stat)));
+        let _ = empty(&dir).and_then(|()| remove_if_same(parent, name, FileId::of(&stat)));
     }
 }
 
@@ -130,13 +135,9 @@ pub(super) fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-fn id(stat: &Stat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
-}
-
 /// Removes an empty folder, if it is this one.
-fn remove_if_same(parent: &Dir, name: &OsStr, own: (u64, u64)) -> Result<(), Errno> {
-    if id(&parent.stat(name)?) != own {
+fn remove_if_same(parent: &Dir, name: &OsStr, own: FileId) -> Result<(), Errno> {
+    if !own.may_be(FileId::of(&parent.stat(name)?), parent) {
         return Err(Errno::STALE);
     }
     parent.remove_dir(name)
@@ -172,7 +173,7 @@ fn remove_folder(parent: &Dir, name: &OsStr, device: u64) -> Result<(), Errno> {
     }
     empty(&dir)?;
     drop(dir);
-    remove_if_same(parent, name, id(&stat))
+    remove_if_same(parent, name, FileId::of(&stat))
 }
 
 /// Opens a folder in another, for more than reaching what is in it.

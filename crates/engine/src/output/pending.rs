@@ -9,20 +9,24 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_protection::Protection;
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat, Timestamps,
-    flock,
+    AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timestamps, flock,
 };
 use rustix::io::Errno;
 
+use super::attributes::{copy_user_attributes, keep_access};
+use super::durable::{Durability, sync_folder};
+use super::naming::{is_unsupported, rename};
 use super::permissions::{Permissions, is_refusal, set_mode};
+use super::probe::{self, Abilities};
 use super::temporary;
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
@@ -33,6 +37,13 @@ const RESERVE_FROM: u64 = 1 << 20;
 /// What `statfs` says of ext2, ext3 and ext4 (statfs(2)).
 const EXT4_SUPER_MAGIC: rustix::fs::FsWord = 0xEF53;
 
+/// Whether an unnamed file could not be linked to a name, so that none is begun with
+/// again.
+static IS_LINK_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// A temporary name, and what removes it when the process is interrupted.
+type Temporary = (OsString, Option<OnInterrupt>);
+
 /// See the module's description.
 pub(crate) struct PendingFile {
     file: File,
@@ -40,15 +51,32 @@ pub(crate) struct PendingFile {
     name: OsString,
     /// The temporary's name in the folder, while it has one, and what removes it
     /// when the process is interrupted.
-    temporary: Option<(OsString, Option<OnInterrupt>)>,
+    temporary: Option<Temporary>,
     may_replace: bool,
     /// What had the name when the run began.
     replaced: Option<Stat>,
     /// Whether the original has an access control list, which this does not get.
     pub(super) lacks_acl: bool,
     permissions: Permissions,
+    /// Whether it must be written from front to back.
+    is_in_order: bool,
+    /// Whether it is an error that the file system cannot make anything durable.
+    must_be_durable: bool,
     /// For messages.
     path: PathBuf,
+}
+
+/// Why a file was not created.
+enum Uncreated {
+    System(Errno),
+    /// It could not get its name in the end.
+    NoOtherName(Errno),
+}
+
+impl From<Errno> for Uncreated {
+    fn from(error: Errno) -> Self {
+        Self::System(error)
+    }
 }
 
 impl PendingFile {
@@ -76,9 +104,14 @@ impl PendingFile {
     ) -> Result<Self, Error> {
         let permissions = permissions.within(present.map(|stat| stat.st_mode & 0o777));
         let made = Self::try_create(named, path, may_replace, present, permissions);
-        made.map_err(|error| match error {
-            Errno::EXIST => Error::OutputExists { path: path.to_owned() },
-            _ => Error::Create { path: path.to_owned(), source: error.into() },
+        made.map_err(|refused| match refused {
+            Uncreated::NoOtherName(error) => {
+                Error::NoOtherName { path: path.to_owned(), source: error.into() }
+            }
+            Uncreated::System(Errno::EXIST) => Error::OutputExists { path: path.to_owned() },
+            Uncreated::System(error) => {
+                Error::Create { path: path.to_owned(), source: error.into() }
+            }
         })
     }
 
@@ -88,23 +121,20 @@ impl PendingFile {
         may_replace: bool,
         replaced: Option<Stat>,
         permissions: Permissions,
-    ) -> Result<Self, Errno> {
+    ) -> Result<Self, Uncreated> {
         let Named { folder, name } = named;
+        let mut is_in_order = false;
         let (file, temporary) = match open_unnamed(&folder, permissions)? {
             Some(file) => (file, None),
             None => {
                 temporary::remove_abandoned(&folder, &name);
-                // Until it is known what is to be removed.
-                let _deferred = interrupt::defer();
-                let (file, temporary) = create_named(&folder, &name)?;
-                let watched = (Arc::clone(&folder), temporary.clone(), identity(&file)?);
-                // Without the thread only an interruption leaves it behind,
-                // for a later run to remove.
-                let cleanup = interrupt::on_interrupt(Box::new(move || {
-                    let (folder, temporary, identity) = &watched;
-                    unlink_own(folder, temporary, *identity);
-                }));
-                (file, Some((temporary, cleanup.ok())))
+                match probe::abilities(&folder, &name) {
+                    Abilities::All => {}
+                    Abilities::InOrder => is_in_order = true,
+                    Abilities::NoOtherName(error) => return Err(Uncreated::NoOtherName(error)),
+                }
+                let (file, temporary) = open_temporary(&folder, &name)?;
+                (file, Some(temporary))
             }
         };
         let path = path.to_owned();
@@ -118,6 +148,8 @@ impl PendingFile {
             replaced,
             lacks_acl,
             permissions,
+            is_in_order,
+            must_be_durable: false,
             path,
         })
     }
@@ -146,6 +178,16 @@ impl PendingFile {
 
     pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         self.file.write_all_at(bytes, offset).map_err(|source| self.failed(offset, source))
+    }
+
+    /// Whether it takes its bytes in order only.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.is_in_order
+    }
+
+    /// From now on it is an error that the file system cannot make anything durable.
+    pub(crate) fn require_durability(&mut self) {
+        self.must_be_durable = true;
     }
 
     /// The file itself, for others to write to. Not after the commit.
@@ -192,7 +234,8 @@ impl PendingFile {
                 rustix::fs::open(descriptor_path(&self.file), flags, Mode::empty()).map(File::from)
             }
             Some((temporary, _)) => self.folder.open_file(temporary).and_then(|file| {
-                if identity(&file)? == identity(&self.file)? { Ok(file) } else { Err(Errno::STALE) }
+                let is_own = identity(&self.file)?.may_be(identity(&file)?, &file);
+                if is_own { Ok(file) } else { Err(Errno::STALE) }
             }),
         };
         opened.map_err(|error| Error::Read {
@@ -235,39 +278,70 @@ impl PendingFile {
     }
 
     fn commit_as_it_is(mut self, sync: bool) -> Result<(), Error> {
-        let is_durable = match self.give_name(sync) {
+        let written = |this: &Self| this.file.metadata().map_or(0, |metadata| metadata.len());
+        let durability = match self.sync(sync) {
+            Ok(durability) => durability,
+            Err(error) => return Err(self.failed(written(&self), error.into())),
+        };
+        let is_durable = match self.give_name(durability) {
             Ok(is_durable) => is_durable,
             Err(Errno::EXIST) => return Err(Error::OutputExists { path: self.path.clone() }),
-            Err(error) => {
-                let written = self.file.metadata().map_or(0, |metadata| metadata.len());
-                return Err(self.failed(written, error.into()));
-            }
+            // It had its name, and has it no more.
+            Err(Errno::STALE) => return Err(Error::OutputReplaced { path: self.path.clone() }),
+            Err(error) => return Err(self.failed(written(&self), error.into())),
         };
-        let not_durable = |source| Error::NotDurable { path: self.path.clone(), source };
-        if is_durable {
-            sync_folder(&self.folder, &self.file).map_err(|error| not_durable(error.into()))?;
+        let not_durable =
+            |error: Errno| Err(Error::NotDurable { path: self.path.clone(), source: error.into() });
+        match durability {
+            Durability::Refused(error) if self.must_be_durable => return not_durable(error),
+            Durability::Refused(_) => return Ok(()),
+            Durability::Synced | Durability::NotAsked => {}
         }
-        Ok(())
+        match is_durable.then(|| sync_folder(&self.folder, &self.file)) {
+            Some(Err(error)) => not_durable(error),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    /// Makes the content durable, where it is to be.
+    fn sync(&self, sync: bool) -> Result<Durability, Errno> {
+        // File systems without unnamed files are mostly remote ones, which
+        // report a full disk no earlier than here.
+        if !sync && self.replaced.is_none() && self.temporary.is_none() {
+            return Ok(Durability::NotAsked);
+        }
+        Durability::of(&self.file)
     }
 
     /// Returns whether the name is to be made durable too.
-    fn give_name(&mut self, sync: bool) -> Result<bool, Errno> {
-        // File systems without unnamed files are mostly remote ones, which
-        // report a full disk no earlier than here.
-        let sync = sync || self.replaced.is_some() || self.temporary.is_some();
-        if sync {
-            rustix::fs::fsync(&self.file)?;
-        }
+    fn give_name(&mut self, durability: Durability) -> Result<bool, Errno> {
+        let is_synced = !matches!(durability, Durability::NotAsked);
         interrupt::heed();
-        let Some((temporary, _)) = &self.temporary else {
-            if self.replaced.is_none() {
-                match link_unnamed(&self.file, &self.folder, &self.name) {
-                    Err(Errno::EXIST) if self.may_replace => rustix::fs::fsync(&self.file)?,
-                    result => return result.map(|()| sync),
+        if self.temporary.is_none() {
+            let named = match &self.replaced {
+                Some(_) => Err(Errno::EXIST),
+                None => link_unnamed(&self.file, &self.folder, &self.name),
+            };
+            let named = match named {
+                Ok(()) => return Ok(is_synced),
+                Err(Errno::EXIST) if self.may_replace || self.replaced.is_some() => {
+                    if !is_synced {
+                        rustix::fs::fsync(&self.file)?;
+                    }
+                    self.replace_by_unnamed()
                 }
+                named => named,
+            };
+            match named {
+                Ok(()) => return Ok(true),
+                Err(Errno::EXIST) => return Err(Errno::EXIST),
+                Err(error) if is_unsupported(error) => self.copy_to_named(error)?,
+                Err(error) => return Err(error),
             }
-            return self.replace_by_unnamed().map(|()| true);
-        };
+        }
+        // A placeholder must not be left under the name.
+        let _deferred = interrupt::defer();
+        let Some((temporary, _)) = &self.temporary else { return Err(Errno::NOENT) };
         let own = identity(&self.file)?;
         if !is_named(&self.folder, temporary, own) {
             return Err(Errno::NOENT);
@@ -292,6 +366,27 @@ impl PendingFile {
         renamed
     }
 
+    /// Goes on with a copy that bears a temporary name: the system has made an unnamed
+    /// file and does not let it have a name, for which it gives `reason`. Filters of
+    /// system calls have been seen to do that.
+    fn copy_to_named(&mut self, reason: Errno) -> Result<(), Errno> {
+        IS_LINK_REFUSED.store(true, Ordering::Relaxed);
+        let mut from = self.reopen().map_err(|_| reason)?;
+        let (mut file, temporary) = open_temporary(&self.folder, &self.name)?;
+        self.temporary = Some(temporary);
+        let unnamed = std::mem::replace(&mut self.file, file.try_clone().map_err(|_| reason)?);
+        let as_errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        io::copy(&mut from, &mut file).map_err(as_errno)?;
+        let stat = unnamed.metadata().map_err(as_errno)?;
+        let mode = keep_access(&file, &unnamed, &stat);
+        copy_user_attributes(&file, &unnamed);
+        set_mode(&file, mode)?;
+        if let Ok(modified) = stat.modified() {
+            let _ = file.set_modified(modified);
+        }
+        Durability::of(&file).map(drop)
+    }
+
     fn failed(&self, offset: u64, source: io::Error) -> Error {
         Error::Write { path: self.path.clone(), offset, source }
     }
@@ -302,6 +397,11 @@ impl Drop for PendingFile {
         if let Some((temporary, _cleanup)) = self.temporary.take()
             && let Ok(own) = identity(&self.file)
         {
+            // Closed before: some file systems keep a name for what is open, others bring
+            // a file into being when it is closed.
+            if let Ok(other) = self.folder.try_clone() {
+                self.file = File::from(OwnedFd::from(other));
+            }
             unlink_own(&self.folder, &temporary, own);
         }
     }
@@ -310,11 +410,18 @@ impl Drop for PendingFile {
 /// Opens an unnamed file; `None` where the file system has none, or where it
 /// could not be linked later because /proc is missing.
 fn open_unnamed(folder: &Dir, permissions: Permissions) -> Result<Option<File>, Errno> {
+    if IS_LINK_REFUSED.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
     let file = match folder.create_unnamed(permissions.of_unnamed()) {
         Ok(file) => file,
-        // What file systems and kernels without it have been seen to answer.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error),
+        // That it needs more descriptors, memory or room than there is helps nobody.
+        Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOSPC)) => {
+            return Err(error);
+        }
+        // File systems, kernels and filters of system calls without it give all kinds of
+        // answers. What is wrong with the folder itself, the named file will tell.
+        Err(_) => return Ok(None),
     };
     // Once is enough: it is mounted or not, and a look takes 2 % of a small file.
     static IS_LINKABLE: OnceLock<bool> = OnceLock::new();
@@ -323,6 +430,20 @@ fn open_unnamed(folder: &Dir, permissions: Permissions) -> Result<Option<File>, 
         rustix::fs::accessat(CWD, path, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
     };
     Ok(IS_LINKABLE.get_or_init(is_linkable).then_some(file))
+}
+
+/// Creates a file under a temporary name, from which an interruption removes it.
+fn open_temporary(folder: &Arc<Dir>, name: &OsStr) -> Result<(File, Temporary), Errno> {
+    // Until it is known what is to be removed.
+    let _deferred = interrupt::defer();
+    let (file, temporary) = create_named(folder, name)?;
+    let watched = (Arc::clone(folder), temporary.clone(), identity(&file)?);
+    // Without the thread only an interruption leaves it behind, for a later run to remove.
+    let cleanup = interrupt::on_interrupt(Box::new(move || {
+        let (folder, temporary, identity) = &watched;
+        unlink_own(folder, temporary, *identity);
+    }));
+    Ok((file, (temporary, cleanup.ok())))
 }
 
 fn descriptor_path(file: &File) -> String {
@@ -342,73 +463,29 @@ fn create_named(folder: &Dir, name: &OsStr) -> Result<(File, OsString), Errno> {
     Ok((file, temporary))
 }
 
-/// Device and inode.
-type Identity = (u64, u64);
-
-fn identity(file: &File) -> Result<Identity, Errno> {
-    let stat = rustix::fs::fstat(file)?;
-    Ok((stat.st_dev, stat.st_ino))
+fn identity(file: &File) -> Result<FileId, Errno> {
+    rustix::fs::fstat(file).map(|stat| FileId::of(&stat))
 }
 
-fn is_named(folder: &Dir, name: &OsStr, own: Identity) -> bool {
-    folder.stat(name).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == own)
+/// Whether that can be the file of this name. Where inode numbers do not tell, any file
+/// can be: the name of a temporary is known to nobody before.
+fn is_named(folder: &Dir, name: &OsStr, own: FileId) -> bool {
+    folder.stat(name).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            && own.may_be(FileId::of(&stat), folder)
+    })
 }
 
 /// Removes a temporary, if it is ours still. Nothing better can be done about
 /// a failure than what a later run does.
-fn unlink_own(folder: &Dir, temporary: &OsStr, own: Identity) {
+fn unlink_own(folder: &Dir, temporary: &OsStr, own: FileId) {
     if is_named(folder, temporary, own) {
         let _ = folder.remove_file(temporary);
     }
-}
-
-/// Renames within the folder; without `may_replace` only to a free name.
-fn rename(folder: &Dir, from: &OsStr, to: &OsStr, may_replace: bool) -> Result<(), Errno> {
-    if may_replace {
-        return folder.rename(from, folder, to);
-    }
-    match folder.rename_with(from, folder, to, RenameFlags::NOREPLACE) {
-        // The file system does not know the flag. A link is as exclusive; and
-        // where there are no links either, a look has to do.
-        Err(Errno::INVAL | Errno::NOSYS) => {}
-        result => return result,
-    }
-    match folder.hard_link(from, folder, to) {
-        Ok(()) => return folder.remove_file(from),
-        Err(Errno::EXIST) => return Err(Errno::EXIST),
-        Err(_) => {}
-    }
-    match folder.stat(to) {
-        Ok(_) => Err(Errno::EXIST),
-        Err(_) => folder.rename(from, folder, to),
-    }
-}
-
-/// Removes the file of this name, and makes that durable. `near` is any file
-/// of the file system.
-pub(crate) fn remove_durably(folder: &Dir, name: &OsStr, near: &File) -> Result<(), Errno> {
-    folder.remove_file(name)?;
-    sync_folder(folder, near)
 }
 
 /// Removes what killed runs have left that were to write `name` in `folder`. Those
 /// whose work lasts longer are spared.
 pub(crate) fn remove_abandoned(folder: &Dir, name: &OsStr) {
     temporary::remove_abandoned(folder, name);
-}
-
-/// Makes the new name of `file` durable. The folder was opened without the
-/// right to read it.
-fn sync_folder(folder: &Dir, file: &File) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
-        Ok(readable) => match rustix::fs::fsync(&readable) {
-            // Some file systems cannot sync folders.
-            Err(Errno::INVAL | Errno::BADF) => Ok(()),
-            result => result,
-        },
-        // A folder that may be written but not listed: then all of it.
-        Err(Errno::ACCESS) => rustix::fs::syncfs(file),
-        Err(error) => Err(error),
-    }
 }

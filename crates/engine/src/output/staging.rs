@@ -7,17 +7,16 @@
 //! for the same name.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptstream_beneath::Dir;
-use rustix::fs::{FileType, Mode, RenameFlags, Timestamps, fchmod, futimens};
+use rustix::fs::{FileType, Mode, Timestamps, fchmod, futimens};
 use rustix::io::Errno;
 
 use super::container::{CONTENT, Container, open_listed};
+use super::naming::rename_folder;
 use super::{is_refusal, temporary, umask};
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
@@ -152,15 +151,10 @@ impl StagingFolder {
         // Not while an interruption that came before is removing it.
         let held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let Named { folder, name } = &self.named;
-        let (folder, container, keep) = (&**folder, self.container.dir(), RenameFlags::NOREPLACE);
+        let (folder, container, content) = (&**folder, self.container.dir(), OsStr::new(CONTENT));
         let old = match self.place {
             Place::Free => {
-                match container.rename_with(CONTENT, folder, name, keep) {
-                    // The file system does not know the flag. Of what may stand there by
-                    // now, only an empty folder is replaced without it.
-                    Err(Errno::INVAL | Errno::NOSYS) => container.rename(CONTENT, folder, name)?,
-                    renamed => renamed?,
-                }
+                rename_folder(container, content, folder, name)?;
                 None
             }
             // Fails if it is not empty any more.
@@ -170,9 +164,9 @@ impl StagingFolder {
             }
             Place::Taken => {
                 let old = old_name(name);
-                folder.rename_with(name, folder, &old, keep)?;
-                if let Err(error) = container.rename_with(CONTENT, folder, name, keep) {
-                    let _ = folder.rename_with(&old, folder, name, keep);
+                rename_folder(folder, name, folder, &old)?;
+                if let Err(error) = rename_folder(container, content, folder, name) {
+                    let _ = rename_folder(folder, &old, folder, name);
                     return Err(error);
                 }
                 Some(old)
@@ -245,16 +239,13 @@ fn old_name(name: &OsStr) -> OsString {
 
 /// Whether the present folder is this one, or is in it: it would lose its name.
 fn is_here(folder: &Dir) -> bool {
-    let Ok(folder) = folder.own_stat() else { return false };
-    let Ok(here) = std::env::current_dir() else { return false };
-    let is_same =
-        |found: fs::Metadata| (found.dev(), found.ino()) == (folder.st_dev, folder.st_ino);
-    here.ancestors().any(|above| fs::metadata(above).is_ok_and(is_same))
+    Dir::open(Path::new(".")).and_then(|here| here.is_or_lies_in(folder)).unwrap_or(false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     fn names(folder: &Path) -> Vec<OsString> {

@@ -1,15 +1,14 @@
 //! What a name on the command line means as an output.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId, KnownFile};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -120,7 +119,14 @@ fn resolve(path: &Path, force: bool, source: &Source) -> Result<Place, Error> {
         }
         Found::Descriptor(_, stat) => (None, stat),
     };
-    refuse_same_or_folder(&stat, path, source)?;
+    match &named {
+        Some(named) => refuse_same_or_folder(&named.folder, &named.name, &stat, path, source)?,
+        // No file, or one that has no name any more.
+        None if source.is_regular() && source.id() == FileId::of(&stat) => {
+            return Err(same_file(path, source));
+        }
+        None => {}
+    }
     match named {
         Some(named) if is_stream(&stat, force) => {
             let failed = |error: Errno| create_error(path, error.into());
@@ -181,7 +187,7 @@ fn beneath(
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(create_error(path, error.into())),
     };
-    refuse_same_or_folder(&stat, path, source)?;
+    refuse_same_or_folder(dir, name, &stat, path, source)?;
     match kind(&stat) {
         FileType::RegularFile | FileType::Symlink if force => Ok(Some(stat)),
         _ => Err(Error::OutputExists { path: path.to_owned() }),
@@ -233,7 +239,7 @@ fn open_waiting(folder: impl AsFd, name: &OsStr, more: OFlags) -> Result<File, E
 
 fn is_same(file: &File, stat: &Stat) -> Result<bool, Errno> {
     let now = rustix::fs::fstat(file)?;
-    Ok((now.st_dev, now.st_ino, now.st_mode) == (stat.st_dev, stat.st_ino, stat.st_mode))
+    Ok(FileId::of(stat).may_be(FileId::of(&now), file) && now.st_mode == stat.st_mode)
 }
 
 fn kind(stat: &Stat) -> FileType {
@@ -248,14 +254,25 @@ fn is_stream(stat: &Stat, force: bool) -> bool {
     }
 }
 
-fn refuse_same_or_folder(stat: &Stat, path: &Path, source: &Source) -> Result<(), Error> {
-    if source.is_regular() && (stat.st_dev, stat.st_ino) == source.id() {
-        return Err(Error::SameFile { input: source.path().to_owned(), output: path.to_owned() });
+fn refuse_same_or_folder(
+    dir: &Dir,
+    name: &OsStr,
+    stat: &Stat,
+    path: &Path,
+    source: &Source,
+) -> Result<(), Error> {
+    // By device and number where these tell, so that no link of either kind can hide it.
+    if source.is_regular() && source.known().is_named(dir, name, stat) {
+        return Err(same_file(path, source));
     }
     if kind(stat) == FileType::Directory {
         return Err(Error::OutputIsDirectory { path: path.to_owned() });
     }
     Ok(())
+}
+
+fn same_file(path: &Path, source: &Source) -> Error {
+    Error::SameFile { input: source.path().to_owned(), output: path.to_owned() }
 }
 
 fn create_error(path: &Path, source: io::Error) -> Error {
@@ -276,11 +293,8 @@ fn open_stdout(only_text: bool, source: &Source) -> Result<Sink, Error> {
         Ok(fd) => File::from(fd),
         Err(source) => return Err(Error::Create { path, source }),
     };
-    if let Ok(metadata) = file.metadata()
-        && metadata.is_file()
-        && is_same_file(&metadata, source)
-    {
-        return Err(Error::SameFile { input: source.path().to_owned(), output: path });
+    if source.is_regular() && KnownFile::open(&file).is_ok_and(|known| known.is(&source.known())) {
+        return Err(same_file(&path, source));
     }
     Ok(stream(file, path, only_text))
 }
@@ -290,9 +304,4 @@ pub(super) fn stream(file: File, path: PathBuf, only_text: bool) -> Sink {
     let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
     let text = only_text.then(TextCheck::default);
     Sink::Stream(Stream { file, path, position: 0, text })
-}
-
-/// By device and inode, so that no link of either kind can hide it.
-fn is_same_file(metadata: &Metadata, source: &Source) -> bool {
-    source.is_regular() && (metadata.dev(), metadata.ino()) == source.id()
 }

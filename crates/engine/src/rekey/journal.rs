@@ -15,17 +15,17 @@ use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_format::journal::Present;
 use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
 use rustix::fs::{FileType, Timestamps};
 use rustix::io::Errno;
 
-use super::attributes::keep_access;
 use super::{Rekeying, read_at};
 use crate::decrypt::read_header;
 use crate::input::times_of;
 use crate::named::{Found, Named};
+use crate::output::attributes::keep_access;
 use crate::output::{PendingFile, Permissions, remove_durably};
 use crate::workers::Beginning;
 use crate::{Error, Source};
@@ -142,7 +142,7 @@ pub(crate) fn open_header<T>(
         result => return result,
     };
     let journal = match Named::find(source.path()) {
-        Ok(Found::There(named, stat)) if (stat.st_dev, stat.st_ino) == source.id() => {
+        Ok(Found::There(named, stat)) if source.id().may_be(FileId::of(&stat), &named.folder) => {
             Beside::find(&named.folder, &named.name, source.file(), source)
         }
         _ => None,

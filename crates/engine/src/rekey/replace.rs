@@ -7,10 +7,10 @@ use std::sync::Arc;
 use cryptstream_format::{Padding, WrappedKey};
 use rustix::io::Errno;
 
-use super::attributes::{copy_user_attributes, keep_access};
 use super::{RekeyMethod, RekeySummary, Rekeying, Unlocked, fitting, read_at};
 use crate::encrypt::BLOCK;
 use crate::memory::zeroed;
+use crate::output::attributes::{copy_user_attributes, keep_access};
 use crate::output::{PendingFile, Permissions, remove_abandoned};
 use crate::{Error, Progress};
 

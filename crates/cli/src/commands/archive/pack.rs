@@ -2,13 +2,12 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
 use cryptstream_archive::{Added, PackError, Packed, Packer};
-use cryptstream_beneath::{Dir, FileId};
+use cryptstream_beneath::{Dir, KnownFile};
 use cryptstream_engine::{Error, Feed, Source, Target};
 use cryptstream_format::{Format, Recipient};
 use zeroize::Zeroizing;
@@ -53,8 +52,9 @@ pub(super) fn run(
     *is_stdout_data = transfer.is_stdout_data();
     // Parses nothing, but what is required must be there.
     transfer.parser()?;
+    let here = Dir::open(&folder).map_err(|error| unreadable(&error.into()))?;
     if let Target::Path { path, .. } = &transfer.target
-        && lies_in(path, FileId { dev: metadata.dev(), ino: metadata.ino() })
+        && lies_in(path, &here)
     {
         return Err(vec![words::output_in_folder(&folder, path)]);
     }
@@ -64,7 +64,7 @@ pub(super) fn run(
     let (feed, mut source) = Source::fed(folder.clone(), &opened).map_err(failed)?;
     transfer.target.check(&source).map_err(failed)?;
     keys.check(&source, &transfer.target)?;
-    let key_files = keys.file_ids();
+    let key_files = keys.key_files();
     let recipients = keys.recipients(transfer.form.format(), &transfer.output_label())?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
 
@@ -143,7 +143,7 @@ struct Packing<'a> {
     folder: &'a Path,
     opened: &'a File,
     rules: &'a Rules,
-    key_files: &'a [(u64, u64)],
+    key_files: &'a [KnownFile],
 }
 
 /// What has become of it.
@@ -186,8 +186,8 @@ impl Packing<'_> {
         let folder = dir()?;
         let packer = Packer::new(&folder, feed, level, threads);
         let mut packer = packer.map_err(failed)?;
-        if let Ok(stdout) = rustix::fs::fstat(std::io::stdout()) {
-            packer.refuse((stdout.st_dev, stdout.st_ino));
+        if let Ok(stdout) = KnownFile::open(std::io::stdout()) {
+            packer.refuse(stdout);
         }
         packer.leave_out(self.key_files);
         packer.add(Path::new("")).map_err(failed)?;

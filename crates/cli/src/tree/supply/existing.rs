@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found};
+use cryptstream_beneath::{Dir, Entry, Folder, Found, path_of};
 use cryptstream_engine::{Dropped, Followed, follow_mode};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -123,7 +123,7 @@ impl Supply<'_> {
             // Also where nothing can be there, which is reported when it is made.
             Err(_) => return Ok(Present::Nothing),
         };
-        if (self.is_key)(FileId::of(&there)) {
+        if (self.is_key)(&there, &|| path_of(&*dir).map(|dir| dir.join(name))) {
             return Err(messages::key_is_output(output));
         }
         if !is_file(&there) {

@@ -15,7 +15,7 @@ const MAX_LEN: usize = 64 << 10;
 /// far as that is allowed. Returns the permission bits that it may have: those
 /// of the old one, but where it has another group no more than for everybody,
 /// and without its list none for the group.
-pub(super) fn keep_access(file: &File, old: &File, of: &Metadata) -> u32 {
+pub(crate) fn keep_access(file: &File, old: &File, of: &Metadata) -> u32 {
     let is_owned = file.metadata().is_ok_and(|own| (own.uid(), own.gid()) == (of.uid(), of.gid()))
         || fchown(file, Some(of.uid()), Some(of.gid())).is_ok()
         || fchown(file, None, Some(of.gid())).is_ok();
@@ -36,7 +36,7 @@ fn without_acl(file: &File) -> bool {
 
 /// Copies the attributes that users and programs have given the file. What
 /// cannot be copied is left out.
-pub(super) fn copy_user_attributes(file: &File, old: &File) {
+pub(crate) fn copy_user_attributes(file: &File, old: &File) {
     let mut names = vec![0; MAX_LEN];
     let len = flistxattr(old, &mut names[..]).unwrap_or(0);
     let names = names[..len].split(|byte| *byte == 0).filter_map(|name| str::from_utf8(name).ok());

@@ -1,0 +1,63 @@
+//! Making an output durable, as far as its file system can.
+
+use std::ffi::OsStr;
+use std::fs::File;
+
+use cryptstream_beneath::Dir;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::naming::is_unsupported;
+
+/// What has become of making the content durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Durability {
+    Synced,
+    NotAsked,
+    /// The file system cannot, or the system does not let us.
+    Refused(Errno),
+}
+
+impl Durability {
+    /// Makes the content of a file durable.
+    pub(super) fn of(file: &File) -> Result<Self, Errno> {
+        match rustix::fs::fsync(file) {
+            Ok(()) => Ok(Self::Synced),
+            Err(error) if is_unsupported(error) => Ok(Self::Refused(error)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Makes what was written to a file durable; where its file system cannot, it is enough
+/// that it was written.
+pub(crate) fn sync_content(file: &File) -> std::io::Result<()> {
+    match rustix::fs::fdatasync(file) {
+        Err(error) if !is_unsupported(error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the file of this name, and makes that durable. `near` is any file
+/// of the file system.
+pub(crate) fn remove_durably(folder: &Dir, name: &OsStr, near: &File) -> Result<(), Errno> {
+    folder.remove_file(name)?;
+    sync_folder(folder, near)
+}
+
+/// Makes the new name of `file` durable. The folder was opened without the
+/// right to read it.
+pub(super) fn sync_folder(folder: &Dir, file: &File) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
+        Ok(readable) => match rustix::fs::fsync(&readable) {
+            // Some file systems cannot sync folders.
+            Err(Errno::BADF) => Ok(()),
+            Err(error) if is_unsupported(error) => Ok(()),
+            result => result,
+        },
+        // A folder that may be written but not listed: then all of it.
+        Err(Errno::ACCESS) => rustix::fs::syncfs(file),
+        Err(error) => Err(error),
+    }
+}

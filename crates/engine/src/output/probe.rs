@@ -1,0 +1,63 @@
+//! What a program behind FUSE lets us do with a file, tried before the work.
+//!
+//! Behind FUSE there may be a store of objects, which takes a file only from front to
+//! back, or renames nothing. That would be found out when all is done. So where a file
+//! system is of this kind and has no unnamed files, it is tried once with a file that is
+//! removed again.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
+
+use cryptstream_beneath::{Dir, is_exact};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+
+use super::{naming, temporary};
+
+/// Where a byte is written before any other.
+const AHEAD: u64 = 4096;
+
+/// What can be done with a file in some folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Abilities {
+    /// All that is needed.
+    All,
+    /// It must be written from front to back.
+    InOrder,
+    /// It cannot get another name, for this reason.
+    NoOtherName(Errno),
+}
+
+/// Tries it in the folder, for a file that is to be called `name`.
+pub(super) fn abilities(folder: &Dir, name: &OsStr) -> Abilities {
+    static KNOWN: Mutex<Vec<(u64, Abilities)>> = Mutex::new(Vec::new());
+    let Ok(stat) = folder.own_stat() else { return Abilities::All };
+    if is_exact(folder, stat.st_dev) {
+        return Abilities::All;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, abilities)) = known.iter().find(|(device, _)| *device == stat.st_dev) {
+        return *abilities;
+    }
+    // What fails otherwise, the work will tell.
+    let Ok(abilities) = try_out(folder, name) else { return Abilities::All };
+    known.push((stat.st_dev, abilities));
+    abilities
+}
+
+fn try_out(folder: &Dir, name: &OsStr) -> Result<Abilities, Errno> {
+    let (first, second) = (temporary::name(name)?, temporary::name(name)?);
+    let file = folder.create_file(&first, Mode::RUSR | Mode::WUSR)?;
+    let is_in_order = file.write_at(&[0], AHEAD).is_err();
+    // Some forget only when it is closed that they have refused a part of it.
+    drop(file);
+    let renamed = naming::rename(folder, &first, &second, false);
+    // Of what is left a later run would take care.
+    let _ = folder.remove_file(if renamed.is_ok() { &second } else { &first });
+    Ok(match renamed {
+        Err(error) if naming::is_unsupported(error) => Abilities::NoOtherName(error),
+        Err(_) | Ok(()) if is_in_order => Abilities::InOrder,
+        Err(_) | Ok(()) => Abilities::All,
+    })
+}
