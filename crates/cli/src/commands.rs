@@ -26,7 +26,7 @@ use cryptstream_format::{Identity, Recipient};
 use cryptstream_keys::{AnyRecipient, post_quantum};
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, Keygen, Talk, Verify, When, is_dash};
+use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, Keygen, Talk, Verify, When, is_stdout};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
@@ -171,7 +171,7 @@ fn run_decrypt(
 }
 
 fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<(), Failure> {
-    *is_stdout_data = args.output.as_ref().is_none_or(|path| is_dash(path.as_os_str()));
+    *is_stdout_data = args.output.as_ref().is_none_or(|path| is_stdout(path));
     if let Some(path) = &args.recipient_of {
         for recipient in keyring::recipients_of(path, &args.key_passphrase)? {
             if let AnyRecipient::PluginOwner(_) = recipient {
@@ -192,11 +192,12 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
     let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let content = cryptstream_keys::write_identity(&secret, &public, &created);
     match &args.output {
-        Some(path) if !is_dash(path.as_os_str()) => write_private(path, content.as_bytes())
-            .map_err(|error| match error {
+        Some(path) if !is_stdout(path) => {
+            write_private(path, content.as_bytes()).map_err(|error| match error {
                 Error::OutputExists { path } => messages::identity_exists(&path),
                 error => messages::engine(error, Context::default()),
-            })?,
+            })?;
+        }
         _ => print(content.as_bytes())?,
     }
     if report::is_for_programs(talk) {

@@ -377,6 +377,21 @@ pub(crate) fn no_default_name(input: &Path) -> Failure {
     .about(input)
 }
 
+/// What is said of a pipe or a device that has the name of an encrypted file.
+pub(crate) const SPECIAL_IN_FOLDER: &str =
+    "it is a pipe or a device, and in folders only files are read; name it to have it read";
+
+/// An input that is a descriptor, without a name for its output.
+pub(crate) fn nameless(input: &Path) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "usage",
+        "is a pipe or an open file that has no name of its own, so its output would have none",
+        "use it by itself and name the OUTPUT, or `-` for standard output",
+    )
+    .about(input)
+}
+
 pub(crate) fn binary_to_terminal() -> Failure {
     Failure::new(
         code::USAGE,

@@ -15,7 +15,7 @@ use cryptstream_format::argon2id::Cost;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use crate::args::{self, Files, Sandbox, is_dash};
+use crate::args::{self, Files, Sandbox, descriptor, is_stdin, is_stdout};
 use crate::messages::{self, Context, Failure};
 use crate::system;
 
@@ -33,6 +33,8 @@ pub(crate) enum Input {
     Entry(Entry, PathBuf),
     /// Something in a folder that could not be looked at.
     Unreadable(PathBuf, Errno),
+    /// A pipe or a device that was found in a folder.
+    Special(PathBuf),
 }
 
 impl Input {
@@ -45,6 +47,10 @@ impl Input {
             Self::Stdin => Source::stdin(),
             Self::Path(path) => Source::open(path),
             Self::Entry(entry, path) => Source::open_entry(entry, path),
+            Self::Special(path) => Err(Error::Open {
+                path: path.clone(),
+                source: io::Error::other(messages::SPECIAL_IN_FOLDER),
+            }),
             Self::Unreadable(path, Errno::STALE) => Err(Error::InputChanged { path: path.clone() }),
             Self::Unreadable(path, error) => {
                 Err(Error::Open { path: path.clone(), source: (*error).into() })
@@ -56,7 +62,10 @@ impl Input {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin => None,
-            Self::Path(path) | Self::Entry(_, path) | Self::Unreadable(path, _) => Some(path),
+            Self::Path(path)
+            | Self::Entry(_, path)
+            | Self::Unreadable(path, _)
+            | Self::Special(path) => Some(path),
         }
     }
 }
@@ -105,7 +114,12 @@ impl Transfer {
     /// the whole, so without OUTPUT it goes to standard output.
     pub(crate) fn decrypt_range(files: Files) -> Result<Self, Failure> {
         let has_output = files.output.is_some();
-        let transfer = Self::new(files, |input| Ok(input.to_owned()))?;
+        // Standard input by this name may be a file, any part of which can be read.
+        let named = files.input.clone().filter(|path| descriptor(path) == Some(0));
+        let mut transfer = Self::new(files, |input| Ok(input.to_owned()))?;
+        if let Some(path) = named {
+            transfer.input = Input::Path(path);
+        }
         match transfer.input.path() {
             None => Err(messages::range_of_stdin()),
             Some(_) if has_output => Ok(transfer),
@@ -139,14 +153,17 @@ impl Transfer {
             return Err(messages::tree::no_output_dir());
         }
         let input = match input {
-            Some(path) if !is_dash(path.as_os_str()) => Input::Path(path),
+            Some(path) if !is_stdin(&path) => Input::Path(path),
             Some(_) => Input::Stdin,
             None if io::stdin().is_terminal() => return Err(messages::no_input()),
             None => Input::Stdin,
         };
         let target = match (output, input.path()) {
-            (Some(path), _) if !is_dash(path.as_os_str()) => Target::Path { path, force },
+            (Some(path), _) if !is_stdout(&path) => Target::Path { path, force },
             (Some(_), _) => Target::Stdout { only_text: false },
+            (None, Some(path)) if descriptor(path).is_some() => {
+                return Err(messages::nameless(path));
+            }
             (None, Some(path)) => Target::Path { path: default_name(path)?, force },
             (None, None) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };

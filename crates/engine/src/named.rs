@@ -9,10 +9,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, FileId};
+use cryptstream_beneath::{Dir, FileId, path_of};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, openat};
 use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 /// As many links as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -29,7 +30,7 @@ pub fn open_folder(path: &Path) -> Result<Dir, Refused> {
     if path.file_name().is_none() {
         return Ok(Dir::open(path)?);
     }
-    match Named::reach(path)? {
+    match Named::reach(path, OpenFiles::ByName)? {
         Reached::Folder(folder) => Ok(folder),
         Reached::Found(Found::There(named, _)) => Ok(named.folder.open_dir(&named.name)?),
         Reached::Found(Found::Nothing(..)) => Err(Errno::NOENT.into()),
@@ -59,6 +60,15 @@ pub(crate) enum Found {
     Descriptor(OwnedFd, Stat),
 }
 
+/// What a link of /proc to an open file is taken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OpenFiles {
+    /// What is behind it, if it has another name.
+    ByName,
+    /// A descriptor, of which a process writes what follows to what is there already.
+    AsDescriptors,
+}
+
 /// What was reached.
 enum Reached {
     Found(Found),
@@ -84,13 +94,23 @@ impl From<Errno> for Refused {
 impl Named {
     /// Finds what `path` leads to.
     pub(crate) fn find(path: &Path) -> Result<Found, Refused> {
-        match Self::reach(path)? {
+        Self::found(path, OpenFiles::ByName)
+    }
+
+    /// The same for an output: what another process has opened for this one, such as
+    /// `/dev/stdout`, is not to be replaced, but written to.
+    pub(crate) fn find_output(path: &Path) -> Result<Found, Refused> {
+        Self::found(path, OpenFiles::AsDescriptors)
+    }
+
+    fn found(path: &Path, open_files: OpenFiles) -> Result<Found, Refused> {
+        match Self::reach(path, open_files)? {
             Reached::Found(found) => Ok(found),
             Reached::Folder(_) => Err(Errno::ISDIR.into()),
         }
     }
 
-    fn reach(path: &Path) -> Result<Reached, Refused> {
+    fn reach(path: &Path, open_files: OpenFiles) -> Result<Reached, Refused> {
         let found = |found| Ok(Reached::Found(found));
         let (folder, name) = Dir::open_parent(path)?;
         let mut here = Self { folder: Arc::new(folder), name };
@@ -116,7 +136,11 @@ impl Named {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
                 let fd = openat(&here.folder, &here.name, flags, Mode::empty())?;
                 let stat = fstat(&fd)?;
-                if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                if is_file && open_files == OpenFiles::AsDescriptors {
+                    return found(Found::Descriptor(here.duplicate().unwrap_or(fd), stat));
+                }
+                if !is_file {
                     return found(Found::Descriptor(fd, stat));
                 }
                 open_file = Some(FileId::of(&stat));
@@ -135,6 +159,16 @@ impl Named {
             first.get_or_insert((link, stat));
         }
         Err(Errno::LOOP.into())
+    }
+
+    /// The descriptor of this process that this name in /proc/self/fd stands for: so what
+    /// is written goes to where that process is in the file.
+    fn duplicate(&self) -> Option<OwnedFd> {
+        let here = getpid();
+        let own = path_of(&*self.folder)? == Path::new(&format!("/proc/{here}/fd"));
+        let number = self.name.to_str().filter(|_| own)?.parse().ok()?;
+        let process = pidfd_open(here, PidfdFlags::empty()).ok()?;
+        pidfd_getfd(process, number, PidfdGetfdFlags::empty()).ok()
     }
 
     /// Where this, which is a link, leads.

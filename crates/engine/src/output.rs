@@ -231,7 +231,9 @@ impl Sink {
                 } else if options.verifies() {
                     return Err(Error::Internal("an output that cannot be read again"));
                 }
-                let has_times = !options.keep_times || pending.set_times(&source.times())?;
+                let has_times = !options.keep_times
+                    || !source.is_regular()
+                    || pending.set_times(&source.times())?;
                 // As with cp(1), one that is only made like it has no lists to lose.
                 let acl = pending.lacks_acl && options.keep_mode;
                 let has_mode = pending.commit(options.sync || options.remove_source)?;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use cryptstream_beneath::{FileId, KnownFile};
 use serde_json::Value;
 
-use crate::args::is_dash;
+use crate::args::is_stdin;
 use crate::messages::{self, Failure, escaped_json, look};
 use crate::request::Input;
 use crate::tree::encrypted_files;
@@ -28,10 +28,10 @@ impl Inputs {
                 false => Ok(Self(vec![Input::Stdin])),
             };
         }
-        if files.iter().filter(|path| is_dash(path.as_os_str())).count() > 1 {
+        if files.iter().filter(|path| is_stdin(path)).count() > 1 {
             return Err(look::one_stdin());
         }
-        let input = |path: PathBuf| match is_dash(path.as_os_str()) {
+        let input = |path: PathBuf| match is_stdin(&path) {
             true => Input::Stdin,
             false => Input::Path(path),
         };
@@ -77,7 +77,7 @@ impl Seen {
                 let id = FileId { dev: found.dev(), ino: found.ino() };
                 file.has_id(id, || std::fs::canonicalize(path).ok())
             }),
-            Input::Stdin | Input::Unreadable(..) => false,
+            Input::Stdin | Input::Unreadable(..) | Input::Special(_) => false,
         }
     }
 }

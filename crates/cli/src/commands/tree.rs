@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 pub(crate) use self::ledger::Counts;
 use self::ledger::Ledger;
 use super::inputs::{Lines, Status};
-use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, is_dash};
+use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
 use crate::keyring::{NoFit, OpeningKeys, SealingKeys, Trial};
 use crate::messages::{self, Context, Failure, look, tree as words};
 use crate::progress::Meter;
@@ -151,6 +151,9 @@ impl Run {
         let names = input.iter().chain(&output).chain(&more);
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
             return Err(words::no_stream(name == input.as_ref().unwrap_or(name)));
+        }
+        if let Some(name) = names.clone().find(|name| descriptor(name).is_some()) {
+            return Err(messages::nameless(name));
         }
         let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
         let (one_input, whole_output, mut plan, names) = match (&tree.output_dir, input) {

@@ -32,8 +32,8 @@ pub(crate) fn failed(error: Error, has_passphrase: bool) -> Failure {
         Error::NotRegular { path } => Failure::new(
             code::NO_INPUT,
             "input",
-            "is no plain file, and only those can be rekeyed",
-            "name a file",
+            "is no plain file, and only in a file can keys be exchanged",
+            "name the file itself; what comes from a pipe: `decrypt - | encrypt - OUTPUT`",
         )
         .about(&path),
         Error::NotChangeable { path, source } => Failure::new(

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use cryptstream_beneath::{Entry, Folder, Found};
 use cryptstream_engine::{Destination, Dropped, Item, folder_mode, is_leftover};
 use existing::{Present, is_folder};
-use rustix::fs::{FileType, Stat};
+use rustix::fs::Stat;
 
 use super::compare::Comparison;
 use super::event::Event;
@@ -483,12 +483,13 @@ impl<'a> Supply<'a> {
         let root = &self.plan.roots[number];
         let name = root.output.file_name().map(OsStr::to_owned);
         match name {
-            Some(name) if FileType::from_raw_mode(root.stat.st_mode) == FileType::RegularFile => {
+            // A pipe or a device too, as it was named.
+            Some(name) => {
                 let copy = self.roots.get(number).cloned().flatten();
                 let input = Input { path: root.input.clone(), entry: None, stat: root.stat };
                 self.file(input, copy.as_ref(), name, root.output.clone())
             }
-            _ => {
+            None => {
                 (self.on_event)(Event::Special(root.input.clone()));
                 None
             }

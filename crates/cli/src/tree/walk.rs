@@ -233,10 +233,14 @@ pub(crate) fn encrypted_files(
     let path = path.to_owned();
     Some(walk.filter_map(move |found| match found {
         Ok(found) => {
-            let is_encrypted =
-                found.kind() == FileType::RegularFile && is_sealed_name(found.name.as_ref());
+            let is_encrypted = is_sealed_name(found.name.as_ref());
             let (path, len) = (path.join(&found.relative), len(found.stat.st_size));
-            is_encrypted.then(|| (Input::Entry(entry(found), path), Some(len)))
+            match found.kind() {
+                _ if !is_encrypted => None,
+                FileType::RegularFile => Some((Input::Entry(entry(found), path), Some(len))),
+                FileType::Directory | FileType::Symlink => None,
+                _ => Some((Input::Special(path), None)),
+            }
         }
         Err(failed) => Some((Input::Unreadable(join(&path, &failed.relative), failed.error), None)),
     }))

@@ -10,6 +10,7 @@ mod closed_streams;
 #[path = "../common/mod.rs"]
 mod common;
 mod config;
+mod descriptors;
 mod everyday;
 mod faults;
 mod filesystems;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, KnownFile};
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
-use rustix::io::Errno;
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fcntl_getfl};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::{PendingFile, Permissions, Sink, Stream, TextCheck};
 use crate::input::PIPE_SIZE;
@@ -113,30 +113,32 @@ fn resolve(path: &Path, force: bool, source: &Source) -> Result<Place, Error> {
             return Err(Error::OutputExists { path: path.to_owned() });
         }
         Found::Nothing(named, link) => return Ok(Place::File(named, link)),
-        Found::There(named, stat) => (Some(named), stat),
-        Found::Descriptor(fd, stat) if is_stream(&stat, force) => {
-            return Ok(Place::Stream(Reached { fd, named: None }));
-        }
-        Found::Descriptor(_, stat) => (None, stat),
-    };
-    match &named {
-        Some(named) => refuse_same_or_folder(&named.folder, &named.name, &stat, path, source)?,
-        // No file, or one that has no name any more.
-        None if source.is_regular() && source.id() == FileId::of(&stat) => {
-            return Err(same_file(path, source));
-        }
-        None => {}
-    }
-    match named {
-        Some(named) if is_stream(&stat, force) => {
-            let failed = |error: Errno| create_error(path, error.into());
-            if let Some(owner) = planted_by(&named.folder, &stat).map_err(failed)? {
-                return Err(Error::OutputPlanted { path: path.to_owned(), owner });
+        Found::There(named, stat) => (named, stat),
+        Found::Descriptor(fd, stat) => {
+            // One that has lost its name has not lost what it is.
+            if source.is_regular() && KnownFile::of(&fd, &stat).is(&source.known()) {
+                return Err(same_file(path, source));
             }
-            Reached::below(named, &stat).map(Place::Stream).map_err(failed)
+            return match kind(&stat) {
+                FileType::Directory => Err(Error::OutputIsDirectory { path: path.to_owned() }),
+                FileType::BlockDevice if !force => {
+                    Err(Error::OutputExists { path: path.to_owned() })
+                }
+                _ => Ok(Place::Stream(Reached { fd, named: None })),
+            };
         }
+    };
+    refuse_same_or_folder(&named.folder, &named.name, &stat, path, source)?;
+    if is_stream(&stat, force) {
+        let failed = |error: Errno| create_error(path, error.into());
+        if let Some(owner) = planted_by(&named.folder, &stat).map_err(failed)? {
+            return Err(Error::OutputPlanted { path: path.to_owned(), owner });
+        }
+        return Reached::below(named, &stat).map(Place::Stream).map_err(failed);
+    }
+    match kind(&stat) {
         _ if !force => Err(Error::OutputExists { path: path.to_owned() }),
-        Some(named) if kind(&stat) == FileType::RegularFile => Ok(Place::File(named, Some(stat))),
+        FileType::RegularFile => Ok(Place::File(named, Some(stat))),
         _ => Err(create_error(path, io::ErrorKind::InvalidInput.into())),
     }
 }
@@ -149,7 +151,7 @@ fn find(path: &Path) -> Result<Found, Error> {
             Err(error) => create_error(path, error.into()),
         });
     }
-    Named::find(path).map_err(|refused| match refused {
+    Named::find_output(path).map_err(|refused| match refused {
         Refused::System(Errno::ISDIR) => Error::OutputIsDirectory { path: path.to_owned() },
         Refused::System(error) => create_error(path, error.into()),
         Refused::Planted(owner) => Error::OutputPlanted { path: path.to_owned(), owner },
@@ -214,8 +216,16 @@ impl Reached {
 
     /// Opens it for writing, and waits for a pipe's reader.
     fn open(&self) -> Result<File, Errno> {
+        // A descriptor that can be written to already.
+        if !fcntl_getfl(&self.fd)?.contains(OFlags::PATH) {
+            return Ok(File::from(fcntl_dupfd_cloexec(&self.fd, 0)?));
+        }
         let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        match (open_waiting(CWD, path.as_ref(), OFlags::empty()), &self.named) {
+        // Opened anew, it does not know where its process is in a file.
+        let is_file =
+            self.named.is_none() && kind(&rustix::fs::fstat(&self.fd)?) == FileType::RegularFile;
+        let more = if is_file { OFlags::APPEND } else { OFlags::empty() };
+        match (open_waiting(CWD, path.as_ref(), more), &self.named) {
             // Without /proc by its name, if that is still its own.
             (Err(Errno::NOENT), Some(named)) => {
                 let file = open_waiting(&named.folder, &named.name, OFlags::NOFOLLOW)?;
