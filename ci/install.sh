@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the checks need beyond Rust and a C compiler, as far as it is
 # missing: `age` (the judge compares with it), rage, ssh-keygen and node (for round
-# trips between programs), openssl and puttygen (write keys in every form), bindfs (a file system without unnamed files), strace
+# trips between programs), openssl and puttygen (write keys in every form), bindfs (a file
+# system without unnamed files) and the others that ci/filesystems.sh mounts, with an SSH
+# server and a Python library for FUSE, strace
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems
 # that share blocks), chromium (looks at the page of `benchmark`), fish, zsh and groff
 # (read the completions and the manual), cargo-deb, lintian and mmdebstrap (the Debian
@@ -15,6 +17,16 @@ wanted=()
 command -v age > /dev/null || wanted+=(age)
 command -v bindfs > /dev/null || wanted+=(bindfs)
 command -v strace > /dev/null || wanted+=(strace)
+command -v sshfs > /dev/null || wanted+=(sshfs)
+[[ -x /usr/sbin/sshd ]] || wanted+=(openssh-server)
+command -v mergerfs > /dev/null || wanted+=(mergerfs)
+command -v unionfs > /dev/null || wanted+=(unionfs-fuse)
+command -v rclone > /dev/null || wanted+=(rclone)
+command -v ntfs-3g > /dev/null || wanted+=(ntfs-3g)
+command -v mkfs.exfat > /dev/null || wanted+=(exfatprogs)
+command -v mount.exfat-fuse > /dev/null || wanted+=(exfat-fuse)
+command -v mkfs.vfat > /dev/null || wanted+=(dosfstools)
+[[ -e /usr/lib/python3/dist-packages/fusepy.py ]] || wanted+=(python3-fusepy)
 command -v mkfs.btrfs > /dev/null || wanted+=(btrfs-progs)
 command -v mkfs.xfs > /dev/null || wanted+=(xfsprogs)
 command -v script > /dev/null || wanted+=(bsdutils)

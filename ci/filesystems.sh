@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# Everything that people do with files, on every file system that can be had here: those
+# of the kernel in loop devices, those behind FUSE (ntfs-3g, sshfs to this machine, bindfs,
+# mergerfs, unionfs, rclone), and tests/filesystems/faulty.py, which lacks what it is told
+# to lack. Needs root; runs in a mount namespace of its own, so that nothing stays mounted.
+#     ci/filesystems.sh [NAME...]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [[ $EUID -ne 0 ]]; then
+    echo "filesystems: skipped, it needs root for mounting"
+    exit 0
+fi
+if [[ ${CRYPTSTREAM_MOUNTS:-} != own ]]; then
+    cargo build --release --package cryptstream
+    CRYPTSTREAM_MOUNTS=own exec unshare --mount "$0" "$@"
+fi
+
+faulty=$PWD/tests/filesystems/faulty.py
+target=$(realpath "${CARGO_TARGET_DIR:-target}")
+CS=${CRYPTSTREAM:-$target/release/cryptstream}
+work=$(mktemp -d)
+server=
+clean() {
+    [[ -z $server ]] || kill "$server" || true
+    umount -l "$work/mnt" 2> /dev/null || true
+    rm -rf --one-file-system "$work"
+}
+trap clean EXIT
+cd "$work"
+mkdir real mnt
+
+ran=() skipped=()
+# FUSE programs mount when they are ready, some after they have returned.
+await_mount() {
+    for _ in $(seq 500); do
+        mountpoint -q mnt && return
+        sleep 0.01
+    done
+    return 1
+}
+loop() {
+    truncate -s "$2" image
+    "mkfs.$1" "${@:3}" image > /dev/null 2>&1
+    mount -o loop image mnt
+}
+serve_ssh() {
+    [[ -z $server ]] || return 0
+    command -v sshfs > /dev/null && [[ -x /usr/sbin/sshd ]] || return 1
+    mkdir -p /run/sshd
+    ssh-keygen -q -N '' -t ed25519 -f key
+    ssh-keygen -q -N '' -t ed25519 -f host
+    port=$((20000 + RANDOM % 20000))
+    printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $work/host" \
+        "AuthorizedKeysFile $work/key.pub" "StrictModes no" "UsePAM no" \
+        "PermitRootLogin yes" "PidFile none" "Subsystem sftp internal-sftp" > sshd.conf
+    /usr/sbin/sshd -D -f "$work/sshd.conf" 2> sshd.log &
+    server=$!
+}
+mount_it() {
+    case $1 in
+        ext4) loop ext4 192M -q ;;
+        xfs) loop xfs 320M -q ;;
+        btrfs) loop btrfs 192M -q ;;
+        vfat) loop vfat 192M ;;
+        exfat) loop exfat 192M ;;
+        tmpfs) mount -t tmpfs -o size=192M tmpfs mnt ;;
+        overlay)
+            mkdir -p real/{lower,upper,work}
+            mount -t overlay overlay \
+                -o lowerdir=real/lower,upperdir=real/upper,workdir=real/work mnt ;;
+        ntfs)
+            truncate -s 192M image
+            mkntfs -qFf image > /dev/null
+            ntfs-3g image mnt ;;
+        exfat-fuse)
+            truncate -s 192M image
+            mkfs.exfat image > /dev/null
+            mount.exfat-fuse "$(losetup --find --show image)" mnt ;;
+        bindfs) bindfs real mnt ;;
+        mergerfs) mkdir real/{1,2} && mergerfs real/1:real/2 mnt ;;
+        unionfs) mkdir real/{1,2} && unionfs real/1=RW:real/2=RW mnt ;;
+        sshfs)
+            serve_ssh
+            local ssh="ssh -F none -o StrictHostKeyChecking=no -o LogLevel=ERROR \
+                -o UserKnownHostsFile=/dev/null -i $work/key -p $port"
+            for _ in $(seq 100); do
+                sshfs -o ssh_command="$ssh" "root@127.0.0.1:$work/real" mnt 2> sshfs.log && return
+                sleep 0.05
+            done
+            return 1 ;;
+        rclone) rclone mount --config /dev/null --daemon "$work/real" mnt ;;
+        faulty*) # shellcheck disable=SC2086 # Each word is a fault.
+            /usr/bin/python3 "$faulty" real mnt ${1#faulty} ;;
+    esac
+}
+
+# What fails is shown with its output.
+try() {
+    "$@" > out 2>&1 && return
+    echo "FAILED on $name: $*"
+    cat out
+    exit 1
+}
+fails() {
+    local code=$1 words=$2 status=0
+    shift 2
+    "$@" > out 2>&1 || status=$?
+    [[ $status -eq $code ]] && grep -q -- "$words" out && return
+    echo "FAILED on $name: $*: status $status instead of $code, or no '$words' in"
+    cat out
+    exit 1
+}
+
+"$CS" keygen -o id 2> /dev/null
+"$CS" keygen -o other 2> /dev/null
+head -c 9M /dev/urandom > large
+echo small > small
+mkdir -p tree/sub
+cp large tree/
+echo x > tree/x
+echo y > tree/sub/y
+touch -d '2026-01-02 03:04:05.678901234' tree/x
+
+# Where all files are open to everybody, keys are not used.
+keeps_bits() { [[ $(stat -c %a mnt/kept-id) == 600 ]]; }
+# What works everywhere.
+single_files() {
+    try "$CS" encrypt -i id small mnt/small.enc
+    fails 73 "exists" "$CS" encrypt -i id small mnt/small.enc
+    try "$CS" encrypt -i id large mnt/large.enc --processes 2
+    try "$CS" encrypt -i id large mnt/small.enc --force
+    try "$CS" encrypt small mnt/passphrase.enc --key word
+    try "$CS" decrypt mnt/passphrase.enc mnt/passphrase --key word
+    try cmp small mnt/passphrase
+    try "$CS" decrypt -i id mnt/large.enc mnt/large --processes 2
+    try cmp large mnt/large
+    fails 73 "same file" "$CS" encrypt -i id mnt/large mnt/large --force
+    if keeps_bits; then
+        fails 73 "the key was read from" "$CS" encrypt -i mnt/kept-id small mnt/kept-id --force
+    fi
+    try "$CS" encrypt -i id mnt/large again.enc --force
+    try "$CS" verify -q -i id mnt/large.enc mnt/small.enc
+    try "$CS" inspect mnt/large.enc
+}
+trees() {
+    try "$CS" encrypt -i id tree mnt/sealed
+    try "$CS" decrypt -i id mnt/sealed mnt/opened
+    try diff -r tree mnt/opened
+    try "$CS" verify -q -i id mnt/sealed
+    # A key of this run that lies in the tree is left out, and nothing else is.
+    keeps_bits || return 0
+    cp id mnt/opened/id
+    try "$CS" encrypt -i mnt/opened/id mnt/opened mnt/resealed
+    [[ ! -e mnt/resealed/id.enc && -e mnt/resealed/x.enc ]] || { echo "FAILED on $name: a key"; exit 1; }
+    rm mnt/opened/id
+}
+archives() {
+    try "$CS" encrypt -i id --archive mnt/opened mnt/packed.enc
+    try "$CS" decrypt -i id --extract mnt/packed.enc mnt/unpacked
+    try diff -r tree mnt/unpacked
+    try "$CS" decrypt -i id --extract mnt/packed.enc mnt/unpacked --force
+    try diff -r tree mnt/unpacked
+}
+keys() {
+    try "$CS" keygen -o mnt/new-id
+    fails 73 "exists" "$CS" keygen -o mnt/new-id
+    try "$CS" rekey -i id mnt/large.enc --new-identity other
+    try "$CS" rekey -i id mnt/small.enc --new-identity other
+    try "$CS" verify -q -i other mnt/large.enc mnt/small.enc
+}
+removal() {
+    cp small mnt/source
+    try "$CS" encrypt -i id mnt/source mnt/target --remove-source
+    [[ ! -e mnt/source ]] || { echo "FAILED on $name: the source is still there"; exit 1; }
+}
+nothing_left() {
+    local where=mnt
+    [[ $name != faulty* ]] || where=real
+    # FUSE removes what was open a moment after it was closed.
+    for _ in $(seq 100); do
+        # Not through the mount: where all inodes are equal, find sees loops there.
+        left=$(find "$where" -name '.*cryptstream*' -o -name '.fuse_hidden*')
+        [[ -n $left ]] || return 0
+        sleep 0.01
+    done
+    echo "FAILED on $name: left behind: $left"
+    exit 1
+}
+
+# Mounts NAME, or says why that cannot be done here, and does the rest there.
+on() {
+    name=$1
+    shift
+    if [[ ${#only[@]} -gt 0 && " ${only[*]} " != *" ${name%% *} "* ]]; then return; fi
+    rm -rf real image
+    mkdir real
+    if ! mount_it "$name" > mount.log 2>&1 || ! await_mount; then
+        skipped+=("$name")
+        echo "filesystems: $name is skipped: $(tail -1 mount.log)"
+        umount -l mnt 2> /dev/null || true
+        return
+    fi
+    cp id mnt/kept-id
+    local step
+    for step in "$@"; do "$step"; done
+    nothing_left
+    umount mnt 2> /dev/null || { sleep 0.2; umount -l mnt; }
+    ran+=("$name")
+}
+only=("$@")
+all=(single_files trees archives keys removal)
+
+for kind in ext4 xfs btrfs tmpfs overlay vfat exfat exfat-fuse ntfs bindfs sshfs mergerfs unionfs; do
+    on $kind "${all[@]}"
+done
+for faults in new-inodes one-inode hidden-mtime link=EPERM link=ENOSYS fsync=EINVAL; do
+    on "faulty $faults" "${all[@]}"
+done
+on "faulty link=EPERM new-inodes fsync=ENOSYS chown=EPERM" "${all[@]}"
+
+# Files are written from front to back, and are not changed afterwards.
+in_order_only() {
+    single_files
+    trees
+    archives
+    try "$CS" keygen -o mnt/new-id
+    fails 64 "cannot be read again" "$CS" encrypt -i id small mnt/source --remove-source
+}
+on rclone in_order_only
+on "faulty append" in_order_only
+
+# What cannot work is said before the work, and how it can be done.
+no_other_names() {
+    fails 73 "encrypt F - > OUT" "$CS" encrypt -i id small mnt/small.enc
+    "$CS" encrypt -i id small - > mnt/small.enc
+    try "$CS" verify -q -i id mnt/small.enc
+}
+on "faulty link=EPERM rename=EPERM" no_other_names
+
+echo "filesystems: ${#ran[@]} passed, ${#skipped[@]} skipped"
+[[ ${#ran[@]} -gt 0 || ${#only[@]} -gt 0 ]]
