@@ -291,6 +291,11 @@ impl<'a> Supply<'a> {
         let is_cleared = self.plan.delete
             && above.is_present()
             && self.clear_other(above, original, name, is_folder);
+        // What another folder's files become must not be mixed with this one's.
+        let (dir, beside) = (above.dir()?, original.dir());
+        if beside.is_ok_and(|beside| self.twins.has(&beside, name, &dir, name)) {
+            return Err(words::case_twin(&above.path(name)));
+        }
         match self.is_dry {
             true if is_cleared => Ok(Level::Nothing),
             true => Ok(above.look(name)?.map_or(Level::Nothing, Level::Into)),
