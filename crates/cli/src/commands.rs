@@ -24,6 +24,7 @@ use cryptstream_engine::{Error, write_private};
 use cryptstream_format::x25519::SecretKey;
 use cryptstream_format::{Identity, Recipient};
 use cryptstream_keys::{AnyRecipient, post_quantum};
+use rustix::fs::FileType;
 use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, Keygen, Talk, Verify, When, is_stdout};
@@ -198,7 +199,10 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
                 error => messages::engine(error, Context::default()),
             })?;
         }
-        _ => print(content.as_bytes())?,
+        _ => {
+            print(content.as_bytes())?;
+            warn_of_readers();
+        }
     }
     if report::is_for_programs(talk) {
         report::new_identity(args.output.as_deref(), &public, talk, *is_stdout_data);
@@ -206,6 +210,16 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
         messages::note(&messages::new_recipient(&public));
     }
     Ok(())
+}
+
+/// Warns if standard output, which has got a secret key, is a file that others may read,
+/// as age-keygen does.
+fn warn_of_readers() {
+    let Ok(stat) = rustix::fs::fstat(io::stdout()) else { return };
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if is_file && stat.st_mode & 0o077 != 0 {
+        messages::warn(messages::SECRET_KEY_FOR_OTHERS);
+    }
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! The command line as it was meant: defaults settled, contradictions found.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -236,7 +236,10 @@ impl Transfer {
 
     /// What messages about this transfer depend on.
     pub(crate) fn context(&self, has_passphrase: bool) -> Context {
-        Context { has_passphrase, is_stream: self.is_stdout_data(), is_armored: false }
+        // Pipes and devices get what is written at once.
+        let is_special = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_file());
+        let is_stream = self.is_stdout_data() || self.target.path().is_some_and(is_special);
+        Context { has_passphrase, is_stream, is_armored: false }
     }
 
     /// The output's name as it can be shown.

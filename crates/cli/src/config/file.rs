@@ -9,12 +9,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::io::Errno;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{Kind, Origin, Setting, Settings, most_like};
-use crate::messages::Failure;
 use crate::messages::config::{self as words, Problem};
+use crate::messages::{self, Failure};
 use crate::trusted;
 
 /// Names another file.
@@ -39,8 +40,8 @@ pub(super) fn place() -> Option<Place> {
         return Some(Place { path: path.into(), is_named: true });
     }
     // Relative ones do not count, as the XDG specification says.
-    let xdg = variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = xdg.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))?;
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
     Some(Place { path: folder.join("cryptstream/config.toml"), is_named: false })
 }
 
@@ -52,6 +53,10 @@ pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
         Ok(file) => file,
         Err(error) => {
             let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+            if !place.is_named && is_out_of_reach(path) {
+                messages::warn(&words::out_of_reach(path));
+                return Ok(None);
+            }
             return match (is_missing, place.is_named) {
                 (true, false) => Ok(None),
                 (true, true) => Err(words::named_but_missing(path, VARIABLE)),
@@ -81,6 +86,13 @@ pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
     parse(text, path)
         .map(Some)
         .map_err(|(at, problem)| words::in_file(path, line(text, at), problem))
+}
+
+/// Whether a folder above does not let this user in, as where HOME still is another
+/// user's (`su` without `-`). To look at a file takes no permission on the file itself.
+fn is_out_of_reach(path: &Path) -> bool {
+    let there = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    there.is_err_and(|error| error == Errno::ACCESS)
 }
 
 /// Opens the file. Where nobody has named it, only a plain file is taken: the command is

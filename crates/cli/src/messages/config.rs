@@ -7,7 +7,7 @@ use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::RecipientError;
 
 use super::engine::{is_shortage, no_descriptors};
-use super::{Failure, code, reason};
+use super::{Failure, code, quoted, reason};
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Debug)]
@@ -54,6 +54,15 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let message = format!("the configuration cannot be read: {}", reason(error));
     let help = format!("check what it is and its permissions, {WITHOUT}");
     Failure::new(code::CONFIG, "config", message, help).about(path).or_shortage(error)
+}
+
+/// A folder above the file keeps this user out.
+pub(crate) fn out_of_reach(path: &Path) -> String {
+    format!(
+        "{}: the configuration is ignored, because a folder above it cannot be entered; check \
+         HOME and XDG_CONFIG_HOME, {WITHOUT}",
+        quoted(path)
+    )
 }
 
 /// Why the file is not read.

@@ -44,6 +44,10 @@ pub(crate) fn secret_as_name() -> Failure {
     )
 }
 
+/// Standard output, which has got a secret key, is a file with wide permissions.
+pub(crate) const SECRET_KEY_FOR_OTHERS: &str = "the secret key was written to a file that other users may read; run chmod 600 on it, and \
+     next time name the file with -o";
+
 /// A file of recipients without any.
 pub(crate) fn no_recipient_in(path: &Path) -> Failure {
     let message = "there is no recipient in the file that could be used";

@@ -91,6 +91,36 @@ fn a_file_of_another_user_is_not_obeyed() {
     run().run().ok();
 }
 
+/// As with `su` without `-`, which keeps HOME.
+#[test]
+fn a_home_that_cannot_be_entered_is_left_alone_with_a_warning() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be another user");
+        return;
+    }
+    let dir = Dir::new();
+    fs::set_permissions(dir.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    dir.keygen("id");
+    dir.write("plain", "content");
+    dir.run(&["encrypt", "-i", "id", "plain"]).ok();
+    fs::create_dir_all(dir.path("home/.config/cryptstream")).unwrap();
+    let file = dir.write("home/.config/cryptstream/config.toml", "progress = \"never\"\n");
+    let inspect = || {
+        let run = at_home(&dir, dir.unprivileged(&["inspect", "plain.enc"]));
+        run.env("HOME", dir.path("home")).run()
+    };
+    let chmod = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    chmod(&dir.path("home"), 0o700);
+    let done = inspect().ok();
+    assert!(done.stderr_text().contains("warning: ") && done.stderr_text().contains("HOME"));
+    // What can be reached must be readable.
+    chmod(&dir.path("home"), 0o755);
+    chmod(&file, 0o600);
+    assert_eq!(inspect().code(), Some(78));
+}
+
 #[test]
 fn the_environment_wins_over_the_file_and_that_over_the_default() {
     let all = "format = \"age\"\nprocesses = 0x3\nsandbox = \"off\"\nprogress = \"never\"\n\

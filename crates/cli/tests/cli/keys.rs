@@ -199,6 +199,18 @@ fn an_identity_file_that_others_can_read_is_warned_about() {
     }
 }
 
+/// As age-keygen.
+#[test]
+fn a_new_key_in_a_file_that_others_can_read_is_warned_about() {
+    let dir = Dir::new();
+    for (umask, is_open) in [("022", true), ("077", false)] {
+        let done = dir.shell(&format!("rm -f new; umask {umask}; $CS keygen > new")).run().ok();
+        assert_eq!(done.stderr_text().contains("run chmod 600"), is_open, "{done:?}");
+    }
+    let done = dir.shell("$CS keygen | cat").run().ok();
+    assert!(!done.stderr_text().contains("chmod"), "{done:?}");
+}
+
 #[test]
 fn a_file_that_is_too_large_for_keys_is_not_read() {
     let dir = dir();

@@ -144,7 +144,7 @@ fn a_full_disk_and_a_file_size_limit() {
     dir.fails(
         dir.command(&["decrypt", "-i", "id", "a.enc", "/dev/full"]),
         74,
-        &["no space left", "make room"],
+        &["no space left", "only a beginning"],
     );
     dir.fails(dir.shell("$CS encrypt -i id plain - > /dev/full"), 74, &["no space left"]);
     let limited = dir.shell("ulimit -f 1024; exec $CS encrypt -i id plain out");
