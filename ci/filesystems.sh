@@ -204,7 +204,8 @@ on() {
     cp id mnt/kept-id
     local step
     for step in "$@"; do "$step"; done
-    nothing_left
+    # rclone makes a file that was opened after it was removed; the next run removes it.
+    [[ $name == rclone ]] || nothing_left
     umount mnt 2> /dev/null || { sleep 0.2; umount -l mnt; }
     ran+=("$name")
 }
@@ -214,10 +215,19 @@ all=(single_files trees archives keys removal)
 for kind in ext4 xfs btrfs tmpfs overlay vfat exfat exfat-fuse ntfs bindfs sshfs mergerfs unionfs; do
     on $kind "${all[@]}"
 done
-for faults in new-inodes one-inode hidden-mtime link=EPERM link=ENOSYS fsync=EINVAL; do
+for faults in new-inodes one-inode hidden-mtime link=EPERM link=ENOSYS; do
     on "faulty $faults" "${all[@]}"
 done
-on "faulty link=EPERM new-inodes fsync=ENOSYS chown=EPERM" "${all[@]}"
+# Nothing can be made durable: what was asked for that is said, and its source is kept.
+not_durable() {
+    cp small mnt/source
+    fails 74 "durable" "$CS" encrypt -i id mnt/source mnt/target --remove-source
+    try cmp small mnt/source
+    try "$CS" verify -q -i id mnt/target
+}
+for faults in fsync=EINVAL "link=EPERM new-inodes fsync=EOPNOTSUPP chown=EPERM"; do
+    on "faulty $faults" single_files trees archives keys not_durable
+done
 
 # Files are written from front to back, and are not changed afterwards.
 in_order_only() {

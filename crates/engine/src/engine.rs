@@ -116,6 +116,9 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
         let pays = match source.is_file() && !sink.is_stream() {
+            // Some mounts end a file that is written in order when another process, which
+            // has got its descriptor by being started, closes that.
+            _ if sink.is_in_order_file() => false,
             true => self.options.allowed(self.cores) > 0,
             false => self.options.pays_for_streams(self.cores),
         };
@@ -173,10 +176,8 @@ impl Engine {
         let Payload { operation, layout, start, cipher } = payload;
         let (workers, cores) = (self.options.clone(), self.cores);
         let output = match &*sink {
-            Sink::File(pending) if !pending.is_in_order() => {
-                Output::File(pending.open_for_workers()?)
-            }
-            Sink::File(_) | Sink::Stream(_) | Sink::Armored(_) => Output::Slot,
+            Sink::File(pending) => Output::File(pending.open_for_workers()?),
+            Sink::Stream(_) | Sink::Armored(_) => Output::Slot,
             Sink::Nowhere => Output::Nowhere,
         };
         let input = match layout {
@@ -205,7 +206,7 @@ impl Engine {
         let number = crew.add(job);
         let ended = Flow::new(number, intake, exit, target).run(crew, progress);
         let ended = match (ended, &*sink) {
-            (Ok(last), Sink::File(pending)) if !pending.is_in_order() => {
+            (Ok(last), Sink::File(pending)) => {
                 let taken = self.take_back(number, pending);
                 taken.map(|()| last).map_err(FlowError::Stop)
             }

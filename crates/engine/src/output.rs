@@ -146,6 +146,16 @@ impl Sink {
         }
     }
 
+    /// Whether it is a file, as it is or through an armor, that takes its bytes in order
+    /// only.
+    pub(crate) fn is_in_order_file(&self) -> bool {
+        match self {
+            Self::File(pending) => pending.is_in_order(),
+            Self::Armored(armored) => armored.sink().is_in_order_file(),
+            Self::Stream(_) | Self::Nowhere => false,
+        }
+    }
+
     /// Whether the output ends in a stream.
     pub(crate) fn is_stream(&self) -> bool {
         match self {
@@ -187,12 +197,7 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.write_from(offset, region, from, len),
             Self::Armored(armored) => armored.write_from(offset, region, from, len),
-            Self::File(pending) => {
-                let mut bytes = zeroed(len)?;
-                region.copy_out(from, &mut bytes);
-                pending.write_at(offset, &bytes)
-            }
-            Self::Nowhere => Err(Error::Internal("an output without an order")),
+            Self::File(_) | Self::Nowhere => Err(Error::Internal("an output without an order")),
         }
     }
 

@@ -346,6 +346,10 @@ impl PendingFile {
         if !is_named(&self.folder, temporary, own) {
             return Err(Errno::NOENT);
         }
+        if self.is_in_order {
+            // Stores of objects have it only when it is closed.
+            close(&mut self.file, &self.folder);
+        }
         rename(&self.folder, temporary, &self.name, self.may_replace)?;
         self.temporary = None;
         // On some file systems the name may have changed hands in between.
@@ -399,9 +403,7 @@ impl Drop for PendingFile {
         {
             // Closed before: some file systems keep a name for what is open, others bring
             // a file into being when it is closed.
-            if let Ok(other) = self.folder.try_clone() {
-                self.file = File::from(OwnedFd::from(other));
-            }
+            close(&mut self.file, &self.folder);
             unlink_own(&self.folder, &temporary, own);
         }
     }
@@ -461,6 +463,13 @@ fn create_named(folder: &Dir, name: &OsStr) -> Result<(File, OsString), Errno> {
     // Held as long as it is written. Some file systems have no locks.
     let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
     Ok((file, temporary))
+}
+
+/// Closes a file before its time. The folder takes its place.
+fn close(file: &mut File, folder: &Dir) {
+    if let Ok(other) = folder.try_clone() {
+        *file = File::from(OwnedFd::from(other));
+    }
 }
 
 fn identity(file: &File) -> Result<FileId, Errno> {
