@@ -408,7 +408,11 @@ impl Run {
                 Err(error) => {
                     let is_full = error.is_full();
                     is_over.set(is_over.get() || is_fail_fast || is_full);
-                    let failure = messages::engine(error, context);
+                    let failure = match error {
+                        // It was not there when the file's turn came.
+                        cryptstream_engine::Error::OutputExists { path } => words::appeared(&path),
+                        error => messages::engine(error, context),
+                    };
                     meter.aside(|| ledger.borrow_mut().failed(number, failure));
                 }
             }
@@ -423,6 +427,9 @@ impl Run {
         let mut ledger = ledger.into_inner();
         if is_over.get() {
             ledger.stopped(all);
+        }
+        if self.commit.remove_source {
+            ledger.tell_kept_sources();
         }
         Ok(ledger.end(self.command, self.input.as_deref(), &self.output, stats, false))
     }

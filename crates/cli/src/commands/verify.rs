@@ -170,9 +170,8 @@ fn is_small(seen: &Seen) -> bool {
 
 impl Verifier<'_> {
     fn verify(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
-        while !self.ledger.borrow().is_unread()
-            && let Some(seen) = inputs.peek()
-        {
+        // To the end, even if nobody reads what is told: the status is of all files.
+        while let Some(seen) = inputs.peek() {
             if self.count > 1 && is_small(seen) {
                 self.verify_small(engine, inputs);
             } else if let Some(seen) = inputs.next() {
@@ -209,8 +208,7 @@ impl Verifier<'_> {
         let under_way = RefCell::new((0usize, HashMap::new()));
         let mut items = std::iter::from_fn(|| {
             loop {
-                let seen =
-                    inputs.next_if(is_small).filter(|_| !self.ledger.borrow().is_unread())?;
+                let seen = inputs.next_if(is_small)?;
                 let (number, seen) = self.number(seen);
                 let Some(item) = item(&seen) else { continue };
                 if let Err(failure) = check_key(&seen, &self.key_files) {

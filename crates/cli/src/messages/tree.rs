@@ -131,6 +131,16 @@ pub(crate) fn delete_needs_folder(input: &Path) -> Failure {
     Failure::new(code::USAGE, "usage", "--delete is for copies of folders", help).about(input)
 }
 
+/// Sources that stay with `--remove-source`, since this run has not encrypted them.
+pub(crate) fn sources_kept(count: u64) -> String {
+    let noun = if count == 1 { "input was" } else { "inputs were" };
+    format!(
+        "{} {noun} not removed: an earlier run has done them, and only what this run writes is \
+         compared with its input; --force does them again",
+        HumanCount(count)
+    )
+}
+
 /// What the outputs have not got of their inputs.
 pub(crate) fn dropped(dropped: Dropped, output: &str) -> Vec<String> {
     let Dropped { times, mode, acl } = dropped;
@@ -259,6 +269,13 @@ pub(crate) fn exists(output: &Path) -> Failure {
 pub(crate) fn not_a_file(output: &Path) -> Failure {
     let message = "exists, and is no file that could be replaced";
     Failure::new(code::CANNOT_CREATE, "exists", message, "remove it first").about(output)
+}
+
+/// An output that somebody else has made since this run found that there was none.
+pub(crate) fn appeared(output: &Path) -> Failure {
+    let message = "appeared while this run was at work, and was left as it is";
+    let help = "another run may write to the same folder; run again when it has ended";
+    Failure::new(code::TRY_AGAIN, "exists", message, help).about(output)
 }
 
 pub(crate) fn case_twin(output: &Path) -> Failure {

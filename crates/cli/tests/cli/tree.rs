@@ -380,3 +380,32 @@ fn a_folder_of_outputs_may_belong_to_somebody_else() {
     dir.run(&["decrypt", "-i", "id", "shared", "back"]).ok();
     assert_eq!(names(&dir.path("back")), ["a", "sub", "sub/b"]);
 }
+
+/// A move that was interrupted, and is started again.
+#[test]
+fn sources_that_an_earlier_run_has_encrypted_are_told_to_stay() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.shell("mkdir in; echo 1 > in/1; echo 2 > in/2").run().ok();
+    dir.run(&["encrypt", "-i", "id", "in", "out"]).ok();
+    dir.write("in/3", "3");
+    let done = dir.run(&["encrypt", "-i", "id", "in", "out", "--remove-source"]).ok();
+    assert!(done.stderr_text().contains("2 inputs were not removed"), "{done:?}");
+    assert!(dir.path("in/1").exists() && dir.path("in/2").exists() && !dir.path("in/3").exists());
+}
+
+/// Runs of cron that overlap: each file is encrypted by one of them, and the others may say
+/// that it appeared, but not that it must be replaced.
+#[test]
+fn runs_at_the_same_time_leave_each_file_to_one_of_them() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.shell("mkdir in out; for i in $(seq 300); do echo $i > in/$i; done").run().ok();
+    let script = "for i in 1 2 3; do ($CS encrypt -i id in out --newer 2> $i.err; \
+                  echo $? > $i.status) & done; wait; cat ?.status";
+    let statuses = dir.shell(script).run().ok().stdout_text();
+    assert!(statuses.lines().all(|status| ["0", "75"].contains(&status)), "{statuses}");
+    dir.run(&["encrypt", "-i", "id", "in", "out", "--newer"]).ok();
+    dir.run(&["decrypt", "-i", "id", "out", "back"]).ok();
+    dir.shell("diff -r in back").run().ok();
+}

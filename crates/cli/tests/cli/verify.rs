@@ -284,6 +284,20 @@ fn the_status_is_that_of_the_first_failure() {
     assert!(!done.stderr_text().contains("panicked"), "{done:?}");
 }
 
+/// A backup script must learn of the last file too. `sha256sum -c | head` ends by SIGPIPE.
+#[test]
+fn all_is_verified_even_if_nobody_reads_to_the_end() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(300_000));
+    dir.shell("for i in 1 2 3 4 5 6; do $CS encrypt -i id plain $i.enc; done").run().ok();
+    let mut damaged = dir.read("6.enc");
+    damaged[100_000] ^= 1;
+    dir.write("6.enc", damaged);
+    let script = "(sleep 0.2; $CS verify -i id ?.enc; echo $? > status) | true; cat status";
+    assert_eq!(dir.shell(script).run().ok().stdout_text(), "65\n");
+}
+
 #[test]
 fn nobody_is_asked_for_a_key_that_opens_nothing() {
     let dir = Dir::new();

@@ -110,6 +110,13 @@ impl Ledger {
         self.counts.failed == 0
     }
 
+    /// Says which sources were not removed, although that was asked for.
+    pub(super) fn tell_kept_sources(&self) {
+        if self.counts.kept > 0 && !self.talk.json {
+            messages::warn(&words::sources_kept(self.counts.kept));
+        }
+    }
+
     pub(super) fn would_do(&mut self, bytes: u64) {
         self.counts.files += 1;
         self.counts.bytes_in += bytes;

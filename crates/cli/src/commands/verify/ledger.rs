@@ -58,11 +58,6 @@ impl Ledger {
         }
     }
 
-    /// Whether nobody reads what is told.
-    pub(super) fn is_unread(&self) -> bool {
-        self.lines.is_closed()
-    }
-
     pub(super) fn add(&mut self, stats: WorkerStats) {
         let WorkerStats { workers, died, redone, sandbox } = stats;
         self.workers.workers = self.workers.workers.max(workers);
