@@ -248,5 +248,23 @@ no_other_names() {
 }
 on "faulty link=EPERM rename=EPERM" no_other_names
 
+# Of files and folders whose names are one name there, none takes another's place, also if
+# the other has gone from the original, and none is removed that is not in the copy.
+twins() {
+    local flags
+    for flags in "--newer" "--newer --remove-source" "--force --remove-source"; do
+        rm -rf twins back mnt/copy
+        mkdir -p twins/Dir twins/dir
+        for text in A a Dir/1 dir/1; do echo "$text" > "twins/$text"; done
+        for _ in 1 2; do # shellcheck disable=SC2086 # They are several.
+            fails 73 "lower case only" "$CS" encrypt -i id twins mnt/copy $flags --processes 0
+        done
+        try "$CS" decrypt -i id mnt/copy back
+        [[ $(cat back/? back/*/1 twins/? twins/*/1 2> /dev/null | sort -u | wc -l) == 4 ]] ||
+            { echo "FAILED on $name: a file is lost with $flags"; exit 1; }
+    done
+}
+on "faulty fold" "${all[@]}" twins
+
 echo "filesystems: ${#ran[@]} passed, ${#skipped[@]} skipped"
 [[ ${#ran[@]} -gt 0 || ${#only[@]} -gt 0 ]]

@@ -10,6 +10,7 @@ of this library it has no unnamed files and no flags of rename. A FAULT is one o
     new-inodes     every look at a file gives it another inode number
     one-inode      all files have the same inode number
     coarse         times are kept at two seconds, as FAT does it
+    fold           names that differ in upper and lower case only are one name
     append         files are written front to back only, as object stores want it
     hidden-mtime   the times of a look by name and of one by descriptor differ
 
@@ -43,9 +44,18 @@ class Faulty(fusepy.Operations):
         if not hasattr(self, operation):
             raise FuseOSError(errno.ENOSYS)
         try:
-            return getattr(self, operation)(self.root + path, *arguments)
+            return getattr(self, operation)(self.real(path), *arguments)
         except OSError as error:
             raise FuseOSError(error.errno) from error
+
+    def real(self, path):
+        place = self.root
+        for name in filter(None, path.split("/")):
+            is_folded = "fold" in self.flags and os.path.isdir(place)
+            names = os.listdir(place) if is_folded else []
+            same = [other for other in names if other.casefold() == name.casefold()]
+            place += "/" + (same[0] if same else name)
+        return place
 
     def getattr(self, path, handle=None):
         stat = os.lstat(path) if handle is None else os.fstat(handle)
@@ -82,10 +92,10 @@ class Faulty(fusepy.Operations):
         os.symlink(target, path)
 
     def rename(self, path, new):
-        os.rename(path, self.root + new)
+        os.rename(path, self.real(new))
 
     def link(self, path, target):
-        os.link(self.root + target, path)
+        os.link(self.real(target), path)
 
     def chmod(self, path, mode):
         os.chmod(path, mode)

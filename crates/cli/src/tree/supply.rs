@@ -293,7 +293,8 @@ impl<'a> Supply<'a> {
             && self.clear_other(above, original, name, is_folder);
         // What another folder's files become must not be mixed with this one's.
         let (dir, beside) = (above.dir()?, original.dir());
-        if beside.is_ok_and(|beside| self.twins.has(&beside, name, &dir, name)) {
+        let may_vanish = self.plan.rules.may_vanish;
+        if beside.is_ok_and(|beside| self.twins.has(&beside, name, &dir, name, may_vanish)) {
             return Err(words::case_twin(&above.path(name)));
         }
         match self.is_dry {

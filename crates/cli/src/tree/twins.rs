@@ -17,8 +17,16 @@ pub(super) struct Twins {
 
 impl Twins {
     /// Whether what stands as `output` in `copy` may belong to another file beside
-    /// `name` in `folder`.
-    pub(super) fn has(&mut self, folder: &Dir, name: &OsStr, copy: &Dir, output: &OsStr) -> bool {
+    /// `name` in `folder`. Where files vanish from there, such as with `--remove-source`, the
+    /// other one may be gone already: then what is there must have exactly this name.
+    pub(super) fn has(
+        &mut self,
+        folder: &Dir,
+        name: &OsStr,
+        copy: &Dir,
+        output: &OsStr,
+        may_vanish: bool,
+    ) -> bool {
         let text = output.to_string_lossy();
         let swap = |c: char| {
             if c.is_ascii_uppercase() { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() }
@@ -32,6 +40,11 @@ impl Twins {
             .is_ok_and(|other| copy.stat(output).is_ok_and(|own| state(&own) == state(&other)));
         if !is_one {
             return false;
+        }
+        let is_listed =
+            || copy.entries().into_iter().flatten().flatten().any(|(name, _)| name == output);
+        if may_vanish && !is_listed() {
+            return true;
         }
         let Ok(folder_id) = folder.own_stat().map(|stat| FileId::of(&stat)) else { return false };
         if self.folder != Some(folder_id) {
@@ -72,8 +85,9 @@ mod tests {
             .for_each(|name| write(name));
         let dir = Dir::open(root.path()).unwrap();
         let mut twins = Twins::default();
-        let mut has =
-            |name: &str, output: &str| twins.has(&dir, OsStr::new(name), &dir, OsStr::new(output));
+        let mut has = |name: &str, output: &str| {
+            twins.has(&dir, OsStr::new(name), &dir, OsStr::new(output), false)
+        };
         assert!(!has("readme", "readme.enc") && !has("other", "other.enc"));
         for (name, other) in [("readme.enc", "README.ENC"), ("other.enc", "OTHER.ENC")] {
             fs::hard_link(root.path().join(name), root.path().join(other)).unwrap();

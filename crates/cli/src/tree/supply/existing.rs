@@ -139,10 +139,11 @@ impl Supply<'_> {
                 && self.clear(copy, name);
             return if is_cleared { Ok(Present::Nothing) } else { Err(words::not_a_file(output)) };
         }
+        let may_vanish = self.plan.rules.may_vanish;
         let mut is_twin = || {
             let Some(entry) = &input.entry else { return false };
             let folder = entry.folder.dir();
-            folder.is_ok_and(|folder| self.twins.has(&folder, &entry.name, &dir, name))
+            folder.is_ok_and(|folder| self.twins.has(&folder, &entry.name, &dir, name, may_vanish))
         };
         let seen =
             compare::Input { path: &input.path, entry: input.entry.as_ref(), stat: &input.stat };
