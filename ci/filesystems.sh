@@ -155,6 +155,21 @@ trees() {
     [[ ! -e mnt/resealed/id.enc && -e mnt/resealed/x.enc ]] || { echo "FAILED on $name: a key"; exit 1; }
     rm mnt/opened/id
 }
+# What is there is known by its time, at the step in which the file system keeps it.
+reruns() {
+    rm -rf changed
+    cp -a tree changed
+    try "$CS" encrypt -i id changed mnt/mirror
+    try "$CS" encrypt -i id changed mnt/mirror
+    echo longer > changed/x
+    fails 73 "x.enc" "$CS" encrypt -i id changed mnt/mirror
+    try "$CS" encrypt -i id changed mnt/mirror --newer --json
+    grep -q '"replaced":1,' out || { echo "FAILED on $name: a rerun"; cat out; exit 1; }
+    try "$CS" encrypt -i id changed mnt/mirror
+    try "$CS" decrypt -i id mnt/mirror mnt/restored
+    try "$CS" decrypt -i id mnt/mirror mnt/restored
+    try diff -r changed mnt/restored
+}
 archives() {
     try "$CS" encrypt -i id --archive mnt/opened mnt/packed.enc
     try "$CS" decrypt -i id --extract mnt/packed.enc mnt/unpacked
@@ -210,12 +225,12 @@ on() {
     ran+=("$name")
 }
 only=("$@")
-all=(single_files trees archives keys removal)
+all=(single_files trees reruns archives keys removal)
 
 for kind in ext4 xfs btrfs tmpfs overlay vfat exfat exfat-fuse ntfs bindfs sshfs mergerfs unionfs; do
     on $kind "${all[@]}"
 done
-for faults in new-inodes one-inode hidden-mtime link=EPERM link=ENOSYS; do
+for faults in new-inodes one-inode coarse link=EPERM link=ENOSYS; do
     on "faulty $faults" "${all[@]}"
 done
 # Nothing can be made durable: what was asked for that is said, and its source is kept.
@@ -225,6 +240,9 @@ not_durable() {
     try cmp small mnt/source
     try "$CS" verify -q -i id mnt/target
 }
+for faults in hidden-mtime utimens=EPERM chmod=EPERM; do
+    on "faulty $faults" single_files trees archives keys removal
+done
 for faults in fsync=EINVAL "link=EPERM new-inodes fsync=EOPNOTSUPP chown=EPERM"; do
     on "faulty $faults" single_files trees archives keys not_durable
 done

@@ -55,7 +55,7 @@ fn an_unprivileged_user_can_do_everything() {
     // Workers, an unnamed temporary that is linked by its descriptor.
     let args = ["encrypt", "--json", "--processes", "2", "-i", "id", "plain", "sealed"];
     let done = dir.unprivileged(&args).run().ok();
-    assert!(done.stdout_text().contains("\"processes\":2"), "{done:?}");
+    assert!(done.stdout_text().contains("\"workers\":2"), "{done:?}");
     assert!(!done.stdout_text().contains("\"sandbox\":\"none\""), "{done:?}");
     dir.unprivileged(&["decrypt", "-i", "id", "sealed", "opened"]).run().ok();
     assert!(dir.read("opened") == paint(40 << 20));
