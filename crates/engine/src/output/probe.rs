@@ -14,6 +14,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use super::{naming, temporary};
+use crate::interrupt;
 
 /// Where a byte is written before any other.
 const AHEAD: u64 = 4096;
@@ -47,6 +48,7 @@ pub(super) fn abilities(folder: &Dir, name: &OsStr) -> Abilities {
 }
 
 fn try_out(folder: &Dir, name: &OsStr) -> Result<Abilities, Errno> {
+    let _deferred = interrupt::defer();
     let (first, second) = (temporary::name(name)?, temporary::name(name)?);
     let file = folder.create_file(&first, Mode::RUSR | Mode::WUSR)?;
     let is_in_order = file.write_at(&[0], AHEAD).is_err();

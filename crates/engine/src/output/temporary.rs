@@ -66,14 +66,16 @@ fn each_abandoned(
     }
 }
 
-/// Removes a temporary, unless another user has put it there, it has another name too,
-/// or a process has locked it. Whoever can rename a file to this name could remove it
-/// as well, so between the look and the removal nothing is to be gained.
+/// Removes a temporary, unless another user has put it there, it has several other names,
+/// or a process has locked it. One other name is what a run leaves that is killed after it
+/// has linked the file and before it has removed this name. Whoever can rename a file to
+/// this name could remove it as well, so between the look and the removal nothing is to be
+/// gained.
 fn remove_file(folder: &Dir, name: &OsStr) {
     let Ok(file) = folder.open_file(name) else { return };
     let Ok(stat) = fstat(&file) else { return };
     let is_plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    let is_ours = is_plain && stat.st_nlink == 1 && container::is_own(&stat);
+    let is_ours = is_plain && stat.st_nlink <= 2 && container::is_own(&stat);
     let is_locked =
         || flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
     if !Protection::OwnTemporaries.is_on() || (is_ours && !is_locked()) {
