@@ -69,7 +69,7 @@ fn prepared() -> Dir {
         mkdir e; echo c > e/c
         $CS encrypt -i key f; $CS encrypt -i key d ds 2> /dev/null; $CS encrypt -i key e es
         $CS encrypt --archive -i key e; $CS encrypt -i key f f.age
-        cp f.enc damaged.enc; printf x | dd of=damaged.enc bs=1 seek=150000 conv=notrunc 2> /dev/null
+        cp f.enc damaged.enc; head -c 16 /dev/zero | dd of=damaged.enc bs=1 seek=150000 conv=notrunc 2> /dev/null
         cp damaged.enc es/damaged.enc; cp f.enc rekeyed.enc; head -c 20 f.enc > cut.enc";
     dir.shell(script).run().ok();
     dir
