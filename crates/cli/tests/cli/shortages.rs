@@ -286,6 +286,10 @@ fn with_archives() -> Dir {
     for number in 0..20 {
         dir.write(format!("in/{number}"), paint(200_000));
     }
+    // What is made of it until something is short is removed, however deep it is.
+    let deep = dir.path("in/0a/b/c/d/e/f/g/h");
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("file"), paint(2000)).unwrap();
     for (name, level) in [("plain.enc", None), ("3.enc", Some("3")), ("22.enc", Some("22"))] {
         let mut args = vec!["encrypt", "--archive", "in", name, "-i", "id"];
         let level = level.map(|level| format!("--zstd={level}"));

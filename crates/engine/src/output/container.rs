@@ -34,8 +34,9 @@ pub(super) struct Container {
     name: OsString,
     dir: Dir,
     id: FileId,
-    /// Locked as long as it is open.
-    lock: Mutex<Option<File>>,
+    /// Locked as long as it is open. Twice, so that two descriptors are left for removing
+    /// the container after the process has run out of them.
+    lock: Mutex<Option<[File; 2]>>,
 }
 
 impl Container {
@@ -44,13 +45,16 @@ impl Container {
     pub(super) fn create(parent: Arc<Dir>, name: &OsStr) -> Result<(Self, OwnedFd), Errno> {
         let own = temporary::name(name)?;
         parent.create_dir(&own, Mode::RWXU)?;
-        let made = fill(&parent, &own);
-        let (dir, id, lock, content) = made.inspect_err(|_| {
-            // It is ours, and empty but for what was just put into it.
-            if let Ok(dir) = parent.open_dir(&own) {
+        let made = parent.open_dir(&own).and_then(|dir| match fill(&dir, &own) {
+            Ok(made) => Ok((dir, made)),
+            Err(error) => {
+                // It is ours, and empty but for what was just put into it.
                 let _ = dir.remove_dir(CONTENT);
                 let _ = dir.remove_file(LOCK);
+                Err(error)
             }
+        });
+        let (dir, (id, lock, content)) = made.inspect_err(|_| {
             let _ = parent.remove_dir(&own);
         })?;
         let lock = Mutex::new(Some(lock));
@@ -73,8 +77,7 @@ impl Container {
     }
 }
 
-fn fill(parent: &Dir, own: &OsStr) -> Result<(Dir, FileId, File, OwnedFd), Errno> {
-    let dir = parent.open_dir(own)?;
+fn fill(dir: &Dir, own: &OsStr) -> Result<(FileId, [File; 2], OwnedFd), Errno> {
     if dir.entries()?.next().is_some() {
         return Err(Errno::NOTEMPTY);
     }
@@ -90,8 +93,9 @@ fn fill(parent: &Dir, own: &OsStr) -> Result<(Dir, FileId, File, OwnedFd), Errno
     let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
     lock.write_all(own.as_bytes()).map_err(|_| Errno::IO)?;
     dir.create_dir(CONTENT, Mode::RWXU)?;
-    let content = open_listed(&dir, CONTENT)?;
-    Ok((dir, FileId::of(&stat), lock, content))
+    let content = open_listed(dir, CONTENT)?;
+    let second = lock.try_clone().map_err(|_| Errno::MFILE)?;
+    Ok((FileId::of(&stat), [lock, second], content))
 }
 
 /// Removes the container of this name if it is certain that it is one, of this user, and
@@ -143,41 +147,119 @@ fn remove_if_same(parent: &Dir, name: &OsStr, own: FileId) -> Result<(), Errno> 
     parent.remove_dir(name)
 }
 
-/// Removes everything in a folder: no link is followed, and no other file system that
-/// is mounted there is touched.
-fn empty(dir: &Dir) -> Result<(), Errno> {
-    let device = dir.own_stat()?.st_dev;
-    // Its own permission bits may forbid it.
-    let _ = dir.set_own_mode(Mode::RWXU);
-    // One descriptor a level, not two.
-    let entries: Vec<_> = dir.entries()?.collect::<Result<_, _>>()?;
-    for (name, kind) in entries {
-        let removed = match kind {
-            FileType::Directory => remove_folder(dir, &name, device),
-            _ => match dir.remove_file(&name) {
-                // Its kind was not told.
-                Err(Errno::ISDIR | Errno::PERM) => remove_folder(dir, &name, device),
-                removed => removed,
-            },
-        };
-        removed?;
+/// Removes everything in a container: no link is followed, and no other file system that
+/// is mounted there is touched. However deep it is, this takes two descriptors: a folder
+/// in a folder becomes one of the container before it is emptied.
+fn empty(container: &Dir) -> Result<(), Errno> {
+    let device = container.own_stat()?.st_dev;
+    let mut moved = 0_u64;
+    loop {
+        let entries = list(container)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for (name, kind) in entries {
+            if !remove_simple(container, &name, kind)? {
+                empty_folder(container, &name, device, &mut moved)?;
+            }
+        }
     }
-    Ok(())
 }
 
-fn remove_folder(parent: &Dir, name: &OsStr, device: u64) -> Result<(), Errno> {
-    let dir = parent.open_dir(name)?;
+/// Removes what is in a folder of the container, and then the folder, of which `moved`
+/// have been moved until now.
+fn empty_folder(container: &Dir, name: &OsStr, device: u64, moved: &mut u64) -> Result<(), Errno> {
+    let dir = container.open_dir(name)?;
     let stat = dir.own_stat()?;
     if stat.st_dev != device {
         return Err(Errno::XDEV);
     }
-    empty(&dir)?;
+    // Its own permission bits may forbid to list it, to change it or to move it.
+    let _ = dir.set_own_mode(Mode::RWXU);
+    for (name, kind) in list(&dir)? {
+        if !remove_simple(&dir, &name, kind)? {
+            move_up(&dir, &name, container, moved)?;
+        }
+    }
     drop(dir);
-    remove_if_same(parent, name, FileId::of(&stat))
+    remove_if_same(container, name, FileId::of(&stat))
+}
+
+/// Makes a folder one of the container, named after its number.
+fn move_up(dir: &Dir, name: &OsStr, container: &Dir, moved: &mut u64) -> Result<(), Errno> {
+    let mut may_move = false;
+    loop {
+        *moved += 1;
+        match dir.rename(name, container, moved.to_string()) {
+            // A run that was killed while it did the same has used the number.
+            Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+            // A folder can only be moved by those who may write to it.
+            Err(Errno::ACCESS) if !may_move => {
+                dir.set_mode(name, FileId::of(&dir.stat(name)?), Mode::RWXU)?;
+                may_move = true;
+            }
+            renamed => return renamed,
+        }
+    }
+}
+
+/// Removes a name unless it is that of a folder with something in it. Returns whether it
+/// has.
+fn remove_simple(dir: &Dir, name: &OsStr, kind: FileType) -> Result<bool, Errno> {
+    if kind != FileType::Directory {
+        match dir.remove_file(name) {
+            // Its kind was not told.
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            removed => return removed.map(|()| true),
+        }
+    }
+    match dir.remove_dir(name) {
+        Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
+        removed => removed.map(|()| true),
+    }
+}
+
+fn list(dir: &Dir) -> Result<Vec<(OsString, FileType)>, Errno> {
+    dir.entries()?.collect()
 }
 
 /// Opens a folder in another, for more than reaching what is in it.
 pub(super) fn open_listed(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, io};
+
+    #[test]
+    fn what_is_deep_closed_and_named_with_numbers_is_removed() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let parent = Arc::new(Dir::open(folder.path())?);
+        let (container, content) = Container::create(Arc::clone(&parent), OsStr::new("out"))?;
+        let own = folder.path().join(&container.name);
+        // Too deep for a path, and for a descriptor a level.
+        let (mut dir, dirs) = (Dir::open(&own.join(CONTENT))?, 3000);
+        for _ in 0..dirs {
+            dir.create_dir("1", Mode::RWXU)?;
+            dir.create_dir("empty", Mode::RWXU)?;
+            dir.create_file("file", Mode::RUSR)?;
+            dir = dir.open_dir("1")?;
+        }
+        // What a removal leaves that was killed.
+        fs::create_dir_all(own.join("1/content"))?;
+        fs::create_dir_all(own.join("2/lock"))?;
+        fs::create_dir_all(own.join(CONTENT).join("closed/in"))?;
+        fs::write(own.join(CONTENT).join("closed/in/file"), "")?;
+        for closed in ["closed/in", "closed"] {
+            fs::set_permissions(own.join(CONTENT).join(closed), PermissionsExt::from_mode(0))?;
+        }
+        drop(content);
+        container.remove()?;
+        assert_eq!(fs::read_dir(folder.path())?.count(), 0);
+        Ok(())
+    }
 }
