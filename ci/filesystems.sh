@@ -180,6 +180,14 @@ archives() {
 keys() {
     try "$CS" keygen -o mnt/new-id
     fails 73 "exists" "$CS" keygen -o mnt/new-id
+    # Where every file looks as if others could write to it, the advice must work.
+    if (($((8#$(stat -c %a mnt/new-id))) & 8#022)); then
+        fails 78 "install -m 600 mnt/new-id" "$CS" encrypt -i mnt/new-id small mnt/mine.enc
+        install -m 600 mnt/new-id copied
+        try "$CS" encrypt -i copied small mnt/mine.enc
+        try "$CS" decrypt -q -i copied mnt/mine.enc - > /dev/null
+        rm copied mnt/mine.enc
+    fi
     try "$CS" rekey -i id mnt/large.enc --new-identity other
     try "$CS" rekey -i id mnt/small.enc --new-identity other
     try "$CS" verify -q -i other mnt/large.enc mnt/small.enc

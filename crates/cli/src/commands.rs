@@ -16,7 +16,9 @@ mod verify;
 pub(crate) use archive::{READER_ARGUMENT, reader_main};
 pub(crate) use tree::Counts;
 
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
@@ -24,7 +26,6 @@ use cryptstream_engine::{Error, write_private};
 use cryptstream_format::x25519::SecretKey;
 use cryptstream_format::{Identity, Recipient};
 use cryptstream_keys::{AnyRecipient, post_quantum};
-use rustix::fs::FileType;
 use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, Keygen, Talk, Verify, When, is_stdout};
@@ -198,10 +199,15 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
                 Error::OutputExists { path } => messages::identity_exists(&path),
                 error => messages::engine(error, Context::default()),
             })?;
+            if is_open_to_others(fs::metadata(path)) {
+                messages::warn(&messages::key_written_for_others(path));
+            }
         }
         _ => {
             print(content.as_bytes())?;
-            warn_of_readers();
+            if is_open_to_others(system::stdout_metadata()) {
+                messages::warn(messages::SECRET_KEY_FOR_OTHERS);
+            }
         }
     }
     if report::is_for_programs(talk) {
@@ -212,14 +218,11 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
     Ok(())
 }
 
-/// Warns if standard output, which has got a secret key, is a file that others may read,
-/// as age-keygen does.
-fn warn_of_readers() {
-    let Ok(stat) = rustix::fs::fstat(io::stdout()) else { return };
-    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if is_file && stat.st_mode & 0o077 != 0 {
-        messages::warn(messages::SECRET_KEY_FOR_OTHERS);
-    }
+/// Whether other users may read or change what has got a secret key. age-keygen looks at
+/// standard output in this way. The bits of a new file are not always those that were
+/// asked for: FAT and NTFS show the same for all files.
+fn is_open_to_others(written: io::Result<fs::Metadata>) -> bool {
+    written.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! What is settled with the operating system before anything else.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsFd;
 use std::panic;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -85,6 +86,11 @@ fn refuse_closed_output() {
 /// Whether standard output was closed when the program was started (`>&-`).
 pub(crate) fn is_output_closed() -> bool {
     was_closed(1)
+}
+
+/// What standard output is.
+pub(crate) fn stdout_metadata() -> io::Result<Metadata> {
+    File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()
 }
 
 /// The same for standard input.

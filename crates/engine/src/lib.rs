@@ -72,25 +72,23 @@ pub use cryptstream_shm::descriptors::keep_from_programs;
 #[cfg(feature = "fault-hooks")]
 pub use cryptstream_shm::probe;
 
-/// Writes a small new file that only its owner may read, all of it or nothing.
+/// Writes a small new file that only its owner may read, all of it or nothing; or to the
+/// pipe, device or open descriptor that `path` names.
 ///
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let pending = output::create_file(path, false, Permissions::Private)?;
-    pending.write_at(0, content)?;
-    pending.commit(true).map(drop)
+    output::write_small(path, content, false, Permissions::Private, true)
 }
 
 /// Writes a small file with the permission bits that new files usually get,
-/// all of it or nothing. With `may_replace`, what stands there is replaced.
+/// all of it or nothing. With `may_replace`, what stands there is replaced. Pipes, devices
+/// and open descriptors are written to.
 ///
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
 pub fn write_public(path: &Path, content: &[u8], may_replace: bool) -> Result<(), Error> {
-    let pending = output::create_file(path, may_replace, Permissions::AsNewFile(0o666))?;
-    pending.write_at(0, content)?;
-    pending.commit(false).map(drop)
+    output::write_small(path, content, may_replace, Permissions::AsNewFile(0o666), false)
 }
 
 /// How a sealed file is to be written.

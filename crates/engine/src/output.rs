@@ -30,7 +30,7 @@ pub(crate) use permissions::{Permissions, umask};
 use rustix::io::Errno;
 pub use staging::StagingFolder;
 pub use target::Target;
-pub(crate) use target::create_file;
+pub(crate) use target::write_small;
 use text::TextCheck;
 
 use crate::memory::zeroed;
@@ -273,6 +273,10 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    fn new(file: File, path: PathBuf, only_text: bool) -> Self {
+        Self { file, path, position: 0, text: only_text.then(TextCheck::default) }
+    }
+
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if offset != self.position {
             return Err(Error::Internal("a stream was written out of order"));

@@ -86,7 +86,10 @@ pub(crate) fn open_to_others(path: &Path) -> Failure {
     let message = "others may change this configuration, and with it the keys that files are \
                    encrypted for";
     let name = super::quoted(path);
-    let help = format!("look through it, then run: chmod go-w {name}");
+    let help = format!(
+        "look through it, then run: chmod go-w {name}; where that changes nothing (FAT, NTFS), \
+         name a copy in your home folder with CRYPTSTREAM_CONFIG"
+    );
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 

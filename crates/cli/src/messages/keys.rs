@@ -48,6 +48,15 @@ pub(crate) fn secret_as_name() -> Failure {
 pub(crate) const SECRET_KEY_FOR_OTHERS: &str = "the secret key was written to a file that other users may read; run chmod 600 on it, and \
      next time name the file with -o";
 
+/// A file with a new secret key has wide permissions.
+pub(crate) fn key_written_for_others(path: &Path) -> String {
+    format!(
+        "{0}: other users can read the secret key in this file; run: chmod 600 {0}, or where that \
+         changes nothing (FAT, NTFS) move it to your home folder",
+        quoted(path)
+    )
+}
+
 /// A file of recipients without any.
 pub(crate) fn no_recipient_in(path: &Path) -> Failure {
     let message = "there is no recipient in the file that could be used";
@@ -76,10 +85,14 @@ pub(crate) enum KeyKind {
 /// A key file that others than its owner may write to.
 pub(crate) fn key_file_writable(path: &Path, other_owner: Option<u32>) -> Failure {
     let help = match other_owner {
-        None => format!("look through it, then run: chmod go-w {}", quoted(path)),
+        None => format!(
+            "look through it, then run: chmod go-w {0}; where that changes nothing (FAT, NTFS), \
+             use a copy in your home folder: install -m 600 {0} ~/",
+            quoted(path)
+        ),
         Some(owner) => format!(
-            "look through it and copy it to a file of your own, or have its owner (id {owner}) \
-             run: chmod go-w {}",
+            "look through it and use a copy of your own: install -m 600 {0} ~/; or have its owner \
+             (id {owner}) run: chmod go-w {0}",
             quoted(path)
         ),
     };
@@ -131,7 +144,10 @@ pub(crate) fn passed_over(path: &Path, line: &LineError<SshError>) -> String {
 pub(crate) fn open_to_others(path: &Path, kind: KeyKind) -> String {
     let name = quoted(path);
     let secret = if let KeyKind::Passphrase = kind { "passphrase" } else { "secret key" };
-    format!("{name}: other users of this machine can read this {secret}: chmod 600 {name}")
+    format!(
+        "{name}: other users of this machine can read this {secret}; run: chmod 600 {name}, or \
+         where that changes nothing (FAT, NTFS) use a copy in your home folder"
+    )
 }
 
 /// An identity file that cannot be used, where another key may yet fit.

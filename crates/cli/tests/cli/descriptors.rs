@@ -38,6 +38,27 @@ fn descriptors_are_streams_and_never_replaced() {
          $CS keygen -o /dev/stdout > new-id 2> /dev/null
          $CS encrypt -i new-id small again",
     );
+    // A new identity too.
+    script(
+        &dir,
+        "exec 3> log
+         echo '# before' >&3
+         $CS keygen -o /dev/fd/3 2> said
+         echo '# after' >&3
+         grep -q 'log: \\|/dev/fd/3: other users can read' said
+         chmod 600 log
+         head -n 1 log | grep -qx '# before'
+         tail -n 1 log | grep -qx '# after'
+         $CS encrypt -i log small there
+         $CS decrypt -i log there - | cmp - small
+         $CS keygen -o >(cat > piped) 2> said
+         ! grep -q warning said
+         until [ -s piped ]; do sleep 0.01; done
+         chmod 600 piped
+         $CS encrypt -i piped small here
+         ! $CS keygen -o id 2> said
+         grep -q 'exists already' said",
+    );
     // With a report, which must not get into the data.
     let done = dir.shell("$CS decrypt -i id sealed /dev/stdout --json").run().ok();
     assert_eq!(done.stdout, b"small");

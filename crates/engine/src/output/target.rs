@@ -12,7 +12,7 @@ use cryptstream_beneath::{Dir, FileId, KnownFile};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fcntl_getfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
-use super::{PendingFile, Permissions, Sink, Stream, TextCheck};
+use super::{PendingFile, Permissions, Sink, Stream};
 use crate::input::PIPE_SIZE;
 use crate::named::{Found, Named, Refused, planted_by};
 use crate::{Error, Source};
@@ -56,7 +56,7 @@ impl Target {
     /// [`Error::OutputPlanted`], [`Error::Create`].
     pub fn check(&self, source: &Source) -> Result<(), Error> {
         match self {
-            Self::Path { path, force } => resolve(path, *force, source).map(drop),
+            Self::Path { path, force } => resolve(path, *force, Some(source)).map(drop),
             Self::Beneath { dir, name, path, force } => {
                 beneath(dir, name, path, *force, source).map(drop)
             }
@@ -76,7 +76,7 @@ impl Target {
     /// Opens the target; what stands there already is left as it is.
     pub(super) fn open(&self, source: &Source, permissions: Permissions) -> Result<Sink, Error> {
         match self {
-            Self::Path { path, force } => match resolve(path, *force, source)? {
+            Self::Path { path, force } => match resolve(path, *force, Some(source))? {
                 Place::File(named, present) => {
                     PendingFile::create_over(named, path, *force, present, permissions)
                         .map(Sink::File)
@@ -107,7 +107,7 @@ enum Place {
 
 /// What an output's path leads to. Links that the user has put there are followed, so
 /// that the file is replaced and not the link.
-fn resolve(path: &Path, force: bool, source: &Source) -> Result<Place, Error> {
+fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<Place, Error> {
     let (named, stat) = match find(path)? {
         Found::Nothing(_, Some(_)) if !force => {
             return Err(Error::OutputExists { path: path.to_owned() });
@@ -116,7 +116,9 @@ fn resolve(path: &Path, force: bool, source: &Source) -> Result<Place, Error> {
         Found::There(named, stat) => (named, stat),
         Found::Descriptor(fd, stat) => {
             // One that has lost its name has not lost what it is.
-            if source.is_regular() && KnownFile::of(&fd, &stat).is(&source.known()) {
+            if let Some(source) = source.filter(|source| source.is_regular())
+                && KnownFile::of(&fd, &stat).is(&source.known())
+            {
                 return Err(same_file(path, source));
             }
             return match kind(&stat) {
@@ -158,22 +160,28 @@ fn find(path: &Path) -> Result<Found, Error> {
     })
 }
 
-/// A file that is to have this name. What stands there is replaced with `may_replace`,
-/// if it is a file.
-pub(crate) fn create_file(
+/// Writes a small output: a file, all of it or nothing, or what stands there already and
+/// takes a stream, as for [`Target::Path`].
+pub(crate) fn write_small(
     path: &Path,
+    content: &[u8],
     may_replace: bool,
     permissions: Permissions,
-) -> Result<PendingFile, Error> {
-    let (named, present) = match find(path)? {
-        Found::Nothing(named, link) => (named, link),
-        Found::There(named, stat) if kind(&stat) == FileType::RegularFile => (named, Some(stat)),
-        _ => return Err(Error::OutputExists { path: path.to_owned() }),
-    };
-    if present.is_some() && !may_replace {
-        return Err(Error::OutputExists { path: path.to_owned() });
+    sync: bool,
+) -> Result<(), Error> {
+    match resolve(path, may_replace, None)? {
+        Place::File(named, present) => {
+            let pending = PendingFile::create_over(named, path, may_replace, present, permissions)?;
+            pending.write_at(0, content)?;
+            pending.commit(sync).map(drop)
+        }
+        Place::Stream(reached) => {
+            let file = reached.open().map_err(|error| create_error(path, error.into()))?;
+            let mut stream = Stream::new(file, path.to_owned(), false);
+            stream.write(0, content)?;
+            if sync { stream.sync() } else { Ok(()) }
+        }
     }
-    PendingFile::create_over(named, path, may_replace, present, permissions)
 }
 
 /// What has the name in the folder, unless it is in the way.
@@ -189,7 +197,7 @@ fn beneath(
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(create_error(path, error.into())),
     };
-    refuse_same_or_folder(dir, name, &stat, path, source)?;
+    refuse_same_or_folder(dir, name, &stat, path, Some(source))?;
     match kind(&stat) {
         FileType::RegularFile | FileType::Symlink if force => Ok(Some(stat)),
         _ => Err(Error::OutputExists { path: path.to_owned() }),
@@ -269,10 +277,12 @@ fn refuse_same_or_folder(
     name: &OsStr,
     stat: &Stat,
     path: &Path,
-    source: &Source,
+    source: Option<&Source>,
 ) -> Result<(), Error> {
     // By device and number where these tell, so that no link of either kind can hide it.
-    if source.is_regular() && source.known().is_named(dir, name, stat) {
+    if let Some(source) = source.filter(|source| source.is_regular())
+        && source.known().is_named(dir, name, stat)
+    {
         return Err(same_file(path, source));
     }
     if kind(stat) == FileType::Directory {
@@ -312,6 +322,5 @@ fn open_stdout(only_text: bool, source: &Source) -> Result<Sink, Error> {
 pub(super) fn stream(file: File, path: PathBuf, only_text: bool) -> Sink {
     // Fewer, larger writes. It fails where the output is no pipe; no matter.
     let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
-    let text = only_text.then(TextCheck::default);
-    Sink::Stream(Stream { file, path, position: 0, text })
+    Sink::Stream(Stream::new(file, path, only_text))
 }
