@@ -28,7 +28,9 @@ use cryptstream_format::{Identity, Recipient};
 use cryptstream_keys::{AnyRecipient, post_quantum};
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, Keygen, Talk, Verify, When, is_stdout};
+use crate::args::{
+    Cli, Command, Decrypt, Encrypt, Inspect, Keygen, List, Rekey, Talk, Verify, When, is_stdout,
+};
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
@@ -61,7 +63,9 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         Command::Encrypt(Encrypt { files, tree, .. })
         | Command::Decrypt(Decrypt { files, tree, .. }) => listed::add_to(files, tree),
         Command::Verify(Verify { files, listed, .. })
-        | Command::Inspect(Inspect { files, listed, .. }) => {
+        | Command::Inspect(Inspect { files, listed, .. })
+        | Command::Rekey(Rekey { files, listed, .. })
+        | Command::List(List { files, listed, .. }) => {
             listed::read(listed).map(|names| files.extend(names))
         }
         _ => Ok(()),
@@ -90,12 +94,12 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
             return tree::decrypt(args, key, talk);
         }
         Command::Decrypt(args) => run_decrypt(args, key, talk, &mut is_stdout_data),
-        Command::Rekey(args) => rekey::run(args, key, talk),
         Command::Keygen(args) => run_keygen(&args, talk, &mut is_stdout_data),
         // Of several files each is reported by itself.
         Command::Inspect(args) => return inspect::run(args, talk),
         Command::List(args) => return archive::list(args, key, talk),
         Command::Verify(args) => return verify::run(args, key, talk),
+        Command::Rekey(args) => return rekey::run(args, key, talk),
         Command::Benchmark(args) => benchmark::run(&args, talk),
         Command::Config => show::run(no_config, talk),
         Command::Completions(args) => completions::run(&args),

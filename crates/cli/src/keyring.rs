@@ -140,29 +140,48 @@ impl SealingKeys {
     /// Whom to seal for in this format; asks for the passphrase, if that was
     /// wanted. `name` is what is sealed.
     pub(crate) fn recipients(
-        self,
+        mut self,
         format: Format,
         name: &str,
     ) -> Result<Vec<Box<dyn Recipient + Sync>>, Failure> {
+        self.check_cost(format)?;
+        self.settle(name)?;
+        self.recipients_in(format)
+    }
+
+    /// Asks what is to be asked, once for files of any format. `name` is what is encrypted.
+    pub(crate) fn settle(&mut self, name: &str) -> Result<(), Failure> {
         let _secrets = SecretScope::open();
-        match format {
-            Format::Age if self.cost.is_some() => return Err(messages::cost_of_native()),
-            Format::Native if self.log_n.is_some() => return Err(messages::cost_of_age()),
-            _ => {}
+        if self.asks() {
+            self.passphrase = Secret::Given(ask_new(name)?);
         }
-        let passphrase = match self.passphrase {
-            Secret::None => {
-                let mut public = self.public;
-                for identity in &self.own {
-                    public.extend(
-                        identity.recipients().map_err(|error| messages::key_failure(&error))?,
-                    );
-                }
-                return Ok(prepare_recipients(public, &self.talker, self.patience));
-            }
-            Secret::Given(passphrase) => passphrase,
-            Secret::Ask => ask_new(name)?,
+        for identity in self.own.drain(..) {
+            let recipients = identity.recipients();
+            self.public.extend(recipients.map_err(|error| messages::key_failure(&error))?);
+        }
+        Ok(())
+    }
+
+    /// Refuses a cost that was given for the other format.
+    pub(crate) fn check_cost(&self, format: Format) -> Result<(), Failure> {
+        match format {
+            Format::Age if self.cost.is_some() => Err(messages::cost_of_native()),
+            Format::Native if self.log_n.is_some() => Err(messages::cost_of_age()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whom to encrypt for in this format, after [`Self::settle`].
+    pub(crate) fn recipients_in(
+        &self,
+        format: Format,
+    ) -> Result<Vec<Box<dyn Recipient + Sync>>, Failure> {
+        let _secrets = SecretScope::open();
+        self.check_cost(format)?;
+        let Secret::Given(passphrase) = &self.passphrase else {
+            return Ok(prepare_recipients(self.public.clone(), &self.talker, self.patience));
         };
+        let passphrase = passphrase.clone();
         if format == Format::Age {
             let log_n = self.log_n.or(self.usual.scrypt).unwrap_or(DEFAULT_LOG_N);
             let recipient = ScryptRecipient::new(passphrase.into_bytes(), log_n);

@@ -23,7 +23,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, FileId, is_exact};
+use cryptstream_beneath::{Dir, Entry, FileId, is_exact};
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{
     FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, WrapError,
@@ -134,9 +134,28 @@ impl Rekeying {
     /// [`Error::NotChangeable`], [`Error::Busy`], [`Error::Armored`]; those of
     /// a header.
     pub fn open(path: &Path, parser: &Parser) -> Result<Self, Error> {
+        let named = find(path)?;
+        Self::of(named, Source::open(path)?.parsed_by(parser))
+    }
+
+    /// The same for a file that was found in a folder; `path` is for messages.
+    ///
+    /// # Errors
+    /// Those of [`Rekeying::open`].
+    pub fn open_entry(entry: &Entry, path: &Path, parser: &Parser) -> Result<Self, Error> {
+        let source = Source::open_entry(entry, path)?;
+        let folder = entry
+            .folder
+            .dir()
+            .map_err(|error| Error::Open { path: path.to_owned(), source: error.into() })?;
+        let named = Named { folder, name: entry.name.clone() };
+        refresh(&named);
+        Self::of(named, source.parsed_by(parser))
+    }
+
+    fn of(Named { folder, name }: Named, mut source: Source) -> Result<Self, Error> {
+        let path = &source.path().to_owned();
         let failed = |source| Error::Open { path: path.to_owned(), source };
-        let Named { folder, name } = find(path)?;
-        let mut source = Source::open(path)?.parsed_by(parser);
         let file = folder.open_with(&name, OFlags::RDWR, Mode::empty()).map_err(|error| {
             Error::NotChangeable { path: path.to_owned(), source: error.into() }
         })?;
@@ -459,11 +478,15 @@ fn find(path: &Path) -> Result<Named, Error> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Error::NotRegular { path: path.to_owned() });
     }
-    // A cache may not know yet what has just been written, and would make
-    // it look like a change later.
+    refresh(&named);
+    Ok(named)
+}
+
+/// Has the file system ask anew what the file is. A cache may not know yet what has just
+/// been written, and would make it look like a change later.
+fn refresh(named: &Named) {
     let fresh = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
     let _ = rustix::fs::statx(&named.folder, &named.name, fresh, StatxFlags::BASIC_STATS);
-    Ok(named)
 }
 
 fn file_id(file: &File) -> Result<FileId, Error> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use cryptstream_archive::{Limits, ZSTD_LEVELS};
 
-use super::{Opening, Workers, range};
+use super::{Listed, Opening, Workers, range};
 use crate::messages::with_binary_unit;
 
 /// How a folder becomes one sealed file.
@@ -77,9 +77,12 @@ impl Unpacking {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Sealed archive to look into; - or nothing: standard input
+    /// Encrypted archives to look into, or folders in which all files are meant whose names
+    /// end in .enc or .age; - or nothing: standard input
     #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listed: Listed,
     #[command(flatten)]
     pub(crate) opening: Opening,
     #[command(flatten)]

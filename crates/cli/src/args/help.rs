@@ -100,6 +100,8 @@ pub(crate) const LIST: &str = "\
 Examples:
   What is in an archive, made here or by tar:
     cryptstream list -i me.key photos.tar.enc
+  In several archives:
+    cryptstream list -i me.key *.tar.enc
   For a program:
     cryptstream list -i me.key --json photos.tar.enc";
 
@@ -109,8 +111,14 @@ Examples:
     cryptstream rekey -i me.key --new-recipients-file friend.pub --new-identity me.key video.mp4.enc
   Another passphrase:
     cryptstream rekey --passphrase-file pass.txt --new-passphrase-file new.txt notes.txt.enc
+  All encrypted files in a folder:
+    cryptstream rekey -i me.key --new-recipients-file friend.pub photos.sealed
 
 Notes:
+  Of several files, failures are reported and the rest continues. After an interruption
+  run it again with the old keys and the new: files that have the new keys already get
+  them once more.
+
   Rekeying gives a file another header; its content stays as it is. That takes no
   longer for a large file, as long as the new header fits into the old one's place
   (files from 1 MiB on have room for 41 public keys, age files for as many as they

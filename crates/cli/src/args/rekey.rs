@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{KeyPassphrase, Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n};
+use super::{KeyPassphrase, Listed, Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n};
 
 #[derive(Args, Debug)]
 pub(crate) struct Rekey {
-    /// Sealed file to change
-    pub(crate) file: PathBuf,
+    /// Encrypted files to change, or folders in which all are meant whose names end in
+    /// .enc or .age
+    #[arg(value_name = "FILE", required_unless_present = "files_from")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listed: Listed,
     #[command(flatten)]
     pub(crate) opening: Opening,
     #[command(flatten)]

@@ -3,14 +3,16 @@
 use std::fs::Metadata;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cryptstream_beneath::{FileId, KnownFile};
+use cryptstream_engine::{Destination, Item, Parser};
 use serde_json::Value;
 
 use crate::args::is_stdin;
-use crate::messages::{self, Failure, escaped_json, look};
+use crate::keyring::{NoFit, Trial};
+use crate::messages::{self, Context, Failure, escaped_json, look, tree};
 use crate::request::Input;
 use crate::tree::encrypted_files;
 
@@ -36,6 +38,16 @@ impl Inputs {
             false => Input::Path(path),
         };
         Ok(Self(files.into_iter().map(input).collect()))
+    }
+
+    /// Takes files that must have names.
+    pub(super) fn of_files(files: Vec<PathBuf>) -> Self {
+        Self(files.into_iter().map(Input::Path).collect())
+    }
+
+    /// Whether there can be another number of files than one.
+    pub(super) fn are_several(&self, is_listed: bool) -> bool {
+        is_listed || self.0.len() != 1 || self.0[0].path().is_some_and(Path::is_dir)
     }
 
     /// How many were named.
@@ -69,8 +81,27 @@ impl Seen {
         Self { input, len }
     }
 
+    /// The same for the engine, which only reads it; `None` for standard input.
+    pub(super) fn item(&self) -> Option<Item> {
+        let entry = match &self.input {
+            Input::Entry(entry, _) => Some(entry.clone()),
+            _ => None,
+        };
+        let (input, len) = (self.input.path()?.to_owned(), self.len.unwrap_or(0));
+        Some(Item { input, entry, len, output: Destination::Nowhere, guard: None })
+    }
+
+    /// Refuses a file that a key of this run was read from.
+    pub(super) fn check_key(&self, key_files: &[KnownFile]) -> Result<(), Failure> {
+        let is_key = key_files.iter().any(|key| self.is(key));
+        match self.input.path().filter(|_| is_key) {
+            Some(path) => Err(messages::key_is_data(path)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether it is that file.
-    pub(super) fn is(&self, file: &KnownFile) -> bool {
+    fn is(&self, file: &KnownFile) -> bool {
         match &self.input {
             Input::Entry(entry, _) => file.has_id(entry.id, || entry.path()),
             Input::Path(path) => std::fs::metadata(path).is_ok_and(|found| {
@@ -80,6 +111,32 @@ impl Seen {
             Input::Stdin | Input::Unreadable(..) | Input::Special(_) => false,
         }
     }
+}
+
+/// Tries the keys on the files until one fits, so that a wrong one is said once.
+pub(super) fn try_keys(
+    inputs: &Inputs,
+    trial: &Trial,
+    parser: &Parser,
+    key_files: &[KnownFile],
+) -> Option<NoFit> {
+    let files = inputs.iter().filter(|seen| seen.check_key(key_files).is_ok());
+    trial.none_fits(files.filter_map(|seen| seen.item()), parser, false)
+}
+
+/// The end of a run in which no key fits.
+pub(super) fn refuse(no_fit: NoFit, name: &str, context: Context, is_json: bool) -> ExitCode {
+    let mut status = Status::default();
+    let NoFit { files, untried, first, others } = no_fit;
+    let failure = tree::no_key_fits(name, files, untried, look::engine(first, context));
+    if is_json {
+        return Status::refused(&failure, true);
+    }
+    status.fail(&failure, false);
+    for error in others {
+        status.fail(&look::engine(error, context), false);
+    }
+    status.exit_code()
 }
 
 /// The exit status of a run: that of the first failure, in the order of the inputs.

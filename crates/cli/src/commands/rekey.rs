@@ -1,93 +1,275 @@
-//! `rekey`: the same content for others.
+//! `rekey`: the same content under other keys.
 
+mod summary;
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fs::File;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Instant;
 
-use cryptstream_engine::{Parser, RekeySummary, Rekeying, Target};
+use cryptstream_beneath::{FileId, KnownFile, is_exact};
+use cryptstream_engine::{Error, Parser, Progress, RekeySummary, Rekeying};
 use cryptstream_format::{Format, Identity, Recipient};
-use indicatif::HumanBytes;
-use serde_json::json;
+use rustix::fs::fstat;
 use zeroize::Zeroizing;
 
+use self::summary::Total;
+use super::inputs::{Inputs, Seen, Status, refuse, try_keys};
 use crate::args::{Rekey, Talk, is_dash};
-use crate::keyring::{OpeningKeys, SealingKeys};
-use crate::messages::{self, Failure, rekey as words};
+use crate::keyring::{OpeningKeys, SealingKeys, Trial};
+use crate::messages::{self, Context, Failure, code, look, rekey as words};
 use crate::progress::Meter;
-use crate::report::{SCHEMA, end, is_for_programs, put_name};
-use crate::request::{cores, worker_options};
+use crate::request::{Input, cores, worker_options};
 
-pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<(), Failure> {
-    let Rekey { file, opening, new, reencrypt, reading } = args;
-    if is_dash(file.as_os_str()) {
+pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
+    match rekey(args, key, talk) {
+        Ok(exit_code) => exit_code,
+        Err(failure) => Status::refused(&failure, talk.json),
+    }
+}
+
+fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+    let Rekey { files, listed, opening, new, reencrypt, reading } = args;
+    if files.iter().any(|file| is_dash(file.as_os_str())) {
         return Err(words::not_a_stream());
     }
+    let inputs = Inputs::of_files(files);
+    let are_several = inputs.are_several(listed.files_from.is_some());
     let (passphrase, sealing) =
         new.into_flags(opening.plugin_timeout).ok_or_else(words::no_new_key)?;
     let old_keys = OpeningKeys::read(&opening, key)?;
     let new_keys = SealingKeys::read_beside(&passphrase, &sealing, None, Some(&old_keys))?;
 
     let has_passphrase = old_keys.has_passphrase();
-    let failed = |error| words::failed(error, has_passphrase);
-    let parser = Parser::new(&worker_options(&reading.into())).map_err(failed)?;
-    let rekeying = Rekeying::open(&file, &parser).map_err(failed)?;
-    let target = Target::Path { path: file.clone(), force: true };
-    old_keys.check(rekeying.source(), &target)?;
-    new_keys.check(rekeying.source(), &target)?;
-    let identities = old_keys.identities(&messages::quoted(&file))?;
-    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
-    // The old passphrase is asked for, and tried, before the new one.
-    if new_keys.asks() {
-        rekeying.check_keys(&identities).map_err(failed)?;
+    let parser = Parser::new(&worker_options(&reading.into()))
+        .map_err(|error| words::failed(error, has_passphrase))?;
+    let (mut count, mut bytes, mut first) = (0, 0, None);
+    for Seen { input, len } in inputs.iter() {
+        count += 1;
+        bytes += len.unwrap_or(0);
+        first.get_or_insert(input);
     }
-    let recipients = new_keys.recipients(rekeying.format(), &messages::quoted(&file))?;
-    let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
-
-    let started = Instant::now();
-    let meter = Meter::new(messages::quoted(&file), talk);
-    let result = if reencrypt {
-        rekeying.reencrypt(&identities, &recipients, cores(), &meter)
-    } else {
-        rekeying.rekey(&identities, &recipients, &meter)
+    let name = match first.as_ref().and_then(Input::path) {
+        Some(path) if count == 1 => messages::quoted(path),
+        _ => format!("{count} files"),
     };
+    let key_files = [old_keys.key_files(), new_keys.key_files()].concat();
+    let trial = Trial::new(old_keys.identities(&name)?);
+    if count > inputs.named() as u64
+        && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_files)
+    {
+        let context = Context { has_passphrase, ..Context::default() };
+        return Ok(refuse(no_fit, &name, context, talk.json));
+    }
+    let meter = match are_several {
+        true => Meter::of_many(name.clone(), count, talk),
+        false => Meter::new(name.clone(), talk),
+    };
+    let mut rekeyer = Rekeyer {
+        parser,
+        identities: trial.identities(),
+        has_passphrase,
+        key_files,
+        new_keys: NewKeys { keys: new_keys, name, is_settled: false, native: None, age: None },
+        reencrypt,
+        done: None,
+    };
+    if !are_several {
+        let input = first.ok_or_else(|| messages::internal("no file was named"))?;
+        let started = Instant::now();
+        let done = rekeyer.rekey(&input, &meter);
+        meter.clear();
+        let path = input.path().unwrap_or(Path::new("-"));
+        summary::tell(path, &done.map_err(Trouble::into_failure)?, started.elapsed(), talk);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // The same file may have several names.
+    rekeyer.done = Some(HashSet::new());
+    let mut total = Total::new(talk);
+    meter.start(Some(bytes));
+    for (number, Seen { input, len }) in inputs.iter().enumerate() {
+        let path = input.path().unwrap_or(Path::new("-"));
+        meter.begin_file(path);
+        let part = Part { meter: &meter, advanced: Cell::new(0) };
+        let started = Instant::now();
+        let done = rekeyer.rekey(&input, &part);
+        meter.advance(len.unwrap_or(0).saturating_sub(part.advanced.get()));
+        meter.end_file(number);
+        let done = match done {
+            Err(Trouble::Again) => continue,
+            Err(Trouble::Run(failure)) => return Err(failure),
+            Err(Trouble::File(failure)) => Err(failure),
+            Ok(summary) => Ok(summary),
+        };
+        meter.aside(|| total.put_down(&input, done, started.elapsed()));
+    }
     meter.clear();
-    let summary = result.map_err(failed)?;
-    report(&file, &summary, started.elapsed(), talk);
-    Ok(())
+    Ok(total.end())
 }
 
-fn report(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
-    if summary.names_left > 0 {
-        messages::warn(&words::names_left(file, summary.names_left));
+/// Why a file did not get its new keys.
+enum Trouble {
+    /// This very run has given them to it, by another name.
+    Again,
+    File(Failure),
+    /// No file can get them.
+    Run(Failure),
+}
+
+impl Trouble {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::File(failure) | Self::Run(failure) => failure,
+            Self::Again => messages::internal("a file was done twice"),
+        }
     }
-    if is_for_programs(talk) {
-        let mut object = json!({
-            "schema": SCHEMA,
-            "command": "rekey",
-            "type": "file",
-            "files": 1,
-            "failed": 0,
-            "format": match summary.format {
-                Format::Native => "native",
-                Format::Age => "age",
+}
+
+/// What all files get.
+struct Rekeyer<'a> {
+    parser: Parser,
+    identities: Vec<&'a dyn Identity>,
+    has_passphrase: bool,
+    /// The files that keys were read from.
+    key_files: Vec<KnownFile>,
+    new_keys: NewKeys,
+    reencrypt: bool,
+    /// Files with their new keys that may come once more under another name; `None` where
+    /// there is only one name.
+    done: Option<HashSet<FileId>>,
+}
+
+impl Rekeyer<'_> {
+    fn rekey(&mut self, input: &Input, progress: &dyn Progress) -> Result<RekeySummary, Trouble> {
+        let has_passphrase = self.has_passphrase;
+        let failed = |error| words::failed(error, has_passphrase);
+        let rekeying = self.open(input)?;
+        let format = rekeying.format();
+        // The old passphrase is asked for, and tried, before the new one.
+        if self.new_keys.keys.asks() {
+            rekeying.check_keys(&self.identities).map_err(|error| Trouble::File(failed(error)))?;
+        }
+        self.new_keys.keys.check_cost(format).map_err(Trouble::File)?;
+        self.new_keys.settle().map_err(Trouble::Run)?;
+        let recipients = self.new_keys.recipients(format).map_err(Trouble::File)?;
+        let recipients: Vec<&(dyn Recipient + Sync)> =
+            recipients.iter().map(AsRef::as_ref).collect();
+        let result = if self.reencrypt {
+            rekeying.reencrypt(&self.identities, &recipients, cores(), progress)
+        } else {
+            rekeying.rekey(&self.identities, &recipients, progress)
+        };
+        match result {
+            Ok(summary) => {
+                if let Some(done) = &mut self.done {
+                    done.extend(number(input));
+                }
+                Ok(summary)
+            }
+            Err(error) => {
+                let failure = failed(error);
+                let is_done =
+                    |done: &HashSet<_>| number(input).is_some_and(|id| done.contains(&id));
+                // Its keys are others now.
+                match failure.code == code::NO_KEY && self.done.as_ref().is_some_and(is_done) {
+                    true => Err(Trouble::Again),
+                    false => Err(Trouble::File(failure)),
+                }
+            }
+        }
+    }
+
+    fn open(&self, input: &Input) -> Result<Rekeying, Trouble> {
+        let opened = match input {
+            Input::Entry(entry, path) => Rekeying::open_entry(entry, path, &self.parser),
+            Input::Path(path) if path.is_dir() => {
+                Err(Error::InputIsDirectory { path: path.clone() })
+            }
+            Input::Path(path) => Rekeying::open(path, &self.parser),
+            // It says why not.
+            Input::Stdin | Input::Unreadable(..) | Input::Special(_) => match input.open() {
+                Err(error) => Err(error),
+                Ok(source) => Err(Error::NotRegular { path: source.path().to_owned() }),
             },
-            "method": summary.method.name(),
-            "header_before": summary.old_header_len,
-            "header_after": summary.new_header_len,
-            "bytes_in": summary.bytes_before,
-            "bytes_out": summary.bytes_after,
-            "bytes_written": summary.bytes_written,
-            "names_left": summary.names_left,
-            "seconds": took.as_secs_f64(),
-            "workers": 0,
-            "workers_died": 0,
-            "segments_redone": 0,
-            "sandbox": "none",
-        });
-        put_name(&mut object, "input", file);
-        put_name(&mut object, "output", file);
-        end(object, talk, false);
-    } else if talk.verbose {
-        let written = HumanBytes(summary.bytes_written).to_string();
-        messages::note(&words::done(file, summary.method, &written, took));
+        };
+        let rekeying = opened.map_err(|error| {
+            Trouble::File(match error {
+                error @ Error::InputIsDirectory { .. } => look::engine(error, Context::default()),
+                error => words::failed(error, self.has_passphrase),
+            })
+        })?;
+        let known = rekeying.source().known();
+        match self.key_files.iter().any(|key| key.is(&known)) {
+            true => Err(Trouble::File(messages::key_is_data(rekeying.source().path()))),
+            false => Ok(rekeying),
+        }
+    }
+}
+
+/// What tells a file from all others, under any name; `None` where its file system does
+/// not tell.
+fn number(input: &Input) -> Option<FileId> {
+    let (file, id) = match input {
+        Input::Entry(entry, _) => {
+            let dir = entry.folder.dir().ok()?;
+            let id = FileId::of(&dir.stat(&entry.name).ok()?);
+            return is_exact(&*dir, id.dev).then_some(id);
+        }
+        Input::Path(path) => {
+            let file = File::open(path).ok()?;
+            let id = FileId::of(&fstat(&file).ok()?);
+            (file, id)
+        }
+        _ => return None,
+    };
+    is_exact(&file, id.dev).then_some(id)
+}
+
+/// The new keys, each asked for once, whatever formats the files have.
+struct NewKeys {
+    keys: SealingKeys,
+    /// What is to get them, for questions.
+    name: String,
+    is_settled: bool,
+    native: Option<Recipients>,
+    age: Option<Recipients>,
+}
+
+type Recipients = Vec<Box<dyn Recipient + Sync>>;
+
+impl NewKeys {
+    fn settle(&mut self) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.is_settled, true) {
+            self.keys.settle(&self.name)?;
+        }
+        Ok(())
+    }
+
+    fn recipients(&mut self, format: Format) -> Result<&Recipients, Failure> {
+        let known = match format {
+            Format::Native => &mut self.native,
+            Format::Age => &mut self.age,
+        };
+        match known {
+            Some(recipients) => Ok(recipients),
+            None => Ok(known.insert(self.keys.recipients_in(format)?)),
+        }
+    }
+}
+
+/// One file of several under one meter.
+struct Part<'a> {
+    meter: &'a Meter,
+    advanced: Cell<u64>,
+}
+
+impl Progress for Part<'_> {
+    fn start(&self, _total: Option<u64>) {}
+
+    fn advance(&self, bytes: u64) {
+        self.advanced.set(self.advanced.get() + bytes);
+        self.meter.advance(bytes);
     }
 }

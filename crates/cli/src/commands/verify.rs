@@ -11,15 +11,15 @@ use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
-    CommitOptions, Destination, Engine, Error, Item, Parser, Progress, Summary, Survey, WorkerNote,
+    CommitOptions, Engine, Error, Parser, Progress, Summary, Survey, WorkerNote,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
 
-use super::inputs::{Inputs, Seen, Status};
+use super::inputs::{Inputs, Seen, Status, refuse, try_keys};
 use crate::args::{Talk, Verify};
-use crate::keyring::{NoFit, OpeningKeys, Trial};
-use crate::messages::{self, Context, Failure, look, tree};
+use crate::keyring::{OpeningKeys, Trial};
+use crate::messages::{Context, Failure, look};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::{Input, cores, worker_options};
@@ -88,7 +88,7 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         && can_be_tried
         && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_files)
     {
-        return Ok(refuse(no_fit, &name, context, talk));
+        return Ok(refuse(no_fit, &name, context, talk.json));
     }
     let verifier = Verifier {
         parser,
@@ -106,46 +106,10 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
     Ok(verifier.ledger.into_inner().end())
 }
 
-/// Tries the keys on the files until one fits, so that a wrong one is said once.
-fn try_keys(
-    inputs: &Inputs,
-    trial: &Trial,
-    parser: &Parser,
-    key_files: &[KnownFile],
-) -> Option<NoFit> {
-    let files = inputs.iter().filter(|seen| check_key(seen, key_files).is_ok());
-    trial.none_fits(files.filter_map(|seen| item(&seen)), parser, false)
-}
-
-/// The end of a run in which no key fits.
-fn refuse(no_fit: NoFit, name: &str, context: Context, talk: Talk) -> ExitCode {
-    let mut status = Status::default();
-    let NoFit { files, untried, first, others } = no_fit;
-    let failure = tree::no_key_fits(name, files, untried, look::engine(first, context));
-    if talk.json {
-        return Status::refused(&failure, true);
-    }
-    status.fail(&failure, false);
-    for error in others {
-        status.fail(&look::engine(error, context), false);
-    }
-    status.exit_code()
-}
-
-/// A file that is only read.
-fn item(seen: &Seen) -> Option<Item> {
-    let entry = match &seen.input {
-        Input::Entry(entry, _) => Some(entry.clone()),
-        _ => None,
-    };
-    let (input, len) = (seen.input.path()?.to_owned(), seen.len.unwrap_or(0));
-    Some(Item { input, entry, len, output: Destination::Nowhere, guard: None })
-}
-
 /// Whether a file can be opened, as far as that can be told without waiting for somebody
 /// to write to it, and is no key of this run.
 fn check(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
-    check_key(seen, key_files)?;
+    seen.check_key(key_files)?;
     if let Input::Path(path) = &seen.input
         && std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir())
     {
@@ -153,14 +117,6 @@ fn check(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
     }
     let opened = seen.input.open();
     opened.map(drop).map_err(|error| look::engine(error, Context::default()))
-}
-
-fn check_key(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
-    let is_key = key_files.iter().any(|key| seen.is(key));
-    match seen.input.path().filter(|_| is_key) {
-        Some(path) => Err(messages::key_is_data(path)),
-        None => Ok(()),
-    }
 }
 
 /// Whether a file is verified beside others.
@@ -187,7 +143,8 @@ impl Verifier<'_> {
     }
 
     fn verify_one(&self, engine: &mut Engine, (number, seen): Numbered) {
-        let opened = check_key(&seen, &self.key_files)
+        let opened = seen
+            .check_key(&self.key_files)
             .and_then(|()| seen.input.open().map_err(|error| look::engine(error, self.context)));
         let mut source = match opened {
             Ok(source) => source.parsed_by(&self.parser),
@@ -210,8 +167,8 @@ impl Verifier<'_> {
             loop {
                 let seen = inputs.next_if(is_small)?;
                 let (number, seen) = self.number(seen);
-                let Some(item) = item(&seen) else { continue };
-                if let Err(failure) = check_key(&seen, &self.key_files) {
+                let Some(item) = seen.item() else { continue };
+                if let Err(failure) = seen.check_key(&self.key_files) {
                     self.put_down(number, seen.input, Outcome::Failed(failure));
                     continue;
                 }

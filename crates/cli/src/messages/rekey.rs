@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cryptstream_engine::{Error, RekeyMethod};
+use indicatif::HumanCount;
 
 use super::{Context, Failure, code, engine, quoted, reason};
 
@@ -96,4 +97,15 @@ pub(crate) fn done(file: &Path, method: RekeyMethod, written: &str, took: Durati
         RekeyMethod::Reencrypted => "the content was sealed anew",
     };
     format!("{}: {how}, {written} written in {:.2} s", quoted(file), took.as_secs_f64())
+}
+
+/// All files together.
+pub(crate) fn done_many(done: u64, failed: u64, written: &str, took: Duration) -> String {
+    let noun = if done == 1 { "file has" } else { "files have" };
+    let failed = match failed {
+        0 => String::new(),
+        failed => format!(", {} failed", HumanCount(failed)),
+    };
+    let (done, seconds) = (HumanCount(done), took.as_secs_f64());
+    format!("{done} {noun} new keys{failed}: {written} written in {seconds:.2} s")
 }

@@ -112,9 +112,14 @@ const RUNS: &[(&str, i32)] = &[
     ("inspect --nonsense", 64),
     ("list -i key e.tar.enc", 0),
     ("list -i key f.enc", 65),
+    ("list -i key e.tar.enc f.enc no-such", 65),
+    ("list -i key e.tar.enc e.tar.enc", 0),
     ("rekey rekeyed.enc -i key --new-identity other", 0),
     ("rekey rekeyed.enc -i key --new-identity other", 77),
     ("rekey rekeyed.enc -i other", 64),
+    ("rekey ds no-such rekeyed.enc -i key --new-identity key", 66),
+    ("rekey ds -i key --new-identity key", 0),
+    ("rekey ds -i other --new-identity key", 77),
     ("keygen -o new.key", 0),
     ("keygen -o new.key", 73),
     ("config", 0),
@@ -137,7 +142,8 @@ fn every_report_fits_the_schema() {
             assert_eq!(report["command"], json!(named), "{typed}: {report}");
         }
         let has_error = |report: &Value| report.get("error").is_some_and(Value::is_object);
-        let is_of_many = ["verify", "inspect"].contains(&named.unwrap_or_default());
+        let is_of_many = ["verify", "inspect"].contains(&named.unwrap_or_default())
+            || reports[0]["event"] == "file";
         let is_folder = reports[0]["type"] == "folder";
         if !is_of_many && !is_folder {
             assert_eq!(reports.iter().any(has_error), *code != 0, "{typed}");

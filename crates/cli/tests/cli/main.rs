@@ -30,6 +30,7 @@ mod refused_data;
 mod refused_files;
 mod rekey;
 mod rekey_interrupted;
+mod rekey_many;
 mod salvage;
 mod several;
 mod shortages;

@@ -206,7 +206,7 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     dir.fails(to_b(&["f", "--key", "x"]), 77, &["f: no key fits"]);
     dir.fails(to_b(&["missing", "-i", "a"]), 66, &["missing", "no such file"]);
     dir.fails(to_b(&["-", "-i", "a"]), 64, &["standard input", "name a file"]);
-    dir.fails(to_b(&[".", "-i", "a"]), 66, &["no plain file"]);
+    dir.fails(to_b(&[".", "-i", "a"]), 66, &["is a folder, and no name in it"]);
     dir.fails(to_b(&["a", "-i", "a"]), 65, &["neither a CryptStream nor an age file"]);
     dir.fails(dir.command(&["rekey", "f", "-i", "a"]), 64, &["no new key", "--new-recipient"]);
     // A variable left over is not taken for the new passphrase.

@@ -12,24 +12,53 @@ const KINDS: [Kind; 7] = [
     (
         "missing",
         "missing.enc",
-        &[("encrypt", 66), ("decrypt", 66), ("verify", 66), ("inspect", 66)],
+        &[
+            ("encrypt", 66),
+            ("decrypt", 66),
+            ("verify", 66),
+            ("inspect", 66),
+            ("list", 66),
+            ("rekey", 66),
+        ],
     ),
     (
         "unreadable",
         "shut.enc",
-        &[("encrypt", 66), ("decrypt", 66), ("verify", 66), ("inspect", 66)],
+        &[
+            ("encrypt", 66),
+            ("decrypt", 66),
+            ("verify", 66),
+            ("inspect", 66),
+            ("list", 66),
+            ("rekey", 66),
+        ],
     ),
-    ("damaged", "damaged.enc", &[("decrypt", 65), ("verify", 65)]),
-    ("not encrypted", "text.enc", &[("decrypt", 65), ("verify", 65), ("inspect", 65)]),
-    ("for another key", "foreign.enc", &[("decrypt", 77), ("verify", 77)]),
-    ("a folder without any", "empty", &[("verify", 66), ("inspect", 66)]),
+    ("damaged", "damaged.enc", &[("decrypt", 65), ("verify", 65), ("list", 65), ("rekey", 65)]),
+    (
+        "not encrypted",
+        "text.enc",
+        &[("decrypt", 65), ("verify", 65), ("inspect", 65), ("list", 65), ("rekey", 65)],
+    ),
+    (
+        "for another key",
+        "foreign.enc",
+        &[("decrypt", 77), ("verify", 77), ("list", 77), ("rekey", 77)],
+    ),
+    (
+        "a folder without any",
+        "empty",
+        &[("verify", 66), ("inspect", 66), ("list", 66), ("rekey", 66)],
+    ),
     ("badly named", "name", &[("decrypt", 64)]),
 ];
 
 fn folder() -> Dir {
     let dir = Dir::new();
-    let sealed = dir.sealed(b"content");
+    dir.keygen("id");
     dir.keygen("other");
+    fs::create_dir(dir.path("content")).unwrap();
+    dir.run(&["encrypt", "--archive", "content", "-i", "id"]).ok();
+    let sealed = dir.read("content.tar.enc");
     for name in ["1.enc", "2.enc", "3.enc", "shut.enc", "name"] {
         dir.write(name, &sealed);
     }
@@ -40,7 +69,11 @@ fn folder() -> Dir {
     dir.run(&["encrypt", "-i", "other", "1.enc", "foreign.enc"]).ok();
     fs::create_dir(dir.path("empty")).unwrap();
     fs::create_dir(dir.path("out")).unwrap();
-    for (name, mode) in [(".", 0o755), ("out", 0o777), ("id", 0o644), ("shut.enc", 0)] {
+    // Another user works here, and changes files in their place.
+    for name in ["1.enc", "2.enc", "3.enc", "damaged.enc", "text.enc", "foreign.enc"] {
+        fs::set_permissions(dir.path(name), Permissions::from_mode(0o666)).unwrap();
+    }
+    for (name, mode) in [(".", 0o777), ("out", 0o777), ("id", 0o644), ("shut.enc", 0)] {
         fs::set_permissions(dir.path(name), Permissions::from_mode(mode)).unwrap();
     }
     dir
@@ -51,6 +84,8 @@ fn one_that_fails_is_named_and_the_others_are_done() {
     for (kind, bad, commands) in KINDS {
         for (command, code) in commands {
             let dir = folder();
+            let other = dir.run(&["keygen", "-y", "other"]).ok().stdout_text();
+            let other = other.trim();
             // Another failure, later, whose status is not that of the run.
             let later = if *command == "inspect" { "text.enc" } else { "missing.age" };
             let mut args = vec![*command, "1.enc", bad, "2.enc", later, "3.enc"];
@@ -58,6 +93,9 @@ fn one_that_fails_is_named_and_the_others_are_done() {
                 args.extend(["-i", "id"]);
             }
             let writes = ["encrypt", "decrypt"].contains(command);
+            if *command == "rekey" {
+                args.extend(["--new-recipient", other]);
+            }
             if writes {
                 args.extend(["--output-dir", "out/new"]);
             }
@@ -73,6 +111,10 @@ fn one_that_fails_is_named_and_the_others_are_done() {
                     let end = if *command == "encrypt" { ".enc.enc" } else { "" };
                     let there = |name| dir.path(format!("out/new/{name}{end}")).exists();
                     assert!(good.iter().all(there), "{what}: {text}");
+                }
+                false if *command == "rekey" => {
+                    let files = ["1.enc", "2.enc", "3.enc"];
+                    dir.run(&[&["verify", "-i", "other"], &files[..]].concat()).ok();
                 }
                 false => {
                     let said = done.stdout_text();

@@ -1,10 +1,11 @@
-//! `list`: what is in a sealed archive.
+//! `list`: what is in encrypted archives.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use cryptstream_archive::{Kind, Limits, Member, Spool, Time, show};
-use cryptstream_engine::{Engine, Progress, Target};
+use cryptstream_beneath::KnownFile;
+use cryptstream_engine::{Engine, Parser, Progress, SandboxLevel, Summary, WorkerOptions};
 use cryptstream_format::Identity;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -14,8 +15,8 @@ use super::extract::input_path;
 use super::reader::Task;
 use super::report_all;
 use crate::args::{List, Talk};
-use crate::commands::inputs::{Inputs, Lines, Status};
-use crate::keyring::OpeningKeys;
+use crate::commands::inputs::{Inputs, Lines, Seen, Status};
+use crate::keyring::{OpeningKeys, Trial};
 use crate::messages::{self, Context, Failure, archive as words, escaped_json, look};
 use crate::progress::Meter;
 use crate::report::{self, SCHEMA};
@@ -33,54 +34,151 @@ pub(in crate::commands) fn run(
 }
 
 fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Status, Failure> {
-    let inputs = Inputs::of(args.file.into_iter().collect(), false)?;
-    let input = &inputs.iter().next().map_or(Input::Stdin, |seen| seen.input);
+    let is_listed = args.listed.files_from.is_some();
+    let inputs = Inputs::of(args.files, is_listed)?;
+    let are_several = inputs.are_several(is_listed);
     let keys = OpeningKeys::read(&args.opening, key)?;
-    let failed = |error| look::engine(error, Context::default());
     let workers = worker_options(&args.workers);
     let mut engine = Engine::new(workers.clone(), cores());
-    let parser = engine.parser().map_err(failed)?;
-    let mut source = input.open().map_err(failed)?.parsed_by(&parser);
-    keys.check(&source, &Target::Stdout { only_text: false })?;
-    let has_passphrase = keys.has_passphrase();
-    let identities = keys.identities(&report::input_label(input))?;
-    let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
-
-    // Not where the lines of the list come.
-    let meter = Meter::new(report::input_label(input), talk);
-    let progress: &dyn Progress = match talk.json || !io::stdout().is_terminal() {
-        true => &meter,
-        false => &(),
+    let parser = engine.parser().map_err(|error| look::engine(error, Context::default()))?;
+    let (key_files, has_passphrase) = (keys.key_files(), keys.has_passphrase());
+    let (mut count, mut first) = (0, None);
+    for Seen { input, .. } in inputs.iter() {
+        count += 1;
+        first.get_or_insert(input);
+    }
+    let name = match &first {
+        Some(input) if count == 1 => report::input_label(input),
+        _ => format!("{count} files"),
     };
-    let task = Task { unpack: None, limits: Limits::NONE, sandbox: workers.sandbox };
-    let reading = Reading::new(&task, &workers.program);
-    let mut listing = Listing::new(talk, input)?;
-    let (opened, listed, level) =
-        reading.run(None, &mut |member| listing.take(&member), |pipe| {
-            engine.decrypt_to_pipe(&mut source, pipe, &identities, progress)
-        })?;
-    meter.clear();
-    let is_armored = source.is_armored();
-    let context = Context { has_passphrase, is_stream: false, is_armored };
-    let (summary, _) = both(opened, listed).map_err(|trouble| {
-        let failure = trouble.into_failure(
-            &input_path(input),
-            |error| look::engine(error, context),
-            |error| words::list(&input_path(input), error),
-        );
-        words::of_list(failure, !talk.json && !listing.is_first)
-    })?;
-    let Listing { entries, status, .. } = listing;
+    let trial = Trial::new(keys.identities(&name)?);
+    let mut lister = Lister {
+        engine,
+        parser,
+        workers,
+        identities: trial.identities(),
+        key_files,
+        has_passphrase,
+        talk,
+    };
+    if !are_several {
+        let input = first.unwrap_or(Input::Stdin);
+        let mut listing = Listing::new(talk, &input, None)?;
+        let listed = lister.list(&input, &mut listing)?;
+        return Ok(one(&input, listing, &listed, talk));
+    }
+    let (mut lines, mut status) = (Lines::default(), Status::default());
+    let (mut files, mut failed) = (0u64, 0u64);
+    for Seen { input, .. } in inputs.iter() {
+        let heading = Heading { is_first: files == 0 };
+        let mut listing = Listing::new(talk, &input, Some(heading))?;
+        (listing.lines, listing.status) = (lines, status);
+        let listed = lister.list(&input, &mut listing);
+        files += 1;
+        if let Err(failure) = &listed {
+            failed += 1;
+            listing.status.fail(failure, talk.json);
+        }
+        (lines, status) = listing.end(listed.as_ref());
+        if lines.is_closed() {
+            break;
+        }
+    }
     if report::is_for_programs(talk) {
-        let mut object = json!({
+        report::is_ending();
+        let object = json!({
             "schema": SCHEMA,
             "command": "list",
-            "format": report::format_name(summary.format),
-            "bytes_in": summary.bytes_in,
-            "bytes_out": summary.bytes_out,
-            "unpacking_sandbox": words::level(level),
-            "entries": null,
+            "event": "end",
+            "files": files,
+            "failed": failed,
         });
+        if talk.json {
+            lines.print_object(&object, &mut status);
+        }
+        if messages::is_in_events() {
+            messages::print_event("end", object);
+        }
+    }
+    Ok(status)
+}
+
+/// What is done with all archives.
+struct Lister<'a> {
+    engine: Engine,
+    parser: Parser,
+    workers: WorkerOptions,
+    identities: Vec<&'a dyn Identity>,
+    key_files: Vec<KnownFile>,
+    has_passphrase: bool,
+    talk: Talk,
+}
+
+/// What an archive is, beside its entries.
+struct Listed {
+    summary: Summary,
+    /// How well what read it was locked in.
+    level: Option<SandboxLevel>,
+}
+
+impl Lister<'_> {
+    fn list(&mut self, input: &Input, listing: &mut Listing<'_>) -> Result<Listed, Failure> {
+        let failed = |error| look::engine(error, Context::default());
+        let mut source = input.open().map_err(failed)?.parsed_by(&self.parser);
+        let known = source.known();
+        if let Some(path) = input.path()
+            && self.key_files.iter().any(|key| key.is(&known))
+        {
+            return Err(messages::key_is_data(path));
+        }
+        // Not where the lines of the list come.
+        let meter = Meter::new(report::input_label(input), self.talk);
+        let progress: &dyn Progress = match self.talk.json || !io::stdout().is_terminal() {
+            true => &meter,
+            false => &(),
+        };
+        let task = Task { unpack: None, limits: Limits::NONE, sandbox: self.workers.sandbox };
+        let reading = Reading::new(&task, &self.workers.program);
+        let (engine, identities) = (&mut self.engine, &self.identities);
+        let (opened, listed, level) =
+            reading.run(None, &mut |member| listing.take(&member), |pipe| {
+                engine.decrypt_to_pipe(&mut source, pipe, identities, progress)
+            })?;
+        meter.clear();
+        let is_armored = source.is_armored();
+        let context = Context { has_passphrase: self.has_passphrase, is_stream: false, is_armored };
+        let (summary, _) = both(opened, listed).map_err(|trouble| {
+            let failure = trouble.into_failure(
+                &input_path(input),
+                |error| look::engine(error, context),
+                |error| words::list(&input_path(input), error),
+            );
+            words::of_list(failure, !self.talk.json && !listing.is_first)
+        })?;
+        Ok(Listed { summary, level })
+    }
+}
+
+impl Listed {
+    /// For programs; the entries take the place of `null`.
+    fn object(&self) -> Value {
+        json!({
+            "schema": SCHEMA,
+            "command": "list",
+            "format": report::format_name(self.summary.format),
+            "bytes_in": self.summary.bytes_in,
+            "bytes_out": self.summary.bytes_out,
+            "unpacking_sandbox": words::level(self.level),
+            "entries": null,
+        })
+    }
+}
+
+/// Ends the list of the only archive of a run.
+fn one(input: &Input, listing: Listing<'_>, listed: &Listed, talk: Talk) -> Status {
+    let Listing { entries, status, .. } = listing;
+    if report::is_for_programs(talk) {
+        let mut object = listed.object();
         report::is_ending();
         report::put_name(&mut object, "input", input_path(input));
         if let Some(entries) = entries {
@@ -91,7 +189,7 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
             messages::print_event("end", object);
         }
     }
-    Ok(status)
+    status
 }
 
 /// Puts the entries into the object, in place of `null`. A quote in a string is escaped.
@@ -110,20 +208,28 @@ struct Listing<'a> {
     status: Status,
     /// For programs, which are told when all of it is known to be true.
     entries: Option<Spool>,
+    /// Above the lines of one archive of several, as with ls(1).
+    heading: Option<Heading>,
+    is_first: bool,
+}
+
+struct Heading {
+    /// Whether no other archive came before.
     is_first: bool,
 }
 
 impl<'a> Listing<'a> {
-    fn new(talk: Talk, input: &'a Input) -> Result<Self, Failure> {
+    fn new(talk: Talk, input: &'a Input, heading: Option<Heading>) -> Result<Self, Failure> {
         let spool = || Spool::new().map_err(|error| words::internal(&error));
         let entries = talk.json.then(spool).transpose()?;
         let (lines, status) = Default::default();
-        Ok(Self { input, lines, status, entries, is_first: true })
+        Ok(Self { input, lines, status, entries, heading, is_first: true })
     }
 
     fn take(&mut self, member: &Member) -> Result<(), Failure> {
         let is_first = std::mem::take(&mut self.is_first);
         let Some(spool) = &mut self.entries else {
+            self.print_heading();
             self.lines.print(&line(member), &mut self.status);
             return Ok(());
         };
@@ -134,6 +240,36 @@ impl<'a> Listing<'a> {
             Ok(false) => Err(words::list_too_long(&input_path(self.input))),
             Err(error) => Err(words::internal(&error)),
         }
+    }
+
+    fn print_heading(&mut self) {
+        if let Some(Heading { is_first }) = self.heading.take() {
+            let gap = if is_first { "" } else { "\n" };
+            let text = format!("{gap}{}:\n", report::input_label(self.input));
+            self.lines.print(&text, &mut self.status);
+        }
+    }
+
+    /// Ends the list of one archive of several.
+    fn end(mut self, listed: Result<&Listed, &Failure>) -> (Lines, Status) {
+        let Some(entries) = self.entries.take() else {
+            // Of an empty one too.
+            if listed.is_ok() {
+                self.print_heading();
+            }
+            return (self.lines, self.status);
+        };
+        let mut object = listed.map_or_else(|_| json!({}), Listed::object);
+        report::name_file_event(&mut object, "list", self.input);
+        match listed {
+            // Nobody may be reading; that is no failure.
+            Ok(_) => drop(print_entries(&escaped_json(&object), entries)),
+            Err(failure) => {
+                object["error"] = failure.json();
+                self.lines.print_object(&object, &mut self.status);
+            }
+        }
+        (self.lines, self.status)
     }
 }
 

@@ -32,3 +32,36 @@ fn the_list_shows_everything_and_writes_nothing() {
     assert_eq!((&link["type"], &link["target"]), (&"symlink".into(), &"../file".into()));
     assert_eq!(dir.names(), before);
 }
+
+/// A heading above each, as with ls(1); failures are reported, and the rest continues
+/// (`several.rs`).
+#[test]
+fn several_archives_are_listed_one_after_the_other() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    for name in ["one", "two"] {
+        std::fs::create_dir_all(dir.path(format!("{name}/in-{name}"))).unwrap();
+        dir.run(&["encrypt", "--archive", name, "-i", "id"]).ok();
+    }
+    dir.write("not.enc", "text");
+    let archives = ["list", "-i", "id", "one.tar.enc", "not.enc", "two.tar.enc"];
+    let done = dir.run(&archives);
+    assert_eq!(done.code(), Some(65), "{done:?}");
+    let text = done.stdout_text();
+    let (one, two) = text.split_once("\n\ntwo.tar.enc:\n").expect(&text);
+    assert!(one.starts_with("one.tar.enc:\n") && one.ends_with(" in-one/"), "{text}");
+    assert!(two.ends_with(" in-two/\n") && !text.contains("not.enc"), "{text}");
+    let done = dir.run(&[&archives[..], &["--json"]].concat());
+    let (files, end) = crate::common::file_events(&done);
+    assert_eq!((done.code(), &end["files"], &end["failed"]), (Some(65), &3.into(), &1.into()));
+    assert_eq!(files[1]["error"]["code"], 65, "{files:?}");
+    let entries = files[2]["entries"].as_array().unwrap();
+    assert!(entries.iter().any(|entry| entry["name"] == "in-two/"), "{entries:?}");
+    // A folder, and a list.
+    dir.write("list", "one.tar.enc\ntwo.tar.enc\n");
+    let listed = dir.run(&["list", "-i", "id", "-T", "list"]).ok_and_silent().stdout_text();
+    assert!(listed.contains(" in-one/") && listed.contains(" in-two/"), "{listed}");
+    std::fs::remove_file(dir.path("not.enc")).unwrap();
+    let folder = dir.run(&["list", "-i", "id", "."]).ok_and_silent().stdout_text();
+    assert_eq!(folder.replace("./one", "one").replace("./two", "two"), listed);
+}

@@ -1,0 +1,159 @@
+//! What is said of files that got other keys.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use cryptstream_engine::RekeySummary;
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use crate::args::Talk;
+use crate::commands::inputs::{Lines, Status};
+use crate::messages::{self, Failure, rekey as words};
+use crate::report::{self, SCHEMA, end, is_for_programs, put_name};
+use crate::request::Input;
+
+/// Reports the only file of a run.
+pub(super) fn tell(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
+    note(file, summary, took, talk);
+    if is_for_programs(talk) {
+        let mut object = object(summary);
+        for (name, value) in [
+            ("schema", json!(SCHEMA)),
+            ("command", json!("rekey")),
+            ("type", json!("file")),
+            ("files", json!(1)),
+            ("failed", json!(0)),
+        ] {
+            object[name] = value;
+        }
+        put_name(&mut object, "input", file);
+        put_name(&mut object, "output", file);
+        put_work(&mut object, took);
+        end(object, talk, false);
+    }
+}
+
+/// What is said of one file to people.
+fn note(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
+    if summary.names_left > 0 {
+        messages::warn(&words::names_left(file, summary.names_left));
+    }
+    if talk.verbose && !is_for_programs(talk) {
+        let written = HumanBytes(summary.bytes_written).to_string();
+        messages::note(&words::done(file, summary.method, &written, took));
+    }
+}
+
+fn object(summary: &RekeySummary) -> Value {
+    json!({
+        "format": report::format_name(summary.format),
+        "method": summary.method.name(),
+        "header_before": summary.old_header_len,
+        "header_after": summary.new_header_len,
+        "bytes_in": summary.bytes_before,
+        "bytes_out": summary.bytes_after,
+        "bytes_written": summary.bytes_written,
+        "names_left": summary.names_left,
+    })
+}
+
+/// This command has no workers.
+fn put_work(object: &mut Value, took: Duration) {
+    object["seconds"] = json!(took.as_secs_f64());
+    for name in ["workers", "workers_died", "segments_redone"] {
+        object[name] = json!(0);
+    }
+    object["sandbox"] = json!("none");
+}
+
+/// What came of several files.
+pub(super) struct Total {
+    talk: Talk,
+    started: Instant,
+    lines: Lines,
+    status: Status,
+    done: u64,
+    failed: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    bytes_written: u64,
+}
+
+impl Total {
+    pub(super) fn new(talk: Talk) -> Self {
+        Self {
+            talk,
+            started: Instant::now(),
+            lines: Lines::default(),
+            status: Status::default(),
+            done: 0,
+            failed: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            bytes_written: 0,
+        }
+    }
+
+    /// Puts down what came of one file, and says it.
+    pub(super) fn put_down(
+        &mut self,
+        input: &Input,
+        done: Result<RekeySummary, Failure>,
+        took: Duration,
+    ) {
+        match &done {
+            Ok(summary) => {
+                self.done += 1;
+                self.bytes_in += summary.bytes_before;
+                self.bytes_out += summary.bytes_after;
+                self.bytes_written += summary.bytes_written;
+                note(input.path().unwrap_or(Path::new("-")), summary, took, self.talk);
+            }
+            Err(failure) => {
+                self.failed += 1;
+                self.status.fail(failure, self.talk.json);
+            }
+        }
+        if self.talk.json {
+            let mut object = done.as_ref().map_or_else(|_| json!({}), object);
+            report::name_file_event(&mut object, "rekey", input);
+            if let Err(failure) = &done {
+                object["error"] = failure.json();
+            }
+            self.lines.print_object(&object, &mut self.status);
+        }
+    }
+
+    /// Says what is to be said of all together.
+    pub(super) fn end(mut self) -> ExitCode {
+        let Self { talk, done, failed, bytes_written, .. } = self;
+        let took = self.started.elapsed();
+        if is_for_programs(talk) {
+            report::is_ending();
+            let mut object = json!({
+                "schema": SCHEMA,
+                "command": "rekey",
+                "event": "end",
+                "files": done + failed,
+                "failed": failed,
+                "bytes_in": self.bytes_in,
+                "bytes_out": self.bytes_out,
+                "bytes_written": bytes_written,
+            });
+            put_work(&mut object, took);
+            if talk.json {
+                self.lines.print_object(&object, &mut self.status);
+            }
+            if messages::is_in_events() {
+                messages::print_event("end", object);
+            }
+        } else if !talk.quiet && (talk.verbose || failed > 0 || io::stderr().is_terminal()) {
+            let written = HumanBytes(bytes_written).to_string();
+            messages::note(&words::done_many(done, failed, &written, took));
+        }
+        self.status.exit_code()
+    }
+}
