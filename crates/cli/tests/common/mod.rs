@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -363,7 +364,12 @@ impl Random {
 
 /// Bytes in which no two chunks are alike: a prime period, and the position.
 pub fn paint(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251) as u8 ^ (i >> 14) as u8).collect()
+    // Kept, since many tests compare with the same megabytes over and over.
+    static PAINTED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let mut painted = PAINTED.lock().unwrap();
+    let known = painted.len();
+    painted.extend((known..len).map(|i| (i % 251) as u8 ^ (i >> 14) as u8));
+    painted[..len].to_vec()
 }
 
 /// Where the payload of a sealed file begins.
