@@ -9,7 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use cryptstream_beneath::{Dir, FileId, KnownFile, fresh, is_linked};
+use cryptstream_beneath::{
+    Dir, FileId, KnownFile, dir_mode_without_acl, fresh, has_same_content, is_linked,
+    mode_without_acl,
+};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
@@ -25,6 +28,8 @@ use stream::Stream;
 const PART: usize = 256 << 10;
 /// As much is read of a file whose length the file system does not know.
 const MAX_CLAIMLESS: usize = 16 << 20;
+/// The permission bits of the group.
+const GROUP: u32 = 0o070;
 /// Times and sizes from here on need more than the digits of a plain header.
 const OCTAL_11: u64 = 1 << 33;
 
@@ -42,6 +47,9 @@ pub struct Packed {
     /// What [`unpack`](crate::unpack) must remember of the folders, of which
     /// [`FOLDER_BUDGET`](crate::FOLDER_BUDGET) bytes are allowed.
     pub folders: u64,
+    /// Files and folders with an access control list, which is not packed. Their permission
+    /// bits are those without it.
+    pub acls: u64,
 }
 
 /// What has become of something in a folder.
@@ -123,6 +131,8 @@ impl<'a, W: Write> Packer<'a, W> {
         let Some((own, above)) = parts.split_last() else {
             let folder = self.cursor.folder(&[], false).map_err(unreadable)?;
             let stat = folder.own_stat().map_err(unreadable)?;
+            let (mode, has_acl) = dir_mode_without_acl(folder, stat.st_mode);
+            let stat = self.packed.recorded(&stat, mode, has_acl);
             return self.plain(b"./", EntryType::Directory, &stat, None);
         };
         // Something above is a link or a file now, or it is gone.
@@ -137,6 +147,13 @@ impl<'a, W: Write> Packer<'a, W> {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 self.packed.folders += folders::cost(own.as_os_str().as_bytes());
+                let (mode, has_acl) = match folder.open_dir(own) {
+                    Ok(dir) if stat.st_mode & GROUP != 0 => {
+                        dir_mode_without_acl(&dir, stat.st_mode)
+                    }
+                    _ => (stat.st_mode, false),
+                };
+                let stat = self.packed.recorded(&stat, mode, has_acl);
                 self.plain(&[&name[..], b"/"].concat(), EntryType::Directory, &stat, None)
             }
             FileType::Symlink => {
@@ -209,17 +226,21 @@ impl<'a, W: Write> Packer<'a, W> {
             match self.links.get(&FileId::of(stat)) {
                 Some((first, seen)) if is_linked(file, seen, stat) => {
                     let first = first.clone();
-                    return self.plain(name, EntryType::Link, stat, Some(&first));
+                    let recorded = self.recorded(file, stat);
+                    return self.plain(name, EntryType::Link, &recorded, Some(&first));
                 }
                 _ => self.links.insert(FileId::of(stat), (name.to_vec(), *stat)),
             };
         }
+        let recorded = self.recorded(file, stat);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.packed.content = self.packed.content.saturating_add(size);
         let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
         let mut records = Vec::new();
         let (pieces, map, shown) = match holes::pieces(file, size, blocks) {
-            None if size < PART as u64 => return self.small(relative, name, file, stat),
+            None if size < PART as u64 => {
+                return self.small(relative, name, file, (stat, &recorded));
+            }
             None => (vec![Piece { offset: 0, len: size }], Vec::new(), name.to_vec()),
             Some(pieces) => {
                 pax::push(&mut records, "GNU.sparse.major", b"1");
@@ -233,7 +254,7 @@ impl<'a, W: Write> Packer<'a, W> {
             }
         };
         let stored = map.len() as u64 + pieces.iter().map(|piece| piece.len).sum::<u64>();
-        self.head(&shown, EntryType::Regular, stat, stored, None, records)?;
+        self.head(&shown, EntryType::Regular, &recorded, stored, None, records)?;
         self.put(&map)?;
         for piece in &pieces {
             self.copy(relative, file, *piece)?;
@@ -250,7 +271,7 @@ impl<'a, W: Write> Packer<'a, W> {
         relative: &Path,
         name: &[u8],
         file: &File,
-        stat: &Stat,
+        (stat, recorded): (&Stat, &Stat),
     ) -> Result<Added, PackError> {
         let unreadable = |source| PackError::Unreadable { path: relative.to_owned(), source };
         let size = usize::try_from(stat.st_size).unwrap_or(0);
@@ -266,13 +287,23 @@ impl<'a, W: Write> Packer<'a, W> {
                 return Err(unreadable(io::Error::other("has no length, and too much in it")));
             }
         }
-        self.head(name, EntryType::Regular, stat, len as u64, None, Vec::new())?;
+        self.head(name, EntryType::Regular, recorded, len as u64, None, Vec::new())?;
         self.put(&buffer[..len])?;
         buffer.truncate(PART);
         self.buffer = buffer;
         self.pad(len as u64)?;
         check_unchanged(relative, file, stat)?;
         Ok(Added::Packed)
+    }
+
+    /// What the archive says of an open file, which gets no access control list.
+    fn recorded(&mut self, file: &File, stat: &Stat) -> Stat {
+        // A list gives nothing to anybody by name where the bits give the group nothing.
+        let (bits, has_acl) = match stat.st_mode & GROUP {
+            0 => (stat.st_mode & 0o777, false),
+            _ => mode_without_acl(file, stat.st_mode),
+        };
+        self.packed.recorded(stat, stat.st_mode & !0o777 | bits, has_acl)
     }
 
     /// Fills the last block of a content.
@@ -372,6 +403,16 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 }
 
+impl Packed {
+    /// What is seen as `stat`, with these permission bits.
+    fn recorded(&mut self, stat: &Stat, st_mode: u32, has_acl: bool) -> Stat {
+        self.acls += u64::from(has_acl);
+        let mut recorded = *stat;
+        recorded.st_mode = st_mode;
+        recorded
+    }
+}
+
 fn name_parts(relative: &Path) -> Vec<&[u8]> {
     relative.iter().map(OsStrExt::as_bytes).collect()
 }
@@ -402,11 +443,7 @@ fn check_unchanged(relative: &Path, file: &File, then: &Stat) -> Result<(), Pack
         path: relative.to_owned(),
         source: error.into(),
     })?;
-    let state = |stat: &Stat| {
-        let changed = (stat.st_ctime, stat.st_ctime_nsec);
-        (stat.st_size, stat.st_mtime, stat.st_mtime_nsec, changed)
-    };
-    match state(&fresh(file, now)) == state(then) {
+    match has_same_content(then, &fresh(file, now)) {
         true => Ok(()),
         false => Err(PackError::Changed { path: relative.to_owned() }),
     }

@@ -158,8 +158,13 @@ impl Unpacking<'_> {
                 return self.fill(&file, member, contents).map(|()| None);
             }
             Kind::Folder => {
+                let bits = self.options.bits(member.mode);
+                // With its final bits, but for the owner's: a later chmod(2) would take the
+                // set-group-ID bit that it has got from the folder above, as with mkdir(1).
+                // Nobody else gets into the folder before all is there.
+                let mode = Mode::from_raw_mode(bits) | Mode::RWXU;
                 self.creator.create(member, &parts, |folder, own| {
-                    match folder.create_dir(as_path(own), Mode::RWXU) {
+                    match folder.create_dir(as_path(own), mode) {
                         // It was created for what is in it; or it comes twice, and the
                         // second is right. A link to a folder is none.
                         Err(Errno::EXIST) => match folder.stat(as_path(own))?.st_mode {
@@ -169,7 +174,7 @@ impl Unpacking<'_> {
                         created => created,
                     }
                 })?;
-                let mode = u16::try_from(self.options.bits(member.mode)).unwrap_or(0);
+                let mode = u16::try_from(bits).unwrap_or(0);
                 let attributes = Attributes { mode, time: member.mtime };
                 self.folders.insert(&parts, attributes).map_err(|_| Error::TooMuch {
                     member: member.name.clone(),
@@ -266,9 +271,11 @@ impl Unpacking<'_> {
         // Not only to be reached: of such a descriptor nothing can be changed.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let folder = above.open_with(as_path(own), flags, Mode::empty())?;
-        let mode = Mode::from_raw_mode(attributes.mode.into());
         let has_times = is_taken(rustix::fs::futimens(&folder, &attributes.time.to_timestamps()))?;
-        let is_set = is_taken(rustix::fs::fchmod(&folder, mode))? && has_times;
+        let mode = u32::from(attributes.mode);
+        let has_mode = rustix::fs::fstat(&folder)?.st_mode & BITS == mode
+            || is_taken(rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode)))?;
+        let is_set = has_mode && has_times;
         self.creator.remarks.unset += u64::from(!is_set);
         Ok(())
     }

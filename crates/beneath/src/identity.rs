@@ -90,7 +90,29 @@ pub fn fresh(file: impl AsFd, stat: Stat) -> Stat {
     stat.st_size = i64::try_from(found.stx_size).unwrap_or(stat.st_size);
     (stat.st_mtime, stat.st_mtime_nsec) = (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec.into());
     (stat.st_ctime, stat.st_ctime_nsec) = (found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec.into());
+    stat.st_nlink = found.stx_nlink.into();
+    stat.st_mode = found.stx_mode.into();
+    (stat.st_uid, stat.st_gid) = (found.stx_uid, found.stx_gid);
     stat
+}
+
+/// Whether a file that was seen as `then`, and is open since, has the same content as `now`
+/// says, going by length and times.
+///
+/// Everything that changes a file's content changes the time of the last change of its state
+/// (ctime), which no program can set back. That time alone may also change because another
+/// name, owner or other permission bits were given to the file, which its content does not
+/// depend on: these are seen too. Which file it is cannot change, and some file systems give
+/// it another number at each look.
+#[must_use]
+pub fn has_same_content(then: &Stat, now: &Stat) -> bool {
+    let content = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+    let changed = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
+    let attributes = |stat: &Stat| (stat.st_nlink, stat.st_mode, stat.st_uid, stat.st_gid);
+    content(then) == content(now)
+        && (changed(then) == changed(now)
+            // Without a name it has been removed or replaced.
+            || (attributes(then) != attributes(now) && now.st_nlink > 0))
 }
 
 /// A file that is to be recognized wherever it turns up.

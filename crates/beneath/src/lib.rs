@@ -19,6 +19,7 @@
 //! [`Walk`] goes through a tree in this way. A [`Folder`] is a directory of it that is
 //! opened again when it is needed, so that a tree of any depth needs few descriptors.
 
+mod acl;
 mod folder;
 mod identity;
 mod resolve;
@@ -35,8 +36,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+pub use acl::{ACL, dir_mode_without_acl, has_acl, mode_without_acl};
 pub use folder::{Entry, Folder};
-pub use identity::{FileId, KnownFile, fresh, is_exact, is_linked, path_of};
+pub use identity::{FileId, KnownFile, fresh, has_same_content, is_exact, is_linked, path_of};
 use resolve::{resolve, split_relative};
 pub use walk::{Found, Walk, WalkError};
 

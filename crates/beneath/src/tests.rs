@@ -184,3 +184,39 @@ fn a_walk_goes_through_no_link_and_into_nothing_that_is_not_wanted() {
     walk.skip_folder();
     assert!(walk.next().is_none());
 }
+
+/// Other names and permission bits change the time of the last change (ctime), and nothing
+/// that a copy depends on. New content does, also where the time of the content is set back.
+#[test]
+fn what_changes_only_the_names_or_bits_of_a_file_leaves_its_content() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "content").unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    let stat = || rustix::fs::fstat(&file).unwrap();
+    let modified = file.metadata().unwrap().modified().unwrap();
+    // Until the system's clock has moved on.
+    let until_later = |then: &Stat, change: &dyn Fn()| loop {
+        change();
+        let now = stat();
+        if (now.st_ctime, now.st_ctime_nsec) != (then.st_ctime, then.st_ctime_nsec) {
+            break now;
+        }
+    };
+    let first = stat();
+    assert!(has_same_content(&first, &first));
+    let touched = until_later(&first, &|| file.set_modified(modified).unwrap());
+    assert!(!has_same_content(&first, &touched), "only ctime tells");
+    let linked = until_later(&touched, &|| {
+        let _ = fs::remove_file(root.path().join("link"));
+        fs::hard_link(&path, root.path().join("link")).unwrap();
+    });
+    assert!(has_same_content(&touched, &linked));
+    let closed = until_later(&linked, &|| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    });
+    assert!(has_same_content(&linked, &closed));
+    let written = until_later(&closed, &|| fs::write(root.path().join("link"), "CONTENT").unwrap());
+    assert!(!has_same_content(&closed, &written));
+}

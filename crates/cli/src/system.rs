@@ -21,8 +21,9 @@ const SIGABRT: i32 = signal_hook::consts::SIGABRT;
 static NOT_LOCKED: OnceLock<io::Error> = OnceLock::new();
 
 /// Keeps secrets out of swap and core dumps and the caller's descriptors from the
-/// programs that are started, and gives internal errors and file size
-/// limits the exit status and the words of any other error.
+/// programs that are started, lets this process use what it creates whatever the umask is,
+/// and gives internal errors and file size limits the exit status and the words of any
+/// other error.
 pub(crate) fn prepare() {
     let locked = if Protection::LockedMemory.is_on() { lock_memory() } else { Ok(()) };
     if let Err(error) = locked {
@@ -36,6 +37,7 @@ pub(crate) fn prepare() {
         // --passphrase-fd and /dev/fd. Where this fails, workers still close them.
         let _ = cryptstream_engine::keep_from_programs();
     }
+    cryptstream_engine::keep_owner_bits();
     survive_size_limit();
     end_without_memory();
     refuse_closed_output();

@@ -1,7 +1,6 @@
 //! The input: a regular file that is read at offsets, or a stream that is
 //! read in order. An armored file is a stream too, of what is in the armor.
 
-mod acl;
 mod armor;
 mod feed;
 mod removal;
@@ -26,8 +25,7 @@ pub use removal::{is_leftover, leftover_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
-pub(crate) use state::{ACL, mode_without_acl};
-pub use state::{folder_mode, has_acl, times_of};
+pub use state::times_of;
 
 use crate::memory::{OutOfMemory, grow, zeroed};
 use crate::{Error, Parser};

@@ -42,7 +42,7 @@ pub use cryptstream_shm::stdio::was_closed;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};
 pub use engine::Engine;
 pub use error::Error;
-pub use input::{Feed, Source, folder_mode, has_acl, is_leftover, leftover_of, times_of};
+pub use input::{Feed, Source, is_leftover, leftover_of, times_of};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::{
     Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, pending as pending_signal,
@@ -54,6 +54,7 @@ pub use named::{Refused, open_folder};
 use output::Permissions;
 pub use output::{
     CommitOptions, Dropped, Followed, StagingFolder, Target, follow_mode, is_refusal,
+    keep_owner_bits, umask,
 };
 pub use range::{ByteRange, RangeSummary};
 pub use rekey::{RekeyMethod, RekeySummary, Rekeying};

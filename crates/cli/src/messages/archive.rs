@@ -157,6 +157,17 @@ pub(crate) fn packed(packed: &Packed) -> String {
     format!("; {} entries{ratio}", HumanCount(packed.entries))
 }
 
+/// That access control lists are not in the archive.
+pub(crate) fn without_acls(packed: &Packed) -> Option<String> {
+    (packed.acls > 0).then(|| {
+        format!(
+            "the access control lists of {} files and folders are not packed; their permission \
+             bits in the archive give nobody more",
+            HumanCount(packed.acls)
+        )
+    })
+}
+
 // ---- Unpacking ------------------------------------------------------------
 
 const NOTHING: &str = "nothing was written";

@@ -302,6 +302,14 @@ pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
         .or_shortage(error)
 }
 
+/// The folder that an output is to be created in is missing.
+pub(crate) fn no_parent(output: &Path, parent: &Path) -> Failure {
+    let message = format!("cannot be created: there is no folder {}", quoted(parent));
+    let help = "nothing was written; mount the disk that belongs there, or create the folder first \
+                (mkdir -p)";
+    Failure::new(code::CANNOT_CREATE, "create", message, help).about(output)
+}
+
 /// The exit status for what cannot be created.
 fn code_of(error: &io::Error) -> u8 {
     if super::engine::is_full(error) { code::IO } else { code::CANNOT_CREATE }

@@ -13,8 +13,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cryptstream_beneath::{Dir, Folder, Found};
-use cryptstream_engine::{Dropped, Refused, has_acl, is_refusal, open_folder, times_of};
+use cryptstream_beneath::{Dir, Folder, Found, has_acl};
+use cryptstream_engine::{Dropped, Refused, is_refusal, open_folder, times_of};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;
@@ -29,6 +29,8 @@ use crate::messages::{self, Failure, tree as words};
 const OWNER: u32 = 0o700;
 /// The sticky bit: only the owner of something may remove it.
 const STICKY: u32 = 0o1000;
+/// What a new folder gets from one that has it: what is created in it belongs to its group.
+const SETGID: u32 = 0o2000;
 /// What a folder has that is being filled.
 const UNFINISHED: u32 = OWNER | STICKY;
 /// The permission bits of folders that are kept.
@@ -226,7 +228,8 @@ impl CopyFolder {
         let dir = self.folder.dir()?;
         let there = dir.own_stat()?.st_mode & ALL;
         let kept = like.st_mode & KEPT;
-        let mode = if is_new { kept } else { there & kept };
+        // As with mkdir(1) and cp(1), the original's own is not copied.
+        let mode = if is_new { kept } else { there & kept } | there & SETGID;
         // Before the bits, which may forbid it.
         match dir.set_own_times(&times_of(like)) {
             Err(error) if is_refusal(error) => self.drop_of(Dropped { times: true, ..NONE }),
@@ -370,20 +373,20 @@ fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, E
     }
     if is_new && mode & OWNER != OWNER {
         // The mask took away what even the owner needs.
-        dir.set_own_mode(Mode::from_raw_mode(UNFINISHED))?;
+        dir.set_own_mode(Mode::from_raw_mode(UNFINISHED | mode & SETGID))?;
     }
     // An interrupted run has made it.
     let is_unfinished = mode & (0o077 | STICKY) == STICKY;
     if !is_new && mode & OWNER != OWNER {
         // An earlier run has closed it. Where we may not open it, what is to be put into
         // it will tell.
-        let _ = dir.set_own_mode(Mode::from_raw_mode(mode & KEPT | OWNER));
+        let _ = dir.set_own_mode(Mode::from_raw_mode(mode & (KEPT | SETGID) | OWNER));
     }
     Ok(if is_new || is_unfinished { Finish::New(like) } else { Finish::Present(like) })
 }
 
 /// The folder of a root's copy, or the one that a single file goes to. The user has
-/// named it: it may be a link, or lie in folders that are not there yet.
+/// named it: it may be a link.
 ///
 /// `like` is what it is to become.
 pub(super) fn root(root: &Root, like: Stat, context: &Context) -> Result<Arc<CopyFolder>, Failure> {
@@ -426,6 +429,14 @@ pub(super) fn look_at_root(root: &Root, context: &Context) -> Option<Arc<CopyFol
     Some(Arc::new(CopyFolder::named(folder, path, Finish::Leave, true, context)))
 }
 
+/// Refuses to put an output under this name if there is no folder for it.
+pub(super) fn check_parent(output: &Path) -> Result<(), Failure> {
+    match present(parent_of(output))? {
+        Some(_) => Ok(()),
+        None => Err(words::no_parent(output, parent_of(output))),
+    }
+}
+
 /// Whether the folder is there that a root's copy goes to.
 pub(super) fn has_parent(root: &Root) -> bool {
     matches!(present(parent_of(&root.output)), Ok(Some(_)))
@@ -442,14 +453,15 @@ fn present(path: &Path) -> Result<Option<Dir>, Failure> {
     }
 }
 
-/// The same; made where it is not there, with those above it.
+/// The same; created where it is not there, but not with those above it: what is missing
+/// there may be a disk that is not mounted.
 fn made(path: &Path) -> Result<Dir, Failure> {
     if let Some(dir) = present(path)? {
         return Ok(dir);
     }
     let failed = |error| failed(path, error);
     let name = path.file_name().ok_or(Errno::NOENT).map_err(failed)?;
-    let above = made(parent_of(path))?;
+    let above = present(parent_of(path))?.ok_or_else(|| words::no_parent(path, parent_of(path)))?;
     match above.create_dir(name, Mode::from_raw_mode(0o777)) {
         Ok(()) | Err(Errno::EXIST) => above.open_dir(name).map_err(failed),
         Err(error) => Err(failed(error)),

@@ -11,6 +11,7 @@ use rustix::fd::AsFd;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use super::mirror::check_parent;
 use super::walk::Rules;
 use crate::messages::{self, Context, Failure, tree as words};
 use crate::request::{ends_with, is_sealed_name};
@@ -108,6 +109,9 @@ impl Plan {
             Some(output) => output,
             None => beside(&root.input, naming)?,
         };
+        if root.folder.is_some() {
+            check_parent(&output)?;
+        }
         let root = Root { output, ..root };
         Self::new(vec![Ok(root)], naming, rules)
     }
@@ -130,7 +134,11 @@ impl Plan {
             };
             Ok(Root { output: folder.join(name), ..root })
         };
-        Self::new(inputs.into_iter().map(root).collect(), naming, rules)
+        let plan = Self::new(inputs.into_iter().map(root).collect(), naming, rules)?;
+        if !plan.roots.is_empty() {
+            check_parent(folder)?;
+        }
+        Ok(plan)
     }
 
     fn new(

@@ -8,8 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use cryptstream_beneath::{Entry, Folder, Found};
-use cryptstream_engine::{Destination, Dropped, Item, folder_mode, is_leftover};
+use cryptstream_beneath::{Entry, Folder, Found, dir_mode_without_acl};
+use cryptstream_engine::{Destination, Dropped, Item, is_leftover};
 use existing::{Present, is_folder};
 use rustix::fs::Stat;
 
@@ -176,7 +176,7 @@ impl<'a> Supply<'a> {
     /// What the copy of a folder is to become: its access control list is not copied.
     fn like(&mut self, folder: &Folder, mut stat: Stat) -> Stat {
         let Ok(dir) = folder.dir() else { return stat };
-        let (st_mode, acl) = folder_mode(&dir, stat.st_mode);
+        let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
         if acl {
             (self.on_event)(Event::Dropped(Dropped { acl, ..Dropped::default() }));
         }

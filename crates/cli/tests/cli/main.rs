@@ -23,6 +23,7 @@ mod json;
 mod key_files;
 mod keys;
 mod mirror;
+mod output_place;
 mod patterns;
 mod plugin;
 mod range;

@@ -2,7 +2,7 @@
 //! mistakes on the command line.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Instant;
 
@@ -267,4 +267,40 @@ fn closed_streams_do_no_harm() {
     dir.shell("$CS decrypt -i id plain.enc out 2>&-").run().ok();
     assert_eq!(dir.read("out"), b"content");
     assert_eq!(dir.shell("$CS decrypt -i id nothing out 2>&-").run().code(), Some(66));
+}
+
+/// Another program gives the input a second name or other permission bits while it is read:
+/// `cp -al` of a folder of backups does. Borg and GNU tar warn of it, as the time of the last
+/// change (ctime) moves. The content is the same, so the copy is right. New content under the
+/// old time is noticed.
+#[test]
+fn a_new_name_of_the_input_does_not_count_as_a_change() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let content = paint(3 << 20);
+    let path = dir.write("f", &content);
+    let changed_meanwhile = |change: &dyn Fn()| {
+        let args = ["encrypt", "-i", "id", "f", "-", "--processes", "0"];
+        let mut child = dir.command(&args).spawn();
+        // The input is open by now; the rest does not fit into the pipe.
+        let (mut stdout, mut sealed) = (child.stdout.take().unwrap(), vec![0]);
+        stdout.read_exact(&mut sealed).unwrap();
+        change();
+        stdout.read_to_end(&mut sealed).unwrap();
+        (child.wait_with_output().unwrap().status.code(), sealed)
+    };
+    let (code, sealed) = changed_meanwhile(&|| {
+        fs::hard_link(&path, dir.path("second")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    });
+    assert_eq!(code, Some(0));
+    let opened = dir.command(&["decrypt", "-i", "id", "-", "-"]).input(&sealed).run().ok();
+    assert!(opened.stdout == content);
+    let (code, _) = changed_meanwhile(&|| {
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        let time = file.metadata().unwrap().modified().unwrap();
+        (&file).write_all(b"other").unwrap();
+        file.set_modified(time).unwrap();
+    });
+    assert_eq!(code, Some(75));
 }

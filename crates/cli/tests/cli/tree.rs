@@ -78,11 +78,11 @@ fn names_follow_from_the_input() {
     dir.run(&["decrypt", "-i", "id", "in.enc"]).ok_and_silent();
     assert_same(&dir.path("was"), &dir.path("in"));
     // Several, each under its own name, in a folder that is made.
-    let args = ["encrypt", "-i", "id", "in", "single", "--output-dir", "new/out"];
+    let args = ["encrypt", "-i", "id", "in", "single", "--output-dir", "new"];
     dir.run(&args).ok_and_silent();
     let expected = ["in", "in/a.enc", "in/sub", "in/sub/b.enc", "single.enc"];
-    assert_eq!(names(&dir.path("new/out")), expected);
-    let args = ["decrypt", "-i", "id", "new/out/in", "new/out/single.enc", "--output-dir", "back"];
+    assert_eq!(names(&dir.path("new")), expected);
+    let args = ["decrypt", "-i", "id", "new/in", "new/single.enc", "--output-dir", "back"];
     dir.run(&args).ok_and_silent();
     assert_same(&dir.path("was"), &dir.path("back/in"));
     assert_eq!(fs::read(dir.path("back/single")).unwrap(), b"single");

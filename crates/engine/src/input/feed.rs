@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cryptstream_beneath::mode_without_acl;
 use rustix::pipe::PipeFlags;
 
-use super::{Source, mode_without_acl};
+use super::Source;
 use crate::Error;
 
 /// The end of a [`Source::fed`] that is written to. Only [`Feed::finish`] is an
@@ -66,7 +67,7 @@ impl Source {
             Err(source) => return Err(Error::Open { path, source: source.into() }),
         };
         let mode = match rustix::fs::fstat(like) {
-            Ok(stat) => mode_without_acl(like, stat.st_mode) & 0o666,
+            Ok(stat) => mode_without_acl(like, stat.st_mode).0 & 0o666,
             Err(source) => return Err(Error::Open { path, source: source.into() }),
         };
         let is_whole = Arc::new(AtomicBool::new(false));

@@ -4,15 +4,11 @@
 use std::fs::File;
 use std::path::Path;
 
-use cryptstream_beneath::{Dir, FileId, KnownFile, fresh, is_exact};
+use cryptstream_beneath::{FileId, KnownFile, fresh, has_same_content, is_exact, mode_without_acl};
 use rustix::fs::{Stat, Timespec, Timestamps};
-use rustix::io::Errno;
 
-use super::{Source, acl};
+use super::Source;
 use crate::Error;
-
-/// The attribute that holds an access control list (acl(5)).
-pub(crate) const ACL: &str = "system.posix_acl_access";
 
 impl Source {
     /// The permission bits for the output: the input's own, or what new files usually
@@ -21,7 +17,7 @@ impl Source {
     #[must_use]
     pub fn output_mode(&self) -> (u32, bool) {
         if self.is_regular() {
-            return without_acl(&self.file, self.stat.st_mode);
+            return mode_without_acl(&self.file, self.stat.st_mode);
         }
         (self.fed.as_ref().map_or(0o666, |fed| fed.mode), false)
     }
@@ -73,13 +69,11 @@ impl Source {
             source: source.into(),
         })?;
         let now = fresh(&self.file, now);
-        if self.is_authenticated
-            && now.st_size == self.stat.st_size
-            && !is_exact(&self.file, now.st_dev)
-        {
-            return Ok(());
-        }
-        if state(&now) == state(&self.stat) { Ok(()) } else { Err(self.changed()) }
+        let is_as_it_was = match self.is_authenticated && !is_exact(&self.file, now.st_dev) {
+            true => now.st_size == self.stat.st_size,
+            false => has_same_content(&self.stat, &now),
+        };
+        if is_as_it_was { Ok(()) } else { Err(self.changed()) }
     }
 
     pub(crate) fn changed(&self) -> Error {
@@ -98,52 +92,4 @@ pub fn times_of(stat: &Stat) -> Timestamps {
         last_access: time(stat.st_atime, stat.st_atime_nsec),
         last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
     }
-}
-
-/// The permission bits that a copy of `file` may have that does not get its
-/// access control list. With such a list the bits of the group tell what the
-/// list allows at the most, which may be more than the group has.
-pub(crate) fn mode_without_acl(file: &File, mode: u32) -> u32 {
-    without_acl(file, mode).0
-}
-
-/// The same, and whether there is such a list.
-fn without_acl(file: &File, mode: u32) -> (u32, bool) {
-    let mut buffer = [0; 1024];
-    match rustix::fs::fgetxattr(file, ACL, &mut buffer[..]) {
-        Ok(0) => (mode & 0o777, false),
-        Ok(len) => (mode & (0o700 | acl::group_and_others(&buffer[..len])), true),
-        // Too long to be read here.
-        Err(Errno::RANGE) => (mode & 0o700, true),
-        Err(_) => (mode & 0o777, false),
-    }
-}
-
-/// The permission bits that a copy of this folder may have, which does not get its access
-/// control list, and whether it has one. `mode` is what the folder has.
-#[must_use]
-pub fn folder_mode(dir: &Dir, mode: u32) -> (u32, bool) {
-    // A list gives nothing to anybody by name where the bits give the group nothing.
-    if mode & 0o070 == 0 {
-        return (mode, false);
-    }
-    let Ok(file) = dir.open_self() else { return (mode, false) };
-    let (bits, has_acl) = without_acl(&file, mode);
-    (mode & !0o777 | bits, has_acl)
-}
-
-/// Whether the file has an access control list beyond its permission bits.
-#[must_use]
-pub fn has_acl(file: &File) -> bool {
-    match rustix::fs::fgetxattr(file, ACL, &mut [0; 256][..]) {
-        Ok(len) => len > 0,
-        Err(error) => error == Errno::RANGE,
-    }
-}
-
-/// What tells one state of an open file from another. Which file it is cannot change,
-/// and some file systems give it another number at each look.
-fn state(stat: &Stat) -> impl PartialEq + use<> {
-    let changed = (stat.st_ctime, stat.st_ctime_nsec);
-    (stat.st_size, (stat.st_mtime, stat.st_mtime_nsec), changed)
 }

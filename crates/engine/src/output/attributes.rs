@@ -3,9 +3,8 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{MetadataExt, fchown};
 
+use cryptstream_beneath::{ACL, has_acl, mode_without_acl};
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
-
-use crate::input::{ACL, has_acl, mode_without_acl};
 
 /// The longest value that an attribute has on Linux, and the longest list of
 /// names (xattr(7)).
@@ -21,9 +20,9 @@ pub(crate) fn keep_access(file: &File, old: &File, of: &Metadata) -> u32 {
         || fchown(file, None, Some(of.gid())).is_ok();
     let mode = match copy(ACL, old, file) {
         true => of.mode() & 0o777,
-        false if without_acl(file) => mode_without_acl(old, of.mode()),
+        false if without_acl(file) => mode_without_acl(old, of.mode()).0,
         // Users whom the folder's list names would get what the bits allow the group.
-        false => mode_without_acl(old, of.mode()) & 0o707,
+        false => mode_without_acl(old, of.mode()).0 & 0o707,
     };
     if is_owned { mode } else { mode & (0o707 | (mode & 0o007) << 3) }
 }

@@ -5,12 +5,11 @@ use std::fs::File;
 use std::os::unix::fs::fchown;
 use std::sync::OnceLock;
 
-use cryptstream_beneath::{Dir, FileId};
+use cryptstream_beneath::{Dir, FileId, has_acl};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fchmod, fstat};
 use rustix::io::Errno;
 
-use crate::input::has_acl;
 use crate::named::planted_by;
 
 /// Which bits an output is to have.
@@ -33,6 +32,8 @@ const PRIVATE: u32 = 0o600;
 /// With an access control list, the bits of the group are what the list may give at
 /// the most.
 const ACL_MASK: u32 = 0o070;
+/// What the owner may do.
+const OWNER: u32 = 0o700;
 /// What all others may do.
 const OTHERS: u32 = 0o007;
 
@@ -91,8 +92,8 @@ impl Permissions {
             Self::AsNewFile(mode) if was_unnamed && has_acl(file) && is_of_another(folder)? => {
                 mode & present & !umask() & !ACL_MASK & !OTHERS
             }
-            // The system has seen to it.
-            Self::AsNewFile(mode) if was_unnamed => mode & present,
+            // The system has seen to it, but for the bits that `keep_owner_bits` kept.
+            Self::AsNewFile(mode) if was_unnamed => mode & present & !(umask() & OWNER),
             Self::AsNewFile(mode) => without_inherited(file, mode & !umask()),
             Self::Exactly(mode) | Self::Following(mode) if mode == present => mode,
             Self::Exactly(mode) | Self::Following(mode) if was_unnamed && has_acl(file) => {
@@ -194,10 +195,21 @@ pub(super) fn set_mode(file: &File, mode: u32) -> Result<bool, Errno> {
     }
 }
 
-/// The bits that new files of this process do not get.
-pub(crate) fn umask() -> u32 {
-    static UMASK: OnceLock<u32> = OnceLock::new();
+/// The bits that outputs do not get, as far as the umask decides.
+pub fn umask() -> u32 {
     *UMASK.get_or_init(|| from_status().unwrap_or_else(by_setting))
+}
+
+static UMASK: OnceLock<u32> = OnceLock::new();
+
+/// Lets the process use the folders and files that it creates, also where the umask
+/// withholds bits from the owner. Finished outputs get what the umask leaves, as with
+/// cp(1). To be called before there are other threads.
+pub fn keep_owner_bits() {
+    let umask = *UMASK.get_or_init(by_setting);
+    if umask & OWNER != 0 {
+        rustix::process::umask(Mode::from_raw_mode(umask & !OWNER));
+    }
 }
 
 fn from_status() -> Option<u32> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptstream_beneath::Dir;
-use rustix::fs::{FileType, Mode, Timestamps, fchmod, futimens};
+use rustix::fs::{FileType, Mode, Timestamps, fchmod, fstat, futimens};
 use rustix::io::Errno;
 
 use super::container::{CONTENT, Container, open_listed};
@@ -119,6 +119,9 @@ impl StagingFolder {
         }
         // Of an archive too, which may be a stranger's.
         let mode = Mode::from_raw_mode(mode.unwrap_or(0o777) & !umask());
+        // What it has got from the folder above, as with mkdir(1).
+        let inherited = fstat(&self.folder).map_err(failed)?.st_mode & Mode::SGID.as_raw_mode();
+        let mode = mode | Mode::from_raw_mode(inherited);
         // A folder can only be moved by those who may write to it.
         // Some file systems keep no such things, and what is in it is whole without.
         let as_taken = |set: Result<(), Errno>| match set {

@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use cryptstream_archive::{Options, Unpacked};
 use cryptstream_beneath::Dir;
-use cryptstream_engine::StagingFolder;
+use cryptstream_engine::{StagingFolder, umask};
 use cryptstream_format::Identity;
-use rustix::fs::Mode;
 use zeroize::Zeroizing;
 
 use super::confined::{Folder, Reading, both};
@@ -89,14 +88,6 @@ pub(super) fn run(
     };
     report::done_archive("decrypt", &transfer, summary, started.elapsed(), talk, &extra);
     Ok(())
-}
-
-/// The permission bits that new files do not get. It can only be read by setting it; no
-/// other thread creates files at this moment.
-fn umask() -> u32 {
-    let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    rustix::process::umask(umask);
-    umask.as_raw_mode()
 }
 
 impl<'a> Folder<'a> {

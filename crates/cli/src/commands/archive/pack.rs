@@ -93,6 +93,7 @@ pub(super) fn run(
         (Ok(summary), Some(packed)) => {
             let needs = words::needs_more(&packed, packing.zstd.is_some());
             needs.iter().for_each(|needs| messages::warn(needs));
+            words::without_acls(&packed).iter().for_each(|text| messages::warn(text));
             if packing.zstd.is_some()
                 && let Target::Path { path, .. } = &transfer.target
                 && let Some(plain) = hides_zstd(path)

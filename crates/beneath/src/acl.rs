@@ -1,5 +1,14 @@
 //! What a POSIX access control list says of the group and of others.
 
+use std::os::fd::AsFd;
+
+use rustix::fs::fgetxattr;
+use rustix::io::Errno;
+
+use crate::Dir;
+
+/// The attribute that holds an access control list (acl(5)).
+pub const ACL: &str = "system.posix_acl_access";
 /// The list's version (linux/posix_acl_xattr.h), in its first four bytes.
 const VERSION: u32 = 2;
 /// An entry: its kind and its rights with two bytes each, and a user or group.
@@ -13,11 +22,47 @@ const OTHER: u16 = 0x20;
 /// The right to read.
 const READ: u32 = 4;
 
+/// The permission bits that a copy of `file` may have which does not get its access control
+/// list, and whether there is such a list. `mode` is what the file has. With a list the bits
+/// of the group tell what the list allows at the most, which may be more than the group has.
+#[must_use]
+pub fn mode_without_acl(file: impl AsFd, mode: u32) -> (u32, bool) {
+    let mut buffer = [0; 1024];
+    match fgetxattr(file, ACL, &mut buffer[..]) {
+        Ok(0) => (mode & 0o777, false),
+        Ok(len) => (mode & (0o700 | group_and_others(&buffer[..len])), true),
+        // Too long to be read here.
+        Err(Errno::RANGE) => (mode & 0o700, true),
+        Err(_) => (mode & 0o777, false),
+    }
+}
+
+/// The same for a directory; bits beyond the permissions stay as they are.
+#[must_use]
+pub fn dir_mode_without_acl(dir: &Dir, mode: u32) -> (u32, bool) {
+    // A list gives nothing to anybody by name where the bits give the group nothing.
+    if mode & 0o070 == 0 {
+        return (mode, false);
+    }
+    let Ok(file) = dir.open_self() else { return (mode, false) };
+    let (bits, has_acl) = mode_without_acl(&file, mode);
+    (mode & !0o777 | bits, has_acl)
+}
+
+/// Whether the file has an access control list beyond its permission bits.
+#[must_use]
+pub fn has_acl(file: impl AsFd) -> bool {
+    match fgetxattr(file, ACL, &mut [0; 256][..]) {
+        Ok(len) => len > 0,
+        Err(error) => error == Errno::RANGE,
+    }
+}
+
 /// The permission bits of the group and of others that a file may have which gets this
 /// list's content but not the list. The group's are those of its own entry, as far as
 /// the mask allows. Where an entry withholds reading from a user or a group by name,
 /// it is withheld from all whom the bits could let these be among.
-pub(super) fn group_and_others(list: &[u8]) -> u32 {
+fn group_and_others(list: &[u8]) -> u32 {
     let Some((version, entries)) = list.split_first_chunk() else { return 0 };
     if u32::from_le_bytes(*version) != VERSION || entries.len() % ENTRY_LEN != 0 {
         return 0;
