@@ -255,7 +255,7 @@ mod tests {
         fs::create_dir_all(own.join(CONTENT).join("closed/in"))?;
         fs::write(own.join(CONTENT).join("closed/in/file"), "")?;
         for closed in ["closed/in", "closed"] {
-            fs::set_permissions(own.join(CONTENT).join(closed), PermissionsExt::from_mode(0))?;
+            fs::set_permissions(own.join(CONTENT).join(closed), PermissionsExt::from_mode(0o0))?;
         }
         drop(content);
         container.remove()?;
