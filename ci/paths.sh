@@ -13,9 +13,9 @@ files=(
     crates/cli/src/tree/*/*.rs
     crates/cli/src/commands/tree.rs
     crates/cli/src/commands/tree/*.rs
-    crates/engine/src/many.rs
-    crates/engine/src/hands.rs
-    crates/engine/src/input.rs
+    crates/engine/src/batch.rs
+    crates/engine/src/batch_item.rs
+    crates/engine/src/thread_pool.rs
     crates/engine/src/input/*.rs
 )
 
@@ -39,8 +39,8 @@ exceptions=(
     'crates/cli/src/tree/walk.rs|File::open(file)|--ignore-file, which the user has named'
     'crates/cli/src/tree/walk.rs|Dir::open(path)|a folder that the user has named'
     'crates/cli/src/commands/tree.rs|path.is_dir()|only which command is meant; the user has named it'
-    'crates/engine/src/input.rs|Dir::open_parent(path)|an input that the user has named'
-    'crates/engine/src/input.rs|File::open(path)|an input that the user has named'
+    'crates/engine/src/input/source.rs|Dir::open_parent(path)|an input that the user has named'
+    'crates/engine/src/input/source.rs|File::open(path)|an input that the user has named'
     'crates/engine/src/input/removal.rs|Dir::open_parent(path)|an input that the user has named; only listed'
     'crates/engine/src/input/removal.rs|statx(CWD, &self.path|the attack that a test expects to succeed'
     'crates/engine/src/input/removal.rs|fs::unlink(&self.path)|the attack that a test expects to succeed'

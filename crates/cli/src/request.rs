@@ -216,13 +216,13 @@ impl Transfer {
         let mut typed = Zeroizing::new(Vec::new());
         stdin.lock().read_to_end(&mut typed).map_err(failed)?;
         let null = File::open("/dev/null").map_err(failed)?;
-        let (mut feed, source) = Source::fed("standard input".into(), &null)
+        let (mut pipe, source) = Source::piped("standard input".into(), &null)
             .map_err(|error| messages::engine(error, Context::default()))?;
         let writer = thread::Builder::new().name("typed".to_owned());
         let write = move || {
             // The other side may have seen enough.
-            if feed.write_all(&typed).is_ok() {
-                feed.finish();
+            if pipe.write_all(&typed).is_ok() {
+                pipe.finish();
             }
         };
         writer.spawn(write).map_err(failed)?;

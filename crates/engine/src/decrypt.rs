@@ -2,29 +2,16 @@
 
 use std::os::fd::OwnedFd;
 
-use cryptstream_format::header::HeaderErrorKind;
-use cryptstream_format::{
-    ChunkCipher, Header, Identity, Layout, PayloadCipher, Segment, UnlockError,
-};
+use cryptstream_format::{ChunkCipher, Header, Identity, Layout, Segment};
 use zeroize::Zeroizing;
 
-use cryptstream_shm::SecretScope;
-
-use crate::engine::Payload;
+use crate::header::unlock;
 use crate::job::Operation;
-use crate::memory::{grow, zeroed};
+use crate::journal;
 use crate::output::Sink;
-use crate::rekey::journal;
+use crate::payload::Payload;
 use crate::reread::check_opened;
-use crate::workers::Beginning;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
-
-/// Enough for the headers of nearly all files, and for a small file whole.
-const FIRST_READ: usize = 16 << 10;
-/// How much of a foreign file is kept for guessing what it is.
-const HEAD_LEN: usize = 512;
-/// The most kinds of recipients that an error tells.
-const MAX_KINDS: usize = 8;
 
 impl Engine {
     /// Opens `source` with the first of `identities` that fits, into `target`.
@@ -136,7 +123,7 @@ impl Opening {
             .transpose()
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
         let sink = match target {
-            Some(target) => Sink::open(target, source, commit)?,
+            Some(target) => target.open(source, commit)?,
             None => Sink::Nowhere,
         };
         let cipher = unlock(source, header, identities)?;
@@ -170,87 +157,4 @@ impl Opening {
         let (format, is_armored) = (last.format(), source.is_armored());
         Ok(Summary { format, is_armored, bytes_in, bytes_out, dropped, ..Summary::default() })
     }
-}
-
-/// Finds the key of the payload, at whose first byte the source stands; leaves
-/// it at the first chunk.
-pub(crate) fn unlock(
-    source: &mut Source,
-    header: &Header,
-    identities: &[&dyn Identity],
-) -> Result<ChunkCipher, Error> {
-    let _secrets = SecretScope::open();
-    let file_key =
-        header.unlock(identities).map_err(|error| unlock_error(source, header, error))?;
-    let mut prefix = vec![0; header.format().prefix_len()];
-    if source.fill(&mut prefix)? < prefix.len() {
-        return Err(cut_in_header(source));
-    }
-    let cipher = PayloadCipher::from_prefix(header.format(), &file_key, &prefix)
-        .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?;
-    source.set_authenticated();
-    Ok(cipher.into_chunks())
-}
-
-/// Reads the header and leaves the source at the payload's first byte. Here an
-/// armored input is found to be one.
-pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
-    let mut bytes = zeroed(FIRST_READ)?;
-    let mut len = source.fill(&mut bytes)?;
-    let mut may_be_armor = true;
-    loop {
-        let path = source.path().to_owned();
-        let beginning = source.parser().begin(&path, &bytes[..len], may_be_armor)?;
-        match beginning {
-            Beginning::Armor => {
-                source.unarmor(&bytes[..len])?;
-                len = source.fill(&mut bytes)?;
-            }
-            Beginning::Header(outline) => {
-                if outline.len() > len {
-                    return Err(Error::ReaderDied { path });
-                }
-                source.give_back(&bytes[outline.len()..len])?;
-                // Of a table that is wrong a process is to blame that has been taken over.
-                return Header::new(bytes, &outline).ok_or(Error::ReaderDied { path });
-            }
-            // Full means that there may be more; the parser gives up at the
-            // format's limit.
-            Beginning::Incomplete if len == bytes.len() => {
-                grow(&mut bytes, 2 * len)?;
-                len += source.fill(&mut bytes[len..])?;
-            }
-            Beginning::Incomplete if len == 0 => return Err(not_sealed(source, &[])),
-            Beginning::Incomplete => return Err(cut_in_header(source)),
-            Beginning::Wrong(error) if error.kind == HeaderErrorKind::Version => {
-                return Err(not_sealed(source, &bytes[..len]));
-            }
-            Beginning::Wrong(error) => return Err(Error::Header { path, source: error }),
-        }
-        may_be_armor = false;
-    }
-}
-
-/// Why the header of `source` was not unlocked.
-pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError) -> Error {
-    // One of each kind, in their order, and not as many as a file may name.
-    let mut kinds: Vec<String> = Vec::new();
-    let mut recipients = 0;
-    for stanza in header.stanzas().iter().filter(|stanza| !stanza.is_padding()) {
-        recipients += 1;
-        if kinds.len() < MAX_KINDS && !kinds.iter().any(|kind| kind == stanza.tag()) {
-            kinds.push(stanza.tag().to_owned());
-        }
-    }
-    let path = source.path().to_owned();
-    Error::Unlock { path, source: error, recipients, sealed_for: kinds }
-}
-
-fn not_sealed(source: &Source, bytes: &[u8]) -> Error {
-    let head = bytes[..bytes.len().min(HEAD_LEN)].to_vec();
-    Error::NotSealed { path: source.path().to_owned(), head }
-}
-
-pub(crate) fn cut_in_header(source: &Source) -> Error {
-    Error::CutInHeader { path: source.path().to_owned(), len: source.position() }
 }

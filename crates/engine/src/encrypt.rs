@@ -8,9 +8,10 @@ use cryptstream_format::{
 
 use cryptstream_shm::SecretScope;
 
-use crate::engine::Payload;
+use crate::header::HEADER_BLOCK;
 use crate::job::Operation;
 use crate::output::Sink;
+use crate::payload::Payload;
 use crate::reread::check_sealed;
 use crate::{CommitOptions, Engine, Error, Form, Progress, Source, Summary, Target};
 
@@ -18,7 +19,6 @@ use crate::{CommitOptions, Engine, Error, Form, Progress, Source, Summary, Targe
 /// starts at a block of the file system and recipients can be exchanged
 /// without moving it.
 const PAD_FROM: usize = SEGMENT_LEN;
-pub(crate) const BLOCK: usize = 4096;
 
 impl Engine {
     /// Seals `source` for `recipients` into `target`, in this form.
@@ -47,12 +47,12 @@ impl Engine {
         let last = if is_beside {
             // A padded header of one short stanza is one block, whatever comes
             // out of the derivation; so the payload's place is known before it.
-            let payload = sealing.payload(BLOCK as u64)?;
+            let payload = sealing.payload(HEADER_BLOCK as u64)?;
             let Sealing { file_key, cipher, padding, sink, .. } = &mut sealing;
-            sink.put(BLOCK as u64, cipher.prefix())?;
+            sink.put(HEADER_BLOCK as u64, cipher.prefix())?;
             let wrap = || wrap(format, file_key, recipients, *padding);
             let (header, last) = beside(wrap, || self.pass(payload, source, sink, progress))?;
-            if header.len() != BLOCK {
+            if header.len() != HEADER_BLOCK {
                 let error = "the header does not fit the room that was left for it";
                 return Err(Error::Internal(error));
             }
@@ -96,7 +96,7 @@ impl Sealing {
             .map(|len| Layout::of_plaintext(format, len))
             .transpose()
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
-        let sink = match (Sink::open(target, source, commit)?, form) {
+        let sink = match (target.open(source, commit)?, form) {
             (sink, Form::Armored) => sink.armored(),
             (sink, Form::Binary(_)) => sink,
         };
@@ -106,7 +106,7 @@ impl Sealing {
             Some(layout) => layout.plaintext_len() >= PAD_FROM as u64,
             None => source.has(PAD_FROM)?,
         };
-        let padding = if is_long { Padding::Multiple(BLOCK) } else { Padding::None };
+        let padding = if is_long { Padding::Multiple(HEADER_BLOCK) } else { Padding::None };
         let file_key = FileKey::generate()?;
         let cipher = PayloadCipher::generate(format, &file_key)?;
         let is_armored = form == Form::Armored;

@@ -1,16 +1,17 @@
 //! The way of a payload's segments: by main alone, or with the workers.
 
-use std::path::PathBuf;
-
-use cryptstream_format::payload::{SEGMENT_LEN, chunk_offset};
-use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
+use cryptstream_format::payload::SEGMENT_LEN;
+use cryptstream_format::{Layout, Segment};
 use cryptstream_protection::Protection;
 
-use crate::alone::{Passed, pass_by_main};
-use crate::flow::{Exit, Flow, Intake};
-use crate::job::{Failure, Job, Operation, Output};
+use crate::error_context::{ErrorContext, lack};
+use crate::file_io::clone_of;
+use crate::in_process::{Passed, pass_by_main};
+use crate::job::{Job, Output};
 use crate::output::{PendingFile, Sink};
-use crate::workers::{Crew, Stop, WORTH};
+use crate::payload::Payload;
+use crate::pipeline::{Exit, Flow, FlowError, Intake};
+use crate::workers::{Coordinator, Stop, WORTH};
 use crate::{CommitOptions, Error, Parser, Progress, Source, WorkerOptions, WorkerStats};
 
 /// Seals and opens files, one after the other or several at a time, with one
@@ -21,7 +22,7 @@ use crate::{CommitOptions, Error, Parser, Progress, Source, WorkerOptions, Worke
 pub struct Engine {
     pub(crate) options: WorkerOptions,
     pub(crate) cores: usize,
-    crew: Option<Crew>,
+    coordinator: Option<Coordinator>,
     /// Who parses what strangers wrote, once that is settled.
     parser: Option<Parser>,
     /// There is no shared memory to be had.
@@ -30,19 +31,11 @@ pub struct Engine {
     is_warm: bool,
 }
 
-/// A payload that is to be sealed or opened: everything but its way in and out.
-pub(crate) struct Payload {
-    pub(crate) operation: Operation,
-    pub(crate) layout: Option<Layout>,
-    pub(crate) start: u64,
-    pub(crate) cipher: ChunkCipher,
-}
-
 impl Engine {
     /// An engine for a process that may use `cores` cores.
     #[must_use]
     pub fn new(options: WorkerOptions, cores: usize) -> Self {
-        Self { options, cores, crew: None, parser: None, is_alone: false, is_warm: false }
+        Self { options, cores, coordinator: None, parser: None, is_alone: false, is_warm: false }
     }
 
     /// Starts all workers that there may be, and waits until they are ready:
@@ -54,8 +47,8 @@ impl Engine {
         let allowed = self.options.allowed(self.cores);
         self.is_warm = true;
         if allowed > 0 {
-            let Some(crew) = self.crew().map_err(lack)? else { return Ok(()) };
-            crew.warm_up(allowed).map_err(lack)?;
+            let Some(coordinator) = self.coordinator().map_err(lack)? else { return Ok(()) };
+            coordinator.warm_up(allowed).map_err(lack)?;
         }
         Ok(())
     }
@@ -75,24 +68,24 @@ impl Engine {
 
     /// What has become of the workers since this was last asked.
     pub fn take_stats(&mut self) -> WorkerStats {
-        self.crew.as_mut().map(Crew::take_stats).unwrap_or_default()
+        self.coordinator.as_mut().map(Coordinator::take_stats).unwrap_or_default()
     }
 
     /// The workers; `None` where there is no memory for them.
-    pub(crate) fn crew(&mut self) -> Result<Option<&mut Crew>, Stop> {
-        if self.crew.is_none() && !self.is_alone {
-            match Crew::new(&self.options, self.options.allowed(self.cores)) {
-                Ok(crew) => self.crew = Some(crew),
+    pub(crate) fn coordinator(&mut self) -> Result<Option<&mut Coordinator>, Stop> {
+        if self.coordinator.is_none() && !self.is_alone {
+            match Coordinator::new(&self.options, self.options.allowed(self.cores)) {
+                Ok(coordinator) => self.coordinator = Some(coordinator),
                 Err(error) if self.options.is_sandbox_required() => return Err(Stop::lack(&error)),
                 Err(_) => self.is_alone = true,
             }
         }
-        Ok(self.crew.as_mut())
+        Ok(self.coordinator.as_mut())
     }
 
     /// Gives the workers up, with all that they still hold.
     pub(crate) fn dismiss(&mut self) {
-        self.crew = None;
+        self.coordinator = None;
     }
 
     /// Ends the workers' part of a file. Where the output is to be read again, they go
@@ -124,7 +117,7 @@ impl Engine {
         };
         let has_work = foreseen(payload.layout.as_ref(), source)
             .is_some_and(|len| self.options.target(len, self.cores) > 0);
-        if has_work && pays && self.has_crew()? {
+        if has_work && pays && self.has_coordinator()? {
             return self.pass_by_workers(payload, 0, source, sink, progress);
         }
         // Of a long stream only the beginning, if workers make it faster: so much
@@ -132,7 +125,7 @@ impl Engine {
         let until = pays.then_some(WORTH / SEGMENT_LEN as u64);
         match pass_by_main(payload, 0, until, source, sink, progress)? {
             Passed::All(last) => Ok(last),
-            Passed::Begun(payload, index) if self.has_crew()? => {
+            Passed::Begun(payload, index) if self.has_coordinator()? => {
                 self.pass_by_workers(payload, index, source, sink, progress)
             }
             Passed::Begun(payload, index) => {
@@ -147,21 +140,23 @@ impl Engine {
     /// ended if they do not obey.
     fn take_back(&mut self, job: u32, pending: &PendingFile) -> Result<(), Stop> {
         let is_warm = self.is_warm;
-        let Some(crew) = self.crew.as_mut().filter(|_| Protection::JobRevoked.is_on()) else {
+        let Some(coordinator) =
+            self.coordinator.as_mut().filter(|_| Protection::JobRevoked.is_on())
+        else {
             return Ok(());
         };
         if is_warm {
-            crew.enforce_release(job)?;
+            coordinator.enforce_release(job)?;
         }
         if !is_warm || pending.has_other_writers() != Some(false) {
-            crew.end_workers();
+            coordinator.end_workers();
         }
         Ok(())
     }
 
     /// Whether there are workers to be had.
-    pub(crate) fn has_crew(&mut self) -> Result<bool, Error> {
-        Ok(self.crew().map_err(lack)?.is_some())
+    pub(crate) fn has_coordinator(&mut self) -> Result<bool, Error> {
+        Ok(self.coordinator().map_err(lack)?.is_some())
     }
 
     /// With the workers, from segment `first` on.
@@ -200,11 +195,11 @@ impl Engine {
             true => Exit::InOrder(sink),
             false => Exit::ByWorkers,
         };
-        let Some(crew) = self.crew().map_err(lack)? else {
+        let Some(coordinator) = self.coordinator().map_err(lack)? else {
             return Err(Error::Internal("the workers are gone"));
         };
-        let number = crew.add(job);
-        let ended = Flow::new(number, intake, exit, target).run(crew, progress);
+        let number = coordinator.add(job);
+        let ended = Flow::new(number, intake, exit, target).run(coordinator, progress);
         let ended = match (ended, &*sink) {
             (Ok(last), Sink::File(pending)) => {
                 let taken = self.take_back(number, pending);
@@ -215,7 +210,7 @@ impl Engine {
         if !matches!(ended, Ok(_) | Err(FlowError::Segment(..))) {
             self.dismiss();
         }
-        let place = Place { path, output_path, start };
+        let place = ErrorContext { path, output_path, start };
         ended.map_err(|error| match error {
             FlowError::Segment(segment, failure) => place.error(&segment, failure),
             FlowError::Stop(stop) => place.stopped(stop),
@@ -232,116 +227,4 @@ fn foreseen(layout: Option<&Layout>, source: &Source) -> Option<u64> {
         Some(layout) => Some(layout.plaintext_len()),
         None => source.expected_len().filter(|_| is_armored_file),
     }
-}
-
-/// Why a flow ended early.
-pub(crate) enum FlowError {
-    /// A segment failed; all others are through.
-    Segment(Segment, Failure),
-    /// All work stopped.
-    Stop(Stop),
-    /// Main could not read or write.
-    Error(Error),
-}
-
-/// What errors of segments are told with.
-#[derive(Clone)]
-pub(crate) struct Place {
-    pub(crate) path: PathBuf,
-    pub(crate) output_path: PathBuf,
-    /// Where the payload begins in the sealed file.
-    pub(crate) start: u64,
-}
-
-impl Place {
-    pub(crate) fn error(self, segment: &Segment, failure: Failure) -> Error {
-        let Self { path, output_path, start } = self;
-        let system = system_error;
-        match failure {
-            Failure::Short => Error::InputChanged { path },
-            Failure::Read { errno, offset } => Error::Read { path, offset, source: system(errno) },
-            Failure::Write { errno, offset } => {
-                Error::Write { path: output_path, offset, source: system(errno) }
-            }
-            Failure::Damaged { chunk } => damaged(&path, start, segment, chunk),
-            Failure::Internal => Error::WorkerMisbehaved { path },
-        }
-    }
-
-    pub(crate) fn stopped(self, stop: Stop) -> Error {
-        match stop {
-            // Of bytes that were read again after a death.
-            Stop::Failed(failure) => self.error(&Segment::inner(Format::Native, 0), failure),
-            Stop::Deadly(segment) => Error::WorkersDied { path: self.path, segment },
-            stop @ (Stop::NoSandbox | Stop::NoProcess(_) | Stop::NoWorkers) => lack(stop),
-            Stop::Misbehaved => Error::WorkerMisbehaved { path: self.path },
-        }
-    }
-}
-
-/// The last segment of a payload.
-pub(crate) fn last_of(layout: &Layout) -> Result<Segment, Error> {
-    layout.segment(layout.segment_count() - 1).ok_or(Error::Internal("a payload without an end"))
-}
-
-pub(crate) fn clone_of(
-    file: &std::fs::File,
-    path: &std::path::Path,
-) -> Result<std::fs::File, Error> {
-    file.try_clone().map_err(|source| Error::Open { path: path.to_owned(), source })
-}
-
-/// What could be read for a segment.
-pub(crate) struct Read {
-    pub(crate) format: Format,
-    pub(crate) operation: Operation,
-    pub(crate) len: usize,
-    /// Whether nothing comes after it.
-    pub(crate) is_end: bool,
-}
-
-/// The segment of which this could be read.
-pub(crate) fn segment_read(
-    read: Read,
-    layout: Option<Layout>,
-    index: u64,
-    source: &Source,
-) -> Result<Segment, Error> {
-    let Read { format, operation, len, is_end } = read;
-    let segment = match (operation, is_end) {
-        (_, false) => Some(Segment::inner(format, index)),
-        (Operation::Seal, true) => Segment::last(format, index, len),
-        (Operation::Open, true) => Segment::last_sealed(format, index, len),
-    };
-    match &layout {
-        Some(layout) if layout.segment(index) != segment => return Err(source.changed()),
-        _ => {}
-    }
-    segment.ok_or_else(|| Error::CutInPayload {
-        path: source.path().to_owned(),
-        chunk: index * format.segment_chunks() as u64 + (len / format.sealed_chunk_len()) as u64,
-        offset: source.position(),
-    })
-}
-
-pub(crate) fn damaged(path: &std::path::Path, start: u64, part: &Segment, chunk: u64) -> Error {
-    Error::Damaged {
-        path: path.to_owned(),
-        chunk,
-        offset: start + chunk_offset(part.format(), chunk),
-        is_last: part.is_last() && chunk + 1 == part.first_chunk() + part.chunks() as u64,
-    }
-}
-
-/// Why there are no workers.
-pub(crate) fn lack(stop: Stop) -> Error {
-    match stop {
-        Stop::NoProcess(errno) => Error::NoProcess { source: system_error(errno) },
-        Stop::NoWorkers => Error::NoWorkers,
-        _ => Error::NoSandbox,
-    }
-}
-
-fn system_error(errno: i32) -> std::io::Error {
-    std::io::Error::from_raw_os_error(errno)
 }

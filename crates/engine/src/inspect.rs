@@ -3,7 +3,7 @@
 
 use cryptstream_format::{Header, Layout, LayoutError};
 
-use crate::rekey::journal::open_header;
+use crate::journal::open_header;
 use crate::{Error, Source};
 
 /// What can be seen of a sealed file from outside. None of it is

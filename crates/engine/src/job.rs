@@ -9,8 +9,8 @@ use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN, TAG_LEN};
 use cryptstream_format::{ChunkCipher, ChunkError, Format, Layout, Segment};
 use cryptstream_shm::{Estate, Region};
 
+use crate::fault_points::{Point, at};
 use crate::memory::{OutOfMemory, zeroed};
-use crate::workers::{Point, at};
 
 /// Plaintext that is read and sealed or opened in one go: 64 KiB. It and what
 /// becomes of it stays in the processor's own cache: on a processor with

@@ -14,12 +14,12 @@ use cryptstream_format::payload::chunk_offset;
 use cryptstream_format::{ChunkCipher, Format, Identity, Layout, LayoutError, Segment};
 use rustix::fs::Advice;
 
-use crate::decrypt::unlock;
-use crate::engine::Place;
+use crate::error_context::ErrorContext;
+use crate::header::unlock;
 use crate::job::{Failure, read_exact_at};
+use crate::journal::open_header;
 use crate::memory::grow;
 use crate::output::Sink;
-use crate::rekey::journal::open_header;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
 /// Plaintext that is read, opened and written in one go: 256 KiB.
@@ -82,7 +82,7 @@ impl Engine {
             let payload_len = len.saturating_sub(header.len() as u64);
             let reach = Reach::of(range, header.format(), payload_len)
                 .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
-            let sink = Sink::open(target, source, commit)?;
+            let sink = target.open(source, commit)?;
             let cipher = unlock(source, &header, identities)?;
             Ok((header, reach, sink, cipher))
         })?;
@@ -190,7 +190,7 @@ struct Opener<'a> {
     source: &'a Source,
     cipher: ChunkCipher,
     /// Where errors are, and where the payload begins.
-    place: Place,
+    place: ErrorContext,
     /// Bytes that were of use.
     bytes_in: u64,
     sealed: Vec<u8>,
@@ -201,7 +201,7 @@ impl<'a> Opener<'a> {
     fn new(source: &'a Source, cipher: ChunkCipher, start: u64, sink: &Sink) -> Self {
         let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
         let bytes_in = start + cipher.format().prefix_len() as u64;
-        let place = Place { path, output_path, start };
+        let place = ErrorContext { path, output_path, start };
         Self { source, cipher, place, bytes_in, sealed: Vec::new(), opened: Vec::new() }
     }
 

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use cryptstream_format::{ChunkCipher, Header, Layout, Segment};
 use zeroize::Zeroizing;
 
-use crate::decrypt::read_header;
+use crate::header::read_header;
 use crate::memory::zeroed;
 use crate::workers::Beginning;
 use crate::{Error, Source};

@@ -2,11 +2,11 @@
 
 use cryptstream_format::Identity;
 
-use crate::decrypt::unlock;
-use crate::rekey::journal;
-use crate::{Error, Item, Parser};
+use crate::header::unlock;
+use crate::journal;
+use crate::{BatchItem, Error, Parser};
 
-impl Item {
+impl BatchItem {
     /// Whether one of `identities` decrypts this file, going by its header.
     ///
     /// # Errors

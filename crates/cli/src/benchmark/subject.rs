@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use cryptstream_engine::{
-    CommitOptions, Destination, Engine, Error, Item, Processes, Summary, Target, WorkerOptions,
+    BatchItem, CommitOptions, Destination, Engine, Error, Processes, Summary, Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Format, Identity, Recipient};
@@ -77,7 +77,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-type Items<'f> = dyn Iterator<Item = Item> + 'f;
+type Items<'f> = dyn Iterator<Item = BatchItem> + 'f;
 type OnDone<'f> = dyn FnMut(usize, Result<Summary, Error>) + 'f;
 
 /// Has `work` done on all files, each an input and its output; the first error
@@ -87,7 +87,7 @@ fn work(
     writes: bool,
     work: impl FnOnce(&mut Items<'_>, &mut OnDone<'_>),
 ) -> Result<(), Failure> {
-    let mut items = files.iter().map(|(input, output)| Item {
+    let mut items = files.iter().map(|(input, output)| BatchItem {
         input: input.clone(),
         entry: None,
         // What is not there fails when it is opened.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cryptstream_beneath::{FileId, KnownFile};
-use cryptstream_engine::{Destination, Item, Parser};
+use cryptstream_engine::{BatchItem, Destination, Parser};
 use serde_json::Value;
 
 use crate::args::is_stdin;
@@ -82,13 +82,13 @@ impl Seen {
     }
 
     /// The same for the engine, which only reads it; `None` for standard input.
-    pub(super) fn item(&self) -> Option<Item> {
+    pub(super) fn item(&self) -> Option<BatchItem> {
         let entry = match &self.input {
             Input::Entry(entry, _) => Some(entry.clone()),
             _ => None,
         };
         let (input, len) = (self.input.path()?.to_owned(), self.len.unwrap_or(0));
-        Some(Item { input, entry, len, output: Destination::Nowhere, guard: None })
+        Some(BatchItem { input, entry, len, output: Destination::Nowhere, guard: None })
     }
 
     /// Refuses a file that a key of this run was read from.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cryptstream_engine::{Survey, Target};
+use cryptstream_engine::{DamageReport, Target};
 use cryptstream_format::Identity;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -65,7 +65,7 @@ fn salvage(
     key: Option<Zeroizing<Vec<u8>>>,
     transfer: &Transfer,
     talk: Talk,
-) -> Result<Survey, Failure> {
+) -> Result<DamageReport, Failure> {
     let keys = OpeningKeys::read(&args.opening, key)?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
@@ -79,7 +79,12 @@ fn salvage(
     survey.map_err(|error| messages::engine(error, context))
 }
 
-fn object(transfer: &Transfer, survey: &Survey, failure: Option<&Failure>, seconds: f64) -> Value {
+fn object(
+    transfer: &Transfer,
+    survey: &DamageReport,
+    failure: Option<&Failure>,
+    seconds: f64,
+) -> Value {
     let mut object = report::survey::object(survey);
     object["schema"] = json!(SCHEMA);
     object["command"] = json!("decrypt");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
-use cryptstream_engine::{CommitOptions, Engine, Form, Item, Progress, Summary, WorkerStats};
+use cryptstream_engine::{BatchItem, CommitOptions, Engine, Form, Progress, Summary, WorkerStats};
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
 use zeroize::Zeroizing;
@@ -345,7 +345,7 @@ impl Run {
         context: Context,
         with: impl FnOnce(
             &mut Engine,
-            &mut dyn Iterator<Item = Item>,
+            &mut dyn Iterator<Item = BatchItem>,
             CommitOptions,
             &dyn Progress,
             &mut OnDone<'_>,

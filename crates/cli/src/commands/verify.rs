@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Parser, Progress, Summary, Survey, WorkerNote,
+    CommitOptions, Engine, Error, Parser, Progress, Summary, WorkerNote, scan_for_damage,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
@@ -212,7 +212,7 @@ impl Verifier<'_> {
         let survey = input
             .open()
             .map(|source| source.parsed_by(&self.parser))
-            .and_then(|mut source| Survey::of(&mut source, &self.identities, progress));
+            .and_then(|mut source| scan_for_damage(&mut source, &self.identities, progress));
         if let Some(meter) = &meter {
             meter.clear();
         }

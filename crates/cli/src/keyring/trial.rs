@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cryptstream_engine::{Error, Item, Parser, SecretScope};
+use cryptstream_engine::{BatchItem, Error, Parser, SecretScope};
 use cryptstream_format::{FileKey, Format, Identity, Stanza, UnlockError, UnwrapError};
 
 /// A passphrase is derived anew for each salt, which takes about a second. One that fits
@@ -68,7 +68,7 @@ impl Trial {
     }
 
     /// Whether a key fits this file.
-    pub(crate) fn fits(&self, item: &Item, parser: &Parser) -> bool {
+    pub(crate) fn fits(&self, item: &BatchItem, parser: &Parser) -> bool {
         self.shared.begin();
         let fits = item.try_keys(parser, &self.identities()).is_ok();
         self.shared.end();
@@ -79,7 +79,7 @@ impl Trial {
     /// failed for want of a key, returns `None`. With `is_fail_fast` the first decides.
     pub(crate) fn none_fits(
         &self,
-        items: impl Iterator<Item = Item>,
+        items: impl Iterator<Item = BatchItem>,
         parser: &Parser,
         is_fail_fast: bool,
     ) -> Option<NoFit> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use cryptstream_engine::{Destination, Dropped, Item, Target};
+use cryptstream_engine::{BatchItem, Destination, Dropped, Target};
 use indicatif::{HumanBytes, HumanCount};
 
 use super::{Failure, code, quoted, reason};
@@ -330,7 +330,7 @@ pub(crate) fn scrypt_for_each(files: u64) -> String {
 }
 
 /// What an item is to become.
-pub(crate) fn output_of(item: &Item) -> Option<&Path> {
+pub(crate) fn output_of(item: &BatchItem) -> Option<&Path> {
     match &item.output {
         Destination::Named(Target::Path { path, .. }) | Destination::Beneath { path, .. } => {
             Some(path)
@@ -340,7 +340,7 @@ pub(crate) fn output_of(item: &Item) -> Option<&Path> {
 }
 
 /// One line of what would be done.
-pub(crate) fn would(command: &str, item: &Item) -> String {
+pub(crate) fn would(command: &str, item: &BatchItem) -> String {
     let output = output_of(item).map_or("-".to_owned(), quoted);
     let replaces = if item.replaces() { " (replaces it)" } else { "" };
     format!("{command} {} -> {output}{replaces}\n", quoted(&item.input))

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cryptstream_engine::{End, Survey};
+use cryptstream_engine::{DamageReport, End};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const MAX_SHOWN: usize = 20;
 
 /// How much of a file is intact, and what is not, in one line.
-pub(crate) fn text(survey: &Survey) -> String {
+pub(crate) fn text(survey: &DamageReport) -> String {
     let mut parts = vec![share(survey)];
     if survey.damage.count > 0 {
         parts.push(format!("bad: bytes {}", ranges(survey).join(", ")));
@@ -20,12 +20,12 @@ pub(crate) fn text(survey: &Survey) -> String {
 }
 
 /// How much is intact.
-pub(crate) fn share(survey: &Survey) -> String {
+pub(crate) fn share(survey: &DamageReport) -> String {
     format!("{} of {} intact", HumanBytes(survey.intact), HumanBytes(survey.len))
 }
 
 /// The damaged ranges, the first of them, and how many there are besides.
-fn ranges(survey: &Survey) -> Vec<String> {
+fn ranges(survey: &DamageReport) -> Vec<String> {
     let shown = survey.damage.ranges.iter().take(MAX_SHOWN);
     let mut ranges: Vec<_> = shown.map(range).collect();
     let more = survey.damage.count - ranges.len() as u64;
@@ -40,7 +40,7 @@ fn range(range: &Range<u64>) -> String {
     format!("{}-{}", range.start, range.end - 1)
 }
 
-fn end(survey: &Survey) -> Option<String> {
+fn end(survey: &DamageReport) -> Option<String> {
     match survey.end {
         End::Whole => None,
         End::Followed(1) => Some("1 byte was added after the end".to_owned()),
@@ -51,7 +51,7 @@ fn end(survey: &Survey) -> Option<String> {
 }
 
 /// The holes in what was salvaged, a line each.
-pub(crate) fn holes(survey: &Survey) -> String {
+pub(crate) fn holes(survey: &DamageReport) -> String {
     let lines = ranges(survey).into_iter().map(|range| match range.starts_with("and ") {
         true => format!("  {range}; --json lists them\n"),
         false => format!("  hole: bytes {range}\n"),
@@ -60,7 +60,7 @@ pub(crate) fn holes(survey: &Survey) -> String {
 }
 
 /// The same for programs.
-pub(crate) fn object(survey: &Survey) -> Value {
+pub(crate) fn object(survey: &DamageReport) -> Value {
     let (end, trailing) = match survey.end {
         End::Whole => ("whole", 0),
         End::Followed(len) => ("followed", len),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use cryptstream_beneath::{Entry, Folder, Found, dir_mode_without_acl};
-use cryptstream_engine::{Destination, Dropped, Item, is_leftover};
+use cryptstream_engine::{BatchItem, Destination, Dropped, is_leftover};
 use existing::{Present, is_folder};
 use rustix::fs::Stat;
 
@@ -193,7 +193,7 @@ impl<'a> Supply<'a> {
     }
 
     /// What is to be done about something that was found, if it is a file.
-    fn treat(&mut self, number: usize, found: Found) -> Option<Item> {
+    fn treat(&mut self, number: usize, found: Found) -> Option<BatchItem> {
         let plan = self.plan;
         let path = join(&plan.roots[number].input, &found.relative);
         self.levels.truncate(found.depth);
@@ -361,7 +361,7 @@ impl<'a> Supply<'a> {
         found: Found,
         path: PathBuf,
         name: OsString,
-    ) -> Option<Item> {
+    ) -> Option<BatchItem> {
         if is_leftover(&found.name) {
             (self.on_event)(Event::Leftover(path.clone()));
         }
@@ -386,7 +386,7 @@ impl<'a> Supply<'a> {
         copy: Option<&Arc<CopyFolder>>,
         name: OsString,
         output: PathBuf,
-    ) -> Option<Item> {
+    ) -> Option<BatchItem> {
         if (self.is_key)(&input.stat, &|| input.real_path()) {
             (self.on_event)(Event::Key(input.path));
             return None;
@@ -423,11 +423,11 @@ impl<'a> Supply<'a> {
                 (Destination::Beneath { folder, name, path: output, force }, Some(guard))
             }
         };
-        Some(Item { input: path, entry, len, output, guard })
+        Some(BatchItem { input: path, entry, len, output, guard })
     }
 
     /// The next large file.
-    fn next_large(&mut self) -> Option<Item> {
+    fn next_large(&mut self) -> Option<BatchItem> {
         while let Some((number, found, name)) = self.large.next() {
             let level = self.early(number, &found.folder);
             let copy = match level {
@@ -445,7 +445,7 @@ impl<'a> Supply<'a> {
     }
 
     /// The next of what is in the folders, and of the files that were named.
-    fn next_other(&mut self) -> Option<Item> {
+    fn next_other(&mut self) -> Option<BatchItem> {
         loop {
             if let Some(found) = self.tree.as_mut().and_then(Iterator::next) {
                 let item = match found {
@@ -485,7 +485,7 @@ impl<'a> Supply<'a> {
     }
 
     /// A file that was named, under the name that was settled.
-    fn named_file(&mut self, number: usize) -> Option<Item> {
+    fn named_file(&mut self, number: usize) -> Option<BatchItem> {
         let root = &self.plan.roots[number];
         let name = root.output.file_name().map(OsStr::to_owned);
         match name {
@@ -504,9 +504,9 @@ impl<'a> Supply<'a> {
 }
 
 impl Iterator for Supply<'_> {
-    type Item = Item;
+    type Item = BatchItem;
 
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<BatchItem> {
         self.report();
         let item = self.next_large();
         if item.is_some() { item } else { self.next_other() }

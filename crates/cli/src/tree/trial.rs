@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cryptstream_beneath::Entry;
-use cryptstream_engine::{Destination, Item};
+use cryptstream_engine::{BatchItem, Destination};
 use rustix::fs::{FileType, Stat};
 
 use super::plan::{Fate, Plan};
@@ -11,7 +11,7 @@ use super::survey::len;
 use super::walk::{entry, join};
 
 /// The first file that could be decrypted, whether or not its output is there already.
-pub(crate) fn first_file(plan: &Plan) -> Option<Item> {
+pub(crate) fn first_file(plan: &Plan) -> Option<BatchItem> {
     let mut files = plan.roots.iter().flat_map(|root| {
         let tree = root.folder.as_ref().and_then(|it| plan.rules.walk(it, &root.input).ok());
         let is_file = FileType::from_raw_mode(root.stat.st_mode) == FileType::RegularFile;
@@ -26,7 +26,7 @@ pub(crate) fn first_file(plan: &Plan) -> Option<Item> {
     files.next()
 }
 
-fn item(input: PathBuf, entry: Option<Entry>, stat: &Stat) -> Item {
+fn item(input: PathBuf, entry: Option<Entry>, stat: &Stat) -> BatchItem {
     let (output, len) = (Destination::Nowhere, len(stat.st_size));
-    Item { input, entry, len, output, guard: None }
+    BatchItem { input, entry, len, output, guard: None }
 }

@@ -24,7 +24,7 @@ use cryptstream_protection::Protection;
 use rustix::fs::{AtFlags, CWD, FileType, RenameFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
 
-use super::Source;
+use super::source::Source;
 use crate::{Error, interrupt};
 
 const MARK: &str = ".cryptstream-";

@@ -7,7 +7,7 @@ use std::path::Path;
 use cryptstream_beneath::{FileId, KnownFile, fresh, has_same_content, is_exact, mode_without_acl};
 use rustix::fs::{Stat, Timespec, Timestamps};
 
-use super::Source;
+use super::source::Source;
 use crate::Error;
 
 impl Source {
@@ -19,7 +19,7 @@ impl Source {
         if self.is_regular() {
             return mode_without_acl(&self.file, self.stat.st_mode);
         }
-        (self.fed.as_ref().map_or(0o666, |fed| fed.mode), false)
+        (self.piped.as_ref().map_or(0o666, |end| end.mode), false)
     }
 
     /// When it was read and changed last, as it was when it was opened.

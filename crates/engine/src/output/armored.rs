@@ -3,7 +3,6 @@
 use cryptstream_format::armor::Encoder;
 use cryptstream_shm::Region;
 
-use super::Sink;
 use crate::Error;
 use crate::memory::{OutOfMemory, grow};
 
@@ -13,9 +12,17 @@ const PART_LEN: usize = 192 << 10;
 /// [`crate::job`].
 const CUT: usize = 256 << 10;
 
-/// See the module's description.
-pub(crate) struct Armored {
-    to: Sink,
+/// What takes the text, in order.
+pub(crate) trait TextOutput {
+    /// Whether someone waits for each part of it.
+    fn is_stream(&self) -> bool;
+    /// Takes `text`, whose first byte is byte `offset` of all of it.
+    fn put(&mut self, offset: u64, text: &[u8]) -> Result<(), Error>;
+}
+
+/// Encodes what it is given, and hands the text on to `to`.
+pub(crate) struct Armored<T> {
+    to: T,
     encoder: Encoder,
     /// Bytes taken so far.
     position: u64,
@@ -27,14 +34,14 @@ pub(crate) struct Armored {
     part: Vec<u8>,
 }
 
-impl Armored {
-    pub(super) fn new(to: Sink) -> Self {
+impl<T: TextOutput> Armored<T> {
+    pub(super) fn new(to: T) -> Self {
         let encoder = Encoder::new();
         Self { to, encoder, position: 0, text: Vec::new(), written: 0, part: Vec::new() }
     }
 
     /// Where the text goes.
-    pub(super) fn sink(&self) -> &Sink {
+    pub(super) fn sink(&self) -> &T {
         &self.to
     }
 
@@ -75,7 +82,7 @@ impl Armored {
     }
 
     /// Writes the armor's end, and gives the output, which is complete.
-    pub(super) fn finish(mut self) -> Result<Sink, Error> {
+    pub(super) fn finish(mut self) -> Result<T, Error> {
         self.text.try_reserve(Encoder::max_text_len(0)).map_err(OutOfMemory::from)?;
         std::mem::take(&mut self.encoder).finish(&mut self.text);
         self.flush(self.text.len())?;

@@ -22,6 +22,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::abandoned;
 use super::attributes::{copy_user_attributes, keep_access};
 use super::durable::{Durability, sync_folder};
 use super::naming::{is_unsupported, rename};
@@ -127,7 +128,7 @@ impl PendingFile {
         let (file, temporary) = match open_unnamed(&folder, permissions)? {
             Some(file) => (file, None),
             None => {
-                temporary::remove_abandoned(&folder, &name);
+                abandoned::remove_abandoned(&folder, &name);
                 match probe::abilities(&folder, &name) {
                     Abilities::All => {}
                     Abilities::InOrder => is_in_order = true,
@@ -358,7 +359,7 @@ impl PendingFile {
 
     /// The one moment at which an unnamed file bears a temporary name.
     fn replace_by_unnamed(&self) -> Result<(), Errno> {
-        temporary::remove_abandoned(&self.folder, &self.name);
+        abandoned::remove_abandoned(&self.folder, &self.name);
         let _deferred = interrupt::defer();
         let temporary = temporary::name(&self.name)?;
         link_unnamed(&self.file, &self.folder, &temporary)?;
@@ -496,5 +497,5 @@ fn unlink_own(folder: &Dir, temporary: &OsStr, own: FileId) {
 /// Removes what killed runs have left that were to write `name` in `folder`. Those
 /// whose work lasts longer are spared.
 pub(crate) fn remove_abandoned(folder: &Dir, name: &OsStr) {
-    temporary::remove_abandoned(folder, name);
+    abandoned::remove_abandoned(folder, name);
 }

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::fchown;
-use std::sync::OnceLock;
 
 use cryptstream_beneath::{Dir, FileId, has_acl};
 use cryptstream_protection::Protection;
@@ -11,6 +10,7 @@ use rustix::fs::{FileType, Mode, Stat, fchmod, fstat};
 use rustix::io::Errno;
 
 use crate::named::planted_by;
+use crate::umask::{OWNER, umask};
 
 /// Which bits an output is to have.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,6 @@ const PRIVATE: u32 = 0o600;
 /// With an access control list, the bits of the group are what the list may give at
 /// the most.
 const ACL_MASK: u32 = 0o070;
-/// What the owner may do.
-const OWNER: u32 = 0o700;
 /// What all others may do.
 const OTHERS: u32 = 0o007;
 
@@ -193,35 +191,4 @@ pub(super) fn set_mode(file: &File, mode: u32) -> Result<bool, Errno> {
         }
         result => result.map(|()| true),
     }
-}
-
-/// The bits that outputs do not get, as far as the umask decides.
-pub fn umask() -> u32 {
-    *UMASK.get_or_init(|| from_status().unwrap_or_else(by_setting))
-}
-
-static UMASK: OnceLock<u32> = OnceLock::new();
-
-/// Lets the process use the folders and files that it creates, also where the umask
-/// withholds bits from the owner. Finished outputs get what the umask leaves, as with
-/// cp(1). To be called before there are other threads.
-pub fn keep_owner_bits() {
-    let umask = *UMASK.get_or_init(by_setting);
-    if umask & OWNER != 0 {
-        rustix::process::umask(Mode::from_raw_mode(umask & !OWNER));
-    }
-}
-
-fn from_status() -> Option<u32> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
-    u32::from_str_radix(line.trim(), 8).ok()
-}
-
-/// Without /proc it can only be read by setting it: for an instant files of other
-/// threads get fewer bits.
-fn by_setting() -> u32 {
-    let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    rustix::process::umask(umask);
-    umask.as_raw_mode()
 }

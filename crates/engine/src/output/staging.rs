@@ -15,12 +15,14 @@ use cryptstream_beneath::Dir;
 use rustix::fs::{FileType, Mode, Timestamps, fchmod, fstat, futimens};
 use rustix::io::Errno;
 
+use super::abandoned;
 use super::container::{CONTENT, Container, open_listed};
 use super::naming::rename_folder;
-use super::{is_refusal, temporary, umask};
+use super::permissions::is_refusal;
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
 use crate::named::{Found, Named, Refused};
+use crate::umask::umask;
 
 /// What the name of a folder that was replaced ends in.
 const OLD: &str = ".old";
@@ -31,7 +33,7 @@ pub struct StagingFolder {
     named: Named,
     container: Arc<Container>,
     folder: OwnedFd,
-    place: Place,
+    place: NameState,
     gate: Arc<Mutex<()>>,
     /// What removes it when the process is interrupted.
     cleanup: Option<OnInterrupt>,
@@ -41,7 +43,7 @@ pub struct StagingFolder {
 
 /// What stands under the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum NameState {
     Free,
     /// A folder with nothing in it.
     Empty,
@@ -66,7 +68,7 @@ impl StagingFolder {
     /// Those of [`StagingFolder::check`].
     pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
         let (place, named) = look(path, force)?;
-        temporary::remove_abandoned_folders(&named.folder, &named.name);
+        abandoned::remove_abandoned_folders(&named.folder, &named.name);
         let made = Container::create(Arc::clone(&named.folder), &named.name);
         let (container, folder) = made.map_err(|error| create_error(path, error))?;
         let (container, gate) = (Arc::new(container), Arc::new(Mutex::new(())));
@@ -156,16 +158,16 @@ impl StagingFolder {
         let Named { folder, name } = &self.named;
         let (folder, container, content) = (&**folder, self.container.dir(), OsStr::new(CONTENT));
         let old = match self.place {
-            Place::Free => {
+            NameState::Free => {
                 rename_folder(container, content, folder, name)?;
                 None
             }
             // Fails if it is not empty any more.
-            Place::Empty => {
+            NameState::Empty => {
                 container.rename(CONTENT, folder, name)?;
                 None
             }
-            Place::Taken => {
+            NameState::Taken => {
                 let old = old_name(name);
                 rename_folder(folder, name, folder, &old)?;
                 if let Err(error) = rename_folder(container, content, folder, name) {
@@ -196,7 +198,7 @@ impl Drop for StagingFolder {
 }
 
 /// What stands under a name, and where that is behind links.
-fn look(path: &Path, force: bool) -> Result<(Place, Named), Error> {
+fn look(path: &Path, force: bool) -> Result<(NameState, Named), Error> {
     let failed = |error: Errno| create_error(path, error);
     let exists = || Error::OutputExists { path: path.to_owned() };
     // `.` and the like have no name, and cannot be anything but folders above.
@@ -204,7 +206,7 @@ fn look(path: &Path, force: bool) -> Result<(Place, Named), Error> {
         return Err(Error::OutputIsHere { path: path.to_owned() });
     }
     let (named, stat) = match Named::find(path) {
-        Ok(Found::Nothing(named, None)) => return Ok((Place::Free, named)),
+        Ok(Found::Nothing(named, None)) => return Ok((NameState::Free, named)),
         Ok(Found::There(named, stat)) => (named, stat),
         Ok(Found::Nothing(..) | Found::Descriptor(..)) => return Err(exists()),
         Err(Refused::System(error)) => return Err(failed(error)),
@@ -220,13 +222,13 @@ fn look(path: &Path, force: bool) -> Result<(Place, Named), Error> {
         return Err(Error::OutputIsHere { path: path.to_owned() });
     }
     if present.entries().map_err(failed)?.next().is_none() {
-        return Ok((Place::Empty, named));
+        return Ok((NameState::Empty, named));
     }
     let old = old_name(&named.name);
     match (force, named.folder.stat(&old).is_ok()) {
         (false, _) => Err(exists()),
         (true, true) => Err(Error::OutputExists { path: path.with_file_name(old) }),
-        (true, false) => Ok((Place::Taken, named)),
+        (true, false) => Ok((NameState::Taken, named)),
     }
 }
 

@@ -12,8 +12,11 @@ use cryptstream_beneath::{Dir, FileId, KnownFile};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fcntl_getfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
-use super::{PendingFile, Permissions, Sink, Stream};
-use crate::input::PIPE_SIZE;
+use super::options::CommitOptions;
+use super::pending::PendingFile;
+use super::permissions::Permissions;
+use super::sink::Sink;
+use super::stream::Stream;
 use crate::named::{Found, Named, Refused, planted_by};
 use crate::{Error, Source};
 
@@ -73,18 +76,53 @@ impl Target {
         }
     }
 
+    /// Makes everything ready for writing, and refuses early what could only
+    /// fail in the end.
+    pub(crate) fn open(&self, source: &Source, options: CommitOptions) -> Result<Sink, Error> {
+        let is_removable = || self.path().is_some() && source.is_removable();
+        if options.remove_source && !is_removable() {
+            return Err(Error::NotRemovable { path: source.path().to_owned() });
+        }
+        let (mode, lacks_acl) = source.output_mode();
+        let permissions = match (options.follow_mode, options.keep_mode) {
+            (true, _) => Permissions::Following(mode),
+            (false, true) => Permissions::Exactly(mode),
+            (false, false) => Permissions::AsNewFile(mode),
+        };
+        if options.verify && !(self.path().is_some() && source.is_file()) {
+            return Err(Error::NotVerifiable { path: source.path().to_owned() });
+        }
+        match self.open_with(source, permissions)? {
+            // A file that is only written, and in order, cannot be read before it is closed.
+            Sink::File(pending) if options.verifies() && pending.is_in_order() => {
+                Err(Error::NotVerifiable { path: source.path().to_owned() })
+            }
+            Sink::Stream(_) if options.remove_source => {
+                Err(Error::NotRemovable { path: source.path().to_owned() })
+            }
+            Sink::Stream(_) if options.verify => {
+                Err(Error::NotVerifiable { path: source.path().to_owned() })
+            }
+            Sink::File(mut pending) => {
+                pending.lacks_acl = lacks_acl;
+                Ok(Sink::File(pending))
+            }
+            sink => Ok(sink),
+        }
+    }
+
     /// Opens the target; what stands there already is left as it is.
-    pub(super) fn open(&self, source: &Source, permissions: Permissions) -> Result<Sink, Error> {
+    fn open_with(&self, source: &Source, permissions: Permissions) -> Result<Sink, Error> {
         match self {
             Self::Path { path, force } => match resolve(path, *force, Some(source))? {
-                Place::File(named, present) => {
+                PathState::File(named, present) => {
                     PendingFile::create_over(named, path, *force, present, permissions)
                         .map(Sink::File)
                 }
-                Place::Stream(reached) => {
+                PathState::Stream(reached) => {
                     let failed = |error: Errno| create_error(path, error.into());
                     let file = reached.open().map_err(failed)?;
-                    Ok(stream(file, path.to_owned(), false))
+                    Ok(Sink::Stream(Stream::new(file, path.to_owned(), false)))
                 }
             },
             Self::Beneath { dir, name, path, force } => {
@@ -98,7 +136,7 @@ impl Target {
 }
 
 /// What a name stands for.
-enum Place {
+enum PathState {
     /// A file that is to come into being, or to replace what is there now.
     File(Named, Option<Stat>),
     /// A pipe or a device.
@@ -107,12 +145,12 @@ enum Place {
 
 /// What an output's path leads to. Links that the user has put there are followed, so
 /// that the file is replaced and not the link.
-fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<Place, Error> {
+fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<PathState, Error> {
     let (named, stat) = match find(path)? {
         Found::Nothing(_, Some(_)) if !force => {
             return Err(Error::OutputExists { path: path.to_owned() });
         }
-        Found::Nothing(named, link) => return Ok(Place::File(named, link)),
+        Found::Nothing(named, link) => return Ok(PathState::File(named, link)),
         Found::There(named, stat) => (named, stat),
         Found::Descriptor(fd, stat) => {
             // One that has lost its name has not lost what it is.
@@ -126,7 +164,7 @@ fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<Place, E
                 FileType::BlockDevice if !force => {
                     Err(Error::OutputExists { path: path.to_owned() })
                 }
-                _ => Ok(Place::Stream(Reached { fd, named: None })),
+                _ => Ok(PathState::Stream(Reached { fd, named: None })),
             };
         }
     };
@@ -136,11 +174,11 @@ fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<Place, E
         if let Some(owner) = planted_by(&named.folder, &stat).map_err(failed)? {
             return Err(Error::OutputPlanted { path: path.to_owned(), owner });
         }
-        return Reached::below(named, &stat).map(Place::Stream).map_err(failed);
+        return Reached::below(named, &stat).map(PathState::Stream).map_err(failed);
     }
     match kind(&stat) {
         _ if !force => Err(Error::OutputExists { path: path.to_owned() }),
-        FileType::RegularFile => Ok(Place::File(named, Some(stat))),
+        FileType::RegularFile => Ok(PathState::File(named, Some(stat))),
         _ => Err(create_error(path, io::ErrorKind::InvalidInput.into())),
     }
 }
@@ -162,7 +200,7 @@ fn find(path: &Path) -> Result<Found, Error> {
 
 /// Writes a small output: a file, all of it or nothing, or what stands there already and
 /// takes a stream, as for [`Target::Path`].
-pub(crate) fn write_small(
+pub(super) fn write_small(
     path: &Path,
     content: &[u8],
     may_replace: bool,
@@ -170,12 +208,12 @@ pub(crate) fn write_small(
     sync: bool,
 ) -> Result<(), Error> {
     match resolve(path, may_replace, None)? {
-        Place::File(named, present) => {
+        PathState::File(named, present) => {
             let pending = PendingFile::create_over(named, path, may_replace, present, permissions)?;
             pending.write_at(0, content)?;
             pending.commit(sync).map(drop)
         }
-        Place::Stream(reached) => {
+        PathState::Stream(reached) => {
             let file = reached.open().map_err(|error| create_error(path, error.into()))?;
             let mut stream = Stream::new(file, path.to_owned(), false);
             stream.write(0, content)?;
@@ -316,11 +354,5 @@ fn open_stdout(only_text: bool, source: &Source) -> Result<Sink, Error> {
     if source.is_regular() && KnownFile::open(&file).is_ok_and(|known| known.is(&source.known())) {
         return Err(same_file(&path, source));
     }
-    Ok(stream(file, path, only_text))
-}
-
-pub(super) fn stream(file: File, path: PathBuf, only_text: bool) -> Sink {
-    // Fewer, larger writes. It fails where the output is no pipe; no matter.
-    let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
-    Sink::Stream(Stream::new(file, path, only_text))
+    Ok(Sink::Stream(Stream::new(file, path, only_text)))
 }

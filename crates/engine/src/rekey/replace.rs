@@ -4,11 +4,13 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use cryptstream_format::{Padding, WrappedKey};
+use cryptstream_format::{Padding, WrapError, WrappedKey};
 use rustix::io::Errno;
 
-use super::{RekeyMethod, RekeySummary, Rekeying, Unlocked, fitting, read_at};
-use crate::encrypt::BLOCK;
+use super::file::{Rekeying, Unlocked};
+use super::summary::{RekeyMethod, RekeySummary};
+use crate::file_io::read_at;
+use crate::header::HEADER_BLOCK;
 use crate::memory::zeroed;
 use crate::output::attributes::{copy_user_attributes, keep_access};
 use crate::output::{PendingFile, Permissions, remove_abandoned};
@@ -32,7 +34,7 @@ impl Rekeying {
     ) -> Result<Option<RekeySummary>, Error> {
         let header = match exact {
             Some(header) => Some(header.to_vec()),
-            None if self.shares_blocks_of(BLOCK) => aligned_like(old, wrapped)?,
+            None if self.shares_blocks_of(HEADER_BLOCK) => aligned_like(old, wrapped)?,
             None => None,
         };
         let Some(header) = header else { return Ok(None) };
@@ -106,8 +108,8 @@ impl Rekeying {
         while done < len {
             let (from, to) = (old.start() + done, start + done);
             // To the end of the first block, so that what follows can be shared.
-            let to_block = BLOCK as u64 - from % BLOCK as u64;
-            let part = if to_block < BLOCK as u64 { to_block } else { COPY_PART };
+            let to_block = HEADER_BLOCK as u64 - from % HEADER_BLOCK as u64;
+            let part = if to_block < HEADER_BLOCK as u64 { to_block } else { COPY_PART };
             let part = part.min(len - done);
             let copied = match by_system {
                 true => match copy_by_system(&self.file, from, pending.file(), to, part) {
@@ -183,11 +185,22 @@ fn copy_by_system(from: &File, at: u64, to: &File, to_at: u64, len: u64) -> Resu
 /// now.
 fn aligned_like(old: &Unlocked, wrapped: &WrappedKey) -> Result<Option<Vec<u8>>, Error> {
     let shortest = wrapped.header(&old.file_key, Padding::None)?.len();
-    let first = shortest + (old.header.len() + BLOCK - shortest % BLOCK) % BLOCK;
-    for len in (first..).step_by(BLOCK).take(MAX_SHIFT) {
+    let first =
+        shortest + (old.header.len() + HEADER_BLOCK - shortest % HEADER_BLOCK) % HEADER_BLOCK;
+    for len in (first..).step_by(HEADER_BLOCK).take(MAX_SHIFT) {
         if let Some(header) = fitting(wrapped.header(&old.file_key, Padding::Exactly(len)))? {
             return Ok(Some(header));
         }
     }
     Ok(None)
+}
+
+/// A header, if it can have the length that was asked for.
+pub(super) fn fitting(header: Result<Vec<u8>, WrapError>) -> Result<Option<Vec<u8>>, WrapError> {
+    match header {
+        Ok(header) => Ok(Some(header)),
+        // The stanza that fills it up may be one too many.
+        Err(WrapError::NoFit | WrapError::TooLong) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

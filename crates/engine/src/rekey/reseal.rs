@@ -8,7 +8,10 @@ use std::thread;
 use cryptstream_format::{PayloadCipher, Segment};
 use zeroize::Zeroizing;
 
-use super::{RekeyMethod, RekeySummary, Rekeying, Unlocked};
+use super::file::{Rekeying, Unlocked};
+use super::summary::{RekeyMethod, RekeySummary};
+use crate::error_context::damaged;
+use crate::file_io::read_at;
 use crate::memory::zeroed;
 use crate::output::PendingFile;
 use crate::{Error, Progress};
@@ -113,7 +116,7 @@ impl Work<'_> {
         let at = self.old.start() + segment.payload_offset();
         let sealed = &mut buffer[..len];
         let source = &self.rekeying.source;
-        match super::read_at(&self.rekeying.file, sealed, at) {
+        match read_at(&self.rekeying.file, sealed, at) {
             Ok(read) if read.len() == len => {}
             Ok(_) => return Err(source.changed()),
             Err(error) => return Err(self.rekeying.unreadable(at, error)),
@@ -124,7 +127,7 @@ impl Work<'_> {
             let opened = &mut opened[..part.plaintext_len()];
             let (path, cipher) = (source.path(), self.old.cipher.chunks());
             if let Some(chunk) = source.parser().open(path, &cipher, &part, sealed, opened)? {
-                return Err(crate::engine::damaged(path, self.old.start(), &part, chunk));
+                return Err(damaged(path, self.old.start(), &part, chunk));
             }
             self.cipher
                 .seal(&part, opened, sealed)

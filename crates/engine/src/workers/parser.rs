@@ -22,8 +22,11 @@ use cryptstream_shm::{Channel, Region};
 use rustix::process::Signal;
 use zeroize::Zeroizing;
 
+use super::options::{WORKER_ARGUMENT, WorkerOptions};
 use super::reader::{Answer, INPUT_LEN, OUTPUT_LEN, Request, Start, level_of};
-use super::{SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerOptions, is_shortage, sandboxed};
+use super::sandbox::{SandboxLevel, SandboxMode};
+use super::start::sandboxed;
+use super::stop::is_shortage;
 use crate::Error;
 use crate::memory::zeroed;
 

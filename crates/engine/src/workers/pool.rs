@@ -12,8 +12,12 @@ use cryptstream_shm::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::options::{WORKER_ARGUMENT, WorkerOptions};
 use super::protocol::{Reply, Start, send_job, send_release};
-use super::{SandboxLevel, SandboxMode, Stop, WORKER_ARGUMENT, WorkerOptions, sandboxed};
+use super::region_layout::RegionLayout;
+use super::sandbox::{SandboxLevel, SandboxMode};
+use super::start::sandboxed;
+use super::stop::Stop;
 use crate::job::{Job, Room};
 
 /// After as many workers that never came up, none is tried any more.
@@ -28,48 +32,6 @@ const MAX_WORDS: usize = 1024;
 
 /// Replies of one worker that are taken in a row: it must not keep main busy.
 const MAX_REPLIES: usize = 16;
-
-/// Where everything lies in the region: two semaphores, the queue, then two
-/// buffers for each slot.
-#[derive(Clone, Copy)]
-pub(super) struct Places {
-    shape: Shape,
-}
-
-impl Places {
-    const TASKS: usize = 0;
-    const DONE: usize = 128;
-    pub(super) const QUEUE: usize = 256;
-    const PAGE: usize = 4096;
-    /// Bytes from one buffer to the next.
-    const STRIDE: usize = Room::LEN.next_multiple_of(Self::PAGE);
-
-    pub(super) fn new(shape: Shape) -> Self {
-        Self { shape }
-    }
-
-    /// Where buffer `number` begins.
-    fn buffer(self, number: usize) -> usize {
-        let buffers = (Self::QUEUE + 8 * self.shape.words()).next_multiple_of(Self::PAGE);
-        buffers + number * Self::STRIDE
-    }
-
-    /// The buffers of slot `slot`.
-    pub(super) fn room(self, region: &Region, slot: usize) -> Room<'_> {
-        Room { region, input: self.buffer(2 * slot), output: self.buffer(2 * slot + 1) }
-    }
-
-    /// Bytes of the whole region.
-    pub(super) fn len(self) -> usize {
-        self.buffer(2 * self.shape.capacity())
-    }
-
-    /// The semaphores: tasks that are ready, and tasks that are done.
-    pub(super) fn tokens(self, region: &Arc<Region>) -> io::Result<(FutexTokens, FutexTokens)> {
-        let tokens = |place| FutexTokens::new(Arc::clone(region), place);
-        Ok((tokens(Self::TASKS)?, tokens(Self::DONE)?))
-    }
-}
 
 /// A worker process, from its start to its certain end.
 struct Worker {
@@ -103,7 +65,7 @@ pub(super) struct Dead {
 pub(super) struct Pool {
     options: WorkerOptions,
     region: Arc<Region>,
-    places: Places,
+    places: RegionLayout,
     workers: Vec<Worker>,
     last_id: u16,
     failed_starts: u32,
@@ -123,10 +85,10 @@ impl Pool {
     ) -> io::Result<(Self, Producer<RegionWords>)> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let shape = Shape::new(slots).map_err(invalid)?;
-        let places = Places::new(shape);
+        let places = RegionLayout::new(shape);
         let region = Arc::new(Region::create(places.len())?);
         let (tasks, done) = places.tokens(&region)?;
-        let words = RegionWords::new(Arc::clone(&region), Places::QUEUE, shape.words());
+        let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
         let producer = Producer::new(words, shape).map_err(invalid)?;
         let pool = Self {
             options,
@@ -146,7 +108,7 @@ impl Pool {
     /// The queue's memory, for main to take segments from it itself.
     pub(super) fn words(&self) -> RegionWords {
         let shape = self.places.shape;
-        RegionWords::new(Arc::clone(&self.region), Places::QUEUE, shape.words())
+        RegionWords::new(Arc::clone(&self.region), RegionLayout::QUEUE, shape.words())
     }
 
     /// The buffers of slot `slot`.

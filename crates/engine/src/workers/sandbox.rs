@@ -109,6 +109,13 @@ pub fn lock_in(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
     }
 }
 
+/// Locks this process in as a worker does.
+#[cfg(feature = "fault-hooks")]
+#[must_use]
+pub fn enter_sandbox(mode: SandboxMode) -> SandboxLevel {
+    lock_in(mode, Profile::Worker)
+}
+
 /// What may be done below the folder of [`Profile::Unpack`]: make files, folders and
 /// links, write, and open folders, of which the bits and times are set last. Nothing
 /// in it can be read or removed.

@@ -3,8 +3,8 @@
 use cryptstream_format::Segment;
 use cryptstream_shm::{Claim, Estate, RegionWords, Stale};
 
-use super::faults::{Point, at};
 use super::protocol::encode_result;
+use crate::fault_points::{Point, at};
 use crate::job::{Buffers, Failure, Feed, Job, Operation, Room};
 
 /// Where the one that does a segment takes its input from.

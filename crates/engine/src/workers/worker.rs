@@ -12,16 +12,16 @@ use cryptstream_shm::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::faults::{self, Point, at};
-use super::pool::Places;
 use super::protocol::{Order, Start, job_of, segment_of, send_ready, send_released};
 use super::reader;
+use super::region_layout::RegionLayout;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use super::task::{Source, perform};
+use crate::fault_points::{self, Point, at};
 use crate::job::{Buffers, Job};
 
 /// What a process does that was started with
-/// [`WORKER_ARGUMENT`](super::WORKER_ARGUMENT): its standard input is the
+/// [`WORKER_ARGUMENT`](super::options::WORKER_ARGUMENT): its standard input is the
 /// control socket. It ends when it is killed; an exit status is only given
 /// when it cannot start or go on.
 #[must_use]
@@ -51,15 +51,15 @@ fn run() -> io::Result<()> {
         return Ok(());
     }
     let Start { worker, shape, sandbox: mode, .. } = start;
-    faults::name(worker);
+    fault_points::name(worker);
     at(Point::Started);
     let region = Arc::new(Region::attach(region)?);
-    let places = Places::new(shape);
+    let places = RegionLayout::new(shape);
     if !region.contains(0, places.len()) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let (tasks, done) = places.tokens(&region)?;
-    let words = RegionWords::new(Arc::clone(&region), Places::QUEUE, shape.words());
+    let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
     let consumer = Consumer::new(words, shape, WorkerId::new(worker))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     // Everything is opened and allocated; from here on it is locked in.

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::{
-    CommitOptions, Destination, Engine, Error, Item, Processes, SandboxMode, Source, Summary,
+    BatchItem, CommitOptions, Destination, Engine, Error, Processes, SandboxMode, Source, Summary,
     Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
@@ -118,12 +118,12 @@ impl World {
     }
 
     /// One of many.
-    pub fn item(&self, input: &str, output: Option<&str>) -> Item {
+    pub fn item(&self, input: &str, output: Option<&str>) -> BatchItem {
         let input = self.path(input);
         let len = fs::metadata(&input).unwrap().len();
         let output = output.map(|output| Destination::Named(self.target(output)));
         let output = output.unwrap_or(Destination::Nowhere);
-        Item { input, entry: None, len, output, guard: None }
+        BatchItem { input, entry: None, len, output, guard: None }
     }
 
     pub fn recipients(&self) -> [&(dyn Recipient + Sync); 1] {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use cryptstream_archive::{Added, PackError, Packed, Packer};
 use cryptstream_beneath::{Dir, KnownFile};
-use cryptstream_engine::{Error, Feed, Source, Target};
+use cryptstream_engine::{Error, PipeWriter, Source, Target};
 use cryptstream_format::{Format, Recipient};
 use zeroize::Zeroizing;
 
@@ -61,7 +61,7 @@ pub(super) fn run(
     let keys = SealingKeys::read(&passphrase, &sealing, key)?;
     let opened = File::open(&folder).map_err(|error| unreadable(&error))?;
     let failed = |error| messages::engine(error, Context::default());
-    let (feed, mut source) = Source::fed(folder.clone(), &opened).map_err(failed)?;
+    let (writer, mut source) = Source::piped(folder.clone(), &opened).map_err(failed)?;
     transfer.target.check(&source).map_err(failed)?;
     keys.check(&source, &transfer.target)?;
     let key_files = keys.key_files();
@@ -74,7 +74,7 @@ pub(super) fn run(
     let Transfer { target, commit, form, .. } = &transfer;
     let (sealed, packed) = thread::scope(|scope| {
         let packer = thread::Builder::new().name("packer".to_owned());
-        let packing = packer.spawn_scoped(scope, || job.run(feed, packing.zstd));
+        let packing = packer.spawn_scoped(scope, || job.run(writer, packing.zstd));
         let packing = packing.map_err(|error| messages::cannot_start("the packer", &error))?;
         let mut engine = transfer.engine();
         let sealed = engine.encrypt(&mut source, target, *form, &recipients, *commit, &meter);
@@ -158,11 +158,11 @@ struct Outcome {
 }
 
 impl Packing<'_> {
-    fn run(&self, feed: Feed, level: Option<i32>) -> Outcome {
+    fn run(&self, writer: PipeWriter, level: Option<i32>) -> Outcome {
         let mut outcome = Outcome::default();
-        match self.pack(feed, level, &mut outcome) {
-            Ok(Some((feed, packed))) => {
-                feed.finish();
+        match self.pack(writer, level, &mut outcome) {
+            Ok(Some((writer, packed))) => {
+                writer.finish();
                 outcome.packed = Some(packed);
             }
             Ok(None) => {}
@@ -173,10 +173,10 @@ impl Packing<'_> {
 
     fn pack(
         &self,
-        feed: Feed,
+        writer: PipeWriter,
         level: Option<i32>,
         outcome: &mut Outcome,
-    ) -> Result<Option<(Feed, Packed)>, Failure> {
+    ) -> Result<Option<(PipeWriter, Packed)>, Failure> {
         let failed = |error| words::pack(self.folder, error);
         let threads = u32::try_from(cores().min(MAX_THREADS)).unwrap_or(1);
         let dir = || -> Result<Dir, Failure> {
@@ -185,7 +185,7 @@ impl Packing<'_> {
             Ok(Dir::from(OwnedFd::from(opened)))
         };
         let folder = dir()?;
-        let packer = Packer::new(&folder, feed, level, threads);
+        let packer = Packer::new(&folder, writer, level, threads);
         let mut packer = packer.map_err(failed)?;
         if let Ok(stdout) = KnownFile::open(std::io::stdout()) {
             packer.refuse(stdout);

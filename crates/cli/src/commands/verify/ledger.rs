@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cryptstream_engine::{SandboxLevel, Summary, Survey, WorkerStats};
+use cryptstream_engine::{DamageReport, SandboxLevel, Summary, WorkerStats};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::request::Input;
 pub(super) enum Outcome {
     Intact(Summary),
     /// Header and key are right, and other parts may be as well.
-    Damaged(Survey, Failure),
+    Damaged(DamageReport, Failure),
     Failed(Failure),
 }
 

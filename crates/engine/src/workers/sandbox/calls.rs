@@ -113,7 +113,7 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
         // Without flags: no link is followed, no descriptor is linked.
         known.insert(libc::SYS_linkat, vec![argument(4, SeccompCmpOp::Eq, 0)?]);
         // No special bits, and where the umask does not act by itself, none of its bits.
-        let umask = u64::from(crate::output::umask());
+        let umask = u64::from(crate::umask::umask());
         for (call, place, forbidden) in [
             (libc::SYS_openat, 3, SPECIAL),
             (libc::SYS_mkdirat, 2, SPECIAL),

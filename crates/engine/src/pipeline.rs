@@ -5,10 +5,10 @@ use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Format, Layout, Segment};
 use cryptstream_shm::Bytes;
 
-use crate::engine::{FlowError, Read, segment_read};
 use crate::job::{Failure, Operation};
 use crate::output::Sink;
-use crate::workers::{Crew, Finished, LOOK_EVERY};
+use crate::payload::{Read, segment_read};
+use crate::workers::{Coordinator, Finished, LOOK_EVERY, Stop};
 use crate::{Error, Progress, Source};
 
 /// Where the segments come from.
@@ -33,6 +33,16 @@ pub(crate) enum Exit<'a> {
     ByWorkers,
     /// Main writes them, in order.
     InOrder(&'a mut Sink),
+}
+
+/// Why a flow ended early.
+pub(crate) enum FlowError {
+    /// A segment failed; all others are through.
+    Segment(Segment, Failure),
+    /// All work stopped.
+    Stop(Stop),
+    /// Main could not read or write.
+    Error(Error),
 }
 
 /// One job's segments.
@@ -85,7 +95,7 @@ impl<'a> Intake<'a> {
     /// `may_wait`, it does not have to be waited for. Returns it.
     fn publish(
         &mut self,
-        crew: &mut Crew,
+        coordinator: &mut Coordinator,
         job: u32,
         slot: Option<usize>,
         may_wait: bool,
@@ -95,7 +105,7 @@ impl<'a> Intake<'a> {
                 let (Some(segment), Some(slot)) = (layout.segment(*next), slot) else {
                     return Ok(None);
                 };
-                crew.publish(slot, job, &segment, Bytes::Absent);
+                coordinator.publish(slot, job, &segment, Bytes::Absent);
                 *next += 1;
                 Ok(Some(segment))
             }
@@ -105,7 +115,7 @@ impl<'a> Intake<'a> {
                     return Ok(None);
                 };
                 let len = operation.full_len(*format);
-                let room = crew.room(slot);
+                let room = coordinator.room(slot);
                 let (more, must_wait) =
                     source.fill_region(room.region, room.input + filled, len - filled, may_wait)?;
                 let filled = filled + more;
@@ -121,7 +131,7 @@ impl<'a> Intake<'a> {
                 *filling = None;
                 let read = Read { format: *format, operation: *operation, len: filled, is_end };
                 let segment = segment_read(read, None, *next, source)?;
-                crew.publish(slot, job, &segment, Bytes::Present);
+                coordinator.publish(slot, job, &segment, Bytes::Present);
                 *next += 1;
                 *is_over = segment.is_last();
                 Ok(Some(segment))
@@ -139,37 +149,42 @@ impl<'a> Flow<'a> {
     /// Goes all the way; returns the last segment.
     pub(crate) fn run(
         mut self,
-        crew: &mut Crew,
+        coordinator: &mut Coordinator,
         progress: &dyn Progress,
     ) -> Result<Segment, FlowError> {
         let is_ordered = matches!(self.exit, Exit::InOrder(_));
         loop {
-            self.publish(crew).map_err(FlowError::Error)?;
+            self.publish(coordinator).map_err(FlowError::Error)?;
             if self.is_over() {
-                crew.remove(self.job);
+                coordinator.remove(self.job);
                 return self.end();
             }
             // Nothing to wait for but the input: then that was waited for.
             if self.outstanding > 0 {
-                let stepped = crew.step(self.left(), self.target, LOOK_EVERY);
-                crew.tell(progress);
+                let stepped = coordinator.step(self.left(), self.target, LOOK_EVERY);
+                coordinator.tell(progress);
                 stepped.map_err(FlowError::Stop)?;
             }
-            while let Some(finished) = crew.finished(is_ordered).map_err(FlowError::Stop)? {
-                self.take(crew, finished, progress).map_err(FlowError::Error)?;
+            while let Some(finished) = coordinator.finished(is_ordered).map_err(FlowError::Stop)? {
+                self.take(coordinator, finished, progress).map_err(FlowError::Error)?;
             }
         }
     }
 
     /// Fills the queue, as far as nothing is failed.
-    pub(crate) fn publish(&mut self, crew: &mut Crew) -> Result<(), Error> {
+    pub(crate) fn publish(&mut self, coordinator: &mut Coordinator) -> Result<(), Error> {
         while self.failed.is_none() {
             let may_wait = self.outstanding == 0;
             let is_through_buffers = matches!(self.intake, Intake::Stream { .. })
                 || matches!(self.exit, Exit::InOrder(_));
-            let slot =
-                if is_through_buffers { crew.free_buffers(self.target) } else { crew.free_slot() };
-            let Some(segment) = self.intake.publish(crew, self.job, slot, may_wait)? else { break };
+            let slot = if is_through_buffers {
+                coordinator.free_buffers(self.target)
+            } else {
+                coordinator.free_slot()
+            };
+            let Some(segment) = self.intake.publish(coordinator, self.job, slot, may_wait)? else {
+                break;
+            };
             self.outstanding += 1;
             self.last = Some(segment);
         }
@@ -179,12 +194,12 @@ impl<'a> Flow<'a> {
     /// Takes a segment of this job off the queue.
     pub(crate) fn take(
         &mut self,
-        crew: &mut Crew,
+        coordinator: &mut Coordinator,
         finished: Finished,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         self.outstanding -= 1;
-        let job = crew.job(finished.job).ok_or(Error::Internal("a job was forgotten"))?;
+        let job = coordinator.job(finished.job).ok_or(Error::Internal("a job was forgotten"))?;
         let (segment, read) = (finished.segment, job.input_of(&finished.segment).1);
         match (finished.result, &mut self.exit) {
             (Err(failure), _) => {
@@ -195,12 +210,12 @@ impl<'a> Flow<'a> {
             }
             (Ok(()), Exit::InOrder(sink)) if self.failed.is_none() => {
                 let (offset, len) = job.output_of(&segment);
-                let room = crew.room_of(&finished);
+                let room = coordinator.room_of(&finished);
                 sink.put_from(offset, room.region, room.output, len)?;
             }
             (Ok(()), _) => {}
         }
-        crew.retire(finished);
+        coordinator.retire(finished);
         progress.advance(read as u64);
         Ok(())
     }

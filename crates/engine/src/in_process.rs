@@ -2,10 +2,12 @@
 
 use cryptstream_format::{Layout, Segment};
 
-use crate::engine::{Payload, Place, Read, clone_of, damaged, last_of, segment_read};
+use crate::error_context::{ErrorContext, damaged};
+use crate::file_io::clone_of;
 use crate::job::{Buffers, Feed, Job, Operation, Output};
 use crate::memory::grow;
 use crate::output::Sink;
+use crate::payload::{Payload, Read, last_of, segment_read};
 use crate::{Error, Progress, Source};
 
 /// Plaintext that is written to a stream in one go: 256 KiB.
@@ -146,7 +148,7 @@ fn pass_at_offsets(
     for segment in layout.segments() {
         job.run(&segment, Feed::File, None, &mut buffers).map_err(|failure| {
             let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
-            Place { path, output_path, start }.error(&segment, failure)
+            ErrorContext { path, output_path, start }.error(&segment, failure)
         })?;
         progress.advance(job.input_of(&segment).1 as u64);
     }

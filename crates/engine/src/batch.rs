@@ -2,26 +2,24 @@
 //! main opens the next files and names those that are done; small ones are done
 //! whole by threads of main.
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use cryptstream_beneath::{Entry, Folder};
 use cryptstream_format::{Identity, Recipient, Segment};
 use cryptstream_protection::Protection;
 
-use crate::alone::pass_alone;
+use crate::batch_item::BatchItem;
 use crate::decrypt::Opening;
 use crate::encrypt::Sealing;
-use crate::engine::{FlowError, Payload, Place, clone_of, lack};
-use crate::flow::{Exit, Flow, Intake};
-use crate::hands::{Hands, Pile};
+use crate::error_context::{ErrorContext, lack};
+use crate::file_io::clone_of;
+use crate::in_process::pass_alone;
 use crate::job::{Job, Output};
 use crate::output::Sink;
-use crate::workers::{Crew, LOOK_EVERY, Stop};
+use crate::payload::Payload;
+use crate::pipeline::{Exit, Flow, FlowError, Intake};
+use crate::thread_pool::{Hands, Pile};
+use crate::workers::{Coordinator, LOOK_EVERY, Stop};
 use crate::{
     CommitOptions, Engine, Error, Form, Parser, Processes, Progress, Source, Summary, Target,
     WorkerStats,
@@ -42,79 +40,6 @@ const AT_A_TIME: usize = 64;
 /// small files: they are given enough for several times as long.
 const HANDS_EVERY: Duration = Duration::from_millis(1);
 
-/// One of many files.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// What is read. It is opened when its turn comes.
-    pub input: PathBuf,
-    /// Where a walk has found it, if it is part of a tree: it is then opened in its
-    /// directory, through no link, and must be the regular file that was seen.
-    pub entry: Option<Entry>,
-    /// Its length in bytes as it was seen: what is small goes another way. Where
-    /// it has changed meanwhile, no harm is done.
-    pub len: u64,
-    /// Where the result goes; of those that are verified, nowhere.
-    pub output: Destination,
-    /// Is dropped when the file is done, or has failed.
-    pub guard: Option<Arc<dyn Any + Send + Sync>>,
-}
-
-/// Where the result of an [`Item`] goes.
-#[derive(Clone, Debug)]
-pub enum Destination {
-    /// Nowhere: it is only to be known whether there is one.
-    Nowhere,
-    /// Under a name that the user has given.
-    Named(Target),
-    /// Into a directory of a tree, which is opened when it is needed.
-    Beneath {
-        /// The directory.
-        folder: Arc<Folder>,
-        /// The name there.
-        name: OsString,
-        /// The same for messages.
-        path: PathBuf,
-        /// Whether a file that exists may be replaced.
-        force: bool,
-    },
-}
-
-impl Item {
-    pub(crate) fn open(&self, parser: &Parser) -> Result<Source, Error> {
-        let source = match &self.entry {
-            Some(entry) => Source::open_entry(entry, &self.input),
-            None => Source::open(&self.input),
-        };
-        source.map(|source| source.parsed_by(parser))
-    }
-
-    /// Whether it replaces what is there.
-    #[must_use]
-    pub fn replaces(&self) -> bool {
-        matches!(
-            self.output,
-            Destination::Beneath { force: true, .. }
-                | Destination::Named(Target::Path { force: true, .. })
-        )
-    }
-
-    fn target(&self) -> Result<Option<Target>, Error> {
-        match &self.output {
-            Destination::Nowhere => Ok(None),
-            Destination::Named(target) => Ok(Some(target.clone())),
-            Destination::Beneath { folder, name, path, force } => match folder.dir() {
-                Ok(dir) => Ok(Some(Target::Beneath {
-                    dir,
-                    name: name.clone(),
-                    path: path.clone(),
-                    force: *force,
-                })),
-                Err(error) => Err(Error::Create { path: path.clone(), source: error.into() }),
-            },
-        }
-    }
-}
-
 /// Told of each file that is done, by its number in the order in which the
 /// files came; not necessarily in this order.
 type OnDone<'a> = dyn FnMut(usize, Result<Summary, Error>) + 'a;
@@ -125,7 +50,7 @@ impl Engine {
     pub fn encrypt_all(
         &mut self,
         form: impl Into<Form>,
-        items: &mut dyn Iterator<Item = Item>,
+        items: &mut dyn Iterator<Item = BatchItem>,
         recipients: &[&(dyn Recipient + Sync)],
         commit: CommitOptions,
         progress: &dyn Progress,
@@ -147,7 +72,7 @@ impl Engine {
     /// Returns what has become of the workers.
     pub fn decrypt_all(
         &mut self,
-        items: &mut dyn Iterator<Item = Item>,
+        items: &mut dyn Iterator<Item = BatchItem>,
         identities: &[&dyn Identity],
         commit: CommitOptions,
         progress: &dyn Progress,
@@ -176,7 +101,7 @@ impl Engine {
 
     fn all(
         &mut self,
-        items: &mut dyn Iterator<Item = Item>,
+        items: &mut dyn Iterator<Item = BatchItem>,
         begin: &Begin<'_>,
         hands: usize,
         commit: CommitOptions,
@@ -184,7 +109,7 @@ impl Engine {
         on_done: &mut OnDone<'_>,
     ) -> WorkerStats {
         let parser = self.parser();
-        let work = |item: &Item| whole(item, &parser, begin, commit);
+        let work = |item: &BatchItem| whole(item, &parser, begin, commit);
         let pile = Pile::default();
         std::thread::scope(|scope| {
             let hands = Hands::start(scope, hands, &pile, &work);
@@ -198,7 +123,7 @@ impl Engine {
     #[allow(clippy::too_many_arguments, reason = "they are what a run consists of")]
     fn direct(
         &mut self,
-        items: &mut dyn Iterator<Item = (usize, Item)>,
+        items: &mut dyn Iterator<Item = (usize, BatchItem)>,
         mut hands: Hands<'_>,
         air: &mut Air,
         begin: &Begin<'_>,
@@ -206,7 +131,7 @@ impl Engine {
         progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
     ) {
-        let slots = Crew::slots(self.options.allowed(self.cores));
+        let slots = Coordinator::slots(self.options.allowed(self.cores));
         let mut is_more = true;
         while is_more || !air.is_clear() || !hands.are_idle() {
             // No more at a time, so that what flies is not kept waiting, and never
@@ -282,8 +207,8 @@ impl Engine {
         for flight in &mut air.flights {
             if flight.flow.is_over() && !flight.is_removed {
                 flight.is_removed = true;
-                if let Ok(Some(crew)) = self.crew() {
-                    crew.remove(flight.flow.job());
+                if let Ok(Some(coordinator)) = self.coordinator() {
+                    coordinator.remove(flight.flow.job());
                 }
             }
         }
@@ -299,8 +224,8 @@ impl Engine {
     /// Whether every worker has dropped the key and the descriptors of a file that
     /// is through.
     fn may_be_named(&mut self, flight: &mut Flight) -> bool {
-        let Ok(Some(crew)) = self.crew() else { return true };
-        if !crew.is_released(flight.flow.job()) {
+        let Ok(Some(coordinator)) = self.coordinator() else { return true };
+        if !coordinator.is_released(flight.flow.job()) {
             return false;
         }
         if Protection::JobRevoked.is_on()
@@ -308,7 +233,7 @@ impl Engine {
             && pending.has_other_writers() == Some(true)
         {
             // They have all said that they do not have it any more.
-            return crew.replace_workers().is_ok();
+            return coordinator.replace_workers().is_ok();
         }
         true
     }
@@ -318,7 +243,7 @@ impl Engine {
     fn launch(
         &mut self,
         number: usize,
-        item: Item,
+        item: BatchItem,
         begin: &Begin<'_>,
         commit: CommitOptions,
         progress: &dyn Progress,
@@ -327,7 +252,7 @@ impl Engine {
         let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
         let is_in_order = ending.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
-        let may_fly = !is_in_order && allowed > 0 && self.has_crew()?;
+        let may_fly = !is_in_order && allowed > 0 && self.has_coordinator()?;
         let Some(layout) = payload.layout.filter(|_| may_fly) else {
             // The workers may be at work on other files, whose segments would
             // come in between.
@@ -342,10 +267,11 @@ impl Engine {
         let input = Some(clone_of(source.file(), source.path())?);
         let job =
             Job { operation, layout: Some(layout), payload_start: start, cipher, input, output };
-        let Some(crew) = self.crew().map_err(lack)? else {
+        let Some(coordinator) = self.coordinator().map_err(lack)? else {
             return Err(Error::Internal("the workers are gone"));
         };
-        let flow = Flow::new(crew.add(job), Intake::of_file(layout, 0), Exit::ByWorkers, allowed);
+        let flow =
+            Flow::new(coordinator.add(job), Intake::of_file(layout, 0), Exit::ByWorkers, allowed);
         Ok(Launched::Flies(Box::new(Flight {
             number,
             item,
@@ -369,25 +295,25 @@ impl Engine {
     ) -> Result<(), Stop> {
         let left = passed + flights.iter().map(|flight| flight.flow.left()).sum::<u64>();
         let target = self.options.target(left, self.cores);
-        let Some(crew) = self.crew()? else { return Err(Stop::NoWorkers) };
+        let Some(coordinator) = self.coordinator()? else { return Err(Stop::NoWorkers) };
         for flight in &mut *flights {
             // Of files nothing is read here, so nothing can fail.
-            let _ = flight.flow.publish(crew);
+            let _ = flight.flow.publish(coordinator);
         }
-        if crew.outstanding() > 0 {
-            let stepped = crew.step(left, target, longest);
-            crew.tell(progress);
+        if coordinator.outstanding() > 0 {
+            let stepped = coordinator.step(left, target, longest);
+            coordinator.tell(progress);
             stepped?;
         } else {
             // What flies waits for nothing but the workers to let it go.
-            crew.wait_for_release(longest)?;
+            coordinator.wait_for_release(longest)?;
         }
-        while let Some(finished) = crew.finished(false)? {
+        while let Some(finished) = coordinator.finished(false)? {
             let Some(flight) = flights.iter_mut().find(|f| f.flow.job() == finished.job) else {
-                crew.retire(finished);
+                coordinator.retire(finished);
                 continue;
             };
-            let _ = flight.flow.take(crew, finished, progress);
+            let _ = flight.flow.take(coordinator, finished, progress);
         }
         Ok(())
     }
@@ -398,7 +324,7 @@ type Begin<'a> =
 
 /// A file from its beginning to its end, in this thread.
 fn whole(
-    item: &Item,
+    item: &BatchItem,
     parser: &Result<Parser, Error>,
     begin: &Begin<'_>,
     commit: CommitOptions,
@@ -414,9 +340,9 @@ fn whole(
 #[derive(Default)]
 struct Air {
     flights: Vec<Flight>,
-    waiting: VecDeque<(usize, Item)>,
+    waiting: VecDeque<(usize, BatchItem)>,
     /// Files over one of which the workers were given up.
-    suspects: VecDeque<(usize, Item)>,
+    suspects: VecDeque<(usize, BatchItem)>,
     /// Bytes that have arrived.
     passed: u64,
 }
@@ -428,7 +354,7 @@ impl Air {
 
     /// The file that is to be begun now, and whether it is suspected: such a file is alone
     /// in the air. At most as many as there are `slots` are worked on.
-    fn next(&mut self, slots: usize) -> Option<(usize, Item, bool)> {
+    fn next(&mut self, slots: usize) -> Option<(usize, BatchItem, bool)> {
         if !self.suspects.is_empty() || self.flights.iter().any(|flight| flight.is_suspect) {
             return match self.flights.is_empty() {
                 true => self.suspects.pop_front().map(|(number, item)| (number, item, true)),
@@ -482,7 +408,7 @@ enum Launched {
 struct Flight {
     number: usize,
     /// To begin it again. Its guard is dropped when the file is done.
-    item: Item,
+    item: BatchItem,
     source: Source,
     ending: Ending,
     flow: Flow<'static>,
@@ -495,12 +421,12 @@ struct Flight {
 }
 
 impl Flight {
-    fn place(&self) -> Place {
+    fn place(&self) -> ErrorContext {
         let output_path = match &self.ending {
             Ending::Seal(sealing) => sealing.sink.path().to_owned(),
             Ending::Open(opening) => opening.sink.path().to_owned(),
         };
-        Place { path: self.source.path().to_owned(), output_path, start: self.start }
+        ErrorContext { path: self.source.path().to_owned(), output_path, start: self.start }
     }
 
     fn land(self, commit: CommitOptions) -> Result<Summary, Error> {

@@ -53,13 +53,13 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 
     let processes = Processes::Exactly(1);
     let options = WorkerOptions { processes, sandbox: SandboxMode::Auto, program };
-    let mut crew = Crew::new(&options, 1).unwrap();
-    crew.warm_up(1).unwrap();
-    let number = crew.add(job());
-    let slot = crew.free_slot().unwrap();
-    crew.publish(slot, number, &segment, Bytes::Absent);
+    let mut coordinator = Coordinator::new(&options, 1).unwrap();
+    coordinator.warm_up(1).unwrap();
+    let number = coordinator.add(job());
+    let slot = coordinator.free_slot().unwrap();
+    coordinator.publish(slot, number, &segment, Bytes::Absent);
     let start = Instant::now();
-    while !crew.pool.has_zombie() {
+    while !coordinator.pool.has_zombie() {
         assert!(start.elapsed() < Duration::from_secs(60), "the worker does not die");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -69,13 +69,13 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 
     let finished = loop {
         assert!(start.elapsed() < Duration::from_secs(60), "nobody takes over");
-        crew.step(0, 0, LOOK_EVERY).unwrap();
-        if let Some(finished) = crew.finished(false).unwrap() {
+        coordinator.step(0, 0, LOOK_EVERY).unwrap();
+        if let Some(finished) = coordinator.finished(false).unwrap() {
             break finished;
         }
     };
     assert_eq!(finished.result, Ok(()));
-    assert_eq!(crew.take_stats().redone, 1);
+    assert_eq!(coordinator.take_stats().redone, 1);
 
     let sealed = fs::read(&output).unwrap();
     let mut opened = vec![0; segment.plaintext_len()];

@@ -6,12 +6,15 @@ use std::path::Path;
 use cryptstream_format::payload::{SEGMENT_LEN, TAG_LEN};
 use cryptstream_format::{ChunkCipher, Format, Segment};
 
-use super::{Damage, End, MAX_RANGES, Survey};
+use super::report::{Damage, DamageReport, End};
 use crate::memory::zeroed;
 use crate::{Error, Parser, Progress};
 
+/// The most damaged ranges that are remembered one by one: 1 MiB of them.
+const MAX_RANGES: usize = 1 << 16;
+
 /// Where the chunks are, one after the other, and where those go that open.
-pub(super) trait Ground {
+pub(super) trait ChunkStore {
     /// Reads the sealed bytes from `offset` on; `false` when there are some that
     /// cannot be read.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error>;
@@ -24,9 +27,9 @@ pub(super) fn walk(
     (parser, path): (&Parser, &Path),
     cipher: &ChunkCipher,
     len: u64,
-    ground: &mut dyn Ground,
+    store: &mut dyn ChunkStore,
     progress: &dyn Progress,
-) -> Result<Survey, Error> {
+) -> Result<DamageReport, Error> {
     let format = cipher.format();
     let chunk_len = format.sealed_chunk_len();
     let mut walk = Walk { parser, path, cipher, format, len, found: Found::default() };
@@ -38,13 +41,13 @@ pub(super) fn walk(
         let offset = chunk * chunk_len as u64;
         let here = (sealed.len() as u64).min(len - offset) as usize;
         let sealed = &mut sealed[..here];
-        let is_readable = ground.read(offset, sealed)?;
+        let is_readable = store.read(offset, sealed)?;
         // What opens without a gap is kept in one go.
         let first = chunk * format.chunk_len() as u64;
         let mut run = 0..0;
         for (number, sealed) in sealed.chunks_mut(chunk_len).enumerate() {
             let from = number * format.chunk_len();
-            let is_readable = is_readable || ground.read(chunk * chunk_len as u64, sealed)?;
+            let is_readable = is_readable || store.read(chunk * chunk_len as u64, sealed)?;
             let opened = match is_readable {
                 true => walk.open(chunk, sealed, &mut plain[from..])?,
                 false => None,
@@ -54,7 +57,7 @@ pub(super) fn walk(
             match opened {
                 Some(part) if run.end == from => run.end += part.plaintext_len(),
                 _ => {
-                    keep(ground, first, &plain, &run)?;
+                    keep(store, first, &plain, &run)?;
                     let more = opened.map_or(0, |part| part.plaintext_len());
                     run = from..from + more;
                 }
@@ -64,13 +67,13 @@ pub(super) fn walk(
                 break;
             }
         }
-        keep(ground, first, &plain, &run)?;
+        keep(store, first, &plain, &run)?;
         progress.advance(here as u64);
     }
     let end = match end {
         Some(end) if end == len => End::Whole,
         Some(end) => End::Followed(len - end),
-        None => match walk.look_for_end(ground, &mut sealed, &mut plain)? {
+        None => match walk.look_for_end(store, &mut sealed, &mut plain)? {
             Some(end) => End::Followed(len - end),
             None => walk.end_by_length(),
         },
@@ -79,7 +82,7 @@ pub(super) fn walk(
 }
 
 fn keep(
-    ground: &mut dyn Ground,
+    store: &mut dyn ChunkStore,
     first: u64,
     plain: &[u8],
     run: &Range<usize>,
@@ -87,7 +90,7 @@ fn keep(
     if run.is_empty() {
         return Ok(());
     }
-    ground.keep(first + run.start as u64, &plain[run.clone()])
+    store.keep(first + run.start as u64, &plain[run.clone()])
 }
 
 struct Walk<'a> {
@@ -129,14 +132,14 @@ impl Walk<'_> {
     /// second; and only where the end is damaged.
     fn look_for_end(
         &mut self,
-        ground: &mut dyn Ground,
+        store: &mut dyn ChunkStore,
         sealed: &mut [u8],
         plain: &mut [u8],
     ) -> Result<Option<u64>, Error> {
         let chunk = self.found.next;
         let offset = chunk * self.format.sealed_chunk_len() as u64;
         let len = (self.format.sealed_chunk_len() as u64).min(self.len - offset) as usize;
-        if !ground.read(offset, &mut sealed[..len])? {
+        if !store.read(offset, &mut sealed[..len])? {
             return Ok(None);
         }
         let mut found = None;
@@ -149,7 +152,7 @@ impl Walk<'_> {
         }
         let Some(part) = found else { return Ok(None) };
         let run = 0..part.plaintext_len();
-        keep(ground, part.plaintext_offset(), plain, &run)?;
+        keep(store, part.plaintext_offset(), plain, &run)?;
         // What seemed to be damaged after it is no part of the plaintext.
         self.found.run = None;
         self.found.opened(&part);
@@ -214,10 +217,10 @@ impl Found {
         }
     }
 
-    fn survey(mut self, format: Format, end: End) -> Survey {
+    fn survey(mut self, format: Format, end: End) -> DamageReport {
         self.end_run();
         let Self { damage, intact, chunks, len, .. } = self;
-        Survey { format, bytes_in: 0, len, intact, chunks, damage, end }
+        DamageReport { format, bytes_in: 0, len, intact, chunks, damage, end }
     }
 }
 

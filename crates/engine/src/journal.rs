@@ -21,8 +21,8 @@ use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
 use rustix::fs::{FileType, Timestamps};
 use rustix::io::Errno;
 
-use super::{Rekeying, read_at};
-use crate::decrypt::read_header;
+use crate::file_io::read_at;
+use crate::header::read_header;
 use crate::input::times_of;
 use crate::named::{Found, Named};
 use crate::output::attributes::keep_access;
@@ -35,7 +35,7 @@ const SUFFIX: &[u8] = b".cryptstream-rekey";
 const MAX_NAME_LEN: usize = 255;
 
 /// The journal that stands beside a file and belongs to it.
-pub(super) struct Beside {
+pub(crate) struct UndoJournal {
     folder: Arc<Dir>,
     name: OsString,
     journal: Journal,
@@ -46,10 +46,20 @@ pub(super) struct Beside {
     times: Timestamps,
 }
 
-impl Beside {
+/// A file whose header is about to be exchanged.
+pub(crate) struct Journaled<'a> {
+    /// Its folder, and its name there.
+    pub(crate) folder: &'a Arc<Dir>,
+    pub(crate) name: &'a OsStr,
+    pub(crate) source: &'a Source,
+    pub(crate) file: &'a File,
+    pub(crate) len: u64,
+}
+
+impl UndoJournal {
     /// Looks for the journal of `file`, which has this name in `folder` and is the input
     /// `source`.
-    pub(super) fn find(
+    pub(crate) fn find(
         folder: &Arc<Dir>,
         name: &OsStr,
         file: &File,
@@ -66,15 +76,15 @@ impl Beside {
 
     /// Creates the journal of an exchange that is about to happen, and makes
     /// it durable. Returns it and its length.
-    pub(super) fn create(
-        rekeying: &Rekeying,
+    pub(crate) fn create(
+        journaled: &Journaled<'_>,
         old_header: &[u8],
         prefix: &[u8],
         new_header: &[u8],
     ) -> Result<(Self, u64), Error> {
-        let (folder, name) = (Arc::clone(&rekeying.folder), name_beside(&rekeying.name));
-        let path = rekeying.source.path().with_file_name(&name);
-        let journal = Journal::new(rekeying.len, old_header, prefix, new_header);
+        let (folder, name) = (Arc::clone(journaled.folder), name_beside(journaled.name));
+        let path = journaled.source.path().with_file_name(&name);
+        let journal = Journal::new(journaled.len, old_header, prefix, new_header);
         let bytes = journal.encode();
         let in_the_way = |error| match error {
             Error::OutputExists { path } => Error::JournalInTheWay { path },
@@ -91,9 +101,13 @@ impl Beside {
         pending.write_at(0, &bytes)?;
         // Whoever may read the file may read its header, and is to be able to
         // read the file after an interruption too.
-        let metadata = rekeying.file.metadata().map_err(|source| rekeying.unreadable(0, source))?;
-        let mode = keep_access(pending.file(), &rekeying.file, &metadata);
-        let times = rekeying.source.times();
+        let metadata = journaled.file.metadata().map_err(|source| Error::Read {
+            path: journaled.source.path().to_owned(),
+            offset: 0,
+            source,
+        })?;
+        let mode = keep_access(pending.file(), journaled.file, &metadata);
+        let times = journaled.source.times();
         pending.set_times(&times)?;
         pending.commit_with_mode(mode, true).map_err(in_the_way)?;
         let present = Present::Old;
@@ -102,30 +116,30 @@ impl Beside {
 
     /// Removes it, and makes that durable. `near` is any file of the file
     /// system.
-    pub(super) fn remove(&self, near: &File) -> Result<(), Errno> {
+    pub(crate) fn remove(&self, near: &File) -> Result<(), Errno> {
         remove_durably(&self.folder, &self.name, near)
     }
 
     /// The times of the file before its header was touched. The journal has them too.
-    pub(super) fn times(&self) -> Timestamps {
+    pub(crate) fn times(&self) -> Timestamps {
         self.times.clone()
     }
 
-    pub(super) fn old_header(&self) -> &[u8] {
+    pub(crate) fn old_header(&self) -> &[u8] {
         self.journal.old_header()
     }
 
-    pub(super) fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> Format {
         self.header.as_ref().map_or(Format::default(), Header::format)
     }
 
     /// The old header, if what the file has is neither this nor the new one.
-    pub(super) fn header_if_torn(&self) -> Option<Header> {
+    pub(crate) fn header_if_torn(&self) -> Option<Header> {
         self.header.clone().filter(|_| self.present == Present::Torn)
     }
 
     /// Whether `header` is the old one.
-    pub(super) fn is_header(&self, header: &Header) -> bool {
+    pub(crate) fn is_header(&self, header: &Header) -> bool {
         self.header.as_ref() == Some(header)
     }
 }
@@ -143,11 +157,13 @@ pub(crate) fn open_header<T>(
     };
     let journal = match Named::find(source.path()) {
         Ok(Found::There(named, stat)) if source.id().may_be(FileId::of(&stat), &named.folder) => {
-            Beside::find(&named.folder, &named.name, source.file(), source)
+            UndoJournal::find(&named.folder, &named.name, source.file(), source)
         }
         _ => None,
     };
-    let Some(header) = journal.as_ref().and_then(Beside::header_if_torn) else { return Err(error) };
+    let Some(header) = journal.as_ref().and_then(UndoJournal::header_if_torn) else {
+        return Err(error);
+    };
     if !source.go_to(header.len() as u64) {
         return Err(error);
     }
@@ -155,7 +171,7 @@ pub(crate) fn open_header<T>(
 }
 
 /// Whether an error may be the work of a header that was written in part.
-pub(super) fn concerns_header(error: &Error) -> bool {
+pub(crate) fn concerns_header(error: &Error) -> bool {
     match error {
         Error::Header { .. }
         | Error::CutInHeader { .. }

@@ -9,7 +9,7 @@ struct Memory {
     kept: Vec<(u64, Vec<u8>)>,
 }
 
-impl Ground for Memory {
+impl ChunkStore for Memory {
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error> {
         let range = offset as usize..offset as usize + buffer.len();
         buffer.copy_from_slice(&self.sealed[range.clone()]);
@@ -51,7 +51,7 @@ impl Sealed {
     /// Surveys `bytes`, and sees that what was kept is right and is all that
     /// is not damaged.
     #[track_caller]
-    fn survey(&self, bytes: &[u8], unreadable: Vec<Range<usize>>) -> Survey {
+    fn survey(&self, bytes: &[u8], unreadable: Vec<Range<usize>>) -> DamageReport {
         let mut memory = Memory { sealed: bytes.to_vec(), unreadable, kept: Vec::new() };
         let survey = walk(
             (&Parser::default(), Path::new("file")),

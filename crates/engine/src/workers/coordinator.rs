@@ -10,10 +10,11 @@ use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
 use cryptstream_protection::Protection;
 use cryptstream_shm::{Bytes, Completed, Consumer, Heir, Producer, RegionWords, Tokens, WorkerId};
 
+use super::options::{WORTH, WorkerNote, WorkerOptions, WorkerStats};
 use super::pool::{Dead, Pool};
 use super::protocol::{decode_result, job_of, segment_of, task_of};
+use super::stop::{NO_MEMORY, Stop};
 use super::task::{Source, perform};
-use super::{WORTH, WorkerNote, WorkerOptions, WorkerStats};
 use crate::Progress;
 use crate::job::{Buffers, Failure, Job, Operation, Room, read_exact_at};
 use crate::memory::zeroed;
@@ -44,60 +45,8 @@ const MAX_TICK: Duration = Duration::from_millis(100);
 /// A segment over which as many workers have died is not given to another.
 const MAX_ATTEMPTS: u8 = 3;
 
-const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();
-
-/// Why all work stopped.
-#[derive(Clone, Debug)]
-pub(crate) enum Stop {
-    /// A segment could not be done.
-    Failed(Failure),
-    /// This segment has killed every worker that tried it.
-    Deadly(u64),
-    /// Workers could not be locked in as was required.
-    NoSandbox,
-    /// Workers are required, and none can be started, for this reason of the system's.
-    NoProcess(i32),
-    /// Workers are required, and were killed as often as they were started.
-    NoWorkers,
-    /// What is in shared memory is nothing that a worker would write there.
-    Misbehaved,
-}
-
-/// Whether the system is short of processes, memory or descriptors.
-pub(super) fn is_shortage(errno: i32) -> bool {
-    use rustix::io::Errno;
-    let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
-    shortages.iter().any(|shortage| shortage.raw_os_error() == errno)
-}
-
-impl Stop {
-    /// Why there is no memory or no process for workers that are required.
-    pub(crate) fn lack(error: &std::io::Error) -> Self {
-        Self::refused(error.raw_os_error().unwrap_or(NO_MEMORY))
-    }
-
-    /// The system does not start processes: it has none left, or cannot at all.
-    pub(super) fn refused(errno: i32) -> Self {
-        match is_shortage(errno) {
-            true => Self::NoProcess(errno),
-            false => Self::NoSandbox,
-        }
-    }
-
-    /// Whether no file can be done.
-    pub(crate) fn is_for_all(&self) -> bool {
-        matches!(self, Self::NoSandbox | Self::NoProcess(_) | Self::NoWorkers)
-    }
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 /// A segment that is done. Its slot stays taken until it is
-/// [retired](Crew::retire).
+/// [retired](Coordinator::retire).
 pub(crate) struct Finished {
     completed: Completed,
     pub(crate) job: u32,
@@ -106,7 +55,7 @@ pub(crate) struct Finished {
 }
 
 /// The workers of a run and their queue; they stay from job to job.
-pub(crate) struct Crew {
+pub(crate) struct Coordinator {
     pool: Pool,
     producer: Producer<RegionWords>,
     /// Main's own way to the queue's tasks.
@@ -137,7 +86,7 @@ pub(crate) struct Crew {
     woken_for_nothing: bool,
 }
 
-impl Crew {
+impl Coordinator {
     /// How many segments can be on their way.
     pub(crate) fn slots(workers: usize) -> usize {
         2 * PLENTY * workers + 2

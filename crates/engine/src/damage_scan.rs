@@ -4,91 +4,37 @@
 //! opens is what was sealed at that place, whatever has become of its
 //! neighbours.
 
-mod walk;
+mod report;
+mod scan;
 
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use cryptstream_format::payload::MAX_CHUNKS;
-use cryptstream_format::{ChunkCipher, Format, Header, Identity, LayoutError};
+use cryptstream_format::{ChunkCipher, Header, Identity, LayoutError};
+pub use report::{Damage, DamageReport, End};
 use rustix::io::Errno;
-use walk::Ground;
+use scan::ChunkStore;
 
-use crate::decrypt::unlock;
+use crate::header::unlock;
+use crate::journal::open_header;
 use crate::output::{PendingFile, Sink};
-use crate::rekey::journal::open_header;
 use crate::{CommitOptions, Error, Progress, Source, Target};
 
-/// The most damaged ranges that are remembered one by one: 1 MiB of them.
-const MAX_RANGES: usize = 1 << 16;
-
-/// What of a sealed file opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
-    /// The file's format.
-    pub format: Format,
-    /// Bytes of the sealed file.
-    pub bytes_in: u64,
-    /// Bytes of plaintext from the first to the last chunk. Verified where the
-    /// final chunk was found, else what the file's length says.
-    pub len: u64,
-    /// Bytes of plaintext that open.
-    pub intact: u64,
-    /// Chunks that open.
-    pub chunks: u64,
-    /// Those that do not.
-    pub damage: Damage,
-    /// How it ends.
-    pub end: End,
-}
-
-/// Where chunks do not open, by the bytes of the plaintext.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Damage {
-    /// In order, none touching the next; of very many only the first.
-    pub ranges: Vec<Range<u64>>,
-    /// How many there are.
-    pub count: u64,
-    /// Bytes in all of them.
-    pub bytes: u64,
-}
-
-/// How a sealed file ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// With its final chunk.
-    Whole,
-    /// After its final chunk so many bytes follow that do not belong to it.
-    Followed(u64),
-    /// Its last chunk does not open: it is damaged, cut, or added to.
-    Damaged,
-    /// The final chunk is not there: what comes after the last one was cut off.
-    Missing,
-}
-
-impl Survey {
-    /// Goes through all chunks of a file.
-    ///
-    /// # Errors
-    /// [`Error::NotAFile`] of a stream. Header and key must be right as
-    /// ever: without them there is nothing that could be opened.
-    pub fn of(
-        source: &mut Source,
-        identities: &[&dyn Identity],
-        progress: &dyn Progress,
-    ) -> Result<Self, Error> {
-        let opened = Opened::begin(source, identities)?;
-        let survey = opened.walk(source, None, progress)?;
-        source.check_unchanged()?;
-        Ok(survey)
-    }
-
-    /// Whether every byte of the file is as it was sealed.
-    #[must_use]
-    pub fn is_intact(&self) -> bool {
-        self.damage.count == 0 && self.end == End::Whole
-    }
+/// Goes through all chunks of a file.
+///
+/// # Errors
+/// [`Error::NotAFile`] of a stream. Header and key must be right as
+/// ever: without them there is nothing that could be opened.
+pub fn scan_for_damage(
+    source: &mut Source,
+    identities: &[&dyn Identity],
+    progress: &dyn Progress,
+) -> Result<DamageReport, Error> {
+    let opened = Opened::begin(source, identities)?;
+    let survey = opened.walk(source, None, progress)?;
+    source.check_unchanged()?;
+    Ok(survey)
 }
 
 /// Opens what opens of `source` into `target`, which must be a file: the rest
@@ -96,7 +42,7 @@ impl Survey {
 /// name where not a single chunk opens.
 ///
 /// # Errors
-/// [`Error::NotAFile`] where either is a stream; those of [`Survey::of`] and
+/// [`Error::NotAFile`] where either is a stream; those of [`scan_for_damage`] and
 /// of an output.
 pub fn salvage(
     source: &mut Source,
@@ -104,12 +50,12 @@ pub fn salvage(
     identities: &[&dyn Identity],
     commit: CommitOptions,
     progress: &dyn Progress,
-) -> Result<Survey, Error> {
+) -> Result<DamageReport, Error> {
     if commit.remove_source {
         // What could not be salvaged today may be tomorrow.
         return Err(Error::NotRemovable { path: source.path().to_owned() });
     }
-    let sink = Sink::open(target, source, commit)?;
+    let sink = target.open(source, commit)?;
     let Sink::File(pending) = &sink else {
         return Err(Error::NotAFile { path: sink.path().to_owned() });
     };
@@ -174,18 +120,18 @@ impl Opened {
         source: &Source,
         output: Option<&PendingFile>,
         progress: &dyn Progress,
-    ) -> Result<Survey, Error> {
+    ) -> Result<DamageReport, Error> {
         progress.start(Some(self.start + self.len));
         progress.advance(self.start);
         let mut file = Chunks { source, start: self.start, output };
-        let survey = walk::walk(
+        let survey = scan::walk(
             (source.parser(), source.path()),
             &self.cipher,
             self.len,
             &mut file,
             progress,
         )?;
-        Ok(Survey { bytes_in: self.start + self.len, ..survey })
+        Ok(DamageReport { bytes_in: self.start + self.len, ..survey })
     }
 }
 
@@ -196,7 +142,7 @@ struct Chunks<'a> {
     output: Option<&'a PendingFile>,
 }
 
-impl Ground for Chunks<'_> {
+impl ChunkStore for Chunks<'_> {
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error> {
         let offset = self.start + offset;
         match self.source.file().read_exact_at(buffer, offset) {

@@ -33,13 +33,6 @@ pub fn set_fault_hook(hook: fn(u16, Point)) {
     let _ = HOOK.set(hook);
 }
 
-/// Locks this process in as a worker does.
-#[cfg(feature = "fault-hooks")]
-#[must_use]
-pub fn enter_sandbox(mode: super::SandboxMode) -> super::SandboxLevel {
-    super::sandbox::lock_in(mode, super::sandbox::Profile::Worker)
-}
-
 /// Says which worker this is.
 #[inline]
 pub(crate) fn name(worker: u16) {

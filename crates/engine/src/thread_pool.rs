@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 
-use crate::many::Item;
+use crate::batch_item::BatchItem;
 use crate::{Error, Summary};
 
 /// Files that are handed over at a time: waking a thread can take 50 µs where the
@@ -19,7 +19,7 @@ const BATCH: usize = 16;
 const AHEAD: usize = 3;
 
 /// An item and its number, and how it went with it.
-type Batch = Vec<(usize, Item)>;
+type Batch = Vec<(usize, BatchItem)>;
 type Results = Vec<(usize, Result<Summary, Error>)>;
 
 /// What is to be done by the threads.
@@ -71,7 +71,7 @@ impl<'a> Hands<'a> {
         scope: &'scope Scope<'scope, '_>,
         count: usize,
         pile: &'a Pile,
-        work: &'scope (dyn Fn(&Item) -> Result<Summary, Error> + Sync),
+        work: &'scope (dyn Fn(&BatchItem) -> Result<Summary, Error> + Sync),
     ) -> Self
     where
         'a: 'scope,
@@ -108,7 +108,7 @@ impl<'a> Hands<'a> {
     }
 
     /// Hands an item over, sooner or later.
-    pub(crate) fn give(&mut self, number: usize, item: Item) {
+    pub(crate) fn give(&mut self, number: usize, item: BatchItem) {
         self.filling.push((number, item));
         if self.filling.len() >= BATCH {
             self.flush();

@@ -1,0 +1,101 @@
+//! The header of an encrypted file: read, and unlocked with an identity.
+
+use cryptstream_format::header::HeaderErrorKind;
+use cryptstream_format::{ChunkCipher, Header, Identity, PayloadCipher, UnlockError};
+use cryptstream_shm::SecretScope;
+
+use crate::memory::{grow, zeroed};
+use crate::workers::Beginning;
+use crate::{Error, Source};
+
+/// Headers of long files are filled up to a multiple of this, the block of file systems.
+pub(crate) const HEADER_BLOCK: usize = 4096;
+/// Enough for the headers of nearly all files, and for a small file whole.
+const FIRST_READ: usize = 16 << 10;
+/// How much of a foreign file is kept for guessing what it is.
+const HEAD_LEN: usize = 512;
+/// The most kinds of recipients that an error tells.
+const MAX_KINDS: usize = 8;
+
+/// Finds the key of the payload, at whose first byte the source stands; leaves
+/// it at the first chunk.
+pub(crate) fn unlock(
+    source: &mut Source,
+    header: &Header,
+    identities: &[&dyn Identity],
+) -> Result<ChunkCipher, Error> {
+    let _secrets = SecretScope::open();
+    let file_key =
+        header.unlock(identities).map_err(|error| unlock_error(source, header, error))?;
+    let mut prefix = vec![0; header.format().prefix_len()];
+    if source.fill(&mut prefix)? < prefix.len() {
+        return Err(cut_in_header(source));
+    }
+    let cipher = PayloadCipher::from_prefix(header.format(), &file_key, &prefix)
+        .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?;
+    source.set_authenticated();
+    Ok(cipher.into_chunks())
+}
+
+/// Reads the header and leaves the source at the payload's first byte. Here an
+/// armored input is found to be one.
+pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
+    let mut bytes = zeroed(FIRST_READ)?;
+    let mut len = source.fill(&mut bytes)?;
+    let mut may_be_armor = true;
+    loop {
+        let path = source.path().to_owned();
+        let beginning = source.parser().begin(&path, &bytes[..len], may_be_armor)?;
+        match beginning {
+            Beginning::Armor => {
+                source.unarmor(&bytes[..len])?;
+                len = source.fill(&mut bytes)?;
+            }
+            Beginning::Header(outline) => {
+                if outline.len() > len {
+                    return Err(Error::ReaderDied { path });
+                }
+                source.give_back(&bytes[outline.len()..len])?;
+                // Of a table that is wrong a process is to blame that has been taken over.
+                return Header::new(bytes, &outline).ok_or(Error::ReaderDied { path });
+            }
+            // Full means that there may be more; the parser gives up at the
+            // format's limit.
+            Beginning::Incomplete if len == bytes.len() => {
+                grow(&mut bytes, 2 * len)?;
+                len += source.fill(&mut bytes[len..])?;
+            }
+            Beginning::Incomplete if len == 0 => return Err(not_sealed(source, &[])),
+            Beginning::Incomplete => return Err(cut_in_header(source)),
+            Beginning::Wrong(error) if error.kind == HeaderErrorKind::Version => {
+                return Err(not_sealed(source, &bytes[..len]));
+            }
+            Beginning::Wrong(error) => return Err(Error::Header { path, source: error }),
+        }
+        may_be_armor = false;
+    }
+}
+
+/// Why the header of `source` was not unlocked.
+pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError) -> Error {
+    // One of each kind, in their order, and not as many as a file may name.
+    let mut kinds: Vec<String> = Vec::new();
+    let mut recipients = 0;
+    for stanza in header.stanzas().iter().filter(|stanza| !stanza.is_padding()) {
+        recipients += 1;
+        if kinds.len() < MAX_KINDS && !kinds.iter().any(|kind| kind == stanza.tag()) {
+            kinds.push(stanza.tag().to_owned());
+        }
+    }
+    let path = source.path().to_owned();
+    Error::Unlock { path, source: error, recipients, sealed_for: kinds }
+}
+
+fn not_sealed(source: &Source, bytes: &[u8]) -> Error {
+    let head = bytes[..bytes.len().min(HEAD_LEN)].to_vec();
+    Error::NotSealed { path: source.path().to_owned(), head }
+}
+
+pub(crate) fn cut_in_header(source: &Source) -> Error {
+    Error::CutInHeader { path: source.path().to_owned(), len: source.position() }
+}

@@ -1,0 +1,293 @@
+//! Reading an input, in order and at offsets.
+
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+
+use cryptstream_format::armor as armor_text;
+use cryptstream_shm::Region;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Advice;
+
+use super::source::{Source, TRUST_SIZE_ABOVE};
+use crate::Error;
+use crate::memory::{OutOfMemory, grow, zeroed};
+
+/// How much of a file's beginning is looked at for an armor before anything
+/// else is done. One with more white space before it is found later.
+const ARMOR_HEAD_LEN: usize = 128;
+/// How much of its beginning and of its end tells how much is in the armor.
+const ARMOR_LOOK_LEN: usize = 1 << 10;
+
+/// What of an input is read first, before a large buffer is made for it.
+const FIRST_FILL: usize = 64 << 10;
+
+impl Source {
+    /// The lengths of an armored file's text and of what is in the armor, as
+    /// far as they can be told from its first and last lines.
+    pub(crate) fn armored_len(&self) -> Result<(Option<u64>, Option<u64>), Error> {
+        if !self.is_positional {
+            return Ok((None, None));
+        }
+        let size = self.size();
+        let (mut head, mut tail) = ([0; ARMOR_LOOK_LEN], [0; ARMOR_LOOK_LEN]);
+        let head_len = self.read_some_at(&mut head, 0)?;
+        let tail_start = size.saturating_sub(ARMOR_LOOK_LEN as u64);
+        let tail_len = self.read_some_at(&mut tail, tail_start)?;
+        let (head, tail) = (&head[..head_len], &tail[..tail_len]);
+        let len = self.parser.armor_content_len(&self.path, size, head, tail)?;
+        Ok((Some(size), len))
+    }
+
+    /// Prepares for reading a few places of a file, and nothing else of it; gives
+    /// the number of its bytes, however small it is.
+    ///
+    /// # Errors
+    /// [`Error::NotSeekable`] for pipes and devices, for files whose size is
+    /// not what it is said to be, and for armored files, in which nothing
+    /// stands at its place.
+    pub fn begin_random_access(&self) -> Result<u64, Error> {
+        let refused = |is_armored| Error::NotSeekable { path: self.path.clone(), is_armored };
+        if !self.is_positional {
+            return Err(refused(false));
+        }
+        self.advise(Advice::Random);
+        // A true size has a byte before it, and none at it.
+        let size = self.size();
+        let before = size.saturating_sub(1);
+        let mut bytes = [0; 2];
+        if size <= TRUST_SIZE_ABOVE
+            && self.read_some_at(&mut bytes, before)? as u64 + before != size
+        {
+            return Err(refused(false));
+        }
+        // Where another process parses, it finds the armor when it reads the header.
+        if self.parser.is_confined() {
+            return Ok(size);
+        }
+        let mut head = [0; ARMOR_HEAD_LEN];
+        let len = self.read_some_at(&mut head, 0)?;
+        if armor_text::is_armored(&head[..len]) {
+            return Err(refused(true));
+        }
+        Ok(size)
+    }
+
+    fn read_some_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    return result.map_err(|source| Error::Read {
+                        path: self.path.clone(),
+                        offset,
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Reads the next bytes until `buffer` is full or the input ends, and
+    /// returns how many there were.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let mut filled = self.unread.len().min(buffer.len());
+        buffer[..filled].copy_from_slice(&self.unread[..filled]);
+        self.unread.drain(..filled);
+        if self.armor.is_some() {
+            let len = buffer.len();
+            let put = |at: usize, bytes: &[u8]| {
+                buffer[at..at + bytes.len()].copy_from_slice(bytes);
+            };
+            return self.fill_unarmored(filled, len, true, put).map(|(filled, _)| filled);
+        }
+        while filled < buffer.len() {
+            let rest = &mut buffer[filled..];
+            let offset = self.position + filled as u64;
+            let read = if self.is_positional {
+                self.file.read_at(rest, offset)
+            } else {
+                self.file.read(rest)
+            };
+            match read {
+                Ok(0) => {
+                    self.check_whole()?;
+                    break;
+                }
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(Error::Read { path: self.path.clone(), offset, source });
+                }
+            }
+        }
+        self.position += filled as u64;
+        Ok(filled)
+    }
+
+    /// Reads the next bytes into `region`, until the `len` bytes from `to` on
+    /// are full or the input ends; unless `may_wait`, only as long as it does
+    /// not have to be waited for. Returns how many bytes there were, and whether
+    /// that is all for now because one would have to wait.
+    pub(crate) fn fill_region(
+        &mut self,
+        region: &Region,
+        to: usize,
+        len: usize,
+        may_wait: bool,
+    ) -> Result<(usize, bool), Error> {
+        let mut filled = self.unread.len().min(len);
+        region.copy_in(to, &self.unread[..filled]);
+        self.unread.drain(..filled);
+        if self.armor.is_some() {
+            let put = |at: usize, bytes: &[u8]| region.copy_in(to + at, bytes);
+            return self.fill_unarmored(filled, len, may_wait, put);
+        }
+        let mut must_wait = false;
+        while filled < len {
+            if !may_wait && !self.is_readable() {
+                must_wait = true;
+                break;
+            }
+            let (to, rest, offset) = (to + filled, len - filled, self.position + filled as u64);
+            let read = if self.is_positional {
+                region.pread_into(&self.file, offset, to, rest)
+            } else {
+                region.read_into(&self.file, to, rest)
+            };
+            match read {
+                Ok(0) => {
+                    self.check_whole()?;
+                    break;
+                }
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(Error::Read { path: self.path.clone(), offset, source });
+                }
+            }
+        }
+        self.position += filled as u64;
+        Ok((filled, must_wait))
+    }
+
+    /// Fails where the end that was reached is only that of a writer who gave up.
+    fn check_whole(&self) -> Result<(), Error> {
+        match &self.piped {
+            Some(end) if !end.is_whole() => Err(Error::Unfinished { path: self.path.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts what is in the armor, from `filled` on, up to `len`. Returns the same
+    /// as [`Source::fill_region`].
+    fn fill_unarmored(
+        &mut self,
+        mut filled: usize,
+        len: usize,
+        may_wait: bool,
+        mut put: impl FnMut(usize, &[u8]),
+    ) -> Result<(usize, bool), Error> {
+        let mut must_wait = false;
+        while filled < len {
+            if !self.unarmor_more(may_wait)? {
+                must_wait = true;
+                break;
+            }
+            let Some(armor) = &mut self.armor else { break };
+            let more = armor.bytes().len().min(len - filled);
+            if more == 0 {
+                break;
+            }
+            put(filled, &armor.bytes()[..more]);
+            armor.give(more);
+            filled += more;
+        }
+        self.position += filled as u64;
+        Ok((filled, must_wait))
+    }
+
+    /// Sees to it that something of the armor's content is decoded, unless it
+    /// is over. Returns false when, unless `may_wait`, one would have to wait
+    /// for it.
+    fn unarmor_more(&mut self, may_wait: bool) -> Result<bool, Error> {
+        loop {
+            let is_readable = may_wait || self.is_readable();
+            let Some(armor) = &mut self.armor else { return Ok(true) };
+            if !armor.bytes().is_empty() || armor.is_over() {
+                return Ok(true);
+            }
+            if !is_readable {
+                return Ok(false);
+            }
+            armor.refill(&self.file, self.is_positional, &self.path)?;
+        }
+    }
+
+    /// Fills `buffer` with `len` bytes, or as many as there are. Of a small
+    /// input it is made no larger than that needs.
+    pub(crate) fn fill_up(&mut self, buffer: &mut Vec<u8>, len: usize) -> Result<usize, Error> {
+        let mut filled = 0;
+        for end in [len.min(FIRST_FILL), len] {
+            grow(buffer, end)?;
+            filled += self.fill(&mut buffer[filled..end])?;
+            if filled < end {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Goes to a byte of a file that is read at offsets; `false` for others.
+    pub(crate) fn go_to(&mut self, position: u64) -> bool {
+        if self.is_at_offsets() {
+            self.position = position;
+        }
+        self.is_at_offsets()
+    }
+
+    /// Whether a read of the file would give something, or the end, at once.
+    fn is_readable(&self) -> bool {
+        let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
+        // What cannot be asked is read.
+        poll(&mut fds, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+    }
+
+    /// Whether at least `len` bytes are to come, at least one. Those of a stream
+    /// are read, and given again.
+    pub(crate) fn has(&mut self, len: usize) -> Result<bool, Error> {
+        if self.is_at_offsets()
+            && let Ok(read) = self.file.read_at(&mut [0], self.position + len as u64 - 1)
+        {
+            return Ok(read > 0);
+        }
+        let mut bytes = zeroed(len)?;
+        let filled = self.fill(&mut bytes)?;
+        self.give_back(&bytes[..filled])?;
+        Ok(filled == len)
+    }
+
+    /// Whether nothing is to come; `None` when, unless `may_wait`, one would
+    /// have to wait to know.
+    pub(crate) fn is_over(&mut self, may_wait: bool) -> Result<Option<bool>, Error> {
+        if self.armor.is_some() && self.unread.is_empty() {
+            let is_known = self.unarmor_more(may_wait)?;
+            let is_over = self.armor.as_ref().is_some_and(|armor| armor.bytes().is_empty());
+            return Ok(is_known.then_some(is_over));
+        }
+        let would_wait = !self.is_positional && self.unread.is_empty() && !self.is_readable();
+        if would_wait && !may_wait {
+            return Ok(None);
+        }
+        self.has(1).map(|has_more| Some(!has_more))
+    }
+
+    /// Gives back the last bytes that were read; they are read again.
+    pub(crate) fn give_back(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if !self.is_at_offsets() {
+            self.unread.try_reserve(bytes.len()).map_err(OutOfMemory::from)?;
+            self.unread.splice(..0, bytes.iter().copied());
+        }
+        self.position -= bytes.len() as u64;
+        Ok(())
+    }
+}

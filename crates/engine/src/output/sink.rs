@@ -1,0 +1,175 @@
+//! Where the bytes go: into a file that has no name yet, a stream, or the text of an armor
+//! in either.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use cryptstream_format::armor::armored_len;
+use cryptstream_shm::Region;
+
+use super::armored::{Armored, TextOutput};
+use super::options::{CommitOptions, Dropped};
+use super::pending::PendingFile;
+use super::stream::Stream;
+use crate::{Error, Source};
+
+/// Compares an output, which is read again, with its source.
+pub(crate) type Reread<'a> = &'a dyn Fn(&mut Source) -> Result<(), Error>;
+
+/// Where the bytes go while a run lasts.
+pub(crate) enum Sink {
+    File(PendingFile),
+    Stream(Stream),
+    /// Into one of the others, as text.
+    Armored(Box<Armored<Self>>),
+    /// What comes is not wanted, only that it could come.
+    Nowhere,
+}
+
+impl Sink {
+    /// A pipe that is open already.
+    pub(crate) fn pipe(pipe: OwnedFd, path: PathBuf) -> Self {
+        Self::Stream(Stream::new(File::from(pipe), path, false))
+    }
+
+    /// The same, through an armor.
+    pub(crate) fn armored(self) -> Self {
+        Self::Armored(Box::new(Armored::new(self)))
+    }
+
+    /// Whether it takes its bytes in order only.
+    pub(crate) fn is_in_order(&self) -> bool {
+        match self {
+            Self::File(pending) => pending.is_in_order(),
+            Self::Stream(_) | Self::Armored(_) => true,
+            Self::Nowhere => false,
+        }
+    }
+
+    /// Whether it is a file, as it is or through an armor, that takes its bytes in order
+    /// only.
+    pub(crate) fn is_in_order_file(&self) -> bool {
+        match self {
+            Self::File(pending) => pending.is_in_order(),
+            Self::Armored(armored) => armored.sink().is_in_order_file(),
+            Self::Stream(_) | Self::Nowhere => false,
+        }
+    }
+
+    /// Whether the output ends in a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        match self {
+            Self::Stream(_) => true,
+            Self::Armored(armored) => armored.sink().is_stream(),
+            Self::File(_) | Self::Nowhere => false,
+        }
+    }
+
+    /// Is told how long the output will be in the end.
+    pub(crate) fn expect(&self, len: u64) -> Result<(), Error> {
+        match self {
+            Self::File(pending) => pending.reserve(len),
+            Self::Armored(armored) => armored.sink().expect(armored_len(len)),
+            Self::Stream(_) | Self::Nowhere => Ok(()),
+        }
+    }
+
+    /// Puts `bytes` at `offset` of the output. Streams and armors take them only
+    /// in order.
+    pub(crate) fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::File(pending) => pending.write_at(offset, bytes),
+            Self::Stream(stream) => stream.write(offset, bytes),
+            Self::Armored(armored) => armored.write(offset, bytes),
+            Self::Nowhere => Ok(()),
+        }
+    }
+
+    /// The same for `len` bytes of `region`, from `from` on, where they come in
+    /// order.
+    pub(crate) fn put_from(
+        &mut self,
+        offset: u64,
+        region: &Region,
+        from: usize,
+        len: usize,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Stream(stream) => stream.write_from(offset, region, from, len),
+            Self::Armored(armored) => armored.write_from(offset, region, from, len),
+            Self::File(_) | Self::Nowhere => Err(Error::Internal("an output without an order")),
+        }
+    }
+
+    /// Refuses a file that has not become `len` bytes long: a worker says that it
+    /// has written a segment, and this is what main can see of it.
+    pub(crate) fn check_len(&self, len: u64) -> Result<(), Error> {
+        match self {
+            Self::File(pending) => pending.check_len(len),
+            // Main has written those itself.
+            Self::Stream(_) | Self::Armored(_) | Self::Nowhere => Ok(()),
+        }
+    }
+
+    /// Ends a run: unless the input has changed, a file gets its permission
+    /// bits and its name, and the source goes if it is to go. Before that `reread` is
+    /// asked about what has been written, where that was wanted.
+    pub(crate) fn commit(
+        self,
+        source: &Source,
+        options: CommitOptions,
+        reread: Option<Reread<'_>>,
+    ) -> Result<Dropped, Error> {
+        source.check_unchanged()?;
+        match self {
+            Self::Armored(armored) => armored.finish()?.commit(source, options, reread),
+            Self::File(mut pending) => {
+                if options.sync || options.remove_source {
+                    pending.require_durability();
+                }
+                if let Some(reread) = reread.filter(|_| options.verifies()) {
+                    let written = Source::of_output(pending.reopen()?, pending.path())?;
+                    let mut written = written.parsed_by(source.parser());
+                    reread(&mut written)?;
+                    // What it was compared with is what was read.
+                    source.check_unchanged()?;
+                } else if options.verifies() {
+                    return Err(Error::Internal("an output that cannot be read again"));
+                }
+                let has_times = !options.keep_times
+                    || !source.is_regular()
+                    || pending.set_times(&source.times())?;
+                // As with cp(1), one that is only made like it has no lists to lose.
+                let acl = pending.lacks_acl && options.keep_mode;
+                let has_mode = pending.commit(options.sync || options.remove_source)?;
+                if options.remove_source {
+                    source.remove()?;
+                }
+                Ok(Dropped { times: !has_times, mode: !has_mode, acl })
+            }
+            Self::Stream(stream) if options.sync => stream.sync().map(|()| Dropped::default()),
+            Self::Stream(_) | Self::Nowhere => Ok(Dropped::default()),
+        }
+    }
+
+    /// The output's name for messages.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::File(pending) => pending.path(),
+            Self::Stream(stream) => stream.path(),
+            Self::Armored(armored) => armored.sink().path(),
+            Self::Nowhere => Path::new("nowhere"),
+        }
+    }
+}
+
+impl TextOutput for Sink {
+    fn is_stream(&self) -> bool {
+        Self::is_stream(self)
+    }
+
+    fn put(&mut self, offset: u64, text: &[u8]) -> Result<(), Error> {
+        Self::put(self, offset, text)
+    }
+}

@@ -1,0 +1,336 @@
+//! A file that is to get another header: opened, locked and unlocked.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use cryptstream_beneath::{Dir, Entry, FileId, is_exact};
+use cryptstream_format::payload::SEGMENT_LEN;
+use cryptstream_format::{FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags, Timestamps};
+use rustix::io::Errno;
+
+use super::summary::{RekeyMethod, RekeySummary};
+use crate::file_io::read_at;
+use crate::header::{HEADER_BLOCK, cut_in_header, read_header, unlock_error};
+use crate::journal::{self, UndoJournal};
+use crate::memory::zeroed;
+use crate::named::{Found, Named, Refused};
+use crate::output::sync_content;
+use crate::{Error, Parser, Source};
+
+/// Below this plaintext length a file is written anew.
+pub(super) const SMALL: u64 = SEGMENT_LEN as u64;
+
+/// A file that is to get another header. It is locked while this lives.
+pub struct Rekeying {
+    pub(super) source: Source,
+    /// The same, to be written to.
+    pub(super) file: File,
+    /// The folder that it is in, behind symbolic links, and its name there.
+    pub(super) folder: Arc<Dir>,
+    pub(super) name: OsString,
+    pub(super) len: u64,
+    pub(super) header: Result<Header, Error>,
+    /// What an exchange of headers left that was interrupted.
+    pub(super) journal: Option<UndoJournal>,
+}
+
+/// A header that was unlocked, and what it led to.
+pub(super) struct Unlocked {
+    pub(super) format: Format,
+    /// As it stands in the file.
+    pub(super) header: Vec<u8>,
+    pub(super) file_key: FileKey,
+    pub(super) layout: Layout,
+    pub(super) cipher: PayloadCipher,
+}
+
+impl Unlocked {
+    /// Where the payload begins.
+    pub(super) fn start(&self) -> u64 {
+        self.header.len() as u64
+    }
+
+    /// How a header is filled up where its length is free, as when sealing.
+    pub(super) fn free_padding(&self) -> Padding {
+        if self.layout.plaintext_len() < SMALL {
+            Padding::None
+        } else {
+            Padding::Multiple(HEADER_BLOCK)
+        }
+    }
+}
+
+impl Rekeying {
+    /// Opens and locks the file, and reads its header.
+    ///
+    /// # Errors
+    /// [`Error::Open`] and its like; [`Error::NotRegular`],
+    /// [`Error::NotChangeable`], [`Error::Busy`], [`Error::Armored`]; those of
+    /// a header.
+    pub fn open(path: &Path, parser: &Parser) -> Result<Self, Error> {
+        let named = find(path)?;
+        Self::of(named, Source::open(path)?.parsed_by(parser))
+    }
+
+    /// The same for a file that was found in a folder; `path` is for messages.
+    ///
+    /// # Errors
+    /// Those of [`Rekeying::open`].
+    pub fn open_entry(entry: &Entry, path: &Path, parser: &Parser) -> Result<Self, Error> {
+        let source = Source::open_entry(entry, path)?;
+        let folder = entry
+            .folder
+            .dir()
+            .map_err(|error| Error::Open { path: path.to_owned(), source: error.into() })?;
+        let named = Named { folder, name: entry.name.clone() };
+        refresh(&named);
+        Self::of(named, source.parsed_by(parser))
+    }
+
+    fn of(Named { folder, name }: Named, mut source: Source) -> Result<Self, Error> {
+        let path = &source.path().to_owned();
+        let failed = |source| Error::Open { path: path.to_owned(), source };
+        let file = folder.open_with(&name, OFlags::RDWR, Mode::empty()).map_err(|error| {
+            Error::NotChangeable { path: path.to_owned(), source: error.into() }
+        })?;
+        // Some file systems have no locks; that is no hindrance.
+        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
+            return Err(Error::Busy { path: path.to_owned() });
+        }
+        // Another run may have replaced the file just before the lock.
+        let is_it = |id: FileId| source.id().may_be(id, &file);
+        let is_named = folder.stat(&name).is_ok_and(|stat| is_it(FileId::of(&stat)));
+        if !is_it(file_id(&file)?) || !is_named {
+            return Err(source.changed());
+        }
+        // Some file systems let nobody read and write a file at once.
+        if !is_exact(&file, source.id().dev) {
+            file.read_at(&mut [0], 0)
+                .map_err(|source| Error::NotChangeable { path: path.to_owned(), source })?;
+        }
+        let len = file.metadata().map_err(failed)?.len();
+        let header = read_header(&mut source);
+        if source.is_armored() {
+            return Err(Error::Armored { path: path.to_owned() });
+        }
+        let journal = UndoJournal::find(&folder, &name, &file, &source);
+        match header {
+            Err(error) if journal.is_none() => Err(error),
+            header => Ok(Self { source, file, folder, name, len, header, journal }),
+        }
+    }
+
+    /// The file as an input.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The file's format.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        match (&self.header, &self.journal) {
+            (Ok(header), _) => header.format(),
+            (_, Some(journal)) => journal.format(),
+            (_, None) => Format::default(),
+        }
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn file_len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether one of `identities` fits, before anything else is asked for. Of a file
+    /// whose header is torn only the later steps can tell.
+    ///
+    /// # Errors
+    /// Those of [`Rekeying::rekey`].
+    pub fn check_keys(&self, identities: &[&dyn Identity]) -> Result<(), Error> {
+        match &self.header {
+            Ok(header) if self.journal.is_none() => self.unlock_with(header, identities).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds the file key, and sees to it that it is that of this payload.
+    /// Before that is known, nothing is changed; then, what an interrupted run
+    /// left is brought to its end.
+    pub(super) fn unlock(&mut self, identities: &[&dyn Identity]) -> Result<Unlocked, Error> {
+        let header = std::mem::replace(&mut self.header, Err(Error::Internal("read twice")));
+        let error = match header.and_then(|header| self.unlock_with(&header, identities)) {
+            Ok(unlocked) => {
+                self.forget_journal()?;
+                return Ok(unlocked);
+            }
+            Err(error) => error,
+        };
+        let torn = self.journal.as_ref().filter(|_| journal::concerns_header(&error));
+        let Some(header) = torn.and_then(UndoJournal::header_if_torn) else { return Err(error) };
+        let unlocked = self.unlock_with(&header, identities)?;
+        self.write_header(&unlocked.header).map_err(|source| self.failed(source))?;
+        self.forget_journal()?;
+        Ok(unlocked)
+    }
+
+    fn unlock_with(
+        &self,
+        header: &Header,
+        identities: &[&dyn Identity],
+    ) -> Result<Unlocked, Error> {
+        let path = || self.source.path().to_owned();
+        let (format, start) = (header.format(), header.len() as u64);
+        if self.len < start + format.prefix_len() as u64 {
+            return Err(cut_in_header(&self.source));
+        }
+        let layout = Layout::of_payload(format, self.len - start)
+            .map_err(|error| Error::Layout { path: path(), source: error })?;
+        let file_key =
+            header.unlock(identities).map_err(|error| unlock_error(&self.source, header, error))?;
+        let prefix = self.read_exactly(start, format.prefix_len())?;
+        let cipher = PayloadCipher::from_prefix(format, &file_key, &prefix)
+            .map_err(|error| Error::Commitment { path: path(), source: error })?;
+        let bytes = match &self.journal {
+            Some(journal) if journal.is_header(header) => journal.old_header().to_vec(),
+            _ => self.read_exactly(0, header.len())?,
+        };
+        let unlocked = Unlocked { format, header: bytes, file_key, layout, cipher };
+        self.check_end(&unlocked)?;
+        Ok(unlocked)
+    }
+
+    /// Opens the final chunk: so the key is known to be that of this payload,
+    /// and the payload to be whole in its length.
+    fn check_end(&self, unlocked: &Unlocked) -> Result<(), Error> {
+        let last = crate::payload::last_of(&unlocked.layout)?;
+        let part = last
+            .split(unlocked.format.chunk_len())
+            .last()
+            .ok_or(Error::Internal("a segment without chunks"))?;
+        let at = unlocked.start() + part.payload_offset();
+        let sealed = self.read_exactly(at, part.sealed_len())?;
+        let mut opened = zeroize::Zeroizing::new(zeroed(part.plaintext_len())?);
+        let (path, cipher) = (self.source.path(), unlocked.cipher.chunks());
+        let damaged = self.source.parser().open(path, &cipher, &part, &sealed, &mut opened)?;
+        if damaged.is_some() {
+            return Err(Error::Damaged {
+                path: path.to_owned(),
+                chunk: part.first_chunk(),
+                offset: at,
+                is_last: true,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes a header that has the present one's length, and makes it durable.
+    pub(super) fn write_header(&self, header: &[u8]) -> std::io::Result<()> {
+        self.file.write_all_at(header, 0)?;
+        sync_content(&self.file)
+    }
+
+    /// Removes the journal of a run that was interrupted: the file's header is
+    /// known to be whole, and is made durable before. The file gets back the times that
+    /// it had before that run.
+    fn forget_journal(&mut self) -> Result<(), Error> {
+        let Some(journal) = self.journal.take() else { return Ok(()) };
+        sync_content(&self.file).map_err(|source| self.failed(source))?;
+        self.keep_times(&journal.times());
+        journal.remove(&self.file).map_err(|error| self.failed(error.into()))?;
+        self.source = Source::open(self.source.path())?.parsed_by(self.source.parser());
+        match self.source.id().may_be(file_id(&self.file)?, &self.file) {
+            true => Ok(()),
+            false => Err(self.source.changed()),
+        }
+    }
+
+    /// A copy in a mirrored folder is known by its time, which tells nothing of its keys.
+    /// Where it cannot be kept, the copy counts as out of date.
+    pub(super) fn keep_times(&self, times: &Timestamps) {
+        let _ = rustix::fs::futimens(&self.file, times);
+    }
+
+    pub(super) fn summary(
+        &self,
+        old: &Unlocked,
+        method: RekeyMethod,
+        header: &[u8],
+        bytes_written: u64,
+    ) -> Result<RekeySummary, Error> {
+        let new_header_len = header.len() as u64;
+        Ok(RekeySummary {
+            format: old.format,
+            method,
+            old_header_len: old.start(),
+            new_header_len,
+            bytes_before: self.len,
+            bytes_after: self.len - old.start() + new_header_len,
+            bytes_written,
+            // The name that was replaced is not among them any more.
+            names_left: self.names()?,
+        })
+    }
+
+    /// Names that the file has.
+    pub(super) fn names(&self) -> Result<u64, Error> {
+        let metadata = self.file.metadata().map_err(|source| self.unreadable(0, source))?;
+        Ok(metadata.nlink())
+    }
+
+    fn read_exactly(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = zeroed(len)?;
+        match read_at(&self.file, &mut bytes, offset) {
+            Ok(read) if read.len() == len => Ok(bytes),
+            Ok(_) => Err(self.source.changed()),
+            Err(source) => Err(self.unreadable(offset, source)),
+        }
+    }
+
+    pub(super) fn unreadable(&self, offset: u64, source: std::io::Error) -> Error {
+        Error::Read { path: self.source.path().to_owned(), offset, source }
+    }
+
+    /// Writing the header failed.
+    pub(super) fn failed(&self, source: std::io::Error) -> Error {
+        Error::Write { path: self.source.path().to_owned(), offset: 0, source }
+    }
+}
+
+/// The place of a file that the user has named, behind links.
+fn find(path: &Path) -> Result<Named, Error> {
+    let failed = |error: Errno| Error::Open { path: path.to_owned(), source: error.into() };
+    let (named, stat) = match Named::find(path) {
+        Ok(Found::There(named, stat)) => (named, stat),
+        Ok(Found::Nothing(..)) => return Err(failed(Errno::NOENT)),
+        Ok(Found::Descriptor(..)) | Err(Refused::System(Errno::ISDIR)) => {
+            return Err(Error::NotRegular { path: path.to_owned() });
+        }
+        Err(Refused::System(error)) => return Err(failed(error)),
+        Err(Refused::Planted(owner)) => {
+            return Err(Error::OutputPlanted { path: path.to_owned(), owner });
+        }
+    };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Error::NotRegular { path: path.to_owned() });
+    }
+    refresh(&named);
+    Ok(named)
+}
+
+/// Has the file system ask anew what the file is. A cache may not know yet what has just
+/// been written, and would make it look like a change later.
+fn refresh(named: &Named) {
+    let fresh = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
+    let _ = rustix::fs::statx(&named.folder, &named.name, fresh, StatxFlags::BASIC_STATS);
+}
+
+fn file_id(file: &File) -> Result<FileId, Error> {
+    let stat = rustix::fs::fstat(file);
+    stat.map(|stat| FileId::of(&stat)).map_err(|_| Error::Internal("an open file has no state"))
+}

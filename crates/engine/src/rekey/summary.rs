@@ -1,0 +1,50 @@
+//! What rekeying did to a file.
+
+use cryptstream_format::Format;
+
+/// How a file came to its new header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RekeyMethod {
+    /// The header was written over the old one.
+    InPlace,
+    /// A clone that shares the payload's blocks has replaced the file.
+    Shared,
+    /// A copy has replaced the file.
+    Rewritten,
+    /// A file with another file key has replaced the file.
+    Reencrypted,
+}
+
+impl RekeyMethod {
+    /// A word for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "in-place",
+            Self::Shared => "shared",
+            Self::Rewritten => "rewritten",
+            Self::Reencrypted => "reencrypted",
+        }
+    }
+}
+
+/// What was done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RekeySummary {
+    /// The format of the file.
+    pub format: Format,
+    /// How it was done.
+    pub method: RekeyMethod,
+    /// Bytes of the old header.
+    pub old_header_len: u64,
+    /// Bytes of the new one.
+    pub new_header_len: u64,
+    /// Bytes of the file before.
+    pub bytes_before: u64,
+    /// Bytes of the file now.
+    pub bytes_after: u64,
+    /// Bytes that were written, the journal's included.
+    pub bytes_written: u64,
+    /// Other names (hard links) that still have the old file.
+    pub names_left: u64,
+}

@@ -1,0 +1,127 @@
+//! How many workers a run may have, and what became of them.
+
+use std::path::PathBuf;
+
+use super::sandbox::{SandboxLevel, SandboxMode};
+
+/// Plaintext for which a process is worth starting. A worker is at work about
+/// a millisecond after it is started, in which main seals 2 MB by itself; this
+/// is several times as much.
+pub(crate) const WORTH: u64 = 8 << 20;
+
+/// No single output file gets more workers on their own account: its inode
+/// lock lets one write at a time, so a few suffice to keep it busy.
+const MAX_AUTO: usize = 4;
+
+/// Cores from which on pipes get workers by themselves.
+const STREAM_CORES: usize = 4;
+
+/// The argument that makes the program a worker, before any parsing.
+pub const WORKER_ARGUMENT: &str = "__worker";
+
+/// How many worker processes a run may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// As many as this process may use cores, up to four; none on one core.
+    Auto,
+    /// Just so many, on files that are worth it; 0 for none.
+    Exactly(u16),
+}
+
+/// What workers are made of.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// How many.
+    pub processes: Processes,
+    /// How well they must be locked in.
+    pub sandbox: SandboxMode,
+    /// The program to start with [`WORKER_ARGUMENT`]; it must then call
+    /// [`worker_main`].
+    pub program: PathBuf,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            processes: Processes::Auto,
+            sandbox: SandboxMode::Auto,
+            program: PathBuf::from("/proc/self/exe"),
+        }
+    }
+}
+
+impl WorkerOptions {
+    /// How many workers there may be on `cores` cores.
+    pub(crate) fn allowed(&self, cores: usize) -> usize {
+        match self.processes {
+            Processes::Auto if cores < 2 => 0,
+            Processes::Auto => cores.min(MAX_AUTO),
+            Processes::Exactly(count) => usize::from(count),
+        }
+    }
+
+    /// Whether workers make pipes faster, on `cores` cores: main has to read
+    /// and to write everything itself, and so have the pipe's other ends.
+    pub(crate) fn pays_for_streams(&self, cores: usize) -> bool {
+        match self.processes {
+            Processes::Auto => cores >= STREAM_CORES,
+            Processes::Exactly(count) => count > 0,
+        }
+    }
+
+    pub(crate) fn is_sandbox_required(&self) -> bool {
+        self.sandbox == SandboxMode::Require
+    }
+
+    /// How many workers `bytes` of plaintext get, on `cores` cores.
+    pub(crate) fn target(&self, bytes: u64, cores: usize) -> usize {
+        usize::try_from(bytes / WORTH).unwrap_or(usize::MAX).min(self.allowed(cores))
+    }
+}
+
+/// Something about the workers of a run that the user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerNote {
+    /// One has died, and has said something before: it may be anything.
+    Died {
+        /// What it has said, or the beginning of that.
+        words: String,
+    },
+    /// The system cannot lock workers in fully. Told once.
+    Sandbox {
+        /// How far it can.
+        level: SandboxLevel,
+    },
+}
+
+/// What became of the workers of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// How many there were, the dead included.
+    pub workers: u32,
+    /// How many died before the work was done.
+    pub died: u32,
+    /// How many segments were done again because of that.
+    pub redone: u32,
+    /// How well the least of them was locked in; `None` without workers.
+    pub sandbox: Option<SandboxLevel>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_come_with_the_work_and_the_cores() {
+        let options = |processes| WorkerOptions { processes, ..WorkerOptions::default() };
+        let auto = options(Processes::Auto);
+        assert_eq!(auto.target(WORTH - 1, 16), 0);
+        assert_eq!(auto.target(WORTH, 16), 1);
+        assert_eq!(auto.target(1 << 40, 16), MAX_AUTO);
+        assert_eq!(auto.target(1 << 40, 2), 2);
+        assert_eq!(auto.target(1 << 40, 1), 0);
+        assert_eq!(options(Processes::Exactly(0)).target(1 << 40, 16), 0);
+        assert_eq!(options(Processes::Exactly(12)).target(1 << 40, 2), 12);
+        assert_eq!(options(Processes::Exactly(12)).target(3 * WORTH, 2), 3);
+    }
+}
