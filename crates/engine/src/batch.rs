@@ -1,6 +1,6 @@
-//! Several files at a time. Segments of larger ones go to the workers, while
-//! main opens the next files and names those that are done; small ones are done
-//! whole by threads of main.
+//! Encrypts or decrypts several files at a time. Segments of larger files go to the
+//! workers, while main opens the next files and names those that are done. Small files
+//! are done whole by threads of main.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use cryptstream_format::{Identity, Recipient, Segment};
 use cryptstream_protection::Protection;
 
 use crate::batch_item::BatchItem;
-use crate::decrypt::Opening;
-use crate::encrypt::Sealing;
-use crate::error_context::{ErrorContext, lack};
+use crate::decrypt::FileDecryption;
+use crate::encrypt::FileEncryption;
+use crate::error_context::{ErrorContext, no_workers};
 use crate::file_io::clone_of;
-use crate::in_process::pass_alone;
+use crate::in_process::run_to_end;
 use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::payload::Payload;
-use crate::pipeline::{Exit, Flow, FlowError, Intake};
-use crate::thread_pool::{Hands, Pile};
-use crate::workers::{Coordinator, LOOK_EVERY, Stop};
+use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
+use crate::thread_pool::{SmallFilePool, WorkQueue};
+use crate::workers::{CHECK_INTERVAL, Coordinator, Stop};
 use crate::{
     CommitOptions, Engine, Error, Form, Parser, Processes, Progress, Source, Summary, Target,
     WorkerStats,
@@ -27,18 +27,18 @@ use crate::{
 
 /// Up to this length a file is small: 64 KiB.
 const SMALL: u64 = 64 << 10;
-/// Larger files that are looked at beyond those that workers are at work on, so
-/// that small ones behind them are done meanwhile.
+/// Larger files that are read from the list ahead of those in flight, so that small
+/// files behind them are done meanwhile.
 const MAX_WAITING: usize = 4096;
 /// More threads would only wait for each other in the file system.
-const MAX_HANDS: usize = 16;
+const MAX_THREADS: usize = 16;
 
-/// Files that are taken in a row before main looks after the workers: about a
-/// millisecond, for which they have enough to do.
-const AT_A_TIME: usize = 64;
-/// The longest that main waits for the workers while the threads may run out of
-/// small files: they are given enough for several times as long.
-const HANDS_EVERY: Duration = Duration::from_millis(1);
+/// Items that main takes from the list before it checks the workers: about a
+/// millisecond of work.
+const ITEMS_PER_ROUND: usize = 64;
+/// The longest that main waits for the workers while the pool has work: its queue
+/// holds enough for several times as long.
+const POOL_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Told of each file that is done, by its number in the order in which the
 /// files came; not necessarily in this order.
@@ -58,13 +58,13 @@ impl Engine {
     ) -> WorkerStats {
         let form = form.into();
         let begin = |source: &mut Source, target: Option<&Target>| {
-            let target = target.ok_or(Error::Internal("sealed for nothing"))?;
-            let mut sealing = Sealing::begin(source, target, form, commit)?;
-            let payload = sealing.head(recipients)?;
-            Ok((Ending::Seal(sealing), payload))
+            let target = target.ok_or(Error::Internal("an encryption without a target"))?;
+            let mut encryption = FileEncryption::begin(source, target, form, commit)?;
+            let payload = encryption.head(recipients)?;
+            Ok((Conversion::Encrypt(encryption), payload))
         };
-        let hands = self.hands(recipients.iter().any(|recipient| recipient.may_ask()));
-        self.all(items, &begin, hands, commit, progress, on_done)
+        let threads = self.pool_threads(recipients.iter().any(|recipient| recipient.may_ask()));
+        self.process_all(items, &begin, threads, commit, progress, on_done)
     }
 
     /// Opens every item into its target, several at a time; those that have none
@@ -79,15 +79,15 @@ impl Engine {
         on_done: &mut OnDone<'_>,
     ) -> WorkerStats {
         let begin = |source: &mut Source, target: Option<&Target>| {
-            let (opening, payload) = Opening::begin(source, target, identities, commit)?;
-            Ok((Ending::Open(opening), payload))
+            let (decryption, payload) = FileDecryption::begin(source, target, identities, commit)?;
+            Ok((Conversion::Decrypt(decryption), payload))
         };
-        let hands = self.hands(identities.iter().any(|identity| identity.may_ask()));
-        self.all(items, &begin, hands, commit, progress, on_done)
+        let threads = self.pool_threads(identities.iter().any(|identity| identity.may_ask()));
+        self.process_all(items, &begin, threads, commit, progress, on_done)
     }
 
     /// How many threads do small files.
-    fn hands(&self, may_ask: bool) -> usize {
+    fn pool_threads(&self, may_ask: bool) -> usize {
         match self.options.processes {
             // Nobody can answer several questions at a time.
             _ if may_ask => 0,
@@ -95,37 +95,45 @@ impl Engine {
             Processes::Exactly(count) => usize::from(count).min(self.cores),
             // On a single one nothing would be gained.
             Processes::Auto if self.cores < 2 => 0,
-            Processes::Auto => self.cores.min(MAX_HANDS),
+            Processes::Auto => self.cores.min(MAX_THREADS),
         }
     }
 
-    fn all(
+    fn process_all(
         &mut self,
         items: &mut dyn Iterator<Item = BatchItem>,
         begin: &Begin<'_>,
-        hands: usize,
+        threads: usize,
         commit: CommitOptions,
         progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
     ) -> WorkerStats {
         let parser = self.parser();
-        let work = |item: &BatchItem| whole(item, &parser, begin, commit);
-        let pile = Pile::default();
+        let work = |item: &BatchItem| process_small(item, &parser, begin, commit);
+        let queue = WorkQueue::default();
         std::thread::scope(|scope| {
-            let hands = Hands::start(scope, hands, &pile, &work);
-            let mut air = Air::default();
-            self.direct(&mut items.enumerate(), hands, &mut air, begin, commit, progress, on_done);
+            let pool = SmallFilePool::start(scope, threads, &queue, &work);
+            let mut in_flight = InFlight::default();
+            self.run_all(
+                &mut items.enumerate(),
+                pool,
+                &mut in_flight,
+                begin,
+                commit,
+                progress,
+                on_done,
+            );
         });
         self.take_stats()
     }
 
-    /// Sends every item on its way, and collects what has arrived.
+    /// Starts every item, and collects the results.
     #[allow(clippy::too_many_arguments, reason = "they are what a run consists of")]
-    fn direct(
+    fn run_all(
         &mut self,
         items: &mut dyn Iterator<Item = (usize, BatchItem)>,
-        mut hands: Hands<'_>,
-        air: &mut Air,
+        mut pool: SmallFilePool<'_>,
+        in_flight: &mut InFlight,
         begin: &Begin<'_>,
         commit: CommitOptions,
         progress: &dyn Progress,
@@ -133,197 +141,205 @@ impl Engine {
     ) {
         let slots = Coordinator::slots(self.options.allowed(self.cores));
         let mut is_more = true;
-        while is_more || !air.is_clear() || !hands.are_idle() {
-            // No more at a time, so that what flies is not kept waiting, and never
-            // more than can be handed over: it would all have to be remembered.
-            for _ in 0..AT_A_TIME {
-                let has_room = match hands.is_any() {
-                    true => hands.have_room() && air.waiting.len() < MAX_WAITING,
-                    false => air.waiting.is_empty(),
+        while is_more || !in_flight.is_empty() || !pool.is_idle() {
+            // No more at a time, so that transfers in flight are not kept waiting, and
+            // never more than the queues take: the rest would have to be kept in memory.
+            for _ in 0..ITEMS_PER_ROUND {
+                let has_capacity = match pool.has_threads() {
+                    true => pool.has_capacity() && in_flight.waiting.len() < MAX_WAITING,
+                    false => in_flight.waiting.is_empty(),
                 };
-                if !is_more || !has_room {
+                if !is_more || !has_capacity {
                     break;
                 }
                 match items.next() {
                     None => is_more = false,
-                    Some((number, item)) if item.len <= SMALL && hands.is_any() => {
-                        hands.give(number, item);
+                    Some((number, item)) if item.len <= SMALL && pool.has_threads() => {
+                        pool.submit(number, item);
                     }
-                    Some(item) => air.waiting.push_back(item),
+                    Some(item) => in_flight.waiting.push_back(item),
                 }
             }
             if !is_more {
-                hands.flush();
+                pool.flush();
             }
-            while let Some((number, item, is_suspect)) = air.next(slots) {
-                match self.launch(number, item, begin, commit, progress) {
-                    Ok(Launched::Flies(flight)) => {
-                        air.flights.push(Flight { is_suspect, ..*flight });
+            while let Some((number, item, is_suspect)) = in_flight.next(slots) {
+                match self.start(number, item, begin, commit, progress) {
+                    Ok(Started::Running(transfer)) => {
+                        in_flight.transfers.push(FileTransfer { is_suspect, ..*transfer });
                     }
-                    Ok(Launched::Landed(summary)) => on_done(number, Ok(summary)),
+                    Ok(Started::Done(summary)) => on_done(number, Ok(summary)),
                     Err(error) => on_done(number, Err(error)),
                 }
             }
-            let may_wait = air.flights.is_empty() && (!hands.have_room() || !is_more);
-            while let Some(results) = hands.results(may_wait && !hands.are_idle()) {
+            let may_wait = in_flight.transfers.is_empty() && (!pool.has_capacity() || !is_more);
+            while let Some(results) = pool.results(may_wait && !pool.is_idle()) {
                 for (number, result) in results {
                     progress.advance(result.as_ref().map_or(0, |summary| summary.bytes_in));
                     on_done(number, result);
                 }
-                if hands.have_room() {
+                if pool.has_capacity() {
                     break;
                 }
             }
-            if !air.flights.is_empty() {
-                let longest = if hands.are_idle() { LOOK_EVERY } else { HANDS_EVERY };
-                self.move_on(air, longest, commit, progress, on_done);
+            if !in_flight.transfers.is_empty() {
+                let longest = if pool.is_idle() { CHECK_INTERVAL } else { POOL_POLL_INTERVAL };
+                self.advance(in_flight, longest, commit, progress, on_done);
             }
         }
     }
 
-    /// Moves what flies on by a step, and ends what has arrived.
-    fn move_on(
+    /// Polls the transfers in flight once, and finishes those that are complete.
+    fn advance(
         &mut self,
-        air: &mut Air,
+        in_flight: &mut InFlight,
         longest: Duration,
         commit: CommitOptions,
         progress: &dyn Progress,
         on_done: &mut OnDone<'_>,
     ) {
-        if let Err(stop) = self.fly(&mut air.flights, air.passed, longest, progress) {
-            // Nobody knows any more who has done what.
-            self.dismiss();
-            let stopped = std::mem::take(&mut air.flights);
-            // One file may have led the workers astray, or have killed them. Each is begun
-            // again, with new workers and no other file beside it: then it is known which.
+        if let Err(stop) =
+            self.poll(&mut in_flight.transfers, in_flight.bytes_done, longest, progress)
+        {
+            // It is not known any more which segments are done.
+            self.drop_workers();
+            let stopped = std::mem::take(&mut in_flight.transfers);
+            // One file may have killed the workers, or made them misbehave. Each is
+            // started again with new workers and no other file, to find out which.
             let is_known = stopped.len() == 1 || stop.is_for_all();
-            for flight in stopped {
+            for transfer in stopped {
                 match is_known {
-                    true => on_done(flight.number, Err(flight.place().stopped(stop.clone()))),
-                    false => air.suspects.push_back((flight.number, flight.item)),
+                    true => on_done(transfer.number, Err(transfer.place().stopped(stop.clone()))),
+                    false => in_flight.suspects.push_back((transfer.number, transfer.item)),
                 }
             }
         }
-        for flight in &mut air.flights {
-            if flight.flow.is_over() && !flight.is_removed {
-                flight.is_removed = true;
+        for transfer in &mut in_flight.transfers {
+            if transfer.pipeline.is_over() && !transfer.is_removed {
+                transfer.is_removed = true;
                 if let Ok(Some(coordinator)) = self.coordinator() {
-                    coordinator.remove(flight.flow.job());
+                    coordinator.remove(transfer.pipeline.job());
                 }
             }
         }
-        let has_arrived = |flight: &mut Flight| flight.is_removed && self.may_be_named(flight);
-        let arrived: Vec<_> = air.flights.extract_if(.., has_arrived).collect();
-        for flight in arrived {
-            let (number, landed) = (flight.number, flight.land(commit));
-            air.passed += landed.as_ref().map_or(0, |summary| summary.bytes_in);
-            on_done(number, landed);
+        let is_complete =
+            |transfer: &mut FileTransfer| transfer.is_removed && self.may_be_named(transfer);
+        let completed: Vec<_> = in_flight.transfers.extract_if(.., is_complete).collect();
+        for transfer in completed {
+            let (number, result) = (transfer.number, transfer.finish(commit));
+            in_flight.bytes_done += result.as_ref().map_or(0, |summary| summary.bytes_in);
+            on_done(number, result);
         }
     }
 
-    /// Whether every worker has dropped the key and the descriptors of a file that
-    /// is through.
-    fn may_be_named(&mut self, flight: &mut Flight) -> bool {
+    /// Whether every worker has dropped the key and the descriptors of a file whose
+    /// segments are all done.
+    fn may_be_named(&mut self, transfer: &mut FileTransfer) -> bool {
         let Ok(Some(coordinator)) = self.coordinator() else { return true };
-        if !coordinator.is_released(flight.flow.job()) {
+        if !coordinator.is_released(transfer.pipeline.job()) {
             return false;
         }
         if Protection::JobRevoked.is_on()
-            && let Sink::File(pending) = flight.ending.sink()
+            && let Sink::File(pending) = transfer.conversion.sink()
             && pending.has_other_writers() == Some(true)
         {
-            // They have all said that they do not have it any more.
+            // All workers claim to have dropped it, and one of them lies.
             return coordinator.replace_workers().is_ok();
         }
         true
     }
 
-    /// Begins a file. Where there are no workers, or it is not known how long
-    /// it is, it is also ended.
-    fn launch(
+    /// Starts a file. Without workers, or if its length is unknown, the file is done
+    /// here to its end.
+    fn start(
         &mut self,
         number: usize,
         item: BatchItem,
         begin: &Begin<'_>,
         commit: CommitOptions,
         progress: &dyn Progress,
-    ) -> Result<Launched, Error> {
+    ) -> Result<Started, Error> {
         let mut source = item.open(&self.parser()?)?;
-        let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
-        let is_in_order = ending.sink().is_in_order();
+        let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
+        let is_in_order = conversion.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
-        let may_fly = !is_in_order && allowed > 0 && self.has_coordinator()?;
-        let Some(layout) = payload.layout.filter(|_| may_fly) else {
-            // The workers may be at work on other files, whose segments would
-            // come in between.
-            let last = pass_alone(payload, &mut source, ending.sink(), progress)?;
-            return ending.finish(&source, &last, commit).map(Launched::Landed);
+        let may_queue = !is_in_order && allowed > 0 && self.has_coordinator()?;
+        let Some(layout) = payload.layout.filter(|_| may_queue) else {
+            // A queue shared with other files would mix their segments with these.
+            let last = run_to_end(payload, &mut source, conversion.sink(), progress)?;
+            return conversion.finish(&source, &last, commit).map(Started::Done);
         };
         let Payload { operation, start, cipher, .. } = payload;
-        let output = match ending.sink() {
+        let output = match conversion.sink() {
             Sink::File(pending) => Output::File(pending.open_for_workers()?),
             Sink::Stream(_) | Sink::Armored(_) | Sink::Nowhere => Output::Nowhere,
         };
         let input = Some(clone_of(source.file(), source.path())?);
         let job =
             Job { operation, layout: Some(layout), payload_start: start, cipher, input, output };
-        let Some(coordinator) = self.coordinator().map_err(lack)? else {
+        let Some(coordinator) = self.coordinator().map_err(no_workers)? else {
             return Err(Error::Internal("the workers are gone"));
         };
-        let flow =
-            Flow::new(coordinator.add(job), Intake::of_file(layout, 0), Exit::ByWorkers, allowed);
-        Ok(Launched::Flies(Box::new(Flight {
+        let pipeline = Pipeline::new(
+            coordinator.add(job),
+            SegmentSource::of_file(layout, 0),
+            SegmentSink::ByWorkers,
+            allowed,
+        );
+        Ok(Started::Running(Box::new(FileTransfer {
             number,
             item,
             source,
-            ending,
-            flow,
+            conversion,
+            pipeline,
             start,
             is_removed: false,
             is_suspect: false,
         })))
     }
 
-    /// Moves all files on by a step. When `passed` bytes are through, as many
-    /// again are likely to come.
-    fn fly(
+    /// Publishes, waits and collects once for all transfers. After `bytes_done` bytes, as
+    /// many again are likely to come, which says how many workers are worth starting.
+    fn poll(
         &mut self,
-        flights: &mut [Flight],
-        passed: u64,
+        transfers: &mut [FileTransfer],
+        bytes_done: u64,
         longest: Duration,
         progress: &dyn Progress,
     ) -> Result<(), Stop> {
-        let left = passed + flights.iter().map(|flight| flight.flow.left()).sum::<u64>();
+        let left =
+            bytes_done + transfers.iter().map(|transfer| transfer.pipeline.left()).sum::<u64>();
         let target = self.options.target(left, self.cores);
         let Some(coordinator) = self.coordinator()? else { return Err(Stop::NoWorkers) };
-        for flight in &mut *flights {
-            // Of files nothing is read here, so nothing can fail.
-            let _ = flight.flow.publish(coordinator);
+        for transfer in &mut *transfers {
+            // Main reads nothing of files, so nothing can fail.
+            let _ = transfer.pipeline.publish(coordinator);
         }
         if coordinator.outstanding() > 0 {
             let stepped = coordinator.step(left, target, longest);
-            coordinator.tell(progress);
+            coordinator.report(progress);
             stepped?;
         } else {
-            // What flies waits for nothing but the workers to let it go.
+            // The transfers only wait for the workers to release them.
             coordinator.wait_for_release(longest)?;
         }
         while let Some(finished) = coordinator.finished(false)? {
-            let Some(flight) = flights.iter_mut().find(|f| f.flow.job() == finished.job) else {
+            let Some(transfer) = transfers.iter_mut().find(|it| it.pipeline.job() == finished.job)
+            else {
                 coordinator.retire(finished);
                 continue;
             };
-            let _ = flight.flow.take(coordinator, finished, progress);
+            let _ = transfer.pipeline.take(coordinator, finished, progress);
         }
         Ok(())
     }
 }
 
 type Begin<'a> =
-    dyn Fn(&mut Source, Option<&Target>) -> Result<(Ending, Payload), Error> + Sync + 'a;
+    dyn Fn(&mut Source, Option<&Target>) -> Result<(Conversion, Payload), Error> + Sync + 'a;
 
-/// A file from its beginning to its end, in this thread.
-fn whole(
+/// Encrypts or decrypts a whole file in this thread.
+fn process_small(
     item: &BatchItem,
     parser: &Result<Parser, Error>,
     begin: &Begin<'_>,
@@ -331,57 +347,57 @@ fn whole(
 ) -> Result<Summary, Error> {
     let Ok(parser) = parser else { return Err(Error::NoWorkers) };
     let mut source = item.open(parser)?;
-    let (mut ending, payload) = begin(&mut source, item.target()?.as_ref())?;
-    let last = pass_alone(payload, &mut source, ending.sink(), &())?;
-    ending.finish(&source, &last, commit)
+    let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
+    let last = run_to_end(payload, &mut source, conversion.sink(), &())?;
+    conversion.finish(&source, &last, commit)
 }
 
-/// Larger files: those that workers are at work on, and those to come.
+/// The larger files: those that workers work on, and those that wait.
 #[derive(Default)]
-struct Air {
-    flights: Vec<Flight>,
+struct InFlight {
+    transfers: Vec<FileTransfer>,
     waiting: VecDeque<(usize, BatchItem)>,
-    /// Files over one of which the workers were given up.
+    /// Files of which one has made the workers fail.
     suspects: VecDeque<(usize, BatchItem)>,
-    /// Bytes that have arrived.
-    passed: u64,
+    /// Bytes of the files that are done.
+    bytes_done: u64,
 }
 
-impl Air {
-    fn is_clear(&self) -> bool {
-        self.flights.is_empty() && self.waiting.is_empty() && self.suspects.is_empty()
+impl InFlight {
+    fn is_empty(&self) -> bool {
+        self.transfers.is_empty() && self.waiting.is_empty() && self.suspects.is_empty()
     }
 
-    /// The file that is to be begun now, and whether it is suspected: such a file is alone
-    /// in the air. At most as many as there are `slots` are worked on.
+    /// The next file to start, and whether it is a suspect. A suspect runs alone. At most
+    /// `slots` files are in flight.
     fn next(&mut self, slots: usize) -> Option<(usize, BatchItem, bool)> {
-        if !self.suspects.is_empty() || self.flights.iter().any(|flight| flight.is_suspect) {
-            return match self.flights.is_empty() {
+        if !self.suspects.is_empty() || self.transfers.iter().any(|transfer| transfer.is_suspect) {
+            return match self.transfers.is_empty() {
                 true => self.suspects.pop_front().map(|(number, item)| (number, item, true)),
                 false => None,
             };
         }
-        // Those that only wait for workers to let go of them keep no other waiting,
-        // within bounds.
-        let busy = self.flights.iter().filter(|flight| !flight.is_removed).count();
-        if busy >= slots || self.flights.len() >= 2 * slots {
+        // Transfers that only wait for their release do not hold up others, within
+        // bounds.
+        let busy = self.transfers.iter().filter(|transfer| !transfer.is_removed).count();
+        if busy >= slots || self.transfers.len() >= 2 * slots {
             return None;
         }
         self.waiting.pop_front().map(|(number, item)| (number, item, false))
     }
 }
 
-/// How a file ends whose payload is through.
-enum Ending {
-    Seal(Sealing),
-    Open(Opening),
+/// A file that is being encrypted or decrypted.
+enum Conversion {
+    Encrypt(FileEncryption),
+    Decrypt(FileDecryption),
 }
 
-impl Ending {
+impl Conversion {
     fn sink(&mut self) -> &mut Sink {
         match self {
-            Self::Seal(sealing) => &mut sealing.sink,
-            Self::Open(opening) => &mut opening.sink,
+            Self::Encrypt(encryption) => &mut encryption.sink,
+            Self::Decrypt(decryption) => &mut decryption.sink,
         }
     }
 
@@ -392,26 +408,26 @@ impl Ending {
         commit: CommitOptions,
     ) -> Result<Summary, Error> {
         match self {
-            Self::Seal(sealing) => sealing.finish(source, last, commit),
-            Self::Open(opening) => opening.finish(source, last, commit),
+            Self::Encrypt(encryption) => encryption.finish(source, last, commit),
+            Self::Decrypt(decryption) => decryption.finish(source, last, commit),
         }
     }
 }
 
-/// What became of a file that was begun.
-enum Launched {
-    Flies(Box<Flight>),
-    Landed(Summary),
+/// What became of a file that was started.
+enum Started {
+    Running(Box<FileTransfer>),
+    Done(Summary),
 }
 
 /// A file of which segments are on their way.
-struct Flight {
+struct FileTransfer {
     number: usize,
     /// To begin it again. Its guard is dropped when the file is done.
     item: BatchItem,
     source: Source,
-    ending: Ending,
-    flow: Flow<'static>,
+    conversion: Conversion,
+    pipeline: Pipeline<'static>,
     /// Where the payload begins in the sealed file.
     start: u64,
     /// Whether the workers were told to drop it: all of it is done.
@@ -420,22 +436,22 @@ struct Flight {
     is_suspect: bool,
 }
 
-impl Flight {
+impl FileTransfer {
     fn place(&self) -> ErrorContext {
-        let output_path = match &self.ending {
-            Ending::Seal(sealing) => sealing.sink.path().to_owned(),
-            Ending::Open(opening) => opening.sink.path().to_owned(),
+        let output_path = match &self.conversion {
+            Conversion::Encrypt(encryption) => encryption.sink.path().to_owned(),
+            Conversion::Decrypt(decryption) => decryption.sink.path().to_owned(),
         };
         ErrorContext { path: self.source.path().to_owned(), output_path, start: self.start }
     }
 
-    fn land(self, commit: CommitOptions) -> Result<Summary, Error> {
+    fn finish(self, commit: CommitOptions) -> Result<Summary, Error> {
         let place = self.place();
-        match self.flow.end() {
-            Ok(last) => self.ending.finish(&self.source, &last, commit),
-            Err(FlowError::Segment(segment, failure)) => Err(place.error(&segment, failure)),
-            Err(FlowError::Stop(stop)) => Err(place.stopped(stop)),
-            Err(FlowError::Error(error)) => Err(error),
+        match self.pipeline.end() {
+            Ok(last) => self.conversion.finish(&self.source, &last, commit),
+            Err(PipelineError::Segment(segment, failure)) => Err(place.error(&segment, failure)),
+            Err(PipelineError::Stop(stop)) => Err(place.stopped(stop)),
+            Err(PipelineError::Error(error)) => Err(error),
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::workers::{die_with_parent, sandboxed};
 const VERSION: &[u8; 26] = b"cryptstream confined 0.1.0";
 
 /// A process that does not come up, or does not end, for so long is stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Such a process, seen from the one that has started it.
 pub struct Confined {
@@ -46,7 +46,7 @@ impl Confined {
     /// When the system refuses.
     pub fn start(program: &Path, argument: &str) -> io::Result<Self> {
         let (mut channel, theirs) = Channel::pair()?;
-        channel.set_timeout(Some(PATIENCE))?;
+        channel.set_timeout(Some(TIMEOUT))?;
         // A process group of its own: what the terminal sends to this one must not make
         // that one look broken.
         let child = sandboxed(program, argument, theirs).process_group(0).spawn()?;
@@ -79,7 +79,7 @@ impl Confined {
     /// When the system refuses.
     pub fn stream(&self) -> io::Result<Stream> {
         let file = self.channel.as_fd().try_clone_to_owned().map(File::from)?;
-        Ok(Stream { file, deadline: Some(Instant::now() + PATIENCE) })
+        Ok(Stream { file, deadline: Some(Instant::now() + TIMEOUT) })
     }
 
     /// It has come up: from now on it may be silent for as long as it likes.
@@ -109,7 +109,7 @@ impl Confined {
                 if let Some(status) = child.try_wait()? {
                     return Ok(status);
                 }
-                if started.elapsed() > PATIENCE {
+                if started.elapsed() > TIMEOUT {
                     child.kill()?;
                 }
             }

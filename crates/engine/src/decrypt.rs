@@ -29,7 +29,8 @@ impl Engine {
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        let begin = |source: &mut Source| Opening::begin(source, Some(target), identities, commit);
+        let begin =
+            |source: &mut Source| FileDecryption::begin(source, Some(target), identities, commit);
         self.open(source, begin, commit, progress)
     }
 
@@ -47,9 +48,9 @@ impl Engine {
     ) -> Result<Summary, Error> {
         let commit = CommitOptions::default();
         let begin = |source: &mut Source| {
-            let (opening, payload) = Opening::begin(source, None, identities, commit)?;
+            let (decryption, payload) = FileDecryption::begin(source, None, identities, commit)?;
             let sink = Sink::pipe(pipe, source.path().to_owned());
-            Ok((Opening { sink, ..opening }, payload))
+            Ok((FileDecryption { sink, ..decryption }, payload))
         };
         self.open(source, begin, commit, progress)
     }
@@ -65,35 +66,35 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
         let commit = CommitOptions::default();
-        let begin = |source: &mut Source| Opening::begin(source, None, identities, commit);
+        let begin = |source: &mut Source| FileDecryption::begin(source, None, identities, commit);
         self.open(source, begin, commit, progress)
     }
 
     fn open(
         &mut self,
         source: &mut Source,
-        begin: impl FnOnce(&mut Source) -> Result<(Opening, Payload), Error>,
+        begin: impl FnOnce(&mut Source) -> Result<(FileDecryption, Payload), Error>,
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        let (mut opening, payload) = begin(source)?;
+        let (mut decryption, payload) = begin(source)?;
         progress.start(source.expected_len());
         progress.advance(payload.start + payload.cipher.format().prefix_len() as u64);
-        let last = self.pass(payload, source, &mut opening.sink, progress)?;
+        let last = self.run_payload(payload, source, &mut decryption.sink, progress)?;
         let workers = self.end_work(commit);
-        Ok(Summary { workers, ..opening.finish(source, &last, commit)? })
+        Ok(Summary { workers, ..decryption.finish(source, &last, commit)? })
     }
 }
 
 /// A file that is being opened.
-pub(crate) struct Opening {
+pub(crate) struct FileDecryption {
     pub(crate) sink: Sink,
     start: u64,
     /// For reading the output again, where that is wanted.
     cipher: Option<ChunkCipher>,
 }
 
-impl Opening {
+impl FileDecryption {
     /// Finds the key. What is left is the payload.
     pub(crate) fn begin(
         source: &mut Source,

@@ -4,13 +4,13 @@ use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Layout, Segment};
 use cryptstream_protection::Protection;
 
-use crate::error_context::{ErrorContext, lack};
+use crate::error_context::{ErrorContext, no_workers};
 use crate::file_io::clone_of;
-use crate::in_process::{Passed, pass_by_main};
+use crate::in_process::{InProcess, run_in_process};
 use crate::job::{Job, Output};
 use crate::output::{PendingFile, Sink};
 use crate::payload::Payload;
-use crate::pipeline::{Exit, Flow, FlowError, Intake};
+use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
 use crate::workers::{Coordinator, Stop, WORTH};
 use crate::{CommitOptions, Error, Parser, Progress, Source, WorkerOptions, WorkerStats};
 
@@ -26,16 +26,23 @@ pub struct Engine {
     /// Who parses what strangers wrote, once that is settled.
     parser: Option<Parser>,
     /// There is no shared memory to be had.
-    is_alone: bool,
+    has_no_memory: bool,
     /// Workers were started in advance, and are to stay from file to file.
-    is_warm: bool,
+    keeps_workers: bool,
 }
 
 impl Engine {
     /// An engine for a process that may use `cores` cores.
     #[must_use]
     pub fn new(options: WorkerOptions, cores: usize) -> Self {
-        Self { options, cores, coordinator: None, parser: None, is_alone: false, is_warm: false }
+        Self {
+            options,
+            cores,
+            coordinator: None,
+            parser: None,
+            has_no_memory: false,
+            keeps_workers: false,
+        }
     }
 
     /// Starts all workers that there may be, and waits until they are ready:
@@ -45,10 +52,10 @@ impl Engine {
     /// [`Error::NoSandbox`], [`Error::NoProcess`], [`Error::NoWorkers`].
     pub fn warm_up(&mut self) -> Result<(), Error> {
         let allowed = self.options.allowed(self.cores);
-        self.is_warm = true;
+        self.keeps_workers = true;
         if allowed > 0 {
-            let Some(coordinator) = self.coordinator().map_err(lack)? else { return Ok(()) };
-            coordinator.warm_up(allowed).map_err(lack)?;
+            let Some(coordinator) = self.coordinator().map_err(no_workers)? else { return Ok(()) };
+            coordinator.warm_up(allowed).map_err(no_workers)?;
         }
         Ok(())
     }
@@ -73,18 +80,20 @@ impl Engine {
 
     /// The workers; `None` where there is no memory for them.
     pub(crate) fn coordinator(&mut self) -> Result<Option<&mut Coordinator>, Stop> {
-        if self.coordinator.is_none() && !self.is_alone {
+        if self.coordinator.is_none() && !self.has_no_memory {
             match Coordinator::new(&self.options, self.options.allowed(self.cores)) {
                 Ok(coordinator) => self.coordinator = Some(coordinator),
-                Err(error) if self.options.is_sandbox_required() => return Err(Stop::lack(&error)),
-                Err(_) => self.is_alone = true,
+                Err(error) if self.options.is_sandbox_required() => {
+                    return Err(Stop::from_io(&error));
+                }
+                Err(_) => self.has_no_memory = true,
             }
         }
         Ok(self.coordinator.as_mut())
     }
 
     /// Gives the workers up, with all that they still hold.
-    pub(crate) fn dismiss(&mut self) {
+    pub(crate) fn drop_workers(&mut self) {
         self.coordinator = None;
     }
 
@@ -94,14 +103,14 @@ impl Engine {
     pub(crate) fn end_work(&mut self, commit: CommitOptions) -> WorkerStats {
         let stats = self.take_stats();
         if commit.verifies() {
-            self.dismiss();
+            self.drop_workers();
         }
         stats
     }
 
     /// Seals or opens all segments, from where `source` stands. Returns the
     /// last one.
-    pub(crate) fn pass(
+    pub(crate) fn run_payload(
         &mut self,
         payload: Payload,
         source: &mut Source,
@@ -115,21 +124,21 @@ impl Engine {
             true => self.options.allowed(self.cores) > 0,
             false => self.options.pays_for_streams(self.cores),
         };
-        let has_work = foreseen(payload.layout.as_ref(), source)
+        let has_work = expected_plaintext_len(payload.layout.as_ref(), source)
             .is_some_and(|len| self.options.target(len, self.cores) > 0);
         if has_work && pays && self.has_coordinator()? {
-            return self.pass_by_workers(payload, 0, source, sink, progress);
+            return self.run_with_workers(payload, 0, source, sink, progress);
         }
         // Of a long stream only the beginning, if workers make it faster: so much
         // has come then that as much again is likely.
         let until = pays.then_some(WORTH / SEGMENT_LEN as u64);
-        match pass_by_main(payload, 0, until, source, sink, progress)? {
-            Passed::All(last) => Ok(last),
-            Passed::Begun(payload, index) if self.has_coordinator()? => {
-                self.pass_by_workers(payload, index, source, sink, progress)
+        match run_in_process(payload, 0, until, source, sink, progress)? {
+            InProcess::Complete(last) => Ok(last),
+            InProcess::Paused(payload, index) if self.has_coordinator()? => {
+                self.run_with_workers(payload, index, source, sink, progress)
             }
-            Passed::Begun(payload, index) => {
-                pass_by_main(payload, index, None, source, sink, progress)?.all()
+            InProcess::Paused(payload, index) => {
+                run_in_process(payload, index, None, source, sink, progress)?.complete()
             }
         }
     }
@@ -138,17 +147,17 @@ impl Engine {
     /// gets its name. As a rule there is nothing left for them to do, and they
     /// are ended now rather than a moment later; otherwise they are asked, and
     /// ended if they do not obey.
-    fn take_back(&mut self, job: u32, pending: &PendingFile) -> Result<(), Stop> {
-        let is_warm = self.is_warm;
+    fn revoke_output(&mut self, job: u32, pending: &PendingFile) -> Result<(), Stop> {
+        let keeps_workers = self.keeps_workers;
         let Some(coordinator) =
             self.coordinator.as_mut().filter(|_| Protection::JobRevoked.is_on())
         else {
             return Ok(());
         };
-        if is_warm {
+        if keeps_workers {
             coordinator.enforce_release(job)?;
         }
-        if !is_warm || pending.has_other_writers() != Some(false) {
+        if !keeps_workers || pending.has_other_writers() != Some(false) {
             coordinator.end_workers();
         }
         Ok(())
@@ -156,11 +165,11 @@ impl Engine {
 
     /// Whether there are workers to be had.
     pub(crate) fn has_coordinator(&mut self) -> Result<bool, Error> {
-        Ok(self.coordinator().map_err(lack)?.is_some())
+        Ok(self.coordinator().map_err(no_workers)?.is_some())
     }
 
     /// With the workers, from segment `first` on.
-    fn pass_by_workers(
+    fn run_with_workers(
         &mut self,
         payload: Payload,
         first: u64,
@@ -179,7 +188,7 @@ impl Engine {
             Some(_) => Some(clone_of(source.file(), source.path())?),
             None => None,
         };
-        let target = match foreseen(layout.as_ref(), source) {
+        let target = match expected_plaintext_len(layout.as_ref(), source) {
             Some(len) => workers.target(len, cores),
             None => workers.allowed(cores),
         };
@@ -187,41 +196,41 @@ impl Engine {
         let output_path = sink.path().to_owned();
         let format = cipher.format();
         let job = Job { operation, layout, payload_start: start, cipher, input, output };
-        let intake = match layout {
-            Some(layout) => Intake::of_file(layout, first),
-            None => Intake::of_stream(format, operation, source, first),
+        let input = match layout {
+            Some(layout) => SegmentSource::of_file(layout, first),
+            None => SegmentSource::of_stream(format, operation, source, first),
         };
-        let exit = match sink.is_in_order() {
-            true => Exit::InOrder(sink),
-            false => Exit::ByWorkers,
+        let output = match sink.is_in_order() {
+            true => SegmentSink::InOrder(sink),
+            false => SegmentSink::ByWorkers,
         };
-        let Some(coordinator) = self.coordinator().map_err(lack)? else {
+        let Some(coordinator) = self.coordinator().map_err(no_workers)? else {
             return Err(Error::Internal("the workers are gone"));
         };
         let number = coordinator.add(job);
-        let ended = Flow::new(number, intake, exit, target).run(coordinator, progress);
+        let ended = Pipeline::new(number, input, output, target).run(coordinator, progress);
         let ended = match (ended, &*sink) {
             (Ok(last), Sink::File(pending)) => {
-                let taken = self.take_back(number, pending);
-                taken.map(|()| last).map_err(FlowError::Stop)
+                let taken = self.revoke_output(number, pending);
+                taken.map(|()| last).map_err(PipelineError::Stop)
             }
             (ended, _) => ended,
         };
-        if !matches!(ended, Ok(_) | Err(FlowError::Segment(..))) {
-            self.dismiss();
+        if !matches!(ended, Ok(_) | Err(PipelineError::Segment(..))) {
+            self.drop_workers();
         }
         let place = ErrorContext { path, output_path, start };
         ended.map_err(|error| match error {
-            FlowError::Segment(segment, failure) => place.error(&segment, failure),
-            FlowError::Stop(stop) => place.stopped(stop),
-            FlowError::Error(error) => error,
+            PipelineError::Segment(segment, failure) => place.error(&segment, failure),
+            PipelineError::Stop(stop) => place.stopped(stop),
+            PipelineError::Error(error) => error,
         })
     }
 }
 
 /// Bytes of plaintext that are to be expected, where a file tells: one in armor
 /// tells about as much.
-fn foreseen(layout: Option<&Layout>, source: &Source) -> Option<u64> {
+fn expected_plaintext_len(layout: Option<&Layout>, source: &Source) -> Option<u64> {
     let is_armored_file = source.is_file() && source.is_armored();
     match layout {
         Some(layout) => Some(layout.plaintext_len()),

@@ -39,7 +39,7 @@ impl ErrorContext {
             // Of bytes that were read again after a death.
             Stop::Failed(failure) => self.error(&Segment::inner(Format::Native, 0), failure),
             Stop::Deadly(segment) => Error::WorkersDied { path: self.path, segment },
-            stop @ (Stop::NoSandbox | Stop::NoProcess(_) | Stop::NoWorkers) => lack(stop),
+            stop @ (Stop::NoSandbox | Stop::NoProcess(_) | Stop::NoWorkers) => no_workers(stop),
             Stop::Misbehaved => Error::WorkerMisbehaved { path: self.path },
         }
     }
@@ -55,7 +55,7 @@ pub(crate) fn damaged(path: &Path, start: u64, part: &Segment, chunk: u64) -> Er
 }
 
 /// Why there are no workers.
-pub(crate) fn lack(stop: Stop) -> Error {
+pub(crate) fn no_workers(stop: Stop) -> Error {
     match stop {
         Stop::NoProcess(errno) => Error::NoProcess { source: system_error(errno) },
         Stop::NoWorkers => Error::NoWorkers,

@@ -4,7 +4,7 @@ use cryptstream_format::{Layout, Segment};
 
 use crate::error_context::{ErrorContext, damaged};
 use crate::file_io::clone_of;
-use crate::job::{Buffers, Feed, Job, Operation, Output};
+use crate::job::{Buffers, InputLocation, Job, Operation, Output};
 use crate::memory::grow;
 use crate::output::Sink;
 use crate::payload::{Payload, Read, last_of, segment_read};
@@ -14,61 +14,61 @@ use crate::{Error, Progress, Source};
 const STREAM_PART_LEN: usize = 256 << 10;
 
 /// How far a payload has come.
-pub(crate) enum Passed {
+pub(crate) enum InProcess {
     /// All of it is through; its last segment.
-    All(Segment),
+    Complete(Segment),
     /// What comes before this segment is through.
-    Begun(Payload, u64),
+    Paused(Payload, u64),
 }
 
-impl Passed {
-    pub(crate) fn all(self) -> Result<Segment, Error> {
+impl InProcess {
+    pub(crate) fn complete(self) -> Result<Segment, Error> {
         match self {
-            Self::All(last) => Ok(last),
-            Self::Begun(..) => Err(Error::Internal("a payload was left in the middle")),
+            Self::Complete(last) => Ok(last),
+            Self::Paused(..) => Err(Error::Internal("a payload was left in the middle")),
         }
     }
 }
 
 /// Seals or opens all segments in this thread, whatever others do meanwhile.
 /// Returns the last one.
-pub(crate) fn pass_alone(
+pub(crate) fn run_to_end(
     payload: Payload,
     source: &mut Source,
     sink: &mut Sink,
     progress: &dyn Progress,
 ) -> Result<Segment, Error> {
-    pass_by_main(payload, 0, None, source, sink, progress)?.all()
+    run_in_process(payload, 0, None, source, sink, progress)?.complete()
 }
 
 /// From segment `first` on in this thread; what has no known length, only up to
 /// segment `until`.
-pub(crate) fn pass_by_main(
+pub(crate) fn run_in_process(
     payload: Payload,
     first: u64,
     until: Option<u64>,
     source: &mut Source,
     sink: &mut Sink,
     progress: &dyn Progress,
-) -> Result<Passed, Error> {
+) -> Result<InProcess, Error> {
     match payload.layout {
         // What another process opens comes back to this one, which writes it.
         Some(layout) if !sink.is_in_order() && !is_opened_elsewhere(&payload, source) => {
-            pass_at_offsets(payload, layout, source, sink, progress).map(Passed::All)
+            run_at_offsets(payload, layout, source, sink, progress).map(InProcess::Complete)
         }
-        _ => pass_in_order(payload, first, until, source, sink, progress),
+        _ => run_in_order(payload, first, until, source, sink, progress),
     }
 }
 
 /// Segment after segment.
-fn pass_in_order(
+fn run_in_order(
     payload: Payload,
     first: u64,
     until: Option<u64>,
     source: &mut Source,
     sink: &mut Sink,
     progress: &dyn Progress,
-) -> Result<Passed, Error> {
+) -> Result<InProcess, Error> {
     let Payload { operation, layout, start, cipher } = &payload;
     let (format, operation) = (cipher.format(), *operation);
     let input_len = operation.full_len(format);
@@ -76,7 +76,7 @@ fn pass_in_order(
     let mut index = first;
     loop {
         if layout.is_none() && until == Some(index) {
-            return Ok(Passed::Begun(payload, index));
+            return Ok(InProcess::Paused(payload, index));
         }
         let len = source.fill_up(&mut input, input_len)?;
         let is_end = match len == input_len && format.may_end_full() {
@@ -113,7 +113,7 @@ fn pass_in_order(
         }
         progress.advance(len as u64);
         if segment.is_last() {
-            return Ok(Passed::All(segment));
+            return Ok(InProcess::Complete(segment));
         }
         index += 1;
     }
@@ -125,7 +125,7 @@ fn is_opened_elsewhere(payload: &Payload, source: &Source) -> bool {
 }
 
 /// From file to file by main alone.
-fn pass_at_offsets(
+fn run_at_offsets(
     payload: Payload,
     layout: Layout,
     source: &Source,
@@ -146,7 +146,7 @@ fn pass_at_offsets(
     };
     let mut buffers = Buffers::new(layout.segment(0).map_or(0, |first| first.sealed_len()))?;
     for segment in layout.segments() {
-        job.run(&segment, Feed::File, None, &mut buffers).map_err(|failure| {
+        job.run(&segment, InputLocation::File, None, &mut buffers).map_err(|failure| {
             let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
             ErrorContext { path, output_path, start }.error(&segment, failure)
         })?;

@@ -1,5 +1,5 @@
-//! One payload on its way, and what is done to one segment of it, whoever does
-//! it, main or a worker.
+//! One payload, and how one segment of it is encrypted or decrypted, by main or by a
+//! worker.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN, TAG_LEN};
 use cryptstream_format::{ChunkCipher, ChunkError, Format, Layout, Segment};
-use cryptstream_shm::{Estate, Region};
+use cryptstream_shm::{PrivateBuffer, Region};
 
 use crate::fault_points::{Point, at};
 use crate::memory::{OutOfMemory, zeroed};
@@ -24,7 +24,7 @@ const SEALED_PART_LEN: usize = PART_LEN + 4 * TAG_LEN;
 /// page cache then takes few large folios for them. Pieces of 256 KiB that
 /// begin anywhere took 1.3 times as long (ext4, Linux 6.18), pieces of 64 KiB
 /// more; whole MiB take folios of that size, which are hard to come by.
-const CUT: usize = 256 << 10;
+const WRITE_ALIGN: usize = 256 << 10;
 
 /// Whether plaintext becomes ciphertext or the reverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,25 +84,25 @@ pub(crate) enum Failure {
 }
 
 /// Where a segment's input is.
-pub(crate) enum Feed<'a> {
+pub(crate) enum InputLocation<'a> {
     /// In the job's file, to be read and forgotten.
     File,
-    /// In the job's file. What was read of it stays in the estate, with the
-    /// number of its bytes as the note, before anything is made of it.
-    Kept(&'a mut Estate),
+    /// In the job's file, to be read into the private buffer, which marks how many bytes
+    /// are loaded before any of them is encrypted.
+    Private(&'a mut PrivateBuffer),
     /// In the slot's buffer.
     Slot,
 }
 
 /// The two buffers of a slot, in the region from these offsets on.
 #[derive(Clone, Copy)]
-pub(crate) struct Room<'a> {
+pub(crate) struct SlotBuffers<'a> {
     pub(crate) region: &'a Region,
     pub(crate) input: usize,
     pub(crate) output: usize,
 }
 
-impl Room<'_> {
+impl SlotBuffers<'_> {
     /// Bytes of each of the two: a segment, sealed.
     pub(crate) const LEN: usize = MAX_SEALED_SEGMENT_LEN;
 }
@@ -118,7 +118,7 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// For segments of up to `len` bytes, sealed.
     pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
-        let output = zeroed((CUT + SEALED_PART_LEN).min(len))?;
+        let output = zeroed((WRITE_ALIGN + SEALED_PART_LEN).min(len))?;
         Ok(Self { input: zeroed(SEALED_PART_LEN.min(len))?, output })
     }
 }
@@ -144,34 +144,34 @@ impl Job {
         }
     }
 
-    /// Does a segment. `room` is for jobs whose input or output are slots.
+    /// Does a segment. `slot` is for jobs whose input or output are slots.
     pub(crate) fn run(
         &self,
         segment: &Segment,
-        mut feed: Feed<'_>,
-        room: Option<Room<'_>>,
+        mut location: InputLocation<'_>,
+        slot: Option<SlotBuffers<'_>>,
         buffers: &mut Buffers,
     ) -> Result<(), Failure> {
         let Buffers { input, output } = buffers;
         let (start, len) = self.output_of(segment);
-        let mut gather = Gather { buffer: output, len: 0, offset: start };
-        let mut put = |offset: u64, bytes: &[u8]| match (&self.output, room) {
+        let mut coalescer = WriteCoalescer { buffer: output, len: 0, offset: start };
+        let mut put = |offset: u64, bytes: &[u8]| match (&self.output, slot) {
             (Output::File(file), _) => {
                 file.write_all_at(bytes, offset)
                     .map_err(|error| Failure::Write { errno: errno(&error), offset })?;
                 at(Point::Writing);
                 Ok(())
             }
-            (Output::Slot, Some(room)) => {
-                room.region.copy_in(room.output + (offset - start) as usize, bytes);
+            (Output::Slot, Some(slot)) => {
+                slot.region.copy_in(slot.output + (offset - start) as usize, bytes);
                 Ok(())
             }
             (Output::Slot, None) => Err(Failure::Internal),
             (Output::Nowhere, _) => Ok(()),
         };
         for part in segment.split(PART_LEN) {
-            let from = self.fetch(segment, &part, &mut feed, room, input)?;
-            let to = gather.room(self.output_of(&part).1);
+            let from = self.fetch(segment, &part, &mut location, slot, input)?;
+            let to = coalescer.spare(self.output_of(&part).1);
             let done = match self.operation {
                 Operation::Seal => self.cipher.seal(&part, from, to),
                 Operation::Open => self.cipher.open(&part, from, to),
@@ -180,10 +180,10 @@ impl Job {
                 ChunkError::Damaged { chunk, .. } => Failure::Damaged { chunk },
                 ChunkError::BufferLength { .. } => Failure::Internal,
             })?;
-            gather.take(self.output_of(&part).1, &mut put)?;
+            coalescer.take(self.output_of(&part).1, &mut put)?;
         }
-        gather.finish(&mut put)?;
-        debug_assert_eq!(gather.offset, start + len as u64);
+        coalescer.finish(&mut put)?;
+        debug_assert_eq!(coalescer.offset, start + len as u64);
         Ok(())
     }
 
@@ -192,31 +192,31 @@ impl Job {
         &self,
         segment: &Segment,
         part: &Segment,
-        feed: &'b mut Feed<'_>,
-        room: Option<Room<'_>>,
+        location: &'b mut InputLocation<'_>,
+        slot: Option<SlotBuffers<'_>>,
         buffer: &'b mut [u8],
     ) -> Result<&'b [u8], Failure> {
         let (offset, len) = self.input_of(part);
         let begin = (offset - self.input_of(segment).0) as usize;
-        match (feed, &self.input) {
-            (Feed::Slot, _) => {
-                let room = room.ok_or(Failure::Internal)?;
+        match (location, &self.input) {
+            (InputLocation::Slot, _) => {
+                let slot = slot.ok_or(Failure::Internal)?;
                 let buffer = &mut buffer[..len];
-                room.region.copy_out(room.input + begin, buffer);
+                slot.region.copy_out(slot.input + begin, buffer);
                 Ok(buffer)
             }
-            (Feed::File, Some(file)) => {
+            (InputLocation::File, Some(file)) => {
                 let buffer = &mut buffer[..len];
                 read_exact_at(file, buffer, offset)?;
                 Ok(buffer)
             }
-            (Feed::Kept(estate), Some(file)) => {
-                read_exact_at(file, &mut estate.bytes_mut()[begin..begin + len], offset)?;
-                estate.note((begin + len) as u64);
+            (InputLocation::Private(private), Some(file)) => {
+                read_exact_at(file, &mut private.bytes_mut()[begin..begin + len], offset)?;
+                private.mark_progress((begin + len) as u64);
                 at(Point::Loaded);
-                Ok(&estate.bytes()[begin..begin + len])
+                Ok(&private.bytes()[begin..begin + len])
             }
-            (Feed::File | Feed::Kept(_), None) => Err(Failure::Internal),
+            (InputLocation::File | InputLocation::Private(_), None) => Err(Failure::Internal),
         }
     }
 }
@@ -230,8 +230,8 @@ pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> Resu
 }
 
 /// Collects output until a piece is complete that ends at a multiple of
-/// [`CUT`].
-struct Gather<'a> {
+/// [`WRITE_ALIGN`].
+struct WriteCoalescer<'a> {
     buffer: &'a mut [u8],
     /// Bytes in the buffer.
     len: usize,
@@ -239,20 +239,20 @@ struct Gather<'a> {
     offset: u64,
 }
 
-impl Gather<'_> {
-    /// Room for `len` bytes, at most a sealed part.
-    fn room(&mut self, len: usize) -> &mut [u8] {
+impl WriteCoalescer<'_> {
+    /// Free space for `len` bytes, at most a sealed part.
+    fn spare(&mut self, len: usize) -> &mut [u8] {
         &mut self.buffer[self.len..self.len + len]
     }
 
-    /// Takes `more` bytes that were put into the room.
+    /// Takes `more` bytes that were put into the free space.
     fn take(
         &mut self,
         more: usize,
         put: &mut impl FnMut(u64, &[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.len += more;
-        let cut = CUT - (self.offset % CUT as u64) as usize;
+        let cut = WRITE_ALIGN - (self.offset % WRITE_ALIGN as u64) as usize;
         if self.len >= cut {
             put(self.offset, &self.buffer[..cut])?;
             self.buffer.copy_within(cut..self.len, 0);
@@ -283,4 +283,4 @@ fn errno(error: &io::Error) -> i32 {
 }
 
 // A part is smaller than a piece, so one `take` completes one piece at most.
-const _: () = assert!(SEALED_PART_LEN < CUT);
+const _: () = assert!(SEALED_PART_LEN < WRITE_ALIGN);

@@ -39,7 +39,7 @@ mod rekey;
 mod reread;
 mod summary;
 mod thread_pool;
-mod trial;
+mod try_keys;
 mod umask;
 mod workers;
 

@@ -8,11 +8,11 @@ use cryptstream_shm::Bytes;
 use crate::job::{Failure, Operation};
 use crate::output::Sink;
 use crate::payload::{Read, segment_read};
-use crate::workers::{Coordinator, Finished, LOOK_EVERY, Stop};
+use crate::workers::{CHECK_INTERVAL, Coordinator, Finished, Stop};
 use crate::{Error, Progress, Source};
 
 /// Where the segments come from.
-pub(crate) enum Intake<'a> {
+pub(crate) enum SegmentSource<'a> {
     /// Workers read them; all that is to be known is which is next.
     File { layout: Layout, next: u64 },
     /// Main reads them, in order, into the buffers of slots.
@@ -28,15 +28,15 @@ pub(crate) enum Intake<'a> {
 }
 
 /// Where the results go.
-pub(crate) enum Exit<'a> {
+pub(crate) enum SegmentSink<'a> {
     /// Workers put them into place, in any order.
     ByWorkers,
     /// Main writes them, in order.
     InOrder(&'a mut Sink),
 }
 
-/// Why a flow ended early.
-pub(crate) enum FlowError {
+/// Why a pipeline ended early.
+pub(crate) enum PipelineError {
     /// A segment failed; all others are through.
     Segment(Segment, Failure),
     /// All work stopped.
@@ -46,10 +46,10 @@ pub(crate) enum FlowError {
 }
 
 /// One job's segments.
-pub(crate) struct Flow<'a> {
+pub(crate) struct Pipeline<'a> {
     job: u32,
-    intake: Intake<'a>,
-    exit: Exit<'a>,
+    input: SegmentSource<'a>,
+    output: SegmentSink<'a>,
     /// The most workers that are worth it.
     target: usize,
     /// Segments of this job that are on their way.
@@ -59,7 +59,7 @@ pub(crate) struct Flow<'a> {
     failed: Option<(Segment, Failure)>,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> SegmentSource<'a> {
     pub(crate) fn of_file(layout: Layout, first: u64) -> Self {
         Self::File { layout, next: first }
     }
@@ -115,9 +115,13 @@ impl<'a> Intake<'a> {
                     return Ok(None);
                 };
                 let len = operation.full_len(*format);
-                let room = coordinator.room(slot);
-                let (more, must_wait) =
-                    source.fill_region(room.region, room.input + filled, len - filled, may_wait)?;
+                let buffers = coordinator.slot_buffers(slot);
+                let (more, must_wait) = source.fill_region(
+                    buffers.region,
+                    buffers.input + filled,
+                    len - filled,
+                    may_wait,
+                )?;
                 let filled = filled + more;
                 let is_end = match filled == len && format.may_end_full() {
                     _ if must_wait => None,
@@ -140,10 +144,15 @@ impl<'a> Intake<'a> {
     }
 }
 
-impl<'a> Flow<'a> {
+impl<'a> Pipeline<'a> {
     /// The way of job `job`.
-    pub(crate) fn new(job: u32, intake: Intake<'a>, exit: Exit<'a>, target: usize) -> Self {
-        Self { job, intake, exit, target, outstanding: 0, last: None, failed: None }
+    pub(crate) fn new(
+        job: u32,
+        input: SegmentSource<'a>,
+        output: SegmentSink<'a>,
+        target: usize,
+    ) -> Self {
+        Self { job, input, output, target, outstanding: 0, last: None, failed: None }
     }
 
     /// Goes all the way; returns the last segment.
@@ -151,22 +160,24 @@ impl<'a> Flow<'a> {
         mut self,
         coordinator: &mut Coordinator,
         progress: &dyn Progress,
-    ) -> Result<Segment, FlowError> {
-        let is_ordered = matches!(self.exit, Exit::InOrder(_));
+    ) -> Result<Segment, PipelineError> {
+        let is_ordered = matches!(self.output, SegmentSink::InOrder(_));
         loop {
-            self.publish(coordinator).map_err(FlowError::Error)?;
+            self.publish(coordinator).map_err(PipelineError::Error)?;
             if self.is_over() {
                 coordinator.remove(self.job);
                 return self.end();
             }
             // Nothing to wait for but the input: then that was waited for.
             if self.outstanding > 0 {
-                let stepped = coordinator.step(self.left(), self.target, LOOK_EVERY);
-                coordinator.tell(progress);
-                stepped.map_err(FlowError::Stop)?;
+                let stepped = coordinator.step(self.left(), self.target, CHECK_INTERVAL);
+                coordinator.report(progress);
+                stepped.map_err(PipelineError::Stop)?;
             }
-            while let Some(finished) = coordinator.finished(is_ordered).map_err(FlowError::Stop)? {
-                self.take(coordinator, finished, progress).map_err(FlowError::Error)?;
+            while let Some(finished) =
+                coordinator.finished(is_ordered).map_err(PipelineError::Stop)?
+            {
+                self.take(coordinator, finished, progress).map_err(PipelineError::Error)?;
             }
         }
     }
@@ -175,14 +186,14 @@ impl<'a> Flow<'a> {
     pub(crate) fn publish(&mut self, coordinator: &mut Coordinator) -> Result<(), Error> {
         while self.failed.is_none() {
             let may_wait = self.outstanding == 0;
-            let is_through_buffers = matches!(self.intake, Intake::Stream { .. })
-                || matches!(self.exit, Exit::InOrder(_));
+            let is_through_buffers = matches!(self.input, SegmentSource::Stream { .. })
+                || matches!(self.output, SegmentSink::InOrder(_));
             let slot = if is_through_buffers {
                 coordinator.free_buffers(self.target)
             } else {
                 coordinator.free_slot()
             };
-            let Some(segment) = self.intake.publish(coordinator, self.job, slot, may_wait)? else {
+            let Some(segment) = self.input.publish(coordinator, self.job, slot, may_wait)? else {
                 break;
             };
             self.outstanding += 1;
@@ -201,17 +212,17 @@ impl<'a> Flow<'a> {
         self.outstanding -= 1;
         let job = coordinator.job(finished.job).ok_or(Error::Internal("a job was forgotten"))?;
         let (segment, read) = (finished.segment, job.input_of(&finished.segment).1);
-        match (finished.result, &mut self.exit) {
+        match (finished.result, &mut self.output) {
             (Err(failure), _) => {
                 let is_first = |(other, _): &(Segment, Failure)| segment.index() < other.index();
                 if self.failed.as_ref().is_none_or(is_first) {
                     self.failed = Some((segment, failure));
                 }
             }
-            (Ok(()), Exit::InOrder(sink)) if self.failed.is_none() => {
+            (Ok(()), SegmentSink::InOrder(sink)) if self.failed.is_none() => {
                 let (offset, len) = job.output_of(&segment);
-                let room = coordinator.room_of(&finished);
-                sink.put_from(offset, room.region, room.output, len)?;
+                let buffers = coordinator.buffers_of(&finished);
+                sink.put_from(offset, buffers.region, buffers.output, len)?;
             }
             (Ok(()), _) => {}
         }
@@ -226,20 +237,22 @@ impl<'a> Flow<'a> {
 
     /// Bytes that are not published yet.
     pub(crate) fn left(&self) -> u64 {
-        if self.failed.is_some() { 0 } else { self.intake.left() }
+        if self.failed.is_some() { 0 } else { self.input.left() }
     }
 
     /// Whether nothing is left to be done.
     pub(crate) fn is_over(&self) -> bool {
-        self.outstanding == 0 && (self.failed.is_some() || self.intake.is_over())
+        self.outstanding == 0 && (self.failed.is_some() || self.input.is_over())
     }
 
     /// How it ended.
-    pub(crate) fn end(self) -> Result<Segment, FlowError> {
+    pub(crate) fn end(self) -> Result<Segment, PipelineError> {
         match (self.failed, self.last) {
-            (Some((segment, failure)), _) => Err(FlowError::Segment(segment, failure)),
+            (Some((segment, failure)), _) => Err(PipelineError::Segment(segment, failure)),
             (None, Some(segment)) => Ok(segment),
-            (None, None) => Err(FlowError::Error(Error::Internal("a payload without segments"))),
+            (None, None) => {
+                Err(PipelineError::Error(Error::Internal("a payload without segments")))
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Threads of main for many small files, each of which one thread does whole.
+//! Threads of main that encrypt or decrypt small files, each as a whole.
 //!
-//! Not the worker processes: of a small file nearly all the time goes into its
-//! key and its name. To unwrap a key one needs the identity, and to name a file
-//! the file system, neither of which a worker may have.
+//! Worker processes would not help: a small file takes nearly all its time for its key
+//! and its name. Unwrapping a key needs the identity, and naming a file the file system,
+//! and a worker may have neither.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,7 +16,7 @@ use crate::{Error, Summary};
 /// processor is a virtual one, and a small file takes 100.
 const BATCH: usize = 16;
 /// Batches for each thread that are on their way at the most.
-const AHEAD: usize = 3;
+const MAX_BATCHES_PER_THREAD: usize = 3;
 
 /// An item and its number, and how it went with it.
 type Batch = Vec<(usize, BatchItem)>;
@@ -24,7 +24,7 @@ type Results = Vec<(usize, Result<Summary, Error>)>;
 
 /// What is to be done by the threads.
 #[derive(Default)]
-pub(crate) struct Pile {
+pub(crate) struct WorkQueue {
     state: Mutex<State>,
     /// Something was put there, or nothing will be any more.
     changed: Condvar,
@@ -36,7 +36,7 @@ struct State {
     is_closed: bool,
 }
 
-impl Pile {
+impl WorkQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that could panic is done under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -56,8 +56,8 @@ impl Pile {
 }
 
 /// The threads, from main's side. They end when this is dropped.
-pub(crate) struct Hands<'a> {
-    pile: &'a Pile,
+pub(crate) struct SmallFilePool<'a> {
+    queue: &'a WorkQueue,
     results: Receiver<Results>,
     count: usize,
     filling: Batch,
@@ -65,12 +65,12 @@ pub(crate) struct Hands<'a> {
     outstanding: usize,
 }
 
-impl<'a> Hands<'a> {
+impl<'a> SmallFilePool<'a> {
     /// Starts up to `count` threads that do `work` to each item.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         count: usize,
-        pile: &'a Pile,
+        queue: &'a WorkQueue,
         work: &'scope (dyn Fn(&BatchItem) -> Result<Summary, Error> + Sync),
     ) -> Self
     where
@@ -79,47 +79,47 @@ impl<'a> Hands<'a> {
         let (sender, results) = channel();
         let started = (0..count).take_while(|_| {
             let sender: Sender<Results> = sender.clone();
-            let labour = move || {
-                while let Some(batch) = pile.take() {
+            let run = move || {
+                while let Some(batch) = queue.take() {
                     let done = batch.iter().map(|(number, item)| (*number, work(item)));
-                    // Main waits for every batch, so it is there.
+                    // The receiver waits for every batch.
                     let _ = sender.send(done.collect());
                 }
             };
-            Builder::new().name("hand".into()).spawn_scoped(scope, labour).is_ok()
+            Builder::new().name("small-files".into()).spawn_scoped(scope, run).is_ok()
         });
         let count = started.count();
-        Self { pile, results, count, filling: Vec::new(), outstanding: 0 }
+        Self { queue, results, count, filling: Vec::new(), outstanding: 0 }
     }
 
     /// Whether there is any thread.
-    pub(crate) fn is_any(&self) -> bool {
+    pub(crate) fn has_threads(&self) -> bool {
         self.count > 0
     }
 
     /// Whether more can be handed over without much having to wait.
-    pub(crate) fn have_room(&self) -> bool {
-        self.outstanding < AHEAD * self.count
+    pub(crate) fn has_capacity(&self) -> bool {
+        self.outstanding < MAX_BATCHES_PER_THREAD * self.count
     }
 
     /// Whether nothing is on its way.
-    pub(crate) fn are_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.outstanding == 0 && self.filling.is_empty()
     }
 
-    /// Hands an item over, sooner or later.
-    pub(crate) fn give(&mut self, number: usize, item: BatchItem) {
+    /// SmallFilePool an item over, sooner or later.
+    pub(crate) fn submit(&mut self, number: usize, item: BatchItem) {
         self.filling.push((number, item));
         if self.filling.len() >= BATCH {
             self.flush();
         }
     }
 
-    /// Hands over what is still here.
+    /// SmallFilePool over what is still here.
     pub(crate) fn flush(&mut self) {
         if !self.filling.is_empty() {
-            self.pile.lock().batches.push_back(std::mem::take(&mut self.filling));
-            self.pile.changed.notify_one();
+            self.queue.lock().batches.push_back(std::mem::take(&mut self.filling));
+            self.queue.changed.notify_one();
             self.outstanding += 1;
         }
     }
@@ -136,9 +136,9 @@ impl<'a> Hands<'a> {
     }
 }
 
-impl Drop for Hands<'_> {
+impl Drop for SmallFilePool<'_> {
     fn drop(&mut self) {
-        self.pile.lock().is_closed = true;
-        self.pile.changed.notify_all();
+        self.queue.lock().is_closed = true;
+        self.queue.changed.notify_all();
     }
 }

@@ -20,7 +20,7 @@ mod stop;
 mod task;
 mod worker;
 
-pub(crate) use coordinator::{Coordinator, Finished, LOOK_EVERY};
+pub(crate) use coordinator::{CHECK_INTERVAL, Coordinator, Finished};
 pub(crate) use options::WORTH;
 pub use options::{Processes, WORKER_ARGUMENT, WorkerNote, WorkerOptions, WorkerStats};
 pub use parser::Parser;

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use cryptstream_shm::queue::{RESULT_WORDS, TASK_WORDS};
 use cryptstream_shm::{
-    Bytes, Channel, Consumer, FutexTokens, HeapWords, Memory, PipeTokens, Producer, Region,
-    RegionWords, Shape, Tokens, WorkerId,
+    Bytes, Channel, Consumer, FutexSemaphore, HeapWords, Memory, PipeSemaphore, Producer, Region,
+    RegionWords, Semaphore, Shape, WorkerId,
 };
 
 /// Slots: a few more than there are workers on a large machine.
@@ -42,11 +42,11 @@ fn measure() -> Result<(), Box<dyn Error>> {
     per_task("publish, claim, load, complete, retire; region", &words, shape)?;
 
     let region = Arc::new(Region::create(COPY + COPY_LEN)?);
-    let futexes = [TOKENS, TOKENS + 64].map(|at| FutexTokens::new(region.clone(), at));
+    let futexes = [TOKENS, TOKENS + 64].map(|at| FutexSemaphore::new(region.clone(), at));
     let [work, news] = futexes;
     between_processes("futex", &region, &[], &work?, &news?)?;
     let region = Arc::new(Region::create(COPY + COPY_LEN)?);
-    let (work, news) = (PipeTokens::new()?, PipeTokens::new()?);
+    let (work, news) = (PipeSemaphore::new()?, PipeSemaphore::new()?);
     let ends = [work.reader(), news.writer()].map(|end| end.expect("both ends are here"));
     between_processes("pipe", &region, &ends, &work, &news)?;
 
@@ -76,8 +76,8 @@ fn between_processes(
     name: &str,
     region: &Arc<Region>,
     ends: &[std::os::fd::BorrowedFd<'_>],
-    work: &dyn Tokens,
-    news: &dyn Tokens,
+    work: &dyn Semaphore,
+    news: &dyn Semaphore,
 ) -> Result<(), Box<dyn Error>> {
     let (ours, theirs) = Channel::pair()?;
     let mut worker = Command::new(std::env::current_exe()?)
@@ -118,14 +118,14 @@ fn work() -> Result<(), Box<dyn Error>> {
     let channel = Channel::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     let mut fds = channel.receive()?.ok_or("main is gone")?.fds.into_iter();
     let region = Arc::new(Region::attach(fds.next().ok_or("no region")?)?);
-    let (work, news): (Box<dyn Tokens>, Box<dyn Tokens>) = match (fds.next(), fds.next()) {
+    let (work, news): (Box<dyn Semaphore>, Box<dyn Semaphore>) = match (fds.next(), fds.next()) {
         (Some(reader), Some(writer)) => (
-            Box::new(PipeTokens::from_ends(Some(reader), None)),
-            Box::new(PipeTokens::from_ends(None, Some(writer))),
+            Box::new(PipeSemaphore::from_ends(Some(reader), None)),
+            Box::new(PipeSemaphore::from_ends(None, Some(writer))),
         ),
         _ => (
-            Box::new(FutexTokens::new(region.clone(), TOKENS)?),
-            Box::new(FutexTokens::new(region.clone(), TOKENS + 64)?),
+            Box::new(FutexSemaphore::new(region.clone(), TOKENS)?),
+            Box::new(FutexSemaphore::new(region.clone(), TOKENS + 64)?),
         ),
     };
     let shape = Shape::new(CAPACITY)?;

@@ -1,25 +1,25 @@
-//! Shared memory for processes that do not trust one another much, and that
-//! may be killed at any moment.
+//! Shared memory for processes that trust each other little, and that may be killed at
+//! any moment.
 //!
-//! One process, here called *main*, plans work and hands it to *workers*, which
-//! are separate processes. This crate is what lies between them:
+//! One process, called *main* here, plans work and hands it to *workers*, which are
+//! separate processes. This crate is what lies between them:
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`region`] | a piece of memory that is mapped by all, and that nobody can shrink |
-//! | [`slot`] | the 64-bit word that says all there is to say about one task |
-//! | [`queue`] | a circular queue: one producer, many consumers, and one reaper that takes back what the dead have held |
-//! | [`memory`] | what the queue is built upon: words in a region, on the heap, or in a model checker |
-//! | [`semaphore`] | counting semaphores between processes, which put them to sleep |
-//! | [`estate`] | memory of one process, which another may read when that one is dead |
-//! | [`secrets`] | an allocator that wipes what is freed, and locked memory for secrets |
-//! | [`descriptors`] | which descriptors programs inherit, and who can write to a file |
-//! | [`passing`] | messages with descriptors over a Unix socket |
+//! | [`region`] | memory that all processes map, and that none can shrink |
+//! | [`slot`] | the 64-bit word that holds the whole state of one task |
+//! | [`queue`] | a circular queue: one producer, many consumers, and one reaper that takes back the tasks of dead consumers |
+//! | [`memory`] | the memory that the queue is built on: words in a region, on the heap, or in a model checker |
+//! | [`semaphore`] | counting semaphores on which processes sleep |
+//! | [`private_buffer`] | memory that one process writes, and another reads after its death |
+//! | [`secrets`] | an allocator that wipes freed memory, and locked memory for secrets |
+//! | [`descriptors`] | which descriptors programs inherit, and who else can write to a file |
+//! | [`fd_channel`] | messages with descriptors over a Unix socket |
 //! | [`stdio`] | which standard streams were closed when the program was started |
 //!
 //! # Rules
 //!
-//! - **Nobody holds a reference into memory that another process may write**,
+//! - **No process holds a reference into memory that another process may write**,
 //!   except to an atomic. Bytes are copied in and out by [`Region::copy_in`]
 //!   and [`Region::copy_out`], or moved by the kernel between a descriptor and
 //!   the region.
@@ -27,7 +27,7 @@
 //!   keeps its own table and compares; nothing that a worker writes decides
 //!   where main reads, writes or jumps.
 //! - **A death is believed only when it is certain.** The queue takes back what
-//!   a worker held when it is told to; it has no timers.
+//!   a worker held only when it is told to. It has no timers.
 //!
 //! # A task from end to end
 //!
@@ -79,11 +79,11 @@ pub mod slot;
 #[cfg(not(loom))]
 pub mod descriptors;
 #[cfg(not(loom))]
-pub mod estate;
-#[cfg(not(loom))]
-pub mod passing;
+pub mod fd_channel;
 #[cfg(not(loom))]
 mod platform;
+#[cfg(not(loom))]
+pub mod private_buffer;
 #[cfg(all(feature = "probe", target_os = "linux", not(loom)))]
 pub mod probe;
 #[cfg(not(loom))]
@@ -100,12 +100,12 @@ pub use queue::{Bytes, Claim, Completed, Consumer, Corrupt, Held, Producer, Shap
 pub use slot::WorkerId;
 
 #[cfg(not(loom))]
-pub use estate::{Estate, Heir};
+pub use fd_channel::{Channel, Message};
 #[cfg(not(loom))]
-pub use passing::{Channel, Message};
+pub use private_buffer::{PostMortemReader, PrivateBuffer};
 #[cfg(not(loom))]
 pub use region::{Region, RegionWords};
 #[cfg(not(loom))]
 pub use secrets::{SecretScope, WipingAllocator};
 #[cfg(not(loom))]
-pub use semaphore::{FutexTokens, PipeTokens, Tokens};
+pub use semaphore::{FutexSemaphore, PipeSemaphore, Semaphore};

@@ -2,8 +2,8 @@
 //! nothing to do.
 //!
 //! Two kinds behind one trait, chosen when the program runs:
-//! [`FutexTokens`], a word in a region, where the system has futexes between
-//! processes; and [`PipeTokens`], a byte in a pipe for each token, everywhere.
+//! [`FutexSemaphore`], a word in a region, where the system has futexes between
+//! processes; and [`PipeSemaphore`], a byte in a pipe for each token, everywhere.
 //! The second costs a system call for each operation, can be waited for
 //! together with other descriptors, and tells its waiters when the last poster
 //! is gone.
@@ -21,7 +21,7 @@ use crate::platform::{native, portable};
 use crate::region::Region;
 
 /// A counting semaphore.
-pub trait Tokens: Send + Sync {
+pub trait Semaphore: Send + Sync {
     /// Adds `count` tokens, and wakes as many sleepers.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ pub trait Tokens: Send + Sync {
     fn wait(&self, timeout: Option<Duration>) -> io::Result<bool>;
 }
 
-/// Whether [`FutexTokens`] work on this system.
+/// Whether [`FutexSemaphore`] work on this system.
 pub const HAS_FUTEX: bool = native::HAS_SHARED_FUTEX;
 
 /// A semaphore in a region: two 32-bit words, 8 bytes together.
@@ -46,14 +46,14 @@ pub const HAS_FUTEX: bool = native::HAS_SHARED_FUTEX;
 /// token too few, and a count of sleepers that is too high, which costs later
 /// posts a system call each.
 #[derive(Clone, Debug)]
-pub struct FutexTokens {
+pub struct FutexSemaphore {
     region: Arc<Region>,
     /// The number of tokens; 4 bytes further the number of sleepers. A multiple
     /// of 4, both words within the region.
     offset: usize,
 }
 
-impl FutexTokens {
+impl FutexSemaphore {
     /// Bytes in the region.
     pub const LEN: usize = 8;
 
@@ -87,7 +87,7 @@ impl FutexTokens {
     }
 }
 
-impl Tokens for FutexTokens {
+impl Semaphore for FutexSemaphore {
     fn post(&self, count: u32) -> io::Result<()> {
         let tokens = self.region.atomic_u32(self.offset);
         let more = |tokens: u32| Some(tokens.saturating_add(count));
@@ -134,12 +134,12 @@ impl Tokens for FutexTokens {
 /// than that, as there are in a [queue](crate::queue): those that are pending
 /// wake everybody.
 #[derive(Debug)]
-pub struct PipeTokens {
+pub struct PipeSemaphore {
     reader: Option<OwnedFd>,
     writer: Option<OwnedFd>,
 }
 
-impl PipeTokens {
+impl PipeSemaphore {
     /// A new semaphore, without tokens.
     ///
     /// # Errors
@@ -179,7 +179,7 @@ impl PipeTokens {
     }
 }
 
-impl Tokens for PipeTokens {
+impl Semaphore for PipeSemaphore {
     fn post(&self, count: u32) -> io::Result<()> {
         const TOKENS: [u8; 64] = [b'.'; 64];
         let writer = self.writer.as_ref().ok_or(io::ErrorKind::Unsupported)?;
@@ -227,12 +227,14 @@ mod tests {
     const SHORT: Option<Duration> = Some(Duration::from_millis(20));
     const LONG: Option<Duration> = Some(Duration::from_secs(20));
 
-    fn kinds() -> Vec<Arc<dyn Tokens>> {
+    fn kinds() -> Vec<Arc<dyn Semaphore>> {
         let region = Arc::new(Region::create(64).unwrap());
-        let mut kinds: Vec<Arc<dyn Tokens>> =
-            vec![Arc::new(PipeTokens::new().unwrap()), Arc::new(PipeTokens::portable().unwrap())];
+        let mut kinds: Vec<Arc<dyn Semaphore>> = vec![
+            Arc::new(PipeSemaphore::new().unwrap()),
+            Arc::new(PipeSemaphore::portable().unwrap()),
+        ];
         if HAS_FUTEX {
-            kinds.push(Arc::new(FutexTokens::new(region, 8).unwrap()));
+            kinds.push(Arc::new(FutexSemaphore::new(region, 8).unwrap()));
         }
         kinds
     }
@@ -300,7 +302,7 @@ mod tests {
             assert!(tokens.wait(None).unwrap());
         }
         let region = Arc::new(Region::create(8).unwrap());
-        if let Ok(tokens) = FutexTokens::new(region, 0) {
+        if let Ok(tokens) = FutexSemaphore::new(region, 0) {
             tokens.post(u32::MAX).unwrap();
             tokens.post(u32::MAX).unwrap();
             assert!(tokens.wait(None).unwrap());
@@ -311,9 +313,9 @@ mod tests {
 
     #[test]
     fn a_waiter_learns_that_the_posters_are_gone() {
-        let PipeTokens { reader, writer } = PipeTokens::new().unwrap();
-        let waiter = PipeTokens::from_ends(reader, None);
-        let poster = PipeTokens::from_ends(None, writer);
+        let PipeSemaphore { reader, writer } = PipeSemaphore::new().unwrap();
+        let waiter = PipeSemaphore::from_ends(reader, None);
+        let poster = PipeSemaphore::from_ends(None, writer);
         assert_eq!(waiter.post(1).unwrap_err().kind(), io::ErrorKind::Unsupported);
         assert_eq!(poster.wait(None).unwrap_err().kind(), io::ErrorKind::Unsupported);
         poster.post(1).unwrap();

@@ -52,12 +52,12 @@ impl Memory for Mortal {
 }
 
 /// A counting semaphore. The model checker reports it when all sleep.
-struct Tokens {
+struct Semaphore {
     count: Mutex<usize>,
     more: Condvar,
 }
 
-impl Tokens {
+impl Semaphore {
     fn new() -> Self {
         Self { count: Mutex::new(0), more: Condvar::new() }
     }
@@ -81,9 +81,9 @@ struct World {
     queue: Arc<HeapWords>,
     shape: Shape,
     /// For consumers: there is a task, or all is over.
-    work: Tokens,
+    work: Semaphore,
     /// For main: something is done, or somebody has died.
-    news: Tokens,
+    news: Semaphore,
     is_over: loom::sync::atomic::AtomicBool,
     is_dead: loom::sync::atomic::AtomicBool,
     /// Each slot's buffer.
@@ -101,8 +101,8 @@ impl World {
         Self {
             queue: Arc::new(HeapWords::new(shape.words())),
             shape,
-            work: Tokens::new(),
-            news: Tokens::new(),
+            work: Semaphore::new(),
+            news: Semaphore::new(),
             is_over: loom::sync::atomic::AtomicBool::new(false),
             is_dead: loom::sync::atomic::AtomicBool::new(false),
             buffers: (0..capacity).map(|_| AtomicU64::new(0)).collect(),

@@ -10,7 +10,7 @@ use crate::memory::{OutOfMemory, grow};
 const PART_LEN: usize = 192 << 10;
 /// Text for a file is written in pieces that end at multiples of this: see
 /// [`crate::job`].
-const CUT: usize = 256 << 10;
+const WRITE_ALIGN: usize = 256 << 10;
 
 /// What takes the text, in order.
 pub(crate) trait TextOutput {
@@ -55,7 +55,7 @@ impl<T: TextOutput> Armored<T> {
             self.encoder.encode(part, &mut self.text);
             self.position += part.len() as u64;
             // A stream's reader gets what there is.
-            let kept = if self.to.is_stream() { 0 } else { self.text.len() % CUT };
+            let kept = if self.to.is_stream() { 0 } else { self.text.len() % WRITE_ALIGN };
             self.flush(self.text.len() - kept)?;
         }
         Ok(())

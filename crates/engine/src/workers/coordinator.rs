@@ -1,5 +1,5 @@
-//! Main's part of the work: publish, work along, start workers, collect, and
-//! take back what the dead have held.
+//! Main's part of the work: it publishes segments, works on them too, starts workers,
+//! collects results, and makes ready again what workers held that have exited.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -8,40 +8,42 @@ use std::time::{Duration, Instant};
 use cryptstream_format::Segment;
 use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
 use cryptstream_protection::Protection;
-use cryptstream_shm::{Bytes, Completed, Consumer, Heir, Producer, RegionWords, Tokens, WorkerId};
+use cryptstream_shm::{
+    Bytes, Completed, Consumer, PostMortemReader, Producer, RegionWords, Semaphore, WorkerId,
+};
 
 use super::options::{WORTH, WorkerNote, WorkerOptions, WorkerStats};
-use super::pool::{Dead, Pool};
+use super::pool::{ExitedWorker, Pool};
 use super::protocol::{decode_result, job_of, segment_of, task_of};
 use super::stop::{NO_MEMORY, Stop};
-use super::task::{Source, perform};
+use super::task::{TaskInput, perform};
 use crate::Progress;
-use crate::job::{Buffers, Failure, Job, Operation, Room, read_exact_at};
+use crate::job::{Buffers, Failure, Job, Operation, SlotBuffers, read_exact_at};
 use crate::memory::zeroed;
 
 /// How often main looks after its workers while it has nothing else to do.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// The longest and the shortest that main sleeps while the workers have enough
 /// to do. To be woken for each segment would be worse: where the processor is
 /// a virtual one, waking another process can take 50 µs, and sealing a segment
 /// takes 300.
-const NAP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(500);
+const SLEEP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(500);
 /// Bytes that no worker does in a nanosecond, so that main is back in time.
-const FASTEST: u64 = 8;
+const MAX_BYTES_PER_NS: u64 = 8;
 /// Tasks for each worker that are enough for a nap, and then twice as many for
 /// the time of the nap.
-const PLENTY: usize = 2;
+const QUEUED_PER_WORKER: usize = 2;
 /// When nothing was finished for so long, workers are taken for stuck and killed,
 /// and main goes on alone. A stalled disk costs no more than that.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A worker whose death costs nothing gets less time to answer.
-const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often workers that are to drop a job are woken while main waits for them.
-const WAKE_EVERY: Duration = Duration::from_millis(1);
+const WAKE_INTERVAL: Duration = Duration::from_millis(1);
 /// The most time between two looks at the workers that is counted. More has
 /// passed when main itself was stopped or waited for something else: no fault
 /// of theirs.
-const MAX_TICK: Duration = Duration::from_millis(100);
+const MAX_ELAPSED: Duration = Duration::from_millis(100);
 /// A segment over which as many workers have died is not given to another.
 const MAX_ATTEMPTS: u8 = 3;
 
@@ -69,27 +71,27 @@ pub(crate) struct Coordinator {
     has_input: Vec<bool>,
     buffers: Buffers,
     /// What strangers wrote is for processes that are locked in.
-    must_not_open: bool,
+    must_not_decrypt: bool,
     stats: WorkerStats,
     /// What is to be told of workers, and was not yet.
     notes: Vec<WorkerNote>,
     /// Whether it was told that the sandbox is not full.
-    has_warned: bool,
+    warned: bool,
     /// Workers that were ended while the engine goes on.
     ended: u32,
     /// How long nothing was finished though there was work, whatever the
     /// semaphores say.
     idle: Duration,
-    /// When main last looked after the workers.
-    looked: Instant,
+    /// When main last checked the workers.
+    last_check: Instant,
     /// Whether the last wait ended early and nothing was finished.
-    woken_for_nothing: bool,
+    woke_spuriously: bool,
 }
 
 impl Coordinator {
     /// How many segments can be on their way.
     pub(crate) fn slots(workers: usize) -> usize {
-        2 * PLENTY * workers + 2
+        2 * QUEUED_PER_WORKER * workers + 2
     }
 
     /// The queue for at most `workers` workers, none of which is started yet.
@@ -107,14 +109,14 @@ impl Coordinator {
             bytes: 0,
             has_input: vec![false; slots],
             buffers: Buffers::new(MAX_SEALED_SEGMENT_LEN)?,
-            must_not_open: options.is_sandbox_required() && Protection::RequireMeansAll.is_on(),
+            must_not_decrypt: options.is_sandbox_required() && Protection::RequireMeansAll.is_on(),
             stats: WorkerStats::default(),
             notes: Vec::new(),
-            has_warned: false,
+            warned: false,
             ended: 0,
             idle: Duration::ZERO,
-            looked: Instant::now(),
-            woken_for_nothing: false,
+            last_check: Instant::now(),
+            woke_spuriously: false,
         })
     }
 
@@ -133,36 +135,36 @@ impl Coordinator {
         self.jobs.retain(|(other, _)| *other != number);
         if Protection::JobRevoked.is_on() {
             self.pool.release(number);
-            self.wake_owing();
+            self.wake_unreleased();
         }
     }
 
     /// Whether every worker has dropped a job that was [removed](Self::remove),
-    /// or is dead.
+    /// or has exited.
     pub(crate) fn is_released(&self, number: u32) -> bool {
         !Protection::JobRevoked.is_on() || !self.pool.holds(number)
     }
 
     /// Waits a moment for workers that are to drop a job.
     pub(crate) fn wait_for_release(&mut self, longest: Duration) -> Result<(), Stop> {
-        self.pool.wait_for_reply(longest.min(WAKE_EVERY));
-        self.look()
+        self.pool.wait_for_reply(longest.min(WAKE_INTERVAL));
+        self.check_workers()
     }
 
     /// Wakes the workers that owe an answer, if they are asleep. A token is for no one
     /// in particular, so another worker may take it: post again until all have answered.
-    fn wake_owing(&self) {
-        let owing = self.pool.owing();
-        if owing > 0 {
-            let _ = self.pool.tasks.post(owing);
+    fn wake_unreleased(&self) {
+        let unreleased = self.pool.unreleased();
+        if unreleased > 0 {
+            let _ = self.pool.tasks.post(unreleased);
         }
     }
 
     /// Has every worker drop a job that was removed, or kills it.
     pub(crate) fn enforce_release(&mut self, number: u32) -> Result<(), Stop> {
         let start = Instant::now();
-        while !self.is_released(number) && start.elapsed() < SHORT_PATIENCE {
-            self.wait_for_release(LOOK_EVERY)?;
+        while !self.is_released(number) && start.elapsed() < RELEASE_TIMEOUT {
+            self.wait_for_release(CHECK_INTERVAL)?;
         }
         if !self.is_released(number) {
             self.end_workers();
@@ -172,8 +174,8 @@ impl Coordinator {
 
     /// Kills all workers, and has others do what they were at.
     pub(crate) fn replace_workers(&mut self) -> Result<(), Stop> {
-        for dead in self.pool.kill_all() {
-            self.recover(&dead, true)?;
+        for exited in self.pool.kill_all() {
+            self.recover(&exited, true)?;
         }
         Ok(())
     }
@@ -195,7 +197,7 @@ impl Coordinator {
     }
 
     /// Tells how many workers there are, and what has become of them.
-    pub(crate) fn tell(&mut self, progress: &dyn Progress) {
+    pub(crate) fn report(&mut self, progress: &dyn Progress) {
         progress.workers(self.ready());
         for note in self.notes.drain(..) {
             progress.worker_note(&note);
@@ -226,8 +228,8 @@ impl Coordinator {
     }
 
     /// The buffers of a slot.
-    pub(crate) fn room(&self, slot: usize) -> Room<'_> {
-        self.pool.room(slot)
+    pub(crate) fn slot_buffers(&self, slot: usize) -> SlotBuffers<'_> {
+        self.pool.slot_buffers(slot)
     }
 
     /// Publishes a segment of a job in a free slot.
@@ -246,7 +248,7 @@ impl Coordinator {
     pub(crate) fn warm_up(&mut self, target: usize) -> Result<(), Stop> {
         while self.pool.len() < target && self.start_worker() {}
         while self.pool.ready() < self.pool.len() {
-            self.look()?;
+            self.check_workers()?;
             std::thread::sleep(Duration::from_micros(200));
         }
         Ok(())
@@ -258,14 +260,14 @@ impl Coordinator {
     /// something is done, at most for `longest`.
     pub(crate) fn step(&mut self, left: u64, target: usize, longest: Duration) -> Result<(), Stop> {
         // Where main may do nothing itself, one is worth it for any work.
-        let target = target.max(usize::from(self.must_not_open));
+        let target = target.max(usize::from(self.must_not_decrypt));
         if self.pool.len() < target && left >= WORTH * self.pool.len() as u64 {
             self.start_worker();
         }
-        if self.pool.ready() >= target.max(1) || !self.work_along()? {
+        if self.pool.ready() >= target.max(1) || !self.run_one_here()? {
             self.wait(longest);
         }
-        self.look()
+        self.check_workers()
     }
 
     /// Starts a worker, if that makes sense; whether it has.
@@ -277,29 +279,31 @@ impl Coordinator {
     /// Sleeps a moment, or until something is done.
     fn wait(&mut self, longest: Duration) {
         let ready = self.pool.ready().max(1);
-        let enough = Duration::from_nanos(self.bytes / (FASTEST * ready as u64));
-        if self.outstanding() > PLENTY * ready && enough >= *NAP.start() {
-            std::thread::sleep(enough.min(*NAP.end()));
-        } else if self.woken_for_nothing {
+        let enough = Duration::from_nanos(self.bytes / (MAX_BYTES_PER_NS * ready as u64));
+        if self.outstanding() > QUEUED_PER_WORKER * ready && enough >= *SLEEP.start() {
+            std::thread::sleep(enough.min(*SLEEP.end()));
+        } else if self.woke_spuriously {
             // Tokens without a finished segment must not keep main busy, whoever
             // posts them.
-            std::thread::sleep(*NAP.start());
-            self.woken_for_nothing = false;
+            std::thread::sleep(*SLEEP.start());
+            self.woke_spuriously = false;
         } else {
             // Errors would be those of a system without futexes; looking at the
             // queue in any case is the answer to them too.
-            self.woken_for_nothing = self.pool.done.wait(Some(longest)).unwrap_or(false);
+            self.woke_spuriously = self.pool.done.wait(Some(longest)).unwrap_or(false);
             // One look finds all that is done.
             self.pool.done.take_all();
-            if self.woken_for_nothing && !Protection::WorkerDeadline.is_on() {
+            if self.woke_spuriously && !Protection::WorkerDeadline.is_on() {
                 self.idle = Duration::ZERO;
             }
         }
     }
 
     /// Does one segment here, if there is any to be done.
-    fn work_along(&mut self) -> Result<bool, Stop> {
-        if self.must_not_open && self.jobs.iter().any(|(_, job)| job.operation == Operation::Open) {
+    fn run_one_here(&mut self) -> Result<bool, Stop> {
+        if self.must_not_decrypt
+            && self.jobs.iter().any(|(_, job)| job.operation == Operation::Open)
+        {
             return Ok(false);
         }
         let Some(claim) = self.consumer.claim_once() else { return Ok(false) };
@@ -314,8 +318,8 @@ impl Coordinator {
         let number = job_of(&task);
         let job = self.jobs.iter().find(|(other, _)| *other == number).map(|(_, job)| job);
         let work = job.and_then(|job| Some((job, segment_of(&task, job)?)));
-        let source = if has_input { Source::Slot } else { Source::File };
-        perform(claim, work, self.pool.room(slot), source, &mut self.buffers)
+        let source = if has_input { TaskInput::Slot } else { TaskInput::File };
+        perform(claim, work, self.pool.slot_buffers(slot), source, &mut self.buffers)
             .map_err(|_| Stop::Misbehaved)?;
         Ok(true)
     }
@@ -336,14 +340,14 @@ impl Coordinator {
     }
 
     /// The buffers of a finished segment.
-    pub(crate) fn room_of(&self, finished: &Finished) -> Room<'_> {
-        self.room(finished.completed.slot())
+    pub(crate) fn buffers_of(&self, finished: &Finished) -> SlotBuffers<'_> {
+        self.slot_buffers(finished.completed.slot())
     }
 
     /// Frees the slot of a finished segment.
     pub(crate) fn retire(&mut self, finished: Finished) {
         self.idle = Duration::ZERO;
-        self.woken_for_nothing = false;
+        self.woke_spuriously = false;
         self.bytes -= finished.segment.plaintext_len() as u64;
         self.producer.retire(finished.completed);
     }
@@ -356,29 +360,29 @@ impl Coordinator {
         Ok((number, segment.ok_or(Stop::Misbehaved)?))
     }
 
-    /// Looks after the workers, and makes ready again what the dead have held.
-    fn look(&mut self) -> Result<(), Stop> {
-        let elapsed = self.looked.elapsed().min(MAX_TICK);
-        self.looked = Instant::now();
+    /// Checks the workers, and makes ready again the segments of those that have exited.
+    fn check_workers(&mut self) -> Result<(), Stop> {
+        let elapsed = self.last_check.elapsed().min(MAX_ELAPSED);
+        self.last_check = Instant::now();
         if self.outstanding() > 0 {
             self.idle += elapsed;
         }
-        let mut dead = self.pool.look_after(elapsed, PATIENCE);
-        if let Some(lack) = self.pool.lack() {
+        let mut exited = self.pool.check(elapsed, STALL_TIMEOUT);
+        if let Some(lack) = self.pool.shortage() {
             return Err(lack);
         }
-        if let Some(level) = self.pool.level_to_warn_of().filter(|_| !self.has_warned) {
-            self.has_warned = true;
+        if let Some(level) = self.pool.level_to_warn_of().filter(|_| !self.warned) {
+            self.warned = true;
             self.notes.push(WorkerNote::Sandbox { level });
         }
-        self.wake_owing();
-        let is_stuck = self.idle > PATIENCE;
+        self.wake_unreleased();
+        let is_stuck = self.idle > STALL_TIMEOUT;
         if is_stuck {
-            dead.extend(self.pool.kill_all());
+            exited.extend(self.pool.kill_all());
             self.pool.give_up();
         }
-        for dead in dead {
-            self.recover(&dead, is_stuck)?;
+        for worker in exited {
+            self.recover(&worker, is_stuck)?;
         }
         if is_stuck {
             // Nobody is left who could hold a segment.
@@ -390,18 +394,18 @@ impl Coordinator {
         Ok(())
     }
 
-    fn recover(&mut self, dead: &Dead, is_stuck: bool) -> Result<(), Stop> {
+    fn recover(&mut self, exited: &ExitedWorker, is_stuck: bool) -> Result<(), Stop> {
         self.stats.died += 1;
-        if !dead.words.is_empty() {
-            let words = String::from_utf8_lossy(&dead.words).into_owned();
+        if !exited.stderr.is_empty() {
+            let words = String::from_utf8_lossy(&exited.stderr).into_owned();
             self.notes.push(WorkerNote::Died { words });
         }
-        for held in self.producer.held(dead.id).map_err(|_| Stop::Misbehaved)? {
+        for held in self.producer.held(exited.id).map_err(|_| Stop::Misbehaved)? {
             if held.bytes == Bytes::Present {
-                self.inherit(held.slot, dead.heir.as_ref())?;
+                self.restore_input(held.slot, exited.reader.as_ref())?;
             }
         }
-        let held = self.producer.recover(dead.id).map_err(|_| Stop::Misbehaved)?;
+        let held = self.producer.recover(exited.id).map_err(|_| Stop::Misbehaved)?;
         for task in &held {
             self.stats.redone += 1;
             if task.attempt >= MAX_ATTEMPTS && !is_stuck {
@@ -413,10 +417,14 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Puts the bytes that a dead worker may have sealed where its successor
-    /// finds them: in the slot's buffer. What it had not loaded it cannot have
-    /// sealed, and that is read again.
-    fn inherit(&mut self, slot: usize, heir: Option<&Heir>) -> Result<(), Stop> {
+    /// Puts the bytes that a dead worker may have encrypted into the slot's buffer, from
+    /// which the segment is done again. What the worker had not loaded it cannot have
+    /// encrypted, so that is read from the file again.
+    fn restore_input(
+        &mut self,
+        slot: usize,
+        reader: Option<&PostMortemReader>,
+    ) -> Result<(), Stop> {
         let (number, segment) = self.task_in(slot)?;
         let job = self.job(number).ok_or(Stop::Misbehaved)?;
         let (Operation::Seal, Some(file), false) =
@@ -425,14 +433,14 @@ impl Coordinator {
             return Ok(());
         };
         let (offset, len) = job.input_of(&segment);
-        let heir = heir.ok_or(Stop::Misbehaved)?;
-        let noted = heir.note().map_err(|_| Stop::Misbehaved)?;
-        let loaded = usize::try_from(noted).unwrap_or(len).min(len);
+        let reader = reader.ok_or(Stop::Misbehaved)?;
+        let progress = reader.progress().map_err(|_| Stop::Misbehaved)?;
+        let loaded = usize::try_from(progress).unwrap_or(len).min(len);
         let mut bytes = zeroed(len).map_err(|_| Failure::Read { errno: NO_MEMORY, offset })?;
-        heir.read_exact_at(&mut bytes[..loaded], 0).map_err(|_| Stop::Misbehaved)?;
+        reader.read_exact_at(&mut bytes[..loaded], 0).map_err(|_| Stop::Misbehaved)?;
         read_exact_at(file, &mut bytes[loaded..], offset + loaded as u64)?;
-        let room = self.room(slot);
-        room.region.copy_in(room.input, &bytes);
+        let buffers = self.slot_buffers(slot);
+        buffers.region.copy_in(buffers.input, &bytes);
         self.has_input[slot] = true;
         Ok(())
     }

@@ -32,10 +32,10 @@ use crate::memory::zeroed;
 
 /// An answer takes a fraction of a second. A process that gives none for so long is
 /// given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// One that has closed its socket ends within this, and is looked at so often.
-const END: Duration = Duration::from_millis(500);
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Who parses what strangers wrote; this process, unless [`Parser::new`] says otherwise.
 #[derive(Clone, Default)]
@@ -114,11 +114,12 @@ impl Parser {
                 Answer::Incomplete => Ok(Beginning::Incomplete),
                 Answer::Armor => Ok(Beginning::Armor),
                 Answer::Bytes { len } => {
-                    let outline = Outline::decode(&process.output(len)?).ok_or_else(nonsense)?;
+                    let outline =
+                        Outline::decode(&process.output(len)?).ok_or_else(invalid_answer)?;
                     Ok(Beginning::Header(outline))
                 }
                 Answer::Header(error) => Ok(Beginning::Wrong(error)),
-                _ => Err(nonsense()),
+                _ => Err(invalid_answer()),
             }
         })
     }
@@ -153,7 +154,7 @@ impl Parser {
                     Ok(None)
                 }
                 Answer::Damaged(chunk) if chunks.contains(&chunk) => Ok(Some(chunk)),
-                _ => Err(nonsense()),
+                _ => Err(invalid_answer()),
             }
         })?;
         if damaged.is_some() {
@@ -178,7 +179,7 @@ impl Parser {
             let request = Request::ContentLen { size, head: head.len(), tail: tail.len() };
             match process.ask(&request)? {
                 Answer::Length(len) => Ok(len),
-                _ => Err(nonsense()),
+                _ => Err(invalid_answer()),
             }
         })
     }
@@ -189,21 +190,21 @@ impl Parser {
         let process =
             readers.ask_keeping(path, |process| match process.ask(&Request::ArmorBegin)? {
                 Answer::Done => Ok(()),
-                _ => Err(nonsense()),
+                _ => Err(invalid_answer()),
             })?;
         let readers = Arc::clone(readers);
-        Ok(Unarmor::There(Lease { process: Some(process), readers }))
+        Ok(Unarmor::There(BusyReader { process: Some(process), readers }))
     }
 }
 
 /// Takes off an armor, portion by portion.
 pub(crate) enum Unarmor {
     Here(Decoder),
-    There(Lease),
+    There(BusyReader),
 }
 
 /// A process that is at work on one file's armor.
-pub(crate) struct Lease {
+pub(crate) struct BusyReader {
     process: Option<Process>,
     readers: Arc<Readers>,
 }
@@ -218,7 +219,7 @@ impl Unarmor {
     ) -> Result<Result<(), ArmorError>, Error> {
         match self {
             Self::Here(decoder) => Ok(decoder.decode(text, bytes)),
-            Self::There(lease) => lease.ask(path, |process| {
+            Self::There(reader) => reader.ask(path, |process| {
                 process.region.copy_in(0, text);
                 match process.ask(&Request::ArmorText { len: text.len() })? {
                     Answer::Bytes { len } => {
@@ -226,7 +227,7 @@ impl Unarmor {
                         Ok(Ok(()))
                     }
                     Answer::ArmorError(error) => Ok(Err(error)),
-                    _ => Err(nonsense()),
+                    _ => Err(invalid_answer()),
                 }
             }),
         }
@@ -236,18 +237,18 @@ impl Unarmor {
     pub(crate) fn finish(self, path: &Path) -> Result<Result<(), ArmorError>, Error> {
         match self {
             Self::Here(decoder) => Ok(decoder.finish()),
-            Self::There(mut lease) => {
-                lease.ask(path, |process| match process.ask(&Request::ArmorEnd)? {
+            Self::There(mut reader) => {
+                reader.ask(path, |process| match process.ask(&Request::ArmorEnd)? {
                     Answer::Done => Ok(Ok(())),
                     Answer::ArmorError(error) => Ok(Err(error)),
-                    _ => Err(nonsense()),
+                    _ => Err(invalid_answer()),
                 })
             }
         }
     }
 }
 
-impl Lease {
+impl BusyReader {
     fn ask<T>(
         &mut self,
         path: &Path,
@@ -259,7 +260,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for BusyReader {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
             self.readers.put_back(process);
@@ -329,7 +330,7 @@ impl Process {
     fn start(options: &WorkerOptions) -> io::Result<(Self, SandboxLevel)> {
         let region = Region::create(INPUT_LEN + OUTPUT_LEN)?;
         let (mut channel, theirs) = Channel::pair()?;
-        channel.set_timeout(Some(PATIENCE))?;
+        channel.set_timeout(Some(ANSWER_TIMEOUT))?;
         let child = sandboxed(&options.program, WORKER_ARGUMENT, theirs).spawn()?;
         let process = Self { child, channel, region };
         let start = Start { parent: std::process::id(), sandbox: options.sandbox };
@@ -337,7 +338,7 @@ impl Process {
         let sent = process.channel.send(&start.encode(), &[process.region.as_fd()]);
         let ready = sent.and_then(|()| process.channel.receive()).map_err(io::Error::other)?;
         let ready = ready.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let level = level_of(&ready).ok_or_else(nonsense)?;
+        let level = level_of(&ready).ok_or_else(invalid_answer)?;
         Ok((process, level))
     }
 
@@ -345,7 +346,7 @@ impl Process {
         let bytes = Zeroizing::new(request.encode());
         self.channel.send(&bytes, &[])?;
         let answer = self.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        Answer::decode(&answer.bytes).ok_or_else(nonsense)
+        Answer::decode(&answer.bytes).ok_or_else(invalid_answer)
     }
 
     /// Why it has not answered as it should.
@@ -355,7 +356,7 @@ impl Process {
         let start = Instant::now();
         let status = loop {
             match self.child.try_wait() {
-                Ok(None) if start.elapsed() < END => thread::sleep(LOOK_EVERY),
+                Ok(None) if start.elapsed() < EXIT_TIMEOUT => thread::sleep(POLL_INTERVAL),
                 status => break status.ok().flatten(),
             }
         };
@@ -371,7 +372,7 @@ impl Process {
     /// So many bytes of what it has put out.
     fn output(&self, len: usize) -> io::Result<Vec<u8>> {
         if len > OUTPUT_LEN {
-            return Err(nonsense());
+            return Err(invalid_answer());
         }
         let mut bytes = zeroed(len)?;
         self.region.copy_out(INPUT_LEN, &mut bytes);
@@ -387,7 +388,7 @@ impl Drop for Process {
     }
 }
 
-fn nonsense() -> io::Error {
+fn invalid_answer() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "an answer that makes no sense")
 }
 

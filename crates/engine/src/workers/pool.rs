@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use cryptstream_protection::Protection;
 use cryptstream_shm::{
-    Channel, FutexTokens, Heir, Producer, Region, RegionWords, Shape, WorkerId, descriptors,
+    Channel, FutexSemaphore, PostMortemReader, Producer, Region, RegionWords, Shape, WorkerId,
+    descriptors,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -18,7 +19,7 @@ use super::region_layout::RegionLayout;
 use super::sandbox::{SandboxLevel, SandboxMode};
 use super::start::sandboxed;
 use super::stop::Stop;
-use crate::job::{Job, Room};
+use crate::job::{Job, SlotBuffers};
 
 /// After as many workers that never came up, none is tried any more.
 const MAX_FAILED_STARTS: u32 = 3;
@@ -28,7 +29,7 @@ const MAX_FAILED_STARTS: u32 = 3;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a dead worker's standard error that are read.
-const MAX_WORDS: usize = 1024;
+const MAX_STDERR: usize = 1024;
 
 /// Replies of one worker that are taken in a row: it must not keep main busy.
 const MAX_REPLIES: usize = 16;
@@ -38,34 +39,34 @@ struct Worker {
     id: WorkerId,
     child: Child,
     channel: Channel,
-    /// Its standard error, which is read when it is dead.
-    words: Option<OwnedFd>,
+    /// Its standard error, which is read after it has exited.
+    stderr: Option<OwnedFd>,
     /// How well it is locked in, and what it will leave behind; `None` until
     /// it has said so.
-    ready: Option<(SandboxLevel, Heir)>,
+    ready: Option<(SandboxLevel, PostMortemReader)>,
     /// Jobs that it was told of.
     jobs: Vec<u32>,
     /// Jobs that it was told to drop and has not said to have dropped.
     releasing: Vec<u32>,
     /// How long it has owed an answer to that.
-    silent: Duration,
+    unanswered: Duration,
 }
 
-/// A worker that has certainly died.
-pub(super) struct Dead {
+/// A worker that has exited, and was waited for.
+pub(super) struct ExitedWorker {
     pub(super) id: WorkerId,
-    /// What it has left behind, if it had come up.
-    pub(super) heir: Option<Heir>,
+    /// The bytes that it had loaded, if it had come up.
+    pub(super) reader: Option<PostMortemReader>,
     /// What it has written to standard error, or the beginning of that. It may be
     /// anything.
-    pub(super) words: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
 }
 
 /// The workers of a run.
 pub(super) struct Pool {
     options: WorkerOptions,
     region: Arc<Region>,
-    places: RegionLayout,
+    layout: RegionLayout,
     workers: Vec<Worker>,
     last_id: u16,
     failed_starts: u32,
@@ -73,8 +74,8 @@ pub(super) struct Pool {
     refusal: Option<i32>,
     /// The least level that any worker has reached.
     pub(super) level: Option<SandboxLevel>,
-    pub(super) tasks: FutexTokens,
-    pub(super) done: FutexTokens,
+    pub(super) tasks: FutexSemaphore,
+    pub(super) done: FutexSemaphore,
 }
 
 impl Pool {
@@ -85,15 +86,15 @@ impl Pool {
     ) -> io::Result<(Self, Producer<RegionWords>)> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let shape = Shape::new(slots).map_err(invalid)?;
-        let places = RegionLayout::new(shape);
-        let region = Arc::new(Region::create(places.len())?);
-        let (tasks, done) = places.tokens(&region)?;
+        let layout = RegionLayout::new(shape);
+        let region = Arc::new(Region::create(layout.len())?);
+        let (tasks, done) = layout.semaphores(&region)?;
         let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
         let producer = Producer::new(words, shape).map_err(invalid)?;
         let pool = Self {
             options,
             region,
-            places,
+            layout,
             workers: Vec::new(),
             last_id: 0,
             failed_starts: 0,
@@ -107,13 +108,13 @@ impl Pool {
 
     /// The queue's memory, for main to take segments from it itself.
     pub(super) fn words(&self) -> RegionWords {
-        let shape = self.places.shape;
+        let shape = self.layout.shape;
         RegionWords::new(Arc::clone(&self.region), RegionLayout::QUEUE, shape.words())
     }
 
     /// The buffers of slot `slot`.
-    pub(super) fn room(&self, slot: usize) -> Room<'_> {
-        self.places.room(&self.region, slot)
+    pub(super) fn slot_buffers(&self, slot: usize) -> SlotBuffers<'_> {
+        self.layout.slot_buffers(&self.region, slot)
     }
 
     /// Workers that are alive as far as is known, ready or not.
@@ -137,7 +138,7 @@ impl Pool {
     }
 
     /// Why there are no workers that are locked in fully, where that is required.
-    pub(super) fn lack(&self) -> Option<Stop> {
+    pub(super) fn shortage(&self) -> Option<Stop> {
         if self.options.sandbox != SandboxMode::Require {
             return None;
         }
@@ -180,27 +181,27 @@ impl Pool {
         channel.set_timeout(Some(SEND_TIMEOUT))?;
         // Not the terminal. The pipe blocks neither side: what is too much for it
         // is lost.
-        let (words, stderr) = match descriptors::pipe() {
+        let (stderr, child_stderr) = match descriptors::pipe() {
             _ if !Protection::WorkerStderr.is_on() => (None, Stdio::inherit()),
-            Ok((words, stderr)) => (Some(words), Stdio::from(stderr)),
+            Ok((stderr, child_stderr)) => (Some(stderr), Stdio::from(child_stderr)),
             Err(_) => (None, Stdio::null()),
         };
         let mut command = sandboxed(&self.options.program, WORKER_ARGUMENT, theirs);
-        let child = command.stderr(stderr).spawn()?;
+        let child = command.stderr(child_stderr).spawn()?;
         let worker = Worker {
             id: WorkerId::new(id),
             child,
             channel,
-            words,
+            stderr,
             ready: None,
             jobs: Vec::new(),
             releasing: Vec::new(),
-            silent: Duration::ZERO,
+            unanswered: Duration::ZERO,
         };
         let start = Start {
             parent: std::process::id(),
             worker: id,
-            shape: self.places.shape,
+            shape: self.layout.shape,
             sandbox: self.options.sandbox,
         };
         let _ = start.send(&worker.channel, self.region.as_fd());
@@ -222,7 +223,7 @@ impl Pool {
     }
 
     /// How many workers have not said yet that they have dropped a job.
-    pub(super) fn owing(&self) -> u32 {
+    pub(super) fn unreleased(&self) -> u32 {
         self.workers.iter().filter(|worker| !worker.releasing.is_empty()).count() as u32
     }
 
@@ -236,9 +237,9 @@ impl Pool {
     /// Waits until a worker that owes an answer gives one or ends, at most for
     /// `longest`.
     pub(super) fn wait_for_reply(&self, longest: Duration) {
-        let owing = self.workers.iter().filter(|worker| !worker.releasing.is_empty());
+        let unreleased = self.workers.iter().filter(|worker| !worker.releasing.is_empty());
         let mut fds: Vec<_> =
-            owing.map(|worker| PollFd::new(&worker.channel, PollFlags::IN)).collect();
+            unreleased.map(|worker| PollFd::new(&worker.channel, PollFlags::IN)).collect();
         if fds.is_empty() {
             return;
         }
@@ -247,32 +248,32 @@ impl Pool {
     }
 
     /// Takes what the workers have answered; then those that have certainly died:
-    /// they are reaped. One that has owed an answer for `patience` is killed;
+    /// they are reaped. One that has owed an answer for `timeout` is killed;
     /// `elapsed` has passed since the last call.
-    pub(super) fn look_after(&mut self, elapsed: Duration, patience: Duration) -> Vec<Dead> {
+    pub(super) fn check(&mut self, elapsed: Duration, timeout: Duration) -> Vec<ExitedWorker> {
         for worker in &mut self.workers {
             if let Some(level) = worker.listen() {
                 self.level = Some(self.level.map_or(level, |least| least.min(level)));
             }
-            if worker.silence(elapsed) > patience {
+            if worker.unanswered_for(elapsed) > timeout {
                 let _ = worker.child.kill();
             }
         }
         let is_dead = |worker: &mut Worker| !matches!(worker.child.try_wait(), Ok(None));
-        let dead: Vec<_> = self.workers.extract_if(.., is_dead).collect();
-        dead.into_iter().map(|worker| self.bury(worker)).collect()
+        let exited: Vec<_> = self.workers.extract_if(.., is_dead).collect();
+        exited.into_iter().map(|worker| self.reap(worker)).collect()
     }
 
     /// Kills all workers, such as those that hang, and waits until they are
-    /// certainly dead.
-    pub(super) fn kill_all(&mut self) -> Vec<Dead> {
+    /// reaped.
+    pub(super) fn kill_all(&mut self) -> Vec<ExitedWorker> {
         for worker in &mut self.workers {
             let _ = worker.child.kill();
         }
         let workers: Vec<_> = self.workers.drain(..).collect();
         let reap = |mut worker: Worker| {
             let _ = worker.child.wait();
-            self.bury(worker)
+            self.reap(worker)
         };
         workers.into_iter().map(reap).collect()
     }
@@ -299,12 +300,12 @@ impl Pool {
         })
     }
 
-    fn bury(&mut self, mut worker: Worker) -> Dead {
+    fn reap(&mut self, mut worker: Worker) -> ExitedWorker {
         // Its answer may have come between the last look and its death.
         let _ = worker.listen();
         self.failed_starts += u32::from(worker.ready.is_none());
-        let words = worker.words.take().map(|words| last_words(&words)).unwrap_or_default();
-        Dead { id: worker.id, heir: worker.ready.map(|(_, heir)| heir), words }
+        let stderr = worker.stderr.take().map(|stderr| read_stderr(&stderr)).unwrap_or_default();
+        ExitedWorker { id: worker.id, reader: worker.ready.map(|(_, reader)| reader), stderr }
     }
 }
 
@@ -341,13 +342,13 @@ impl Worker {
             match reply {
                 // It has ended, which is found out like any death.
                 Ok(None) => break,
-                Ok(Some(Reply::Ready(reached, heir))) if self.ready.is_none() => {
-                    self.ready = Some((reached, heir));
+                Ok(Some(Reply::Ready(reached, reader))) if self.ready.is_none() => {
+                    self.ready = Some((reached, reader));
                     level = Some(reached);
                 }
                 Ok(Some(Reply::Released(number))) if self.releasing.contains(&number) => {
                     self.releasing.retain(|job| *job != number);
-                    self.silent = Duration::ZERO;
+                    self.unanswered = Duration::ZERO;
                 }
                 // Nothing that a worker would say.
                 Ok(Some(_)) | Err(_) => {
@@ -360,10 +361,10 @@ impl Worker {
     }
 
     /// How long it has owed an answer, `elapsed` later.
-    fn silence(&mut self, elapsed: Duration) -> Duration {
+    fn unanswered_for(&mut self, elapsed: Duration) -> Duration {
         let owes = !self.releasing.is_empty();
-        self.silent = if owes { self.silent + elapsed } else { Duration::ZERO };
-        self.silent
+        self.unanswered = if owes { self.unanswered + elapsed } else { Duration::ZERO };
+        self.unanswered
     }
 }
 
@@ -374,10 +375,10 @@ impl Drop for Pool {
     }
 }
 
-/// What there is to be read, at most [`MAX_WORDS`] bytes.
-fn last_words(words: &OwnedFd) -> Vec<u8> {
-    let mut read = [0; MAX_WORDS];
-    let len = rustix::io::read(words, &mut read).unwrap_or_default();
+/// What there is to be read, at most [`MAX_STDERR`] bytes.
+fn read_stderr(stderr: &OwnedFd) -> Vec<u8> {
+    let mut read = [0; MAX_STDERR];
+    let len = rustix::io::read(stderr, &mut read).unwrap_or_default();
     read[..len].to_vec()
 }
 

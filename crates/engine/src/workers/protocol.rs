@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
 use cryptstream_shm::queue::{Task, TaskResult};
-use cryptstream_shm::{Channel, Heir, Message, Shape};
+use cryptstream_shm::{Channel, Message, PostMortemReader, Shape};
 use zeroize::Zeroizing;
 
 use super::sandbox::{SandboxLevel, SandboxMode};
@@ -60,7 +60,7 @@ impl Start {
 pub(super) enum Reply {
     /// It is locked in and about to take a segment. Along goes what it will
     /// leave behind.
-    Ready(SandboxLevel, Heir),
+    Ready(SandboxLevel, PostMortemReader),
     /// It has dropped the key and the descriptors of this job.
     Released(u32),
 }
@@ -72,9 +72,9 @@ const RELEASED: u8 = 1;
 pub(super) fn send_ready(
     channel: &Channel,
     level: SandboxLevel,
-    estate: BorrowedFd<'_>,
+    private: BorrowedFd<'_>,
 ) -> io::Result<()> {
-    channel.send(&[&[READY], VERSION.as_slice(), &[level as u8]].concat(), &[estate])
+    channel.send(&[&[READY], VERSION.as_slice(), &[level as u8]].concat(), &[private])
 }
 
 pub(super) fn send_released(channel: &Channel, number: u32) -> io::Result<()> {
@@ -91,8 +91,8 @@ impl Reply {
                     SandboxLevel::from_byte(rest.take::<1>()?[0])
                 })();
                 let level = rest.end(level)?;
-                let [estate] = <[OwnedFd; 1]>::try_from(message.fds).map_err(|_| malformed())?;
-                Ok(Self::Ready(level, Heir::new(estate)))
+                let [private] = <[OwnedFd; 1]>::try_from(message.fds).map_err(|_| malformed())?;
+                Ok(Self::Ready(level, PostMortemReader::new(private)))
             }
             Some([RELEASED]) => {
                 let number = rest.take().map(u32::from_le_bytes);

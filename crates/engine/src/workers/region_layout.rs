@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use cryptstream_shm::{FutexTokens, Region, Shape};
+use cryptstream_shm::{FutexSemaphore, Region, Shape};
 
-use crate::job::Room;
+use crate::job::SlotBuffers;
 
 /// Where everything lies in the region: two semaphores, the queue, then two
 /// buffers for each slot.
@@ -20,7 +20,7 @@ impl RegionLayout {
     pub(super) const QUEUE: usize = 256;
     const PAGE: usize = 4096;
     /// Bytes from one buffer to the next.
-    const STRIDE: usize = Room::LEN.next_multiple_of(Self::PAGE);
+    const STRIDE: usize = SlotBuffers::LEN.next_multiple_of(Self::PAGE);
 
     pub(super) fn new(shape: Shape) -> Self {
         Self { shape }
@@ -33,8 +33,8 @@ impl RegionLayout {
     }
 
     /// The buffers of slot `slot`.
-    pub(super) fn room(self, region: &Region, slot: usize) -> Room<'_> {
-        Room { region, input: self.buffer(2 * slot), output: self.buffer(2 * slot + 1) }
+    pub(super) fn slot_buffers(self, region: &Region, slot: usize) -> SlotBuffers<'_> {
+        SlotBuffers { region, input: self.buffer(2 * slot), output: self.buffer(2 * slot + 1) }
     }
 
     /// Bytes of the whole region.
@@ -43,8 +43,11 @@ impl RegionLayout {
     }
 
     /// The semaphores: tasks that are ready, and tasks that are done.
-    pub(super) fn tokens(self, region: &Arc<Region>) -> io::Result<(FutexTokens, FutexTokens)> {
-        let tokens = |place| FutexTokens::new(Arc::clone(region), place);
-        Ok((tokens(Self::TASKS)?, tokens(Self::DONE)?))
+    pub(super) fn semaphores(
+        self,
+        region: &Arc<Region>,
+    ) -> io::Result<(FutexSemaphore, FutexSemaphore)> {
+        let semaphore = |place| FutexSemaphore::new(Arc::clone(region), place);
+        Ok((semaphore(Self::TASKS)?, semaphore(Self::DONE)?))
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn is_shortage(errno: i32) -> bool {
 
 impl Stop {
     /// Why there is no memory or no process for workers that are required.
-    pub(crate) fn lack(error: &std::io::Error) -> Self {
+    pub(crate) fn from_io(error: &std::io::Error) -> Self {
         Self::refused(error.raw_os_error().unwrap_or(NO_MEMORY))
     }
 

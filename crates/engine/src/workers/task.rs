@@ -1,16 +1,16 @@
-//! A segment in hand: the same steps for main and for a worker.
+//! The steps from a claimed segment to its result: the same for main and for a worker.
 
 use cryptstream_format::Segment;
-use cryptstream_shm::{Claim, Estate, RegionWords, Stale};
+use cryptstream_shm::{Claim, PrivateBuffer, RegionWords, Stale};
 
 use super::protocol::encode_result;
 use crate::fault_points::{Point, at};
-use crate::job::{Buffers, Failure, Feed, Job, Operation, Room};
+use crate::job::{Buffers, Failure, InputLocation, Job, Operation, SlotBuffers};
 
 /// Where the one that does a segment takes its input from.
-pub(super) enum Source<'a> {
-    /// A worker reads it, and keeps in its estate what it encrypts.
-    Estate(&'a mut Estate),
+pub(super) enum TaskInput<'a> {
+    /// A worker reads it, and keeps what it encrypts in its private buffer.
+    Private(&'a mut PrivateBuffer),
     /// Main reads it: when main dies nobody takes over.
     File,
     /// Main has put it into the slot's buffer itself, and knows so from its own
@@ -23,15 +23,15 @@ pub(super) enum Source<'a> {
 pub(super) fn perform(
     mut claim: Claim<'_, RegionWords>,
     work: Option<(&Job, Segment)>,
-    room: Room<'_>,
-    source: Source<'_>,
+    slot: SlotBuffers<'_>,
+    input: TaskInput<'_>,
     buffers: &mut Buffers,
 ) -> Result<(), Stale> {
     let result = match work {
         None => Err(Failure::Internal),
         Some((job, segment)) => {
-            let feed = choose(&mut claim, job, source)?;
-            job.run(&segment, feed, Some(room), buffers)
+            let location = input_location(&mut claim, job, input)?;
+            job.run(&segment, location, Some(slot), buffers)
         }
     };
     claim.mark_loaded()?;
@@ -42,26 +42,28 @@ pub(super) fn perform(
 }
 
 /// Where the input is to come from.
-fn choose<'a>(
+fn input_location<'a>(
     claim: &mut Claim<'_, RegionWords>,
     job: &Job,
-    source: Source<'a>,
-) -> Result<Feed<'a>, Stale> {
-    match (&job.input, job.operation, source) {
-        (None, ..) => Ok(Feed::Slot),
-        (Some(_), Operation::Seal, Source::Slot) => Ok(Feed::Slot),
+    input: TaskInput<'a>,
+) -> Result<InputLocation<'a>, Stale> {
+    match (&job.input, job.operation, input) {
+        (None, ..) => Ok(InputLocation::Slot),
+        (Some(_), Operation::Seal, TaskInput::Slot) => Ok(InputLocation::Slot),
         // Sealing other bytes than a dead worker may have sealed and written
         // would use a nonce twice: see the nonce rule in docs/queue.md.
-        (Some(_), Operation::Seal, Source::Estate(_)) if claim.is_loaded() => Ok(Feed::Slot),
-        (Some(_), Operation::Seal, Source::Estate(estate)) => {
-            // From here on the heir looks at the note, so it must be of this
+        (Some(_), Operation::Seal, TaskInput::Private(_)) if claim.is_loaded() => {
+            Ok(InputLocation::Slot)
+        }
+        (Some(_), Operation::Seal, TaskInput::Private(private)) => {
+            // From here on main may read the progress mark, so it must be of this
             // segment.
-            estate.note(0);
+            private.mark_progress(0);
             at(Point::Claimed);
             claim.mark_loaded()?;
-            Ok(Feed::Kept(estate))
+            Ok(InputLocation::Private(private))
         }
         // Opening the same chunks again is harmless.
-        (Some(_), ..) => Ok(Feed::File),
+        (Some(_), ..) => Ok(InputLocation::File),
     }
 }

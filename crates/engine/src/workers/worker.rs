@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN};
 use cryptstream_protection::Protection;
 use cryptstream_shm::{
-    Channel, Consumer, Estate, Region, RegionWords, Tokens, WorkerId, descriptors,
+    Channel, Consumer, PrivateBuffer, Region, RegionWords, Semaphore, WorkerId, descriptors,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -16,7 +16,7 @@ use super::protocol::{Order, Start, job_of, segment_of, send_ready, send_release
 use super::reader;
 use super::region_layout::RegionLayout;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
-use super::task::{Source, perform};
+use super::task::{TaskInput, perform};
 use crate::fault_points::{self, Point, at};
 use crate::job::{Buffers, Job};
 
@@ -54,21 +54,21 @@ fn run() -> io::Result<()> {
     fault_points::name(worker);
     at(Point::Started);
     let region = Arc::new(Region::attach(region)?);
-    let places = RegionLayout::new(shape);
-    if !region.contains(0, places.len()) {
+    let layout = RegionLayout::new(shape);
+    if !region.contains(0, layout.len()) {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let (tasks, done) = places.tokens(&region)?;
+    let (tasks, done) = layout.semaphores(&region)?;
     let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
     let consumer = Consumer::new(words, shape, WorkerId::new(worker))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     // Everything is opened and allocated; from here on it is locked in.
     let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
-    let mut estate = Estate::create(SEGMENT_LEN)?;
+    let mut private = PrivateBuffer::create(SEGMENT_LEN)?;
     let mut jobs = Jobs { channel, known: Vec::new(), newest: None };
     let level = sandbox::lock_in(mode, Profile::Worker);
     at(Point::LockedIn);
-    send_ready(&jobs.channel, level, estate.as_fd())?;
+    send_ready(&jobs.channel, level, private.as_fd())?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {
         return Ok(());
     }
@@ -81,9 +81,9 @@ fn run() -> io::Result<()> {
         while let Some(claim) = consumer.claim() {
             let job = jobs.get(job_of(claim.task()))?;
             let work = job.and_then(|job| Some((job, segment_of(claim.task(), job)?)));
-            let room = places.room(&region, claim.slot());
+            let slot = layout.slot_buffers(&region, claim.slot());
             // Stale: this worker was taken for dead, and nobody waits for it.
-            let _ = perform(claim, work, room, Source::Estate(&mut estate), &mut buffers);
+            let _ = perform(claim, work, slot, TaskInput::Private(&mut private), &mut buffers);
             done.post(1)?;
             // A job that is over is dropped now, not only when there is nothing
             // else to do: its file waits for that.

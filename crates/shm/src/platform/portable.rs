@@ -6,7 +6,7 @@
 //! | Linux has | here |
 //! |---|---|
 //! | sealed memory | a POSIX shared memory object, unnamed at once. Nothing keeps another process that has the descriptor from shrinking it |
-//! | futexes between processes | [pipes](crate::PipeTokens) |
+//! | futexes between processes | [pipes](crate::PipeSemaphore) |
 //! | close-on-exec and no SIGPIPE in one step | a second system call; SIGPIPE is left as Rust programs have it, ignored |
 #![cfg_attr(target_os = "linux", allow(dead_code))]
 #![allow(unsafe_code)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use cryptstream_shm::region::Backing;
 use cryptstream_shm::{
-    Channel, FutexTokens, PipeTokens, Producer, Region, RegionWords, Shape, Tokens, WorkerId,
+    Channel, FutexSemaphore, PipeSemaphore, Producer, Region, RegionWords, Semaphore, Shape,
+    WorkerId,
 };
 
 /// Set in the environment of children.
@@ -52,9 +53,9 @@ pub(crate) struct World {
     pub(crate) kind: Kind,
     pub(crate) region: Arc<Region>,
     /// For workers: there is a task.
-    pub(crate) work: Box<dyn Tokens>,
+    pub(crate) work: Box<dyn Semaphore>,
     /// For main: a task is done.
-    pub(crate) news: Box<dyn Tokens>,
+    pub(crate) news: Box<dyn Semaphore>,
     /// Descriptors of the semaphores, for children.
     pipes: Vec<OwnedFd>,
 }
@@ -65,7 +66,8 @@ impl World {
         let pipes = match kind {
             Kind::Futexes => vec![],
             Kind::Pipes => {
-                let (work, news) = (PipeTokens::new().unwrap(), PipeTokens::portable().unwrap());
+                let (work, news) =
+                    (PipeSemaphore::new().unwrap(), PipeSemaphore::portable().unwrap());
                 let ends = [work.reader(), work.writer(), news.reader(), news.writer()];
                 ends.map(|end| end.unwrap().try_clone_to_owned().unwrap()).into()
             }
@@ -81,12 +83,12 @@ impl World {
 
     fn with(kind: Kind, region: Region, pipes: Vec<OwnedFd>) -> Self {
         let region = Arc::new(region);
-        let tokens = |offset, ends: usize| -> Box<dyn Tokens> {
+        let tokens = |offset, ends: usize| -> Box<dyn Semaphore> {
             match kind {
-                Kind::Futexes => Box::new(FutexTokens::new(region.clone(), offset).unwrap()),
+                Kind::Futexes => Box::new(FutexSemaphore::new(region.clone(), offset).unwrap()),
                 Kind::Pipes => {
                     let end = |index: usize| Some(pipes[ends + index].try_clone().unwrap());
-                    Box::new(PipeTokens::from_ends(end(0), end(1)))
+                    Box::new(PipeSemaphore::from_ends(end(0), end(1)))
                 }
             }
         };

@@ -14,7 +14,7 @@ use super::*;
 use crate::job::Output;
 use crate::{Processes, SandboxMode};
 
-/// Seals one segment with a worker that dies at `plan`; as soon as it is dead,
+/// Seals one segment with a worker that dies at `plan`; as soon as it has exited,
 /// the input becomes `new`. Returns what was sealed in the end.
 fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
     // On the file system of the build, where the worker's program is.
@@ -69,7 +69,7 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 
     let finished = loop {
         assert!(start.elapsed() < Duration::from_secs(60), "nobody takes over");
-        coordinator.step(0, 0, LOOK_EVERY).unwrap();
+        coordinator.step(0, 0, CHECK_INTERVAL).unwrap();
         if let Some(finished) = coordinator.finished(false).unwrap() {
             break finished;
         }
@@ -88,7 +88,7 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 fn what_may_have_been_sealed_is_sealed_again_and_nothing_else() {
     let (old, new) = (vec![b'o'; SEGMENT_LEN + 5], vec![b'n'; SEGMENT_LEN + 5]);
     let mixed = |loaded: usize| [&old[..loaded], &new[loaded..SEGMENT_LEN]].concat();
-    // Dead before anything was loaded: all of it is read again.
+    // It has died before anything was loaded: all of it is read again.
     assert!(sealed_after_a_death("die.1.Claimed.1", &old, &new) == mixed(0));
     // Loaded in parts of 64 KiB, the last of which may not have been sealed.
     assert!(sealed_after_a_death("die.1.Loaded.1", &old, &new) == mixed(64 << 10));

@@ -14,7 +14,7 @@ fn lying(answers: Vec<Vec<u8>>, output: &[u8]) -> Parser {
     let region = Region::create(INPUT_LEN + OUTPUT_LEN).unwrap();
     region.copy_in(INPUT_LEN, output);
     let (mut channel, theirs) = Channel::pair().unwrap();
-    channel.set_timeout(Some(PATIENCE)).unwrap();
+    channel.set_timeout(Some(ANSWER_TIMEOUT)).unwrap();
     thread::spawn(move || {
         for answer in answers {
             if !matches!(theirs.receive(), Ok(Some(_))) || theirs.send(&answer, &[]).is_err() {

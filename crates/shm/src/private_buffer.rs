@@ -1,12 +1,11 @@
-//! Memory that one process alone writes, and that another may read when that
-//! one is dead.
+//! Memory that one process writes, and another reads after the first has died.
 //!
-//! A [region](crate::region) is written by everybody, so nobody may refer to
-//! its bytes and everything must be copied. What a worker loads it should
-//! rather have for itself, as an ordinary slice; but whoever takes its work
-//! over must find it. So the worker makes an [`Estate`], which is sealed
-//! against every other writer, and passes a descriptor on, from which an
-//! [`Heir`] reads.
+//! Every process may write to a [region](crate::region), so no process may hold a
+//! reference to its bytes, and everything must be copied. A worker loads its input into
+//! memory of its own instead, where it is an ordinary slice. But when the worker dies,
+//! main must redo its task from exactly these bytes. So the worker creates a
+//! [`PrivateBuffer`], which is sealed against every other writer, and passes a descriptor
+//! on, from which a [`PostMortemReader`] reads.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -18,27 +17,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::platform::{native, unix};
 
-/// Where the bytes begin: before them is the note, on a page of its own.
+/// Where the bytes begin: before them is the progress mark, on a page of its own.
 const BYTES: usize = 4096;
 
-/// See the module's description.
+/// Bytes that only this process can write, and a mark that tells how far it has come.
 #[derive(Debug)]
-pub struct Estate {
+pub struct PrivateBuffer {
     /// Aligned to a page; `BYTES + len` bytes from it on are mapped as long as
     /// this value lives, and nobody else can write there.
     base: NonNull<u8>,
-    /// Bytes after the note.
+    /// Bytes after the mark.
     len: usize,
     fd: OwnedFd,
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread.
-unsafe impl Send for Estate {}
-// SAFETY: through `&Estate` bytes are only read, and the note is atomic.
-unsafe impl Sync for Estate {}
+unsafe impl Send for PrivateBuffer {}
+// SAFETY: through `&PrivateBuffer` bytes are only read, and the mark is atomic.
+unsafe impl Sync for PrivateBuffer {}
 
-impl Estate {
-    /// A new estate of `len` bytes, all zero, with a note of 0.
+impl PrivateBuffer {
+    /// A new buffer of `len` bytes, all zero, with a progress mark of 0.
     ///
     /// # Errors
     /// When the system refuses.
@@ -46,13 +45,13 @@ impl Estate {
         let whole = len.checked_add(BYTES).ok_or(io::ErrorKind::InvalidInput)?;
         let fd = native::create_unsealed_memory(whole)?;
         let base = unix::map_shared(fd.as_fd(), whole)?;
-        let estate = Self { base, len, fd };
+        let buffer = Self { base, len, fd };
         // SAFETY: just mapped.
         unsafe { native::keep_from_dumps(base.as_ptr(), whole) };
         // From here on no other process can write, whoever has the descriptor:
         // the one writable mapping that there is stays the only one.
-        native::seal_against_writers(estate.fd.as_fd())?;
-        Ok(estate)
+        native::seal_against_writers(buffer.fd.as_fd())?;
+        Ok(buffer)
     }
 
     /// The bytes.
@@ -61,8 +60,8 @@ impl Estate {
         // SAFETY: mapped for as long as `self` is borrowed. This process
         // writes there through `&mut self` only, and no other can: the
         // descriptor has not left `create` before it was sealed. (Where there
-        // are no seals, the one that gets the descriptor is an `Heir`, which
-        // only reads.) The note lies before them.
+        // are no seals, the one that gets the descriptor is a `PostMortemReader`, which
+        // only reads.) The mark lies before them.
         unsafe { std::slice::from_raw_parts(self.start(), self.len) }
     }
 
@@ -79,23 +78,23 @@ impl Estate {
         unsafe { self.base.as_ptr().add(BYTES) }
     }
 
-    /// Leaves a note for the heir. What was written before is there for whoever
-    /// finds the note.
-    pub fn note(&self, note: u64) {
+    /// Sets the progress mark. A reader that sees it also sees all that was written
+    /// before.
+    pub fn mark_progress(&self, progress: u64) {
         // SAFETY: mapped, aligned to a page, and accessed in no other way.
         let at = unsafe { AtomicU64::from_ptr(self.base.as_ptr().cast()) };
-        at.store(note, Ordering::SeqCst);
+        at.store(progress, Ordering::SeqCst);
     }
 }
 
-impl AsFd for Estate {
-    /// The descriptor, to be passed to the heir.
+impl AsFd for PrivateBuffer {
+    /// The descriptor, for the reader.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl Drop for Estate {
+impl Drop for PrivateBuffer {
     fn drop(&mut self) {
         // SAFETY: mapped by `create` and not unmapped since; every reference
         // was borrowed from `self`.
@@ -103,28 +102,28 @@ impl Drop for Estate {
     }
 }
 
-/// The one who finds what another process has left. It must be certainly dead:
-/// before, what is read may change.
+/// Reads the [`PrivateBuffer`] of a process that has certainly died. Before that, what it
+/// reads may change.
 #[derive(Debug)]
-pub struct Heir {
+pub struct PostMortemReader {
     file: File,
 }
 
-impl Heir {
-    /// Takes the descriptor of an [`Estate`].
+impl PostMortemReader {
+    /// Takes the descriptor of a [`PrivateBuffer`].
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
         Self { file: fd.into() }
     }
 
-    /// The last note.
+    /// The progress mark as it was set last.
     ///
     /// # Errors
-    /// When the descriptor is none of an estate.
-    pub fn note(&self) -> io::Result<u64> {
-        let mut note = [0; 8];
-        self.file.read_exact_at(&mut note, 0)?;
-        Ok(u64::from_ne_bytes(note))
+    /// When the descriptor is not that of a buffer.
+    pub fn progress(&self) -> io::Result<u64> {
+        let mut progress = [0; 8];
+        self.file.read_exact_at(&mut progress, 0)?;
+        Ok(u64::from_ne_bytes(progress))
     }
 
     /// Reads `to.len()` bytes from `offset` on.
@@ -141,26 +140,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_heir_finds_what_was_written_and_noted() {
-        let mut estate = Estate::create(10_000).unwrap();
-        estate.bytes_mut()[9_000..9_003].copy_from_slice(b"abc");
-        estate.note(77);
-        let heir = Heir::new(estate.as_fd().try_clone_to_owned().unwrap());
-        drop(estate);
-        assert_eq!(heir.note().unwrap(), 77);
+    fn a_reader_finds_what_was_written_and_marked() {
+        let mut buffer = PrivateBuffer::create(10_000).unwrap();
+        buffer.bytes_mut()[9_000..9_003].copy_from_slice(b"abc");
+        buffer.mark_progress(77);
+        let reader = PostMortemReader::new(buffer.as_fd().try_clone_to_owned().unwrap());
+        drop(buffer);
+        assert_eq!(reader.progress().unwrap(), 77);
         let mut found = [0; 4];
-        heir.read_exact_at(&mut found, 8_999).unwrap();
+        reader.read_exact_at(&mut found, 8_999).unwrap();
         assert_eq!(&found, b"\0abc");
-        assert!(heir.read_exact_at(&mut found, 9_999).is_err());
+        assert!(reader.read_exact_at(&mut found, 9_999).is_err());
     }
 
     #[test]
     #[cfg(all(target_os = "linux", not(portable_platform)))]
     fn nobody_else_can_write() {
-        let estate = Estate::create(4096).unwrap();
-        let file = File::from(estate.as_fd().try_clone_to_owned().unwrap());
+        let buffer = PrivateBuffer::create(4096).unwrap();
+        let file = File::from(buffer.as_fd().try_clone_to_owned().unwrap());
         assert!(file.write_at(b"x", 0).is_err());
         assert!(file.set_len(1).is_err());
-        assert!(unix::map_shared(estate.as_fd(), 4096).is_err());
+        assert!(unix::map_shared(buffer.as_fd(), 4096).is_err());
     }
 }
