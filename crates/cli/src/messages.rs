@@ -57,8 +57,16 @@ pub(crate) struct Failure {
     file: Option<PathBuf>,
     message: String,
     help: String,
-    /// Whether there is no room: then other files fail as well.
-    is_full: bool,
+    shared: Option<Shared>,
+}
+
+/// A reason for which other files of a run fail as well; it is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shared {
+    /// There is no room.
+    NoRoom,
+    /// The file system of the outputs has no symbolic links.
+    NoLinks,
 }
 
 impl Failure {
@@ -69,15 +77,15 @@ impl Failure {
         help: impl Into<String>,
     ) -> Self {
         let (message, help) = (message.into(), help.into());
-        Self { code, kind, file: None, message, help, is_full: false }
+        Self { code, kind, file: None, message, help, shared: None }
     }
 
     fn full(self, is_full: bool) -> Self {
-        Self { is_full, ..self }
+        Self { shared: is_full.then_some(Shared::NoRoom), ..self }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.is_full
+    pub(crate) fn shared(&self) -> Option<Shared> {
+        self.shared
     }
 
     fn about(mut self, file: &Path) -> Self {
@@ -548,7 +556,16 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
         Some(number) => std::io::Error::from_raw_os_error(number),
         None => std::io::Error::new(error.kind(), reason(error)),
     };
-    engine(Error::Open { path: path.to_owned(), source }, Context::default())
+    let is_too_long = source.kind() == std::io::ErrorKind::InvalidFilename;
+    let failure = engine(Error::Open { path: path.to_owned(), source }, Context::default());
+    match is_too_long {
+        true => {
+            let help = "the system takes paths of up to 4,095 bytes: move the folder up, or leave it \
+                        out with --exclude";
+            Failure { help: help.to_owned(), ..failure }
+        }
+        false => failure,
+    }
 }
 
 /// What the system is short of, and what can be done about that.

@@ -109,6 +109,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             let code = if is_full(&source) { code::IO } else { code::CANNOT_CREATE };
             let help = match source.kind() {
                 _ if is_full(&source) => "make room or choose another disk",
+                _ if super::tree::is_refused_name(&path, &source) => super::tree::REFUSED_NAME,
                 ErrorKind::NotFound => "make the folder first, or check its name",
                 ErrorKind::PermissionDenied => "check the permissions of the folder",
                 ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another place",

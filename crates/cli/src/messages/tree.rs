@@ -1,13 +1,16 @@
 //! What is said about folders.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
 use cryptstream_engine::{BatchItem, Destination, Dropped, Target};
 use indicatif::{HumanBytes, HumanCount};
+use rustix::io::Errno;
 
-use super::{Failure, code, quoted, reason};
+use super::{Failure, Shared, code, quoted, reason};
 use crate::commands::Counts;
 use crate::tree::Event;
 
@@ -63,8 +66,7 @@ pub(crate) fn name_too_long(output: &Path) -> Failure {
 
 /// Of many files that failed since the disk is full one was told.
 pub(crate) fn failed_alike(count: u64) -> String {
-    let noun = if count == 1 { "file" } else { "files" };
-    format!("{} more {noun} failed for the same reason", HumanCount(count))
+    format!("{} more failed for the same reason", HumanCount(count))
 }
 
 pub(crate) fn empty_glob() -> Failure {
@@ -286,7 +288,10 @@ pub(crate) fn case_twin(output: &Path) -> Failure {
 
 pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("the folder cannot be made: {}", reason(error));
-    let help = "check the permissions and the room there, then call again: what is done is kept";
+    let help = match is_refused_name(path, error) {
+        true => REFUSED_NAME,
+        false => "check the permissions and the room there, then call again: what is done is kept",
+    };
     Failure::new(code_of(error), "create", message, help)
         .full(super::engine::is_full(error))
         .about(path)
@@ -294,6 +299,13 @@ pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
 }
 
 pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
+    if matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) {
+        let message = "the link cannot be made: the file system there has no symbolic links";
+        let help = "the files are not affected; an archive keeps links (--archive), or leave them \
+                    out with --exclude";
+        let failure = Failure::new(code::CANNOT_CREATE, "create", message, help).about(path);
+        return Failure { shared: Some(Shared::NoLinks), ..failure };
+    }
     let message = format!("the link cannot be made: {}", reason(error));
     let help = "check the permissions and the file system there";
     Failure::new(code_of(error), "create", message, help)
@@ -308,6 +320,23 @@ pub(crate) fn no_parent(output: &Path, parent: &Path) -> Failure {
     let help = "nothing was written; mount the disk that belongs there, or create the folder first \
                 (mkdir -p)";
     Failure::new(code::CANNOT_CREATE, "create", message, help).about(output)
+}
+
+/// What to do about a name that the file system does not take.
+pub(super) const REFUSED_NAME: &str = "the file system there does not seem to take this name (FAT, exFAT and NTFS refuse \" * : < > \
+     ? \\ | and bytes that are not UTF-8): rename it, leave it out with --exclude, or make an \
+     archive (--archive)";
+
+/// Whether a file or folder cannot be created because of its name. What file systems answer
+/// then does not tell that for certain.
+pub(super) fn is_refused_name(path: &Path, error: &io::Error) -> bool {
+    let is_special = |byte: &u8| *byte < b' ' || b"\"*:<>?\\|".contains(byte);
+    let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
+    match Errno::from_io_error(error) {
+        Some(Errno::ILSEQ) => true,
+        Some(Errno::INVAL | Errno::NOENT) => name.iter().any(is_special),
+        _ => false,
+    }
 }
 
 /// The exit status for what cannot be created.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::Talk;
 use crate::commands::inputs::Status;
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Failure, Shared, tree as words};
 use crate::report::{SCHEMA, end, is_for_programs, put_name};
 use crate::tree::Event;
 
@@ -49,9 +49,8 @@ pub(super) struct Ledger {
     place: u64,
     failures: Vec<Value>,
     skipped: Vec<Value>,
-    /// Whether it was told that there is no room, and how many failures of this kind
-    /// were not.
-    is_full_told: bool,
+    /// The shared reasons that were told, and how many failures with one of them were not.
+    told: Vec<Shared>,
     alike: u64,
 }
 
@@ -66,7 +65,7 @@ impl Ledger {
             place: 0,
             failures: Vec::new(),
             skipped: Vec::new(),
-            is_full_told: false,
+            told: Vec::new(),
             alike: 0,
         }
     }
@@ -185,9 +184,10 @@ impl Ledger {
         if is_for_programs(self.talk) && self.failures.len() < MAX_LISTED {
             self.failures.push(failure.json());
         }
-        // Files that are under way when the disk is full fail alike.
-        let is_alike = failure.is_full() && self.is_full_told;
-        self.is_full_told |= failure.is_full();
+        // Files that are under way when the disk is full fail alike, and all links where
+        // there can be none.
+        let is_alike = failure.shared().is_some_and(|reason| self.told.contains(&reason));
+        self.told.extend(failure.shared().filter(|_| !is_alike));
         self.alike += u64::from(is_alike);
         let is_silent = is_alike || self.counts.failed - self.alike > MAX_TOLD;
         self.status.fail_at(self.place, failure, self.talk.json || is_silent);
