@@ -47,9 +47,11 @@ enum Mode {
     ShortKey,
     /// Gives another file key.
     WrongKey,
+    /// Takes one file only, as simple plugins do.
+    OneFile,
 }
 
-const MODES: [(&str, Mode); 14] = [
+const MODES: [(&str, Mode); 15] = [
     ("", Mode::Well),
     ("crash", Mode::Crash),
     ("crash-midway", Mode::CrashMidway),
@@ -64,6 +66,7 @@ const MODES: [(&str, Mode); 14] = [
     ("labels", Mode::Labels),
     ("short-key", Mode::ShortKey),
     ("wrong-key", Mode::WrongKey),
+    ("one-file", Mode::OneFile),
 ];
 
 /// A command or an answer.
@@ -195,9 +198,13 @@ fn behave(wire: &mut Wire, mode: Mode) -> io::Result<bool> {
             }
             return Ok(true);
         }
-        Mode::Well | Mode::Crash | Mode::Hang | Mode::Labels | Mode::ShortKey | Mode::WrongKey => {
-            return Ok(true);
-        }
+        Mode::Well
+        | Mode::Crash
+        | Mode::Hang
+        | Mode::Labels
+        | Mode::ShortKey
+        | Mode::WrongKey
+        | Mode::OneFile => return Ok(true),
     }
     wire.send(&["done"], b"")?;
     Ok(false)
@@ -216,6 +223,7 @@ fn wrap(mut wire: Wire, mode: Mode) -> io::Result<()> {
             _ => {}
         }
     }
+    refuse_several(mode, file_keys.len() > 1)?;
     if !behave(&mut wire, mode)? {
         return Ok(());
     }
@@ -242,6 +250,7 @@ fn unwrap(mut wire: Wire, mode: Mode) -> io::Result<()> {
             _ => {}
         }
     }
+    refuse_several(mode, stanzas.iter().any(|stanza| stanza.args[1] != "0"))?;
     if !behave(&mut wire, mode)? {
         return Ok(());
     }
@@ -261,6 +270,13 @@ fn unwrap(mut wire: Wire, mode: Mode) -> io::Result<()> {
         }
     }
     wire.send(&["done"], b"")
+}
+
+fn refuse_several(mode: Mode, are_several: bool) -> io::Result<()> {
+    match mode == Mode::OneFile && are_several {
+        true => Err(Error::other("this is more than one file")),
+        false => Ok(()),
+    }
 }
 
 /// The key in a recipient or an identity.

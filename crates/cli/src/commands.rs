@@ -1,5 +1,6 @@
 //! What the commands do, each in a few steps.
 
+mod ahead;
 mod archive;
 mod completions;
 mod inputs;

@@ -59,7 +59,7 @@ impl Engine {
         let form = form.into();
         let begin = |source: &mut Source, target: Option<&Target>| {
             let target = target.ok_or(Error::Internal("an encryption without a target"))?;
-            let mut encryption = FileEncryption::begin(source, target, form, commit)?;
+            let mut encryption = FileEncryption::begin(source, target, form, recipients, commit)?;
             let payload = encryption.head(recipients)?;
             Ok((Conversion::Encrypt(encryption), payload))
         };

@@ -1,12 +1,22 @@
 //! Keys that are tried on a file's header, before anything is made for its output.
 
-use cryptstream_format::Identity;
+use cryptstream_format::{Format, Identity, Stanza};
 
-use crate::header::unlock;
+use crate::header::{read_header, unlock};
 use crate::journal;
 use crate::{BatchItem, Error, Parser};
 
 impl BatchItem {
+    /// The format and the stanzas in the file's header.
+    ///
+    /// # Errors
+    /// Where the header cannot be read.
+    pub fn stanzas(&self, parser: &Parser) -> Result<(Format, Vec<Stanza>), Error> {
+        let mut source = self.open(parser)?;
+        let header = read_header(&mut source)?;
+        Ok((header.format(), header.stanzas().to_vec()))
+    }
+
     /// Whether one of `identities` decrypts this file, going by its header.
     ///
     /// # Errors

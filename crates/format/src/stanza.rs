@@ -42,6 +42,17 @@ pub trait Recipient {
     fn may_ask(&self) -> bool {
         false
     }
+
+    /// Is told that so many files are encrypted next. One that is better asked for several
+    /// file keys at once, such as another program, may prepare some.
+    fn expect_files(&self, files: usize) {
+        let _ = files;
+    }
+
+    /// A new file key that was prepared so, for the next file: wrapping it costs nothing.
+    fn prepared_file_key(&self) -> Option<FileKey> {
+        None
+    }
 }
 
 /// A file key, wrapped for one recipient.
@@ -68,6 +79,18 @@ pub trait Identity: Sync {
     /// a time, or use another program.
     fn may_ask(&self) -> bool {
         false
+    }
+
+    /// Whether it is better asked for several file keys at once, as another program is.
+    fn takes_several(&self) -> bool {
+        false
+    }
+
+    /// Unwraps the file keys of several files, of each from its stanzas. May return fewer;
+    /// what is `None` or missing is left to [`Identity::unwrap`].
+    fn unwrap_several(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
+        let _ = files;
+        Vec::new()
     }
 
     /// Unwraps the file key from the first that fits of the stanzas of a header

@@ -15,10 +15,7 @@ pub(crate) fn wrap(
     let file_key = AgeFileKey::init_with_mut(|bytes| bytes.copy_from_slice(file_key.expose()));
     let (stanzas, labels) = recipient.wrap_file_key(&file_key).map_err(encrypt_failure)?;
     let stanzas = stanzas.into_iter().map(from_age).collect::<Option<_>>();
-    let stanzas = stanzas.ok_or_else(|| KeyFailure {
-        kind: KeyFailureKind::PluginFailed,
-        message: "a plugin returned a stanza that no header can have".to_owned(),
-    })?;
+    let stanzas = stanzas.ok_or_else(no_stanza)?;
     Ok(Wrapped { stanzas, labels: labels.into_iter().collect() })
 }
 
@@ -27,18 +24,22 @@ pub(crate) fn unwrap(
     identity: &dyn age::Identity,
     stanzas: &[Stanza],
 ) -> Result<Option<FileKey>, KeyFailure> {
+    match identity.unwrap_stanzas(&to_age_stanzas(stanzas)?) {
+        None => Ok(None),
+        Some(Ok(file_key)) => Ok(Some(FileKey::from_bytes(*file_key.expose_secret()))),
+        Some(Err(error)) => Err(decrypt_failure(error)),
+    }
+}
+
+/// The stanzas of a header, but for padding.
+pub(crate) fn to_age_stanzas(stanzas: &[Stanza]) -> Result<Vec<AgeStanza>, KeyFailure> {
     let stanzas = || stanzas.iter().filter(|stanza| stanza.tag() != "pad");
     // The library takes each argument as a string, which costs many times its bytes.
     if stanzas().map(|stanza| stanza.args().count()).sum::<usize>() > MAX_ARGUMENTS {
         let message = "a header with more than 65,536 arguments is not given to it".to_owned();
         return Err(KeyFailure { kind: KeyFailureKind::PluginFailed, message });
     }
-    let stanzas: Vec<_> = stanzas().map(to_age).collect();
-    match identity.unwrap_stanzas(&stanzas) {
-        None => Ok(None),
-        Some(Ok(file_key)) => Ok(Some(FileKey::from_bytes(*file_key.expose_secret()))),
-        Some(Err(error)) => Err(decrypt_failure(error)),
-    }
+    Ok(stanzas().map(to_age).collect())
 }
 
 fn to_age(stanza: &Stanza) -> AgeStanza {
@@ -49,29 +50,17 @@ fn to_age(stanza: &Stanza) -> AgeStanza {
     }
 }
 
-fn from_age(stanza: AgeStanza) -> Option<Stanza> {
+pub(crate) fn from_age(stanza: AgeStanza) -> Option<Stanza> {
     let args: Vec<&str> = stanza.args.iter().map(String::as_str).collect();
     Stanza::new(&stanza.tag, &args, stanza.body)
 }
 
 fn encrypt_failure(error: age::EncryptError) -> KeyFailure {
-    use age::EncryptError;
-    match &error {
-        EncryptError::MissingPlugin { binary_name } => no_plugin(binary_name),
-        EncryptError::Plugin(_) => failure(KeyFailureKind::PluginFailed, &error),
-        EncryptError::Io(_) => ended_early(),
-        _ => failure(KeyFailureKind::Unusable, &error),
-    }
+    failure(KeyFailureKind::Unusable, &error)
 }
 
 fn decrypt_failure(error: age::DecryptError) -> KeyFailure {
-    use age::DecryptError;
-    match &error {
-        DecryptError::MissingPlugin { binary_name } => no_plugin(binary_name),
-        DecryptError::Plugin(_) => failure(KeyFailureKind::PluginFailed, &error),
-        DecryptError::Io(_) => ended_early(),
-        _ => failure(KeyFailureKind::Unusable, &error),
-    }
+    failure(KeyFailureKind::Unusable, &error)
 }
 
 fn failure(kind: KeyFailureKind, error: &dyn std::fmt::Display) -> KeyFailure {
@@ -83,15 +72,21 @@ pub(crate) fn no_plugin(binary_name: &str) -> KeyFailure {
     KeyFailure { kind: KeyFailureKind::NoPlugin, message }
 }
 
+/// Neither a stanza nor an error, or one that no header can have.
+pub(crate) fn no_stanza() -> KeyFailure {
+    let message = "it returned a stanza that no header can have".to_owned();
+    KeyFailure { kind: KeyFailureKind::PluginFailed, message }
+}
+
 /// What the library says besides is for those who write plugins.
-fn ended_early() -> KeyFailure {
+pub(crate) fn ended_early() -> KeyFailure {
     let message = "it ended before it had answered".to_owned();
     KeyFailure { kind: KeyFailureKind::PluginFailed, message }
 }
 
 /// What somebody else says, which may be any text, as one line of printable
 /// characters.
-fn one_line(text: &dyn std::fmt::Display) -> String {
+pub(crate) fn one_line(text: &dyn std::fmt::Display) -> String {
     let text = text.to_string();
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().filter(|c| !c.is_control()).take(300).collect()

@@ -122,6 +122,17 @@ impl Identity for AnyIdentity {
             Self::Plugin(_) | Self::Protected(_) => true,
         }
     }
+
+    fn takes_several(&self) -> bool {
+        matches!(self, Self::Plugin(_))
+    }
+
+    fn unwrap_several(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
+        match self {
+            Self::Plugin(identity) => identity.unwrap_several(files),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Reads the content of an identity file: one identity a line, with blank lines

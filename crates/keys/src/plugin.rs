@@ -3,16 +3,16 @@
 //! A plugin may wait for somebody to touch a token; but one that says nothing
 //! at all for long is given up, so that a job without anybody there ends.
 
+mod session;
+
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use age::plugin::{
-    Identity as AgeIdentity, IdentityPluginV1, Recipient as AgeRecipient, RecipientPluginV1,
-};
-use age_core::secrecy::SecretString;
+use age::plugin::{Identity as AgeIdentity, Recipient as AgeRecipient};
 use cryptstream_format::{
     FileKey, Format, Identity, KeyFailure, KeyFailureKind, Recipient, Stanza, UnwrapError,
     WrapError, Wrapped,
@@ -24,14 +24,16 @@ use zeroize::Zeroizing;
 use crate::foreign;
 use crate::talk::Talker;
 
+/// After this the user is told which plugin is waited for: it may want to be touched.
+const TELL_AFTER: Duration = Duration::from_secs(10);
 /// How often a plugin that says nothing is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What is known of a plugin from earlier files of this run, shared by all that use it for
 /// the same keys.
 ///
-/// A session of the protocol is for the stanzas of one file here, and plugins ask for a PIN
-/// once a session. So an answer that was right is given again; whoever has entered a wrong
+/// There may be several sessions, each for some of the files, and plugins ask for a PIN once
+/// a session. So an answer that was right is given again; whoever has entered a wrong
 /// PIN or has not answered is not asked once more for each of a thousand files, as tokens
 /// lock themselves after a few wrong PINs. Nor is a plugin that hangs waited for a thousand
 /// times.
@@ -41,6 +43,20 @@ pub(crate) struct Memory {
     stopped: OnceLock<KeyFailure>,
     /// Secrets that it asked for and that were right, each with its question.
     answers: Mutex<Vec<Answer>>,
+    /// Whether it could not do several files in one session.
+    is_one_by_one: AtomicBool,
+}
+
+impl Memory {
+    /// Whether it is worth asking for so many files at once.
+    fn takes_several(&self, files: usize) -> bool {
+        files > 1 && self.stopped.get().is_none() && !self.is_one_by_one.load(Ordering::Relaxed)
+    }
+
+    /// From now on asks for one file at a time.
+    fn go_one_by_one(&self) {
+        self.is_one_by_one.store(true, Ordering::Relaxed);
+    }
 }
 
 type Answer = (String, Zeroizing<Vec<u8>>);
@@ -57,6 +73,16 @@ pub(crate) struct PluginRecipients {
     talker: Talker,
     patience: Patience,
     memory: Arc<Memory>,
+    /// File keys of files that are still to come.
+    prepared: Mutex<Vec<Prepared>>,
+}
+
+/// A file key that is wrapped already.
+struct Prepared {
+    file_key: FileKey,
+    wrapped: Wrapped,
+    /// Whether a file has got it.
+    is_given: bool,
 }
 
 impl PluginRecipients {
@@ -81,24 +107,66 @@ impl PluginRecipients {
                 talker: Talker::clone(talker),
                 patience,
                 memory: Arc::default(),
+                prepared: Mutex::default(),
             });
         }
         groups
     }
 }
 
+impl PluginRecipients {
+    /// Wraps file keys in one session.
+    fn wrap_all(&self, file_keys: Vec<FileKey>) -> Result<Vec<Wrapped>, KeyFailure> {
+        let bridge = Bridge::new(&self.talker, &self.memory);
+        let (recipients, identities) = (self.recipients.clone(), self.identities.clone());
+        let user = bridge.clone();
+        let work = move |plugin: PathBuf| {
+            session::wrap(&plugin, &recipients, &identities, &file_keys, &user)
+        };
+        bridge.run(&self.name, self.patience, work, |_| true)
+    }
+}
+
 impl Recipient for PluginRecipients {
     fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
-        let Self { name, recipients, identities, .. } = self;
-        let bridge = Bridge::new(&self.talker, &self.memory);
-        let start = || RecipientPluginV1::new(name, recipients, identities, bridge.clone()).ok();
-        let file_key = file_key.clone();
-        let work = move |plugin: RecipientPluginV1<Bridge>| foreign::wrap(&plugin, &file_key);
-        Ok(bridge.run(name, self.patience, start, work, |_| true)?)
+        let mut prepared = lock(&self.prepared);
+        if let Some(at) = prepared.iter().position(|it| it.file_key.expose() == file_key.expose()) {
+            return Ok(prepared.swap_remove(at).wrapped);
+        }
+        drop(prepared);
+        let mut wrapped = self.wrap_all(vec![file_key.clone()])?;
+        Ok(wrapped.pop().ok_or_else(foreign::no_stanza)?)
     }
 
     fn may_ask(&self) -> bool {
         true
+    }
+
+    fn expect_files(&self, files: usize) {
+        lock(&self.prepared).clear();
+        if !self.memory.takes_several(files) {
+            return;
+        }
+        let Ok(file_keys) = (0..files).map(|_| FileKey::generate()).collect::<Result<Vec<_>, _>>()
+        else {
+            return;
+        };
+        match self.wrap_all(file_keys.clone()) {
+            Ok(wrapped) => {
+                let both = file_keys.into_iter().zip(wrapped);
+                let prepared =
+                    both.map(|(file_key, wrapped)| Prepared { file_key, wrapped, is_given: false });
+                lock(&self.prepared).extend(prepared);
+            }
+            Err(_) => self.memory.go_one_by_one(),
+        }
+    }
+
+    fn prepared_file_key(&self) -> Option<FileKey> {
+        let mut prepared = lock(&self.prepared);
+        let next = prepared.iter_mut().find(|it| !it.is_given)?;
+        next.is_given = true;
+        Some(next.file_key.clone())
     }
 }
 
@@ -111,32 +179,57 @@ pub struct PluginIdentity {
     pub(crate) memory: Arc<Memory>,
 }
 
+impl PluginIdentity {
+    /// Unwraps the file keys of several files in one session.
+    fn unwrap_all(&self, files: Vec<Vec<Stanza>>) -> Result<Vec<Option<FileKey>>, KeyFailure> {
+        let bridge = Bridge::new(&self.talker, &self.memory);
+        let (identity, user) = (self.identity.clone(), bridge.clone());
+        let work = move |plugin: PathBuf| session::unwrap(&plugin, &identity, &files, &user);
+        let is_proof = |found: &Vec<Option<FileKey>>| found.iter().any(Option::is_some);
+        bridge.run(self.identity.plugin(), self.patience, work, is_proof)
+    }
+}
+
 impl Identity for PluginIdentity {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
-        let name = self.identity.plugin();
-        let bridge = Bridge::new(&self.talker, &self.memory);
-        let identities = [self.identity.clone()];
-        let start = || IdentityPluginV1::new(name, &identities, bridge.clone()).ok();
-        let stanzas = stanzas.to_vec();
-        let work = move |plugin: IdentityPluginV1<Bridge>| foreign::unwrap(&plugin, &stanzas);
-        Ok(bridge.run(name, self.patience, start, work, Option::is_some)?)
+        let mut found = self.unwrap_all(vec![stanzas.to_vec()])?;
+        Ok(found.pop().flatten())
     }
 
     fn may_ask(&self) -> bool {
         true
     }
+
+    fn takes_several(&self) -> bool {
+        true
+    }
+
+    fn unwrap_several(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
+        if !self.memory.takes_several(files.len()) {
+            return Vec::new();
+        }
+        let files = files.iter().map(|(_, stanzas)| stanzas.clone()).collect();
+        self.unwrap_all(files).unwrap_or_else(|_| {
+            self.memory.go_one_by_one();
+            Vec::new()
+        })
+    }
 }
 
-/// Refuses to look for a plugin where `PATH` has folders that are not absolute: the
-/// library would take the plugin of whoever owns the current folder. Programs take such
-/// folders out at their start, which only they can.
-fn check_path(plugin: &str) -> Result<(), KeyFailure> {
+/// Finds a plugin in `PATH`. Where that has folders that are not absolute, it is not looked
+/// for: it would be the plugin of whoever owns the current folder. Programs take such folders
+/// out at their start, which only they can.
+fn find(plugin: &str) -> Result<PathBuf, KeyFailure> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).filter(|_| !path.is_empty());
-    if !Protection::PluginEnvironment.is_on() || folders.all(|folder| folder.is_absolute()) {
-        return Ok(());
-    }
     let binary = binary_name(plugin);
+    if !Protection::PluginEnvironment.is_on() || folders.all(|folder| folder.is_absolute()) {
+        let is_program = |path: &PathBuf| {
+            path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+        };
+        let mut programs = std::env::split_paths(&path).map(|folder| folder.join(&binary));
+        return programs.find(is_program).ok_or_else(|| foreign::no_plugin(&binary));
+    }
     Err(KeyFailure {
         kind: KeyFailureKind::NoPlugin,
         message: format!(
@@ -192,21 +285,19 @@ impl Bridge {
         }
     }
 
-    /// Uses a plugin for one file, unless it has been stopped; stops it where the user was
+    /// Uses a plugin for one session, unless it has been stopped; stops it where the user was
     /// asked and it failed all the same, or where it hangs.
-    fn run<P: Send + 'static, T: Send + 'static>(
+    fn run<T: Send + 'static>(
         &self,
         name: &str,
         patience: Patience,
-        start: impl FnOnce() -> Option<P>,
-        work: impl FnOnce(P) -> Result<T, KeyFailure> + Send + 'static,
+        work: impl FnOnce(PathBuf) -> Result<T, KeyFailure> + Send + 'static,
         is_proof: impl FnOnce(&T) -> bool,
     ) -> Result<T, KeyFailure> {
         if let Some(failure) = self.memory.stopped.get() {
             return Err(failure.clone());
         }
-        check_path(name)?;
-        let plugin = start().ok_or_else(|| foreign::no_plugin(&binary_name(name)))?;
+        let plugin = find(name)?;
         let done = self.wait_for(name, patience, move || work(plugin));
         let done = done.and_then(|done| done.map_err(|failure| of_plugin(name, failure)));
         let is_last = |failure: &KeyFailure| {
@@ -255,6 +346,7 @@ impl Bridge {
         let (sender, receiver) = mpsc::channel();
         let worker = thread::Builder::new().name("plugin".to_owned());
         worker.spawn(move || sender.send(work())).map_err(|_| crashed())?;
+        let mut is_told = false;
         loop {
             match receiver.recv_timeout(LOOK_EVERY) {
                 Ok(result) => return Ok(result),
@@ -262,6 +354,9 @@ impl Bridge {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let silence = self.last().map_or(Duration::ZERO, |last| last.elapsed());
+            if silence > TELL_AFTER && !std::mem::replace(&mut is_told, true) {
+                self.talker.say(&format!("waiting for the plugin {}", binary_name(plugin)));
+            }
             if let Some(patience) = patience.filter(|patience| silence > *patience) {
                 end_plugins();
                 let seconds = patience.as_secs();
@@ -270,10 +365,9 @@ impl Bridge {
             }
         }
     }
-}
 
-impl age::Callbacks for Bridge {
-    fn display_message(&self, message: &str) {
+    /// Shows what the plugin says.
+    fn say(&self, message: &str) {
         self.answer(|| self.talker.say(message));
     }
 
@@ -282,27 +376,25 @@ impl age::Callbacks for Bridge {
         self.answer(|| self.talker.confirm(message, yes, no))
     }
 
-    fn request_public_string(&self, description: &str) -> Option<String> {
+    fn ask(&self, message: &str) -> Option<String> {
         self.has_asked.store(true, Ordering::Relaxed);
-        self.answer(|| self.talker.ask(description))
+        self.answer(|| self.talker.ask(message))
     }
 
-    fn request_passphrase(&self, description: &str) -> Option<SecretString> {
+    fn ask_secret(&self, message: &str) -> Option<Zeroizing<Vec<u8>>> {
         self.has_asked.store(true, Ordering::Relaxed);
-        let is_same = |(question, _): &&Answer| question == description;
+        let is_same = |(question, _): &&Answer| question == message;
         // Asked twice in one session, the answer was wrong.
         let is_first = !lock(&self.answers).iter().any(|answer| is_same(&answer));
         let known = lock(&self.memory.answers).iter().find(is_same).map(|(_, known)| known.clone());
         let answer = match known.filter(|_| is_first) {
             Some(known) => known,
-            None => self.answer(|| self.talker.ask_secret(description)).ok()?,
+            None => self.answer(|| self.talker.ask_secret(message)).ok()?,
         };
-        let secret = std::str::from_utf8(&answer).ok().map(SecretString::from);
         let mut answers = lock(&self.answers);
-        answers.retain(|(question, _)| question != description);
-        answers.push((description.to_owned(), answer));
-        // The library takes text only; a PIN is nothing else.
-        secret
+        answers.retain(|(question, _)| question != message);
+        answers.push((message.to_owned(), answer.clone()));
+        Some(answer)
     }
 }
 

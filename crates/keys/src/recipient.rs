@@ -182,7 +182,7 @@ pub fn parse_recipients(content: &[u8]) -> Result<RecipientsFile, LineError<Reci
 }
 
 /// Makes the recipients ready for encrypting: each once, however often it was given, and
-/// those of one plugin together, so that it is started once a file.
+/// those of one plugin together, so that it is asked for all of them at once.
 #[must_use]
 pub fn prepare_recipients(
     recipients: Vec<AnyRecipient>,

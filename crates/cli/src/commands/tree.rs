@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
-use cryptstream_engine::{BatchItem, CommitOptions, Engine, Form, Progress, Summary, WorkerStats};
+use cryptstream_engine::{
+    BatchItem, CommitOptions, Engine, Form, Progress, SecretScope, Summary, WorkerStats,
+};
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
 use zeroize::Zeroizing;
 
 pub(crate) use self::ledger::Counts;
 use self::ledger::Ledger;
+use super::ahead::{Ahead, Look};
 use super::inputs::{Lines, Status};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
 use crate::keyring::{NoFit, OpeningKeys, SealingKeys, Trial};
@@ -70,7 +73,14 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     let recipients = keys.recipients(form.format(), &run.names.1)?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
     let context = Context { has_passphrase: true, ..Context::default() };
-    run.work(survey, &key_files, context, |engine, items, commit, progress, on_done| {
+    // One of them gets a plugin to do several at once; the others wrap what it has prepared.
+    let plugin = recipients.iter().find(|recipient| recipient.may_ask());
+    let expect = |items: &[BatchItem]| {
+        let _secrets = SecretScope::open();
+        plugin.iter().for_each(|plugin| plugin.expect_files(items.len()));
+    };
+    let look = plugin.map(|_| &expect as Look<'_>);
+    run.work(survey, &key_files, context, look, |engine, items, commit, progress, on_done| {
         engine.encrypt_all(form, items, &recipients, commit, progress, on_done)
     })
 }
@@ -106,7 +116,10 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         return Ok(run.refuse(Some((no_fit, context))));
     }
     let identities = trial.identities();
-    run.work(survey, &key_files, context, |engine, items, commit, progress, on_done| {
+    let parser = run.plan.parser.clone();
+    let look_ahead = |items: &[BatchItem]| trial.look_ahead(items, &parser);
+    let look = trial.takes_several().then_some(&look_ahead as Look<'_>);
+    run.work(survey, &key_files, context, look, |engine, items, commit, progress, on_done| {
         engine.decrypt_all(items, &identities, commit, progress, on_done)
     })
 }
@@ -343,6 +356,7 @@ impl Run {
         survey: Survey,
         key_files: &[KnownFile],
         context: Context,
+        look: Option<Look<'_>>,
         with: impl FnOnce(
             &mut Engine,
             &mut dyn Iterator<Item = BatchItem>,
@@ -382,10 +396,11 @@ impl Run {
         // Those under way that replace what is there, by their numbers.
         let replacing = RefCell::new(HashSet::new());
         let mut number = 0;
+        let supplied = supply.by_ref().inspect(|_| begun.set(begun.get() + 1));
+        let mut supplied = Ahead::new(supplied, look);
         let mut items = std::iter::from_fn(|| {
-            let item = if is_over.get() { None } else { supply.next() };
+            let item = if is_over.get() { None } else { supplied.next() };
             if let Some(item) = &item {
-                begun.set(begun.get() + 1);
                 meter.begin_file(&item.input);
                 if item.replaces() {
                     replacing.borrow_mut().insert(number);

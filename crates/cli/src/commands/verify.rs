@@ -11,11 +11,12 @@ use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Parser, Progress, Summary, WorkerNote, scan_for_damage,
+    BatchItem, CommitOptions, Engine, Error, Parser, Progress, Summary, WorkerNote, scan_for_damage,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
 
+use super::ahead::{Ahead, Look};
 use super::inputs::{Inputs, Seen, Status, refuse, try_keys};
 use crate::args::{Talk, Verify};
 use crate::keyring::{OpeningKeys, Trial};
@@ -38,6 +39,8 @@ struct Verifier<'a> {
     meter: Meter,
     /// Who parses the files.
     parser: Parser,
+    /// Where a key is better asked for several files at once.
+    look: Option<Look<'a>>,
     ledger: RefCell<Ledger>,
     /// How many files there are, and how many of them were begun.
     count: u64,
@@ -90,8 +93,10 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
     {
         return Ok(refuse(no_fit, &name, context, talk.json));
     }
+    let look_ahead = |items: &[BatchItem]| trial.look_ahead(items, &parser);
     let verifier = Verifier {
-        parser,
+        parser: parser.clone(),
+        look: trial.takes_several().then_some(&look_ahead),
         identities: trial.identities(),
         context,
         key_files,
@@ -163,7 +168,7 @@ impl Verifier<'_> {
     fn verify_small(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
         // By the numbers that the engine gives them.
         let under_way = RefCell::new((0usize, HashMap::new()));
-        let mut items = std::iter::from_fn(|| {
+        let items = std::iter::from_fn(|| {
             loop {
                 let seen = inputs.next_if(is_small)?;
                 let (number, seen) = self.number(seen);
@@ -178,6 +183,7 @@ impl Verifier<'_> {
                 return Some(item);
             }
         });
+        let mut items = Ahead::new(items, self.look);
         let mut on_done = |number: usize, result| {
             let Some(file) = under_way.borrow_mut().1.remove(&number) else { return };
             self.meter.advance(file.1.len.unwrap_or(0));

@@ -40,9 +40,11 @@ struct State {
     derivations: HashSet<String>,
     /// Whether the passphrase was not tried on the present file.
     is_passed_over: bool,
-    /// What the last header was unwrapped to.
-    known: Option<Box<(Format, Vec<Stanza>, FileKey)>>,
+    /// What headers were unwrapped to: the last one of a trial, or several ahead.
+    known: Vec<Known>,
 }
+
+type Known = (Format, Vec<Stanza>, FileKey);
 
 /// No key fits any file.
 pub(crate) struct NoFit {
@@ -65,6 +67,47 @@ impl Trial {
 
     pub(crate) fn identities(&self) -> Vec<&dyn Identity> {
         self.identities.iter().map(|tried| tried as &dyn Identity).collect()
+    }
+
+    /// Whether there is a key that is better asked for several files at once.
+    pub(crate) fn takes_several(&self) -> bool {
+        self.identities.iter().any(|tried| tried.identity.takes_several())
+    }
+
+    /// Unwraps the keys of files that come next, in one go where an identity takes several.
+    /// What fails is tried again when its turn comes, and told then.
+    pub(crate) fn look_ahead(&self, items: &[BatchItem], parser: &Parser) {
+        let _secrets = SecretScope::open();
+        let is_known = |(format, stanzas): &(Format, Vec<Stanza>)| {
+            let state = self.shared.lock();
+            state.known.iter().any(|known| known.0 == *format && known.1 == *stanzas)
+        };
+        let headers = items.iter().filter_map(|item| item.stanzas(parser).ok());
+        let mut headers: Vec<_> = headers.filter(|header| !is_known(header)).collect();
+        let last = self.identities.iter().rposition(|tried| tried.identity.takes_several());
+        for Tried { identity, .. } in self.identities.iter().take(last.map_or(0, |last| last + 1)) {
+            let found: Vec<Option<FileKey>> = if identity.takes_several() {
+                identity.unwrap_several(&headers)
+            } else if identity.may_ask() {
+                // Its turn comes when it is needed; then the others are not.
+                return;
+            } else {
+                let unwrap = |(format, stanzas): &(Format, Vec<Stanza>)| {
+                    identity.unwrap(*format, stanzas).ok().flatten()
+                };
+                headers.iter().map(unwrap).collect()
+            };
+            let mut found = found.into_iter();
+            let mut known = Vec::new();
+            headers.retain(|(format, stanzas)| match found.next().flatten() {
+                Some(file_key) => {
+                    known.push((*format, stanzas.clone(), file_key));
+                    false
+                }
+                None => true,
+            });
+            self.shared.add(known);
+        }
     }
 
     /// Whether a key fits this file.
@@ -129,7 +172,7 @@ impl Shared {
     fn end(&self) {
         let mut state = self.lock();
         state.is_trial = false;
-        self.is_needed.store(state.known.is_some(), Ordering::Relaxed);
+        self.is_needed.store(!state.known.is_empty(), Ordering::Relaxed);
     }
 
     fn take_passed_over(&self) -> bool {
@@ -139,11 +182,11 @@ impl Shared {
     /// The key of the file that was tried last, once.
     fn take_known(&self, format: Format, stanzas: &[Stanza]) -> Option<FileKey> {
         let mut state = self.lock();
-        let is_known = |known: &mut Box<(Format, Vec<Stanza>, FileKey)>| {
-            (known.0, &known.1[..]) == (format, stanzas)
-        };
-        let known = state.known.take_if(is_known)?;
-        self.is_needed.store(state.is_trial, Ordering::Relaxed);
+        let is_known = |known: &Known| (known.0, &known.1[..]) == (format, stanzas);
+        let at = state.known.iter().position(is_known)?;
+        let known = state.known.swap_remove(at);
+        let is_needed = state.is_trial || !state.known.is_empty();
+        self.is_needed.store(is_needed, Ordering::Relaxed);
         Some(known.2)
     }
 
@@ -168,8 +211,14 @@ impl Shared {
         let _secrets = SecretScope::open();
         let mut state = self.lock();
         if state.is_trial {
-            state.known = Some(Box::new((format, stanzas.to_vec(), file_key.clone())));
+            state.known = vec![(format, stanzas.to_vec(), file_key.clone())];
         }
+    }
+
+    fn add(&self, known: Vec<Known>) {
+        let mut state = self.lock();
+        state.known.extend(known);
+        self.is_needed.store(!state.known.is_empty(), Ordering::Relaxed);
     }
 }
 

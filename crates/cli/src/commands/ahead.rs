@@ -1,0 +1,38 @@
+//! Files that are looked at some time before they are worked on, for keys that are better
+//! asked for several at once.
+
+use std::collections::VecDeque;
+
+use cryptstream_engine::BatchItem;
+
+/// So many at a time. Each of their folders may take a descriptor.
+const AT_ONCE: usize = 32;
+
+/// What looks at the next files.
+pub(super) type Look<'a> = &'a dyn Fn(&[BatchItem]);
+
+/// The same items. Where there is a `look`, it sees each of them before it comes.
+pub(super) struct Ahead<'a, I> {
+    items: I,
+    look: Option<Look<'a>>,
+    seen: VecDeque<BatchItem>,
+}
+
+impl<'a, I: Iterator<Item = BatchItem>> Ahead<'a, I> {
+    pub(super) fn new(items: I, look: Option<Look<'a>>) -> Self {
+        Self { items, look, seen: VecDeque::new() }
+    }
+}
+
+impl<I: Iterator<Item = BatchItem>> Iterator for Ahead<'_, I> {
+    type Item = BatchItem;
+
+    fn next(&mut self) -> Option<BatchItem> {
+        let Some(look) = self.look else { return self.items.next() };
+        if self.seen.is_empty() {
+            self.seen.extend(self.items.by_ref().take(AT_ONCE));
+            look(self.seen.make_contiguous());
+        }
+        self.seen.pop_front()
+    }
+}
