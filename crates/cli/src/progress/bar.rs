@@ -13,9 +13,11 @@ use rustix::termios::{LocalModes, tcgetattr, tcgetwinsize};
 const REDRAWS_PER_SECOND: u8 = 10;
 /// Where nobody says how wide the terminal is.
 const USUAL_WIDTH: usize = 80;
-/// Columns that are enough for everything, and for all but the total.
+/// Columns that are enough for everything, for all but the total, and for the rate. In fewer a
+/// frame would take up several lines.
 const WIDE: usize = 100;
 const MEDIUM: usize = 64;
+const NARROW: usize = 40;
 
 /// A bar, and for which terminal it was made.
 #[derive(Clone)]
@@ -86,12 +88,14 @@ impl Bar {
             (true, MEDIUM..) => {
                 format!("{name}{{wide_bar}} {{percent:>3}} %{{rate}}{{left}}{workers}")
             }
-            (true, _) if has_own_line => format!("{name}{{percent:>3}} %{{rate}}{{left}}"),
-            (true, _) => "{percent:>3} %{rate}{left}".to_owned(),
+            (true, NARROW..) if has_own_line => format!("{name}{{percent:>3}} %{{rate}}{{left}}"),
+            (true, NARROW..) => "{percent:>3} %{rate}{left}".to_owned(),
+            (true, _) => "{percent:>3} %".to_owned(),
             (false, MEDIUM..) => {
                 format!("{name}· {{bytes}}{{rate}} · for {{elapsed}}{workers}")
             }
-            (false, _) => "{bytes}{rate} · {elapsed}".to_owned(),
+            (false, NARROW..) => "{bytes}{rate} · {elapsed}".to_owned(),
+            (false, _) => "{bytes}".to_owned(),
         };
         let (of_rate, of_left) = (Arc::clone(&self.rate), Arc::clone(&self.rate));
         ProgressStyle::with_template(&template)

@@ -180,8 +180,8 @@ pub fn has_private_group() -> bool {
 /// or as a background job of a script, whose children have SIGHUP or SIGINT ignored
 /// from the start.
 fn as_from_a_shell(program: &str) -> Command {
-    // SIGHUP, SIGINT, SIGQUIT, SIGTERM.
-    const SIGNALS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 14;
+    // SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU.
+    const SIGNALS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 19 | 1 << 20 | 1 << 21;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
@@ -190,7 +190,7 @@ fn as_from_a_shell(program: &str) -> Command {
     }
     // By its path: a test may set PATH.
     let mut command = Command::new("/usr/bin/env");
-    command.args(["--default-signal=HUP,INT,QUIT,TERM", program]);
+    command.args(["--default-signal=HUP,INT,QUIT,TERM,TSTP,TTIN,TTOU", program]);
     command
 }
 

@@ -27,19 +27,23 @@ const CONSOLES: std::ops::RangeInclusive<u32> = 1..=63;
 pub(super) struct Lock(#[expect(dead_code, reason = "closing it unlocks")] Option<OwnedFd>);
 
 impl Lock {
-    /// Waits for the lock; `None` when the process is to end meanwhile, for which
-    /// `signals` becomes readable.
-    pub(super) fn take(signals: &impl AsFd, is_over: impl Fn() -> bool) -> Option<Self> {
+    /// Waits for the lock; `None` when a signal comes meanwhile, for which `signals` becomes
+    /// readable.
+    pub(super) fn take(signals: &impl AsFd) -> Option<Self> {
         let Some(device) = device() else { return Some(Self(None)) };
+        let has_signal = |patience: &Timespec| {
+            let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+            poll(&mut fds, Some(patience)).is_ok_and(|ready| ready > 0)
+        };
         loop {
             match flock(&device, FlockOperation::NonBlockingLockExclusive) {
+                // It may be free because its holder has got the same signal.
+                Ok(()) if has_signal(&Timespec::default()) => return None,
                 Ok(()) => return Some(Self(Some(device))),
                 Err(Errno::WOULDBLOCK) => {}
                 Err(_) => return Some(Self(None)),
             }
-            let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-            let _ = poll(&mut fds, Some(&RETRY));
-            if is_over() {
+            if has_signal(&RETRY) {
                 return None;
             }
         }

@@ -14,7 +14,9 @@ use cryptstream_engine::{Held, SecretScope, hold_interruptions};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    Action, InputModes, LocalModes, OptionalActions, Termios, tcflow, tcgetattr, tcsetattr,
+};
 use zeroize::Zeroizing;
 
 use super::lock::Lock;
@@ -165,12 +167,22 @@ impl Session {
 
     /// Waits until this process is in the foreground, and no other one asks.
     fn take(&self) -> io::Result<()> {
-        // In the background this stops the process, as it is to be: it must not
-        // keep the lock from one in the foreground.
-        let now = tcgetattr(&self.terminal)?;
-        tcsetattr(&self.terminal, OptionalActions::Now, &now)?;
-        let is_over = || self.held.arrived().is_over;
-        let lock = Lock::take(&self.held, is_over).ok_or_else(interrupted)?;
+        let lock = loop {
+            // In the background this stops the process, as it is to be: it must not keep the
+            // lock from one in the foreground. It changes nothing, unlike tcsetattr, which
+            // could undo what another process does at the same time.
+            tcflow(&self.terminal, Action::OOn)?;
+            if let Some(lock) = Lock::take(&self.held) {
+                break lock;
+            }
+            let arrived = self.held.arrived();
+            if arrived.is_over {
+                return Err(interrupted());
+            }
+            if arrived.is_stop {
+                self.held.stop();
+            }
+        };
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
         Ok(())
     }

@@ -1,0 +1,82 @@
+//! Two programs in one pipe that both ask for a passphrase.
+
+use super::pty::Terminal;
+use crate::common::{CHEAP, Dir};
+
+const QUESTIONS: &[(&str, &str)] =
+    &[("Passphrase for a:", "old\r"), ("New passphrase for b", "new\r"), ("Confirm", "new\r")];
+
+/// What is to be opened by one program and sealed by the other.
+fn prepared() -> Dir {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    dir.run(&["encrypt", "plain", "a", "--key", "old", CHEAP]).ok();
+    dir
+}
+
+/// Answers whatever is asked, in any order, each once.
+fn answer_all(terminal: &mut Terminal) {
+    let mut left = QUESTIONS.to_vec();
+    while !left.is_empty() {
+        let questions: Vec<_> = left.iter().map(|(question, _)| *question).collect();
+        let (_, keys) = left.remove(terminal.wait_for_one_of(&questions));
+        terminal.answer(keys);
+    }
+}
+
+#[track_caller]
+fn assert_done(dir: &Dir) {
+    assert_eq!(dir.run(&["decrypt", "b", "-", "--key", "new"]).ok().stdout, b"content");
+    std::fs::remove_file(dir.path("b")).unwrap();
+}
+
+#[test]
+fn two_programs_in_one_pipe_ask_one_after_the_other() {
+    let dir = prepared();
+    // Either may be first: the answer goes by what is asked.
+    for _ in 0..5 {
+        let mut terminal =
+            Terminal::start(&dir, "$CS decrypt -p a - | $CS encrypt -p - b $CHEAP; echo ended");
+        let before = terminal.settings();
+        answer_all(&mut terminal);
+        terminal.wait_for("ended");
+        assert_eq!(terminal.settings(), before);
+        let (code, text) = terminal.end();
+        assert_eq!(code, 0, "{text}");
+        assert_done(&dir);
+    }
+}
+
+#[test]
+fn an_interruption_ends_both_the_one_that_asks_and_the_one_that_waits() {
+    let dir = prepared();
+    let script = "trap : INT; $CS decrypt -p a - | $CS encrypt -p - b $CHEAP; \
+                  echo ended ${PIPESTATUS[*]}";
+    let mut terminal = Terminal::start(&dir, script);
+    let before = terminal.settings();
+    terminal.wait_for_one_of(&[QUESTIONS[0].0, QUESTIONS[1].0]);
+    terminal.answer("\u{3}");
+    terminal.wait_for("ended 130 130");
+    assert_eq!(terminal.settings(), before);
+    terminal.end();
+    assert_eq!(dir.snapshot().len(), 2, "{:?}", dir.names());
+}
+
+#[test]
+fn ctrl_z_stops_both_at_once_and_both_ask_again() {
+    let dir = prepared();
+    let script = "set -m; $CS decrypt -p a - | $CS encrypt -p - b $CHEAP; echo stopped; \
+                  read line; fg";
+    let mut terminal = Terminal::start(&dir, script);
+    let before = terminal.settings();
+    terminal.wait_for_one_of(&[QUESTIONS[0].0, QUESTIONS[1].0]);
+    terminal.answer("abc\u{1a}");
+    terminal.wait_for("stopped");
+    assert_eq!(terminal.settings(), before);
+    terminal.press("\r");
+    answer_all(&mut terminal);
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("abc"), "{text}");
+    assert_done(&dir);
+}

@@ -1,0 +1,138 @@
+//! How far a run has come, as it is shown on a terminal.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, kill_process};
+
+use super::pty::{Feed, Terminal, shown};
+use super::signals::{pid, with_pid};
+use crate::common::group::wait_until;
+use crate::common::{Dir, paint};
+
+#[test]
+fn progress_appears_on_a_terminal_after_a_while_and_goes_again() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", paint(3 << 20));
+    let slow =
+        "(head -c 2M plain; sleep 0.8; head -c 2M plain; sleep 0.2) | $CS encrypt -i id - out";
+    let (code, text) = shown(&dir, slow);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("MiB · for "), "{text}");
+    let (_, text) = shown(&dir, &format!("{slow}2 --progress never"));
+    assert!(!text.contains(" · for "), "{text}");
+    assert!(text.contains("- -> out2: 4.00 MiB -> "), "{text}");
+    // A quick run shows none; on a busy machine it may take a few to be quick.
+    wait_until("a run is quick", || {
+        let start = Instant::now();
+        let (_, text) = shown(&dir, "$CS encrypt -i id plain --force");
+        let is_quick = start.elapsed() < Duration::from_millis(500);
+        assert!(!is_quick || !text.contains(" % "), "{text}");
+        is_quick
+    });
+}
+
+#[test]
+fn a_first_frame_promises_nothing_and_units_are_the_same() {
+    let dir = Dir::new();
+    dir.write("plain", paint(3 << 20));
+    // Half a second for the key, and the next frames come before there is a rate.
+    let script = "(head -c 2M plain; sleep 0.7; head -c 2M plain; sleep 0.1) | \
+                  $CS encrypt --key x --argon2id=256MiB,6 - out";
+    let (code, text) = shown(&dir, script);
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains(" left"), "{text}");
+    dir.shell("mkdir in; head -c 100000 plain > in/a; head -c 100000 plain > in/b").run().ok();
+    dir.keygen("id");
+    let (_, text) = shown(&dir, "$CS encrypt -i id in sealed");
+    assert!(text.contains("iB/s)") && !text.contains("MB/s"), "{text}");
+}
+
+#[test]
+fn an_interruption_takes_the_bar_away_and_says_what_is_left() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let (to_file, to_stdout) = ("encrypt -i id - out", "encrypt -i id - - > out");
+    let no_file = "interrupted: no partial file was left";
+    let a_part = "interrupted: what was written to standard output";
+    for (command, words, signal, ended) in [
+        (to_file, no_file, None, "ended 130"),
+        (to_stdout, a_part, None, "ended 130"),
+        (to_file, no_file, Some(Signal::TERM), "ended 143"),
+        (to_file, no_file, Some(Signal::HUP), "ended 129"),
+        (to_file, no_file, Some(Signal::QUIT), "ended 131"),
+    ] {
+        // The shell goes on when the program dies of the signal.
+        let script = format!(
+            "trap : INT; cat feed | {}; echo ended $?; test -s out && echo remains; rm -f out pid",
+            with_pid(command)
+        );
+        let mut feed = Feed::new(&dir);
+        let mut terminal = Terminal::start(&dir, &script);
+        let before = terminal.settings();
+        feed.until(&mut terminal, " · for ");
+        match signal {
+            // The other end of the pipe dies as well, which is no end of the input.
+            None => terminal.press("\x03"),
+            Some(signal) => {
+                kill_process(pid(&dir), signal).unwrap();
+                drop(feed);
+            }
+        }
+        terminal.wait_for(ended);
+        assert_eq!(terminal.settings(), before);
+        let (_, text) = terminal.end();
+        assert!(text.contains(words), "{text}");
+        let after = text.split("interrupted: ").nth(1).unwrap();
+        assert!(!after.contains(" · for "), "{text}");
+        assert_eq!(text.contains("remains\r"), command == to_stdout, "{text}");
+        assert_eq!(dir.snapshot().len(), 2, "{:?}", dir.names());
+    }
+}
+
+#[test]
+fn a_run_with_a_bar_can_be_stopped_and_continued() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let mut feed = Feed::new(&dir);
+    let script = "set -m; $CS encrypt -i id - out < feed; echo stopped; read line; fg";
+    let mut terminal = Terminal::start(&dir, script);
+    feed.until(&mut terminal, " · for ");
+    terminal.press("\x1a");
+    terminal.wait_for("stopped");
+    assert!(!dir.path("out").exists());
+    terminal.press("\r");
+    feed.until(&mut terminal, " · for ");
+    drop(feed);
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    dir.run(&["verify", "-i", "id", "out"]).ok();
+}
+
+/// What the bar shows now: the last of its frames, without what moves the cursor.
+fn last_frame(text: &str) -> &str {
+    let mut frames = text.split(['\r', '\n']).map(|frame| frame.trim_start_matches("\u{1b}[2K"));
+    frames.rfind(|frame| frame.contains("iB")).unwrap_or_default()
+}
+
+#[test]
+fn a_bar_follows_the_size_of_the_terminal() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let mut feed = Feed::new(&dir);
+    let mut terminal = Terminal::start(&dir, "$CS encrypt -i id - out < feed");
+    let name = "standard input · ";
+    for (columns, has_name) in [(120, true), (40, false), (15, false), (100, true)] {
+        terminal.resize(columns);
+        // A frame that was under way may come after the change.
+        feed.until_shown(&mut terminal, |text| {
+            let frame = last_frame(text);
+            frame.contains("iB")
+                && frame.contains(name) == has_name
+                && frame.chars().count() <= usize::from(columns)
+        });
+    }
+    drop(feed);
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+}

@@ -1,0 +1,157 @@
+//! Signals and keys that mean signals, while a passphrase is asked for. As with sudo and
+//! ssh, the terminal shows again what is typed, whatever ends or stops the program.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::pty::Terminal;
+use crate::common::Dir;
+use crate::common::group::wait_until;
+
+/// Runs a command whose process number is in the file `pid`.
+pub(super) fn with_pid(command: &str) -> String {
+    format!("(echo $BASHPID > pid; exec $CS {command})")
+}
+
+pub(super) fn pid(dir: &Dir) -> Pid {
+    let text = String::from_utf8(dir.read("pid")).unwrap();
+    Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+}
+
+/// Waits until a process is stopped.
+#[track_caller]
+fn wait_stopped(pid: Pid) {
+    wait_until("the program has stopped", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+        stat.unwrap().rsplit_once(") ").unwrap().1.starts_with('T')
+    });
+}
+
+/// What was typed when the program stopped is no part of the answer.
+#[track_caller]
+fn assert_passphrase(dir: &Dir, passphrase: &str) {
+    let done = dir.run(&["decrypt", "plain.enc", "-", "--key", passphrase]);
+    assert_eq!(done.ok().stdout, b"content");
+    std::fs::remove_file(dir.path("plain.enc")).unwrap();
+}
+
+#[test]
+fn keys_that_end_a_program_work_at_a_prompt_and_leave_the_terminal_as_it_was() {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    let script =
+        "trap 'echo the script heard it too' INT QUIT; $CS encrypt -p plain; echo ended $?";
+    for (keys, ended) in [("abc\u{3}", "ended 130"), ("abc\u{1c}", "ended 131")] {
+        let mut terminal = Terminal::start(&dir, script);
+        let before = terminal.settings();
+        terminal.wait_for("New passphrase");
+        terminal.answer(keys);
+        terminal.wait_for(ended);
+        assert_eq!(terminal.settings(), before);
+        let (_, text) = terminal.end();
+        // As the whole foreground group gets the signal, so does the script.
+        assert!(text.contains("the script heard it too") && !text.contains("abc"), "{text}");
+        assert_eq!(dir.snapshot().len(), 1);
+    }
+}
+
+#[test]
+fn signals_at_a_prompt_leave_the_terminal_as_it_was() {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    for (signal, ended) in [
+        (Signal::TERM, "ended 143"),
+        (Signal::HUP, "ended 129"),
+        (Signal::INT, "ended 130"),
+        (Signal::QUIT, "ended 131"),
+    ] {
+        let script = format!("{}; echo ended $?", with_pid("encrypt -p plain"));
+        let mut terminal = Terminal::start(&dir, &script);
+        let before = terminal.settings();
+        terminal.wait_for("New passphrase");
+        assert!(terminal.is_hidden());
+        kill_process(pid(&dir), signal).unwrap();
+        terminal.wait_for(ended);
+        assert_eq!(terminal.settings(), before);
+        terminal.end();
+        assert_eq!(dir.snapshot().len(), 2, "{:?}", dir.names());
+    }
+}
+
+#[test]
+fn a_prompt_can_be_stopped_and_continued() {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    let script = "set -m; $CS encrypt -p plain $CHEAP; echo stopped $?; read line; fg";
+    let mut terminal = Terminal::start(&dir, script);
+    let before = terminal.settings();
+    terminal.wait_for("New passphrase");
+    terminal.answer("abc\u{1a}");
+    terminal.wait_for("stopped 14");
+    assert_eq!(terminal.settings(), before);
+    // What is typed meanwhile is for the shell.
+    terminal.press("shown\r");
+    terminal.wait_for("New passphrase");
+    terminal.answer("pass word\r");
+    terminal.wait_for("Confirm");
+    terminal.answer("pass word\r");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("shown") && !text.contains("pass word"), "{text}");
+    assert_passphrase(&dir, "pass word");
+}
+
+#[test]
+fn a_prompt_that_another_program_stops_gives_the_terminal_back_and_comes_again() {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    // A shell of its own waits for it, and does not take the terminal when it stops.
+    dir.write("job", with_pid("encrypt -p plain $CHEAP"));
+    for signal in [Signal::TSTP, Signal::STOP] {
+        let mut terminal = Terminal::start(&dir, "set -m; bash job; exit $?");
+        let before = terminal.settings();
+        terminal.wait_for("New passphrase");
+        assert!(terminal.is_hidden());
+        terminal.press("abc");
+        let pid = pid(&dir);
+        kill_process(pid, signal).unwrap();
+        wait_stopped(pid);
+        // Of SIGSTOP no program hears anything.
+        assert!(signal == Signal::STOP || terminal.settings() == before);
+        kill_process(pid, Signal::CONT).unwrap();
+        terminal.wait_for("New passphrase");
+        if signal == Signal::STOP {
+            // The terminal has kept what was typed: it is taken off again.
+            terminal.answer("\u{15}");
+        }
+        terminal.answer("pass word\r");
+        terminal.wait_for("Confirm");
+        terminal.answer("pass word\r");
+        wait_until("the program has ended", || rustix::process::test_kill_process(pid).is_err());
+        assert_eq!(terminal.settings(), before);
+        let (code, text) = terminal.end();
+        assert_eq!(code, 0, "{text}");
+        assert!(!text.contains("abc") && !text.contains("pass word"), "{text}");
+        assert_passphrase(&dir, "pass word");
+    }
+}
+
+#[test]
+fn in_the_background_nothing_is_asked_until_the_program_comes_to_the_front() {
+    let dir = Dir::new();
+    dir.write("plain", "content");
+    let script = "set -m; $CS encrypt -p plain $CHEAP & echo $! > pid; echo ready; read line; fg";
+    let mut terminal = Terminal::start(&dir, script);
+    let before = terminal.settings();
+    terminal.wait_for("ready");
+    wait_stopped(pid(&dir));
+    assert_eq!(terminal.settings(), before);
+    assert!(!terminal.text().contains("passphrase"), "{}", terminal.text());
+    terminal.press("\r");
+    terminal.wait_for("New passphrase");
+    terminal.answer("pass word\r");
+    terminal.wait_for("Confirm");
+    terminal.answer("pass word\r");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    assert_passphrase(&dir, "pass word");
+}
