@@ -91,7 +91,8 @@ pub(crate) struct Talk {
     /// Say what was done
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub(crate) verbose: bool,
-    /// Report as one JSON object: on stdout, or on stderr when stdout is the data
+    /// Report as one JSON object: on stdout, or on stderr when stdout is the data; warnings
+    /// are lines of JSON on stderr
     #[arg(long, global = true, overrides_with = "json")]
     pub(crate) json: bool,
     /// Show progress; auto: on a terminal, after half a second; json: everything
@@ -438,13 +439,14 @@ pub(crate) struct Keygen {
 /// this returns an exit status.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     let arguments = habits::with_command(arguments);
-    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let (has_report, is_in_events) = wanted_json(&arguments);
+    messages::speak_to_programs(has_report, is_in_events);
     wanted_color(&arguments).choice().write_global();
     if let Some(command) = habits::command_of(&arguments) {
         messages::set_command(command);
     }
     let refuse = |failure: &Failure| {
-        match wants_json {
+        match has_report {
             true => messages::print_json_error(failure, false),
             false => messages::print_error(failure),
         }
@@ -470,6 +472,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
             }
             _ => Err(ExitCode::SUCCESS),
         },
+        DisplayHelpOnMissingArgumentOrSubcommand if is_in_events => refuse(&messages::no_command()),
         DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
             Err(ExitCode::from(messages::code::USAGE))
@@ -480,6 +483,29 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
             refuse(&answer.unwrap_or_else(|| messages::usage(&error.to_string(), command)))
         }
     }
+}
+
+/// The environment variable that sets `--progress`.
+pub(crate) const PROGRESS_VARIABLE: &str = "CRYPTSTREAM_PROGRESS";
+
+/// Whether a report is wanted, and whether events are, as far as it can be known before the
+/// arguments are parsed.
+fn wanted_json(arguments: &[OsString]) -> (bool, bool) {
+    let mut has_report = false;
+    let mut progress = std::env::var_os(PROGRESS_VARIABLE);
+    let mut words = arguments.iter().skip(1).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        match word.to_str().unwrap_or_default() {
+            "--json" => has_report = true,
+            "--progress" => progress = words.next().cloned(),
+            text => {
+                if let Some(when) = text.strip_prefix("--progress=") {
+                    progress = Some(when.into());
+                }
+            }
+        }
+    }
+    (has_report, progress.is_some_and(|when| when == "json"))
 }
 
 /// As far as it can be known before the arguments are parsed.

@@ -36,7 +36,7 @@ use cryptstream_engine::{Error, Source, Target, write_public};
 
 use crate::args::{Benchmark, Talk};
 use crate::messages::{self, Context, Failure};
-use crate::report::print_json;
+use crate::report;
 use ceilings::Ceilings;
 use machine::{FileSystem, Machine};
 use measure::Measuring;
@@ -57,9 +57,10 @@ pub(crate) fn run(args: &Benchmark, talk: Talk) -> Result<(), Failure> {
     if let Some(report) = &args.report {
         write_public(report, page::page(&results).as_bytes(), args.force).map_err(failed)?;
     }
-    if talk.json {
-        print_json(&json::object(&results, args.report.as_deref()), false);
-    } else if !talk.quiet {
+    if report::is_for_programs(talk) {
+        report::end(json::object(&results, args.report.as_deref()), talk, false);
+    }
+    if !talk.json && !talk.quiet {
         let text = table::table(&results, table::Glyphs::of_locale());
         // A reader that has gone is no failure.
         let _ = io::stdout().write_all(text.as_bytes());

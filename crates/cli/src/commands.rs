@@ -18,8 +18,9 @@ pub(crate) use archive::{READER_ARGUMENT, reader_main};
 pub(crate) use tree::Counts;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
@@ -30,7 +31,8 @@ use cryptstream_keys::{AnyRecipient, post_quantum};
 use zeroize::Zeroizing;
 
 use crate::args::{
-    Cli, Command, Decrypt, Encrypt, Inspect, Keygen, List, Rekey, Talk, Verify, When, is_stdout,
+    Cli, Command, Decrypt, Encrypt, Inspect, KeyPassphrase, Keygen, List, Rekey, Talk, Verify,
+    When, is_stdout,
 };
 use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
@@ -49,11 +51,13 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     if let Err(failure) = config::settle(&mut cli) {
         return inputs::Status::refused(&failure, cli.talk.json);
     }
-    let Cli { mut command, talk, no_config } = cli;
+    let Cli { mut command, mut talk, no_config } = cli;
     talk.apply_color();
-    if talk.progress() == When::Json {
-        messages::speak_in_events();
+    if talk.json && talk.progress() == When::Always && !io::stderr().is_terminal() {
+        // Lines of text would stand between those of JSON.
+        talk.progress = Some(When::Json);
     }
+    messages::speak_to_programs(talk.json, talk.progress() == When::Json);
     let _on_interrupt = report::say_interrupted_to_programs(talk);
     match &mut command {
         Command::Encrypt(Encrypt { files, .. }) => files.settle(false),
@@ -178,16 +182,10 @@ fn run_decrypt(
 }
 
 fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<(), Failure> {
-    *is_stdout_data = args.output.as_ref().is_none_or(|path| is_stdout(path));
     if let Some(path) = &args.recipient_of {
-        for recipient in keyring::recipients_of(path, &args.key_passphrase)? {
-            if let AnyRecipient::PluginOwner(_) = recipient {
-                return Err(messages::no_text_of(&recipient));
-            }
-            print(format!("{recipient}\n").as_bytes())?;
-        }
-        return Ok(());
+        return show_recipients(path, &args.key_passphrase, talk);
     }
+    *is_stdout_data = args.output.as_ref().is_none_or(|path| is_stdout(path));
     let no_random = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
     let (secret, public): (_, Box<dyn std::fmt::Display>) = if args.pq {
         let key = post_quantum::SecretKey::generate().map_err(|error| no_random(&error))?;
@@ -228,6 +226,24 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
 /// asked for: FAT and NTFS show the same for all files.
 fn is_open_to_others(written: io::Result<fs::Metadata>) -> bool {
     written.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
+}
+
+fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> Result<(), Failure> {
+    let mut recipients = Vec::new();
+    for recipient in keyring::recipients_of(path, key_passphrase)? {
+        if let AnyRecipient::PluginOwner(_) = recipient {
+            return Err(messages::no_text_of(&recipient));
+        }
+        let recipient = recipient.to_string();
+        if !talk.json {
+            print(format!("{recipient}\n").as_bytes())?;
+        }
+        recipients.push(recipient);
+    }
+    if report::is_for_programs(talk) {
+        report::recipients(path, &recipients, talk);
+    }
+    Ok(())
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {

@@ -115,7 +115,7 @@ pub(crate) fn print_error(failure: &Failure) {
     if failure.code == code::OK {
         return;
     }
-    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+    if is_for_programs() {
         return print_event("error", failure.json());
     }
     let (red, cyan, off) = ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m");
@@ -135,7 +135,7 @@ pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
     if failure.code == code::OK {
         return;
     }
-    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+    if is_in_events() {
         print_event("error", failure.json());
         // It would be said twice at one place.
         if is_stdout_data {
@@ -158,17 +158,31 @@ pub(crate) fn set_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
 }
 
-/// Whether everything is said as events, for a program that reads them.
+/// Whether a report is wanted (--json).
+static HAS_REPORT: AtomicBool = AtomicBool::new(false);
+
+/// Whether events are wanted (--progress json).
 static IS_IN_EVENTS: AtomicBool = AtomicBool::new(false);
 
-/// From now on says everything on standard error as events.
-pub(crate) fn speak_in_events() {
-    IS_IN_EVENTS.store(true, Ordering::Relaxed);
+/// From now on reports to a program, says everything as events, or both.
+pub(crate) fn speak_to_programs(has_report: bool, is_in_events: bool) {
+    HAS_REPORT.store(has_report, Ordering::Relaxed);
+    IS_IN_EVENTS.store(is_in_events, Ordering::Relaxed);
+}
+
+/// Whether a report is wanted.
+pub(crate) fn has_report() -> bool {
+    HAS_REPORT.load(Ordering::Relaxed)
 }
 
 /// Whether events are wanted.
 pub(crate) fn is_in_events() -> bool {
     IS_IN_EVENTS.load(Ordering::Relaxed)
+}
+
+/// Whether a program reads standard error: then every line of it is JSON.
+fn is_for_programs() -> bool {
+    has_report() || is_in_events()
 }
 
 /// Whether standard output is the data, as far as that is known.
@@ -216,7 +230,7 @@ pub(crate) fn warn(text: &str) {
     if IS_QUIET.load(Ordering::Relaxed) {
         return;
     }
-    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+    if is_for_programs() {
         print_event("warning", json!({ "message": text }));
     } else {
         // Nobody may be reading; there is nobody else to tell.
@@ -226,7 +240,7 @@ pub(crate) fn warn(text: &str) {
 
 /// Says something that is no error.
 pub(crate) fn note(text: &str) {
-    if IS_IN_EVENTS.load(Ordering::Relaxed) {
+    if is_for_programs() {
         return print_event("note", json!({ "message": text }));
     }
     let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -342,6 +356,11 @@ pub(crate) fn usage(text: &str, command: Option<&str>) -> Failure {
     let help = help
         .map_or_else(|| format!("`cryptstream{command} --help` has the usage"), ToOwned::to_owned);
     Failure::new(code::USAGE, "usage", message, help)
+}
+
+pub(crate) fn no_command() -> Failure {
+    let help = "`cryptstream --help` lists the commands";
+    Failure::new(code::USAGE, "usage", "no command was given", help)
 }
 
 pub(crate) fn no_input() -> Failure {

@@ -102,7 +102,7 @@ impl Meter {
         let how = match talk.progress() {
             When::Never => How::Never,
             When::Json => How::Json,
-            When::Auto if talk.quiet || !io::stderr().is_terminal() => How::Never,
+            When::Auto if talk.quiet || talk.json || !io::stderr().is_terminal() => How::Never,
             _ if io::stderr().is_terminal() => How::Bar,
             _ => How::Lines,
         };

@@ -22,7 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
-use crate::messages::{self, tree as words};
+use crate::messages::{self, Failure, tree as words};
 use crate::request::{Input, Transfer};
 
 /// The number of the JSON objects' shape; it changes when a field is removed
@@ -74,10 +74,8 @@ fn tell(
     part: Option<&RangeSummary>,
     extra: Option<&Extra>,
 ) {
-    if !talk.json {
-        let output = output_name(&transfer.target);
-        words::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
-    }
+    let output = output_name(&transfer.target);
+    words::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
     if is_for_programs(talk) {
@@ -178,23 +176,34 @@ pub(crate) fn say_interrupted_to_programs(talk: Talk) -> Option<OnInterrupt> {
         // Held for a moment only, but perhaps by a thread that is stuck meanwhile.
         let files = FILES.try_lock().map_or(None, |files| *files);
         let failure = messages::interruption(pending_signal().unwrap_or(0), files, is_stdout_data);
-        let line = |object: &Value| format!("{}\n", messages::escaped_json(object));
-        // Not through locks, which may be held.
-        if messages::is_in_events() {
-            let event = messages::event("interrupted", failure.json());
-            write_now(io::stderr().as_fd(), &line(&event));
-        }
-        let object = line(&messages::json_error(&failure));
-        match (talk.json, is_stdout_data) {
-            (true, false) => write_now(io::stdout().as_fd(), &object),
-            (true, true) if !messages::is_in_events() => {
-                write_now(io::stderr().as_fd(), &object);
-            }
-            _ => {}
-        }
+        say_now("interrupted", &failure, is_stdout_data);
     };
     // Without the thread nothing is said.
     is_for_programs(talk).then(|| say_on_interrupt(Box::new(say)).ok()).flatten()
+}
+
+/// Says an internal error, wherever in the program it has come up.
+pub(crate) fn say_internal_error(failure: &Failure) {
+    if messages::has_report() || messages::is_in_events() {
+        say_now("error", failure, messages::is_stdout_data());
+    } else {
+        messages::print_error(failure);
+    }
+}
+
+/// Says to a program how a run has ended. Not through locks, which may be held.
+fn say_now(event: &str, failure: &Failure, is_stdout_data: bool) {
+    let line = |object: &Value| format!("{}\n", messages::escaped_json(object));
+    if messages::is_in_events() {
+        let event = messages::event(event, failure.json());
+        write_now(io::stderr().as_fd(), &line(&event));
+    }
+    let object = line(&messages::json_error(failure));
+    match (messages::has_report(), is_stdout_data) {
+        (true, false) => write_now(io::stdout().as_fd(), &object),
+        (true, true) if !messages::is_in_events() => write_now(io::stderr().as_fd(), &object),
+        _ => {}
+    }
 }
 
 /// Writes a line unless that would have to wait for a reader.
@@ -241,6 +250,13 @@ pub(crate) fn new_identity(
     });
     put_name(&mut object, "output", output.unwrap_or(Path::new("-")));
     end(object, talk, is_stdout_data);
+}
+
+/// Reports to a program the recipients of the identities in a file.
+pub(crate) fn recipients(input: &Path, recipients: &[String], talk: Talk) {
+    let mut object = json!({ "schema": SCHEMA, "command": "keygen", "recipients": recipients });
+    put_name(&mut object, "input", input);
+    end(object, talk, false);
 }
 
 /// A format's name.

@@ -11,7 +11,7 @@ use cryptstream_engine::{lock_memory, memory_refused, was_closed};
 use cryptstream_protection::Protection;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
-use crate::{keyring, messages};
+use crate::{keyring, messages, report};
 
 /// Signal number of a write beyond the file size limit (`ulimit -f`).
 const SIGXFSZ: i32 = signal_hook::consts::SIGXFSZ;
@@ -43,7 +43,7 @@ pub(crate) fn prepare() {
     refuse_closed_output();
     panic::set_hook(Box::new(|info| {
         keyring::restore_terminal();
-        messages::print_error(&messages::internal(&info.to_string()));
+        report::say_internal_error(&messages::internal(&info.to_string()));
         std::process::exit(i32::from(messages::code::INTERNAL));
     }));
 }

@@ -21,20 +21,18 @@ pub(super) struct Steps {
 impl Steps {
     pub(super) fn new(total: u64, talk: Talk) -> Self {
         let is_terminal = io::stderr().is_terminal();
-        let is_wanted = match talk.progress() {
-            When::Never => false,
-            When::Auto => is_terminal && !talk.quiet,
-            When::Always | When::Json => true,
+        let (has_bar, has_lines) = match talk.progress() {
+            When::Never => (false, false),
+            When::Auto => (is_terminal && !talk.quiet && !talk.json, false),
+            When::Always => (is_terminal, !is_terminal),
+            When::Json => (false, true),
         };
-        let target = if is_wanted && is_terminal {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target =
+            if has_bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let style = ProgressStyle::with_template(TEMPLATE);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
-        Self { bar, has_lines: is_wanted && !is_terminal }
+        Self { bar, has_lines }
     }
 
     /// A size begins.

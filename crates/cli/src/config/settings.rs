@@ -8,7 +8,9 @@ use cryptstream_engine::Processes;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::parse_recipient;
 
-use crate::args::{Color, Format, Sandbox, When, is_dash, parse_log_n, parse_processes};
+use crate::args::{
+    Color, Format, PROGRESS_VARIABLE, Sandbox, When, is_dash, parse_log_n, parse_processes,
+};
 use crate::keyring::is_secret;
 use crate::messages::config::{self as words, Problem};
 use crate::request::parse_sealing_cost;
@@ -109,7 +111,7 @@ impl Setting {
             Self::Format => "CRYPTSTREAM_FORMAT",
             Self::Processes => "CRYPTSTREAM_PROCESSES",
             Self::Sandbox => "CRYPTSTREAM_SANDBOX",
-            Self::Progress => "CRYPTSTREAM_PROGRESS",
+            Self::Progress => PROGRESS_VARIABLE,
             Self::Color => "CRYPTSTREAM_COLOR",
             Self::Argon2id => "CRYPTSTREAM_ARGON2ID",
             Self::Scrypt => "CRYPTSTREAM_SCRYPT",

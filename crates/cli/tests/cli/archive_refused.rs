@@ -275,11 +275,7 @@ fn devices_and_pipes_are_left_out() {
         .fold(archive().file("a"), |archive, kind| archive.add(kind, "x\x1b", "", b""));
     let done = place.extract(&many.file("b").end(), &["--json"]).run().ok();
     let text = done.stderr_text();
-    assert_eq!(
-        text.matches("\"x\\x1b\": is a device or a named pipe; skipped").count(),
-        20,
-        "{text}"
-    );
+    assert_eq!(text.matches("is a device or a named pipe; skipped").count(), 20, "{text}");
     assert!(text.contains("5 more skipped"), "{text}");
     assert_eq!(done.json(&done.stdout)["skipped"], 25);
     let names: Vec<_> = fs::read_dir(place.0.path("in/out")).unwrap().collect();

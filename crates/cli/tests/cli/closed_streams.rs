@@ -40,7 +40,20 @@ fn a_closed_output_is_no_success() {
     for command in COMMANDS {
         let done = dir.shell(&format!("$CS {command} >&-")).run();
         assert_eq!(done.code(), Some(74), "{command}: {done:?}");
-        assert!(done.stderr_text().contains("standard output: is closed"), "{command}: {done:?}");
+        let text = done.stderr_text();
+        if command.contains("--json") {
+            let event = done.json(&done.stderr);
+            assert_eq!(
+                (&event["event"], &event["file"]),
+                (&"error".into(), &"standard output".into())
+            );
+            assert!(
+                event["message"].as_str().unwrap().starts_with("is closed"),
+                "{command}: {text}"
+            );
+        } else {
+            assert!(text.contains("standard output: is closed"), "{command}: {text}");
+        }
     }
     // Where nothing goes there it does not matter.
     dir.shell("$CS encrypt -i id plain other >&-").run().ok_and_silent();

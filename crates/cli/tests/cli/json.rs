@@ -22,12 +22,19 @@ impl Printed {
     /// Takes the lines of JSON in `bytes`, of which there is at least one.
     #[track_caller]
     fn take(&mut self, run: &str, schema: &str, bytes: &[u8]) -> Vec<Value> {
+        let documents = self.take_any(run, schema, bytes);
+        assert!(!documents.is_empty(), "{run} has printed nothing");
+        documents
+    }
+
+    /// The same where there may be none. There is nothing but lines of JSON.
+    #[track_caller]
+    fn take_any(&mut self, run: &str, schema: &str, bytes: &[u8]) -> Vec<Value> {
         let text = String::from_utf8_lossy(bytes);
         let parse = |line: &str| {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{run}: {error}: {line}"))
         };
         let documents: Vec<Value> = text.lines().map(parse).collect();
-        assert!(!documents.is_empty(), "{run} has printed nothing");
         for document in &documents {
             self.0.push(json!({ "schema": schema, "run": run, "document": document }));
         }
@@ -122,6 +129,8 @@ const RUNS: &[(&str, i32)] = &[
     ("rekey ds -i other --new-identity key", 77),
     ("keygen -o new.key", 0),
     ("keygen -o new.key", 73),
+    ("keygen -y key", 0),
+    ("keygen -y f", 78),
     ("config", 0),
     ("completions basch", 64),
     ("nonsense", 64),
@@ -136,6 +145,8 @@ fn every_report_fits_the_schema() {
         let done = dir.run(&words);
         assert_eq!(done.code(), Some(*code), "{typed}: {done:?}");
         let reports = printed.take(typed, "report", &done.stdout);
+        // Warnings, if any.
+        printed.take_any(typed, "event", &done.stderr);
         // Each says which command it is from.
         let named = typed.split(' ').next().filter(|word| *word != "nonsense");
         for report in &reports {
@@ -170,9 +181,136 @@ fn every_report_fits_the_schema() {
         assert_eq!(done.code(), Some(code), "{typed}: {done:?}");
         printed.take(typed, "report", &done.stderr);
     }
-    let typed = "benchmark --runs 1 --max-size 4KiB -j 1 --json";
+    let typed = "benchmark --runs 1 --max-size 4KiB -j 1 --json --progress json";
     let words: Vec<_> = typed.split(' ').collect();
-    printed.take(typed, "report", &dir.run(&words).ok().stdout);
+    let done = dir.run(&words).ok();
+    printed.take(typed, "report", &done.stdout);
+    let events = printed.take(typed, "event", &done.stderr);
+    assert_eq!(events.last().unwrap()["event"], "end");
+    printed.check();
+}
+
+/// What goes well, and is not as it should be: what is done to the folder before, what is
+/// typed, and what the warning says.
+const WARNED: &[(&str, &str, &str)] = &[
+    ("chmod 644 key", "encrypt -i key f out", "other users of this machine can read"),
+    ("chmod 644 key", "decrypt -i key f.enc out", "other users of this machine can read"),
+    ("chmod 644 key", "decrypt -i key ds out", "other users of this machine can read"),
+    ("chmod 644 key", "verify -i key f.enc", "other users of this machine can read"),
+    ("chmod 644 key", "list -i key e.tar.enc", "other users of this machine can read"),
+    ("chmod 644 key", "keygen -y key", "other users of this machine can read"),
+    (
+        r"printf '\357\273\277word' > word; chmod 600 word",
+        "encrypt --passphrase-file word --argon2id 64MiB f out",
+        "byte order mark",
+    ),
+    ("", "encrypt -i key --archive d out", "fifo"),
+];
+
+#[test]
+fn beside_json_there_is_nothing_but_json() {
+    let dir = prepared();
+    let mut printed = Printed::default();
+    for (before, typed, words) in WARNED {
+        dir.shell(before).run().ok();
+        for flags in ["", "--json", "--progress json", "--json -q"] {
+            let typed = format!("{typed} {flags}");
+            let done = dir.run(&typed.split_whitespace().collect::<Vec<_>>()).ok();
+            dir.shell("rm -rf out").run().ok();
+            let text = done.stderr_text();
+            if flags.is_empty() {
+                assert!(text.contains("warning: ") && text.contains(words), "{typed}: {text}");
+                continue;
+            }
+            let events = printed.take_any(&typed, "event", &done.stderr);
+            let has_warning = events.iter().any(|event| {
+                event["event"] == "warning" && event["message"].as_str().unwrap().contains(words)
+            });
+            assert_eq!(has_warning, !flags.contains("-q"), "{typed}: {text}");
+            if flags.contains("--json") {
+                printed.take(&typed, "report", &done.stdout);
+            }
+        }
+    }
+    printed.check();
+}
+
+#[test]
+fn where_the_report_goes_to_standard_error_it_is_the_last_line() {
+    let dir = prepared();
+    let mut printed = Printed::default();
+    dir.shell("chmod 644 key").run().ok();
+    for typed in ["encrypt -i key f -", "decrypt -i key f.enc -", "decrypt -i other f.enc -"] {
+        let words: Vec<_> = typed.split(' ').chain(["--json"]).collect();
+        let done = dir.run(&words);
+        let lines: Vec<_> = done.stderr.split_inclusive(|byte| *byte == b'\n').collect();
+        let (report, warnings) = lines.split_last().unwrap();
+        printed.take(typed, "report", report);
+        let warnings = printed.take_any(typed, "event", &warnings.concat());
+        assert_eq!(warnings.len(), usize::from(!typed.contains("other")), "{done:?}");
+    }
+    // Lines of progress, which are text otherwise.
+    let typed = "encrypt -i key - out --json --progress always";
+    let done = dir.command(&typed.split(' ').collect::<Vec<_>>()).input(b"content").run().ok();
+    printed.take(typed, "report", &done.stdout);
+    let events = printed.take(typed, "event", &done.stderr);
+    assert_eq!(events.last().unwrap()["event"], "end");
+    printed.check();
+}
+
+/// What is answered before anything is run.
+const MISTYPED: &[&str] = &[
+    "encrypt --nonsense",
+    "encrypt --password x f",
+    "encrypt --processes many f",
+    "encrypt f g h i",
+    "decrypt --range 5-3 f.enc",
+    "rekey",
+    "nonsense",
+    "",
+];
+
+#[test]
+fn mistyped_commands_are_answered_in_json_too() {
+    let dir = prepared();
+    let mut printed = Printed::default();
+    for typed in MISTYPED {
+        let run = |flags: &str, variable: &str| {
+            let words = format!("{typed} {flags}");
+            let words: Vec<_> = words.split_whitespace().collect();
+            dir.command(&words).env("CRYPTSTREAM_PROGRESS", variable).run()
+        };
+        for (flags, variable) in [("--progress json", ""), ("--progress=json", ""), ("", "json")] {
+            let done = run(flags, variable);
+            assert_eq!(done.code(), Some(64), "{typed}: {done:?}");
+            assert!(done.stdout.is_empty(), "{typed}: {done:?}");
+            let events = printed.take(typed, "event", &done.stderr);
+            assert_eq!((events.len(), &events[0]["event"]), (1, &json!("error")), "{typed}");
+        }
+        let done = run("--json", "");
+        assert!(done.stderr.is_empty(), "{typed}: {done:?}");
+        printed.take(typed, "report", &done.stdout);
+        let done = run("--json --progress json", "");
+        printed.take(typed, "report", &done.stdout);
+        printed.take(typed, "event", &done.stderr);
+        // It is no flag any more after `--`, or where another one says so.
+        for flags in ["-- --json --progress=json", "--progress never"] {
+            let variable = if flags.starts_with("--progress") { "json" } else { "" };
+            let done = run(flags, variable);
+            assert!(!done.stderr.starts_with(b"{") && done.stdout.is_empty(), "{done:?}");
+        }
+    }
+    // The configuration cannot be read.
+    dir.write("config", "nonsense = 1");
+    for (flags, on_stdout) in [("--json", true), ("--progress json", false)] {
+        let typed = format!("encrypt -i key f out {flags}");
+        let words: Vec<_> = typed.split(' ').collect();
+        let done = dir.command(&words).env("CRYPTSTREAM_CONFIG", dir.path("config")).run();
+        assert_eq!(done.code(), Some(78), "{done:?}");
+        let (schema, bytes) =
+            if on_stdout { ("report", &done.stdout) } else { ("event", &done.stderr) };
+        assert_eq!(printed.take(&typed, schema, bytes).len(), 1);
+    }
     printed.check();
 }
 
@@ -180,13 +318,13 @@ fn every_report_fits_the_schema() {
 fn every_event_fits_the_schema_and_the_last_one_says_how_it_went() {
     let dir = prepared();
     let mut printed = Printed::default();
-    // Of what takes no time, and of usage, no events are needed.
+    // Of what takes no time no events are needed.
     let has_events = |typed: &str| {
         let mut words = typed.split(' ');
         let command = words.next().unwrap_or_default();
         !["config", "completions", "nonsense"].contains(&command)
     };
-    for (typed, code) in RUNS.iter().filter(|(typed, code)| has_events(typed) && *code != 64) {
+    for (typed, code) in RUNS.iter().filter(|(typed, code)| has_events(typed) || *code == 64) {
         let words: Vec<_> = typed.split(' ').chain(["--progress", "json"]).collect();
         let done = dir.run(&words);
         assert_eq!(done.code(), Some(*code), "{typed}: {done:?}");
