@@ -6,11 +6,11 @@ use cryptstream_format::{ChunkCipher, Header, Identity, Layout, Segment};
 use zeroize::Zeroizing;
 
 use crate::header::unlock;
-use crate::job::Operation;
 use crate::journal;
 use crate::output::Sink;
 use crate::payload::Payload;
 use crate::reread::check_opened;
+use crate::transform::Operation;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
 impl Engine {

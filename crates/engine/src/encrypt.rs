@@ -9,10 +9,10 @@ use cryptstream_format::{
 use cryptstream_shm::SecretScope;
 
 use crate::header::HEADER_BLOCK;
-use crate::job::Operation;
 use crate::output::Sink;
 use crate::payload::Payload;
 use crate::reread::check_sealed;
+use crate::transform::Operation;
 use crate::{CommitOptions, Engine, Error, Form, Progress, Source, Summary, Target};
 
 /// From this plaintext length on the header is filled up, so that the payload

@@ -7,7 +7,8 @@ use cryptstream_format::payload::chunk_offset;
 use cryptstream_format::{Format, Segment};
 
 use crate::Error;
-use crate::job::Failure;
+use crate::failure::Failure;
+use crate::transform::PartReader;
 use crate::workers::Stop;
 
 /// What errors of segments are told with.
@@ -42,6 +43,18 @@ impl ErrorContext {
             stop @ (Stop::NoSandbox | Stop::NoProcess(_) | Stop::NoWorkers) => no_workers(stop),
             Stop::Misbehaved => Error::WorkerMisbehaved { path: self.path },
         }
+    }
+}
+
+/// A reader whose failures become errors about files.
+pub(crate) struct InContext<'a, R> {
+    pub(crate) reader: R,
+    pub(crate) context: &'a ErrorContext,
+}
+
+impl<R: PartReader<Failure>> PartReader<Error> for InContext<'_, R> {
+    fn read(&mut self, part: &Segment) -> Result<&[u8], Error> {
+        self.reader.read(part).map_err(|failure| self.context.clone().error(part, failure))
     }
 }
 

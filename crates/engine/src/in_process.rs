@@ -2,12 +2,15 @@
 
 use cryptstream_format::{Layout, Segment};
 
-use crate::error_context::{ErrorContext, damaged};
+use crate::error_context::ErrorContext;
 use crate::file_io::clone_of;
-use crate::job::{Buffers, InputLocation, Job, Operation, Output};
+use crate::job::{InputLocation, Job, Output};
 use crate::memory::grow;
 use crate::output::Sink;
+use crate::parser_cipher::ParserCipher;
+use crate::part_io::{Buffers, SliceReader};
 use crate::payload::{Payload, Read, last_of, segment_read};
+use crate::transform::{Operation, PartWriter, transform};
 use crate::{Error, Progress, Source};
 
 /// Plaintext that is written to a stream in one go: 256 KiB.
@@ -85,37 +88,37 @@ fn run_in_order(
         };
         let read = Read { format, operation, len, is_end };
         let segment = segment_read(read, *layout, index, source)?;
-        let mut from = &input[..len];
-        for part in segment.split(STREAM_PART_LEN) {
-            let (plain_len, sealed_len) = (part.plaintext_len(), part.sealed_len());
-            grow(&mut output, sealed_len)?;
-            let (damaged_chunk, offset, to) = match operation {
-                Operation::Seal => {
-                    let to = &mut output[..sealed_len];
-                    cipher
-                        .seal(&part, &from[..plain_len], to)
-                        .map_err(|_| Error::Internal("a buffer of the wrong length"))?;
-                    from = &from[plain_len..];
-                    (None, start + part.payload_offset(), to)
-                }
-                Operation::Open => {
-                    let to = &mut output[..plain_len];
-                    let (parser, sealed) = (source.parser(), &from[..sealed_len]);
-                    let chunk = parser.open(source.path(), cipher, &part, sealed, to)?;
-                    from = &from[sealed_len..];
-                    (chunk, part.plaintext_offset(), to)
-                }
-            };
-            if let Some(chunk) = damaged_chunk {
-                return Err(damaged(source.path(), *start, &part, chunk));
-            }
-            sink.put(offset, to)?;
-        }
+        let mut reader = SliceReader { operation, bytes: &input[..len] };
+        let mut cipher = ParserCipher { operation, cipher, source, start: *start };
+        let mut writer = SinkWriter { operation, sink, start: *start, buffer: &mut output };
+        transform(&segment, STREAM_PART_LEN, &mut reader, &mut cipher, &mut writer)?;
         progress.advance(len as u64);
         if segment.is_last() {
             return Ok(InProcess::Complete(segment));
         }
         index += 1;
+    }
+}
+
+/// Writes each part to a sink.
+struct SinkWriter<'a> {
+    operation: Operation,
+    sink: &'a mut Sink,
+    /// Where the payload begins in the encrypted file.
+    start: u64,
+    buffer: &'a mut Vec<u8>,
+}
+
+impl PartWriter<Error> for SinkWriter<'_> {
+    fn space(&mut self, part: &Segment) -> Result<&mut [u8], Error> {
+        let len = self.operation.output_len(part);
+        grow(self.buffer, len)?;
+        Ok(&mut self.buffer[..len])
+    }
+
+    fn write(&mut self, part: &Segment) -> Result<(), Error> {
+        let offset = self.operation.output_offset(part, self.start);
+        self.sink.put(offset, &self.buffer[..self.operation.output_len(part)])
     }
 }
 

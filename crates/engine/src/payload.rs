@@ -2,7 +2,7 @@
 
 use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
 
-use crate::job::Operation;
+use crate::transform::Operation;
 use crate::{Error, Source};
 
 /// A payload that is to be sealed or opened: everything but its way in and out.

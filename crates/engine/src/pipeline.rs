@@ -5,9 +5,10 @@ use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Format, Layout, Segment};
 use cryptstream_shm::Bytes;
 
-use crate::job::{Failure, Operation};
+use crate::failure::Failure;
 use crate::output::Sink;
 use crate::payload::{Read, segment_read};
+use crate::transform::Operation;
 use crate::workers::{CHECK_INTERVAL, Coordinator, Finished, Stop};
 use crate::{Error, Progress, Source};
 

@@ -14,12 +14,14 @@ use cryptstream_format::payload::chunk_offset;
 use cryptstream_format::{ChunkCipher, Format, Identity, Layout, LayoutError, Segment};
 use rustix::fs::Advice;
 
-use crate::error_context::ErrorContext;
+use crate::error_context::{ErrorContext, InContext};
 use crate::header::unlock;
-use crate::job::{Failure, read_exact_at};
 use crate::journal::open_header;
 use crate::memory::grow;
 use crate::output::Sink;
+use crate::parser_cipher::ParserCipher;
+use crate::part_io::SealedReader;
+use crate::transform::{Operation, PartWriter, transform};
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
 /// Plaintext that is read, opened and written in one go: 256 KiB.
@@ -87,14 +89,22 @@ impl Engine {
             Ok((header, reach, sink, cipher))
         })?;
         let start = header.len() as u64;
-        let mut opener = Opener::new(source, cipher, start, &sink);
+        let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
+        let mut runs = RunDecryption {
+            source,
+            cipher: &cipher,
+            context: ErrorContext { path, output_path, start },
+            bytes_in: start + header.format().prefix_len() as u64,
+            buffer: Vec::new(),
+        };
         let mut tail = None;
         let (range, plaintext_len) = match reach {
             Reach::Inner(range) => (range, None),
             Reach::End(layout) => {
                 let chunk = layout.final_chunk();
-                opener.open(&chunk)?;
-                tail = Some((chunk, std::mem::take(&mut opener.opened)));
+                let mut text = Vec::new();
+                runs.decrypt(&chunk, &mut Kept(&mut text))?;
+                tail = Some((chunk, text));
                 let len = layout.plaintext_len();
                 let after_end =
                     |start| Error::RangeAfterEnd { path: source.path().to_owned(), start, len };
@@ -109,18 +119,16 @@ impl Engine {
         // Counted in plaintext, of which the length is at hand.
         progress.start(Some(bytes_out));
         let full_chunks = tail.as_ref().map(|(chunk, _)| chunk.first_chunk());
-        for run in runs(&range, header.format(), full_chunks) {
-            let text = opener.open(&run)?;
-            let (offset, text) = wanted(&range, &run, text);
-            sink.put(offset, text)?;
-            progress.advance(text.len() as u64);
+        let mut text = Vec::new();
+        for run in runs_in(&range, header.format(), full_chunks) {
+            let (range, sink, text) = (&range, &mut sink, &mut text);
+            runs.decrypt(&run, &mut RangeWriter { range, sink, text, progress })?;
         }
-        if let Some((chunk, text)) = &tail {
-            let (offset, text) = wanted(&range, chunk, text);
-            sink.put(offset, text)?;
-            progress.advance(text.len() as u64);
+        if let Some((chunk, mut text)) = tail {
+            let (range, sink, text) = (&range, &mut sink, &mut text);
+            RangeWriter { range, sink, text, progress }.write(&chunk)?;
         }
-        let bytes_in = opener.bytes_in;
+        let bytes_in = runs.bytes_in;
         sink.commit(source, commit, None)?;
         let format = header.format();
         let summary = Summary { format, bytes_in, bytes_out, ..Summary::default() };
@@ -164,7 +172,11 @@ fn clipped(range: ByteRange, len: u64) -> Result<Range<u64>, u64> {
 
 /// The runs of chunks that hold `range`; those before chunk `limit`, if the
 /// final chunk is there.
-fn runs(range: &Range<u64>, format: Format, limit: Option<u64>) -> impl Iterator<Item = Segment> {
+fn runs_in(
+    range: &Range<u64>,
+    format: Format,
+    limit: Option<u64>,
+) -> impl Iterator<Item = Segment> {
     let chunk_len = format.chunk_len() as u64;
     let end = range.end.div_ceil(chunk_len).min(limit.unwrap_or(u64::MAX));
     let most = (PART_LEN / format.chunk_len()) as u64;
@@ -185,41 +197,64 @@ fn wanted<'a>(range: &Range<u64>, run: &Segment, text: &'a [u8]) -> (u64, &'a [u
     (start + from - range.start, &text[from as usize..to as usize])
 }
 
-/// Opens runs of chunks at their places in a file.
-struct Opener<'a> {
+/// Decrypts runs of chunks at their places in a file.
+struct RunDecryption<'a> {
     source: &'a Source,
-    cipher: ChunkCipher,
-    /// Where errors are, and where the payload begins.
-    place: ErrorContext,
+    cipher: &'a ChunkCipher,
+    context: ErrorContext,
     /// Bytes that were of use.
     bytes_in: u64,
-    sealed: Vec<u8>,
-    opened: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
-impl<'a> Opener<'a> {
-    fn new(source: &'a Source, cipher: ChunkCipher, start: u64, sink: &Sink) -> Self {
-        let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
-        let bytes_in = start + cipher.format().prefix_len() as u64;
-        let place = ErrorContext { path, output_path, start };
-        Self { source, cipher, place, bytes_in, sealed: Vec::new(), opened: Vec::new() }
+impl RunDecryption<'_> {
+    fn decrypt(&mut self, run: &Segment, writer: &mut impl PartWriter<Error>) -> Result<(), Error> {
+        let Self { source, cipher, context, bytes_in, buffer } = self;
+        let start = context.start;
+        grow(buffer, run.sealed_len())?;
+        let reader = SealedReader { file: source.file(), start, buffer };
+        let mut reader = InContext { reader, context };
+        let mut cipher = ParserCipher { operation: Operation::Open, cipher, source, start };
+        transform(run, PART_LEN, &mut reader, &mut cipher, writer)?;
+        *bytes_in += run.sealed_len() as u64;
+        Ok(())
+    }
+}
+
+/// Keeps the plaintext of a part.
+struct Kept<'a>(&'a mut Vec<u8>);
+
+impl PartWriter<Error> for Kept<'_> {
+    fn space(&mut self, part: &Segment) -> Result<&mut [u8], Error> {
+        grow(self.0, part.plaintext_len())?;
+        self.0.truncate(part.plaintext_len());
+        Ok(self.0)
     }
 
-    /// The plaintext of `run`, verified. It stays in `opened`.
-    fn open(&mut self, run: &Segment) -> Result<&[u8], Error> {
-        let (sealed_len, len) = (run.sealed_len(), run.plaintext_len());
-        grow(&mut self.sealed, sealed_len)?;
-        grow(&mut self.opened, len)?;
-        self.opened.truncate(len);
-        let (sealed, opened) = (&mut self.sealed[..sealed_len], &mut self.opened[..]);
-        let offset = self.place.start + run.payload_offset();
-        let failed = |failure| self.place.clone().error(run, failure);
-        read_exact_at(self.source.file(), sealed, offset).map_err(failed)?;
-        let (parser, path) = (self.source.parser(), self.source.path());
-        if let Some(chunk) = parser.open(path, &self.cipher, run, sealed, opened)? {
-            return Err(failed(Failure::Damaged { chunk }));
-        }
-        self.bytes_in += sealed_len as u64;
-        Ok(opened)
+    fn write(&mut self, _part: &Segment) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Writes what of a part is in the range.
+struct RangeWriter<'a> {
+    range: &'a Range<u64>,
+    sink: &'a mut Sink,
+    text: &'a mut Vec<u8>,
+    progress: &'a dyn Progress,
+}
+
+impl PartWriter<Error> for RangeWriter<'_> {
+    fn space(&mut self, part: &Segment) -> Result<&mut [u8], Error> {
+        grow(self.text, part.plaintext_len())?;
+        self.text.truncate(part.plaintext_len());
+        Ok(self.text)
+    }
+
+    fn write(&mut self, part: &Segment) -> Result<(), Error> {
+        let (offset, text) = wanted(self.range, part, self.text);
+        self.sink.put(offset, text)?;
+        self.progress.advance(text.len() as u64);
+        Ok(())
     }
 }

@@ -16,16 +16,15 @@
 
 use std::path::PathBuf;
 
-use cryptstream_format::{ChunkCipher, Header, Layout, Segment};
+use cryptstream_format::{ChunkCipher, ChunkError, Header, Layout, Segment};
 use zeroize::Zeroizing;
 
 use crate::header::read_header;
 use crate::memory::zeroed;
+use crate::part_io::{PART_LEN, SEALED_PART_LEN, SliceReader};
+use crate::transform::{DirectCipher, Operation, PartWriter, transform};
 use crate::workers::Beginning;
 use crate::{Error, Source};
-
-/// Plaintext that is encrypted at once: it stays in the processor's cache.
-const PART_LEN: usize = 64 << 10;
 
 /// Why two files do not belong together.
 enum Mismatch {
@@ -38,6 +37,12 @@ enum Mismatch {
 impl From<Error> for Mismatch {
     fn from(error: Error) -> Self {
         Self::Error(error)
+    }
+}
+
+impl From<ChunkError> for Mismatch {
+    fn from(_: ChunkError) -> Self {
+        Self::Error(Error::Internal("a buffer of the wrong length"))
     }
 }
 
@@ -111,7 +116,7 @@ fn compare(
     let longest = layout.segment(0).map_or(0, |first| first.sealed_len());
     let mut sealed_bytes = zeroed(longest).map_err(Error::from)?;
     let mut plain_bytes = Zeroizing::new(zeroed(longest).map_err(Error::from)?);
-    let mut again = zeroed(PART_LEN + PART_LEN / 8).map_err(Error::from)?;
+    let mut again = zeroed(SEALED_PART_LEN).map_err(Error::from)?;
     for segment in layout.segments() {
         let at = segment.plaintext_offset();
         let sealed_bytes = &mut sealed_bytes[..segment.sealed_len()];
@@ -122,24 +127,36 @@ fn compare(
         if plain.fill(plain_bytes)? < plain_bytes.len() {
             return Err(Mismatch::From(at));
         }
-        let (mut from, mut done) = (0, 0);
-        for part in segment.split(PART_LEN) {
-            let plain_part = &plain_bytes[done..done + part.plaintext_len()];
-            let sealed_part = &sealed_bytes[from..from + part.sealed_len()];
-            let again = &mut again[..part.sealed_len()];
-            cipher
-                .seal(&part, plain_part, again)
-                .map_err(|_| Error::Internal("a buffer of the wrong length"))?;
-            if again != sealed_part {
-                return Err(Mismatch::From(part.plaintext_offset()));
-            }
-            from += part.sealed_len();
-            done += part.plaintext_len();
-        }
+        let mut reader = SliceReader { operation: Operation::Seal, bytes: plain_bytes };
+        let mut cipher = DirectCipher { operation: Operation::Seal, cipher };
+        let mut writer = Comparison { expected: sealed_bytes, buffer: &mut again };
+        transform(&segment, PART_LEN, &mut reader, &mut cipher, &mut writer)?;
     }
     let mut more = [0];
     if sealed.fill(&mut more)? > 0 || plain.fill(&mut more)? > 0 {
         return Err(Mismatch::From(len));
     }
     Ok(())
+}
+
+/// Compares what is encrypted with what should come out.
+struct Comparison<'a> {
+    /// What was not compared yet.
+    expected: &'a [u8],
+    buffer: &'a mut [u8],
+}
+
+impl PartWriter<Mismatch> for Comparison<'_> {
+    fn space(&mut self, part: &Segment) -> Result<&mut [u8], Mismatch> {
+        Ok(&mut self.buffer[..part.sealed_len()])
+    }
+
+    fn write(&mut self, part: &Segment) -> Result<(), Mismatch> {
+        let (expected, rest) = self.expected.split_at(part.sealed_len());
+        self.expected = rest;
+        match self.buffer[..part.sealed_len()] == *expected {
+            true => Ok(()),
+            false => Err(Mismatch::From(part.plaintext_offset())),
+        }
+    }
 }

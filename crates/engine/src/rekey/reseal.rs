@@ -1,5 +1,5 @@
-//! The same content under another file key: each segment is opened and sealed
-//! again in memory, by several threads, at its place in the new file.
+//! The same content under another file key: several threads decrypt each segment and
+//! encrypt it again, in memory, at its place in the new file.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,14 +10,14 @@ use zeroize::Zeroizing;
 
 use super::file::{Rekeying, Unlocked};
 use super::summary::{RekeyMethod, RekeySummary};
-use crate::error_context::damaged;
-use crate::file_io::read_at;
+use crate::error_context::{ErrorContext, InContext};
 use crate::memory::zeroed;
 use crate::output::PendingFile;
+use crate::parser_cipher::ParserCipher;
+use crate::part_io::{Buffers, PART_LEN, SealedReader, WriteCoalescer};
+use crate::transform::{Operation, PartCipher, transform};
 use crate::{Error, Progress};
 
-/// Opened and sealed at once: it stays in the processor's cache.
-const PART_LEN: usize = 64 << 10;
 /// More do not write faster into one file.
 const MAX_THREADS: usize = 4;
 
@@ -96,13 +96,27 @@ impl Work<'_> {
     }
 
     fn run_segments(&self, progress: Option<&dyn Progress>) -> Result<(), Error> {
-        let first = self.old.layout.segment(0).map_or(0, |segment| segment.sealed_len());
-        let mut sealed = zeroed(first)?;
-        let mut opened = Zeroizing::new(zeroed(PART_LEN)?);
+        let source = &self.rekeying.source;
+        let longest = self.old.layout.segment(0).map_or(0, |segment| segment.sealed_len());
+        let Buffers { mut input, mut output } = Buffers::new(longest)?;
+        let start = self.old.start();
+        let (path, output_path) = (source.path().to_owned(), self.pending.path().to_owned());
+        let context = ErrorContext { path, output_path, start };
+        let old = self.old.cipher.chunks();
+        let mut cipher = Reencrypt {
+            old: ParserCipher { operation: Operation::Open, cipher: &old, source, start },
+            new: self.cipher,
+            opened: Zeroizing::new(zeroed(PART_LEN)?),
+        };
         while !self.is_over.load(Ordering::Relaxed) {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(segment) = self.old.layout.segment(index) else { break };
-            self.reseal(&segment, &mut sealed, &mut opened)?;
+            let reader = SealedReader { file: &self.rekeying.file, start, buffer: &mut input };
+            let mut reader = InContext { reader, context: &context };
+            let put = |offset: u64, bytes: &[u8]| self.pending.write_at(offset, bytes);
+            let offset = Operation::Seal.output_offset(&segment, self.start);
+            let mut writer = WriteCoalescer::new(Operation::Seal, &mut output, offset, put);
+            transform(&segment, PART_LEN, &mut reader, &mut cipher, &mut writer)?;
             self.done.fetch_add(segment.sealed_len() as u64, Ordering::Relaxed);
             if let Some(progress) = progress {
                 progress.advance(self.done.swap(0, Ordering::Relaxed));
@@ -110,30 +124,20 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
 
-    fn reseal(&self, segment: &Segment, buffer: &mut [u8], opened: &mut [u8]) -> Result<(), Error> {
-        let len = segment.sealed_len();
-        let at = self.old.start() + segment.payload_offset();
-        let sealed = &mut buffer[..len];
-        let source = &self.rekeying.source;
-        match read_at(&self.rekeying.file, sealed, at) {
-            Ok(read) if read.len() == len => {}
-            Ok(_) => return Err(source.changed()),
-            Err(error) => return Err(self.rekeying.unreadable(at, error)),
-        }
-        let mut from = 0;
-        for part in segment.split(PART_LEN) {
-            let sealed = &mut sealed[from..from + part.sealed_len()];
-            let opened = &mut opened[..part.plaintext_len()];
-            let (path, cipher) = (source.path(), self.old.cipher.chunks());
-            if let Some(chunk) = source.parser().open(path, &cipher, &part, sealed, opened)? {
-                return Err(damaged(path, self.old.start(), &part, chunk));
-            }
-            self.cipher
-                .seal(&part, opened, sealed)
-                .map_err(|_| Error::Internal("a buffer of the wrong length"))?;
-            from += part.sealed_len();
-        }
-        self.pending.write_at(self.start + segment.payload_offset(), sealed)
+/// Decrypts a part with the old key, and encrypts it with the new one.
+struct Reencrypt<'a> {
+    old: ParserCipher<'a>,
+    new: &'a PayloadCipher,
+    opened: Zeroizing<Vec<u8>>,
+}
+
+impl PartCipher<Error> for Reencrypt<'_> {
+    fn apply(&mut self, part: &Segment, input: &[u8], output: &mut [u8]) -> Result<(), Error> {
+        let opened = &mut self.opened[..part.plaintext_len()];
+        self.old.apply(part, input, opened)?;
+        let sealed = self.new.seal(part, opened, output);
+        sealed.map_err(|_| Error::Internal("a buffer of the wrong length"))
     }
 }

@@ -18,8 +18,11 @@ use super::protocol::{decode_result, job_of, segment_of, task_of};
 use super::stop::{NO_MEMORY, Stop};
 use super::task::{TaskInput, perform};
 use crate::Progress;
-use crate::job::{Buffers, Failure, Job, Operation, SlotBuffers, read_exact_at};
+use crate::failure::{Failure, read_exact_at};
+use crate::job::{Job, SlotBuffers};
 use crate::memory::zeroed;
+use crate::part_io::Buffers;
+use crate::transform::Operation;
 
 /// How often main looks after its workers while it has nothing else to do.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(20);

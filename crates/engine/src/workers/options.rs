@@ -36,7 +36,7 @@ pub struct WorkerOptions {
     /// How well they must be locked in.
     pub sandbox: SandboxMode,
     /// The program to start with [`WORKER_ARGUMENT`]; it must then call
-    /// [`worker_main`].
+    /// [`worker_main`](crate::worker_main).
     pub program: PathBuf,
 }
 

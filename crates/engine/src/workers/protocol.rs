@@ -13,7 +13,9 @@ use cryptstream_shm::{Channel, Message, PostMortemReader, Shape};
 use zeroize::Zeroizing;
 
 use super::sandbox::{SandboxLevel, SandboxMode};
-use crate::job::{Failure, Job, Operation, Output};
+use crate::failure::Failure;
+use crate::job::{Job, Output};
+use crate::transform::Operation;
 
 /// Both sides are the same program; this tells when they are not, such as
 /// after an upgrade while main runs.

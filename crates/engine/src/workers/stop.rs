@@ -1,6 +1,6 @@
 //! Why all work stops.
 
-use crate::job::Failure;
+use crate::failure::Failure;
 
 pub(super) const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();
 

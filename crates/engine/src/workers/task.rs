@@ -4,8 +4,11 @@ use cryptstream_format::Segment;
 use cryptstream_shm::{Claim, PrivateBuffer, RegionWords, Stale};
 
 use super::protocol::encode_result;
+use crate::failure::Failure;
 use crate::fault_points::{Point, at};
-use crate::job::{Buffers, Failure, InputLocation, Job, Operation, SlotBuffers};
+use crate::job::{InputLocation, Job, SlotBuffers};
+use crate::part_io::Buffers;
+use crate::transform::Operation;
 
 /// Where the one that does a segment takes its input from.
 pub(super) enum TaskInput<'a> {

@@ -18,7 +18,8 @@ use super::region_layout::RegionLayout;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use super::task::{TaskInput, perform};
 use crate::fault_points::{self, Point, at};
-use crate::job::{Buffers, Job};
+use crate::job::Job;
+use crate::part_io::Buffers;
 
 /// What a process does that was started with
 /// [`WORKER_ARGUMENT`](super::options::WORKER_ARGUMENT): its standard input is the
