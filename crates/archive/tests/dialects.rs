@@ -2,7 +2,11 @@
 //! installed are tried by `ci/archives.sh`, with GNU tar as the judge.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use cryptstream_archive::{Contents, Error, Kind, Limits, Member, Refusal, Time};
+
+use common::pax_records;
 
 const BLOCK: usize = 512;
 const USTAR: &[u8] = b"ustar\x0000";
@@ -35,14 +39,7 @@ fn with(mut header: Vec<u8>, content: &[u8]) -> Vec<u8> {
 }
 
 fn pax(kind: u8, records: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (key, value) in records {
-        let rest = key.len() + value.len() + 3;
-        let len = (rest..).find(|len| rest + len.to_string().len() == *len).unwrap();
-        bytes.extend_from_slice(format!("{len} {key}=").as_bytes());
-        bytes.extend_from_slice(value);
-        bytes.push(b'\n');
-    }
+    let bytes = pax_records(records);
     with(header(b"records", kind, bytes.len(), &[]), &bytes)
 }
 

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -13,6 +15,8 @@ use std::sync::Mutex;
 use cryptstream_archive::{Contents, DoByPath, Error, Limits, Options, unpack};
 use cryptstream_beneath::Dir;
 use tar::{EntryType, Header};
+
+use common::pax_records;
 
 /// More memory than an archive may take, in KiB: 64 MiB. The windows of those that are
 /// compressed here are added.
@@ -43,14 +47,7 @@ fn file(name: &[u8]) -> Vec<u8> {
 }
 
 fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (key, value) in records {
-        let rest = key.len() + value.len() + 3;
-        let len = (rest..).find(|len| rest + len.to_string().len() == *len).unwrap();
-        bytes.extend_from_slice(format!("{len} {key}=").as_bytes());
-        bytes.extend_from_slice(value);
-        bytes.push(b'\n');
-    }
+    let bytes = pax_records(records);
     member(b'x', b"records", b"", &bytes)
 }
 

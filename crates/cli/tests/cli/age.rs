@@ -1,8 +1,7 @@
 //! Files of age: what it writes is opened, what is written it opens, whoever
 //! does the work and by whichever way.
 
-use std::process::Command;
-
+use crate::common::age_matrix::Matrix;
 use crate::common::{Dir, paint};
 
 /// Lengths around age's chunks, around a unit of work, and of several for
@@ -26,85 +25,39 @@ const LENGTHS: [usize; 16] = [
     (20 << 20) + 12_345,
 ];
 
-/// Ways to seal `plain` as `sealed.age`; `$R` is the recipient.
-const SEALING: [&str; 5] = [
-    "$CS encrypt -r $R plain sealed.age --processes 0",
-    "$CS encrypt -r $R plain sealed.age --processes 2",
-    "cat plain | $CS encrypt --format age -i id > sealed.age",
-    "cat plain | $CS encrypt --format age -i id --processes 2 | cat > sealed.age",
-    "$CS encrypt -r $R - sealed.age --processes 3 < plain",
-];
-/// Ways to open `sealed.age` as `opened`.
-const OPENING: [&str; 5] = [
-    "$CS decrypt -i id sealed.age opened --processes 0",
-    "$CS decrypt -i id sealed.age opened --processes 2",
-    "cat sealed.age | $CS decrypt -i id > opened",
-    "cat sealed.age | $CS decrypt -i id --processes 2 | cat > opened",
-    "$CS decrypt -i id - opened --processes 3 < sealed.age",
-];
+const MATRIX: Matrix<5, 5> = Matrix {
+    lengths: &LENGTHS,
+    encrypting: [
+        "$CS encrypt -r $R plain sealed.age --force --processes 0",
+        "$CS encrypt -r $R plain sealed.age --force --processes 2",
+        "cat plain | $CS encrypt --format age -i id > sealed.age",
+        "cat plain | $CS encrypt --format age -i id --processes 2 | cat > sealed.age",
+        "$CS encrypt -r $R - sealed.age --force --processes 3 < plain",
+    ],
+    decrypting: [
+        "$CS decrypt -i id sealed.age opened --processes 0",
+        "$CS decrypt -i id sealed.age opened --processes 2",
+        "cat sealed.age | $CS decrypt -i id > opened",
+        "cat sealed.age | $CS decrypt -i id --processes 2 | cat > opened",
+        "$CS decrypt -i id - opened --processes 3 < sealed.age",
+    ],
+    flags_of_age: "",
+    check: |sealed| assert!(sealed.starts_with(b"age-encryption.org/v1\n-> X25519 ")),
+};
 
-fn has_age() -> bool {
-    let has = Command::new("age").arg("--version").output().is_ok_and(|o| o.status.success());
-    if !has {
-        eprintln!("skipped: this test needs the program `age` (ci/install.sh installs it)");
-    }
-    has
+#[test]
+fn what_is_written_is_read_in_every_way() {
+    MATRIX.reads_what_it_writes();
 }
 
 #[test]
-fn what_is_written_is_opened_by_every_way() {
-    let dir = Dir::new();
-    let recipient = dir.keygen("id");
-    for len in LENGTHS {
-        dir.write("plain", paint(len));
-        for (number, sealing) in SEALING.iter().enumerate() {
-            dir.shell(&format!("R={recipient}; {sealing}")).run().ok();
-            let sealed = dir.read("sealed.age");
-            assert!(sealed.starts_with(b"age-encryption.org/v1\n-> X25519 "));
-            let opening = OPENING[(number + len) % OPENING.len()];
-            dir.shell(opening).run().ok();
-            assert!(dir.read("opened") == paint(len), "{len}: {sealing}: {opening}");
-            dir.shell("rm opened sealed.age").run().ok();
-        }
-    }
+fn age_reads_what_is_written() {
+    MATRIX.age_reads_what_it_writes();
 }
 
 #[test]
-fn age_opens_what_is_written() {
-    if !has_age() {
-        return;
-    }
-    let dir = Dir::new();
-    let recipient = dir.keygen("id");
-    for len in LENGTHS {
-        dir.write("plain", paint(len));
-        for sealing in SEALING {
-            let script = format!("R={recipient}; {sealing} && age -d -i id sealed.age > opened");
-            dir.shell(&script).run().ok();
-            assert!(dir.read("opened") == paint(len), "{len}: {sealing}");
-            dir.shell("rm opened sealed.age").run().ok();
-        }
-    }
-}
-
-#[test]
-fn what_age_writes_is_opened() {
-    if !has_age() {
-        return;
-    }
-    let dir = Dir::new();
-    let recipient = dir.keygen("id");
-    let other = dir.keygen("other");
-    for len in LENGTHS {
-        dir.write("plain", paint(len));
-        dir.shell(&format!("age -r {other} -r {recipient} -o sealed.age plain")).run().ok();
-        for opening in OPENING {
-            dir.shell(opening).run().ok();
-            assert!(dir.read("opened") == paint(len), "{len}: {opening}");
-            dir.shell("rm opened").run().ok();
-        }
-        dir.shell("rm sealed.age").run().ok();
-    }
+fn what_age_writes_is_read() {
+    MATRIX.reads_what_age_writes();
 }
 
 #[test]
@@ -122,33 +75,17 @@ fn damage_anywhere_is_found() {
             let mut bad = good.clone();
             bad[place] ^= 1;
             dir.write("sealed.age", bad);
-            refused(&dir, &format!("{len}: bit of byte {place}"));
+            MATRIX.assert_refuses(&dir, &format!("{len}: bit of byte {place}"));
         }
         for cut in [1, 16, 17, 65_552, 65_553, 1 << 20] {
             let Some(kept) = good.len().checked_sub(cut) else { continue };
             dir.write("sealed.age", &good[..kept]);
-            refused(&dir, &format!("{len}: cut by {cut}"));
+            MATRIX.assert_refuses(&dir, &format!("{len}: cut by {cut}"));
         }
         for added in [&b"x"[..], &[0; 16], &good[header + 16..]] {
             dir.write("sealed.age", [&good, added].concat());
-            refused(&dir, &format!("{len}: {} added", added.len()));
+            MATRIX.assert_refuses(&dir, &format!("{len}: {} added", added.len()));
         }
-    }
-}
-
-/// Asserts that `sealed.age` is refused by every way.
-#[track_caller]
-fn refused(dir: &Dir, what: &str) {
-    for opening in OPENING {
-        let done = dir.shell(&format!("set -o pipefail; {opening}")).run();
-        assert_eq!(done.code(), Some(65), "{what}: {opening}: {done:?}");
-        if opening.contains('>') {
-            // What was written to a stream before is right.
-            let written = dir.read("opened");
-            assert!(dir.read("plain").starts_with(&written), "{what}: {opening}");
-            dir.shell("rm opened").run().ok();
-        }
-        assert!(!dir.path("opened").exists(), "{what}: {opening}");
     }
 }
 

@@ -1,9 +1,8 @@
 //! Sealed files as text: what is written is opened by every way and by age,
 //! what age writes is opened, and what was touched is refused.
 
-use std::process::Command;
-
-use crate::common::{Dir, Done, paint};
+use crate::common::age_matrix::Matrix;
+use crate::common::{Dir, paint};
 
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const END: &str = "-----END AGE ENCRYPTED FILE-----";
@@ -13,32 +12,27 @@ const END: &str = "-----END AGE ENCRYPTED FILE-----";
 const LENGTHS: [usize; 12] =
     [0, 1, 47, 48, 49, 65_535, 65_536, 65_537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 9 << 20];
 
-/// Ways to seal `plain` as `text.age`; `$R` is the recipient.
-const SEALING: [&str; 6] = [
-    "$CS encrypt --armor -r $R plain text.age --processes 0",
-    "$CS encrypt -a -r $R plain text.age --processes 2",
-    "cat plain | $CS encrypt -a -r $R > text.age",
-    "cat plain | $CS encrypt -a -r $R --processes 2 | cat > text.age",
-    "$CS encrypt -a -r $R plain - --processes 2 | cat > text.age",
-    "cat plain | $CS encrypt -a -r $R - text.age --processes 2",
-];
-/// Ways to open `text.age` as `opened`.
-const OPENING: [&str; 6] = [
-    "$CS decrypt -i id text.age opened --processes 0",
-    "$CS decrypt -i id text.age opened --processes 2",
-    "cat text.age | $CS decrypt -i id > opened",
-    "cat text.age | $CS decrypt -i id --processes 2 | cat > opened",
-    "$CS decrypt -i id - opened --processes 2 < text.age",
-    "cat text.age | $CS decrypt -i id --processes 2 - opened",
-];
-
-fn has_age() -> bool {
-    let has = Command::new("age").arg("--version").output().is_ok_and(|o| o.status.success());
-    if !has {
-        eprintln!("skipped: this test needs the program `age` (ci/install.sh installs it)");
-    }
-    has
-}
+const MATRIX: Matrix<6, 6> = Matrix {
+    lengths: &LENGTHS,
+    encrypting: [
+        "$CS encrypt --armor -r $R plain sealed.age --force --processes 0",
+        "$CS encrypt -a -r $R plain sealed.age --force --processes 2",
+        "cat plain | $CS encrypt -a -r $R > sealed.age",
+        "cat plain | $CS encrypt -a -r $R --processes 2 | cat > sealed.age",
+        "$CS encrypt -a -r $R plain - --processes 2 | cat > sealed.age",
+        "cat plain | $CS encrypt -a -r $R - sealed.age --force --processes 2",
+    ],
+    decrypting: [
+        "$CS decrypt -i id sealed.age opened --processes 0",
+        "$CS decrypt -i id sealed.age opened --processes 2",
+        "cat sealed.age | $CS decrypt -i id > opened",
+        "cat sealed.age | $CS decrypt -i id --processes 2 | cat > opened",
+        "$CS decrypt -i id - opened --processes 2 < sealed.age",
+        "cat sealed.age | $CS decrypt -i id --processes 2 - opened",
+    ],
+    flags_of_age: "-a",
+    check: assert_armor,
+};
 
 /// Asserts that `text` is an armor as it should be, around content of age.
 #[track_caller]
@@ -54,60 +48,18 @@ fn assert_armor(text: &[u8]) {
 }
 
 #[test]
-fn what_is_written_is_opened_by_every_way() {
-    let dir = Dir::new();
-    let recipient = dir.keygen("id");
-    for len in LENGTHS {
-        dir.write("plain", paint(len));
-        for (number, sealing) in SEALING.iter().enumerate() {
-            dir.shell(&format!("R={recipient}; set -o pipefail; {sealing}")).run().ok();
-            assert_armor(&dir.read("text.age"));
-            let openings = [OPENING[(number + len) % 6], OPENING[(number + len + 3) % 6]];
-            for opening in openings {
-                dir.shell(&format!("set -o pipefail; {opening}")).run().ok();
-                assert!(dir.read("opened") == paint(len), "{len}: {sealing}: {opening}");
-                dir.shell("rm opened").run().ok();
-            }
-            dir.shell("rm text.age").run().ok();
-        }
-    }
+fn what_is_written_is_read_in_every_way() {
+    MATRIX.reads_what_it_writes();
 }
 
 #[test]
-fn age_opens_what_is_written() {
-    if !has_age() {
-        return;
-    }
-    let dir = Dir::new();
-    let recipient = dir.keygen("id");
-    for (number, len) in LENGTHS.into_iter().enumerate() {
-        dir.write("plain", paint(len));
-        for sealing in [SEALING[number % 6], SEALING[(number + 1) % 6]] {
-            let script = format!("R={recipient}; {sealing} && age -d -i id text.age > opened");
-            dir.shell(&script).run().ok();
-            assert!(dir.read("opened") == paint(len), "{len}: {sealing}");
-            dir.shell("rm opened text.age").run().ok();
-        }
-    }
+fn age_reads_what_is_written() {
+    MATRIX.age_reads_what_it_writes();
 }
 
 #[test]
-fn what_age_writes_is_opened() {
-    if !has_age() {
-        return;
-    }
-    let dir = Dir::new();
-    let recipient = dir.keygen("id");
-    for len in LENGTHS {
-        dir.write("plain", paint(len));
-        dir.shell(&format!("age -a -r {recipient} -o text.age plain")).run().ok();
-        for opening in OPENING {
-            dir.shell(opening).run().ok();
-            assert!(dir.read("opened") == paint(len), "{len}: {opening}");
-            dir.shell("rm opened").run().ok();
-        }
-        dir.shell("rm text.age").run().ok();
-    }
+fn what_age_writes_is_read() {
+    MATRIX.reads_what_age_writes();
 }
 
 /// Seals `len` bytes, of which `plain` then consists, and gives the text.
@@ -116,28 +68,8 @@ fn sealed(dir: &Dir, len: usize) -> Vec<u8> {
         dir.keygen("id");
     }
     dir.write("plain", paint(len));
-    dir.run(&["encrypt", "-a", "-i", "id", "plain", "text.age", "--force"]).ok();
-    dir.read("text.age")
-}
-
-/// Asserts that `text.age` is refused by every way, and gives what the first
-/// one says.
-#[track_caller]
-fn refused(dir: &Dir, what: &str) -> Done {
-    let mut first = None;
-    for opening in OPENING {
-        let done = dir.shell(&format!("set -o pipefail; {opening}")).run();
-        assert_eq!(done.code(), Some(65), "{what}: {opening}: {done:?}");
-        if opening.contains('>') {
-            // What was written to a stream before is right.
-            let written = dir.read("opened");
-            assert!(dir.read("plain").starts_with(&written), "{what}: {opening}");
-            dir.shell("rm opened").run().ok();
-        }
-        assert!(!dir.path("opened").exists(), "{what}: {opening}");
-        first = first.or(Some(done));
-    }
-    first.unwrap()
+    dir.run(&["encrypt", "-a", "-i", "id", "plain", "sealed.age", "--force"]).ok();
+    dir.read("sealed.age")
 }
 
 #[test]
@@ -146,8 +78,8 @@ fn damage_is_refused_with_its_place() {
     for len in [0, 100, 65_536, 9 << 20] {
         let good = sealed(&dir, len);
         let says = |bad: Vec<u8>, what: &str, words: &[&str]| {
-            dir.write("text.age", bad);
-            let text = refused(&dir, &format!("{len}: {what}")).stderr_text();
+            dir.write("sealed.age", bad);
+            let text = MATRIX.assert_refuses(&dir, &format!("{len}: {what}")).stderr_text();
             for word in words {
                 assert!(text.contains(word), "{len}: {what}: {word:?} is not in: {text}");
             }
@@ -163,7 +95,7 @@ fn damage_is_refused_with_its_place() {
         let mut bad = good.clone();
         let place = good.len() / 2 + usize::from(good[good.len() / 2] == b'\n');
         bad[place] = if bad[place] == b'A' { b'B' } else { b'A' };
-        says(bad, "a bit", &["text.age"]);
+        says(bad, "a bit", &["sealed.age"]);
 
         says(good[..good.len() / 2].to_vec(), "cut", &["the armor is damaged", "ends without"]);
         says(good[..good.len() - 33].to_vec(), "no last line", &["ends without"]);
@@ -185,12 +117,8 @@ fn line_ends_and_white_space_outside_are_free() {
             text.trim_end().to_owned(),
             format!(" \r\n\t\n\n{text}\n \t\r\n"),
         ] {
-            dir.write("text.age", text);
-            for opening in OPENING {
-                dir.shell(opening).run().ok();
-                assert!(dir.read("opened") == paint(len), "{len}: {opening}");
-                dir.shell("rm opened").run().ok();
-            }
+            dir.write("sealed.age", text);
+            MATRIX.assert_opens(&dir, len);
         }
     }
 }
@@ -221,13 +149,13 @@ fn an_armored_file_is_sealed_as_it_is() {
     for len in [100, 9 << 20] {
         let text = sealed(&dir, len);
         for flags in ["", "--format age", "--armor"] {
-            for input in ["text.age", "- < text.age"] {
+            for input in ["sealed.age", "- < sealed.age"] {
                 let script = format!(
-                    "(cat text.age | $CS encrypt {flags} -i id - one && \
+                    "(cat sealed.age | $CS encrypt {flags} -i id - one && \
                      $CS encrypt {flags} -i id {input} > two) && \
                      $CS decrypt -i id one one.opened && $CS decrypt -i id - two.opened < two"
                 );
-                let script = script.replace("text.age > two", "text.age - > two");
+                let script = script.replace("sealed.age > two", "sealed.age - > two");
                 dir.shell(&script).run().ok();
                 assert!(dir.read("one.opened") == text, "{len}: {flags}");
                 assert!(dir.read("two.opened") == text, "{len}: {flags}");
@@ -290,8 +218,8 @@ fn workers_take_part_between_files() {
         let done = dir.run(&[args, &["-i", "id", "--json", "--processes", "2"]].concat()).ok();
         done.json(&done.stdout)["workers"].as_u64().unwrap()
     };
-    assert!(processes(&["encrypt", "-a", "plain", "text.age"]) > 0);
-    assert!(processes(&["decrypt", "text.age", "opened"]) > 0);
+    assert!(processes(&["encrypt", "-a", "plain", "sealed.age"]) > 0);
+    assert!(processes(&["decrypt", "sealed.age", "opened"]) > 0);
     assert!(dir.read("opened") == paint(20 << 20));
 }
 
@@ -311,9 +239,9 @@ fn what_is_in_the_armor_must_be_sealed() {
         (format!("{BEGIN} \n"), &["the first line is not"]),
         (format!("{BEGIN}\n"), &["ends without"]),
     ] {
-        dir.write("text.age", text);
-        let run = dir.command(&["decrypt", "-i", "id", "text.age"]);
-        dir.fails(run, 65, &[&["text.age"], words].concat());
+        dir.write("sealed.age", text);
+        let run = dir.command(&["decrypt", "-i", "id", "sealed.age"]);
+        dir.fails(run, 65, &[&["sealed.age"], words].concat());
     }
 }
 

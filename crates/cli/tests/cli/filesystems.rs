@@ -2,51 +2,8 @@
 //! another way, whole, with nothing left beside it. As cp(1), rsync and restic, which ask
 //! no more of a file system than that it takes files. `ci/filesystems.sh` tries real ones.
 
-use crate::common::*;
-use crate::shortages::can;
-
-/// Runs what comes after `--` where some system calls fail: each is NAME=ERROR. `tmpfile`
-/// are the calls that would open an unnamed file.
-const LACKING: &str = r#"
-import ctypes, errno, os, platform, struct, sys
-NUMBERS = {
-    "x86_64": {
-        "tmpfile": 257, "linkat": 265, "renameat2": 316, "fsync": 74, "fdatasync": 75,
-        "fchmod": 91, "fchown": 93, "utimensat": 280, "fallocate": 285, "flock": 73,
-        "openat2": 437, "fgetxattr": 193, "flistxattr": 196, "fadvise64": 221,
-        "copy_file_range": 326, "ioctl": 16,
-    },
-    "aarch64": {
-        "tmpfile": 56, "linkat": 37, "renameat2": 276, "fsync": 82, "fdatasync": 83,
-        "fchmod": 52, "fchown": 55, "utimensat": 88, "fallocate": 47, "flock": 32,
-        "openat2": 437, "fgetxattr": 10, "flistxattr": 13, "fadvise64": 223,
-        "copy_file_range": 285, "ioctl": 29,
-    },
-}
-TMPFILE = 0o20000000
-numbers = NUMBERS.get(platform.machine())
-if numbers is None:
-    sys.exit(99)
-at = sys.argv.index("--")
-code = []
-for name, error in (fault.split("=") for fault in sys.argv[1:at]):
-    fail = (0x06, 0, 0, 0x00050000 | getattr(errno, error))
-    # The number of the call; then, of one for opening, its flags.
-    code += [(0x20, 0, 0, 0)]
-    if name == "tmpfile":
-        code += [(0x15, 0, 3, numbers[name]), (0x20, 0, 0, 32), (0x45, 0, 1, TMPFILE), fail]
-    else:
-        code += [(0x15, 0, 1, numbers[name]), fail]
-code += [(0x06, 0, 0, 0x7fff0000)]
-text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
-class Program(ctypes.Structure):
-    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-program = Program(len(code), ctypes.cast(text, ctypes.c_void_p))
-libc = ctypes.CDLL(None)
-if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
-    sys.exit(99)
-os.execv(sys.argv[at + 1], sys.argv[at + 1:])
-"#;
+use crate::common::Dir;
+use crate::common::failing_calls::FailingCalls;
 
 /// What systems answer that have no unnamed files.
 const NO_UNNAMED: &[&str] =
@@ -88,22 +45,18 @@ const WHOLE: &str = "
     $CS rekey -i id out/small --new-identity out/id
     $CS verify -q -i out/id out/large out/small";
 
-/// A folder, and what wraps a program so that it lacks something; `None` where that
-/// cannot be done here.
-fn lacking() -> Option<(Dir, String)> {
+/// A folder, and what makes system calls fail; `None` where that cannot be done here.
+fn lacking() -> Option<(Dir, FailingCalls)> {
     let dir = Dir::new();
-    let script = dir.write("lacking.py", LACKING);
-    let wrap = format!("python3 {}", script.display());
-    can(&format!("{wrap} flock=ENOLCK -- /bin/true"), "Python 3 and seccomp filters")
-        .then_some(())?;
+    let calls = FailingCalls::new(&dir)?;
     dir.run(&["keygen", "-o", "id"]).ok();
     dir.write("small", "small");
-    Some((dir, wrap))
+    Some((dir, calls))
 }
 
 #[test]
 fn what_a_file_system_lacks_is_done_in_another_way() {
-    let Some((dir, wrap)) = lacking() else { return };
+    let Some((dir, calls)) = lacking() else { return };
     dir.write("large", vec![7; 5 << 18]);
     std::fs::create_dir_all(dir.path("tree/sub")).unwrap();
     dir.write("tree/a", "a");
@@ -114,7 +67,7 @@ fn what_a_file_system_lacks_is_done_in_another_way() {
         let script =
             format!("set -e; mkdir out{script}\ntest -z \"$(find out -name '.*')\"; rm -r out");
         dir.write("script", script);
-        let done = dir.shell(&format!("{wrap} {faults} -- /bin/sh script")).run();
+        let done = dir.shell(&format!("{} /bin/sh script", calls.wrap(&faults))).run();
         assert_eq!(done.code(), Some(0), "{faults}: {}", done.stderr_text());
     }
 }
@@ -122,9 +75,9 @@ fn what_a_file_system_lacks_is_done_in_another_way() {
 /// Whoever asks for durability is told that it is not to be had, and loses nothing.
 #[test]
 fn what_cannot_be_made_durable_is_said_where_that_was_asked_for() {
-    let Some((dir, wrap)) = lacking() else { return };
+    let Some((dir, calls)) = lacking() else { return };
     for option in ["--sync", "--remove-source"] {
-        let script = format!("{wrap} fsync=EINVAL -- $CS encrypt -i id small out {option}");
+        let script = format!("{} $CS encrypt -i id small out {option}", calls.wrap("fsync=EINVAL"));
         let run = dir.shell(&script).run();
         assert_eq!(run.code(), Some(74));
         assert!(run.stderr_text().contains("out: is complete"), "{}", run.stderr_text());

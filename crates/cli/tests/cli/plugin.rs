@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::common::age_matrix::has_age;
 use crate::common::group::Group;
 use crate::common::{Dir, Run, paint};
 use bech32::{Bech32, Hrp};
@@ -106,8 +107,7 @@ fn what_is_sealed_for_a_plugins_key_is_opened_with_it() {
 /// Whether the toy speaks as plugins do is judged by a program that is not ours.
 #[test]
 fn age_uses_the_same_plugin() {
-    if !Command::new("age").arg("--version").output().is_ok_and(|o| o.status.success()) {
-        eprintln!("skipped: this test needs the program `age` (ci/install.sh installs it)");
+    if !has_age() {
         return;
     }
     let (dir, [one, two, _]) = dir();

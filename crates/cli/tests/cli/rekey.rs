@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 
+use crate::common::age_matrix::has_age;
 use crate::common::{CHEAP, Dir, Run, header_len, paint};
 use rustix::fs::{FlockOperation, flock};
 
@@ -316,8 +317,7 @@ fn a_file_that_has_no_room_to_be_written_anew_stays() {
 #[test]
 fn age_opens_what_was_filled_up() {
     let dir = world();
-    if std::process::Command::new("age").arg("--version").output().is_err() {
-        println!("skipped: there is no age");
+    if !has_age() {
         return;
     }
     let content = paint(MIB);

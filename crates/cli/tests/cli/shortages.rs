@@ -3,9 +3,9 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::common::failing_calls::{FailingCalls, can};
 use crate::common::group::{Group, wait_until};
 use crate::common::{Dir, Done, Run, paint};
 use rustix::process::{Pid, Signal};
@@ -384,15 +384,6 @@ fn few_descriptors_are_no_bug() {
     }
 }
 
-/// Whether a shell script runs; if not, says what the test lacks.
-pub(crate) fn can(script: &str, lacks: &str) -> bool {
-    let can = Command::new("bash").args(["-c", script]).output().is_ok_and(|o| o.status.success());
-    if !can {
-        eprintln!("skipped: this test needs {lacks}");
-    }
-    can
-}
-
 /// The report of a run that went well with `--sandbox auto`, after `-v` has
 /// said the same and `require` has been refused.
 #[track_caller]
@@ -427,53 +418,26 @@ fn without_proc_no_worker_starts() {
     }
 }
 
-/// Has the system refuse some system calls to what it runs, by number.
-const REFUSING: &str = r#"
-import ctypes, os, struct, sys
-at = sys.argv.index("--")
-code = [(0x20, 0, 0, 0)]
-for call in sys.argv[1:at]:
-    code += [(0x15, 0, 1, int(call)), (0x06, 0, 0, 0x00050001)]
-code += [(0x06, 0, 0, 0x7fff0000)]
-text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
-class Program(ctypes.Structure):
-    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-program = Program(len(code), ctypes.cast(text, ctypes.c_void_p))
-libc = ctypes.CDLL(None)
-if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
-    sys.exit(99)
-os.execv(sys.argv[at + 1], sys.argv[at + 1:])
-"#;
-
 #[test]
 fn where_the_system_refuses_to_lock_in() {
-    let seccomp = match std::env::consts::ARCH {
-        "x86_64" => "317",
-        "aarch64" => "277",
-        _ => return eprintln!("skipped: the number of seccomp is not known here"),
-    };
-    let landlock = "444";
     let dir = folder();
-    dir.write("refusing.py", REFUSING);
-    let script = dir.path("refusing.py");
-    dir.run(&["encrypt", "-i", "id", "refusing.py", "small"]).ok();
-    let wrap = |calls: &str| format!("python3 {} {calls} --", script.display());
-    if !can(&format!("{} /bin/true", wrap(seccomp)), "Python 3 and seccomp filters") {
-        return;
-    }
+    let Some(failing) = FailingCalls::new(&dir) else { return };
+    dir.run(&["encrypt", "-i", "id", "failing_calls.py", "small"]).ok();
     let report = dir.run(&["encrypt", "-i", "id", "plain", "all", "--json", "--processes", "2"]);
     let report = report.json(&report.stdout);
     if report["sandbox"] != "full" {
         return eprintln!("skipped: workers cannot be locked in here anyway");
     }
+    let (seccomp, landlock) = ("seccomp=EPERM", "landlock_create_ruleset=EPERM");
     let both = format!("{seccomp} {landlock}");
     for (calls, level) in [(seccomp, "partial"), (landlock, "partial"), (both.as_str(), "none")] {
+        let wrap = failing.wrap(calls);
         for what in [SEAL, OPEN] {
-            auto_goes_on_and_require_does_not(&dir, &wrap(calls), what, level);
+            auto_goes_on_and_require_does_not(&dir, &wrap, what, level);
         }
         // Small files, which workers are not started for, and those that are only read.
         for what in [
-            "encrypt -i id refusing.py out",
+            "encrypt -i id failing_calls.py out",
             "decrypt -i id small out",
             "decrypt -i id small out --processes 0",
             "decrypt -i id small - --range 0-9",
@@ -481,7 +445,7 @@ fn where_the_system_refuses_to_lock_in() {
             "inspect small",
             "rekey small -i id --new-identity id",
         ] {
-            let script = format!("{} $CS {what} --sandbox require", wrap(calls));
+            let script = format!("{wrap} $CS {what} --sandbox require");
             dir.fails(dir.shell(&script), 78, &["sandboxed fully"]);
         }
     }

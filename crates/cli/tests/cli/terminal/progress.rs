@@ -13,13 +13,17 @@ use crate::common::{Dir, paint};
 fn progress_appears_on_a_terminal_after_a_while_and_goes_again() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(3 << 20));
-    let slow =
-        "(head -c 2M plain; sleep 0.8; head -c 2M plain; sleep 0.2) | $CS encrypt -i id - out";
-    let (code, text) = shown(&dir, slow);
+    let mut feed = Feed::new(&dir);
+    let mut terminal = Terminal::start(&dir, "$CS encrypt -i id - out < feed");
+    feed.until(&mut terminal, "iB · for ");
+    drop(feed);
+    let (code, text) = terminal.end();
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("MiB · for "), "{text}");
-    let (_, text) = shown(&dir, &format!("{slow}2 --progress never"));
+    let last = text.rsplit("\u{1b}[2K").next().unwrap_or_default();
+    assert!(last.starts_with("- -> out: ") && last.matches('\n').count() == 1, "{text}");
+    dir.write("plain", paint(3 << 20));
+    let slow = "(head -c 2M plain; sleep 0.8; head -c 2M plain) | $CS encrypt -i id - out2";
+    let (_, text) = shown(&dir, &format!("{slow} --progress never"));
     assert!(!text.contains(" · for "), "{text}");
     assert!(text.contains("- -> out2: 4.00 MiB -> "), "{text}");
     // A quick run shows none; on a busy machine it may take a few to be quick.
