@@ -165,7 +165,7 @@ fn programs_that_fail_or_are_missing_are_left_out() {
 
 #[test]
 fn the_ladder_is_climbed_in_a_folder_of_its_own() {
-    let dir = Dir::new();
+    let dir = Dir::in_memory();
     let args = ["benchmark", "--max-size", "64KiB", "--runs", "1", "--processes", "1"];
     let command = dir.command(&args);
     let done = command.env("TMPDIR", dir.root()).env("LC_ALL", "C").run().ok_and_silent();
@@ -339,7 +339,7 @@ fn browse(dir: &Dir, page: &Path, args: &[&str]) -> (String, String) {
 
 #[test]
 fn the_page_stands_by_itself() {
-    let dir = Dir::new();
+    let dir = Dir::in_memory();
     // A name that would be markup.
     let name = "<img src=x>&\".bin";
     dir.write(name, paint(LEN));

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{CHEAP, Dir, Run};
+use crate::common::{CHEAP, Dir, Run, paint};
 
 const FILE: &str = ".config/cryptstream/config.toml";
 
@@ -318,7 +318,9 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
         command(&dir, &["keygen", "-y", "me"]).run().ok_and_silent();
         command(&dir, &["man"]).run().ok_and_silent();
     }
-    command(&dir, &["benchmark", "-q", "--runs", "1", "--max-size", "400KiB"]).run().ok();
+    let measure = ["benchmark", "-q", "--runs", "1", "--processes", "1", "--file", "large"];
+    dir.write("large", paint(8 << 20));
+    command(&dir, &measure).run().ok();
 }
 
 #[test]

@@ -83,14 +83,11 @@ fn every_range_is_that_slice_of_the_content() {
             let content = paint(len);
             seal(&dir, format, &content);
             for (number, range) in ranges(len).into_iter().enumerate() {
+                // Every spelling in turn.
                 let all = spellings(&range, len);
-                // Of those to the end all, of the others one by turns.
-                let chosen = if all.len() > 2 { &all[..] } else { &all[number % 2..][..1] };
-                for spelling in chosen {
-                    let done = dir.run(&args(spelling)).ok_and_silent();
-                    let what = format!("{format}, {len} bytes: {spelling}");
-                    assert!(done.stdout == content[range.clone()], "{what}");
-                }
+                let spelling = &all[number % all.len()];
+                let done = dir.run(&args(spelling)).ok_and_silent();
+                assert!(done.stdout == content[range], "{format}, {len} bytes: {spelling}");
             }
         }
     }
@@ -109,7 +106,7 @@ fn ranges_anywhere_are_slices_too() {
             let len = 1 + below(2 << 20);
             let content = paint(len);
             seal(&dir, format, &content);
-            for _ in 0..25 {
+            for _ in 0..12 {
                 let start = below(len);
                 let end = start + 1 + below(len - start);
                 let all = spellings(&(start..end), len);

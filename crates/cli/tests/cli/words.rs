@@ -31,7 +31,7 @@ fn has(program: &str) -> bool {
 
 /// A folder in which `cryptstream` is the program, and that is also home.
 fn home() -> Dir {
-    let dir = Dir::new();
+    let dir = Dir::in_memory();
     fs::create_dir(dir.path("bin")).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cryptstream"), dir.path("bin/cryptstream"))
         .unwrap();
@@ -40,7 +40,7 @@ fn home() -> Dir {
 
 fn shell(dir: &Dir, script: &str) -> crate::common::Run {
     let path = format!("{}:{}", dir.path("bin").display(), std::env::var("PATH").unwrap());
-    dir.shell(script).env("PATH", path).env("HOME", dir.root())
+    dir.shell(script).env("PATH", path).env("HOME", dir.root()).env("TMPDIR", dir.root())
 }
 
 /// The commands that stand under "Examples:".
@@ -239,7 +239,7 @@ fn make(dir: &Dir, words: &str) -> crate::common::Run {
     let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let root = dir.root().display();
     dir.shell(&format!(
-        "umask 077; make -C {top} -o all PROGRAM=$CS DESTDIR='{root}/a root' {words}"
+        "umask 077; unset PREFIX; make -C {top} -o all PROGRAM=$CS DESTDIR='{root}/a root' {words}"
     ))
 }
 

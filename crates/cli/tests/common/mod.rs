@@ -40,6 +40,12 @@ impl Dir {
         tempfile::tempdir_in(parent).ok().map(Self)
     }
 
+    /// A folder in memory where there can be one: for thousands of files that have nothing
+    /// to do with file systems.
+    pub fn in_memory() -> Self {
+        Self::new_in(Path::new("/dev/shm")).unwrap_or_else(Self::new)
+    }
+
     pub fn path(&self, name: impl AsRef<OsStr>) -> PathBuf {
         self.0.path().join(name.as_ref())
     }
