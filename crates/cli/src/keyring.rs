@@ -22,8 +22,8 @@ use cryptstream_engine::{SecretScope, Source, Target};
 use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
 use cryptstream_format::{Format, Identity, Recipient};
 use cryptstream_keys::{
-    AnyIdentity, AnyRecipient, DEFAULT_LOG_N, Passphrase, Patience, ScryptIdentity,
-    ScryptRecipient, Talker, parse_recipient, prepare_recipients,
+    AnyIdentity, AnyRecipient, DEFAULT_LOG_N, Passphrase, ScryptIdentity, ScryptRecipient,
+    SharedCallbacks, Timeout, parse_recipient, prepare_recipients,
 };
 use zeroize::Zeroizing;
 
@@ -51,8 +51,8 @@ pub(crate) struct SealingKeys {
     /// Seal for their owners.
     own: Vec<AnyIdentity>,
     files: KeyFiles,
-    talker: Talker,
-    patience: Patience,
+    callbacks: SharedCallbacks,
+    timeout: Timeout,
 }
 
 impl SealingKeys {
@@ -95,14 +95,14 @@ impl SealingKeys {
             }
             public.extend(read.recipients);
         }
-        let patience = patience(args.plugin_timeout);
-        let talker = match beside {
-            Some(keys) => Talker::clone(&keys.talker),
-            None => talker(&args.key_passphrase, &mut files)?,
+        let timeout = plugin_timeout(args.plugin_timeout);
+        let callbacks = match beside {
+            Some(keys) => SharedCallbacks::clone(&keys.callbacks),
+            None => callbacks(&args.key_passphrase, &mut files)?,
         };
         let mut own = Vec::new();
         for path in &args.identity {
-            let read = files.read_identities(path, &talker, patience);
+            let read = files.read_identities(path, &callbacks, timeout);
             own.extend(read.map_err(IdentityFileError::into_failure)?);
         }
         if let Some(path) = nobody {
@@ -114,7 +114,7 @@ impl SealingKeys {
         let cost = sealing_cost(args.argon2id.as_deref())?;
         let log_n = args.scrypt;
         let usual = args.usual;
-        Ok(Self { passphrase, cost, log_n, usual, public, own, files, talker, patience })
+        Ok(Self { passphrase, cost, log_n, usual, public, own, files, callbacks, timeout })
     }
 
     /// Sees to it that no key is read or overwritten as data.
@@ -179,7 +179,7 @@ impl SealingKeys {
         let _secrets = SecretScope::open();
         self.check_cost(format)?;
         let Secret::Given(passphrase) = &self.passphrase else {
-            return Ok(prepare_recipients(self.public.clone(), &self.talker, self.patience));
+            return Ok(prepare_recipients(self.public.clone(), &self.callbacks, self.timeout));
         };
         let passphrase = passphrase.clone();
         if format == Format::Age {
@@ -198,7 +198,7 @@ impl SealingKeys {
 }
 
 /// Whoever answers for keys that ask.
-fn talker(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<Talker, Failure> {
+fn callbacks(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<SharedCallbacks, Failure> {
     let KeyPassphrase { identity_passphrase_file, identity_passphrase_fd } = args;
     let given = files.read_passphrase(
         identity_passphrase_file.as_deref(),
@@ -212,7 +212,7 @@ fn talker(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<Talker, Failure>
 }
 
 /// How long a plugin may say nothing.
-fn patience(seconds: Option<u64>) -> Patience {
+fn plugin_timeout(seconds: Option<u64>) -> Timeout {
     let seconds = seconds.unwrap_or(PLUGIN_TIMEOUT);
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
@@ -237,7 +237,7 @@ pub(crate) struct OpeningKeys {
     limit: ReadLimit,
     own: Vec<AnyIdentity>,
     files: KeyFiles,
-    talker: Talker,
+    callbacks: SharedCallbacks,
 }
 
 impl OpeningKeys {
@@ -245,10 +245,10 @@ impl OpeningKeys {
         let _secrets = SecretScope::open();
         let mut files = KeyFiles::to_open();
         let passphrase = Secret::read(&args.passphrase, key, true, &mut files)?;
-        let talker = talker(&args.key_passphrase, &mut files)?;
+        let callbacks = callbacks(&args.key_passphrase, &mut files)?;
         let (mut own, mut unusable) = (Vec::new(), Vec::new());
         for path in &args.identity {
-            match files.read_identities(path, &talker, patience(args.plugin_timeout)) {
+            match files.read_identities(path, &callbacks, plugin_timeout(args.plugin_timeout)) {
                 Ok(identities) => own.extend(identities),
                 Err(IdentityFileError::Unusable(failure)) => unusable.push(failure),
                 Err(error) => return Err(error.into_failure()),
@@ -273,7 +273,7 @@ impl OpeningKeys {
                 .map(ReadLimit::up_to)
                 .ok_or_else(|| messages::bad_cost("--argon2id-limit", text))?,
         };
-        Ok(Self { passphrase, limit, own, files, talker })
+        Ok(Self { passphrase, limit, own, files, callbacks })
     }
 
     /// Sees to it that no key is read or overwritten as data.
@@ -324,9 +324,9 @@ pub(crate) fn recipients_of(
 ) -> Result<Vec<AnyRecipient>, Failure> {
     let _secrets = SecretScope::open();
     let mut files = KeyFiles::to_seal();
-    let talker = talker(key_passphrase, &mut files)?;
+    let callbacks = callbacks(key_passphrase, &mut files)?;
     let identities =
-        files.read_identities(path, &talker, None).map_err(IdentityFileError::into_failure)?;
+        files.read_identities(path, &callbacks, None).map_err(IdentityFileError::into_failure)?;
     let mut recipients = Vec::new();
     for identity in &identities {
         recipients.extend(identity.recipients().map_err(|error| messages::key_failure(&error))?);

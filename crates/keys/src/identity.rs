@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::other_key::OtherKey;
 use crate::pem::Pem;
-use crate::plugin::{Patience, PluginIdentity};
+use crate::plugin::{PluginIdentity, Timeout};
+use crate::prompt::SharedCallbacks;
 use crate::protected::ProtectedIdentities;
 use crate::recipient::AnyRecipient;
 use crate::ssh::{SshError, SshSecretKey};
-use crate::talk::Talker;
 use crate::{LineError, NotText, content_lines, post_quantum, text_of};
 
 /// A text that is not an identity. The text itself is not part of it: it is
@@ -83,7 +83,7 @@ impl AnyIdentity {
 
     /// Whether whoever reads the file can use it at once.
     #[must_use]
-    pub fn is_bare_secret(&self) -> bool {
+    pub fn is_unprotected(&self) -> bool {
         match self {
             Self::X25519(_) | Self::PostQuantum(_) => true,
             Self::Ssh(key) => !key.may_ask(),
@@ -146,10 +146,10 @@ impl Identity for AnyIdentity {
 pub fn parse_identities(
     content: &[u8],
     name: &str,
-    talker: &Talker,
-    patience: Patience,
+    callbacks: &SharedCallbacks,
+    timeout: Timeout,
 ) -> Result<Vec<AnyIdentity>, LineError<IdentityError>> {
-    if let Some(file) = ProtectedIdentities::recognize(content, name, talker, patience) {
+    if let Some(file) = ProtectedIdentities::recognize(content, name, callbacks, timeout) {
         return Ok(vec![AnyIdentity::Protected(Box::new(file))]);
     }
     let text = text_of(content).map_err(|reason| match reason {
@@ -162,13 +162,13 @@ pub fn parse_identities(
     }
     if Pem::is_meant(text) {
         let pem = Pem::read(text).ok_or(SshError::Invalid);
-        let key = pem.and_then(|pem| SshSecretKey::parse(&pem, name, talker));
+        let key = pem.and_then(|pem| SshSecretKey::parse(&pem, name, callbacks));
         let key = key.map_err(|error| whole(error.into()))?;
         return Ok(vec![AnyIdentity::Ssh(Box::new(key))]);
     }
     let mut identities = Vec::new();
     for (line, content) in content_lines(text) {
-        let identity = parse_identity(content, talker, patience);
+        let identity = parse_identity(content, callbacks, timeout);
         identities.push(identity.map_err(|error| LineError { line, error })?);
     }
     if identities.is_empty() {
@@ -179,8 +179,8 @@ pub fn parse_identities(
 
 fn parse_identity(
     text: &str,
-    talker: &Talker,
-    patience: Patience,
+    callbacks: &SharedCallbacks,
+    timeout: Timeout,
 ) -> Result<AnyIdentity, IdentityError> {
     let begins = |prefix: &str| {
         text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -193,9 +193,9 @@ fn parse_identity(
     }
     if begins("AGE-PLUGIN-") {
         let identity = text.parse().map_err(|_| IdentityError::Invalid(KeyError::Checksum))?;
-        let talker = Talker::clone(talker);
+        let callbacks = SharedCallbacks::clone(callbacks);
         let memory = Arc::default();
-        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, talker, patience, memory }));
+        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, callbacks, timeout, memory }));
     }
     let is_public = ["age1", "ssh-", "ecdsa-", "sk-"].iter().any(|prefix| begins(prefix));
     Err(if is_public { IdentityError::IsPublic } else { IdentityError::Unknown })
@@ -221,10 +221,15 @@ pub fn write_identity(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::talk::Silent;
+    use crate::prompt::NoCallbacks;
 
     fn parse(content: &str) -> Result<Vec<AnyIdentity>, LineError<IdentityError>> {
-        parse_identities(content.as_bytes(), "FILE", &(Arc::new(Silent) as Talker), None)
+        parse_identities(
+            content.as_bytes(),
+            "FILE",
+            &(Arc::new(NoCallbacks) as SharedCallbacks),
+            None,
+        )
     }
 
     #[test]
@@ -271,7 +276,8 @@ mod tests {
         let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for bytes in [&utf16[..], &[b"\xff\xfe", &utf16[..]].concat()] {
             let failure =
-                parse_identities(bytes, "FILE", &(Arc::new(Silent) as Talker), None).err();
+                parse_identities(bytes, "FILE", &(Arc::new(NoCallbacks) as SharedCallbacks), None)
+                    .err();
             assert_eq!(failure, Some(LineError { line: 1, error: IdentityError::Utf16 }));
         }
     }

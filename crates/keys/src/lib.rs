@@ -5,9 +5,9 @@
 //! [identities](cryptstream_format::Identity), and says what is wrong with a
 //! text that is none, without ever repeating a secret. It reads no files:
 //! callers hand it their content. What needs somebody to answer asks through
-//! [`Talk`]. SSH keys and plugins are the crate `age`'s.
+//! [`Callbacks`]. SSH keys and plugins are the crate `age`'s.
 
-mod foreign;
+mod age_compat;
 mod identity;
 mod long_bech32;
 mod other_key;
@@ -15,17 +15,18 @@ mod passphrase;
 mod pem;
 mod plugin;
 pub mod post_quantum;
+mod prompt;
 mod protected;
 mod recipient;
 mod scrypt;
 mod ssh;
 mod tagged;
-mod talk;
 
 pub use identity::{AnyIdentity, IdentityError, parse_identities, write_identity};
 pub use other_key::OtherKey;
 pub use passphrase::{Oddity as PassphraseOddity, Passphrase, PassphraseError};
-pub use plugin::{Patience, PluginIdentity};
+pub use plugin::{PluginIdentity, Timeout};
+pub use prompt::{Callbacks, NoAnswer, NoCallbacks, SharedCallbacks, TRIES};
 pub use protected::ProtectedIdentities;
 pub use recipient::{
     AnyRecipient, RecipientError, RecipientsFile, parse_recipient, parse_recipients,
@@ -34,7 +35,6 @@ pub use recipient::{
 pub use scrypt::{DEFAULT_LOG_N, MAX_LOG_N, MIN_LOG_N, ScryptIdentity, ScryptRecipient};
 pub use ssh::{SshError, SshPublicKey, SshSecretKey};
 pub use tagged::TaggedRecipient;
-pub use talk::{NoAnswer, Silent, TRIES, Talk, Talker};
 
 /// A line of a file that is not what it should be.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -21,8 +21,8 @@ use cryptstream_format::{
 use cryptstream_protection::Protection;
 use zeroize::Zeroizing;
 
-use crate::foreign;
-use crate::talk::Talker;
+use crate::age_compat;
+use crate::prompt::SharedCallbacks;
 
 /// After this the user is told which plugin is waited for: it may want to be touched.
 const TELL_AFTER: Duration = Duration::from_secs(10);
@@ -63,15 +63,15 @@ type Answer = (String, Zeroizing<Vec<u8>>);
 
 /// How long a plugin may say nothing before it is given up, apart from the time
 /// that it waits for an answer; `None`: for ever.
-pub type Patience = Option<Duration>;
+pub type Timeout = Option<Duration>;
 
 /// The recipients, and the identities to seal for, that one plugin has.
 pub(crate) struct PluginRecipients {
     name: String,
     recipients: Vec<AgeRecipient>,
     identities: Vec<AgeIdentity>,
-    talker: Talker,
-    patience: Patience,
+    callbacks: SharedCallbacks,
+    timeout: Timeout,
     memory: Arc<Memory>,
     /// File keys of files that are still to come.
     prepared: Mutex<Vec<Prepared>>,
@@ -90,8 +90,8 @@ impl PluginRecipients {
     pub(crate) fn group(
         recipients: Vec<AgeRecipient>,
         identities: Vec<AgeIdentity>,
-        talker: &Talker,
-        patience: Patience,
+        callbacks: &SharedCallbacks,
+        timeout: Timeout,
     ) -> Vec<Self> {
         let names = recipients.iter().map(AgeRecipient::plugin);
         let names = names.chain(identities.iter().map(AgeIdentity::plugin));
@@ -104,8 +104,8 @@ impl PluginRecipients {
                 name: name.to_owned(),
                 recipients: recipients.iter().filter(|r| r.plugin() == name).cloned().collect(),
                 identities: identities.iter().filter(|i| i.plugin() == name).cloned().collect(),
-                talker: Talker::clone(talker),
-                patience,
+                callbacks: SharedCallbacks::clone(callbacks),
+                timeout,
                 memory: Arc::default(),
                 prepared: Mutex::default(),
             });
@@ -117,13 +117,13 @@ impl PluginRecipients {
 impl PluginRecipients {
     /// Wraps file keys in one session.
     fn wrap_all(&self, file_keys: Vec<FileKey>) -> Result<Vec<Wrapped>, KeyFailure> {
-        let bridge = Bridge::new(&self.talker, &self.memory);
+        let bridge = Bridge::new(&self.callbacks, &self.memory);
         let (recipients, identities) = (self.recipients.clone(), self.identities.clone());
         let user = bridge.clone();
         let work = move |plugin: PathBuf| {
             session::wrap(&plugin, &recipients, &identities, &file_keys, &user)
         };
-        bridge.run(&self.name, self.patience, work, |_| true)
+        bridge.run(&self.name, self.timeout, work, |_| true)
     }
 }
 
@@ -135,7 +135,7 @@ impl Recipient for PluginRecipients {
         }
         drop(prepared);
         let mut wrapped = self.wrap_all(vec![file_key.clone()])?;
-        Ok(wrapped.pop().ok_or_else(foreign::no_stanza)?)
+        Ok(wrapped.pop().ok_or_else(age_compat::no_stanza)?)
     }
 
     fn may_ask(&self) -> bool {
@@ -174,19 +174,19 @@ impl Recipient for PluginRecipients {
 #[derive(Clone)]
 pub struct PluginIdentity {
     pub(crate) identity: AgeIdentity,
-    pub(crate) talker: Talker,
-    pub(crate) patience: Patience,
+    pub(crate) callbacks: SharedCallbacks,
+    pub(crate) timeout: Timeout,
     pub(crate) memory: Arc<Memory>,
 }
 
 impl PluginIdentity {
     /// Unwraps the file keys of several files in one session.
     fn unwrap_all(&self, files: Vec<Vec<Stanza>>) -> Result<Vec<Option<FileKey>>, KeyFailure> {
-        let bridge = Bridge::new(&self.talker, &self.memory);
+        let bridge = Bridge::new(&self.callbacks, &self.memory);
         let (identity, user) = (self.identity.clone(), bridge.clone());
         let work = move |plugin: PathBuf| session::unwrap(&plugin, &identity, &files, &user);
         let is_proof = |found: &Vec<Option<FileKey>>| found.iter().any(Option::is_some);
-        bridge.run(self.identity.plugin(), self.patience, work, is_proof)
+        bridge.run(self.identity.plugin(), self.timeout, work, is_proof)
     }
 }
 
@@ -228,7 +228,7 @@ fn find(plugin: &str) -> Result<PathBuf, KeyFailure> {
             path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
         };
         let mut programs = std::env::split_paths(&path).map(|folder| folder.join(&binary));
-        return programs.find(is_program).ok_or_else(|| foreign::no_plugin(&binary));
+        return programs.find(is_program).ok_or_else(|| age_compat::no_plugin(&binary));
     }
     Err(KeyFailure {
         kind: KeyFailureKind::NoPlugin,
@@ -258,7 +258,7 @@ fn of_plugin(plugin: &str, failure: KeyFailure) -> KeyFailure {
 /// last time was.
 #[derive(Clone)]
 struct Bridge {
-    talker: Talker,
+    callbacks: SharedCallbacks,
     /// When the plugin said something last; `None` while it waits for an
     /// answer.
     last: Arc<Mutex<Option<Instant>>>,
@@ -275,9 +275,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Bridge {
-    fn new(talker: &Talker, memory: &Arc<Memory>) -> Self {
+    fn new(callbacks: &SharedCallbacks, memory: &Arc<Memory>) -> Self {
         Self {
-            talker: Talker::clone(talker),
+            callbacks: SharedCallbacks::clone(callbacks),
             last: Arc::new(Mutex::new(Some(Instant::now()))),
             has_asked: Arc::default(),
             memory: Arc::clone(memory),
@@ -290,7 +290,7 @@ impl Bridge {
     fn run<T: Send + 'static>(
         &self,
         name: &str,
-        patience: Patience,
+        timeout: Timeout,
         work: impl FnOnce(PathBuf) -> Result<T, KeyFailure> + Send + 'static,
         is_proof: impl FnOnce(&T) -> bool,
     ) -> Result<T, KeyFailure> {
@@ -298,7 +298,7 @@ impl Bridge {
             return Err(failure.clone());
         }
         let plugin = find(name)?;
-        let done = self.wait_for(name, patience, move || work(plugin));
+        let done = self.wait_for(name, timeout, move || work(plugin));
         let done = done.and_then(|done| done.map_err(|failure| of_plugin(name, failure)));
         let is_last = |failure: &KeyFailure| {
             failure.kind == KeyFailureKind::PluginHangs || self.has_asked.load(Ordering::Relaxed)
@@ -335,7 +335,7 @@ impl Bridge {
     fn wait_for<T: Send + 'static>(
         &self,
         plugin: &str,
-        patience: Patience,
+        timeout: Timeout,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, KeyFailure> {
         let failure = |kind, what: String| KeyFailure {
@@ -355,11 +355,11 @@ impl Bridge {
             }
             let silence = self.last().map_or(Duration::ZERO, |last| last.elapsed());
             if silence > TELL_AFTER && !std::mem::replace(&mut is_told, true) {
-                self.talker.say(&format!("waiting for the plugin {}", binary_name(plugin)));
+                self.callbacks.say(&format!("waiting for the plugin {}", binary_name(plugin)));
             }
-            if let Some(patience) = patience.filter(|patience| silence > *patience) {
+            if let Some(timeout) = timeout.filter(|timeout| silence > *timeout) {
                 end_plugins();
-                let seconds = patience.as_secs();
+                let seconds = timeout.as_secs();
                 let what = format!("has not answered for {seconds} seconds, and was ended");
                 return Err(failure(KeyFailureKind::PluginHangs, what));
             }
@@ -368,17 +368,17 @@ impl Bridge {
 
     /// Shows what the plugin says.
     fn say(&self, message: &str) {
-        self.answer(|| self.talker.say(message));
+        self.answer(|| self.callbacks.say(message));
     }
 
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
         self.has_asked.store(true, Ordering::Relaxed);
-        self.answer(|| self.talker.confirm(message, yes, no))
+        self.answer(|| self.callbacks.confirm(message, yes, no))
     }
 
     fn ask(&self, message: &str) -> Option<String> {
         self.has_asked.store(true, Ordering::Relaxed);
-        self.answer(|| self.talker.ask(message))
+        self.answer(|| self.callbacks.ask(message))
     }
 
     fn ask_secret(&self, message: &str) -> Option<Zeroizing<Vec<u8>>> {
@@ -389,7 +389,7 @@ impl Bridge {
         let known = lock(&self.memory.answers).iter().find(is_same).map(|(_, known)| known.clone());
         let answer = match known.filter(|_| is_first) {
             Some(known) => known,
-            None => self.answer(|| self.talker.ask_secret(message)).ok()?,
+            None => self.answer(|| self.callbacks.ask_secret(message)).ok()?,
         };
         let mut answers = lock(&self.answers);
         answers.retain(|(question, _)| question != message);

@@ -11,9 +11,9 @@ use cryptstream_format::{
 use zeroize::Zeroizing;
 
 use crate::identity::{AnyIdentity, parse_identities};
+use crate::prompt::{SharedCallbacks, open_protected};
 use crate::scrypt::ScryptIdentity;
-use crate::talk::{Talker, open_protected};
-use crate::{Patience, without_mark};
+use crate::{Timeout, without_mark};
 
 /// A sealed identity file. It is opened when it is needed, and its passphrase
 /// asked for then.
@@ -21,8 +21,8 @@ pub struct ProtectedIdentities {
     sealed: Vec<u8>,
     /// Where it comes from, for asking.
     name: String,
-    talker: Talker,
-    patience: Patience,
+    callbacks: SharedCallbacks,
+    timeout: Timeout,
     /// What came of asking, which is done once.
     opened: OnceLock<Result<Vec<AnyIdentity>, KeyFailure>>,
 }
@@ -32,8 +32,8 @@ impl ProtectedIdentities {
     pub(crate) fn recognize(
         content: &[u8],
         name: &str,
-        talker: &Talker,
-        patience: Patience,
+        callbacks: &SharedCallbacks,
+        timeout: Timeout,
     ) -> Option<Self> {
         let content = without_mark(content);
         let is_armored = is_armored(content);
@@ -41,8 +41,8 @@ impl ProtectedIdentities {
         (is_armored || Format::ALL.iter().any(is_sealed)).then(|| Self {
             sealed: if is_armored { without_armor(content) } else { content.to_vec() },
             name: name.to_owned(),
-            talker: Talker::clone(talker),
-            patience,
+            callbacks: SharedCallbacks::clone(callbacks),
+            timeout,
             opened: OnceLock::new(),
         })
     }
@@ -60,10 +60,10 @@ impl ProtectedIdentities {
     fn ask(&self) -> Result<Vec<AnyIdentity>, KeyFailure> {
         let key = format!("the identity file {}", self.name);
         let failure = |kind, what: &str| KeyFailure { kind, message: format!("{key} {what}") };
-        let content = open_protected(&self.talker, &key, |passphrase| {
+        let content = open_protected(&self.callbacks, &key, |passphrase| {
             open_in_memory(&self.sealed, passphrase).map_err(|(kind, what)| failure(kind, &what))
         })?;
-        let identities = parse_identities(&content, &self.name, &self.talker, self.patience);
+        let identities = parse_identities(&content, &self.name, &self.callbacks, self.timeout);
         let mut identities = identities.map_err(|error| {
             failure(KeyFailureKind::Unusable, &format!("has a bad content: {error}"))
         })?;

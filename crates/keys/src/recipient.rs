@@ -11,10 +11,10 @@ use cryptstream_format::{Format, Recipient};
 use zeroize::Zeroizing;
 
 use crate::other_key::OtherKey;
-use crate::plugin::{Patience, PluginIdentity, PluginRecipients};
+use crate::plugin::{PluginIdentity, PluginRecipients, Timeout};
+use crate::prompt::SharedCallbacks;
 use crate::ssh::{SshError, SshPublicKey};
 use crate::tagged::TaggedRecipient;
-use crate::talk::Talker;
 use crate::{LineError, NotText, content_lines, post_quantum, text_of, without_mark};
 
 /// A text that is not a recipient. The text itself is not part of it: it
@@ -186,8 +186,8 @@ pub fn parse_recipients(content: &[u8]) -> Result<RecipientsFile, LineError<Reci
 #[must_use]
 pub fn prepare_recipients(
     recipients: Vec<AnyRecipient>,
-    talker: &Talker,
-    patience: Patience,
+    callbacks: &SharedCallbacks,
+    timeout: Timeout,
 ) -> Vec<Box<dyn Recipient + Sync>> {
     let (mut ready, mut of_plugins, mut owners) = (Vec::new(), Vec::new(), Vec::new());
     let mut seen = HashSet::new();
@@ -211,7 +211,7 @@ pub fn prepare_recipients(
         };
         ready.push(boxed);
     }
-    let groups = PluginRecipients::group(of_plugins, owners, talker, patience);
+    let groups = PluginRecipients::group(of_plugins, owners, callbacks, timeout);
     ready.extend(groups.into_iter().map(|group| Box::new(group) as Box<dyn Recipient + Sync>));
     ready
 }
@@ -317,8 +317,8 @@ mod tests {
         let key = SecretKey::generate().unwrap().to_public().to_string();
         let texts = [&key, ED25519, &format!("{ED25519}\tother comment"), &key.to_uppercase()];
         let all = texts.map(|text| parse_recipient(text).unwrap()).to_vec();
-        let talker: Talker = std::sync::Arc::new(crate::talk::Silent);
-        assert_eq!(prepare_recipients(all, &talker, None).len(), 2);
+        let callbacks: SharedCallbacks = std::sync::Arc::new(crate::prompt::NoCallbacks);
+        assert_eq!(prepare_recipients(all, &callbacks, None).len(), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! SSH keys, as age uses them: `ssh-ed25519` and `ssh-rsa`.
 
-mod bare;
-mod lock;
+mod encrypted;
+mod unencrypted;
 mod wire;
 
 use std::fmt;
@@ -20,12 +20,12 @@ use cryptstream_protection::Protection;
 use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, RsaPublicKey};
 
-use self::bare::{BareKey, OPENSSH, PKCS1};
-use self::lock::{Lock, NotOpened};
+use self::encrypted::{DecryptError, EncryptedKey};
+use self::unencrypted::{OPENSSH, PKCS1, UnencryptedKey};
 use self::wire::Envelope;
-use crate::foreign;
+use crate::age_compat;
 use crate::pem::Pem;
-use crate::talk::{Talker, open_protected};
+use crate::prompt::{SharedCallbacks, open_protected};
 
 const ED25519: &str = "ssh-ed25519";
 const RSA: &str = "ssh-rsa";
@@ -74,15 +74,15 @@ pub struct SshSecretKey {
     stored: Stored,
     /// Where it comes from, for asking.
     name: String,
-    talker: Talker,
+    callbacks: SharedCallbacks,
     /// What came of asking, which is done once.
-    unlocked: OnceLock<Result<BareKey, KeyFailure>>,
+    decrypted: OnceLock<Result<UnencryptedKey, KeyFailure>>,
 }
 
 enum Stored {
-    Bare(BareKey),
-    Locked {
-        lock: Lock,
+    Unencrypted(UnencryptedKey),
+    Encrypted {
+        key: EncryptedKey,
         /// The public half in SSH's wire format, where the file has it in the clear.
         public: Option<Vec<u8>>,
     },
@@ -169,38 +169,42 @@ impl fmt::Display for SshPublicKey {
 
 impl Recipient for SshPublicKey {
     fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
-        Ok(foreign::wrap(&self.0, file_key)?)
+        Ok(age_compat::wrap(&self.0, file_key)?)
     }
 }
 
 impl SshSecretKey {
     /// Reads a private key as ssh-keygen or openssl writes it. `name` says where it
     /// comes from, when its passphrase is asked for.
-    pub(crate) fn parse(pem: &Pem<'_>, name: &str, talker: &Talker) -> Result<Self, SshError> {
+    pub(crate) fn parse(
+        pem: &Pem<'_>,
+        name: &str,
+        callbacks: &SharedCallbacks,
+    ) -> Result<Self, SshError> {
         let bytes = pem.content.as_slice();
-        let locked = |lock| Stored::Locked { lock, public: None };
+        let encrypted = |key| Stored::Encrypted { key, public: None };
         let stored = match pem.label {
             OPENSSH => {
                 let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
                 let envelope = envelope.ok_or(SshError::Invalid)?;
                 check_kind(envelope.public)?;
                 if envelope.cipher == b"none" {
-                    Stored::Bare(BareKey::from_openssh(bytes)?)
+                    Stored::Unencrypted(UnencryptedKey::from_openssh(bytes)?)
                 } else {
                     let public = Some(envelope.public.to_vec());
-                    Stored::Locked { lock: Lock::openssh(bytes, &envelope), public }
+                    Stored::Encrypted { key: EncryptedKey::openssh(bytes, &envelope), public }
                 }
             }
-            PKCS1 if pem.header("Proc-Type").is_some() => locked(Lock::legacy(pem)?),
-            PKCS1 => Stored::Bare(BareKey::from_pkcs1(bytes)?),
-            "PRIVATE KEY" => Stored::Bare(BareKey::from_pkcs8(bytes)?),
-            "ENCRYPTED PRIVATE KEY" => locked(Lock::pkcs8(bytes)?),
+            PKCS1 if pem.header("Proc-Type").is_some() => encrypted(EncryptedKey::legacy(pem)?),
+            PKCS1 => Stored::Unencrypted(UnencryptedKey::from_pkcs1(bytes)?),
+            "PRIVATE KEY" => Stored::Unencrypted(UnencryptedKey::from_pkcs8(bytes)?),
+            "ENCRYPTED PRIVATE KEY" => encrypted(EncryptedKey::pkcs8(bytes)?),
             "EC PRIVATE KEY" => return Err(SshError::Kind("ecdsa".to_owned())),
             "DSA PRIVATE KEY" => return Err(SshError::Kind("dsa".to_owned())),
             _ => return Err(SshError::Invalid),
         };
-        let (name, talker) = (name.to_owned(), Talker::clone(talker));
-        Ok(Self { stored, name, talker, unlocked: OnceLock::new() })
+        let (name, callbacks) = (name.to_owned(), SharedCallbacks::clone(callbacks));
+        Ok(Self { stored, name, callbacks, decrypted: OnceLock::new() })
     }
 
     /// The public half. For most protected keys no passphrase is needed; in PKCS #8 and
@@ -212,7 +216,7 @@ impl SshSecretKey {
     pub fn to_public(&self) -> Result<SshPublicKey, KeyFailure> {
         let blob = match self.public() {
             Some(blob) => blob,
-            None => &self.unlocked()?.blob,
+            None => &self.decrypted()?.blob,
         };
         SshPublicKey::from_blob(blob).map_err(|error| self.unusable(&error))
     }
@@ -220,9 +224,9 @@ impl SshSecretKey {
     /// The public half in SSH's wire format, where it is known.
     fn public(&self) -> Option<&[u8]> {
         match &self.stored {
-            Stored::Bare(key) => Some(&key.blob),
-            Stored::Locked { public: Some(public), .. } => Some(public),
-            Stored::Locked { .. } => match self.unlocked.get() {
+            Stored::Unencrypted(key) => Some(&key.blob),
+            Stored::Encrypted { public: Some(public), .. } => Some(public),
+            Stored::Encrypted { .. } => match self.decrypted.get() {
                 Some(Ok(key)) => Some(&key.blob),
                 _ => None,
             },
@@ -230,25 +234,27 @@ impl SshSecretKey {
     }
 
     /// The key; asks for its passphrase if it is protected.
-    fn unlocked(&self) -> Result<&BareKey, KeyFailure> {
-        let lock = match &self.stored {
-            Stored::Bare(key) => return Ok(key),
-            Stored::Locked { lock: Lock::Stuck(error), .. } => return Err(self.unusable(error)),
-            Stored::Locked { lock, .. } => lock,
+    fn decrypted(&self) -> Result<&UnencryptedKey, KeyFailure> {
+        let key = match &self.stored {
+            Stored::Unencrypted(key) => return Ok(key),
+            Stored::Encrypted { key: EncryptedKey::Unsupported(error), .. } => {
+                return Err(self.unusable(error));
+            }
+            Stored::Encrypted { key, .. } => key,
         };
         let ask = || {
             let name = self.named();
-            open_protected(&self.talker, &name, |passphrase| {
-                lock.open(passphrase).map_err(|error| match error {
-                    NotOpened::WrongPassphrase => KeyFailure {
+            open_protected(&self.callbacks, &name, |passphrase| {
+                key.open(passphrase).map_err(|error| match error {
+                    DecryptError::WrongPassphrase => KeyFailure {
                         kind: KeyFailureKind::WrongPassphrase,
                         message: format!("{name} is protected by another passphrase"),
                     },
-                    NotOpened::Unusable(error) => self.unusable(&error),
+                    DecryptError::Unusable(error) => self.unusable(&error),
                 })
             })
         };
-        self.unlocked.get_or_init(ask).as_ref().map_err(Clone::clone)
+        self.decrypted.get_or_init(ask).as_ref().map_err(Clone::clone)
     }
 
     fn named(&self) -> String {
@@ -273,7 +279,7 @@ impl Identity for SshSecretKey {
             None if !stanzas.iter().any(|stanza| [ED25519, RSA].contains(&stanza.tag())) => {
                 return Ok(None);
             }
-            None => &self.unlocked()?.blob,
+            None => &self.decrypted()?.blob,
         };
         let own_tag = tag(blob);
         let kind = if wire::kind(blob) == Some(RSA.as_bytes()) { RSA } else { ED25519 };
@@ -285,7 +291,7 @@ impl Identity for SshSecretKey {
             if kind == ED25519 && has_low_order_share(stanza) {
                 return Err(StanzaError::Malformed(ED25519).into());
             }
-            match foreign::unwrap(&self.unlocked()?.key, std::slice::from_ref(stanza)) {
+            match age_compat::unwrap(&self.decrypted()?.key, std::slice::from_ref(stanza)) {
                 Ok(Some(file_key)) => return Ok(Some(file_key)),
                 // As in age, the first stanza that names the key decides. A header with
                 // a thousand of them must not cost a thousand RSA operations, each of
@@ -300,7 +306,7 @@ impl Identity for SshSecretKey {
     }
 
     fn may_ask(&self) -> bool {
-        matches!(self.stored, Stored::Locked { .. })
+        matches!(self.stored, Stored::Encrypted { .. })
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use cryptstream_format::{FileKey, Format, Identity};
 use cryptstream_keys::{
-    NoAnswer, Silent, Talk, Talker, parse_identities, parse_recipient, prepare_recipients,
+    Callbacks, NoAnswer, NoCallbacks, SharedCallbacks, parse_identities, parse_recipient,
+    prepare_recipients,
 };
 use zeroize::Zeroizing;
 
@@ -29,13 +30,13 @@ fn damaged(good: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 
 #[test]
 fn ssh_keys() {
-    let talker: Talker = Arc::new(Silent);
+    let callbacks: SharedCallbacks = Arc::new(NoCallbacks);
     for name in ["ssh_ed25519", "ssh_rsa", "ssh_protected"] {
         let (secret, public) = (data(name), data(&format!("{name}.pub")));
-        assert_eq!(parse_identities(&secret, name, &talker, None).unwrap().len(), 1);
+        assert_eq!(parse_identities(&secret, name, &callbacks, None).unwrap().len(), 1);
         let mut refused = 0;
         for bad in damaged(&secret) {
-            if let Ok(identities) = parse_identities(&bad, name, &talker, None) {
+            if let Ok(identities) = parse_identities(&bad, name, &callbacks, None) {
                 let _ = identities[0].recipients();
             } else {
                 refused += 1;
@@ -54,7 +55,7 @@ fn ssh_keys() {
 /// Knows the passphrase of all keys.
 struct Knowing;
 
-impl Talk for Knowing {
+impl Callbacks for Knowing {
     fn say(&self, _: &str) {}
 
     fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Option<bool> {
@@ -77,7 +78,7 @@ impl Talk for Knowing {
 /// Those that a passphrase protects are opened, too: what is within may be anything then.
 #[test]
 fn keys_in_other_forms() {
-    let talker: Talker = Arc::new(Knowing);
+    let callbacks: SharedCallbacks = Arc::new(Knowing);
     for (name, step) in [
         ("pkcs8", 1),
         ("pkcs8-aes256", 1),
@@ -89,14 +90,14 @@ fn keys_in_other_forms() {
         ("openssh-aes128-cbc", 20),
     ] {
         let secret = data(&format!("keys/{name}"));
-        let good = parse_identities(&secret, name, &talker, None).unwrap();
-        let recipients = prepare_recipients(good[0].recipients().unwrap(), &talker, None);
+        let good = parse_identities(&secret, name, &callbacks, None).unwrap();
+        let recipients = prepare_recipients(good[0].recipients().unwrap(), &callbacks, None);
         let file_key = FileKey::from_bytes([7; 16]);
         let stanzas = recipients[0].wrap(Format::Age, &file_key).unwrap().stanzas;
         assert!(good[0].unwrap(Format::Age, &stanzas).unwrap().is_some(), "{name}");
         let mut refused = 0;
         for bad in damaged(&secret).step_by(step) {
-            let Ok(identities) = parse_identities(&bad, name, &talker, None) else {
+            let Ok(identities) = parse_identities(&bad, name, &callbacks, None) else {
                 refused += 1;
                 continue;
             };

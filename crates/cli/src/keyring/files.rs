@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{Source, Target};
 use cryptstream_keys::{
-    AnyIdentity, Passphrase, Patience, RecipientsFile, Talker, parse_identities, parse_recipients,
+    AnyIdentity, Passphrase, RecipientsFile, SharedCallbacks, Timeout, parse_identities,
+    parse_recipients,
 };
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use zeroize::Zeroizing;
@@ -59,17 +60,17 @@ impl KeyFiles {
     pub(super) fn read_identities(
         &mut self,
         path: &Path,
-        talker: &Talker,
-        patience: Patience,
+        callbacks: &SharedCallbacks,
+        timeout: Timeout,
     ) -> Result<Vec<AnyIdentity>, IdentityFileError> {
         let content =
             self.read_small(path, KeyKind::Identities).map_err(IdentityFileError::Failed)?;
         let name = messages::quoted(path);
-        let identities = parse_identities(&content, &name, talker, patience);
+        let identities = parse_identities(&content, &name, callbacks, timeout);
         let identities = identities.map_err(|error| {
             IdentityFileError::Unusable(messages::identities_invalid(path, &error))
         })?;
-        if identities.iter().any(AnyIdentity::is_bare_secret) {
+        if identities.iter().any(AnyIdentity::is_unprotected) {
             warn_if_open(path, KeyKind::Identities);
         }
         Ok(identities)

@@ -3,7 +3,7 @@
 mod lock;
 mod session;
 
-use cryptstream_keys::{NoAnswer, Passphrase, Talk};
+use cryptstream_keys::{Callbacks, NoAnswer, Passphrase};
 use zeroize::Zeroizing;
 
 pub(crate) use self::session::restore;
@@ -17,7 +17,7 @@ pub(super) struct Terminal {
     pub(super) key_passphrase: Option<Passphrase>,
 }
 
-impl Talk for Terminal {
+impl Callbacks for Terminal {
     fn say(&self, message: &str) {
         messages::note(&messages::from_key(message));
     }

@@ -13,7 +13,7 @@ use cryptstream_format::{FileKey, KeyFailure, KeyFailureKind, Stanza, Wrapped};
 use zeroize::Zeroize;
 
 use super::Bridge;
-use crate::foreign;
+use crate::age_compat;
 
 /// What a plugin may ask for in any session.
 const CONVERSATION: [&str; 4] = ["msg", "confirm", "request-public", "request-secret"];
@@ -26,7 +26,7 @@ pub(super) fn wrap(
     file_keys: &[FileKey],
     user: &Bridge,
 ) -> Result<Vec<Wrapped>, KeyFailure> {
-    let ended = |_| foreign::ended_early();
+    let ended = |_| age_compat::ended_early();
     let mut session = Connection::open(plugin, RECIPIENT_V1).map_err(ended)?;
     let sent = session.unidir_send(|mut phase| {
         for recipient in recipients {
@@ -83,8 +83,8 @@ pub(super) fn wrap(
     }
     let labels = labels.unwrap_or_default();
     let wrapped = |stanzas: Vec<AgeStanza>| {
-        let stanzas = stanzas.into_iter().map(foreign::from_age).collect::<Option<_>>();
-        let stanzas = stanzas.ok_or_else(foreign::no_stanza)?;
+        let stanzas = stanzas.into_iter().map(age_compat::from_age).collect::<Option<_>>();
+        let stanzas = stanzas.ok_or_else(age_compat::no_stanza)?;
         Ok(Wrapped { stanzas, labels: labels.clone() })
     };
     stanzas.into_iter().map(wrapped).collect()
@@ -98,9 +98,11 @@ pub(super) fn unwrap(
     files: &[Vec<Stanza>],
     user: &Bridge,
 ) -> Result<Vec<Option<FileKey>>, KeyFailure> {
-    let ended = |_| foreign::ended_early();
-    let files: Vec<Vec<AgeStanza>> =
-        files.iter().map(|stanzas| foreign::to_age_stanzas(stanzas)).collect::<Result<_, _>>()?;
+    let ended = |_| age_compat::ended_early();
+    let files: Vec<Vec<AgeStanza>> = files
+        .iter()
+        .map(|stanzas| age_compat::to_age_stanzas(stanzas))
+        .collect::<Result<_, _>>()?;
     let mut session = Connection::open(plugin, IDENTITY_V1).map_err(ended)?;
     let sent = session.unidir_send(|mut phase| {
         phase.send("add-identity", &[&identity.to_string()], &[])?;
@@ -151,7 +153,7 @@ fn index(command: &AgeStanza) -> Option<usize> {
 }
 
 fn failed(errors: &[String]) -> KeyFailure {
-    let message = foreign::one_line(&errors.join("; "));
+    let message = age_compat::one_line(&errors.join("; "));
     KeyFailure { kind: KeyFailureKind::PluginFailed, message }
 }
 

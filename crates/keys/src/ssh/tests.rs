@@ -3,7 +3,7 @@ use std::sync::Arc;
 use age_core::primitives::{aead_encrypt, hkdf};
 
 use super::*;
-use crate::talk::Silent;
+use crate::prompt::NoCallbacks;
 
 const LABEL: &[u8] = b"age-encryption.org/v1/ssh-ed25519";
 
@@ -15,7 +15,7 @@ fn data(name: &str) -> String {
 fn secret(name: &str) -> SshSecretKey {
     let text = data(name);
     let pem = Pem::read(&text).unwrap();
-    SshSecretKey::parse(&pem, name, &(Arc::new(Silent) as Talker)).unwrap()
+    SshSecretKey::parse(&pem, name, &(Arc::new(NoCallbacks) as SharedCallbacks)).unwrap()
 }
 
 fn blob(fields: &[&[u8]]) -> Vec<u8> {
@@ -160,7 +160,7 @@ fn low_order_shares_do_not_open() {
         let args = [tag.as_str(), &Base64Unpadded::encode_string(&share)];
         let stanza = Stanza::new(ED25519, &args, body).unwrap();
         assert!(
-            foreign::unwrap(&key.unlocked().unwrap().key, std::slice::from_ref(&stanza))
+            age_compat::unwrap(&key.decrypted().unwrap().key, std::slice::from_ref(&stanza))
                 .unwrap()
                 .is_some()
         );

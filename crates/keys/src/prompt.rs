@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub const TRIES: usize = 3;
 
 /// Asks the user. `None` means that there is no answer.
-pub trait Talk: Send + Sync {
+pub trait Callbacks: Send + Sync {
     /// Shows a message.
     fn say(&self, message: &str);
     /// Asks for one of two answers: `Some(true)` for `yes`.
@@ -50,13 +50,13 @@ impl NoAnswer {
 }
 
 /// Shared by all keys of a run.
-pub type Talker = Arc<dyn Talk>;
+pub type SharedCallbacks = Arc<dyn Callbacks>;
 
 /// Nobody is there.
 #[derive(Clone, Copy, Debug)]
-pub struct Silent;
+pub struct NoCallbacks;
 
-impl Talk for Silent {
+impl Callbacks for NoCallbacks {
     fn say(&self, _: &str) {}
 
     fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Option<bool> {
@@ -75,17 +75,17 @@ impl Talk for Silent {
 /// Opens a protected key with the passphrase that was given, or that the user enters; after a wrong
 /// one the user is asked again, three times in all. `key` names the key.
 pub(crate) fn open_protected<T>(
-    talker: &Talker,
+    callbacks: &SharedCallbacks,
     key: &str,
     mut open: impl FnMut(&[u8]) -> Result<T, KeyFailure>,
 ) -> Result<T, KeyFailure> {
-    if let Some(passphrase) = talker.key_passphrase() {
+    if let Some(passphrase) = callbacks.key_passphrase() {
         return open(passphrase);
     }
     let mut prompt = format!("Passphrase of {key}: ");
     let mut tries = 1;
     loop {
-        let passphrase = talker.ask_secret(&prompt).map_err(|why| KeyFailure {
+        let passphrase = callbacks.ask_secret(&prompt).map_err(|why| KeyFailure {
             kind: KeyFailureKind::CannotAsk,
             message: format!("{key} {}", why.of_key()),
         })?;

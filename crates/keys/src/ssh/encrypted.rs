@@ -16,7 +16,7 @@ use pkcs8::pkcs5::pbes2::Kdf;
 use zeroize::Zeroizing;
 
 use super::SshError;
-use super::bare::BareKey;
+use super::unencrypted::UnencryptedKey;
 use super::wire::{self, Envelope};
 use crate::pem::Pem;
 
@@ -43,7 +43,7 @@ const CIPHERS: [&str; 10] = [
 ];
 
 /// What a passphrase opens.
-pub(super) enum Lock {
+pub(super) enum EncryptedKey {
     /// OpenSSH's own form.
     OpenSsh(Box<ssh_key::PrivateKey>),
     /// PKCS #8.
@@ -51,32 +51,32 @@ pub(super) enum Lock {
     /// `Proc-Type: 4,ENCRYPTED`
     Legacy(Legacy),
     /// None does, for this reason. The public half may still be known.
-    Stuck(SshError),
+    Unsupported(SshError),
 }
 
 /// Why a passphrase has not opened a key.
-pub(super) enum NotOpened {
+pub(super) enum DecryptError {
     /// It is another one.
     WrongPassphrase,
     /// What is within cannot be used.
     Unusable(SshError),
 }
 
-impl Lock {
+impl EncryptedKey {
     /// A protected key in OpenSSH's own form, whose `envelope` has been read.
     pub(super) fn openssh(bytes: &[u8], envelope: &Envelope<'_>) -> Self {
         let cipher = wire::printable(envelope.cipher);
         if !CIPHERS.contains(&cipher.as_str()) {
-            return Self::Stuck(SshError::Cipher(cipher));
+            return Self::Unsupported(SshError::Cipher(cipher));
         }
         match envelope.bcrypt_rounds() {
             Some(1..=MAX_BCRYPT_ROUNDS) => {}
-            Some(rounds) if rounds > 0 => return Self::Stuck(SshError::Rounds(rounds)),
-            _ => return Self::Stuck(SshError::Invalid),
+            Some(rounds) if rounds > 0 => return Self::Unsupported(SshError::Rounds(rounds)),
+            _ => return Self::Unsupported(SshError::Invalid),
         }
         match ssh_key::PrivateKey::from_bytes(bytes) {
             Ok(key) => Self::OpenSsh(Box::new(key)),
-            Err(_) => Self::Stuck(SshError::Invalid),
+            Err(_) => Self::Unsupported(SshError::Invalid),
         }
     }
 
@@ -115,33 +115,34 @@ impl Lock {
     }
 
     /// Opens it.
-    pub(super) fn open(&self, passphrase: &[u8]) -> Result<BareKey, NotOpened> {
+    pub(super) fn open(&self, passphrase: &[u8]) -> Result<UnencryptedKey, DecryptError> {
         if passphrase.is_empty() {
-            return Err(NotOpened::WrongPassphrase);
+            return Err(DecryptError::WrongPassphrase);
         }
         let opened = match self {
             Self::OpenSsh(key) => {
-                let key = key.decrypt(passphrase).map_err(|_| NotOpened::WrongPassphrase)?;
-                let bytes = key.to_bytes().map_err(|_| NotOpened::Unusable(SshError::Invalid))?;
-                BareKey::from_openssh(&bytes)
+                let key = key.decrypt(passphrase).map_err(|_| DecryptError::WrongPassphrase)?;
+                let bytes =
+                    key.to_bytes().map_err(|_| DecryptError::Unusable(SshError::Invalid))?;
+                UnencryptedKey::from_openssh(&bytes)
             }
             Self::Pkcs8(bytes) => {
                 let info = EncryptedPrivateKeyInfo::try_from(bytes.as_slice());
-                let info = info.map_err(|_| NotOpened::Unusable(SshError::Invalid))?;
-                let key = info.decrypt(passphrase).map_err(|_| NotOpened::WrongPassphrase)?;
-                BareKey::from_pkcs8(key.as_bytes())
+                let info = info.map_err(|_| DecryptError::Unusable(SshError::Invalid))?;
+                let key = info.decrypt(passphrase).map_err(|_| DecryptError::WrongPassphrase)?;
+                UnencryptedKey::from_pkcs8(key.as_bytes())
             }
             Self::Legacy(key) => {
-                let bytes = key.open(passphrase).ok_or(NotOpened::WrongPassphrase)?;
+                let bytes = key.open(passphrase).ok_or(DecryptError::WrongPassphrase)?;
                 // One wrong passphrase in 256 seems to fit.
                 if wire::public_half_of_pkcs1(&bytes).is_none() {
-                    return Err(NotOpened::WrongPassphrase);
+                    return Err(DecryptError::WrongPassphrase);
                 }
-                BareKey::from_pkcs1(&bytes)
+                UnencryptedKey::from_pkcs1(&bytes)
             }
-            Self::Stuck(error) => Err(error.clone()),
+            Self::Unsupported(error) => Err(error.clone()),
         };
-        opened.map_err(NotOpened::Unusable)
+        opened.map_err(DecryptError::Unusable)
     }
 }
 

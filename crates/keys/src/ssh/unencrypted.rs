@@ -27,13 +27,13 @@ const ED25519_OID: &str = "1.3.101.112";
 const RSA_OID: &str = "1.2.840.113549.1.1.1";
 
 /// A key that can be used at once.
-pub(super) struct BareKey {
+pub(super) struct UnencryptedKey {
     pub(super) key: AgeIdentity,
     /// The public half in SSH's wire format, from which stanzas take the key's tag.
     pub(super) blob: Vec<u8>,
 }
 
-impl BareKey {
+impl UnencryptedKey {
     /// A key in OpenSSH's own form.
     pub(super) fn from_openssh(bytes: &[u8]) -> Result<Self, SshError> {
         let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
