@@ -1,19 +1,22 @@
 //! Who can open: identity files in age's form, and SSH keys.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cryptstream_format::x25519::{KeyError, SecretKey};
-use cryptstream_format::{FileKey, Format, Identity, KeyFailure, Stanza, UnwrapError};
+use cryptstream_format::{
+    FileKey, Format, Identity, KeyFailure, KeyFailureKind, Stanza, UnwrapError,
+};
 use zeroize::Zeroizing;
 
+use crate::encrypted_file::EncryptedFile;
 use crate::other_key::OtherKey;
 use crate::pem::Pem;
 use crate::plugin::{PluginIdentity, Timeout};
+use crate::post_quantum;
 use crate::prompt::SharedCallbacks;
-use crate::protected::ProtectedIdentities;
 use crate::recipient::AnyRecipient;
 use crate::ssh::{SshError, SshSecretKey};
-use crate::{LineError, NotText, content_lines, post_quantum, text_of};
+use crate::text::{LineError, NotText, content_lines, text_of};
 
 /// A text that is not an identity. The text itself is not part of it: it is
 /// likely to be a damaged secret.
@@ -135,6 +138,62 @@ impl Identity for AnyIdentity {
     }
 }
 
+/// An identity file that is encrypted with a passphrase. The passphrase is asked for when an
+/// identity is needed.
+pub struct ProtectedIdentities {
+    file: EncryptedFile,
+    timeout: Timeout,
+    /// The identities, or why there are none. The user is asked once.
+    opened: OnceLock<Result<Vec<AnyIdentity>, KeyFailure>>,
+}
+
+impl ProtectedIdentities {
+    /// The identities in the file. Asks for the passphrase the first time.
+    ///
+    /// # Errors
+    /// When nobody can be asked, the passphrase is wrong, or the content is damaged or not an
+    /// identity file.
+    pub fn open(&self) -> Result<&[AnyIdentity], KeyFailure> {
+        self.opened.get_or_init(|| self.decrypt()).as_deref().map_err(Clone::clone)
+    }
+
+    /// Decrypts the file. Identities that cost little to try come first.
+    fn decrypt(&self) -> Result<Vec<AnyIdentity>, KeyFailure> {
+        let unusable = |what: &str| self.file.failure(KeyFailureKind::Unusable, what);
+        let content = self.file.decrypt()?;
+        let EncryptedFile { name, callbacks, .. } = &self.file;
+        let mut identities = parse_identities(&content, name, callbacks, self.timeout)
+            .map_err(|error| unusable(&format!("has content that cannot be used: {error}")))?;
+        if identities.iter().any(|identity| matches!(identity, AnyIdentity::Protected(_))) {
+            return Err(unusable("holds another encrypted file"));
+        }
+        identities.sort_by_key(AnyIdentity::effort);
+        Ok(identities)
+    }
+}
+
+impl Identity for ProtectedIdentities {
+    fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
+        let mut unusable = None;
+        for identity in self.open()? {
+            match identity.unwrap(format, stanzas) {
+                Ok(Some(file_key)) => return Ok(Some(file_key)),
+                Ok(None) => {}
+                // A missing plugin does not hide the identities after it.
+                Err(UnwrapError::Key(failure)) => {
+                    unusable.get_or_insert(failure);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unusable.map_or(Ok(None), |failure| Err(failure.into()))
+    }
+
+    fn may_ask(&self) -> bool {
+        true
+    }
+}
+
 /// Reads the content of an identity file: one identity a line, with blank lines
 /// and `#` comments between them; or one private SSH key; or all that sealed
 /// with a passphrase, by age or by us. At least one identity.
@@ -149,7 +208,8 @@ pub fn parse_identities(
     callbacks: &SharedCallbacks,
     timeout: Timeout,
 ) -> Result<Vec<AnyIdentity>, LineError<IdentityError>> {
-    if let Some(file) = ProtectedIdentities::recognize(content, name, callbacks, timeout) {
+    if let Some(file) = EncryptedFile::recognize(content, name, callbacks) {
+        let file = ProtectedIdentities { file, timeout, opened: OnceLock::new() };
         return Ok(vec![AnyIdentity::Protected(Box::new(file))]);
     }
     let text = text_of(content).map_err(|reason| match reason {
@@ -194,8 +254,8 @@ fn parse_identity(
     if begins("AGE-PLUGIN-") {
         let identity = text.parse().map_err(|_| IdentityError::Invalid(KeyError::Checksum))?;
         let callbacks = SharedCallbacks::clone(callbacks);
-        let memory = Arc::default();
-        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, callbacks, timeout, memory }));
+        let state = Arc::default();
+        return Ok(AnyIdentity::Plugin(PluginIdentity { identity, callbacks, timeout, state }));
     }
     let is_public = ["age1", "ssh-", "ecdsa-", "sk-"].iter().any(|prefix| begins(prefix));
     Err(if is_public { IdentityError::IsPublic } else { IdentityError::Unknown })

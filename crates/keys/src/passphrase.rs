@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::text;
+
 /// Words to generate passphrases from, one a line, below a comment. There are
 /// 2,048, so 11 random bits choose one without bias.
 const WORDS: &str = include_str!("words.txt");
@@ -101,9 +103,9 @@ impl Passphrase {
     pub fn oddity(&self) -> Option<Oddity> {
         let bytes = self.0.as_slice();
         let holds = |wanted: &[u8]| bytes.iter().any(|byte| wanted.contains(byte));
-        if crate::is_utf16(bytes) {
+        if text::is_utf16(bytes) {
             Some(Oddity::Utf16)
-        } else if bytes.starts_with(crate::MARK) {
+        } else if bytes.starts_with(text::MARK) {
             Some(Oddity::Mark)
         } else if holds(b"\0") {
             Some(Oddity::Nul)

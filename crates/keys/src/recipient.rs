@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use crate::other_key::OtherKey;
 use crate::plugin::{PluginIdentity, PluginRecipients, Timeout};
+use crate::post_quantum;
 use crate::prompt::SharedCallbacks;
 use crate::ssh::{SshError, SshPublicKey};
 use crate::tagged::TaggedRecipient;
-use crate::{LineError, NotText, content_lines, post_quantum, text_of, without_mark};
+use crate::text::{LineError, NotText, content_lines, text_of, without_mark};
 
 /// A text that is not a recipient. The text itself is not part of it: it
 /// might be a secret that was pasted into the wrong place.

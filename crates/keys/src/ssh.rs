@@ -1,6 +1,8 @@
 //! SSH keys, as age uses them: `ssh-ed25519` and `ssh-rsa`.
 
 mod encrypted;
+mod error;
+mod kind;
 mod unencrypted;
 mod wire;
 
@@ -21,49 +23,17 @@ use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, RsaPublicKey};
 
 use self::encrypted::{DecryptError, EncryptedKey};
+pub use self::error::SshError;
+use self::kind::{ED25519, RSA, check_kind};
 use self::unencrypted::{OPENSSH, PKCS1, UnencryptedKey};
 use self::wire::Envelope;
 use crate::age_compat;
 use crate::pem::Pem;
 use crate::prompt::{SharedCallbacks, open_protected};
 
-const ED25519: &str = "ssh-ed25519";
-const RSA: &str = "ssh-rsa";
 /// Sizes of RSA keys that are encrypted to: at least what age asks for, at most what
 /// `ssh-keygen` makes. Identities of other sizes still decrypt.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=16_384;
-
-/// Why a text is not an SSH key that can be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SshError {
-    /// Damaged, or cut off.
-    #[error("this SSH key is damaged or cut off")]
-    Invalid,
-    /// An RSA key that is too small to protect anything, or absurdly large.
-    #[error("this RSA key has {0} bits; encrypting needs 2048 to 16384")]
-    Size(usize),
-    /// A point with which everybody could open the file.
-    #[error("this ssh-ed25519 key is a low-order point, which protects nothing")]
-    LowOrder,
-    /// A kind of key that age has no use for, such as ECDSA or one on a token.
-    #[error("keys of the kind {0} cannot be used; of SSH keys only ssh-ed25519 and ssh-rsa")]
-    Kind(String),
-    /// Protected by a cipher that is not known here.
-    #[error("this key is protected with {0}, which is not supported")]
-    Cipher(String),
-    /// The same in openssl's forms.
-    #[error("this key is protected with {0}, which is not supported")]
-    Scheme(String),
-    /// Protected so that one passphrase takes minutes to hours.
-    #[error(
-        "this key asks for {0} rounds of bcrypt, more than the 16384 that are allowed: checking a \
-         passphrase would take minutes to hours"
-    )]
-    Rounds(u32),
-    /// The same in PKCS #8.
-    #[error("this key asks for a key derivation that takes minutes to hours, or too much memory")]
-    Costly,
-}
 
 /// The public half.
 #[derive(Clone, Debug)]
@@ -146,13 +116,6 @@ impl SshPublicKey {
         }
         Ok(Self(AgeRecipient::SshRsa(blob.to_vec(), key)))
     }
-}
-
-/// The kind of a public key, if it is one that age uses.
-fn check_kind(blob: &[u8]) -> Result<&'static str, SshError> {
-    let kind = wire::kind(blob).ok_or(SshError::Invalid)?;
-    let known = [ED25519, RSA].into_iter().find(|known| known.as_bytes() == kind);
-    known.ok_or_else(|| SshError::Kind(wire::printable(kind)))
 }
 
 /// The first four bytes of the key's hash, by which a stanza names it.

@@ -12,7 +12,7 @@ use base64ct::{Base64Unpadded, Encoding};
 use cryptstream_format::{FileKey, KeyFailure, KeyFailureKind, Stanza, Wrapped};
 use zeroize::Zeroize;
 
-use super::Bridge;
+use super::host::Host;
 use crate::age_compat;
 
 /// What a plugin may ask for in any session.
@@ -24,7 +24,7 @@ pub(super) fn wrap(
     recipients: &[AgeRecipient],
     identities: &[AgeIdentity],
     file_keys: &[FileKey],
-    user: &Bridge,
+    user: &Host,
 ) -> Result<Vec<Wrapped>, KeyFailure> {
     let ended = |_| age_compat::ended_early();
     let mut session = Connection::open(plugin, RECIPIENT_V1).map_err(ended)?;
@@ -96,7 +96,7 @@ pub(super) fn unwrap(
     plugin: &Path,
     identity: &AgeIdentity,
     files: &[Vec<Stanza>],
-    user: &Bridge,
+    user: &Host,
 ) -> Result<Vec<Option<FileKey>>, KeyFailure> {
     let ended = |_| age_compat::ended_early();
     let files: Vec<Vec<AgeStanza>> = files
@@ -161,7 +161,7 @@ fn failed(errors: &[String]) -> KeyFailure {
 fn converse<R: Read, W: Write>(
     command: &AgeStanza,
     reply: Reply<'_, R, W>,
-    user: &Bridge,
+    user: &Host,
 ) -> Response {
     let message = String::from_utf8_lossy(&command.body);
     match command.tag.as_str() {

@@ -15,7 +15,7 @@ use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::Kdf;
 use zeroize::Zeroizing;
 
-use super::SshError;
+use super::error::SshError;
 use super::unencrypted::UnencryptedKey;
 use super::wire::{self, Envelope};
 use crate::pem::Pem;

@@ -5,8 +5,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use pkcs8::{ObjectIdentifier, PrivateKeyInfo};
 use zeroize::Zeroizing;
 
+use super::error::SshError;
+use super::kind::{ED25519, RSA, check_kind};
 use super::wire::{self, Envelope};
-use super::{ED25519, RSA, SshError};
 use crate::pem;
 
 pub(super) const OPENSSH: &str = "OPENSSH PRIVATE KEY";
@@ -39,7 +40,7 @@ impl UnencryptedKey {
         let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
         let envelope = envelope.ok_or(SshError::Invalid)?;
         let blob = envelope.public.to_vec();
-        super::check_kind(&blob)?;
+        check_kind(&blob)?;
         Self::from_text(&pem::write(OPENSSH, bytes), blob)
     }
 

@@ -1,0 +1,14 @@
+//! The kinds of SSH keys that age uses.
+
+use super::error::SshError;
+use super::wire;
+
+pub(super) const ED25519: &str = "ssh-ed25519";
+pub(super) const RSA: &str = "ssh-rsa";
+
+/// The kind of a public key, if it is one that age uses.
+pub(super) fn check_kind(blob: &[u8]) -> Result<&'static str, SshError> {
+    let kind = wire::kind(blob).ok_or(SshError::Invalid)?;
+    let known = [ED25519, RSA].into_iter().find(|known| known.as_bytes() == kind);
+    known.ok_or_else(|| SshError::Kind(wire::printable(kind)))
+}
