@@ -1,13 +1,13 @@
-//! Between the types of the crate `age` and ours.
+//! Conversions between this workspace's types and those of the crate `age`.
 
 use age_core::format::{FileKey as AgeFileKey, Stanza as AgeStanza};
 use age_core::secrecy::ExposeSecret;
 use cryptstream_format::{FileKey, KeyFailure, KeyFailureKind, Stanza, Wrapped};
 
-/// The most arguments of a header that are handed on: as many as it may have stanzas.
+/// The most stanza arguments of one header that are passed on.
 const MAX_ARGUMENTS: usize = 1 << 16;
 
-/// Wraps a file key for a recipient of the crate `age`.
+/// Wraps a file key with a recipient of the crate `age`.
 pub(crate) fn wrap(
     recipient: &dyn age::Recipient,
     file_key: &FileKey,
@@ -19,7 +19,7 @@ pub(crate) fn wrap(
     Ok(Wrapped { stanzas, labels: labels.into_iter().collect() })
 }
 
-/// Unwraps with an identity of the crate `age` what fits it.
+/// Unwraps a file key with an identity of the crate `age`.
 pub(crate) fn unwrap(
     identity: &dyn age::Identity,
     stanzas: &[Stanza],
@@ -31,12 +31,12 @@ pub(crate) fn unwrap(
     }
 }
 
-/// The stanzas of a header, but for padding.
+/// The stanzas of a header, without padding.
 pub(crate) fn to_age_stanzas(stanzas: &[Stanza]) -> Result<Vec<AgeStanza>, KeyFailure> {
     let stanzas = || stanzas.iter().filter(|stanza| stanza.tag() != "pad");
-    // The library takes each argument as a string, which costs many times its bytes.
+    // The library stores each argument as a string, which takes many times its size.
     if stanzas().map(|stanza| stanza.args().count()).sum::<usize>() > MAX_ARGUMENTS {
-        let message = "a header with more than 65,536 arguments is not given to it".to_owned();
+        let message = "the header has more than 65,536 arguments".to_owned();
         return Err(KeyFailure { kind: KeyFailureKind::PluginFailed, message });
     }
     Ok(stanzas().map(to_age).collect())
@@ -72,20 +72,19 @@ pub(crate) fn no_plugin(binary_name: &str) -> KeyFailure {
     KeyFailure { kind: KeyFailureKind::NoPlugin, message }
 }
 
-/// Neither a stanza nor an error, or one that no header can have.
+/// The stanza cannot stand in a header.
 pub(crate) fn no_stanza() -> KeyFailure {
-    let message = "it returned a stanza that no header can have".to_owned();
+    let message = "it returned an invalid stanza".to_owned();
     KeyFailure { kind: KeyFailureKind::PluginFailed, message }
 }
 
-/// What the library says besides is for those who write plugins.
+/// The library's own message is meant for authors of plugins.
 pub(crate) fn ended_early() -> KeyFailure {
-    let message = "it ended before it had answered".to_owned();
+    let message = "it exited without an answer".to_owned();
     KeyFailure { kind: KeyFailureKind::PluginFailed, message }
 }
 
-/// What somebody else says, which may be any text, as one line of printable
-/// characters.
+/// Untrusted text as one line of printable characters.
 pub(crate) fn one_line(text: &dyn std::fmt::Display) -> String {
     let text = text.to_string();
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! Who can open: identity files in age's form, and SSH keys.
+//! Identities: identity files as age writes them, and SSH keys.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,27 +18,27 @@ use crate::recipient::AnyRecipient;
 use crate::ssh::{SshError, SshSecretKey};
 use crate::text::{LineError, NotText, content_lines, text_of};
 
-/// A text that is not an identity. The text itself is not part of it: it is
-/// likely to be a damaged secret.
+/// Why text is not an identity. The text itself is not included, since it is likely to be a
+/// damaged secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// A public key where a secret one belongs.
     #[error("this is a recipient (a public key), not an identity")]
     IsPublic,
-    /// Begins like an identity, but does not check out.
+    /// It starts like an identity, but is not valid.
     #[error("this is not a valid identity: {0}")]
     Invalid(#[from] KeyError),
     /// An SSH key that cannot be used.
     #[error(transparent)]
     Ssh(#[from] SshError),
-    /// Something else altogether.
+    /// Something else.
     #[error("this is not an identity; one begins with `AGE-SECRET-KEY-` or `AGE-PLUGIN-`")]
     Unknown,
     /// A key of another program.
     #[error("{0}")]
     Other(OtherKey),
     /// Not text.
-    #[error("this is not text (utf-8)")]
+    #[error("this is not text (UTF-8)")]
     NotText,
     /// Text in another encoding.
     #[error("the file is text in UTF-16, not in UTF-8")]
@@ -56,15 +56,14 @@ pub enum AnyIdentity {
     PostQuantum(post_quantum::SecretKey),
     /// A private SSH key.
     Ssh(Box<SshSecretKey>),
-    /// `AGE-PLUGIN-NAME-1…`: what a plugin has.
+    /// `AGE-PLUGIN-NAME-1…`: an identity held by a plugin.
     Plugin(PluginIdentity),
-    /// A whole file of identities, sealed with a passphrase.
+    /// A whole identity file, encrypted with a passphrase.
     Protected(Box<ProtectedIdentities>),
 }
 
 impl AnyIdentity {
-    /// Whom to seal for so that this identity can open it. A protected file is
-    /// opened for that.
+    /// The recipients that this identity decrypts for. This decrypts a protected file.
     ///
     /// # Errors
     /// See [`ProtectedIdentities::open`] and [`SshSecretKey::to_public`].
@@ -84,7 +83,8 @@ impl AnyIdentity {
         }])
     }
 
-    /// Whether whoever reads the file can use it at once.
+    /// Whether anyone who can read the file can use the identity: no passphrase or plugin is
+    /// needed.
     #[must_use]
     pub fn is_unprotected(&self) -> bool {
         match self {
@@ -94,7 +94,7 @@ impl AnyIdentity {
         }
     }
 
-    /// What it takes to try it, for trying what costs little first.
+    /// How much it costs to try this identity. Cheap ones should be tried first.
     #[must_use]
     pub fn effort(&self) -> u8 {
         match self {
@@ -194,14 +194,13 @@ impl Identity for ProtectedIdentities {
     }
 }
 
-/// Reads the content of an identity file: one identity a line, with blank lines
-/// and `#` comments between them; or one private SSH key; or all that sealed
-/// with a passphrase, by age or by us. At least one identity.
+/// Parses an identity file: one identity per line, with blank lines and `#` comments; or one
+/// private SSH key; or either, encrypted with a passphrase. There is at least one identity.
 ///
-/// `name` says where it comes from, when a passphrase must be asked for.
+/// Prompts and messages call the file `name`.
 ///
 /// # Errors
-/// The first line that is not an identity.
+/// See [`IdentityError`]; the first line that is not an identity.
 pub fn parse_identities(
     content: &[u8],
     name: &str,
@@ -261,8 +260,8 @@ fn parse_identity(
     Err(if is_public { IdentityError::IsPublic } else { IdentityError::Unknown })
 }
 
-/// The content of an identity file, with `created` (such as a date) and the
-/// recipient in comments above the secret, as age writes it.
+/// Formats an identity file as age does: comments with `created` (such as a date) and the
+/// recipient, then the secret.
 #[must_use]
 pub fn write_identity(
     secret: &str,
@@ -270,7 +269,7 @@ pub fn write_identity(
     created: &str,
 ) -> Zeroizing<String> {
     let public = public.to_string();
-    // Large enough from the start, so that no copy is left behind in memory.
+    // Allocated once, so that growing leaves no copy in memory.
     let mut file = Zeroizing::new(String::with_capacity(512 + public.len()));
     for part in ["# created: ", created, "\n# public key: ", &public, "\n", secret, "\n"] {
         file.push_str(part);

@@ -1,11 +1,11 @@
-//! The text form of keys, which for post-quantum ones is longer than Bech32 allows.
+//! Bech32 for post-quantum keys, which are longer than Bech32 allows.
 
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32, Checksum, Hrp};
 use cryptstream_format::x25519::KeyError;
 use zeroize::Zeroizing;
 
-/// Bech32 (BIP 173) without its limit of length, which such keys exceed.
+/// Bech32 (BIP 173) without its length limit.
 pub(crate) enum LongBech32 {}
 
 impl Checksum for LongBech32 {
@@ -14,13 +14,13 @@ impl Checksum for LongBech32 {
     const CHECKSUM_LENGTH: usize = Bech32::CHECKSUM_LENGTH;
     const GENERATOR_SH: [Self::MidstateRepr; 5] = Bech32::GENERATOR_SH;
     const TARGET_RESIDUE: Self::MidstateRepr = Bech32::TARGET_RESIDUE;
-    // For correcting errors, which nobody does here.
+    // Only used to correct errors, which is not done here.
     type CorrectionField = <Bech32 as Checksum>::CorrectionField;
     const ROOT_GENERATOR: Self::CorrectionField = Bech32::ROOT_GENERATOR;
     const ROOT_EXPONENTS: std::ops::RangeInclusive<usize> = Bech32::ROOT_EXPONENTS;
 }
 
-/// The bytes behind a text with this prefix, `N` of them.
+/// Decodes text with this prefix to `N` bytes.
 pub(crate) fn decode<const N: usize>(
     text: &str,
     hrp: &str,

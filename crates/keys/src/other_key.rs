@@ -1,38 +1,38 @@
-//! Keys of other programs, which are told by their names: whoever gives one is to learn
-//! what it is, not that it is damaged.
+//! Keys of other programs. They cannot be used, but are recognized, so that the message names
+//! them instead of calling them damaged.
 
 use std::fmt;
 
 use crate::pem::Pem;
 
-/// A key, or what is taken for one, of another program.
+/// A key of another program, or a file that is mistaken for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtherKey {
     /// `PuTTY-User-Key-File-…`
     Putty,
-    /// A secret key of PGP.
+    /// A PGP secret key.
     PgpSecret,
-    /// A public key of PGP.
+    /// A PGP public key.
     PgpPublic,
     /// A JSON Web Key.
     Jwk,
-    /// A key of minisign or signify.
+    /// A minisign or signify key.
     Minisign,
-    /// A certificate of X.509.
+    /// An X.509 certificate.
     Certificate,
-    /// A public key as openssl writes it.
+    /// A public key written by openssl.
     PublicPem,
     /// An RSA public key in openssl's older form.
     PublicRsaPem,
-    /// A public key in SSH's other form (RFC 4716).
+    /// An SSH public key in the format of RFC 4716.
     PublicSsh2,
-    /// Another block of PEM.
+    /// Another PEM block.
     Pem,
 }
 
 impl OtherKey {
-    /// What the content of a file is, if it is one of these.
+    /// Recognizes the content of a file.
     pub(crate) fn recognize(text: &str) -> Option<Self> {
         let text = text.trim_start();
         let begins = |prefix| text.starts_with(prefix);
@@ -66,14 +66,14 @@ impl OtherKey {
 impl fmt::Display for OtherKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Putty => "this is a PuTTY key, whose form cannot be read",
+            Self::Putty => "this is a PuTTY key, which cannot be used",
             Self::PgpSecret => "this is a secret key of PGP (gpg), which cannot be used",
             Self::PgpPublic => "this is a public key of PGP (gpg), which cannot be used",
             Self::Jwk => "this is a JSON Web Key, which cannot be used",
-            Self::Minisign => "this is a key for signatures (minisign or signify)",
+            Self::Minisign => "this is a signing key (minisign or signify)",
             Self::Certificate => "this is a certificate, not a key",
             Self::PublicPem | Self::PublicRsaPem => "this is a public key as openssl writes it",
-            Self::PublicSsh2 => "this is a public SSH key in the form of RFC 4716",
+            Self::PublicSsh2 => "this is an SSH public key in the format of RFC 4716",
             Self::Pem => "this is a PEM file, but not a key that can be used",
         })
     }

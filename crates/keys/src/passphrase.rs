@@ -1,4 +1,4 @@
-//! Passphrases: what is taken from a file, and what is made up.
+//! Passphrases: read from a file, or generated.
 
 use zeroize::Zeroizing;
 
@@ -7,21 +7,21 @@ use crate::text;
 /// Words to generate passphrases from, one a line, below a comment. There are
 /// 2,048, so 11 random bits choose one without bias.
 const WORDS: &str = include_str!("words.txt");
-/// Random bits that choose a word.
+/// Random bits per word.
 const WORD_BITS: usize = 11;
 /// Ten words have 110 bits, as in age.
 const WORD_COUNT: usize = 10;
 /// No word is longer.
 const MAX_WORD_LEN: usize = 8;
 
-/// The longest passphrase that is taken: far more than anyone types, and less
-/// than a file that was named by mistake.
+/// The longest passphrase: far more than anyone types, and less than most files that are
+/// named by mistake.
 const MAX_LEN: usize = 64 << 10;
 
 /// Why bytes are not a passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
-    /// There is none.
+    /// It is empty.
     #[error("the passphrase is empty")]
     Empty,
     /// Longer than 64 KiB.
@@ -29,18 +29,18 @@ pub enum PassphraseError {
     TooLong,
 }
 
-/// Why a passphrase may not be what its owner will type.
+/// Why a passphrase may differ from what its owner types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity {
-    /// It begins with the byte order mark of UTF-8.
+    /// It starts with the byte order mark of UTF-8.
     Mark,
-    /// It is text in UTF-16.
+    /// It is UTF-16 text.
     Utf16,
-    /// It holds a NUL byte.
+    /// It contains a NUL byte.
     Nul,
     /// It has more than one line.
     Lines,
-    /// It has characters that Unicode may have two spellings for.
+    /// It has characters that Unicode may encode in two ways.
     NotAscii,
 }
 
@@ -49,11 +49,10 @@ pub enum Oddity {
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {
-    /// Bytes that a caller needs to read to tell a passphrase from one that
-    /// is too long.
+    /// How much of a file to read, so that a passphrase that is too long is recognized.
     pub const READ_LEN: usize = MAX_LEN + 2;
 
-    /// Takes bytes as they are: any encoding, any white space.
+    /// Uses bytes unchanged: any encoding, any whitespace.
     ///
     /// # Errors
     /// See [`PassphraseError`].
@@ -65,7 +64,7 @@ impl Passphrase {
         }
     }
 
-    /// Takes the content of a file, less one newline (LF or CR LF) at its end.
+    /// Uses the content of a file, without one trailing newline (LF or CR LF).
     ///
     /// # Errors
     /// See [`PassphraseError`].
@@ -83,7 +82,7 @@ impl Passphrase {
     /// read over the telephone.
     ///
     /// # Errors
-    /// When the operating system has no random bytes to give.
+    /// When the operating system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut random = Zeroizing::new([0; 2 * WORD_COUNT]);
         getrandom::fill(random.as_mut_slice())?;
@@ -98,7 +97,7 @@ impl Passphrase {
         Ok(Self(text))
     }
 
-    /// What is odd about it. It is used as it is all the same.
+    /// What is unusual about it, for warnings.
     #[must_use]
     pub fn oddity(&self) -> Option<Oddity> {
         let bytes = self.0.as_slice();
@@ -122,7 +121,7 @@ impl Passphrase {
         &self.0
     }
 
-    /// Gives the bytes away, without a copy.
+    /// Returns the bytes without copying them.
     #[must_use]
     pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
         self.0

@@ -1,28 +1,28 @@
-//! Keys between lines in dashes (RFC 1421, RFC 7468).
+//! PEM: the `-----BEGIN` blocks that keys are stored in (RFC 1421, RFC 7468).
 
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-/// What a block of PEM holds.
+/// A PEM block.
 pub(crate) struct Pem<'a> {
-    /// What stands between `-----BEGIN ` and the dashes.
+    /// The text between `-----BEGIN ` and the dashes.
     pub(crate) label: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     pub(crate) content: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Pem<'a> {
-    /// Whether a text begins with a block. Comments may come before it.
+    /// Whether text starts with a block, perhaps after comments.
     pub(crate) fn is_meant(text: &str) -> bool {
         begin(text).is_some()
     }
 
-    /// Reads the block that a text begins with; `None` where it is damaged. Whatever
-    /// follows the block is passed over, and so is white space around lines.
+    /// Parses the block that text starts with; `None` if it is damaged. Text after the block
+    /// and whitespace around lines are ignored.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         let (label, rest) = begin(text)?;
         let mut headers = Vec::new();
-        // Large enough from the start, so that growing leaves no copy behind.
+        // Allocated once, so that growing leaves no copy in memory.
         let mut digits = Zeroizing::new(String::with_capacity(rest.len()));
         for line in rest.lines().map(str::trim) {
             if let Some(end) = line.strip_prefix("-----END ") {
@@ -44,7 +44,7 @@ impl<'a> Pem<'a> {
     }
 }
 
-/// The label of the first block, and what follows that line.
+/// The label of the first block, and the text after that line.
 fn begin(text: &str) -> Option<(&str, &str)> {
     let mut rest = text;
     loop {
@@ -60,7 +60,7 @@ fn begin(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// A block as the crate `age` reads it.
+/// Formats a block as the crate `age` expects it.
 pub(crate) fn write(label: &str, content: &[u8]) -> Zeroizing<String> {
     let digits = Zeroizing::new(Base64::encode_string(content));
     let mut text = Zeroizing::new(String::with_capacity(digits.len() * 65 / 64 + 200));

@@ -1,7 +1,7 @@
-//! Keys that other programs have: age's plugins (C2SP `age-plugin.md`).
+//! Keys held by age plugins (C2SP `age-plugin.md`), such as keys on hardware tokens.
 //!
-//! A plugin may wait for somebody to touch a token; but one that says nothing
-//! at all for long is given up, so that a job without anybody there ends.
+//! A plugin may wait for the user to touch a token. If it stays silent for longer than the
+//! [`Timeout`], it is killed, so that unattended jobs end.
 
 mod host;
 mod session;
@@ -20,7 +20,7 @@ use self::host::{Host, lock};
 use crate::age_compat;
 use crate::prompt::SharedCallbacks;
 
-/// The recipients, and the identities to seal for, that one plugin has.
+/// All recipients of one plugin, including the owners of its identities.
 pub(crate) struct PluginRecipients {
     name: String,
     recipients: Vec<AgeRecipient>,
@@ -28,20 +28,20 @@ pub(crate) struct PluginRecipients {
     callbacks: SharedCallbacks,
     timeout: Timeout,
     state: Arc<PluginState>,
-    /// File keys of files that are still to come.
+    /// Wrapped file keys for the next files.
     prepared: Mutex<Vec<Prepared>>,
 }
 
-/// A file key that is wrapped already.
+/// A new file key, already wrapped.
 struct Prepared {
     file_key: FileKey,
     wrapped: Wrapped,
-    /// Whether a file has got it.
+    /// Whether a file uses it.
     is_given: bool,
 }
 
 impl PluginRecipients {
-    /// One for each plugin that any of these keys belongs to.
+    /// Groups keys by plugin.
     pub(crate) fn group(
         recipients: Vec<AgeRecipient>,
         identities: Vec<AgeIdentity>,
@@ -125,7 +125,7 @@ impl Recipient for PluginRecipients {
     }
 }
 
-/// A key that a plugin has.
+/// An identity held by a plugin.
 #[derive(Clone)]
 pub struct PluginIdentity {
     pub(crate) identity: AgeIdentity,

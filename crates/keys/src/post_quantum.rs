@@ -1,5 +1,4 @@
-//! The `mlkem768x25519` stanza: keys that withstand quantum computers, as age
-//! has them (C2SP `age.md`).
+//! Post-quantum keys: the `mlkem768x25519` stanza of age (C2SP `age.md`).
 //!
 //! ```text
 //! -> mlkem768x25519 <encapsulated key, 1120 bytes>
@@ -27,23 +26,23 @@ use crate::long_bech32::{LongBech32, decode};
 
 const TAG: &str = "mlkem768x25519";
 const INFO: &[u8] = b"age-encryption.org/mlkem768x25519";
-/// The label that keeps such recipients apart from others.
+/// The label that keeps post-quantum recipients from being mixed with others.
 pub(crate) const LABEL: &str = "postquantum";
 const PUBLIC_HRP: &str = "age1pq";
 const SECRET_HRP: &str = "age-secret-key-pq-";
 const PUBLIC_LEN: usize = 1216;
 const ENCAPSULATED_LEN: usize = 1120;
-/// Both end with a share of X25519.
+/// Both end with an X25519 share.
 const SHARE_LEN: usize = 32;
 
-/// The public half: whom to seal for. Its text form is `age1pq1…`.
+/// A post-quantum recipient. Its text form is `age1pq1…`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(<XWing as Kem>::PublicKey);
 
-/// The secret half: who can open. Its text form is `AGE-SECRET-KEY-PQ-1…`.
+/// A post-quantum identity. Its text form is `AGE-SECRET-KEY-PQ-1…`.
 #[derive(Clone)]
 pub struct SecretKey {
-    /// All of it follows from these.
+    /// The key is derived from this seed.
     seed: Zeroizing<[u8; 32]>,
 }
 
@@ -55,17 +54,17 @@ impl PublicKey {
 }
 
 impl SecretKey {
-    /// Draws a fresh key from the operating system.
+    /// Generates a key with the operating system's random numbers.
     ///
     /// # Errors
-    /// When the operating system has no random bytes to give.
+    /// When the operating system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut_slice())?;
         Ok(Self { seed })
     }
 
-    /// The public key that belongs to this secret one.
+    /// The matching public key.
     #[must_use]
     pub fn to_public(&self) -> PublicKey {
         PublicKey(XWing::sk_to_pk(&self.key()))
@@ -76,7 +75,7 @@ impl SecretKey {
             .expect("any 32 bytes are a private key of X-Wing")
     }
 
-    /// The secret in its text form, in upper case as age writes it.
+    /// The secret as text, in upper case as age writes it.
     #[must_use]
     pub fn expose_text(&self) -> Zeroizing<String> {
         let hrp = Hrp::parse_unchecked(SECRET_HRP);
@@ -85,8 +84,8 @@ impl SecretKey {
     }
 }
 
-/// Whether the X25519 share at the end of `bytes` is a low-order point: then
-/// that half of the hybrid protects nothing, which only an attacker wants.
+/// Whether the X25519 share at the end of `bytes` is a low-order point, which an attacker
+/// could use to remove that half of the hybrid's protection.
 fn has_weak_share(bytes: &[u8]) -> bool {
     bytes
         .last_chunk::<SHARE_LEN>()
@@ -116,7 +115,7 @@ impl Identity for SecretKey {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         let mut own = None;
         for stanza in stanzas.iter().filter(|stanza| stanza.tag() == TAG) {
-            // The header's reader has seen to the lengths.
+            // The header parser has checked the lengths.
             let malformed = || cryptstream_format::stanza::StanzaError::Malformed(TAG);
             let mut bytes = [0; ENCAPSULATED_LEN];
             let argument = stanza.args().nth(1).unwrap_or_default();

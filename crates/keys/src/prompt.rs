@@ -1,4 +1,4 @@
-//! Keys that need the user: to enter a passphrase, to touch a token.
+//! Asking the user: for passphrases, PINs and answers to a plugin's questions.
 
 use std::sync::Arc;
 
@@ -8,21 +8,23 @@ use zeroize::Zeroizing;
 /// How often a user may try a passphrase, as with age and sudo.
 pub const TRIES: usize = 3;
 
-/// Asks the user. `None` means that there is no answer.
+/// How keys reach the user. The program implements it; see [`NoCallbacks`] for jobs where
+/// nobody can answer.
+///
+/// `None` means that there is no answer.
 pub trait Callbacks: Send + Sync {
     /// Shows a message.
     fn say(&self, message: &str);
     /// Asks for one of two answers: `Some(true)` for `yes`.
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool>;
-    /// Asks for a text that is no secret.
+    /// Asks for text that is not secret.
     fn ask(&self, message: &str) -> Option<String>;
     /// Asks for a passphrase, which may be any bytes.
     ///
     /// # Errors
-    /// When there is no answer, and why.
+    /// Why there is no answer.
     fn ask_secret(&self, message: &str) -> Result<Zeroizing<Vec<u8>>, NoAnswer>;
-    /// The passphrase of protected keys, where it was given beforehand: then nobody is
-    /// asked for it.
+    /// The passphrase of protected keys, if it is known already. The user is not asked then.
     fn key_passphrase(&self) -> Option<&[u8]> {
         None
     }
@@ -38,7 +40,7 @@ pub enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// What is to be said of a key for which there was no passphrase.
+    /// The end of a message about a protected key.
     fn of_key(self) -> &'static str {
         match self {
             Self::NoTerminal => {
@@ -49,10 +51,10 @@ impl NoAnswer {
     }
 }
 
-/// Shared by all keys of a run.
+/// Callbacks that all keys of a run share.
 pub type SharedCallbacks = Arc<dyn Callbacks>;
 
-/// Nobody is there.
+/// Callbacks without a user: nothing is shown, and no question is answered.
 #[derive(Clone, Copy, Debug)]
 pub struct NoCallbacks;
 
@@ -72,8 +74,8 @@ impl Callbacks for NoCallbacks {
     }
 }
 
-/// Opens a protected key with the passphrase that was given, or that the user enters; after a wrong
-/// one the user is asked again, three times in all. `key` names the key.
+/// Decrypts a protected key with the passphrase that is known, or asks for it, up to
+/// [`TRIES`] times. `key` names the key in prompts.
 pub(crate) fn open_protected<T>(
     callbacks: &SharedCallbacks,
     key: &str,

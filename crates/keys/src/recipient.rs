@@ -1,4 +1,4 @@
-//! Whom to seal for.
+//! Recipients.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,21 +18,21 @@ use crate::ssh::{SshError, SshPublicKey};
 use crate::tagged::TaggedRecipient;
 use crate::text::{LineError, NotText, content_lines, text_of, without_mark};
 
-/// A text that is not a recipient. The text itself is not part of it: it
-/// might be a secret that was pasted into the wrong place.
+/// Why text is not a recipient. The text itself is not included, since it might be a secret
+/// that was pasted into the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecipientError {
     /// A secret key where a public one belongs.
     #[error("this is a secret key, not a recipient")]
     IsSecret,
-    /// Begins like a recipient, but does not check out.
+    /// It starts like a recipient, but is not valid.
     #[error("this is not a valid recipient: {0}")]
     Invalid(#[from] KeyError),
-    /// Begins like an SSH key.
+    /// It starts like an SSH key.
     #[error(transparent)]
     Ssh(#[from] SshError),
     /// An SSH key with something before it, as in `authorized_keys` and `known_hosts`.
-    #[error("something stands before the SSH key in this line, such as options")]
+    #[error("this line has something before the SSH key, such as options")]
     BeforeKey,
     /// A key of another program.
     #[error("{0}")]
@@ -41,12 +41,12 @@ pub enum RecipientError {
     #[error("this is an encrypted file, not a file of recipients")]
     Encrypted,
     /// Not text.
-    #[error("this is not text (utf-8)")]
+    #[error("this is not text (UTF-8)")]
     NotText,
     /// Text in another encoding.
     #[error("the file is text in UTF-16, not in UTF-8")]
     Utf16,
-    /// Something else altogether.
+    /// Something else.
     #[error("this is not a recipient; one begins with `age1` or `ssh-`")]
     Unknown,
 }
@@ -58,18 +58,18 @@ pub enum AnyRecipient {
     X25519(PublicKey),
     /// `age1pq1…`
     PostQuantum(Box<post_quantum::PublicKey>),
-    /// `age1tag1…`, `age1tagpq1…`: a key in hardware, for which no plugin is needed.
+    /// `age1tag1…`, `age1tagpq1…`: a hardware key. Encrypting needs no plugin.
     Tagged(Box<TaggedRecipient>),
     /// `ssh-ed25519 …`, `ssh-rsa …`
     Ssh(Box<SshPublicKey>),
-    /// `age1name1…`: what a plugin has.
+    /// `age1name1…`: a recipient of a plugin.
     Plugin(age::plugin::Recipient),
     /// The owner of a plugin's identity.
     PluginOwner(PluginIdentity),
 }
 
 impl fmt::Display for AnyRecipient {
-    /// The text form; of a plugin's identity there is none.
+    /// The text form. The owner of a plugin's identity has none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::X25519(key) => key.fmt(f),
@@ -85,8 +85,7 @@ impl fmt::Display for AnyRecipient {
 }
 
 impl AnyRecipient {
-    /// What no other recipient has: a hash, as the text of a plugin's identity may be
-    /// secret.
+    /// A unique value: a hash, since the text of a plugin's identity may be secret.
     fn fingerprint(&self) -> [u8; 32] {
         let text = Zeroizing::new(match self {
             Self::PluginOwner(owner) => owner.identity.to_string(),
@@ -98,7 +97,7 @@ impl AnyRecipient {
     }
 }
 
-/// Reads one recipient.
+/// Parses one recipient.
 ///
 /// # Errors
 /// See [`RecipientError`].
@@ -117,14 +116,14 @@ pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     if text.to_ascii_lowercase().starts_with("age1pq1") {
         return Ok(AnyRecipient::PostQuantum(Box::new(text.parse()?)));
     }
-    // Before the plugins, whose recipients have the same form: none is needed.
+    // Before plugins, whose recipients look the same.
     if TaggedRecipient::is_meant(text) {
         return Ok(AnyRecipient::Tagged(Box::new(text.parse()?)));
     }
     match text.parse() {
         Ok(key) => Ok(AnyRecipient::X25519(key)),
-        // The length of what a plugin has may be beyond that of an X25519 key,
-        // so a checksum that does not fit may only mean that.
+        // A plugin's recipient may be longer than an X25519 key, which looks like a wrong
+        // checksum here.
         Err(_) if let Ok(recipient) = text.parse() => Ok(AnyRecipient::Plugin(recipient)),
         Err(error) if text.to_ascii_lowercase().starts_with("age1") => Err(error.into()),
         Err(_) if has_key_inside(text) => Err(RecipientError::BeforeKey),
@@ -132,27 +131,26 @@ pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     }
 }
 
-/// Whether an SSH key comes later in a line.
+/// Whether a line has an SSH key that does not start it.
 fn has_key_inside(line: &str) -> bool {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    // Every key begins with the length of its kind's name.
+    // Every key starts with the length of its type's name.
     words.windows(2).skip(1).any(|pair| {
         ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| pair[0].starts_with(kind))
             && pair[1].starts_with("AAAA")
     })
 }
 
-/// What a recipients file holds.
+/// The content of a recipients file.
 pub struct RecipientsFile {
-    /// The recipients in their order.
+    /// The recipients, in order.
     pub recipients: Vec<AnyRecipient>,
-    /// Lines with SSH keys of kinds or sizes that cannot be used. They are skipped, as
-    /// age does: such files are often `authorized_keys` of a server.
+    /// SSH keys of unsupported types or sizes, which are skipped, as age does: such files are
+    /// often a server's `authorized_keys`.
     pub passed_over: Vec<LineError<SshError>>,
 }
 
-/// Reads the content of a recipients file: one recipient a line, blank lines and `#`
-/// comments between them.
+/// Parses a recipients file: one recipient per line, with blank lines and `#` comments.
 ///
 /// # Errors
 /// The first line that is not a recipient.
@@ -182,8 +180,8 @@ pub fn parse_recipients(content: &[u8]) -> Result<RecipientsFile, LineError<Reci
     Ok(file)
 }
 
-/// Makes the recipients ready for encrypting: each once, however often it was given, and
-/// those of one plugin together, so that it is asked for all of them at once.
+/// Prepares recipients for encryption: removes duplicates, and groups the recipients of each
+/// plugin into one session.
 #[must_use]
 pub fn prepare_recipients(
     recipients: Vec<AnyRecipient>,

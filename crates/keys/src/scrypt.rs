@@ -1,12 +1,11 @@
-//! age's `scrypt` stanza: a passphrase.
+//! Passphrases in age files: the `scrypt` stanza.
 //!
 //! ```text
 //! -> scrypt <salt, 16 bytes> <log2 N>
 //! ChaCha20-Poly1305(scrypt(passphrase, label || salt, N, r = 8, p = 1), file key)
 //! ```
 //!
-//! Unlike native files, those of age have nothing that would let two of them
-//! share a salt: each pays a derivation of its own.
+//! Unlike native files, age files cannot share a salt, so each file costs one derivation.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,22 +21,22 @@ const SALT_LABEL: &[u8] = b"age-encryption.org/v1/scrypt";
 /// The parameter r; the memory is 128 r N bytes.
 const BLOCK_SIZE: u32 = 8;
 
-/// log2 N that is written unless told otherwise, as age does: 256 MiB.
+/// The default log2 N, as in age: 256 MiB.
 pub const DEFAULT_LOG_N: u8 = 18;
-/// The least that is written: 64 MiB.
+/// The smallest log2 N for encryption: 64 MiB.
 pub const MIN_LOG_N: u8 = 16;
-/// The most that is written or read: 4 GiB.
+/// The largest log2 N: 4 GiB.
 pub const MAX_LOG_N: u8 = 22;
 
-/// A passphrase to seal files of age with.
+/// A passphrase to encrypt age files with.
 pub struct ScryptRecipient {
     passphrase: Zeroizing<Vec<u8>>,
     log_n: u8,
 }
 
 impl ScryptRecipient {
-    /// Takes a passphrase, whose bytes are used as they are, and log2 N, which
-    /// is brought within [`MIN_LOG_N`] and [`MAX_LOG_N`].
+    /// Uses the bytes of the passphrase unchanged. log2 N is clamped to the range from
+    /// [`MIN_LOG_N`] to [`MAX_LOG_N`].
     #[must_use]
     pub fn new(passphrase: Zeroizing<Vec<u8>>, log_n: u8) -> Self {
         Self { passphrase, log_n: log_n.clamp(MIN_LOG_N, MAX_LOG_N) }
@@ -110,13 +109,12 @@ fn memory_kib(log_n: u8) -> u32 {
     1 << log_n
 }
 
-/// scrypt (RFC 7914); `None` when there is not enough memory.
+/// scrypt (RFC 7914); `None` if there is not enough memory.
 fn derive(passphrase: &[u8], salt: &[u8; 16], log_n: u8) -> Option<Zeroizing<[u8; 32]>> {
-    // It takes much memory, so there is one at a time.
+    // It needs much memory, so derivations run one at a time.
     static DERIVING: Mutex<()> = Mutex::new(());
     let _deriving = DERIVING.lock().unwrap_or_else(PoisonError::into_inner);
-    // The library would end the process if it did not get its memory. It
-    // needs this and a little more.
+    // The library aborts the process if it cannot allocate. It needs this and a little more.
     let mut memory = Vec::<u8>::new();
     memory.try_reserve_exact((memory_kib(log_n) as usize + 64) << 10).ok()?;
     drop(memory);

@@ -1,4 +1,4 @@
-//! SSH keys, as age uses them: `ssh-ed25519` and `ssh-rsa`.
+//! SSH keys, as in age: `ssh-ed25519` and `ssh-rsa`.
 
 mod encrypted;
 mod error;
@@ -31,21 +31,21 @@ use crate::age_compat;
 use crate::pem::Pem;
 use crate::prompt::{SharedCallbacks, open_protected};
 
-/// Sizes of RSA keys that are encrypted to: at least what age asks for, at most what
-/// `ssh-keygen` makes. Identities of other sizes still decrypt.
+/// Sizes of RSA keys that can be encrypted to: age's minimum to `ssh-keygen`'s maximum.
+/// Identities of other sizes still decrypt.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=16_384;
 
-/// The public half.
+/// An SSH public key.
 #[derive(Clone, Debug)]
 pub struct SshPublicKey(AgeRecipient);
 
-/// The secret half, which may be protected by a passphrase itself.
+/// An SSH private key, which may be encrypted with a passphrase.
 pub struct SshSecretKey {
     stored: Stored,
-    /// Where it comes from, for asking.
+    /// What prompts and messages call it.
     name: String,
     callbacks: SharedCallbacks,
-    /// What came of asking, which is done once.
+    /// The decrypted key, or why there is none. The user is asked once.
     decrypted: OnceLock<Result<UnencryptedKey, KeyFailure>>,
 }
 
@@ -53,7 +53,7 @@ enum Stored {
     Unencrypted(UnencryptedKey),
     Encrypted {
         key: EncryptedKey,
-        /// The public half in SSH's wire format, where the file has it in the clear.
+        /// The public key in SSH's wire format, if the file has it unencrypted.
         public: Option<Vec<u8>>,
     },
 }
@@ -62,7 +62,7 @@ impl FromStr for SshPublicKey {
     type Err = SshError;
 
     fn from_str(text: &str) -> Result<Self, SshError> {
-        // As OpenSSH has it: blanks and tabs, and perhaps a comment behind the key.
+        // As in OpenSSH: separated by blanks or tabs, with an optional comment.
         let mut words = text.split_ascii_whitespace();
         let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
             return Err(SshError::Invalid);
@@ -76,7 +76,7 @@ impl FromStr for SshPublicKey {
 }
 
 impl SshPublicKey {
-    /// Reads a key in SSH's wire format, and refuses what protects nothing.
+    /// Parses a key in SSH's wire format, and rejects weak keys.
     fn from_blob(blob: &[u8]) -> Result<Self, SshError> {
         match check_kind(blob)? {
             ED25519 => Self::ed25519(blob),
@@ -92,8 +92,8 @@ impl SshPublicKey {
         if Protection::SshLowOrder.is_on() && point.is_small_order() {
             return Err(SshError::LowOrder);
         }
-        // A second encoding of a point would be a second name of the same key. No tool
-        // writes one (RFC 8032, 5.1.3).
+        // A non-canonical encoding would give the same key two names. No tool writes one
+        // (RFC 8032, 5.1.3).
         if wire::ed25519_bytes(blob) != Some(point.compress().as_bytes()) {
             return Err(SshError::Invalid);
         }
@@ -107,7 +107,7 @@ impl SshPublicKey {
         if Protection::RsaSize.is_on() && !RSA_BITS.contains(&bits) {
             return Err(SshError::Size(bits));
         }
-        // This refuses even numbers, and exponents of 1 or of more than 33 bits.
+        // This rejects even moduli, and exponents of 1 or of more than 33 bits.
         let exponent = BigUint::from_bytes_be(exponent);
         let key = RsaPublicKey::new_with_max_size(modulus, exponent, *RSA_BITS.end());
         let key = key.map_err(|_| SshError::Invalid)?;
@@ -118,7 +118,7 @@ impl SshPublicKey {
     }
 }
 
-/// The first four bytes of the key's hash, by which a stanza names it.
+/// The first four bytes of the key's hash, which stanzas carry.
 fn tag(blob: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, blob);
     Base64Unpadded::encode_string(&hash.as_ref()[..4])
@@ -137,8 +137,7 @@ impl Recipient for SshPublicKey {
 }
 
 impl SshSecretKey {
-    /// Reads a private key as ssh-keygen or openssl writes it. `name` says where it
-    /// comes from, when its passphrase is asked for.
+    /// Parses a private key written by ssh-keygen or openssl. Prompts call it `name`.
     pub(crate) fn parse(
         pem: &Pem<'_>,
         name: &str,
@@ -170,12 +169,12 @@ impl SshSecretKey {
         Ok(Self { stored, name, callbacks, decrypted: OnceLock::new() })
     }
 
-    /// The public half. For most protected keys no passphrase is needed; in PKCS #8 and
-    /// in openssl's older form it is protected too.
+    /// The public key. Most encrypted keys need no passphrase for that; PKCS #8 and openssl's
+    /// older format encrypt it too.
     ///
     /// # Errors
-    /// When it is not fit for encrypting: an RSA key may be too small and still decrypt
-    /// what others have encrypted to it. When the key must be opened and cannot be.
+    /// When the key cannot be encrypted to, such as an RSA key that is too small, or when it
+    /// must be decrypted first and cannot be.
     pub fn to_public(&self) -> Result<SshPublicKey, KeyFailure> {
         let blob = match self.public() {
             Some(blob) => blob,
@@ -184,7 +183,7 @@ impl SshSecretKey {
         SshPublicKey::from_blob(blob).map_err(|error| self.unusable(&error))
     }
 
-    /// The public half in SSH's wire format, where it is known.
+    /// The public key in SSH's wire format, if it is known.
     fn public(&self) -> Option<&[u8]> {
         match &self.stored {
             Stored::Unencrypted(key) => Some(&key.blob),
@@ -196,7 +195,7 @@ impl SshSecretKey {
         }
     }
 
-    /// The key; asks for its passphrase if it is protected.
+    /// The key. Asks for the passphrase if it is encrypted.
     fn decrypted(&self) -> Result<&UnencryptedKey, KeyFailure> {
         let key = match &self.stored {
             Stored::Unencrypted(key) => return Ok(key),
@@ -249,16 +248,16 @@ impl Identity for SshSecretKey {
         let is_own = |stanza: &&Stanza| {
             stanza.tag() == kind && stanza.args().nth(1) == Some(own_tag.as_str())
         };
-        // Nobody is asked for the passphrase of a key that no stanza names.
+        // The user is not asked for the passphrase of a key that no stanza names.
         for stanza in stanzas.iter().filter(is_own) {
             if kind == ED25519 && has_low_order_share(stanza) {
                 return Err(StanzaError::Malformed(ED25519).into());
             }
             match age_compat::unwrap(&self.decrypted()?.key, std::slice::from_ref(stanza)) {
                 Ok(Some(file_key)) => return Ok(Some(file_key)),
-                // As in age, the first stanza that names the key decides. A header with
-                // a thousand of them must not cost a thousand RSA operations, each of
-                // which a stranger could time.
+                // As in age, only the first stanza that names the key counts. A header with
+                // a thousand of them must not cost a thousand RSA operations that an
+                // attacker could time.
                 _ if Protection::SshStopsAtFirst.is_on() => {
                     return Err(StanzaError::DoesNotOpen(kind).into());
                 }
@@ -273,8 +272,8 @@ impl Identity for SshSecretKey {
     }
 }
 
-/// Whether the ephemeral share of an `ssh-ed25519` stanza is a low-order point, with
-/// which the shared secret is known to everybody.
+/// Whether the ephemeral share of an `ssh-ed25519` stanza is a low-order point, which makes
+/// the shared secret public.
 fn has_low_order_share(stanza: &Stanza) -> bool {
     let mut share = [0; 32];
     let argument = stanza.args().nth(2).unwrap_or_default();

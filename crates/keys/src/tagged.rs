@@ -1,5 +1,5 @@
-//! The `p256tag` and `mlkem768p256tag` stanzas: keys on a token or in a secure
-//! enclave, as age has them (C2SP `age.md`).
+//! Hardware keys: the `p256tag` and `mlkem768p256tag` stanzas of age (C2SP `age.md`), for keys
+//! on a token or in a secure enclave.
 //!
 //! ```text
 //! -> p256tag <tag, 4 bytes> <encapsulated key, 65 bytes>
@@ -8,8 +8,8 @@
 //! HPKE SealBase (ML-KEM-768 with P-256, HKDF-SHA256, ChaCha20Poly1305) of the file key
 //! ```
 //!
-//! The tag lets the hardware's plugin see whether a stanza is for its key before anybody
-//! touches it. Encrypting needs no plugin; decrypting does, so there is no identity here.
+//! The tag tells the hardware's plugin whether a stanza is for its key before the user must
+//! touch it. Encryption needs no plugin. Decryption does, so this module has no identity.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,15 +29,14 @@ use crate::long_bech32::{LongBech32, decode};
 use crate::post_quantum;
 
 const TAG_LEN: usize = 4;
-/// A point of P-256 in its compressed form, as recipients have it.
+/// A compressed point of P-256, as in recipients.
 const COMPRESSED_LEN: usize = 33;
-/// The same in its long form.
+/// An uncompressed point of P-256.
 const POINT_LEN: usize = 65;
-/// A public key of ML-KEM-768, and a point in its long form.
+/// An ML-KEM-768 public key and an uncompressed point.
 const HYBRID_LEN: usize = 1184 + POINT_LEN;
 
-/// A key in hardware to encrypt to: `age1tag1…`, or `age1tagpq1…`, which withstands
-/// quantum computers.
+/// The recipient of a hardware key: `age1tag1…`, or `age1tagpq1…`, which is post-quantum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedRecipient(Key);
 
@@ -47,7 +46,7 @@ enum Key {
     Hybrid(Box<<MlKem768P256 as Kem>::PublicKey>),
 }
 
-/// What differs between the two kinds.
+/// The differences between the two kinds.
 struct Kind {
     hrp: &'static str,
     stanza: &'static str,
@@ -62,7 +61,7 @@ const HYBRID: Kind = Kind {
 };
 
 impl TaggedRecipient {
-    /// Whether a text begins like such a recipient.
+    /// Whether text starts like such a recipient.
     pub(crate) fn is_meant(text: &str) -> bool {
         let text = text.to_ascii_lowercase();
         [P256, HYBRID]
@@ -92,7 +91,7 @@ impl Kind {
         Stanza::new(self.stanza, &[&args[0], &args[1]], body).ok_or(WrapError::OtherFormat)
     }
 
-    /// The beginning of HKDF-Extract of the encapsulated key and the beginning of the
+    /// The first bytes of HKDF-Extract over the encapsulated key and the first bytes of the
     /// hash of the recipient's point.
     fn tag(&self, encapsulated: &[u8], point: &[u8]) -> [u8; TAG_LEN] {
         let hash = digest::digest(&digest::SHA256, point);

@@ -1,32 +1,32 @@
 //! The text of key files.
 
-/// A line of a file that is not what it should be.
+/// An error in one line of a key file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {error}")]
 pub struct LineError<E> {
-    /// Number of the line, from 1.
+    /// The line number, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub error: E,
 }
 
-/// The byte order mark that some editors begin a file with.
+/// The byte order mark of UTF-8, which some editors write at the start of a file.
 pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A file without the mark.
+/// The content after the byte order mark, if there is one.
 pub(crate) fn without_mark(content: &[u8]) -> &[u8] {
     content.strip_prefix(MARK).unwrap_or(content)
 }
 
-/// Bytes that are not text of UTF-8.
+/// Why a file is not UTF-8 text.
 pub(crate) enum NotText {
-    /// They are text of UTF-16, as Windows' PowerShell writes it.
+    /// It is UTF-16, as Windows PowerShell writes it.
     Utf16,
-    /// In this line.
+    /// This line has invalid bytes.
     Line(usize),
 }
 
-/// The text of a file, without the mark.
+/// The text of a file, without the byte order mark.
 pub(crate) fn text_of(content: &[u8]) -> Result<&str, NotText> {
     let content = without_mark(content);
     if is_utf16(content) {
@@ -38,7 +38,8 @@ pub(crate) fn text_of(content: &[u8]) -> Result<&str, NotText> {
     })
 }
 
-/// Whether bytes are text of UTF-16: they have its mark, or every second one is zero.
+/// Whether bytes look like UTF-16: they start with its byte order mark, or every second
+/// byte is zero.
 pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
     let zeros = |first| bytes.iter().skip(first).step_by(2).all(|byte| *byte == 0);
     let has_mark = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
@@ -46,8 +47,7 @@ pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
     is_even && (has_mark || (zeros(0) != zeros(1)))
 }
 
-/// The lines that carry something: neither blank nor a comment, without the
-/// white space around them, each with its number.
+/// The trimmed lines that are neither blank nor comments, with their numbers.
 pub(crate) fn content_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..)
         .zip(text.lines().map(str::trim))

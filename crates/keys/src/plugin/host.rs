@@ -1,5 +1,5 @@
-//! Runs a plugin: finds it, waits for it, passes on what it asks, and remembers what came
-//! of it.
+//! Runs a plugin: finds it, waits for it, forwards its questions to the user, and remembers
+//! the answers.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,40 +15,37 @@ use zeroize::Zeroizing;
 use crate::age_compat;
 use crate::prompt::SharedCallbacks;
 
-/// After this the user is told which plugin is waited for: it may want to be touched.
+/// After this long the user is told which plugin is slow: its token may need a touch.
 const TELL_AFTER: Duration = Duration::from_secs(10);
-/// How often a plugin that says nothing is looked at.
+/// How often the timeout is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How long a plugin may say nothing before it is given up, apart from the time
-/// that it waits for an answer; `None`: for ever.
+/// How long a plugin may stay silent, not counting the time that the user takes to answer.
+/// `None` means no limit.
 pub type Timeout = Option<Duration>;
 
-/// What is known of a plugin from earlier files of this run, shared by all that use it for
-/// the same keys.
+/// What is known about a plugin from earlier sessions of this run.
 ///
-/// There may be several sessions, each for some of the files, and plugins ask for a PIN once
-/// a session. So an answer that was right is given again; whoever has entered a wrong
-/// PIN or has not answered is not asked once more for each of a thousand files, as tokens
-/// lock themselves after a few wrong PINs. Nor is a plugin that hangs waited for a thousand
-/// times.
+/// Plugins ask for a PIN once per session, and a run over many files has many sessions. A
+/// correct answer is reused. After a wrong PIN, or no answer, the plugin is not used again:
+/// tokens lock themselves after a few wrong PINs. Neither is a plugin that hangs.
 #[derive(Default)]
 pub(crate) struct PluginState {
-    /// Why it is used no more.
+    /// Why the plugin is not used again.
     stopped: OnceLock<KeyFailure>,
-    /// Secrets that it asked for and that were right, each with its question.
+    /// Correct answers to questions for secrets.
     answers: Mutex<Vec<Answer>>,
-    /// Whether it could not do several files in one session.
+    /// Whether the plugin failed to handle several files in one session.
     is_one_by_one: AtomicBool,
 }
 
 impl PluginState {
-    /// Whether it is worth asking for so many files at once.
+    /// Whether to use one session for this many files.
     pub(super) fn takes_several(&self, files: usize) -> bool {
         files > 1 && self.stopped.get().is_none() && !self.is_one_by_one.load(Ordering::Relaxed)
     }
 
-    /// From now on asks for one file at a time.
+    /// Uses one session per file from now on.
     pub(super) fn go_one_by_one(&self) {
         self.is_one_by_one.store(true, Ordering::Relaxed);
     }
@@ -56,9 +53,9 @@ impl PluginState {
 
 type Answer = (String, Zeroizing<Vec<u8>>);
 
-/// Finds a plugin in `PATH`. Where that has folders that are not absolute, it is not looked
-/// for: it would be the plugin of whoever owns the current folder. Programs take such folders
-/// out at their start, which only they can.
+/// Finds a plugin in `PATH`. Fails if `PATH` contains relative folders, since the owner of the
+/// current folder could plant a plugin there. Programs should remove such folders from `PATH`
+/// when they start.
 fn find(plugin: &str) -> Result<PathBuf, KeyFailure> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).filter(|_| !path.is_empty());
@@ -73,7 +70,7 @@ fn find(plugin: &str) -> Result<PathBuf, KeyFailure> {
     Err(KeyFailure {
         kind: KeyFailureKind::NoPlugin,
         message: format!(
-            "the plugin {binary} is not looked for, as PATH has folders that are not absolute"
+            "the plugin {binary} is not started, because PATH contains relative folders"
         ),
     })
 }
@@ -82,8 +79,7 @@ fn binary_name(plugin: &str) -> String {
     format!("age-plugin-{plugin}")
 }
 
-/// A failure while a plugin was used: where what it answered is no use, that is
-/// its failure, not the key's.
+/// Attributes a failure to the plugin.
 fn of_plugin(plugin: &str, failure: KeyFailure) -> KeyFailure {
     match failure.kind {
         KeyFailureKind::Unusable | KeyFailureKind::PluginFailed => KeyFailure {
@@ -94,22 +90,20 @@ fn of_plugin(plugin: &str, failure: KeyFailure) -> KeyFailure {
     }
 }
 
-/// What a plugin says reaches the user through this, and it knows when the
-/// last time was.
+/// One session's link to the user. It knows when the plugin last said something.
 #[derive(Clone)]
 pub(super) struct Host {
     callbacks: SharedCallbacks,
-    /// When the plugin said something last; `None` while it waits for an
-    /// answer.
+    /// When the plugin last said something; `None` while the user is asked.
     last: Arc<Mutex<Option<Instant>>>,
-    /// Whether the user has been asked.
+    /// Whether the user was asked anything.
     has_asked: Arc<AtomicBool>,
     state: Arc<PluginState>,
-    /// Answers of this session.
+    /// Answers given in this session.
     answers: Arc<Mutex<Vec<Answer>>>,
 }
 
-/// Nothing that could panic is done under these locks.
+/// Locks a mutex. No code that holds one of these locks can panic.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -125,8 +119,8 @@ impl Host {
         }
     }
 
-    /// Uses a plugin for one session, unless it has been stopped; stops it where the user was
-    /// asked and it failed all the same, or where it hangs.
+    /// Runs one session. A plugin that hangs, or that fails after asking the user, is not used
+    /// again. `is_proof` says whether a result proves that the answers were correct.
     pub(super) fn run<T: Send + 'static>(
         &self,
         name: &str,
@@ -147,10 +141,10 @@ impl Host {
             && is_last(failure)
         {
             let message = format!("{}; it is not used again in this run", failure.message);
-            // Another thread may have been first.
+            // Another thread may have set it first.
             let _ = self.state.stopped.set(KeyFailure { message, ..failure.clone() });
         }
-        // One that found nothing may have been told a wrong one.
+        // If the plugin found nothing, the answer may have been wrong.
         if done.as_ref().is_ok_and(is_proof) && !lock(&self.answers).is_empty() {
             *lock(&self.state.answers) = std::mem::take(&mut *lock(&self.answers));
         }
@@ -161,7 +155,7 @@ impl Host {
         lock(&self.last)
     }
 
-    /// Has the user answer.
+    /// Stops the clock while the user answers.
     fn answer<T>(&self, answer: impl FnOnce() -> T) -> T {
         *self.last() = None;
         let answered = answer();
@@ -169,9 +163,8 @@ impl Host {
         answered
     }
 
-    /// Does what involves the plugin, on a thread of its own, which is left to
-    /// itself when the plugin has said nothing for too long. It holds nothing
-    /// but a copy of the keys, and ends with the process at the latest.
+    /// Runs the session on its own thread, which is abandoned when the plugin times out. The
+    /// thread holds only a copy of the keys and ends with the process at the latest.
     fn wait_for<T: Send + 'static>(
         &self,
         plugin: &str,
@@ -182,7 +175,7 @@ impl Host {
             kind,
             message: format!("the plugin {} {what}", binary_name(plugin)),
         };
-        let crashed = || failure(KeyFailureKind::PluginFailed, "could not be used".to_owned());
+        let crashed = || failure(KeyFailureKind::PluginFailed, "failed".to_owned());
         let (sender, receiver) = mpsc::channel();
         let worker = thread::Builder::new().name("plugin".to_owned());
         worker.spawn(move || sender.send(work())).map_err(|_| crashed())?;
@@ -200,13 +193,13 @@ impl Host {
             if let Some(timeout) = timeout.filter(|timeout| silence > *timeout) {
                 end_plugins();
                 let seconds = timeout.as_secs();
-                let what = format!("has not answered for {seconds} seconds, and was ended");
+                let what = format!("has not answered for {seconds} seconds and was stopped");
                 return Err(failure(KeyFailureKind::PluginHangs, what));
             }
         }
     }
 
-    /// Shows what the plugin says.
+    /// Shows a message of the plugin.
     pub(super) fn say(&self, message: &str) {
         self.answer(|| self.callbacks.say(message));
     }
@@ -224,7 +217,7 @@ impl Host {
     pub(super) fn ask_secret(&self, message: &str) -> Option<Zeroizing<Vec<u8>>> {
         self.has_asked.store(true, Ordering::Relaxed);
         let is_same = |(question, _): &&Answer| question == message;
-        // Asked twice in one session, the answer was wrong.
+        // A question that is repeated within a session was answered wrongly.
         let is_first = !lock(&self.answers).iter().any(|answer| is_same(&answer));
         let known = lock(&self.state.answers).iter().find(is_same).map(|(_, known)| known.clone());
         let answer = match known.filter(|_| is_first) {
@@ -238,9 +231,9 @@ impl Host {
     }
 }
 
-/// Ends the plugins that this process has started: the library keeps their
-/// handles to itself. Best effort, and no loss where /proc is missing: a
-/// plugin meets the end of its input when we end.
+/// Kills the plugins that this process started. The library does not expose their handles, so
+/// this is best effort and needs /proc. A plugin that survives reads the end of its input when
+/// this process exits.
 fn end_plugins() {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return };
     for task in tasks.flatten() {
@@ -249,7 +242,7 @@ fn end_plugins() {
             let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
             let pid = child.parse().ok().and_then(rustix::process::Pid::from_raw);
             if let (true, Some(pid)) = (name.starts_with("age-plugin-"), pid) {
-                // It may have ended just now.
+                // It may have exited already.
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }

@@ -1,5 +1,5 @@
-//! One session with a plugin, for one file or for several: the crate `age` has sessions
-//! for one file only.
+//! One session with a plugin, for one or several files. The crate `age` supports only one
+//! file per session.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -15,10 +15,10 @@ use zeroize::Zeroize;
 use super::host::Host;
 use crate::age_compat;
 
-/// What a plugin may ask for in any session.
+/// Commands that a plugin may send in any session.
 const CONVERSATION: [&str; 4] = ["msg", "confirm", "request-public", "request-secret"];
 
-/// Wraps each file key for all recipients, and for the owners of the identities.
+/// Wraps each file key for all recipients and for the owners of the identities.
 pub(super) fn wrap(
     plugin: &Path,
     recipients: &[AgeRecipient],
@@ -56,7 +56,7 @@ pub(super) fn wrap(
                         command.tag = command.args.remove(0);
                         of_file.push(command);
                     }
-                    _ => errors.push("it answered for a file that it was not given".to_owned()),
+                    _ => errors.push("it returned a stanza for an unknown file".to_owned()),
                 }
                 reply.ok(None)
             }
@@ -64,7 +64,7 @@ pub(super) fn wrap(
                 let count = command.args.len();
                 let given: BTreeSet<_> = command.args.into_iter().collect();
                 if given.len() < count || labels.replace(given).is_some() {
-                    errors.push("it gave labels twice".to_owned());
+                    errors.push("it returned labels twice".to_owned());
                 }
                 reply.ok(None)
             }
@@ -79,7 +79,7 @@ pub(super) fn wrap(
         return Err(failed(&errors));
     }
     if stanzas.iter().any(Vec::is_empty) {
-        return Err(failed(&["it gave neither a stanza nor an error".to_owned()]));
+        return Err(failed(&["it returned neither a stanza nor an error".to_owned()]));
     }
     let labels = labels.unwrap_or_default();
     let wrapped = |stanzas: Vec<AgeStanza>| {
@@ -90,8 +90,7 @@ pub(super) fn wrap(
     stanzas.into_iter().map(wrapped).collect()
 }
 
-/// Unwraps the file key of each file, of which the stanzas are given. `None` for those that
-/// it has no key for.
+/// Unwraps the file key of each file from its stanzas; `None` if the identity does not fit.
 pub(super) fn unwrap(
     plugin: &Path,
     identity: &AgeIdentity,
@@ -128,7 +127,7 @@ pub(super) fn unwrap(
                         reply.ok(None)
                     }
                     (Some(None), Err(_)) => {
-                        errors.push("it gave a file key of another length".to_owned());
+                        errors.push("it returned a file key of the wrong length".to_owned());
                         reply.fail()
                     }
                     _ => reply.fail(),
@@ -147,7 +146,7 @@ pub(super) fn unwrap(
     }
 }
 
-/// The file that an answer is for.
+/// The file that a command is about.
 fn index(command: &AgeStanza) -> Option<usize> {
     command.args.first()?.parse().ok()
 }
@@ -157,7 +156,7 @@ fn failed(errors: &[String]) -> KeyFailure {
     KeyFailure { kind: KeyFailureKind::PluginFailed, message }
 }
 
-/// Has the user answer.
+/// Forwards a question or message to the user.
 fn converse<R: Read, W: Write>(
     command: &AgeStanza,
     reply: Reply<'_, R, W>,

@@ -1,8 +1,8 @@
-//! Private keys that a passphrase protects, in the forms that ssh-keygen and openssl
-//! write.
+//! Private keys that are encrypted with a passphrase, in the formats of ssh-keygen and
+//! openssl.
 //!
-//! How often a passphrase is hashed is the file's to say, so it is bounded: a key from
-//! somebody else must not keep the program busy for hours.
+//! The file says how often the passphrase is hashed. That is limited: a key from someone else
+//! must not keep the program busy for hours.
 
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockCipher, BlockDecryptMut, BlockSizeUser, KeyInit, KeyIvInit};
@@ -20,15 +20,15 @@ use super::unencrypted::UnencryptedKey;
 use super::wire::{self, Envelope};
 use crate::pem::Pem;
 
-/// The most rounds of bcrypt: two to three minutes on a usual processor. ssh-keygen asks
-/// for 24, and for more where `-a` says so.
+/// The most rounds of bcrypt: two to three minutes on a typical processor. ssh-keygen uses 24
+/// unless `-a` says otherwise.
 const MAX_BCRYPT_ROUNDS: u32 = 16_384;
-/// The most iterations of PBKDF2: some seconds. openssl asks for 2,048.
+/// The most iterations of PBKDF2: a few seconds. openssl uses 2,048.
 const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
-/// The most memory of scrypt, and how often it may be filled. openssl asks for 16 MiB.
+/// The most memory of scrypt, and how often it may be filled. openssl uses 16 MiB.
 const MAX_SCRYPT_BYTES: u64 = 1 << 30;
 const MAX_SCRYPT_LANES: u16 = 16;
-/// Ciphers of OpenSSH's own form.
+/// Ciphers of OpenSSH's own format.
 const CIPHERS: [&str; 10] = [
     "3des-cbc",
     "aes128-cbc",
@@ -42,28 +42,28 @@ const CIPHERS: [&str; 10] = [
     "chacha20-poly1305@openssh.com",
 ];
 
-/// What a passphrase opens.
+/// An encrypted private key.
 pub(super) enum EncryptedKey {
-    /// OpenSSH's own form.
+    /// OpenSSH's own format.
     OpenSsh(Box<ssh_key::PrivateKey>),
     /// PKCS #8.
     Pkcs8(Vec<u8>),
     /// `Proc-Type: 4,ENCRYPTED`
     Legacy(Legacy),
-    /// None does, for this reason. The public half may still be known.
+    /// It cannot be decrypted. The public key may still be known.
     Unsupported(SshError),
 }
 
-/// Why a passphrase has not opened a key.
+/// Why a key was not decrypted.
 pub(super) enum DecryptError {
-    /// It is another one.
+    /// The passphrase is wrong.
     WrongPassphrase,
-    /// What is within cannot be used.
+    /// The decrypted key cannot be used.
     Unusable(SshError),
 }
 
 impl EncryptedKey {
-    /// A protected key in OpenSSH's own form, whose `envelope` has been read.
+    /// A key in OpenSSH's own format, whose `envelope` has been parsed.
     pub(super) fn openssh(bytes: &[u8], envelope: &Envelope<'_>) -> Self {
         let cipher = wire::printable(envelope.cipher);
         if !CIPHERS.contains(&cipher.as_str()) {
@@ -80,10 +80,10 @@ impl EncryptedKey {
         }
     }
 
-    /// A protected key in PKCS #8.
+    /// A key in PKCS #8.
     pub(super) fn pkcs8(bytes: &[u8]) -> Result<Self, SshError> {
         let info = EncryptedPrivateKeyInfo::try_from(bytes).map_err(|_| {
-            // Schemes that the library does not know look like damage to it.
+            // The library reports unknown schemes as damage.
             match wire::pkcs8_scheme(bytes) {
                 Some(oid) => SshError::Scheme(format!("the cipher {oid} of PKCS #8")),
                 None => SshError::Invalid,
@@ -103,7 +103,7 @@ impl EncryptedKey {
         if is_bounded { Ok(Self::Pkcs8(bytes.to_vec())) } else { Err(SshError::Costly) }
     }
 
-    /// A protected key in PKCS #1.
+    /// A key in PKCS #1.
     pub(super) fn legacy(pem: &Pem<'_>) -> Result<Self, SshError> {
         let info = pem.header("DEK-Info").ok_or(SshError::Invalid)?;
         let (cipher, iv) = info.split_once(',').ok_or(SshError::Invalid)?;
@@ -114,7 +114,7 @@ impl EncryptedKey {
         Ok(Self::Legacy(Legacy { cipher, iv, content: pem.content.to_vec() }))
     }
 
-    /// Opens it.
+    /// Decrypts the key.
     pub(super) fn open(&self, passphrase: &[u8]) -> Result<UnencryptedKey, DecryptError> {
         if passphrase.is_empty() {
             return Err(DecryptError::WrongPassphrase);
@@ -134,7 +134,7 @@ impl EncryptedKey {
             }
             Self::Legacy(key) => {
                 let bytes = key.open(passphrase).ok_or(DecryptError::WrongPassphrase)?;
-                // One wrong passphrase in 256 seems to fit.
+                // One wrong passphrase in 256 yields valid padding.
                 if wire::public_half_of_pkcs1(&bytes).is_none() {
                     return Err(DecryptError::WrongPassphrase);
                 }
@@ -146,7 +146,7 @@ impl EncryptedKey {
     }
 }
 
-/// A key that openssl has protected in its older way (`EVP_BytesToKey`).
+/// A key in openssl's older format (`EVP_BytesToKey`).
 pub(super) struct Legacy {
     cipher: LegacyCipher,
     iv: Vec<u8>,
@@ -202,7 +202,7 @@ impl Legacy {
         cipher.decrypt_padded_vec_mut::<Pkcs7>(&self.content).ok().map(Zeroizing::new)
     }
 
-    /// Blocks of MD5 over the one before, the passphrase and half of the IV.
+    /// Each block is the MD5 of the previous block, the passphrase and half of the IV.
     fn key(&self, passphrase: &[u8], len: usize) -> Zeroizing<Vec<u8>> {
         let mut key = Zeroizing::new(Vec::with_capacity(len + 16));
         let mut block = Zeroizing::new([0; 16]);

@@ -1,6 +1,6 @@
 //! Why an SSH key cannot be used.
 
-/// Why a text is not an SSH key that can be used.
+/// Why an SSH key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SshError {
     /// Damaged, or cut off.
@@ -9,25 +9,25 @@ pub enum SshError {
     /// An RSA key that is too small to protect anything, or absurdly large.
     #[error("this RSA key has {0} bits; encrypting needs 2048 to 16384")]
     Size(usize),
-    /// A point with which everybody could open the file.
+    /// A point that makes the shared secret public.
     #[error("this ssh-ed25519 key is a low-order point, which protects nothing")]
     LowOrder,
-    /// A kind of key that age has no use for, such as ECDSA or one on a token.
-    #[error("keys of the kind {0} cannot be used; of SSH keys only ssh-ed25519 and ssh-rsa")]
+    /// A type that age does not support, such as ECDSA or a key on a token.
+    #[error("keys of the kind {0} cannot be used; of SSH keys, only ssh-ed25519 and ssh-rsa can")]
     Kind(String),
-    /// Protected by a cipher that is not known here.
-    #[error("this key is protected with {0}, which is not supported")]
+    /// Encrypted with an unsupported cipher.
+    #[error("this key is encrypted with {0}, which is not supported")]
     Cipher(String),
-    /// The same in openssl's forms.
-    #[error("this key is protected with {0}, which is not supported")]
+    /// The same for keys written by openssl.
+    #[error("this key is encrypted with {0}, which is not supported")]
     Scheme(String),
-    /// Protected so that one passphrase takes minutes to hours.
+    /// Checking one passphrase would take minutes to hours.
     #[error(
-        "this key asks for {0} rounds of bcrypt, more than the 16384 that are allowed: checking a \
+        "this key uses {0} rounds of bcrypt, more than the 16384 that are allowed: checking a \
          passphrase would take minutes to hours"
     )]
     Rounds(u32),
-    /// The same in PKCS #8.
-    #[error("this key asks for a key derivation that takes minutes to hours, or too much memory")]
+    /// The same for PKCS #8.
+    #[error("this key's passphrase derivation would take minutes to hours, or too much memory")]
     Costly,
 }

@@ -1,4 +1,4 @@
-//! The kinds of SSH keys that age uses.
+//! The types of SSH keys that age supports.
 
 use super::error::SshError;
 use super::wire;
@@ -6,7 +6,7 @@ use super::wire;
 pub(super) const ED25519: &str = "ssh-ed25519";
 pub(super) const RSA: &str = "ssh-rsa";
 
-/// The kind of a public key, if it is one that age uses.
+/// The type of a public key, if age supports it.
 pub(super) fn check_kind(blob: &[u8]) -> Result<&'static str, SshError> {
     let kind = wire::kind(blob).ok_or(SshError::Invalid)?;
     let known = [ED25519, RSA].into_iter().find(|known| known.as_bytes() == kind);

@@ -1,4 +1,4 @@
-//! Private keys that need no passphrase, in the forms that ssh-keygen and openssl write.
+//! Private keys that are not encrypted, in the formats of ssh-keygen and openssl.
 
 use age::ssh::{Identity as AgeIdentity, UnsupportedKey};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -13,7 +13,7 @@ use crate::pem;
 pub(super) const OPENSSH: &str = "OPENSSH PRIVATE KEY";
 pub(super) const PKCS1: &str = "RSA PRIVATE KEY";
 
-/// Keys of PKCS #8, and what to call those that cannot be used.
+/// Key types of PKCS #8, with their names.
 const KINDS: [(&str, &str); 8] = [
     (ED25519_OID, ED25519),
     (RSA_OID, RSA),
@@ -27,15 +27,15 @@ const KINDS: [(&str, &str); 8] = [
 const ED25519_OID: &str = "1.3.101.112";
 const RSA_OID: &str = "1.2.840.113549.1.1.1";
 
-/// A key that can be used at once.
+/// A key that can be used without a passphrase.
 pub(super) struct UnencryptedKey {
     pub(super) key: AgeIdentity,
-    /// The public half in SSH's wire format, from which stanzas take the key's tag.
+    /// The public key in SSH's wire format.
     pub(super) blob: Vec<u8>,
 }
 
 impl UnencryptedKey {
-    /// A key in OpenSSH's own form.
+    /// Parses OpenSSH's own format.
     pub(super) fn from_openssh(bytes: &[u8]) -> Result<Self, SshError> {
         let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
         let envelope = envelope.ok_or(SshError::Invalid)?;
@@ -44,13 +44,13 @@ impl UnencryptedKey {
         Self::from_text(&pem::write(OPENSSH, bytes), blob)
     }
 
-    /// An RSA key in PKCS #1.
+    /// Parses an RSA key in PKCS #1.
     pub(super) fn from_pkcs1(bytes: &[u8]) -> Result<Self, SshError> {
         let blob = wire::public_half_of_pkcs1(bytes).ok_or(SshError::Invalid)?;
         Self::from_text(&pem::write(PKCS1, bytes), blob)
     }
 
-    /// A key in PKCS #8.
+    /// Parses a key in PKCS #8.
     pub(super) fn from_pkcs8(bytes: &[u8]) -> Result<Self, SshError> {
         let info = PrivateKeyInfo::try_from(bytes).map_err(|_| SshError::Invalid)?;
         let is = |oid: &str| info.algorithm.oid == ObjectIdentifier::new_unwrap(oid);
@@ -58,7 +58,7 @@ impl UnencryptedKey {
         match known {
             Some(RSA) => Self::from_pkcs1(info.private_key),
             Some(ED25519) => {
-                // An OCTET STRING within the one that holds it (RFC 8410).
+                // An OCTET STRING inside an OCTET STRING (RFC 8410).
                 let seed = info.private_key.strip_prefix(&[4, 32]).unwrap_or_default();
                 let seed: Zeroizing<[u8; 32]> =
                     Zeroizing::new(seed.try_into().map_err(|_| SshError::Invalid)?);

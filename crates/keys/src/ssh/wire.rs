@@ -1,6 +1,6 @@
-//! SSH's own encodings of keys (RFC 4251, RFC 8017, PROTOCOL.key), as far as they must
-//! be read before the library reads them: it panics at a number that is written as
-//! nothing but zeros, and it keeps the public half of large RSA keys to itself.
+//! SSH's key encodings (RFC 4251, RFC 8017, PROTOCOL.key), as far as they must be parsed before
+//! the library parses them: it panics at numbers that consist of zeros, and it does not expose
+//! the public half of large RSA keys.
 
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ fn is_zero(field: &[u8]) -> bool {
     field.iter().all(|byte| *byte == 0)
 }
 
-/// Takes a string off: four bytes of length, then so many (RFC 4251).
+/// Splits off a string: four bytes of length, then the bytes (RFC 4251).
 fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (len, after) = rest.split_first_chunk()?;
     let (field, after) = after.split_at_checked(u32::from_be_bytes(*len) as usize)?;
@@ -18,25 +18,25 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(field)
 }
 
-/// The kind of a public key.
+/// The type of a public key.
 pub(super) fn kind(mut blob: &[u8]) -> Option<&[u8]> {
     field(&mut blob)
 }
 
-/// A name that a key gives itself, fit for a message.
+/// A name from a key, made printable for messages.
 pub(super) fn printable(name: &[u8]) -> String {
     let printable = name.iter().filter(|byte| byte.is_ascii_graphic());
     printable.take(40).map(|byte| char::from(*byte)).collect()
 }
 
-/// The 32 bytes of an `ssh-ed25519` key; `None` when there are fewer or more.
+/// The point of an `ssh-ed25519` key; `None` unless it has 32 bytes.
 pub(super) fn ed25519_bytes(mut blob: &[u8]) -> Option<&[u8; 32]> {
     let (_kind, point) = (field(&mut blob)?, field(&mut blob)?);
     blob.is_empty().then_some(point)?.try_into().ok()
 }
 
-/// The exponent and the modulus of an `ssh-rsa` key, each a positive number in its
-/// only valid encoding.
+/// The exponent and the modulus of an `ssh-rsa` key; `None` unless both are positive and
+/// canonically encoded.
 pub(super) fn rsa_numbers(mut blob: &[u8]) -> Option<(&[u8], &[u8])> {
     let _kind = field(&mut blob)?;
     let (exponent, modulus) = (field(&mut blob)?, field(&mut blob)?);
@@ -49,13 +49,13 @@ pub(super) fn rsa_numbers(mut blob: &[u8]) -> Option<(&[u8], &[u8])> {
         .then_some((exponent, modulus))
 }
 
-/// What a private key in OpenSSH's form says of itself in the clear (PROTOCOL.key).
+/// The unencrypted part of a private key in OpenSSH's format (PROTOCOL.key).
 pub(super) struct Envelope<'a> {
-    /// `none` where the key is not protected.
+    /// `none` if the key is not encrypted.
     pub(super) cipher: &'a [u8],
     kdf: &'a [u8],
     kdf_options: &'a [u8],
-    /// The public half.
+    /// The public key.
     pub(super) public: &'a [u8],
     private: &'a [u8],
 }
@@ -65,13 +65,13 @@ impl<'a> Envelope<'a> {
         let mut rest = bytes.strip_prefix(MAGIC)?;
         let (cipher, kdf) = (field(&mut rest)?, field(&mut rest)?);
         let kdf_options = field(&mut rest)?;
-        // The number of keys, which is always one.
+        // The number of keys is always one.
         rest = rest.get(4..)?;
         let (public, private) = (field(&mut rest)?, field(&mut rest)?);
         Some(Self { cipher, kdf, kdf_options, public, private })
     }
 
-    /// How often bcrypt is to be called.
+    /// The number of bcrypt rounds.
     pub(super) fn bcrypt_rounds(&self) -> Option<u32> {
         let mut rest = self.kdf_options;
         let _salt = field(&mut rest)?;
@@ -79,13 +79,13 @@ impl<'a> Envelope<'a> {
         (self.kdf == b"bcrypt").then_some(rounds)
     }
 
-    /// Whether it has no field that is zero, as far as it is not protected.
+    /// Whether no unencrypted field is zero.
     pub(super) fn is_sound(&self) -> bool {
         if has_zero_field(self.public) || self.cipher != b"none" {
             return !has_zero_field(self.public);
         }
-        // Two check numbers, the type, the numbers of the key, and a comment,
-        // which may be empty.
+        // Two check numbers, the type, the numbers of the key, and a comment that may be
+        // empty.
         let mut private = self.private.get(8..).unwrap_or_default();
         let numbers = match field(&mut private) {
             Some(b"ssh-rsa") => 6,
@@ -95,8 +95,8 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The public half of an RSA key in PKCS #1: a sequence of the version, the modulus, the
-/// exponent, and secrets.
+/// The public key in an RSA private key of PKCS #1, a sequence of the version, the modulus,
+/// the exponent, and secrets.
 pub(super) fn public_half_of_pkcs1(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut rest = der(&mut bytes, 0x30)?;
     let (_version, modulus, exponent) =
@@ -104,7 +104,7 @@ pub(super) fn public_half_of_pkcs1(mut bytes: &[u8]) -> Option<Vec<u8>> {
     Some(strings(&[b"ssh-rsa", exponent, modulus]))
 }
 
-/// Strings as SSH writes them, one after the other.
+/// Concatenates strings in SSH's encoding.
 fn strings(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(parts.iter().map(|part| 4 + part.len()).sum());
     for part in parts {
@@ -114,13 +114,13 @@ fn strings(parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// A key pair of Ed25519 as OpenSSH writes it without protection.
+/// An unencrypted Ed25519 key pair in OpenSSH's format.
 pub(super) fn openssh_ed25519(seed: &[u8; 32], public: &[u8; 32]) -> Zeroizing<Vec<u8>> {
     let kind = b"ssh-ed25519".as_slice();
     let pair = Zeroizing::new([*seed, *public].concat());
     let key = Zeroizing::new(strings(&[kind, public, &pair, b""]));
     let padding = (1..=(8 - key.len() % 8) as u8).take_while(|_| !key.len().is_multiple_of(8));
-    // The two check numbers tell a wrong passphrase, which there is none of.
+    // The check numbers detect a wrong passphrase. There is no passphrase here.
     let private = [&[0; 8], key.as_slice(), &padding.collect::<Vec<_>>()];
     let private = Zeroizing::new(private.concat());
     let outer = strings(&[b"none", b"none", b""]);
@@ -128,13 +128,13 @@ pub(super) fn openssh_ed25519(seed: &[u8; 32], public: &[u8; 32]) -> Zeroizing<V
     Zeroizing::new([MAGIC, &outer, &[0, 0, 0, 1], &keys].concat())
 }
 
-/// The scheme that protects a key in PKCS #8, as its object identifier is written.
+/// The object identifier of the encryption scheme of a PKCS #8 key.
 pub(super) fn pkcs8_scheme(mut bytes: &[u8]) -> Option<String> {
     let mut rest = der(&mut bytes, 0x30)?;
     let mut algorithm = der(&mut rest, 0x30)?;
     let oid = der(&mut algorithm, 6)?;
     der(&mut rest, 4)?;
-    // In PBES2 the cipher is what is not known, the last of its parameters.
+    // In PBES2 it is the cipher that is unknown, the last parameter.
     let mut cipher = || {
         let mut parameters = der(&mut algorithm, 0x30)?;
         let _kdf = der(&mut parameters, 0x30)?;
@@ -145,7 +145,7 @@ pub(super) fn pkcs8_scheme(mut bytes: &[u8]) -> Option<String> {
     pkcs8::ObjectIdentifier::from_bytes(oid).ok().map(|oid| oid.to_string())
 }
 
-/// Takes a value of this type off, in DER.
+/// Splits off a DER value of this type.
 fn der<'a>(rest: &mut &'a [u8], kind: u8) -> Option<&'a [u8]> {
     let (&[found, first], after) = rest.split_first_chunk::<2>()?;
     let digits = if first < 0x80 { 0 } else { usize::from(first & 0x7f) };
@@ -160,7 +160,7 @@ fn der<'a>(rest: &mut &'a [u8], kind: u8) -> Option<&'a [u8]> {
     (found == kind).then_some(value)
 }
 
-/// Whether one of the fields of a public key is zero.
+/// Whether a field of a public key is zero.
 pub(super) fn has_zero_field(mut blob: &[u8]) -> bool {
     while let Some(field) = field(&mut blob) {
         if is_zero(field) {
