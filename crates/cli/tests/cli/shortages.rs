@@ -418,6 +418,7 @@ fn where_the_system_refuses_to_lock_in() {
     }
     // Small files, which workers are not started for, and those that are only read.
     for calls in [seccomp, landlock] {
+        let wrap = failing.wrap(calls);
         for what in [
             "encrypt -i id failing_calls.py out",
             "decrypt -i id small out",
