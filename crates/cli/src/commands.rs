@@ -141,8 +141,14 @@ fn run_encrypt(
     let started = Instant::now();
     let meter = Meter::of(&transfer, talk);
     let Transfer { target, commit, form, .. } = &transfer;
-    let result =
-        transfer.engine().encrypt(&mut source, target, *form, &recipients, *commit, &meter);
+    let result = transfer.engine().encrypt(
+        cryptstream_engine::Encrypt::source(&mut source)
+            .target(target.clone())
+            .form(*form)
+            .recipients(&recipients)
+            .commit(*commit)
+            .progress(&meter),
+    );
     meter.clear();
     let summary = result.map_err(|error| messages::engine(error, transfer.context(true)))?;
     report::done("encrypt", &transfer, summary, started.elapsed(), talk);
@@ -170,8 +176,13 @@ fn run_decrypt(
 
     let started = Instant::now();
     let meter = Meter::of(&transfer, talk);
-    let (target, commit) = (&transfer.target, transfer.commit);
-    let result = transfer.engine().decrypt(&mut source, target, &identities, commit, &meter);
+    let result = transfer.engine().decrypt(
+        cryptstream_engine::Decrypt::source(&mut source)
+            .target(transfer.target.clone())
+            .identities(&identities)
+            .commit(transfer.commit)
+            .progress(&meter),
+    );
     meter.clear();
     let is_armored = source.is_armored();
     let context = Context { is_armored, ..transfer.context(has_passphrase) };

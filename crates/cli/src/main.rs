@@ -24,7 +24,7 @@ mod trusted;
 
 use std::process::ExitCode;
 
-use cryptstream_engine::{WORKER_ARGUMENT, WipingAllocator, worker_main};
+use cryptstream_engine::{WORKER_ARGUMENT, WipingAllocator};
 
 /// Wipes whatever is freed, also what libraries have copied.
 #[global_allocator]
@@ -34,8 +34,8 @@ fn main() -> ExitCode {
     // Before anything else, and without parsing: workers are started by us.
     if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
         system::survive_size_limit();
-        return worker_main();
     }
+    system::init_worker();
     if std::env::args_os().nth(1).is_some_and(|first| first == commands::READER_ARGUMENT) {
         system::survive_size_limit();
         return commands::reader_main();

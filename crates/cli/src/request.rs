@@ -272,7 +272,7 @@ pub(crate) fn worker_options(workers: &args::Workers) -> WorkerOptions {
             Some(Sandbox::Auto) | None => SandboxMode::Auto,
             Some(Sandbox::Off) => SandboxMode::Off,
         },
-        ..WorkerOptions::default()
+        program: system::worker_program(),
     }
 }
 

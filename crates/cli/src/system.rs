@@ -4,10 +4,11 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use cryptstream_engine::{lock_memory, memory_refused, was_closed};
+use cryptstream_engine::{WorkerProgram, lock_memory, memory_refused, was_closed};
 use cryptstream_protection::Protection;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
@@ -98,6 +99,24 @@ pub(crate) fn stdout_metadata() -> io::Result<Metadata> {
 /// The same for standard input.
 pub(crate) fn is_input_closed() -> bool {
     was_closed(0)
+}
+
+/// This program as a worker; set by `main`.
+static WORKER_PROGRAM: OnceLock<WorkerProgram> = OnceLock::new();
+
+/// Makes this process a worker if it was started as one; otherwise workers can be started.
+pub(crate) fn init_worker() {
+    let _ = WORKER_PROGRAM.set(cryptstream_engine::init_worker());
+}
+
+/// What the engine starts as a worker.
+pub(crate) fn worker_program() -> Option<WorkerProgram> {
+    WORKER_PROGRAM.get().cloned()
+}
+
+/// The running program, for a process that unpacks or lists an archive.
+pub(crate) fn own_program() -> &'static Path {
+    Path::new("/proc/self/exe")
 }
 
 /// Has a write beyond the file size limit fail with an error, as on a full

@@ -3,15 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use cryptstream_engine::{
-    Engine, Error, Processes, SandboxMode, WORKER_ARGUMENT, WorkerOptions, worker_main,
-};
+use cryptstream_engine::{Engine, Error, Processes, SandboxMode, WorkerOptions, init_worker};
 
 fn main() -> Result<(), Error> {
-    if std::env::args().nth(1).as_deref() == Some(WORKER_ARGUMENT) {
-        let _ = worker_main();
-        return Ok(());
-    }
+    let program = init_worker();
     println!("workers  sandbox  ready after  each  ended after");
     for sandbox in [SandboxMode::Auto, SandboxMode::Off] {
         for count in [1, 2, 4, 8, 16] {
@@ -19,7 +14,7 @@ fn main() -> Result<(), Error> {
             let mut ended = Vec::new();
             for _ in 0..21 {
                 let processes = Processes::Exactly(count);
-                let options = WorkerOptions { processes, sandbox, ..WorkerOptions::default() };
+                let options = WorkerOptions { processes, sandbox, program: Some(program.clone()) };
                 let mut engine = Engine::new(options, 2);
                 let start = Instant::now();
                 engine.warm_up()?;

@@ -1,7 +1,5 @@
 //! Opening: header and sealed segments in, plaintext out.
 
-use std::os::fd::OwnedFd;
-
 use cryptstream_format::{ChunkCipher, Header, Identity, Layout, Segment};
 use zeroize::Zeroizing;
 
@@ -9,68 +7,40 @@ use crate::header::unlock;
 use crate::journal;
 use crate::output::Sink;
 use crate::payload::Payload;
+use crate::request::{Decrypt, Output};
 use crate::reread::check_opened;
 use crate::transform::Operation;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
 
 impl Engine {
-    /// Opens `source` with the first of `identities` that fits, into `target`.
+    /// Decrypts a file, or anything else that can be read, with the first identity that
+    /// fits.
     ///
-    /// Plaintext reaches a file's name only when all of it is verified, and a
-    /// stream only in verified segments.
-    ///
-    /// # Errors
-    /// See [`Error`]; the target then has not come into being.
-    pub fn decrypt(
-        &mut self,
-        source: &mut Source,
-        target: &Target,
-        identities: &[&dyn Identity],
-        commit: CommitOptions,
-        progress: &dyn Progress,
-    ) -> Result<Summary, Error> {
-        let begin =
-            |source: &mut Source| FileDecryption::begin(source, Some(target), identities, commit);
-        self.open(source, begin, commit, progress)
-    }
-
-    /// Opens `source` into a pipe, to which only verified segments go: whoever reads
-    /// it must make nothing final before this has succeeded.
+    /// An output file gets its name when all of it is verified, and a stream gets only
+    /// verified segments.
     ///
     /// # Errors
-    /// See [`Error`]; [`Error::BrokenPipe`] when the reader gives up.
-    pub fn decrypt_to_pipe(
-        &mut self,
-        source: &mut Source,
-        pipe: OwnedFd,
-        identities: &[&dyn Identity],
-        progress: &dyn Progress,
-    ) -> Result<Summary, Error> {
-        let commit = CommitOptions::default();
-        let begin = |source: &mut Source| {
-            let (decryption, payload) = FileDecryption::begin(source, None, identities, commit)?;
-            let sink = Sink::pipe(pipe, source.path().to_owned());
-            Ok((FileDecryption { sink, ..decryption }, payload))
+    /// See [`Error`]; there is no output file then. [`Error::BrokenPipe`] when the reader
+    /// of a stream gives up.
+    pub fn decrypt(&mut self, request: Decrypt<'_>) -> Result<Summary, Error> {
+        let Decrypt { input, output, identities, commit, progress } = request;
+        let parser = self.parser_for(&input)?;
+        let begin = |source: &mut Source| match output {
+            Output::Target(target) => {
+                FileDecryption::begin(source, Some(&target), identities, commit)
+            }
+            Output::Nowhere => FileDecryption::begin(source, None, identities, commit),
+            Output::Pipe(pipe) => {
+                let (decryption, payload) =
+                    FileDecryption::begin(source, None, identities, commit)?;
+                let sink = Sink::pipe(pipe, source.path().to_owned());
+                Ok((FileDecryption { sink, ..decryption }, payload))
+            }
         };
-        self.open(source, begin, commit, progress)
+        input.with(&parser, |source| self.decrypt_source(source, begin, commit, progress))
     }
 
-    /// Opens everything, and writes nothing: to know that it can be opened.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn verify(
-        &mut self,
-        source: &mut Source,
-        identities: &[&dyn Identity],
-        progress: &dyn Progress,
-    ) -> Result<Summary, Error> {
-        let commit = CommitOptions::default();
-        let begin = |source: &mut Source| FileDecryption::begin(source, None, identities, commit);
-        self.open(source, begin, commit, progress)
-    }
-
-    fn open(
+    fn decrypt_source(
         &mut self,
         source: &mut Source,
         begin: impl FnOnce(&mut Source) -> Result<(FileDecryption, Payload), Error>,

@@ -13,7 +13,7 @@ use crate::output::Sink;
 use crate::payload::Payload;
 use crate::reread::check_sealed;
 use crate::transform::Operation;
-use crate::{CommitOptions, Engine, Error, Form, Progress, Source, Summary, Target};
+use crate::{CommitOptions, Encrypt, Engine, Error, Form, Progress, Source, Summary, Target};
 
 /// From this plaintext length on the header is filled up, so that the payload
 /// starts at a block of the file system and recipients can be exchanged
@@ -21,20 +21,27 @@ use crate::{CommitOptions, Engine, Error, Form, Progress, Source, Summary, Targe
 const PAD_FROM: usize = SEGMENT_LEN;
 
 impl Engine {
-    /// Seals `source` for `recipients` into `target`, in this form.
+    /// Encrypts a file, or anything else that can be read.
     ///
     /// # Errors
-    /// See [`Error`]; the target then has not come into being.
-    pub fn encrypt(
+    /// See [`Error`]; there is no output then.
+    pub fn encrypt(&mut self, request: Encrypt<'_>) -> Result<Summary, Error> {
+        let Encrypt { input, target, form, recipients, commit, progress } = request;
+        let parser = self.parser_for(&input)?;
+        input.with(&parser, |source| {
+            self.encrypt_source(source, &target, form, recipients, commit, progress)
+        })
+    }
+
+    fn encrypt_source(
         &mut self,
         source: &mut Source,
         target: &Target,
-        form: impl Into<Form>,
+        form: Form,
         recipients: &[&(dyn Recipient + Sync)],
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        let form = form.into();
         let format = form.format();
         let mut encryption = FileEncryption::begin(source, target, form, recipients, commit)?;
         progress.start(source.expected_len());

@@ -11,8 +11,12 @@ use crate::job::{Job, Output};
 use crate::output::{PendingFile, Sink};
 use crate::payload::Payload;
 use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
+use crate::request::Input;
 use crate::workers::{Coordinator, Stop, WORTH};
-use crate::{CommitOptions, Error, Parser, Progress, Source, WorkerOptions, WorkerStats};
+use crate::{
+    CommitOptions, Error, Parser, Processes, Progress, SandboxMode, Source, WorkerOptions,
+    WorkerProgram, WorkerStats,
+};
 
 /// Seals and opens files, one after the other or several at a time, with one
 /// pool of workers for all of them.
@@ -31,7 +35,63 @@ pub struct Engine {
     keeps_workers: bool,
 }
 
+/// Options of an [`Engine`].
+///
+/// Without a [program](Self::worker_program) that becomes a worker there are no worker
+/// processes, and everything is done in this process.
+#[derive(Clone, Debug)]
+#[must_use = "call `build`"]
+pub struct EngineBuilder {
+    options: WorkerOptions,
+    cores: usize,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { options: WorkerOptions::default(), cores }
+    }
+}
+
+impl EngineBuilder {
+    /// How many workers there may be, or threads for small files.
+    pub fn workers(mut self, processes: Processes) -> Self {
+        self.options.processes = processes;
+        self
+    }
+
+    /// The program that becomes a worker: that of [`init_worker`](crate::init_worker), or
+    /// the path of one that calls it.
+    pub fn worker_program(mut self, program: impl Into<WorkerProgram>) -> Self {
+        self.options.program = Some(program.into());
+        self
+    }
+
+    /// How well workers must be locked in.
+    pub fn sandbox(mut self, sandbox: SandboxMode) -> Self {
+        self.options.sandbox = sandbox;
+        self
+    }
+
+    /// How many cores this process may use. Without, the system says so.
+    pub fn cores(mut self, cores: usize) -> Self {
+        self.cores = cores;
+        self
+    }
+
+    /// The engine. Nothing is started yet.
+    #[must_use]
+    pub fn build(self) -> Engine {
+        Engine::new(self.options, self.cores)
+    }
+}
+
 impl Engine {
+    /// An engine with other options than the usual ones.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
     /// An engine for a process that may use `cores` cores.
     #[must_use]
     pub fn new(options: WorkerOptions, cores: usize) -> Self {
@@ -71,6 +131,14 @@ impl Engine {
         let parser = Parser::new(&self.options)?;
         self.parser = Some(parser.clone());
         Ok(parser)
+    }
+
+    /// The parser for an input that this engine opens.
+    pub(crate) fn parser_for(&mut self, input: &Input<'_>) -> Result<Parser, Error> {
+        match input {
+            Input::Path(_) => self.parser(),
+            Input::Source(source) => Ok(source.parser().clone()),
+        }
     }
 
     /// What has become of the workers since this was last asked.

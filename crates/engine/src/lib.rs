@@ -1,14 +1,45 @@
-//! From a file to a sealed file and back, and never anything in between.
+//! Encrypts and decrypts files, pipes and many files at a time.
 //!
-//! The modules follow a byte on its way. [`input`](Source) is cut into segments
-//! of 1 MiB, by `encrypt` or `decrypt`, which deal with what comes before them.
-//! The [`engine`](Engine) does them alone, or sends them through a `flow` to
-//! its `workers`; what is done to one is in `job`. The [`output`](Target)
-//! collects them under no name at all until every one is right, the input is
-//! known not to have changed, and the result can be given its name in one
-//! step. `many` does the same for several files at a time; `range` opens a part
-//! of one.
-//! `inspect` and `survey` look at what there is: from outside, and chunk by chunk.
+//! An [`Engine`] does the work. It gets a request, [`Encrypt`] or [`Decrypt`], and reads a
+//! [`Source`], writes a [`Target`], and returns a [`Summary`] or an [`Error`] that names
+//! the file and the place. Recipients and identities come from `cryptstream-format` and
+//! `cryptstream-keys`. This crate prints nothing and reads no keys.
+//!
+//! ```
+//! use std::io::Read;
+//!
+//! use cryptstream_engine::{Decrypt, Encrypt, Engine};
+//! use cryptstream_format::x25519::SecretKey;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = |name: &str| folder.path().join(name);
+//! # std::fs::write(path("a"), "some text")?;
+//! let key = SecretKey::generate()?;
+//! let mut engine = Engine::builder().build();
+//! engine.encrypt(Encrypt::file(path("a")).to(path("a.enc")).recipients(&[&key.to_public()]))?;
+//! engine.decrypt(Decrypt::file(path("a.enc")).to(path("b")).identities(&[&key]))?;
+//!
+//! let mut text = String::new();
+//! engine.open(path("a.enc"), &[&key])?.read_to_string(&mut text)?;
+//! assert_eq!(text, "some text");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - **An output is whole or it is not there.** A file gets its name in one step, when
+//!   everything in it is verified and the input is known not to have changed.
+//! - **Plaintext is verified.** A stream gets a segment only after it has verified.
+//! - **No process is started unless you say which.** With a
+//!   [worker program](EngineBuilder::worker_program), large files and many files go to
+//!   worker processes in a sandbox. Without one, everything happens in this process.
+//!
+//! # Inside
+//!
+//! ARCHITECTURE.md in the repository follows a byte through the modules. The loop in which
+//! chunks are encrypted and decrypted is in `transform.rs`.
 
 mod batch;
 mod batch_item;
@@ -38,7 +69,9 @@ mod payload;
 mod pipeline;
 mod progress;
 mod range;
+mod reader;
 mod rekey;
+mod request;
 mod reread;
 mod summary;
 mod thread_pool;
@@ -53,7 +86,7 @@ pub use cryptstream_shm::secrets::{lock as lock_memory, refused as memory_refuse
 pub use cryptstream_shm::stdio::was_closed;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};
 pub use damage_scan::{Damage, DamageReport, End, salvage, scan_for_damage};
-pub use engine::Engine;
+pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 #[cfg(feature = "fault-hooks")]
 pub use fault_points::{Point as FaultPoint, set_fault_hook};
@@ -71,14 +104,16 @@ pub use output::{
 };
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};
+pub use reader::Reader;
 pub use rekey::{RekeyMethod, RekeySummary, Rekeying};
+pub use request::{Decrypt, Encrypt};
 pub use summary::{Form, Summary};
 pub use umask::{keep_owner_bits, umask};
 #[cfg(feature = "fault-hooks")]
 pub use workers::enter_sandbox;
 pub use workers::{
     Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,
-    WorkerOptions, WorkerStats, die_with_parent, lock_in, worker_main,
+    WorkerOptions, WorkerProgram, WorkerStats, die_with_parent, init_worker, lock_in, worker_main,
 };
 
 /// Keeps what the caller has left open from the programs that this process starts.

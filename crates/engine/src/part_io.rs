@@ -6,7 +6,7 @@ use cryptstream_format::Segment;
 use cryptstream_format::payload::TAG_LEN;
 
 use crate::failure::{Failure, read_exact_at};
-use crate::memory::{OutOfMemory, zeroed};
+use crate::memory::{OutOfMemory, grow, zeroed};
 use crate::transform::{Operation, PartReader, PartWriter};
 
 /// Plaintext that is read and sealed or opened in one go: 64 KiB. It and what
@@ -113,6 +113,21 @@ impl<E, P: FnMut(u64, &[u8]) -> Result<(), E>> PartWriter<E> for WriteCoalescer<
             self.offset += self.len as u64;
             self.len = 0;
         }
+        Ok(())
+    }
+}
+
+/// Keeps the plaintext of a part that is the whole segment.
+pub(crate) struct BufferWriter<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl<E: From<OutOfMemory>> PartWriter<E> for BufferWriter<'_> {
+    fn space(&mut self, part: &Segment) -> Result<&mut [u8], E> {
+        grow(self.0, part.plaintext_len())?;
+        self.0.truncate(part.plaintext_len());
+        Ok(self.0)
+    }
+
+    fn write(&mut self, _part: &Segment) -> Result<(), E> {
         Ok(())
     }
 }

@@ -20,9 +20,10 @@ use crate::journal::open_header;
 use crate::memory::grow;
 use crate::output::Sink;
 use crate::parser_cipher::ParserCipher;
-use crate::part_io::SealedReader;
+use crate::part_io::{BufferWriter, SealedReader};
+use crate::request::{Decrypt, Output};
 use crate::transform::{Operation, PartWriter, transform};
-use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
+use crate::{CommitOptions, Engine, Error, Progress, Source, Summary};
 
 /// Plaintext that is read, opened and written in one go: 256 KiB.
 const PART_LEN: usize = 256 << 10;
@@ -58,82 +59,101 @@ pub struct RangeSummary {
 }
 
 impl Engine {
-    /// Opens a part of `source` with the first of `identities` that fits, into
-    /// `target`. Damage to chunks in which no byte of it lies is not noticed.
+    /// Decrypts a part of a file. Damage to chunks in which no byte of it lies is not
+    /// noticed.
     ///
     /// # Errors
     /// [`Error::NotSeekable`], [`Error::RangeAfterEnd`], and those of
-    /// [`Engine::decrypt`]; the target then has not come into being.
+    /// [`Engine::decrypt`]; there is no output file then.
     pub fn decrypt_range(
         &mut self,
-        source: &mut Source,
-        target: &Target,
-        identities: &[&dyn Identity],
+        request: Decrypt<'_>,
         range: ByteRange,
-        commit: CommitOptions,
-        progress: &dyn Progress,
     ) -> Result<RangeSummary, Error> {
-        let len = source.begin_random_access()?;
-        let (header, reach, mut sink, cipher) = open_header(source, |source, header| {
-            if source.is_armored() {
-                let path = source.path().to_owned();
-                return Err(Error::NotSeekable { path, is_armored: true });
-            }
-            // Before the key derivation: where the length is wrong, it would be
-            // for nothing.
-            let payload_len = len.saturating_sub(header.len() as u64);
-            let reach = Reach::of(range, header.format(), payload_len)
-                .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
-            let sink = target.open(source, commit)?;
-            let cipher = unlock(source, &header, identities)?;
-            Ok((header, reach, sink, cipher))
-        })?;
-        let start = header.len() as u64;
-        let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
-        let mut runs = RunDecryption {
-            source,
-            cipher: &cipher,
-            context: ErrorContext { path, output_path, start },
-            bytes_in: start + header.format().prefix_len() as u64,
-            buffer: Vec::new(),
+        let Decrypt { input, output, identities, commit, progress } = request;
+        let open = |source: &mut Source| match &output {
+            Output::Target(target) => target.open(source, commit),
+            Output::Pipe(pipe) => match pipe.try_clone() {
+                Ok(pipe) => Ok(Sink::pipe(pipe, source.path().to_owned())),
+                Err(error) => Err(Error::Open { path: source.path().to_owned(), source: error }),
+            },
+            Output::Nowhere => Ok(Sink::Nowhere),
         };
-        let mut tail = None;
-        let (range, plaintext_len) = match reach {
-            Reach::Inner(range) => (range, None),
-            Reach::End(layout) => {
-                let chunk = layout.final_chunk();
-                let mut text = Vec::new();
-                runs.decrypt(&chunk, &mut Kept(&mut text))?;
-                tail = Some((chunk, text));
-                let len = layout.plaintext_len();
-                let after_end =
-                    |start| Error::RangeAfterEnd { path: source.path().to_owned(), start, len };
-                (clipped(range, len).map_err(after_end)?, Some(len))
-            }
-        };
-        let bytes_out = range.end - range.start;
-        sink.expect(bytes_out)?;
-        if bytes_out > SEQUENTIAL_ABOVE {
-            source.advise(Advice::Sequential);
-        }
-        // Counted in plaintext, of which the length is at hand.
-        progress.start(Some(bytes_out));
-        let full_chunks = tail.as_ref().map(|(chunk, _)| chunk.first_chunk());
-        let mut text = Vec::new();
-        for run in runs_in(&range, header.format(), full_chunks) {
-            let (range, sink, text) = (&range, &mut sink, &mut text);
-            runs.decrypt(&run, &mut RangeWriter { range, sink, text, progress })?;
-        }
-        if let Some((chunk, mut text)) = tail {
-            let (range, sink, text) = (&range, &mut sink, &mut text);
-            RangeWriter { range, sink, text, progress }.write(&chunk)?;
-        }
-        let bytes_in = runs.bytes_in;
-        sink.commit(source, commit, None)?;
-        let format = header.format();
-        let summary = Summary { format, bytes_in, bytes_out, ..Summary::default() };
-        Ok(RangeSummary { summary, range, plaintext_len })
+        let parser = self.parser_for(&input)?;
+        input.with(&parser, |source| {
+            decrypt_source(source, open, identities, range, commit, progress)
+        })
     }
+}
+
+fn decrypt_source(
+    source: &mut Source,
+    mut open: impl FnMut(&mut Source) -> Result<Sink, Error>,
+    identities: &[&dyn Identity],
+    range: ByteRange,
+    commit: CommitOptions,
+    progress: &dyn Progress,
+) -> Result<RangeSummary, Error> {
+    let len = source.begin_random_access()?;
+    let (header, reach, mut sink, cipher) = open_header(source, |source, header| {
+        if source.is_armored() {
+            let path = source.path().to_owned();
+            return Err(Error::NotSeekable { path, is_armored: true });
+        }
+        // Before the key derivation: where the length is wrong, it would be
+        // for nothing.
+        let payload_len = len.saturating_sub(header.len() as u64);
+        let reach = Reach::of(range, header.format(), payload_len)
+            .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
+        let sink = open(source)?;
+        let cipher = unlock(source, &header, identities)?;
+        Ok((header, reach, sink, cipher))
+    })?;
+    let start = header.len() as u64;
+    let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
+    let mut runs = RunDecryption {
+        source,
+        cipher: &cipher,
+        context: ErrorContext { path, output_path, start },
+        bytes_in: start + header.format().prefix_len() as u64,
+        buffer: Vec::new(),
+    };
+    let mut tail = None;
+    let (range, plaintext_len) = match reach {
+        Reach::Inner(range) => (range, None),
+        Reach::End(layout) => {
+            let chunk = layout.final_chunk();
+            let mut text = Vec::new();
+            runs.decrypt(&chunk, &mut BufferWriter(&mut text))?;
+            tail = Some((chunk, text));
+            let len = layout.plaintext_len();
+            let after_end =
+                |start| Error::RangeAfterEnd { path: source.path().to_owned(), start, len };
+            (clipped(range, len).map_err(after_end)?, Some(len))
+        }
+    };
+    let bytes_out = range.end - range.start;
+    sink.expect(bytes_out)?;
+    if bytes_out > SEQUENTIAL_ABOVE {
+        source.advise(Advice::Sequential);
+    }
+    // Counted in plaintext, of which the length is at hand.
+    progress.start(Some(bytes_out));
+    let full_chunks = tail.as_ref().map(|(chunk, _)| chunk.first_chunk());
+    let mut text = Vec::new();
+    for run in runs_in(&range, header.format(), full_chunks) {
+        let (range, sink, text) = (&range, &mut sink, &mut text);
+        runs.decrypt(&run, &mut RangeWriter { range, sink, text, progress })?;
+    }
+    if let Some((chunk, mut text)) = tail {
+        let (range, sink, text) = (&range, &mut sink, &mut text);
+        RangeWriter { range, sink, text, progress }.write(&chunk)?;
+    }
+    let bytes_in = runs.bytes_in;
+    sink.commit(source, commit, None)?;
+    let format = header.format();
+    let summary = Summary { format, bytes_in, bytes_out, ..Summary::default() };
+    Ok(RangeSummary { summary, range, plaintext_len })
 }
 
 /// How far a part reaches in a payload of some length.
@@ -217,21 +237,6 @@ impl RunDecryption<'_> {
         let mut cipher = ParserCipher { operation: Operation::Open, cipher, source, start };
         transform(run, PART_LEN, &mut reader, &mut cipher, writer)?;
         *bytes_in += run.sealed_len() as u64;
-        Ok(())
-    }
-}
-
-/// Keeps the plaintext of a part.
-struct Kept<'a>(&'a mut Vec<u8>);
-
-impl PartWriter<Error> for Kept<'_> {
-    fn space(&mut self, part: &Segment) -> Result<&mut [u8], Error> {
-        grow(self.0, part.plaintext_len())?;
-        self.0.truncate(part.plaintext_len());
-        Ok(self.0)
-    }
-
-    fn write(&mut self, _part: &Segment) -> Result<(), Error> {
         Ok(())
     }
 }

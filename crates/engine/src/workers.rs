@@ -22,7 +22,9 @@ mod worker;
 
 pub(crate) use coordinator::{CHECK_INTERVAL, Coordinator, Finished};
 pub(crate) use options::WORTH;
-pub use options::{Processes, WORKER_ARGUMENT, WorkerNote, WorkerOptions, WorkerStats};
+pub use options::{
+    Processes, WORKER_ARGUMENT, WorkerNote, WorkerOptions, WorkerProgram, WorkerStats,
+};
 pub use parser::Parser;
 pub(crate) use parser::{Beginning, Unarmor};
 #[cfg(feature = "fault-hooks")]
@@ -30,4 +32,4 @@ pub use sandbox::enter_sandbox;
 pub use sandbox::{Profile, SandboxLevel, SandboxMode, die_with_parent, lock_in};
 pub(crate) use start::sandboxed;
 pub(crate) use stop::Stop;
-pub use worker::worker_main;
+pub use worker::{init_worker, worker_main};

@@ -8,7 +8,7 @@ use std::fs;
 
 use common::{World, paint, watched};
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Form, Processes, SandboxMode, Source, WorkerOptions,
+    CommitOptions, Encrypt, Engine, Error, Form, Processes, SandboxMode, Source, WorkerOptions,
 };
 use cryptstream_format::Format;
 
@@ -86,7 +86,8 @@ fn armored_files_are_opened_among_others() {
                 let form = if n % 3 == 1 { Form::Armored } else { Form::Binary(Format::Age) };
                 let (target, recipients) = (world.target(&format!("{n}.age")), world.recipients());
                 let commit = CommitOptions::default();
-                engine.encrypt(&mut source, &target, form, &recipients, commit, &()).unwrap();
+                let request = Encrypt::source(&mut source).target(target);
+                engine.encrypt(request.form(form).recipients(&recipients).commit(commit)).unwrap();
             }
             let mut armored = 0;
             let mut on_done = |n: usize, result: Result<cryptstream_engine::Summary, Error>| {
@@ -228,7 +229,8 @@ fn a_file_that_kills_workers_fails_alone() {
         while !has_failed {
             let program = world.program("poison.0.Claimed.1");
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Off);
-            let mut engine = Engine::new(WorkerOptions { processes, sandbox, program }, 2);
+            let mut engine =
+                Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
             let mut done = 0;
             engine.encrypt_all(
                 Format::Native,

@@ -174,14 +174,16 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
         for point in ["Started", "LockedIn", "Written"] {
             let program = world.program(&format!("die.0.{point}.1"));
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
-            let mut engine = Engine::new(WorkerOptions { processes, sandbox, program }, 2);
+            let mut engine =
+                Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
             let result = world.open(&mut engine, "sealed", "opened");
             let is_said = matches!(result, Err(Error::NoWorkers | Error::WorkersDied { .. }));
             assert!(is_said, "{point}: {result:?}");
         }
         let program = world.path("missing");
         let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
-        let mut engine = Engine::new(WorkerOptions { processes, sandbox, program }, 2);
+        let mut engine =
+            Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
         let result = world.open(&mut engine, "sealed", "opened");
         // That is no shortage.
         assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");

@@ -4,10 +4,12 @@
 mod common;
 
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 
 use common::{World, paint};
 use cryptstream_engine::{
-    ByteRange, CommitOptions, Engine, Processes, RangeSummary, Source, WorkerOptions,
+    ByteRange, CommitOptions, Decrypt, Encrypt, Engine, Processes, RangeSummary, Source,
+    WorkerOptions,
 };
 use cryptstream_format::Format;
 
@@ -26,14 +28,16 @@ fn seal(world: &World, format: Format, content: &[u8]) {
     let mut source = Source::open(&world.path("plain")).unwrap();
     let (target, recipients) = (world.target("sealed"), world.recipients());
     let commit = CommitOptions::default();
-    engine().encrypt(&mut source, &target, format, &recipients, commit, &()).unwrap();
+    let request = Encrypt::source(&mut source).target(target).form(format).recipients(&recipients);
+    engine().encrypt(request.commit(commit)).unwrap();
 }
 
 fn open(world: &World, range: ByteRange) -> RangeSummary {
     let mut source = Source::open(&world.path("sealed")).unwrap();
     let (target, identities) = (world.target("part"), world.identities());
     let commit = CommitOptions::default();
-    engine().decrypt_range(&mut source, &target, &identities, range, commit, &()).unwrap()
+    let request = Decrypt::source(&mut source).target(target).identities(&identities);
+    engine().decrypt_range(request.commit(commit), range).unwrap()
 }
 
 /// Bytes that this thread has been given by reads; `None` where the system
@@ -112,5 +116,46 @@ fn a_length_is_told_only_when_it_is_proved() {
         assert_eq!(told(ByteRange::Between { start: 0, end: u64::MAX }), Some(200_000));
         assert_eq!(told(ByteRange::From(0)), Some(200_000));
         assert_eq!(told(ByteRange::Last(1)), Some(200_000));
+    }
+}
+
+#[test]
+fn a_reader_gives_verified_bytes_at_any_place() {
+    let content = paint((1 << 20) + 70_000);
+    for format in Format::ALL {
+        let world = World::new();
+        seal(&world, format, &content);
+        let mut reader = engine().open(world.path("sealed"), &world.identities()).unwrap();
+        assert_eq!(reader.len(), content.len() as u64);
+        let mut all = Vec::new();
+        assert_eq!(reader.read_to_end(&mut all).unwrap(), content.len());
+        assert!(all == content);
+        for (at, len) in [(0, 1), (65_530, 20), (262_140, 300_000), (content.len() - 5, 5)] {
+            let mut part = vec![0; len];
+            reader.seek(SeekFrom::Start(at as u64)).unwrap();
+            reader.read_exact(&mut part).unwrap();
+            assert!(part == content[at..at + len], "{at}");
+        }
+        assert_eq!(reader.seek(SeekFrom::End(3)).unwrap(), content.len() as u64 + 3);
+        assert_eq!(reader.read(&mut [0; 9]).unwrap(), 0, "nothing comes after the end");
+        reader.seek(SeekFrom::Current(-(content.len() as i64 + 4))).unwrap_err();
+
+        // What is damaged is not given, and the rest still is.
+        let mut sealed = world.read("sealed");
+        let damaged = sealed.len() / 2;
+        sealed[damaged] ^= 1;
+        world.write("sealed", &sealed);
+        let mut reader = engine().open(world.path("sealed"), &world.identities()).unwrap();
+        reader.seek(SeekFrom::Start(damaged as u64)).unwrap();
+        let error = reader.read(&mut [0; 9]).unwrap_err();
+        assert!(error.to_string().contains("sealed"), "{error}");
+        reader.seek(SeekFrom::Start(7)).unwrap();
+        let mut part = [0; 9];
+        reader.read_exact(&mut part).unwrap();
+        assert_eq!(part, content[7..16]);
+
+        // A file that was cut is not opened: its length proves nothing.
+        world.write("sealed", &sealed[..sealed.len() - 100_000]);
+        assert!(engine().open(world.path("sealed"), &world.identities()).is_err());
     }
 }

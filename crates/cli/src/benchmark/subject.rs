@@ -10,6 +10,7 @@ use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Format, Identity, Recipient};
 
 use crate::messages::{self, Context, Failure};
+use crate::system;
 
 /// A key that is nobody's.
 pub(super) struct Key {
@@ -40,7 +41,11 @@ impl<'a> Subject<'a> {
     /// Starts nothing yet. 0 processes: without workers.
     pub(super) fn new(key: &'a Key, processes: u16, cores: usize) -> Self {
         let processes = Processes::Exactly(processes);
-        let workers = WorkerOptions { processes, ..WorkerOptions::default() };
+        let workers = WorkerOptions {
+            processes,
+            program: system::worker_program(),
+            ..WorkerOptions::default()
+        };
         Self { key, engine: Engine::new(workers, cores) }
     }
 

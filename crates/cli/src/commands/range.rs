@@ -33,9 +33,12 @@ pub(super) fn run(
 
     let started = Instant::now();
     let meter = Meter::of(&transfer, talk);
-    let (target, commit) = (&transfer.target, transfer.commit);
-    let result =
-        transfer.engine().decrypt_range(&mut source, target, &identities, range, commit, &meter);
+    let request = cryptstream_engine::Decrypt::source(&mut source)
+        .target(transfer.target.clone())
+        .identities(&identities)
+        .commit(transfer.commit)
+        .progress(&meter);
+    let result = transfer.engine().decrypt_range(request, range);
     meter.clear();
     let opened =
         result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;

@@ -155,7 +155,13 @@ impl Verifier<'_> {
             Ok(source) => source.parsed_by(&self.parser),
             Err(failure) => return self.put_down(number, seen.input, Outcome::Failed(failure)),
         };
-        let result = engine.verify(&mut source, &self.identities, &Part(&self.meter));
+        let part = Part(&self.meter);
+        let result = engine.decrypt(
+            cryptstream_engine::Decrypt::source(&mut source)
+                .to_nowhere()
+                .identities(&self.identities)
+                .progress(&part),
+        );
         let stats = match &result {
             Ok(summary) => summary.workers,
             Err(_) => engine.take_stats(),

@@ -9,7 +9,7 @@ use cryptstream_format::{Format, Identity, Journal, Padding, Recipient, WrappedK
 use tempfile::TempDir;
 
 use super::{RekeyMethod, Rekeying};
-use crate::{CommitOptions, Engine, Error, RekeySummary, Source, Target, WorkerOptions};
+use crate::{Decrypt, Encrypt, Engine, Error, RekeySummary, Source, Target, WorkerOptions};
 
 /// A sealed file of 2 MiB, and what a rekeying would make of it.
 struct World {
@@ -37,7 +37,8 @@ impl World {
         let to: Vec<_> = public.iter().map(|key| key as &(dyn Recipient + Sync)).collect();
         let mut source = Source::open(&input).unwrap();
         let target = Target::Path { path: path.clone(), force: false };
-        engine().encrypt(&mut source, &target, format, &to, CommitOptions::default(), &()).unwrap();
+        let request = Encrypt::source(&mut source).target(target).form(format).recipients(&to);
+        engine().encrypt(request).unwrap();
         let sealed = fs::read(&path).unwrap();
         let header = cryptstream_format::Header::parse(&sealed).unwrap().unwrap();
         let file_key = header.unlock(&[&old]).unwrap();
@@ -71,7 +72,8 @@ impl World {
         let target = Target::Path { path: output.clone(), force: false };
         let mut source = Source::open(&self.path).unwrap();
         let keys: [&dyn Identity; 1] = [key];
-        match engine().decrypt(&mut source, &target, &keys, CommitOptions::default(), &()) {
+        let request = Decrypt::source(&mut source).target(target).identities(&keys);
+        match engine().decrypt(request) {
             Ok(_) => {
                 assert!(fs::read(&output).unwrap() == self.plain);
                 true

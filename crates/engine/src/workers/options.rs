@@ -1,6 +1,6 @@
 //! How many workers a run may have, and what became of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::sandbox::{SandboxLevel, SandboxMode};
 
@@ -35,18 +35,39 @@ pub struct WorkerOptions {
     pub processes: Processes,
     /// How well they must be locked in.
     pub sandbox: SandboxMode,
-    /// The program to start with [`WORKER_ARGUMENT`]; it must then call
-    /// [`worker_main`](crate::worker_main).
-    pub program: PathBuf,
+    /// The program that becomes a worker. Without one there are no worker processes.
+    pub program: Option<WorkerProgram>,
+}
+
+/// A program that becomes a worker when it is started with [`WORKER_ARGUMENT`].
+///
+/// [`init_worker`](crate::init_worker) gives the running program, and [`From`] a program
+/// that is known to call it.
+#[derive(Clone, Debug)]
+pub struct WorkerProgram(PathBuf);
+
+impl WorkerProgram {
+    /// The running program.
+    pub(super) fn this() -> Self {
+        Self(PathBuf::from("/proc/self/exe"))
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl From<PathBuf> for WorkerProgram {
+    fn from(path: PathBuf) -> Self {
+        Self(path)
+    }
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self {
-            processes: Processes::Auto,
-            sandbox: SandboxMode::Auto,
-            program: PathBuf::from("/proc/self/exe"),
-        }
+        Self { processes: Processes::Auto, sandbox: SandboxMode::Auto, program: None }
     }
 }
 
@@ -54,6 +75,7 @@ impl WorkerOptions {
     /// How many workers there may be on `cores` cores.
     pub(crate) fn allowed(&self, cores: usize) -> usize {
         match self.processes {
+            _ if self.program.is_none() => 0,
             Processes::Auto if cores < 2 => 0,
             Processes::Auto => cores.min(MAX_AUTO),
             Processes::Exactly(count) => usize::from(count),
@@ -64,6 +86,7 @@ impl WorkerOptions {
     /// and to write everything itself, and so have the pipe's other ends.
     pub(crate) fn pays_for_streams(&self, cores: usize) -> bool {
         match self.processes {
+            _ if self.program.is_none() => false,
             Processes::Auto => cores >= STREAM_CORES,
             Processes::Exactly(count) => count > 0,
         }
@@ -113,7 +136,14 @@ mod tests {
 
     #[test]
     fn workers_come_with_the_work_and_the_cores() {
-        let options = |processes| WorkerOptions { processes, ..WorkerOptions::default() };
+        let program = Some(WorkerProgram::this());
+        let options = |processes| WorkerOptions {
+            processes,
+            program: program.clone(),
+            ..WorkerOptions::default()
+        };
+        let alone = WorkerOptions { program: None, ..options(Processes::Exactly(12)) };
+        assert_eq!(alone.target(1 << 40, 16), 0, "no program that would become a worker");
         let auto = options(Processes::Auto);
         assert_eq!(auto.target(WORTH - 1, 16), 0);
         assert_eq!(auto.target(WORTH, 16), 1);

@@ -331,7 +331,8 @@ impl Process {
         let region = Region::create(INPUT_LEN + OUTPUT_LEN)?;
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(ANSWER_TIMEOUT))?;
-        let child = sandboxed(&options.program, WORKER_ARGUMENT, theirs).spawn()?;
+        let program = options.program.as_ref().ok_or_else(no_program)?;
+        let child = sandboxed(program.path(), WORKER_ARGUMENT, theirs).spawn()?;
         let process = Self { child, channel, region };
         let start = Start { parent: std::process::id(), sandbox: options.sandbox };
         // From here on it is not the system that refuses.
@@ -386,6 +387,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// There is no program that would become a reader.
+fn no_program() -> io::Error {
+    io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error())
 }
 
 fn invalid_answer() -> io::Error {

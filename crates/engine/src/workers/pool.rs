@@ -186,7 +186,8 @@ impl Pool {
             Ok((stderr, child_stderr)) => (Some(stderr), Stdio::from(child_stderr)),
             Err(_) => (None, Stdio::null()),
         };
-        let mut command = sandboxed(&self.options.program, WORKER_ARGUMENT, theirs);
+        let program = self.options.program.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let mut command = sandboxed(program.path(), WORKER_ARGUMENT, theirs);
         let child = command.stderr(child_stderr).spawn()?;
         let worker = Worker {
             id: WorkerId::new(id),

@@ -12,6 +12,7 @@ use cryptstream_shm::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::options::{WORKER_ARGUMENT, WorkerProgram};
 use super::protocol::{Order, Start, job_of, segment_of, send_ready, send_released};
 use super::reader;
 use super::region_layout::RegionLayout;
@@ -20,6 +21,18 @@ use super::task::{TaskInput, perform};
 use crate::fault_points::{self, Point, at};
 use crate::job::Job;
 use crate::part_io::Buffers;
+
+/// Makes this process a worker if it was started as one, and then does not return.
+/// Otherwise the result says that this program can be started as a worker.
+///
+/// Call it first in `main`, before any thread, and before anything reads the arguments.
+#[must_use]
+pub fn init_worker() -> WorkerProgram {
+    if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
+        std::process::exit(i32::from(run().is_err()));
+    }
+    WorkerProgram::this()
+}
 
 /// What a process does that was started with
 /// [`WORKER_ARGUMENT`](super::options::WORKER_ARGUMENT): its standard input is the

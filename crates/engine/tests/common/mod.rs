@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::{
-    BatchItem, CommitOptions, Destination, Engine, Error, Processes, SandboxMode, Source, Summary,
-    Target, WorkerOptions,
+    BatchItem, Decrypt, Destination, Encrypt, Engine, Error, Processes, SandboxMode, Source,
+    Summary, Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
-use cryptstream_format::{Format, Identity, Recipient};
+use cryptstream_format::{Identity, Recipient};
 
 /// Nothing here takes a tenth of this, even on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -110,7 +110,10 @@ impl World {
     pub fn engine(&self, count: u16, plan: &str) -> Engine {
         let program = self.program(plan);
         let processes = Processes::Exactly(count);
-        Engine::new(WorkerOptions { processes, sandbox: SandboxMode::Auto, program }, 2)
+        Engine::new(
+            WorkerOptions { processes, sandbox: SandboxMode::Auto, program: Some(program.into()) },
+            2,
+        )
     }
 
     pub fn target(&self, name: &str) -> Target {
@@ -136,21 +139,14 @@ impl World {
 
     pub fn seal(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
         let mut source = Source::open(&self.path(from))?;
-        let commit = CommitOptions::default();
-        engine.encrypt(
-            &mut source,
-            &self.target(to),
-            Format::Native,
-            &self.recipients(),
-            commit,
-            &(),
-        )
+        let recipients = self.recipients();
+        engine.encrypt(Encrypt::source(&mut source).target(self.target(to)).recipients(&recipients))
     }
 
     pub fn open(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
         let mut source = Source::open(&self.path(from))?;
-        let commit = CommitOptions::default();
-        engine.decrypt(&mut source, &self.target(to), &self.identities(), commit, &())
+        let identities = self.identities();
+        engine.decrypt(Decrypt::source(&mut source).target(self.target(to)).identities(&identities))
     }
 
     /// What a sealed file holds, opened by main alone.

@@ -17,6 +17,7 @@ use crate::messages::{self, Context, Failure, archive as words};
 use crate::progress::Meter;
 use crate::report::{self, Extra};
 use crate::request::{Input, Transfer, no_default_name};
+use crate::system;
 
 pub(super) fn run(
     args: Decrypt,
@@ -47,13 +48,18 @@ pub(super) fn run(
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
     // Before the folder: an interruption ends the one before it removes the other.
-    let reading = Reading::new(&task, &transfer.workers.program);
+    let reading = Reading::new(&task, system::own_program());
     let staging = StagingFolder::create(&output, force).map_err(failed)?;
     let folder = Folder::new(&staging).map_err(|error| words::internal(&error))?;
     let engine = &mut transfer.engine();
     let mut nothing = |_| Ok(());
     let (opened, unpacked, level) = reading.run(Some(&folder), &mut nothing, |pipe| {
-        engine.decrypt_to_pipe(&mut source, pipe, &identities, &meter)
+        engine.decrypt(
+            cryptstream_engine::Decrypt::source(&mut source)
+                .to_pipe(pipe)
+                .identities(&identities)
+                .progress(&meter),
+        )
     })?;
     meter.clear();
     let context = Context { is_armored: source.is_armored(), ..transfer.context(has_passphrase) };

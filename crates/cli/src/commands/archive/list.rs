@@ -21,6 +21,7 @@ use crate::messages::{self, Context, Failure, archive as words, escaped_json, lo
 use crate::progress::Meter;
 use crate::report::{self, SCHEMA};
 use crate::request::{Input, cores, worker_options};
+use crate::system;
 
 pub(in crate::commands) fn run(
     args: List,
@@ -138,11 +139,16 @@ impl Lister<'_> {
             false => &(),
         };
         let task = Task { unpack: None, limits: Limits::NONE, sandbox: self.workers.sandbox };
-        let reading = Reading::new(&task, &self.workers.program);
+        let reading = Reading::new(&task, system::own_program());
         let (engine, identities) = (&mut self.engine, &self.identities);
         let (opened, listed, level) =
             reading.run(None, &mut |member| listing.take(&member), |pipe| {
-                engine.decrypt_to_pipe(&mut source, pipe, identities, progress)
+                engine.decrypt(
+                    cryptstream_engine::Decrypt::source(&mut source)
+                        .to_pipe(pipe)
+                        .identities(identities)
+                        .progress(progress),
+                )
             })?;
         meter.clear();
         let is_armored = source.is_armored();

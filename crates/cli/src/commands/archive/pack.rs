@@ -77,7 +77,14 @@ pub(super) fn run(
         let packing = packer.spawn_scoped(scope, || job.run(writer, packing.zstd));
         let packing = packing.map_err(|error| messages::cannot_start("the packer", &error))?;
         let mut engine = transfer.engine();
-        let sealed = engine.encrypt(&mut source, target, *form, &recipients, *commit, &meter);
+        let sealed = engine.encrypt(
+            cryptstream_engine::Encrypt::source(&mut source)
+                .target(target.clone())
+                .form(*form)
+                .recipients(&recipients)
+                .commit(*commit)
+                .progress(&meter),
+        );
         // Otherwise the packer would wait for it for ever.
         drop(source);
         Ok((sealed, packing.join()))

@@ -52,7 +52,8 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
     };
 
     let processes = Processes::Exactly(1);
-    let options = WorkerOptions { processes, sandbox: SandboxMode::Auto, program };
+    let options =
+        WorkerOptions { processes, sandbox: SandboxMode::Auto, program: Some(program.into()) };
     let mut coordinator = Coordinator::new(&options, 1).unwrap();
     coordinator.warm_up(1).unwrap();
     let number = coordinator.add(job());

@@ -24,7 +24,7 @@ fn lying(answers: Vec<Vec<u8>>, output: &[u8]) -> Parser {
     });
     let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
     let program = PathBuf::from("/nonexistent");
-    let options = WorkerOptions { program, ..WorkerOptions::default() };
+    let options = WorkerOptions { program: Some(program.into()), ..WorkerOptions::default() };
     let readers = Readers { options, idle: Mutex::default() };
     readers.put_back(Process { child, channel, region });
     Parser(Some(Arc::new(readers)))

@@ -1,0 +1,131 @@
+//! The plaintext of a file, as something that reads and seeks.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use cryptstream_format::{ChunkCipher, Identity, Layout, Segment};
+use zeroize::Zeroizing;
+
+use crate::error_context::{ErrorContext, InContext};
+use crate::header::unlock;
+use crate::journal::open_header;
+use crate::memory::grow;
+use crate::parser_cipher::ParserCipher;
+use crate::part_io::{BufferWriter, SealedReader};
+use crate::transform::{Operation, transform};
+use crate::{Engine, Error, Source};
+
+/// Plaintext that is decrypted at once: 256 KiB.
+const RUN_LEN: usize = 256 << 10;
+
+impl Engine {
+    /// Opens an encrypted file for reading at any place, with the first identity that fits.
+    ///
+    /// # Errors
+    /// [`Error::NotSeekable`], and those of [`Engine::decrypt`].
+    pub fn open(
+        &mut self,
+        path: impl AsRef<Path>,
+        identities: &[&dyn Identity],
+    ) -> Result<Reader, Error> {
+        let mut source = Source::open(path.as_ref())?.parsed_by(&self.parser()?);
+        let len = source.begin_random_access()?;
+        let (layout, cipher, start) = open_header(&mut source, |source, header| {
+            let (path, start) = (source.path().to_owned(), header.len() as u64);
+            if source.is_armored() {
+                return Err(Error::NotSeekable { path, is_armored: true });
+            }
+            let layout = Layout::of_payload(header.format(), len.saturating_sub(start))
+                .map_err(|error| Error::Layout { path, source: error })?;
+            Ok((layout, unlock(source, &header, identities)?, start))
+        })?;
+        let (input, text) = (Vec::new(), Zeroizing::default());
+        let mut reader = Reader { source, layout, cipher, start, position: 0, at: 0, input, text };
+        // A length proves nothing; the final chunk does.
+        reader.decrypt(&layout.final_chunk())?;
+        Ok(reader)
+    }
+}
+
+/// Reads and seeks in the plaintext of an encrypted file. It gives only bytes that are
+/// verified; where a chunk is damaged, reading fails with an [`io::Error`] that holds an
+/// [`Error`], and other places can still be read.
+pub struct Reader {
+    source: Source,
+    layout: Layout,
+    cipher: ChunkCipher,
+    /// Where the payload begins.
+    start: u64,
+    /// The next byte to give.
+    position: u64,
+    /// Where `text` lies in the plaintext.
+    at: u64,
+    input: Vec<u8>,
+    /// What was decrypted last.
+    text: Zeroizing<Vec<u8>>,
+}
+
+impl Reader {
+    /// Bytes of the whole plaintext. The final chunk has proved it.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a file, not a collection")]
+    pub fn len(&self) -> u64 {
+        self.layout.plaintext_len()
+    }
+
+    /// Decrypts a run of chunks into `text`.
+    fn decrypt(&mut self, run: &Segment) -> Result<(), Error> {
+        let Self { source, cipher, start, input, text, .. } = self;
+        grow(input, run.sealed_len())?;
+        let path = source.path().to_owned();
+        let context = ErrorContext { output_path: path.clone(), path, start: *start };
+        let reader = SealedReader { file: source.file(), start: *start, buffer: input };
+        let mut reader = InContext { reader, context: &context };
+        let mut cipher = ParserCipher { operation: Operation::Open, cipher, source, start: *start };
+        let done = transform(run, RUN_LEN, &mut reader, &mut cipher, &mut BufferWriter(text));
+        self.at = run.plaintext_offset();
+        if done.is_err() {
+            self.text.clear();
+        }
+        done
+    }
+
+    /// The run of chunks that holds a byte of the plaintext.
+    fn run_at(&self, position: u64) -> Option<Segment> {
+        let (format, chunk_len) = (self.layout.format(), self.layout.format().chunk_len());
+        let first = position / chunk_len as u64;
+        let last = self.layout.final_chunk();
+        let count = last.first_chunk().saturating_sub(first).min((RUN_LEN / chunk_len) as u64);
+        if count == 0 { Some(last) } else { Segment::run(format, first, count as usize) }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.position >= self.len() || buffer.is_empty() {
+            return Ok(0);
+        }
+        let is_here = (self.at..self.at + self.text.len() as u64).contains(&self.position);
+        if !is_here {
+            let run = self.run_at(self.position).ok_or(io::ErrorKind::InvalidData)?;
+            self.decrypt(&run).map_err(io::Error::other)?;
+        }
+        let text = &self.text[(self.position - self.at) as usize..];
+        let len = text.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&text[..len]);
+        self.position += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.len().checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
