@@ -168,19 +168,20 @@ impl Session {
     /// Waits until this process is in the foreground, and no other one asks.
     fn take(&self) -> io::Result<()> {
         let lock = loop {
-            // In the background this stops the process, as it is to be: it must not keep the
-            // lock from one in the foreground. It changes nothing, unlike tcsetattr, which
-            // could undo what another process does at the same time.
-            tcflow(&self.terminal, Action::OOn)?;
-            if let Some(lock) = Lock::take(&self.held) {
-                break lock;
-            }
+            // Also what has come before its descriptor could say so.
             let arrived = self.held.arrived();
             if arrived.is_over {
                 return Err(interrupted());
             }
             if arrived.is_stop {
                 self.held.stop();
+            }
+            // In the background this stops the process, as it is to be: it must not keep the
+            // lock from one in the foreground. It changes nothing, unlike tcsetattr, which
+            // could undo what another process does at the same time.
+            tcflow(&self.terminal, Action::OOn)?;
+            if let Some(lock) = Lock::take(&self.held) {
+                break lock;
             }
         };
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);

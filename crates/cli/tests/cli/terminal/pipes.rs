@@ -1,6 +1,7 @@
 //! Two programs in one pipe that both ask for a passphrase.
 
 use super::pty::Terminal;
+use super::signals::{wait_until_it_would_ask, with_pid_in};
 use crate::common::{CHEAP, Dir};
 
 const QUESTIONS: &[(&str, &str)] =
@@ -12,6 +13,20 @@ fn prepared() -> Dir {
     dir.write("plain", "content");
     dir.run(&["encrypt", "plain", "a", "--key", "old", CHEAP]).ok();
     dir
+}
+
+/// The pipe, and files with the numbers of its two processes.
+fn pipe() -> String {
+    let open = with_pid_in("pid1", "decrypt -p a -");
+    let seal = with_pid_in("pid2", "encrypt -p - b $CHEAP");
+    format!("{open} | {seal}")
+}
+
+/// Waits until one program asks, and the other one waits for its turn.
+fn wait_for_question(dir: &Dir, terminal: &mut Terminal) {
+    terminal.wait_for_one_of(&[QUESTIONS[0].0, QUESTIONS[1].0]);
+    wait_until_it_would_ask(dir, "pid1");
+    wait_until_it_would_ask(dir, "pid2");
 }
 
 /// Answers whatever is asked, in any order, each once.
@@ -50,26 +65,25 @@ fn two_programs_in_one_pipe_ask_one_after_the_other() {
 #[test]
 fn an_interruption_ends_both_the_one_that_asks_and_the_one_that_waits() {
     let dir = prepared();
-    let script = "trap : INT; $CS decrypt -p a - | $CS encrypt -p - b $CHEAP; \
-                  echo ended ${PIPESTATUS[*]}";
-    let mut terminal = Terminal::start(&dir, script);
+    let script = format!("trap : INT; {}; echo ended ${{PIPESTATUS[*]}}", pipe());
+    let mut terminal = Terminal::start(&dir, &script);
     let before = terminal.settings();
-    terminal.wait_for_one_of(&[QUESTIONS[0].0, QUESTIONS[1].0]);
+    wait_for_question(&dir, &mut terminal);
     terminal.answer("\u{3}");
     terminal.wait_for("ended 130 130");
     assert_eq!(terminal.settings(), before);
     terminal.end();
-    assert_eq!(dir.snapshot().len(), 2, "{:?}", dir.names());
+    assert!(!dir.path("b").exists());
+    assert_eq!(dir.snapshot().len(), 4, "{:?}", dir.names());
 }
 
 #[test]
 fn ctrl_z_stops_both_at_once_and_both_ask_again() {
     let dir = prepared();
-    let script = "set -m; $CS decrypt -p a - | $CS encrypt -p - b $CHEAP; echo stopped; \
-                  read line; fg";
-    let mut terminal = Terminal::start(&dir, script);
+    let script = format!("set -m; {}; echo stopped; read line; fg", pipe());
+    let mut terminal = Terminal::start(&dir, &script);
     let before = terminal.settings();
-    terminal.wait_for_one_of(&[QUESTIONS[0].0, QUESTIONS[1].0]);
+    wait_for_question(&dir, &mut terminal);
     terminal.answer("abc\u{1a}");
     terminal.wait_for("stopped");
     assert_eq!(terminal.settings(), before);

@@ -9,12 +9,34 @@ use crate::common::group::wait_until;
 
 /// Runs a command whose process number is in the file `pid`.
 pub(super) fn with_pid(command: &str) -> String {
-    format!("(echo $BASHPID > pid; exec $CS {command})")
+    with_pid_in("pid", command)
+}
+
+/// The same with another file.
+pub(super) fn with_pid_in(file: &str, command: &str) -> String {
+    format!("(echo $BASHPID > {file}; exec $CS {command})")
 }
 
 pub(super) fn pid(dir: &Dir) -> Pid {
     let text = String::from_utf8(dir.read("pid")).unwrap();
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+}
+
+/// Waits until a program asks, or waits for its turn to ask. A shell that is about to run it
+/// may lose a signal.
+#[track_caller]
+pub(super) fn wait_until_it_would_ask(dir: &Dir, file: &str) {
+    // Only then it has a handler for SIGCONT.
+    let has_handler = |pid: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).ok()?;
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let caught = u64::from_str_radix(field("SigCgt:")?, 16).ok()?;
+        Some(field("Name:")? == "cryptstream" && caught & 1 << 17 != 0)
+    };
+    wait_until("the program would ask", || {
+        let pid = std::fs::read_to_string(dir.path(file)).unwrap_or_default();
+        has_handler(&pid) == Some(true)
+    });
 }
 
 /// Waits until a process is stopped.
