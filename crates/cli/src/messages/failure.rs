@@ -1,0 +1,82 @@
+//! What went wrong, and the exit status for it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::report;
+
+/// Something went wrong: what to say and how to exit.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    /// A word for programs; stable.
+    pub(super) kind: &'static str,
+    pub(super) file: Option<PathBuf>,
+    pub(super) message: String,
+    pub(super) help: String,
+    pub(super) shared: Option<Shared>,
+}
+
+/// A reason for which other files of a run fail as well; it is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shared {
+    /// There is no room.
+    NoRoom,
+    /// The file system of the outputs has no symbolic links.
+    NoLinks,
+}
+
+impl Failure {
+    pub(super) fn new(
+        code: u8,
+        kind: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let (message, help) = (message.into(), help.into());
+        Self { code, kind, file: None, message, help, shared: None }
+    }
+
+    pub(super) fn full(self, is_full: bool) -> Self {
+        Self { shared: is_full.then_some(Shared::NoRoom), ..self }
+    }
+
+    pub(crate) fn shared(&self) -> Option<Shared> {
+        self.shared
+    }
+
+    pub(super) fn about(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+
+    /// The same for programs.
+    pub(crate) fn json(&self) -> Value {
+        let mut object = json!({
+            "code": self.code,
+            "kind": self.kind,
+            "file": null,
+            "message": self.message,
+            "help": self.help,
+        });
+        if let Some(file) = &self.file {
+            report::put_name(&mut object, "file", file);
+        }
+        object
+    }
+}
+
+/// Exit statuses, after sysexits.h.
+pub(crate) mod code {
+    pub(crate) const OK: u8 = 0;
+    pub(crate) const USAGE: u8 = 64;
+    pub(crate) const DATA: u8 = 65;
+    pub(crate) const NO_INPUT: u8 = 66;
+    pub(crate) const INTERNAL: u8 = 70;
+    pub(crate) const CANNOT_CREATE: u8 = 73;
+    pub(crate) const IO: u8 = 74;
+    pub(crate) const TRY_AGAIN: u8 = 75;
+    pub(crate) const NO_KEY: u8 = 77;
+    pub(crate) const CONFIG: u8 = 78;
+}

@@ -1,0 +1,148 @@
+//! How messages are printed: for people, or for programs as lines of JSON.
+
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use super::failure::{Failure, code};
+use super::text::{escaped_json, quoted};
+use crate::report::{SCHEMA, print_json};
+
+/// Says what went wrong, in two lines on standard error.
+pub(crate) fn print_error(failure: &Failure) {
+    use anstream::stream::IsTerminal;
+    if failure.code == code::OK {
+        return;
+    }
+    if is_for_programs() {
+        return print_event("error", failure.json());
+    }
+    let (red, cyan, off) = ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m");
+    let mut stderr = anstream::stderr().lock();
+    // A line of progress may stand there.
+    let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+    let file = failure.file.as_deref().map_or(String::new(), |file| format!("{}: ", quoted(file)));
+    // Nobody may be reading; there is nobody else to tell.
+    let _ = writeln!(stderr, "{clear}{red}error:{off} {file}{}", failure.message);
+    if !failure.help.is_empty() {
+        let _ = writeln!(stderr, "{cyan}help:{off} {}", failure.help);
+    }
+}
+
+/// Says the same to a program.
+pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
+    if failure.code == code::OK {
+        return;
+    }
+    if is_in_events() {
+        print_event("error", failure.json());
+        // It would be said twice at one place.
+        if is_stdout_data {
+            return;
+        }
+    }
+    print_json(&json_error(failure), is_stdout_data);
+}
+
+/// A failure, for a program that reads one object about a run.
+pub(crate) fn json_error(failure: &Failure) -> Value {
+    json!({ "schema": SCHEMA, "command": command(), "error": failure.json() })
+}
+
+/// Says something that is no error, but that nobody should miss.
+pub(crate) fn warn(text: &str) {
+    let (yellow, off) = ("\x1b[1;33m", "\x1b[0m");
+    if IS_QUIET.load(Ordering::Relaxed) {
+        return;
+    }
+    if is_for_programs() {
+        print_event("warning", json!({ "message": text }));
+    } else {
+        // Nobody may be reading; there is nobody else to tell.
+        let _ = writeln!(anstream::stderr().lock(), "{yellow}warning:{off} {text}");
+    }
+}
+
+/// Says something that is no error.
+pub(crate) fn note(text: &str) {
+    if is_for_programs() {
+        return print_event("note", json!({ "message": text }));
+    }
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Writes an event with these fields as one line of JSON on standard error.
+pub(crate) fn print_event(name: &str, fields: Value) {
+    let line = escaped_json(&event(name, fields));
+    // Nobody may be reading; there is nobody else to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// One event, as it is written.
+pub(crate) fn event(event: &str, mut fields: Value) -> Value {
+    fields["schema"] = json!(SCHEMA);
+    fields["command"] = json!(command());
+    fields["event"] = json!(event);
+    fields
+}
+
+/// Whether nothing but errors is to be said.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on says nothing but errors, or everything.
+pub(crate) fn set_quiet(is_quiet: bool) {
+    IS_QUIET.store(is_quiet, Ordering::Relaxed);
+}
+
+/// Whether a report is wanted (--json).
+static HAS_REPORT: AtomicBool = AtomicBool::new(false);
+
+/// Whether events are wanted (--progress json).
+static IS_IN_EVENTS: AtomicBool = AtomicBool::new(false);
+
+/// From now on reports to a program, says everything as events, or both.
+pub(crate) fn speak_to_programs(has_report: bool, is_in_events: bool) {
+    HAS_REPORT.store(has_report, Ordering::Relaxed);
+    IS_IN_EVENTS.store(is_in_events, Ordering::Relaxed);
+}
+
+/// Whether a report is wanted.
+pub(crate) fn has_report() -> bool {
+    HAS_REPORT.load(Ordering::Relaxed)
+}
+
+/// Whether events are wanted.
+pub(crate) fn is_in_events() -> bool {
+    IS_IN_EVENTS.load(Ordering::Relaxed)
+}
+
+/// Whether a program reads standard error: then every line of it is JSON.
+fn is_for_programs() -> bool {
+    has_report() || is_in_events()
+}
+
+/// Whether standard output is the data, as far as that is known.
+static IS_STDOUT_DATA: AtomicBool = AtomicBool::new(false);
+
+/// The data goes to standard output.
+pub(crate) fn keep_off_stdout() {
+    IS_STDOUT_DATA.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_stdout_data() -> bool {
+    IS_STDOUT_DATA.load(Ordering::Relaxed)
+}
+
+/// The command that is run, for reports.
+static COMMAND: OnceLock<String> = OnceLock::new();
+
+/// Says in every report from now on which command is run.
+pub(crate) fn set_command(name: &str) {
+    let _ = COMMAND.set(name.to_owned());
+}
+
+fn command() -> Option<&'static str> {
+    COMMAND.get().map(String::as_str)
+}

@@ -1,0 +1,58 @@
+//! What is said of workers, and of a run that is interrupted.
+
+use cryptstream_engine::{SandboxLevel, WorkerNote};
+
+use super::failure::Failure;
+use super::printing::warn;
+use super::text::harmless;
+
+/// What is to be said of workers. What one has said itself may be anything: a
+/// stranger's bytes may have taken it over.
+pub(crate) fn worker_note(note: &WorkerNote) {
+    match note {
+        WorkerNote::Died { words } => {
+            warn(&format!(
+                "a worker process died, and its work is done again: {}",
+                harmless(words)
+            ));
+        }
+        WorkerNote::Sandbox { level } => {
+            let missing = match level {
+                SandboxLevel::None => "Landlock and system call filters (seccomp) are",
+                SandboxLevel::FilterOnly => "Landlock is",
+                SandboxLevel::LandlockOnly => "system call filters (seccomp) are",
+                SandboxLevel::Full => return,
+            };
+            warn(&format!(
+                "worker processes are not fully sandboxed: {missing} not available here; \
+                 --sandbox require refuses to run like this"
+            ));
+        }
+    }
+}
+
+/// A run was interrupted that had done so many of so many files.
+pub(crate) fn interrupted(files: Option<(u64, u64)>, is_stdout_data: bool) -> String {
+    match files {
+        Some((done, total)) => format!(
+            "interrupted: {done} of {total} files are done, and no partial file was left; run it \
+             again for the rest"
+        ),
+        None if is_stdout_data => {
+            "interrupted: what was written to standard output is only a beginning".to_owned()
+        }
+        None => "interrupted: no partial file was left".to_owned(),
+    }
+}
+
+/// The same for programs. `signal` has ended the run.
+pub(crate) fn interruption(
+    signal: i32,
+    files: Option<(u64, u64)>,
+    is_stdout_data: bool,
+) -> Failure {
+    let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    let text = interrupted(files, is_stdout_data);
+    let (message, help) = text.split_once(": ").unwrap_or((&text, ""));
+    Failure::new(code, "interrupted", message, help)
+}

@@ -1,0 +1,60 @@
+//! What the system refuses or is short of, and errors of the program itself.
+
+use super::failure::{Failure, code};
+
+pub(crate) fn internal(text: &str) -> Failure {
+    Failure::new(
+        code::INTERNAL,
+        "internal",
+        text.replace('\n', " "),
+        "this is a bug in cryptstream: please report it with this line; the output was not created",
+    )
+}
+
+/// No thread or process can be started, or no pipe be made.
+pub(crate) fn cannot_start(what: &str, error: &std::io::Error) -> Failure {
+    let message = format!("{what} cannot be started: {}", reason(error));
+    let help = "raise the limit on processes (ulimit -u, or pids.max of a container) or on memory";
+    Failure::new(code::TRY_AGAIN, "processes", message, help).or_shortage(error)
+}
+
+impl Failure {
+    /// The same, unless it is that the system is short of something: then it is no fault of
+    /// a file, and worth another try.
+    pub(super) fn or_shortage(self, error: &std::io::Error) -> Self {
+        match shortage(error) {
+            Some((kind, help)) => Self { code: code::TRY_AGAIN, kind, help: help.into(), ..self },
+            None => self,
+        }
+    }
+}
+
+/// What the system is short of, and what can be done about that.
+pub(super) fn shortage(error: &std::io::Error) -> Option<(&'static str, &'static str)> {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE) => Some((
+            "descriptors",
+            "raise the limit on open files (ulimit -n); --processes 0 needs the fewest",
+        )),
+        Some(Errno::NFILE) => Some((
+            "descriptors",
+            "the whole system has no open files left: close programs, or raise fs.file-max",
+        )),
+        Some(Errno::NOMEM) => Some(("memory", MORE_MEMORY)),
+        _ if error.kind() == std::io::ErrorKind::OutOfMemory => Some(("memory", MORE_MEMORY)),
+        _ => None,
+    }
+}
+
+const MORE_MEMORY: &str = "free some memory or raise the limit (ulimit -v, or that of the \
+                           container or job); --processes 0 needs the least";
+
+/// The system's reason without Rust's "(os error N)".
+pub(super) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((reason, _)) => reason.to_lowercase(),
+        None => text,
+    }
+}

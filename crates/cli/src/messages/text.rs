@@ -1,0 +1,63 @@
+//! Text that cannot deceive its reader.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// A file name as it can be shown: as it is, or escaped and in quotes.
+pub(crate) fn quoted(path: &Path) -> String {
+    match path.to_str() {
+        Some(text) if !text.is_empty() && !text.chars().any(is_deceptive) => text.to_owned(),
+        _ => format!("{path:?}"),
+    }
+}
+
+/// JSON in one line, in which what could deceive its reader on a terminal is escaped: such
+/// characters stand in strings only, and JSON itself leaves some as they are.
+pub(crate) fn escaped_json(object: &Value) -> String {
+    let mut text = String::new();
+    for c in object.to_string().chars() {
+        if is_deceptive(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Text without what could deceive its reader.
+pub(super) fn harmless(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character could change a terminal, or the order of what is read, or is not
+/// to be seen: controls, direction marks, zero-width characters, separators, tags.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_deceives_a_terminal_is_escaped() {
+        let name = "a\u{9b}31m\u{7f}\u{202e}\u{200b}\u{e0041}ä😀\n";
+        let text = escaped_json(&json!({ "file": name }));
+        assert!(!text.chars().any(is_deceptive), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["file"], name);
+        assert!(!quoted(Path::new(name)).chars().any(is_deceptive));
+        assert_eq!(quoted(Path::new("ä 😀")), "ä 😀");
+    }
+}
