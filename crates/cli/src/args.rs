@@ -2,33 +2,37 @@
 
 mod archive;
 mod benchmark;
+mod completions_man;
 mod habits;
 pub(crate) mod help;
+mod inspect_verify;
+mod keys;
 mod listed;
-mod look;
+mod parse;
 mod range;
 mod rekey;
+mod streams;
+mod talk;
 mod tree;
-mod words;
+mod workers;
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cryptstream_engine::{ByteRange, Processes};
-use cryptstream_format::argon2id::Cost;
-
-use crate::messages::{self, Failure};
+use cryptstream_engine::ByteRange;
 
 pub(crate) use archive::{List, Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
+pub(crate) use completions_man::{Completions, Manual, Shell};
+pub(crate) use inspect_verify::{Inspect, Verify};
+pub(crate) use keys::{KeyPassphrase, Opening, Passphrase, Sealing, UsualCost, parse_log_n};
 pub(crate) use listed::Listed;
-pub(crate) use look::{Inspect, Verify};
+pub(crate) use parse::parse;
 pub(crate) use rekey::Rekey;
+pub(crate) use streams::{descriptor, is_dash, is_stdin, is_stdout};
+pub(crate) use talk::{Color, PROGRESS_VARIABLE, Talk, When};
 pub(crate) use tree::Tree;
-pub(crate) use words::{Completions, Manual, Shell};
+pub(crate) use workers::{Reading, Sandbox, Workers, parse_processes};
 
 /// File encryption faster than copying, with nothing lost.
 #[derive(Debug, Parser)]
@@ -81,71 +85,6 @@ pub(crate) enum Command {
     Man(Manual),
 }
 
-/// How much is said, and how.
-#[derive(Args, Clone, Copy, Debug)]
-#[command(next_help_heading = "Messages")]
-pub(crate) struct Talk {
-    /// Say nothing but errors
-    #[arg(short, long, global = true, conflicts_with = "verbose", overrides_with = "quiet")]
-    pub(crate) quiet: bool,
-    /// Say what was done
-    #[arg(short, long, global = true, overrides_with = "verbose")]
-    pub(crate) verbose: bool,
-    /// Report as one JSON object: on stdout, or on stderr when stdout is the data; warnings
-    /// are lines of JSON on stderr
-    #[arg(long, global = true, overrides_with = "json")]
-    pub(crate) json: bool,
-    /// Show progress; auto: on a terminal, after half a second; json: everything
-    /// that is said on standard error as JSON, an event a line, for programs
-    #[arg(long, global = true, value_name = "WHEN")]
-    pub(crate) progress: Option<When>,
-    /// Use colours; auto: on a terminal, unless NO_COLOR is set [default: auto]
-    #[arg(long, global = true, value_name = "WHEN", overrides_with = "no_color")]
-    pub(crate) color: Option<Color>,
-    /// The same as --color never
-    #[arg(long, global = true, overrides_with = "color")]
-    pub(crate) no_color: bool,
-}
-
-impl Talk {
-    /// When progress is shown.
-    pub(crate) fn progress(self) -> When {
-        self.progress.unwrap_or(When::Auto)
-    }
-
-    /// Uses colours as they are wanted from now on.
-    pub(crate) fn apply_color(self) {
-        let color = if self.no_color { Some(Color::Never) } else { self.color };
-        color.unwrap_or(Color::Auto).choice().write_global();
-    }
-}
-
-/// When colours are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
-    Auto,
-    Always,
-    Never,
-}
-
-impl Color {
-    fn choice(self) -> anstream::ColorChoice {
-        match self {
-            Self::Auto => anstream::ColorChoice::Auto,
-            Self::Always => anstream::ColorChoice::Always,
-            Self::Never => anstream::ColorChoice::Never,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum When {
-    Auto,
-    Always,
-    Never,
-    Json,
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
     #[command(flatten)]
@@ -173,54 +112,6 @@ pub(crate) struct Encrypt {
     pub(crate) delete: bool,
     #[command(flatten)]
     pub(crate) packing: Packing,
-}
-
-/// Whom to seal for.
-#[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Keys")]
-pub(crate) struct Sealing {
-    /// Seal for this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …,
-    /// ssh-rsa …, or a plugin's); repeatable
-    #[arg(short, long, value_name = "RECIPIENT")]
-    pub(crate) recipient: Vec<String>,
-    /// Seal for the recipients in this file, one a line; repeatable
-    #[arg(short = 'R', long, value_name = "FILE")]
-    pub(crate) recipients_file: Vec<PathBuf>,
-    /// Seal for the owner of this identity file or SSH key; repeatable
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) identity: Vec<PathBuf>,
-    /// Cost of a passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
-    #[arg(long, value_name = "MEM[,T[,P]]")]
-    pub(crate) argon2id: Option<String>,
-    /// Cost of a passphrase in files of age: binary logarithm of N, 16 to 22
-    /// (64 MiB to 4 GiB) [default: 18]
-    #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
-    pub(crate) scrypt: Option<u8>,
-    /// Give a plugin up that has said nothing for so many seconds; 0: never
-    /// [default: 120]
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) plugin_timeout: Option<u64>,
-    #[command(flatten)]
-    pub(crate) key_passphrase: KeyPassphrase,
-    /// Where no flag names a cost.
-    #[arg(skip)]
-    pub(crate) usual: UsualCost,
-}
-
-impl Sealing {
-    /// Whether any of these flags names a key.
-    pub(crate) fn names_key(&self) -> bool {
-        let Self { recipient, recipients_file, identity, .. } = self;
-        !(recipient.is_empty() && recipients_file.is_empty() && identity.is_empty())
-    }
-}
-
-/// What a passphrase costs by the configuration. Unlike flags, neither is wrong
-/// because of the format: each is for its own.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct UsualCost {
-    pub(crate) argon2id: Option<Cost>,
-    pub(crate) scrypt: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -257,27 +148,6 @@ pub(crate) struct Decrypt {
     pub(crate) tree: Tree,
     #[command(flatten)]
     pub(crate) unpacking: Unpacking,
-}
-
-/// What to open with.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Keys")]
-pub(crate) struct Opening {
-    #[command(flatten)]
-    pub(crate) passphrase: Passphrase,
-    /// Open with the identities in this file, or with this SSH key; repeatable
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) identity: Vec<PathBuf>,
-    /// Let files ask for as high a passphrase cost as this, if it is more than the
-    /// default [default: 2GiB,16,16, and memory times passes 8GiB]
-    #[arg(long, value_name = "MEM[,T[,P]]")]
-    pub(crate) argon2id_limit: Option<String>,
-    /// Give a plugin up that has said nothing for so many seconds; 0: never
-    /// [default: 120]
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) plugin_timeout: Option<u64>,
-    #[command(flatten)]
-    pub(crate) key_passphrase: KeyPassphrase,
 }
 
 /// What is read and where the result goes.
@@ -323,103 +193,6 @@ impl Files {
     }
 }
 
-/// The worker processes.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Processes")]
-pub(crate) struct Workers {
-    /// Worker processes for files from 8 MiB on: a number, 0 for none, or auto
-    /// [default: auto, one for each core up to 4]
-    #[arg(short = 'j', long, visible_alias = "threads", value_name = "N|auto", value_parser = parse_processes)]
-    pub(crate) processes: Option<Processes>,
-    /// Whether workers must be locked in: require, auto (as well as the system
-    /// can) or off [default: auto]
-    #[arg(long, value_name = "MODE")]
-    pub(crate) sandbox: Option<Sandbox>,
-}
-
-/// Who reads what strangers wrote, in commands that have no workers.
-#[derive(Args, Clone, Copy, Debug, Default)]
-#[command(next_help_heading = "Processes")]
-pub(crate) struct Reading {
-    /// Whether what reads the file must be locked in: require, auto (this process
-    /// reads it) or off [default: auto]
-    #[arg(long, value_name = "MODE")]
-    pub(crate) sandbox: Option<Sandbox>,
-}
-
-impl From<Reading> for Workers {
-    fn from(Reading { sandbox }: Reading) -> Self {
-        Self { processes: None, sandbox }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Sandbox {
-    Require,
-    Auto,
-    Off,
-}
-
-/// The most workers that can be asked for.
-const MAX_PROCESSES: u16 = 256;
-
-pub(crate) fn parse_processes(text: &str) -> Result<Processes, String> {
-    match text.parse() {
-        _ if text == "auto" => Ok(Processes::Auto),
-        Ok(count @ 0..=MAX_PROCESSES) => Ok(Processes::Exactly(count)),
-        _ => Err(format!("a number from 0 to {MAX_PROCESSES}, or auto")),
-    }
-}
-
-pub(crate) fn parse_log_n(text: &str) -> Result<u8, String> {
-    let (least, most) = (cryptstream_keys::MIN_LOG_N, cryptstream_keys::MAX_LOG_N);
-    let in_range = |log_n: &u8| (least..=most).contains(log_n);
-    text.parse().ok().filter(in_range).ok_or_else(|| format!("a number from {least} to {most}"))
-}
-
-/// Where a passphrase comes from.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Keys")]
-#[group(multiple = false)]
-pub(crate) struct Passphrase {
-    /// Passphrase on the command line, where other users can see it for a moment;
-    /// in earnest use -p, --passphrase-file or -r
-    // The value itself was taken away before parsing.
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub(crate) key: Option<OsString>,
-    /// Ask for a passphrase on the terminal
-    #[arg(short, long)]
-    pub(crate) passphrase: bool,
-    /// Read the passphrase from a file (without one newline at its end)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) passphrase_file: Option<PathBuf>,
-    /// Read the passphrase from an open file descriptor
-    #[arg(long, value_name = "N")]
-    pub(crate) passphrase_fd: Option<u32>,
-}
-
-impl Passphrase {
-    /// Whether any of these flags was typed.
-    pub(crate) fn is_given(&self) -> bool {
-        let Self { key, passphrase, passphrase_file, passphrase_fd } = self;
-        key.is_some() || *passphrase || passphrase_file.is_some() || passphrase_fd.is_some()
-    }
-}
-
-/// Where the passphrase of protected keys comes from, for jobs without a terminal.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Keys")]
-#[group(multiple = false)]
-pub(crate) struct KeyPassphrase {
-    /// Read the passphrase of protected identity files and SSH keys from a file (without
-    /// one newline at its end) instead of asking for it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) identity_passphrase_file: Option<PathBuf>,
-    /// Read it from an open file descriptor
-    #[arg(long, value_name = "N")]
-    pub(crate) identity_passphrase_fd: Option<u32>,
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct Keygen {
     /// File for the identity, which must not exist; default: standard output
@@ -433,120 +206,4 @@ pub(crate) struct Keygen {
     pub(crate) recipient_of: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) key_passphrase: KeyPassphrase,
-}
-
-/// Parses the arguments; help, version and mistakes have been answered when
-/// this returns an exit status.
-pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let arguments = habits::with_command(arguments);
-    let (has_report, is_in_events) = wanted_json(&arguments);
-    messages::speak_to_programs(has_report, is_in_events);
-    wanted_color(&arguments).choice().write_global();
-    if let Some(command) = habits::command_of(&arguments) {
-        messages::set_command(command);
-    }
-    let refuse = |failure: &Failure| {
-        match has_report {
-            true => messages::print_json_error(failure, false),
-            false => messages::print_error(failure),
-        }
-        Err(ExitCode::from(failure.code))
-    };
-    if let Some(failure) = habits::misread(&arguments) {
-        return refuse(&failure);
-    }
-    let error = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => return Ok(cli),
-        Err(error) => error,
-    };
-    use clap::error::ErrorKind::{
-        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
-    };
-    match error.kind() {
-        DisplayHelp | DisplayVersion => match error.print() {
-            // Nobody may be reading; that is no failure.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                let failure = messages::stdout_failed(error, false);
-                messages::print_error(&failure);
-                Err(ExitCode::from(failure.code))
-            }
-            _ => Err(ExitCode::SUCCESS),
-        },
-        DisplayHelpOnMissingArgumentOrSubcommand if is_in_events => refuse(&messages::no_command()),
-        DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            Err(ExitCode::from(messages::code::USAGE))
-        }
-        _ => {
-            let command = habits::command_of(&arguments);
-            let answer = habits::answer(&error, &arguments);
-            refuse(&answer.unwrap_or_else(|| messages::usage(&error.to_string(), command)))
-        }
-    }
-}
-
-/// The environment variable that sets `--progress`.
-pub(crate) const PROGRESS_VARIABLE: &str = "CRYPTSTREAM_PROGRESS";
-
-/// Whether a report is wanted, and whether events are, as far as it can be known before the
-/// arguments are parsed.
-fn wanted_json(arguments: &[OsString]) -> (bool, bool) {
-    let mut has_report = false;
-    let mut progress = std::env::var_os(PROGRESS_VARIABLE);
-    let mut words = arguments.iter().skip(1).take_while(|word| *word != "--");
-    while let Some(word) = words.next() {
-        match word.to_str().unwrap_or_default() {
-            "--json" => has_report = true,
-            "--progress" => progress = words.next().cloned(),
-            text => {
-                if let Some(when) = text.strip_prefix("--progress=") {
-                    progress = Some(when.into());
-                }
-            }
-        }
-    }
-    (has_report, progress.is_some_and(|when| when == "json"))
-}
-
-/// As far as it can be known before the arguments are parsed.
-fn wanted_color(arguments: &[OsString]) -> Color {
-    let mut color = Color::Auto;
-    let named = |name: &OsStr| Color::from_str(name.to_str().unwrap_or_default(), false).ok();
-    for (at, argument) in arguments.iter().enumerate() {
-        let value = match argument.to_str() {
-            Some("--") => break,
-            Some("--no-color") => Some(Color::Never),
-            Some("--color") => arguments.get(at + 1).and_then(|value| named(value)),
-            Some(text) => text.strip_prefix("--color=").and_then(|value| named(value.as_ref())),
-            None => None,
-        };
-        color = value.unwrap_or(color);
-    }
-    color
-}
-
-/// Whether a name stands for standard input or output.
-pub(crate) fn is_dash(path: &OsStr) -> bool {
-    path == "-"
-}
-
-/// Whether an input's name stands for standard input.
-pub(crate) fn is_stdin(path: &Path) -> bool {
-    is_dash(path.as_os_str()) || descriptor(path) == Some(0)
-}
-
-/// Whether an output's name stands for standard output.
-pub(crate) fn is_stdout(path: &Path) -> bool {
-    is_dash(path.as_os_str()) || descriptor(path) == Some(1)
-}
-
-/// The descriptor of this process that a path stands for, as `/dev/fd/63` does, which is
-/// what shells write for `<(command)`.
-pub(crate) fn descriptor(path: &Path) -> Option<u32> {
-    let names = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
-    if let Some(number) = names.iter().position(|name| path == Path::new(name)) {
-        return u32::try_from(number).ok();
-    }
-    let name = path.strip_prefix("/dev/fd").or_else(|_| path.strip_prefix("/proc/self/fd")).ok()?;
-    name.to_str()?.parse().ok()
 }

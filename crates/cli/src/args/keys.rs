@@ -1,0 +1,125 @@
+//! The flags that name keys.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use cryptstream_format::argon2id::Cost;
+
+/// Whom to seal for.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct Sealing {
+    /// Seal for this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …,
+    /// ssh-rsa …, or a plugin's); repeatable
+    #[arg(short, long, value_name = "RECIPIENT")]
+    pub(crate) recipient: Vec<String>,
+    /// Seal for the recipients in this file, one a line; repeatable
+    #[arg(short = 'R', long, value_name = "FILE")]
+    pub(crate) recipients_file: Vec<PathBuf>,
+    /// Seal for the owner of this identity file or SSH key; repeatable
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// Cost of a passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
+    #[arg(long, value_name = "MEM[,T[,P]]")]
+    pub(crate) argon2id: Option<String>,
+    /// Cost of a passphrase in files of age: binary logarithm of N, 16 to 22
+    /// (64 MiB to 4 GiB) [default: 18]
+    #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
+    pub(crate) scrypt: Option<u8>,
+    /// Give a plugin up that has said nothing for so many seconds; 0: never
+    /// [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) plugin_timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) key_passphrase: KeyPassphrase,
+    /// Where no flag names a cost.
+    #[arg(skip)]
+    pub(crate) usual: UsualCost,
+}
+
+impl Sealing {
+    /// Whether any of these flags names a key.
+    pub(crate) fn names_key(&self) -> bool {
+        let Self { recipient, recipients_file, identity, .. } = self;
+        !(recipient.is_empty() && recipients_file.is_empty() && identity.is_empty())
+    }
+}
+
+/// What a passphrase costs by the configuration. Unlike flags, neither is wrong
+/// because of the format: each is for its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UsualCost {
+    pub(crate) argon2id: Option<Cost>,
+    pub(crate) scrypt: Option<u8>,
+}
+
+/// What to open with.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct Opening {
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+    /// Open with the identities in this file, or with this SSH key; repeatable
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// Let files ask for as high a passphrase cost as this, if it is more than the
+    /// default [default: 2GiB,16,16, and memory times passes 8GiB]
+    #[arg(long, value_name = "MEM[,T[,P]]")]
+    pub(crate) argon2id_limit: Option<String>,
+    /// Give a plugin up that has said nothing for so many seconds; 0: never
+    /// [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) plugin_timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) key_passphrase: KeyPassphrase,
+}
+
+/// Where a passphrase comes from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Keys")]
+#[group(multiple = false)]
+pub(crate) struct Passphrase {
+    /// Passphrase on the command line, where other users can see it for a moment;
+    /// in earnest use -p, --passphrase-file or -r
+    // The value itself was taken away before parsing.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) key: Option<OsString>,
+    /// Ask for a passphrase on the terminal
+    #[arg(short, long)]
+    pub(crate) passphrase: bool,
+    /// Read the passphrase from a file (without one newline at its end)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from an open file descriptor
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Option<u32>,
+}
+
+impl Passphrase {
+    /// Whether any of these flags was typed.
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { key, passphrase, passphrase_file, passphrase_fd } = self;
+        key.is_some() || *passphrase || passphrase_file.is_some() || passphrase_fd.is_some()
+    }
+}
+
+/// Where the passphrase of protected keys comes from, for jobs without a terminal.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Keys")]
+#[group(multiple = false)]
+pub(crate) struct KeyPassphrase {
+    /// Read the passphrase of protected identity files and SSH keys from a file (without
+    /// one newline at its end) instead of asking for it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity_passphrase_file: Option<PathBuf>,
+    /// Read it from an open file descriptor
+    #[arg(long, value_name = "N")]
+    pub(crate) identity_passphrase_fd: Option<u32>,
+}
+
+pub(crate) fn parse_log_n(text: &str) -> Result<u8, String> {
+    let (least, most) = (cryptstream_keys::MIN_LOG_N, cryptstream_keys::MAX_LOG_N);
+    let in_range = |log_n: &u8| (least..=most).contains(log_n);
+    text.parse().ok().filter(in_range).ok_or_else(|| format!("a number from {least} to {most}"))
+}

@@ -1,0 +1,98 @@
+//! Reads the command line, and answers help, version and mistakes.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use super::talk::{Color, PROGRESS_VARIABLE};
+use super::{Cli, habits};
+use crate::messages::{self, Failure};
+
+/// Parses the arguments; help, version and mistakes have been answered when
+/// this returns an exit status.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
+    let arguments = habits::with_command(arguments);
+    let (has_report, is_in_events) = wanted_json(&arguments);
+    messages::speak_to_programs(has_report, is_in_events);
+    wanted_color(&arguments).choice().write_global();
+    if let Some(command) = habits::command_of(&arguments) {
+        messages::set_command(command);
+    }
+    let refuse = |failure: &Failure| {
+        match has_report {
+            true => messages::print_json_error(failure, false),
+            false => messages::print_error(failure),
+        }
+        Err(ExitCode::from(failure.code))
+    };
+    if let Some(failure) = habits::misread(&arguments) {
+        return refuse(&failure);
+    }
+    let error = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    match error.kind() {
+        DisplayHelp | DisplayVersion => match error.print() {
+            // Nobody may be reading; that is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let failure = messages::stdout_failed(error, false);
+                messages::print_error(&failure);
+                Err(ExitCode::from(failure.code))
+            }
+            _ => Err(ExitCode::SUCCESS),
+        },
+        DisplayHelpOnMissingArgumentOrSubcommand if is_in_events => refuse(&messages::no_command()),
+        DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Err(ExitCode::from(messages::code::USAGE))
+        }
+        _ => {
+            let command = habits::command_of(&arguments);
+            let answer = habits::answer(&error, &arguments);
+            refuse(&answer.unwrap_or_else(|| messages::usage(&error.to_string(), command)))
+        }
+    }
+}
+
+/// Whether a report is wanted, and whether events are, as far as it can be known before the
+/// arguments are parsed.
+fn wanted_json(arguments: &[OsString]) -> (bool, bool) {
+    let mut has_report = false;
+    let mut progress = std::env::var_os(PROGRESS_VARIABLE);
+    let mut words = arguments.iter().skip(1).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        match word.to_str().unwrap_or_default() {
+            "--json" => has_report = true,
+            "--progress" => progress = words.next().cloned(),
+            text => {
+                if let Some(when) = text.strip_prefix("--progress=") {
+                    progress = Some(when.into());
+                }
+            }
+        }
+    }
+    (has_report, progress.is_some_and(|when| when == "json"))
+}
+
+/// As far as it can be known before the arguments are parsed.
+fn wanted_color(arguments: &[OsString]) -> Color {
+    let mut color = Color::Auto;
+    let named = |name: &OsStr| Color::from_str(name.to_str().unwrap_or_default(), false).ok();
+    for (at, argument) in arguments.iter().enumerate() {
+        let value = match argument.to_str() {
+            Some("--") => break,
+            Some("--no-color") => Some(Color::Never),
+            Some("--color") => arguments.get(at + 1).and_then(|value| named(value)),
+            Some(text) => text.strip_prefix("--color=").and_then(|value| named(value.as_ref())),
+            None => None,
+        };
+        color = value.unwrap_or(color);
+    }
+    color
+}

@@ -1,0 +1,71 @@
+//! How much is said, and how.
+
+use clap::{Args, ValueEnum};
+
+/// How much is said, and how.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Talk {
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", overrides_with = "quiet")]
+    pub(crate) quiet: bool,
+    /// Say what was done
+    #[arg(short, long, global = true, overrides_with = "verbose")]
+    pub(crate) verbose: bool,
+    /// Report as one JSON object: on stdout, or on stderr when stdout is the data; warnings
+    /// are lines of JSON on stderr
+    #[arg(long, global = true, overrides_with = "json")]
+    pub(crate) json: bool,
+    /// Show progress; auto: on a terminal, after half a second; json: everything
+    /// that is said on standard error as JSON, an event a line, for programs
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub(crate) progress: Option<When>,
+    /// Use colours; auto: on a terminal, unless NO_COLOR is set [default: auto]
+    #[arg(long, global = true, value_name = "WHEN", overrides_with = "no_color")]
+    pub(crate) color: Option<Color>,
+    /// The same as --color never
+    #[arg(long, global = true, overrides_with = "color")]
+    pub(crate) no_color: bool,
+}
+
+impl Talk {
+    /// When progress is shown.
+    pub(crate) fn progress(self) -> When {
+        self.progress.unwrap_or(When::Auto)
+    }
+
+    /// Uses colours as they are wanted from now on.
+    pub(crate) fn apply_color(self) {
+        let color = if self.no_color { Some(Color::Never) } else { self.color };
+        color.unwrap_or(Color::Auto).choice().write_global();
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+    Json,
+}
+
+/// The environment variable that sets `--progress`.
+pub(crate) const PROGRESS_VARIABLE: &str = "CRYPTSTREAM_PROGRESS";
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub(super) fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
