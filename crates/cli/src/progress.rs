@@ -258,7 +258,7 @@ impl State {
             }
         };
         let (total, started) = (self.total, self.started);
-        let bar = bar.get_or_insert_with(|| Bar::new(total, started));
+        let bar = bar.get_or_insert_with(|| Bar::new(total, started, self.done));
         bar.show(self.done, &label, self.workers, self.rate());
     }
 

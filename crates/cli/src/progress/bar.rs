@@ -32,13 +32,13 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new(total: Option<u64>, started: Instant) -> Self {
+    pub(super) fn new(total: Option<u64>, started: Instant, done: u64) -> Self {
         let bar = match total {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::no_length(),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND));
-        let bar = bar.with_elapsed(started.elapsed());
+        let bar = bar.with_elapsed(started.elapsed()).with_position(done);
         let (message, rate) = (String::new(), Arc::default());
         Self { bar, has_total: total.is_some(), width: 0, message, workers: 0, rate }
     }

@@ -8,14 +8,16 @@ use crate::common::group::wait_until;
 /// Runs a script below the terminal's own shell, and keeps its exit status in the file
 /// `status`. `trap` is what the script does about SIGHUP.
 fn start(dir: &Dir, trap: &str, script: &str) -> Terminal {
-    dir.write("job", format!("trap {trap} HUP; {script}; echo $? > new; mv new status"));
+    dir.write("job", format!("trap {trap} HUP; {script}; echo $? > status"));
     Terminal::start(dir, "bash job; exit $?")
 }
 
 /// Waits for the exit status.
 #[track_caller]
 fn status(dir: &Dir) -> String {
-    wait_until("the job has ended", || dir.path("status").exists());
+    // Written by the shell itself: the signal, which may come late, ends other programs.
+    let is_there = || std::fs::read(dir.path("status")).is_ok_and(|text| text.ends_with(b"\n"));
+    wait_until("the job has ended", is_there);
     let status = String::from_utf8(dir.read("status")).unwrap();
     std::fs::remove_file(dir.path("status")).unwrap();
     status.trim().to_owned()

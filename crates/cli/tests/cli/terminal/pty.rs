@@ -26,6 +26,8 @@ pub(super) struct Terminal {
     /// Ends the thread that reads the screen, which has the terminal open too.
     reader: Option<(UnixStream, JoinHandle<()>)>,
     seen: usize,
+    /// Its settings when the script was started.
+    before: String,
 }
 
 /// What the terminal has shown.
@@ -51,6 +53,7 @@ impl Terminal {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let name = ptsname(&main, Vec::new()).unwrap();
         let stream = rustix::fs::open(&*name, flags, Mode::empty()).unwrap();
+        let before = settings(&main);
         let mut run = dir
             .shell(r#"exec setsid --ctty bash -c "$SCRIPT""#)
             .env("SCRIPT", script)
@@ -66,7 +69,7 @@ impl Terminal {
             move || screen.follow(main, &stopped)
         });
         let reader = Some((stop, reader));
-        let terminal = Self { child, keyboard: main.into(), screen, reader, seen: 0 };
+        let terminal = Self { child, keyboard: main.into(), screen, reader, seen: 0, before };
         terminal.resize(80);
         terminal
     }
@@ -134,9 +137,9 @@ impl Terminal {
         modes & (LocalModes::ECHO | signals) == signals
     }
 
-    /// Every setting of the terminal.
-    pub(super) fn settings(&self) -> String {
-        format!("{:?}", tcgetattr(&self.keyboard).unwrap())
+    /// Whether the terminal has all the settings that it had at first.
+    pub(super) fn is_as_before(&self) -> bool {
+        settings(&self.keyboard) == self.before
     }
 
     /// Waits for the end of the script, and gives its exit status and all that was shown.
@@ -198,6 +201,11 @@ impl Screen {
             }
         }
     }
+}
+
+/// Every setting of a terminal.
+fn settings(terminal: impl AsFd) -> String {
+    format!("{:?}", tcgetattr(terminal).unwrap())
 }
 
 fn end_of(text: &[u8], within: &[u8]) -> Option<usize> {
