@@ -238,7 +238,7 @@ fn wrong_key_files_are_named_with_their_line_and_no_secret() {
         (["encrypt", "plain", "-R", "binary"], 78, &["check that binary is the right"]),
         (["encrypt", "plain", "-i", "public"], 78, &["public", "line 1", "not an identity"]),
         (["encrypt", "plain", "-i", "none"], 78, &["none", "no identity", "keygen"]),
-        (["encrypt", "plain", "-i", "binary"], 78, &["binary", "utf-8"]),
+        (["encrypt", "plain", "-i", "binary"], 78, &["binary", "not text (UTF-8)"]),
         (["encrypt", "plain", "-i", "missing"], 66, &["missing", "no such file"]),
         (["encrypt", "plain", "-r", &secret], 64, &["secret key, not a recipient"]),
     ] {
