@@ -299,25 +299,23 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
         (b"scrypt = 16\n# \xff", "line 2: is not text", "UTF-8"),
         (&vec![b'\n'; (1 << 20) + 1], "larger than 1 MiB", "help: "),
     ];
-    for (content, wrong, help) in cases {
+    let commands = [&["encrypt", "-i", "me", "plain"][..], &["verify", "plain"], &["config"]];
+    for ((content, wrong, help), args) in cases.iter().zip(commands.iter().cycle()) {
         dir.write(FILE, content);
         let shown = String::from_utf8_lossy(&content[..content.len().min(80)]);
-        for args in [&["encrypt", "-i", "me", "plain"][..], &["verify", "plain"], &["config"]] {
-            println!("{shown} {args:?}");
-            let done = dir.fails(command(&dir, args), 78, &[FILE, wrong, help]);
-            let text = done.stderr_text();
-            assert_eq!(text.lines().count(), 2, "{text}");
-            assert!(!text.contains("hush") && !text.contains(secret), "{text}");
-        }
-        let done = command(&dir, &["decrypt", "--json", "plain", "x"]).run();
-        let error = &done.json(&done.stdout)["error"];
-        assert_eq!((&error["code"], &error["kind"]), (&78.into(), &"config".into()));
-        // Neither is it read with --no-config, nor by commands that do not ask it.
-        command(&dir, &["encrypt", "--no-config", "-i", "me", "plain"]).run().ok_and_silent();
-        fs::remove_file(dir.path("plain.enc")).unwrap();
-        command(&dir, &["keygen", "-y", "me"]).run().ok_and_silent();
-        command(&dir, &["man"]).run().ok_and_silent();
+        println!("{shown} {args:?}");
+        let done = dir.fails(command(&dir, args), 78, &[FILE, wrong, help]);
+        let text = done.stderr_text();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains("hush") && !text.contains(secret), "{text}");
     }
+    let done = command(&dir, &["decrypt", "--json", "plain", "x"]).run();
+    let error = &done.json(&done.stdout)["error"];
+    assert_eq!((&error["code"], &error["kind"]), (&78.into(), &"config".into()));
+    // Neither is it read with --no-config, nor by commands that do not ask it.
+    command(&dir, &["encrypt", "--no-config", "-i", "me", "plain"]).run().ok_and_silent();
+    command(&dir, &["keygen", "-y", "me"]).run().ok_and_silent();
+    command(&dir, &["man"]).run().ok_and_silent();
     let measure = ["benchmark", "-q", "--runs", "1", "--processes", "1", "--file", "large"];
     dir.write("large", paint(8 << 20));
     command(&dir, &measure).run().ok();

@@ -160,7 +160,8 @@ fn interrupt(dir: &Dir, way: Way, number: i32, mut at: impl FnMut(&Group) -> boo
 fn an_interruption_in_any_phase_ends_main_and_workers_and_leaves_nothing() {
     let dir = folder(SMALL);
     let mut random = Random::new();
-    for (way, numbers) in Way::all().into_iter().zip([[2, 15], [15, 2]].into_iter().cycle()) {
+    let ways = Way::all().into_iter().filter(|way| way.processes != "4");
+    for (way, numbers) in ways.zip([[2, 15], [15, 2]].into_iter().cycle()) {
         // Before anything is read.
         interrupt(&dir, way, numbers[0], |_| true);
         // As soon as the output is there.
@@ -246,7 +247,7 @@ fn an_input_that_changes_while_workers_read_it() {
         ("grows", |file| file.write_all_at(b"more", LARGE as u64).unwrap()),
         ("is overwritten", |file| file.write_all_at(b"other", 7).unwrap()),
     ];
-    for processes in ["2", "4"] {
+    for (processes, changes) in [("2", &changes[..]), ("4", &changes[3..])] {
         for (what, change) in changes {
             let start = Instant::now();
             loop {

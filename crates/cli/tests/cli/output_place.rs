@@ -62,7 +62,7 @@ fn a_folder_is_not_created_where_there_is_no_folder_for_it() {
 fn under(dir: &Dir, umask: &str, command: &str) -> Run {
     let mut run = dir.shell(&format!("umask {umask}; exec $CS {command}"));
     if rustix::process::geteuid().is_root() {
-        run.command.env("CS", dir.program()).uid(65_534);
+        run.command.env("CS", dir.path("cs")).uid(65_534);
     }
     run
 }
@@ -74,10 +74,11 @@ fn under(dir: &Dir, umask: &str, command: &str) -> Run {
 fn a_umask_that_withholds_bits_from_the_owner_breaks_nothing() {
     let dir = with_files();
     set_mode(&dir.path("id"), 0o644);
+    dir.program();
     dir.run(&["encrypt", "-i", "id", "in", "copy"]).ok();
     dir.run(&["encrypt", "-i", "id", "--archive", "in", "archive.enc"]).ok();
     dir.run(&["encrypt", "-i", "id", "in/a", "single.enc"]).ok();
-    for umask in ["0777", "0377", "0277", "0177", "0077"] {
+    for umask in ["0777", "0277"] {
         let mask = u32::from_str_radix(umask, 8).unwrap();
         let place = dir.path("place");
         fs::create_dir(&place).unwrap();

@@ -60,7 +60,7 @@ fn assert_tidy(dir: &Dir) {
 fn other_recipients_open_the_same_payload() {
     let dir = world();
     for format in FORMATS {
-        for len in [0, 1, MIB - 1, MIB, MIB + 1, 10 * MIB] {
+        for len in [0, MIB - 1, MIB, 2 * MIB + 1] {
             let content = paint(len);
             encrypt(&dir, &content, format, &["-i", "a"]);
             let sealed = payload(&dir);
@@ -98,21 +98,20 @@ fn other_recipients_open_the_same_payload() {
 fn a_passphrase_takes_the_place_of_keys_and_the_other_way_round() {
     let dir = world();
     dir.write_secret("pw2", "another one");
-    for format in FORMATS {
-        for len in [1, MIB + 1] {
-            let content = paint(len);
-            encrypt(&dir, &content, format, &["-i", "a"]);
-            let sealed = payload(&dir);
-            let cost = if format == "age" { "--scrypt=16" } else { CHEAP };
-            let (first, second) = (["--passphrase-file", "pw"], ["--passphrase-file", "pw2"]);
-            rekey(&dir, &["-i", "a", "--new-passphrase-file", "pw", cost]);
-            assert!(!opens(&dir, &["-i", "a"], &content) && opens(&dir, &first, &content));
-            rekey(&dir, &[first[0], first[1], "--new-passphrase-file", "pw2", cost]);
-            assert!(!opens(&dir, &first, &content) && opens(&dir, &second, &content));
-            rekey(&dir, &[second[0], second[1], "--new-identity", "b"]);
-            assert!(!opens(&dir, &second, &content) && opens(&dir, &["-i", "b"], &content));
-            assert!(payload(&dir) == sealed);
-        }
+    // In place and not.
+    for (format, len) in [("native", MIB + 1), ("age", 1)] {
+        let content = paint(len);
+        encrypt(&dir, &content, format, &["-i", "a"]);
+        let sealed = payload(&dir);
+        let cost = if format == "age" { "--scrypt=16" } else { CHEAP };
+        let (first, second) = (["--passphrase-file", "pw"], ["--passphrase-file", "pw2"]);
+        rekey(&dir, &["-i", "a", "--new-passphrase-file", "pw", cost]);
+        assert!(!opens(&dir, &["-i", "a"], &content) && opens(&dir, &first, &content));
+        rekey(&dir, &[first[0], first[1], "--new-passphrase-file", "pw2", cost]);
+        assert!(!opens(&dir, &first, &content) && opens(&dir, &second, &content));
+        rekey(&dir, &[second[0], second[1], "--new-identity", "b"]);
+        assert!(!opens(&dir, &second, &content) && opens(&dir, &["-i", "b"], &content));
+        assert!(payload(&dir) == sealed);
     }
 }
 

@@ -26,6 +26,11 @@ const CALLS: [&str; 15] = [
     "exit_group",
 ];
 
+/// Whether every case is tried on every file system, as `ci/rekey_interrupted.sh` asks for.
+fn is_exhaustive() -> bool {
+    std::env::var_os("CRYPTSTREAM_EXHAUSTIVE").is_some()
+}
+
 /// What is rekeyed, and how that is expected to be done.
 struct Case {
     format: &'static str,
@@ -85,13 +90,36 @@ impl<'a> World<'a> {
         Self { dir, case, content, sealed, args }
     }
 
+    /// How often each of the calls is made in a run that is not interrupted.
+    fn count_calls(&self) -> Vec<(&'static str, usize)> {
+        self.dir.write("f", &self.sealed);
+        let traced = format!("trace={}", CALLS.join(","));
+        let trace = self.dir.path("keys/trace");
+        let args = ["-f", "-qq", "-e", "signal=none", "-o", trace.to_str().unwrap(), "-e", &traced];
+        self.under_strace(&args).ok();
+        let trace = self.dir.read("keys/trace");
+        let trace = String::from_utf8_lossy(&trace);
+        // Lines such as `123 pwrite64(3, ...) = 7`; a call that was left behind is resumed later.
+        let begins = |line: &str, call: &str| {
+            let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+            line.strip_prefix(call).is_some_and(|rest| rest.starts_with('('))
+        };
+        let count = |call: &str| trace.lines().filter(|line| begins(line, call)).count();
+        CALLS.map(|call| (call, count(call))).into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Rekeys; the `count`th of these calls is answered with this signal.
     fn interrupted(&self, call: &str, signal: &str, count: usize) -> Done {
+        let traced = format!("trace={call}");
+        let injected = format!("inject={call}:signal={signal}:when={count}");
+        self.under_strace(&["-f", "-qq", "-o", "/dev/null", "-e", &traced, "-e", &injected])
+    }
+
+    fn under_strace(&self, args: &[&str]) -> Done {
         let mut run = self.dir.command(&self.args);
         let program = run.command.get_program().to_owned();
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
-        strace.arg(format!("inject={call}:signal={signal}:when={count}")).arg(program);
+        strace.args(args).arg(program);
         strace.args(run.command.get_args()).current_dir(self.dir.root());
         run.command = strace;
         run.run()
@@ -114,8 +142,8 @@ impl<'a> World<'a> {
     /// Interrupts it before every call there is, and returns how often.
     fn interrupt_everywhere(&self, signal: &str) -> usize {
         let mut times = 0;
-        for call in CALLS {
-            for count in 1.. {
+        for (call, made) in self.count_calls() {
+            for count in 1..=made {
                 let _ = std::fs::remove_file(self.dir.path("f"));
                 self.dir.write("f", &self.sealed);
                 let done = self.interrupted(call, signal, count);
@@ -128,6 +156,11 @@ impl<'a> World<'a> {
                 }
                 let is_over = done.code() == Some(0);
                 assert!(is_new || !is_over, "{what}");
+                times += usize::from(!is_over);
+                if is_new && self.leftovers().is_empty() {
+                    // Nothing is left to be done.
+                    continue;
+                }
 
                 let mut again = self.args.clone();
                 again.extend(["-i", "keys/new", "--json"].map(str::to_owned));
@@ -139,10 +172,6 @@ impl<'a> World<'a> {
                 }
                 assert!(self.opens("keys/new") && !self.opens("keys/old"), "{what}");
                 assert!(self.leftovers().is_empty(), "{what}: {:?}", self.leftovers());
-                if is_over {
-                    break;
-                }
-                times += 1;
             }
         }
         times
@@ -233,13 +262,18 @@ impl Drop for Mounted {
 #[test]
 fn where_there_are_no_unnamed_files() {
     let Some(mounted) = Mounted::by("bindfs", "bindfs real mnt") else { return };
-    for case in [IN_PLACE, SMALL, COPIED] {
-        interrupt(&mounted.dir(), &case);
+    let cases: &[Case] = if is_exhaustive() { &[IN_PLACE, SMALL, COPIED] } else { &[SMALL] };
+    for case in cases {
+        interrupt(&mounted.dir(), case);
     }
 }
 
 #[test]
 fn where_blocks_are_shared() {
+    if !is_exhaustive() {
+        println!("skipped: takes long; see ci/rekey_interrupted.sh");
+        return;
+    }
     for kind in ["btrfs", "xfs"] {
         let Some(mounted) = Mounted::new(kind) else { continue };
         for case in [CLONED, SHIFTED] {
