@@ -10,9 +10,10 @@ use cryptstream_beneath::{FileId, KnownFile};
 use cryptstream_engine::{BatchItem, Destination, Parser};
 use serde_json::Value;
 
-use crate::args::is_stdin;
+use crate::args::{Talk, is_stdin};
 use crate::keyring::{NoFit, Trial};
 use crate::messages::{self, Context, Failure, escaped_json, look, tree};
+use crate::report;
 use crate::request::Input;
 use crate::tree::encrypted_files;
 
@@ -203,6 +204,19 @@ impl Lines {
     /// Writes a JSON object as a line.
     pub(super) fn print_object(&mut self, object: &Value, status: &mut Status) {
         self.print(&format!("{}\n", escaped_json(object)), status);
+    }
+
+    /// Tells a program what came of all inputs, as the last line, the last event, or both.
+    /// `totals` is an object.
+    pub(super) fn end(&mut self, totals: Value, talk: Talk, status: &mut Status) {
+        report::is_ending();
+        let object = messages::event("end", totals);
+        if talk.json {
+            self.print_object(&object, status);
+        }
+        if messages::is_in_events() {
+            messages::print_event("end", object);
+        }
     }
 
     /// Whether going on would be for nothing.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::inputs::{Inputs, Lines, Seen, Status};
 use crate::args::{Inspect, Talk};
-use crate::messages::{self, Context, Failure, look};
-use crate::report::{self, SCHEMA};
+use crate::messages::{Context, Failure, look};
+use crate::report;
 use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
@@ -44,20 +44,11 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
         }
     }
     if report::is_for_programs(talk) {
-        report::is_ending();
-        let object = json!({
-            "schema": SCHEMA,
-            "command": "inspect",
-            "event": "end",
+        let totals = json!({
             "files": files,
             "failed": failed,
         });
-        if talk.json {
-            lines.print_object(&object, &mut status);
-        }
-        if messages::is_in_events() {
-            messages::print_event("end", object);
-        }
+        lines.end(totals, talk, &mut status);
     }
     status.exit_code()
 }

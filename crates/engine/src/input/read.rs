@@ -1,5 +1,6 @@
 //! Reading an input, in order and at offsets.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
@@ -90,7 +91,7 @@ impl Source {
     /// Reads the next bytes until `buffer` is full or the input ends, and
     /// returns how many there were.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let mut filled = self.unread.len().min(buffer.len());
+        let filled = self.unread.len().min(buffer.len());
         buffer[..filled].copy_from_slice(&self.unread[..filled]);
         self.unread.drain(..filled);
         if self.armor.is_some() {
@@ -100,27 +101,12 @@ impl Source {
             };
             return self.fill_unarmored(filled, len, true, put).map(|(filled, _)| filled);
         }
-        while filled < buffer.len() {
-            let rest = &mut buffer[filled..];
-            let offset = self.position + filled as u64;
-            let read = if self.is_positional {
-                self.file.read_at(rest, offset)
-            } else {
-                self.file.read(rest)
-            };
-            match read {
-                Ok(0) => {
-                    self.check_whole()?;
-                    break;
-                }
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(Error::Read { path: self.path.clone(), offset, source });
-                }
-            }
-        }
-        self.position += filled as u64;
+        let len = buffer.len();
+        let (filled, _) =
+            self.fill_with(filled, len, true, |mut file, offset, at| match offset {
+                Some(offset) => file.read_at(&mut buffer[at..], offset),
+                None => file.read(&mut buffer[at..]),
+            })?;
         Ok(filled)
     }
 
@@ -135,26 +121,37 @@ impl Source {
         len: usize,
         may_wait: bool,
     ) -> Result<(usize, bool), Error> {
-        let mut filled = self.unread.len().min(len);
+        let filled = self.unread.len().min(len);
         region.copy_in(to, &self.unread[..filled]);
         self.unread.drain(..filled);
         if self.armor.is_some() {
             let put = |at: usize, bytes: &[u8]| region.copy_in(to + at, bytes);
             return self.fill_unarmored(filled, len, may_wait, put);
         }
+        self.fill_with(filled, len, may_wait, |file, offset, at| match offset {
+            Some(offset) => region.pread_into(file, offset, to + at, len - at),
+            None => region.read_into(file, to + at, len - at),
+        })
+    }
+
+    /// Reads as [`Self::fill_region`] does, after the `filled` bytes that are there.
+    /// `read` puts what comes next, from the offset that it is given or, in a pipe,
+    /// where the file stands, after as many bytes as it is told.
+    fn fill_with(
+        &mut self,
+        mut filled: usize,
+        len: usize,
+        may_wait: bool,
+        mut read: impl FnMut(&File, Option<u64>, usize) -> io::Result<usize>,
+    ) -> Result<(usize, bool), Error> {
         let mut must_wait = false;
         while filled < len {
             if !may_wait && !self.is_readable() {
                 must_wait = true;
                 break;
             }
-            let (to, rest, offset) = (to + filled, len - filled, self.position + filled as u64);
-            let read = if self.is_positional {
-                region.pread_into(&self.file, offset, to, rest)
-            } else {
-                region.read_into(&self.file, to, rest)
-            };
-            match read {
+            let offset = self.position + filled as u64;
+            match read(&self.file, self.is_positional.then_some(offset), filled) {
                 Ok(0) => {
                     self.check_whole()?;
                     break;

@@ -86,20 +86,11 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
         }
     }
     if report::is_for_programs(talk) {
-        report::is_ending();
-        let object = json!({
-            "schema": SCHEMA,
-            "command": "list",
-            "event": "end",
+        let totals = json!({
             "files": files,
             "failed": failed,
         });
-        if talk.json {
-            lines.print_object(&object, &mut status);
-        }
-        if messages::is_in_events() {
-            messages::print_event("end", object);
-        }
+        lines.end(totals, talk, &mut status);
     }
     Ok(status)
 }

@@ -132,24 +132,15 @@ impl Total {
         let Self { talk, done, failed, bytes_written, .. } = self;
         let took = self.started.elapsed();
         if is_for_programs(talk) {
-            report::is_ending();
-            let mut object = json!({
-                "schema": SCHEMA,
-                "command": "rekey",
-                "event": "end",
+            let mut totals = json!({
                 "files": done + failed,
                 "failed": failed,
                 "bytes_in": self.bytes_in,
                 "bytes_out": self.bytes_out,
                 "bytes_written": bytes_written,
             });
-            put_work(&mut object, took);
-            if talk.json {
-                self.lines.print_object(&object, &mut self.status);
-            }
-            if messages::is_in_events() {
-                messages::print_event("end", object);
-            }
+            put_work(&mut totals, took);
+            self.lines.end(totals, talk, &mut self.status);
         } else if !talk.quiet && (talk.verbose || failed > 0 || io::stderr().is_terminal()) {
             let written = HumanBytes(bytes_written).to_string();
             messages::note(&words::done_many(done, failed, &written, took));

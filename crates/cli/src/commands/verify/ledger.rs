@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::Talk;
 use crate::commands::inputs::{Lines, Status};
 use crate::messages::{self, Failure, look};
-use crate::report::{self, SCHEMA};
+use crate::report;
 use crate::request::Input;
 
 pub(super) enum Outcome {
@@ -119,11 +119,7 @@ impl Ledger {
         let Self { intact, damaged, failed, bytes_in, bytes_out, workers, .. } = self;
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
         if report::is_for_programs(self.talk) {
-            report::is_ending();
-            let object = json!({
-                "schema": SCHEMA,
-                "command": "verify",
-                "event": "end",
+            let totals = json!({
                 "files": intact + damaged + failed,
                 "intact": intact,
                 "damaged": damaged,
@@ -136,12 +132,7 @@ impl Ledger {
                 "segments_redone": workers.redone,
                 "sandbox": sandbox,
             });
-            if self.talk.json {
-                self.lines.print_object(&object, &mut self.status);
-            }
-            if messages::is_in_events() {
-                messages::print_event("end", object);
-            }
+            self.lines.end(totals, self.talk, &mut self.status);
         } else if self.talk.verbose {
             messages::note(&format!(
                 "{intact} intact, {damaged} damaged, {failed} not verified: {} in {took:.2} s ({}/s), \
