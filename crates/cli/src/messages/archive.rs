@@ -189,7 +189,7 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
             }
             _ => "no partial output was left; check the disk and what names it can have",
         };
-        return Failure::new(code::IO, "write", message, help).about(output);
+        return Failure::new(code::IO, "write", message, help).or_shortage(&source).about(output);
     }
     let help = match &error {
         Error::Refused { reason: Refusal::LinkOut, .. } => {
