@@ -1,11 +1,8 @@
 //! The few cryptographic operations that the format is made of, each on the
 //! cipher library, with the lengths fixed by type.
 
-use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf, hmac};
 use zeroize::Zeroizing;
-
-use crate::FileKey;
 
 /// The operating system could not supply random bytes.
 #[derive(Debug, thiserror::Error)]
@@ -79,45 +76,4 @@ pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
 /// Checks an HMAC-SHA-256 in constant time.
 pub(crate) fn verify_hmac_sha256(key: &[u8; 32], message: &[u8], mac: &[u8; 32]) -> bool {
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), message, mac).is_ok()
-}
-
-/// Length of a file key sealed by [`wrap_file_key`]: 16 bytes and a tag.
-pub(crate) const WRAPPED_LEN: usize = FileKey::LEN + 16;
-
-/// Seals a file key with ChaCha20-Poly1305 (RFC 8439) under a key that is used
-/// for nothing else, which is why the nonce may be zero.
-pub(crate) fn wrap_file_key(wrap_key: &[u8; 32], file_key: &FileKey) -> [u8; WRAPPED_LEN] {
-    let mut body = [0; WRAPPED_LEN];
-    let (ciphertext, tag) = body.split_at_mut(FileKey::LEN);
-    chacha20_poly1305(wrap_key)
-        .seal_out_of_place_scatter(
-            zero_nonce(),
-            Aad::empty(),
-            file_key.expose(),
-            ciphertext,
-            &[],
-            tag,
-        )
-        .expect("the buffers have the lengths that the cipher asks for");
-    body
-}
-
-/// Opens what [`wrap_file_key`] sealed; `None` when the key is another one.
-pub(crate) fn unwrap_file_key(wrap_key: &[u8; 32], body: &[u8; WRAPPED_LEN]) -> Option<FileKey> {
-    let (ciphertext, tag) = body.split_at(FileKey::LEN);
-    let mut file_key = Zeroizing::new([0; FileKey::LEN]);
-    chacha20_poly1305(wrap_key)
-        .open_separate_gather(zero_nonce(), Aad::empty(), ciphertext, tag, file_key.as_mut_slice())
-        .ok()?;
-    Some(FileKey::from_bytes(*file_key))
-}
-
-fn chacha20_poly1305(key: &[u8; 32]) -> LessSafeKey {
-    LessSafeKey::new(
-        UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has 32 bytes, as it must"),
-    )
-}
-
-fn zero_nonce() -> Nonce {
-    Nonce::assume_unique_for_key([0; 12])
 }

@@ -11,6 +11,7 @@
 
 mod error;
 mod grammar;
+mod mac;
 mod outline;
 mod write;
 
@@ -22,13 +23,8 @@ use std::sync::Arc;
 
 use cryptstream_protection::Protection;
 
-use crate::crypto;
-use crate::stanza::{self, Identity, Stanza, UnwrapError};
+use crate::stanza::{Identity, Stanza, UnwrapError, tag};
 use crate::{FileKey, Format};
-
-/// What ends the header and begins the MAC; the MAC covers these bytes too.
-const MAC_MARK: &[u8] = b"---";
-const MAC_LEN: usize = 32;
 
 /// Why a header could not be unlocked.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +122,7 @@ impl Header {
     }
 
     fn is_padding(&self, stanza: &Stanza) -> bool {
-        self.format == Format::Native && stanza.tag() == stanza::PAD
+        self.format == Format::Native && stanza.tag() == tag::PAD
     }
 
     /// Finds the file key with the first identity that fits, and checks the
@@ -155,15 +151,10 @@ impl Header {
 
     /// Checks the header's MAC, in constant time.
     fn verify(&self, file_key: &FileKey) -> Result<(), UnlockError> {
-        let (authenticated, rest) = self.bytes.split_at(self.mac + MAC_MARK.len());
-        let mac = rest.strip_suffix(b"\n").and_then(outline::decode_mac);
-        let mac = mac.ok_or(UnlockError::Mac)?;
-        crypto::verify_hmac_sha256(&mac_key(self.format, file_key), authenticated, &mac)
+        let (authenticated, rest) = self.bytes.split_at(self.mac + mac::MARK.len());
+        let mac = rest.strip_suffix(b"\n").and_then(mac::decode).ok_or(UnlockError::Mac)?;
+        mac::verify(self.format, file_key, authenticated, &mac)
             .then_some(())
             .ok_or(UnlockError::Mac)
     }
-}
-
-fn mac_key(format: Format, file_key: &FileKey) -> zeroize::Zeroizing<[u8; 32]> {
-    crypto::hkdf_sha256(file_key.expose(), &[], format.mac_info())
 }

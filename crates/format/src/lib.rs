@@ -65,6 +65,7 @@ pub mod stanza;
 
 mod crypto;
 mod file_key;
+mod key_wrap;
 mod version;
 
 pub use armor::{ArmorError, ArmorErrorKind};

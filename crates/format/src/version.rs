@@ -1,5 +1,11 @@
 //! The two formats, and what they differ in. Headers have one grammar in both.
 
+/// Bytes of the authentication tag that follows each chunk.
+pub const TAG_LEN: usize = 16;
+/// Plaintext bytes in every segment but the last one: 1 MiB, measured to be
+/// the best unit of work among 64 KiB … 4 MiB.
+pub const SEGMENT_LEN: usize = 1 << 20;
+
 /// A file format, told by a file's first line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -55,13 +61,13 @@ impl Format {
     /// A full chunk with its tag.
     #[must_use]
     pub const fn sealed_chunk_len(self) -> usize {
-        self.chunk_len() + crate::payload::TAG_LEN
+        self.chunk_len() + TAG_LEN
     }
 
     /// Chunks in a full segment: 64 or 16.
     #[must_use]
     pub const fn segment_chunks(self) -> usize {
-        crate::payload::SEGMENT_LEN / self.chunk_len()
+        SEGMENT_LEN / self.chunk_len()
     }
 
     /// A full segment with its tags.

@@ -1,30 +1,35 @@
 //! Reading a header: the grammar, and the shape of what is known.
 
-use super::MAC_MARK;
 use super::error::{HeaderError, HeaderErrorKind};
-use super::outline::{Outline, Place, STANZA_MARK, decode_mac};
+use super::mac;
+use super::outline::{Outline, Place, STANZA_MARK};
 use crate::Format;
 use crate::stanza::{self, BODY_COLUMNS, StanzaText, decode_line};
 
-/// Finds the parts of the header at the start of `input`; `None` if it is not all
-/// there.
-pub(super) fn parse(input: &[u8]) -> Result<Option<Outline>, HeaderError> {
-    cryptstream_protection::parsing("a header");
-    let mut lines = Lines { input, offset: 0 };
-    let parsed = lines.version().and_then(|format| {
-        let limit = format.max_header_len();
-        lines.input = &input[..input.len().min(limit)];
-        match parse_stanzas(format, &mut lines) {
-            Err(Stop::Incomplete) if input.len() >= limit => {
-                Err(error(limit, HeaderErrorKind::TooLong(limit)))
+impl Outline {
+    /// Parses the header that `input` begins with; `Ok(None)` means that more bytes are
+    /// needed to tell.
+    ///
+    /// # Errors
+    /// Those of [`Header::parse`](super::Header::parse).
+    pub fn parse(input: &[u8]) -> Result<Option<Self>, HeaderError> {
+        cryptstream_protection::parsing("a header");
+        let mut lines = Lines { input, offset: 0 };
+        let parsed = lines.version().and_then(|format| {
+            let limit = format.max_header_len();
+            lines.input = &input[..input.len().min(limit)];
+            match parse_stanzas(format, &mut lines) {
+                Err(Stop::Incomplete) if input.len() >= limit => {
+                    Err(error(limit, HeaderErrorKind::TooLong(limit)))
+                }
+                result => result,
             }
-            result => result,
+        });
+        match parsed {
+            Ok(outline) => Ok(Some(outline)),
+            Err(Stop::Error(error)) => Err(error),
+            Err(Stop::Incomplete) => Ok(None),
         }
-    });
-    match parsed {
-        Ok(outline) => Ok(Some(outline)),
-        Err(Stop::Error(error)) => Err(error),
-        Err(Stop::Incomplete) => Ok(None),
     }
 }
 
@@ -33,14 +38,14 @@ fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Outline, Stop>
     let mut outline = Outline { format, len: 0, mac: 0, stanzas: Vec::new() };
     loop {
         let (start, line) = lines.next()?;
-        if let Some(mac) = line.strip_prefix(MAC_MARK) {
+        if let Some(rest) = line.strip_prefix(mac::MARK) {
             if outline.stanzas.is_empty() {
                 return Err(error(start, HeaderErrorKind::NoStanza));
             }
             outline.mac = offset(start);
             stanza::check_together(format, outline.texts(lines.input))
                 .map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
-            decode_mac(mac).ok_or(error(start, HeaderErrorKind::Base64))?;
+            mac::decode(rest).ok_or(error(start, HeaderErrorKind::Base64))?;
             outline.len = offset(lines.offset);
             return Ok(outline);
         }

@@ -6,16 +6,12 @@
 
 use std::sync::Arc;
 
-use base64ct::{Base64Unpadded, Encoding};
-
-use super::{HeaderError, MAC_LEN, MAC_MARK, grammar};
+use super::mac;
 use crate::Format;
 use crate::stanza::{self, Stanza, StanzaText};
 
 /// What a stanza begins with.
 pub(super) const STANZA_MARK: &[u8] = b"-> ";
-/// Bytes of the last line: the mark, a space, the MAC in base64, a line feed.
-pub(super) const END_LEN: usize = MAC_MARK.len() + 1 + (MAC_LEN * 4).div_ceil(3) + 1;
 
 /// Where the parts of a header are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +34,6 @@ pub(super) struct Place {
 }
 
 impl Outline {
-    /// Parses the header that `input` begins with; `Ok(None)` means that more bytes are
-    /// needed to tell.
-    ///
-    /// # Errors
-    /// Those of [`Header::parse`](super::Header::parse).
-    pub fn parse(input: &[u8]) -> Result<Option<Self>, HeaderError> {
-        grammar::parse(input)
-    }
-
     /// Bytes of the header.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
@@ -107,10 +94,10 @@ impl Outline {
         let version = format.version_line();
         let is_framed = bytes.len() == len as usize
             && bytes.len() <= format.max_header_len()
-            && (mac as usize).checked_add(END_LEN) == Some(bytes.len())
+            && (mac as usize).checked_add(mac::LINE_LEN) == Some(bytes.len())
             && bytes.starts_with(version)
             && bytes.get(version.len()) == Some(&b'\n')
-            && bytes[mac as usize..].starts_with(MAC_MARK)
+            && bytes[mac as usize..].starts_with(mac::MARK)
             && bytes.ends_with(b"\n");
         if !is_framed || self.stanzas.is_empty() || self.stanzas.len() > format.max_stanzas() {
             return None;
@@ -134,14 +121,6 @@ impl Outline {
         let ends = self.stanzas.iter().skip(1).map(next).chain([self.mac]);
         self.stanzas.iter().copied().zip(ends)
     }
-}
-
-/// The MAC, from what follows its mark, without the line feed.
-pub(super) fn decode_mac(rest_of_line: &[u8]) -> Option<[u8; MAC_LEN]> {
-    let text = rest_of_line.strip_prefix(b" ")?;
-    let mut mac = [0; MAC_LEN];
-    let decoded = Base64Unpadded::decode(text, &mut mac).ok()?.len();
-    (decoded == MAC_LEN).then_some(mac)
 }
 
 #[cfg(test)]

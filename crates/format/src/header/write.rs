@@ -2,10 +2,10 @@
 
 use base64ct::{Base64Unpadded, Encoding};
 
-use super::outline::{END_LEN, STANZA_MARK};
-use super::{MAC_MARK, mac_key};
-use crate::stanza::{self, BODY_COLUMNS, Recipient, Stanza, StanzaError, WrapError, Wrapped};
-use crate::{FileKey, Format, crypto};
+use super::mac;
+use super::outline::STANZA_MARK;
+use crate::stanza::{self, BODY_COLUMNS, Recipient, Stanza, StanzaError, WrapError, Wrapped, tag};
+use crate::{FileKey, Format};
 
 /// Whether the header is filled up by a `pad` stanza.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl WrappedKey {
             // not be written: nobody could open the file.
             for stanza in &more {
                 if stanza.is_padding() {
-                    return Err(StanzaError::Malformed(stanza::PAD).into());
+                    return Err(StanzaError::Malformed(tag::PAD).into());
                 }
                 stanza::check(format, stanza.text())?;
             }
@@ -90,7 +90,7 @@ impl WrappedKey {
         for stanza in &self.stanzas {
             encode(stanza, &mut header);
         }
-        let len = header.len() + END_LEN;
+        let len = header.len() + mac::LINE_LEN;
         let pad = match (format, padding) {
             (Format::Native, Padding::Multiple(multiple)) => Some(pad_stanza(len, multiple)),
             (_, Padding::Exactly(wanted)) if wanted != len => {
@@ -107,11 +107,12 @@ impl WrappedKey {
             encode(pad, &mut header);
         }
         let stanzas = self.stanzas.len() + usize::from(pad.is_some());
-        if header.len() + END_LEN > format.max_header_len() || stanzas > format.max_stanzas() {
+        if header.len() + mac::LINE_LEN > format.max_header_len() || stanzas > format.max_stanzas()
+        {
             return Err(WrapError::TooLong);
         }
-        header.extend_from_slice(MAC_MARK);
-        let mac = crypto::hmac_sha256(&mac_key(format, file_key), &header);
+        header.extend_from_slice(mac::MARK);
+        let mac = mac::compute(format, file_key, &header);
         header.push(b' ');
         header.extend_from_slice(Base64Unpadded::encode_string(&mac).as_bytes());
         header.push(b'\n');
@@ -133,18 +134,18 @@ pub(super) fn encoded_len(stanza: &Stanza) -> usize {
 /// Where the room up to the next one is too small, the one after it is
 /// reached.
 fn pad_stanza(len: usize, multiple: usize) -> Stanza {
-    let shortest = STANZA_MARK.len() + stanza::PAD.len() + 2;
+    let shortest = STANZA_MARK.len() + tag::PAD.len() + 2;
     let room = (len + shortest).next_multiple_of(multiple) - len;
     (0..)
-        .find_map(|rounds| filler(stanza::PAD, room + rounds * multiple))
+        .find_map(|rounds| filler(tag::PAD, room + rounds * multiple))
         .expect("one of five argument lengths fits, once there is room for it")
 }
 
 /// What a stanza that only takes up room is called.
 fn pad_tag(format: Format) -> &'static str {
     match format {
-        Format::Native => stanza::PAD,
-        Format::Age => stanza::AGE_PAD,
+        Format::Native => tag::PAD,
+        Format::Age => tag::AGE_PAD,
     }
 }
 

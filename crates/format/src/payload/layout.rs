@@ -1,12 +1,7 @@
 //! Where each byte lies: plaintext lengths, payload lengths, chunks, segments.
 
-use crate::Format;
+use crate::version::{Format, SEGMENT_LEN, TAG_LEN};
 
-/// Bytes of the authentication tag that follows each chunk.
-pub const TAG_LEN: usize = 16;
-/// Plaintext bytes in every segment but the last one: 1 MiB, measured to be
-/// the best unit of work among 64 KiB … 4 MiB.
-pub const SEGMENT_LEN: usize = 1 << 20;
 /// The longest that a segment can be with its tags, in any format.
 pub const MAX_SEALED_SEGMENT_LEN: usize = Format::Native.sealed_segment_len();
 /// Chunks that one payload may have, the final one included. (age would allow

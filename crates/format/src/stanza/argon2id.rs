@@ -9,96 +9,24 @@
 //! salt, and so one Argon2id run, between the files of a run.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use argon2::{Algorithm, Argon2, Version};
 use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
-use super::{
-    Identity, KeyDerivation, Recipient, Stanza, StanzaError, StanzaText, UnwrapError, WrapError,
-    Wrapped,
-};
-use crate::crypto::{self, RandomError, WRAPPED_LEN};
+use super::derivation::KeyDerivation;
+pub use super::derivation::{Cost, ReadLimit};
+use super::error::{StanzaError, UnwrapError, WrapError};
+use super::tag::ARGON2ID;
+use super::text::{Stanza, StanzaText, decode_arg};
+use super::traits::{Identity, Recipient, Wrapped};
+use crate::crypto::{self, RandomError};
+use crate::key_wrap::{self, WRAPPED_LEN};
 use crate::{FileKey, Format};
 
-pub(super) const TAG: &str = "argon2id";
 const SALT_LABEL: &[u8] = b"cryptstream/v1/argon2id";
 const INFO: &[u8] = b"cryptstream/v1 argon2id";
-
-/// What one derivation costs (RFC 9106).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
-    /// Memory in KiB (M).
-    pub memory_kib: u32,
-    /// Passes over it (T).
-    pub passes: u32,
-    /// Lanes that can be computed side by side (P).
-    pub lanes: u32,
-}
-
-impl Cost {
-    /// The least that is ever written: RFC 9106's second recommendation.
-    pub const MIN: Self = Self { memory_kib: 64 << 10, passes: 3, lanes: 4 };
-    /// What is written unless told otherwise.
-    pub const DEFAULT: Self = Self { memory_kib: 256 << 10, passes: 3, lanes: 4 };
-    /// Memory times passes, in KiB.
-    fn work_kib(self) -> u64 {
-        u64::from(self.memory_kib) * u64::from(self.passes)
-    }
-
-    /// The parameters for the library; `None` outside RFC 9106's own limits.
-    fn params(self) -> Option<argon2::Params> {
-        argon2::Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).ok()
-    }
-}
-
-impl fmt::Display for Cost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { memory_kib, passes, lanes } = self;
-        write!(f, "{} MiB, {passes} passes, {lanes} lanes", memory_kib.div_ceil(1024))
-    }
-}
-
-/// The most that a file may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadLimit {
-    each: Cost,
-    /// Bound on memory times passes, in KiB.
-    work_kib: u64,
-}
-
-impl ReadLimit {
-    /// Unless told otherwise: 2 GiB, 16 passes and 16 lanes, but not all at
-    /// once: memory times passes stays within 8 GiB.
-    pub const DEFAULT: Self =
-        Self { each: Cost { memory_kib: 2 << 20, passes: 16, lanes: 16 }, work_kib: 8 << 20 };
-
-    /// What `cost` allows, all at once, and what the default allows if `cost`
-    /// is less than that.
-    #[must_use]
-    pub fn up_to(cost: Cost) -> Self {
-        let Self { each, work_kib } = Self::DEFAULT;
-        Self {
-            each: Cost {
-                memory_kib: cost.memory_kib.max(each.memory_kib),
-                passes: cost.passes.max(each.passes),
-                lanes: cost.lanes.max(each.lanes),
-            },
-            work_kib: cost.work_kib().max(work_kib),
-        }
-    }
-
-    /// Whether a file that asks for `cost` may be opened.
-    #[must_use]
-    pub fn allows(self, cost: Cost) -> bool {
-        cost.memory_kib <= self.each.memory_kib
-            && cost.passes <= self.each.passes
-            && cost.lanes <= self.each.lanes
-            && cost.work_kib() <= self.work_kib
-    }
-}
 
 /// A passphrase to seal with. The key is derived when the first file key is
 /// wrapped and kept for the files after it.
@@ -149,10 +77,10 @@ impl Recipient for PassphraseRecipient {
             return Err(WrapError::OtherFormat);
         }
         let nonce: [u8; 16] = crypto::random()?;
-        let body = crypto::wrap_file_key(&wrap_key(self.base_key()?, &nonce), file_key);
+        let body = key_wrap::wrap(&wrap_key(self.base_key()?, &nonce), file_key);
         let Cost { memory_kib, passes, lanes } = self.cost;
         let args = [
-            TAG,
+            ARGON2ID,
             &Base64Unpadded::encode_string(&self.salt),
             &memory_kib.to_string(),
             &passes.to_string(),
@@ -226,7 +154,7 @@ impl Identity for PassphraseIdentity {
                 .base_key(&parsed.salt, parsed.cost)
                 .ok_or(UnwrapError::OutOfMemory(parsed.cost.memory_kib))?;
             // The only stanza that carries the key, so its answer is final.
-            return Ok(crypto::unwrap_file_key(&wrap_key(&base_key, &parsed.nonce), &parsed.body));
+            return Ok(key_wrap::unwrap(&wrap_key(&base_key, &parsed.nonce), &parsed.body));
         }
         Ok(None)
     }
@@ -248,7 +176,7 @@ impl Parsed {
 
 /// Reads an `argon2id` stanza; `None` for others.
 pub(super) fn parse(stanza: StanzaText<'_>) -> Result<Option<Parsed>, StanzaError> {
-    if stanza.tag() != TAG {
+    if stanza.tag() != ARGON2ID {
         return Ok(None);
     }
     let parsed = || {
@@ -260,13 +188,13 @@ pub(super) fn parse(stanza: StanzaText<'_>) -> Result<Option<Parsed>, StanzaErro
         };
         cost.params()?;
         Some(Parsed {
-            salt: super::decode_arg(salt)?,
+            salt: decode_arg(salt)?,
             cost,
-            nonce: super::decode_arg(nonce)?,
+            nonce: decode_arg(nonce)?,
             body: stanza.wrapped_key()?,
         })
     };
-    parsed().map(Some).ok_or(StanzaError::Malformed(TAG))
+    parsed().map(Some).ok_or(StanzaError::Malformed(ARGON2ID))
 }
 
 /// A decimal number without sign and without leading zeros.
@@ -307,7 +235,8 @@ mod tests {
 
     fn stanza(memory_kib: &str, passes: &str, lanes: &str) -> Stanza {
         let salt = Base64Unpadded::encode_string(&[7; 16]);
-        Stanza::new(TAG, &[&salt, memory_kib, passes, lanes, &salt], vec![0; WRAPPED_LEN]).unwrap()
+        Stanza::new(ARGON2ID, &[&salt, memory_kib, passes, lanes, &salt], vec![0; WRAPPED_LEN])
+            .unwrap()
     }
 
     #[test]

@@ -1,45 +1,18 @@
 //! The shapes of age's other stanzas, whoever wraps and unwraps them: checked
 //! when a header is read, before any cipher sees a body.
 
-use std::fmt;
-
-use super::argon2id::{self, Cost};
-use super::{Stanza, StanzaError, StanzaText, decode_arg};
+use super::argon2id;
+use super::derivation::KeyDerivation;
+use super::error::StanzaError;
+use super::tag::{POST_QUANTUM, SCRYPT, SSH_ED25519, SSH_RSA};
+use super::text::{Stanza, StanzaText, decode_arg};
 use crate::Format;
-
-/// The type of age's passphrase stanza.
-pub(super) const SCRYPT: &str = "scrypt";
-pub(super) const SSH_ED25519: &str = "ssh-ed25519";
-pub(super) const SSH_RSA: &str = "ssh-rsa";
-pub(super) const POST_QUANTUM: &str = "mlkem768x25519";
 
 /// Bytes of the key's hash by which an SSH stanza names its recipient.
 const SSH_TAG_LEN: usize = 4;
 /// Bytes of what X-Wing encapsulates: a ciphertext of ML-KEM-768 and a share
 /// of X25519.
 const XWING_LEN: usize = 1120;
-
-/// How the key of a file is derived from a passphrase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyDerivation {
-    /// Argon2id, in native files.
-    Argon2id(Cost),
-    /// scrypt, in files of age, with r = 8 and p = 1.
-    Scrypt {
-        /// Binary logarithm of N: the memory is 1 KiB << `log_n`.
-        log_n: u8,
-    },
-}
-
-impl fmt::Display for KeyDerivation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Argon2id(cost) => cost.fmt(f),
-            Self::Scrypt { log_n } => write!(f, "scrypt with N = 2^{log_n}"),
-        }
-    }
-}
 
 impl Stanza {
     /// How the key is derived, where that is from a passphrase. (A type means

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use base64ct::{Base64Unpadded, Encoding};
 
-use super::{AGE_PAD, PAD, decode_arg};
-use crate::crypto::WRAPPED_LEN;
+use super::tag::{AGE_PAD, PAD};
+use crate::key_wrap::WRAPPED_LEN;
 
 /// Characters of base64 in a full line of a stanza's body.
 pub(crate) const BODY_COLUMNS: usize = 64;
@@ -197,6 +197,13 @@ pub(crate) fn decode_line<'b>(line: &[u8], buffer: &'b mut [u8; BODY_COLUMNS]) -
         return None;
     }
     Base64Unpadded::decode(line, buffer).ok()
+}
+
+/// Decodes an argument of `N` bytes in canonical base64.
+pub(super) fn decode_arg<const N: usize>(arg: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let len = Base64Unpadded::decode(arg, &mut bytes).ok()?.len();
+    (len == N).then_some(bytes)
 }
 
 /// What a line of arguments consists of: printable ASCII, and the spaces between.

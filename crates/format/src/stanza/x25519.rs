@@ -14,13 +14,14 @@ use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32, Hrp};
 use zeroize::Zeroizing;
 
-use super::{
-    Identity, Recipient, Stanza, StanzaError, StanzaText, UnwrapError, WrapError, Wrapped,
-};
-use crate::crypto::{self, RandomError, WRAPPED_LEN};
+use super::error::{StanzaError, UnwrapError, WrapError};
+use super::tag;
+use super::text::{Stanza, StanzaText, decode_arg};
+use super::traits::{Identity, Recipient, Wrapped};
+use crate::crypto::{self, RandomError};
+use crate::key_wrap::{self, WRAPPED_LEN};
 use crate::{FileKey, Format};
 
-pub(super) const TAG: &str = "X25519";
 const INFO: &[u8] = b"age-encryption.org/v1/X25519";
 const PUBLIC_HRP: &str = "age";
 const SECRET_HRP: &str = "age-secret-key-";
@@ -146,9 +147,9 @@ impl Recipient for PublicKey {
         let ephemeral = SecretKey::generate()?;
         let share = ephemeral.to_public();
         let shared = ephemeral.agree(self).ok_or(WrapError::WeakRecipient)?;
-        let body = crypto::wrap_file_key(&wrap_key(&shared, &share, self), file_key);
+        let body = key_wrap::wrap(&wrap_key(&shared, &share, self), file_key);
         let share = Base64Unpadded::encode_string(&share.0);
-        Ok(Stanza::from_parts(&[TAG, &share], &body).into())
+        Ok(Stanza::from_parts(&[tag::X25519, &share], &body).into())
     }
 }
 
@@ -159,10 +160,8 @@ impl Identity for SecretKey {
         for stanza in stanzas {
             let Some((share, body)) = parse(stanza.text())? else { continue };
             let secret = secret.get_or_insert_with(|| private_key(&self.secret));
-            let shared = agree(secret, &share).ok_or(StanzaError::Malformed(TAG))?;
-            if let Some(key) =
-                crypto::unwrap_file_key(&wrap_key(&shared, &share, &self.public), &body)
-            {
+            let shared = agree(secret, &share).ok_or(StanzaError::Malformed(tag::X25519))?;
+            if let Some(key) = key_wrap::unwrap(&wrap_key(&shared, &share, &self.public), &body) {
                 return Ok(Some(key));
             }
         }
@@ -174,13 +173,13 @@ impl Identity for SecretKey {
 pub(super) fn parse(
     stanza: StanzaText<'_>,
 ) -> Result<Option<(PublicKey, [u8; WRAPPED_LEN])>, StanzaError> {
-    if stanza.tag() != TAG {
+    if stanza.tag() != tag::X25519 {
         return Ok(None);
     }
-    let share = stanza.fields().and_then(|[share]| super::decode_arg(share));
+    let share = stanza.fields().and_then(|[share]| decode_arg(share));
     match (share, stanza.wrapped_key()) {
         (Some(share), Some(body)) => Ok(Some((PublicKey(share), body))),
-        _ => Err(StanzaError::Malformed(TAG)),
+        _ => Err(StanzaError::Malformed(tag::X25519)),
     }
 }
 
@@ -281,7 +280,7 @@ mod tests {
                 "{point}"
             );
             let share = Base64Unpadded::encode_string(&weak.0);
-            let stanza = Stanza::from_parts(&[TAG, &share], &[0; WRAPPED_LEN]);
+            let stanza = Stanza::from_parts(&[tag::X25519, &share], &[0; WRAPPED_LEN]);
             assert!(secret.unwrap(Format::Native, &[stanza]).is_err(), "{point}");
         }
     }
