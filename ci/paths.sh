@@ -21,9 +21,9 @@ files=(
 
 # FILE|CODE|REASON
 exceptions=(
-    'crates/beneath/src/lib.rs|openat(CWD, path, DIRECTORY|Dir::open, for what the user has named'
-    'crates/beneath/src/lib.rs|Self::open(path.parent()|Dir::open_parent, for what the user has named'
-    'crates/beneath/src/lib.rs|chmodat(CWD, path, mode|the path is that of a descriptor in /proc'
+    'crates/beneath/src/dir.rs|openat(CWD, path, DIRECTORY|Dir::open, for what the user has named'
+    'crates/beneath/src/dir.rs|Self::open(path.parent()|Dir::open_parent, for what the user has named'
+    'crates/beneath/src/dir.rs|chmodat(CWD, path, mode|the path is that of a descriptor in /proc'
     'crates/beneath/src/identity.rs|readlinkat(rustix::fs::CWD, link|the path is that of a descriptor in /proc'
     'crates/cli/src/tree/plan.rs|Dir::open(&root.output)|the user has named it'
     'crates/cli/src/tree/plan.rs|Dir::open(&input)|the user has named it'

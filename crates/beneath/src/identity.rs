@@ -18,8 +18,6 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, fstatfs, readlinkat, statx};
 use rustix::io::Errno;
 
-use crate::Dir;
-
 /// What statfs(2) says of file systems whose inode numbers and caches cannot be relied
 /// upon: FUSE (virtiofs too), three ages of SMB, 9P, VirtualBox's and Parallels' shared
 /// folders, Coda, FAT and exFAT.
@@ -164,7 +162,7 @@ impl KnownFile {
 
     /// Whether this file has the name `name` in `dir`, where `stat` was seen.
     #[must_use]
-    pub fn is_named(&self, dir: &Dir, name: &OsStr, stat: &Stat) -> bool {
+    pub fn is_named(&self, dir: impl AsFd, name: &OsStr, stat: &Stat) -> bool {
         self.is_at(stat, || path_of(dir).map(|dir| dir.join(name)))
     }
 

@@ -9,7 +9,13 @@ use cryptstream_protection::Protection;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2, statat};
 use rustix::io::Errno;
 
-use super::DIRECTORY;
+/// How a directory is opened: just to reach what is in it. Needs no right to list it.
+pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Added to every way of opening a file below a directory. A pipe that has taken a
+/// file's place is not waited for, a terminal does not become the controlling one.
+pub(super) const CAREFULLY: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Whether openat2(2) was refused, so that it need not be asked again.
 static IS_REFUSED: AtomicBool = AtomicBool::new(false);

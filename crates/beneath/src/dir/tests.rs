@@ -6,6 +6,7 @@ use rustix::fs::{Timespec, fstat};
 
 use super::*;
 use crate::resolve::{by_hand, by_openat2};
+use crate::{Entry, Folder, Walk, has_same_content};
 
 /// `root` with a file, a folder, a link to each, links that lead out, and a loop; and
 /// a secret beside it.
