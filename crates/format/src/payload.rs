@@ -10,9 +10,11 @@
 
 mod cipher;
 mod layout;
+mod segment;
 
 pub use crate::version::{SEGMENT_LEN, TAG_LEN};
 pub use cipher::{
     AGE_NONCE_LEN, ChunkCipher, ChunkError, CommitmentError, PayloadCipher, SALT_LEN,
 };
-pub use layout::{Layout, LayoutError, MAX_CHUNKS, MAX_SEALED_SEGMENT_LEN, Segment, chunk_offset};
+pub use layout::{Layout, LayoutError};
+pub use segment::{MAX_CHUNKS, MAX_SEALED_SEGMENT_LEN, Segment, chunk_offset};

@@ -4,7 +4,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, U
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-use super::layout::Segment;
+use super::segment::Segment;
 use crate::crypto::{self, RandomError};
 use crate::version::TAG_LEN;
 use crate::{FileKey, Format};
