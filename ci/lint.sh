@@ -7,6 +7,6 @@ cargo fmt --all --check
 cargo fmt --manifest-path fuzz/Cargo.toml --check
 ci/paths.sh
 ci/promises.sh
-ci/cycles.py engine keys protection reference shm
+ci/cycles.py format beneath archive engine keys protection reference shm
 cargo clippy --workspace --all-targets --locked -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet

@@ -6,14 +6,12 @@ use std::io::{self, Read};
 
 use crate::decompress::Plain;
 use crate::error::{Error, Refusal, TooMuch};
-use crate::header::Header;
+use crate::header::{BLOCK, Header};
+use crate::member::{Kind, Member};
 use crate::sparse::{self, Piece};
 use crate::time::Time;
-use crate::{BLOCK, name};
-use extras::{Extras, Global, Pax, SparseExtras};
+use extras::{Extras, Global, MAX_NAME_LEN, Pax, SparseExtras};
 
-/// The longest name and the longest label: far more than any system has.
-const MAX_NAME_LEN: u64 = 1 << 20;
 /// The longest records of one member. Those of a file with many holes, or with large
 /// extended attributes, are long.
 const MAX_RECORDS_LEN: u64 = 8 << 20;
@@ -43,44 +41,6 @@ impl Limits {
     /// For whoever only looks.
     pub const NONE: Self =
         Self { entries: u64::MAX, bytes: u64::MAX, beyond: u64::MAX, ratio: u64::MAX };
-}
-
-/// Something in an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// As it stands in the archive; not to be trusted.
-    pub name: Vec<u8>,
-    /// What it is.
-    pub kind: Kind,
-    /// Permission bits, setuid and its like among them.
-    pub mode: u32,
-    /// When it was changed last.
-    pub mtime: Time,
-    /// Bytes of content, holes included.
-    pub size: u64,
-    /// The parts of the content that the archive has.
-    pub(crate) pieces: Vec<Piece>,
-}
-
-/// What a member is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A file.
-    File,
-    /// A folder.
-    Folder,
-    /// A symbolic link to this.
-    Symlink(Vec<u8>),
-    /// Another name of this member.
-    HardLink(Vec<u8>),
-    /// A named pipe.
-    Fifo,
-    /// A device that is read and written in blocks.
-    BlockDevice,
-    /// Another device.
-    CharDevice,
-    /// Something that only tar itself knows, by its letter.
-    Unknown(u8),
 }
 
 /// Reads an archive.
@@ -458,22 +418,6 @@ impl<R: Read> Contents<R> {
 
     fn too_much(&self, reason: TooMuch) -> Error {
         Error::TooMuch { member: self.member.clone(), reason }
-    }
-}
-
-impl Member {
-    /// Whether its name or what it links to leads out of the folder, so that it
-    /// will not be unpacked.
-    #[must_use]
-    pub fn leads_out(&self) -> bool {
-        match (name::parts(&self.name), &self.kind) {
-            (Err(_), _) => true,
-            (Ok(parts), Kind::Symlink(target)) => {
-                name::leads_out(target, parts.len().saturating_sub(1))
-            }
-            (Ok(_), Kind::HardLink(target)) => name::parts(target).is_err(),
-            _ => false,
-        }
     }
 }
 

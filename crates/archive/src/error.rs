@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-use crate::name::brief;
+use crate::display::brief;
 
 /// Why a folder was not packed.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The block before a member, as programs of forty years have written it.
 
-use crate::BLOCK;
+/// Bytes of a block of tar.
+pub(crate) const BLOCK: usize = 512;
 
 /// A header whose checksum is right.
 pub(crate) struct Header<'a>(&'a [u8; BLOCK]);

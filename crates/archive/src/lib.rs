@@ -13,10 +13,12 @@ mod by_path;
 mod contents;
 mod cursor;
 mod decompress;
+mod display;
 mod error;
 mod folders;
 mod header;
 mod holes;
+mod member;
 mod name;
 mod pack;
 mod pax;
@@ -27,23 +29,15 @@ mod unpack;
 mod wire;
 
 pub use by_path::{ByPath, DoByPath};
-pub use contents::{Contents, Kind, Limits, Member};
+pub use contents::{Contents, Limits};
 pub use decompress::is_zstd;
+pub use display::{brief, show};
 pub use error::{Error, PackError, Refusal, TooMuch};
 pub use folders::FOLDER_BUDGET;
-pub use name::{brief, leads_out, show};
-pub use pack::{Added, Packed, Packer};
+pub use member::{Kind, Member};
+pub use name::{MAX_DEPTH, leads_out};
+pub use pack::{Added, Packed, Packer, ZSTD_LEVELS};
 pub use spool::{SPOOL_BUDGET, Spool};
 pub use time::Time;
 pub use unpack::{Options, Remarks, Unpacked, unpack};
 pub use wire::{Event, read_event, write_event};
-
-/// Bytes of a block of tar.
-const BLOCK: usize = 512;
-
-/// Folders within each other that an archive may have: each takes a descriptor
-/// when a tree is removed, of which a process has 1024.
-pub const MAX_DEPTH: usize = 500;
-
-/// Compression levels of zstd that can be asked for.
-pub const ZSTD_LEVELS: std::ops::RangeInclusive<i32> = 1..=22;

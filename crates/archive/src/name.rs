@@ -1,6 +1,10 @@
 //! Names in an archive, and where links lead.
 
-use crate::{MAX_DEPTH, Refusal};
+use crate::error::Refusal;
+
+/// Folders within each other that an archive may have: each takes a descriptor
+/// when a tree is removed, of which a process has 1024.
+pub const MAX_DEPTH: usize = 500;
 
 /// The parts of a name, from the folder on; none for the folder itself. An absolute name
 /// is one in the folder, as to tar. Names that lead out have no parts.
@@ -35,28 +39,6 @@ pub fn leads_out(target: &[u8], depth: usize) -> bool {
     let parts = target.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
     let up = parts.clone().take_while(|part| *part == b"..").count();
     up > depth || parts.skip(up).any(|part| part == b"..")
-}
-
-/// A name as it can be shown: as it is, or escaped and in quotes.
-#[must_use]
-pub fn show(name: &[u8]) -> String {
-    match std::str::from_utf8(name) {
-        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
-        _ => format!("\"{}\"", name.escape_ascii()),
-    }
-}
-
-/// The same for messages: names may be a million bytes long.
-#[must_use]
-pub fn brief(name: &[u8]) -> String {
-    const MOST: usize = 256;
-    match name.get(..MOST) {
-        Some(beginning) if name.len() > MOST => {
-            let end = (MOST - 3..=MOST).rev().find(|end| name[*end] & 0xc0 != 0x80);
-            format!("{}...", show(&beginning[..end.unwrap_or(MOST)]))
-        }
-        _ => show(name),
-    }
 }
 
 #[cfg(test)]
@@ -98,20 +80,5 @@ mod tests {
         {
             assert!(leads_out(target.as_bytes(), depth), "{target} {depth}");
         }
-    }
-
-    #[test]
-    fn long_names_are_cut_between_characters() {
-        assert_eq!(brief(&[b'x'; 256]), "x".repeat(256));
-        assert_eq!(brief(&[b'x'; 257]), "x".repeat(256) + "...");
-        let long = "x".to_owned() + &"ä".repeat(200);
-        assert_eq!(brief(long.as_bytes()), "x".to_owned() + &"ä".repeat(127) + "...");
-    }
-
-    #[test]
-    fn names_are_shown_unharmed() {
-        assert_eq!(show("ä b".as_bytes()), "ä b");
-        assert_eq!(show(b"a\nb\x1b\xff"), r#""a\nb\x1b\xff""#);
-        assert_eq!(show(b""), "\"\"");
     }
 }

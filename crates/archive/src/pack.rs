@@ -19,10 +19,14 @@ use tar::{EntryType, Header};
 
 use crate::cursor::{Cursor, as_path};
 use crate::error::PackError;
+use crate::header::BLOCK;
+use crate::name::MAX_DEPTH;
 use crate::sparse::{self, Piece};
 use crate::time::Time;
-use crate::{BLOCK, MAX_DEPTH, folders, holes, name, pax};
+use crate::{folders, holes, name, pax};
 use stream::Stream;
+
+pub use stream::ZSTD_LEVELS;
 
 /// What is read of a file at once.
 const PART: usize = 256 << 10;

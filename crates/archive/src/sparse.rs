@@ -1,7 +1,6 @@
 //! Files with holes: which pieces of them an archive has.
 
-use crate::BLOCK;
-use crate::header::{self, Header};
+use crate::header::{self, BLOCK, Header};
 
 /// As many pieces as a file may have.
 pub(crate) const MAX_PIECES: usize = 1 << 18;

@@ -16,10 +16,11 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::by_path::ByPath;
-use crate::contents::{Contents, Kind, Member};
+use crate::contents::Contents;
 use crate::cursor::{Cursor, as_path};
 use crate::error::{Error, Refusal, TooMuch};
 use crate::folders::{Attributes, FOLDER_BUDGET, Folders};
+use crate::member::{Kind, Member};
 use crate::name;
 use crate::time::Time;
 

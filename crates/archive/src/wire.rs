@@ -9,8 +9,8 @@ mod fields;
 
 use std::io::{self, Read, Write};
 
-use crate::contents::{Kind, Member};
-use crate::error::{Error, Refusal, TooMuch};
+use crate::error::Error;
+use crate::member::Member;
 use crate::time::Time;
 use crate::unpack::Unpacked;
 use fields::{Fields, Writer};
@@ -124,6 +124,8 @@ fn decode(fields: &mut Fields<'_>) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Refusal, TooMuch};
+    use crate::member::Kind;
     use crate::unpack::Remarks;
 
     fn again(event: &Event) -> Event {

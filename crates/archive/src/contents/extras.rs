@@ -2,9 +2,11 @@
 //!
 //! Records are read once, and of them only what is used is kept.
 
-use super::MAX_NAME_LEN;
 use crate::pax;
 use crate::sparse::{self, Piece};
+
+/// The longest name and the longest label: far more than any system has.
+pub(super) const MAX_NAME_LEN: u64 = 1 << 20;
 
 /// See the module's description.
 #[derive(Default)]

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
+/// Compression levels of zstd that can be asked for.
+pub const ZSTD_LEVELS: std::ops::RangeInclusive<i32> = 1..=22;
 /// Small members are written together.
 const BUFFER: usize = 256 << 10;
 

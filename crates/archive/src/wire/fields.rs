@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{Error, Kind, Member, Refusal, Time, TooMuch};
+use crate::error::{Error, Refusal, TooMuch};
+use crate::member::{Kind, Member};
+use crate::time::Time;
 use crate::unpack::Remarks;
 
 /// The longest text about an error: all of ours are shorter.
