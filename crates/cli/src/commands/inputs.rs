@@ -56,6 +56,14 @@ impl Inputs {
         self.0.len()
     }
 
+    /// The path that was named, if it was only one.
+    fn only(&self) -> Option<&Path> {
+        match &self.0[..] {
+            [input] => input.path(),
+            _ => None,
+        }
+    }
+
     /// The files that were named, and of folders those that are encrypted by their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = Seen> + '_ {
         self.0.iter().flat_map(|input| {
@@ -126,10 +134,10 @@ pub(super) fn try_keys(
 }
 
 /// The end of a run in which no key fits.
-pub(super) fn refuse(no_fit: NoFit, name: &str, context: Context, is_json: bool) -> ExitCode {
+pub(super) fn refuse(no_fit: NoFit, inputs: &Inputs, context: Context, is_json: bool) -> ExitCode {
     let mut status = Status::default();
     let NoFit { files, untried, first, others } = no_fit;
-    let failure = tree::no_key_fits(name, files, untried, look::engine(first, context));
+    let failure = tree::no_key_fits(inputs.only(), files, untried, look::engine(first, context));
     if is_json {
         return Status::refused(&failure, true);
     }

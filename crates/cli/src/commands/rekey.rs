@@ -61,7 +61,7 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
         && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_files)
     {
         let context = Context { has_passphrase, ..Context::default() };
-        return Ok(refuse(no_fit, &name, context, talk.json));
+        return Ok(refuse(no_fit, &inputs, context, talk.json));
     }
     let meter = match are_several {
         true => Meter::of_many(name.clone(), count, talk),

@@ -284,7 +284,7 @@ impl Run {
         }
         if let Some((NoFit { files, untried, first, others }, context)) = no_fit {
             let first = messages::engine(first, context);
-            let failure = words::no_key_fits(&self.names.0, files, untried, first);
+            let failure = words::no_key_fits(self.input.as_deref(), files, untried, first);
             ledger.fail_all(files, &failure);
             for error in others {
                 ledger.take(Event::Failed(messages::engine(error, context)));

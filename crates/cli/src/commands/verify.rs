@@ -91,7 +91,7 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         && can_be_tried
         && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_files)
     {
-        return Ok(refuse(no_fit, &name, context, talk.json));
+        return Ok(refuse(no_fit, &inputs, context, talk.json));
     }
     let look_ahead = |items: &[BatchItem]| trial.look_ahead(items, &parser);
     let verifier = Verifier {

@@ -314,6 +314,7 @@ pub(crate) fn cannot_ask(error: &std::io::Error) -> Failure {
         },
         "use --passphrase-file FILE or --passphrase-fd N",
     )
+    .or_shortage(error)
 }
 
 /// Secrets may be swapped out.

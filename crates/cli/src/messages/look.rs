@@ -41,7 +41,7 @@ pub(crate) fn nothing_sealed(path: &Path) -> Failure {
 pub(crate) fn list_unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let message = format!("--files-from: cannot be read: {}", super::reason(error));
     let help = "name a file with one name a line, or - for standard input";
-    Failure::new(code::NO_INPUT, "input", message, help).about(path)
+    Failure::new(code::NO_INPUT, "input", message, help).about(path).or_shortage(error)
 }
 
 pub(crate) fn list_without_output_dir() -> Failure {

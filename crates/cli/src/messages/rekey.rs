@@ -43,7 +43,8 @@ pub(crate) fn failed(error: Error, has_passphrase: bool) -> Failure {
             format!("cannot be changed: {}", reason(&source)),
             "check its permissions, and whether its file system can change files; else decrypt it and encrypt it anew",
         )
-        .about(&path),
+        .about(&path)
+        .or_shortage(&source),
         Error::Busy { path } => Failure::new(
             code::TRY_AGAIN,
             "busy",

@@ -114,7 +114,9 @@ pub(crate) fn output_newer(output: &Path) -> Failure {
 
 pub(crate) fn remove_failed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("cannot be removed: {}", reason(error));
-    Failure::new(code::CANNOT_CREATE, "remove", message, "check the permissions there").about(path)
+    Failure::new(code::CANNOT_CREATE, "remove", message, "check the permissions there")
+        .about(path)
+        .or_shortage(error)
 }
 
 /// An original without anything, which may only not be mounted.
@@ -168,9 +170,14 @@ pub(crate) fn output_in_input(input: &Path, output: &Path) -> Failure {
     Failure::new(code::USAGE, "usage", message, help).about(output)
 }
 
-/// No key fits any of so many files below `input`; `first` is what is wrong with the first
+/// No key fits any of so many files, below the folder `input` if all are in one; `first` is what is wrong with the first
 /// of them. The passphrase was not tried on `untried` others.
-pub(crate) fn no_key_fits(input: &str, files: u64, untried: u64, first: Failure) -> Failure {
+pub(crate) fn no_key_fits(
+    input: Option<&Path>,
+    files: u64,
+    untried: u64,
+    first: Failure,
+) -> Failure {
     if files == 1 {
         return first;
     }
@@ -189,7 +196,7 @@ pub(crate) fn no_key_fits(input: &str, files: u64, untried: u64, first: Failure)
             HumanCount(untried)
         ),
     };
-    Failure { message, help, ..first }.about(Path::new(input))
+    Failure { message, help, file: input.map(Path::to_owned), ..first }
 }
 
 pub(crate) fn not_a_folder(path: &Path) -> Failure {

@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use serde_json::Value;
+
 use crate::common::{CHEAP, Dir, file_events, paint};
 
 /// A folder of files of both formats, small and large, encrypted to `old`.
@@ -111,6 +113,13 @@ fn a_key_that_fits_no_file_of_a_folder_is_known_at_once() {
     let args = ["rekey", "all", "-i", "other", "--new-identity", "new"];
     let done = dir.fails(dir.command(&args), 77, &["no key fits any of 3 files"]);
     assert_eq!(done.stderr_text().matches("error:").count(), 1, "{done:?}");
+    // Programs are told the folder, and no file where it is about several of them.
+    for (input, file) in [(&["all"][..], "all".into()), (&["all", "of-age"], Value::Null)] {
+        let args =
+            [&["rekey", "--json", "-i", "other", "--new-identity", "new"][..], input].concat();
+        let done = dir.run(&args);
+        assert_eq!((done.code(), &done.json(&done.stdout)["error"]["file"]), (Some(77), &file));
+    }
     // Nobody is asked for a new passphrase that no file can get.
     let script = "setsid -w $CS rekey all -i other --new-passphrase";
     dir.fails(dir.shell(script), 77, &["no key fits"]);
