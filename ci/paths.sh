@@ -39,6 +39,7 @@ exceptions=(
     'crates/cli/src/tree/walk.rs|File::open(file)|--ignore-file, which the user has named'
     'crates/cli/src/tree/walk.rs|Dir::open(path)|a folder that the user has named'
     'crates/cli/src/commands/tree.rs|path.is_dir()|only which command is meant; the user has named it'
+    'crates/engine/src/batch_item.rs|input.metadata()|an input that the caller has named'
     'crates/engine/src/input/source.rs|Dir::open_parent(path)|an input that the user has named'
     'crates/engine/src/input/source.rs|File::open(path)|an input that the user has named'
     'crates/engine/src/input/removal.rs|Dir::open_parent(path)|an input that the user has named; only listed'

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use cryptstream_format::{Identity, Recipient, Segment};
+use cryptstream_format::Segment;
 use cryptstream_protection::Protection;
 
 use crate::batch_item::BatchItem;
@@ -21,8 +21,8 @@ use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
 use crate::thread_pool::{SmallFilePool, WorkQueue};
 use crate::workers::{CHECK_INTERVAL, Coordinator, Stop};
 use crate::{
-    CommitOptions, Engine, Error, Form, Parser, Processes, Progress, Source, Summary, Target,
-    WorkerStats,
+    BatchSummary, CommitOptions, DecryptAll, EncryptAll, Engine, Error, Items, OnDone, Parser,
+    Processes, Progress, Source, Summary, Target,
 };
 
 /// Up to this length a file is small: 64 KiB.
@@ -40,23 +40,39 @@ const ITEMS_PER_ROUND: usize = 64;
 /// holds enough for several times as long.
 const POOL_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Told of each file that is done, by its number in the order in which the
-/// files came; not necessarily in this order.
-type OnDone<'a> = dyn FnMut(usize, Result<Summary, Error>) + 'a;
+/// What happens to all files of a run.
+struct Batch<'a> {
+    begin: &'a Begin<'a>,
+    commit: CommitOptions,
+    progress: &'a dyn Progress,
+    on_done: Option<&'a mut OnDone<'a>>,
+    summary: BatchSummary,
+}
+
+impl<'a> Batch<'a> {
+    fn new<'b: 'a>(
+        begin: &'a Begin<'a>,
+        commit: CommitOptions,
+        progress: &'a dyn Progress,
+        on_done: Option<&'b mut OnDone<'b>>,
+    ) -> Self {
+        let on_done = on_done.map(|on_done| on_done as &mut OnDone<'a>);
+        Self { begin, commit, progress, on_done, summary: BatchSummary::default() }
+    }
+
+    fn done(&mut self, number: usize, result: Result<Summary, Error>) {
+        self.summary.add(&result);
+        if let Some(on_done) = &mut self.on_done {
+            on_done(number, result);
+        }
+    }
+}
 
 impl Engine {
-    /// Seals every item into its target, in this form, several at a time. What
-    /// fails does not keep the others. Returns what has become of the workers.
-    pub fn encrypt_all(
-        &mut self,
-        form: impl Into<Form>,
-        items: &mut dyn Iterator<Item = BatchItem>,
-        recipients: &[&(dyn Recipient + Sync)],
-        commit: CommitOptions,
-        progress: &dyn Progress,
-        on_done: &mut OnDone<'_>,
-    ) -> WorkerStats {
-        let form = form.into();
+    /// Encrypts many files, several at a time. A file that fails does not stop the others.
+    /// Its error goes to [`EncryptAll::on_done`], and [`BatchSummary::failed`] counts it.
+    pub fn encrypt_all(&mut self, request: EncryptAll<'_>) -> BatchSummary {
+        let EncryptAll { items, form, recipients, commit, progress, on_done } = request;
         let begin = |source: &mut Source, target: Option<&Target>| {
             let target = target.ok_or(Error::Internal("an encryption without a target"))?;
             let mut encryption = FileEncryption::begin(source, target, form, recipients, commit)?;
@@ -64,26 +80,20 @@ impl Engine {
             Ok((Conversion::Encrypt(encryption), payload))
         };
         let threads = self.pool_threads(recipients.iter().any(|recipient| recipient.may_ask()));
-        self.process_all(items, &begin, threads, commit, progress, on_done)
+        self.process_all(items, threads, Batch::new(&begin, commit, progress, on_done))
     }
 
-    /// Opens every item into its target, several at a time; those that have none
-    /// only to know that they can be opened. What fails does not keep the others.
-    /// Returns what has become of the workers.
-    pub fn decrypt_all(
-        &mut self,
-        items: &mut dyn Iterator<Item = BatchItem>,
-        identities: &[&dyn Identity],
-        commit: CommitOptions,
-        progress: &dyn Progress,
-        on_done: &mut OnDone<'_>,
-    ) -> WorkerStats {
+    /// Decrypts many files, several at a time, each with the first identity that fits. A
+    /// file that fails does not stop the others. Its error goes to
+    /// [`DecryptAll::on_done`], and [`BatchSummary::failed`] counts it.
+    pub fn decrypt_all(&mut self, request: DecryptAll<'_>) -> BatchSummary {
+        let DecryptAll { items, identities, commit, progress, on_done } = request;
         let begin = |source: &mut Source, target: Option<&Target>| {
             let (decryption, payload) = FileDecryption::begin(source, target, identities, commit)?;
             Ok((Conversion::Decrypt(decryption), payload))
         };
         let threads = self.pool_threads(identities.iter().any(|identity| identity.may_ask()));
-        self.process_all(items, &begin, threads, commit, progress, on_done)
+        self.process_all(items, threads, Batch::new(&begin, commit, progress, on_done))
     }
 
     /// How many threads do small files.
@@ -101,43 +111,29 @@ impl Engine {
 
     fn process_all(
         &mut self,
-        items: &mut dyn Iterator<Item = BatchItem>,
-        begin: &Begin<'_>,
+        items: Items<'_>,
         threads: usize,
-        commit: CommitOptions,
-        progress: &dyn Progress,
-        on_done: &mut OnDone<'_>,
-    ) -> WorkerStats {
+        mut batch: Batch<'_>,
+    ) -> BatchSummary {
         let parser = self.parser();
+        let (begin, commit) = (batch.begin, batch.commit);
         let work = |item: &BatchItem| process_small(item, &parser, begin, commit);
         let queue = WorkQueue::default();
         std::thread::scope(|scope| {
             let pool = SmallFilePool::start(scope, threads, &queue, &work);
             let mut in_flight = InFlight::default();
-            self.run_all(
-                &mut items.enumerate(),
-                pool,
-                &mut in_flight,
-                begin,
-                commit,
-                progress,
-                on_done,
-            );
+            self.run_all(&mut items.enumerate(), pool, &mut in_flight, &mut batch);
         });
-        self.take_stats()
+        BatchSummary { workers: self.take_stats(), ..batch.summary }
     }
 
     /// Starts every item, and collects the results.
-    #[allow(clippy::too_many_arguments, reason = "they are what a run consists of")]
     fn run_all(
         &mut self,
         items: &mut dyn Iterator<Item = (usize, BatchItem)>,
         mut pool: SmallFilePool<'_>,
         in_flight: &mut InFlight,
-        begin: &Begin<'_>,
-        commit: CommitOptions,
-        progress: &dyn Progress,
-        on_done: &mut OnDone<'_>,
+        batch: &mut Batch<'_>,
     ) {
         let slots = Coordinator::slots(self.options.allowed(self.cores));
         let mut is_more = true;
@@ -164,19 +160,20 @@ impl Engine {
                 pool.flush();
             }
             while let Some((number, item, is_suspect)) = in_flight.next(slots) {
-                match self.start(number, item, begin, commit, progress) {
+                match self.start(number, item, batch) {
                     Ok(Started::Running(transfer)) => {
                         in_flight.transfers.push(FileTransfer { is_suspect, ..*transfer });
                     }
-                    Ok(Started::Done(summary)) => on_done(number, Ok(summary)),
-                    Err(error) => on_done(number, Err(error)),
+                    Ok(Started::Done(summary)) => batch.done(number, Ok(summary)),
+                    Err(error) => batch.done(number, Err(error)),
                 }
             }
             let may_wait = in_flight.transfers.is_empty() && (!pool.has_capacity() || !is_more);
             while let Some(results) = pool.results(may_wait && !pool.is_idle()) {
                 for (number, result) in results {
-                    progress.advance(result.as_ref().map_or(0, |summary| summary.bytes_in));
-                    on_done(number, result);
+                    let bytes_in = result.as_ref().map_or(0, |summary| summary.bytes_in);
+                    batch.progress.advance(bytes_in);
+                    batch.done(number, result);
                 }
                 if pool.has_capacity() {
                     break;
@@ -184,22 +181,15 @@ impl Engine {
             }
             if !in_flight.transfers.is_empty() {
                 let longest = if pool.is_idle() { CHECK_INTERVAL } else { POOL_POLL_INTERVAL };
-                self.advance(in_flight, longest, commit, progress, on_done);
+                self.advance(in_flight, longest, batch);
             }
         }
     }
 
     /// Polls the transfers in flight once, and finishes those that are complete.
-    fn advance(
-        &mut self,
-        in_flight: &mut InFlight,
-        longest: Duration,
-        commit: CommitOptions,
-        progress: &dyn Progress,
-        on_done: &mut OnDone<'_>,
-    ) {
+    fn advance(&mut self, in_flight: &mut InFlight, longest: Duration, batch: &mut Batch<'_>) {
         if let Err(stop) =
-            self.poll(&mut in_flight.transfers, in_flight.bytes_done, longest, progress)
+            self.poll(&mut in_flight.transfers, in_flight.bytes_done, longest, batch.progress)
         {
             // It is not known any more which segments are done.
             self.drop_workers();
@@ -208,9 +198,11 @@ impl Engine {
             // started again with new workers and no other file, to find out which.
             let is_known = stopped.len() == 1 || stop.is_for_all();
             for transfer in stopped {
-                match is_known {
-                    true => on_done(transfer.number, Err(transfer.place().stopped(stop.clone()))),
-                    false => in_flight.suspects.push_back((transfer.number, transfer.item)),
+                if is_known {
+                    let error = transfer.place().stopped(stop.clone());
+                    batch.done(transfer.number, Err(error));
+                } else {
+                    in_flight.suspects.push_back((transfer.number, transfer.item));
                 }
             }
         }
@@ -226,9 +218,9 @@ impl Engine {
             |transfer: &mut FileTransfer| transfer.is_removed && self.may_be_named(transfer);
         let completed: Vec<_> = in_flight.transfers.extract_if(.., is_complete).collect();
         for transfer in completed {
-            let (number, result) = (transfer.number, transfer.finish(commit));
+            let (number, result) = (transfer.number, transfer.finish(batch.commit));
             in_flight.bytes_done += result.as_ref().map_or(0, |summary| summary.bytes_in);
-            on_done(number, result);
+            batch.done(number, result);
         }
     }
 
@@ -255,10 +247,9 @@ impl Engine {
         &mut self,
         number: usize,
         item: BatchItem,
-        begin: &Begin<'_>,
-        commit: CommitOptions,
-        progress: &dyn Progress,
+        batch: &Batch<'_>,
     ) -> Result<Started, Error> {
+        let &Batch { begin, commit, progress, .. } = batch;
         let mut source = item.open(&self.parser()?)?;
         let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
         let is_in_order = conversion.sink().is_in_order();

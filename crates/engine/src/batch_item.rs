@@ -47,6 +47,16 @@ pub enum Destination {
 }
 
 impl BatchItem {
+    /// The file at `input`, and a new file at `output`, whose folder must exist.
+    #[must_use]
+    pub fn new(input: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        let input = input.into();
+        // Opening it will tell why it cannot be read.
+        let len = input.metadata().map_or(0, |file| file.len());
+        let output = Destination::Named(Target::Path { path: output.into(), force: false });
+        Self { input, entry: None, len, output, guard: None }
+    }
+
     pub(crate) fn open(&self, parser: &Parser) -> Result<Source, Error> {
         let source = match &self.entry {
             Some(entry) => Source::open_entry(entry, &self.input),

@@ -19,32 +19,39 @@ use scan::ChunkStore;
 use crate::header::unlock;
 use crate::journal::open_header;
 use crate::output::{PendingFile, Sink};
-use crate::{CommitOptions, Error, Progress, Source, Target};
+use crate::{CommitOptions, DamageScan, Engine, Error, Progress, Salvage, Source, Target};
 
-/// Goes through all chunks of a file.
-///
-/// # Errors
-/// [`Error::NotAFile`] of a stream. Header and key must be right as
-/// ever: without them there is nothing that could be opened.
-pub fn scan_for_damage(
-    source: &mut Source,
-    identities: &[&dyn Identity],
-    progress: &dyn Progress,
-) -> Result<DamageReport, Error> {
-    let opened = Opened::begin(source, identities)?;
-    let survey = opened.walk(source, None, progress)?;
-    source.check_unchanged()?;
-    Ok(survey)
+impl Engine {
+    /// Finds out which chunks of a file are intact. Damage to the payload is reported, and
+    /// is no error.
+    ///
+    /// # Errors
+    /// [`Error::NotAFile`] if the input is a stream, [`Error::NotSeekable`] if it is
+    /// armored, and those of [`Engine::decrypt`] about the header and the key.
+    pub fn scan_for_damage(&mut self, request: DamageScan<'_>) -> Result<DamageReport, Error> {
+        let DamageScan { input, identities, progress } = request;
+        let parser = self.parser_for(&input)?;
+        input.with(&parser, |source| {
+            let report = Opened::begin(source, identities)?.walk(source, None, progress)?;
+            source.check_unchanged()?;
+            Ok(report)
+        })
+    }
+
+    /// Decrypts the intact chunks of a file. The damaged ones become holes in the output,
+    /// which read as zeros. If no chunk is intact, there is no output.
+    ///
+    /// # Errors
+    /// [`Error::NotAFile`] if input or output is a stream, [`Error::NotRemovable`] if the
+    /// source is to be removed, and those of [`Engine::scan_for_damage`] and of an output.
+    pub fn salvage(&mut self, request: Salvage<'_>) -> Result<DamageReport, Error> {
+        let Salvage { input, target, identities, commit, progress } = request;
+        let parser = self.parser_for(&input)?;
+        input.with(&parser, |source| salvage(source, &target, identities, commit, progress))
+    }
 }
 
-/// Opens what opens of `source` into `target`, which must be a file: the rest
-/// of it are holes, which read as zeros. Nothing is left under the target's
-/// name where not a single chunk opens.
-///
-/// # Errors
-/// [`Error::NotAFile`] where either is a stream; those of [`scan_for_damage`] and
-/// of an output.
-pub fn salvage(
+fn salvage(
     source: &mut Source,
     target: &Target,
     identities: &[&dyn Identity],
@@ -60,17 +67,17 @@ pub fn salvage(
         return Err(Error::NotAFile { path: sink.path().to_owned() });
     };
     let opened = Opened::begin(source, identities)?;
-    let survey = opened.walk(source, Some(pending), progress)?;
-    if survey.chunks > 0 {
-        // What is damaged at the end is a hole as well.
-        pending.file().set_len(survey.len).map_err(|source| Error::Write {
+    let report = opened.walk(source, Some(pending), progress)?;
+    if report.chunks_intact > 0 {
+        // Damage at the end is a hole as well.
+        pending.file().set_len(report.bytes_out).map_err(|source| Error::Write {
             path: pending.path().to_owned(),
-            offset: survey.len,
+            offset: report.bytes_out,
             source,
         })?;
         sink.commit(source, commit, None)?;
     }
-    Ok(survey)
+    Ok(report)
 }
 
 /// A file whose key is found.
@@ -124,14 +131,14 @@ impl Opened {
         progress.start(Some(self.start + self.len));
         progress.advance(self.start);
         let mut file = Chunks { source, start: self.start, output };
-        let survey = scan::walk(
+        let report = scan::walk(
             (source.parser(), source.path()),
             &self.cipher,
             self.len,
             &mut file,
             progress,
         )?;
-        Ok(DamageReport { bytes_in: self.start + self.len, ..survey })
+        Ok(DamageReport { bytes_in: self.start + self.len, ..report })
     }
 }
 

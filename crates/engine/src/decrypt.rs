@@ -10,7 +10,7 @@ use crate::payload::Payload;
 use crate::request::{Decrypt, Output};
 use crate::reread::check_opened;
 use crate::transform::Operation;
-use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target};
+use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target, Verify};
 
 impl Engine {
     /// Decrypts a file, or anything else that can be read, with the first identity that
@@ -29,7 +29,6 @@ impl Engine {
             Output::Target(target) => {
                 FileDecryption::begin(source, Some(&target), identities, commit)
             }
-            Output::Nowhere => FileDecryption::begin(source, None, identities, commit),
             Output::Pipe(pipe) => {
                 let (decryption, payload) =
                     FileDecryption::begin(source, None, identities, commit)?;
@@ -37,6 +36,19 @@ impl Engine {
                 Ok((FileDecryption { sink, ..decryption }, payload))
             }
         };
+        input.with(&parser, |source| self.decrypt_source(source, begin, commit, progress))
+    }
+
+    /// Verifies a file: decrypts all of it and writes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Engine::decrypt`]. The first damaged chunk is an error;
+    /// [`Engine::scan_for_damage`] finds them all.
+    pub fn verify(&mut self, request: Verify<'_>) -> Result<Summary, Error> {
+        let Verify { input, identities, progress } = request;
+        let parser = self.parser_for(&input)?;
+        let commit = CommitOptions::default();
+        let begin = |source: &mut Source| FileDecryption::begin(source, None, identities, commit);
         input.with(&parser, |source| self.decrypt_source(source, begin, commit, progress))
     }
 

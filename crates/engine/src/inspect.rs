@@ -4,7 +4,7 @@
 use cryptstream_format::{Header, Layout, LayoutError};
 
 use crate::journal::open_header;
-use crate::{Error, Source};
+use crate::{Engine, Error, Inspect, Source};
 
 /// What can be seen of a sealed file from outside. None of it is
 /// authenticated: whoever can write the file can have written this.
@@ -29,12 +29,23 @@ pub struct Extent {
     pub sealed_len: Option<u64>,
 }
 
-impl Inspection {
-    /// Reads the header of `source`, if it is armored its last lines, and
-    /// nothing else.
+impl Engine {
+    /// Reads the header of a file, if it is armored its last lines, and nothing else.
     ///
     /// # Errors
-    /// Those of opening a file, as far as they come from its header.
+    /// [`Error::Open`], [`Error::Read`], and those about a header, such as
+    /// [`Error::CutInHeader`].
+    pub fn inspect(&mut self, request: Inspect<'_>) -> Result<Inspection, Error> {
+        let parser = self.parser_for(&request.input)?;
+        request.input.with(&parser, Inspection::of)
+    }
+}
+
+impl Inspection {
+    /// The same for an input that is open, without an engine.
+    ///
+    /// # Errors
+    /// Those of [`Engine::inspect`].
     pub fn of(source: &mut Source) -> Result<Self, Error> {
         let header = open_header(source, |_, header| Ok(header))?;
         let extent = extent(source)?;

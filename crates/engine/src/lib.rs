@@ -85,7 +85,7 @@ pub use confined::{Confined, Orders, Stream};
 pub use cryptstream_shm::secrets::{lock as lock_memory, refused as memory_refused};
 pub use cryptstream_shm::stdio::was_closed;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};
-pub use damage_scan::{Damage, DamageReport, End, salvage, scan_for_damage};
+pub use damage_scan::{Damage, DamageReport, End};
 pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 #[cfg(feature = "fault-hooks")]
@@ -105,9 +105,12 @@ pub use output::{
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};
 pub use reader::Reader;
-pub use rekey::{RekeyMethod, RekeySummary, Rekeying};
-pub use request::{Decrypt, Encrypt};
-pub use summary::{Form, Summary};
+pub use rekey::{LockedFile, RekeyMethod, RekeySummary};
+pub use request::{
+    DamageScan, Decrypt, DecryptAll, Encrypt, EncryptAll, Inspect, Items, OnDone, Rekey, Salvage,
+    Verify,
+};
+pub use summary::{BatchSummary, Form, Summary};
 pub use umask::{keep_owner_bits, umask};
 #[cfg(feature = "fault-hooks")]
 pub use workers::enter_sandbox;

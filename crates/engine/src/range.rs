@@ -77,7 +77,6 @@ impl Engine {
                 Ok(pipe) => Ok(Sink::pipe(pipe, source.path().to_owned())),
                 Err(error) => Err(Error::Open { path: source.path().to_owned(), source: error }),
             },
-            Output::Nowhere => Ok(Sink::Nowhere),
         };
         let parser = self.parser_for(&input)?;
         input.with(&parser, |source| {

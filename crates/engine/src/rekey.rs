@@ -20,5 +20,5 @@ mod summary;
 mod tests;
 mod verbs;
 
-pub use file::Rekeying;
+pub use file::LockedFile;
 pub use summary::{RekeyMethod, RekeySummary};

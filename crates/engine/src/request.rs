@@ -5,10 +5,71 @@ use std::path::PathBuf;
 
 use cryptstream_format::{Format, Identity, Recipient};
 
-use crate::{CommitOptions, Error, Form, Parser, Progress, Source, Target};
+use crate::{
+    BatchItem, CommitOptions, Error, Form, LockedFile, Parser, Progress, Source, Summary, Target,
+};
 
-/// A file to encrypt, and for whom. Without [`to`](Self::to) the result goes to standard
-/// output.
+/// Methods that several requests have.
+macro_rules! methods {
+    (input) => {
+        /// Reads the file, pipe or device at `path`.
+        pub fn file(path: impl Into<PathBuf>) -> Self {
+            Self::new(Input::Path(path.into()))
+        }
+
+        /// Reads an input that is open.
+        pub fn source(source: &'a mut Source) -> Self {
+            Self::new(Input::Source(source))
+        }
+    };
+    (target) => {
+        /// Writes a new file at `path`. Fails if there is one.
+        pub fn to(self, path: impl Into<PathBuf>) -> Self {
+            self.target(Target::Path { path: path.into(), force: false })
+        }
+    };
+    (form) => {
+        /// The format of the result, and whether it is text. By default [`Format::Native`].
+        pub fn form(self, form: impl Into<Form>) -> Self {
+            Self { form: form.into(), ..self }
+        }
+    };
+    (recipients) => {
+        /// Who can decrypt the result: at least one recipient.
+        pub fn recipients(self, recipients: &'a [&'a (dyn Recipient + Sync)]) -> Self {
+            Self { recipients, ..self }
+        }
+    };
+    (identities) => {
+        /// The identities to try, in this order.
+        pub fn identities(self, identities: &'a [&'a dyn Identity]) -> Self {
+            Self { identities, ..self }
+        }
+    };
+    (commit) => {
+        /// How the result gets its name.
+        pub fn commit(self, commit: CommitOptions) -> Self {
+            Self { commit, ..self }
+        }
+    };
+    (progress) => {
+        /// Who is told how much is done.
+        pub fn progress(self, progress: &'a dyn Progress) -> Self {
+            Self { progress, ..self }
+        }
+    };
+    (on_done) => {
+        /// Called for each file that is done, with its number in the order of the items,
+        /// from 0. Files are not always done in this order. Only here are the errors of
+        /// single files reported.
+        pub fn on_done(self, on_done: &'a mut OnDone<'a>) -> Self {
+            Self { on_done: Some(on_done), ..self }
+        }
+    };
+}
+
+/// A file to encrypt, for [`Engine::encrypt`](crate::Engine::encrypt). Without
+/// [`to`](Self::to) the result goes to standard output.
 #[must_use = "it does nothing until an engine gets it"]
 pub struct Encrypt<'a> {
     pub(crate) input: Input<'a>,
@@ -20,60 +81,33 @@ pub struct Encrypt<'a> {
 }
 
 impl<'a> Encrypt<'a> {
-    /// Encrypts the file, pipe or device at `path`.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self::new(Input::Path(path.into()))
-    }
-
-    /// Encrypts an input that is open.
-    pub fn source(source: &'a mut Source) -> Self {
-        Self::new(Input::Source(source))
-    }
+    methods!(input);
+    methods!(target);
+    methods!(form);
+    methods!(recipients);
+    methods!(commit);
+    methods!(progress);
 
     fn new(input: Input<'a>) -> Self {
         Self {
             input,
             target: STDOUT,
-            form: Form::Binary(Format::Native),
+            form: BINARY,
             recipients: &[],
             commit: CommitOptions::default(),
             progress: &(),
         }
     }
 
-    /// Writes a new file at `path`. Where there is one, encrypting fails.
-    pub fn to(self, path: impl Into<PathBuf>) -> Self {
-        self.target(Target::Path { path: path.into(), force: false })
-    }
-
     /// Writes to any target.
     pub fn target(self, target: Target) -> Self {
         Self { target, ..self }
     }
-
-    /// Who can decrypt the result: at least one recipient.
-    pub fn recipients(self, recipients: &'a [&'a (dyn Recipient + Sync)]) -> Self {
-        Self { recipients, ..self }
-    }
-
-    /// The format of the result, and whether it is text. [`Format::Native`] without.
-    pub fn form(self, form: impl Into<Form>) -> Self {
-        Self { form: form.into(), ..self }
-    }
-
-    /// How the result gets its name.
-    pub fn commit(self, commit: CommitOptions) -> Self {
-        Self { commit, ..self }
-    }
-
-    /// Who is told how far it has come.
-    pub fn progress(self, progress: &'a dyn Progress) -> Self {
-        Self { progress, ..self }
-    }
 }
 
-/// A file to decrypt, and the keys to try. Without [`to`](Self::to) the result goes to
-/// standard output.
+/// A file to decrypt, for [`Engine::decrypt`](crate::Engine::decrypt) and
+/// [`Engine::decrypt_range`](crate::Engine::decrypt_range). Without [`to`](Self::to) the
+/// result goes to standard output.
 #[must_use = "it does nothing until an engine gets it"]
 pub struct Decrypt<'a> {
     pub(crate) input: Input<'a>,
@@ -84,25 +118,15 @@ pub struct Decrypt<'a> {
 }
 
 impl<'a> Decrypt<'a> {
-    /// Decrypts the file, pipe or device at `path`.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self::new(Input::Path(path.into()))
-    }
-
-    /// Decrypts an input that is open.
-    pub fn source(source: &'a mut Source) -> Self {
-        Self::new(Input::Source(source))
-    }
+    methods!(input);
+    methods!(target);
+    methods!(identities);
+    methods!(commit);
+    methods!(progress);
 
     fn new(input: Input<'a>) -> Self {
         let output = Output::Target(STDOUT);
         Self { input, output, identities: &[], commit: CommitOptions::default(), progress: &() }
-    }
-
-    /// Writes a new file at `path`, which gets its name when all of it is verified. Where
-    /// there is one, decrypting fails.
-    pub fn to(self, path: impl Into<PathBuf>) -> Self {
-        self.target(Target::Path { path: path.into(), force: false })
     }
 
     /// Writes to any target.
@@ -115,29 +139,184 @@ impl<'a> Decrypt<'a> {
     pub fn to_pipe(self, pipe: OwnedFd) -> Self {
         Self { output: Output::Pipe(pipe), ..self }
     }
+}
 
-    /// Writes nothing: only verifies everything.
-    pub fn to_nowhere(self) -> Self {
-        Self { output: Output::Nowhere, ..self }
+/// A file to verify, for [`Engine::verify`](crate::Engine::verify).
+#[must_use = "it does nothing until an engine gets it"]
+pub struct Verify<'a> {
+    pub(crate) input: Input<'a>,
+    pub(crate) identities: &'a [&'a dyn Identity],
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl<'a> Verify<'a> {
+    methods!(input);
+    methods!(identities);
+    methods!(progress);
+
+    fn new(input: Input<'a>) -> Self {
+        Self { input, identities: &[], progress: &() }
+    }
+}
+
+/// A file of which to read the header, for [`Engine::inspect`](crate::Engine::inspect).
+#[must_use = "it does nothing until an engine gets it"]
+pub struct Inspect<'a> {
+    pub(crate) input: Input<'a>,
+}
+
+impl<'a> Inspect<'a> {
+    methods!(input);
+
+    fn new(input: Input<'a>) -> Self {
+        Self { input }
+    }
+}
+
+/// A damaged file to look through, for
+/// [`Engine::scan_for_damage`](crate::Engine::scan_for_damage).
+#[must_use = "it does nothing until an engine gets it"]
+pub struct DamageScan<'a> {
+    pub(crate) input: Input<'a>,
+    pub(crate) identities: &'a [&'a dyn Identity],
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl<'a> DamageScan<'a> {
+    methods!(input);
+    methods!(identities);
+    methods!(progress);
+
+    fn new(input: Input<'a>) -> Self {
+        Self { input, identities: &[], progress: &() }
+    }
+}
+
+/// A damaged file of which to keep what is intact, for
+/// [`Engine::salvage`](crate::Engine::salvage).
+#[must_use = "it does nothing until an engine gets it"]
+pub struct Salvage<'a> {
+    pub(crate) input: Input<'a>,
+    pub(crate) target: Target,
+    pub(crate) identities: &'a [&'a dyn Identity],
+    pub(crate) commit: CommitOptions,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl<'a> Salvage<'a> {
+    methods!(input);
+    methods!(target);
+    methods!(identities);
+    methods!(commit);
+    methods!(progress);
+
+    fn new(input: Input<'a>) -> Self {
+        let commit = CommitOptions::default();
+        Self { input, target: STDOUT, identities: &[], commit, progress: &() }
     }
 
-    /// The keys to try, in this order.
-    pub fn identities(self, identities: &'a [&'a dyn Identity]) -> Self {
-        Self { identities, ..self }
+    /// Writes to any target that is a file.
+    pub fn target(self, target: Target) -> Self {
+        Self { target, ..self }
+    }
+}
+
+/// A file to give to other recipients, for [`Engine::rekey`](crate::Engine::rekey). Only
+/// its header is replaced, unless [`reencrypt`](Self::reencrypt) is set.
+#[must_use = "it does nothing until an engine gets it"]
+pub struct Rekey<'a> {
+    pub(crate) file: RekeyInput,
+    pub(crate) identities: &'a [&'a dyn Identity],
+    pub(crate) recipients: &'a [&'a (dyn Recipient + Sync)],
+    pub(crate) reencrypt: bool,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl<'a> Rekey<'a> {
+    methods!(identities);
+    methods!(recipients);
+    methods!(progress);
+
+    /// Changes the file at `path`.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::new(RekeyInput::Path(path.into()))
     }
 
-    /// How the result gets its name.
-    pub fn commit(self, commit: CommitOptions) -> Self {
-        Self { commit, ..self }
+    /// Changes a file that is open and locked, so that its format is known before there
+    /// are recipients.
+    pub fn locked(file: LockedFile) -> Self {
+        Self::new(RekeyInput::Locked(Box::new(file)))
     }
 
-    /// Who is told how far it has come.
-    pub fn progress(self, progress: &'a dyn Progress) -> Self {
-        Self { progress, ..self }
+    fn new(file: RekeyInput) -> Self {
+        Self { file, identities: &[], recipients: &[], reencrypt: false, progress: &() }
+    }
+
+    /// Encrypts the content again with a new file key. Whoever knows the old file key can
+    /// then not decrypt the new file.
+    pub fn reencrypt(self, reencrypt: bool) -> Self {
+        Self { reencrypt, ..self }
+    }
+}
+
+/// Many files to encrypt, for [`Engine::encrypt_all`](crate::Engine::encrypt_all).
+#[must_use = "it does nothing until an engine gets it"]
+pub struct EncryptAll<'a> {
+    pub(crate) items: Items<'a>,
+    pub(crate) form: Form,
+    pub(crate) recipients: &'a [&'a (dyn Recipient + Sync)],
+    pub(crate) commit: CommitOptions,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) on_done: Option<&'a mut OnDone<'a>>,
+}
+
+impl<'a> EncryptAll<'a> {
+    methods!(form);
+    methods!(recipients);
+    methods!(commit);
+    methods!(progress);
+    methods!(on_done);
+
+    /// Encrypts every item into its own output.
+    pub fn items(items: Items<'a>) -> Self {
+        let commit = CommitOptions::default();
+        Self { items, form: BINARY, recipients: &[], commit, progress: &(), on_done: None }
+    }
+}
+
+/// Many files to decrypt, for [`Engine::decrypt_all`](crate::Engine::decrypt_all).
+#[must_use = "it does nothing until an engine gets it"]
+pub struct DecryptAll<'a> {
+    pub(crate) items: Items<'a>,
+    pub(crate) identities: &'a [&'a dyn Identity],
+    pub(crate) commit: CommitOptions,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) on_done: Option<&'a mut OnDone<'a>>,
+}
+
+impl<'a> DecryptAll<'a> {
+    methods!(identities);
+    methods!(commit);
+    methods!(progress);
+    methods!(on_done);
+
+    /// Decrypts every item into its own output. Those whose output is
+    /// [`Nowhere`](crate::Destination::Nowhere) are verified.
+    pub fn items(items: Items<'a>) -> Self {
+        let commit = CommitOptions::default();
+        Self { items, identities: &[], commit, progress: &(), on_done: None }
     }
 }
 
 const STDOUT: Target = Target::Stdout { only_text: false };
+const BINARY: Form = Form::Binary(Format::Native);
+
+/// The files of a batch. Each is taken when its turn comes, so that there may be any
+/// number of them.
+pub type Items<'a> = &'a mut (dyn Iterator<Item = BatchItem> + 'a);
+
+/// Called for each file of a batch that is done, with its number.
+pub type OnDone<'a> = dyn FnMut(usize, Result<Summary, Error>) + 'a;
 
 /// What is read.
 pub(crate) enum Input<'a> {
@@ -163,5 +342,10 @@ impl Input<'_> {
 pub(crate) enum Output {
     Target(Target),
     Pipe(OwnedFd),
-    Nowhere,
+}
+
+/// The file that is changed.
+pub(crate) enum RekeyInput {
+    Path(PathBuf),
+    Locked(Box<LockedFile>),
 }

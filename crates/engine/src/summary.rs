@@ -1,7 +1,8 @@
-//! What every run ends with, and the form of what it writes.
+//! The results of encrypting and decrypting, and the form of what is written.
 
 use cryptstream_format::Format;
 
+use crate::Error;
 use crate::output::Dropped;
 use crate::workers::WorkerStats;
 
@@ -31,19 +32,50 @@ impl From<Format> for Form {
     }
 }
 
-/// What was moved.
+/// The result of encrypting, decrypting or verifying one file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The format that was written or read.
     pub format: Format,
     /// Whether that was in ASCII armor.
     pub is_armored: bool,
-    /// Bytes read from the input, the armor's text included.
+    /// Bytes of the input, the armor's text included.
     pub bytes_in: u64,
-    /// Bytes written to the output, the armor's text included.
+    /// Bytes of the output, the armor's text included. After verifying, those that
+    /// decrypting would write.
     pub bytes_out: u64,
-    /// Who helped.
+    /// The workers that took part.
     pub workers: WorkerStats,
-    /// What the output has not got of its input.
+    /// Attributes of the input that the output does not have.
     pub dropped: Dropped,
+}
+
+/// The result of encrypting or decrypting many files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "some files may have failed"]
+pub struct BatchSummary {
+    /// Number of files, those that failed included.
+    pub files: u64,
+    /// Number of files that failed.
+    pub failed: u64,
+    /// Bytes of the inputs that were processed.
+    pub bytes_in: u64,
+    /// Bytes of their outputs.
+    pub bytes_out: u64,
+    /// The workers that took part.
+    pub workers: WorkerStats,
+}
+
+impl BatchSummary {
+    /// Counts a file that is done.
+    pub(crate) fn add(&mut self, result: &Result<Summary, Error>) {
+        self.files += 1;
+        match result {
+            Ok(summary) => {
+                self.bytes_in += summary.bytes_in;
+                self.bytes_out += summary.bytes_out;
+            }
+            Err(_) => self.failed += 1,
+        }
+    }
 }

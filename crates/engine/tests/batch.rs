@@ -39,12 +39,9 @@ fn all_are_sealed_and_opened() {
                 world.write(&format!("{n}"), &paint(len + n));
             }
             let mut done = Vec::new();
-            engine.encrypt_all(
-                Format::Native,
+            let _ = world.seal_all(
+                &mut engine,
                 &mut names().map(|(n, _)| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
-                &world.recipients(),
-                CommitOptions::default(),
-                &(),
                 &mut |n, result| {
                     result.unwrap();
                     done.push(n);
@@ -53,12 +50,10 @@ fn all_are_sealed_and_opened() {
             done.sort_unstable();
             assert_eq!(done, names().map(|(n, _)| n).collect::<Vec<_>>());
             done.clear();
-            engine.decrypt_all(
+            let _ = world.open_all(
+                &mut engine,
                 &mut names()
                     .map(|(n, _)| world.item(&format!("{n}.enc"), Some(&format!("{n}.out")))),
-                &world.identities(),
-                CommitOptions::default(),
-                &(),
                 &mut |n, result| {
                     result.unwrap();
                     done.push(n);
@@ -95,19 +90,15 @@ fn armored_files_are_opened_among_others() {
                 assert_eq!(summary.is_armored, n % 3 == 1);
                 armored += usize::from(summary.is_armored);
             };
-            engine.decrypt_all(
+            let _ = world.open_all(
+                &mut engine,
                 &mut names()
                     .map(|(n, _)| world.item(&format!("{n}.age"), Some(&format!("{n}.out")))),
-                &world.identities(),
-                CommitOptions::default(),
-                &(),
                 &mut on_done,
             );
-            engine.decrypt_all(
+            let _ = world.open_all(
+                &mut engine,
                 &mut names().map(|(n, _)| world.item(&format!("{n}.age"), None)),
-                &world.identities(),
-                CommitOptions::default(),
-                &(),
                 &mut on_done,
             );
             assert_eq!(armored, 6);
@@ -132,11 +123,9 @@ fn one_that_fails_does_not_keep_the_others() {
         for count in [0, 2] {
             let mut engine = world.engine(count, "good");
             let mut failed = Vec::new();
-            engine.decrypt_all(
+            let summary = world.open_all(
+                &mut engine,
                 &mut (0..8).map(|n| world.item(&format!("{n}.enc"), Some(&format!("{n}.{count}")))),
-                &world.identities(),
-                CommitOptions::default(),
-                &(),
                 &mut |n, result| {
                     if let Err(error) = result {
                         assert!(matches!(error, Error::Damaged { .. }), "{error}");
@@ -144,7 +133,7 @@ fn one_that_fails_does_not_keep_the_others() {
                     }
                 },
             );
-            assert_eq!(failed, [3]);
+            assert_eq!((failed, summary.files, summary.failed), (vec![3], 8, 1));
             for n in [0, 1, 2, 4, 5, 6, 7] {
                 assert!(world.read(&format!("{n}.{count}")) == paint(400_000 + n));
             }
@@ -170,18 +159,11 @@ fn no_more_are_asked_for_than_are_about_to_be_done() {
                 let name = if n < large { "large" } else { "small" };
                 world.item(name, Some(&format!("{n}.enc")))
             });
-            engine.encrypt_all(
-                Format::Native,
-                &mut items,
-                &world.recipients(),
-                CommitOptions::default(),
-                &(),
-                &mut |_, result| {
-                    result.unwrap();
-                    done.set(done.get() + 1);
-                },
-            );
-            assert_eq!(done.get(), 2000);
+            let summary = world.seal_all(&mut engine, &mut items, &mut |_, result| {
+                result.unwrap();
+                done.set(done.get() + 1);
+            });
+            assert_eq!((done.get(), summary.files, summary.failed), (2000, 2000, 0));
             assert!(ahead.get() < 200, "{} with {count} workers", ahead.get());
         }
     });
@@ -197,12 +179,9 @@ fn workers_that_die_are_done_without() {
         for point in ["Claimed", "Loaded", "Written", "Done"] {
             let mut engine = world.engine(2, &format!("die.1.{point}.2"));
             engine.warm_up().unwrap();
-            engine.encrypt_all(
-                Format::Native,
+            let _ = world.seal_all(
+                &mut engine,
                 &mut (0..20).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
-                &world.recipients(),
-                CommitOptions::default(),
-                &(),
                 &mut |_, result| assert!(result.is_ok(), "{result:?}"),
             );
             for n in 0..20 {
@@ -232,12 +211,9 @@ fn a_file_that_kills_workers_fails_alone() {
             let mut engine =
                 Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
             let mut done = 0;
-            engine.encrypt_all(
-                Format::Native,
+            let _ = world.seal_all(
+                &mut engine,
                 &mut (0..FILES).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
-                &world.recipients(),
-                CommitOptions::default(),
-                &(),
                 &mut |n, result| {
                     done += 1;
                     match result {

@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use cryptstream_engine::{
-    BatchItem, CommitOptions, Destination, Engine, Error, Processes, Summary, Target, WorkerOptions,
+    BatchItem, DecryptAll, Destination, EncryptAll, Engine, Error, Items, OnDone, Processes,
+    Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
-use cryptstream_format::{Format, Identity, Recipient};
+use cryptstream_format::{Identity, Recipient};
 
 use crate::messages::{self, Context, Failure};
 use crate::system;
@@ -57,9 +58,9 @@ impl<'a> Subject<'a> {
     /// Seals each input to the output beside it.
     pub(super) fn encrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Failure> {
         let recipients = [&self.key.public as &(dyn Recipient + Sync)];
-        let (engine, commit) = (&mut self.engine, CommitOptions::default());
-        work(files, true, |items, done| {
-            engine.encrypt_all(Format::Native, items, &recipients, commit, &(), done);
+        work(files, true, |items, on_done| {
+            let request = EncryptAll::items(items).recipients(&recipients).on_done(on_done);
+            let _ = self.engine.encrypt_all(request);
         })
     }
 
@@ -75,22 +76,19 @@ impl<'a> Subject<'a> {
 
     fn open_files(&mut self, files: &[(PathBuf, PathBuf)], writes: bool) -> Result<(), Failure> {
         let identities = [&self.key.secret as &dyn Identity];
-        let (engine, commit) = (&mut self.engine, CommitOptions::default());
-        work(files, writes, |items, done| {
-            engine.decrypt_all(items, &identities, commit, &(), done);
+        work(files, writes, |items, on_done| {
+            let request = DecryptAll::items(items).identities(&identities).on_done(on_done);
+            let _ = self.engine.decrypt_all(request);
         })
     }
 }
-
-type Items<'f> = dyn Iterator<Item = BatchItem> + 'f;
-type OnDone<'f> = dyn FnMut(usize, Result<Summary, Error>) + 'f;
 
 /// Has `work` done on all files, each an input and its output; the first error
 /// of any.
 fn work(
     files: &[(PathBuf, PathBuf)],
     writes: bool,
-    work: impl FnOnce(&mut Items<'_>, &mut OnDone<'_>),
+    work: impl FnOnce(Items<'_>, &mut OnDone<'_>),
 ) -> Result<(), Failure> {
     let mut items = files.iter().map(|(input, output)| BatchItem {
         input: input.clone(),

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use cryptstream_beneath::{FileId, KnownFile, is_exact};
-use cryptstream_engine::{Error, Parser, Progress, RekeySummary, Rekeying};
+use cryptstream_engine::{Engine, Error, LockedFile, Parser, Progress, RekeySummary};
 use cryptstream_format::{Format, Identity, Recipient};
 use rustix::fs::fstat;
 use zeroize::Zeroizing;
@@ -43,8 +43,8 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
     let new_keys = SealingKeys::read_beside(&passphrase, &sealing, None, Some(&old_keys))?;
 
     let has_passphrase = old_keys.has_passphrase();
-    let parser = Parser::new(&worker_options(&reading.into()))
-        .map_err(|error| words::failed(error, has_passphrase))?;
+    let mut engine = Engine::new(worker_options(&reading.into()), cores());
+    let parser = engine.parser().map_err(|error| words::failed(error, has_passphrase))?;
     let (mut count, mut bytes, mut first) = (0, 0, None);
     for Seen { input, len } in inputs.iter() {
         count += 1;
@@ -68,6 +68,7 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
         false => Meter::new(name.clone(), talk),
     };
     let mut rekeyer = Rekeyer {
+        engine,
         parser,
         identities: trial.identities(),
         has_passphrase,
@@ -129,6 +130,7 @@ impl Trouble {
 
 /// What all files get.
 struct Rekeyer<'a> {
+    engine: Engine,
     parser: Parser,
     identities: Vec<&'a dyn Identity>,
     has_passphrase: bool,
@@ -156,12 +158,12 @@ impl Rekeyer<'_> {
         let recipients = self.new_keys.recipients(format).map_err(Trouble::File)?;
         let recipients: Vec<&(dyn Recipient + Sync)> =
             recipients.iter().map(AsRef::as_ref).collect();
-        let result = if self.reencrypt {
-            rekeying.reencrypt(&self.identities, &recipients, cores(), progress)
-        } else {
-            rekeying.rekey(&self.identities, &recipients, progress)
-        };
-        match result {
+        let request = cryptstream_engine::Rekey::locked(rekeying)
+            .identities(&self.identities)
+            .recipients(&recipients)
+            .reencrypt(self.reencrypt)
+            .progress(progress);
+        match self.engine.rekey(request) {
             Ok(summary) => {
                 if let Some(done) = &mut self.done {
                     done.extend(number(input));
@@ -181,13 +183,13 @@ impl Rekeyer<'_> {
         }
     }
 
-    fn open(&self, input: &Input) -> Result<Rekeying, Trouble> {
+    fn open(&self, input: &Input) -> Result<LockedFile, Trouble> {
         let opened = match input {
-            Input::Entry(entry, path) => Rekeying::open_entry(entry, path, &self.parser),
+            Input::Entry(entry, path) => LockedFile::open_entry(entry, path, &self.parser),
             Input::Path(path) if path.is_dir() => {
                 Err(Error::InputIsDirectory { path: path.clone() })
             }
-            Input::Path(path) => Rekeying::open(path, &self.parser),
+            Input::Path(path) => LockedFile::open(path, &self.parser),
             // It says why not.
             Input::Stdin | Input::Unreadable(..) | Input::Special(_) => match input.open() {
                 Err(error) => Err(error),

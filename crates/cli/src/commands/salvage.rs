@@ -40,7 +40,7 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
         Ok(survey) => survey,
         Err(failure) => return Status::refused(&failure, talk.json),
     };
-    let failure = match (survey.is_intact(), survey.chunks) {
+    let failure = match (survey.is_intact(), survey.chunks_intact) {
         (true, _) => None,
         (false, 0) => Some(look::nothing_to_salvage(input)),
         (false, _) => Some(look::salvaged(input, output, &report::survey::share(&survey))),
@@ -52,7 +52,7 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
     if report::is_for_programs(talk) {
         let seconds = started.elapsed().as_secs_f64();
         report::end(object(&transfer, &survey, failure.as_ref(), seconds), talk, false);
-    } else if failure.is_some() && survey.chunks > 0 {
+    } else if failure.is_some() && survey.chunks_intact > 0 {
         messages::note(report::survey::holes(&survey).trim_end());
     } else if talk.verbose {
         messages::note(&look::nothing_damaged(input, output));
@@ -73,8 +73,12 @@ fn salvage(
     let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
     let meter = Meter::of(transfer, talk);
-    let (target, commit) = (&transfer.target, transfer.commit);
-    let survey = cryptstream_engine::salvage(&mut source, target, &identities, commit, &meter);
+    let request = cryptstream_engine::Salvage::source(&mut source)
+        .target(transfer.target.clone())
+        .identities(&identities)
+        .commit(transfer.commit)
+        .progress(&meter);
+    let survey = transfer.engine().salvage(request);
     meter.clear();
     survey.map_err(|error| messages::engine(error, context))
 }
@@ -93,7 +97,7 @@ fn object(
     object["files"] = json!(1);
     object["failed"] = json!(u8::from(failure.is_some()));
     report::put_ends(&mut object, &transfer.input, &transfer.target);
-    if survey.chunks == 0 {
+    if survey.chunks_intact == 0 {
         object["output"] = Value::Null;
     }
     object["format"] = json!(report::format_name(survey.format));

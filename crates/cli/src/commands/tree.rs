@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
-    BatchItem, CommitOptions, Engine, Form, Progress, SecretScope, Summary, WorkerStats,
+    BatchItem, CommitOptions, DecryptAll, EncryptAll, Engine, Form, Progress, SecretScope, Summary,
+    WorkerStats,
 };
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
@@ -81,7 +82,8 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     };
     let look = plugin.map(|_| &expect as Look<'_>);
     run.work(survey, &key_files, context, look, |engine, items, commit, progress, on_done| {
-        engine.encrypt_all(form, items, &recipients, commit, progress, on_done)
+        let request = EncryptAll::items(items).form(form).recipients(&recipients);
+        engine.encrypt_all(request.commit(commit).progress(progress).on_done(on_done)).workers
     })
 }
 
@@ -120,7 +122,8 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     let look_ahead = |items: &[BatchItem]| trial.look_ahead(items, &parser);
     let look = trial.takes_several().then_some(&look_ahead as Look<'_>);
     run.work(survey, &key_files, context, look, |engine, items, commit, progress, on_done| {
-        engine.decrypt_all(items, &identities, commit, progress, on_done)
+        let request = DecryptAll::items(items).identities(&identities).commit(commit);
+        engine.decrypt_all(request.progress(progress).on_done(on_done)).workers
     })
 }
 

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
-    BatchItem, CommitOptions, Engine, Error, Parser, Progress, Summary, WorkerNote, scan_for_damage,
+    BatchItem, DamageScan, DecryptAll, Engine, Error, Parser, Progress, Summary, WorkerNote,
 };
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
@@ -156,12 +156,8 @@ impl Verifier<'_> {
             Err(failure) => return self.put_down(number, seen.input, Outcome::Failed(failure)),
         };
         let part = Part(&self.meter);
-        let result = engine.decrypt(
-            cryptstream_engine::Decrypt::source(&mut source)
-                .to_nowhere()
-                .identities(&self.identities)
-                .progress(&part),
-        );
+        let request = cryptstream_engine::Verify::source(&mut source);
+        let result = engine.verify(request.identities(&self.identities).progress(&part));
         let stats = match &result {
             Ok(summary) => summary.workers,
             Err(_) => engine.take_stats(),
@@ -195,9 +191,9 @@ impl Verifier<'_> {
             self.meter.advance(file.1.len.unwrap_or(0));
             self.close(file, result);
         };
-        let commit = CommitOptions::default();
-        let stats = engine.decrypt_all(&mut items, &self.identities, commit, &(), &mut on_done);
-        self.ledger.borrow_mut().add(stats);
+        let request = DecryptAll::items(&mut items).identities(&self.identities);
+        let summary = engine.decrypt_all(request.on_done(&mut on_done));
+        self.ledger.borrow_mut().add(summary.workers);
     }
 
     /// Puts down how it went; looks closer at what is damaged.
@@ -221,16 +217,17 @@ impl Verifier<'_> {
             Some(meter) => meter,
             None => &(),
         };
-        let survey = input
-            .open()
-            .map(|source| source.parsed_by(&self.parser))
-            .and_then(|mut source| scan_for_damage(&mut source, &self.identities, progress));
+        let survey =
+            input.open().map(|source| source.parsed_by(&self.parser)).and_then(|mut source| {
+                let request = DamageScan::source(&mut source).identities(&self.identities);
+                Engine::builder().build().scan_for_damage(request.progress(progress))
+            });
         if let Some(meter) = &meter {
             meter.clear();
         }
         match survey {
             Ok(survey) if survey.is_intact() => Outcome::Failed(look::unsteady(path)),
-            Ok(survey) if survey.chunks > 0 => {
+            Ok(survey) if survey.chunks_intact > 0 => {
                 Outcome::Damaged(survey, look::partly_damaged(failure))
             }
             Ok(survey) => Outcome::Damaged(survey, failure),

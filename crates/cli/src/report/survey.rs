@@ -21,7 +21,7 @@ pub(crate) fn text(survey: &DamageReport) -> String {
 
 /// How much is intact.
 pub(crate) fn share(survey: &DamageReport) -> String {
-    format!("{} of {} intact", HumanBytes(survey.intact), HumanBytes(survey.len))
+    format!("{} of {} intact", HumanBytes(survey.bytes_intact), HumanBytes(survey.bytes_out))
 }
 
 /// The damaged ranges, the first of them, and how many there are besides.
@@ -46,7 +46,7 @@ fn end(survey: &DamageReport) -> Option<String> {
         End::Followed(1) => Some("1 byte was added after the end".to_owned()),
         End::Followed(len) => Some(format!("{} bytes were added after the end", HumanCount(len))),
         End::Damaged => Some("the last chunk does not open, so the end is uncertain".to_owned()),
-        End::Missing => Some(format!("the end is missing, from byte {} on", survey.len)),
+        End::Missing => Some(format!("the end is missing, from byte {} on", survey.bytes_out)),
     }
 }
 
@@ -74,8 +74,8 @@ pub(crate) fn object(survey: &DamageReport) -> Value {
         .collect();
     json!({
         "bytes_in": survey.bytes_in,
-        "bytes_out": survey.len,
-        "intact_bytes": survey.intact,
+        "bytes_out": survey.bytes_out,
+        "intact_bytes": survey.bytes_intact,
         "bad_bytes": survey.damage.bytes,
         "bad_ranges": bad,
         "bad_ranges_left_out": survey.damage.count - ranges.len() as u64,

@@ -4,47 +4,47 @@ use std::ops::Range;
 
 use cryptstream_format::Format;
 
-/// What of a sealed file opens.
+/// What of an encrypted file is intact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamageReport {
     /// The file's format.
     pub format: Format,
-    /// Bytes of the sealed file.
+    /// Bytes of the encrypted file.
     pub bytes_in: u64,
-    /// Bytes of plaintext from the first to the last chunk. Verified where the
-    /// final chunk was found, else what the file's length says.
-    pub len: u64,
-    /// Bytes of plaintext that open.
-    pub intact: u64,
-    /// Chunks that open.
-    pub chunks: u64,
-    /// Those that do not.
+    /// Bytes of plaintext from the first to the last chunk, damaged ones included. Verified
+    /// if the final chunk was found, otherwise computed from the file's length.
+    pub bytes_out: u64,
+    /// Bytes of plaintext in intact chunks.
+    pub bytes_intact: u64,
+    /// Number of intact chunks.
+    pub chunks_intact: u64,
+    /// Where chunks are damaged.
     pub damage: Damage,
     /// How it ends.
     pub end: End,
 }
 
-/// Where chunks do not open, by the bytes of the plaintext.
+/// The damaged ranges of a plaintext.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
-    /// In order, none touching the next; of very many only the first.
+    /// Byte ranges in order, none touching the next. Only the first 65,536 are kept.
     pub ranges: Vec<Range<u64>>,
-    /// How many there are.
+    /// Number of ranges, those that were not kept included.
     pub count: u64,
-    /// Bytes in all of them.
+    /// Bytes in all ranges.
     pub bytes: u64,
 }
 
-/// How a sealed file ends.
+/// How an encrypted file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// With its final chunk.
     Whole,
-    /// After its final chunk so many bytes follow that do not belong to it.
+    /// With this many bytes after its final chunk, which do not belong to it.
     Followed(u64),
-    /// Its last chunk does not open: it is damaged, cut, or added to.
+    /// With a last chunk that does not open: it is damaged, cut off, or added to.
     Damaged,
-    /// The final chunk is not there: what comes after the last one was cut off.
+    /// Without its final chunk, which was cut off.
     Missing,
 }
 

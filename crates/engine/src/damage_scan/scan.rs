@@ -78,7 +78,7 @@ pub(super) fn walk(
             None => walk.end_by_length(),
         },
     };
-    Ok(walk.found.survey(format, end))
+    Ok(walk.found.report(format, end))
 }
 
 fn keep(
@@ -217,10 +217,18 @@ impl Found {
         }
     }
 
-    fn survey(mut self, format: Format, end: End) -> DamageReport {
+    fn report(mut self, format: Format, end: End) -> DamageReport {
         self.end_run();
         let Self { damage, intact, chunks, len, .. } = self;
-        DamageReport { format, bytes_in: 0, len, intact, chunks, damage, end }
+        DamageReport {
+            format,
+            bytes_in: 0,
+            bytes_out: len,
+            bytes_intact: intact,
+            chunks_intact: chunks,
+            damage,
+            end,
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Another header written over the old one, which has the same length.
 
-use super::file::{Rekeying, Unlocked};
+use super::file::{LockedFile, Unlocked};
 use super::summary::{RekeyMethod, RekeySummary};
 use crate::Error;
 use crate::journal::{Journaled, UndoJournal};
 
-impl Rekeying {
+impl LockedFile {
     /// Writes `header` over the old one, which has its length, and sees to it
     /// that an interruption at any moment can be undone.
     pub(super) fn exchange(&self, old: &Unlocked, header: &[u8]) -> Result<RekeySummary, Error> {

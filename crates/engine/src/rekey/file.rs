@@ -24,8 +24,8 @@ use crate::{Error, Parser, Source};
 /// Below this plaintext length a file is written anew.
 pub(super) const SMALL: u64 = SEGMENT_LEN as u64;
 
-/// A file that is to get another header. It is locked while this lives.
-pub struct Rekeying {
+/// An encrypted file that is to be rekeyed. It is locked while this lives.
+pub struct LockedFile {
     pub(super) source: Source,
     /// The same, to be written to.
     pub(super) file: File,
@@ -64,7 +64,7 @@ impl Unlocked {
     }
 }
 
-impl Rekeying {
+impl LockedFile {
     /// Opens and locks the file, and reads its header.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Rekeying {
     /// The same for a file that was found in a folder; `path` is for messages.
     ///
     /// # Errors
-    /// Those of [`Rekeying::open`].
+    /// Those of [`LockedFile::open`].
     pub fn open_entry(entry: &Entry, path: &Path, parser: &Parser) -> Result<Self, Error> {
         let source = Source::open_entry(entry, path)?;
         let folder = entry
@@ -151,7 +151,8 @@ impl Rekeying {
     /// whose header is torn only the later steps can tell.
     ///
     /// # Errors
-    /// Those of [`Rekeying::rekey`].
+    /// [`Error::Unlock`], [`Error::Layout`], [`Error::Commitment`], [`Error::Damaged`],
+    /// [`Error::Read`].
     pub fn check_keys(&self, identities: &[&dyn Identity]) -> Result<(), Error> {
         match &self.header {
             Ok(header) if self.journal.is_none() => self.unlock_with(header, identities).map(drop),
@@ -269,8 +270,8 @@ impl Rekeying {
             method,
             old_header_len: old.start(),
             new_header_len,
-            bytes_before: self.len,
-            bytes_after: self.len - old.start() + new_header_len,
+            bytes_in: self.len,
+            bytes_out: self.len - old.start() + new_header_len,
             bytes_written,
             // The name that was replaced is not among them any more.
             names_left: self.names()?,

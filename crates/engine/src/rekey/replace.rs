@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cryptstream_format::{Padding, WrapError, WrappedKey};
 use rustix::io::Errno;
 
-use super::file::{Rekeying, Unlocked};
+use super::file::{LockedFile, Unlocked};
 use super::summary::{RekeyMethod, RekeySummary};
 use crate::file_io::read_at;
 use crate::header::HEADER_BLOCK;
@@ -23,7 +23,7 @@ const BUFFER_LEN: usize = 1 << 20;
 /// So many blocks more are tried for a header.
 const MAX_SHIFT: usize = 16;
 
-impl Rekeying {
+impl LockedFile {
     /// Lets a file that shares the payload's blocks take the place of this
     /// one; `None` where the file system or the header's length is against it.
     pub(super) fn share(

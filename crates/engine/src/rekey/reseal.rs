@@ -8,7 +8,7 @@ use std::thread;
 use cryptstream_format::{PayloadCipher, Segment};
 use zeroize::Zeroizing;
 
-use super::file::{Rekeying, Unlocked};
+use super::file::{LockedFile, Unlocked};
 use super::summary::{RekeyMethod, RekeySummary};
 use crate::error_context::{ErrorContext, InContext};
 use crate::memory::zeroed;
@@ -23,7 +23,7 @@ const MAX_THREADS: usize = 4;
 
 /// What the threads share.
 struct Work<'a> {
-    rekeying: &'a Rekeying,
+    file: &'a LockedFile,
     old: &'a Unlocked,
     /// Where the new payload begins.
     start: u64,
@@ -36,7 +36,7 @@ struct Work<'a> {
     error: Mutex<Option<Error>>,
 }
 
-impl Rekeying {
+impl LockedFile {
     /// Lets a file with `header` and a payload of `cipher` take the place of
     /// this one.
     pub(super) fn reseal(
@@ -56,7 +56,7 @@ impl Rekeying {
         pending.write_at(start, cipher.prefix())?;
         progress.advance(old.start() + cipher.prefix().len() as u64);
         let work = Work {
-            rekeying: self,
+            file: self,
             old,
             start,
             cipher,
@@ -96,7 +96,7 @@ impl Work<'_> {
     }
 
     fn run_segments(&self, progress: Option<&dyn Progress>) -> Result<(), Error> {
-        let source = &self.rekeying.source;
+        let source = &self.file.source;
         let longest = self.old.layout.segment(0).map_or(0, |segment| segment.sealed_len());
         let Buffers { mut input, mut output } = Buffers::new(longest)?;
         let start = self.old.start();
@@ -111,7 +111,7 @@ impl Work<'_> {
         while !self.is_over.load(Ordering::Relaxed) {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(segment) = self.old.layout.segment(index) else { break };
-            let reader = SealedReader { file: &self.rekeying.file, start, buffer: &mut input };
+            let reader = SealedReader { file: &self.file.file, start, buffer: &mut input };
             let mut reader = InContext { reader, context: &context };
             let put = |offset: u64, bytes: &[u8]| self.pending.write_at(offset, bytes);
             let offset = Operation::Seal.output_offset(&segment, self.start);

@@ -1,8 +1,8 @@
-//! What rekeying did to a file.
+//! The result of rekeying a file.
 
 use cryptstream_format::Format;
 
-/// How a file came to its new header.
+/// How a file got its new header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RekeyMethod {
     /// The header was written over the old one.
@@ -16,7 +16,7 @@ pub enum RekeyMethod {
 }
 
 impl RekeyMethod {
-    /// A word for programs.
+    /// The method's name in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl RekeyMethod {
     }
 }
 
-/// What was done to a file.
+/// What rekeying did to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RekeySummary {
     /// The format of the file.
@@ -40,9 +40,9 @@ pub struct RekeySummary {
     /// Bytes of the new one.
     pub new_header_len: u64,
     /// Bytes of the file before.
-    pub bytes_before: u64,
+    pub bytes_in: u64,
     /// Bytes of the file now.
-    pub bytes_after: u64,
+    pub bytes_out: u64,
     /// Bytes that were written, the journal's included.
     pub bytes_written: u64,
     /// Other names (hard links) that still have the old file.

@@ -8,8 +8,8 @@ use cryptstream_format::x25519::SecretKey;
 use cryptstream_format::{Format, Identity, Journal, Padding, Recipient, WrappedKey};
 use tempfile::TempDir;
 
-use super::{RekeyMethod, Rekeying};
-use crate::{Decrypt, Encrypt, Engine, Error, RekeySummary, Source, Target, WorkerOptions};
+use super::RekeyMethod;
+use crate::{Decrypt, Encrypt, Engine, Error, Rekey, RekeySummary, Source, Target, WorkerOptions};
 
 /// A sealed file of 2 MiB, and what a rekeying would make of it.
 struct World {
@@ -84,11 +84,8 @@ impl World {
     }
 
     fn rekey(&self, from: &SecretKey, to: &SecretKey) -> Result<RekeySummary, Error> {
-        Rekeying::open(&self.path, &crate::Parser::default())?.rekey(
-            &[from],
-            &[&to.to_public()],
-            &(),
-        )
+        let to = to.to_public();
+        engine().rekey(Rekey::file(&self.path).identities(&[from]).recipients(&[&to]))
     }
 
     /// Only the file itself is there, besides what the test has made.

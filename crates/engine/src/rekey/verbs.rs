@@ -2,18 +2,35 @@
 
 use cryptstream_format::{FileKey, Identity, Padding, PayloadCipher, Recipient, WrappedKey};
 
-use super::file::{Rekeying, SMALL};
+use super::file::{LockedFile, SMALL};
 use super::replace::fitting;
 use super::summary::RekeySummary;
-use crate::{Error, Progress};
+use crate::request::RekeyInput;
+use crate::{Engine, Error, Progress, Rekey};
 
-impl Rekeying {
-    /// Seals the file key, which one of `identities` must give, for
-    /// `recipients` instead. The payload stays.
+impl Engine {
+    /// Changes who can decrypt a file: wraps its file key, which one of the identities
+    /// must unwrap, for the recipients instead. With [`Rekey::reencrypt`] the content is
+    /// encrypted again with a new file key.
     ///
     /// # Errors
-    /// See [`Error`]; the file is then as it was.
-    pub fn rekey(
+    /// Those of [`LockedFile::open`], [`Error::Unlock`], [`Error::Wrap`], and those of an
+    /// output. The file is then as it was.
+    pub fn rekey(&mut self, request: Rekey<'_>) -> Result<RekeySummary, Error> {
+        let Rekey { file, identities, recipients, reencrypt, progress } = request;
+        let file = match file {
+            RekeyInput::Path(path) => LockedFile::open(&path, &self.parser()?)?,
+            RekeyInput::Locked(file) => *file,
+        };
+        match reencrypt {
+            true => file.reencrypt(identities, recipients, self.cores, progress),
+            false => file.rekey(identities, recipients, progress),
+        }
+    }
+}
+
+impl LockedFile {
+    fn rekey(
         mut self,
         identities: &[&dyn Identity],
         recipients: &[&(dyn Recipient + Sync)],
@@ -42,12 +59,8 @@ impl Rekeying {
         self.rewrite(&old, &header, progress)
     }
 
-    /// Opens the content, and seals it under another file key for
-    /// `recipients`, in this format. Nothing of it gets to the disk between.
-    ///
-    /// # Errors
-    /// See [`Error`]; the file is then as it was.
-    pub fn reencrypt(
+    /// Nothing of the plaintext gets to the disk.
+    fn reencrypt(
         mut self,
         identities: &[&dyn Identity],
         recipients: &[&(dyn Recipient + Sync)],

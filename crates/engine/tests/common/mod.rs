@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::{
-    BatchItem, Decrypt, Destination, Encrypt, Engine, Error, Processes, SandboxMode, Source,
-    Summary, Target, WorkerOptions,
+    BatchItem, BatchSummary, Decrypt, DecryptAll, Destination, Encrypt, EncryptAll, Engine, Error,
+    Items, OnDone, Processes, SandboxMode, Source, Summary, Target, WorkerOptions,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Identity, Recipient};
@@ -147,6 +147,26 @@ impl World {
         let mut source = Source::open(&self.path(from))?;
         let identities = self.identities();
         engine.decrypt(Decrypt::source(&mut source).target(self.target(to)).identities(&identities))
+    }
+
+    pub fn seal_all(
+        &self,
+        engine: &mut Engine,
+        items: Items<'_>,
+        on_done: &mut OnDone<'_>,
+    ) -> BatchSummary {
+        let recipients = self.recipients();
+        engine.encrypt_all(EncryptAll::items(items).recipients(&recipients).on_done(on_done))
+    }
+
+    pub fn open_all(
+        &self,
+        engine: &mut Engine,
+        items: Items<'_>,
+        on_done: &mut OnDone<'_>,
+    ) -> BatchSummary {
+        let identities = self.identities();
+        engine.decrypt_all(DecryptAll::items(items).identities(&identities).on_done(on_done))
     }
 
     /// What a sealed file holds, opened by main alone.

@@ -53,8 +53,8 @@ fn object(summary: &RekeySummary) -> Value {
         "method": summary.method.name(),
         "header_before": summary.old_header_len,
         "header_after": summary.new_header_len,
-        "bytes_in": summary.bytes_before,
-        "bytes_out": summary.bytes_after,
+        "bytes_in": summary.bytes_in,
+        "bytes_out": summary.bytes_out,
         "bytes_written": summary.bytes_written,
         "names_left": summary.names_left,
     })
@@ -107,8 +107,8 @@ impl Total {
         match &done {
             Ok(summary) => {
                 self.done += 1;
-                self.bytes_in += summary.bytes_before;
-                self.bytes_out += summary.bytes_after;
+                self.bytes_in += summary.bytes_in;
+                self.bytes_out += summary.bytes_out;
                 self.bytes_written += summary.bytes_written;
                 note(input.path().unwrap_or(Path::new("-")), summary, took, self.talk);
             }

@@ -85,7 +85,7 @@ impl Ledger {
             Outcome::Damaged(survey, failure) => {
                 self.damaged += 1;
                 self.bytes_in += survey.bytes_in;
-                self.bytes_out += survey.intact;
+                self.bytes_out += survey.bytes_intact;
                 (format!("damaged: {}", report::survey::text(survey)), Some(failure))
             }
             Outcome::Failed(failure) if failure.is_damage() => {

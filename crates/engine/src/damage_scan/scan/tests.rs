@@ -51,9 +51,9 @@ impl Sealed {
     /// Surveys `bytes`, and sees that what was kept is right and is all that
     /// is not damaged.
     #[track_caller]
-    fn survey(&self, bytes: &[u8], unreadable: Vec<Range<usize>>) -> DamageReport {
+    fn report(&self, bytes: &[u8], unreadable: Vec<Range<usize>>) -> DamageReport {
         let mut memory = Memory { sealed: bytes.to_vec(), unreadable, kept: Vec::new() };
-        let survey = walk(
+        let report = walk(
             (&Parser::default(), Path::new("file")),
             &self.cipher.chunks(),
             bytes.len() as u64,
@@ -61,7 +61,7 @@ impl Sealed {
             &(),
         )
         .unwrap();
-        let mut covered = vec![false; survey.len as usize];
+        let mut covered = vec![false; report.bytes_out as usize];
         for (offset, text) in &memory.kept {
             let range = *offset as usize..*offset as usize + text.len();
             assert!(!text.is_empty());
@@ -70,7 +70,7 @@ impl Sealed {
                 assert!(!std::mem::replace(covered, true), "kept twice");
             });
         }
-        for range in &survey.damage.ranges {
+        for range in &report.damage.ranges {
             let range = range.start as usize..range.end as usize;
             covered[range].iter_mut().for_each(|covered| {
                 assert!(!std::mem::replace(covered, true), "kept, and said to be damaged");
@@ -78,10 +78,10 @@ impl Sealed {
         }
         assert!(covered.iter().all(|covered| *covered), "neither kept nor said to be damaged");
         let kept: usize = memory.kept.iter().map(|(_, text)| text.len()).sum();
-        assert_eq!(survey.intact, kept as u64);
-        assert_eq!(survey.damage.count, survey.damage.ranges.len() as u64);
-        assert_eq!(survey.intact + survey.damage.bytes, survey.len);
-        survey
+        assert_eq!(report.bytes_intact, kept as u64);
+        assert_eq!(report.damage.count, report.damage.ranges.len() as u64);
+        assert_eq!(report.bytes_intact + report.damage.bytes, report.bytes_out);
+        report
     }
 }
 
@@ -110,10 +110,16 @@ fn all_but_slow() -> impl Iterator<Item = (Format, Sealed)> {
 #[test]
 fn a_whole_file_is_intact() {
     for (format, file) in all() {
-        let survey = file.survey(&file.bytes, vec![]);
-        assert!(survey.is_intact(), "{format:?} {}", file.plain.len());
-        assert_eq!((survey.len, survey.intact), (file.plain.len() as u64, survey.len));
-        assert_eq!(survey.chunks, file.bytes.len().div_ceil(format.sealed_chunk_len()) as u64);
+        let report = file.report(&file.bytes, vec![]);
+        assert!(report.is_intact(), "{format:?} {}", file.plain.len());
+        assert_eq!(
+            (report.bytes_out, report.bytes_intact),
+            (file.plain.len() as u64, report.bytes_out)
+        );
+        assert_eq!(
+            report.chunks_intact,
+            file.bytes.len().div_ceil(format.sealed_chunk_len()) as u64
+        );
     }
 }
 
@@ -143,13 +149,13 @@ fn damaged_chunks_are_named_and_merged() {
                         false => bytes[place.end - 1] ^= 1,
                     }
                 }
-                let survey = file.survey(&bytes, unreadable);
+                let report = file.report(&bytes, unreadable);
                 let runs: Vec<_> = runs
                     .iter()
                     .map(|run| (run.start * chunk) as u64..(run.end * chunk) as u64)
                     .collect();
-                assert_eq!(survey.damage.ranges, runs, "{format:?} {bad:?}");
-                assert_eq!((survey.end, survey.len), (End::Whole, file.plain.len() as u64));
+                assert_eq!(report.damage.ranges, runs, "{format:?} {bad:?}");
+                assert_eq!((report.end, report.bytes_out), (End::Whole, file.plain.len() as u64));
             }
         }
     }
@@ -161,10 +167,10 @@ fn a_damaged_last_chunk_hides_the_end() {
     for (format, file) in all_but_slow().filter(|(_, file)| !is_last_full(file.plain.len())) {
         let mut bytes = file.bytes.clone();
         *bytes.last_mut().unwrap() ^= 1;
-        let survey = file.survey(&bytes, vec![]);
-        assert_eq!(survey.end, End::Damaged, "{format:?} {}", file.plain.len());
-        assert_eq!(survey.len, file.plain.len() as u64);
-        assert!(!survey.is_intact());
+        let report = file.report(&bytes, vec![]);
+        assert_eq!(report.end, End::Damaged, "{format:?} {}", file.plain.len());
+        assert_eq!(report.bytes_out, file.plain.len() as u64);
+        assert!(!report.is_intact());
     }
 }
 
@@ -175,13 +181,13 @@ fn what_is_cut_is_missed() {
         let file = sealed(format, 5 * format.chunk_len() + 1000);
         for full in 0..5 {
             for rest in [0, 1, 15, 16, 17, 18, 1000, 16_399] {
-                let survey = file.survey(&file.bytes[..full * chunk + rest], vec![]);
+                let report = file.report(&file.bytes[..full * chunk + rest], vec![]);
                 // Of a shorter rest nobody could think that it was the end.
                 let shortest = if format == Format::Native || full == 0 { 16 } else { 17 };
                 let end = if rest < shortest { End::Missing } else { End::Damaged };
-                assert_eq!(survey.end, end, "{format:?} {full} {rest}");
-                assert_eq!(survey.intact, (full * format.chunk_len()) as u64);
-                assert_eq!(survey.damage.bytes, rest.saturating_sub(16) as u64);
+                assert_eq!(report.end, end, "{format:?} {full} {rest}");
+                assert_eq!(report.bytes_intact, (full * format.chunk_len()) as u64);
+                assert_eq!(report.damage.bytes, rest.saturating_sub(16) as u64);
             }
         }
     }
@@ -191,10 +197,14 @@ fn what_is_cut_is_missed() {
 fn what_was_added_is_told_from_the_end() {
     for (format, file) in all_but_slow() {
         for added in [&[0][..], &[0; 15], &[0; 16], &[7; 17], &[1; 70_000], &file.bytes] {
-            let survey = file.survey(&[&file.bytes, added].concat(), vec![]);
+            let report = file.report(&[&file.bytes, added].concat(), vec![]);
             let what = format!("{format:?} {} and {}", file.plain.len(), added.len());
-            assert_eq!(survey.end, End::Followed(added.len() as u64), "{what}");
-            assert_eq!((survey.len, survey.damage.count), (file.plain.len() as u64, 0), "{what}");
+            assert_eq!(report.end, End::Followed(added.len() as u64), "{what}");
+            assert_eq!(
+                (report.bytes_out, report.damage.count),
+                (file.plain.len() as u64, 0),
+                "{what}"
+            );
         }
     }
 }
@@ -205,12 +215,12 @@ fn what_was_added_after_damage_is_told_as_well() {
         let file = sealed(format, 4 * format.chunk_len() + 100);
         let mut bytes = [&file.bytes[..], &[9; 200_000]].concat();
         bytes[file.chunk(1).start] ^= 1;
-        let survey = file.survey(&bytes, vec![]);
-        assert_eq!((survey.end, survey.damage.count), (End::Followed(200_000), 1));
+        let report = file.report(&bytes, vec![]);
+        assert_eq!((report.end, report.damage.count), (End::Followed(200_000), 1));
         // With the last chunk before the end the trace of it is lost.
         bytes[file.chunk(3).start] ^= 1;
-        let survey = file.survey(&bytes, vec![]);
-        assert!(survey.end != End::Whole && survey.intact == 2 * format.chunk_len() as u64);
+        let report = file.report(&bytes, vec![]);
+        assert!(report.end != End::Whole && report.bytes_intact == 2 * format.chunk_len() as u64);
     }
 }
 
@@ -222,9 +232,9 @@ fn chunks_that_have_changed_places_are_damaged() {
         bytes[file.chunk(1)].copy_from_slice(&file.bytes[file.chunk(4)]);
         bytes[file.chunk(4)].copy_from_slice(&file.bytes[file.chunk(1)]);
         let chunk = format.chunk_len() as u64;
-        let survey = file.survey(&bytes, vec![]);
-        assert_eq!(survey.damage.ranges, [chunk..2 * chunk, 4 * chunk..5 * chunk]);
-        assert_eq!(survey.end, End::Whole);
+        let report = file.report(&bytes, vec![]);
+        assert_eq!(report.damage.ranges, [chunk..2 * chunk, 4 * chunk..5 * chunk]);
+        assert_eq!(report.end, End::Whole);
     }
 }
 
@@ -236,7 +246,7 @@ fn of_very_many_ranges_only_the_first_are_remembered() {
         found.take(Format::Age, 2 * chunk, Format::Age.sealed_chunk_len(), None);
         found.end_run();
     }
-    let survey = found.survey(Format::Age, End::Missing);
-    assert_eq!((survey.damage.ranges.len(), survey.damage.count), (MAX_RANGES, more));
-    assert_eq!(survey.damage.bytes, more * Format::Age.chunk_len() as u64);
+    let report = found.report(Format::Age, End::Missing);
+    assert_eq!((report.damage.ranges.len(), report.damage.count), (MAX_RANGES, more));
+    assert_eq!(report.damage.bytes, more * Format::Age.chunk_len() as u64);
 }
