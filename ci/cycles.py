@@ -13,7 +13,8 @@ NAME = r"[A-Za-z_]\w*"
 
 def code_of(path):
     """The code of a file, without comments, strings and tests."""
-    code = re.sub(r'//.*|"(?:\\.|[^"\\])*"|\br#', "", path.read_text())
+    code = re.sub(r'''//.*|'(?:\\.|[^'\\])'|"(?:\\.|[^"\\])*"|\br#''', "", path.read_text())
+    code = re.sub(r"\bpub\(in [^)]*\)", "pub(super)", code)
     return re.split(r"#\[cfg\(test\)\]\s*(?:pub )?mod \w+ \{", code)[0]
 
 
@@ -40,7 +41,7 @@ def leaves(tree):
 
 class Crate:
     def __init__(self, src):
-        self.code, self.names, self.edges = {}, {}, {}
+        self.code, self.names, self.globs, self.edges = {}, {}, {}, {}
         for path in sorted(src.rglob("*.rs")):
             module = path.relative_to(src).with_suffix("").parts
             if module[-1] != "tests":
@@ -54,8 +55,10 @@ class Crate:
                 for leaf in leaves(tree)
             ]
             self.names[module] = {name: path for _, (path, name) in uses[module]}
+            globs = re.findall(rf"^ *(?:pub(?:\([^)]*\))? +)?use ([\w:]+)::\*;", code, re.M)
+            self.globs[module] = [tuple(path.split("::")) for path in globs]
         for module, code in self.code.items():
-            body = re.sub(r"^ *(pub(?:\([^)]*\))? +)?use [^;]+;", "", code, flags=re.M)
+            body = re.sub(r"^ *(pub(?:\([^)]*\))? +)?(use [^;]+|mod \w+);", "", code, flags=re.M)
             paths = [
                 path
                 for public, (path, name) in uses[module]
@@ -86,6 +89,11 @@ class Crate:
             return self.inside((*module, path[0]), path[1:], seen)
         if path and path[0] in self.names[module]:
             return self.definer(module, self.names[module][path[0]] + path[1:], seen)
+        if path and not re.search(rf"\b(?:fn|struct|enum|trait|type|const|static) {path[0]}\b", self.code[module]):
+            for glob in self.globs[module]:
+                found = self.definer(module, glob + path, seen)
+                if found and re.search(rf"\b{path[0]}\b", self.code[found]):
+                    return found
         return module
 
     def cycles(self):
