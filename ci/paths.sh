@@ -10,7 +10,6 @@ files=(
     crates/beneath/src/*.rs
     crates/cli/src/tree.rs
     crates/cli/src/tree/*.rs
-    crates/cli/src/tree/*/*.rs
     crates/cli/src/commands/tree.rs
     crates/cli/src/commands/tree/*.rs
     crates/engine/src/batch.rs
@@ -26,15 +25,15 @@ exceptions=(
     'crates/beneath/src/dir.rs|chmodat(CWD, path, mode|the path is that of a descriptor in /proc'
     'crates/beneath/src/identity.rs|readlinkat(rustix::fs::CWD, link|the path is that of a descriptor in /proc'
     'crates/cli/src/tree/plan.rs|Dir::open(&root.output)|the user has named it'
-    'crates/cli/src/tree/plan.rs|Dir::open(&input)|the user has named it'
-    'crates/cli/src/tree/plan.rs|rustix::fs::stat(&input)|the user has named it'
+    'crates/cli/src/tree/root.rs|Dir::open(&input)|the user has named it'
+    'crates/cli/src/tree/root.rs|rustix::fs::stat(&input)|the user has named it'
     'crates/cli/src/tree/plan.rs|fs::canonicalize(input)|the name of `.`, which the user has named'
-    'crates/cli/src/tree/plan.rs|Dir::open(path)|an output that the user has named, or a folder above it'
-    'crates/cli/src/tree/plan.rs|fs::canonicalize(path)|an output that the user has named'
-    'crates/cli/src/tree/plan.rs|std::path::absolute(path)|a text; nothing is looked up'
+    'crates/cli/src/tree/root.rs|Dir::open(path)|an output that the user has named, or a folder above it'
+    'crates/cli/src/tree/root.rs|fs::canonicalize(path)|an output that the user has named'
+    'crates/cli/src/tree/root.rs|std::path::absolute(path)|a text; nothing is looked up'
     'crates/cli/src/tree/plan.rs|Dir::open_parent(input)|the user has named it; compared with what was opened'
-    'crates/cli/src/tree/plan.rs|self.output.exists()|only which question is asked; the user has named it'
-    'crates/cli/src/tree/supply.rs|fs::canonicalize(&self.path)|an input that the user has named'
+    'crates/cli/src/tree/root.rs|self.output.exists()|only which question is asked; the user has named it'
+    'crates/cli/src/tree/existing.rs|fs::canonicalize(&self.path)|an input that the user has named'
     'crates/cli/src/tree/mirror.rs|open_folder(path)|an output that the user has named, or a folder above it'
     'crates/cli/src/tree/walk.rs|File::open(file)|--ignore-file, which the user has named'
     'crates/cli/src/tree/walk.rs|Dir::open(path)|a folder that the user has named'

@@ -15,10 +15,9 @@ mod tree;
 mod verify;
 
 pub(crate) use archive::{READER_ARGUMENT, reader_main};
-pub(crate) use tree::Counts;
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -218,7 +217,7 @@ fn run_keygen(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<()
             }
         }
         _ => {
-            print(content.as_bytes())?;
+            messages::print_output(content.as_bytes())?;
             if is_open_to_others(system::stdout_metadata()) {
                 messages::warn(messages::SECRET_KEY_FOR_OTHERS);
             }
@@ -247,7 +246,7 @@ fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> R
         }
         let recipient = recipient.to_string();
         if !talk.json {
-            print(format!("{recipient}\n").as_bytes())?;
+            messages::print_output(format!("{recipient}\n").as_bytes())?;
         }
         recipients.push(recipient);
     }
@@ -255,12 +254,4 @@ fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> R
         report::recipients(path, &recipients, talk);
     }
     Ok(())
-}
-
-fn print(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(|error| messages::stdout_failed(error, true))
 }

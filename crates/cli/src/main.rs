@@ -12,8 +12,10 @@ mod commands;
 mod config;
 mod initial_environment;
 mod initial_memory;
+mod json;
 mod keyring;
 mod messages;
+mod parse;
 mod progress;
 mod report;
 mod request;
@@ -41,11 +43,21 @@ fn main() -> ExitCode {
         return commands::reader_main();
     }
     system::prepare();
+    report_panics();
     let (arguments, key) = argv::take();
     initial_environment::clean();
     system::hide_memory();
-    match args::parse(arguments) {
+    match parse::parse(arguments) {
         Ok(cli) => report::settled(commands::run(cli, key)),
         Err(exit_code) => exit_code,
     }
+}
+
+/// Gives internal errors the exit status and the words of any other error.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        keyring::restore_terminal();
+        report::say_internal_error(&messages::internal(&info.to_string()));
+        std::process::exit(i32::from(messages::code::INTERNAL));
+    }));
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use self::bar::{Bar, Label};
 use crate::args::{Talk, When};
+use crate::json::put_name;
 use crate::messages;
 use crate::report;
 use crate::request::{Input, Transfer};
@@ -284,10 +285,10 @@ impl State {
             fields["total_files"] = json!(files.total);
             fields["file"] = Value::Null;
             if let Some((_, path)) = files.under_way.first_key_value() {
-                report::put_name(&mut fields, "file", path);
+                put_name(&mut fields, "file", path);
             }
         }
-        report::put_name(&mut fields, "input", name);
+        put_name(&mut fields, "input", name);
         messages::print_event(event, fields);
     }
 

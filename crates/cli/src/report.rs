@@ -3,13 +3,10 @@
 pub(crate) mod inspect;
 pub(crate) mod survey;
 
-use std::ffi::OsStr;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +19,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
+use crate::json::{SCHEMA, put_name};
 use crate::messages::{self, Failure, tree as words};
 use crate::request::{Input, Transfer};
-
-/// The number of the JSON objects' shape; it changes when a field is removed
-/// or gets another meaning.
-pub(crate) const SCHEMA: u32 = 1;
 
 /// Reports a finished run as far as somebody wants to know.
 pub(crate) fn done(
@@ -147,16 +141,13 @@ pub(crate) fn is_for_programs(talk: Talk) -> bool {
 /// Says to a program how a run has ended: as an object, as the last event, or both.
 pub(crate) fn end(object: Value, talk: Talk, is_stdout_data: bool) {
     if talk.json && !(is_stdout_data && messages::is_in_events()) {
-        print_json(&object, is_stdout_data);
+        messages::print_json(&object, is_stdout_data);
     }
     if messages::is_in_events() {
-        IS_SAID.store(true, Ordering::SeqCst);
+        messages::is_ending();
         messages::print_event("end", object);
     }
 }
-
-/// Whether it was said how the run has ended, which an interruption has then not changed.
-static IS_SAID: AtomicBool = AtomicBool::new(false);
 
 /// The files of this run that are done, and all, once those are known.
 static FILES: Mutex<Option<(u64, u64)>> = Mutex::new(None);
@@ -169,7 +160,7 @@ pub(crate) fn set_files(files: Option<(u64, u64)>) {
 /// Says to a program that the run was interrupted, while the result lives.
 pub(crate) fn say_interrupted_to_programs(talk: Talk) -> Option<OnInterrupt> {
     let say = move || {
-        if IS_SAID.load(Ordering::SeqCst) {
+        if messages::is_end_said() {
             return;
         }
         let is_stdout_data = messages::is_stdout_data();
@@ -216,20 +207,6 @@ fn write_now(to: BorrowedFd<'_>, line: &str) {
     }
 }
 
-/// Puts a name into an object, and beside it its bytes where the text cannot show them.
-pub(crate) fn put_name(object: &mut Value, field: &str, name: impl AsRef<OsStr>) {
-    let name = name.as_ref();
-    object[field] = json!(name.to_string_lossy());
-    if name.to_str().is_none() {
-        object[format!("{field}_hex")] = json!(hex(name.as_bytes()));
-    }
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Puts in what was read and what was written.
 pub(crate) fn put_ends(object: &mut Value, input: &Input, output: &Target) {
     put_name(object, "input", input.path().unwrap_or(Path::new("-")));
@@ -267,32 +244,11 @@ pub(crate) fn format_name(format: Format) -> &'static str {
     }
 }
 
-/// Whether a report could not be written.
-static IS_LOST: AtomicBool = AtomicBool::new(false);
-
 /// The exit status of a run: one whose report is lost has failed.
 pub(crate) fn settled(exit_code: ExitCode) -> ExitCode {
-    match IS_LOST.load(Ordering::Relaxed) && exit_code == ExitCode::SUCCESS {
+    match messages::is_report_lost() && exit_code == ExitCode::SUCCESS {
         true => ExitCode::from(messages::code::IO),
         false => exit_code,
-    }
-}
-
-/// Writes one JSON object in one line.
-pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
-    IS_SAID.store(true, Ordering::SeqCst);
-    let object = messages::escaped_json(object);
-    if is_stdout_data {
-        // Nobody may be reading; there is nobody else to tell.
-        let _ = writeln!(io::stderr(), "{object}");
-        return;
-    }
-    let mut stdout = io::stdout().lock();
-    if let Err(error) = writeln!(stdout, "{object}").and_then(|()| stdout.flush())
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        IS_LOST.store(true, Ordering::Relaxed);
-        messages::print_error(&messages::report_lost(&error));
     }
 }
 
@@ -303,11 +259,6 @@ pub(crate) fn name_file_event(object: &mut Value, command: &str, input: &Input) 
     object["command"] = json!(command);
     object["event"] = json!("file");
     put_name(object, "file", input.path().unwrap_or(Path::new("-")));
-}
-
-/// An interruption from now on changes nothing: the end is being said.
-pub(crate) fn is_ending() {
-    IS_SAID.store(true, Ordering::SeqCst);
 }
 
 /// The input's name as it can be shown.

@@ -3,7 +3,6 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
-use std::panic;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +11,7 @@ use cryptstream_engine::{WorkerProgram, lock_memory, memory_refused, was_closed}
 use cryptstream_protection::Protection;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
-use crate::{keyring, messages, report};
+use crate::messages;
 
 /// Signal number of a write beyond the file size limit (`ulimit -f`).
 const SIGXFSZ: i32 = signal_hook::consts::SIGXFSZ;
@@ -23,8 +22,7 @@ static NOT_LOCKED: OnceLock<io::Error> = OnceLock::new();
 
 /// Keeps secrets out of swap and core dumps and the caller's descriptors from the
 /// programs that are started, lets this process use what it creates whatever the umask is,
-/// and gives internal errors and file size limits the exit status and the words of any
-/// other error.
+/// and gives file size limits the exit status and the words of any other error.
 pub(crate) fn prepare() {
     let locked = if Protection::LockedMemory.is_on() { lock_memory() } else { Ok(()) };
     if let Err(error) = locked {
@@ -42,11 +40,6 @@ pub(crate) fn prepare() {
     survive_size_limit();
     end_without_memory();
     refuse_closed_output();
-    panic::set_hook(Box::new(|info| {
-        keyring::restore_terminal();
-        report::say_internal_error(&messages::internal(&info.to_string()));
-        std::process::exit(i32::from(messages::code::INTERNAL));
-    }));
 }
 
 /// Gives the end for want of memory, which the standard library announces in words, the exit

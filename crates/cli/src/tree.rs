@@ -7,20 +7,25 @@
 //! but the names of the largest files and of those under way.
 
 mod compare;
+mod counts;
 mod event;
+mod existing;
 mod gitignore;
 mod mirror;
 mod plan;
 mod prune;
+mod root;
 mod supply;
 mod survey;
 mod trial;
 mod twins;
 mod walk;
 
+pub(crate) use counts::Counts;
 pub(crate) use event::Event;
-pub(crate) use plan::{Naming, Plan, is_name_too_long, lies_in};
+pub(crate) use plan::{Naming, Plan};
 pub(crate) use prune::Prune;
+pub(crate) use root::{is_name_too_long, lies_in};
 pub(crate) use supply::Supply;
 pub(crate) use survey::Survey;
 pub(crate) use trial::first_file;

@@ -61,7 +61,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    pub(super) fn choice(self) -> anstream::ColorChoice {
+    pub(crate) fn choice(self) -> anstream::ColorChoice {
         match self {
             Self::Auto => anstream::ColorChoice::Auto,
             Self::Always => anstream::ColorChoice::Always,

@@ -9,7 +9,7 @@ use super::ceilings::Ceiling;
 use super::programs::Programs;
 use super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
 use super::stats::{Comparison, Pays, Timing, efficiency};
-use crate::report::SCHEMA;
+use crate::json::SCHEMA;
 
 /// One object with everything.
 pub(super) fn object(results: &Results, report: Option<&Path>) -> Value {

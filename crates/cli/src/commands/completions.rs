@@ -4,9 +4,8 @@ use clap::CommandFactory;
 use clap_complete::{Generator, Shell as Known};
 use clap_complete_nushell::Nushell;
 
-use super::print;
 use crate::args::{Cli, Completions, Shell};
-use crate::messages::Failure;
+use crate::messages::{self, Failure};
 
 pub(super) fn run(args: &Completions) -> Result<(), Failure> {
     let script = match args.shell {
@@ -17,7 +16,7 @@ pub(super) fn run(args: &Completions) -> Result<(), Failure> {
         Shell::Nushell => script(Nushell),
         Shell::Elvish => script(Known::Elvish),
     };
-    print(&script)
+    messages::print_output(&script)
 }
 
 fn script(shell: impl Generator) -> Vec<u8> {

@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::args::{Talk, is_stdin};
 use crate::keyring::{NoFit, Trial};
 use crate::messages::{self, Context, Failure, escaped_json, look, tree};
-use crate::report;
 use crate::request::Input;
 use crate::tree::encrypted_files;
 
@@ -217,7 +216,7 @@ impl Lines {
     /// Tells a program what came of all inputs, as the last line, the last event, or both.
     /// `totals` is an object.
     pub(super) fn end(&mut self, totals: Value, talk: Talk, status: &mut Status) {
-        report::is_ending();
+        messages::is_ending();
         let object = messages::event("end", totals);
         if talk.json {
             self.print_object(&object, status);

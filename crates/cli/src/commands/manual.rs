@@ -9,7 +9,6 @@ use clap_mangen::Man;
 use cryptstream_engine::write_public;
 use roff::{Inline, Roff, bold, roman};
 
-use super::print;
 use crate::args::{Cli, Manual};
 use crate::messages::{self, Context, Failure, manual as words};
 
@@ -21,7 +20,7 @@ pub(super) fn run(args: &Manual) -> Result<(), Failure> {
     // Passes flags of all commands on to each.
     main.build();
     let names: Vec<String> = commands(&main).map(name_of).collect();
-    let Some(folder) = &args.folder else { return print(&page(&main, &names)?) };
+    let Some(folder) = &args.folder else { return messages::print_output(&page(&main, &names)?) };
     fs::create_dir_all(folder).map_err(|error| messages::tree::folder_failed(folder, &error))?;
     for command in commands(&main) {
         let path = folder.join(format!("{}.{SECTION}", name_of(command)));

@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use super::inputs::Status;
 use crate::args::{Decrypt, Talk};
+use crate::json::SCHEMA;
 use crate::keyring::OpeningKeys;
 use crate::messages::{self, Failure, look};
 use crate::progress::Meter;
-use crate::report::{self, SCHEMA};
+use crate::report;
 use crate::request::Transfer;
 
 pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
@@ -29,10 +30,16 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
             (input, output)
         }
         (None, _) => {
-            return Status::refused(&look::not_a_file(Path::new("standard input")), talk.json);
+            return Status::refused(
+                &messages::salvage_needs_file(Path::new("standard input")),
+                talk.json,
+            );
         }
         (_, Target::Stdout { .. }) => {
-            return Status::refused(&look::not_a_file(Path::new("standard output")), talk.json);
+            return Status::refused(
+                &messages::salvage_needs_file(Path::new("standard output")),
+                talk.json,
+            );
         }
     };
     let started = Instant::now();

@@ -7,24 +7,23 @@ use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::DEFAULT_LOG_N;
 use serde_json::{Value, json};
 
-use super::print;
 use crate::args::{Color, Format, Sandbox, Talk, When};
 use crate::config::{Config, Found, Origin, Setting, Settings};
 use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
+use crate::json::{SCHEMA, put_name};
 use crate::keyring::PLUGIN_TIMEOUT;
 use crate::messages::config::{self as words, Row};
-use crate::messages::{Failure, quoted};
-use crate::report::{SCHEMA, print_json, put_name};
+use crate::messages::{self, Failure, quoted};
 
 pub(super) fn run(ignore_file: bool, talk: Talk) -> Result<(), Failure> {
     let config = Config::load(ignore_file)?;
     let entries = entries(&config);
     if talk.json {
-        print_json(&object(&config, &entries), false);
+        messages::print_json(&object(&config, &entries), false);
         return Ok(());
     }
     let rows: Vec<Row> = entries.iter().map(|entry| entry.row(&config)).collect();
-    print(words::table(config.path.as_deref(), config.is_there, &rows).as_bytes())
+    messages::print_output(words::table(config.path.as_deref(), config.is_there, &rows).as_bytes())
 }
 
 /// One setting as one place has it.

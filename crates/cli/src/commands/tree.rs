@@ -16,7 +16,6 @@ use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
 use zeroize::Zeroizing;
 
-pub(crate) use self::ledger::Counts;
 use self::ledger::Ledger;
 use super::ahead::{Ahead, Look};
 use super::inputs::{Lines, Status};
@@ -322,7 +321,7 @@ impl Run {
             if let Some(output) = words::output_of(&item)
                 && is_name_too_long(output)
             {
-                ledger.take(Event::Failed(words::name_too_long(output)));
+                ledger.take(Event::Failed(messages::name_too_long(output)));
                 continue;
             }
             ledger.would_do(item.len);

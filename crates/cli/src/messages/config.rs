@@ -6,7 +6,7 @@ use std::path::Path;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::RecipientError;
 
-use super::engine::{is_shortage, no_descriptors};
+use super::system::{is_shortage, no_descriptors};
 use super::{Failure, code, quoted, reason};
 
 /// What is wrong with a value, and what to do about it.

@@ -6,9 +6,9 @@ use std::path::Path;
 use cryptstream_engine::{Error, MemoryLimit, available_memory};
 use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
-use rustix::io::Errno;
 
-use super::{Failure, binary_to_terminal, code, internal, key_failure, quoted, range, reason};
+use super::system::{is_full, is_shortage, no_descriptors};
+use super::{Failure, code, internal, key_failure, outputs, quoted, range, reason};
 use crate::sniff;
 
 /// What a message depends on besides the error.
@@ -94,7 +94,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         Error::OutputExists { path } => {
             Failure::new(code::CANNOT_CREATE, "exists", "exists already", "choose another name, or replace it with --force").about(&path)
         }
-        Error::OutputPlanted { path, owner } => super::output_planted(&path, owner),
+        Error::OutputPlanted { path, owner } => outputs::output_planted(&path, owner),
         Error::Unfinished { path } => {
             internal("what was to be sealed could not be made whole").about(&path)
         }
@@ -104,12 +104,12 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         }
         Error::Create { path, source } => {
             if source.kind() == ErrorKind::InvalidFilename {
-                return super::tree::name_too_long(&path);
+                return outputs::name_too_long(&path);
             }
             let code = if is_full(&source) { code::IO } else { code::CANNOT_CREATE };
             let help = match source.kind() {
                 _ if is_full(&source) => "make room or choose another disk",
-                _ if super::tree::is_refused_name(&path, &source) => super::tree::REFUSED_NAME,
+                _ if outputs::is_refused_name(&path, &source) => outputs::REFUSED_NAME,
                 ErrorKind::NotFound => "make the folder first, or check its name",
                 ErrorKind::PermissionDenied => "check the permissions of the folder",
                 ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another place",
@@ -157,8 +157,8 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
         )
         .about(&path),
         Error::BrokenPipe { path } => Failure::new(code::OK, "broken-pipe", "", "").about(&path),
-        Error::BinaryToTerminal { shown: 0 } => binary_to_terminal(),
-        Error::BinaryToTerminal { shown } => super::no_text_to_terminal(shown),
+        Error::BinaryToTerminal { shown: 0 } => outputs::binary_to_terminal(),
+        Error::BinaryToTerminal { shown } => outputs::no_text_to_terminal(shown),
         Error::OutputDiffers { path, offset } => Failure::new(
             code::IO,
             "verify",
@@ -187,7 +187,7 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "compare it with the output before you remove it by hand",
         )
         .about(&path),
-        Error::NotAFile { path } => super::look::not_a_file(&path),
+        Error::NotAFile { path } => outputs::salvage_needs_file(&path),
         Error::WorkersDied { path, segment } => Failure::new(
             code::TRY_AGAIN,
             "workers",
@@ -421,25 +421,4 @@ fn count(number: usize, noun: &str) -> String {
 fn summary(types: &[String]) -> String {
     let short = |word: &String| word.chars().take(32).collect::<String>();
     types.iter().map(short).collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn is_full(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
-}
-
-/// Whether no more files can be opened, whatever is wrong with none of them.
-pub(super) fn is_shortage(error: &std::io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-}
-
-pub(super) fn no_descriptors() -> Failure {
-    Failure::new(
-        code::TRY_AGAIN,
-        "shortage",
-        "cannot be opened: too many files are open",
-        "raise the limit (ulimit -n), or close other programs; then try again",
-    )
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::report;
+use crate::json;
 
 /// Something went wrong: what to say and how to exit.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Failure {
 
     /// The same for programs.
     pub(crate) fn json(&self) -> Value {
-        let mut object = json!({
+        let mut object = serde_json::json!({
             "code": self.code,
             "kind": self.kind,
             "file": null,
@@ -61,7 +61,7 @@ impl Failure {
             "help": self.help,
         });
         if let Some(file) = &self.file {
-            report::put_name(&mut object, "file", file);
+            json::put_name(&mut object, "file", file);
         }
         object
     }

@@ -75,37 +75,6 @@ pub(crate) fn nameless(input: &Path) -> Failure {
 pub(crate) const SPECIAL_IN_FOLDER: &str =
     "it is a pipe or a device, and in folders only files are read; name it to have it read";
 
-pub(crate) fn output_planted(path: &Path, owner: u32) -> Failure {
-    Failure::new(
-        code::CANNOT_CREATE,
-        "output",
-        format!("belongs to another user (id {owner}) and is a link, a pipe or a device"),
-        "name an output in a folder that only you may write to; to write there all the same, \
-         use -o - and redirect standard output with the shell",
-    )
-    .about(path)
-}
-
-pub(crate) fn binary_to_terminal() -> Failure {
-    Failure::new(
-        code::USAGE,
-        "terminal",
-        "the output is binary and standard output is a terminal",
-        "name an OUTPUT, redirect with `>`, or force it with the output `-`",
-    )
-}
-
-/// The output was text at first.
-pub(crate) fn no_text_to_terminal(shown: u64) -> Failure {
-    Failure::new(
-        code::USAGE,
-        "terminal",
-        format!("after {shown} bytes the content is not text any more, and was not shown"),
-        "what was shown before is the content's beginning; name an OUTPUT, redirect with `>`, \
-         or force it with the output `-`",
-    )
-}
-
 /// Standard output could not be written. With data, a reader that has seen
 /// enough is no failure.
 pub(crate) fn stdout_failed(source: std::io::Error, is_data: bool) -> Failure {

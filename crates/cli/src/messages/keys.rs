@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use cryptstream_format::{KeyFailure, KeyFailureKind};
 use cryptstream_keys::{AnyRecipient, LineError, PassphraseOddity, RecipientError, SshError};
 
-use super::engine::{is_shortage, no_descriptors};
+use super::system::{is_shortage, no_descriptors};
 use super::{Failure, code, quoted, reason};
 
 /// A file with a passphrase or keys that cannot be read.

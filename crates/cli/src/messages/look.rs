@@ -67,17 +67,6 @@ pub(crate) fn one_stdin() -> Failure {
     )
 }
 
-/// What is salvaged must be a file, and so must what it becomes.
-pub(crate) fn not_a_file(path: &Path) -> Failure {
-    Failure::new(
-        code::USAGE,
-        "usage",
-        "is not a file: only from one file into another can be salvaged",
-        "store it in a file first, and name a file as OUTPUT",
-    )
-    .about(path)
-}
-
 /// A damaged file of which other parts may be intact.
 pub(crate) fn partly_damaged(failure: Failure) -> Failure {
     let help = "fetch the file again or take another copy; `cryptstream decrypt --salvage` writes \

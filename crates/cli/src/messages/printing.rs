@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, code};
+use super::inputs_outputs::{report_lost, stdout_failed};
 use super::text::{escaped_json, quoted};
-use crate::report::{SCHEMA, print_json};
+use crate::json::SCHEMA;
 
 /// Says what went wrong, in two lines on standard error.
 pub(crate) fn print_error(failure: &Failure) {
@@ -44,6 +45,54 @@ pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
         }
     }
     print_json(&json_error(failure), is_stdout_data);
+}
+
+/// Writes one JSON object in one line.
+pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
+    is_ending();
+    let object = escaped_json(object);
+    if is_stdout_data {
+        // Nobody may be reading; there is nobody else to tell.
+        let _ = writeln!(std::io::stderr(), "{object}");
+        return;
+    }
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = writeln!(stdout, "{object}").and_then(|()| stdout.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        IS_REPORT_LOST.store(true, Ordering::Relaxed);
+        print_error(&report_lost(&error));
+    }
+}
+
+/// Whether it was said how the run has ended, which an interruption has then not changed.
+static IS_END_SAID: AtomicBool = AtomicBool::new(false);
+
+/// An interruption from now on changes nothing: the end is being said.
+pub(crate) fn is_ending() {
+    IS_END_SAID.store(true, Ordering::SeqCst);
+}
+
+/// Whether it was said how the run has ended.
+pub(crate) fn is_end_said() -> bool {
+    IS_END_SAID.load(Ordering::SeqCst)
+}
+
+/// Whether a report could not be written.
+static IS_REPORT_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether a report could not be written.
+pub(crate) fn is_report_lost() -> bool {
+    IS_REPORT_LOST.load(Ordering::Relaxed)
+}
+
+/// Writes what a command makes to standard output.
+pub(crate) fn print_output(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .map_err(|error| stdout_failed(error, true))
 }
 
 /// A failure, for a program that reads one object about a run.

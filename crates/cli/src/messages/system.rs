@@ -1,5 +1,7 @@
 //! What the system refuses or is short of, and errors of the program itself.
 
+use rustix::io::Errno;
+
 use super::failure::{Failure, code};
 
 pub(crate) fn internal(text: &str) -> Failure {
@@ -31,7 +33,6 @@ impl Failure {
 
 /// What the system is short of, and what can be done about that.
 pub(super) fn shortage(error: &std::io::Error) -> Option<(&'static str, &'static str)> {
-    use rustix::io::Errno;
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE) => Some((
             "descriptors",
@@ -49,6 +50,30 @@ pub(super) fn shortage(error: &std::io::Error) -> Option<(&'static str, &'static
 
 const MORE_MEMORY: &str = "free some memory or raise the limit (ulimit -v, or that of the \
                            container or job); --processes 0 needs the least";
+
+/// Whether there is no room for a file.
+pub(super) fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge
+    )
+}
+
+/// Whether no more files can be opened, whatever is wrong with none of them.
+pub(super) fn is_shortage(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+pub(super) fn no_descriptors() -> Failure {
+    Failure::new(
+        code::TRY_AGAIN,
+        "shortage",
+        "cannot be opened: too many files are open",
+        "raise the limit (ulimit -n), or close other programs; then try again",
+    )
+}
 
 /// The system's reason without Rust's "(os error N)".
 pub(super) fn reason(error: &std::io::Error) -> String {

@@ -1,8 +1,6 @@
 //! What is said about folders.
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,9 +8,10 @@ use cryptstream_engine::{BatchItem, Destination, Dropped, Target};
 use indicatif::{HumanBytes, HumanCount};
 use rustix::io::Errno;
 
+use super::outputs::{REFUSED_NAME, is_refused_name};
+use super::system::is_full;
 use super::{Failure, Shared, code, quoted, reason};
-use crate::commands::Counts;
-use crate::tree::Event;
+use crate::tree::{Counts, Event};
 
 /// Why something was skipped.
 pub(crate) const SPECIAL: &str = "is neither file nor folder nor link";
@@ -54,14 +53,6 @@ pub(crate) fn folder_named_as_file(output: &Path) -> String {
         "{} becomes a folder, with an encrypted file in it for each file; for one file use --archive",
         quoted(output)
     )
-}
-
-/// The output would have a name that the file system does not take.
-pub(crate) fn name_too_long(output: &Path) -> Failure {
-    let len = output.file_name().map_or(0, std::ffi::OsStr::len);
-    let message = format!("cannot be created: file name too long ({len} bytes)");
-    let help = "name a shorter OUTPUT; in a folder, rename the file or use --archive";
-    Failure::new(code::CANNOT_CREATE, "output", message, help).about(output)
 }
 
 /// Of many files that failed since the disk is full one was told.
@@ -300,7 +291,7 @@ pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
         false => "check the permissions and the room there, then call again: what is done is kept",
     };
     Failure::new(code_of(error), "create", message, help)
-        .full(super::engine::is_full(error))
+        .full(is_full(error))
         .about(path)
         .or_shortage(error)
 }
@@ -316,7 +307,7 @@ pub(crate) fn link_failed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("the link cannot be made: {}", reason(error));
     let help = "check the permissions and the file system there";
     Failure::new(code_of(error), "create", message, help)
-        .full(super::engine::is_full(error))
+        .full(is_full(error))
         .about(path)
         .or_shortage(error)
 }
@@ -329,26 +320,9 @@ pub(crate) fn no_parent(output: &Path, parent: &Path) -> Failure {
     Failure::new(code::CANNOT_CREATE, "create", message, help).about(output)
 }
 
-/// What to do about a name that the file system does not take.
-pub(super) const REFUSED_NAME: &str = "the file system there does not seem to take this name (FAT, exFAT and NTFS refuse \" * : < > \
-     ? \\ | and bytes that are not UTF-8): rename it, leave it out with --exclude, or make an \
-     archive (--archive)";
-
-/// Whether a file or folder cannot be created because of its name. What file systems answer
-/// then does not tell that for certain.
-pub(super) fn is_refused_name(path: &Path, error: &io::Error) -> bool {
-    let is_special = |byte: &u8| *byte < b' ' || b"\"*:<>?\\|".contains(byte);
-    let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    match Errno::from_io_error(error) {
-        Some(Errno::ILSEQ) => true,
-        Some(Errno::INVAL | Errno::NOENT) => name.iter().any(is_special),
-        _ => false,
-    }
-}
-
 /// The exit status for what cannot be created.
 fn code_of(error: &io::Error) -> u8 {
-    if super::engine::is_full(error) { code::IO } else { code::CANNOT_CREATE }
+    if is_full(error) { code::IO } else { code::CANNOT_CREATE }
 }
 
 pub(crate) fn link_exists(path: &Path) -> Failure {

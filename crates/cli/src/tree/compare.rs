@@ -19,7 +19,7 @@ use rustix::fs::{Stat, Timespec, Timestamps, fstat, futimens};
 
 use super::mirror::{CopyFolder, with_scratch_file};
 use super::plan::Naming;
-use super::survey::len;
+use super::walk::len;
 
 const SECOND: i128 = 1_000_000_000;
 /// The steps in which file systems store times, in nanoseconds: NTFS and SMB 100 ns, NFS

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::process::{geteuid, umask};
 
 use super::event::Event;
-use super::plan::Root;
+use super::root::Root;
 use super::walk::join;
 use crate::messages::{self, Failure, tree as words};
 

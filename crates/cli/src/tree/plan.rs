@@ -3,18 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, FileId, Folder, Found};
+use cryptstream_beneath::{Dir, FileId, Found};
 use cryptstream_engine::{Error, Parser};
-use rustix::fd::AsFd;
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::mirror::check_parent;
+use super::root::{Root, lies_in};
 use super::walk::Rules;
 use crate::messages::{self, Context, Failure, tree as words};
-use crate::request::{ends_with, is_sealed_name};
+use crate::request::ends_with;
 
 /// How the names of files change on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,16 +48,6 @@ impl Concat for [&OsStr; 2] {
         name.push(self[1]);
         name
     }
-}
-
-/// An input that was named, and what it becomes.
-#[derive(Debug)]
-pub(crate) struct Root {
-    pub(crate) input: PathBuf,
-    pub(crate) output: PathBuf,
-    /// The folder itself, for opening what is in it; `None` for a file.
-    pub(super) folder: Option<Arc<Folder>>,
-    pub(super) stat: Stat,
 }
 
 /// All that is to be done.
@@ -275,27 +264,6 @@ pub(super) fn is_named_encrypted(name: &OsStr) -> bool {
     crate::request::is_sealed_name(Path::new(name))
 }
 
-impl Root {
-    /// Whether a folder is about to be made under a name that belongs to a file.
-    pub(crate) fn is_folder_named_as_file(&self) -> bool {
-        self.folder.is_some() && is_sealed_name(&self.output) && !self.output.exists()
-    }
-
-    /// Opens what the user has named, through links too; without an output yet.
-    fn open(input: PathBuf) -> Result<Self, Failure> {
-        let opened = match Dir::open(&input) {
-            Ok(dir) => dir.own_stat().and_then(|stat| Ok((Some(Folder::root(dir)?), stat))),
-            Err(Errno::NOTDIR) => rustix::fs::stat(&input).map(|stat| (None, stat)),
-            Err(error) => Err(error),
-        };
-        match opened {
-            Ok((folder, stat)) => Ok(Self { input, output: PathBuf::new(), folder, stat }),
-            Err(Errno::NOENT) => Err(messages::missing(&input)),
-            Err(error) => Err(messages::unreadable(&input, &error.into())),
-        }
-    }
-}
-
 /// Where the copy of a folder goes that nobody has named.
 fn beside(input: &Path, naming: Naming) -> Result<PathBuf, Failure> {
     let name = own_name(input)?;
@@ -314,31 +282,6 @@ fn own_name(input: &Path) -> Result<OsString, Failure> {
     }
     let real = fs::canonicalize(input).map_err(|error| messages::unreadable(input, &error))?;
     real.file_name().map(OsStr::to_owned).ok_or_else(|| words::no_name(input))
-}
-
-/// Whether a path that the user has named leads into this folder, as far as it exists.
-pub(crate) fn lies_in(path: &Path, folder: &Dir) -> bool {
-    let lies_in = |dir: Dir| dir.is_or_lies_in(folder).unwrap_or(false);
-    // A file, perhaps through a link.
-    let parent = match Dir::open(path) {
-        Err(Errno::NOTDIR) => fs::canonicalize(path).ok(),
-        _ => None,
-    };
-    let parent = parent.as_deref().and_then(Path::parent);
-    nearest(parent.unwrap_or(path)).is_some_and(lies_in)
-}
-
-/// Whether the name of this output is longer than names may be where it is to be made.
-pub(crate) fn is_name_too_long(output: &Path) -> bool {
-    let most = nearest(output).and_then(|dir| rustix::fs::fstatvfs(dir.as_fd()).ok());
-    let most = most.map_or(u64::MAX, |limits| limits.f_namemax);
-    output.file_name().is_some_and(|name| name.len() as u64 > most)
-}
-
-/// The folder at a path that the user has named, or the nearest above that exists.
-pub(super) fn nearest(path: &Path) -> Option<Dir> {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    path.ancestors().find_map(|path| Dir::open(path).ok())
 }
 
 #[cfg(test)]

@@ -16,11 +16,15 @@ use rustix::io::Errno;
 
 use super::event::Event;
 use super::mirror::{Context, look_at_root};
-use super::plan::{Plan, Root, is_named_encrypted};
-use super::supply::IsKey;
+use super::plan::{Plan, is_named_encrypted};
+use super::root::Root;
 use super::twins::lower;
 use super::walk::join;
 use crate::messages::{self, Failure, tree as words};
+
+/// Whether a key was read from a file that was seen, whose path, without links in it, is
+/// found out where that is needed.
+pub(crate) type IsKey<'a> = dyn Fn(&Stat, &dyn Fn() -> Option<PathBuf>) -> bool + 'a;
 
 /// Removes from the copies. See the module's description.
 pub(crate) struct Prune<'a> {

@@ -1,30 +1,23 @@
 //! The second time through: one file after the other for the engine, the largest
 //! first; folders and links on the way.
 
-mod existing;
-
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use cryptstream_beneath::{Entry, Folder, Found, dir_mode_without_acl};
+use cryptstream_beneath::{Folder, Found, dir_mode_without_acl};
 use cryptstream_engine::{BatchItem, Destination, Dropped, is_leftover};
-use existing::{Present, is_folder};
 use rustix::fs::Stat;
 
-use super::compare::Comparison;
 use super::event::Event;
+use super::existing::{Existing, Input, Present, is_folder};
 use super::mirror::{self, Context, CopyFolder, parent_of};
 use super::plan::{Fate, Plan};
-use super::survey::{Survey, len};
-use super::twins::Twins;
-use super::walk::{Tree, entry, join};
+use super::prune::IsKey;
+use super::survey::Survey;
+use super::walk::{Tree, entry, join, len};
 use crate::messages::{self, Failure, tree as words};
-
-/// Whether a key was read from a file that was seen, whose path, without links in it, is
-/// found out where that is needed.
-pub(crate) type IsKey<'a> = dyn Fn(&Stat, &dyn Fn() -> Option<PathBuf>) -> bool + 'a;
 
 /// What is still to be done.
 pub(crate) struct Supply<'a> {
@@ -47,14 +40,9 @@ pub(crate) struct Supply<'a> {
     is_dry: bool,
     /// Why inputs cannot be used, and how many roots come before each: the last one first.
     unusable: Vec<(usize, Failure)>,
-    is_key: &'a IsKey<'a>,
-    on_event: &'a mut dyn FnMut(Event),
-    twins: Twins,
-    comparison: Comparison<'a>,
+    existing: Existing<'a>,
     /// Files that would become the same as others, by root and path.
     clashes: HashMap<(usize, PathBuf), Option<Failure>>,
-    /// File systems that keep no permission bits.
-    without_modes: HashSet<u64>,
     context: Context,
 }
 
@@ -65,24 +53,6 @@ enum Level {
     Nothing,
     /// Nowhere: the folder could not be made.
     Barred,
-}
-
-/// A file to be sealed or opened.
-struct Input {
-    path: PathBuf,
-    /// Where it was found; `None` for what the user has named.
-    entry: Option<Entry>,
-    stat: Stat,
-}
-
-impl Input {
-    /// Its path without links in it.
-    fn real_path(&self) -> Option<PathBuf> {
-        match &self.entry {
-            Some(entry) => entry.path(),
-            None => std::fs::canonicalize(&self.path).ok(),
-        }
-    }
 }
 
 impl<'a> Supply<'a> {
@@ -108,12 +78,8 @@ impl<'a> Supply<'a> {
             levels: Vec::new(),
             is_dry,
             unusable: Vec::new(),
-            is_key,
-            on_event,
-            twins: Twins::default(),
-            comparison: Comparison::new(plan.naming, &plan.parser, is_dry),
+            existing: Existing::new(plan, is_dry, is_key, on_event),
             clashes,
-            without_modes: HashSet::new(),
             context,
         }
     }
@@ -143,7 +109,7 @@ impl<'a> Supply<'a> {
                         Ok(copy) => Some(copy),
                         // The others may go elsewhere, unless the folder for all is at fault.
                         Err(failure) if root.folder.is_some() && mirror::has_parent(root) => {
-                            (self.on_event)(Event::Failed(failure));
+                            self.existing.tell(Event::Failed(failure));
                             None
                         }
                         Err(failure) => return Err(failure),
@@ -170,7 +136,7 @@ impl<'a> Supply<'a> {
     fn report(&mut self) {
         let late = &self.context.late;
         let late = std::mem::take(&mut *late.lock().unwrap_or_else(PoisonError::into_inner));
-        late.into_iter().for_each(|event| (self.on_event)(event));
+        late.into_iter().for_each(|event| self.existing.tell(event));
     }
 
     /// What the copy of a folder is to become: its access control list is not copied.
@@ -178,7 +144,7 @@ impl<'a> Supply<'a> {
         let Ok(dir) = folder.dir() else { return stat };
         let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
         if acl {
-            (self.on_event)(Event::Dropped(Dropped { acl, ..Dropped::default() }));
+            self.existing.tell(Event::Dropped(Dropped { acl, ..Dropped::default() }));
         }
         stat.st_mode = st_mode;
         stat
@@ -201,14 +167,14 @@ impl<'a> Supply<'a> {
         if !self.clashes.is_empty()
             && let Some(failure) = self.clashes.remove(&(number, found.relative.clone()))
         {
-            failure.into_iter().for_each(|failure| (self.on_event)(Event::Failed(failure)));
+            failure.into_iter().for_each(|failure| self.existing.tell(Event::Failed(failure)));
             if fate == Fate::Folder {
                 self.skip();
             }
             return None;
         }
-        if matches!(fate, Fate::Folder | Fate::Link) {
-            self.tell_stale_file(&found, &path);
+        if let (Fate::Folder | Fate::Link, Some(Level::Into(copy))) = (&fate, self.levels.last()) {
+            self.existing.tell_stale_file(copy, &found, &path);
         }
         if fate == Fate::Folder {
             let level = self.folder(number, &found, &path);
@@ -230,13 +196,13 @@ impl<'a> Supply<'a> {
             }
             Fate::Link => match level {
                 None => Event::Link,
-                Some(copy) => self.link(&copy, &found, &path),
+                Some(copy) => self.existing.link(&copy, &found, &path),
             },
             Fate::NotSealed if is_leftover(&found.name) => Event::Leftover(path),
             Fate::NotSealed => Event::NotSealed(path),
             Fate::Special | Fate::Folder => Event::Special(path),
         };
-        (self.on_event)(event);
+        self.existing.tell(event);
         None
     }
 
@@ -251,7 +217,7 @@ impl<'a> Supply<'a> {
         if outputs.any(|mut copy| copy.any(is_output)) {
             // It was moved there since it was looked for.
             self.skip();
-            (self.on_event)(Event::Failed(words::output_in_input(path, path)));
+            self.existing.tell(Event::Failed(words::output_in_input(path, path)));
             return Level::Barred;
         }
         let key = (number, found.relative.clone());
@@ -275,7 +241,7 @@ impl<'a> Supply<'a> {
             (Some(Level::Barred) | None, None) => Level::Barred,
         };
         if !matches!(level, Level::Barred) {
-            (self.on_event)(Event::Folder);
+            self.existing.tell(Event::Folder);
         }
         level
     }
@@ -290,11 +256,10 @@ impl<'a> Supply<'a> {
     ) -> Result<Level, Failure> {
         let is_cleared = self.plan.delete
             && above.is_present()
-            && self.clear_other(above, original, name, is_folder);
+            && self.existing.clear_other(above, original, name, is_folder);
         // What another folder's files become must not be mixed with this one's.
         let (dir, beside) = (above.dir()?, original.dir());
-        let may_vanish = self.plan.rules.may_vanish;
-        if beside.is_ok_and(|beside| self.twins.has(&beside, name, &dir, name, may_vanish)) {
+        if beside.is_ok_and(|beside| self.existing.is_twin(&beside, &dir, name)) {
             return Err(words::case_twin(&above.path(name)));
         }
         match self.is_dry {
@@ -313,7 +278,7 @@ impl<'a> Supply<'a> {
     /// A folder of the copy could not be made.
     fn bar(&mut self, key: (usize, PathBuf), failure: Failure) {
         if self.barred.insert(key) {
-            (self.on_event)(Event::Failed(failure));
+            self.existing.tell(Event::Failed(failure));
         }
     }
 
@@ -363,7 +328,7 @@ impl<'a> Supply<'a> {
         name: OsString,
     ) -> Option<BatchItem> {
         if is_leftover(&found.name) {
-            (self.on_event)(Event::Leftover(path.clone()));
+            self.existing.tell(Event::Leftover(path.clone()));
         }
         let output = match copy {
             Some(copy) => copy.path(&name),
@@ -373,7 +338,7 @@ impl<'a> Supply<'a> {
             }
         };
         if let Some(copy) = copy {
-            self.tell_stale_other(copy, &found.name, &path);
+            self.existing.tell_stale_other(copy, &found.name, &path);
         }
         let stat = found.stat;
         self.file(Input { path, entry: Some(entry(found)), stat }, copy, name, output)
@@ -387,14 +352,14 @@ impl<'a> Supply<'a> {
         name: OsString,
         output: PathBuf,
     ) -> Option<BatchItem> {
-        if (self.is_key)(&input.stat, &|| input.real_path()) {
-            (self.on_event)(Event::Key(input.path));
+        if self.existing.is_key(&input) {
+            self.existing.tell(Event::Key(input.path));
             return None;
         }
         let len = len(input.stat.st_size);
         let present = match copy {
             None => Ok(Present::Nothing),
-            Some(copy) => self.present(&input, copy, &name, &output),
+            Some(copy) => self.existing.present(&input, copy, &name, &output),
         };
         let force = match present {
             // Not even with --force: what comes there meanwhile may be another file
@@ -402,11 +367,11 @@ impl<'a> Supply<'a> {
             Ok(Present::Nothing) => false,
             Ok(Present::ToReplace) => true,
             Ok(Present::Fresh) => {
-                (self.on_event)(Event::Kept(len));
+                self.existing.tell(Event::Kept(len));
                 return None;
             }
             Err(failure) => {
-                (self.on_event)(Event::Failed(failure));
+                self.existing.tell(Event::Failed(failure));
                 return None;
             }
         };
@@ -451,7 +416,7 @@ impl<'a> Supply<'a> {
                 let item = match found {
                     Ok(found) => self.treat(self.root - 1, found),
                     Err(failure) => {
-                        (self.on_event)(Event::Failed(failure));
+                        self.existing.tell(Event::Failed(failure));
                         None
                     }
                 };
@@ -462,7 +427,7 @@ impl<'a> Supply<'a> {
             }
             let number = self.root;
             while let Some((_, failure)) = self.unusable.pop_if(|(place, _)| *place <= number) {
-                (self.on_event)(Event::Failed(failure));
+                self.existing.tell(Event::Failed(failure));
             }
             let root = self.plan.roots.get(number)?;
             self.root += 1;
@@ -472,7 +437,7 @@ impl<'a> Supply<'a> {
                 Some(folder) => {
                     match self.plan.rules.walk(folder, &root.input) {
                         Ok(tree) => self.tree = Some(tree),
-                        Err(failure) => (self.on_event)(Event::Failed(failure)),
+                        Err(failure) => self.existing.tell(Event::Failed(failure)),
                     }
                     None
                 }
@@ -496,7 +461,7 @@ impl<'a> Supply<'a> {
                 self.file(input, copy.as_ref(), name, root.output.clone())
             }
             None => {
-                (self.on_event)(Event::Special(root.input.clone()));
+                self.existing.tell(Event::Special(root.input.clone()));
                 None
             }
         }

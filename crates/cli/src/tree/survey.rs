@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use cryptstream_beneath::{FileId, Folder, Found};
 
-use super::plan::{Fate, Plan, Root, nearest};
-use super::walk::join;
+use super::plan::{Fate, Plan};
+use super::root::{Root, nearest};
+use super::walk::{join, len};
 use crate::messages::{Failure, tree as words};
 
 /// Files from this length on come first, the largest of all before the others,
@@ -107,11 +108,6 @@ impl Survey {
         }
         Ok(survey)
     }
-}
-
-/// The length of a file.
-pub(super) fn len(size: i64) -> u64 {
-    u64::try_from(size).unwrap_or(0)
 }
 
 /// The folder that a root's output is or will be in, as far as there is one; and that

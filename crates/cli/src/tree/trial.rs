@@ -7,8 +7,7 @@ use cryptstream_engine::{BatchItem, Destination};
 use rustix::fs::{FileType, Stat};
 
 use super::plan::{Fate, Plan};
-use super::survey::len;
-use super::walk::{entry, join};
+use super::walk::{entry, join, len};
 
 /// The first file that could be decrypted, whether or not its output is there already.
 pub(crate) fn first_file(plan: &Plan) -> Option<BatchItem> {

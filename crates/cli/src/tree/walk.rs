@@ -14,7 +14,6 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::gitignore::{self, Nested};
-use super::survey::len;
 use crate::args;
 use crate::messages::{self, Context, Failure, tree as words};
 use crate::request::{Input, is_sealed_name};
@@ -249,4 +248,9 @@ pub(crate) fn encrypted_files(
 /// The file that was found.
 pub(super) fn entry(found: Found) -> Entry {
     Entry { id: FileId::of(&found.stat), folder: found.folder, name: found.name }
+}
+
+/// The length of a file.
+pub(super) fn len(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or(0)
 }

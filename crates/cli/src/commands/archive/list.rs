@@ -16,10 +16,11 @@ use super::reader::Task;
 use super::report_all;
 use crate::args::{List, Talk};
 use crate::commands::inputs::{Inputs, Lines, Seen, Status};
+use crate::json::{SCHEMA, hex, put_name};
 use crate::keyring::{OpeningKeys, Trial};
 use crate::messages::{self, Context, Failure, archive as words, escaped_json, look};
 use crate::progress::Meter;
-use crate::report::{self, SCHEMA};
+use crate::report;
 use crate::request::{Input, cores, worker_options};
 use crate::system;
 
@@ -176,8 +177,8 @@ fn one(input: &Input, listing: Listing<'_>, listed: &Listed, talk: Talk) -> Stat
     let Listing { entries, status, .. } = listing;
     if report::is_for_programs(talk) {
         let mut object = listed.object();
-        report::is_ending();
-        report::put_name(&mut object, "input", input_path(input));
+        messages::is_ending();
+        put_name(&mut object, "input", input_path(input));
         if let Some(entries) = entries {
             // Nobody may be reading; that is no failure.
             let _ = print_entries(&escaped_json(&object), entries);
@@ -348,7 +349,7 @@ fn json(member: &Member) -> Value {
     }
     // What the text cannot show.
     if std::str::from_utf8(name).is_err() {
-        entry["name_hex"] = report::hex(name).into();
+        entry["name_hex"] = hex(name).into();
     }
     entry
 }

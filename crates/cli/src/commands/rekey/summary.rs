@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::args::Talk;
 use crate::commands::inputs::{Lines, Status};
+use crate::json::{SCHEMA, put_name};
 use crate::messages::{self, Failure, rekey as words};
-use crate::report::{self, SCHEMA, end, is_for_programs, put_name};
+use crate::report::{self, end, is_for_programs};
 use crate::request::Input;
 
 /// Reports the only file of a run.

@@ -9,35 +9,16 @@ use serde_json::{Value, json};
 
 use crate::args::Talk;
 use crate::commands::inputs::Status;
+use crate::json::{SCHEMA, put_name};
 use crate::messages::{self, Failure, Shared, tree as words};
-use crate::report::{SCHEMA, end, is_for_programs, put_name};
-use crate::tree::Event;
+use crate::report::{end, is_for_programs};
+use crate::tree::{Counts, Event};
 
 /// So many failures, and so many things that were skipped, are told one by one;
 /// of the others only the number.
 const MAX_TOLD: u64 = 100;
 /// The same in a report for programs.
 const MAX_LISTED: usize = 1000;
-
-/// What was counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) files: u64,
-    /// Of these: outputs that were there and differed.
-    pub(crate) replaced: u64,
-    pub(crate) kept: u64,
-    /// Files that were kept and links whose bits, target or time were put right.
-    pub(crate) updated: u64,
-    pub(crate) removed: u64,
-    pub(crate) folders: u64,
-    pub(crate) links: u64,
-    pub(crate) skipped: u64,
-    pub(crate) failed: u64,
-    /// Files whose turn never came, as the run was stopped.
-    pub(crate) left: u64,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
-}
 
 pub(super) struct Ledger {
     talk: Talk,

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use super::talk::{Color, PROGRESS_VARIABLE};
-use super::{Cli, habits};
+mod habits;
+
+use crate::args::{Cli, Color, PROGRESS_VARIABLE};
 use crate::messages::{self, Failure};
 
 /// Parses the arguments; help, version and mistakes have been answered when

@@ -1,8 +1,9 @@
 //! What is there already in the copy, and what is to be done about it.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, Entry, Folder, Found, path_of};
@@ -10,14 +11,32 @@ use cryptstream_engine::{Dropped, Followed, follow_mode};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use super::{Input, Level, Supply};
+use super::compare::{self, Comparison, Verdict};
+use super::event::Event;
+use super::mirror::{CopyFolder, Linked};
+use super::plan::{Plan, is_named_encrypted};
+use super::prune::{IsKey, Prune};
+use super::twins::Twins;
 use crate::messages::{self, Failure, tree as words};
 use crate::request::{AGE_SUFFIX, SUFFIX};
-use crate::tree::compare::{self, Verdict};
-use crate::tree::event::Event;
-use crate::tree::mirror::{CopyFolder, Linked};
-use crate::tree::plan::{Plan, is_named_encrypted};
-use crate::tree::prune::Prune;
+
+/// A file to be encrypted or decrypted.
+pub(super) struct Input {
+    pub(super) path: PathBuf,
+    /// Where it was found; `None` for what the user has named.
+    pub(super) entry: Option<Entry>,
+    pub(super) stat: Stat,
+}
+
+impl Input {
+    /// Its path without links in it.
+    pub(super) fn real_path(&self) -> Option<PathBuf> {
+        match &self.entry {
+            Some(entry) => entry.path(),
+            None => std::fs::canonicalize(&self.path).ok(),
+        }
+    }
+}
 
 /// What stands under the output's name.
 pub(super) enum Present {
@@ -27,7 +46,47 @@ pub(super) enum Present {
     ToReplace,
 }
 
-impl Supply<'_> {
+/// Decides about what is there already.
+pub(super) struct Existing<'a> {
+    plan: &'a Plan,
+    /// Nothing is changed, only told.
+    is_dry: bool,
+    is_key: &'a IsKey<'a>,
+    on_event: &'a mut dyn FnMut(Event),
+    twins: Twins,
+    comparison: Comparison<'a>,
+    /// File systems that keep no permission bits.
+    without_modes: HashSet<u64>,
+}
+
+impl<'a> Existing<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        is_dry: bool,
+        is_key: &'a IsKey<'a>,
+        on_event: &'a mut dyn FnMut(Event),
+    ) -> Self {
+        let comparison = Comparison::new(plan.naming, &plan.parser, is_dry);
+        let (twins, without_modes) = (Twins::default(), HashSet::new());
+        Self { plan, is_dry, is_key, on_event, twins, comparison, without_modes }
+    }
+
+    /// Tells of something that has happened.
+    pub(super) fn tell(&mut self, event: Event) {
+        (self.on_event)(event);
+    }
+
+    /// Whether a key was read from this file.
+    pub(super) fn is_key(&self, input: &Input) -> bool {
+        (self.is_key)(&input.stat, &|| input.real_path())
+    }
+
+    /// Whether what stands under `name` in `copy` may belong to another folder beside the
+    /// one in `original`, whose name differs in upper and lower case only.
+    pub(super) fn is_twin(&mut self, original: &Dir, copy: &Dir, name: &OsStr) -> bool {
+        self.twins.has(original, name, copy, name, self.plan.rules.may_vanish)
+    }
+
     /// The copy of a link that was found.
     pub(super) fn link(&mut self, copy: &Arc<CopyFolder>, found: &Found, path: &Path) -> Event {
         let Plan { force, newer, delete, .. } = *self.plan;
@@ -82,12 +141,10 @@ impl Supply<'_> {
 
     /// Where files are encrypted into a copy that was there: tells of the copy of a file
     /// that is a folder or a link by now. Decrypting could not tell which is right.
-    pub(super) fn tell_stale_file(&mut self, found: &Found, path: &Path) {
-        let Some(Level::Into(copy)) = self.levels.last() else { return };
+    pub(super) fn tell_stale_file(&mut self, copy: &CopyFolder, found: &Found, path: &Path) {
         if !self.plan.encrypts() || self.plan.delete || !copy.is_present() {
             return;
         }
-        let copy = Arc::clone(copy);
         let Ok(dir) = copy.dir() else { return };
         for name in encrypted_names(&found.name) {
             if dir.stat(&name).is_ok_and(|stat| is_file(&stat)) {

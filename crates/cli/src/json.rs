@@ -1,0 +1,24 @@
+//! What all JSON objects have in common.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use serde_json::{Value, json};
+
+/// The number of the JSON objects' shape; it changes when a field is removed
+/// or gets another meaning.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// Puts a name into an object, and beside it its bytes where the text cannot show them.
+pub(crate) fn put_name(object: &mut Value, field: &str, name: impl AsRef<OsStr>) {
+    let name = name.as_ref();
+    object[field] = json!(name.to_string_lossy());
+    if name.to_str().is_none() {
+        object[format!("{field}_hex")] = json!(hex(name.as_bytes()));
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
