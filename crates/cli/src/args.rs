@@ -31,76 +31,76 @@ pub(crate) use talk::{Color, PROGRESS_VARIABLE, Talk, When};
 pub(crate) use tree::Tree;
 pub(crate) use workers::{Reading, Sandbox, Workers, parse_processes};
 
-/// File encryption faster than copying, with nothing lost.
+/// Fast, sandboxed file encryption that reads and writes age files
 #[derive(Debug, Parser)]
 #[command(name = "cryptstream", version, after_long_help = help::ROOT, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    #[command(flatten)]
-    pub(crate) talk: Talk,
-    /// Do not read the configuration file, see `cryptstream config`
+    /// Ignore the configuration file (see `cryptstream config`)
     #[arg(long, global = true)]
     pub(crate) no_config: bool,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Seal a file, a pipe, or the files in a folder
+    /// Encrypt a file, a pipe, or the files in a folder
     #[command(after_long_help = help::ENCRYPT)]
     Encrypt(Encrypt),
-    /// Open a sealed file or pipe, or those in a folder; of a damaged one nothing is
-    /// written, see `verify` and --salvage
+    /// Decrypt a file, a pipe, or the files in a folder
+    ///
+    /// Damaged input produces no output; see `verify` and --salvage.
     #[command(after_long_help = help::DECRYPT)]
     Decrypt(Decrypt),
-    /// Say what sealed files are, without any key
+    /// Describe encrypted files, without a key
     #[command(after_long_help = help::INSPECT)]
     Inspect(Inspect),
-    /// Open sealed files and write nothing, to know that all of it is intact
+    /// Check that encrypted files are intact, without writing anything
     #[command(after_long_help = help::VERIFY)]
     Verify(Verify),
-    /// Show what is in a sealed archive, and write nothing
+    /// List what is in an encrypted archive, without writing anything
     #[command(after_long_help = help::LIST)]
     List(List),
-    /// Exchange the keys of a sealed file, and leave its content as it is
+    /// Change the keys of encrypted files, without re-encrypting the content
     #[command(after_long_help = help::REKEY)]
     Rekey(Rekey),
-    /// Make a new identity, or show the recipient of one
+    /// Generate an identity, or show the recipient of one
     #[command(after_long_help = help::KEYGEN)]
     Keygen(Keygen),
-    /// Measure how fast this machine is, and how many processes it is worth
+    /// Measure how fast this machine is, and recommend a worker count
     #[command(after_long_help = help::BENCHMARK)]
     Benchmark(Benchmark),
-    /// Show the defaults that are in force, and where each comes from
+    /// Show the defaults in effect, and where each comes from
     #[command(after_long_help = help::CONFIG)]
     Config,
-    /// Write what completes this program's commands and flags in a shell
+    /// Generate shell completions
     #[command(after_long_help = help::COMPLETIONS)]
     Completions(Completions),
-    /// Write the manual, for man(1)
+    /// Generate the manual pages
     #[command(after_long_help = help::MANUAL)]
     Man(Manual),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
+    /// Output format [default: age if the output's name ends in .age, otherwise native]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Write ASCII armor, text that can be pasted and mailed; implies --format age
+    #[arg(short, long)]
+    pub(crate) armor: bool,
     #[command(flatten)]
     pub(crate) files: Files,
     #[command(flatten)]
     pub(crate) passphrase: Passphrase,
     #[command(flatten)]
     pub(crate) sealing: Sealing,
-    /// Format to write: native, or age for age v1 [default: age where the output's
-    /// name ends in .age, else native]
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) format: Option<Format>,
-    /// Write text that can be pasted and mailed: the age format in ASCII armor
-    #[arg(short, long)]
-    pub(crate) armor: bool,
     #[command(flatten)]
     pub(crate) tree: Tree,
-    /// Remove from the copy of a folder what the folder no longer has, if everything went
-    /// well; what filters leave out stays, see --dry-run
+    /// Delete from the copy what is gone from the folder, if everything else succeeded; keeps what
+    /// filters exclude, try it with --dry-run
     #[arg(
         long,
         help_heading = "Folders",
@@ -119,20 +119,16 @@ pub(crate) enum Format {
 
 #[derive(Args, Debug)]
 pub(crate) struct Decrypt {
-    #[command(flatten)]
-    pub(crate) files: Files,
-    /// Write to standard output, as `-o -` does
+    /// Write to standard output (same as -o -)
     #[arg(short = 'c', long, conflicts_with_all = ["output", "named_output", "output_dir"])]
     pub(crate) stdout: bool,
-    /// Of a damaged file write what is intact, with zeros for the rest; both must
-    /// be files, and the exit status is 65
+    /// Write what is intact of a damaged file, with zeros for the rest, and exit with 65; input and
+    /// output must be files
     #[arg(long, conflicts_with_all = ["remove_source", "verify_output", "range", "output_dir", "dry_run", "newer"])]
     pub(crate) salvage: bool,
-    #[command(flatten)]
-    pub(crate) opening: Opening,
-    /// Open only these bytes of the content: START-END (from 0, END included),
-    /// START+LENGTH, START- or -LAST, sizes such as 64KiB too; to standard output
-    /// unless OUTPUT is named
+    /// Decrypt only this part of the content: START-END (from 0, END included), START+LENGTH,
+    /// START- or -LAST, also with units such as 64KiB; writes to standard output unless OUTPUT is
+    /// given
     #[arg(
         long,
         value_name = "RANGE",
@@ -142,6 +138,10 @@ pub(crate) struct Decrypt {
     )]
     pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
+    pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) opening: Opening,
+    #[command(flatten)]
     pub(crate) tree: Tree,
     #[command(flatten)]
     pub(crate) unpacking: Unpacking,
@@ -150,12 +150,11 @@ pub(crate) struct Decrypt {
 /// What is read and where the result goes.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Files {
-    /// File or folder to read; - or nothing: standard input
+    /// File or folder to read; - or nothing for standard input
     pub(crate) input: Option<PathBuf>,
-    /// File or folder to write; -: standard output [default: INPUT.enc, or INPUT
-    /// without .enc]
+    /// File or folder to write; - for standard output [default: INPUT.enc, or INPUT without .enc]
     pub(crate) output: Option<PathBuf>,
-    /// Output file or folder, instead of OUTPUT
+    /// Output file or folder (same as OUTPUT)
     #[arg(short = 'o', long = "output", value_name = "OUTPUT", conflicts_with = "output")]
     pub(crate) named_output: Option<PathBuf>,
     /// More files and folders to read, with --output-dir
@@ -163,17 +162,16 @@ pub(crate) struct Files {
     pub(crate) more: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) listed: Listed,
-    /// Replace an output that exists
+    /// Replace an existing output
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Remove the input when the output is durable under its name, and was read again
-    /// as with --verify-output
+    /// Delete the input once the output is safely on disk; implies --verify-output and --sync
     #[arg(long)]
     pub(crate) remove_source: bool,
-    /// Read the output again, and compare it with the input, before it gets its name
+    /// Read the output back and compare it with the input before renaming it into place
     #[arg(long)]
     pub(crate) verify_output: bool,
-    /// Make the output durable before it gets its name
+    /// Call fsync on the output before renaming it into place
     #[arg(long)]
     pub(crate) sync: bool,
     #[command(flatten)]
@@ -192,13 +190,13 @@ impl Files {
 
 #[derive(Args, Debug)]
 pub(crate) struct Keygen {
-    /// File for the identity, which must not exist; default: standard output
+    /// Write the identity to FILE, which must not exist [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Make an identity that withstands quantum computers (ML-KEM-768 and X25519)
+    /// Generate a post-quantum identity (ML-KEM-768 and X25519)
     #[arg(long, conflicts_with = "recipient_of")]
     pub(crate) pq: bool,
-    /// Print the recipients of the identities in this file instead
+    /// Print the recipients of the identities in FILE
     #[arg(short = 'y', value_name = "FILE", conflicts_with = "output")]
     pub(crate) recipient_of: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What can be said about archives.
+//! The flags about archives.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use cryptstream_archive::{Limits, ZSTD_LEVELS};
 use super::{Listed, Opening, Workers, range};
 use crate::messages::with_binary_unit;
 
-/// How a folder becomes one sealed file.
+/// How a folder becomes one encrypted archive.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Archives")]
 pub(crate) struct Packing {
-    /// Seal a folder as one file, a tar archive; to DIR.tar.enc unless OUTPUT is named
+    /// Pack a folder into one encrypted tar archive; to DIR.tar.enc unless OUTPUT is given
     #[arg(long, conflicts_with_all = ["remove_source", "verify_output", "output_dir", "newer", "dry_run", "keep_going", "fail_fast"])]
     pub(crate) archive: bool,
-    /// Compress the archive with zstd, at a level from 1 to 22 [default: 3]
+    /// Compress the archive with zstd, level 1 to 22 [default: 3]
     #[arg(
         long,
         value_name = "LEVEL",
@@ -30,11 +30,11 @@ pub(crate) struct Packing {
     pub(crate) zstd: Option<i32>,
 }
 
-/// How a sealed archive becomes a folder.
+/// How an encrypted archive becomes a folder.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Archives")]
 pub(crate) struct Unpacking {
-    /// Unpack a sealed archive into the folder OUTPUT, which appears when all of it is
+    /// Unpack an encrypted archive into the folder OUTPUT, which appears once everything is
     /// verified
     #[arg(
         long,
@@ -44,18 +44,17 @@ pub(crate) struct Unpacking {
         ]
     )]
     pub(crate) extract: bool,
-    /// Make also symbolic links that are absolute or lead out of the folder
+    /// Also create symbolic links that are absolute or lead out of the folder
     #[arg(long, requires = "extract")]
     any_links: bool,
-    /// Unpack at most this much content, holes included, such as 2TiB [default: 1TiB more
-    /// than the archive itself has]
+    /// Unpack at most SIZE of content, holes included, such as 2TiB [default: 1TiB more than the
+    /// archive itself]
     #[arg(long, value_name = "SIZE", requires = "extract", value_parser = parse_size)]
     max_size: Option<u64>,
-    /// Unpack up to so many files, folders and links [default: 10000000]
+    /// Unpack at most N files, folders and links [default: 10000000]
     #[arg(long, value_name = "N", requires = "extract")]
     max_entries: Option<u64>,
-    /// Let what is compressed become up to so many times as large; 64 MiB are always
-    /// allowed [default: 1000]
+    /// Maximum decompression ratio; 64 MiB are always allowed [default: 1000]
     #[arg(long, value_name = "N", requires = "extract")]
     max_ratio: Option<u64>,
 }
@@ -77,8 +76,8 @@ impl Unpacking {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Encrypted archives to look into, or folders in which all files are meant whose names
-    /// end in .enc or .age; - or nothing: standard input
+    /// Archives to list; in a folder, all files named *.enc and *.age; - or nothing for standard
+    /// input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]

@@ -8,28 +8,25 @@ use crate::messages::with_binary_unit;
 
 #[derive(Args, Debug)]
 pub(crate) struct Benchmark {
-    /// Measure with this file, which is only read, instead of files of several
-    /// sizes
+    /// Measure with FILE, which is only read, instead of test files of several sizes
     #[arg(long, value_name = "FILE", conflicts_with = "max_size")]
     pub(crate) file: Option<PathBuf>,
-    /// Most worker processes to measure with [default: one for each core, at
-    /// least 2, at most 8]
+    /// Measure with up to N workers [default: one per core, at least 2, at most 8]
     #[arg(short = 'j', long, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) processes: Option<u16>,
-    /// How often everything is measured; with fewer than 3 nothing is concluded
+    /// Repeat every measurement N times; fewer than 3 allow no conclusions
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) runs: u16,
-    /// Largest size to measure, such as 64MiB [default: 1GiB]
+    /// Largest test file, such as 64MiB [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_size: Option<u64>,
-    /// Folder to make the test files in [default: that of FILE; without one
-    /// TMPDIR, or /var/tmp]
+    /// Folder for the test files [default: that of FILE; without FILE, TMPDIR or /var/tmp]
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-    /// Write a page with charts
+    /// Write an HTML page with charts
     #[arg(long, value_name = "FILE.html")]
     pub(crate) report: Option<PathBuf>,
-    /// Replace a report that exists
+    /// Replace an existing report
     #[arg(short, long, requires = "report")]
     pub(crate) force: bool,
 }

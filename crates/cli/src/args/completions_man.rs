@@ -1,4 +1,4 @@
-//! What the commands can be told that write words for shells and man(1).
+//! The flags of `completions` and `man`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 #[derive(Args, Debug)]
 pub(crate) struct Completions {
-    /// Shell to complete in
+    /// Shell to generate completions for
     pub(crate) shell: Shell,
 }
 
@@ -24,11 +24,10 @@ pub(crate) enum Shell {
 
 #[derive(Args, Debug)]
 pub(crate) struct Manual {
-    /// Folder to write all pages to, one for each command; without it the main page
-    /// is written to standard output
+    /// Write all pages to DIR, one per command [default: the main page, on standard output]
     #[arg(value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-    /// Replace pages that exist and differ
+    /// Replace existing pages that differ
     #[arg(short, long, requires = "folder")]
     pub(crate) force: bool,
 }

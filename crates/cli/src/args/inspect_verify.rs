@@ -1,4 +1,4 @@
-//! What the commands can be told that only look.
+//! The flags of the commands that only read.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,8 @@ use super::{Listed, Opening, Reading, Workers};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// Files to look at, or folders in which all are meant whose names end in .enc
-    /// or .age; - or nothing: standard input, of which only the header
-    /// is read
+    /// Files to describe; in a folder, all files named *.enc and *.age; - or nothing for standard
+    /// input, of which only the header is read
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -21,8 +20,8 @@ pub(crate) struct Inspect {
 
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
-    /// Files to open, or folders in which all are meant whose names end in .enc or
-    /// .age; - or nothing: standard input
+    /// Files to check; in a folder, all files named *.enc and *.age; - or nothing for standard
+    /// input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]

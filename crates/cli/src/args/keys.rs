@@ -6,34 +6,32 @@ use std::path::PathBuf;
 use clap::Args;
 use cryptstream_format::argon2id::Cost;
 
-/// Whom to seal for.
+/// Whom to encrypt to.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Keys")]
 pub(crate) struct Sealing {
-    /// Seal for this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …,
-    /// ssh-rsa …, or a plugin's); repeatable
+    /// Encrypt to this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …, ssh-rsa …, or a
+    /// plugin's); repeatable
     #[arg(short, long, value_name = "RECIPIENT")]
     pub(crate) recipient: Vec<String>,
-    /// Seal for the recipients in this file, one a line; repeatable
+    /// Encrypt to the recipients in FILE, one per line; repeatable
     #[arg(short = 'R', long, value_name = "FILE")]
     pub(crate) recipients_file: Vec<PathBuf>,
-    /// Seal for the owner of this identity file or SSH key; repeatable
+    /// Encrypt to the owner of this identity file or SSH key; repeatable
     #[arg(short, long, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
-    /// Cost of a passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
+    /// Passphrase cost: memory, passes, lanes; at least 64MiB,3,4 [default: 256MiB,3,4]
     #[arg(long, value_name = "MEM[,T[,P]]")]
     pub(crate) argon2id: Option<String>,
-    /// Cost of a passphrase in files of age: binary logarithm of N, 16 to 22
-    /// (64 MiB to 4 GiB) [default: 18]
+    /// Passphrase cost in age files: log2 of N, 16 to 22 (64 MiB to 4 GiB) [default: 18]
     #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
     pub(crate) scrypt: Option<u8>,
-    /// Give a plugin up that has said nothing for so many seconds; 0: never
-    /// [default: 120]
+    /// Abort if a plugin stays silent for this many seconds; 0 to wait forever [default: 120]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) plugin_timeout: Option<u64>,
     #[command(flatten)]
     pub(crate) key_passphrase: KeyPassphrase,
-    /// Where no flag names a cost.
+    /// The cost if no flag sets one.
     #[arg(skip)]
     pub(crate) usual: UsualCost,
 }
@@ -46,29 +44,28 @@ impl Sealing {
     }
 }
 
-/// What a passphrase costs by the configuration. Unlike flags, neither is wrong
-/// because of the format: each is for its own.
+/// The passphrase costs of the configuration. Unlike flags, they may both be set: each applies to
+/// its own format.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UsualCost {
     pub(crate) argon2id: Option<Cost>,
     pub(crate) scrypt: Option<u8>,
 }
 
-/// What to open with.
+/// What to decrypt with.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Keys")]
 pub(crate) struct Opening {
     #[command(flatten)]
     pub(crate) passphrase: Passphrase,
-    /// Open with the identities in this file, or with this SSH key; repeatable
+    /// Decrypt with the identities in FILE, or with this SSH key; repeatable
     #[arg(short, long, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
-    /// Let files ask for as high a passphrase cost as this, if it is more than the
-    /// default [default: 2GiB,16,16, and memory times passes 8GiB]
+    /// Highest passphrase cost to accept from a file, if above the default [default: 2GiB,16,16,
+    /// and memory times passes 8GiB]
     #[arg(long, value_name = "MEM[,T[,P]]")]
     pub(crate) argon2id_limit: Option<String>,
-    /// Give a plugin up that has said nothing for so many seconds; 0: never
-    /// [default: 120]
+    /// Abort if a plugin stays silent for this many seconds; 0 to wait forever [default: 120]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) plugin_timeout: Option<u64>,
     #[command(flatten)]
@@ -80,18 +77,18 @@ pub(crate) struct Opening {
 #[command(next_help_heading = "Keys")]
 #[group(multiple = false)]
 pub(crate) struct Passphrase {
-    /// Passphrase on the command line, where other users can see it for a moment;
-    /// in earnest use -p, --passphrase-file or -r
+    /// Passphrase on the command line, which other users can see for a moment; for real use prefer
+    /// -p, --passphrase-file or -r
     // The value itself was taken away before parsing.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) key: Option<OsString>,
-    /// Ask for a passphrase on the terminal
+    /// Ask for the passphrase on the terminal
     #[arg(short, long)]
     pub(crate) passphrase: bool,
-    /// Read the passphrase from a file (without one newline at its end)
+    /// Read the passphrase from FILE (one trailing newline is dropped)
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Read the passphrase from an open file descriptor
+    /// Read the passphrase from file descriptor N
     #[arg(long, value_name = "N")]
     pub(crate) passphrase_fd: Option<u32>,
 }
@@ -109,11 +106,11 @@ impl Passphrase {
 #[command(next_help_heading = "Keys")]
 #[group(multiple = false)]
 pub(crate) struct KeyPassphrase {
-    /// Read the passphrase of protected identity files and SSH keys from a file (without
-    /// one newline at its end) instead of asking for it
+    /// Read the passphrase of protected identity files and SSH keys from FILE (one trailing newline
+    /// is dropped)
     #[arg(long, value_name = "FILE")]
     pub(crate) identity_passphrase_file: Option<PathBuf>,
-    /// Read it from an open file descriptor
+    /// Read the passphrase of protected identity files and SSH keys from file descriptor N
     #[arg(long, value_name = "N")]
     pub(crate) identity_passphrase_fd: Option<u32>,
 }

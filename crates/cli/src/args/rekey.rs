@@ -1,4 +1,4 @@
-//! What `rekey` can be told.
+//! The flags of `rekey`.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,7 @@ use super::{KeyPassphrase, Listed, Opening, Passphrase, Reading, Sealing, UsualC
 
 #[derive(Args, Debug)]
 pub(crate) struct Rekey {
-    /// Encrypted files to change, or folders in which all are meant whose names end in
-    /// .enc or .age
+    /// Files to rekey; in a folder, all files named *.enc and *.age
     #[arg(value_name = "FILE", required_unless_present = "files_from")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -18,47 +17,45 @@ pub(crate) struct Rekey {
     pub(crate) opening: Opening,
     #[command(flatten)]
     pub(crate) new: NewKeys,
-    /// Seal the content anew as well, under another file key
+    /// Also re-encrypt the content, under a new file key
     #[arg(long)]
     pub(crate) reencrypt: bool,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }
 
-/// Whom the file is to be sealed for from now on.
+/// Whom the file is encrypted to from now on.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "New keys")]
 pub(crate) struct NewKeys {
-    /// Seal for this recipient from now on; repeatable
+    /// Encrypt to this recipient from now on; repeatable
     #[arg(long, value_name = "RECIPIENT")]
     new_recipient: Vec<String>,
-    /// Seal for the recipients in this file from now on; repeatable
+    /// Encrypt to the recipients in FILE from now on; repeatable
     #[arg(long, value_name = "FILE")]
     new_recipients_file: Vec<PathBuf>,
-    /// Seal for the owner of this identity file or SSH key from now on; repeatable
+    /// Encrypt to the owner of this identity file or SSH key from now on; repeatable
     #[arg(long, value_name = "FILE")]
     new_identity: Vec<PathBuf>,
-    /// Ask for a new passphrase on the terminal
+    /// Ask for the new passphrase on the terminal
     #[arg(long, conflicts_with = "new_passphrase_file")]
     new_passphrase: bool,
-    /// Read the new passphrase from a file (without one newline at its end)
+    /// Read the new passphrase from FILE (one trailing newline is dropped)
     #[arg(long, value_name = "FILE")]
     new_passphrase_file: Option<PathBuf>,
-    /// Cost of a new passphrase: memory, passes, lanes; 64MiB,3,4 or more [default: 256MiB,3,4]
+    /// Cost of the new passphrase: memory, passes, lanes; at least 64MiB,3,4 [default: 256MiB,3,4]
     #[arg(long, value_name = "MEM[,T[,P]]")]
     argon2id: Option<String>,
-    /// Cost of a new passphrase in files of age: binary logarithm of N, 16 to 22
-    /// (64 MiB to 4 GiB) [default: 18]
+    /// Cost of the new passphrase in age files: log2 of N, 16 to 22 (64 MiB to 4 GiB) [default: 18]
     #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
     scrypt: Option<u8>,
-    /// Where no flag names a cost.
+    /// The cost if no flag sets one.
     #[arg(skip)]
     pub(crate) usual: UsualCost,
 }
 
 impl NewKeys {
-    /// The same, as the flags of `encrypt` would say it; `None` if no flag
-    /// names a key.
+    /// Converts to the flags of `encrypt`; `None` if no flag names a key.
     pub(crate) fn into_flags(self, plugin_timeout: Option<u64>) -> Option<(Passphrase, Sealing)> {
         let passphrase = Passphrase {
             key: None,

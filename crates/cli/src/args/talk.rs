@@ -1,40 +1,40 @@
-//! How much is said, and how.
+//! How much the program prints, and how.
 
 use clap::{Args, ValueEnum};
 
-/// How much is said, and how.
+/// How much the program prints, and how.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct Talk {
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", overrides_with = "quiet")]
     pub(crate) quiet: bool,
-    /// Say what was done
+    /// Print what was done
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub(crate) verbose: bool,
-    /// Report as one JSON object: on stdout, or on stderr when stdout is the data; warnings
-    /// are lines of JSON on stderr
+    /// Report as JSON: one object on standard output, or on standard error if the data goes to
+    /// standard output; warnings are lines of JSON on standard error
     #[arg(long, global = true, overrides_with = "json")]
     pub(crate) json: bool,
-    /// Show progress; auto: on a terminal, after half a second; json: everything
-    /// that is said on standard error as JSON, an event a line, for programs
+    /// Show progress; auto: on a terminal, after half a second; json: everything on standard error
+    /// as JSON, one event per line [default: auto]
     #[arg(long, global = true, value_name = "WHEN")]
     pub(crate) progress: Option<When>,
-    /// Use colours; auto: on a terminal, unless NO_COLOR is set [default: auto]
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set [default: auto]
     #[arg(long, global = true, value_name = "WHEN", overrides_with = "no_color")]
     pub(crate) color: Option<Color>,
-    /// The same as --color never
+    /// Same as --color never
     #[arg(long, global = true, overrides_with = "color")]
     pub(crate) no_color: bool,
 }
 
 impl Talk {
-    /// When progress is shown.
+    /// When to show progress.
     pub(crate) fn progress(self) -> When {
         self.progress.unwrap_or(When::Auto)
     }
 
-    /// Uses colours as they are wanted from now on.
+    /// Applies the choice of colours to all later output.
     pub(crate) fn apply_color(self) {
         let color = if self.no_color { Some(Color::Never) } else { self.color };
         color.unwrap_or(Color::Auto).choice().write_global();
@@ -52,7 +52,7 @@ pub(crate) enum When {
 /// The environment variable that sets `--progress`.
 pub(crate) const PROGRESS_VARIABLE: &str = "CRYPTSTREAM_PROGRESS";
 
-/// When colours are used.
+/// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
     Auto,

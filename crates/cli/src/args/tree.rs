@@ -1,46 +1,45 @@
-//! What can be said about folders.
+//! The flags about folders.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// Which of the files in folders, and what becomes of what is there already.
+/// Which files in folders to process, and what happens to existing outputs.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Folders")]
 pub(crate) struct Tree {
-    /// Write into this folder, each INPUT under its own name; any number of INPUTs
+    /// Write into DIR, each INPUT under its own name; allows any number of INPUTs
     #[arg(long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
-    /// Only files that match this glob, such as '*.jpg'; repeatable
+    /// Process only files that match GLOB, such as '*.jpg'; repeatable
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,
-    /// Not what matches this glob, such as 'cache/'; repeatable, and stronger
-    /// than --include
+    /// Skip what matches GLOB, such as 'cache/'; repeatable, and wins over --include
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Exclude patterns from this file (.gitignore syntax); repeatable
+    /// Exclude patterns from FILE (.gitignore syntax); repeatable
     #[arg(long, visible_alias = "exclude-from", value_name = "FILE")]
     pub(crate) ignore_file: Vec<PathBuf>,
-    /// Not what .gitignore files in the folders name
+    /// Respect .gitignore files in the folders
     #[arg(long)]
     pub(crate) gitignore: bool,
-    /// Replace outputs that differ from their inputs in time or length, also newer ones;
-    /// decrypt refuses those, which may have been changed since
+    /// Replace outputs that differ from their input in time or length, even newer ones; decrypt
+    /// refuses those, since they may hold later changes
     #[arg(long)]
     pub(crate) newer: bool,
-    /// Say what would be done, and do nothing
+    /// Show what would be done, without doing it
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
-    /// Go on with the others when a file fails, which is the default
+    /// Continue with the other files after a failure (the default)
     #[arg(long, overrides_with = "fail_fast")]
     pub(crate) keep_going: bool,
-    /// Stop at the first file that fails
+    /// Stop at the first failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
 }
 
 impl Tree {
-    /// Whether anything was said that makes sense for folders only.
+    /// Whether any flag was given that makes sense for folders only.
     pub(crate) fn is_given(&self) -> bool {
         let Self {
             output_dir,

@@ -7,22 +7,20 @@ use cryptstream_engine::Processes;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Processes")]
 pub(crate) struct Workers {
-    /// Worker processes for files from 8 MiB on: a number, 0 for none, or auto
-    /// [default: auto, one for each core up to 4]
+    /// Number of worker processes for files from 8 MiB on; 0 for none [default: auto, one per core,
+    /// at most 4]
     #[arg(short = 'j', long, visible_alias = "threads", value_name = "N|auto", value_parser = parse_processes)]
     pub(crate) processes: Option<Processes>,
-    /// Whether workers must be locked in: require, auto (as well as the system
-    /// can) or off [default: auto]
+    /// Whether to sandbox worker processes; auto: as far as the system can [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) sandbox: Option<Sandbox>,
 }
 
-/// Who reads what strangers wrote, in commands that have no workers.
+/// Who parses input from strangers, in commands that have no workers.
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Processes")]
 pub(crate) struct Reading {
-    /// Whether what reads the file must be locked in: require, auto (this process
-    /// reads it) or off [default: auto]
+    /// Whether to parse the file in a sandboxed process; auto: parse it in this one [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) sandbox: Option<Sandbox>,
 }

@@ -337,7 +337,7 @@ fn what_was_done_is_told_when_asked() {
     let text = dir.run(&["rekey", "f", "-i", "b", "--new-identity", "a", "-v"]).ok().stderr_text();
     assert!(text.contains("f: ") && text.contains("written in"), "{text}");
     let help = dir.run(&["rekey", "--help"]).ok().stdout_text();
-    assert!(help.contains("not revocation") && help.contains("--reencrypt"), "{help}");
+    assert!(help.contains("does not revoke access") && help.contains("--reencrypt"), "{help}");
 }
 
 /// An access control list as the system stores it (acl(5)): the owner and the

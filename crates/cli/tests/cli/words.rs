@@ -74,7 +74,7 @@ fn prepare(dir: &Dir, command: &str) {
     }
     dir.run(&["encrypt", CHEAP, "--passphrase-file", "pass.txt", "notes.txt"]).ok();
     dir.run(&["encrypt", "-i", "me.key", "video.mp4"]).ok();
-    dir.run(&["encrypt", "-i", "me.key", "photos", "photos.sealed"]).ok();
+    dir.run(&["encrypt", "-i", "me.key", "photos", "backup"]).ok();
     shell(dir, "tar -c photos | cryptstream encrypt -i me.key - photos.tar.enc").run().ok();
     let mut damaged = dir.read("video.mp4.enc");
     let middle = damaged.len() / 2;
@@ -111,7 +111,7 @@ fn the_examples_work_as_they_stand_there() {
             ("", "again.txt", b"notes".to_vec()),
             ("", "again.mp4", paint(2 << 20)),
             ("decrypt", "notes.txt", b"notes".to_vec()),
-            ("decrypt", "photos.again/b.jpg", b"b".to_vec()),
+            ("decrypt", "restored/b.jpg", b"b".to_vec()),
             ("decrypt", "tail.bin", paint(2 << 20)[(2 << 20) - 1024..].to_vec()),
         ] {
             assert!(*command != of || dir.read(file) == content, "{file}");
