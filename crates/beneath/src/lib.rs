@@ -20,6 +20,7 @@
 //! opened again when it is needed, so that a tree of any depth needs few descriptors.
 
 mod acl;
+mod attributes;
 mod dir;
 mod folder;
 mod identity;
@@ -27,6 +28,7 @@ mod resolve;
 mod walk;
 
 pub use acl::{ACL, dir_mode_without_acl, has_acl, mode_without_acl};
+pub use attributes::{Followed, follow_mode, is_refusal, times_of};
 pub use dir::{Dir, Entries};
 pub use folder::{Entry, Folder};
 pub use identity::{FileId, KnownFile, fresh, has_same_content, is_exact, is_linked, path_of};

@@ -12,4 +12,3 @@ pub(crate) use pipe::PIPE_SIZE;
 pub use pipe::PipeWriter;
 pub use removal::{is_leftover, leftover_of};
 pub use source::Source;
-pub use state::times_of;

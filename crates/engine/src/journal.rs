@@ -15,7 +15,7 @@ use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, FileId};
+use cryptstream_beneath::{Dir, FileId, times_of};
 use cryptstream_format::journal::Present;
 use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
 use rustix::fs::{FileType, Timestamps};
@@ -23,7 +23,6 @@ use rustix::io::Errno;
 
 use crate::file_io::read_at;
 use crate::header::read_header;
-use crate::input::times_of;
 use crate::named::{Found, Named};
 use crate::output::attributes::keep_access;
 use crate::output::{PendingFile, Permissions, remove_durably};

@@ -90,18 +90,15 @@ pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 #[cfg(feature = "fault-hooks")]
 pub use fault_points::{Point as FaultPoint, set_fault_hook};
-pub use input::{PipeWriter, Source, is_leftover, leftover_of, times_of};
+pub use input::{PipeWriter, Source, is_leftover, leftover_of};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::{
     Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, pending as pending_signal,
     say_on_interrupt, unignored_signals,
 };
 pub use memory::{MemoryLimit, available_memory};
-pub use named::{Refused, open_folder};
-pub use output::{
-    CommitOptions, Dropped, Followed, StagingFolder, Target, follow_mode, is_refusal,
-    write_private, write_public,
-};
+pub use named::open_folder;
+pub use output::{CommitOptions, Dropped, StagingFolder, Target, write_private, write_public};
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};
 pub use reader::Reader;
@@ -112,12 +109,12 @@ pub use request::{
 };
 pub use summary::{BatchSummary, Form, Summary};
 pub use umask::{keep_owner_bits, umask};
-#[cfg(feature = "fault-hooks")]
-pub use workers::enter_sandbox;
 pub use workers::{
     Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,
-    WorkerOptions, WorkerProgram, WorkerStats, die_with_parent, init_worker, lock_in, worker_main,
+    WorkerOptions, WorkerProgram, WorkerStats, init_worker, lock_in,
 };
+#[cfg(feature = "fault-hooks")]
+pub use workers::{enter_sandbox, worker_main};
 
 /// Keeps what the caller has left open from the programs that this process starts.
 pub use cryptstream_shm::descriptors::keep_from_programs;

@@ -15,6 +15,8 @@ use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, openat};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
+use crate::Error;
+
 /// As many links as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 /// The permission bits with which others than the owner may change a folder.
@@ -25,8 +27,15 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Only links in the place of the last name are looked at.
 ///
 /// # Errors
-/// As openat(2); [`Refused::Planted`].
-pub fn open_folder(path: &Path) -> Result<Dir, Refused> {
+/// [`Error::Open`], [`Error::OutputPlanted`].
+pub fn open_folder(path: &Path) -> Result<Dir, Error> {
+    reach_folder(path).map_err(|refused| match refused {
+        Refused::System(error) => Error::Open { path: path.to_owned(), source: error.into() },
+        Refused::Planted(owner) => Error::OutputPlanted { path: path.to_owned(), owner },
+    })
+}
+
+fn reach_folder(path: &Path) -> Result<Dir, Refused> {
     if path.file_name().is_none() {
         return Ok(Dir::open(path)?);
     }
@@ -78,7 +87,7 @@ enum Reached {
 
 /// Why nothing was found.
 #[derive(Debug)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The system does not let us look.
     System(Errno),
     /// Another user, this one, has put it where others may put things.

@@ -23,7 +23,6 @@ pub(crate) use durable::{remove_durably, sync_content};
 pub use options::{CommitOptions, Dropped};
 pub(crate) use pending::{PendingFile, remove_abandoned};
 pub(crate) use permissions::Permissions;
-pub use permissions::{Followed, follow_mode, is_refusal};
 pub(crate) use sink::Sink;
 pub use staging::StagingFolder;
 pub use target::Target;

@@ -27,9 +27,12 @@ pub use options::{
 };
 pub use parser::Parser;
 pub(crate) use parser::{Beginning, Unarmor};
+pub(crate) use sandbox::die_with_parent;
 #[cfg(feature = "fault-hooks")]
 pub use sandbox::enter_sandbox;
-pub use sandbox::{Profile, SandboxLevel, SandboxMode, die_with_parent, lock_in};
+pub use sandbox::{Profile, SandboxLevel, SandboxMode, lock_in};
 pub(crate) use start::sandboxed;
 pub(crate) use stop::Stop;
-pub use worker::{init_worker, worker_main};
+pub use worker::init_worker;
+#[cfg(feature = "fault-hooks")]
+pub use worker::worker_main;

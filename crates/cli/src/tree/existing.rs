@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, Folder, Found, path_of};
-use cryptstream_engine::{Dropped, Followed, follow_mode};
+use cryptstream_beneath::{Dir, Entry, Folder, Followed, Found, follow_mode, path_of};
+use cryptstream_engine::Dropped;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 

@@ -13,8 +13,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cryptstream_beneath::{Dir, Folder, Found, has_acl};
-use cryptstream_engine::{Dropped, Refused, is_refusal, open_folder, times_of};
+use cryptstream_beneath::{Dir, Folder, Found, has_acl, is_refusal, times_of};
+use cryptstream_engine::{Dropped, Error, open_folder};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;
@@ -446,10 +446,13 @@ pub(super) fn has_parent(root: &Root) -> bool {
 fn present(path: &Path) -> Result<Option<Dir>, Failure> {
     match open_folder(path) {
         Ok(dir) => Ok(Some(dir)),
-        Err(Refused::System(Errno::NOENT)) => Ok(None),
-        Err(Refused::System(Errno::NOTDIR)) => Err(words::not_a_folder(path)),
-        Err(Refused::System(error)) => Err(failed(path, error)),
-        Err(Refused::Planted(owner)) => Err(messages::output_planted(path, owner)),
+        Err(Error::Open { source, .. }) => match Errno::from_io_error(&source) {
+            Some(Errno::NOENT) => Ok(None),
+            Some(Errno::NOTDIR) => Err(words::not_a_folder(path)),
+            Some(error) => Err(failed(path, error)),
+            None => Err(words::folder_failed(path, &source)),
+        },
+        Err(error) => Err(messages::engine(error, messages::Context::default())),
     }
 }
 

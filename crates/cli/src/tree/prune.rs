@@ -9,8 +9,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk, is_exact, path_of};
-use cryptstream_engine::{Error, Inspection, Source, times_of};
+use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk, is_exact, path_of, times_of};
+use cryptstream_engine::{Error, Inspection, Source};
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 

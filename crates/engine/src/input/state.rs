@@ -4,8 +4,10 @@
 use std::fs::File;
 use std::path::Path;
 
-use cryptstream_beneath::{FileId, KnownFile, fresh, has_same_content, is_exact, mode_without_acl};
-use rustix::fs::{Stat, Timespec, Timestamps};
+use cryptstream_beneath::{
+    FileId, KnownFile, fresh, has_same_content, is_exact, mode_without_acl, times_of,
+};
+use rustix::fs::Timestamps;
 
 use super::source::Source;
 use crate::Error;
@@ -78,18 +80,5 @@ impl Source {
 
     pub(crate) fn changed(&self) -> Error {
         Error::InputChanged { path: self.path.clone() }
-    }
-}
-
-/// When something was read and changed last.
-#[must_use]
-pub fn times_of(stat: &Stat) -> Timestamps {
-    let time = |seconds, nanoseconds: u64| Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
-    };
-    Timestamps {
-        last_access: time(stat.st_atime, stat.st_atime_nsec),
-        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
     }
 }

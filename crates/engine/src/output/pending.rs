@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use cryptstream_beneath::{Dir, FileId};
+use cryptstream_beneath::{Dir, FileId, is_refusal};
 use cryptstream_protection::Protection;
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timestamps, flock,
@@ -26,7 +26,7 @@ use super::abandoned;
 use super::attributes::{copy_user_attributes, keep_access};
 use super::durable::{Durability, sync_folder};
 use super::naming::{is_unsupported, rename};
-use super::permissions::{Permissions, is_refusal, set_mode};
+use super::permissions::{Permissions, set_mode};
 use super::probe::{self, Abilities};
 use super::temporary;
 use crate::Error;

@@ -1,10 +1,9 @@
 //! The permission bits of an output.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::fchown;
 
-use cryptstream_beneath::{Dir, FileId, has_acl};
+use cryptstream_beneath::{Dir, has_acl, is_refusal};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fchmod, fstat};
 use rustix::io::Errno;
@@ -128,45 +127,6 @@ fn keep_owner(file: &File, own: &Stat, old: &Stat, folder: &Dir) -> Result<bool,
 
 fn set_mode_if_needed(file: &File, present: u32, wanted: u32) -> Result<bool, Errno> {
     if wanted == present { Ok(true) } else { set_mode(file, wanted) }
-}
-
-/// Whether an error says that a file system does not keep times or permission bits, or
-/// not for this user.
-#[must_use]
-pub fn is_refusal(error: Errno) -> bool {
-    use Errno as E;
-    matches!(error, E::PERM | E::ACCESS | E::OPNOTSUPP | E::NOSYS | E::ROFS | E::INVAL)
-}
-
-/// Gives the file of this name, seen there as `there`, the permission bits of its
-/// original. Where it has an access control list, the group's bits say what the list may
-/// give, and it gets no more.
-///
-/// # Errors
-/// As chmod(2); `ESTALE` where the name leads to another file by now.
-pub fn follow_mode(dir: &Dir, name: &OsStr, there: &Stat, mode: u32) -> Result<Followed, Errno> {
-    let has_acl = dir.open_file(name).is_ok_and(|file| has_acl(&file));
-    let mode = if has_acl { mode & there.st_mode } else { mode };
-    if mode == there.st_mode & 0o777 {
-        return Ok(Followed::Unchanged);
-    }
-    dir.set_mode(name, FileId::of(there), Mode::from_raw_mode(mode))?;
-    // Some file systems take it and forget it.
-    match dir.stat(name)?.st_mode & 0o777 == mode {
-        true => Ok(Followed::Changed),
-        false => Ok(Followed::Refused),
-    }
-}
-
-/// What became of a file's permission bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Followed {
-    /// It had them already, as far as it may.
-    Unchanged,
-    /// It has them now.
-    Changed,
-    /// The file system does not keep them.
-    Refused,
 }
 
 /// Whether the folder belongs to another user than this one and root.

@@ -11,14 +11,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cryptstream_beneath::Dir;
-use rustix::fs::{FileType, Mode, Timestamps, fchmod, fstat, futimens};
+use cryptstream_beneath::{Dir, is_refusal};
+use rustix::fs::{FileType, Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, fstat, futimens};
 use rustix::io::Errno;
 
 use super::abandoned;
 use super::container::{CONTENT, Container, open_listed};
 use super::naming::rename_folder;
-use super::permissions::is_refusal;
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
 use crate::named::{Found, Named, Refused};
@@ -99,16 +98,17 @@ impl StagingFolder {
         &self.gate
     }
 
-    /// Gives the folder permission bits (the usual ones without), a time, and its
-    /// name. With `sync`, what is in it is made durable first, and then the name. A
-    /// folder that stood there is kept: its new name is returned.
+    /// Gives the folder its permission bits (without `mode` the usual ones), the time of
+    /// its last change (seconds and nanoseconds since 1970), and its name. With `sync`,
+    /// what is in it is made durable first, and then the name. A folder that stood there
+    /// is kept: its new name is returned.
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::Write`], [`Error::NotDurable`].
     pub fn commit(
         mut self,
         mode: Option<u32>,
-        times: Option<&Timestamps>,
+        modified: Option<(i64, u32)>,
         sync: bool,
     ) -> Result<Option<PathBuf>, Error> {
         let path = self.path.clone();
@@ -131,8 +131,11 @@ impl StagingFolder {
             set => set.map_err(failed),
         };
         as_taken(fchmod(&self.folder, mode | Mode::WUSR))?;
-        if let Some(times) = times {
-            as_taken(futimens(&self.folder, times))?;
+        if let Some((tv_sec, nanoseconds)) = modified {
+            let last_modification = Timespec { tv_sec, tv_nsec: nanoseconds.into() };
+            // When it was read is left alone.
+            let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+            as_taken(futimens(&self.folder, &Timestamps { last_access, last_modification }))?;
         }
         let old = self.give_name().map_err(failed)?;
         if !mode.contains(Mode::WUSR) {

@@ -79,7 +79,7 @@ pub enum Profile<'a> {
 
 /// Has the system kill this process when the thread that started it ends. The
 /// first thing that such a process does; afterwards it must compare its parent.
-pub fn die_with_parent() {
+pub(crate) fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 

@@ -72,10 +72,10 @@ pub(super) fn run(
         )
     })?;
     let Unpacked { entries, bytes, folder: own, remarks } = unpacked;
-    let times = own.map(|(_, time)| time.to_timestamps());
+    let modified = own.map(|(_, time)| (time.seconds, time.nanoseconds));
     // What another process says about the mode is no order.
     let old = staging
-        .commit(own.map(|(mode, _)| options.bits(mode)), times.as_ref(), sync)
+        .commit(own.map(|(mode, _)| options.bits(mode)), modified, sync)
         .map_err(|error| messages::engine(error, context))?;
     if let Some(old) = &old {
         messages::warn(&words::kept(&output, old));

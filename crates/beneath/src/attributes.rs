@@ -1,0 +1,62 @@
+//! Times and permission bits of files.
+
+use std::ffi::OsStr;
+
+use rustix::fs::{Mode, Stat, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use crate::acl::has_acl;
+use crate::dir::Dir;
+use crate::identity::FileId;
+
+/// When a file was last read and last changed.
+#[must_use]
+pub fn times_of(stat: &Stat) -> Timestamps {
+    let time = |seconds, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
+    };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
+
+/// Whether an error says that a file system does not keep times or permission bits, or
+/// not for this user.
+#[must_use]
+pub fn is_refusal(error: Errno) -> bool {
+    use Errno as E;
+    matches!(error, E::PERM | E::ACCESS | E::OPNOTSUPP | E::NOSYS | E::ROFS | E::INVAL)
+}
+
+/// Gives the file of this name, seen there as `there`, the permission bits of its
+/// original. Where it has an access control list, the group's bits say what the list may
+/// give, and it gets no more.
+///
+/// # Errors
+/// As chmod(2); `ESTALE` where the name leads to another file by now.
+pub fn follow_mode(dir: &Dir, name: &OsStr, there: &Stat, mode: u32) -> Result<Followed, Errno> {
+    let has_acl = dir.open_file(name).is_ok_and(|file| has_acl(&file));
+    let mode = if has_acl { mode & there.st_mode } else { mode };
+    if mode == there.st_mode & 0o777 {
+        return Ok(Followed::Unchanged);
+    }
+    dir.set_mode(name, FileId::of(there), Mode::from_raw_mode(mode))?;
+    // Some file systems take it and forget it.
+    match dir.stat(name)?.st_mode & 0o777 == mode {
+        true => Ok(Followed::Changed),
+        false => Ok(Followed::Refused),
+    }
+}
+
+/// What became of a file's permission bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// It had them already, as far as it may.
+    Unchanged,
+    /// It has them now.
+    Changed,
+    /// The file system does not keep them.
+    Refused,
+}
