@@ -2,6 +2,7 @@
 
 mod ahead;
 mod archive;
+mod benchmark;
 mod completions;
 mod inputs;
 mod inspect;
@@ -37,7 +38,7 @@ use crate::keyring::{OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::request::Transfer;
-use crate::{benchmark, config, keyring, report, system};
+use crate::{config, keyring, report, system};
 
 /// Runs one command to its end and says what is to be said.
 pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {

@@ -7,7 +7,6 @@
 
 mod args;
 mod argv;
-mod benchmark;
 mod commands;
 mod config;
 mod initial_environment;

@@ -25,7 +25,7 @@ mod text;
 pub(crate) mod tree;
 mod usage;
 
-pub(crate) use benchmark::{no_room, not_measurable, nothing_fits, output_differs, report_written};
+pub(crate) use benchmark::{benchmark, report_written};
 pub(crate) use engine::{Context, costly, engine};
 pub(crate) use failure::{Failure, Shared, code};
 pub(crate) use inputs_outputs::*;

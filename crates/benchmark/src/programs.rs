@@ -8,12 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::measure::warm_memory;
-use super::results::Rung;
+use super::progress::Progress;
 use super::stats::{Comparison, Timing, compare};
-use super::steps::Steps;
 use super::subject::Key;
+use super::units;
 use super::workspace::Workspace;
-use crate::messages::{self, Failure};
 
 /// Commands are measured with one file of at most this size, unless the user
 /// names a larger one: the slowest take seconds for it.
@@ -100,8 +99,10 @@ struct Candidate {
 /// What all commands are measured with.
 pub(super) struct Setting<'a> {
     pub(super) workspace: &'a Workspace,
-    pub(super) steps: &'a Steps,
+    pub(super) progress: &'a dyn Progress,
     pub(super) key: &'a Key,
+    /// CryptStream.
+    pub(super) program: &'a Path,
     pub(super) runs: u16,
     /// Whether the age format is measured too.
     pub(super) with_age_format: bool,
@@ -115,12 +116,12 @@ pub(super) fn size(largest: u64) -> u64 {
 
 impl Setting<'_> {
     /// Each program encrypts `input` once a round, in changing order.
-    pub(super) fn measure(&self, input: &Path) -> Result<Programs, Failure> {
+    pub(super) fn measure(&self, input: &Path) -> Programs {
         let bytes = fs::metadata(input).map_or(0, |metadata| metadata.len());
         let mut result = Programs { bytes, ..Programs::default() };
         let mut candidates = Vec::new();
         // A round that does not count tells which programs are there.
-        for candidate in self.candidates()? {
+        for candidate in self.candidates() {
             match self.run(&candidate, input, bytes) {
                 Ok(Some(_)) => candidates.push(candidate),
                 Ok(None) => result.failed.push(candidate.name),
@@ -147,18 +148,16 @@ impl Setting<'_> {
         let failed = result.failed.clone();
         result.programs.retain(|program| !failed.contains(&program.name));
         result.failed.dedup();
-        Ok(result)
+        result
     }
 
-    fn candidates(&self) -> Result<Vec<Candidate>, Failure> {
+    fn candidates(&self) -> Vec<Candidate> {
         let folder = self.workspace.folder();
         let (home, passphrase) = (folder.join("gnupg"), folder.join("passphrase"));
         // Without them gpg fails, and is left out.
         let _ = fs::create_dir(&home);
         let _ = fs::write(&passphrase, "correct horse battery staple\n");
         let [home, passphrase] = [home, passphrase].map(|path| path.display().to_string());
-        let own = std::env::current_exe()
-            .map_err(|error| messages::internal(&format!("its own program: {error}")))?;
         let recipient = self.key.recipient();
         let candidate = |name, program: &Path, args: &[&str]| Candidate {
             name,
@@ -168,7 +167,7 @@ impl Setting<'_> {
         let encrypt = ["--no-config", "-q", "encrypt", IN, OUT, "-r", &recipient];
         let mut all = vec![
             candidate(COPY, Path::new("cp"), &[IN, OUT]),
-            candidate(CRYPTSTREAM, &own, &encrypt),
+            candidate(CRYPTSTREAM, self.program, &encrypt),
             candidate("age", Path::new("age"), &["-r", &recipient, "-o", OUT, IN]),
             candidate("rage", Path::new("rage"), &["-r", &recipient, "-o", OUT, IN]),
             candidate(
@@ -214,15 +213,15 @@ impl Setting<'_> {
         ];
         if self.with_age_format {
             let args = [&encrypt[..], &["--format", "age"]].concat();
-            all.push(candidate(CRYPTSTREAM_AGE, &own, &args));
+            all.push(candidate(CRYPTSTREAM_AGE, self.program, &args));
         }
-        Ok(all)
+        all
     }
 
     /// Runs a command once; how long it took, or `None` where it failed.
     fn run(&self, candidate: &Candidate, input: &Path, bytes: u64) -> io::Result<Option<f64>> {
         let folder = self.workspace.folder();
-        self.steps.next(Rung { bytes, files: 1 }, candidate.name);
+        self.progress.step(&units::size(bytes), candidate.name);
         let output = folder.join("output");
         warm_memory(folder, &[input.to_owned()]);
         let mut command = Command::new(&candidate.program);

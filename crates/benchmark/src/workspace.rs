@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cryptstream_engine::{Error, unignored_signals};
+use cryptstream_engine::{Error as EngineError, unignored_signals};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process, waitid};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::messages::{self, Context, Failure};
+use super::error::Error;
 
 /// More than there will ever be at once.
 const MAX_NAMES: u32 = 1000;
@@ -37,7 +37,7 @@ pub(super) struct Workspace {
 
 impl Workspace {
     /// Makes a folder in `parent` that only the user may look into.
-    pub(super) fn create(parent: &Path) -> Result<Self, Failure> {
+    pub(super) fn create(parent: &Path) -> Result<Self, Error> {
         remove_stale(parent);
         let failed = |source| created(parent, source);
         let (folder, lock) = (0..MAX_NAMES)
@@ -77,7 +77,7 @@ impl Workspace {
     }
 
     /// Makes `count` files of `len` bytes that look random.
-    pub(super) fn make_files(&self, len: u64, count: usize) -> Result<Vec<PathBuf>, Failure> {
+    pub(super) fn make_files(&self, len: u64, count: usize) -> Result<Vec<PathBuf>, Error> {
         let mut content = Content::new();
         let mut make = |index| {
             let path = self.folder.join(format!("input-{index}"));
@@ -85,9 +85,10 @@ impl Workspace {
             let mut left = len;
             while left > 0 {
                 let block = content.next(left.min(BLOCK as u64) as usize);
-                file.write_all(block).map_err(|source| {
-                    let error = Error::Write { path: path.clone(), offset: len - left, source };
-                    messages::engine(error, Context::default())
+                file.write_all(block).map_err(|source| EngineError::Write {
+                    path: path.clone(),
+                    offset: len - left,
+                    source,
                 })?;
                 left -= block.len() as u64;
             }
@@ -168,8 +169,8 @@ fn remove(folder: &Path) {
     }
 }
 
-fn created(path: &Path, source: io::Error) -> Failure {
-    messages::engine(Error::Create { path: path.to_owned(), source }, Context::default())
+fn created(path: &Path, source: io::Error) -> EngineError {
+    EngineError::Create { path: path.to_owned(), source }
 }
 
 /// Bytes that no file system and no disk can make smaller: splitmix64, which

@@ -4,14 +4,13 @@
 use std::path::PathBuf;
 
 use cryptstream_engine::{
-    BatchItem, DecryptAll, Destination, EncryptAll, Engine, Error, Items, OnDone, Processes,
-    Target, WorkerOptions,
+    BatchItem, DecryptAll, Destination, EncryptAll, Engine, Items, OnDone, Processes, Target,
+    WorkerOptions, WorkerProgram,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Identity, Recipient};
 
-use crate::messages::{self, Context, Failure};
-use crate::system;
+use super::error::Error;
 
 /// A key that is nobody's.
 pub(super) struct Key {
@@ -20,9 +19,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn generate() -> Result<Self, Failure> {
-        let secret =
-            SecretKey::generate().map_err(|error| messages::internal(&error.to_string()))?;
+    pub(super) fn generate() -> Result<Self, Error> {
+        let secret = SecretKey::generate().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { public: secret.to_public(), secret })
     }
 
@@ -40,23 +38,24 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// Starts nothing yet. 0 processes: without workers.
-    pub(super) fn new(key: &'a Key, processes: u16, cores: usize) -> Self {
+    pub(super) fn new(
+        key: &'a Key,
+        processes: u16,
+        cores: usize,
+        program: Option<WorkerProgram>,
+    ) -> Self {
         let processes = Processes::Exactly(processes);
-        let workers = WorkerOptions {
-            processes,
-            program: system::worker_program(),
-            ..WorkerOptions::default()
-        };
+        let workers = WorkerOptions { processes, program, ..WorkerOptions::default() };
         Self { key, engine: Engine::new(workers, cores) }
     }
 
     /// Starts all workers and waits until they are ready.
-    pub(super) fn warm_up(&mut self) -> Result<(), Failure> {
-        self.engine.warm_up().map_err(failed)
+    pub(super) fn warm_up(&mut self) -> Result<(), Error> {
+        Ok(self.engine.warm_up()?)
     }
 
     /// Seals each input to the output beside it.
-    pub(super) fn encrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Failure> {
+    pub(super) fn encrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
         let recipients = [&self.key.public as &(dyn Recipient + Sync)];
         work(files, true, |items, on_done| {
             let request = EncryptAll::items(items).recipients(&recipients).on_done(on_done);
@@ -65,16 +64,16 @@ impl<'a> Subject<'a> {
     }
 
     /// Opens each input to the output beside it.
-    pub(super) fn decrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Failure> {
+    pub(super) fn decrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
         self.open_files(files, true)
     }
 
     /// Opens each input and writes nothing.
-    pub(super) fn verify_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Failure> {
+    pub(super) fn verify_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
         self.open_files(files, false)
     }
 
-    fn open_files(&mut self, files: &[(PathBuf, PathBuf)], writes: bool) -> Result<(), Failure> {
+    fn open_files(&mut self, files: &[(PathBuf, PathBuf)], writes: bool) -> Result<(), Error> {
         let identities = [&self.key.secret as &dyn Identity];
         work(files, writes, |items, on_done| {
             let request = DecryptAll::items(items).identities(&identities).on_done(on_done);
@@ -89,7 +88,7 @@ fn work(
     files: &[(PathBuf, PathBuf)],
     writes: bool,
     work: impl FnOnce(Items<'_>, &mut OnDone<'_>),
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let mut items = files.iter().map(|(input, output)| BatchItem {
         input: input.clone(),
         entry: None,
@@ -107,9 +106,5 @@ fn work(
             failure.get_or_insert(error);
         }
     });
-    failure.map_or(Ok(()), |error| Err(failed(error)))
-}
-
-fn failed(error: Error) -> Failure {
-    messages::engine(error, Context::default())
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }

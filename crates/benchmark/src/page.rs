@@ -10,58 +10,59 @@ use std::fmt::Write;
 use super::chart::escape;
 use super::results::{Operation, Results, Warmth};
 use super::{advice, units};
-use crate::messages;
 
 const STYLE: &str = include_str!("page/style.css");
 
-/// The whole page. What it is made of can fetch nothing, and the policy in its
-/// head says so to the browser.
-pub(super) fn page(results: &Results) -> String {
-    let title = advice::headline(results);
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <title>CryptStream benchmark: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
-        escape(&what(results)),
-    );
-    let parts = [
-        format!(
-            "<header>\n<p class=\"kicker\">CryptStream benchmark</p>\n<h1>{}</h1>\n\
-             <p class=\"lead\">{}</p>\n</header>\n",
-            escape(&title),
-            escape(&lead(results)),
-        ),
-        figures::programs(results),
-        tiles(results),
-        how_to_read(),
-        "<h2>Throughput, speed-up and ceilings</h2>\n<div class=\"charts\">\n".to_owned(),
-        figures::figures(results),
-        machine::card(results),
-        "</div>\n".to_owned(),
-        tables::tables(results),
-        footer(results),
-    ];
-    for part in parts {
-        page.push_str(&part);
+impl Results {
+    /// The whole page. What it is made of can fetch nothing, and the policy in its
+    /// head says so to the browser.
+    pub fn page(&self) -> String {
+        let title = advice::headline(self);
+        let mut page = format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" \
+             content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <link rel=\"icon\" href=\"data:,\">\n\
+             <title>CryptStream benchmark: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
+            escape(&what(self)),
+        );
+        let parts = [
+            format!(
+                "<header>\n<p class=\"kicker\">CryptStream benchmark</p>\n<h1>{}</h1>\n\
+                 <p class=\"lead\">{}</p>\n</header>\n",
+                escape(&title),
+                escape(&lead(self)),
+            ),
+            figures::programs(self),
+            tiles(self),
+            how_to_read(),
+            "<h2>Throughput, speed-up and ceilings</h2>\n<div class=\"charts\">\n".to_owned(),
+            figures::figures(self),
+            machine::card(self),
+            "</div>\n".to_owned(),
+            tables::tables(self),
+            footer(self),
+        ];
+        for part in parts {
+            page.push_str(&part);
+        }
+        page.push_str("</main>\n</body>\n</html>\n");
+        page
     }
-    page.push_str("</main>\n</body>\n</html>\n");
-    page
 }
 
 /// What was measured.
 fn what(results: &Results) -> String {
-    let name = results.file.as_deref().map(messages::quoted);
+    let name = results.file_name.clone();
     name.unwrap_or_else(|| results.machine.processor.clone())
 }
 
 fn lead(results: &Results) -> String {
     let size = results.largest().map_or_else(String::new, |size| units::rung(size.rung));
-    let on = match &results.file {
-        Some(file) => format!("{} ({size})", messages::quoted(file)),
+    let on = match &results.file_name {
+        Some(file) => format!("{file} ({size})"),
         None => format!("files of up to {size}"),
     };
     format!(

@@ -7,12 +7,12 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use cryptstream_engine::Error;
+use cryptstream_engine::Error as EngineError;
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{ChunkCipher, FileKey, Format, PayloadCipher, Segment};
 
+use super::error::Error;
 use super::stats::Timing;
-use crate::messages::{self, Context, Failure};
 
 /// Far more than any cache holds.
 const MEMORY_LEN: usize = 128 << 20;
@@ -48,7 +48,7 @@ impl Ceiling {
 }
 
 impl Ceilings {
-    pub(super) fn measure(runs: u16, cores: usize) -> Result<Self, Failure> {
+    pub(super) fn measure(runs: u16, cores: usize) -> Result<Self, Error> {
         let all = CIPHER_LEN.saturating_mul(cores as u64);
         Ok(Self {
             memory_copy: copy_memory(runs),
@@ -59,11 +59,7 @@ impl Ceilings {
     }
 }
 
-fn ceiling(
-    runs: u16,
-    bytes: u64,
-    run: impl Fn() -> Result<(), Failure>,
-) -> Result<Ceiling, Failure> {
+fn ceiling(runs: u16, bytes: u64, run: impl Fn() -> Result<(), Error>) -> Result<Ceiling, Error> {
     let mut timing = Timing::default();
     for _ in 0..runs {
         let started = Instant::now();
@@ -93,13 +89,13 @@ enum Direction {
     Open,
 }
 
-fn run_on_all(cores: usize) -> Result<(), Failure> {
+fn run_on_all(cores: usize) -> Result<(), Error> {
     std::thread::scope(|scope| {
         let others: Vec<_> =
             (1..cores).map(|_| scope.spawn(|| run_cipher(Direction::Seal))).collect();
         let own = run_cipher(Direction::Seal);
         let others = others.into_iter().map(|thread| {
-            thread.join().unwrap_or_else(|_| Err(messages::internal("a thread panicked")))
+            thread.join().unwrap_or_else(|_| Err(Error::Internal("a thread panicked".to_owned())))
         });
         others.fold(own, Result::and)
     })
@@ -107,8 +103,8 @@ fn run_on_all(cores: usize) -> Result<(), Failure> {
 
 /// Seals or opens the same part in memory again and again, as the engine does
 /// with one segment after the other.
-fn run_cipher(direction: Direction) -> Result<(), Failure> {
-    let broken = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
+fn run_cipher(direction: Direction) -> Result<(), Error> {
+    let broken = |error: &dyn std::fmt::Display| Error::Internal(error.to_string());
     let key = FileKey::generate().map_err(|error| broken(&error))?;
     let cipher: ChunkCipher = PayloadCipher::generate(Format::Native, &key)
         .map_err(|error| broken(&error))?
@@ -135,11 +131,10 @@ fn run_cipher(direction: Direction) -> Result<(), Failure> {
 
 /// Copies a file to a name that is free, as `cp --reflink=never` does where it
 /// does not leave the work to the kernel.
-pub(super) fn copy_file(from: &Path, to: &Path, buffer: &mut Vec<u8>) -> Result<(), Failure> {
+pub(super) fn copy_file(from: &Path, to: &Path, buffer: &mut Vec<u8>) -> Result<(), Error> {
     buffer.resize(COPY_BUFFER, 0);
-    let failed = |error| messages::engine(error, Context::default());
-    let open = |source| failed(Error::Open { path: from.to_owned(), source });
-    let create = |source| failed(Error::Create { path: to.to_owned(), source });
+    let open = |source| EngineError::Open { path: from.to_owned(), source };
+    let create = |source| EngineError::Create { path: to.to_owned(), source };
     let mut input = File::open(from).map_err(open)?;
     let mut output = OpenOptions::new().write(true).create_new(true).open(to).map_err(create)?;
     let mut offset = 0;
@@ -149,12 +144,14 @@ pub(super) fn copy_file(from: &Path, to: &Path, buffer: &mut Vec<u8>) -> Result<
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(source) => {
-                return Err(failed(Error::Read { path: from.to_owned(), offset, source }));
+                return Err(EngineError::Read { path: from.to_owned(), offset, source }.into());
             }
         };
-        output
-            .write_all(&buffer[..len])
-            .map_err(|source| failed(Error::Write { path: to.to_owned(), offset, source }))?;
+        output.write_all(&buffer[..len]).map_err(|source| EngineError::Write {
+            path: to.to_owned(),
+            offset,
+            source,
+        })?;
         offset += len as u64;
     }
 }

@@ -5,13 +5,12 @@ use std::fmt::Write;
 use super::super::chart::escape;
 use super::super::results::{Results, Warmth};
 use super::super::{advice, units};
-use crate::messages;
 
 /// What the numbers were measured on, and what they come to.
 pub(super) fn card(results: &Results) -> String {
     let machine = &results.machine;
     let kind = if machine.is_virtual { " (virtual)" } else { "" };
-    let file = results.file.as_deref().map(|file| ("File", messages::quoted(file)));
+    let file = results.file_name.clone().map(|file| ("File", file));
     let facts = [
         ("Processor", format!("{}{kind}", machine.processor)),
         ("Features", machine.features.join(" ")),
@@ -19,7 +18,7 @@ pub(super) fn card(results: &Results) -> String {
         ("Memory", units::size(machine.memory)),
         ("Kernel", format!("{}, {}", machine.kernel, machine.architecture)),
         ("File system", results.file_system.clone()),
-        ("Folder", messages::quoted(&results.folder)),
+        ("Folder", results.folder_name.clone()),
         ("Cipher", "AES-256-GCM in chunks of 16 KiB".to_owned()),
         ("Recommended", advice::recommendation(results)),
         ("Workers pay", advice::pays(results, Warmth::Cold)),

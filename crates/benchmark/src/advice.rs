@@ -146,18 +146,18 @@ mod tests {
     use super::super::programs::Program;
     use super::super::results::Contestant;
     use super::super::sample::{results, runs};
-    use super::super::{page, table};
+    use super::super::table::Glyphs;
     use super::*;
 
     /// Everything that is shown of them.
     fn shown_texts(results: &Results) -> [String; 3] {
-        let glyphs = [table::Glyphs::Unicode, table::Glyphs::Ascii];
-        let [unicode, ascii] = glyphs.map(|glyphs| table::table(results, glyphs));
+        let glyphs = [Glyphs::Unicode, Glyphs::Ascii];
+        let [unicode, ascii] = glyphs.map(|glyphs| results.table(glyphs));
         assert!(ascii.is_ascii(), "{ascii}");
         for text in [&unicode, &ascii] {
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         }
-        let page = page::page(results);
+        let page = results.page();
         for (opened, closed) in [("<div", "</div>"), ("<svg", "</svg>"), ("<li>", "</li>")] {
             assert_eq!(page.matches(opened).count(), page.matches(closed).count(), "{opened}");
         }

@@ -5,14 +5,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use cryptstream_engine::Error;
+use cryptstream_engine::{Error as EngineError, WorkerProgram};
 
 use super::ceilings::copy_file;
+use super::error::Error;
+use super::progress::Progress;
 use super::results::{Contestant, Entry, Operation, Rung, SizeResult, Warmth};
 use super::stats::Timing;
-use super::steps::Steps;
 use super::subject::{Key, Subject};
-use crate::messages::{self, Context, Failure};
+use super::units;
 
 /// What is compared in one go.
 const PIECE: usize = 256 << 10;
@@ -20,12 +21,13 @@ const PIECE: usize = 256 << 10;
 /// What is the same for all sizes.
 pub(super) struct Measuring<'a> {
     pub(super) key: &'a Key,
+    pub(super) worker_program: Option<&'a WorkerProgram>,
     pub(super) cores: usize,
     pub(super) runs: u16,
     pub(super) contestants: &'a [Contestant],
     /// Where outputs go.
     pub(super) folder: &'a Path,
-    pub(super) steps: &'a Steps,
+    pub(super) progress: &'a dyn Progress,
     pub(super) outputs_verified: u64,
 }
 
@@ -41,7 +43,7 @@ impl<'a> Measuring<'a> {
 
     /// Measures everybody with `inputs`, in rounds: what befalls the machine
     /// meanwhile, befalls all alike.
-    pub(super) fn size(&mut self, rung: Rung, inputs: &[PathBuf]) -> Result<SizeResult, Failure> {
+    pub(super) fn size(&mut self, rung: Rung, inputs: &[PathBuf]) -> Result<SizeResult, Error> {
         let warm = self.contestants.iter().map(|contestant| self.warmed_up(*contestant));
         let mut warm = warm.collect::<Result<Vec<_>, _>>()?;
         let mut timings = vec![[const { Vec::new() }; 3]; self.contestants.len()];
@@ -70,16 +72,17 @@ impl<'a> Measuring<'a> {
             });
             Entry { contestant: *contestant, timings }
         });
-        let single = entries.next().ok_or_else(|| messages::internal("nobody was measured"))?;
+        let single =
+            entries.next().ok_or_else(|| Error::Internal("nothing was measured".to_owned()))?;
         Ok(SizeResult { rung, copy, single, pools: entries.collect() })
     }
 
     /// A pool whose workers are there before the clock starts; `None` for
     /// everybody else.
-    fn warmed_up(&self, contestant: Contestant) -> Result<Option<Subject<'a>>, Failure> {
+    fn warmed_up(&self, contestant: Contestant) -> Result<Option<Subject<'a>>, Error> {
         match contestant {
             Contestant::Pool { processes, warmth: Warmth::Warm } => {
-                let mut subject = Subject::new(self.key, processes, self.cores);
+                let mut subject = self.subject(processes);
                 subject.warm_up()?;
                 Ok(Some(subject))
             }
@@ -96,12 +99,13 @@ impl<'a> Measuring<'a> {
         contestant: Contestant,
         warm: &mut Option<Subject<'a>>,
         inputs: &[PathBuf],
-    ) -> Result<[f64; 3], Failure> {
-        self.steps.next(rung, &contestant.label());
+    ) -> Result<[f64; 3], Error> {
+        self.progress.step(&units::rung(rung), &contestant.label());
         let before: Vec<_> = inputs.iter().map(|input| state(input)).collect();
         let sealing = self.outputs("sealed", inputs.iter());
         let opening = self.outputs("opened", sealing.iter().map(|(_, sealed)| sealed));
         warm_memory(self.folder, inputs);
+        let subject = |processes| self.subject(processes);
         let mut timed = |operation| {
             let files = if operation == Operation::Encrypt { &sealing } else { &opening };
             let started = Instant::now();
@@ -109,7 +113,7 @@ impl<'a> Measuring<'a> {
             let mut cold = None;
             let subject = match warm {
                 Some(subject) => subject,
-                None => cold.insert(Subject::new(self.key, contestant.processes(), self.cores)),
+                None => cold.insert(subject(contestant.processes())),
             };
             match operation {
                 Operation::Encrypt => subject.encrypt_files(files)?,
@@ -117,7 +121,7 @@ impl<'a> Measuring<'a> {
                 Operation::Verify => subject.verify_files(files)?,
             }
             drop(cold);
-            Ok(started.elapsed().as_secs_f64())
+            Ok::<_, Error>(started.elapsed().as_secs_f64())
         };
         let seconds =
             [timed(Operation::Encrypt)?, timed(Operation::Decrypt)?, timed(Operation::Verify)?];
@@ -125,10 +129,14 @@ impl<'a> Measuring<'a> {
             match first_difference(input, opened)? {
                 None => self.outputs_verified += 2,
                 Some(_) if state(input) != before => {
-                    return Err(failed(Error::InputChanged { path: input.clone() }));
+                    return Err(EngineError::InputChanged { path: input.clone() }.into());
                 }
                 Some(offset) => {
-                    return Err(messages::output_differs(input, offset, &contestant.label()));
+                    return Err(Error::OutputDiffers {
+                        input: input.clone(),
+                        offset,
+                        configuration: contestant.label(),
+                    });
                 }
             }
         }
@@ -136,8 +144,12 @@ impl<'a> Measuring<'a> {
         Ok(seconds)
     }
 
-    fn copy(&self, rung: Rung, inputs: &[PathBuf]) -> Result<f64, Failure> {
-        self.steps.next(rung, "file copy");
+    fn subject(&self, processes: u16) -> Subject<'a> {
+        Subject::new(self.key, processes, self.cores, self.worker_program.cloned())
+    }
+
+    fn copy(&self, rung: Rung, inputs: &[PathBuf]) -> Result<f64, Error> {
+        self.progress.step(&units::rung(rung), "file copy");
         let files = self.outputs("copy", inputs.iter());
         warm_memory(self.folder, inputs);
         let mut buffer = Vec::new();
@@ -194,7 +206,7 @@ fn state(path: &Path) -> Option<(u64, SystemTime)> {
 }
 
 /// The first byte in which two files differ.
-fn first_difference(one: &Path, other: &Path) -> Result<Option<u64>, Failure> {
+fn first_difference(one: &Path, other: &Path) -> Result<Option<u64>, Error> {
     let (mut ours, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
     let (first, second) = (open(one)?, open(other)?);
     let mut offset = 0;
@@ -213,12 +225,12 @@ fn first_difference(one: &Path, other: &Path) -> Result<Option<u64>, Failure> {
     }
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|source| failed(Error::Open { path: path.to_owned(), source }))
+fn open(path: &Path) -> Result<File, Error> {
+    Ok(File::open(path).map_err(|source| EngineError::Open { path: path.to_owned(), source })?)
 }
 
 /// Fills `buffer` as far as the file goes.
-fn read(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<usize, Failure> {
+fn read(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
     let mut len = 0;
     while len < buffer.len() {
         match file.read_at(&mut buffer[len..], offset + len as u64) {
@@ -226,15 +238,11 @@ fn read(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<usiz
             Ok(more) => len += more,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(source) => {
-                return Err(failed(Error::Read { path: path.to_owned(), offset, source }));
+                return Err(EngineError::Read { path: path.to_owned(), offset, source }.into());
             }
         }
     }
     Ok(len)
-}
-
-fn failed(error: Error) -> Failure {
-    messages::engine(error, Context::default())
 }
 
 #[cfg(test)]
@@ -260,7 +268,5 @@ mod tests {
         assert_eq!(difference(&content[..PIECE]), Some(PIECE as u64));
         assert_eq!(difference(&[&content[..], b"x"].concat()), Some(content.len() as u64));
         assert_eq!(difference(b""), Some(0));
-        let failure = messages::output_differs(&input, 7, "1 worker, cold");
-        assert_eq!(failure.code, messages::code::INTERNAL);
     }
 }

@@ -7,7 +7,6 @@ use super::ceilings::Ceilings;
 use super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
 use super::stats::{Comparison, efficiency};
 use super::units;
-use crate::messages;
 
 /// Most columns, as a terminal has them where nobody made it wider.
 const WIDTH: usize = 80;
@@ -22,14 +21,16 @@ const BAR: usize = 34;
 
 /// The characters that a terminal can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Glyphs {
+pub enum Glyphs {
+    /// Also those of bars and of `×`.
     Unicode,
+    /// No others than those of ASCII.
     Ascii,
 }
 
 impl Glyphs {
     /// Those of the locale, which the first variable that is set names.
-    pub(super) fn of_locale() -> Self {
+    pub fn of_locale() -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
         let name = locale.unwrap_or_default().to_ascii_lowercase();
@@ -52,15 +53,17 @@ impl Glyphs {
     }
 }
 
-/// Everything, as text.
-pub(super) fn table(results: &Results, glyphs: Glyphs) -> String {
-    let mut out = String::new();
-    // Writing to a string does not fail.
-    let _ = write(&mut out, results, glyphs);
-    match glyphs {
-        Glyphs::Unicode => out,
-        // The only other character of the tables that is not ASCII.
-        Glyphs::Ascii => out.replace('×', "x"),
+impl Results {
+    /// The results as text for a terminal, in at most 80 columns.
+    pub fn table(&self, glyphs: Glyphs) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = write(&mut out, self, glyphs);
+        match glyphs {
+            Glyphs::Unicode => out,
+            // The only other character of the tables that is not ASCII.
+            Glyphs::Ascii => out.replace('×', "x"),
+        }
     }
 }
 
@@ -190,10 +193,10 @@ fn write_machine(out: &mut String, results: &Results) -> std::fmt::Result {
         topic(out, "", &machine.features.join(" "))?;
     }
     topic(out, "System", &format!("{}, {memory} of memory", machine.kernel))?;
-    let folder = messages::quoted(&results.folder);
+    let folder = &results.folder_name;
     topic(out, "Folder", &format!("{folder} ({})", results.file_system))?;
-    if let Some(file) = &results.file {
-        topic(out, "File", &messages::quoted(file))?;
+    if let Some(file) = &results.file_name {
+        topic(out, "File", file)?;
     }
     write_ceilings(out, &results.ceilings, machine.cores)?;
     if let Some(size) = results.largest() {

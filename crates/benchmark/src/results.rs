@@ -184,15 +184,18 @@ pub(super) struct WorkersPay {
     pub(super) processes: Pays<u16>,
 }
 
-/// Everything.
+/// Everything that was measured, and on what.
 #[derive(Clone, Debug)]
-pub(super) struct Results {
+pub struct Results {
     pub(super) machine: Machine,
     /// Where the files were.
     pub(super) folder: PathBuf,
+    /// The same, as it is shown.
+    pub(super) folder_name: String,
     pub(super) file_system: String,
     /// The user's file.
     pub(super) file: Option<PathBuf>,
+    pub(super) file_name: Option<String>,
     pub(super) when: String,
     pub(super) took: Duration,
     pub(super) runs: u16,

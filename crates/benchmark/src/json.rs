@@ -9,56 +9,53 @@ use super::ceilings::Ceiling;
 use super::programs::Programs;
 use super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
 use super::stats::{Comparison, Pays, Timing, efficiency};
-use crate::json::SCHEMA;
 
-/// One object with everything.
-pub(super) fn object(results: &Results, report: Option<&Path>) -> Value {
-    let machine = &results.machine;
-    let ceilings = &results.ceilings;
-    json!({
-        "schema": SCHEMA,
-        "command": "benchmark",
-        "version": env!("CARGO_PKG_VERSION"),
-        "when": results.when,
-        "seconds": results.took.as_secs_f64(),
-        "file": results.file.as_deref().map(Path::to_string_lossy),
-        "report": report.map(Path::to_string_lossy),
-        "machine": {
-            "processor": machine.processor,
-            "architecture": machine.architecture,
-            "virtual": machine.is_virtual,
-            "features": machine.features,
-            "cores": machine.cores,
-            "memory_bytes": machine.memory,
-            "memory_bytes_available": machine.available_memory,
-            "kernel": machine.kernel,
-        },
-        "folder": {
-            "path": results.folder.to_string_lossy(),
-            "file_system": results.file_system,
-        },
-        "runs": results.runs,
-        "workers": results.processes,
-        "ceilings": {
-            "memory_copy": ceiling(&ceilings.memory_copy),
-            "cipher_seal": ceiling(&ceilings.seal),
-            "cipher_open": ceiling(&ceilings.open),
-            "cipher_seal_all_cores": ceiling(&ceilings.seal_on_all),
-        },
-        "programs": programs(&results.programs),
-        "sizes": results.sizes.iter().map(|one| size(one, machine.cores)).collect::<Vec<_>>(),
-        "left_out": results.skipped.iter().map(|skipped| json!({
-            "bytes": skipped.bytes,
-            "for_want_of": skipped.of,
-            "bytes_needed": skipped.needed,
-            "bytes_available": skipped.available,
-        })).collect::<Vec<_>>(),
-        "workers_pay": workers_pay(results),
-        "conclusion": results.conclusion().name(),
-        "recommended_workers": results.recommended(),
-        "recommended_format": advice::age_format_is_faster(results).then_some("age"),
-        "outputs_verified": results.outputs_verified,
-    })
+impl Results {
+    /// The results for programs: one object, with every single time.
+    pub fn json(&self) -> Value {
+        let machine = &self.machine;
+        let ceilings = &self.ceilings;
+        json!({
+            "when": self.when,
+            "seconds": self.took.as_secs_f64(),
+            "file": self.file.as_deref().map(Path::to_string_lossy),
+            "machine": {
+                "processor": machine.processor,
+                "architecture": machine.architecture,
+                "virtual": machine.is_virtual,
+                "features": machine.features,
+                "cores": machine.cores,
+                "memory_bytes": machine.memory,
+                "memory_bytes_available": machine.available_memory,
+                "kernel": machine.kernel,
+            },
+            "folder": {
+                "path": self.folder.to_string_lossy(),
+                "file_system": self.file_system,
+            },
+            "runs": self.runs,
+            "workers": self.processes,
+            "ceilings": {
+                "memory_copy": ceiling(&ceilings.memory_copy),
+                "cipher_seal": ceiling(&ceilings.seal),
+                "cipher_open": ceiling(&ceilings.open),
+                "cipher_seal_all_cores": ceiling(&ceilings.seal_on_all),
+            },
+            "programs": programs(&self.programs),
+            "sizes": self.sizes.iter().map(|one| size(one, machine.cores)).collect::<Vec<_>>(),
+            "left_out": self.skipped.iter().map(|skipped| json!({
+                "bytes": skipped.bytes,
+                "for_want_of": skipped.of,
+                "bytes_needed": skipped.needed,
+                "bytes_available": skipped.available,
+            })).collect::<Vec<_>>(),
+            "workers_pay": workers_pay(self),
+            "conclusion": self.conclusion().name(),
+            "recommended_workers": self.recommended(),
+            "recommended_format": advice::age_format_is_faster(self).then_some("age"),
+            "outputs_verified": self.outputs_verified,
+        })
+    }
 }
 
 fn ceiling(ceiling: &Ceiling) -> Value {

@@ -2,10 +2,9 @@
 
 use std::io::{self, IsTerminal};
 
+use cryptstream_benchmark::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::results::Rung;
-use super::units;
 use crate::args::{Talk, When};
 use crate::messages;
 
@@ -19,7 +18,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) fn new(total: u64, talk: Talk) -> Self {
+    pub(super) fn new(talk: Talk) -> Self {
         let is_terminal = io::stderr().is_terminal();
         let (has_bar, has_lines) = match talk.progress() {
             When::Never => (false, false),
@@ -29,22 +28,26 @@ impl Steps {
         };
         let target =
             if has_bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = ProgressStyle::with_template(TEMPLATE);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
         Self { bar, has_lines }
     }
+}
 
-    /// A size begins.
-    pub(super) fn begin(&self, rung: Rung) {
+impl Progress for Steps {
+    fn begin(&self, total: u64) {
+        self.bar.set_length(total);
+    }
+
+    fn begin_size(&self, size: &str) {
         if self.has_lines {
-            messages::note(&format!("measuring {}", units::rung(rung)));
+            messages::note(&format!("measuring {size}"));
         }
     }
 
-    /// `who` is about to work.
-    pub(super) fn next(&self, rung: Rung, who: &str) {
-        self.bar.set_message(format!("{}, {who}", units::rung(rung)));
+    fn step(&self, size: &str, what: &str) {
+        self.bar.set_message(format!("{size}, {what}"));
         self.bar.inc(1);
     }
 }
