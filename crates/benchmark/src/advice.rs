@@ -1,25 +1,25 @@
-//! The results in sentences, for the table and the page alike.
+//! The sentences that the table and the page share.
 
-use super::results::{Operation, Results, SizeResult, Warmth};
-use super::stats::{Comparison, Conclusion, MIN_RUNS, Pays, compare, speed_up};
-use super::units;
+use crate::results::{Operation, Results, SizeResult, Start};
+use crate::stats::{BreakEven, Comparison, Conclusion, MIN_RUNS, compare, speed_up};
+use crate::units;
 
-/// What cold and warm mean.
-pub(super) const COLD_AND_WARM: &str = "Cold: the workers start within the measured time, as in \
+/// Explains cold and warm.
+pub(crate) const COLD_AND_WARM: &str = "Cold: the workers start within the measured time, as in \
      a command with one file. Warm: they run already, as from the second large file of a command on.";
-/// What the ceilings are.
-pub(super) const CEILINGS: &str = "Ceilings: what the machine can do at best. No program that \
+/// Explains the ceilings.
+pub(crate) const CEILINGS: &str = "Ceilings: what the machine can do at best. No program that \
      writes a file is faster than memory, and none that encrypts it is faster than the cipher alone.";
-/// What the columns with speed-up and efficiency say.
-pub(super) const EFFICIENCY: &str = "Speed-up: how many times as fast as without workers. \
+/// Explains speed-up and efficiency.
+pub(crate) const EFFICIENCY: &str = "Speed-up: how many times as fast as without workers. \
      Efficiency: the speed-up divided by the number of cores that can work, which is one more than \
      the workers, since the main process works too, but not more than the machine has; at most 100 %.";
-/// What the spread is, and when a result is inconclusive.
-pub(super) const SPREAD: &str = "Spread: half of the runs lie within it, as a part of the median. \
+/// Explains the spread, and when a result is inconclusive.
+pub(crate) const SPREAD: &str = "Spread: half of the runs lie within it, as a part of the median. \
      Where it is larger than a difference, the difference is inconclusive.";
 
-/// Which number of workers to use, and which format.
-pub(super) fn recommendation(results: &Results) -> String {
+/// The recommended number of workers, and the recommended format.
+pub(crate) fn recommendation(results: &Results) -> String {
     let mut text = workers(results);
     if let Some(format) = format(results) {
         text.push(' ');
@@ -29,7 +29,8 @@ pub(super) fn recommendation(results: &Results) -> String {
 }
 
 fn workers(results: &Results) -> String {
-    let size = results.largest().map_or_else(String::new, |size| units::size(size.rung.bytes));
+    let size =
+        results.largest().map_or_else(String::new, |size| units::size(size.size_class.bytes));
     match results.conclusion() {
         Conclusion::NoWorkers => {
             format!("No workers (--processes 0): they do not make {size} measurably faster.")
@@ -52,9 +53,9 @@ fn workers(results: &Results) -> String {
     }
 }
 
-/// Whether the age format is the better choice here: the native one needs AES
-/// instructions to be fast.
-pub(super) fn age_format_is_faster(results: &Results) -> bool {
+/// Whether the age format is faster on this machine: the native one needs AES instructions
+/// to be fast.
+pub(crate) fn age_format_is_faster(results: &Results) -> bool {
     let measured = results.programs.age_format();
     results.machine.lacks_aes
         && measured.is_none_or(|(comparison, _)| comparison == Comparison::Faster)
@@ -74,63 +75,66 @@ fn format(results: &Results) -> Option<String> {
     }
 }
 
-/// From where on workers are faster than a single process, encrypting and
-/// decrypting: by size, or where there is one size only, by number of workers.
-pub(super) fn pays(results: &Results, warmth: Warmth) -> String {
-    let pays = results.workers_pay(None, warmth);
+/// From which size on workers are faster than a single process at encrypting and decrypting;
+/// where there is only one size, from how many workers on.
+pub(crate) fn break_even(results: &Results, start: Start) -> String {
+    let break_even = results.workers_break_even(None, start);
     // "Never" is said only where no workers are recommended.
     let is_clear = results.conclusion() == Conclusion::NoWorkers;
-    match (results.sizes.len(), pays.bytes, pays.processes) {
-        (1, _, Pays::Never) | (2.., Pays::Never, _) if !is_clear => "inconclusive".to_owned(),
-        (1, _, Pays::From(1)) => "from 1 worker".to_owned(),
-        (1, _, Pays::From(workers)) => format!("from {workers} workers"),
-        (1, _, Pays::Inconclusive) | (_, Pays::Inconclusive, _) => "inconclusive".to_owned(),
-        (1, _, Pays::Never) | (_, Pays::Never, _) => "never".to_owned(),
-        (_, Pays::From(bytes), _) => format!("from {}", units::size(bytes)),
+    match (results.sizes.len(), break_even.bytes, break_even.processes) {
+        (1, _, BreakEven::Never) | (2.., BreakEven::Never, _) if !is_clear => {
+            "inconclusive".to_owned()
+        }
+        (1, _, BreakEven::From(1)) => "from 1 worker".to_owned(),
+        (1, _, BreakEven::From(workers)) => format!("from {workers} workers"),
+        (1, _, BreakEven::Inconclusive) | (_, BreakEven::Inconclusive, _) => {
+            "inconclusive".to_owned()
+        }
+        (1, _, BreakEven::Never) | (_, BreakEven::Never, _) => "never".to_owned(),
+        (_, BreakEven::From(bytes), _) => format!("from {}", units::size(bytes)),
     }
 }
 
-/// With which workers the figures were measured that stand for CryptStream.
-pub(super) fn shown(results: &Results) -> String {
-    match results.shown() {
+/// The configuration whose figures stand for CryptStream.
+pub(crate) fn displayed(results: &Results) -> String {
+    match results.displayed_workers() {
         0 => "without workers".to_owned(),
         1 => "1 worker".to_owned(),
         workers => format!("{workers} workers"),
     }
 }
 
-/// How near an operation comes to the file copy.
-pub(super) fn reached(results: &Results, operation: Operation) -> Option<String> {
+/// How close an operation comes to the file copy.
+pub(crate) fn reached(results: &Results, operation: Operation) -> Option<String> {
     let size = results.largest()?;
-    let entry = size.as_command(results.shown());
+    let measurement = size.as_command(results.displayed_workers());
     Some(format!(
         "{}, {} of the file copy's {}",
-        units::rate(size.rate(entry, operation).median),
-        units::percent(size.share(entry, operation)),
+        units::rate(size.rate(measurement, operation).median),
+        units::percent(size.share(measurement, operation)),
         units::rate(size.copy_rate().median),
     ))
 }
 
-/// What workers gain at the largest size, encrypting and decrypting, or that it
-/// is inconclusive.
-pub(super) fn gain(results: &Results, size: &SizeResult) -> String {
+/// How much faster workers are at the largest size, encrypting and decrypting.
+pub(crate) fn gain(results: &Results, size: &SizeResult) -> String {
     let single = size.single.encrypt_and_decrypt();
-    let pool = size.as_command(results.pool()).encrypt_and_decrypt();
+    let pool = size.as_command(results.compared_workers()).encrypt_and_decrypt();
     match compare(&single, &pool) {
         Comparison::Inconclusive => "inconclusive".to_owned(),
         _ => units::times(speed_up(&single, &pool)),
     }
 }
 
-/// CryptStream beside `cp`, in one sentence.
-pub(super) fn headline(results: &Results) -> String {
+/// CryptStream compared with `cp`, in one sentence.
+pub(crate) fn headline(results: &Results) -> String {
     let programs = &results.programs;
     let bytes = units::size(programs.bytes);
     let Some(own) = programs.own() else { return "What this machine can do".to_owned() };
-    let rate = units::rate(own.timing.rate(programs.bytes).median);
+    let rate = units::rate(own.samples.rate(programs.bytes).median);
     let Some(copy) = programs.copy() else { return format!("Encrypts {bytes} at {rate}") };
-    let times = own.timing.median() / copy.timing.median();
-    match compare(&copy.timing, &own.timing) {
+    let times = own.samples.median() / copy.samples.median();
+    match compare(&copy.samples, &own.samples) {
         Comparison::Inconclusive => {
             format!("Encrypts {bytes} at {rate}; beside cp the result is inconclusive")
         }
@@ -143,13 +147,13 @@ pub(super) fn headline(results: &Results) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::programs::Program;
-    use super::super::results::Contestant;
-    use super::super::sample::{results, runs};
-    use super::super::table::Glyphs;
     use super::*;
+    use crate::programs::Program;
+    use crate::results::Configuration;
+    use crate::table::Glyphs;
+    use crate::test_results::{results, runs};
 
-    /// Everything that is shown of them.
+    /// The table, with both sets of characters, and the page.
     fn shown_texts(results: &Results) -> [String; 3] {
         let glyphs = [Glyphs::Unicode, Glyphs::Ascii];
         let [unicode, ascii] = glyphs.map(|glyphs| results.table(glyphs));
@@ -161,7 +165,7 @@ mod tests {
         for (opened, closed) in [("<div", "</div>"), ("<svg", "</svg>"), ("<li>", "</li>")] {
             assert_eq!(page.matches(opened).count(), page.matches(closed).count(), "{opened}");
         }
-        // Every contestant is in every throughput chart.
+        // Every configuration is in every throughput chart.
         let lines = 2 + 2 * results.processes.len();
         let charts = page.split("<svg id=\"chart-throughput-").skip(1);
         for chart in charts.map(|chart| chart.split("</svg>").next().unwrap_or_default()) {
@@ -170,9 +174,9 @@ mod tests {
         [unicode, ascii, page]
     }
 
-    /// As fast with `best` workers as nothing else.
-    fn best(best: u16) -> impl Fn(Contestant) -> f64 {
-        move |contestant| match contestant.processes() == best {
+    /// Twice as fast with `best` workers as with any other number.
+    fn best(best: u16) -> impl Fn(Configuration) -> f64 {
+        move |configuration| match configuration.processes() == best {
             true => 1e-9,
             false => 2e-9,
         }
@@ -182,7 +186,7 @@ mod tests {
     fn nothing_that_is_shown_contradicts_the_conclusion() {
         let clear = results(best(4), 0.02);
         assert_eq!(clear.conclusion(), Conclusion::Workers(4));
-        assert_eq!(pays(&clear, Warmth::Cold), "from 4 KiB");
+        assert_eq!(break_even(&clear, Start::Cold), "from 4 KiB");
         for text in shown_texts(&clear) {
             assert!(text.contains("4 workers (--processes 4): faster than none"), "{text}");
             assert!(text.contains("4 workers") && !text.contains("never"), "{text}");
@@ -190,7 +194,7 @@ mod tests {
 
         let none = results(best(0), 0.02);
         assert_eq!(none.conclusion(), Conclusion::NoWorkers);
-        assert_eq!(pays(&none, Warmth::Cold), "never");
+        assert_eq!(break_even(&none, Start::Cold), "never");
         for text in shown_texts(&none) {
             assert!(text.contains("No workers (--processes 0)"), "{text}");
             assert!(!text.contains("faster than none"), "{text}");
@@ -203,7 +207,7 @@ mod tests {
         let noisy = results(best(1), 1.5);
         assert_eq!(gain(&noisy, &noisy.sizes[0]), "inconclusive");
         assert_eq!(noisy.conclusion(), Conclusion::Inconclusive);
-        assert_eq!(pays(&noisy, Warmth::Cold), "inconclusive");
+        assert_eq!(break_even(&noisy, Start::Cold), "inconclusive");
         for text in shown_texts(&noisy) {
             assert!(text.contains("Inconclusive: the runs differ"), "{text}");
             for other in ["never", "(--processes", "faster than none"] {
@@ -215,15 +219,15 @@ mod tests {
     #[test]
     fn the_first_chart_has_the_copy_first_and_then_the_fastest() {
         for text in shown_texts(&results(best(4), 0.02)) {
-            let places = ["cp ", "CryptStream ", "openssl, no", "gpg, symmetric"]
+            let positions = ["cp ", "CryptStream ", "openssl, no", "gpg, symmetric"]
                 .map(|name| text.find(&format!("\n{name}")));
             if !text.starts_with('<') {
-                assert!(places.is_sorted() && places[0].is_some(), "{text}");
+                assert!(positions.is_sorted() && positions[0].is_some(), "{text}");
             }
         }
     }
 
-    /// Five times as fast there, as it was measured.
+    /// The age format was measured to be five times as fast on such a machine.
     #[test]
     fn without_aes_instructions_the_age_format_is_recommended() {
         let mut results = results(best(4), 0.02);
@@ -234,8 +238,8 @@ mod tests {
         let mut age = |seconds| {
             results.programs.programs.retain(|program| !program.name.ends_with("age format"));
             let name = "CryptStream, age format";
-            let timing = runs(seconds, 0.02);
-            results.programs.programs.push(Program { name, command: name.to_owned(), timing });
+            let samples = runs(seconds, 0.02);
+            results.programs.programs.push(Program { name, command: name.to_owned(), samples });
             shown_texts(&results);
             (recommendation(&results), age_format_is_faster(&results))
         };

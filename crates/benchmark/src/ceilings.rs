@@ -1,86 +1,79 @@
-//! What this machine can do at best: to be measured in the same run, or a
-//! number says more about the day than about the program.
+//! The limits of the machine. They are measured in the same run, since they vary from day to
+//! day.
 
-use std::fs::{File, OpenOptions};
 use std::hint::black_box;
-use std::io::{self, Read, Write};
-use std::path::Path;
 use std::time::Instant;
 
-use cryptstream_engine::Error as EngineError;
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{ChunkCipher, FileKey, Format, PayloadCipher, Segment};
 
-use super::error::Error;
-use super::stats::Timing;
+use crate::error::Error;
+use crate::stats::Samples;
 
-/// Far more than any cache holds.
+/// Far more than fits in any cache.
 const MEMORY_LEN: usize = 128 << 20;
-/// Sealed by each core in one run; 30 ms or so.
+/// Bytes that each core encrypts in one run, in about 30 ms.
 const CIPHER_LEN: u64 = 96 << 20;
-/// What the engine seals in one go; it stays in the core's cache.
+/// As much as the engine encrypts in one call; it fits in the core's cache.
 const PART_LEN: usize = 256 << 10;
-/// As `cp` has it.
-const COPY_BUFFER: usize = 256 << 10;
-
-/// Those that have nothing to do with a file's size.
+/// The limits that do not depend on the size of a file.
 #[derive(Clone, Debug)]
-pub(super) struct Ceilings {
-    pub(super) memory_copy: Ceiling,
-    pub(super) seal: Ceiling,
-    pub(super) open: Ceiling,
-    /// Sealing on all cores at once, in as many threads.
-    pub(super) seal_on_all: Ceiling,
+pub(crate) struct Ceilings {
+    pub(crate) memory_copy: Ceiling,
+    pub(crate) seal: Ceiling,
+    pub(crate) open: Ceiling,
+    /// All cores at once, with a thread on each.
+    pub(crate) seal_all_cores: Ceiling,
 }
 
-/// Times, each for as many bytes.
+/// The times that `bytes` took.
 #[derive(Clone, Debug)]
-pub(super) struct Ceiling {
-    pub(super) bytes: u64,
-    pub(super) timing: Timing,
+pub(crate) struct Ceiling {
+    pub(crate) bytes: u64,
+    pub(crate) samples: Samples,
 }
 
 impl Ceiling {
     /// Bytes per second.
-    pub(super) fn rate(&self) -> f64 {
-        self.timing.rate(self.bytes).median
+    pub(crate) fn rate(&self) -> f64 {
+        self.samples.rate(self.bytes).median
     }
 }
 
 impl Ceilings {
-    pub(super) fn measure(runs: u16, cores: usize) -> Result<Self, Error> {
+    pub(crate) fn measure(runs: u16, cores: usize) -> Result<Self, Error> {
         let all = CIPHER_LEN.saturating_mul(cores as u64);
         Ok(Self {
             memory_copy: copy_memory(runs),
             seal: ceiling(runs, CIPHER_LEN, || run_cipher(Direction::Seal))?,
             open: ceiling(runs, CIPHER_LEN, || run_cipher(Direction::Open))?,
-            seal_on_all: ceiling(runs, all, || run_on_all(cores))?,
+            seal_all_cores: ceiling(runs, all, || run_on_all(cores))?,
         })
     }
 }
 
 fn ceiling(runs: u16, bytes: u64, run: impl Fn() -> Result<(), Error>) -> Result<Ceiling, Error> {
-    let mut timing = Timing::default();
+    let mut samples = Samples::default();
     for _ in 0..runs {
         let started = Instant::now();
         run()?;
-        timing.add(started.elapsed().as_secs_f64());
+        samples.add(started.elapsed().as_secs_f64());
     }
-    Ok(Ceiling { bytes, timing })
+    Ok(Ceiling { bytes, samples })
 }
 
 fn copy_memory(runs: u16) -> Ceiling {
-    let mut timing = Timing::default();
-    // Not zeroes: those might be one and the same page over and over.
+    let mut samples = Samples::default();
+    // Not zeros, which could all be the same page.
     let from = vec![1u8; MEMORY_LEN];
     let mut to = vec![2u8; MEMORY_LEN];
     for _ in 0..runs {
         let started = Instant::now();
         to.copy_from_slice(black_box(&from));
         black_box(&mut to);
-        timing.add(started.elapsed().as_secs_f64());
+        samples.add(started.elapsed().as_secs_f64());
     }
-    Ceiling { bytes: MEMORY_LEN as u64, timing }
+    Ceiling { bytes: MEMORY_LEN as u64, samples }
 }
 
 #[derive(Clone, Copy)]
@@ -101,8 +94,8 @@ fn run_on_all(cores: usize) -> Result<(), Error> {
     })
 }
 
-/// Seals or opens the same part in memory again and again, as the engine does
-/// with one segment after the other.
+/// Encrypts or decrypts the same buffer again and again, as the engine does with one segment
+/// after the other.
 fn run_cipher(direction: Direction) -> Result<(), Error> {
     let broken = |error: &dyn std::fmt::Display| Error::Internal(error.to_string());
     let key = FileKey::generate().map_err(|error| broken(&error))?;
@@ -119,7 +112,7 @@ fn run_cipher(direction: Direction) -> Result<(), Error> {
         for segment in Segment::inner(Format::Native, index).split(PART_LEN) {
             let done = match direction {
                 Direction::Seal => cipher.seal(&segment, &text, &mut sealed),
-                // It opens only where it was sealed.
+                // It decrypts only at the position where it was encrypted.
                 Direction::Open => cipher.open(&part, &sealed, &mut text),
             };
             done.map_err(|error| broken(&error))?;
@@ -127,31 +120,4 @@ fn run_cipher(direction: Direction) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Copies a file to a name that is free, as `cp --reflink=never` does where it
-/// does not leave the work to the kernel.
-pub(super) fn copy_file(from: &Path, to: &Path, buffer: &mut Vec<u8>) -> Result<(), Error> {
-    buffer.resize(COPY_BUFFER, 0);
-    let open = |source| EngineError::Open { path: from.to_owned(), source };
-    let create = |source| EngineError::Create { path: to.to_owned(), source };
-    let mut input = File::open(from).map_err(open)?;
-    let mut output = OpenOptions::new().write(true).create_new(true).open(to).map_err(create)?;
-    let mut offset = 0;
-    loop {
-        let len = match input.read(buffer) {
-            Ok(0) => return Ok(()),
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => {
-                return Err(EngineError::Read { path: from.to_owned(), offset, source }.into());
-            }
-        };
-        output.write_all(&buffer[..len]).map_err(|source| EngineError::Write {
-            path: to.to_owned(),
-            offset,
-            source,
-        })?;
-        offset += len as u64;
-    }
 }

@@ -1,7 +1,7 @@
-//! Charts as SVG, for a page that has the colours: see `page/style.css`.
+//! Charts as SVG. The page has the colours, in `page/style.css`.
 //!
-//! All are [`WIDTH`] units wide, so that their text is of the same size when
-//! they stand beside each other, and still legible on a phone.
+//! All charts are [`WIDTH`] units wide, so that text has the same size in charts side by
+//! side, and is legible on a phone.
 
 mod axis;
 mod bars;
@@ -9,35 +9,34 @@ mod lines;
 
 use std::fmt::{Display, Write};
 
-pub(super) use bars::{Bar, BarChart};
-pub(super) use lines::{Line, LineChart, Point, X};
+pub(crate) use bars::{Bar, BarChart};
+pub(crate) use lines::{Line, LineChart, Point, XAxis};
 
-/// Units from left to right.
+/// Width of a chart in SVG units.
 const WIDTH: f64 = 480.0;
 
-/// What tells one series from the others: colour and, for those who do not see
-/// it, shape.
+/// What distinguishes a series: colour and, for people who cannot see it, shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(crate) struct SeriesStyle {
     /// `c0` to `c6`.
-    pub(super) class: &'static str,
-    pub(super) shape: Shape,
-    pub(super) is_dashed: bool,
+    pub(crate) class: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) is_dashed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Circle,
     Square,
     Diamond,
     Triangle,
 }
 
-/// A picture that is being drawn.
+/// An SVG document under construction.
 struct Svg(String);
 
 impl Svg {
-    /// Begins a picture that says what it shows to those who do not see it.
+    /// Begins a chart, with a title and a description for screen readers.
     fn new(id: &str, height: f64, title: &str, description: &str) -> Self {
         let (title, description) = (escape(title), escape(description));
         let mut svg = Self(String::new());
@@ -66,7 +65,7 @@ impl Svg {
         self.put(format_args!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>\n"));
     }
 
-    /// A line through `points`, or, filled, the shape between them.
+    /// A line through `points`, or a filled polygon.
     fn path(&mut self, class: &str, points: impl Iterator<Item = (f64, f64)>, is_closed: bool) {
         self.put(format_args!("<path class=\"{class}\" d=\""));
         for (index, (x, y)) in points.enumerate() {
@@ -76,11 +75,11 @@ impl Svg {
         self.put(format_args!("{}\"/>\n", if is_closed { "Z" } else { "" }));
     }
 
-    fn marker(&mut self, look: Look, (x, y): (f64, f64), tip: &str) {
-        let (class, tip) = (look.class, escape(tip));
+    fn marker(&mut self, style: SeriesStyle, (x, y): (f64, f64), tip: &str) {
+        let (class, tip) = (style.class, escape(tip));
         self.put(format_args!(
             "<path class=\"{class} marker\" d=\"{}\"><title>{tip}</title></path>\n",
-            outline(look.shape, x, y)
+            outline(style.shape, x, y)
         ));
     }
 
@@ -90,7 +89,7 @@ impl Svg {
     }
 }
 
-/// A shape of about the same area whatever it is.
+/// All shapes have about the same area.
 fn outline(shape: Shape, x: f64, y: f64) -> String {
     match shape {
         Shape::Circle => format!("M{:.1} {y:.1}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0Z", x - 4.5),
@@ -100,10 +99,10 @@ fn outline(shape: Shape, x: f64, y: f64) -> String {
     }
 }
 
-/// A small picture of a look, for a legend.
-pub(super) fn swatch(look: Look) -> String {
-    let dashed = if look.is_dashed { " dashed" } else { "" };
-    let (class, outline) = (look.class, outline(look.shape, 15.0, 7.0));
+/// A small sample of a style, for a legend.
+pub(crate) fn swatch(style: SeriesStyle) -> String {
+    let dashed = if style.is_dashed { " dashed" } else { "" };
+    let (class, outline) = (style.class, outline(style.shape, 15.0, 7.0));
     format!(
         "<svg class=\"swatch\" viewBox=\"0 0 30 14\" aria-hidden=\"true\">\
          <path class=\"{class} series{dashed}\" d=\"M0 7H30\"/>\
@@ -111,8 +110,8 @@ pub(super) fn swatch(look: Look) -> String {
     )
 }
 
-/// Text that cannot be taken for markup, in an element or in an attribute.
-pub(super) fn escape(text: &str) -> String {
+/// Escapes text for use in an element or an attribute.
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -121,7 +120,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Not allowed in a page; they are in no number, but in file names.
+            // Not allowed in HTML, but possible in file names.
             c if c.is_control() => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }

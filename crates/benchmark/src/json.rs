@@ -1,14 +1,14 @@
-//! The results for programs, with every single time.
+//! The results as JSON.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::advice;
-use super::ceilings::Ceiling;
-use super::programs::Programs;
-use super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
-use super::stats::{Comparison, Pays, Timing, efficiency};
+use crate::advice;
+use crate::ceilings::Ceiling;
+use crate::programs::Programs;
+use crate::results::{Configuration, Measurement, Operation, Results, SizeResult, Start};
+use crate::stats::{BreakEven, Comparison, Samples, efficiency};
 
 impl Results {
     /// The results for programs: one object, with every single time.
@@ -39,17 +39,17 @@ impl Results {
                 "memory_copy": ceiling(&ceilings.memory_copy),
                 "cipher_seal": ceiling(&ceilings.seal),
                 "cipher_open": ceiling(&ceilings.open),
-                "cipher_seal_all_cores": ceiling(&ceilings.seal_on_all),
+                "cipher_seal_all_cores": ceiling(&ceilings.seal_all_cores),
             },
             "programs": programs(&self.programs),
             "sizes": self.sizes.iter().map(|one| size(one, machine.cores)).collect::<Vec<_>>(),
             "left_out": self.skipped.iter().map(|skipped| json!({
                 "bytes": skipped.bytes,
-                "for_want_of": skipped.of,
+                "for_want_of": skipped.shortage_of,
                 "bytes_needed": skipped.needed,
                 "bytes_available": skipped.available,
             })).collect::<Vec<_>>(),
-            "workers_pay": workers_pay(self),
+            "workers_pay": workers_break_even(self),
             "conclusion": self.conclusion().name(),
             "recommended_workers": self.recommended(),
             "recommended_format": advice::age_format_is_faster(self).then_some("age"),
@@ -59,16 +59,16 @@ impl Results {
 }
 
 fn ceiling(ceiling: &Ceiling) -> Value {
-    timing(&ceiling.timing, ceiling.bytes)
+    samples(&ceiling.samples, ceiling.bytes)
 }
 
 fn programs(programs: &Programs) -> Value {
-    let copy = programs.copy().map(|copy| copy.timing.median());
+    let copy = programs.copy().map(|copy| copy.samples.median());
     let all = programs.programs.iter().map(|program| {
-        let mut object = timing(&program.timing, programs.bytes);
+        let mut object = samples(&program.samples, programs.bytes);
         object["name"] = program.name.into();
         object["command"] = program.command.as_str().into();
-        object["times_of_cp"] = copy.map(|copy| program.timing.median() / copy).into();
+        object["times_of_cp"] = copy.map(|copy| program.samples.median() / copy).into();
         object
     });
     json!({
@@ -79,20 +79,20 @@ fn programs(programs: &Programs) -> Value {
     })
 }
 
-fn workers_pay(results: &Results) -> Value {
-    let all = [Warmth::Cold, Warmth::Warm].into_iter().flat_map(|warmth| {
-        Operation::ALL.map(|operation| results.workers_pay(Some(operation), warmth))
+fn workers_break_even(results: &Results) -> Value {
+    let all = [Start::Cold, Start::Warm].into_iter().flat_map(|start| {
+        Operation::ALL.map(|operation| results.workers_break_even(Some(operation), start))
     });
-    let all = all.map(|pays| {
+    let all = all.map(|break_even| {
         json!({
-            "operation": pays.operation.map(Operation::name),
-            "pool": pays.warmth.name(),
-            "workers": results.pool(),
-            "from_bytes": pays.bytes.from(),
-            "from_workers": pays.processes.from(),
+            "operation": break_even.operation.map(Operation::name),
+            "pool": break_even.start.name(),
+            "workers": results.compared_workers(),
+            "from_bytes": break_even.bytes.from(),
+            "from_workers": break_even.processes.from(),
             "inconclusive": match results.sizes.len() {
-                1 => pays.processes == Pays::Inconclusive,
-                _ => pays.bytes == Pays::Inconclusive,
+                1 => break_even.processes == BreakEven::Inconclusive,
+                _ => break_even.bytes == BreakEven::Inconclusive,
             },
         })
     });
@@ -101,45 +101,50 @@ fn workers_pay(results: &Results) -> Value {
 
 fn size(size: &SizeResult, cores: usize) -> Value {
     let mut object = json!({
-        "bytes": size.rung.bytes,
-        "files": size.rung.files,
-        "bytes_in_all": size.rung.total(),
-        "file_copy": timing(&size.copy, size.rung.total()),
+        "bytes": size.size_class.bytes,
+        "files": size.size_class.files,
+        "bytes_in_all": size.size_class.total(),
+        "file_copy": samples(&size.copy, size.size_class.total()),
     });
     for operation in Operation::ALL {
-        let entries = size.entries().map(|one| entry(size, one, operation, cores));
-        object[operation.name()] = entries.collect();
+        let measurements = size.measurements().map(|one| measurement(size, one, operation, cores));
+        object[operation.name()] = measurements.collect();
     }
     object
 }
 
-fn entry(size: &SizeResult, entry: &Entry, operation: Operation, cores: usize) -> Value {
-    let speed_up = size.speed_up(entry, operation);
-    let processes = entry.contestant.processes();
-    let pool = match entry.contestant {
-        Contestant::Single => None,
-        Contestant::Pool { warmth, .. } => Some(warmth.name()),
+fn measurement(
+    size: &SizeResult,
+    measurement: &Measurement,
+    operation: Operation,
+    cores: usize,
+) -> Value {
+    let speed_up = size.speed_up(measurement, operation);
+    let processes = measurement.configuration.processes();
+    let pool = match measurement.configuration {
+        Configuration::Single => None,
+        Configuration::Pool { start, .. } => Some(start.name()),
     };
-    let comparison = size.comparison(entry, operation);
+    let comparison = size.comparison(measurement, operation);
     let is_known = pool.is_some() && comparison != Comparison::Inconclusive;
-    let mut object = timing(entry.timing(operation), size.rung.total());
+    let mut object = samples(measurement.samples(operation), size.size_class.total());
     object["workers"] = processes.into();
     object["pool"] = pool.into();
     object["speed_up"] = speed_up.into();
     object["comparison"] = pool.map(|_| comparison.name()).into();
     object["efficiency"] = is_known.then(|| efficiency(speed_up, processes, cores)).into();
-    object["share_of_file_copy"] = size.share(entry, operation).into();
+    object["share_of_file_copy"] = size.share(measurement, operation).into();
     object
 }
 
-fn timing(timing: &Timing, bytes: u64) -> Value {
-    let rate = timing.rate(bytes);
+fn samples(samples: &Samples, bytes: u64) -> Value {
+    let rate = samples.rate(bytes);
     json!({
-        "seconds": timing.seconds(),
-        "seconds_median": timing.median(),
-        "seconds_min": timing.min(),
-        "seconds_max": timing.max(),
-        "spread": timing.spread(),
+        "seconds": samples.seconds(),
+        "seconds_median": samples.median(),
+        "seconds_min": samples.min(),
+        "seconds_max": samples.max(),
+        "spread": samples.spread(),
         "bytes_per_second": rate.median,
         "bytes_per_second_min": rate.low,
         "bytes_per_second_max": rate.high,

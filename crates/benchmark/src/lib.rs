@@ -13,14 +13,16 @@
 //! # Inside
 //!
 //! `plan` says what is measured and `workspace` holds the files. `measure` times the engine
-//! (`subject`) and a file copy, `ceilings` the limits of the machine, `programs` CryptStream
+//! (`engine_run`) and a file copy, `ceilings` the limits of the machine, `programs` CryptStream
 //! as a command beside others. `stats` compares the times. The `results` are shown by `table`,
 //! `json` and `page`; `advice` has the sentences that these share.
 
 mod advice;
 mod ceilings;
 mod chart;
+mod engine_run;
 mod error;
+mod file_copy;
 mod json;
 mod machine;
 mod measure;
@@ -30,11 +32,10 @@ mod programs;
 mod progress;
 mod results;
 mod run;
-#[cfg(test)]
-mod sample;
 mod stats;
-mod subject;
 mod table;
+#[cfg(test)]
+mod test_results;
 mod units;
 mod workspace;
 

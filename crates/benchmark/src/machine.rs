@@ -1,9 +1,9 @@
-//! What the numbers were measured on.
+//! The machine and the file system that the benchmark runs on.
 
 use std::fs;
 use std::path::Path;
 
-/// Features of processors that the cipher, its hash or copying can make use of.
+/// Processor features that the cipher, its hash or a copy can use.
 const RELEVANT: [&str; 14] = [
     "aes",
     "vaes",
@@ -15,33 +15,33 @@ const RELEVANT: [&str; 14] = [
     "sha_ni",
     "erms",
     "fsrm",
-    // And of ARM's.
+    // On ARM.
     "pmull",
     "sha2",
     "sha3",
     "sve",
 ];
 
-/// See the module's description.
+/// The machine that the benchmark runs on.
 #[derive(Clone, Debug)]
-pub(super) struct Machine {
-    pub(super) processor: String,
-    /// Whether it says that it is a virtual one.
-    pub(super) is_virtual: bool,
-    pub(super) features: Vec<&'static str>,
-    /// Whether it says that it has features, but no instructions for AES.
-    pub(super) lacks_aes: bool,
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    /// Whether it reports that it is virtual.
+    pub(crate) is_virtual: bool,
+    pub(crate) features: Vec<&'static str>,
+    /// Whether it reports its features, and AES instructions are not among them.
+    pub(crate) lacks_aes: bool,
     /// Cores that this process may use.
-    pub(super) cores: usize,
-    /// Bytes.
-    pub(super) memory: u64,
-    pub(super) available_memory: u64,
-    pub(super) kernel: String,
-    pub(super) architecture: &'static str,
+    pub(crate) cores: usize,
+    /// In bytes.
+    pub(crate) memory: u64,
+    pub(crate) available_memory: u64,
+    pub(crate) kernel: String,
+    pub(crate) architecture: &'static str,
 }
 
 impl Machine {
-    pub(super) fn look() -> Self {
+    pub(crate) fn detect() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (cpuinfo, meminfo) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
         let flags: Vec<_> = field(&cpuinfo, &["flags", "Features"])
@@ -64,7 +64,7 @@ impl Machine {
     }
 }
 
-/// The first field of one of these names, in a file of `name : value` lines.
+/// The first field that has one of these names, in a file of `name : value` lines.
 fn field<'a>(text: &'a str, names: &[&str]) -> Option<&'a str> {
     let fields = || text.lines().filter_map(|line| line.split_once(':'));
     names.iter().find_map(|name| {
@@ -81,25 +81,25 @@ fn kibibytes(meminfo: &str, name: &str) -> u64 {
 
 /// A folder's file system.
 #[derive(Clone, Debug)]
-pub(super) struct FileSystem {
-    pub(super) name: String,
+pub(crate) struct FileSystem {
+    pub(crate) name: String,
     /// Bytes that this process may still write.
-    pub(super) free: u64,
-    /// Whether what is written there takes memory.
-    pub(super) is_memory: bool,
+    pub(crate) free: u64,
+    /// Whether files there are kept in memory.
+    pub(crate) is_memory: bool,
 }
 
 impl FileSystem {
-    pub(super) fn of(folder: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(folder: &Path) -> std::io::Result<Self> {
         let stat = rustix::fs::statfs(folder)?;
-        // The type's width and sign depend on the processor.
+        // The type's width and sign depend on the architecture.
         let name = file_system_name(stat.f_type as u32);
         let free = (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64);
         Ok(Self { is_memory: matches!(name.as_str(), "tmpfs" | "ramfs"), name, free })
     }
 }
 
-/// By its magic number, as statfs(2) has them.
+/// The name that belongs to a magic number of statfs(2).
 fn file_system_name(magic: u32) -> String {
     match magic {
         0xef53 => "ext4",

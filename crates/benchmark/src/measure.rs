@@ -1,4 +1,4 @@
-//! The measuring: every contestant once a round, and every output compared.
+//! Times every configuration once per round, and compares every output with its input.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -7,118 +7,122 @@ use std::time::{Instant, SystemTime};
 
 use cryptstream_engine::{Error as EngineError, WorkerProgram};
 
-use super::ceilings::copy_file;
-use super::error::Error;
-use super::progress::Progress;
-use super::results::{Contestant, Entry, Operation, Rung, SizeResult, Warmth};
-use super::stats::Timing;
-use super::subject::{Key, Subject};
-use super::units;
+use crate::engine_run::{EngineRun, TestKey};
+use crate::error::Error;
+use crate::file_copy::{copy_file, warm_memory};
+use crate::progress::Progress;
+use crate::results::{Configuration, Measurement, Operation, SizeClass, SizeResult, Start};
+use crate::stats::Samples;
 
-/// What is compared in one go.
+/// Bytes that are compared at a time.
 const PIECE: usize = 256 << 10;
 
 /// What is the same for all sizes.
-pub(super) struct Measuring<'a> {
-    pub(super) key: &'a Key,
-    pub(super) worker_program: Option<&'a WorkerProgram>,
-    pub(super) cores: usize,
-    pub(super) runs: u16,
-    pub(super) contestants: &'a [Contestant],
-    /// Where outputs go.
-    pub(super) folder: &'a Path,
-    pub(super) progress: &'a dyn Progress,
-    pub(super) outputs_verified: u64,
+pub(crate) struct Harness<'a> {
+    pub(crate) key: &'a TestKey,
+    pub(crate) worker_program: Option<&'a WorkerProgram>,
+    pub(crate) cores: usize,
+    pub(crate) runs: u16,
+    pub(crate) configurations: &'a [Configuration],
+    /// Where outputs are written.
+    pub(crate) folder: &'a Path,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) outputs_verified: u64,
 }
 
-/// Pairs of an input and the output that it becomes.
+/// Pairs of input and output.
 type Files = Vec<(PathBuf, PathBuf)>;
 
-impl<'a> Measuring<'a> {
-    /// Steps that a size takes.
-    pub(super) fn steps(runs: u16, contestants: usize) -> u64 {
-        // A copy in each round, and the round that does not count.
-        u64::from(runs) * (contestants as u64 + 1) + 2
+impl<'a> Harness<'a> {
+    /// Number of measurements for one size.
+    pub(crate) fn steps(runs: u16, configurations: usize) -> u64 {
+        // A copy per round, and the round that does not count.
+        u64::from(runs) * (configurations as u64 + 1) + 2
     }
 
-    /// Measures everybody with `inputs`, in rounds: what befalls the machine
-    /// meanwhile, befalls all alike.
-    pub(super) fn size(&mut self, rung: Rung, inputs: &[PathBuf]) -> Result<SizeResult, Error> {
-        let warm = self.contestants.iter().map(|contestant| self.warmed_up(*contestant));
+    /// Measures all configurations with `inputs`, in rounds, so that a disturbance affects
+    /// all alike.
+    pub(crate) fn measure_size(
+        &mut self,
+        size_class: SizeClass,
+        inputs: &[PathBuf],
+    ) -> Result<SizeResult, Error> {
+        let warm = self.configurations.iter().map(|configuration| self.warm_engine(*configuration));
         let mut warm = warm.collect::<Result<Vec<_>, _>>()?;
-        let mut timings = vec![[const { Vec::new() }; 3]; self.contestants.len()];
-        let mut copy = Timing::default();
+        let mut samples = vec![<[Samples; 3]>::default(); self.configurations.len()];
+        let mut copy = Samples::default();
 
-        // A round that does not count, in which the memory for the outputs is
-        // fetched from wherever it is.
-        self.copy(rung, inputs)?;
-        self.turn(rung, Contestant::Single, &mut None, inputs)?;
+        // A round that does not count: the memory for the outputs has to be allocated.
+        self.measure_copy(size_class, inputs)?;
+        self.measure_once(size_class, Configuration::Single, &mut None, inputs)?;
         for round in 0..usize::from(self.runs) {
-            copy.add(self.copy(rung, inputs)?);
-            // Nobody always comes after the same one.
-            for k in 0..self.contestants.len() {
-                let index = (k + round) % self.contestants.len();
-                let seconds = self.turn(rung, self.contestants[index], &mut warm[index], inputs)?;
-                for (all, seconds) in timings[index].iter_mut().zip(seconds) {
-                    all.push(seconds);
+            copy.add(self.measure_copy(size_class, inputs)?);
+            // Rotated, so that none always runs after the same other one.
+            for k in 0..self.configurations.len() {
+                let index = (k + round) % self.configurations.len();
+                let seconds = self.measure_once(
+                    size_class,
+                    self.configurations[index],
+                    &mut warm[index],
+                    inputs,
+                )?;
+                for (all, seconds) in samples[index].iter_mut().zip(seconds) {
+                    all.add(seconds);
                 }
             }
         }
-        let mut entries = self.contestants.iter().zip(timings).map(|(contestant, timings)| {
-            let timings = timings.map(|seconds| {
-                let mut timing = Timing::default();
-                seconds.into_iter().for_each(|seconds| timing.add(seconds));
-                timing
-            });
-            Entry { contestant: *contestant, timings }
-        });
-        let single =
-            entries.next().ok_or_else(|| Error::Internal("nothing was measured".to_owned()))?;
-        Ok(SizeResult { rung, copy, single, pools: entries.collect() })
+        let mut measurements = self
+            .configurations
+            .iter()
+            .zip(samples)
+            .map(|(configuration, samples)| Measurement { configuration: *configuration, samples });
+        let single = measurements
+            .next()
+            .ok_or_else(|| Error::Internal("nothing was measured".to_owned()))?;
+        Ok(SizeResult { size_class, copy, single, pools: measurements.collect() })
     }
 
-    /// A pool whose workers are there before the clock starts; `None` for
-    /// everybody else.
-    fn warmed_up(&self, contestant: Contestant) -> Result<Option<Subject<'a>>, Error> {
-        match contestant {
-            Contestant::Pool { processes, warmth: Warmth::Warm } => {
-                let mut subject = self.subject(processes);
-                subject.warm_up()?;
-                Ok(Some(subject))
+    /// The engine with all workers started, for a warm configuration.
+    fn warm_engine(&self, configuration: Configuration) -> Result<Option<EngineRun<'a>>, Error> {
+        match configuration {
+            Configuration::Pool { processes, start: Start::Warm } => {
+                let mut engine_run = self.engine_run(processes);
+                engine_run.warm_up()?;
+                Ok(Some(engine_run))
             }
             _ => Ok(None),
         }
     }
 
-    /// One contestant encrypts, decrypts and verifies; returns how long each
-    /// took. What is opened is what was sealed, so both outputs are right if
-    /// what comes out is what went in.
-    fn turn(
+    /// Encrypts, decrypts and verifies with one configuration, and returns how long each took
+    /// in seconds. The encrypted output is what is decrypted, so if the plaintext is the
+    /// input, both outputs are right.
+    fn measure_once(
         &mut self,
-        rung: Rung,
-        contestant: Contestant,
-        warm: &mut Option<Subject<'a>>,
+        size_class: SizeClass,
+        configuration: Configuration,
+        warm: &mut Option<EngineRun<'a>>,
         inputs: &[PathBuf],
     ) -> Result<[f64; 3], Error> {
-        self.progress.step(&units::rung(rung), &contestant.label());
+        self.progress.step(&size_class.label(), &configuration.label());
         let before: Vec<_> = inputs.iter().map(|input| state(input)).collect();
         let sealing = self.outputs("sealed", inputs.iter());
         let opening = self.outputs("opened", sealing.iter().map(|(_, sealed)| sealed));
         warm_memory(self.folder, inputs);
-        let subject = |processes| self.subject(processes);
+        let engine_run = |processes| self.engine_run(processes);
         let mut timed = |operation| {
             let files = if operation == Operation::Encrypt { &sealing } else { &opening };
             let started = Instant::now();
-            // Whoever is cold starts anew; its end is part of the run too.
+            // A cold one starts and ends within the measured time.
             let mut cold = None;
-            let subject = match warm {
-                Some(subject) => subject,
-                None => cold.insert(subject(contestant.processes())),
+            let engine_run = match warm {
+                Some(engine_run) => engine_run,
+                None => cold.insert(engine_run(configuration.processes())),
             };
             match operation {
-                Operation::Encrypt => subject.encrypt_files(files)?,
-                Operation::Decrypt => subject.decrypt_files(files)?,
-                Operation::Verify => subject.verify_files(files)?,
+                Operation::Encrypt => engine_run.encrypt_files(files)?,
+                Operation::Decrypt => engine_run.decrypt_files(files)?,
+                Operation::Verify => engine_run.verify_files(files)?,
             }
             drop(cold);
             Ok::<_, Error>(started.elapsed().as_secs_f64())
@@ -135,7 +139,7 @@ impl<'a> Measuring<'a> {
                     return Err(Error::OutputDiffers {
                         input: input.clone(),
                         offset,
-                        configuration: contestant.label(),
+                        configuration: configuration.label(),
                     });
                 }
             }
@@ -144,12 +148,12 @@ impl<'a> Measuring<'a> {
         Ok(seconds)
     }
 
-    fn subject(&self, processes: u16) -> Subject<'a> {
-        Subject::new(self.key, processes, self.cores, self.worker_program.cloned())
+    fn engine_run(&self, processes: u16) -> EngineRun<'a> {
+        EngineRun::new(self.key, processes, self.cores, self.worker_program.cloned())
     }
 
-    fn copy(&self, rung: Rung, inputs: &[PathBuf]) -> Result<f64, Error> {
-        self.progress.step(&units::rung(rung), "file copy");
+    fn measure_copy(&self, size_class: SizeClass, inputs: &[PathBuf]) -> Result<f64, Error> {
+        self.progress.step(&size_class.label(), "file copy");
         let files = self.outputs("copy", inputs.iter());
         warm_memory(self.folder, inputs);
         let mut buffer = Vec::new();
@@ -168,44 +172,18 @@ impl<'a> Measuring<'a> {
     }
 }
 
-/// Inputs of fewer bytes than this need no memory that a host has taken back.
-const MIN_WARM: u64 = 16 << 20;
-
-/// Writes and removes two copies of the inputs, as much as what follows writes. A
-/// virtual machine gives free memory back to its host after some seconds, and
-/// whatever runs next would pay for getting it again.
-pub(super) fn warm_memory(folder: &Path, inputs: &[PathBuf]) {
-    let bytes: u64 = inputs.iter().filter_map(|input| Some(fs::metadata(input).ok()?.len())).sum();
-    if bytes < MIN_WARM {
-        return;
-    }
-    let copies = ["warm-0", "warm-1"].map(|name| folder.join(name));
-    let mut buffer = Vec::new();
-    for copy in &copies {
-        for (index, input) in inputs.iter().enumerate() {
-            // Where this fails, so will what is measured, and says why.
-            let _ = copy_file(input, &copy.with_extension(index.to_string()), &mut buffer);
-        }
-    }
-    for copy in &copies {
-        (0..inputs.len()).for_each(|index| {
-            drop(fs::remove_file(copy.with_extension(index.to_string())));
-        });
-    }
-}
-
-/// What is left is removed with the folder, or in the way of the next.
+/// Files that remain are removed with the folder, or fail the next measurement.
 fn remove<'p>(files: impl Iterator<Item = &'p (PathBuf, PathBuf)>) {
     files.for_each(|(_, output)| drop(fs::remove_file(output)));
 }
 
-/// What changes when somebody writes to a file.
+/// What changes when someone writes to a file.
 fn state(path: &Path) -> Option<(u64, SystemTime)> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.len(), metadata.modified().ok()?))
 }
 
-/// The first byte in which two files differ.
+/// The offset of the first byte in which two files differ.
 fn first_difference(one: &Path, other: &Path) -> Result<Option<u64>, Error> {
     let (mut ours, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
     let (first, second) = (open(one)?, open(other)?);

@@ -1,21 +1,21 @@
-//! The results as one page that needs nothing but itself: for a screen of any
-//! width, light or dark, and for paper.
+//! The results as one self-contained HTML page, for screens of any width, light or dark, and
+//! for paper.
 
-mod figures;
+mod charts;
 mod machine;
 mod tables;
 
 use std::fmt::Write;
 
-use super::chart::escape;
-use super::results::{Operation, Results, Warmth};
-use super::{advice, units};
+use crate::chart::escape;
+use crate::results::{Operation, Results, Start};
+use crate::{advice, units};
 
 const STYLE: &str = include_str!("page/style.css");
 
 impl Results {
-    /// The whole page. What it is made of can fetch nothing, and the policy in its
-    /// head says so to the browser.
+    /// The results as one HTML page with charts. It loads nothing else, and its content
+    /// security policy forbids it.
     pub fn page(&self) -> String {
         let title = advice::headline(self);
         let mut page = format!(
@@ -35,11 +35,11 @@ impl Results {
                 escape(&title),
                 escape(&lead(self)),
             ),
-            figures::programs(self),
+            charts::programs(self),
             tiles(self),
             how_to_read(),
             "<h2>Throughput, speed-up and ceilings</h2>\n<div class=\"charts\">\n".to_owned(),
-            figures::figures(self),
+            charts::charts(self),
             machine::card(self),
             "</div>\n".to_owned(),
             tables::tables(self),
@@ -60,7 +60,7 @@ fn what(results: &Results) -> String {
 }
 
 fn lead(results: &Results) -> String {
-    let size = results.largest().map_or_else(String::new, |size| units::rung(size.rung));
+    let size = results.largest().map_or_else(String::new, |size| size.size_class.label());
     let on = match &results.file_name {
         Some(file) => format!("{file} ({size})"),
         None => format!("files of up to {size}"),
@@ -86,25 +86,25 @@ fn tiles(results: &Results) -> String {
             "<div><dt>{name}</dt><dd class=\"figure\">{figure}</dd><dd class=\"note\">{note}</dd></div>"
         );
     };
-    let shown = size.as_command(results.shown());
+    let shown = size.as_command(results.displayed_workers());
     for operation in [Operation::Decrypt, Operation::Verify] {
         let verb = if operation == Operation::Decrypt { "Decrypts" } else { "Verifies" };
         let share = units::percent(size.share(shown, operation));
         tile(
-            &format!("{verb} {}", units::size(size.rung.bytes)),
+            &format!("{verb} {}", units::size(size.size_class.bytes)),
             &units::rate(size.rate(shown, operation).median),
-            &format!("{share} of the file copy, {}", advice::shown(results)),
+            &format!("{share} of the file copy, {}", advice::displayed(results)),
         );
     }
-    let pool = results.pool();
+    let pool = results.compared_workers();
     let workers = if pool == 1 { "worker" } else { "workers" };
     tile(
         &format!("Gain of {pool} {workers}"),
         &advice::gain(results, size),
         "encrypting and decrypting, against no workers",
     );
-    let note = format!("warm: {}", advice::pays(results, Warmth::Warm));
-    tile(&format!("{pool} {workers} pay"), &advice::pays(results, Warmth::Cold), &note);
+    let note = format!("warm: {}", advice::break_even(results, Start::Warm));
+    tile(&format!("{pool} {workers} pay"), &advice::break_even(results, Start::Cold), &note);
     out.push_str("</dl>\n");
     out
 }
@@ -130,14 +130,14 @@ fn footer(results: &Results) -> String {
             out,
             "<p>{} was left out for want of {}: {} of {} are there.</p>",
             units::size(skipped.bytes),
-            skipped.of,
+            skipped.shortage_of,
             units::size(skipped.available),
             units::size(skipped.needed),
         );
     }
     let _ = writeln!(
         out,
-        "<p>In each of the {} rounds every contestant was measured once, in changing order. Files \
+        "<p>In each of the {} rounds every configuration was measured once, in changing order. Files \
          of up to 4 MiB were measured many at a time, as the tables say. Everything was in the page \
          cache, and nothing was synced to the disk. Before each large measurement as much memory \
          was used and freed again, so that none pays for memory that a virtual machine had given \

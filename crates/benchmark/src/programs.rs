@@ -1,5 +1,5 @@
-//! CryptStream as a command, beside `cp` and other programs that encrypt, as far
-//! as they are installed.
+//! CryptStream as a command, compared with `cp` and with other encryption programs that are
+//! installed.
 
 use std::fs;
 use std::io;
@@ -7,60 +7,60 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::measure::warm_memory;
-use super::progress::Progress;
-use super::stats::{Comparison, Timing, compare};
-use super::subject::Key;
-use super::units;
-use super::workspace::Workspace;
+use crate::engine_run::TestKey;
+use crate::file_copy::warm_memory;
+use crate::progress::Progress;
+use crate::stats::{Comparison, Samples, compare};
+use crate::units;
+use crate::workspace::Workspace;
 
-/// Commands are measured with one file of at most this size, unless the user
-/// names a larger one: the slowest take seconds for it.
+/// The programs encrypt one file of at most this size, unless the user names a larger one:
+/// the slowest take seconds for it.
 const MAX_SIZE: u64 = 256 << 20;
-/// How many programs there may be, for the progress bar.
-pub(super) const MOST: u64 = 7;
-/// The key of the measurement with openssl; it protects nothing.
+/// The most programs there can be, for the progress bar.
+pub(crate) const MAX_PROGRAMS: u64 = 7;
+/// The key for openssl; it protects nothing.
 const OPENSSL_KEY: &str = "00000000000000000000000000000000";
 const COPY: &str = "cp";
 const CRYPTSTREAM: &str = "CryptStream";
 const CRYPTSTREAM_AGE: &str = "CryptStream, age format";
 
-/// The programs that encrypted one file, `cp` first where it is there.
+/// The programs that encrypted one file, and `cp`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Programs {
+pub(crate) struct Programs {
     /// The length of the file.
-    pub(super) bytes: u64,
-    pub(super) programs: Vec<Program>,
-    /// Installed, but its command failed.
-    pub(super) failed: Vec<&'static str>,
+    pub(crate) bytes: u64,
+    pub(crate) programs: Vec<Program>,
+    /// Programs that are installed, but failed.
+    pub(crate) failed: Vec<&'static str>,
 }
 
 /// One program, and its times.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
-    pub(super) name: &'static str,
-    /// The arguments, to be shown.
-    pub(super) command: String,
-    pub(super) timing: Timing,
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    /// The command line, as it is shown.
+    pub(crate) command: String,
+    pub(crate) samples: Samples,
 }
 
 impl Program {
     /// Whether this is CryptStream, in either format.
-    pub(super) fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.name.starts_with(CRYPTSTREAM)
     }
 
-    pub(super) fn is_copy(&self) -> bool {
+    pub(crate) fn is_copy(&self) -> bool {
         self.name == COPY
     }
 }
 
 impl Programs {
-    /// The programs, the quickest first; `cp` stays in front of all.
-    pub(super) fn in_order(&self) -> Vec<&Program> {
+    /// The programs, fastest first; `cp` comes before all others.
+    pub(crate) fn in_order(&self) -> Vec<&Program> {
         let mut all: Vec<_> = self.programs.iter().collect();
         all.sort_by(|one, other| {
-            let key = |program: &Program| (!program.is_copy(), program.timing.median());
+            let key = |program: &Program| (!program.is_copy(), program.samples.median());
             let (one, other) = (key(one), key(other));
             one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))
         });
@@ -71,77 +71,76 @@ impl Programs {
         self.programs.iter().find(|program| program.name == name)
     }
 
-    /// CryptStream with its own format.
-    pub(super) fn own(&self) -> Option<&Program> {
+    /// CryptStream with its native format.
+    pub(crate) fn own(&self) -> Option<&Program> {
         self.named(CRYPTSTREAM)
     }
 
-    pub(super) fn copy(&self) -> Option<&Program> {
+    pub(crate) fn copy(&self) -> Option<&Program> {
         self.named(COPY)
     }
 
-    /// The age format against the native one, where both were measured: what
-    /// the runs say, and how many times as fast it is.
-    pub(super) fn age_format(&self) -> Option<(Comparison, f64)> {
+    /// Compares the age format with the native one, if both were measured, and says how many
+    /// times as fast it is.
+    pub(crate) fn age_format(&self) -> Option<(Comparison, f64)> {
         let (native, age) = (self.own()?, self.named(CRYPTSTREAM_AGE)?);
-        let times = native.timing.median() / age.timing.median();
-        Some((compare(&native.timing, &age.timing), times))
+        let times = native.samples.median() / age.samples.median();
+        Some((compare(&native.samples, &age.samples), times))
     }
 }
 
-/// A command line without its program, and its standard input.
-struct Candidate {
+/// How a program is called.
+struct CommandLine {
     name: &'static str,
     program: PathBuf,
     args: Vec<String>,
 }
 
-/// What all commands are measured with.
-pub(super) struct Setting<'a> {
-    pub(super) workspace: &'a Workspace,
-    pub(super) progress: &'a dyn Progress,
-    pub(super) key: &'a Key,
-    /// CryptStream.
-    pub(super) program: &'a Path,
-    pub(super) runs: u16,
+/// Runs the programs.
+pub(crate) struct ProgramRunner<'a> {
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) key: &'a TestKey,
+    /// CryptStream's program.
+    pub(crate) program: &'a Path,
+    pub(crate) runs: u16,
     /// Whether the age format is measured too.
-    pub(super) with_age_format: bool,
+    pub(crate) with_age_format: bool,
 }
 
-/// The file that the commands encrypt, where the sizes up to `largest` are
-/// measured.
-pub(super) fn size(largest: u64) -> u64 {
+/// The length of the file that the programs encrypt, where `largest` is the largest size.
+pub(crate) fn size(largest: u64) -> u64 {
     largest.min(MAX_SIZE)
 }
 
-impl Setting<'_> {
-    /// Each program encrypts `input` once a round, in changing order.
-    pub(super) fn measure(&self, input: &Path) -> Programs {
+impl ProgramRunner<'_> {
+    /// Has each program encrypt `input` once per round, in changing order.
+    pub(crate) fn measure(&self, input: &Path) -> Programs {
         let bytes = fs::metadata(input).map_or(0, |metadata| metadata.len());
         let mut result = Programs { bytes, ..Programs::default() };
-        let mut candidates = Vec::new();
-        // A round that does not count tells which programs are there.
-        for candidate in self.candidates() {
-            match self.run(&candidate, input, bytes) {
-                Ok(Some(_)) => candidates.push(candidate),
-                Ok(None) => result.failed.push(candidate.name),
+        let mut command_lines = Vec::new();
+        // A round that does not count shows which programs are installed.
+        for command_line in self.command_lines() {
+            match self.run(&command_line, input, bytes) {
+                Ok(Some(_)) => command_lines.push(command_line),
+                Ok(None) => result.failed.push(command_line.name),
                 Err(_) => {}
             }
         }
-        result.programs = candidates
+        result.programs = command_lines
             .iter()
-            .map(|candidate| Program {
-                name: candidate.name,
-                command: candidate.shown(),
-                timing: Timing::default(),
+            .map(|command_line| Program {
+                name: command_line.name,
+                command: command_line.shown(),
+                samples: Samples::default(),
             })
             .collect();
         for round in 0..usize::from(self.runs) {
-            for k in 0..candidates.len() {
-                let index = (k + round) % candidates.len();
-                match self.run(&candidates[index], input, bytes) {
-                    Ok(Some(seconds)) => result.programs[index].timing.add(seconds),
-                    _ => result.failed.push(candidates[index].name),
+            for k in 0..command_lines.len() {
+                let index = (k + round) % command_lines.len();
+                match self.run(&command_lines[index], input, bytes) {
+                    Ok(Some(seconds)) => result.programs[index].samples.add(seconds),
+                    _ => result.failed.push(command_lines[index].name),
                 }
             }
         }
@@ -151,30 +150,30 @@ impl Setting<'_> {
         result
     }
 
-    fn candidates(&self) -> Vec<Candidate> {
+    fn command_lines(&self) -> Vec<CommandLine> {
         let folder = self.workspace.folder();
         let (home, passphrase) = (folder.join("gnupg"), folder.join("passphrase"));
-        // Without them gpg fails, and is left out.
+        // If this fails, gpg fails and is left out.
         let _ = fs::create_dir(&home);
         let _ = fs::write(&passphrase, "correct horse battery staple\n");
         let [home, passphrase] = [home, passphrase].map(|path| path.display().to_string());
         let recipient = self.key.recipient();
-        let candidate = |name, program: &Path, args: &[&str]| Candidate {
+        let command_line = |name, program: &Path, args: &[&str]| CommandLine {
             name,
             program: program.to_owned(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         };
         let encrypt = ["--no-config", "-q", "encrypt", IN, OUT, "-r", &recipient];
         let mut all = vec![
-            candidate(COPY, Path::new("cp"), &[IN, OUT]),
-            candidate(CRYPTSTREAM, self.program, &encrypt),
-            candidate("age", Path::new("age"), &["-r", &recipient, "-o", OUT, IN]),
-            candidate("rage", Path::new("rage"), &["-r", &recipient, "-o", OUT, IN]),
-            candidate(
+            command_line(COPY, Path::new("cp"), &[IN, OUT]),
+            command_line(CRYPTSTREAM, self.program, &encrypt),
+            command_line("age", Path::new("age"), &["-r", &recipient, "-o", OUT, IN]),
+            command_line("rage", Path::new("rage"), &["-r", &recipient, "-o", OUT, IN]),
+            command_line(
                 "gpg, symmetric",
                 Path::new("gpg"),
                 &[
-                    // No agent is started, which would outlive the benchmark.
+                    // An agent would outlive the benchmark.
                     "--batch",
                     "--quiet",
                     "--no-autostart",
@@ -184,7 +183,7 @@ impl Setting<'_> {
                     "loopback",
                     "--passphrase-file",
                     &passphrase,
-                    // As an agent would say; without one gpg cannot ask.
+                    // The default with an agent; without one gpg cannot find it out.
                     "--s2k-count",
                     "65011712",
                     "-c",
@@ -194,7 +193,7 @@ impl Setting<'_> {
                     IN,
                 ],
             ),
-            candidate(
+            command_line(
                 "openssl, no authentication",
                 Path::new("openssl"),
                 &[
@@ -213,19 +212,19 @@ impl Setting<'_> {
         ];
         if self.with_age_format {
             let args = [&encrypt[..], &["--format", "age"]].concat();
-            all.push(candidate(CRYPTSTREAM_AGE, self.program, &args));
+            all.push(command_line(CRYPTSTREAM_AGE, self.program, &args));
         }
         all
     }
 
-    /// Runs a command once; how long it took, or `None` where it failed.
-    fn run(&self, candidate: &Candidate, input: &Path, bytes: u64) -> io::Result<Option<f64>> {
+    /// Runs a program once and returns the seconds it took, or `None` if it failed.
+    fn run(&self, command_line: &CommandLine, input: &Path, bytes: u64) -> io::Result<Option<f64>> {
         let folder = self.workspace.folder();
-        self.progress.step(&units::size(bytes), candidate.name);
+        self.progress.step(&units::size(bytes), command_line.name);
         let output = folder.join("output");
         warm_memory(folder, &[input.to_owned()]);
-        let mut command = Command::new(&candidate.program);
-        for arg in &candidate.args {
+        let mut command = Command::new(&command_line.program);
+        for arg in &command_line.args {
             match arg.as_str() {
                 IN => command.arg(input),
                 OUT => command.arg(&output),
@@ -243,11 +242,11 @@ impl Setting<'_> {
     }
 }
 
-/// Stand for the paths.
+/// Placeholders for the paths in `args`.
 const IN: &str = "INPUT";
 const OUT: &str = "OUTPUT";
 
-impl Candidate {
+impl CommandLine {
     fn shown(&self) -> String {
         let program = self
             .program
@@ -268,9 +267,9 @@ mod tests {
     #[test]
     fn the_copy_comes_first_and_then_the_quickest() {
         let program = |name, seconds: f64| {
-            let mut timing = Timing::default();
-            timing.add(seconds);
-            Program { name, command: String::new(), timing }
+            let mut samples = Samples::default();
+            samples.add(seconds);
+            Program { name, command: String::new(), samples }
         };
         let programs = vec![program("age", 3.0), program(COPY, 2.0), program(CRYPTSTREAM, 1.0)];
         let programs = Programs { bytes: 1, programs, failed: Vec::new() };

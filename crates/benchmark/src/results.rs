@@ -1,28 +1,29 @@
-//! What came out, for whoever shows it.
+//! What was measured, and the conclusions.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ceilings::Ceilings;
-use super::machine::Machine;
-use super::programs::Programs;
-use super::stats::{self, Comparison, Conclusion, Pays, Rate, Timing, speed_up};
+use crate::ceilings::Ceilings;
+use crate::machine::Machine;
+use crate::programs::Programs;
+use crate::stats::{self, BreakEven, Comparison, Conclusion, Rate, Samples, speed_up};
+use crate::units;
 
-/// Most workers that the engine starts where nobody names a number.
+/// The most workers that the engine starts by default.
 const DEFAULT_WORKERS: usize = 4;
 
 /// What is done with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     Encrypt,
     Decrypt,
     Verify,
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 3] = [Self::Encrypt, Self::Decrypt, Self::Verify];
+    pub(crate) const ALL: [Self; 3] = [Self::Encrypt, Self::Decrypt, Self::Verify];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Encrypt => "encrypt",
             Self::Decrypt => "decrypt",
@@ -31,17 +32,17 @@ impl Operation {
     }
 }
 
-/// Whether the workers of a pool are there already when the work begins.
+/// Whether the workers are running when the work begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Warmth {
-    /// They are started for it, as by every command.
+pub(crate) enum Start {
+    /// They are started for it, as in a command with one file.
     Cold,
-    /// They wait for it, as from the second file of a command on.
+    /// They are running, as from the second file of a command on.
     Warm,
 }
 
-impl Warmth {
-    pub(super) fn name(self) -> &'static str {
+impl Start {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cold => "cold",
             Self::Warm => "warm",
@@ -49,186 +50,196 @@ impl Warmth {
     }
 }
 
-/// Who does the work.
+/// With which processes the work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contestant {
+pub(crate) enum Configuration {
     Single,
-    Pool { processes: u16, warmth: Warmth },
+    Pool { processes: u16, start: Start },
 }
 
-impl Contestant {
+impl Configuration {
     /// The number of worker processes.
-    pub(super) fn processes(self) -> u16 {
+    pub(crate) fn processes(self) -> u16 {
         match self {
             Self::Single => 0,
             Self::Pool { processes, .. } => processes,
         }
     }
 
-    pub(super) fn label(self) -> String {
+    pub(crate) fn label(self) -> String {
         match self {
             Self::Single => "single process".to_owned(),
-            Self::Pool { processes, warmth } => {
+            Self::Pool { processes, start } => {
                 let plural = if processes == 1 { "" } else { "s" };
-                format!("{processes} worker{plural}, {}", warmth.name())
+                format!("{processes} worker{plural}, {}", start.name())
             }
         }
     }
 }
 
-/// As many files of one size as one run works on.
+/// A file size, and how many files of it make one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rung {
-    pub(super) bytes: u64,
-    pub(super) files: usize,
+pub(crate) struct SizeClass {
+    pub(crate) bytes: u64,
+    pub(crate) files: usize,
 }
 
-impl Rung {
-    pub(super) fn total(self) -> u64 {
+impl SizeClass {
+    pub(crate) fn total(self) -> u64 {
         self.bytes.saturating_mul(self.files as u64)
     }
+
+    /// As it is shown, such as `4 KiB × 500`.
+    pub(crate) fn label(self) -> String {
+        match self.files {
+            1 => units::size(self.bytes),
+            files => format!("{} × {}", units::size(self.bytes), units::grouped(files as u64)),
+        }
+    }
 }
 
-/// A size that there was no room for.
+/// A size that was left out because there was too little room for it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Skipped {
-    pub(super) bytes: u64,
-    pub(super) needed: u64,
-    pub(super) available: u64,
-    /// What was short.
-    pub(super) of: &'static str,
+pub(crate) struct SkippedSize {
+    pub(crate) bytes: u64,
+    pub(crate) needed: u64,
+    pub(crate) available: u64,
+    /// What there was too little of.
+    pub(crate) shortage_of: &'static str,
 }
 
-/// The times of one contestant, for each of [`Operation::ALL`].
+/// The times of one configuration, for each of [`Operation::ALL`].
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) contestant: Contestant,
-    pub(super) timings: [Timing; 3],
+pub(crate) struct Measurement {
+    pub(crate) configuration: Configuration,
+    pub(crate) samples: [Samples; 3],
 }
 
-impl Entry {
-    pub(super) fn timing(&self, operation: Operation) -> &Timing {
-        &self.timings[operation as usize]
+impl Measurement {
+    pub(crate) fn samples(&self, operation: Operation) -> &Samples {
+        &self.samples[operation as usize]
     }
 
-    /// The times of both, one after the other.
-    pub(super) fn encrypt_and_decrypt(&self) -> Timing {
-        self.timing(Operation::Encrypt).and(self.timing(Operation::Decrypt))
+    /// The sums of the times to encrypt and to decrypt.
+    pub(crate) fn encrypt_and_decrypt(&self) -> Samples {
+        self.samples(Operation::Encrypt).and(self.samples(Operation::Decrypt))
     }
 }
 
-/// Everything about one size.
+/// What was measured with one size.
 #[derive(Clone, Debug)]
-pub(super) struct SizeResult {
-    pub(super) rung: Rung,
+pub(crate) struct SizeResult {
+    pub(crate) size_class: SizeClass,
     /// The file copy.
-    pub(super) copy: Timing,
-    pub(super) single: Entry,
-    pub(super) pools: Vec<Entry>,
+    pub(crate) copy: Samples,
+    pub(crate) single: Measurement,
+    pub(crate) pools: Vec<Measurement>,
 }
 
 impl SizeResult {
-    /// Everybody, the single process first.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    /// All configurations, the single process first.
+    pub(crate) fn measurements(&self) -> impl Iterator<Item = &Measurement> {
         [&self.single].into_iter().chain(&self.pools)
     }
 
-    pub(super) fn copy_rate(&self) -> Rate {
-        self.copy.rate(self.rung.total())
+    pub(crate) fn copy_rate(&self) -> Rate {
+        self.copy.rate(self.size_class.total())
     }
 
-    pub(super) fn rate(&self, entry: &Entry, operation: Operation) -> Rate {
-        entry.timing(operation).rate(self.rung.total())
+    pub(crate) fn rate(&self, measurement: &Measurement, operation: Operation) -> Rate {
+        measurement.samples(operation).rate(self.size_class.total())
     }
 
-    pub(super) fn speed_up(&self, entry: &Entry, operation: Operation) -> f64 {
-        speed_up(self.single.timing(operation), entry.timing(operation))
+    pub(crate) fn speed_up(&self, measurement: &Measurement, operation: Operation) -> f64 {
+        speed_up(self.single.samples(operation), measurement.samples(operation))
     }
 
-    /// What the runs say about `entry`, against the single process.
-    pub(super) fn comparison(&self, entry: &Entry, operation: Operation) -> Comparison {
-        stats::compare(self.single.timing(operation), entry.timing(operation))
+    /// Compares a configuration with the single process.
+    pub(crate) fn comparison(&self, measurement: &Measurement, operation: Operation) -> Comparison {
+        stats::compare(self.single.samples(operation), measurement.samples(operation))
     }
 
-    /// The part of the file copy's rate that was reached.
-    pub(super) fn share(&self, entry: &Entry, operation: Operation) -> f64 {
-        speed_up(&self.copy, entry.timing(operation))
+    /// The rate as a fraction of the file copy's.
+    pub(crate) fn share(&self, measurement: &Measurement, operation: Operation) -> f64 {
+        speed_up(&self.copy, measurement.samples(operation))
     }
 
-    /// Those that are cold or warm, in ascending number of processes.
-    pub(super) fn pools(&self, which: Warmth) -> impl Iterator<Item = &Entry> {
+    /// The cold or the warm configurations, in ascending number of processes.
+    pub(crate) fn pools(&self, which: Start) -> impl Iterator<Item = &Measurement> {
         self.pools.iter().filter(
-            move |entry| matches!(entry.contestant, Contestant::Pool { warmth, .. } if warmth == which),
+            move |measurement| matches!(measurement.configuration, Configuration::Pool { start, .. } if start == which),
         )
     }
 
-    pub(super) fn pool(&self, processes: u16, warmth: Warmth) -> Option<&Entry> {
-        self.pools(warmth).find(|entry| entry.contestant.processes() == processes)
+    pub(crate) fn pool(&self, processes: u16, start: Start) -> Option<&Measurement> {
+        self.pools(start).find(|measurement| measurement.configuration.processes() == processes)
     }
 
-    /// The entry of so many processes: started for the work, or none.
-    pub(super) fn as_command(&self, processes: u16) -> &Entry {
-        self.pool(processes, Warmth::Cold).unwrap_or(&self.single)
+    /// The cold configuration with so many processes; for 0 the single process.
+    pub(crate) fn as_command(&self, processes: u16) -> &Measurement {
+        self.pool(processes, Start::Cold).unwrap_or(&self.single)
     }
 }
 
-/// The point from which workers are faster than a single process.
+/// From where on workers are faster than a single process.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WorkersPay {
-    /// `None`: encrypting and decrypting, one after the other.
-    pub(super) operation: Option<Operation>,
-    pub(super) warmth: Warmth,
-    /// From this size on, with the number of processes of [`Results::pool`].
-    pub(super) bytes: Pays<u64>,
-    /// From this many processes on, for the largest size.
-    pub(super) processes: Pays<u16>,
+pub(crate) struct WorkersBreakEven {
+    /// `None`: encrypting and then decrypting.
+    pub(crate) operation: Option<Operation>,
+    pub(crate) start: Start,
+    /// From this size on, with [`Results::compared_workers`].
+    pub(crate) bytes: BreakEven<u64>,
+    /// From this number of processes on, at the largest size.
+    pub(crate) processes: BreakEven<u16>,
 }
 
-/// Everything that was measured, and on what.
+/// What was measured, and on which machine.
 #[derive(Clone, Debug)]
 pub struct Results {
-    pub(super) machine: Machine,
-    /// Where the files were.
-    pub(super) folder: PathBuf,
-    /// The same, as it is shown.
-    pub(super) folder_name: String,
-    pub(super) file_system: String,
-    /// The user's file.
-    pub(super) file: Option<PathBuf>,
-    pub(super) file_name: Option<String>,
-    pub(super) when: String,
-    pub(super) took: Duration,
-    pub(super) runs: u16,
-    pub(super) processes: Vec<u16>,
-    pub(super) ceilings: Ceilings,
+    pub(crate) machine: Machine,
+    /// The folder of the test files.
+    pub(crate) folder: PathBuf,
+    /// The same, as it is shown to the user.
+    pub(crate) folder_name: String,
+    pub(crate) file_system: String,
+    /// The user's file, if it was measured.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) file_name: Option<String>,
+    pub(crate) when: String,
+    pub(crate) took: Duration,
+    pub(crate) runs: u16,
+    pub(crate) processes: Vec<u16>,
+    pub(crate) ceilings: Ceilings,
     /// CryptStream and other programs, as commands.
-    pub(super) programs: Programs,
+    pub(crate) programs: Programs,
     /// In ascending order.
-    pub(super) sizes: Vec<SizeResult>,
-    pub(super) skipped: Vec<Skipped>,
-    /// How many outputs were compared with what they must be, byte for byte.
-    pub(super) outputs_verified: u64,
+    pub(crate) sizes: Vec<SizeResult>,
+    pub(crate) skipped: Vec<SkippedSize>,
+    /// The number of outputs that were compared, byte for byte.
+    pub(crate) outputs_verified: u64,
 }
 
 impl Results {
-    /// That on which the advice rests; there is one unless nothing was measured.
-    pub(super) fn largest(&self) -> Option<&SizeResult> {
+    /// The largest size, on which all advice is based.
+    pub(crate) fn largest(&self) -> Option<&SizeResult> {
         self.sizes.last()
     }
 
-    /// What the runs with the largest size say about the number of workers of a
-    /// command, encrypting and decrypting. All advice follows from this.
-    pub(super) fn conclusion(&self) -> Conclusion {
+    /// Which number of workers is fastest at encrypting and decrypting the largest size. All
+    /// advice follows from this.
+    pub(crate) fn conclusion(&self) -> Conclusion {
         let Some(size) = self.largest() else { return Conclusion::Inconclusive };
-        let pools = size.pools(Warmth::Cold);
+        let pools = size.pools(Start::Cold);
         let pools: Vec<_> = pools
-            .map(|entry| (entry.contestant.processes(), entry.encrypt_and_decrypt()))
+            .map(|measurement| {
+                (measurement.configuration.processes(), measurement.encrypt_and_decrypt())
+            })
             .collect();
         stats::conclude(&size.single.encrypt_and_decrypt(), &pools, self.default_workers())
     }
 
-    /// The number of processes that is recommended; `None` for the default.
-    pub(super) fn recommended(&self) -> Option<u16> {
+    /// The recommended number of workers; `None`: the default.
+    pub(crate) fn recommended(&self) -> Option<u16> {
         match self.conclusion() {
             Conclusion::NoWorkers => Some(0),
             Conclusion::Workers(workers) => Some(workers),
@@ -236,14 +247,13 @@ impl Results {
         }
     }
 
-    /// The number of processes whose figures stand for CryptStream: the
-    /// recommended one, or about what a command uses by default.
-    pub(super) fn shown(&self) -> u16 {
+    /// The number of workers whose figures stand for CryptStream: the recommended one, else
+    /// the default.
+    pub(crate) fn displayed_workers(&self) -> u16 {
         self.recommended().unwrap_or_else(|| self.default_workers())
     }
 
-    /// What a command uses by default, or the next smaller number that was
-    /// measured.
+    /// The default number of workers, or the next smaller one that was measured.
     fn default_workers(&self) -> u16 {
         let cores = self.machine.cores;
         let default = if cores < 2 { 0 } else { cores.min(DEFAULT_WORKERS) };
@@ -251,37 +261,53 @@ impl Results {
         measured.into_iter().find(|count| usize::from(*count) <= default).unwrap_or(0)
     }
 
-    /// The number of processes of the pool that is compared with a single
-    /// process: the recommended one, or the largest where that is none.
-    pub(super) fn pool(&self) -> u16 {
-        match self.shown() {
+    /// The number of workers that is compared with a single process: the recommended one, or
+    /// the largest if no workers are recommended.
+    pub(crate) fn compared_workers(&self) -> u16 {
+        match self.displayed_workers() {
             0 => self.processes.last().copied().unwrap_or(1),
             processes => processes,
         }
     }
 
-    /// From where on workers pay, for `operation`, or for encrypting and
-    /// decrypting.
-    pub(super) fn workers_pay(&self, operation: Option<Operation>, warmth: Warmth) -> WorkersPay {
-        let compare = |size: &SizeResult, entry: &Entry| match operation {
-            Some(operation) => size.comparison(entry, operation),
-            None => {
-                stats::compare(&size.single.encrypt_and_decrypt(), &entry.encrypt_and_decrypt())
-            }
+    /// From where on workers are faster, for `operation` or for encrypting and decrypting.
+    pub(crate) fn workers_break_even(
+        &self,
+        operation: Option<Operation>,
+        start: Start,
+    ) -> WorkersBreakEven {
+        let compare = |size: &SizeResult, measurement: &Measurement| match operation {
+            Some(operation) => size.comparison(measurement, operation),
+            None => stats::compare(
+                &size.single.encrypt_and_decrypt(),
+                &measurement.encrypt_and_decrypt(),
+            ),
         };
         let sizes = self.sizes.iter().filter_map(|size| {
-            let entry = size.pool(self.pool(), warmth)?;
-            Some((size.rung.bytes, compare(size, entry)))
+            let measurement = size.pool(self.compared_workers(), start)?;
+            Some((size.size_class.bytes, compare(size, measurement)))
         });
         let processes = self.largest().into_iter().flat_map(|size| {
-            size.pools(warmth)
-                .map(move |entry| (entry.contestant.processes(), compare(size, entry)))
+            size.pools(start).map(move |measurement| {
+                (measurement.configuration.processes(), compare(size, measurement))
+            })
         });
-        WorkersPay {
+        WorkersBreakEven {
             operation,
-            warmth,
-            bytes: stats::pays_from(&sizes.collect::<Vec<_>>()),
-            processes: stats::pays_from(&processes.collect::<Vec<_>>()),
+            start,
+            bytes: stats::break_even(&sizes.collect::<Vec<_>>()),
+            processes: stats::break_even(&processes.collect::<Vec<_>>()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_labels() {
+        assert_eq!(SizeClass { bytes: 4096, files: 500 }.label(), "4 KiB × 500");
+        assert_eq!(SizeClass { bytes: 1 << 30, files: 1 }.label(), "1 GiB");
     }
 }

@@ -1,4 +1,4 @@
-//! The order of a benchmark.
+//! Runs a whole benchmark.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::time::{Instant, SystemTime};
 
 use cryptstream_engine::{Error as EngineError, WorkerProgram};
 
-use super::ceilings::Ceilings;
-use super::error::Error;
-use super::machine::{FileSystem, Machine};
-use super::measure::Measuring;
-use super::progress::Progress;
-use super::results::{Results, Rung, Skipped};
-use super::subject::Key;
-use super::workspace::Workspace;
-use super::{plan, programs, units};
+use crate::ceilings::Ceilings;
+use crate::engine_run::TestKey;
+use crate::error::Error;
+use crate::machine::{FileSystem, Machine};
+use crate::measure::Harness;
+use crate::progress::Progress;
+use crate::results::{Results, SizeClass, SkippedSize};
+use crate::workspace::Workspace;
+use crate::{plan, programs};
 
-/// The largest size, unless `--max-size` says otherwise.
+/// The default of [`Options::max_size`].
 const MAX_SIZE: u64 = 1 << 30;
 
-/// What is measured, and where.
+/// What to measure, and where.
 pub struct Options<'a> {
     /// Measure with this file, which is only read, instead of files of several sizes.
     pub file: Option<PathBuf>,
@@ -32,37 +32,38 @@ pub struct Options<'a> {
     /// Where the test files are made; `None`: in the file's folder, else in `TMPDIR` or
     /// `/var/tmp`. They are removed at the end.
     pub folder: Option<PathBuf>,
-    /// CryptStream's program, which is measured beside others.
+    /// CryptStream's program, which is compared with others.
     pub program: PathBuf,
     /// The program that the engine starts as a worker.
     pub worker_program: Option<WorkerProgram>,
-    /// Paths in the results are shown as this returns them.
+    /// How to show a path to the user.
     pub show_path: fn(&Path) -> String,
     /// Is told how far the benchmark has come.
     pub progress: &'a dyn Progress,
 }
 
-/// Measures. It takes minutes, and as much room as three copies of the largest size.
+/// Runs a benchmark. With the default sizes it takes minutes, and 3 GiB of disk.
 ///
 /// # Errors
 ///
-/// [`Error`] says of what.
+/// Fails if a file cannot be read, written, encrypted or decrypted, if nothing fits on the
+/// disk, and if an output differs from its input.
 pub fn run(options: &Options<'_>) -> Result<Results, Error> {
     let (started, when) = (Instant::now(), SystemTime::now());
-    let machine = Machine::look();
+    let machine = Machine::detect();
     let parent = folder(options);
     let file_system = FileSystem::of(&parent)
         .map_err(|source| EngineError::Create { path: parent.clone(), source })?;
-    let (rungs, mut skipped) = rungs(options, &machine, &parent, &file_system)?;
-    let most = options.processes.unwrap_or_else(|| plan::default_processes(machine.cores));
-    let processes = plan::process_counts(most);
-    let contestants = plan::contestants(&processes);
+    let (size_classes, mut skipped) = size_classes(options, &machine, &parent, &file_system)?;
+    let max_processes = options.processes.unwrap_or_else(|| plan::default_processes(machine.cores));
+    let processes = plan::process_counts(max_processes);
+    let configurations = plan::configurations(&processes);
 
     let workspace = Workspace::create(&parent)?;
-    let total = Measuring::steps(options.runs, contestants.len()) * rungs.len() as u64;
-    options.progress.begin(total + programs::MOST * (u64::from(options.runs) + 1));
-    let key = Key::generate()?;
-    let commands = programs::Setting {
+    let total = Harness::steps(options.runs, configurations.len()) * size_classes.len() as u64;
+    options.progress.begin(total + programs::MAX_PROGRAMS * (u64::from(options.runs) + 1));
+    let key = TestKey::generate()?;
+    let commands = programs::ProgramRunner {
         workspace: &workspace,
         progress: options.progress,
         key: &key,
@@ -73,39 +74,41 @@ pub fn run(options: &Options<'_>) -> Result<Results, Error> {
     let programs = match &options.file {
         Some(file) => commands.measure(&absolute(file)),
         None => {
-            let largest = rungs.last().map_or(0, |rung| rung.bytes);
+            let largest = size_classes.last().map_or(0, |size_class| size_class.bytes);
             let input = workspace.make_files(programs::size(largest), 1)?;
             let programs = input.first().map(|input| commands.measure(input));
             input.iter().for_each(|input| drop(fs::remove_file(input)));
             programs.unwrap_or_default()
         }
     };
-    let mut measuring = Measuring {
+    let mut harness = Harness {
         key: &key,
         worker_program: options.worker_program.as_ref(),
         cores: machine.cores,
         runs: options.runs,
-        contestants: &contestants,
+        configurations: &configurations,
         folder: workspace.folder(),
         progress: options.progress,
         outputs_verified: 0,
     };
     let ceilings = Ceilings::measure(options.runs, machine.cores)?;
     let mut sizes = Vec::new();
-    for rung in rungs {
-        // Others may have written to the disk meanwhile.
+    for size_class in size_classes {
+        // Other programs may have written to the disk since the plan was made.
         let free = FileSystem::of(&parent).map_or(0, |now| now.free);
-        if let Some(shortage) = plan::shortage(rung, free, u64::MAX) {
+        if let Some(shortage) = plan::shortage(size_class, free, u64::MAX) {
             skipped.push(shortage);
             continue;
         }
-        options.progress.begin_size(&units::rung(rung));
+        options.progress.begin_size(&size_class.label());
         sizes.push(match &options.file {
-            // One file, again and again.
-            Some(file) => measuring.size(rung, &vec![file.clone(); rung.files])?,
+            // The same file, again and again.
+            Some(file) => {
+                harness.measure_size(size_class, &vec![file.clone(); size_class.files])?
+            }
             None => {
-                let inputs = workspace.make_files(rung.bytes, rung.files)?;
-                let size = measuring.size(rung, &inputs)?;
+                let inputs = workspace.make_files(size_class.bytes, size_class.files)?;
+                let size = harness.measure_size(size_class, &inputs)?;
                 inputs.iter().for_each(|input| drop(fs::remove_file(input)));
                 size
             }
@@ -116,7 +119,7 @@ pub fn run(options: &Options<'_>) -> Result<Results, Error> {
     {
         return Err(no_room(&parent, first.needed, first.available));
     }
-    let outputs_verified = measuring.outputs_verified;
+    let outputs_verified = harness.outputs_verified;
     let folder = fs::canonicalize(&parent).unwrap_or(parent);
     Ok(Results {
         machine,
@@ -137,25 +140,26 @@ pub fn run(options: &Options<'_>) -> Result<Results, Error> {
     })
 }
 
-/// What is measured, as far as there is room for it.
-fn rungs(
+/// The sizes to measure, and those that there is no room for.
+fn size_classes(
     options: &Options<'_>,
     machine: &Machine,
     parent: &Path,
     file_system: &FileSystem,
-) -> Result<(Vec<Rung>, Vec<Skipped>), Error> {
-    // What lies in memory takes it away from everything else.
+) -> Result<(Vec<SizeClass>, Vec<SkippedSize>), Error> {
+    // Files in memory take it away from everything else.
     let free = match file_system.is_memory {
         true => file_system.free.min(machine.available_memory),
         false => file_system.free,
     };
     let Some(file) = &options.file else {
         let max_size = options.max_size.unwrap_or(MAX_SIZE);
-        let (rungs, skipped) = plan::ladder(max_size, free, machine.available_memory);
-        return match (rungs.is_empty(), skipped.first()) {
+        let (size_classes, skipped) =
+            plan::size_classes_up_to(max_size, free, machine.available_memory);
+        return match (size_classes.is_empty(), skipped.first()) {
             (true, Some(first)) => Err(no_room(parent, first.needed, first.available)),
             (true, None) => Err(Error::NothingFits { smallest: plan::smallest() }),
-            (false, _) => Ok((rungs, skipped)),
+            (false, _) => Ok((size_classes, skipped)),
         };
     };
     let opened = |source| EngineError::Open { path: file.clone(), source };
@@ -166,15 +170,15 @@ fn rungs(
     if metadata.len() == 0 {
         return Err(Error::Empty(file.clone()));
     }
-    let rung = plan::rung_of_file(metadata.len());
-    match plan::needed(rung) {
+    let size_class = plan::size_class_of_file(metadata.len());
+    match plan::needed(size_class) {
         needed if needed > free => Err(no_room(parent, needed, free)),
-        _ => Ok((vec![rung], Vec::new())),
+        _ => Ok((vec![size_class], Vec::new())),
     }
 }
 
-/// Where the files go: beside the user's, since that is where a command would
-/// put them; else where large temporary files go, which /tmp is not everywhere.
+/// The folder for the test files: that of the user's file, where a command would write too;
+/// else one for large temporary files, which `/tmp` is not on every system.
 fn folder(options: &Options<'_>) -> PathBuf {
     let beside = options.file.as_deref().and_then(Path::parent).map(|parent| {
         if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.to_owned()
@@ -186,7 +190,7 @@ fn folder(options: &Options<'_>) -> PathBuf {
     options.folder.clone().or(beside).unwrap_or_else(for_temporary)
 }
 
-/// A path that no program takes for an option, as `-x` would be.
+/// An absolute path, which no program takes for an option.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,34 +1,33 @@
-//! The arithmetic: from raw times to medians, speed-ups and one conclusion.
+//! Medians, speed-ups, comparisons and the conclusion.
 
-/// Times that differ by a smaller part than this count as the same.
+/// A smaller relative difference counts as none.
 const RELEVANT: f64 = 0.05;
-/// With fewer runs than this the spread is unknown, so nothing can be concluded.
-pub(super) const MIN_RUNS: usize = 3;
+/// With fewer runs the spread is unknown, so nothing is concluded.
+pub(crate) const MIN_RUNS: usize = 3;
 
-/// Times of the same work, in the order in which they were taken. There is at
-/// least one.
+/// Times of the same work in seconds, in the order in which they were measured.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Timing(Vec<f64>);
+pub(crate) struct Samples(Vec<f64>);
 
-impl Timing {
+impl Samples {
     /// Adds a time in seconds.
-    pub(super) fn add(&mut self, seconds: f64) {
-        // What a clock cannot tell from nothing would be infinitely fast.
+    pub(crate) fn add(&mut self, seconds: f64) {
+        // A time below the clock's resolution would be infinitely fast.
         self.0.push(seconds.max(1e-9));
     }
 
-    /// The times of two works that are done one after the other.
-    pub(super) fn and(&self, other: &Self) -> Self {
+    /// The sums of the times of two operations that follow each other.
+    pub(crate) fn and(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(one, other)| one + other).collect())
     }
 
-    /// All of them.
-    pub(super) fn seconds(&self) -> &[f64] {
+    /// All times.
+    pub(crate) fn seconds(&self) -> &[f64] {
         &self.0
     }
 
-    /// The middle one, or the middle between the two in the middle.
-    pub(super) fn median(&self) -> f64 {
+    /// The median.
+    pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
@@ -39,39 +38,39 @@ impl Timing {
         }
     }
 
-    /// The quartiles: half of the times lie between them.
+    /// The first and the third quartile, linearly interpolated.
     fn quartiles(&self) -> (f64, f64) {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let at = |part: f64| {
-            let place = part * sorted.len().saturating_sub(1) as f64;
-            let (below, above) = (place.floor() as usize, place.ceil() as usize);
+            let position = part * sorted.len().saturating_sub(1) as f64;
+            let (below, above) = (position.floor() as usize, position.ceil() as usize);
             let [Some(below), Some(above)] = [sorted.get(below), sorted.get(above)] else {
                 return 1e-9;
             };
-            below + (above - below) * place.fract()
+            below + (above - below) * position.fract()
         };
         (at(0.25), at(0.75))
     }
 
-    /// How far the quartiles are apart, as a part of the median.
-    pub(super) fn spread(&self) -> f64 {
+    /// The interquartile range, divided by the median.
+    pub(crate) fn spread(&self) -> f64 {
         let (low, high) = self.quartiles();
         (high - low) / self.median()
     }
 
     /// The shortest.
-    pub(super) fn min(&self) -> f64 {
+    pub(crate) fn min(&self) -> f64 {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
     /// The longest.
-    pub(super) fn max(&self) -> f64 {
+    pub(crate) fn max(&self) -> f64 {
         self.0.iter().copied().fold(0.0, f64::max)
     }
 
-    /// Bytes per second, where each time is that of `bytes`.
-    pub(super) fn rate(&self, bytes: u64) -> Rate {
+    /// Bytes per second, if each time is that of `bytes`.
+    pub(crate) fn rate(&self, bytes: u64) -> Rate {
         let bytes = bytes as f64;
         Rate { median: bytes / self.median(), low: bytes / self.max(), high: bytes / self.min() }
     }
@@ -79,40 +78,39 @@ impl Timing {
 
 /// Bytes per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rate {
-    pub(super) median: f64,
-    /// That of the longest run.
-    pub(super) low: f64,
-    /// That of the shortest run.
-    pub(super) high: f64,
+pub(crate) struct Rate {
+    pub(crate) median: f64,
+    /// Of the longest run.
+    pub(crate) low: f64,
+    /// Of the shortest run.
+    pub(crate) high: f64,
 }
 
-/// How many times as fast as `single` something is.
-pub(super) fn speed_up(single: &Timing, other: &Timing) -> f64 {
+/// How many times as fast as `single` the other one is.
+pub(crate) fn speed_up(single: &Samples, other: &Samples) -> f64 {
     single.median() / other.median()
 }
 
-/// Which part of the cores that `workers` can use they make good use of, never
-/// more than all. The main process works too, so that N workers can use up to
-/// N + 1 cores; the single process uses one.
-pub(super) fn efficiency(speed_up: f64, workers: u16, cores: usize) -> f64 {
+/// The speed-up divided by the number of cores that can work, at most 1. The main process
+/// works too, so N workers use up to N + 1 cores; the single process uses one.
+pub(crate) fn efficiency(speed_up: f64, workers: u16, cores: usize) -> f64 {
     let usable = (usize::from(workers) + 1).min(cores.max(1));
     (speed_up / usable as f64).min(1.0)
 }
 
-/// What two timings say about each other.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(crate) enum Comparison {
     Faster,
-    /// The medians differ by less than 5 %, and so do the runs.
+    /// The medians differ by less than 5 %, and so do the runs of each.
     Same,
     Slower,
-    /// The runs of one of them differ by more than the medians, or are too few.
+    /// The spread is larger than the difference, or there are too few runs.
     Inconclusive,
 }
 
 impl Comparison {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Faster => "faster",
             Self::Same => "same",
@@ -122,8 +120,8 @@ impl Comparison {
     }
 }
 
-/// Compares `other` with `base`: their medians, and the spread of both.
-pub(super) fn compare(base: &Timing, other: &Timing) -> Comparison {
+/// Compares the median of `other` with that of `base`, given the spread of both.
+pub(crate) fn compare(base: &Samples, other: &Samples) -> Comparison {
     if base.0.len().min(other.0.len()) < MIN_RUNS {
         return Comparison::Inconclusive;
     }
@@ -140,19 +138,19 @@ pub(super) fn compare(base: &Timing, other: &Timing) -> Comparison {
     }
 }
 
-/// Which number of workers is best.
+/// Which number of workers to recommend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conclusion {
-    /// None: they make nothing faster.
+pub(crate) enum Conclusion {
+    /// No workers: they make nothing faster.
     NoWorkers,
-    /// This many: measurably faster than without, and none is faster with fewer.
+    /// The smallest number that is measurably faster than none and not slower than any other.
     Workers(u16),
-    /// The spread is larger than what the number of workers changes.
+    /// The spread is larger than the differences.
     Inconclusive,
 }
 
 impl Conclusion {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NoWorkers => "no-workers",
             Self::Workers(_) => "workers",
@@ -161,22 +159,21 @@ impl Conclusion {
     }
 }
 
-/// Decides on the number of workers. Every sentence of the table and the page
-/// follows from what this returns. `default` is the number that a command uses
-/// unless it is told otherwise: where the runs leave several, it stays.
-pub(super) fn conclude(single: &Timing, pools: &[(u16, Timing)], default: u16) -> Conclusion {
+/// Decides on the number of workers. Every sentence of the table and the page follows from
+/// this. If several numbers are equally good, `default` is kept.
+pub(crate) fn conclude(single: &Samples, pools: &[(u16, Samples)], default: u16) -> Conclusion {
     let all = || [(0, single)].into_iter().chain(pools.iter().map(|(count, time)| (*count, time)));
-    let medians = all().map(|(_, timing)| (timing, timing.median()));
+    let medians = all().map(|(_, samples)| (samples, samples.median()));
     let best = medians.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(single, |best| best.0);
     if best.0.len() < MIN_RUNS {
         return Conclusion::Inconclusive;
     }
-    // In ascending order, as far as they are not slower than the best.
+    // Those that are not slower than the best, in ascending order.
     let left: Vec<_> = all()
-        .map(|(workers, timing)| {
-            let is_best = std::ptr::eq(timing, best);
-            let comparison = if is_best { Comparison::Same } else { compare(best, timing) };
-            (workers, timing, comparison)
+        .map(|(workers, samples)| {
+            let is_best = std::ptr::eq(samples, best);
+            let comparison = if is_best { Comparison::Same } else { compare(best, samples) };
+            (workers, samples, comparison)
         })
         .filter(|(_, _, comparison)| *comparison != Comparison::Slower)
         .collect();
@@ -190,13 +187,13 @@ pub(super) fn conclude(single: &Timing, pools: &[(u16, Timing)], default: u16) -
         return Conclusion::NoWorkers;
     }
     left.iter()
-        .find(|(_, timing, _)| compare(single, timing) == Comparison::Faster)
+        .find(|(_, samples, _)| compare(single, samples) == Comparison::Faster)
         .map_or(Conclusion::Inconclusive, |(workers, _, _)| Conclusion::Workers(*workers))
 }
 
 /// From where on workers are faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pays<T> {
+pub(crate) enum BreakEven<T> {
     /// From here on, wherever it was measured.
     From(T),
     Never,
@@ -204,9 +201,9 @@ pub(super) enum Pays<T> {
     Inconclusive,
 }
 
-impl<T> Pays<T> {
+impl<T> BreakEven<T> {
     /// The point, if there is one.
-    pub(super) fn from(self) -> Option<T> {
+    pub(crate) fn from(self) -> Option<T> {
         match self {
             Self::From(value) => Some(value),
             Self::Never | Self::Inconclusive => None,
@@ -216,12 +213,12 @@ impl<T> Pays<T> {
 
 /// The point from which on all that follows is faster. `comparisons` is in
 /// ascending order.
-pub(super) fn pays_from<T: Copy>(comparisons: &[(T, Comparison)]) -> Pays<T> {
+pub(crate) fn break_even<T: Copy>(comparisons: &[(T, Comparison)]) -> BreakEven<T> {
     let paying = comparisons.iter().rev().take_while(|(_, one)| *one == Comparison::Faster);
     match (paying.last(), comparisons.last()) {
-        (Some((value, _)), _) => Pays::From(*value),
-        (None, Some((_, Comparison::Inconclusive))) => Pays::Inconclusive,
-        (None, _) => Pays::Never,
+        (Some((value, _)), _) => BreakEven::From(*value),
+        (None, Some((_, Comparison::Inconclusive))) => BreakEven::Inconclusive,
+        (None, _) => BreakEven::Never,
     }
 }
 
@@ -229,37 +226,37 @@ pub(super) fn pays_from<T: Copy>(comparisons: &[(T, Comparison)]) -> Pays<T> {
 mod tests {
     use super::*;
 
-    fn timing(seconds: &[f64]) -> Timing {
-        let mut timing = Timing::default();
-        seconds.iter().for_each(|seconds| timing.add(*seconds));
-        timing
+    fn samples(seconds: &[f64]) -> Samples {
+        let mut samples = Samples::default();
+        seconds.iter().for_each(|seconds| samples.add(*seconds));
+        samples
     }
 
     #[test]
     fn the_median_is_in_the_middle() {
-        assert_eq!(timing(&[3.0, 1.0, 2.0]).median(), 2.0);
-        assert_eq!(timing(&[4.0, 1.0, 2.0, 3.0]).median(), 2.5);
-        assert_eq!(timing(&[7.0]).median(), 7.0);
-        let timing = timing(&[3.0, 1.0, 2.0]);
-        assert_eq!((timing.min(), timing.max()), (1.0, 3.0));
-        assert_eq!(timing.seconds(), [3.0, 1.0, 2.0], "in the order of the runs");
+        assert_eq!(samples(&[3.0, 1.0, 2.0]).median(), 2.0);
+        assert_eq!(samples(&[4.0, 1.0, 2.0, 3.0]).median(), 2.5);
+        assert_eq!(samples(&[7.0]).median(), 7.0);
+        let samples = samples(&[3.0, 1.0, 2.0]);
+        assert_eq!((samples.min(), samples.max()), (1.0, 3.0));
+        assert_eq!(samples.seconds(), [3.0, 1.0, 2.0], "in the order of the runs");
     }
 
     #[test]
     fn the_longest_run_is_the_lowest_rate() {
-        let rate = timing(&[1.0, 2.0, 4.0]).rate(8);
+        let rate = samples(&[1.0, 2.0, 4.0]).rate(8);
         assert_eq!(rate, Rate { median: 4.0, low: 2.0, high: 8.0 });
     }
 
     #[test]
     fn no_time_at_all_is_not_infinitely_fast() {
-        assert!(timing(&[0.0]).rate(1 << 40).median.is_finite());
-        assert!(Timing::default().rate(1 << 40).median.is_finite());
+        assert!(samples(&[0.0]).rate(1 << 40).median.is_finite());
+        assert!(Samples::default().rate(1 << 40).median.is_finite());
     }
 
     #[test]
     fn efficiency_is_never_above_one() {
-        let speed_up = speed_up(&timing(&[3.0]), &timing(&[2.0]));
+        let speed_up = speed_up(&samples(&[3.0]), &samples(&[2.0]));
         assert_eq!(speed_up, 1.5);
         assert_eq!(efficiency(speed_up, 1, 8), 0.75, "main and a worker: two cores");
         assert_eq!(efficiency(speed_up, 2, 2), 0.75, "two cores are all there are");
@@ -270,15 +267,15 @@ mod tests {
 
     #[test]
     fn half_of_the_times_lie_in_the_spread() {
-        assert_eq!(timing(&[1.0, 2.0, 3.0, 4.0, 5.0]).spread(), 2.0 / 3.0);
-        assert_eq!(timing(&[2.0, 2.0, 9.0, 2.0, 2.0]).spread(), 0.0, "one outlier is none");
-        assert_eq!(timing(&[2.0]).spread(), 0.0);
-        assert!(Timing::default().spread().is_finite());
+        assert_eq!(samples(&[1.0, 2.0, 3.0, 4.0, 5.0]).spread(), 2.0 / 3.0);
+        assert_eq!(samples(&[2.0, 2.0, 9.0, 2.0, 2.0]).spread(), 0.0, "one outlier is none");
+        assert_eq!(samples(&[2.0]).spread(), 0.0);
+        assert!(Samples::default().spread().is_finite());
     }
 
     /// Runs around `seconds`, whose spread is `spread` of the median.
-    fn runs(seconds: f64, spread: f64) -> Timing {
-        timing(&[-1.0, -0.5, 0.0, 0.5, 1.0].map(|place| seconds * (1.0 + spread * place)))
+    fn runs(seconds: f64, spread: f64) -> Samples {
+        samples(&[-1.0, -0.5, 0.0, 0.5, 1.0].map(|position| seconds * (1.0 + spread * position)))
     }
 
     #[test]
@@ -291,13 +288,17 @@ mod tests {
         assert_eq!(compare(0.3, 0.4), Comparison::Inconclusive);
         assert_eq!(compare(0.02, 0.02), Comparison::Same);
         assert_eq!(compare(0.02, 0.3), Comparison::Inconclusive);
-        let two = timing(&[1.0, 1.0]);
-        assert_eq!(super::compare(&two, &timing(&[9.0, 9.0])), Comparison::Inconclusive, "too few");
+        let two = samples(&[1.0, 1.0]);
+        assert_eq!(
+            super::compare(&two, &samples(&[9.0, 9.0])),
+            Comparison::Inconclusive,
+            "too few"
+        );
     }
 
     #[test]
     fn one_function_decides_on_the_workers() {
-        let conclude = |single: Timing, pools: &[(u16, Timing)]| conclude(&single, pools, 2);
+        let conclude = |single: Samples, pools: &[(u16, Samples)]| conclude(&single, pools, 2);
         let quiet = |seconds| runs(seconds, 0.02);
         let pools = [(1, quiet(2.1)), (2, quiet(1.0)), (4, quiet(0.97))];
         assert_eq!(
@@ -312,22 +313,22 @@ mod tests {
             Conclusion::NoWorkers
         );
         assert_eq!(conclude(quiet(1.0), &[]), Conclusion::NoWorkers);
-        // As it was seen: a lucky run of one worker, while two are better.
+        // A real case: a lucky run of one worker, while two are better.
         let noisy = [(1, runs(0.9, 0.5)), (2, runs(0.92, 0.5))];
         assert_eq!(conclude(runs(1.0, 0.5), &noisy), Conclusion::Inconclusive);
-        // No number is best for certain, but the default is slower for certain.
+        // No number is certainly best, but the default is certainly slower.
         let slow = [(1, runs(1.02, 0.3)), (2, quiet(1.5))];
         assert_eq!(conclude(quiet(1.0), &slow), Conclusion::NoWorkers);
         let half = [(1, quiet(2.0)), (2, runs(1.0, 0.02)), (4, runs(0.95, 0.3))];
         assert_eq!(conclude(quiet(2.0), &half), Conclusion::Inconclusive);
-        assert_eq!(conclude(timing(&[2.0]), &[(2, timing(&[1.0]))]), Conclusion::Inconclusive);
-        assert_eq!(conclude(timing(&[1.0]), &[]), Conclusion::Inconclusive);
+        assert_eq!(conclude(samples(&[2.0]), &[(2, samples(&[1.0]))]), Conclusion::Inconclusive);
+        assert_eq!(conclude(samples(&[1.0]), &[]), Conclusion::Inconclusive);
     }
 
-    /// What is recommended must be faster than no workers, or the page would say
-    /// both "use 2 workers" and "workers never pay".
+    /// A recommended number must be faster than no workers, or the page would say both "use 2
+    /// workers" and "workers never pay".
     #[test]
-    fn the_conclusion_never_contradicts_where_workers_pay() {
+    fn the_conclusion_never_contradicts_where_workers_break_even() {
         let mut state = 7u64;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -337,13 +338,13 @@ mod tests {
             let noise = random() * 0.4;
             let mut some = || {
                 let base = 0.7 + 0.6 * random();
-                timing(&[(); 5].map(|()| base * (1.0 + noise * (random() - 0.5))))
+                samples(&[(); 5].map(|()| base * (1.0 + noise * (random() - 0.5))))
             };
             let single = some();
             let pools = [(1, some()), (2, some()), (4, some())];
             let faster = |workers| {
-                let (_, timing) = pools.iter().find(|(count, _)| *count == workers).unwrap();
-                compare(&single, timing) == Comparison::Faster
+                let (_, samples) = pools.iter().find(|(count, _)| *count == workers).unwrap();
+                compare(&single, samples) == Comparison::Faster
             };
             match conclude(&single, &pools, 2) {
                 Conclusion::Workers(workers) => assert!(faster(workers)),
@@ -354,20 +355,20 @@ mod tests {
     }
 
     #[test]
-    fn workers_pay_from_where_they_keep_paying() {
+    fn workers_break_even_from_where_they_keep_paying() {
         use Comparison::{Faster, Inconclusive, Same, Slower};
         let sizes = |all: &[Comparison]| {
-            pays_from::<u64>(&(1..).zip(all.iter().copied()).collect::<Vec<_>>())
+            break_even::<u64>(&(1..).zip(all.iter().copied()).collect::<Vec<_>>())
         };
-        assert_eq!(sizes(&[Slower, Same, Faster, Faster]), Pays::From(3));
+        assert_eq!(sizes(&[Slower, Same, Faster, Faster]), BreakEven::From(3));
         assert_eq!(
             sizes(&[Faster, Slower, Faster, Faster]),
-            Pays::From(3),
+            BreakEven::From(3),
             "not from a lucky one on"
         );
-        assert_eq!(sizes(&[Faster, Faster]), Pays::From(1));
-        assert_eq!(sizes(&[Faster, Same]), Pays::Never);
-        assert_eq!(sizes(&[Faster, Inconclusive]), Pays::Inconclusive);
-        assert_eq!(sizes(&[]), Pays::Never);
+        assert_eq!(sizes(&[Faster, Faster]), BreakEven::From(1));
+        assert_eq!(sizes(&[Faster, Same]), BreakEven::Never);
+        assert_eq!(sizes(&[Faster, Inconclusive]), BreakEven::Inconclusive);
+        assert_eq!(sizes(&[]), BreakEven::Never);
     }
 }

@@ -1,35 +1,35 @@
-//! The results on a terminal, in at most 80 columns.
+//! The results as text for a terminal.
 
 use std::fmt::Write;
 
-use super::advice;
-use super::ceilings::Ceilings;
-use super::results::{Contestant, Entry, Operation, Results, SizeResult, Warmth};
-use super::stats::{Comparison, efficiency};
-use super::units;
+use crate::advice;
+use crate::ceilings::Ceilings;
+use crate::results::{Configuration, Measurement, Operation, Results, SizeResult, Start};
+use crate::stats::{Comparison, efficiency};
+use crate::units;
 
-/// Most columns, as a terminal has them where nobody made it wider.
+/// Columns of a terminal that was not made wider.
 const WIDTH: usize = 80;
-/// What is in a column: MiB/s, the spread, the speed-up, the efficiency.
+/// Width of a column: MiB/s, spread, speed-up and efficiency.
 const COLUMN: usize = 23;
-/// Width of the row's name.
+/// Width of a row's name.
 const NAME: usize = 9;
-/// Width of what a line is about.
+/// Width of the label at the beginning of a line.
 const TOPIC: usize = 14;
-/// The longest bar.
+/// Width of the longest bar.
 const BAR: usize = 34;
 
-/// The characters that a terminal can show.
+/// Which characters the terminal can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glyphs {
-    /// Also those of bars and of `×`.
+    /// Block characters for bars, and `×`.
     Unicode,
-    /// No others than those of ASCII.
+    /// ASCII only.
     Ascii,
 }
 
 impl Glyphs {
-    /// Those of the locale, which the first variable that is set names.
+    /// Those of the locale: `LC_ALL`, `LC_CTYPE` or `LANG`, whichever is set first.
     pub fn of_locale() -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
@@ -40,7 +40,7 @@ impl Glyphs {
         }
     }
 
-    /// A bar of `part` of the longest.
+    /// A bar that is `part` as long as the longest.
     fn bar(self, part: f64) -> String {
         let eighths = (part.clamp(0.0, 1.0) * (BAR * 8) as f64).round().max(1.0) as usize;
         match self {
@@ -76,14 +76,14 @@ fn write(out: &mut String, results: &Results, glyphs: Glyphs) -> std::fmt::Resul
         write_size(out, results, size)?;
     }
     writeln!(out)?;
-    let shown = advice::shown(results);
+    let shown = advice::displayed(results);
     for operation in Operation::ALL {
         if let Some(reached) = advice::reached(results, operation) {
             topic(out, capitalised(operation), &format!("{reached} ({shown})"))?;
         }
     }
-    for (name, warmth) in [("Workers pay", Warmth::Cold), ("if warm", Warmth::Warm)] {
-        topic(out, name, &advice::pays(results, warmth))?;
+    for (name, start) in [("Workers pay", Start::Cold), ("if warm", Start::Warm)] {
+        topic(out, name, &advice::break_even(results, start))?;
     }
     for skipped in &results.skipped {
         paragraph(
@@ -91,7 +91,7 @@ fn write(out: &mut String, results: &Results, glyphs: Glyphs) -> std::fmt::Resul
             &format!(
                 "{} was left out for want of {}: {} of {} are there.",
                 units::size(skipped.bytes),
-                skipped.of,
+                skipped.shortage_of,
                 units::size(skipped.available),
                 units::size(skipped.needed),
             ),
@@ -119,7 +119,7 @@ fn capitalised(operation: Operation) -> &'static str {
     }
 }
 
-/// A line with what it is about, and as many more as it takes.
+/// A label and its text, which may take several lines.
 fn topic(out: &mut String, name: &str, text: &str) -> std::fmt::Result {
     for (index, line) in wrapped(text, WIDTH - TOPIC).iter().enumerate() {
         writeln!(out, "{:<TOPIC$}{line}", if index == 0 { name } else { "" })?;
@@ -148,12 +148,12 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The first thing to see: how long a bar each program gets.
+/// A bar for each program.
 fn write_programs(out: &mut String, results: &Results, glyphs: Glyphs) -> std::fmt::Result {
     let programs = &results.programs;
-    let rate = |timing: &super::stats::Timing| timing.rate(programs.bytes).median;
+    let rate = |samples: &super::stats::Samples| samples.rate(programs.bytes).median;
     let all = programs.in_order();
-    let most = all.iter().map(|program| rate(&program.timing)).fold(f64::MIN_POSITIVE, f64::max);
+    let most = all.iter().map(|program| rate(&program.samples)).fold(f64::MIN_POSITIVE, f64::max);
     paragraph(
         out,
         &format!(
@@ -166,8 +166,8 @@ fn write_programs(out: &mut String, results: &Results, glyphs: Glyphs) -> std::f
     )?;
     writeln!(out)?;
     for program in all {
-        let rate = rate(&program.timing);
-        // The figures stand in one column, at the right.
+        let rate = rate(&program.samples);
+        // Aligned at the right.
         let bar = glyphs.bar(rate / most);
         let gap = BAR.saturating_sub(bar.chars().count());
         writeln!(
@@ -176,7 +176,7 @@ fn write_programs(out: &mut String, results: &Results, glyphs: Glyphs) -> std::f
             program.name,
             "",
             units::rate(rate),
-            units::percent(program.timing.spread()).replace(' ', "")
+            units::percent(program.samples.spread()).replace(' ', "")
         )?;
     }
     writeln!(out)
@@ -201,7 +201,7 @@ fn write_machine(out: &mut String, results: &Results) -> std::fmt::Result {
     write_ceilings(out, &results.ceilings, machine.cores)?;
     if let Some(size) = results.largest() {
         let copy = units::rate(size.copy_rate().median);
-        topic(out, "File copy", &format!("{copy} ({})", units::rung(size.rung)))?;
+        topic(out, "File copy", &format!("{copy} ({})", size.size_class.label()))?;
     }
     Ok(())
 }
@@ -212,7 +212,7 @@ fn write_ceilings(out: &mut String, ceilings: &Ceilings, cores: usize) -> std::f
         "encrypts {}, decrypts {} on one core; encrypts {} on {cores}",
         units::rate(ceilings.seal.rate()),
         units::rate(ceilings.open.rate()),
-        units::rate(ceilings.seal_on_all.rate()),
+        units::rate(ceilings.seal_all_cores.rate()),
     );
     topic(out, "Cipher alone", &text)
 }
@@ -223,7 +223,7 @@ fn write_size(out: &mut String, results: &Results, size: &SizeResult) -> std::fm
     writeln!(
         out,
         "{}: file copy {} MiB/s, spread {}",
-        units::rung(size.rung),
+        size.size_class.label(),
         units::mebibytes(copy.median),
         units::percent(size.copy.spread()),
     )?;
@@ -234,26 +234,31 @@ fn write_size(out: &mut String, results: &Results, size: &SizeResult) -> std::fm
         write!(units, "{:>7}{:>6}{:>5}{:>5}", "MiB/s", "spr.", "×", "eff.")?;
     }
     writeln!(out, "{names}\n{units}")?;
-    for entry in size.entries() {
-        let name = match entry.contestant {
-            Contestant::Single => "none".to_owned(),
-            Contestant::Pool { processes, warmth } => format!("{processes:>3} {}", warmth.name()),
+    for measurement in size.measurements() {
+        let name = match measurement.configuration {
+            Configuration::Single => "none".to_owned(),
+            Configuration::Pool { processes, start } => format!("{processes:>3} {}", start.name()),
         };
-        let cells = Operation::ALL.map(|operation| cell(results, size, entry, operation));
+        let cells = Operation::ALL.map(|operation| cell(results, size, measurement, operation));
         writeln!(out, "{}", format!("{name:<NAME$}{}", cells.concat()).trim_end())?;
     }
     Ok(())
 }
 
-fn cell(results: &Results, size: &SizeResult, entry: &Entry, operation: Operation) -> String {
-    let median = units::mebibytes(size.rate(entry, operation).median);
+fn cell(
+    results: &Results,
+    size: &SizeResult,
+    measurement: &Measurement,
+    operation: Operation,
+) -> String {
+    let median = units::mebibytes(size.rate(measurement, operation).median);
     let percent = |part: f64| units::percent(part).replace(' ', "");
-    let spread = percent(entry.timing(operation).spread());
-    let speed_up = size.speed_up(entry, operation);
-    let gain = match (entry.contestant, size.comparison(entry, operation)) {
-        (Contestant::Single, _) => ["", ""].map(str::to_owned),
+    let spread = percent(measurement.samples(operation).spread());
+    let speed_up = size.speed_up(measurement, operation);
+    let gain = match (measurement.configuration, size.comparison(measurement, operation)) {
+        (Configuration::Single, _) => ["", ""].map(str::to_owned),
         (_, Comparison::Inconclusive) => ["?", "?"].map(str::to_owned),
-        (Contestant::Pool { processes, .. }, _) => [
+        (Configuration::Pool { processes, .. }, _) => [
             format!("{speed_up:.2}"),
             percent(efficiency(speed_up, processes, results.machine.cores)),
         ],

@@ -1,15 +1,13 @@
-//! Numbers as people read them.
+//! Numbers as they are shown.
 
 use indicatif::HumanCount;
 
-use super::results::Rung;
-
 /// Bytes in a MiB and in a GiB.
-pub(super) const MIB: f64 = 1_048_576.0;
-pub(super) const GIB: f64 = 1024.0 * MIB;
+pub(crate) const MIB: f64 = 1_048_576.0;
+pub(crate) const GIB: f64 = 1024.0 * MIB;
 
-/// A size: binary, since that is how the sizes were chosen.
-pub(super) fn size(bytes: u64) -> String {
+/// A size, in binary units.
+pub(crate) fn size(bytes: u64) -> String {
     let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.iter().find(|(_, unit)| bytes >= *unit) {
         None if bytes == 1 => "1 byte".to_owned(),
@@ -21,16 +19,8 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// A size, and how many of it.
-pub(super) fn rung(rung: Rung) -> String {
-    match rung.files {
-        1 => size(rung.bytes),
-        files => format!("{} × {}", size(rung.bytes), grouped(files as u64)),
-    }
-}
-
 /// A rate, in the units of the program's other reports.
-pub(super) fn rate(bytes_per_second: f64) -> String {
+pub(crate) fn rate(bytes_per_second: f64) -> String {
     match bytes_per_second {
         rate if rate >= 9.995 * GIB => format!("{:.1} GiB/s", rate / GIB),
         rate if rate >= GIB => format!("{:.2} GiB/s", rate / GIB),
@@ -38,21 +28,21 @@ pub(super) fn rate(bytes_per_second: f64) -> String {
     }
 }
 
-/// A rate in a column of MiB/s.
-pub(super) fn mebibytes(bytes_per_second: f64) -> String {
+/// A rate in MiB/s, for a column of them.
+pub(crate) fn mebibytes(bytes_per_second: f64) -> String {
     match bytes_per_second / MIB {
         rate if rate < 9.95 => format!("{rate:.1}"),
         rate => grouped(rate.round() as u64),
     }
 }
 
-/// A number with a comma between thousands.
-pub(super) fn grouped(number: u64) -> String {
+/// A number with commas between thousands.
+pub(crate) fn grouped(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
-/// A time.
-pub(super) fn seconds(seconds: f64) -> String {
+/// A duration.
+pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
         long if long >= 0.9995 => format!("{long:.2} s"),
         short if short >= 0.00995 => format!("{:.0} ms", short * 1e3),
@@ -60,13 +50,13 @@ pub(super) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A part of a whole.
-pub(super) fn percent(part: f64) -> String {
+/// A fraction, in percent.
+pub(crate) fn percent(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
 
-/// How many times as much.
-pub(super) fn times(factor: f64) -> String {
+/// A factor.
+pub(crate) fn times(factor: f64) -> String {
     format!("{factor:.2}×")
 }
 
@@ -81,7 +71,6 @@ mod tests {
         assert_eq!(size(400 << 10), "400 KiB");
         assert_eq!(size(12_345_678), "11.8 MiB");
         assert_eq!(size(1 << 30), "1 GiB");
-        assert_eq!(rung(Rung { bytes: 4096, files: 500 }), "4 KiB × 500");
         assert_eq!(rate(2.514 * GIB), "2.51 GiB/s");
         assert_eq!(rate(12.51 * GIB), "12.5 GiB/s");
         assert_eq!(rate(0.999 * GIB), "1,023 MiB/s");

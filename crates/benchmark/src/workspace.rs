@@ -1,5 +1,5 @@
-//! The folder for test files. It is removed at the end and on a signal; what a
-//! killed benchmark leaves behind, the next one in the same place removes.
+//! The folder for test files. It is removed at the end and on a signal. If the benchmark is
+//! killed, the next one in the same place removes it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -15,29 +15,29 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process,
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::error::Error;
+use crate::error::Error;
 
-/// More than there will ever be at once.
+/// More folders than there will ever be at once.
 const MAX_NAMES: u32 = 1000;
-/// How much content is made in one go.
+/// Bytes of content that are made at a time.
 const BLOCK: usize = 1 << 20;
 
-/// How the names of all such folders begin.
+/// The beginning of the names of all such folders.
 const PREFIX: &str = ".cryptstream-benchmark-";
 
-/// See the module's description.
-pub(super) struct Workspace {
+/// The folder for test files.
+pub(crate) struct Workspace {
     folder: PathBuf,
-    /// Locked as long as the benchmark runs, so that no other removes the folder.
+    /// Locked while the benchmark runs, so that no other one removes the folder.
     _lock: OwnedFd,
-    /// Locked while the folder is removed; on an interruption for good. Holds
-    /// the command that runs, which an interruption ends.
+    /// Locked while the folder is removed; after a signal it stays locked. Holds the command
+    /// that is running, which a signal ends too.
     removal: Arc<Mutex<Option<Pid>>>,
 }
 
 impl Workspace {
-    /// Makes a folder in `parent` that only the user may look into.
-    pub(super) fn create(parent: &Path) -> Result<Self, Error> {
+    /// Makes a folder in `parent` that only the user can enter.
+    pub(crate) fn create(parent: &Path) -> Result<Self, Error> {
         remove_stale(parent);
         let failed = |source| created(parent, source);
         let (folder, lock) = (0..MAX_NAMES)
@@ -45,26 +45,26 @@ impl Workspace {
             .find_map(|folder| match DirBuilder::new().mode(0o700).create(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
                 Err(error) => Some(Err(error)),
-                // Another benchmark may have taken it for a stale one already.
+                // Another benchmark may have removed it already, as a stale one.
                 Ok(()) => lock_folder(&folder, true).map(|lock| Ok((folder, lock))),
             })
             .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
             .map_err(failed)?;
         let workspace = Self { folder, _lock: lock, removal: Arc::default() };
-        // Without the thread only an interruption leaves the folder behind.
+        // If this fails, a signal leaves the folder behind.
         let _ = workspace.remove_on_interrupt();
         Ok(workspace)
     }
 
-    /// Runs a command to its end. An interruption ends it too.
-    pub(super) fn wait(&self, mut command: Command) -> io::Result<ExitStatus> {
+    /// Runs a command to its end. A signal kills it.
+    pub(crate) fn wait(&self, mut command: Command) -> io::Result<ExitStatus> {
         let mut running = lock(&self.removal);
         let mut child = command.spawn()?;
         let pid = Pid::from_child(&child);
         *running = Some(pid);
         drop(running);
-        // It keeps its number until it is waited for below, so that no other
-        // process can be ended in its place.
+        // Its number stays taken until `wait` below, so that a signal cannot kill another
+        // process.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
         let mut running = lock(&self.removal);
@@ -72,12 +72,12 @@ impl Workspace {
         child.wait()
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Makes `count` files of `len` bytes that look random.
-    pub(super) fn make_files(&self, len: u64, count: usize) -> Result<Vec<PathBuf>, Error> {
+    /// Makes `count` files of `len` pseudo-random bytes.
+    pub(crate) fn make_files(&self, len: u64, count: usize) -> Result<Vec<PathBuf>, Error> {
         let mut content = Content::new();
         let mut make = |index| {
             let path = self.folder.join(format!("input-{index}"));
@@ -97,14 +97,13 @@ impl Workspace {
         (0..count).map(&mut make).collect()
     }
 
-    /// Removes the folder on Ctrl-C and the like, and then dies of it.
+    /// Removes the folder on SIGINT and the like, and then dies of the signal.
     fn remove_on_interrupt(&self) -> io::Result<()> {
         let (folder, removal) = (self.folder.clone(), Arc::clone(&self.removal));
         let mut signals = Signals::new(unignored_signals())?;
         std::thread::Builder::new().name("interrupt".into()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                // The lock is kept: the main thread, to which the missing
-                // folder is an error, must not come to say so.
+                // Stays locked: the main thread must not report that the folder is missing.
                 let running = lock(&removal);
                 if let Some(pid) = *running {
                     let _ = kill_process(pid, Signal::KILL);
@@ -128,9 +127,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a folder and locks it; `None` where another process has, where it is
-/// not the user's, or where `folder` is not it any more. Some network file systems
-/// have no locks: only a new folder is used without one.
+/// Opens a folder and locks it. `None` if another process has locked it, if it is not the
+/// user's, or if `folder` is another one by now. Some network file systems have no locks;
+/// there only a new folder is used.
 fn lock_folder(folder: &Path, is_new: bool) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = open(folder, flags, Mode::empty()).ok()?;
@@ -146,20 +145,21 @@ fn lock_folder(folder: &Path, is_new: bool) -> Option<OwnedFd> {
 
 /// Removes the folders of benchmarks that were killed.
 fn remove_stale(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten() {
-        let is_named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+    let Ok(measurements) = fs::read_dir(parent) else { return };
+    for measurement in measurements.flatten() {
+        let is_named =
+            measurement.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         if !is_named {
             continue;
         }
-        let folder = entry.path();
+        let folder = measurement.path();
         if let Some(_lock) = lock_folder(&folder, false) {
             remove(&folder);
         }
     }
 }
 
-/// Again where a file came to it meanwhile; that ends when the folder has gone.
+/// Tries again if a file was added meanwhile, which ends when the folder is gone.
 fn remove(folder: &Path) {
     for _ in 0..MAX_NAMES {
         match fs::remove_dir_all(folder) {
@@ -173,8 +173,8 @@ fn created(path: &Path, source: io::Error) -> EngineError {
     EngineError::Create { path: path.to_owned(), source }
 }
 
-/// Bytes that no file system and no disk can make smaller: splitmix64, which
-/// is faster than they are.
+/// Bytes that no file system and no disk can compress, from splitmix64, which is faster than
+/// both.
 struct Content {
     state: u64,
     block: Vec<u8>,
@@ -218,9 +218,10 @@ mod tests {
     fn folders_of_killed_benchmarks_are_removed_and_no_others() {
         let parent = tempfile::tempdir().unwrap();
         let names = || {
-            let entries = fs::read_dir(parent.path()).unwrap();
-            let mut names: Vec<_> =
-                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            let measurements = fs::read_dir(parent.path()).unwrap();
+            let mut names: Vec<_> = measurements
+                .map(|measurement| measurement.unwrap().file_name().into_string().unwrap())
+                .collect();
             names.sort();
             names
         };

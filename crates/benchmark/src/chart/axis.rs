@@ -1,25 +1,25 @@
-//! From values to places, and the marks in between.
+//! Scales and ticks.
 
-/// Where a value lies between two places.
+/// Maps values to positions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
-    /// The values at both ends; by their logarithms, if `is_log`.
+    /// The values at both ends; if `is_logarithmic`, their logarithms count.
     pub(super) values: (f64, f64),
-    pub(super) places: (f64, f64),
-    pub(super) is_log: bool,
+    pub(super) positions: (f64, f64),
+    pub(super) is_logarithmic: bool,
 }
 
 impl Scale {
-    pub(super) fn place(&self, value: f64) -> f64 {
-        let as_scaled = |value: f64| if self.is_log { value.max(1.0).log2() } else { value };
+    pub(super) fn position(&self, value: f64) -> f64 {
+        let as_scaled =
+            |value: f64| if self.is_logarithmic { value.max(1.0).log2() } else { value };
         let (from, to) = (as_scaled(self.values.0), as_scaled(self.values.1));
         let part = if to > from { (as_scaled(value) - from) / (to - from) } else { 0.5 };
-        self.places.0 + part * (self.places.1 - self.places.0)
+        self.positions.0 + part * (self.positions.1 - self.positions.0)
     }
 }
 
-/// Marks at round numbers from 0 to the first that is not below `max`; about
-/// `count` of them.
+/// About `count` ticks at round numbers, from 0 to the first that is not below `max`.
 pub(super) fn ticks(max: f64, count: usize) -> Vec<f64> {
     if !(max.is_finite() && max > 0.0) {
         return vec![0.0, 1.0];
@@ -36,7 +36,7 @@ pub(super) fn ticks(max: f64, count: usize) -> Vec<f64> {
     (0..=last).map(|index| index as f64 * step).collect()
 }
 
-/// A mark's number, with as many digits as its neighbours need.
+/// The number at a tick, with as many digits as all of them need.
 pub(super) fn label(value: f64, ticks: &[f64]) -> String {
     let is_exact = |digits: i32| {
         let scaled = |tick: f64| tick * 10f64.powi(digits);
@@ -77,11 +77,11 @@ mod tests {
 
     #[test]
     fn places_lie_between() {
-        let linear = Scale { values: (0.0, 10.0), places: (100.0, 0.0), is_log: false };
-        assert_eq!([0.0, 5.0, 10.0].map(|value| linear.place(value)), [100.0, 50.0, 0.0]);
-        let log = Scale { values: (4.0, 64.0), places: (0.0, 100.0), is_log: true };
-        assert_eq!([4.0, 16.0, 64.0].map(|value| log.place(value)), [0.0, 50.0, 100.0]);
-        let one = Scale { values: (4.0, 4.0), places: (0.0, 100.0), is_log: true };
-        assert_eq!(one.place(4.0), 50.0);
+        let linear = Scale { values: (0.0, 10.0), positions: (100.0, 0.0), is_logarithmic: false };
+        assert_eq!([0.0, 5.0, 10.0].map(|value| linear.position(value)), [100.0, 50.0, 0.0]);
+        let log = Scale { values: (4.0, 64.0), positions: (0.0, 100.0), is_logarithmic: true };
+        assert_eq!([4.0, 16.0, 64.0].map(|value| log.position(value)), [0.0, 50.0, 100.0]);
+        let one = Scale { values: (4.0, 4.0), positions: (0.0, 100.0), is_logarithmic: true };
+        assert_eq!(one.position(4.0), 50.0);
     }
 }

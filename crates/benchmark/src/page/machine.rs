@@ -1,12 +1,12 @@
-//! The machine, among the charts.
+//! The machine, as a list of facts.
 
 use std::fmt::Write;
 
-use super::super::chart::escape;
-use super::super::results::{Results, Warmth};
-use super::super::{advice, units};
+use crate::chart::escape;
+use crate::results::{Results, Start};
+use crate::{advice, units};
 
-/// What the numbers were measured on, and what they come to.
+/// The machine, and the conclusions.
 pub(super) fn card(results: &Results) -> String {
     let machine = &results.machine;
     let kind = if machine.is_virtual { " (virtual)" } else { "" };
@@ -21,8 +21,8 @@ pub(super) fn card(results: &Results) -> String {
         ("Folder", results.folder_name.clone()),
         ("Cipher", "AES-256-GCM in chunks of 16 KiB".to_owned()),
         ("Recommended", advice::recommendation(results)),
-        ("Workers pay", advice::pays(results, Warmth::Cold)),
-        ("Workers pay if warm", advice::pays(results, Warmth::Warm)),
+        ("Workers pay", advice::break_even(results, Start::Cold)),
+        ("Workers pay if warm", advice::break_even(results, Start::Warm)),
     ];
     let mut out =
         "<section class=\"card\">\n<h3>The machine</h3>\n<dl class=\"facts\">\n".to_owned();

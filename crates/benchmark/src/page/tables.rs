@@ -1,13 +1,13 @@
-//! All numbers, also for readers who cannot see the charts.
+//! All numbers as tables, also for people who cannot see the charts.
 
 use std::fmt::Write;
 
-use super::super::chart::escape;
-use super::super::results::{Contestant, Entry, Operation, Results, SizeResult};
-use super::super::stats::{Comparison, Rate, efficiency};
-use super::super::units;
+use crate::chart::escape;
+use crate::results::{Configuration, Measurement, Operation, Results, SizeResult};
+use crate::stats::{Comparison, Rate, efficiency};
+use crate::units;
 
-/// One table for each size, the largest first: it is what the charts end with.
+/// One table for each size, the largest first.
 pub(super) fn tables(results: &Results) -> String {
     let mut out = "<h2>All numbers</h2>\n".to_owned();
     for size in results.sizes.iter().rev() {
@@ -17,7 +17,7 @@ pub(super) fn tables(results: &Results) -> String {
 }
 
 fn table(results: &Results, size: &SizeResult) -> String {
-    let name = escape(&units::rung(size.rung));
+    let name = escape(&size.size_class.label());
     let copy = size.copy_rate();
     let mut out = format!(
         "<div class=\"card scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{name}\">\n<table>\n\
@@ -42,10 +42,14 @@ fn table(results: &Results, size: &SizeResult) -> String {
         );
     }
     out.push_str("</tr>\n</thead>\n<tbody>\n");
-    for entry in size.entries() {
-        let _ = write!(out, "<tr><th scope=\"row\">{}</th>", escape(&entry.contestant.label()));
+    for measurement in size.measurements() {
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{}</th>",
+            escape(&measurement.configuration.label())
+        );
         for operation in Operation::ALL {
-            out.push_str(&cells(results, size, entry, operation));
+            out.push_str(&cells(results, size, measurement, operation));
         }
         out.push_str("</tr>\n");
     }
@@ -53,13 +57,18 @@ fn table(results: &Results, size: &SizeResult) -> String {
     out
 }
 
-fn cells(results: &Results, size: &SizeResult, entry: &Entry, operation: Operation) -> String {
-    let rate = size.rate(entry, operation);
-    let speed_up = size.speed_up(entry, operation);
-    let gain = match (entry.contestant, size.comparison(entry, operation)) {
-        (Contestant::Single, _) => "–".to_owned(),
+fn cells(
+    results: &Results,
+    size: &SizeResult,
+    measurement: &Measurement,
+    operation: Operation,
+) -> String {
+    let rate = size.rate(measurement, operation);
+    let speed_up = size.speed_up(measurement, operation);
+    let gain = match (measurement.configuration, size.comparison(measurement, operation)) {
+        (Configuration::Single, _) => "–".to_owned(),
         (_, Comparison::Inconclusive) => "inconclusive".to_owned(),
-        (Contestant::Pool { processes, .. }, _) => {
+        (Configuration::Pool { processes, .. }, _) => {
             let cores = results.machine.cores;
             let efficiency = units::percent(efficiency(speed_up, processes, cores));
             format!("{}<small>{efficiency}</small>", units::times(speed_up))
@@ -69,7 +78,7 @@ fn cells(results: &Results, size: &SizeResult, entry: &Entry, operation: Operati
         "<td class=\"rate first\">{}<small>{}</small></td><td>{gain}</td><td>{}</td>",
         units::mebibytes(rate.median),
         spread(rate),
-        units::percent(size.share(entry, operation)),
+        units::percent(size.share(measurement, operation)),
     )
 }
 

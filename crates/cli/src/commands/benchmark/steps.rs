@@ -1,4 +1,4 @@
-//! How far the benchmark has come, on a terminal.
+//! The progress bar of the benchmark.
 
 use std::io::{self, IsTerminal};
 
@@ -10,10 +10,10 @@ use crate::messages;
 
 const TEMPLATE: &str = "{wide_bar} {percent:>3} % · {msg}";
 
-/// See the module's description.
+/// A bar on a terminal, or lines for logs.
 pub(super) struct Steps {
     bar: ProgressBar,
-    /// A line now and then, for logs.
+    /// Whether a line is printed for each size.
     has_lines: bool,
 }
 

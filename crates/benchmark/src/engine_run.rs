@@ -1,5 +1,4 @@
-//! What is measured: the engine, as a command uses it. Nothing else of the
-//! benchmark knows how it is called.
+//! The engine, called as a command calls it.
 
 use std::path::PathBuf;
 
@@ -10,36 +9,36 @@ use cryptstream_engine::{
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Identity, Recipient};
 
-use super::error::Error;
+use crate::error::Error;
 
-/// A key that is nobody's.
-pub(super) struct Key {
+/// A key pair made for the benchmark.
+pub(crate) struct TestKey {
     secret: SecretKey,
     public: PublicKey,
 }
 
-impl Key {
-    pub(super) fn generate() -> Result<Self, Error> {
+impl TestKey {
+    pub(crate) fn generate() -> Result<Self, Error> {
         let secret = SecretKey::generate().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { public: secret.to_public(), secret })
     }
 
-    /// The public key, as commands take it.
-    pub(super) fn recipient(&self) -> String {
+    /// The public key as a command line argument.
+    pub(crate) fn recipient(&self) -> String {
         self.public.to_string()
     }
 }
 
-/// One run of the program, with its pool of workers.
-pub(super) struct Subject<'a> {
-    key: &'a Key,
+/// One run of the program, with its worker processes.
+pub(crate) struct EngineRun<'a> {
+    key: &'a TestKey,
     engine: Engine,
 }
 
-impl<'a> Subject<'a> {
-    /// Starts nothing yet. 0 processes: without workers.
-    pub(super) fn new(
-        key: &'a Key,
+impl<'a> EngineRun<'a> {
+    /// Starts nothing yet. With 0 processes there are no workers.
+    pub(crate) fn new(
+        key: &'a TestKey,
         processes: u16,
         cores: usize,
         program: Option<WorkerProgram>,
@@ -50,12 +49,12 @@ impl<'a> Subject<'a> {
     }
 
     /// Starts all workers and waits until they are ready.
-    pub(super) fn warm_up(&mut self) -> Result<(), Error> {
+    pub(crate) fn warm_up(&mut self) -> Result<(), Error> {
         Ok(self.engine.warm_up()?)
     }
 
-    /// Seals each input to the output beside it.
-    pub(super) fn encrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
+    /// Encrypts each input to its output.
+    pub(crate) fn encrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
         let recipients = [&self.key.public as &(dyn Recipient + Sync)];
         work(files, true, |items, on_done| {
             let request = EncryptAll::items(items).recipients(&recipients).on_done(on_done);
@@ -63,13 +62,13 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// Opens each input to the output beside it.
-    pub(super) fn decrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
+    /// Decrypts each input to its output.
+    pub(crate) fn decrypt_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
         self.open_files(files, true)
     }
 
-    /// Opens each input and writes nothing.
-    pub(super) fn verify_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
+    /// Decrypts each input and discards the plaintext.
+    pub(crate) fn verify_files(&mut self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
         self.open_files(files, false)
     }
 
@@ -82,8 +81,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Has `work` done on all files, each an input and its output; the first error
-/// of any.
+/// Calls `work` with all files, each an input and its output, and returns the first error.
 fn work(
     files: &[(PathBuf, PathBuf)],
     writes: bool,
@@ -92,7 +90,7 @@ fn work(
     let mut items = files.iter().map(|(input, output)| BatchItem {
         input: input.clone(),
         entry: None,
-        // What is not there fails when it is opened.
+        // A missing file fails when it is opened.
         len: std::fs::metadata(input).map_or(0, |metadata| metadata.len()),
         output: match writes {
             true => Destination::Named(Target::Path { path: output.clone(), force: false }),
