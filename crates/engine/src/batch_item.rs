@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cryptstream_beneath::{Entry, Folder};
+use cryptstream_beneath::{Entry, FileId, Folder, Found};
+use rustix::fs::FileType;
 
 use crate::{Error, Parser, Source, Target};
 
@@ -55,6 +56,19 @@ impl BatchItem {
         let len = input.metadata().map_or(0, |file| file.len());
         let output = Destination::Named(Target::Path { path: output.into(), force: false });
         Self { input, entry: None, len, output, guard: None }
+    }
+
+    /// A file that a walk through a tree has found, and a new file at `output`, whose
+    /// folder must exist. `None` for anything but a regular file.
+    #[must_use]
+    pub fn found(found: Found, output: impl Into<PathBuf>) -> Option<Self> {
+        let (id, len) = (FileId::of(&found.stat), u64::try_from(found.stat.st_size).ok()?);
+        if found.kind() != FileType::RegularFile {
+            return None;
+        }
+        let Found { folder, name, relative: input, .. } = found;
+        let output = Destination::Named(Target::Path { path: output.into(), force: false });
+        Some(Self { input, entry: Some(Entry { folder, name, id }), len, output, guard: None })
     }
 
     pub(crate) fn open(&self, parser: &Parser) -> Result<Source, Error> {
