@@ -1,6 +1,6 @@
 //! `encrypt` and `decrypt` of folders, and of several files at once.
 
-mod ledger;
+mod report;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
 use zeroize::Zeroizing;
 
-use self::ledger::Ledger;
+use self::report::TreeReport;
 use super::ahead::{Ahead, Look};
 use super::inputs::{Lines, Status};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
@@ -27,7 +27,7 @@ use crate::request::{
     AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
 };
 use crate::tree::{
-    Event, Naming, Plan, Prune, Rules, Supply, Survey, first_file, is_name_too_long,
+    Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
 };
 
 /// Whether this is not about a single file or a pipe.
@@ -53,7 +53,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         form => form,
     };
     let naming = Naming::Add(suffix_of(form.format()));
-    let mut run = Run::new("encrypt", files, &tree, naming, talk)?;
+    let mut run = TreeRun::new("encrypt", files, &tree, naming, talk)?;
     run.plan.delete = delete;
     if delete {
         run.plan.check_folders()?;
@@ -65,9 +65,9 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         return Ok(run.refuse(None));
     }
     let keys = SealingKeys::read(&passphrase, &sealing, key)?;
-    let survey = run.survey()?;
-    if keys.has_passphrase() && form.format() == Format::Age && survey.files > 1 {
-        messages::warn(&words::scrypt_for_each(survey.files));
+    let scan = run.scan()?;
+    if keys.has_passphrase() && form.format() == Format::Age && scan.files > 1 {
+        messages::warn(&words::scrypt_for_each(scan.files));
     }
     let key_files = keys.key_files();
     let recipients = keys.recipients(form.format(), &run.names.1)?;
@@ -80,7 +80,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         plugin.iter().for_each(|plugin| plugin.expect_files(items.len()));
     };
     let look = plugin.map(|_| &expect as Look<'_>);
-    run.work(survey, &key_files, context, look, |engine, items, commit, progress, on_done| {
+    run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = EncryptAll::items(items).form(form).recipients(&recipients);
         engine.encrypt_all(request.commit(commit).progress(progress).on_done(on_done)).workers
     })
@@ -101,7 +101,7 @@ pub(super) fn decrypt(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
 fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
     let Decrypt { files, opening, tree, .. } = args;
     let naming = Naming::TakeOff([SUFFIX, AGE_SUFFIX]);
-    let run = Run::new("decrypt", files, &tree, naming, talk)?;
+    let run = TreeRun::new("decrypt", files, &tree, naming, talk)?;
     if tree.dry_run {
         return run.dry();
     }
@@ -109,7 +109,7 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         return Ok(run.refuse(None));
     }
     let keys = OpeningKeys::read(&opening, key)?;
-    let survey = run.survey()?;
+    let scan = run.scan()?;
     let key_files = keys.key_files();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
     let trial = Trial::new(keys.identities(&run.names.0)?);
@@ -120,7 +120,7 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     let parser = run.plan.parser.clone();
     let look_ahead = |items: &[BatchItem]| trial.look_ahead(items, &parser);
     let look = trial.takes_several().then_some(&look_ahead as Look<'_>);
-    run.work(survey, &key_files, context, look, |engine, items, commit, progress, on_done| {
+    run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = DecryptAll::items(items).identities(&identities).commit(commit);
         engine.decrypt_all(request.progress(progress).on_done(on_done)).workers
     })
@@ -129,7 +129,7 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
 type OnDone<'a> = dyn FnMut(usize, Result<Summary, cryptstream_engine::Error>) + 'a;
 
 /// All that is known before a key is read.
-struct Run {
+struct TreeRun {
     command: &'static str,
     plan: Plan,
     commit: CommitOptions,
@@ -142,7 +142,7 @@ struct Run {
     output: PathBuf,
 }
 
-impl Run {
+impl TreeRun {
     fn new(
         command: &'static str,
         files: Files,
@@ -232,23 +232,23 @@ impl Run {
     }
 
     /// How much there is to do; nothing at all is not what was wanted.
-    fn survey(&self) -> Result<Survey, Failure> {
-        let survey = Survey::of(&self.plan)?;
-        if survey.files == 0 && self.plan.rules.include_nothing() {
+    fn scan(&self) -> Result<TreeScan, Failure> {
+        let scan = TreeScan::of(&self.plan)?;
+        if scan.files == 0 && self.plan.rules.include_nothing() {
             return Err(words::nothing_included(&self.names.0));
         }
-        if survey.files == 0 && survey.not_sealed > 0 {
+        if scan.files == 0 && scan.not_sealed > 0 {
             return Err(look::nothing_sealed(Path::new(&self.names.0)));
         }
-        Ok(survey)
+        Ok(scan)
     }
 
-    fn ledger(&self) -> Ledger {
-        let mut ledger = Ledger::new(self.talk);
+    fn report(&self) -> TreeReport {
+        let mut report = TreeReport::new(self.talk);
         for path in &self.plan.left_out {
-            ledger.skip(path, words::LEFT_OUT);
+            report.skip(path, words::LEFT_OUT);
         }
-        ledger
+        report
     }
 
     /// Tries the keys on the files that are to be decrypted until one fits, before anything
@@ -263,9 +263,10 @@ impl Run {
             key_files.iter().any(|key| key.is_at(stat, path))
         };
         let mut on_event = |_| {};
-        let mut supply = Supply::new(plan, Survey::default(), true, &is_key, &mut on_event);
-        supply.prepare()?;
-        Ok(trial.none_fits(supply, &plan.parser, *is_fail_fast))
+        let mut work_items =
+            WorkItems::new(plan, TreeScan::default(), true, &is_key, &mut on_event);
+        work_items.prepare()?;
+        Ok(trial.none_fits(work_items, &plan.parser, *is_fail_fast))
     }
 
     /// Whether the run ends before anything is done: no input can be used, or the first
@@ -278,73 +279,73 @@ impl Run {
 
     /// The end of a run in which nothing can be done.
     fn refuse(mut self, no_fit: Option<(NoFit, Context)>) -> ExitCode {
-        let mut ledger = self.ledger();
+        let mut report = self.report();
         let unusable = std::mem::take(&mut self.plan.unusable);
         let told = if self.is_fail_fast { 1 } else { usize::MAX };
         for (_, failure) in unusable.into_iter().take(told) {
-            ledger.take(Event::Failed(failure));
+            report.take(Event::Failed(failure));
         }
         if let Some((NoFit { files, untried, first, others }, context)) = no_fit {
             let first = messages::engine(first, context);
             let failure = words::no_key_fits(self.input.as_deref(), files, untried, first);
-            ledger.fail_all(files, &failure);
+            report.fail_all(files, &failure);
             for error in others {
-                ledger.take(Event::Failed(messages::engine(error, context)));
+                report.take(Event::Failed(messages::engine(error, context)));
             }
         }
-        ledger.end(self.command, self.input.as_deref(), &self.output, WorkerStats::default(), false)
+        report.end(self.command, self.input.as_deref(), &self.output, WorkerStats::default(), false)
     }
 
     /// Says what would be done.
     fn dry(mut self) -> Result<ExitCode, Failure> {
-        let survey = self.survey()?;
-        let ledger = RefCell::new(self.ledger());
+        let scan = self.scan()?;
+        let report = RefCell::new(self.report());
         let unusable = std::mem::take(&mut self.plan.unusable);
         let lines = RefCell::new(Lines::default());
         let talk = self.talk;
         let mut on_event = |event: Event| {
-            let mut ledger = ledger.borrow_mut();
+            let mut report = report.borrow_mut();
             if let Some(line) = words::would_change(&event)
                 && !talk.json
                 && !talk.quiet
             {
-                lines.borrow_mut().print(&line, ledger.status());
+                lines.borrow_mut().print(&line, report.status());
             }
-            ledger.take(event);
+            report.take(event);
         };
         let is_key = |_: &Stat, _: &dyn Fn() -> Option<PathBuf>| false;
-        let mut supply = Supply::new(&self.plan, survey, true, &is_key, &mut on_event);
-        supply.tell_unusable(unusable);
-        supply.prepare()?;
-        for item in supply.by_ref() {
-            let mut ledger = ledger.borrow_mut();
+        let mut work_items = WorkItems::new(&self.plan, scan, true, &is_key, &mut on_event);
+        work_items.tell_unusable(unusable);
+        work_items.prepare()?;
+        for item in work_items.by_ref() {
+            let mut report = report.borrow_mut();
             if let Some(output) = words::output_of(&item)
                 && is_name_too_long(output)
             {
-                ledger.take(Event::Failed(messages::name_too_long(output)));
+                report.take(Event::Failed(messages::name_too_long(output)));
                 continue;
             }
-            ledger.would_do(item.len);
+            report.would_do(item.len);
             if item.replaces() {
-                ledger.replaced();
+                report.replaced();
             }
             if !self.talk.json && !self.talk.quiet {
                 let line = words::would(self.command, &item);
-                lines.borrow_mut().print(&line, ledger.status());
+                lines.borrow_mut().print(&line, report.status());
             }
             if lines.borrow().is_closed() {
                 break;
             }
         }
-        drop(supply);
+        drop(work_items);
         if !lines.borrow().is_closed() {
-            let is_clean = ledger.borrow().is_clean();
+            let is_clean = report.borrow().is_clean();
             let plan = &self.plan;
             Prune { plan, is_dry: true, is_key: &is_key, on_event: &mut on_event }
                 .after_run(is_clean);
         }
-        let ledger = ledger.into_inner();
-        Ok(ledger.end(
+        let report = report.into_inner();
+        Ok(report.end(
             self.command,
             self.input.as_deref(),
             &self.output,
@@ -355,7 +356,7 @@ impl Run {
 
     fn work(
         mut self,
-        survey: Survey,
+        scan: TreeScan,
         key_files: &[KnownFile],
         context: Context,
         look: Option<Look<'_>>,
@@ -367,11 +368,11 @@ impl Run {
             &mut OnDone<'_>,
         ) -> WorkerStats,
     ) -> Result<ExitCode, Failure> {
-        let ledger = RefCell::new(self.ledger());
+        let report = RefCell::new(self.report());
         let unusable = std::mem::take(&mut self.plan.unusable);
-        let all = survey.files + unusable.len() as u64;
+        let all = scan.files + unusable.len() as u64;
         let meter = Meter::of_many(self.names.0.clone(), all, self.talk);
-        meter.start(Some(survey.bytes));
+        meter.start(Some(scan.bytes));
         let (is_over, begun) = (Cell::new(false), Cell::new(0u64));
         let is_fail_fast = self.is_fail_fast;
         let mut on_event = |event: Event| {
@@ -387,21 +388,21 @@ impl Run {
                 }
                 _ => {}
             }
-            meter.aside(|| ledger.borrow_mut().take_before(begun.get(), event));
+            meter.aside(|| report.borrow_mut().take_before(begun.get(), event));
         };
         let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
             key_files.iter().any(|key| key.is_at(stat, path))
         };
-        let mut supply = Supply::new(&self.plan, survey, false, &is_key, &mut on_event);
-        supply.tell_unusable(unusable);
-        supply.prepare()?;
+        let mut work_items = WorkItems::new(&self.plan, scan, false, &is_key, &mut on_event);
+        work_items.tell_unusable(unusable);
+        work_items.prepare()?;
         // Those under way that replace what is there, by their numbers.
         let replacing = RefCell::new(HashSet::new());
         let mut number = 0;
-        let supplied = supply.by_ref().inspect(|_| begun.set(begun.get() + 1));
-        let mut supplied = Ahead::new(supplied, look);
+        let looked_at_ahead = work_items.by_ref().inspect(|_| begun.set(begun.get() + 1));
+        let mut looked_at_ahead = Ahead::new(looked_at_ahead, look);
         let mut items = std::iter::from_fn(|| {
-            let item = if is_over.get() { None } else { supplied.next() };
+            let item = if is_over.get() { None } else { looked_at_ahead.next() };
             if let Some(item) = &item {
                 meter.begin_file(&item.input);
                 if item.replaces() {
@@ -416,10 +417,10 @@ impl Run {
             let replaces = replacing.borrow_mut().remove(&number);
             match result {
                 Ok(summary) => {
-                    let mut ledger = ledger.borrow_mut();
-                    ledger.done(&summary);
+                    let mut report = report.borrow_mut();
+                    report.done(&summary);
                     if replaces {
-                        ledger.replaced();
+                        report.replaced();
                     }
                 }
                 Err(error) => {
@@ -430,24 +431,24 @@ impl Run {
                         cryptstream_engine::Error::OutputExists { path } => words::appeared(&path),
                         error => messages::engine(error, context),
                     };
-                    meter.aside(|| ledger.borrow_mut().failed(number, failure));
+                    meter.aside(|| report.borrow_mut().failed(number, failure));
                 }
             }
         };
         let stats = with(&mut self.engine, &mut items, self.commit, &meter, &mut on_done);
-        supply.finish();
-        drop(supply);
-        let is_clean = ledger.borrow().is_clean() && !is_over.get();
+        work_items.finish();
+        drop(work_items);
+        let is_clean = report.borrow().is_clean() && !is_over.get();
         let plan = &self.plan;
         Prune { plan, is_dry: false, is_key: &is_key, on_event: &mut on_event }.after_run(is_clean);
         meter.clear();
-        let mut ledger = ledger.into_inner();
+        let mut report = report.into_inner();
         if is_over.get() {
-            ledger.stopped(all);
+            report.stopped(all);
         }
         if self.commit.remove_source {
-            ledger.tell_kept_sources();
+            report.tell_kept_sources();
         }
-        Ok(ledger.end(self.command, self.input.as_deref(), &self.output, stats, false))
+        Ok(report.end(self.command, self.input.as_deref(), &self.output, stats, false))
     }
 }

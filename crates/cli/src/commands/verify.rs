@@ -1,7 +1,7 @@
 //! `verify`: opens everything, writes nothing, and looks closer at what is
 //! damaged.
 
-mod ledger;
+mod outcomes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use crate::messages::{Context, Failure, look};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::{Input, cores, worker_options};
-use ledger::{Ledger, Outcome};
+use outcomes::{Outcome, VerifyReport};
 
 /// Below this several files are opened at a time. Larger ones keep all workers
 /// busy by themselves, and show progress.
@@ -41,7 +41,7 @@ struct Verifier<'a> {
     parser: Parser,
     /// Where a key is better asked for several files at once.
     look: Option<Look<'a>>,
-    ledger: RefCell<Ledger>,
+    report: RefCell<VerifyReport>,
     /// How many files there are, and how many of them were begun.
     count: u64,
     begun: Cell<usize>,
@@ -101,14 +101,14 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         context,
         key_files,
         meter: Meter::new(name, talk),
-        ledger: RefCell::new(Ledger::new(talk, is_brief)),
+        report: RefCell::new(VerifyReport::new(talk, is_brief)),
         count,
         begun: Cell::new(0),
     };
     verifier.meter.start(Some(total).filter(|total| *total > 0));
     verifier.verify(&mut engine, &mut inputs.iter().peekable());
     verifier.meter.clear();
-    Ok(verifier.ledger.into_inner().end())
+    Ok(verifier.report.into_inner().end())
 }
 
 /// Whether a file can be opened, as far as that can be told without waiting for somebody
@@ -162,7 +162,7 @@ impl Verifier<'_> {
             Ok(summary) => summary.workers,
             Err(_) => engine.take_stats(),
         };
-        self.ledger.borrow_mut().add(stats);
+        self.report.borrow_mut().add(stats);
         self.close((number, seen), result);
     }
 
@@ -193,7 +193,7 @@ impl Verifier<'_> {
         };
         let request = DecryptAll::items(&mut items).identities(&self.identities);
         let summary = engine.decrypt_all(request.on_done(&mut on_done));
-        self.ledger.borrow_mut().add(summary.workers);
+        self.report.borrow_mut().add(summary.workers);
     }
 
     /// Puts down how it went; looks closer at what is damaged.
@@ -211,7 +211,7 @@ impl Verifier<'_> {
         let Some(path) = input.path() else { return Outcome::Failed(failure) };
         let meter = (self.count == 1).then(|| {
             self.meter.clear();
-            Meter::new(report::input_label(input), self.ledger.borrow().talk)
+            Meter::new(report::input_label(input), self.report.borrow().talk)
         });
         let progress: &dyn Progress = match &meter {
             Some(meter) => meter,
@@ -240,7 +240,7 @@ impl Verifier<'_> {
     }
 
     fn put_down(&self, number: usize, input: Input, outcome: Outcome) {
-        self.meter.aside(|| self.ledger.borrow_mut().put_down(number, input, outcome));
+        self.meter.aside(|| self.report.borrow_mut().put_down(number, input, outcome));
     }
 }
 

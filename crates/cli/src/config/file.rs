@@ -28,25 +28,25 @@ const MAX_LEN: u64 = 1 << 20;
 const AUTO: &str = "auto";
 
 /// Where the file is, or would be.
-pub(super) struct Place {
+pub(super) struct ConfigPath {
     pub(super) path: PathBuf,
     /// Whether somebody said that it is there.
     is_named: bool,
 }
 
-pub(super) fn place() -> Option<Place> {
+pub(super) fn place() -> Option<ConfigPath> {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = variable(VARIABLE) {
-        return Some(Place { path: path.into(), is_named: true });
+        return Some(ConfigPath { path: path.into(), is_named: true });
     }
     // Relative ones do not count, as the XDG specification says.
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    Some(Place { path: folder.join("cryptstream/config.toml"), is_named: false })
+    Some(ConfigPath { path: folder.join("cryptstream/config.toml"), is_named: false })
 }
 
 /// What the file says, if there is one.
-pub(super) fn read(place: &Place) -> Result<Option<Settings>, Failure> {
+pub(super) fn read(place: &ConfigPath) -> Result<Option<Settings>, Failure> {
     let path = &place.path;
     let unreadable = |error: std::io::Error| words::unreadable(path, &error);
     let file = match open(place) {
@@ -97,7 +97,7 @@ fn is_out_of_reach(path: &Path) -> bool {
 
 /// Opens the file. Where nobody has named it, only a plain file is taken: the command is
 /// not to wait for a pipe that stands there.
-fn open(place: &Place) -> io::Result<File> {
+fn open(place: &ConfigPath) -> io::Result<File> {
     let path = &place.path;
     // Looks, and does nothing else yet.
     let there = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;

@@ -278,7 +278,7 @@ pub(crate) fn appeared(output: &Path) -> Failure {
     Failure::new(code::TRY_AGAIN, "exists", message, help).about(output)
 }
 
-pub(crate) fn case_twin(output: &Path) -> Failure {
+pub(crate) fn case_collision(output: &Path) -> Failure {
     let message = "is taken by another file, whose name differs in upper and lower case only";
     let help = "this file system does not tell them apart: rename one, or write elsewhere";
     Failure::new(code::CANNOT_CREATE, "exists", message, help).about(output)

@@ -17,7 +17,7 @@ use cryptstream_beneath::{Dir, Entry, FileId};
 use cryptstream_engine::{Inspection, Parser, Source};
 use rustix::fs::{Stat, Timespec, Timestamps, fstat, futimens};
 
-use super::mirror::{CopyFolder, with_scratch_file};
+use super::copy_structure::{CopyFolder, with_scratch_file};
 use super::plan::Naming;
 use super::walk::len;
 

@@ -11,12 +11,12 @@ use cryptstream_engine::Dropped;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use super::case_collisions::CaseCollisions;
 use super::compare::{self, Comparison, Verdict};
+use super::copy_structure::{CopyFolder, Linked};
 use super::event::Event;
-use super::mirror::{CopyFolder, Linked};
 use super::plan::{Plan, is_named_encrypted};
 use super::prune::{IsKey, Prune};
-use super::twins::Twins;
 use crate::messages::{self, Failure, tree as words};
 use crate::request::{AGE_SUFFIX, SUFFIX};
 
@@ -53,7 +53,7 @@ pub(super) struct Existing<'a> {
     is_dry: bool,
     is_key: &'a IsKey<'a>,
     on_event: &'a mut dyn FnMut(Event),
-    twins: Twins,
+    case_collisions: CaseCollisions,
     comparison: Comparison<'a>,
     /// File systems that keep no permission bits.
     without_modes: HashSet<u64>,
@@ -67,8 +67,8 @@ impl<'a> Existing<'a> {
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
         let comparison = Comparison::new(plan.naming, &plan.parser, is_dry);
-        let (twins, without_modes) = (Twins::default(), HashSet::new());
-        Self { plan, is_dry, is_key, on_event, twins, comparison, without_modes }
+        let (case_collisions, without_modes) = (CaseCollisions::default(), HashSet::new());
+        Self { plan, is_dry, is_key, on_event, case_collisions, comparison, without_modes }
     }
 
     /// Tells of something that has happened.
@@ -83,8 +83,8 @@ impl<'a> Existing<'a> {
 
     /// Whether what stands under `name` in `copy` may belong to another folder beside the
     /// one in `original`, whose name differs in upper and lower case only.
-    pub(super) fn is_twin(&mut self, original: &Dir, copy: &Dir, name: &OsStr) -> bool {
-        self.twins.has(original, name, copy, name, self.plan.rules.may_vanish)
+    pub(super) fn is_case_collision(&mut self, original: &Dir, copy: &Dir, name: &OsStr) -> bool {
+        self.case_collisions.has(original, name, copy, name, self.plan.rules.may_vanish)
     }
 
     /// The copy of a link that was found.
@@ -197,10 +197,12 @@ impl<'a> Existing<'a> {
             return if is_cleared { Ok(Present::Nothing) } else { Err(words::not_a_file(output)) };
         }
         let may_vanish = self.plan.rules.may_vanish;
-        let mut is_twin = || {
+        let mut is_case_collision = || {
             let Some(entry) = &input.entry else { return false };
             let folder = entry.folder.dir();
-            folder.is_ok_and(|folder| self.twins.has(&folder, &entry.name, &dir, name, may_vanish))
+            folder.is_ok_and(|folder| {
+                self.case_collisions.has(&folder, &entry.name, &dir, name, may_vanish)
+            })
         };
         let seen =
             compare::Input { path: &input.path, entry: input.entry.as_ref(), stat: &input.stat };
@@ -212,9 +214,9 @@ impl<'a> Existing<'a> {
         match verdict {
             // What this very run has written must stay.
             Verdict::Same | Verdict::Differs | Verdict::Newer
-                if (verdict == Verdict::Same || may_replace) && is_twin() =>
+                if (verdict == Verdict::Same || may_replace) && is_case_collision() =>
             {
-                Err(words::case_twin(output))
+                Err(words::case_collision(output))
             }
             Verdict::Same => {
                 self.follow(&seen, &dir, name, &there, output);

@@ -9,7 +9,7 @@ use cryptstream_engine::{Error, Parser};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::mirror::check_parent;
+use super::copy_structure::check_parent;
 use super::root::{Root, lies_in};
 use super::walk::Rules;
 use crate::messages::{self, Context, Failure, tree as words};
@@ -72,7 +72,7 @@ pub(crate) struct Plan {
 
 /// What becomes of something that was found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Action {
     /// A file of this name.
     File(OsString),
     /// A folder of the same name.
@@ -209,14 +209,14 @@ impl Plan {
         file.map_or(Ok(()), |root| Err(words::delete_needs_folder(&root.input)))
     }
 
-    pub(super) fn fate(&self, found: &Found) -> Fate {
+    pub(super) fn action(&self, found: &Found) -> Action {
         match found.kind() {
-            FileType::Directory => Fate::Folder,
-            FileType::Symlink => Fate::Link,
+            FileType::Directory => Action::Folder,
+            FileType::Symlink => Action::Link,
             FileType::RegularFile => {
-                self.naming.apply(&found.name).map_or(Fate::NotSealed, Fate::File)
+                self.naming.apply(&found.name).map_or(Action::NotSealed, Action::File)
             }
-            _ => Fate::Special,
+            _ => Action::Special,
         }
     }
 

@@ -14,11 +14,11 @@ use cryptstream_engine::{Error, Inspection, Source};
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 
+use super::case_collisions::lower;
+use super::copy_structure::{CopyContext, look_at_root};
 use super::event::Event;
-use super::mirror::{Context, look_at_root};
 use super::plan::{Plan, is_named_encrypted};
 use super::root::Root;
-use super::twins::lower;
 use super::walk::join;
 use crate::messages::{self, Failure, tree as words};
 
@@ -36,7 +36,7 @@ pub(crate) struct Prune<'a> {
 }
 
 /// A name that something has in a folder of the copy.
-struct Place {
+struct CopyEntry {
     folder: Arc<Folder>,
     name: OsString,
     stat: Stat,
@@ -57,7 +57,7 @@ impl Prune<'_> {
     fn all(&mut self) {
         for root in &self.plan.roots {
             let Some(original) = &root.folder else { continue };
-            let Some(copy) = look_at_root(root, &Context::default()) else { continue };
+            let Some(copy) = look_at_root(root, &CopyContext::default()) else { continue };
             if let Err(failure) = self.root(root, original, &copy.folder) {
                 (self.on_event)(Event::Failed(failure));
             }
@@ -107,24 +107,24 @@ impl Prune<'_> {
                 continue;
             }
             let above = found.relative.parent().unwrap_or(Path::new("")).to_owned();
-            let place = Place {
+            let entry = CopyEntry {
                 path: root.output.join(&found.relative),
                 folder: found.folder,
                 name: found.name,
                 stat: found.stat,
             };
-            let folder = Arc::clone(&place.folder);
+            let folder = Arc::clone(&entry.folder);
             if is_folder {
-                folders.push((place, above));
-            } else if self.remove(&place) {
+                folders.push((entry, above));
+            } else if self.remove(&entry) {
                 changed.insert(above, folder);
             }
         }
         drop(walk);
-        for (place, above) in folders.into_iter().rev() {
-            let folder = Arc::clone(&place.folder);
-            if self.remove(&place) {
-                changed.remove(&above.join(&place.name));
+        for (entry, above) in folders.into_iter().rev() {
+            let folder = Arc::clone(&entry.folder);
+            if self.remove(&entry) {
+                changed.remove(&above.join(&entry.name));
                 changed.insert(above, folder);
             }
         }
@@ -192,53 +192,53 @@ impl Prune<'_> {
                 let is_folder = found.kind() == FileType::Directory;
                 let is_own = original_of(&found).is_some();
                 let Found { folder, name, relative, stat, .. } = found;
-                let place = Place { folder, name, stat, path: path.join(relative) };
+                let entry = CopyEntry { folder, name, stat, path: path.join(relative) };
                 if is_folder {
-                    folders.push(place);
-                } else if !is_own || !self.remove(&place) {
+                    folders.push(entry);
+                } else if !is_own || !self.remove(&entry) {
                     return false;
                 }
             }
         }
-        let all = folders.iter().rev().all(|place| self.remove(place));
+        let all = folders.iter().rev().all(|entry| self.remove(entry));
         let (folder, name) = (Arc::clone(folder), name.to_owned());
-        all && self.remove(&Place { folder, name, stat, path: path.to_owned() })
+        all && self.remove(&CopyEntry { folder, name, stat, path: path.to_owned() })
     }
 
     /// Removes one thing. Returns whether it is gone, or would be.
-    fn remove(&mut self, place: &Place) -> bool {
-        let kind = FileType::from_raw_mode(place.stat.st_mode);
-        let id = FileId::of(&place.stat);
+    fn remove(&mut self, entry: &CopyEntry) -> bool {
+        let kind = FileType::from_raw_mode(entry.stat.st_mode);
+        let id = FileId::of(&entry.stat);
         let real_path =
-            || path_of(&*place.folder.dir().ok()?).map(|folder| folder.join(&place.name));
-        if (self.is_key)(&place.stat, &real_path) {
-            (self.on_event)(Event::Key(place.path.clone()));
+            || path_of(&*entry.folder.dir().ok()?).map(|folder| folder.join(&entry.name));
+        if (self.is_key)(&entry.stat, &real_path) {
+            (self.on_event)(Event::Key(entry.path.clone()));
             return false;
         }
         let is_own = match kind {
-            FileType::RegularFile => self.begins_like_ours(place, id),
+            FileType::RegularFile => self.begins_like_ours(entry, id),
             kind => matches!(kind, FileType::Directory | FileType::Symlink),
         };
         if !is_own {
-            (self.on_event)(Event::Foreign(place.path.clone()));
+            (self.on_event)(Event::Foreign(entry.path.clone()));
             return false;
         }
         let removed = match self.is_dry {
             true => Ok(()),
-            false => place.folder.dir().and_then(|dir| unlink(&dir, &place.name, kind)),
+            false => entry.folder.dir().and_then(|dir| unlink(&dir, &entry.name, kind)),
         };
         let event = match removed {
-            Ok(()) => Event::Removed(place.path.clone()),
-            Err(Errno::NOTEMPTY | Errno::EXIST) => Event::Foreign(place.path.clone()),
-            Err(error) => Event::Failed(words::remove_failed(&place.path, &error.into())),
+            Ok(()) => Event::Removed(entry.path.clone()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Event::Foreign(entry.path.clone()),
+            Err(error) => Event::Failed(words::remove_failed(&entry.path, &error.into())),
         };
         (self.on_event)(event);
         removed.is_ok()
     }
 
-    fn begins_like_ours(&self, place: &Place, id: FileId) -> bool {
-        let (folder, name) = (Arc::clone(&place.folder), place.name.clone());
-        let source = Source::open_entry(&Entry { folder, name, id }, &place.path);
+    fn begins_like_ours(&self, entry: &CopyEntry, id: FileId) -> bool {
+        let (folder, name) = (Arc::clone(&entry.folder), entry.name.clone());
+        let source = Source::open_entry(&Entry { folder, name, id }, &entry.path);
         let source = source.map(|source| source.parsed_by(&self.plan.parser));
         let Ok(mut source) = source else { return false };
         // One that was cut off is ours too.

@@ -120,7 +120,7 @@ impl Rules {
 
     /// Everything below a root, folders before what is in them. `path` is what the root
     /// is called.
-    pub(super) fn walk(&self, root: &Arc<Folder>, path: &Path) -> Result<Tree, Failure> {
+    pub(super) fn walk(&self, root: &Arc<Folder>, path: &Path) -> Result<FilteredWalk, Failure> {
         self.tree(root, path, false)
     }
 
@@ -136,10 +136,15 @@ impl Rules {
         Ok(self.tree(&root, path, true)?.map(|found| found.map(|found| found.relative)))
     }
 
-    fn tree(&self, root: &Arc<Folder>, path: &Path, is_sorted: bool) -> Result<Tree, Failure> {
+    fn tree(
+        &self,
+        root: &Arc<Folder>,
+        path: &Path,
+        is_sorted: bool,
+    ) -> Result<FilteredWalk, Failure> {
         let filter = self.filter(path)?;
         let walk = Walk::new(Arc::clone(root), is_sorted, filter);
-        Ok(Tree { walk, path: path.to_owned(), may_vanish: self.may_vanish })
+        Ok(FilteredWalk { walk, path: path.to_owned(), may_vanish: self.may_vanish })
     }
 
     /// The patterns compare paths as texts, and look at no file.
@@ -176,13 +181,13 @@ impl Matches {
 }
 
 /// A walk through a tree that skips what is not wanted.
-pub(super) struct Tree {
+pub(super) struct FilteredWalk {
     walk: Walk<Filter>,
     path: PathBuf,
     may_vanish: bool,
 }
 
-impl Tree {
+impl FilteredWalk {
     /// Whether something beside what came last is wanted too.
     pub(super) fn wants(&mut self, folder: &Arc<Folder>, relative: &Path, is_folder: bool) -> bool {
         self.walk.wants(folder, relative, is_folder)
@@ -194,7 +199,7 @@ impl Tree {
     }
 }
 
-impl Iterator for Tree {
+impl Iterator for FilteredWalk {
     type Item = Result<Found, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cryptstream_beneath::{FileId, Folder, Found};
 
-use super::plan::{Fate, Plan};
+use super::plan::{Action, Plan};
 use super::root::{Root, nearest};
 use super::walk::{join, len};
 use crate::messages::{Failure, tree as words};
@@ -21,7 +21,7 @@ const MAX_LARGE: usize = 4096;
 
 /// How much there is.
 #[derive(Debug, Default)]
-pub(crate) struct Survey {
+pub(crate) struct TreeScan {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     /// Files to be opened whose names are not those of sealed ones.
@@ -35,18 +35,18 @@ pub(crate) struct Survey {
     pub(super) clashes: HashMap<(usize, PathBuf), Option<Failure>>,
 }
 
-impl Survey {
+impl TreeScan {
     /// Goes through everything. What cannot be read is left to the second time, and so is
     /// telling of what would become one.
     pub(crate) fn of(plan: &Plan) -> Result<Self, Failure> {
-        let mut survey = Self::default();
+        let mut scan = Self::default();
         let mut largest: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
         let mut large = BTreeMap::new();
         let outputs: HashMap<_, _> = plan.roots.iter().filter_map(existing_output).collect();
         for (number, root) in plan.roots.iter().enumerate() {
             let Some(folder) = &root.folder else {
-                survey.files += 1;
-                survey.bytes += len(root.stat.st_size);
+                scan.files += 1;
+                scan.bytes += len(root.stat.st_size);
                 continue;
             };
             let mut tree = plan.rules.walk(folder, &root.input)?;
@@ -66,27 +66,27 @@ impl Survey {
                     let path = join(&root.input, &found.relative);
                     let failure = words::same_output(&path.with_file_name(&rival), &path);
                     let rival = found.relative.with_file_name(rival);
-                    survey.clashes.insert((number, rival), None);
-                    survey.clashes.insert((number, found.relative), Some(failure));
+                    scan.clashes.insert((number, rival), None);
+                    scan.clashes.insert((number, found.relative), Some(failure));
                     if found.opened.is_some() {
                         tree.skip_folder();
                     }
                     continue;
                 }
-                let output = match plan.fate(&found) {
-                    Fate::File(output) => output,
-                    fate => {
-                        survey.not_sealed += u64::from(fate == Fate::NotSealed);
+                let output = match plan.action(&found) {
+                    Action::File(output) => output,
+                    action => {
+                        scan.not_sealed += u64::from(action == Action::NotSealed);
                         continue;
                     }
                 };
                 let len = len(found.stat.st_size);
-                survey.files += 1;
-                survey.bytes += len;
+                scan.files += 1;
+                scan.bytes += len;
                 if len < LARGE {
                     continue;
                 }
-                let key = (len, survey.files);
+                let key = (len, scan.files);
                 largest.push(Reverse(key));
                 large.insert(key, (number, found, output));
                 if largest.len() > MAX_LARGE
@@ -97,16 +97,16 @@ impl Survey {
             }
         }
         // One of a pair may have been counted before the other was found.
-        let clashes = &survey.clashes;
+        let clashes = &scan.clashes;
         large.retain(|_, (number, found, _): &mut (usize, Found, OsString)| {
             !clashes.contains_key(&(*number, found.relative.clone()))
         });
-        survey.large = large.into_values().rev().collect();
-        survey.named = vec![HashSet::new(); plan.roots.len()];
-        for (number, found, _) in &survey.large {
-            survey.named[*number].insert(found.relative.clone());
+        scan.large = large.into_values().rev().collect();
+        scan.named = vec![HashSet::new(); plan.roots.len()];
+        for (number, found, _) in &scan.large {
+            scan.named[*number].insert(found.relative.clone());
         }
-        Ok(survey)
+        Ok(scan)
     }
 }
 

@@ -6,7 +6,7 @@ use cryptstream_beneath::Entry;
 use cryptstream_engine::{BatchItem, Destination};
 use rustix::fs::{FileType, Stat};
 
-use super::plan::{Fate, Plan};
+use super::plan::{Action, Plan};
 use super::walk::{entry, join, len};
 
 /// The first file that could be decrypted, whether or not its output is there already.
@@ -16,7 +16,7 @@ pub(crate) fn first_file(plan: &Plan) -> Option<BatchItem> {
         let is_file = FileType::from_raw_mode(root.stat.st_mode) == FileType::RegularFile;
         let named = is_file.then(|| item(root.input.clone(), None, &root.stat));
         let found = tree.into_iter().flatten().filter_map(|found| {
-            let found = found.ok().filter(|found| matches!(plan.fate(found), Fate::File(_)))?;
+            let found = found.ok().filter(|found| matches!(plan.action(found), Action::File(_)))?;
             let (path, stat) = (join(&root.input, &found.relative), found.stat);
             Some(item(path, Some(entry(found)), &stat))
         });

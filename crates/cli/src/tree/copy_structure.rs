@@ -53,12 +53,12 @@ pub(super) struct CopyFolder {
     is_present: bool,
     /// The names in it that are not those of regular files, once they were asked for.
     others: OnceLock<HashSet<OsString>>,
-    context: Context,
+    context: CopyContext,
 }
 
 /// What all folders of a copy share.
 #[derive(Clone, Default)]
-pub(super) struct Context {
+pub(super) struct CopyContext {
     /// Folders that were there before get the bits of the original even where these are
     /// wider. What is encrypted gives nothing away by that; what is decrypted would.
     pub(super) follows: bool,
@@ -91,7 +91,7 @@ impl CopyFolder {
         path: &Path,
         finish: Finish,
         is_present: bool,
-        context: &Context,
+        context: &CopyContext,
     ) -> Self {
         let (root, others, context) = (Arc::new(path.to_owned()), OnceLock::new(), context.clone());
         Self { folder, root, above: None, finish, is_present, others, context }
@@ -389,7 +389,11 @@ fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, E
 /// named it: it may be a link.
 ///
 /// `like` is what it is to become.
-pub(super) fn root(root: &Root, like: Stat, context: &Context) -> Result<Arc<CopyFolder>, Failure> {
+pub(super) fn root(
+    root: &Root,
+    like: Stat,
+    context: &CopyContext,
+) -> Result<Arc<CopyFolder>, Failure> {
     let named = |dir: Dir, path: &Path, finish: Finish, is_present: bool| {
         let folder = Folder::root(dir).map_err(|error| failed(path, error))?;
         Ok(Arc::new(CopyFolder::named(folder, path, finish, is_present, context)))
@@ -420,7 +424,7 @@ pub(super) fn root(root: &Root, like: Stat, context: &Context) -> Result<Arc<Cop
 }
 
 /// The same, if it is there. Nothing is changed.
-pub(super) fn look_at_root(root: &Root, context: &Context) -> Option<Arc<CopyFolder>> {
+pub(super) fn look_at_root(root: &Root, context: &CopyContext) -> Option<Arc<CopyFolder>> {
     let path = match root.folder {
         Some(_) => &root.output,
         None => parent_of(&root.output),

@@ -10,17 +10,17 @@ use cryptstream_beneath::{Folder, Found, dir_mode_without_acl};
 use cryptstream_engine::{BatchItem, Destination, Dropped, is_leftover};
 use rustix::fs::Stat;
 
+use super::copy_structure::{self, CopyContext, CopyFolder, parent_of};
 use super::event::Event;
 use super::existing::{Existing, Input, Present, is_folder};
-use super::mirror::{self, Context, CopyFolder, parent_of};
-use super::plan::{Fate, Plan};
+use super::plan::{Action, Plan};
 use super::prune::IsKey;
-use super::survey::Survey;
-use super::walk::{Tree, entry, join, len};
+use super::scan::TreeScan;
+use super::walk::{FilteredWalk, entry, join, len};
 use crate::messages::{self, Failure, tree as words};
 
 /// What is still to be done.
-pub(crate) struct Supply<'a> {
+pub(crate) struct WorkItems<'a> {
     plan: &'a Plan,
     large: std::vec::IntoIter<(usize, Found, OsString)>,
     /// Paths of those that came first, for each root.
@@ -33,9 +33,9 @@ pub(crate) struct Supply<'a> {
     barred: HashSet<(usize, PathBuf)>,
     /// How many roots were begun, and the walk through the last of them.
     root: usize,
-    tree: Option<Tree>,
+    tree: Option<FilteredWalk>,
     /// The folders of the copy that the walk is in, from the root's on.
-    levels: Vec<Level>,
+    levels: Vec<CopyLevel>,
     /// Nothing is changed, only told.
     is_dry: bool,
     /// Why inputs cannot be used, and how many roots come before each: the last one first.
@@ -43,11 +43,11 @@ pub(crate) struct Supply<'a> {
     existing: Existing<'a>,
     /// Files that would become the same as others, by root and path.
     clashes: HashMap<(usize, PathBuf), Option<Failure>>,
-    context: Context,
+    context: CopyContext,
 }
 
 /// Where the copies of what is in a folder go.
-enum Level {
+enum CopyLevel {
     Into(Arc<CopyFolder>),
     /// Nothing is there, in a dry run.
     Nothing,
@@ -55,17 +55,17 @@ enum Level {
     Barred,
 }
 
-impl<'a> Supply<'a> {
+impl<'a> WorkItems<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
-        survey: Survey,
+        scan: TreeScan,
         is_dry: bool,
         is_key: &'a IsKey<'a>,
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
-        let Survey { large, named, clashes, .. } = survey;
+        let TreeScan { large, named, clashes, .. } = scan;
         // What is decrypted is never opened to more users than it was.
-        let context = Context { follows: plan.encrypts(), ..Context::default() };
+        let context = CopyContext { follows: plan.encrypts(), ..CopyContext::default() };
         Self {
             plan,
             large: large.into_iter(),
@@ -99,16 +99,18 @@ impl<'a> Supply<'a> {
             let shared = parents.get(parent).filter(|_| root.folder.is_none());
             let copy = match (shared, self.is_dry) {
                 (Some(copy), _) => copy.clone(),
-                (None, true) => mirror::look_at_root(root, &self.context),
+                (None, true) => copy_structure::look_at_root(root, &self.context),
                 (None, false) => {
                     let like = match &root.folder {
                         Some(folder) => self.like(folder, root.stat),
                         None => root.stat,
                     };
-                    match mirror::root(root, like, &self.context) {
+                    match copy_structure::root(root, like, &self.context) {
                         Ok(copy) => Some(copy),
                         // The others may go elsewhere, unless the folder for all is at fault.
-                        Err(failure) if root.folder.is_some() && mirror::has_parent(root) => {
+                        Err(failure)
+                            if root.folder.is_some() && copy_structure::has_parent(root) =>
+                        {
                             self.existing.tell(Event::Failed(failure));
                             None
                         }
@@ -150,11 +152,11 @@ impl<'a> Supply<'a> {
         stat
     }
 
-    fn root_level(&self, number: usize) -> Level {
+    fn root_level(&self, number: usize) -> CopyLevel {
         match self.roots.get(number) {
-            Some(Some(copy)) => Level::Into(Arc::clone(copy)),
-            _ if self.is_dry => Level::Nothing,
-            _ => Level::Barred,
+            Some(Some(copy)) => CopyLevel::Into(Arc::clone(copy)),
+            _ if self.is_dry => CopyLevel::Nothing,
+            _ => CopyLevel::Barred,
         }
     }
 
@@ -163,51 +165,53 @@ impl<'a> Supply<'a> {
         let plan = self.plan;
         let path = join(&plan.roots[number].input, &found.relative);
         self.levels.truncate(found.depth);
-        let fate = plan.fate(&found);
+        let action = plan.action(&found);
         if !self.clashes.is_empty()
             && let Some(failure) = self.clashes.remove(&(number, found.relative.clone()))
         {
             failure.into_iter().for_each(|failure| self.existing.tell(Event::Failed(failure)));
-            if fate == Fate::Folder {
+            if action == Action::Folder {
                 self.skip();
             }
             return None;
         }
-        if let (Fate::Folder | Fate::Link, Some(Level::Into(copy))) = (&fate, self.levels.last()) {
+        if let (Action::Folder | Action::Link, Some(CopyLevel::Into(copy))) =
+            (&action, self.levels.last())
+        {
             self.existing.tell_stale_file(copy, &found, &path);
         }
-        if fate == Fate::Folder {
+        if action == Action::Folder {
             let level = self.folder(number, &found, &path);
             self.levels.push(level);
             return None;
         }
         let level = match self.levels.last() {
-            Some(Level::Into(copy)) => Some(Arc::clone(copy)),
-            Some(Level::Nothing) => None,
-            Some(Level::Barred) | None => return None,
+            Some(CopyLevel::Into(copy)) => Some(Arc::clone(copy)),
+            Some(CopyLevel::Nothing) => None,
+            Some(CopyLevel::Barred) | None => return None,
         };
-        let event = match fate {
-            Fate::File(name) => {
+        let event = match action {
+            Action::File(name) => {
                 let named = self.named.get(number);
                 if named.is_some_and(|named| named.contains(&found.relative)) {
                     return None;
                 }
                 return self.found_file(number, level.as_ref(), found, path, name);
             }
-            Fate::Link => match level {
+            Action::Link => match level {
                 None => Event::Link,
                 Some(copy) => self.existing.link(&copy, &found, &path),
             },
-            Fate::NotSealed if is_leftover(&found.name) => Event::Leftover(path),
-            Fate::NotSealed => Event::NotSealed(path),
-            Fate::Special | Fate::Folder => Event::Special(path),
+            Action::NotSealed if is_leftover(&found.name) => Event::Leftover(path),
+            Action::NotSealed => Event::NotSealed(path),
+            Action::Special | Action::Folder => Event::Special(path),
         };
         self.existing.tell(event);
         None
     }
 
     /// The copy of a folder that was found.
-    fn folder(&mut self, number: usize, found: &Found, path: &Path) -> Level {
+    fn folder(&mut self, number: usize, found: &Found, path: &Path) -> CopyLevel {
         let is_output = |copy: &Arc<CopyFolder>| {
             found.opened.as_ref().is_some_and(|folder| folder.is(&copy.folder))
         };
@@ -218,12 +222,12 @@ impl<'a> Supply<'a> {
             // It was moved there since it was looked for.
             self.skip();
             self.existing.tell(Event::Failed(words::output_in_input(path, path)));
-            return Level::Barred;
+            return CopyLevel::Barred;
         }
         let key = (number, found.relative.clone());
         let level = match (self.levels.last(), self.early.remove(&key)) {
-            (_, Some(copy)) => Level::Into(copy),
-            (Some(Level::Into(above)), None) => {
+            (_, Some(copy)) => CopyLevel::Into(copy),
+            (Some(CopyLevel::Into(above)), None) => {
                 let above = Arc::clone(above);
                 let like = match &found.opened {
                     Some(folder) => self.like(folder, found.stat),
@@ -233,14 +237,14 @@ impl<'a> Supply<'a> {
                     Ok(level) => level,
                     Err(failure) => {
                         self.bar(key, failure);
-                        Level::Barred
+                        CopyLevel::Barred
                     }
                 }
             }
-            (Some(Level::Nothing), None) => Level::Nothing,
-            (Some(Level::Barred) | None, None) => Level::Barred,
+            (Some(CopyLevel::Nothing), None) => CopyLevel::Nothing,
+            (Some(CopyLevel::Barred) | None, None) => CopyLevel::Barred,
         };
-        if !matches!(level, Level::Barred) {
+        if !matches!(level, CopyLevel::Barred) {
             self.existing.tell(Event::Folder);
         }
         level
@@ -253,19 +257,19 @@ impl<'a> Supply<'a> {
         original: &Folder,
         name: &OsStr,
         like: Stat,
-    ) -> Result<Level, Failure> {
+    ) -> Result<CopyLevel, Failure> {
         let is_cleared = self.plan.delete
             && above.is_present()
             && self.existing.clear_other(above, original, name, is_folder);
         // What another folder's files become must not be mixed with this one's.
         let (dir, beside) = (above.dir()?, original.dir());
-        if beside.is_ok_and(|beside| self.existing.is_twin(&beside, &dir, name)) {
-            return Err(words::case_twin(&above.path(name)));
+        if beside.is_ok_and(|beside| self.existing.is_case_collision(&beside, &dir, name)) {
+            return Err(words::case_collision(&above.path(name)));
         }
         match self.is_dry {
-            true if is_cleared => Ok(Level::Nothing),
-            true => Ok(above.look(name)?.map_or(Level::Nothing, Level::Into)),
-            false => above.make(name, like).map(Level::Into),
+            true if is_cleared => Ok(CopyLevel::Nothing),
+            true => Ok(above.look(name)?.map_or(CopyLevel::Nothing, CopyLevel::Into)),
+            false => above.make(name, like).map(CopyLevel::Into),
         }
     }
 
@@ -284,14 +288,14 @@ impl<'a> Supply<'a> {
 
     /// The copy of the folder that a large file is in, which comes before its folder
     /// does; `None` where it, or one above it, could not be made.
-    fn early(&mut self, number: usize, folder: &Arc<Folder>) -> Option<Level> {
+    fn early(&mut self, number: usize, folder: &Arc<Folder>) -> Option<CopyLevel> {
         let Some(original) = folder.above() else { return Some(self.root_level(number)) };
         let key = (number, folder.relative());
         if let Some(copy) = self.early.get(&key) {
-            return Some(Level::Into(Arc::clone(copy)));
+            return Some(CopyLevel::Into(Arc::clone(copy)));
         }
         let above = match self.early(number, original)? {
-            Level::Into(above) => above,
+            CopyLevel::Into(above) => above,
             other => return Some(other),
         };
         let name = key.1.file_name()?.to_owned();
@@ -307,9 +311,9 @@ impl<'a> Supply<'a> {
             }
         };
         match made {
-            Ok(Level::Into(copy)) => {
+            Ok(CopyLevel::Into(copy)) => {
                 self.early.insert(key, Arc::clone(&copy));
-                Some(Level::Into(copy))
+                Some(CopyLevel::Into(copy))
             }
             Ok(level) => Some(level),
             Err(failure) => {
@@ -396,9 +400,9 @@ impl<'a> Supply<'a> {
         while let Some((number, found, name)) = self.large.next() {
             let level = self.early(number, &found.folder);
             let copy = match level {
-                Some(Level::Into(copy)) => Some(copy),
-                Some(Level::Nothing) => None,
-                Some(Level::Barred) | None => continue,
+                Some(CopyLevel::Into(copy)) => Some(copy),
+                Some(CopyLevel::Nothing) => None,
+                Some(CopyLevel::Barred) | None => continue,
             };
             let path = join(&self.plan.roots[number].input, &found.relative);
             let item = self.found_file(number, copy.as_ref(), found, path, name);
@@ -468,7 +472,7 @@ impl<'a> Supply<'a> {
     }
 }
 
-impl Iterator for Supply<'_> {
+impl Iterator for WorkItems<'_> {
     type Item = BatchItem;
 
     fn next(&mut self) -> Option<BatchItem> {

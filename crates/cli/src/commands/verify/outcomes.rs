@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     Failed(Failure),
 }
 
-pub(super) struct Ledger {
+pub(super) struct VerifyReport {
     pub(super) talk: Talk,
     /// Tell what is not intact, and the total.
     is_brief: bool,
@@ -39,7 +39,7 @@ pub(super) struct Ledger {
     workers: WorkerStats,
 }
 
-impl Ledger {
+impl VerifyReport {
     pub(super) fn new(talk: Talk, is_brief: bool) -> Self {
         Self {
             talk,

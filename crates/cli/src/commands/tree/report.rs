@@ -20,7 +20,7 @@ const MAX_TOLD: u64 = 100;
 /// The same in a report for programs.
 const MAX_LISTED: usize = 1000;
 
-pub(super) struct Ledger {
+pub(super) struct TreeReport {
     talk: Talk,
     started: Instant,
     counts: Counts,
@@ -35,7 +35,7 @@ pub(super) struct Ledger {
     alike: u64,
 }
 
-impl Ledger {
+impl TreeReport {
     pub(super) fn new(talk: Talk) -> Self {
         Self {
             talk,

@@ -9,13 +9,13 @@ use rustix::fs::Stat;
 /// On a file system that does not tell upper from lower case, another file's
 /// output may be found under this one's name, and be taken for it.
 #[derive(Default)]
-pub(super) struct Twins {
+pub(super) struct CaseCollisions {
     /// Of the folder that was looked at last, how often each name occurs.
     folder: Option<FileId>,
     names: HashMap<String, usize>,
 }
 
-impl Twins {
+impl CaseCollisions {
     /// Whether what stands as `output` in `copy` may belong to another file beside
     /// `name` in `folder`. Where files vanish from there, such as with `--remove-source`, the
     /// other one may be gone already: then what is there must have exactly this name.
@@ -84,9 +84,9 @@ mod tests {
             .iter()
             .for_each(|name| write(name));
         let dir = Dir::open(root.path()).unwrap();
-        let mut twins = Twins::default();
+        let mut case_collisions = CaseCollisions::default();
         let mut has = |name: &str, output: &str| {
-            twins.has(&dir, OsStr::new(name), &dir, OsStr::new(output), false)
+            case_collisions.has(&dir, OsStr::new(name), &dir, OsStr::new(output), false)
         };
         assert!(!has("readme", "readme.enc") && !has("other", "other.enc"));
         for (name, other) in [("readme.enc", "README.ENC"), ("other.enc", "OTHER.ENC")] {
