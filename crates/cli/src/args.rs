@@ -3,10 +3,10 @@
 mod archive;
 mod benchmark;
 mod completions_man;
+mod file_list;
 pub(crate) mod help;
 mod inspect_verify;
 mod keys;
-mod listed;
 mod range;
 mod rekey;
 mod streams;
@@ -22,9 +22,9 @@ use cryptstream_engine::ByteRange;
 pub(crate) use archive::{List, Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
 pub(crate) use completions_man::{Completions, Manual, Shell};
+pub(crate) use file_list::FileList;
 pub(crate) use inspect_verify::{Inspect, Verify};
 pub(crate) use keys::{KeyPassphrase, Opening, Passphrase, Sealing, UsualCost, parse_log_n};
-pub(crate) use listed::Listed;
 pub(crate) use rekey::Rekey;
 pub(crate) use streams::{descriptor, is_dash, is_stdin, is_stdout};
 pub(crate) use talk::{Color, PROGRESS_VARIABLE, Talk, When};
@@ -161,7 +161,7 @@ pub(crate) struct Files {
     #[arg(value_name = "INPUT")]
     pub(crate) more: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) file_list: FileList,
     /// Replace an existing output
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -1,12 +1,12 @@
 //! What the commands do, each in a few steps.
 
-mod ahead;
 mod archive;
 mod benchmark;
 mod completions;
+mod file_list;
 mod inputs;
 mod inspect;
-mod listed;
+mod lookahead;
 mod manual;
 mod range;
 mod rekey;
@@ -66,12 +66,12 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     }
     let listed = match &mut command {
         Command::Encrypt(Encrypt { files, tree, .. })
-        | Command::Decrypt(Decrypt { files, tree, .. }) => listed::add_to(files, tree),
-        Command::Verify(Verify { files, listed, .. })
-        | Command::Inspect(Inspect { files, listed, .. })
-        | Command::Rekey(Rekey { files, listed, .. })
-        | Command::List(List { files, listed, .. }) => {
-            listed::read(listed).map(|names| files.extend(names))
+        | Command::Decrypt(Decrypt { files, tree, .. }) => file_list::add_to(files, tree),
+        Command::Verify(Verify { files, file_list, .. })
+        | Command::Inspect(Inspect { files, file_list, .. })
+        | Command::Rekey(Rekey { files, file_list, .. })
+        | Command::List(List { files, file_list, .. }) => {
+            file_list::read(file_list).map(|names| files.extend(names))
         }
         _ => Ok(()),
     };

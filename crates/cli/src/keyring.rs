@@ -6,11 +6,11 @@
 //! protected key asks when it is needed, which is when it is tried.
 
 mod asked;
+mod cached_identities;
 mod files;
-mod room;
+mod memory_check;
 mod secret;
 mod terminal;
-mod trial;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -28,12 +28,12 @@ use cryptstream_keys::{
 use zeroize::Zeroizing;
 
 use self::asked::AskedPassphrase;
+pub(crate) use self::cached_identities::{CachedIdentities, NoMatchingKey};
 pub(crate) use self::files::is_secret;
 use self::files::{IdentityFileError, KeyFiles};
 use self::secret::{Secret, ask_new};
 use self::terminal::Terminal;
 pub(crate) use self::terminal::restore as restore_terminal;
-pub(crate) use self::trial::{NoFit, Trial};
 use crate::args::{self, KeyPassphrase, Opening, Sealing, UsualCost};
 use crate::messages::{self, Failure};
 use crate::request::{parse_cost, parse_sealing_cost};
@@ -185,7 +185,7 @@ impl SealingKeys {
         if format == Format::Age {
             let log_n = self.log_n.or(self.usual.scrypt).unwrap_or(DEFAULT_LOG_N);
             let recipient = ScryptRecipient::new(passphrase.into_bytes(), log_n);
-            return Ok(vec![Box::new(room::recipient(recipient, 1 << log_n))]);
+            return Ok(vec![Box::new(memory_check::recipient(recipient, 1 << log_n))]);
         }
         let cost = self.cost.or(self.usual.argon2id).unwrap_or(Cost::DEFAULT);
         if !ReadLimit::DEFAULT.allows(cost) {
@@ -193,7 +193,7 @@ impl SealingKeys {
         }
         let recipient = PassphraseRecipient::new(passphrase.into_bytes(), cost)
             .map_err(|error| messages::internal(&error.to_string()))?;
-        Ok(vec![Box::new(room::recipient(recipient, cost.memory_kib))])
+        Ok(vec![Box::new(memory_check::recipient(recipient, cost.memory_kib))])
     }
 }
 
@@ -305,14 +305,14 @@ impl OpeningKeys {
             Secret::Given(passphrase) => passphrase,
             Secret::Ask => {
                 let asked = AskedPassphrase::new(name, self.limit);
-                keys.push(Box::new(room::identity(asked, self.limit)));
+                keys.push(Box::new(memory_check::identity(asked, self.limit)));
                 return Ok(keys);
             }
         };
         let scrypt = ScryptIdentity::new(passphrase.clone().into_bytes());
         let argon2id = PassphraseIdentity::new(passphrase.into_bytes(), self.limit);
-        keys.push(Box::new(room::identity(scrypt, self.limit)));
-        keys.push(Box::new(room::identity(argon2id, self.limit)));
+        keys.push(Box::new(memory_check::identity(scrypt, self.limit)));
+        keys.push(Box::new(memory_check::identity(argon2id, self.limit)));
         Ok(keys)
     }
 }

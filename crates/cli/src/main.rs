@@ -9,6 +9,7 @@ mod args;
 mod argv;
 mod commands;
 mod config;
+mod file_type;
 mod initial_environment;
 mod initial_memory;
 mod json;
@@ -18,10 +19,9 @@ mod parse;
 mod progress;
 mod report;
 mod request;
-mod sniff;
 mod system;
 mod tree;
-mod trusted;
+mod write_access;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-mod habits;
+mod other_programs;
 
 use crate::args::{Cli, Color, PROGRESS_VARIABLE};
 use crate::messages::{self, Failure};
@@ -14,11 +14,11 @@ use crate::messages::{self, Failure};
 /// Parses the arguments; help, version and mistakes have been answered when
 /// this returns an exit status.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let arguments = habits::with_command(arguments);
+    let arguments = other_programs::with_command(arguments);
     let (has_report, is_in_events) = wanted_json(&arguments);
     messages::speak_to_programs(has_report, is_in_events);
     wanted_color(&arguments).choice().write_global();
-    if let Some(command) = habits::command_of(&arguments) {
+    if let Some(command) = other_programs::command_of(&arguments) {
         messages::set_command(command);
     }
     let refuse = |failure: &Failure| {
@@ -28,7 +28,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
         }
         Err(ExitCode::from(failure.code))
     };
-    if let Some(failure) = habits::misread(&arguments) {
+    if let Some(failure) = other_programs::misread(&arguments) {
         return refuse(&failure);
     }
     let error = match Cli::try_parse_from(&arguments) {
@@ -54,8 +54,8 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
             Err(ExitCode::from(messages::code::USAGE))
         }
         _ => {
-            let command = habits::command_of(&arguments);
-            let answer = habits::answer(&error, &arguments);
+            let command = other_programs::command_of(&arguments);
+            let answer = other_programs::answer(&error, &arguments);
             refuse(&answer.unwrap_or_else(|| messages::usage(&error.to_string(), command)))
         }
     }

@@ -1,7 +1,7 @@
 //! What is said about a run that succeeded.
 
+pub(crate) mod damage;
 pub(crate) mod inspect;
-pub(crate) mod survey;
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};

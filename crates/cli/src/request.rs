@@ -142,7 +142,7 @@ impl Transfer {
             output,
             named_output: _,
             more,
-            listed: _,
+            file_list: _,
             force,
             remove_source,
             verify_output: verify,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use cryptstream_archive::{Limits, ZSTD_LEVELS};
 
-use super::{Listed, Opening, Workers, range};
+use super::{FileList, Opening, Workers, range};
 use crate::messages::with_binary_unit;
 
 /// How a folder becomes one encrypted archive.
@@ -81,7 +81,7 @@ pub(crate) struct List {
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) file_list: FileList,
     #[command(flatten)]
     pub(crate) opening: Opening,
     #[command(flatten)]

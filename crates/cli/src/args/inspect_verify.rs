@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Listed, Opening, Reading, Workers};
+use super::{FileList, Opening, Reading, Workers};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
@@ -13,7 +13,7 @@ pub(crate) struct Inspect {
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) file_list: FileList,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Verify {
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) file_list: FileList,
     #[command(flatten)]
     pub(crate) opening: Opening,
     #[command(flatten)]

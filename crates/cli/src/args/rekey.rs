@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{KeyPassphrase, Listed, Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n};
+use super::{
+    FileList, KeyPassphrase, Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n,
+};
 
 #[derive(Args, Debug)]
 pub(crate) struct Rekey {
@@ -12,7 +14,7 @@ pub(crate) struct Rekey {
     #[arg(value_name = "FILE", required_unless_present = "files_from")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) listed: Listed,
+    pub(crate) file_list: FileList,
     #[command(flatten)]
     pub(crate) opening: Opening,
     #[command(flatten)]

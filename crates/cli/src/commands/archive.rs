@@ -1,16 +1,16 @@
 //! Folders as one sealed archive: `encrypt --archive`, `decrypt --extract`, `list`.
 //!
 //! Packing is done on a thread at the other end of a pipe from the engine. What reads
-//! an archive is a process at the other end of that pipe, locked in: [`confined`]
+//! an archive is a process at the other end of that pipe, locked in: [`reader_process`]
 //! starts it, [`reader`] is what it does.
 
 #[cfg(feature = "protection-switches")]
 mod attempts;
-mod confined;
 mod extract;
 mod list;
 mod pack;
 mod reader;
+mod reader_process;
 
 use std::fs::File;
 use std::io::Read;

@@ -11,8 +11,8 @@ use cryptstream_engine::{BatchItem, Destination, Parser};
 use serde_json::Value;
 
 use crate::args::{Talk, is_stdin};
-use crate::keyring::{NoFit, Trial};
-use crate::messages::{self, Context, Failure, escaped_json, look, tree};
+use crate::keyring::{CachedIdentities, NoMatchingKey};
+use crate::messages::{self, Context, Failure, escaped_json, inspect_verify, tree};
 use crate::request::Input;
 use crate::tree::encrypted_files;
 
@@ -31,7 +31,7 @@ impl Inputs {
             };
         }
         if files.iter().filter(|path| is_stdin(path)).count() > 1 {
-            return Err(look::one_stdin());
+            return Err(inspect_verify::one_stdin());
         }
         let input = |path: PathBuf| match is_stdin(&path) {
             true => Input::Stdin,
@@ -124,25 +124,31 @@ impl Seen {
 /// Tries the keys on the files until one fits, so that a wrong one is said once.
 pub(super) fn try_keys(
     inputs: &Inputs,
-    trial: &Trial,
+    cached: &CachedIdentities,
     parser: &Parser,
     key_files: &[KnownFile],
-) -> Option<NoFit> {
+) -> Option<NoMatchingKey> {
     let files = inputs.iter().filter(|seen| seen.check_key(key_files).is_ok());
-    trial.none_fits(files.filter_map(|seen| seen.item()), parser, false)
+    cached.none_fits(files.filter_map(|seen| seen.item()), parser, false)
 }
 
 /// The end of a run in which no key fits.
-pub(super) fn refuse(no_fit: NoFit, inputs: &Inputs, context: Context, is_json: bool) -> ExitCode {
+pub(super) fn refuse(
+    no_match: NoMatchingKey,
+    inputs: &Inputs,
+    context: Context,
+    is_json: bool,
+) -> ExitCode {
     let mut status = Status::default();
-    let NoFit { files, untried, first, others } = no_fit;
-    let failure = tree::no_key_fits(inputs.only(), files, untried, look::engine(first, context));
+    let NoMatchingKey { files, untried, first, others } = no_match;
+    let failure =
+        tree::no_key_fits(inputs.only(), files, untried, inspect_verify::engine(first, context));
     if is_json {
         return Status::refused(&failure, true);
     }
     status.fail(&failure, false);
     for error in others {
-        status.fail(&look::engine(error, context), false);
+        status.fail(&inspect_verify::engine(error, context), false);
     }
     status.exit_code()
 }

@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 
 use super::inputs::{Inputs, Lines, Seen, Status};
 use crate::args::{Inspect, Talk};
-use crate::messages::{Context, Failure, look};
+use crate::messages::{Context, Failure, inspect_verify};
 use crate::report;
 use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
-    let inputs = match Inputs::of(args.files, args.listed.files_from.is_some()) {
+    let inputs = match Inputs::of(args.files, args.file_list.files_from.is_some()) {
         Ok(inputs) => inputs,
         Err(failure) => return Status::refused(&failure, talk.json),
     };
     let parser = match Parser::new(&worker_options(&args.reading.into())) {
         Ok(parser) => parser,
         Err(error) => {
-            return Status::refused(&look::engine(error, Context::default()), talk.json);
+            return Status::refused(&inspect_verify::engine(error, Context::default()), talk.json);
         }
     };
     let (mut status, mut lines) = (Status::default(), Lines::default());
@@ -56,7 +56,7 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
 /// What can be seen of a file, and what is wrong with it; of one that has an
 /// impossible length, both.
 fn inspect(input: &Input, parser: &Parser) -> (Option<Inspection>, Option<Failure>) {
-    let failed = |error| look::engine(error, Context::default());
+    let failed = |error| inspect_verify::engine(error, Context::default());
     let mut source = match input.open() {
         Ok(source) => source.parsed_by(parser),
         Err(error) => return (None, Some(failed(error))),

@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use self::summary::Total;
 use super::inputs::{Inputs, Seen, Status, refuse, try_keys};
 use crate::args::{Rekey, Talk, is_dash};
-use crate::keyring::{OpeningKeys, SealingKeys, Trial};
-use crate::messages::{self, Context, Failure, code, look, rekey as words};
+use crate::keyring::{CachedIdentities, OpeningKeys, SealingKeys};
+use crate::messages::{self, Context, Failure, code, inspect_verify, rekey as words};
 use crate::progress::Meter;
 use crate::request::{Input, cores, worker_options};
 
@@ -31,12 +31,12 @@ pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> E
 }
 
 fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
-    let Rekey { files, listed, opening, new, reencrypt, reading } = args;
+    let Rekey { files, file_list, opening, new, reencrypt, reading } = args;
     if files.iter().any(|file| is_dash(file.as_os_str())) {
         return Err(words::not_a_stream());
     }
     let inputs = Inputs::of_files(files);
-    let are_several = inputs.are_several(listed.files_from.is_some());
+    let are_several = inputs.are_several(file_list.files_from.is_some());
     let (passphrase, sealing) =
         new.into_flags(opening.plugin_timeout).ok_or_else(words::no_new_key)?;
     let old_keys = OpeningKeys::read(&opening, key)?;
@@ -56,12 +56,12 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
         _ => format!("{count} files"),
     };
     let key_files = [old_keys.key_files(), new_keys.key_files()].concat();
-    let trial = Trial::new(old_keys.identities(&name)?);
+    let cached = CachedIdentities::new(old_keys.identities(&name)?);
     if count > inputs.named() as u64
-        && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_files)
+        && let Some(no_match) = try_keys(&inputs, &cached, &parser, &key_files)
     {
         let context = Context { has_passphrase, ..Context::default() };
-        return Ok(refuse(no_fit, &inputs, context, talk.json));
+        return Ok(refuse(no_match, &inputs, context, talk.json));
     }
     let meter = match are_several {
         true => Meter::of_many(name.clone(), count, talk),
@@ -70,7 +70,7 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
     let mut rekeyer = Rekeyer {
         engine,
         parser,
-        identities: trial.identities(),
+        identities: cached.identities(),
         has_passphrase,
         key_files,
         new_keys: NewKeys { keys: new_keys, name, is_settled: false, native: None, age: None },
@@ -198,7 +198,9 @@ impl Rekeyer<'_> {
         };
         let rekeying = opened.map_err(|error| {
             Trouble::File(match error {
-                error @ Error::InputIsDirectory { .. } => look::engine(error, Context::default()),
+                error @ Error::InputIsDirectory { .. } => {
+                    inspect_verify::engine(error, Context::default())
+                }
                 error => words::failed(error, self.has_passphrase),
             })
         })?;

@@ -14,7 +14,7 @@ use super::inputs::Status;
 use crate::args::{Decrypt, Talk};
 use crate::json::SCHEMA;
 use crate::keyring::OpeningKeys;
-use crate::messages::{self, Failure, look};
+use crate::messages::{self, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::Transfer;
@@ -43,14 +43,14 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
         }
     };
     let started = Instant::now();
-    let survey = match salvage(&args, key, &transfer, talk) {
-        Ok(survey) => survey,
+    let scan = match salvage(&args, key, &transfer, talk) {
+        Ok(scan) => scan,
         Err(failure) => return Status::refused(&failure, talk.json),
     };
-    let failure = match (survey.is_intact(), survey.chunks_intact) {
+    let failure = match (scan.is_intact(), scan.chunks_intact) {
         (true, _) => None,
-        (false, 0) => Some(look::nothing_to_salvage(input)),
-        (false, _) => Some(look::salvaged(input, output, &report::survey::share(&survey))),
+        (false, 0) => Some(inspect_verify::nothing_to_salvage(input)),
+        (false, _) => Some(inspect_verify::salvaged(input, output, &report::damage::share(&scan))),
     };
     let mut status = Status::default();
     if let Some(failure) = &failure {
@@ -58,11 +58,11 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
     }
     if report::is_for_programs(talk) {
         let seconds = started.elapsed().as_secs_f64();
-        report::end(object(&transfer, &survey, failure.as_ref(), seconds), talk, false);
-    } else if failure.is_some() && survey.chunks_intact > 0 {
-        messages::note(report::survey::holes(&survey).trim_end());
+        report::end(object(&transfer, &scan, failure.as_ref(), seconds), talk, false);
+    } else if failure.is_some() && scan.chunks_intact > 0 {
+        messages::note(report::damage::holes(&scan).trim_end());
     } else if talk.verbose {
-        messages::note(&look::nothing_damaged(input, output));
+        messages::note(&inspect_verify::nothing_damaged(input, output));
     }
     status.exit_code()
 }
@@ -85,18 +85,18 @@ fn salvage(
         .identities(&identities)
         .commit(transfer.commit)
         .progress(&meter);
-    let survey = transfer.engine().salvage(request);
+    let scan = transfer.engine().salvage(request);
     meter.clear();
-    survey.map_err(|error| messages::engine(error, context))
+    scan.map_err(|error| messages::engine(error, context))
 }
 
 fn object(
     transfer: &Transfer,
-    survey: &DamageReport,
+    scan: &DamageReport,
     failure: Option<&Failure>,
     seconds: f64,
 ) -> Value {
-    let mut object = report::survey::object(survey);
+    let mut object = report::damage::object(scan);
     object["schema"] = json!(SCHEMA);
     object["command"] = json!("decrypt");
     object["salvaged"] = json!(true);
@@ -104,10 +104,10 @@ fn object(
     object["files"] = json!(1);
     object["failed"] = json!(u8::from(failure.is_some()));
     report::put_ends(&mut object, &transfer.input, &transfer.target);
-    if survey.chunks_intact == 0 {
+    if scan.chunks_intact == 0 {
         object["output"] = Value::Null;
     }
-    object["format"] = json!(report::format_name(survey.format));
+    object["format"] = json!(report::format_name(scan.format));
     object["seconds"] = json!(seconds);
     if let Some(failure) = failure {
         object["error"] = failure.json();

@@ -27,7 +27,7 @@ pub(super) fn run(ignore_file: bool, talk: Talk) -> Result<(), Failure> {
 }
 
 /// One setting as one place has it.
-struct Entry {
+struct SettingEntry {
     name: &'static str,
     value: Value,
     origin: Option<Origin>,
@@ -35,7 +35,7 @@ struct Entry {
     used_by: Option<Vec<&'static str>>,
 }
 
-impl Entry {
+impl SettingEntry {
     fn row(&self, config: &Config) -> Row {
         let texts = match &self.value {
             Value::Array(values) => values.iter().map(text).collect(),
@@ -79,7 +79,7 @@ impl Entry {
     }
 }
 
-fn object(config: &Config, entries: &[Entry]) -> Value {
+fn object(config: &Config, entries: &[SettingEntry]) -> Value {
     let settings: Vec<Value> = entries.iter().map(|entry| entry.object(config)).collect();
     let mut object = json!({
         "schema": SCHEMA,
@@ -102,10 +102,10 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn entries(config: &Config) -> Vec<Entry> {
+fn entries(config: &Config) -> Vec<SettingEntry> {
     let mut entries = Vec::new();
     if config.has_passphrase {
-        entries.push(Entry {
+        entries.push(SettingEntry {
             name: "passphrase",
             value: Value::Null,
             origin: Some(Origin::Variable(PASSPHRASE_VARIABLE)),
@@ -126,11 +126,11 @@ fn entries(config: &Config) -> Vec<Entry> {
 }
 
 /// A key of each place that has it, since they are not mixed.
-fn keys<T: Listed>(
+fn keys<T: ListItem>(
     config: &Config,
     setting: Setting,
     get: impl Fn(&Settings) -> &Option<Found<Vec<T>>>,
-    entries: &mut Vec<Entry>,
+    entries: &mut Vec<SettingEntry>,
 ) {
     let is = |one: Option<&Settings>, place| one.is_some_and(|one| std::ptr::eq(one, place));
     let is_identity = setting == Setting::Identity;
@@ -143,9 +143,9 @@ fn keys<T: Listed>(
         if is(config.opening(), place) && is_identity {
             used_by.push("decrypt");
         }
-        entries.push(Entry {
+        entries.push(SettingEntry {
             name: setting.name(),
-            value: found.value.iter().map(Listed::shown).collect(),
+            value: found.value.iter().map(ListItem::shown).collect(),
             origin: Some(found.origin),
             used_by: Some(used_by),
         });
@@ -153,23 +153,23 @@ fn keys<T: Listed>(
 }
 
 /// What stands in lists.
-trait Listed {
+trait ListItem {
     fn shown(&self) -> Value;
 }
 
-impl Listed for String {
+impl ListItem for String {
     fn shown(&self) -> Value {
         json!(self)
     }
 }
 
-impl Listed for PathBuf {
+impl ListItem for PathBuf {
     fn shown(&self) -> Value {
         json!(self.to_string_lossy())
     }
 }
 
-fn other(config: &Config, setting: Setting) -> Entry {
+fn other(config: &Config, setting: Setting) -> SettingEntry {
     let (value, origin) = match setting {
         Setting::Format => shown(config.get(|it| &it.format), Format::Native, |format| {
             json!(match format {
@@ -215,7 +215,7 @@ fn other(config: &Config, setting: Setting) -> Entry {
         // Those are keys, and have no default.
         Setting::Recipients | Setting::RecipientsFiles | Setting::Identity => (Value::Null, None),
     };
-    Entry { name: setting.name(), value, origin, used_by: None }
+    SettingEntry { name: setting.name(), value, origin, used_by: None }
 }
 
 fn shown<T: Copy>(

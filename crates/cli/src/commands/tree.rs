@@ -17,11 +17,11 @@ use rustix::fs::Stat;
 use zeroize::Zeroizing;
 
 use self::report::TreeReport;
-use super::ahead::{Ahead, Look};
 use super::inputs::{Lines, Status};
+use super::lookahead::{Lookahead, LookaheadFn};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
-use crate::keyring::{NoFit, OpeningKeys, SealingKeys, Trial};
-use crate::messages::{self, Context, Failure, look, tree as words};
+use crate::keyring::{CachedIdentities, NoMatchingKey, OpeningKeys, SealingKeys};
+use crate::messages::{self, Context, Failure, inspect_verify, tree as words};
 use crate::progress::Meter;
 use crate::request::{
     AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
@@ -79,7 +79,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         let _secrets = SecretScope::open();
         plugin.iter().for_each(|plugin| plugin.expect_files(items.len()));
     };
-    let look = plugin.map(|_| &expect as Look<'_>);
+    let look = plugin.map(|_| &expect as LookaheadFn<'_>);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = EncryptAll::items(items).form(form).recipients(&recipients);
         engine.encrypt_all(request.commit(commit).progress(progress).on_done(on_done)).workers
@@ -112,14 +112,14 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     let scan = run.scan()?;
     let key_files = keys.key_files();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
-    let trial = Trial::new(keys.identities(&run.names.0)?);
-    if let Some(no_fit) = run.try_keys(&trial, &key_files)? {
-        return Ok(run.refuse(Some((no_fit, context))));
+    let cached = CachedIdentities::new(keys.identities(&run.names.0)?);
+    if let Some(no_match) = run.try_keys(&cached, &key_files)? {
+        return Ok(run.refuse(Some((no_match, context))));
     }
-    let identities = trial.identities();
+    let identities = cached.identities();
     let parser = run.plan.parser.clone();
-    let look_ahead = |items: &[BatchItem]| trial.look_ahead(items, &parser);
-    let look = trial.takes_several().then_some(&look_ahead as Look<'_>);
+    let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
+    let look = cached.takes_several().then_some(&look_ahead as LookaheadFn<'_>);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = DecryptAll::items(items).identities(&identities).commit(commit);
         engine.decrypt_all(request.progress(progress).on_done(on_done)).workers
@@ -155,7 +155,7 @@ impl TreeRun {
             output,
             named_output: _,
             more,
-            listed,
+            file_list,
             force,
             remove_source,
             verify_output: verify,
@@ -172,7 +172,7 @@ impl TreeRun {
         }
         let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
         let (one_input, whole_output, mut plan, names) = match (&tree.output_dir, input) {
-            (_, None) if listed.files_from.is_none() => return Err(messages::no_input()),
+            (_, None) if file_list.files_from.is_none() => return Err(messages::no_input()),
             (None, None) => return Err(words::no_output_dir()),
             // A list may be empty: then there is nothing to do.
             (Some(folder), input) => {
@@ -238,7 +238,7 @@ impl TreeRun {
             return Err(words::nothing_included(&self.names.0));
         }
         if scan.files == 0 && scan.not_sealed > 0 {
-            return Err(look::nothing_sealed(Path::new(&self.names.0)));
+            return Err(inspect_verify::nothing_sealed(Path::new(&self.names.0)));
         }
         Ok(scan)
     }
@@ -253,10 +253,14 @@ impl TreeRun {
 
     /// Tries the keys on the files that are to be decrypted until one fits, before anything
     /// is made.
-    fn try_keys(&self, trial: &Trial, key_files: &[KnownFile]) -> Result<Option<NoFit>, Failure> {
+    fn try_keys(
+        &self,
+        cached: &CachedIdentities,
+        key_files: &[KnownFile],
+    ) -> Result<Option<NoMatchingKey>, Failure> {
         let Self { plan, is_fail_fast, .. } = self;
         // As a rule the very first.
-        if first_file(plan).is_none_or(|item| trial.fits(&item, &plan.parser)) {
+        if first_file(plan).is_none_or(|item| cached.fits(&item, &plan.parser)) {
             return Ok(None);
         }
         let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
@@ -266,7 +270,7 @@ impl TreeRun {
         let mut work_items =
             WorkItems::new(plan, TreeScan::default(), true, &is_key, &mut on_event);
         work_items.prepare()?;
-        Ok(trial.none_fits(work_items, &plan.parser, *is_fail_fast))
+        Ok(cached.none_fits(work_items, &plan.parser, *is_fail_fast))
     }
 
     /// Whether the run ends before anything is done: no input can be used, or the first
@@ -278,14 +282,14 @@ impl TreeRun {
     }
 
     /// The end of a run in which nothing can be done.
-    fn refuse(mut self, no_fit: Option<(NoFit, Context)>) -> ExitCode {
+    fn refuse(mut self, no_match: Option<(NoMatchingKey, Context)>) -> ExitCode {
         let mut report = self.report();
         let unusable = std::mem::take(&mut self.plan.unusable);
         let told = if self.is_fail_fast { 1 } else { usize::MAX };
         for (_, failure) in unusable.into_iter().take(told) {
             report.take(Event::Failed(failure));
         }
-        if let Some((NoFit { files, untried, first, others }, context)) = no_fit {
+        if let Some((NoMatchingKey { files, untried, first, others }, context)) = no_match {
             let first = messages::engine(first, context);
             let failure = words::no_key_fits(self.input.as_deref(), files, untried, first);
             report.fail_all(files, &failure);
@@ -359,7 +363,7 @@ impl TreeRun {
         scan: TreeScan,
         key_files: &[KnownFile],
         context: Context,
-        look: Option<Look<'_>>,
+        look: Option<LookaheadFn<'_>>,
         with: impl FnOnce(
             &mut Engine,
             &mut dyn Iterator<Item = BatchItem>,
@@ -399,10 +403,10 @@ impl TreeRun {
         // Those under way that replace what is there, by their numbers.
         let replacing = RefCell::new(HashSet::new());
         let mut number = 0;
-        let looked_at_ahead = work_items.by_ref().inspect(|_| begun.set(begun.get() + 1));
-        let mut looked_at_ahead = Ahead::new(looked_at_ahead, look);
+        let items = work_items.by_ref().inspect(|_| begun.set(begun.get() + 1));
+        let mut upcoming = Lookahead::new(items, look);
         let mut items = std::iter::from_fn(|| {
-            let item = if is_over.get() { None } else { looked_at_ahead.next() };
+            let item = if is_over.get() { None } else { upcoming.next() };
             if let Some(item) = &item {
                 meter.begin_file(&item.input);
                 if item.replaces() {

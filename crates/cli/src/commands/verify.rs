@@ -16,11 +16,11 @@ use cryptstream_engine::{
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
 
-use super::ahead::{Ahead, Look};
 use super::inputs::{Inputs, Seen, Status, refuse, try_keys};
+use super::lookahead::{Lookahead, LookaheadFn};
 use crate::args::{Talk, Verify};
-use crate::keyring::{OpeningKeys, Trial};
-use crate::messages::{Context, Failure, look};
+use crate::keyring::{CachedIdentities, OpeningKeys};
+use crate::messages::{Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::{Input, cores, worker_options};
@@ -40,7 +40,7 @@ struct Verifier<'a> {
     /// Who parses the files.
     parser: Parser,
     /// Where a key is better asked for several files at once.
-    look: Option<Look<'a>>,
+    look: Option<LookaheadFn<'a>>,
     report: RefCell<VerifyReport>,
     /// How many files there are, and how many of them were begun.
     count: u64,
@@ -58,7 +58,7 @@ pub(super) fn run(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> 
 }
 
 fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
-    let inputs = Inputs::of(args.files, args.listed.files_from.is_some())?;
+    let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
     let keys = OpeningKeys::read(&args.opening, key)?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
@@ -85,19 +85,19 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         false => Vec::new(),
     };
     let mut engine = Engine::new(worker_options(&args.workers), cores());
-    let parser = engine.parser().map_err(|error| look::engine(error, context))?;
-    let trial = Trial::new(identities);
+    let parser = engine.parser().map_err(|error| inspect_verify::engine(error, context))?;
+    let cached = CachedIdentities::new(identities);
     if is_folder
         && can_be_tried
-        && let Some(no_fit) = try_keys(&inputs, &trial, &parser, &key_files)
+        && let Some(no_match) = try_keys(&inputs, &cached, &parser, &key_files)
     {
-        return Ok(refuse(no_fit, &inputs, context, talk.json));
+        return Ok(refuse(no_match, &inputs, context, talk.json));
     }
-    let look_ahead = |items: &[BatchItem]| trial.look_ahead(items, &parser);
+    let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
     let verifier = Verifier {
         parser: parser.clone(),
-        look: trial.takes_several().then_some(&look_ahead),
-        identities: trial.identities(),
+        look: cached.takes_several().then_some(&look_ahead),
+        identities: cached.identities(),
         context,
         key_files,
         meter: Meter::new(name, talk),
@@ -121,7 +121,7 @@ fn check(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
         return Ok(());
     }
     let opened = seen.input.open();
-    opened.map(drop).map_err(|error| look::engine(error, Context::default()))
+    opened.map(drop).map_err(|error| inspect_verify::engine(error, Context::default()))
 }
 
 /// Whether a file is verified beside others.
@@ -148,9 +148,9 @@ impl Verifier<'_> {
     }
 
     fn verify_one(&self, engine: &mut Engine, (number, seen): Numbered) {
-        let opened = seen
-            .check_key(&self.key_files)
-            .and_then(|()| seen.input.open().map_err(|error| look::engine(error, self.context)));
+        let opened = seen.check_key(&self.key_files).and_then(|()| {
+            seen.input.open().map_err(|error| inspect_verify::engine(error, self.context))
+        });
         let mut source = match opened {
             Ok(source) => source.parsed_by(&self.parser),
             Err(failure) => return self.put_down(number, seen.input, Outcome::Failed(failure)),
@@ -185,7 +185,7 @@ impl Verifier<'_> {
                 return Some(item);
             }
         });
-        let mut items = Ahead::new(items, self.look);
+        let mut items = Lookahead::new(items, self.look);
         let mut on_done = |number: usize, result| {
             let Some(file) = under_way.borrow_mut().1.remove(&number) else { return };
             self.meter.advance(file.1.len.unwrap_or(0));
@@ -200,14 +200,14 @@ impl Verifier<'_> {
     fn close(&self, (number, seen): Numbered, result: Result<Summary, Error>) {
         let outcome = match result {
             Ok(summary) => Outcome::Intact(summary),
-            Err(error) if error.is_damaged_payload() => self.survey(&seen.input, error),
-            Err(error) => Outcome::Failed(look::engine(error, self.context)),
+            Err(error) if error.is_damaged_payload() => self.scan(&seen.input, error),
+            Err(error) => Outcome::Failed(inspect_verify::engine(error, self.context)),
         };
         self.put_down(number, seen.input, outcome);
     }
 
-    fn survey(&self, input: &Input, error: Error) -> Outcome {
-        let failure = look::engine(error, self.context);
+    fn scan(&self, input: &Input, error: Error) -> Outcome {
+        let failure = inspect_verify::engine(error, self.context);
         let Some(path) = input.path() else { return Outcome::Failed(failure) };
         let meter = (self.count == 1).then(|| {
             self.meter.clear();
@@ -217,7 +217,7 @@ impl Verifier<'_> {
             Some(meter) => meter,
             None => &(),
         };
-        let survey =
+        let scan =
             input.open().map(|source| source.parsed_by(&self.parser)).and_then(|mut source| {
                 let request = DamageScan::source(&mut source).identities(&self.identities);
                 Engine::builder().build().scan_for_damage(request.progress(progress))
@@ -225,17 +225,17 @@ impl Verifier<'_> {
         if let Some(meter) = &meter {
             meter.clear();
         }
-        match survey {
-            Ok(survey) if survey.is_intact() => Outcome::Failed(look::unsteady(path)),
-            Ok(survey) if survey.chunks_intact > 0 => {
-                Outcome::Damaged(survey, look::partly_damaged(failure))
+        match scan {
+            Ok(scan) if scan.is_intact() => Outcome::Failed(inspect_verify::unsteady(path)),
+            Ok(scan) if scan.chunks_intact > 0 => {
+                Outcome::Damaged(scan, inspect_verify::partly_damaged(failure))
             }
-            Ok(survey) => Outcome::Damaged(survey, failure),
+            Ok(scan) => Outcome::Damaged(scan, failure),
             // As it is damaged, it was not looked for a key that fits.
             Err(Error::NotAFile { .. } | Error::NotSeekable { .. } | Error::Unlock { .. }) => {
                 Outcome::Failed(failure)
             }
-            Err(error) => Outcome::Failed(look::engine(error, self.context)),
+            Err(error) => Outcome::Failed(inspect_verify::engine(error, self.context)),
         }
     }
 

@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 use super::settings::{Kind, Origin, Setting, Settings, most_like};
 use crate::messages::config::{self as words, Problem};
 use crate::messages::{self, Failure};
-use crate::trusted;
+use crate::write_access;
 
 /// Names another file.
 const VARIABLE: &str = "CRYPTSTREAM_CONFIG";
@@ -64,11 +64,11 @@ pub(super) fn read(place: &ConfigPath) -> Result<Option<Settings>, Failure> {
             };
         }
     };
-    let standing = trusted::standing(path, &file).map_err(unreadable)?;
-    if let Some(owner) = standing.other_owner {
+    let access = write_access::of(path, &file).map_err(unreadable)?;
+    if let Some(owner) = access.other_owner {
         return Err(words::of_another_user(path, owner));
     }
-    if standing.is_writable {
+    if access.is_writable {
         return Err(words::open_to_others(path));
     }
     let mut bytes = Vec::new();
@@ -110,7 +110,7 @@ fn open(place: &ConfigPath) -> io::Result<File> {
         // This very pipe, of which the caller knows that it may be waited for. One of
         // another user is refused before that.
         let there = File::from(there);
-        if trusted::standing(path, &there)?.other_owner.is_some() {
+        if write_access::of(path, &there)?.other_owner.is_some() {
             return Ok(there);
         }
         return File::open(format!("/proc/self/fd/{}", there.as_raw_fd()));

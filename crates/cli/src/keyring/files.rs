@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::args::is_dash;
 use crate::messages::{self, Failure, KeyKind};
-use crate::trusted;
+use crate::write_access;
 
 /// The largest file of keys that is read: 16 MiB, as age has it, which is some
 /// 8,000 post-quantum recipients.
@@ -136,11 +136,11 @@ impl KeyFiles {
             File::open(path).map_err(failed)?
         };
         if !is_dash(path.as_os_str()) {
-            let standing = trusted::standing(path, &file).map_err(failed)?;
-            if standing.is_writable {
-                return Err(messages::key_file_writable(path, standing.other_owner));
+            let access = write_access::of(path, &file).map_err(failed)?;
+            if access.is_writable {
+                return Err(messages::key_file_writable(path, access.other_owner));
             }
-            if let (true, Some(owner)) = (self.is_to_seal, standing.other_owner) {
+            if let (true, Some(owner)) = (self.is_to_seal, access.other_owner) {
                 messages::warn(&messages::key_file_of_another_user(path, owner, kind));
             }
         }

@@ -12,7 +12,7 @@ use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
 
 use super::{Failure, code, quoted, reason};
-use crate::sniff;
+use crate::file_type;
 
 pub(crate) fn stdin_is_no_folder() -> Failure {
     let message = "--archive packs a folder, and standard input is not one";
@@ -233,7 +233,7 @@ fn way_out(input: &Path, error: &Error) -> String {
                 "without --extract the compressed file itself is written".to_owned()
             }
         }
-        Error::NotTar { head } => match sniff::unpacks(head) {
+        Error::NotTar { head } => match file_type::unpacks(head) {
             Some(by) => through(input, by),
             None => "without --extract the file itself is decrypted".to_owned(),
         },
@@ -288,7 +288,7 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
         return failure;
     }
     let help = match &error {
-        Error::NotTar { head } => Some(match sniff::unpacks(head) {
+        Error::NotTar { head } => Some(match file_type::unpacks(head) {
             Some(by) => through(input, by),
             None => "is this the right file? `cryptstream decrypt` decrypts it".to_owned(),
         }),
@@ -428,7 +428,7 @@ pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
 fn bad(input: &Path, error: &Error, help: String) -> Failure {
     let (kind, message) = match error {
         Error::NotTar { head } => {
-            let what = sniff::looks_like(head).unwrap_or("something else");
+            let what = file_type::looks_like(head).unwrap_or("something else");
             let kind = "foreign";
             (kind, format!("what is sealed is not a tar archive; it looks like {what}"))
         }

@@ -9,7 +9,7 @@ use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
 
 use super::system::{is_full, is_shortage, no_descriptors};
 use super::{Failure, code, internal, key_failure, outputs, quoted, range, reason};
-use crate::sniff;
+use crate::file_type;
 
 /// What a message depends on besides the error.
 #[derive(Clone, Copy, Debug, Default)]
@@ -262,7 +262,7 @@ fn damaged(error: Error) -> Failure {
         "nothing was written under the output's name; fetch the file again or take another copy";
     match error {
         Error::NotSealed { path, head } => {
-            let (what, help) = match sniff::looks_like(&head) {
+            let (what, help) = match file_type::looks_like(&head) {
                 Some(what @ ("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor")) => {
                     (what, "use `gpg -d`")
                 }

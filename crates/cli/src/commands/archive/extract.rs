@@ -9,8 +9,8 @@ use cryptstream_engine::{StagingFolder, umask};
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
 
-use super::confined::{Folder, Reading, both};
 use super::reader::Task;
+use super::reader_process::{ArchiveReader, UnpackFolder, combine};
 use crate::args::{Decrypt, Talk, is_dash};
 use crate::keyring::OpeningKeys;
 use crate::messages::{self, Context, Failure, archive as words};
@@ -48,9 +48,9 @@ pub(super) fn run(
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
     // Before the folder: an interruption ends the one before it removes the other.
-    let reading = Reading::new(&task, system::own_program());
+    let reading = ArchiveReader::new(&task, system::own_program());
     let staging = StagingFolder::create(&output, force).map_err(failed)?;
-    let folder = Folder::new(&staging).map_err(|error| words::internal(&error))?;
+    let folder = UnpackFolder::new(&staging).map_err(|error| words::internal(&error))?;
     let engine = &mut transfer.engine();
     let mut nothing = |_| Ok(());
     let (opened, unpacked, level) = reading.run(Some(&folder), &mut nothing, |pipe| {
@@ -64,7 +64,7 @@ pub(super) fn run(
     meter.clear();
     let context = Context { is_armored: source.is_armored(), ..transfer.context(has_passphrase) };
     let input = input_path(&transfer.input);
-    let (summary, (unpacked, is_zstd)) = both(opened, unpacked).map_err(|trouble| {
+    let (summary, (unpacked, is_zstd)) = combine(opened, unpacked).map_err(|trouble| {
         trouble.into_failure(
             &input,
             |error| messages::engine(error, context),
@@ -96,7 +96,7 @@ pub(super) fn run(
     Ok(())
 }
 
-impl<'a> Folder<'a> {
+impl<'a> UnpackFolder<'a> {
     fn new(staging: &'a StagingFolder) -> std::io::Result<Self> {
         use std::os::fd::AsFd;
         let dir = Dir::from(staging.folder().as_fd().try_clone_to_owned()?);

@@ -10,15 +10,15 @@ use cryptstream_format::Identity;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::confined::{Reading, both};
 use super::extract::input_path;
 use super::reader::Task;
+use super::reader_process::{ArchiveReader, combine};
 use super::report_all;
 use crate::args::{List, Talk};
 use crate::commands::inputs::{Inputs, Lines, Seen, Status};
 use crate::json::{SCHEMA, hex, put_name};
-use crate::keyring::{OpeningKeys, Trial};
-use crate::messages::{self, Context, Failure, archive as words, escaped_json, look};
+use crate::keyring::{CachedIdentities, OpeningKeys};
+use crate::messages::{self, Context, Failure, archive as words, escaped_json, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::{Input, cores, worker_options};
@@ -36,13 +36,14 @@ pub(in crate::commands) fn run(
 }
 
 fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Status, Failure> {
-    let is_listed = args.listed.files_from.is_some();
+    let is_listed = args.file_list.files_from.is_some();
     let inputs = Inputs::of(args.files, is_listed)?;
     let are_several = inputs.are_several(is_listed);
     let keys = OpeningKeys::read(&args.opening, key)?;
     let workers = worker_options(&args.workers);
     let mut engine = Engine::new(workers.clone(), cores());
-    let parser = engine.parser().map_err(|error| look::engine(error, Context::default()))?;
+    let parser =
+        engine.parser().map_err(|error| inspect_verify::engine(error, Context::default()))?;
     let (key_files, has_passphrase) = (keys.key_files(), keys.has_passphrase());
     let (mut count, mut first) = (0, None);
     for Seen { input, .. } in inputs.iter() {
@@ -53,12 +54,12 @@ fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Statu
         Some(input) if count == 1 => report::input_label(input),
         _ => format!("{count} files"),
     };
-    let trial = Trial::new(keys.identities(&name)?);
+    let cached = CachedIdentities::new(keys.identities(&name)?);
     let mut lister = Lister {
         engine,
         parser,
         workers,
-        identities: trial.identities(),
+        identities: cached.identities(),
         key_files,
         has_passphrase,
         talk,
@@ -116,7 +117,7 @@ struct Listed {
 
 impl Lister<'_> {
     fn list(&mut self, input: &Input, listing: &mut Listing<'_>) -> Result<Listed, Failure> {
-        let failed = |error| look::engine(error, Context::default());
+        let failed = |error| inspect_verify::engine(error, Context::default());
         let mut source = input.open().map_err(failed)?.parsed_by(&self.parser);
         let known = source.known();
         if let Some(path) = input.path()
@@ -131,7 +132,7 @@ impl Lister<'_> {
             false => &(),
         };
         let task = Task { unpack: None, limits: Limits::NONE, sandbox: self.workers.sandbox };
-        let reading = Reading::new(&task, system::own_program());
+        let reading = ArchiveReader::new(&task, system::own_program());
         let (engine, identities) = (&mut self.engine, &self.identities);
         let (opened, listed, level) =
             reading.run(None, &mut |member| listing.take(&member), |pipe| {
@@ -145,10 +146,10 @@ impl Lister<'_> {
         meter.clear();
         let is_armored = source.is_armored();
         let context = Context { has_passphrase: self.has_passphrase, is_stream: false, is_armored };
-        let (summary, _) = both(opened, listed).map_err(|trouble| {
+        let (summary, _) = combine(opened, listed).map_err(|trouble| {
             let failure = trouble.into_failure(
                 &input_path(input),
-                |error| look::engine(error, context),
+                |error| inspect_verify::engine(error, context),
                 |error| words::list(&input_path(input), error),
             );
             words::of_list(failure, !self.talk.json && !listing.is_first)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::Talk;
 use crate::commands::inputs::{Lines, Status};
-use crate::messages::{self, Failure, look};
+use crate::messages::{self, Failure, inspect_verify};
 use crate::report;
 use crate::request::Input;
 
@@ -82,11 +82,11 @@ impl VerifyReport {
                 self.bytes_out += summary.bytes_out;
                 (format!("intact, {}", HumanBytes(summary.bytes_out)), None)
             }
-            Outcome::Damaged(survey, failure) => {
+            Outcome::Damaged(scan, failure) => {
                 self.damaged += 1;
-                self.bytes_in += survey.bytes_in;
-                self.bytes_out += survey.bytes_intact;
-                (format!("damaged: {}", report::survey::text(survey)), Some(failure))
+                self.bytes_in += scan.bytes_in;
+                self.bytes_out += scan.bytes_intact;
+                (format!("damaged: {}", report::damage::text(scan)), Some(failure))
             }
             Outcome::Failed(failure) if failure.is_damage() => {
                 self.damaged += 1;
@@ -112,7 +112,7 @@ impl VerifyReport {
     pub(super) fn end(mut self) -> ExitCode {
         if self.is_brief && !self.talk.json && !self.talk.quiet {
             let (damaged, failed) = (self.damaged, self.failed);
-            let text = look::verified(self.intact, damaged, failed, self.bytes_out);
+            let text = inspect_verify::verified(self.intact, damaged, failed, self.bytes_out);
             self.lines.print(&text, &mut self.status);
         }
         let took = self.started.elapsed().as_secs_f64();
@@ -162,9 +162,9 @@ fn object(input: &Input, outcome: &Outcome) -> Value {
             });
             ("intact", object, None)
         }
-        Outcome::Damaged(survey, failure) => {
-            let mut object = report::survey::object(survey);
-            object["format"] = json!(report::format_name(survey.format));
+        Outcome::Damaged(scan, failure) => {
+            let mut object = report::damage::object(scan);
+            object["format"] = json!(report::format_name(scan.format));
             ("damaged", object, Some(failure))
         }
         Outcome::Failed(failure) if failure.is_damage() => ("damaged", json!({}), Some(failure)),

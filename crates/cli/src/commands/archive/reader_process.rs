@@ -17,17 +17,17 @@ use super::reader::{self, Outcome, READER_ARGUMENT, Task};
 use crate::messages::{self, Failure, archive as words};
 
 /// A folder to be filled.
-pub(super) struct Folder<'a> {
+pub(super) struct UnpackFolder<'a> {
     pub(super) dir: Dir,
     /// Held while this process itself changes something in it.
     pub(super) gate: &'a Mutex<()>,
 }
 
 /// What takes the members that are found.
-pub(super) type Take<'t> = dyn FnMut(Member) -> Result<(), Failure> + Send + 't;
+pub(super) type TakeMember<'t> = dyn FnMut(Member) -> Result<(), Failure> + Send + 't;
 
 /// Why an archive could not be read.
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     /// It could not be decrypted.
     Engine(Error),
     /// It is not as it must be, or could not be unpacked.
@@ -40,7 +40,7 @@ pub(super) enum Trouble {
     Taking(Failure),
 }
 
-impl Trouble {
+impl ReadError {
     pub(super) fn into_failure(
         self,
         input: &Path,
@@ -57,28 +57,31 @@ impl Trouble {
     }
 }
 
-type Opened = Result<Summary, Error>;
-type Worked = Result<Outcome, Trouble>;
+type DecryptResult = Result<Summary, Error>;
+type ReaderResult = Result<Outcome, ReadError>;
 
 /// What decryption and reading have come to; or the failure that came first.
-pub(super) fn both(opened: Opened, worked: Worked) -> Result<(Summary, Outcome), Trouble> {
+pub(super) fn combine(
+    opened: DecryptResult,
+    worked: ReaderResult,
+) -> Result<(Summary, Outcome), ReadError> {
     match (opened, worked) {
         (Ok(opened), Ok(worked)) => Ok((opened, worked)),
         // The reader had gone before the writer was done.
         (Err(Error::BrokenPipe { .. }) | Ok(_), Err(trouble)) => Err(trouble),
         // It said that it had read everything, and had not.
-        (Err(Error::BrokenPipe { .. }), Ok(_)) => Err(Trouble::Nonsense),
-        (Err(error), _) => Err(Trouble::Engine(error)),
+        (Err(Error::BrokenPipe { .. }), Ok(_)) => Err(ReadError::Nonsense),
+        (Err(error), _) => Err(ReadError::Engine(error)),
     }
 }
 
 /// An archive that is about to be read.
-pub(super) struct Reading {
+pub(super) struct ArchiveReader {
     task: Task,
     process: io::Result<Confined>,
 }
 
-impl Reading {
+impl ArchiveReader {
     /// Starts the process, which waits for its orders.
     pub(super) fn new(task: &Task, program: &Path) -> Self {
         Self { task: *task, process: Confined::start(program, READER_ARGUMENT) }
@@ -88,10 +91,10 @@ impl Reading {
     /// well the process was locked in; `None` where this process did it.
     pub(super) fn run(
         self,
-        folder: Option<&Folder<'_>>,
-        take: &mut Take<'_>,
-        open: impl FnOnce(OwnedFd) -> Opened,
-    ) -> Result<(Opened, Worked, Option<SandboxLevel>), Failure> {
+        folder: Option<&UnpackFolder<'_>>,
+        take: &mut TakeMember<'_>,
+        open: impl FnOnce(OwnedFd) -> DecryptResult,
+    ) -> Result<(DecryptResult, ReaderResult, Option<SandboxLevel>), Failure> {
         let Self { task, process } = self;
         let pipe = pipe_with(PipeFlags::CLOEXEC);
         let (reader, writer) = pipe.map_err(|error| words::internal(&error.into()))?;
@@ -134,7 +137,7 @@ impl Process {
         mut confined: Confined,
         task: &Task,
         reader: &OwnedFd,
-        folder: Option<&Folder<'_>>,
+        folder: Option<&UnpackFolder<'_>>,
     ) -> io::Result<Self> {
         let mut fds = vec![reader.as_fd()];
         fds.extend(folder.map(|folder| folder.dir.as_fd()));
@@ -151,10 +154,10 @@ impl Process {
 
     fn run(
         self,
-        folder: Option<&Folder<'_>>,
-        take: &mut Take<'_>,
-        open: impl FnOnce() -> Opened,
-    ) -> Result<(Opened, Worked), Failure> {
+        folder: Option<&UnpackFolder<'_>>,
+        take: &mut TakeMember<'_>,
+        open: impl FnOnce() -> DecryptResult,
+    ) -> Result<(DecryptResult, ReaderResult), Failure> {
         let Self { confined, mut events, .. } = self;
         let (opened, heard) = thread::scope(|scope| {
             let listener = thread::Builder::new().name("listener".to_owned());
@@ -172,7 +175,7 @@ impl Process {
         })?;
         let heard = heard.map_err(|_| messages::internal("the listening thread failed"))?;
         let status = confined.wait().map_err(|error| words::internal(&error))?;
-        Ok((opened, heard.and_then(|heard| heard.ok_or(Trouble::Died(status)))))
+        Ok((opened, heard.and_then(|heard| heard.ok_or(ReadError::Died(status)))))
     }
 }
 
@@ -183,19 +186,19 @@ fn cannot_listen(error: &io::Error) -> Failure {
 /// Does what the process asks for, until it is done or gone (`None`).
 fn listen(
     events: &mut BufReader<Stream>,
-    folder: Option<&Folder<'_>>,
-    take: &mut Take<'_>,
-) -> Result<Option<Outcome>, Trouble> {
+    folder: Option<&UnpackFolder<'_>>,
+    take: &mut TakeMember<'_>,
+) -> Result<Option<Outcome>, ReadError> {
     let mut by_path = folder.map(|folder| DoByPath::new(&folder.dir));
     loop {
         match (read_event(events), &mut by_path) {
             (Ok(None), _) => return Ok(None),
-            (Ok(Some(Event::Member(member))), None) => take(member).map_err(Trouble::Taking)?,
+            (Ok(Some(Event::Member(member))), None) => take(member).map_err(ReadError::Taking)?,
             (Ok(Some(Event::LinkTime { path, time })), Some(by_path)) => {
-                by_path.set_link_time(&path, time).map_err(|_| Trouble::Nonsense)?;
+                by_path.set_link_time(&path, time).map_err(|_| ReadError::Nonsense)?;
             }
             (Ok(Some(Event::Remove(path))), Some(by_path)) => {
-                let removed = by_path.remove(&path).map_err(|_| Trouble::Nonsense)?;
+                let removed = by_path.remove(&path).map_err(|_| ReadError::Nonsense)?;
                 let _ = events.get_mut().write_all(&[u8::from(removed)]);
             }
             (Ok(Some(Event::Wait)), Some(_)) => {
@@ -203,10 +206,10 @@ fn listen(
                 let _ = events.get_mut().write_all(&[0]);
             }
             (Ok(Some(Event::Done(read, is_zstd))), _) => return Ok(Some((read, is_zstd))),
-            (Ok(Some(Event::Failed(error))), _) => return Err(Trouble::Archive(error)),
+            (Ok(Some(Event::Failed(error))), _) => return Err(ReadError::Archive(error)),
             // It died in the middle of a word.
             (Err(error), _) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            _ => return Err(Trouble::Nonsense),
+            _ => return Err(ReadError::Nonsense),
         }
     }
 }
@@ -215,15 +218,15 @@ fn listen(
 fn in_process(
     task: &Task,
     pipe: File,
-    folder: Option<&Folder<'_>>,
-    take: &mut Take<'_>,
-    open: impl FnOnce() -> Opened,
-) -> Result<(Opened, Worked), Failure> {
+    folder: Option<&UnpackFolder<'_>>,
+    take: &mut TakeMember<'_>,
+    open: impl FnOnce() -> DecryptResult,
+) -> Result<(DecryptResult, ReaderResult), Failure> {
     let work = || match (task.unpack, folder) {
-        (Some(options), Some(Folder { dir, gate })) => {
+        (Some(options), Some(UnpackFolder { dir, gate })) => {
             let mut by_path = DoByPath::new(dir);
             reader::extract(pipe, task.limits, options, dir, gate, &mut by_path)
-                .map_err(Trouble::Archive)
+                .map_err(ReadError::Archive)
         }
         _ => {
             let mut failure = None;
@@ -234,8 +237,8 @@ fn in_process(
                 })
             });
             match failure {
-                Some(failure) => Err(Trouble::Taking(failure)),
-                None => listed.map_err(Trouble::Archive),
+                Some(failure) => Err(ReadError::Taking(failure)),
+                None => listed.map_err(ReadError::Archive),
             }
         }
     };

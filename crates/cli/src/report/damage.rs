@@ -10,25 +10,25 @@ use serde_json::{Value, json};
 const MAX_SHOWN: usize = 20;
 
 /// How much of a file is intact, and what is not, in one line.
-pub(crate) fn text(survey: &DamageReport) -> String {
-    let mut parts = vec![share(survey)];
-    if survey.damage.count > 0 {
-        parts.push(format!("bad: bytes {}", ranges(survey).join(", ")));
+pub(crate) fn text(scan: &DamageReport) -> String {
+    let mut parts = vec![share(scan)];
+    if scan.damage.count > 0 {
+        parts.push(format!("bad: bytes {}", ranges(scan).join(", ")));
     }
-    parts.extend(end(survey));
+    parts.extend(end(scan));
     parts.join("; ")
 }
 
 /// How much is intact.
-pub(crate) fn share(survey: &DamageReport) -> String {
-    format!("{} of {} intact", HumanBytes(survey.bytes_intact), HumanBytes(survey.bytes_out))
+pub(crate) fn share(scan: &DamageReport) -> String {
+    format!("{} of {} intact", HumanBytes(scan.bytes_intact), HumanBytes(scan.bytes_out))
 }
 
 /// The damaged ranges, the first of them, and how many there are besides.
-fn ranges(survey: &DamageReport) -> Vec<String> {
-    let shown = survey.damage.ranges.iter().take(MAX_SHOWN);
+fn ranges(scan: &DamageReport) -> Vec<String> {
+    let shown = scan.damage.ranges.iter().take(MAX_SHOWN);
     let mut ranges: Vec<_> = shown.map(range).collect();
-    let more = survey.damage.count - ranges.len() as u64;
+    let more = scan.damage.count - ranges.len() as u64;
     if more > 0 {
         ranges.push(format!("and {} more ranges", HumanCount(more)));
     }
@@ -40,45 +40,45 @@ fn range(range: &Range<u64>) -> String {
     format!("{}-{}", range.start, range.end - 1)
 }
 
-fn end(survey: &DamageReport) -> Option<String> {
-    match survey.end {
+fn end(scan: &DamageReport) -> Option<String> {
+    match scan.end {
         End::Whole => None,
         End::Followed(1) => Some("1 byte was added after the end".to_owned()),
         End::Followed(len) => Some(format!("{} bytes were added after the end", HumanCount(len))),
         End::Damaged => Some("the last chunk does not open, so the end is uncertain".to_owned()),
-        End::Missing => Some(format!("the end is missing, from byte {} on", survey.bytes_out)),
+        End::Missing => Some(format!("the end is missing, from byte {} on", scan.bytes_out)),
     }
 }
 
 /// The holes in what was salvaged, a line each.
-pub(crate) fn holes(survey: &DamageReport) -> String {
-    let lines = ranges(survey).into_iter().map(|range| match range.starts_with("and ") {
+pub(crate) fn holes(scan: &DamageReport) -> String {
+    let lines = ranges(scan).into_iter().map(|range| match range.starts_with("and ") {
         true => format!("  {range}; --json lists them\n"),
         false => format!("  hole: bytes {range}\n"),
     });
-    lines.chain(end(survey).map(|end| format!("  {end}\n"))).collect()
+    lines.chain(end(scan).map(|end| format!("  {end}\n"))).collect()
 }
 
 /// The same for programs.
-pub(crate) fn object(survey: &DamageReport) -> Value {
-    let (end, trailing) = match survey.end {
+pub(crate) fn object(scan: &DamageReport) -> Value {
+    let (end, trailing) = match scan.end {
         End::Whole => ("whole", 0),
         End::Followed(len) => ("followed", len),
         End::Damaged => ("damaged", 0),
         End::Missing => ("missing", 0),
     };
-    let ranges = &survey.damage.ranges;
+    let ranges = &scan.damage.ranges;
     let bad: Vec<_> = ranges
         .iter()
         .map(|range| json!({ "offset": range.start, "length": range.end - range.start }))
         .collect();
     json!({
-        "bytes_in": survey.bytes_in,
-        "bytes_out": survey.bytes_out,
-        "intact_bytes": survey.bytes_intact,
-        "bad_bytes": survey.damage.bytes,
+        "bytes_in": scan.bytes_in,
+        "bytes_out": scan.bytes_out,
+        "intact_bytes": scan.bytes_intact,
+        "bad_bytes": scan.damage.bytes,
         "bad_ranges": bad,
-        "bad_ranges_left_out": survey.damage.count - ranges.len() as u64,
+        "bad_ranges_left_out": scan.damage.count - ranges.len() as u64,
         "end": end,
         "trailing_bytes": trailing,
     })

@@ -25,7 +25,7 @@ const SUDO_UID: &str = "SUDO_UID";
 
 /// Who else can change a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct WriteAccess {
     /// Others than its owner may write to it.
     pub(crate) is_writable: bool,
     /// It belongs to this other user.
@@ -33,18 +33,18 @@ pub(crate) struct Standing {
 }
 
 /// Looks at a file that was opened under `path`.
-pub(crate) fn standing(path: &Path, file: &File) -> io::Result<Standing> {
+pub(crate) fn of(path: &Path, file: &File) -> io::Result<WriteAccess> {
     if DESCRIPTORS.iter().any(|above| path.starts_with(above)) || !Protection::KeyFileMode.is_on() {
-        return Ok(Standing::default());
+        return Ok(WriteAccess::default());
     }
     let metadata = file.metadata()?;
     if !metadata.is_file() && !metadata.file_type().is_fifo() {
-        return Ok(Standing::default());
+        return Ok(WriteAccess::default());
     }
     let (owner, mode) = (metadata.uid(), metadata.mode());
     let is_own = is_trusted(owner);
     let is_private = || is_own && group::is_private(metadata.gid(), owner) && !has_acl(file);
-    Ok(Standing {
+    Ok(WriteAccess {
         is_writable: mode & OTHERS_WRITE != 0 || (mode & GROUP_WRITE != 0 && !is_private()),
         other_owner: (!is_own).then_some(owner),
     })

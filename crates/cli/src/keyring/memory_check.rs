@@ -11,37 +11,37 @@ use cryptstream_format::{
 use cryptstream_keys::MAX_LOG_N;
 
 /// A passphrase, as far as there is memory for it.
-pub(super) struct WithRoom<T> {
+pub(super) struct MemoryChecked<T> {
     key: T,
     /// KiB that a derivation takes, or has taken.
-    known: AtomicU32,
+    checked_kib: AtomicU32,
 }
 
 /// To encrypt with, at a cost of so many KiB.
-pub(super) fn recipient<R: Recipient>(key: R, kib: u32) -> WithRoom<R> {
-    WithRoom { key, known: AtomicU32::new(kib) }
+pub(super) fn recipient<R: Recipient>(key: R, kib: u32) -> MemoryChecked<R> {
+    MemoryChecked { key, checked_kib: AtomicU32::new(kib) }
 }
 
 /// To decrypt with, at the costs that files ask for, within a limit.
-pub(super) fn identity<I: Identity>(key: I, limit: ReadLimit) -> Limited<I> {
-    Limited { inner: WithRoom { key, known: AtomicU32::new(0) }, limit }
+pub(super) fn identity<I: Identity>(key: I, limit: ReadLimit) -> LimitedIdentity<I> {
+    LimitedIdentity { inner: MemoryChecked { key, checked_kib: AtomicU32::new(0) }, limit }
 }
 
 /// The same, and what a file may ask for.
-pub(super) struct Limited<I> {
-    inner: WithRoom<I>,
+pub(super) struct LimitedIdentity<I> {
+    inner: MemoryChecked<I>,
     limit: ReadLimit,
 }
 
 /// Whether the system has so much memory. Where it does not tell, it is tried.
-fn has_room(kib: u32) -> bool {
+fn has_memory(kib: u32) -> bool {
     available_memory().is_none_or(|(bytes, _)| bytes >> 10 >= u64::from(kib))
 }
 
-impl<R: Recipient> Recipient for WithRoom<R> {
+impl<R: Recipient> Recipient for MemoryChecked<R> {
     fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
-        let kib = self.known.load(Ordering::Relaxed);
-        if self.key.is_slow() && !has_room(kib) {
+        let kib = self.checked_kib.load(Ordering::Relaxed);
+        if self.key.is_slow() && !has_memory(kib) {
             return Err(WrapError::OutOfMemory(kib));
         }
         self.key.wrap(format, file_key)
@@ -56,7 +56,7 @@ impl<R: Recipient> Recipient for WithRoom<R> {
     }
 }
 
-impl<I: Identity> Identity for Limited<I> {
+impl<I: Identity> Identity for LimitedIdentity<I> {
     fn may_ask(&self) -> bool {
         self.inner.key.may_ask()
     }
@@ -75,13 +75,13 @@ impl<I: Identity> Identity for Limited<I> {
             _ => return self.inner.key.unwrap(format, stanzas),
         };
         // Once for each cost, and not for each file.
-        let is_more = kib > self.inner.known.load(Ordering::Relaxed);
-        if is_more && !has_room(kib) {
+        let is_more = kib > self.inner.checked_kib.load(Ordering::Relaxed);
+        if is_more && !has_memory(kib) {
             return Err(UnwrapError::OutOfMemory(kib));
         }
         let unwrapped = self.inner.key.unwrap(format, stanzas);
         if unwrapped.is_ok() {
-            self.inner.known.fetch_max(kib, Ordering::Relaxed);
+            self.inner.checked_kib.fetch_max(kib, Ordering::Relaxed);
         }
         unwrapped
     }

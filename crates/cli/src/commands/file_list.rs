@@ -6,15 +6,15 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::args::{Files, Listed, Tree, is_dash};
-use crate::messages::{Failure, look};
+use crate::args::{FileList, Files, Tree, is_dash};
+use crate::messages::{Failure, inspect_verify};
 
 /// Adds the names to those that were typed.
 pub(super) fn add_to(files: &mut Files, tree: &Tree) -> Result<(), Failure> {
-    if files.listed.files_from.is_some() && tree.output_dir.is_none() {
-        return Err(look::list_without_output_dir());
+    if files.file_list.files_from.is_some() && tree.output_dir.is_none() {
+        return Err(inspect_verify::list_without_output_dir());
     }
-    let mut names = read(&files.listed)?.into_iter();
+    let mut names = read(&files.file_list)?.into_iter();
     if files.input.is_none() {
         files.input = names.next();
     }
@@ -23,19 +23,19 @@ pub(super) fn add_to(files: &mut Files, tree: &Tree) -> Result<(), Failure> {
 }
 
 /// The names that a file has; none where no file was named.
-pub(super) fn read(listed: &Listed) -> Result<Vec<PathBuf>, Failure> {
-    let Some(path) = &listed.files_from else { return Ok(Vec::new()) };
-    let unreadable = |error: io::Error| look::list_unreadable(path, &error);
+pub(super) fn read(file_list: &FileList) -> Result<Vec<PathBuf>, Failure> {
+    let Some(path) = &file_list.files_from else { return Ok(Vec::new()) };
+    let unreadable = |error: io::Error| inspect_verify::list_unreadable(path, &error);
     let mut bytes = Vec::new();
     match is_dash(path.as_os_str()) {
         true => io::stdin().lock().read_to_end(&mut bytes),
         false => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
     }
     .map_err(unreadable)?;
-    if !listed.null && bytes.contains(&0) {
-        return Err(look::list_has_nul(path));
+    if !file_list.null && bytes.contains(&0) {
+        return Err(inspect_verify::list_has_nul(path));
     }
-    let end = if listed.null { 0 } else { b'\n' };
+    let end = if file_list.null { 0 } else { b'\n' };
     let names = bytes.split(|byte| *byte == end).filter(|name| !name.is_empty());
     Ok(names.map(|name| name_of(name.to_vec())).collect())
 }

@@ -16,18 +16,18 @@ const MAX_OTHERS: usize = 100;
 
 /// Keys that remember what they have unwrapped last in a trial, so that nobody is asked,
 /// and nothing derived, twice for the same file.
-pub(crate) struct Trial {
-    identities: Vec<Tried>,
-    shared: Arc<Shared>,
+pub(crate) struct CachedIdentities {
+    identities: Vec<CachedIdentity>,
+    shared: Arc<SharedState>,
 }
 
-struct Tried {
+struct CachedIdentity {
     identity: Box<dyn Identity>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct SharedState {
     /// Whether the state is to be looked at.
     is_needed: AtomicBool,
     state: Mutex<State>,
@@ -47,7 +47,7 @@ struct State {
 type Known = (Format, Vec<Stanza>, FileKey);
 
 /// No key fits any file.
-pub(crate) struct NoFit {
+pub(crate) struct NoMatchingKey {
     /// How many files no key fits.
     pub(crate) files: u64,
     /// Of these, how many the passphrase was not tried on.
@@ -58,10 +58,10 @@ pub(crate) struct NoFit {
     pub(crate) others: Vec<Error>,
 }
 
-impl Trial {
+impl CachedIdentities {
     pub(crate) fn new(identities: Vec<Box<dyn Identity>>) -> Self {
-        let shared = Arc::<Shared>::default();
-        let tried = |identity| Tried { identity, shared: Arc::clone(&shared) };
+        let shared = Arc::<SharedState>::default();
+        let tried = |identity| CachedIdentity { identity, shared: Arc::clone(&shared) };
         Self { identities: identities.into_iter().map(tried).collect(), shared }
     }
 
@@ -85,7 +85,9 @@ impl Trial {
         let headers = items.iter().filter_map(|item| item.stanzas(parser).ok());
         let mut headers: Vec<_> = headers.filter(|header| !is_known(header)).collect();
         let last = self.identities.iter().rposition(|tried| tried.identity.takes_several());
-        for Tried { identity, .. } in self.identities.iter().take(last.map_or(0, |last| last + 1)) {
+        for CachedIdentity { identity, .. } in
+            self.identities.iter().take(last.map_or(0, |last| last + 1))
+        {
             let found: Vec<Option<FileKey>> = if identity.takes_several() {
                 identity.unwrap_several(&headers)
             } else if identity.may_ask() {
@@ -125,7 +127,7 @@ impl Trial {
         items: impl Iterator<Item = BatchItem>,
         parser: &Parser,
         is_fail_fast: bool,
-    ) -> Option<NoFit> {
+    ) -> Option<NoMatchingKey> {
         self.shared.begin();
         let identities = self.identities();
         let (mut files, mut untried, mut first, mut others) = (0, 0, None, Vec::new());
@@ -149,7 +151,7 @@ impl Trial {
             }
         }
         self.shared.end();
-        first.map(|first| NoFit { files, untried, first, others })
+        first.map(|first| NoMatchingKey { files, untried, first, others })
     }
 }
 
@@ -159,7 +161,7 @@ fn is_lack_of_key(error: &Error) -> bool {
     matches!(source, UnlockError::NoMatch | UnlockError::Unwrap(UnwrapError::Key(_)))
 }
 
-impl Shared {
+impl SharedState {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -222,7 +224,7 @@ impl Shared {
     }
 }
 
-impl Identity for Tried {
+impl Identity for CachedIdentity {
     fn may_ask(&self) -> bool {
         self.identity.may_ask()
     }

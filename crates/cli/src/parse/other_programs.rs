@@ -1,6 +1,6 @@
 //! What users of other programs type: taken as it is meant where it can mean one
 //! thing only, answered with the right name where it cannot. The answers are in
-//! [`crate::messages::habits`].
+//! [`crate::messages::other_programs`].
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use cryptstream_archive::ZSTD_LEVELS;
 
 use super::Cli;
-use crate::messages::{Failure, habits as words};
+use crate::messages::{Failure, other_programs as words};
 
 /// The same with the command named: `cryptstream -d -i key file`, as with age, is
 /// `cryptstream decrypt -i key file`.

@@ -9,22 +9,22 @@ use cryptstream_engine::BatchItem;
 const AT_ONCE: usize = 32;
 
 /// What looks at the next files.
-pub(super) type Look<'a> = &'a dyn Fn(&[BatchItem]);
+pub(super) type LookaheadFn<'a> = &'a dyn Fn(&[BatchItem]);
 
 /// The same items. Where there is a `look`, it sees each of them before it comes.
-pub(super) struct Ahead<'a, I> {
+pub(super) struct Lookahead<'a, I> {
     items: I,
-    look: Option<Look<'a>>,
+    look: Option<LookaheadFn<'a>>,
     seen: VecDeque<BatchItem>,
 }
 
-impl<'a, I: Iterator<Item = BatchItem>> Ahead<'a, I> {
-    pub(super) fn new(items: I, look: Option<Look<'a>>) -> Self {
+impl<'a, I: Iterator<Item = BatchItem>> Lookahead<'a, I> {
+    pub(super) fn new(items: I, look: Option<LookaheadFn<'a>>) -> Self {
         Self { items, look, seen: VecDeque::new() }
     }
 }
 
-impl<I: Iterator<Item = BatchItem>> Iterator for Ahead<'_, I> {
+impl<I: Iterator<Item = BatchItem>> Iterator for Lookahead<'_, I> {
     type Item = BatchItem;
 
     fn next(&mut self) -> Option<BatchItem> {

@@ -6,7 +6,7 @@ use clap::Args;
 
 /// The flags that name the file.
 #[derive(Args, Debug, Default)]
-pub(crate) struct Listed {
+pub(crate) struct FileList {
     /// Read more INPUTs from FILE, one per line; - for standard input
     #[arg(short = 'T', long, value_name = "FILE")]
     pub(crate) files_from: Option<PathBuf>,
