@@ -76,6 +76,10 @@ pub fn base64_decode(text: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+pub(crate) fn refuse<T>(reason: &str) -> Result<T, String> {
+    Err(reason.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
