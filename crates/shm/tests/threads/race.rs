@@ -1,11 +1,4 @@
-//! The queue between threads of one process, guarding plain memory: what a race
-//! detector can look at. `ci/threads.sh` runs it under one.
-//!
-//! The buffers here are ordinary bytes, read and written without atomics, and
-//! nothing but the queue orders the accesses: no semaphore, which would order
-//! more than the queue does. So each missing release or acquire of the queue is
-//! a data race.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! The threads, and the memory that the queue guards.
 #![allow(unsafe_code, reason = "plain memory that the queue guards")]
 
 use std::cell::UnsafeCell;
@@ -44,8 +37,7 @@ impl Memory for Words<'_> {
     }
 }
 
-/// Without the test harness, in which the detector would find races.
-fn main() {
+pub(super) fn run() {
     let shape = Shape::new(CAPACITY).unwrap();
     let words = HeapWords::new(shape.words());
     let buffers: [Buffer; CAPACITY] = Default::default();
