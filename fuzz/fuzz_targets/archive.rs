@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use cryptstream_archive::{Contents, DoByPath, Error, Limits, Options, unpack};
+use cryptstream_archive::{ArchiveReader, DirectPathOps, Error, Limits, Options, unpack};
 use cryptstream_beneath::Dir;
 use libfuzzer_sys::fuzz_target;
 
@@ -14,10 +14,10 @@ use libfuzzer_sys::fuzz_target;
 const LIMITS: Limits = Limits { entries: 1000, bytes: 1 << 24, ..Limits::DEFAULT };
 
 fn list(archive: &[u8]) -> Result<u64, Error> {
-    let mut contents = Contents::new(archive, LIMITS)?;
+    let mut archive = ArchiveReader::new(archive, LIMITS)?;
     let mut members = 0;
-    while let Some(member) = contents.next()? {
-        let _ = (member.leads_out(), cryptstream_archive::show(&member.name));
+    while let Some(member) = archive.next()? {
+        let _ = (member.leads_out(), cryptstream_archive::display_name(&member.name));
         members += 1;
     }
     Ok(members)
@@ -53,9 +53,9 @@ fuzz_target!(|input: &[u8]| {
     fs::create_dir_all(&into).expect("a folder");
     let dir = Dir::open(&into).expect("it is there");
     let options = Options { any_links: archive.len() % 2 == 0, umask: 0o077 };
-    let unpacked = Contents::new(&archive[..], LIMITS).and_then(|mut contents| {
-        let mut by_path = DoByPath::new(&dir);
-        unpack(&mut contents, &dir, &Mutex::new(()), options, &mut by_path)
+    let unpacked = ArchiveReader::new(&archive[..], LIMITS).and_then(|mut archive| {
+        let mut path_ops = DirectPathOps::new(&dir);
+        unpack(&mut archive, &dir, &Mutex::new(()), options, &mut path_ops)
     });
     assert_eq!(fs::read_dir(&above).expect("a folder").count(), 1, "something is outside");
     if let Ok(unpacked) = &unpacked {

@@ -8,8 +8,8 @@
 use cryptstream_format::{Format, Identity, x25519};
 use cryptstream_fuzz::{FILE_KEY, Known, SECRET, open};
 use cryptstream_reference::{
-    Key, VERSION, finish_header, open as reference_open, seal, seal_payload, x25519_public_key,
-    x25519_stanza,
+    Key, VERSION, decrypt as reference_decrypt, encrypt, encrypt_payload, finish_header,
+    x25519_public_key, x25519_stanza,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
         1 => {
             let lines = [VERSION, b"\n", rest].concat();
             let mut file = finish_header(FILE_KEY, lines);
-            file.extend(seal_payload(FILE_KEY, SALT, b"text"));
+            file.extend(encrypt_payload(FILE_KEY, SALT, b"text"));
             drop(agree(&file));
         }
         _ => edited_file(rest),
@@ -43,7 +43,7 @@ fn agree_with(file: &[u8], identity: &dyn Identity, key: &Key) -> Option<Vec<u8>
         let _ = open(file, identity);
         return None;
     }
-    match (open(file, identity), reference_open(file, key)) {
+    match (open(file, identity), reference_decrypt(file, key)) {
         (Ok(product), Ok(reference)) => {
             assert!(product == reference, "the plaintexts differ");
             Some(product)
@@ -61,7 +61,7 @@ fn edited_file(input: &[u8]) {
     let Some((len, edits)) = input.split_first_chunk::<2>() else { return };
     let plaintext = vec![0x74; usize::from(u16::from_le_bytes(*len))];
     let stanza = x25519_stanza(FILE_KEY, x25519_public_key(SECRET), [0x65; 32]);
-    let original = seal(FILE_KEY, SALT, &[stanza], &plaintext);
+    let original = encrypt(FILE_KEY, SALT, &[stanza], &plaintext);
     let mut file = original.clone();
     for edit in edits.chunks_exact(5).take(8) {
         let at = u32::from_le_bytes([edit[1], edit[2], edit[3], 0]) as usize % (file.len() + 1);

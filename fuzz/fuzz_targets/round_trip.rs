@@ -5,7 +5,9 @@
 //! content is the rest of the input, over and over.
 #![no_main]
 
-use cryptstream_format::{FileKey, Format, Padding, PayloadCipher, Recipient, seal_header, x25519};
+use cryptstream_format::{
+    FileKey, Format, Padding, PayloadCipher, Recipient, build_header, x25519,
+};
 use cryptstream_fuzz::{FILE_KEY, SECRET, open, seal_payload};
 use cryptstream_reference as reference;
 use libfuzzer_sys::fuzz_target;
@@ -30,21 +32,21 @@ fuzz_target!(|input: &[u8]| {
         recipients.iter().map(|recipient| recipient as &dyn Recipient).collect();
     let multiple = 64 + 16 * usize::from(*padding);
     let padding = if *padding == 0 { Padding::None } else { Padding::Multiple(multiple) };
-    let header = seal_header(Format::Native, &file_key, &recipients, padding)
+    let header = build_header(Format::Native, &file_key, &recipients, padding)
         .expect("it is within all limits");
     assert!(padding == Padding::None || header.len().is_multiple_of(multiple));
 
     // A fixed salt, so that a finding can be repeated.
     let salt = [*others; 24];
     let payload = seal_payload(&PayloadCipher::with_salt(&file_key, salt), &plaintext);
-    assert!(payload == reference::seal_payload(FILE_KEY, salt, &plaintext), "payloads differ");
+    assert!(payload == reference::encrypt_payload(FILE_KEY, salt, &plaintext), "payloads differ");
     let file = [header, payload].concat();
-    let opened = reference::open(&file, &reference::Key::X25519(SECRET));
+    let opened = reference::decrypt(&file, &reference::Key::X25519(SECRET));
     assert!(opened.as_ref() == Ok(&plaintext), "the reference: {:?}", opened.err());
 
     let public = reference::x25519_public_key(SECRET);
     let stanzas = [reference::x25519_stanza(FILE_KEY, public, [*others; 32])];
-    let file = reference::seal(FILE_KEY, salt, &stanzas, &plaintext);
+    let file = reference::encrypt(FILE_KEY, salt, &stanzas, &plaintext);
     let opened = open(&file, &identity);
     assert!(opened.as_ref() == Ok(&plaintext), "the product: {:?}", opened.err());
 });

@@ -11,19 +11,19 @@ pub fn is_zstd(head: &[u8]) -> bool {
     matches!(head, [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18])
 }
 
-type Whole<R> = io::Chain<Cursor<Vec<u8>>, R>;
+type Rewound<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
 /// What is read at once: a small file with its header is much less, and a call for each
 /// part of it would cost more than creating the file.
 const BUFFER: usize = 256 << 10;
 
 /// A stream of tar, and where it comes from.
-pub(crate) enum Plain<R: Read> {
-    Bare(BufReader<Whole<R>>),
-    Zstd(Box<zstd::Decoder<'static, BufReader<Counted<Whole<R>>>>>, Rc<Cell<u64>>),
+pub(crate) enum Decompressor<R: Read> {
+    Bare(BufReader<Rewound<R>>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<Counted<Rewound<R>>>>>, Rc<Cell<u64>>),
 }
 
-impl<R: Read> Plain<R> {
+impl<R: Read> Decompressor<R> {
     pub(crate) fn new(mut from: R) -> io::Result<Self> {
         let mut head = Vec::new();
         from.by_ref().take(4).read_to_end(&mut head)?;
@@ -50,7 +50,7 @@ impl<R: Read> Plain<R> {
     }
 }
 
-impl<R: Read> Read for Plain<R> {
+impl<R: Read> Read for Decompressor<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Bare(from) => from.read(buffer),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-use crate::display::brief;
+use crate::display::short_name;
 
 /// Why a folder was not packed.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
     /// A member that would do harm, or could not be told from others.
-    #[error("{}: {reason}", brief(member))]
+    #[error("{}: {reason}", short_name(member))]
     Refused {
         /// Its name.
         member: Vec<u8>,
@@ -76,18 +76,18 @@ pub enum Error {
         reason: Refusal,
     },
     /// It is more than is allowed.
-    #[error("{}: {reason}", brief(member))]
-    TooMuch {
+    #[error("{}: {reason}", short_name(member))]
+    LimitExceeded {
         /// The member at which it was too much.
         member: Vec<u8>,
         /// What there is too much of.
-        reason: TooMuch,
+        reason: LimitExceeded,
     },
     /// What was found cannot be passed on to the process that asked for it.
     #[error("what was found cannot be reported: {0}")]
     Report(io::Error),
     /// A member cannot be written.
-    #[error("{}: {source}", brief(member))]
+    #[error("{}: {source}", short_name(member))]
     Write {
         /// Its name.
         member: Vec<u8>,
@@ -97,7 +97,7 @@ pub enum Error {
 }
 
 fn of(member: &[u8]) -> String {
-    if member.is_empty() { String::new() } else { format!(", in {}", brief(member)) }
+    if member.is_empty() { String::new() } else { format!(", in {}", short_name(member)) }
 }
 
 /// Why a member is refused.
@@ -106,7 +106,7 @@ fn of(member: &[u8]) -> String {
 pub enum Refusal {
     /// It has `..` in it.
     #[error("its name has .. in it")]
-    Parent,
+    ParentComponent,
     /// It has a NUL in it.
     #[error("its name has a NUL in it")]
     Nul,
@@ -121,38 +121,38 @@ pub enum Refusal {
     NameTooLong,
     /// On the way to it there is a link or a file.
     #[error("its name leads through something that is no folder")]
-    Through,
+    NotAFolder,
     /// There is a folder of this name already, or something whose name differs and is
     /// the same to the file system.
     #[error(
         "the archive has a folder of this name already, or something of a similar name \
              that the file system takes for the same"
     )]
-    Twice,
+    DuplicateName,
     /// A symbolic link that leads out of the folder, or may.
     #[error("is a symbolic link that may lead out of the folder")]
-    LinkOut,
+    LinkLeavesFolder,
     /// A hard link to what is not in the archive before it.
     #[error("is a hard link to what the archive does not have before it")]
-    LinkToNothing,
+    MissingLinkTarget,
     /// A hard link to a folder, a symbolic link and so on.
     #[error("is a hard link to what is no file")]
-    LinkToNoFile,
+    LinkTargetNotFile,
     /// Of a kind that some program has invented.
     #[error("is of a kind that is not known")]
-    Unknown,
+    UnknownType,
     /// The rest of a file of which another volume has the beginning.
     #[error("begins in another volume: this is a part of a larger archive")]
-    Volume,
+    MultiVolume,
     /// It comes behind the end.
     #[error("comes after the end of the archive: two archives were joined")]
-    Joined,
+    Concatenated,
 }
 
 /// What there is too much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum TooMuch {
+pub enum LimitExceeded {
     /// Members.
     #[error("there are more than {0} members")]
     Entries(u64),
@@ -161,7 +161,7 @@ pub enum TooMuch {
     Bytes(u64),
     /// Bytes of content that the archive itself does not have.
     #[error("the content is by more than {0} bytes larger than the archive")]
-    Beyond(u64),
+    Growth(u64),
     /// Bytes of what is remembered about folders until all is in them.
     #[error("it has too many folders: to remember them takes more than {0} bytes")]
     Folders(u64),

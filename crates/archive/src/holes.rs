@@ -5,17 +5,17 @@ use std::fs::File;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-use crate::sparse::{MAX_PIECES, Piece};
+use crate::sparse::{Extent, MAX_EXTENTS};
 
-/// The pieces of a file that have something in them; `None` for a file without
+/// The extents of a file that have something in them; `None` for a file without
 /// holes, or with so many that it is read as if there were none.
-pub(crate) fn pieces(file: &File, size: u64, blocks: u64) -> Option<Vec<Piece>> {
+pub(crate) fn extents(file: &File, size: u64, blocks: u64) -> Option<Vec<Extent>> {
     if blocks.saturating_mul(512) >= size {
         return None;
     }
-    let mut pieces = Vec::new();
+    let mut extents = Vec::new();
     let mut at = 0;
-    while at < size && pieces.len() < MAX_PIECES - 1 {
+    while at < size && extents.len() < MAX_EXTENTS - 1 {
         let offset = match seek(file, SeekFrom::Data(at)) {
             Ok(offset) => offset.min(size),
             // Nothing but a hole is left.
@@ -23,19 +23,19 @@ pub(crate) fn pieces(file: &File, size: u64, blocks: u64) -> Option<Vec<Piece>> 
             Err(_) => return None,
         };
         let end = seek(file, SeekFrom::Hole(offset)).ok()?.clamp(offset, size);
-        pieces.push(Piece { offset, len: end - offset });
+        extents.push(Extent { offset, len: end - offset });
         if end == at {
             return None;
         }
         at = end;
     }
-    let is_dense = matches!(pieces[..], [Piece { offset: 0, len }] if len == size);
-    if is_dense || pieces.len() == MAX_PIECES - 1 {
+    let is_dense = matches!(extents[..], [Extent { offset: 0, len }] if len == size);
+    if is_dense || extents.len() == MAX_EXTENTS - 1 {
         return None;
     }
-    if pieces.last().is_none_or(|last| last.end() < size) {
+    if extents.last().is_none_or(|last| last.end() < size) {
         // Says where the file ends.
-        pieces.push(Piece { offset: size, len: 0 });
+        extents.push(Extent { offset: size, len: 0 });
     }
-    Some(pieces)
+    Some(extents)
 }

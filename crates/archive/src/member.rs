@@ -1,7 +1,7 @@
 //! What an archive says about one thing in it.
 
 use crate::name;
-use crate::sparse::Piece;
+use crate::sparse::Extent;
 use crate::time::Time;
 
 /// Something in an archive.
@@ -18,7 +18,7 @@ pub struct Member {
     /// Bytes of content, holes included.
     pub size: u64,
     /// The parts of the content that the archive has.
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) extents: Vec<Extent>,
 }
 
 /// What a member is.

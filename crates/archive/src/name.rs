@@ -18,7 +18,7 @@ pub(crate) fn parts(name: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
     let mut parts = Vec::new();
     for part in name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
         if part == b".." {
-            return Err(Refusal::Parent);
+            return Err(Refusal::ParentComponent);
         }
         if parts.len() == MAX_DEPTH {
             return Err(Refusal::TooDeep);
@@ -54,10 +54,10 @@ mod tests {
         assert_eq!(parts(b"//a/b"), Ok(vec![&b"a"[..], b"b"]));
         assert_eq!(parts(b"/"), Ok(vec![]));
         for (name, refusal) in [
-            (&b".."[..], Refusal::Parent),
-            (b"/..", Refusal::Parent),
-            (b"a/../b", Refusal::Parent),
-            (b"a/..", Refusal::Parent),
+            (&b".."[..], Refusal::ParentComponent),
+            (b"/..", Refusal::ParentComponent),
+            (b"a/../b", Refusal::ParentComponent),
+            (b"a/..", Refusal::ParentComponent),
             (b"a\0b", Refusal::Nul),
             (b"", Refusal::NoName),
         ] {

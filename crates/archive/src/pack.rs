@@ -10,18 +10,18 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use cryptstream_beneath::{
-    Dir, FileId, KnownFile, dir_mode_without_acl, fresh, has_same_content, is_linked,
-    mode_without_acl,
+    Dir, FileId, KnownFile, dir_mode_without_acl, has_same_content, is_same_file, mode_without_acl,
+    uncached_stat,
 };
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
 
-use crate::cursor::{Cursor, as_path};
 use crate::error::PackError;
+use crate::folder_cache::{FolderCache, as_path};
 use crate::header::BLOCK;
 use crate::name::MAX_DEPTH;
-use crate::sparse::{self, Piece};
+use crate::sparse::{self, Extent};
 use crate::time::Time;
 use crate::{folders, holes, name, pax};
 use stream::Stream;
@@ -31,7 +31,7 @@ pub use stream::ZSTD_LEVELS;
 /// What is read of a file at once.
 const PART: usize = 256 << 10;
 /// As much is read of a file whose length the file system does not know.
-const MAX_CLAIMLESS: usize = 16 << 20;
+const MAX_UNKNOWN_LEN: usize = 16 << 20;
 /// The permission bits of the group.
 const GROUP: u32 = 0o070;
 /// Times and sizes from here on need more than the digits of a plain header.
@@ -66,19 +66,19 @@ pub enum Added {
     /// It is neither file nor folder nor link, and was left out.
     Special,
     /// It is one of the files that were to be left out.
-    Left,
+    Excluded,
 }
 
 /// Writes an archive.
 pub struct Packer<'a, W: Write> {
-    cursor: Cursor<'a>,
+    folder_cache: FolderCache<'a>,
     stream: Stream<W>,
     /// Of each file with several names the first one, and what the file was then.
     links: HashMap<FileId, (Vec<u8>, Stat)>,
     /// The output, which may not be in it.
     output: Option<KnownFile>,
     /// What is left out.
-    left: Vec<KnownFile>,
+    excluded: Vec<KnownFile>,
     buffer: Vec<u8>,
     packed: Packed,
 }
@@ -96,11 +96,11 @@ impl<'a, W: Write> Packer<'a, W> {
         threads: u32,
     ) -> Result<Self, PackError> {
         Ok(Self {
-            cursor: Cursor::new(folder),
+            folder_cache: FolderCache::new(folder),
             stream: Stream::new(to, level, threads).map_err(PackError::Write)?,
             links: HashMap::new(),
             output: None,
-            left: Vec::new(),
+            excluded: Vec::new(),
             buffer: vec![0; PART],
             packed: Packed::default(),
         })
@@ -112,8 +112,8 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     /// Files that are to be left out.
-    pub fn leave_out(&mut self, files: &[KnownFile]) {
-        self.left.extend_from_slice(files);
+    pub fn exclude(&mut self, files: &[KnownFile]) {
+        self.excluded.extend_from_slice(files);
     }
 
     /// Packs what has this name in the folder; the empty name is the folder itself.
@@ -133,7 +133,7 @@ impl<'a, W: Write> Packer<'a, W> {
             return Err(PackError::TooDeep { path: relative.to_owned() });
         }
         let Some((own, above)) = parts.split_last() else {
-            let folder = self.cursor.folder(&[], false).map_err(unreadable)?;
+            let folder = self.folder_cache.folder(&[], false).map_err(unreadable)?;
             let stat = folder.own_stat().map_err(unreadable)?;
             let (mode, has_acl) = dir_mode_without_acl(folder, stat.st_mode);
             let stat = self.packed.recorded(&stat, mode, has_acl);
@@ -144,7 +144,7 @@ impl<'a, W: Write> Packer<'a, W> {
             Errno::NOTDIR | Errno::LOOP | Errno::NOENT => changed(),
             error => unreadable(error),
         };
-        let folder = self.cursor.folder(above, false).map_err(gone)?;
+        let folder = self.folder_cache.folder(above, false).map_err(gone)?;
         let own = as_path(own);
         let stat = folder.stat(own).map_err(gone)?;
         let name = parts.join(&b'/');
@@ -172,8 +172,8 @@ impl<'a, W: Write> Packer<'a, W> {
                 if self.output.as_ref().is_some_and(is_it) {
                     return Err(PackError::IsOutput { path: relative.to_owned() });
                 }
-                if self.left.iter().any(is_it) {
-                    return Ok(Added::Left);
+                if self.excluded.iter().any(is_it) {
+                    return Ok(Added::Excluded);
                 }
                 let file = folder.open_file(own).map_err(gone)?;
                 let opened = rustix::fs::fstat(&file).map_err(unreadable)?;
@@ -181,7 +181,7 @@ impl<'a, W: Write> Packer<'a, W> {
                 if !is_file || !FileId::of(&stat).may_be(FileId::of(&opened), &file) {
                     return Err(changed());
                 }
-                let stat = fresh(&file, opened);
+                let stat = uncached_stat(&file, opened);
                 self.file(relative, &name, &file, &stat)
             }
             _ => Ok(Added::Special),
@@ -192,11 +192,11 @@ impl<'a, W: Write> Packer<'a, W> {
     ///
     /// # Errors
     /// [`PackError::Unreadable`].
-    pub fn try_to_read(&mut self, relative: &Path) -> Result<(), PackError> {
+    pub fn check_readable(&mut self, relative: &Path) -> Result<(), PackError> {
         let parts = name_parts(relative);
         let Some((own, above)) = parts.split_last() else { return Ok(()) };
         let mut tried = || {
-            let folder = self.cursor.folder(above, false)?;
+            let folder = self.folder_cache.folder(above, false)?;
             if FileType::from_raw_mode(folder.stat(as_path(own))?.st_mode) == FileType::RegularFile
             {
                 folder.open_file(as_path(own))?;
@@ -228,7 +228,7 @@ impl<'a, W: Write> Packer<'a, W> {
     ) -> Result<Added, PackError> {
         if stat.st_nlink > 1 {
             match self.links.get(&FileId::of(stat)) {
-                Some((first, seen)) if is_linked(file, seen, stat) => {
+                Some((first, seen)) if is_same_file(file, seen, stat) => {
                     let first = first.clone();
                     let recorded = self.recorded(file, stat);
                     return self.plain(name, EntryType::Link, &recorded, Some(&first));
@@ -241,27 +241,27 @@ impl<'a, W: Write> Packer<'a, W> {
         self.packed.content = self.packed.content.saturating_add(size);
         let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
         let mut records = Vec::new();
-        let (pieces, map, shown) = match holes::pieces(file, size, blocks) {
+        let (extents, map, shown) = match holes::extents(file, size, blocks) {
             None if size < PART as u64 => {
                 return self.small(relative, name, file, (stat, &recorded));
             }
-            None => (vec![Piece { offset: 0, len: size }], Vec::new(), name.to_vec()),
-            Some(pieces) => {
+            None => (vec![Extent { offset: 0, len: size }], Vec::new(), name.to_vec()),
+            Some(extents) => {
                 pax::push(&mut records, "GNU.sparse.major", b"1");
                 pax::push(&mut records, "GNU.sparse.minor", b"0");
                 pax::push(&mut records, "GNU.sparse.name", name);
                 let real = size.to_string();
                 pax::push(&mut records, "GNU.sparse.realsize", real.as_bytes());
-                let map = sparse::map(&pieces);
+                let map = sparse::map(&extents);
                 // For those who do not know what the records mean.
-                (pieces, map, [b"GNUSparseFile.0/", name].concat())
+                (extents, map, [b"GNUSparseFile.0/", name].concat())
             }
         };
-        let stored = map.len() as u64 + pieces.iter().map(|piece| piece.len).sum::<u64>();
+        let stored = map.len() as u64 + extents.iter().map(|extent| extent.len).sum::<u64>();
         self.head(&shown, EntryType::Regular, &recorded, stored, None, records)?;
         self.put(&map)?;
-        for piece in &pieces {
-            self.copy(relative, file, *piece)?;
+        for extent in &extents {
+            self.copy(relative, file, *extent)?;
         }
         self.pad(stored)?;
         check_unchanged(relative, file, stat)?;
@@ -285,9 +285,9 @@ impl<'a, W: Write> Packer<'a, W> {
         if len != size {
             // Unless it has changed, the file system does not know its length.
             check_unchanged(relative, file, stat)?;
-            buffer.resize(MAX_CLAIMLESS + 1, 0);
+            buffer.resize(MAX_UNKNOWN_LEN + 1, 0);
             len += read_up_to(file, &mut buffer[len..], len, usize::MAX).map_err(unreadable)?;
-            if len > MAX_CLAIMLESS {
+            if len > MAX_UNKNOWN_LEN {
                 return Err(unreadable(io::Error::other("has no length, and too much in it")));
             }
         }
@@ -315,11 +315,11 @@ impl<'a, W: Write> Packer<'a, W> {
         self.put(&[0; BLOCK][..(stored.wrapping_neg() % BLOCK as u64) as usize])
     }
 
-    fn copy(&mut self, relative: &Path, file: &File, piece: Piece) -> Result<(), PackError> {
+    fn copy(&mut self, relative: &Path, file: &File, extent: Extent) -> Result<(), PackError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut offset = piece.offset;
-        while offset < piece.end() {
-            let len = usize::try_from(piece.end() - offset).unwrap_or(PART).min(PART);
+        let mut offset = extent.offset;
+        while offset < extent.end() {
+            let len = usize::try_from(extent.end() - offset).unwrap_or(PART).min(PART);
             file.read_exact_at(&mut buffer[..len], offset).map_err(|source| {
                 let path = relative.to_owned();
                 match source.kind() {
@@ -447,7 +447,7 @@ fn check_unchanged(relative: &Path, file: &File, then: &Stat) -> Result<(), Pack
         path: relative.to_owned(),
         source: error.into(),
     })?;
-    match has_same_content(then, &fresh(file, now)) {
+    match has_same_content(then, &uncached_stat(file, now)) {
         true => Ok(()),
         false => Err(PackError::Changed { path: relative.to_owned() }),
     }

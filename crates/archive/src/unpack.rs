@@ -15,13 +15,13 @@ use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::by_path::ByPath;
-use crate::contents::Contents;
-use crate::cursor::{Cursor, as_path};
-use crate::error::{Error, Refusal, TooMuch};
+use crate::error::{Error, LimitExceeded, Refusal};
+use crate::folder_cache::{FolderCache, as_path};
 use crate::folders::{Attributes, FOLDER_BUDGET, Folders};
 use crate::member::{Kind, Member};
 use crate::name;
+use crate::path_ops::PathOps;
+use crate::reader::ArchiveReader;
 use crate::time::Time;
 
 /// Permission bits that can be had from an archive: none of those that lend the
@@ -87,24 +87,28 @@ impl Options {
 /// # Errors
 /// See [`Error`]. What was created until then is left to the caller.
 pub fn unpack<R: Read>(
-    contents: &mut Contents<R>,
+    archive: &mut ArchiveReader<R>,
     into: &Dir,
     gate: &Mutex<()>,
     options: Options,
-    by_path: &mut dyn ByPath,
+    path_ops: &mut dyn PathOps,
 ) -> Result<Unpacked, Error> {
     let mut unpacking = Unpacking {
-        creator: Creator { cursor: Cursor::new(into), by_path, remarks: Remarks::default() },
-        targets: Cursor::new(into),
+        creator: Creator {
+            folder_cache: FolderCache::new(into),
+            path_ops,
+            remarks: Remarks::default(),
+        },
+        targets: FolderCache::new(into),
         gate,
         options,
         folders: Folders::default(),
     };
     let mut unpacked = Unpacked::default();
-    while let Some(member) = contents.next()? {
+    while let Some(member) = archive.next()? {
         unpacked.entries += 1;
         unpacked.bytes += member.size;
-        if let Some(folder) = unpacking.make(&member, contents)? {
+        if let Some(folder) = unpacking.create_member(&member, archive)? {
             unpacked.folder = Some(folder);
         }
     }
@@ -116,7 +120,7 @@ pub fn unpack<R: Read>(
 struct Unpacking<'a> {
     creator: Creator<'a>,
     /// In the folder of the file that was hard-linked last.
-    targets: Cursor<'a>,
+    targets: FolderCache<'a>,
     gate: &'a Mutex<()>,
     options: Options,
     /// Folders that the archive has, and what they are to get when all is in them.
@@ -125,17 +129,17 @@ struct Unpacking<'a> {
 
 /// Creates what gets a name.
 struct Creator<'a> {
-    cursor: Cursor<'a>,
-    by_path: &'a mut dyn ByPath,
+    folder_cache: FolderCache<'a>,
+    path_ops: &'a mut dyn PathOps,
     remarks: Remarks,
 }
 
 impl Unpacking<'_> {
     /// Creates one member. Returns the bits and the time of the folder itself.
-    fn make<R: Read>(
+    fn create_member<R: Read>(
         &mut self,
         member: &Member,
-        contents: &mut Contents<R>,
+        archive: &mut ArchiveReader<R>,
     ) -> Result<Option<(u32, Time)>, Error> {
         let refused = |reason| Error::Refused { member: member.name.clone(), reason };
         let parts = name::parts(&member.name).map_err(refused)?;
@@ -156,7 +160,7 @@ impl Unpacking<'_> {
                     .create(member, &parts, |folder, own| folder.create_file(as_path(own), mode))?;
                 // Reading may take long.
                 drop(held);
-                return self.fill(&file, member, contents).map(|()| None);
+                return self.fill(&file, member, archive).map(|()| None);
             }
             Kind::Folder => {
                 let bits = self.options.bits(member.mode);
@@ -177,25 +181,25 @@ impl Unpacking<'_> {
                 })?;
                 let mode = u16::try_from(bits).unwrap_or(0);
                 let attributes = Attributes { mode, time: member.mtime };
-                self.folders.insert(&parts, attributes).map_err(|_| Error::TooMuch {
+                self.folders.insert(&parts, attributes).map_err(|_| Error::LimitExceeded {
                     member: member.name.clone(),
-                    reason: TooMuch::Folders(FOLDER_BUDGET),
+                    reason: LimitExceeded::Folders(FOLDER_BUDGET),
                 })?;
             }
             Kind::Symlink(target) => {
                 if !self.options.any_links && name::leads_out(target, above.len()) {
-                    return Err(refused(Refusal::LinkOut));
+                    return Err(refused(Refusal::LinkLeavesFolder));
                 }
                 self.creator.create(member, &parts, |folder, own| {
                     folder.symlink(as_path(target), as_path(own))
                 })?;
                 let time = member.mtime;
                 let path = parts.join(&b'/');
-                self.creator.by_path.set_link_time(&path, time).map_err(Error::Report)?;
+                self.creator.path_ops.set_link_time(&path, time).map_err(Error::Report)?;
             }
             Kind::HardLink(target) => self.link(member, target, &parts)?,
             Kind::Fifo | Kind::BlockDevice | Kind::CharDevice => self.creator.leave_out(member),
-            Kind::Unknown(_) => return Err(refused(Refusal::Unknown)),
+            Kind::Unknown(_) => return Err(refused(Refusal::UnknownType)),
         }
         Ok(None)
     }
@@ -203,17 +207,17 @@ impl Unpacking<'_> {
     fn link(&mut self, member: &Member, target: &[u8], own: &[&[u8]]) -> Result<(), Error> {
         let refused = |reason| Error::Refused { member: member.name.clone(), reason };
         let nothing = |error: Errno| match error {
-            Errno::NOENT => refused(Refusal::LinkToNothing),
-            error => failure(member, error),
+            Errno::NOENT => refused(Refusal::MissingLinkTarget),
+            error => create_error(member, error),
         };
         let parts = name::parts(target).map_err(refused)?;
         let (target, target_above) =
-            parts.split_last().ok_or_else(|| refused(Refusal::LinkToNoFile))?;
+            parts.split_last().ok_or_else(|| refused(Refusal::LinkTargetNotFile))?;
         let from = self.targets.folder(target_above, false).map_err(nothing)?;
         let stat = from.stat(as_path(target)).map_err(nothing)?;
         // A second name of a symbolic link could lead elsewhere than the first.
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(refused(Refusal::LinkToNoFile));
+            return Err(refused(Refusal::LinkTargetNotFile));
         }
         self.creator.create(member, own, |folder, own| {
             match from.hard_link(as_path(target), folder, as_path(own)) {
@@ -232,11 +236,11 @@ impl Unpacking<'_> {
         &mut self,
         file: &File,
         member: &Member,
-        contents: &mut Contents<R>,
+        archive: &mut ArchiveReader<R>,
     ) -> Result<(), Error> {
         let failed = |source: io::Error| Error::Write { member: member.name.clone(), source };
         let mut end = 0;
-        contents.content(member, |offset, bytes| {
+        archive.content(member, |offset, bytes| {
             let _held = lock(self.gate);
             end = offset + bytes.len() as u64;
             file.write_all_at(bytes, offset).map_err(failed)
@@ -246,7 +250,7 @@ impl Unpacking<'_> {
             file.set_len(member.size).map_err(failed)?;
         }
         let times = member.mtime.to_timestamps();
-        let set = is_taken(rustix::fs::futimens(file, &times));
+        let set = is_supported(rustix::fs::futimens(file, &times));
         let is_set = set.map_err(|error| failed(error.into()))?;
         self.creator.remarks.unset += u64::from(!is_set);
         Ok(())
@@ -256,7 +260,7 @@ impl Unpacking<'_> {
     /// it is in.
     fn finish(&mut self) -> Result<(), Error> {
         // Before a folder on their way is closed.
-        self.creator.by_path.wait().map_err(Error::Report)?;
+        self.creator.path_ops.wait().map_err(Error::Report)?;
         while let Some((path, attributes)) = self.folders.pop() {
             let _held = lock(self.gate);
             self.finish_folder(&path, attributes)
@@ -268,14 +272,15 @@ impl Unpacking<'_> {
     fn finish_folder(&mut self, path: &[u8], attributes: Attributes) -> Result<(), Errno> {
         let parts: Vec<_> = path.split(|byte| *byte == b'/').collect();
         let Some((own, above)) = parts.split_last() else { return Ok(()) };
-        let above = self.creator.cursor.folder(above, false)?;
+        let above = self.creator.folder_cache.folder(above, false)?;
         // Not only to be reached: of such a descriptor nothing can be changed.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let folder = above.open_with(as_path(own), flags, Mode::empty())?;
-        let has_times = is_taken(rustix::fs::futimens(&folder, &attributes.time.to_timestamps()))?;
+        let has_times =
+            is_supported(rustix::fs::futimens(&folder, &attributes.time.to_timestamps()))?;
         let mode = u32::from(attributes.mode);
         let has_mode = rustix::fs::fstat(&folder)?.st_mode & BITS == mode
-            || is_taken(rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode)))?;
+            || is_supported(rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode)))?;
         let is_set = has_mode && has_times;
         self.creator.remarks.unset += u64::from(!is_set);
         Ok(())
@@ -284,7 +289,7 @@ impl Unpacking<'_> {
 
 /// Whether a file system has taken times or permission bits. Some keep no such things, and
 /// the content is whole without.
-fn is_taken(set: Result<(), Errno>) -> Result<bool, Errno> {
+fn is_supported(set: Result<(), Errno>) -> Result<bool, Errno> {
     use Errno as E;
     match set {
         Ok(()) => Ok(true),
@@ -311,26 +316,26 @@ impl Creator<'_> {
         parts: &[&[u8]],
         mut act: impl FnMut(&Dir, &[u8]) -> Result<T, Errno>,
     ) -> Result<T, Error> {
-        let failed = |error: Errno| failure(member, error);
+        let failed = |error: Errno| create_error(member, error);
         let Some((own, above)) = parts.split_last() else { return Err(failed(Errno::EXIST)) };
-        match act(self.cursor.folder(above, true).map_err(failed)?, own) {
+        match act(self.folder_cache.folder(above, true).map_err(failed)?, own) {
             Err(Errno::EXIST) => {}
             created => return created.map_err(failed),
         }
-        if !self.by_path.remove(&parts.join(&b'/')).map_err(Error::Report)? {
+        if !self.path_ops.remove(&parts.join(&b'/')).map_err(Error::Report)? {
             return Err(failed(Errno::EXIST));
         }
         self.remarks.replaced += 1;
-        act(self.cursor.folder(above, true).map_err(failed)?, own).map_err(failed)
+        act(self.folder_cache.folder(above, true).map_err(failed)?, own).map_err(failed)
     }
 }
 
 /// What the system's answer says about the archive, or about the disk.
-fn failure(member: &Member, error: Errno) -> Error {
+fn create_error(member: &Member, error: Errno) -> Error {
     let refused = |reason| Error::Refused { member: member.name.clone(), reason };
     match error {
-        Errno::EXIST => refused(Refusal::Twice),
-        Errno::NOTDIR | Errno::LOOP => refused(Refusal::Through),
+        Errno::EXIST => refused(Refusal::DuplicateName),
+        Errno::NOTDIR | Errno::LOOP => refused(Refusal::NotAFolder),
         Errno::NAMETOOLONG => refused(Refusal::NameTooLong),
         error => Error::Write { member: member.name.clone(), source: error.into() },
     }

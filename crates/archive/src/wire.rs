@@ -124,7 +124,7 @@ fn decode(fields: &mut Fields<'_>) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Refusal, TooMuch};
+    use crate::error::{LimitExceeded, Refusal};
     use crate::member::Kind;
     use crate::unpack::Remarks;
 
@@ -152,8 +152,8 @@ mod tests {
             Kind::Unknown(b'x'),
         ];
         let members = kinds.into_iter().map(|kind| {
-            let (name, pieces) = (b"a\n/\xff".to_vec(), Vec::new());
-            Event::Member(Member { name, kind, mode: 0o4755, mtime: time, size: 1 << 40, pieces })
+            let (name, extents) = (b"a\n/\xff".to_vec(), Vec::new());
+            Event::Member(Member { name, kind, mode: 0o4755, mtime: time, size: 1 << 40, extents })
         });
         let member = || b"m".to_vec();
         let os = || io::Error::from_raw_os_error(28);
@@ -162,8 +162,8 @@ mod tests {
             Error::Decompress(io::Error::other("bad")),
             Error::NotTar { head: vec![1, 2] },
             Error::Malformed { member: member(), offset: 7, reason: "why".into() },
-            Error::Refused { member: member(), reason: Refusal::LinkOut },
-            Error::TooMuch { member: member(), reason: TooMuch::Beyond(9) },
+            Error::Refused { member: member(), reason: Refusal::LinkLeavesFolder },
+            Error::LimitExceeded { member: member(), reason: LimitExceeded::Growth(9) },
             Error::Write { member: member(), source: os() },
             Error::Report(os()),
         ];

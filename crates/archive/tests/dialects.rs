@@ -4,7 +4,7 @@
 
 mod common;
 
-use cryptstream_archive::{Contents, Error, Kind, Limits, Member, Refusal, Time};
+use cryptstream_archive::{ArchiveReader, Error, Kind, Limits, Member, Refusal, Time};
 
 use common::pax_records;
 
@@ -49,11 +49,11 @@ fn end(parts: &[Vec<u8>]) -> Vec<u8> {
 
 /// All members, with what each has.
 fn read(archive: &[u8]) -> Result<Vec<(Member, Vec<u8>)>, Error> {
-    let mut contents = Contents::new(archive, Limits::DEFAULT)?;
+    let mut archive = ArchiveReader::new(archive, Limits::DEFAULT)?;
     let mut members = Vec::new();
-    while let Some(member) = contents.next()? {
+    while let Some(member) = archive.next()? {
         let mut content = vec![0; usize::try_from(member.size).unwrap()];
-        contents.content(&member, |offset, bytes| {
+        archive.content(&member, |offset, bytes| {
             let offset = usize::try_from(offset).unwrap();
             content[offset..offset + bytes.len()].copy_from_slice(bytes);
             Ok(())
@@ -73,8 +73,8 @@ fn names(archive: &[u8], expected: &[&str]) {
     let names: Vec<_> =
         members.iter().map(|(member, _)| String::from_utf8_lossy(&member.name)).collect();
     assert_eq!(names, expected);
-    let contents = members.iter().filter(|(member, _)| member.kind == Kind::File);
-    assert!(contents.clone().all(|(member, content)| member.size == content.len() as u64));
+    let archive = members.iter().filter(|(member, _)| member.kind == Kind::File);
+    assert!(archive.clone().all(|(member, content)| member.size == content.len() as u64));
     assert!(members.last().unwrap().1 == b"content");
 }
 
@@ -143,10 +143,10 @@ fn times_in_every_notation() {
 fn holes_as_star_and_as_old_tars_describe_them() {
     let octal = |number: usize| format!("{number:011o}\0").into_bytes();
     let pair = |at: usize, len: usize| [octal(at), octal(len)].concat();
-    let piece = [b'x'; BLOCK];
+    let extent = [b'x'; BLOCK];
     let mut expected = vec![0; 30_000];
     for number in 0..6 {
-        expected[number * 4096..][..BLOCK].copy_from_slice(&piece);
+        expected[number * 4096..][..BLOCK].copy_from_slice(&extent);
     }
     let first: Vec<u8> = (0..4).flat_map(|number| pair(number * 4096, BLOCK)).collect();
     let mut behind: Vec<u8> = (4..6).flat_map(|number| pair(number * 4096, BLOCK)).collect();
@@ -157,7 +157,7 @@ fn holes_as_star_and_as_old_tars_describe_them() {
     let gnu: [(usize, &[u8]); 4] = [(257, b"ustar  \0"), (386, &first), (482, b"1"), (483, &size)];
     for fields in [star, gnu] {
         let header = header(b"s", b'S', 6 * BLOCK, &fields);
-        let members = read(&end(&[header, behind.clone(), piece.repeat(6)])).unwrap();
+        let members = read(&end(&[header, behind.clone(), extent.repeat(6)])).unwrap();
         assert!(members[0].1 == expected);
     }
 }
@@ -169,12 +169,12 @@ fn what_is_a_part_of_something_larger() {
         other => panic!("{other:?}"),
     };
     let second = end(&[with(header(b"long", b'M', 7, &[]), b"content")]);
-    assert_eq!(refusal(&second), (b"long".to_vec(), Refusal::Volume));
+    assert_eq!(refusal(&second), (b"long".to_vec(), Refusal::MultiVolume));
     let records = [("GNU.volume.filename", &b"long"[..]), ("GNU.volume.offset", b"9")];
     let second = end(&[pax(b'g', &records), file()]);
-    assert_eq!(refusal(&second), (b"long".to_vec(), Refusal::Volume));
+    assert_eq!(refusal(&second), (b"long".to_vec(), Refusal::MultiVolume));
     let joined = [end(&[file()]), end(&[file()])].concat();
-    assert_eq!(refusal(&joined), (b"file".to_vec(), Refusal::Joined));
+    assert_eq!(refusal(&joined), (b"file".to_vec(), Refusal::Concatenated));
     for records in [("path", b"a"), ("size", b"1"), ("GNU.sparse.name", b"x")] {
         let all = end(&[pax(b'g', &[(records.0, records.1)]), file()]);
         assert!(matches!(read(&all), Err(Error::Malformed { .. })));
@@ -214,10 +214,10 @@ fn small_members_are_read_together() {
     for archive in [archive.clone(), zstd::encode_all(&archive[..], 1).unwrap()] {
         let count = std::cell::Cell::new(0);
         let from = Counted(&archive, &count);
-        let mut contents = Contents::new(from, Limits::DEFAULT).unwrap();
+        let mut archive = ArchiveReader::new(from, Limits::DEFAULT).unwrap();
         let mut members = 0;
-        while let Some(member) = contents.next().unwrap() {
-            contents.content(&member, |_, _| Ok(())).unwrap();
+        while let Some(member) = archive.next().unwrap() {
+            archive.content(&member, |_, _| Ok(())).unwrap();
             members += 1;
         }
         assert_eq!(members, 1000);

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-use cryptstream_archive::{Contents, DoByPath, Error, Limits, Options, unpack};
+use cryptstream_archive::{ArchiveReader, DirectPathOps, Error, Limits, Options, unpack};
 use cryptstream_beneath::Dir;
 use tar::{EntryType, Header};
 
@@ -133,7 +133,7 @@ fn small() -> Vec<(&'static str, Fate, Vec<u8>)> {
         ("overlapping map", Refused, sparse(b"2\n0\n5\n3\n5\n", b"20")),
         ("map beyond the end", Refused, sparse(b"1\n15\n10\n", b"20")),
         ("map that overflows", Refused, sparse(b"1\n18446744073709551615\n10\n", b"20")),
-        ("map with too many pieces", Refused, sparse(b"9999999999\n", b"20")),
+        ("map with too many extents", Refused, sparse(b"9999999999\n", b"20")),
         ("map of nothing", Refused, sparse(b"x", b"20")),
         ("size of the map is none", Refused, sparse(b"1\n0\n10\n", b"x")),
         ("something follows", Refused, [end(vec![file(b"x")]), file(b"y")].concat()),
@@ -215,10 +215,10 @@ fn attack(name: &str, fate: Fate, archive: impl Read, window: u64) {
     let folder = Dir::open(&into).unwrap();
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS");
-    let result = Contents::new(archive, Limits::DEFAULT).and_then(|mut contents| {
+    let result = ArchiveReader::new(archive, Limits::DEFAULT).and_then(|mut archive| {
         let options = Options { any_links: false, umask: 0o022 };
-        let mut by_path = DoByPath::new(&folder);
-        unpack(&mut contents, &folder, &Mutex::new(()), options, &mut by_path)
+        let mut path_ops = DirectPathOps::new(&folder);
+        unpack(&mut archive, &folder, &Mutex::new(()), options, &mut path_ops)
     });
     let peak = status("VmHWM").saturating_sub(before);
     if name != "cut" {

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Mutex;
 
-use cryptstream_archive::{Contents, DoByPath, Error, Limits, Options, Packer, unpack};
+use cryptstream_archive::{ArchiveReader, DirectPathOps, Error, Limits, Options, Packer, unpack};
 use cryptstream_beneath::Dir;
 use rustix::fs::Mode;
 
@@ -85,9 +85,9 @@ fn nothing_comes_into_being_outside() {
         let folder = Dir::open(&into).unwrap();
         let options = Options { any_links: round % 2 == 0, umask: 0o022 };
         let limits = Limits { bytes: 1 << 24, ..Limits::DEFAULT };
-        let result = Contents::new(&archive[..], limits).and_then(|mut contents| {
-            let mut by_path = DoByPath::new(&folder);
-            unpack(&mut contents, &folder, &Mutex::new(()), options, &mut by_path)
+        let result = ArchiveReader::new(&archive[..], limits).and_then(|mut archive| {
+            let mut path_ops = DirectPathOps::new(&folder);
+            unpack(&mut archive, &folder, &Mutex::new(()), options, &mut path_ops)
         });
         match result {
             Ok(_) => unpacked += 1,
@@ -117,9 +117,9 @@ fn what_is_compressed_is_refused_or_the_same() {
     let archive = packed(Some(3));
     let mut random = Random(2);
     let list = |archive: &[u8]| -> Result<Vec<_>, Error> {
-        let mut contents = Contents::new(archive, Limits::DEFAULT)?;
+        let mut archive = ArchiveReader::new(archive, Limits::DEFAULT)?;
         let mut members = Vec::new();
-        while let Some(member) = contents.next()? {
+        while let Some(member) = archive.next()? {
             members.push(member);
         }
         Ok(members)

@@ -11,8 +11,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::identity::{FileId, is_exact, path_of};
-use crate::resolve::{CAREFULLY, DIRECTORY, resolve, split_relative};
+use crate::identity::{FileId, has_stable_inodes, kernel_path};
+use crate::resolve::{DIRECTORY, SAFE_FLAGS, resolve, split_relative};
 
 /// A directory as a descriptor. See the crate's description.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Dir {
         flags: OFlags,
         mode: Mode,
     ) -> Result<File, Errno> {
-        resolve(&self.fd, path.as_ref(), flags | CAREFULLY, mode).map(File::from)
+        resolve(&self.fd, path.as_ref(), flags | SAFE_FLAGS, mode).map(File::from)
     }
 
     /// Creates a file that must not exist yet, for writing.
@@ -135,8 +135,8 @@ impl Dir {
     /// As fstat(2).
     pub fn is_or_lies_in(&self, other: &Self) -> Result<bool, Errno> {
         let stat = other.own_stat()?;
-        if !is_exact(other, stat.st_dev) {
-            let (own, other) = (path_of(self), path_of(other));
+        if !has_stable_inodes(other, stat.st_dev) {
+            let (own, other) = (kernel_path(self), kernel_path(other));
             return Ok(own.zip(other).is_some_and(|(own, other)| own.starts_with(other)));
         }
         let id = FileId::of(&stat);
@@ -300,10 +300,10 @@ impl Dir {
     ///
     /// # Errors
     /// As openat(2) for reading, and as getdents(2) for each entry.
-    pub fn entries(&self) -> Result<Entries, Errno> {
+    pub fn entries(&self) -> Result<ReadDir, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let readable = openat(&self.fd, ".", flags, Mode::empty())?;
-        Ok(Entries { inner: rustix::fs::Dir::new(readable)? })
+        Ok(ReadDir { inner: rustix::fs::Dir::new(readable)? })
     }
 
     /// A second descriptor of the same directory.
@@ -347,11 +347,11 @@ impl From<OwnedFd> for Dir {
 
 /// What is in a directory, as it is read. See [`Dir::entries`].
 #[derive(Debug)]
-pub struct Entries {
+pub struct ReadDir {
     inner: rustix::fs::Dir,
 }
 
-impl Iterator for Entries {
+impl Iterator for ReadDir {
     /// A name, and its type as far as the file system tells it. A type that was told is
     /// a hint: act on what [`Dir::stat`] or an open descriptor says.
     type Item = Result<(OsString, FileType), Errno>;

@@ -10,7 +10,7 @@ use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use crate::{Dir, FileId, KnownFile, path_of};
+use crate::{Dir, FileId, KnownFile, kernel_path};
 
 /// Directories of one tree that stay open without being in use. A process may have as
 /// few as 256 descriptors, and there can be two trees.
@@ -160,7 +160,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A file where a walk saw it.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct FileEntry {
     /// The directory that it is in.
     pub folder: Arc<Folder>,
     /// Its name there.
@@ -169,11 +169,11 @@ pub struct Entry {
     pub id: FileId,
 }
 
-impl Entry {
+impl FileEntry {
     /// Its path, without links in it, as far as the kernel tells it.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
-        path_of(&*self.folder.dir().ok()?).map(|dir| dir.join(&self.name))
+        kernel_path(&*self.folder.dir().ok()?).map(|dir| dir.join(&self.name))
     }
 
     /// Opens the file for reading, and gives the directory that it was opened in.
@@ -182,8 +182,8 @@ impl Entry {
     /// `ESTALE` where the name leads to anything but the regular file that was seen, or
     /// a directory above was exchanged; otherwise as openat(2).
     pub fn open(&self) -> Result<(Arc<Dir>, File, Stat), Errno> {
-        let dir = self.folder.dir().map_err(told_as_exchange)?;
-        let file = dir.open_file(&self.name).map_err(told_as_exchange)?;
+        let dir = self.folder.dir().map_err(exchanged_as_stale)?;
+        let file = dir.open_file(&self.name).map_err(exchanged_as_stale)?;
         let stat = rustix::fs::fstat(&file)?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let is_same = self.id.may_be(FileId::of(&stat), &file) || !is_compared();
@@ -197,7 +197,7 @@ fn is_compared() -> bool {
 }
 
 /// A link, a file or a socket in a place where something else was seen.
-fn told_as_exchange(error: Errno) -> Errno {
+fn exchanged_as_stale(error: Errno) -> Errno {
     match error {
         Errno::LOOP | Errno::NOTDIR | Errno::NXIO => Errno::STALE,
         error => error,

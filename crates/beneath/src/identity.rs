@@ -21,7 +21,7 @@ use rustix::io::Errno;
 /// What statfs(2) says of file systems whose inode numbers and caches cannot be relied
 /// upon: FUSE (virtiofs too), three ages of SMB, 9P, VirtualBox's and Parallels' shared
 /// folders, Coda, FAT and exFAT.
-const INEXACT: [u64; 10] = [
+const UNSTABLE_INODES: [u64; 10] = [
     0x6573_5546,
     0x517b,
     0xff53_4d42,
@@ -54,32 +54,32 @@ impl FileId {
     /// numbers do not tell. `on` is on the file system of `self`.
     #[must_use]
     pub fn may_be(self, other: Self, on: impl AsFd) -> bool {
-        self == other || (self.dev == other.dev && !is_exact(on, self.dev))
+        self == other || (self.dev == other.dev && !has_stable_inodes(on, self.dev))
     }
 }
 
 /// Whether the file system that `file` is on, which is device `dev`, keeps inode numbers
 /// and tells lengths and times as they are.
 #[must_use]
-pub fn is_exact(file: impl AsFd, dev: u64) -> bool {
+pub fn has_stable_inodes(file: impl AsFd, dev: u64) -> bool {
     // Asked once for each device.
     static KNOWN: Mutex<Vec<(u64, bool)>> = Mutex::new(Vec::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, is_exact)) = known.iter().find(|(device, _)| *device == dev) {
-        return *is_exact;
+    if let Some((_, is_stable)) = known.iter().find(|(device, _)| *device == dev) {
+        return *is_stable;
     }
     // One that cannot be asked is taken at its word.
     let kind = fstatfs(file).map_or(0, |found| found.f_type as u64 & 0xffff_ffff);
-    let is_exact = !INEXACT.contains(&kind);
-    known.push((dev, is_exact));
-    is_exact
+    let is_stable = !UNSTABLE_INODES.contains(&kind);
+    known.push((dev, is_stable));
+    is_stable
 }
 
 /// The state of an open file, of which `stat` is what fstat(2) says. Where that may come
 /// from a cache, the file system itself is asked.
 #[must_use]
-pub fn fresh(file: impl AsFd, stat: Stat) -> Stat {
-    if is_exact(&file, stat.st_dev) {
+pub fn uncached_stat(file: impl AsFd, stat: Stat) -> Stat {
+    if has_stable_inodes(&file, stat.st_dev) {
         return stat;
     }
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
@@ -142,8 +142,8 @@ impl KnownFile {
 
     /// The file that is open as `file` and is what `stat` says.
     pub fn of(file: impl AsFd, stat: &Stat) -> Self {
-        let inexact = (!is_exact(&file, stat.st_dev))
-            .then(|| Inexact { path: path_of(&file), state: state(stat) });
+        let inexact = (!has_stable_inodes(&file, stat.st_dev))
+            .then(|| Inexact { path: kernel_path(&file), state: state(stat) });
         Self { id: FileId::of(stat), inexact }
     }
 
@@ -163,7 +163,7 @@ impl KnownFile {
     /// Whether this file has the name `name` in `dir`, where `stat` was seen.
     #[must_use]
     pub fn is_named(&self, dir: impl AsFd, name: &OsStr, stat: &Stat) -> bool {
-        self.is_at(stat, || path_of(dir).map(|dir| dir.join(name)))
+        self.is_at(stat, || kernel_path(dir).map(|dir| dir.join(name)))
     }
 
     /// Whether this file is the one with this number, at the path that `path` finds out,
@@ -209,14 +209,14 @@ fn state(stat: &Stat) -> State {
 /// Whether two things that were seen under different names, of which one is open as
 /// `file`, are one file with several names.
 #[must_use]
-pub fn is_linked(file: impl AsFd, one: &Stat, other: &Stat) -> bool {
+pub fn is_same_file(file: impl AsFd, one: &Stat, other: &Stat) -> bool {
     FileId::of(one) == FileId::of(other)
-        && (is_exact(file, one.st_dev) || (one.st_nlink > 1 && state(one) == state(other)))
+        && (has_stable_inodes(file, one.st_dev) || (one.st_nlink > 1 && state(one) == state(other)))
 }
 
 /// The path that the kernel has for what is open. Needs /proc.
 #[must_use]
-pub fn path_of(file: impl AsFd) -> Option<PathBuf> {
+pub fn kernel_path(file: impl AsFd) -> Option<PathBuf> {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());

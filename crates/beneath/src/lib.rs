@@ -29,7 +29,10 @@ mod walk;
 
 pub use acl::{ACL, dir_mode_without_acl, has_acl, mode_without_acl};
 pub use attributes::{Followed, follow_mode, is_refusal, times_of};
-pub use dir::{Dir, Entries};
-pub use folder::{Entry, Folder};
-pub use identity::{FileId, KnownFile, fresh, has_same_content, is_exact, is_linked, path_of};
-pub use walk::{Found, Walk, WalkError};
+pub use dir::{Dir, ReadDir};
+pub use folder::{FileEntry, Folder};
+pub use identity::{
+    FileId, KnownFile, has_same_content, has_stable_inodes, is_same_file, kernel_path,
+    uncached_stat,
+};
+pub use walk::{Walk, WalkEntry, WalkError};

@@ -14,7 +14,7 @@ pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union
 
 /// Added to every way of opening a file below a directory. A pipe that has taken a
 /// file's place is not waited for, a terminal does not become the controlling one.
-pub(super) const CAREFULLY: OFlags =
+pub(super) const SAFE_FLAGS: OFlags =
     OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Whether openat2(2) was refused, so that it need not be asked again.
@@ -47,10 +47,10 @@ pub(super) fn resolve(
         false => return openat(root, path, flags - OFlags::NOFOLLOW, mode),
     };
     if above.is_none() {
-        return tell_links(root, name, flags, mode);
+        return open_component(root, name, flags, mode);
     }
     if !IS_REFUSED.load(Ordering::Relaxed) {
-        match by_openat2(root, path, flags, mode) {
+        match with_openat2(root, path, flags, mode) {
             // An old kernel, or a filter of system calls.
             Err(Errno::NOSYS | Errno::PERM) => IS_REFUSED.store(true, Ordering::Relaxed),
             // No single call takes so long a path.
@@ -58,10 +58,10 @@ pub(super) fn resolve(
             opened => return opened,
         }
     }
-    by_hand(root, path, flags, mode)
+    component_by_component(root, path, flags, mode)
 }
 
-pub(super) fn by_openat2(
+pub(super) fn with_openat2(
     root: &OwnedFd,
     path: &Path,
     flags: OFlags,
@@ -80,7 +80,7 @@ pub(super) fn by_openat2(
 }
 
 /// Component by component, each of which must be no link.
-pub(super) fn by_hand(
+pub(super) fn component_by_component(
     root: &OwnedFd,
     path: &Path,
     flags: OFlags,
@@ -93,14 +93,19 @@ pub(super) fn by_hand(
     let mut dir: Option<OwnedFd> = None;
     for part in above.into_iter().flat_map(Path::iter) {
         let within = dir.as_ref().unwrap_or(root);
-        dir = Some(tell_links(within, part, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?);
+        dir = Some(open_component(within, part, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?);
     }
-    tell_links(dir.as_ref().unwrap_or(root), name, flags, mode)
+    open_component(dir.as_ref().unwrap_or(root), name, flags, mode)
 }
 
 /// Opens one name. A link is `ELOOP`, also where a directory was wanted, for which
 /// openat(2) says `ENOTDIR` of a link and of a file alike.
-fn tell_links(dir: impl AsFd, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+fn open_component(
+    dir: impl AsFd,
+    name: &OsStr,
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd, Errno> {
     let opened = loop {
         match openat(&dir, name, flags, mode) {
             Err(Errno::INTR) => {}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use crate::{Entries, Folder};
+use crate::{Folder, ReadDir};
 
 /// Directories that are listed bit by bit at the same time. Of those above them the
 /// rest of the names is read into memory, so that deep trees need no more descriptors.
@@ -19,7 +19,7 @@ const MAX_PATH_LEN: usize = 4096;
 
 /// Something below the root of a walk.
 #[derive(Debug)]
-pub struct Found {
+pub struct WalkEntry {
     /// The directory that it is in.
     pub folder: Arc<Folder>,
     /// Its name there.
@@ -34,7 +34,7 @@ pub struct Found {
     pub depth: usize,
 }
 
-impl Found {
+impl WalkEntry {
     /// What kind of thing it is.
     #[must_use]
     pub fn kind(&self) -> FileType {
@@ -55,7 +55,7 @@ pub struct WalkError {
 ///
 /// A directory is opened before it is reported, without following a link, and what is
 /// said of it is said of what was opened. Of other things it is said what was seen under
-/// the name, device and inode included; [`Entry::open`](crate::Entry::open) compares.
+/// the name, device and inode included; [`FileEntry::open`](crate::FileEntry::open) compares.
 pub struct Walk<F> {
     levels: VecDeque<Level>,
     /// How many levels above are not kept, as their names were used up.
@@ -73,7 +73,7 @@ struct Level {
 /// The names in a directory that are still to come.
 enum Names {
     Unread,
-    Listed(Entries),
+    Listed(ReadDir),
     Read(std::vec::IntoIter<Name>),
 }
 
@@ -142,7 +142,7 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
     }
 
     /// What stands under a name; `None` where it is not wanted.
-    fn look(&mut self, name: OsString, told: FileType) -> Result<Option<Found>, WalkError> {
+    fn look(&mut self, name: OsString, told: FileType) -> Result<Option<WalkEntry>, WalkError> {
         let Some(folder) = self.levels.back().map(|level| Arc::clone(&level.folder)) else {
             return Ok(None);
         };
@@ -172,7 +172,7 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 return Err(self.failed(Some(&name), Errno::STALE));
             }
-            return Ok(Some(Found { folder, name, relative, stat, opened: None, depth }));
+            return Ok(Some(WalkEntry { folder, name, relative, stat, opened: None, depth }));
         }
         if relative.as_os_str().len() >= MAX_PATH_LEN {
             return Err(self.failed(Some(&name), Errno::NAMETOOLONG));
@@ -188,7 +188,7 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
         self.levels.push_back(level);
         self.relative.push(&name);
         self.depth = depth;
-        Ok(Some(Found { folder, name, relative, stat, opened: Some(opened), depth }))
+        Ok(Some(WalkEntry { folder, name, relative, stat, opened: Some(opened), depth }))
     }
 }
 
@@ -210,7 +210,7 @@ impl Level {
 }
 
 impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Iterator for Walk<F> {
-    type Item = Result<Found, WalkError>;
+    type Item = Result<WalkEntry, WalkError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

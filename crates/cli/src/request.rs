@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use cryptstream_beneath::Entry;
+use cryptstream_beneath::FileEntry;
 use cryptstream_engine::{
     CommitOptions, Engine, Error, Form, Parser, Processes, SandboxMode, Source, Target,
     WorkerOptions, leftover_of,
@@ -30,7 +30,7 @@ pub(crate) enum Input {
     /// As the user has named it.
     Path(PathBuf),
     /// A file that was found in a folder, and its path.
-    Entry(Entry, PathBuf),
+    Entry(FileEntry, PathBuf),
     /// Something in a folder that could not be looked at.
     Unreadable(PathBuf, Errno),
     /// A pipe or a device that was found in a folder.

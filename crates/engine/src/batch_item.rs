@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cryptstream_beneath::{Entry, FileId, Folder, Found};
+use cryptstream_beneath::{FileEntry, FileId, Folder, WalkEntry};
 use rustix::fs::FileType;
 
 use crate::{Error, Parser, Source, Target};
@@ -17,7 +17,7 @@ pub struct BatchItem {
     pub input: PathBuf,
     /// Where a walk has found it, if it is part of a tree: it is then opened in its
     /// directory, through no link, and must be the regular file that was seen.
-    pub entry: Option<Entry>,
+    pub entry: Option<FileEntry>,
     /// Its length in bytes as it was seen: what is small goes another way. Where
     /// it has changed meanwhile, no harm is done.
     pub len: u64,
@@ -61,14 +61,14 @@ impl BatchItem {
     /// A file that a walk through a tree has found, and a new file at `output`, whose
     /// folder must exist. `None` for anything but a regular file.
     #[must_use]
-    pub fn found(found: Found, output: impl Into<PathBuf>) -> Option<Self> {
+    pub fn found(found: WalkEntry, output: impl Into<PathBuf>) -> Option<Self> {
         let (id, len) = (FileId::of(&found.stat), u64::try_from(found.stat.st_size).ok()?);
         if found.kind() != FileType::RegularFile {
             return None;
         }
-        let Found { folder, name, relative: input, .. } = found;
+        let WalkEntry { folder, name, relative: input, .. } = found;
         let output = Destination::Named(Target::Path { path: output.into(), force: false });
-        Some(Self { input, entry: Some(Entry { folder, name, id }), len, output, guard: None })
+        Some(Self { input, entry: Some(FileEntry { folder, name, id }), len, output, guard: None })
     }
 
     pub(crate) fn open(&self, parser: &Parser) -> Result<Source, Error> {

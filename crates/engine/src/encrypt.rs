@@ -3,7 +3,7 @@
 use cryptstream_format::armor::armored_len;
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{
-    FileKey, Format, Layout, Padding, PayloadCipher, Recipient, Segment, WrapError, seal_header,
+    FileKey, Format, Layout, Padding, PayloadCipher, Recipient, Segment, WrapError, build_header,
 };
 
 use cryptstream_shm::SecretScope;
@@ -179,7 +179,7 @@ fn wrap(
 ) -> Result<Vec<u8>, WrapError> {
     let _secrets = SecretScope::open();
     let recipients: Vec<_> = recipients.iter().map(|r| *r as &dyn Recipient).collect();
-    seal_header(format, file_key, &recipients, padding)
+    build_header(format, file_key, &recipients, padding)
 }
 
 /// Wraps the key on another thread while this one seals; or on this one first,

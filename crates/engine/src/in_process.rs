@@ -82,7 +82,7 @@ fn run_in_order(
             return Ok(InProcess::Paused(payload, index));
         }
         let len = source.fill_up(&mut input, input_len)?;
-        let is_end = match len == input_len && format.may_end_full() {
+        let is_end = match len == input_len && format.final_chunk_may_be_full() {
             true => source.is_over(true)?.unwrap_or_default(),
             false => len < input_len,
         };

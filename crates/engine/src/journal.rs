@@ -16,7 +16,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, times_of};
-use cryptstream_format::journal::Present;
+use cryptstream_format::journal::HeaderState;
 use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
 use rustix::fs::{FileType, Timestamps};
 use rustix::io::Errno;
@@ -40,7 +40,7 @@ pub(crate) struct UndoJournal {
     journal: Journal,
     /// Its old header; of a journal that was just made nobody asks for it.
     header: Option<Header>,
-    present: Present,
+    present: HeaderState,
     /// Those that the file had before.
     times: Timestamps,
 }
@@ -68,7 +68,7 @@ impl UndoJournal {
         let (journal, header, times) = read(folder, &name, source)?;
         let mut head = crate::memory::zeroed(journal.head_len()).ok()?;
         let head = read_at(file, &mut head, 0).ok()?;
-        let present = journal.look_at(file.metadata().ok()?.len(), head)?;
+        let present = journal.header_state(file.metadata().ok()?.len(), head)?;
         let (folder, header) = (Arc::clone(folder), Some(header));
         Some(Self { folder, name, journal, header, present, times })
     }
@@ -109,7 +109,7 @@ impl UndoJournal {
         let times = journaled.source.times();
         pending.set_times(&times)?;
         pending.commit_with_mode(mode, true).map_err(in_the_way)?;
-        let present = Present::Old;
+        let present = HeaderState::Old;
         Ok((Self { folder, name, journal, header: None, present, times }, bytes.len() as u64))
     }
 
@@ -134,7 +134,7 @@ impl UndoJournal {
 
     /// The old header, if what the file has is neither this nor the new one.
     pub(crate) fn header_if_torn(&self) -> Option<Header> {
-        self.header.clone().filter(|_| self.present == Present::Torn)
+        self.header.clone().filter(|_| self.present == HeaderState::Torn)
     }
 
     /// Whether `header` is the old one.

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, FileId, path_of};
+use cryptstream_beneath::{Dir, FileId, kernel_path};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, openat};
 use rustix::io::Errno;
@@ -174,7 +174,7 @@ impl Named {
     /// is written goes to where that process is in the file.
     fn duplicate(&self) -> Option<OwnedFd> {
         let here = getpid();
-        let own = path_of(&*self.folder)? == Path::new(&format!("/proc/{here}/fd"));
+        let own = kernel_path(&*self.folder)? == Path::new(&format!("/proc/{here}/fd"));
         let number = self.name.to_str().filter(|_| own)?.parse().ok()?;
         let process = pidfd_open(here, PidfdFlags::empty()).ok()?;
         pidfd_getfd(process, number, PidfdGetfdFlags::empty()).ok()

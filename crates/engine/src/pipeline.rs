@@ -124,7 +124,7 @@ impl<'a> SegmentSource<'a> {
                     may_wait,
                 )?;
                 let filled = filled + more;
-                let is_end = match filled == len && format.may_end_full() {
+                let is_end = match filled == len && format.final_chunk_may_be_full() {
                     _ if must_wait => None,
                     true => source.is_over(may_wait)?,
                     false => Some(filled < len),

@@ -17,7 +17,7 @@ mod write;
 
 pub use error::{HeaderError, HeaderErrorKind};
 pub use outline::Outline;
-pub use write::{Padding, WrappedKey, seal_header};
+pub use write::{Padding, WrappedKey, build_header};
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ pub struct Journal {
 
 /// Which header a file has, as its journal tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Present {
+pub enum HeaderState {
     /// The old one: the exchange had not begun.
     Old,
     /// The new one: the exchange was complete.
@@ -136,17 +136,17 @@ impl Journal {
     /// inode would say less than the random bytes of a payload's prefix: they
     /// change on a restart, or when folder and journal are restored elsewhere.
     #[must_use]
-    pub fn look_at(&self, file_len: u64, head: &[u8]) -> Option<Present> {
+    pub fn header_state(&self, file_len: u64, head: &[u8]) -> Option<HeaderState> {
         let (header, prefix) = head.split_at_checked(self.old_header.len())?;
         if file_len != self.file_len || prefix != self.prefix {
             return None;
         }
         Some(if header == self.old_header {
-            Present::Old
+            HeaderState::Old
         } else if sha256(header) == self.new_header_hash {
-            Present::New
+            HeaderState::New
         } else {
-            Present::Torn
+            HeaderState::Torn
         })
     }
 }
@@ -154,13 +154,13 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FileKey, Padding, Recipient, seal_header, x25519};
+    use crate::{FileKey, Padding, Recipient, build_header, x25519};
 
     fn header() -> Vec<u8> {
         let recipient = x25519::SecretKey::generate().unwrap().to_public();
         let recipients: [&dyn Recipient; 1] = [&recipient];
         let file_key = FileKey::generate().unwrap();
-        seal_header(Format::Native, &file_key, &recipients, Padding::None).unwrap()
+        build_header(Format::Native, &file_key, &recipients, Padding::None).unwrap()
     }
 
     fn journal() -> (Journal, Vec<u8>, Vec<u8>, [u8; 56]) {
@@ -212,13 +212,13 @@ mod tests {
     fn it_tells_which_header_a_file_has() {
         let (journal, old, new, prefix) = journal();
         let torn = [&new[..100], &old[100..]].concat();
-        let look = |header: &[u8]| journal.look_at(1000, &[header, &prefix].concat());
-        assert_eq!(look(&old), Some(Present::Old));
-        assert_eq!(look(&new), Some(Present::New));
-        assert_eq!(look(&torn), Some(Present::Torn));
-        assert_eq!(journal.look_at(1001, &[&old[..], &prefix].concat()), None);
-        assert_eq!(journal.look_at(1000, &[&old[..], &[8; 56]].concat()), None);
-        assert_eq!(journal.look_at(1000, &old), None);
-        assert_eq!(journal.look_at(1000, &[]), None);
+        let look = |header: &[u8]| journal.header_state(1000, &[header, &prefix].concat());
+        assert_eq!(look(&old), Some(HeaderState::Old));
+        assert_eq!(look(&new), Some(HeaderState::New));
+        assert_eq!(look(&torn), Some(HeaderState::Torn));
+        assert_eq!(journal.header_state(1001, &[&old[..], &prefix].concat()), None);
+        assert_eq!(journal.header_state(1000, &[&old[..], &[8; 56]].concat()), None);
+        assert_eq!(journal.header_state(1000, &old), None);
+        assert_eq!(journal.header_state(1000, &[]), None);
     }
 }

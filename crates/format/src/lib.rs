@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use cryptstream_format::{
-//!     FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, seal_header, x25519,
+//!     FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, build_header, x25519,
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +23,7 @@
 //!
 //! // Seal: a fresh file key, a header that wraps it, the payload.
 //! let file_key = FileKey::generate()?;
-//! let header = seal_header(Format::Native, &file_key, &[&recipient], Padding::None)?;
+//! let header = build_header(Format::Native, &file_key, &[&recipient], Padding::None)?;
 //! let cipher = PayloadCipher::generate(Format::Native, &file_key)?;
 //! let layout = Layout::of_plaintext(Format::Native, plaintext.len() as u64)?;
 //! let mut file = header;
@@ -65,13 +65,14 @@ pub mod stanza;
 
 mod crypto;
 mod file_key;
+mod format;
 mod key_wrap;
-mod version;
 
 pub use armor::{ArmorError, ArmorErrorKind};
 pub use crypto::RandomError;
 pub use file_key::FileKey;
-pub use header::{Header, HeaderError, Outline, Padding, UnlockError, WrappedKey, seal_header};
+pub use format::Format;
+pub use header::{Header, HeaderError, Outline, Padding, UnlockError, WrappedKey, build_header};
 pub use journal::Journal;
 pub use payload::{
     ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher, Segment,
@@ -80,4 +81,3 @@ pub use stanza::{
     Identity, KeyDerivation, KeyFailure, KeyFailureKind, Recipient, Stanza, UnwrapError, WrapError,
     Wrapped, argon2id, x25519,
 };
-pub use version::Format;

@@ -12,7 +12,7 @@ mod cipher;
 mod layout;
 mod segment;
 
-pub use crate::version::{SEGMENT_LEN, TAG_LEN};
+pub use crate::format::{SEGMENT_LEN, TAG_LEN};
 pub use cipher::{
     AGE_NONCE_LEN, ChunkCipher, ChunkError, CommitmentError, PayloadCipher, SALT_LEN,
 };

@@ -6,7 +6,7 @@ mod common;
 use common::Known;
 use cryptstream_format::{
     FileKey, Format, Header, Identity, Padding, PayloadCipher, Recipient, Stanza, WrapError,
-    Wrapped, seal_header, x25519,
+    Wrapped, build_header, x25519,
 };
 use cryptstream_reference as reference;
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ proptest! {
     #[test]
     fn a_header_is_read_as_it_was_written(stanzas in stanzas(), padding in padding()) {
         let file_key = FileKey::generate().unwrap();
-        let header = seal_header(Format::Native, &file_key, &[&Given(stanzas.clone())], padding).unwrap();
+        let header = build_header(Format::Native, &file_key, &[&Given(stanzas.clone())], padding).unwrap();
         let parsed = Header::parse(&header).unwrap().unwrap();
         prop_assert_eq!(parsed.len(), header.len());
         let (read, pad) = parsed.stanzas().split_at(stanzas.len());
@@ -141,7 +141,7 @@ proptest! {
         inserted in "[ -~\n\r]{0,3}",
     ) {
         let file_key = FileKey::generate().unwrap();
-        let header = seal_header(Format::Native, &file_key, &[&Given(stanzas)], Padding::None).unwrap();
+        let header = build_header(Format::Native, &file_key, &[&Given(stanzas)], Padding::None).unwrap();
         let at = at.index(header.len());
         let mut spoilt = header.clone();
         spoilt.splice(at..(at + removed).min(header.len()), inserted.bytes());
@@ -176,11 +176,11 @@ fn no_bit_of_a_header_can_change() {
     let another = x25519::SecretKey::from_bytes([6; 32]).to_public();
     let public = identity.to_public();
     let short =
-        seal_header(Format::Native, &file_key, &[&public, &another], Padding::None).unwrap();
+        build_header(Format::Native, &file_key, &[&public, &another], Padding::None).unwrap();
     flip_bits(&short, &payload, &identity, &all);
     flip_bits(&short, &payload, &Known([3; 16]), &all);
     let padded =
-        seal_header(Format::Native, &file_key, &[&another, &public], Padding::Multiple(4096))
+        build_header(Format::Native, &file_key, &[&another, &public], Padding::Multiple(4096))
             .unwrap();
     flip_bits(&padded, &payload, &identity, &[0, 5]);
     flip_bits(&padded, &payload, &Known([3; 16]), &all);
@@ -188,6 +188,6 @@ fn no_bit_of_a_header_can_change() {
     // Without an Argon2id run for every bit: the MAC alone must notice.
     let cost = reference::Cost { memory_kib: 32, passes: 1, lanes: 4 };
     let argon2id = reference::argon2id_stanza([3; 16], b"passphrase", [7; 16], cost, [8; 16]);
-    let header = reference::seal_header([3; 16], &[argon2id]);
+    let header = reference::build_header([3; 16], &[argon2id]);
     flip_bits(&header, &payload, &Known([3; 16]), &all);
 }

@@ -6,7 +6,7 @@ mod common;
 use common::{open, open_payload, open_segments, seal_payload};
 use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
 use cryptstream_format::{
-    FileKey, Format, Layout, Padding, PayloadCipher, Recipient, Segment, seal_header, x25519,
+    FileKey, Format, Layout, Padding, PayloadCipher, Recipient, Segment, build_header, x25519,
 };
 use cryptstream_reference as reference;
 use proptest::prelude::*;
@@ -76,12 +76,12 @@ proptest! {
             recipients.iter().map(|recipient| recipient as &dyn Recipient).collect();
         let file_key = FileKey::generate().unwrap();
         let plaintext = content(len, seed);
-        let mut file = seal_header(Format::Native, &file_key, &recipients, padding).unwrap();
+        let mut file = build_header(Format::Native, &file_key, &recipients, padding).unwrap();
         if let Padding::Multiple(multiple) = padding {
             prop_assert_eq!(file.len() % multiple, 0);
         }
         file.extend(seal_payload(&PayloadCipher::generate(Format::Native, &file_key).unwrap(), &plaintext));
-        let opened = reference::open(&file, &reference::Key::X25519(secret));
+        let opened = reference::decrypt(&file, &reference::Key::X25519(secret));
         prop_assert!(opened.as_ref() == Ok(&plaintext), "{:?}", opened.err());
         prop_assert!(open(&file, &identity) == Ok(plaintext));
     }
@@ -106,7 +106,7 @@ proptest! {
             stanzas.push(reference::pad_to_multiple(&stanzas, 512));
         }
         let plaintext = content(len, seed);
-        let file = reference::seal(file_key, salt, &stanzas, &plaintext);
+        let file = reference::encrypt(file_key, salt, &stanzas, &plaintext);
         let opened = open(&file, &x25519::SecretKey::from_bytes(secret));
         prop_assert!(opened.as_ref() == Ok(&plaintext), "{:?}", opened.err());
     }
@@ -119,7 +119,7 @@ proptest! {
         for expected in layout.segments() {
             let full = format.sealed_segment_len();
             // age's last segment may be full: then it is known by the end.
-            let is_last = rest < full || (format.may_end_full() && rest == full);
+            let is_last = rest < full || (format.final_chunk_may_be_full() && rest == full);
             let segment = if is_last {
                 Segment::last_sealed(format, expected.index(), rest).unwrap()
             } else {
@@ -151,12 +151,12 @@ fn the_reference_opens_a_passphrase_file_of_the_product() {
     let recipient = PassphraseRecipient::new(passphrase.clone().into(), Cost::MIN).unwrap();
     let file_key = FileKey::generate().unwrap();
     let mut file =
-        seal_header(Format::Native, &file_key, &[&recipient], Padding::Multiple(4096)).unwrap();
+        build_header(Format::Native, &file_key, &[&recipient], Padding::Multiple(4096)).unwrap();
     file.extend(seal_payload(
         &PayloadCipher::generate(Format::Native, &file_key).unwrap(),
         b"text",
     ));
-    let opened = reference::open(&file, &reference::Key::Passphrase(passphrase.clone()));
+    let opened = reference::decrypt(&file, &reference::Key::Passphrase(passphrase.clone()));
     assert_eq!(opened.as_deref(), Ok(b"text".as_slice()));
     let wrong = PassphraseIdentity::new(passphrase[1..].to_vec().into(), ReadLimit::DEFAULT);
     assert!(open(&file, &wrong).is_err());
@@ -287,7 +287,7 @@ proptest! {
         } else {
             prop_assert!(product.is_err());
             if format == Format::Native {
-                prop_assert!(reference::open_payload(file_key, &tampered).is_err());
+                prop_assert!(reference::decrypt_payload(file_key, &tampered).is_err());
             }
         }
     }
@@ -335,7 +335,8 @@ fn the_header_of_another_file_does_not_fit() {
     let identity = x25519::SecretKey::generate().unwrap();
     let seal = |file_key: &FileKey, text: &[u8]| {
         let header =
-            seal_header(Format::Native, file_key, &[&identity.to_public()], Padding::None).unwrap();
+            build_header(Format::Native, file_key, &[&identity.to_public()], Padding::None)
+                .unwrap();
         (header, seal_payload(&PayloadCipher::generate(Format::Native, file_key).unwrap(), text))
     };
     let (file_key, other_key) = (FileKey::generate().unwrap(), FileKey::generate().unwrap());
@@ -346,7 +347,7 @@ fn the_header_of_another_file_does_not_fit() {
     assert!(open(&header, &other_payload).is_err());
     // A header that wraps the same file key anew does: that is a rekey.
     let rekeyed =
-        seal_header(Format::Native, &file_key, &[&identity.to_public()], Padding::Multiple(4096))
+        build_header(Format::Native, &file_key, &[&identity.to_public()], Padding::Multiple(4096))
             .unwrap();
     assert_eq!(open(&rekeyed, &payload).as_deref(), Ok(b"this".as_slice()));
     // The file key of one file with the salt and chunks of another.

@@ -126,13 +126,13 @@ impl Identity for AnyIdentity {
         }
     }
 
-    fn takes_several(&self) -> bool {
+    fn prefers_batch(&self) -> bool {
         matches!(self, Self::Plugin(_))
     }
 
-    fn unwrap_several(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
+    fn unwrap_batch(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
         match self {
-            Self::Plugin(identity) => identity.unwrap_several(files),
+            Self::Plugin(identity) => identity.unwrap_batch(files),
             _ => Vec::new(),
         }
     }

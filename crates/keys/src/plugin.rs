@@ -99,7 +99,7 @@ impl Recipient for PluginRecipients {
 
     fn expect_files(&self, files: usize) {
         lock(&self.prepared).clear();
-        if !self.state.takes_several(files) {
+        if !self.state.prefers_batch(files) {
             return;
         }
         let Ok(file_keys) = (0..files).map(|_| FileKey::generate()).collect::<Result<Vec<_>, _>>()
@@ -155,12 +155,12 @@ impl Identity for PluginIdentity {
         true
     }
 
-    fn takes_several(&self) -> bool {
+    fn prefers_batch(&self) -> bool {
         true
     }
 
-    fn unwrap_several(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
-        if !self.state.takes_several(files.len()) {
+    fn unwrap_batch(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
+        if !self.state.prefers_batch(files.len()) {
             return Vec::new();
         }
         let files = files.iter().map(|(_, stanzas)| stanzas.clone()).collect();

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cryptstream_reference::{VERSION, seal, x25519_public_key, x25519_stanza};
+use cryptstream_reference::{VERSION, encrypt, x25519_public_key, x25519_stanza};
 use keys::{FILE_KEY, SECRET};
 use serde_json::Value;
 
@@ -69,7 +69,8 @@ fn open_seeds(headers: &[Vec<u8>], lengths: &[usize]) -> Vec<Vec<u8>> {
     for len in lengths {
         let stanza = x25519_stanza(FILE_KEY, x25519_public_key(SECRET), [0x65; 32]);
         let plaintext: Vec<u8> = (0..*len).map(|i| (i % 251) as u8).collect();
-        seeds.push([[0].as_slice(), &seal(FILE_KEY, [0x61; 24], &[stanza], &plaintext)].concat());
+        seeds
+            .push([[0].as_slice(), &encrypt(FILE_KEY, [0x61; 24], &[stanza], &plaintext)].concat());
     }
     // 1: a header's lines between its first and its last.
     let first = [VERSION, b"\n"].concat();

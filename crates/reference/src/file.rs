@@ -1,21 +1,21 @@
 //! Whole files.
 
-use crate::header::{END_LEN, header_mac, parse_header, seal_header};
-use crate::payload::{open_payload, seal_payload};
+use crate::header::{END_LEN, build_header, header_mac, parse_header};
+use crate::payload::{decrypt_payload, encrypt_payload};
 use crate::primitives::refuse;
 use crate::stanza::{Key, RefStanza, unwrap_file_key};
 
 /// Seals a file: a header with these stanzas, then the payload.
 ///
-/// The stanzas are written as they are, even those that [`open`] refuses.
-pub fn seal(
+/// The stanzas are written as they are, even those that [`decrypt`] refuses.
+pub fn encrypt(
     file_key: [u8; 16],
     salt: [u8; 24],
     stanzas: &[RefStanza],
     plaintext: &[u8],
 ) -> Vec<u8> {
-    let mut file = seal_header(file_key, stanzas);
-    file.extend(seal_payload(file_key, salt, plaintext));
+    let mut file = build_header(file_key, stanzas);
+    file.extend(encrypt_payload(file_key, salt, plaintext));
     file
 }
 
@@ -23,14 +23,14 @@ pub fn seal(
 ///
 /// # Errors
 /// A sentence that says what was refused.
-pub fn open(file: &[u8], key: &Key) -> Result<Vec<u8>, String> {
+pub fn decrypt(file: &[u8], key: &Key) -> Result<Vec<u8>, String> {
     let header = parse_header(file)?;
     let file_key = unwrap_file_key(&header.stanzas, key)?;
     let authenticated = &file[..header.len - END_LEN + 3];
     if header_mac(file_key, authenticated) != header.mac {
         return refuse("the header's MAC does not verify");
     }
-    open_payload(file_key, &file[header.len..])
+    decrypt_payload(file_key, &file[header.len..])
 }
 
 #[cfg(test)]
@@ -47,11 +47,11 @@ mod tests {
         let pad = pad_to_multiple(std::slice::from_ref(&stanza), 4096);
         for len in [0, 1, CHUNK_LEN - 1, CHUNK_LEN, CHUNK_LEN + 1] {
             let plaintext = vec![5; len];
-            let file = seal([1; 16], [2; 24], &[stanza.clone(), pad.clone()], &plaintext);
+            let file = encrypt([1; 16], [2; 24], &[stanza.clone(), pad.clone()], &plaintext);
             assert_eq!(parse_header(&file).unwrap().len, 4096);
-            assert_eq!(open(&file, &Key::X25519(secret)).unwrap(), plaintext);
-            assert!(open(&file[..file.len() - 1], &Key::X25519(secret)).is_err());
-            assert!(open(&file, &Key::X25519([8; 32])).is_err());
+            assert_eq!(decrypt(&file, &Key::X25519(secret)).unwrap(), plaintext);
+            assert!(decrypt(&file[..file.len() - 1], &Key::X25519(secret)).is_err());
+            assert!(decrypt(&file, &Key::X25519([8; 32])).is_err());
         }
     }
 }

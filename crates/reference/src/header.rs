@@ -25,7 +25,7 @@ pub struct RefHeader {
 }
 
 /// Writes a header with these stanzas.
-pub fn seal_header(file_key: [u8; 16], stanzas: &[RefStanza]) -> Vec<u8> {
+pub fn build_header(file_key: [u8; 16], stanzas: &[RefStanza]) -> Vec<u8> {
     let mut text = [VERSION, b"\n"].concat();
     for stanza in stanzas {
         text.extend(encode_stanza(stanza));
@@ -115,7 +115,7 @@ fn parse_body(file: &[u8], position: &mut usize) -> Result<Vec<u8>, String> {
 /// # Panics
 /// When `multiple` is smaller than 64, where there may be none.
 pub fn pad_to_multiple(stanzas: &[RefStanza], multiple: usize) -> RefStanza {
-    let len_without = seal_header([0; 16], stanzas).len();
+    let len_without = build_header([0; 16], stanzas).len();
     for body_len in 0..2 * multiple {
         for argument in [None, Some("-"), Some("--"), Some("---"), Some("----")] {
             let pad = pad_stanza(argument, body_len);

@@ -4,7 +4,7 @@
 //!
 //! The tests hold the product against this crate, so it shares no code and no
 //! cryptographic library with it. It takes every random value as an argument
-//! and protects no secret in memory: it must never seal a real file.
+//! and protects no secret in memory: it must never encrypt a real file.
 
 mod age_vectors;
 mod file;
@@ -14,12 +14,12 @@ mod primitives;
 mod stanza;
 
 pub use age_vectors::age_vectors;
-pub use file::{open, seal};
+pub use file::{decrypt, encrypt};
 pub use header::{
-    MAX_HEADER_LEN, MAX_STANZAS, RefHeader, VERSION, finish_header, pad_to_multiple, parse_header,
-    seal_header,
+    MAX_HEADER_LEN, MAX_STANZAS, RefHeader, VERSION, build_header, finish_header, pad_to_multiple,
+    parse_header,
 };
-pub use payload::{CHUNK_LEN, PREFIX_LEN, SEALED_CHUNK_LEN, open_payload, seal_payload};
+pub use payload::{CHUNK_LEN, PREFIX_LEN, SEALED_CHUNK_LEN, decrypt_payload, encrypt_payload};
 pub use primitives::{base64_decode, base64_encode};
 pub use stanza::{
     Cost, Key, RefStanza, argon2id_stanza, encode_stanza, pad_stanza, x25519_public_key,

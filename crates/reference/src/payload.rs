@@ -36,7 +36,7 @@ fn payload_keys(file_key: [u8; 16], salt: [u8; 24]) -> PayloadKeys {
 }
 
 /// Seals a payload.
-pub fn seal_payload(file_key: [u8; 16], salt: [u8; 24], plaintext: &[u8]) -> Vec<u8> {
+pub fn encrypt_payload(file_key: [u8; 16], salt: [u8; 24], plaintext: &[u8]) -> Vec<u8> {
     let keys = payload_keys(file_key, salt);
     let cipher = Aes256Gcm::new(&keys.key.into());
     let mut payload = salt.to_vec();
@@ -60,7 +60,7 @@ pub fn seal_payload(file_key: [u8; 16], salt: [u8; 24], plaintext: &[u8]) -> Vec
 ///
 /// # Errors
 /// A sentence that says what was refused.
-pub fn open_payload(file_key: [u8; 16], payload: &[u8]) -> Result<Vec<u8>, String> {
+pub fn decrypt_payload(file_key: [u8; 16], payload: &[u8]) -> Result<Vec<u8>, String> {
     let Some((salt, rest)) = payload.split_first_chunk::<24>() else {
         return refuse("the payload ends before its salt");
     };

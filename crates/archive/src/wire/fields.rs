@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::{Error, Refusal, TooMuch};
+use crate::error::{Error, LimitExceeded, Refusal};
 use crate::member::{Kind, Member};
 use crate::time::Time;
 use crate::unpack::Remarks;
@@ -65,13 +65,13 @@ impl Writer {
                 let code = REFUSALS.iter().position(|refusal| refusal == reason);
                 self.byte(4).bytes(member).byte(code.unwrap_or_default() as u8)
             }
-            Error::TooMuch { member, reason } => {
+            Error::LimitExceeded { member, reason } => {
                 let (code, limit) = match *reason {
-                    TooMuch::Entries(limit) => (0, limit),
-                    TooMuch::Bytes(limit) => (1, limit),
-                    TooMuch::Folders(limit) => (2, limit),
-                    TooMuch::Ratio(limit) => (3, limit),
-                    TooMuch::Beyond(limit) => (4, limit),
+                    LimitExceeded::Entries(limit) => (0, limit),
+                    LimitExceeded::Bytes(limit) => (1, limit),
+                    LimitExceeded::Folders(limit) => (2, limit),
+                    LimitExceeded::Ratio(limit) => (3, limit),
+                    LimitExceeded::Growth(limit) => (4, limit),
                 };
                 self.byte(5).bytes(member).byte(code).number(limit)
             }
@@ -101,19 +101,19 @@ impl Writer {
 
 /// In the order of their codes.
 const REFUSALS: [Refusal; 13] = [
-    Refusal::Parent,
+    Refusal::ParentComponent,
     Refusal::Nul,
     Refusal::NoName,
     Refusal::TooDeep,
-    Refusal::Through,
-    Refusal::Twice,
-    Refusal::LinkOut,
-    Refusal::LinkToNothing,
-    Refusal::LinkToNoFile,
-    Refusal::Unknown,
+    Refusal::NotAFolder,
+    Refusal::DuplicateName,
+    Refusal::LinkLeavesFolder,
+    Refusal::MissingLinkTarget,
+    Refusal::LinkTargetNotFile,
+    Refusal::UnknownType,
     Refusal::NameTooLong,
-    Refusal::Volume,
-    Refusal::Joined,
+    Refusal::MultiVolume,
+    Refusal::Concatenated,
 ];
 
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
@@ -159,7 +159,7 @@ impl Fields<'_> {
             7 => Kind::Unknown(self.byte()?),
             _ => return None,
         };
-        Some(Member { name, kind, mode, mtime, size, pieces: Vec::new() })
+        Some(Member { name, kind, mode, mtime, size, extents: Vec::new() })
     }
 
     pub(super) fn error(&mut self) -> Option<Error> {
@@ -179,14 +179,14 @@ impl Fields<'_> {
             5 => {
                 let (member, code, limit) = (self.bytes()?, self.byte()?, self.number()?);
                 let reason = match code {
-                    0 => TooMuch::Entries(limit),
-                    1 => TooMuch::Bytes(limit),
-                    2 => TooMuch::Folders(limit),
-                    3 => TooMuch::Ratio(limit),
-                    4 => TooMuch::Beyond(limit),
+                    0 => LimitExceeded::Entries(limit),
+                    1 => LimitExceeded::Bytes(limit),
+                    2 => LimitExceeded::Folders(limit),
+                    3 => LimitExceeded::Ratio(limit),
+                    4 => LimitExceeded::Growth(limit),
                     _ => return None,
                 };
-                Error::TooMuch { member, reason }
+                Error::LimitExceeded { member, reason }
             }
             6 => Error::Write { member: self.bytes()?, source: self.io()? },
             7 => Error::Report(self.io()?),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustix::fs::{Timespec, fstat};
 
 use super::*;
-use crate::resolve::{by_hand, by_openat2};
-use crate::{Entry, Folder, Walk, has_same_content};
+use crate::resolve::{component_by_component, with_openat2};
+use crate::{FileEntry, Folder, Walk, has_same_content};
 
 /// `root` with a file, a folder, a link to each, links that lead out, and a loop; and
 /// a secret beside it.
@@ -25,14 +25,14 @@ fn world() -> (tempfile::TempDir, Dir) {
     (outer, dir)
 }
 
-const READ: OFlags = OFlags::RDONLY.union(CAREFULLY);
+const READ: OFlags = OFlags::RDONLY.union(SAFE_FLAGS);
 
 #[test]
 fn both_ways_reach_the_same_and_refuse_the_same() {
     let (_outer, root) = world();
     for path in ["a/b/file", "a/b/c", "a/b"] {
-        let by_kernel = by_openat2(&root.fd, Path::new(path), READ, Mode::empty()).unwrap();
-        let ours = by_hand(&root.fd, Path::new(path), READ, Mode::empty()).unwrap();
+        let by_kernel = with_openat2(&root.fd, Path::new(path), READ, Mode::empty()).unwrap();
+        let ours = component_by_component(&root.fd, Path::new(path), READ, Mode::empty()).unwrap();
         assert_eq!(fstat(by_kernel).unwrap().st_ino, fstat(ours).unwrap().st_ino, "{path}");
     }
     for (path, error) in [
@@ -46,8 +46,8 @@ fn both_ways_reach_the_same_and_refuse_the_same() {
         ("a/none/x", Errno::NOENT),
     ] {
         let path = Path::new(path);
-        let by_kernel = by_openat2(&root.fd, path, READ, Mode::empty()).unwrap_err();
-        let ours = by_hand(&root.fd, path, READ, Mode::empty()).unwrap_err();
+        let by_kernel = with_openat2(&root.fd, path, READ, Mode::empty()).unwrap_err();
+        let ours = component_by_component(&root.fd, path, READ, Mode::empty()).unwrap_err();
         assert_eq!((by_kernel, ours), (error, error), "{}", path.display());
     }
 }
@@ -152,7 +152,7 @@ fn only_the_file_that_was_seen_is_opened() {
     let place = outer.path().join("root/a/b");
     let folder = Folder::root(root.open_dir("a/b").unwrap()).unwrap();
     let id = FileId::of(&folder.dir().unwrap().stat("file").unwrap());
-    let entry = Entry { folder, name: "file".into(), id };
+    let entry = FileEntry { folder, name: "file".into(), id };
     assert!(entry.open().is_ok());
     fs::rename(place.join("file"), place.join("was")).unwrap();
     assert_eq!(entry.open().unwrap_err(), Errno::NOENT);

@@ -64,7 +64,7 @@ impl Unpacking {
         Limits {
             entries: self.max_entries.unwrap_or(Limits::DEFAULT.entries),
             bytes: self.max_size.unwrap_or(Limits::DEFAULT.bytes),
-            beyond: self.max_size.map_or(Limits::DEFAULT.beyond, |_| u64::MAX),
+            growth: self.max_size.map_or(Limits::DEFAULT.growth, |_| u64::MAX),
             ratio: self.max_ratio.unwrap_or(Limits::DEFAULT.ratio),
         }
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cryptstream_beneath::{FileId, KnownFile, is_exact};
+use cryptstream_beneath::{FileId, KnownFile, has_stable_inodes};
 use cryptstream_engine::{Engine, Error, LockedFile, Parser, Progress, RekeySummary};
 use cryptstream_format::{Format, Identity, Recipient};
 use rustix::fs::fstat;
@@ -219,7 +219,7 @@ fn number(input: &Input) -> Option<FileId> {
         Input::Entry(entry, _) => {
             let dir = entry.folder.dir().ok()?;
             let id = FileId::of(&dir.stat(&entry.name).ok()?);
-            return is_exact(&*dir, id.dev).then_some(id);
+            return has_stable_inodes(&*dir, id.dev).then_some(id);
         }
         Input::Path(path) => {
             let file = File::open(path).ok()?;
@@ -228,7 +228,7 @@ fn number(input: &Input) -> Option<FileId> {
         }
         _ => return None,
     };
-    is_exact(&file, id.dev).then_some(id)
+    has_stable_inodes(&file, id.dev).then_some(id)
 }
 
 /// The new keys, each asked for once, whatever formats the files have.

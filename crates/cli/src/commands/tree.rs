@@ -119,7 +119,7 @@ fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     let identities = cached.identities();
     let parser = run.plan.parser.clone();
     let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
-    let look = cached.takes_several().then_some(&look_ahead as LookaheadFn<'_>);
+    let look = cached.prefers_batch().then_some(&look_ahead as LookaheadFn<'_>);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = DecryptAll::items(items).identities(&identities).commit(commit);
         engine.decrypt_all(request.progress(progress).on_done(on_done)).workers

@@ -96,7 +96,7 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
     let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
     let verifier = Verifier {
         parser: parser.clone(),
-        look: cached.takes_several().then_some(&look_ahead),
+        look: cached.prefers_batch().then_some(&look_ahead),
         identities: cached.identities(),
         context,
         key_files,

@@ -70,8 +70,8 @@ impl CachedIdentities {
     }
 
     /// Whether there is a key that is better asked for several files at once.
-    pub(crate) fn takes_several(&self) -> bool {
-        self.identities.iter().any(|tried| tried.identity.takes_several())
+    pub(crate) fn prefers_batch(&self) -> bool {
+        self.identities.iter().any(|tried| tried.identity.prefers_batch())
     }
 
     /// Unwraps the keys of files that come next, in one go where an identity takes several.
@@ -84,12 +84,12 @@ impl CachedIdentities {
         };
         let headers = items.iter().filter_map(|item| item.stanzas(parser).ok());
         let mut headers: Vec<_> = headers.filter(|header| !is_known(header)).collect();
-        let last = self.identities.iter().rposition(|tried| tried.identity.takes_several());
+        let last = self.identities.iter().rposition(|tried| tried.identity.prefers_batch());
         for CachedIdentity { identity, .. } in
             self.identities.iter().take(last.map_or(0, |last| last + 1))
         {
-            let found: Vec<Option<FileKey>> = if identity.takes_several() {
-                identity.unwrap_several(&headers)
+            let found: Vec<Option<FileKey>> = if identity.prefers_batch() {
+                identity.unwrap_batch(&headers)
             } else if identity.may_ask() {
                 // Its turn comes when it is needed; then the others are not.
                 return;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use cryptstream_archive::{
-    Error, FOLDER_BUDGET, Limits, MAX_DEPTH, PackError, Packed, Refusal, Remarks, SPOOL_BUDGET,
-    TooMuch, brief,
+    Error, FOLDER_BUDGET, LimitExceeded, Limits, MAX_DEPTH, PackError, Packed, Refusal, Remarks,
+    SPOOL_BUDGET, short_name,
 };
 use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
@@ -116,7 +116,7 @@ pub(crate) fn is_zstd(path: &Path) -> String {
 /// What must be said to unpack it, or how else that can be done.
 pub(crate) fn needs_more(packed: &Packed, is_compressed: bool) -> Vec<String> {
     const NEEDS: &str = "must be given to unpack the archive";
-    let Limits { entries, beyond, ratio, .. } = Limits::DEFAULT;
+    let Limits { entries, growth, ratio, .. } = Limits::DEFAULT;
     let mut lines = Vec::new();
     let times = packed.bytes.checked_div(packed.written).unwrap_or_default();
     if is_compressed && times >= ratio {
@@ -126,7 +126,7 @@ pub(crate) fn needs_more(packed: &Packed, is_compressed: bool) -> Vec<String> {
             times.saturating_add(1)
         ));
     }
-    if packed.content.saturating_sub(packed.written) > beyond {
+    if packed.content.saturating_sub(packed.written) > growth {
         lines.push(format!(
             "the files, with their holes, have {} more than the archive: --max-size {} {NEEDS}",
             HumanBytes(packed.content - packed.written),
@@ -179,7 +179,7 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
     }
     if let Error::Write { member, source } = error {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        let message = format!("{} cannot be written: {}", brief(&member), reason(&source));
+        let message = format!("{} cannot be written: {}", short_name(&member), reason(&source));
         let help = match source.kind() {
             StorageFull | QuotaExceeded => {
                 "make room or choose another disk; no partial output was left"
@@ -192,16 +192,16 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
         return Failure::new(code::IO, "write", message, help).or_shortage(&source).about(output);
     }
     let help = match &error {
-        Error::Refused { reason: Refusal::LinkOut, .. } => {
+        Error::Refused { reason: Refusal::LinkLeavesFolder, .. } => {
             format!("{NOTHING}; if you trust the archive, --any-links makes such links as well")
         }
-        Error::TooMuch { reason: TooMuch::Folders(_), .. } => {
+        Error::LimitExceeded { reason: LimitExceeded::Folders(_), .. } => {
             format!("{NOTHING}; {}", through(input, "tar -x"))
         }
-        Error::TooMuch { reason, .. } => {
+        Error::LimitExceeded { reason, .. } => {
             let flag = match reason {
-                TooMuch::Bytes(_) | TooMuch::Beyond(_) => "--max-size",
-                TooMuch::Ratio(_) => "--max-ratio",
+                LimitExceeded::Bytes(_) | LimitExceeded::Growth(_) => "--max-size",
+                LimitExceeded::Ratio(_) => "--max-ratio",
                 _ => "--max-entries",
             };
             format!("{NOTHING}; if you trust the archive, raise the limit with {flag}")
@@ -218,8 +218,8 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
 /// How to unpack it by other programs.
 fn way_out(input: &Path, error: &Error) -> String {
     match error {
-        Error::Refused { reason: Refusal::Joined, .. } => through(input, "tar -xi"),
-        Error::Refused { reason: Refusal::Volume, .. } => {
+        Error::Refused { reason: Refusal::Concatenated, .. } => through(input, "tar -xi"),
+        Error::Refused { reason: Refusal::MultiVolume, .. } => {
             "decrypt all volumes without --extract, then `tar -xM -f FIRST -f SECOND` unpacks them"
                 .to_owned()
         }
@@ -254,7 +254,7 @@ pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
     let Remarks { special, special_names, absolute, replaced, unset } = remarks;
     let names = special_names
         .iter()
-        .map(|name| format!("{}: is a device or a named pipe; skipped", brief(name)));
+        .map(|name| format!("{}: is a device or a named pipe; skipped", short_name(name)));
     let mut lines: Vec<_> = names.collect();
     let more = special.saturating_sub(lines.len() as u64);
     if more > 0 {
@@ -433,10 +433,10 @@ fn bad(input: &Path, error: &Error, help: String) -> Failure {
             (kind, format!("what is sealed is not a tar archive; it looks like {what}"))
         }
         Error::Refused { member, reason } => {
-            ("hostile", format!("in the archive, {} {reason}", brief(member)))
+            ("hostile", format!("in the archive, {} {reason}", short_name(member)))
         }
-        Error::TooMuch { member, reason } => {
-            ("too-much", format!("in the archive, {reason}, at {}", brief(member)))
+        Error::LimitExceeded { member, reason } => {
+            ("too-much", format!("in the archive, {reason}, at {}", short_name(member)))
         }
         other => ("malformed", format!("the archive {other}")),
     };

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use cryptstream_beneath::{Dir, Entry, FileId};
+use cryptstream_beneath::{Dir, FileEntry, FileId};
 use cryptstream_engine::{Inspection, Parser, Source};
 use rustix::fs::{Stat, Timespec, Timestamps, fstat, futimens};
 
@@ -35,7 +35,7 @@ const STORABLE: std::ops::Range<i64> = 315_532_800..2_147_483_648;
 pub(super) struct Input<'a> {
     pub(super) path: &'a Path,
     /// `None` for what the user has named.
-    pub(super) entry: Option<&'a Entry>,
+    pub(super) entry: Option<&'a FileEntry>,
     pub(super) stat: &'a Stat,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Comparison<'a> {
         match self.naming {
             Naming::Add(_) => {
                 let (folder, id) = (copy.folder.clone(), FileId::of(there));
-                let entry = Entry { folder, name: name.to_owned(), id };
+                let entry = FileEntry { folder, name: name.to_owned(), id };
                 let sealed = Source::open_entry(&entry, &copy.path(name));
                 self.content_len(sealed.ok()) == Some(len(input.stat.st_size))
             }

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cryptstream_beneath::{Dir, Folder, Found, has_acl, is_refusal, times_of};
+use cryptstream_beneath::{Dir, Folder, WalkEntry, has_acl, is_refusal, times_of};
 use cryptstream_engine::{Dropped, Error, open_folder};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fstat};
@@ -173,7 +173,7 @@ impl CopyFolder {
     /// `may_replace` whether one that lies so may be replaced.
     pub(super) fn link(
         &self,
-        found: &Found,
+        found: &WalkEntry,
         input: &Path,
         is_dry: bool,
         compare: impl FnOnce(&Dir, &Stat) -> Ordering,

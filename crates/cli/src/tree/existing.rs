@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, Folder, Followed, Found, follow_mode, path_of};
+use cryptstream_beneath::{Dir, FileEntry, Folder, Followed, WalkEntry, follow_mode, kernel_path};
 use cryptstream_engine::Dropped;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -24,7 +24,7 @@ use crate::request::{AGE_SUFFIX, SUFFIX};
 pub(super) struct Input {
     pub(super) path: PathBuf,
     /// Where it was found; `None` for what the user has named.
-    pub(super) entry: Option<Entry>,
+    pub(super) entry: Option<FileEntry>,
     pub(super) stat: Stat,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Existing<'a> {
     }
 
     /// The copy of a link that was found.
-    pub(super) fn link(&mut self, copy: &Arc<CopyFolder>, found: &Found, path: &Path) -> Event {
+    pub(super) fn link(&mut self, copy: &Arc<CopyFolder>, found: &WalkEntry, path: &Path) -> Event {
         let Plan { force, newer, delete, .. } = *self.plan;
         if delete && self.clear_other(copy, &found.folder, &found.name, is_link) && self.is_dry {
             return Event::Link;
@@ -141,7 +141,7 @@ impl<'a> Existing<'a> {
 
     /// Where files are encrypted into a copy that was there: tells of the copy of a file
     /// that is a folder or a link by now. Decrypting could not tell which is right.
-    pub(super) fn tell_stale_file(&mut self, copy: &CopyFolder, found: &Found, path: &Path) {
+    pub(super) fn tell_stale_file(&mut self, copy: &CopyFolder, found: &WalkEntry, path: &Path) {
         if !self.plan.encrypts() || self.plan.delete || !copy.is_present() {
             return;
         }
@@ -180,13 +180,14 @@ impl<'a> Existing<'a> {
             // Also where nothing can be there, which is reported when it is made.
             Err(_) => return Ok(Present::Nothing),
         };
-        if (self.is_key)(&there, &|| path_of(&*dir).map(|dir| dir.join(name))) {
+        if (self.is_key)(&there, &|| kernel_path(&*dir).map(|dir| dir.join(name))) {
             return Err(messages::key_is_output(output));
         }
         if !is_file(&there) {
             // It may stand for a folder or a link of this name, which the original does not
             // have any more.
-            let has_origin = |entry: &Entry| match entry.folder.dir().map(|dir| dir.stat(name)) {
+            let has_origin = |entry: &FileEntry| match entry.folder.dir().map(|dir| dir.stat(name))
+            {
                 Ok(Ok(there)) => !is_file(&there),
                 Ok(Err(error)) => error != Errno::NOENT,
                 Err(_) => true,

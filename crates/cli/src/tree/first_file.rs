@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cryptstream_beneath::Entry;
+use cryptstream_beneath::FileEntry;
 use cryptstream_engine::{BatchItem, Destination};
 use rustix::fs::{FileType, Stat};
 
@@ -25,7 +25,7 @@ pub(crate) fn first_file(plan: &Plan) -> Option<BatchItem> {
     files.next()
 }
 
-fn item(input: PathBuf, entry: Option<Entry>, stat: &Stat) -> BatchItem {
+fn item(input: PathBuf, entry: Option<FileEntry>, stat: &Stat) -> BatchItem {
     let (output, len) = (Destination::Nowhere, len(stat.st_size));
     BatchItem { input, entry, len, output, guard: None }
 }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cryptstream_beneath::{Dir, FileId, Found};
+use cryptstream_beneath::{Dir, FileId, WalkEntry};
 use cryptstream_engine::{Error, Parser};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -209,7 +209,7 @@ impl Plan {
         file.map_or(Ok(()), |root| Err(words::delete_needs_folder(&root.input)))
     }
 
-    pub(super) fn action(&self, found: &Found) -> Action {
+    pub(super) fn action(&self, found: &WalkEntry) -> Action {
         match found.kind() {
             FileType::Directory => Action::Folder,
             FileType::Symlink => Action::Link,
@@ -225,7 +225,7 @@ impl Plan {
     /// beside it.
     pub(super) fn rival(
         &self,
-        found: &Found,
+        found: &WalkEntry,
         mut is_wanted: impl FnMut(&OsStr) -> bool,
     ) -> Option<OsString> {
         let name = Path::new(&found.name);

@@ -9,7 +9,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk, is_exact, path_of, times_of};
+use cryptstream_beneath::{
+    Dir, FileEntry, FileId, Folder, Walk, WalkEntry, has_stable_inodes, kernel_path, times_of,
+};
 use cryptstream_engine::{Error, Inspection, Source};
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
@@ -137,7 +139,7 @@ impl Prune<'_> {
     }
 
     /// Whether something in the copy is what is made of its original.
-    fn is_origin(&self, found: &Found, relative: &Path, original: &Stat) -> bool {
+    fn is_origin(&self, found: &WalkEntry, relative: &Path, original: &Stat) -> bool {
         let is_own_name = || {
             let name = relative.file_name().and_then(|name| self.plan.naming.apply(name));
             name.as_ref() == Some(&found.name)
@@ -170,7 +172,7 @@ impl Prune<'_> {
             }
             let id = FileId::of(&stat);
             // Some file systems behind FUSE give another number at each look.
-            let is_kept = is_exact(&*copy, id.dev)
+            let is_kept = has_stable_inodes(&*copy, id.dev)
                 || copy.stat(&output).is_ok_and(|again| FileId::of(&again) == id);
             match is_kept {
                 true => claimed.ids.insert(id),
@@ -191,7 +193,7 @@ impl Prune<'_> {
                 let Ok(found) = found else { return false };
                 let is_folder = found.kind() == FileType::Directory;
                 let is_own = original_of(&found).is_some();
-                let Found { folder, name, relative, stat, .. } = found;
+                let WalkEntry { folder, name, relative, stat, .. } = found;
                 let entry = CopyEntry { folder, name, stat, path: path.join(relative) };
                 if is_folder {
                     folders.push(entry);
@@ -210,7 +212,7 @@ impl Prune<'_> {
         let kind = FileType::from_raw_mode(entry.stat.st_mode);
         let id = FileId::of(&entry.stat);
         let real_path =
-            || path_of(&*entry.folder.dir().ok()?).map(|folder| folder.join(&entry.name));
+            || kernel_path(&*entry.folder.dir().ok()?).map(|folder| folder.join(&entry.name));
         if (self.is_key)(&entry.stat, &real_path) {
             (self.on_event)(Event::Key(entry.path.clone()));
             return false;
@@ -238,7 +240,7 @@ impl Prune<'_> {
 
     fn begins_like_ours(&self, entry: &CopyEntry, id: FileId) -> bool {
         let (folder, name) = (Arc::clone(&entry.folder), entry.name.clone());
-        let source = Source::open_entry(&Entry { folder, name, id }, &entry.path);
+        let source = Source::open_entry(&FileEntry { folder, name, id }, &entry.path);
         let source = source.map(|source| source.parsed_by(&self.plan.parser));
         let Ok(mut source) = source else { return false };
         // One that was cut off is ours too.
@@ -256,7 +258,7 @@ struct Claimed {
 }
 
 impl Claimed {
-    fn has(&self, found: &Found) -> bool {
+    fn has(&self, found: &WalkEntry) -> bool {
         self.ids.contains(&FileId::of(&found.stat))
             || (!self.names.is_empty() && self.names.contains(&lower(&found.name)))
     }
@@ -264,7 +266,7 @@ impl Claimed {
 
 /// The path of that from which something in the copy was made; `None` for what is never
 /// made.
-fn original_of(found: &Found) -> Option<PathBuf> {
+fn original_of(found: &WalkEntry) -> Option<PathBuf> {
     match found.kind() {
         FileType::Directory | FileType::Symlink => Some(found.relative.clone()),
         FileType::RegularFile if is_named_encrypted(&found.name) => {

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cryptstream_beneath::{FileId, Folder, Found};
+use cryptstream_beneath::{FileId, Folder, WalkEntry};
 
 use super::plan::{Action, Plan};
 use super::root::{Root, nearest};
@@ -27,7 +27,7 @@ pub(crate) struct TreeScan {
     /// Files to be opened whose names are not those of sealed ones.
     pub(crate) not_sealed: u64,
     /// The largest files, by root, with the names of their outputs: the largest first.
-    pub(super) large: Vec<(usize, Found, OsString)>,
+    pub(super) large: Vec<(usize, WalkEntry, OsString)>,
     /// The same: for each root their paths from there on.
     pub(super) named: Vec<HashSet<PathBuf>>,
     /// What would become the same as something beside it, by root and path; one of each
@@ -98,7 +98,7 @@ impl TreeScan {
         }
         // One of a pair may have been counted before the other was found.
         let clashes = &scan.clashes;
-        large.retain(|_, (number, found, _): &mut (usize, Found, OsString)| {
+        large.retain(|_, (number, found, _): &mut (usize, WalkEntry, OsString)| {
             !clashes.contains_key(&(*number, found.relative.clone()))
         });
         scan.large = large.into_values().rev().collect();

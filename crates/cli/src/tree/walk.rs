@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cryptstream_beneath::{Dir, Entry, FileId, Folder, Found, Walk, WalkError};
+use cryptstream_beneath::{Dir, FileEntry, FileId, Folder, Walk, WalkEntry, WalkError};
 use cryptstream_engine::Error;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::overrides::{Override, OverrideBuilder};
@@ -200,7 +200,7 @@ impl FilteredWalk {
 }
 
 impl Iterator for FilteredWalk {
-    type Item = Result<Found, Failure>;
+    type Item = Result<WalkEntry, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -251,8 +251,8 @@ pub(crate) fn encrypted_files(
 }
 
 /// The file that was found.
-pub(super) fn entry(found: Found) -> Entry {
-    Entry { id: FileId::of(&found.stat), folder: found.folder, name: found.name }
+pub(super) fn entry(found: WalkEntry) -> FileEntry {
+    FileEntry { id: FileId::of(&found.stat), folder: found.folder, name: found.name }
 }
 
 /// The length of a file.

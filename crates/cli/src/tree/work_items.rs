@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use cryptstream_beneath::{Folder, Found, dir_mode_without_acl};
+use cryptstream_beneath::{Folder, WalkEntry, dir_mode_without_acl};
 use cryptstream_engine::{BatchItem, Destination, Dropped, is_leftover};
 use rustix::fs::Stat;
 
@@ -22,7 +22,7 @@ use crate::messages::{self, Failure, tree as words};
 /// What is still to be done.
 pub(crate) struct WorkItems<'a> {
     plan: &'a Plan,
-    large: std::vec::IntoIter<(usize, Found, OsString)>,
+    large: std::vec::IntoIter<(usize, WalkEntry, OsString)>,
     /// Paths of those that came first, for each root.
     named: Vec<HashSet<PathBuf>>,
     /// For each root the folder of its copy. In a dry run there may be none.
@@ -161,7 +161,7 @@ impl<'a> WorkItems<'a> {
     }
 
     /// What is to be done about something that was found, if it is a file.
-    fn treat(&mut self, number: usize, found: Found) -> Option<BatchItem> {
+    fn treat(&mut self, number: usize, found: WalkEntry) -> Option<BatchItem> {
         let plan = self.plan;
         let path = join(&plan.roots[number].input, &found.relative);
         self.levels.truncate(found.depth);
@@ -211,7 +211,7 @@ impl<'a> WorkItems<'a> {
     }
 
     /// The copy of a folder that was found.
-    fn folder(&mut self, number: usize, found: &Found, path: &Path) -> CopyLevel {
+    fn folder(&mut self, number: usize, found: &WalkEntry, path: &Path) -> CopyLevel {
         let is_output = |copy: &Arc<CopyFolder>| {
             found.opened.as_ref().is_some_and(|folder| folder.is(&copy.folder))
         };
@@ -327,7 +327,7 @@ impl<'a> WorkItems<'a> {
         &mut self,
         number: usize,
         copy: Option<&Arc<CopyFolder>>,
-        found: Found,
+        found: WalkEntry,
         path: PathBuf,
         name: OsString,
     ) -> Option<BatchItem> {

@@ -166,7 +166,8 @@ impl Walk<'_> {
         let is_possible = Segment::final_chunk(self.format, chunks, rest as usize).is_some();
         // A last chunk that is full and opens was not the final one. If it does
         // not open, it may have been, where the final one may be full.
-        let may_end_full = rest == 0 && self.format.may_end_full() && self.found.next < chunks;
+        let may_end_full =
+            rest == 0 && self.format.final_chunk_may_be_full() && self.found.next < chunks;
         if is_possible || may_end_full { End::Damaged } else { End::Missing }
     }
 }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, fresh, mode_without_acl};
+use cryptstream_beneath::{Dir, FileEntry, mode_without_acl, uncached_stat};
 use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
 
@@ -76,7 +76,7 @@ impl Source {
     /// # Errors
     /// [`Error::Open`]; [`Error::InputChanged`] where the name leads to anything but the
     /// file that was seen.
-    pub fn open_entry(entry: &Entry, path: &Path) -> Result<Self, Error> {
+    pub fn open_entry(entry: &FileEntry, path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
         let (dir, file, stat) = match entry.open() {
             Ok(opened) => opened,
@@ -137,7 +137,7 @@ impl Source {
     fn with_stat(file: File, path: PathBuf, stat: Stat, may_seek: bool) -> Self {
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         // What a cache says of it would look like a change later.
-        let stat = if is_regular { fresh(&file, stat) } else { stat };
+        let stat = if is_regular { uncached_stat(&file, stat) } else { stat };
         Self {
             file,
             path,

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::path::Path;
 
 use cryptstream_beneath::{
-    FileId, KnownFile, fresh, has_same_content, is_exact, mode_without_acl, times_of,
+    FileId, KnownFile, has_same_content, has_stable_inodes, mode_without_acl, times_of,
+    uncached_stat,
 };
 use rustix::fs::Timestamps;
 
@@ -70,8 +71,9 @@ impl Source {
             offset: self.position,
             source: source.into(),
         })?;
-        let now = fresh(&self.file, now);
-        let is_as_it_was = match self.is_authenticated && !is_exact(&self.file, now.st_dev) {
+        let now = uncached_stat(&self.file, now);
+        let is_as_it_was = match self.is_authenticated && !has_stable_inodes(&self.file, now.st_dev)
+        {
             true => now.st_size == self.stat.st_size,
             false => has_same_content(&self.stat, &now),
         };

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
-use cryptstream_beneath::{Dir, is_exact};
+use cryptstream_beneath::{Dir, has_stable_inodes};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
@@ -34,7 +34,7 @@ pub(super) enum Abilities {
 pub(super) fn abilities(folder: &Dir, name: &OsStr) -> Abilities {
     static KNOWN: Mutex<Vec<(u64, Abilities)>> = Mutex::new(Vec::new());
     let Ok(stat) = folder.own_stat() else { return Abilities::All };
-    if is_exact(folder, stat.st_dev) {
+    if has_stable_inodes(folder, stat.st_dev) {
         return Abilities::All;
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, Entry, FileId, is_exact};
+use cryptstream_beneath::{Dir, FileEntry, FileId, has_stable_inodes};
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags, Timestamps};
@@ -80,7 +80,7 @@ impl LockedFile {
     ///
     /// # Errors
     /// Those of [`LockedFile::open`].
-    pub fn open_entry(entry: &Entry, path: &Path, parser: &Parser) -> Result<Self, Error> {
+    pub fn open_entry(entry: &FileEntry, path: &Path, parser: &Parser) -> Result<Self, Error> {
         let source = Source::open_entry(entry, path)?;
         let folder = entry
             .folder
@@ -109,7 +109,7 @@ impl LockedFile {
             return Err(source.changed());
         }
         // Some file systems let nobody read and write a file at once.
-        if !is_exact(&file, source.id().dev) {
+        if !has_stable_inodes(&file, source.id().dev) {
             file.read_at(&mut [0], 0)
                 .map_err(|source| Error::NotChangeable { path: path.to_owned(), source })?;
         }

@@ -170,7 +170,7 @@ impl Decoder {
             _ => {
                 let mut decoded = [0; LINE_BYTES];
                 let len = BASE64.decode_slice(line, &mut decoded).map_err(|error| {
-                    let (kind, column) = told_apart(line, &error);
+                    let (kind, column) = classify(line, &error);
                     self.error(kind, start + column as u64)
                 })?;
                 bytes.extend_from_slice(&decoded[..len]);
@@ -225,7 +225,7 @@ fn decode_lines(text: &[u8], bytes: &mut Vec<u8>) -> usize {
 }
 
 /// Why a line is no base64, and in which column.
-fn told_apart(line: &[u8], error: &DecodeSliceError) -> (ArmorErrorKind, usize) {
+fn classify(line: &[u8], error: &DecodeSliceError) -> (ArmorErrorKind, usize) {
     let is_of_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let content = line.iter().take_while(|byte| is_of_base64(byte)).count();
     let padding = line[content..].iter().take_while(|byte| **byte == b'=').count();

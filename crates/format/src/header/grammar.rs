@@ -2,7 +2,7 @@
 
 use super::error::{HeaderError, HeaderErrorKind};
 use super::mac;
-use super::outline::{Outline, Place, STANZA_MARK};
+use super::outline::{Outline, STANZA_MARK, StanzaOffsets};
 use crate::Format;
 use crate::stanza::{self, BODY_COLUMNS, StanzaText, decode_line};
 
@@ -62,7 +62,7 @@ fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Outline, Stop>
         let text = StanzaText::new(args, body).ok_or(error(start, HeaderErrorKind::Arguments))?;
         stanza::check(format, text).map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
         let args_start = offset(start + STANZA_MARK.len());
-        outline.stanzas.push(Place { args: args_start, body: offset(body_start) });
+        outline.stanzas.push(StanzaOffsets { args: args_start, body: offset(body_start) });
     }
 }
 

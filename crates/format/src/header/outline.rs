@@ -21,12 +21,12 @@ pub struct Outline {
     pub(super) len: u32,
     /// Where the line of the MAC begins, and the last stanza ends.
     pub(super) mac: u32,
-    pub(super) stanzas: Vec<Place>,
+    pub(super) stanzas: Vec<StanzaOffsets>,
 }
 
 /// Where a stanza is. It ends where the next one's mark begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct StanzaOffsets {
     /// Where its type begins, after the mark.
     pub(super) args: u32,
     /// Where the lines of its body begin.
@@ -73,14 +73,14 @@ impl Outline {
         let [len, mac] = head.map(u32::from_le_bytes);
         let place = |place: &[[u8; 4]; 2]| {
             let [args, body] = place.map(u32::from_le_bytes);
-            Place { args, body }
+            StanzaOffsets { args, body }
         };
         Some(Self { format, len, mac, stanzas: places.iter().map(place).collect() })
     }
 
     /// The stanzas' texts in `input`, of a table that was just made from it.
     pub(super) fn texts<'a>(&self, input: &'a [u8]) -> impl Iterator<Item = StanzaText<'a>> {
-        self.places().filter_map(|(Place { args, body }, end)| {
+        self.places().filter_map(|(StanzaOffsets { args, body }, end)| {
             let line = input.get(args as usize..(body as usize).checked_sub(1)?)?;
             StanzaText::new(line, input.get(body as usize..end as usize)?)
         })
@@ -104,7 +104,7 @@ impl Outline {
         }
         let mut stanzas = Vec::with_capacity(self.stanzas.len());
         let mut at = version.len() + 1;
-        for (Place { args, body }, end) in self.places() {
+        for (StanzaOffsets { args, body }, end) in self.places() {
             let is_next = args as usize == at + STANZA_MARK.len()
                 && bytes.get(at..args as usize) == Some(STANZA_MARK);
             let stanza = Stanza::in_header(bytes, args, body, end).filter(|_| is_next)?;
@@ -116,8 +116,8 @@ impl Outline {
     }
 
     /// Each stanza's place, and where it ends.
-    fn places(&self) -> impl Iterator<Item = (Place, u32)> {
-        let next = |place: &Place| place.args.saturating_sub(STANZA_MARK.len() as u32);
+    fn places(&self) -> impl Iterator<Item = (StanzaOffsets, u32)> {
+        let next = |place: &StanzaOffsets| place.args.saturating_sub(STANZA_MARK.len() as u32);
         let ends = self.stanzas.iter().skip(1).map(next).chain([self.mac]);
         self.stanzas.iter().copied().zip(ends)
     }
@@ -126,12 +126,12 @@ impl Outline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FileKey, Header, Padding, seal_header, x25519};
+    use crate::{FileKey, Header, Padding, build_header, x25519};
 
     fn header(padding: Padding) -> Vec<u8> {
         let file_key = FileKey::generate().unwrap();
         let recipient = x25519::SecretKey::generate().unwrap().to_public();
-        seal_header(Format::Native, &file_key, &[&recipient, &recipient], padding).unwrap()
+        build_header(Format::Native, &file_key, &[&recipient, &recipient], padding).unwrap()
     }
 
     #[test]

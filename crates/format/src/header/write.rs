@@ -25,7 +25,7 @@ pub enum Padding {
 ///
 /// # Errors
 /// Those of [`WrappedKey::wrap`] and [`WrappedKey::header`].
-pub fn seal_header(
+pub fn build_header(
     format: Format,
     file_key: &FileKey,
     recipients: &[&dyn Recipient],
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn write(file_key: &FileKey, bulk: usize) -> Vec<u8> {
-        seal_header(Format::Native, file_key, &[&Bulky(bulk)], Padding::None).unwrap()
+        build_header(Format::Native, file_key, &[&Bulky(bulk)], Padding::None).unwrap()
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let file_key = FileKey::generate().unwrap();
         for multiple in [64, 219, 512, 4096] {
             for bulk in 1..=2 * multiple {
-                let header = seal_header(
+                let header = build_header(
                     Format::Native,
                     &file_key,
                     &[&Bulky(bulk)],
@@ -273,7 +273,7 @@ mod tests {
                 ("pad", &[], 10),
             ] {
                 let odd = Odd(Stanza::new(tag, args, vec![0; body_len]).unwrap());
-                let written = seal_header(format, &file_key, &[&odd, &Bulky(1)], Padding::None);
+                let written = build_header(format, &file_key, &[&odd, &Bulky(1)], Padding::None);
                 assert!(matches!(written, Err(WrapError::Stanza(_))), "{format:?} {tag}");
             }
         }
@@ -283,7 +283,7 @@ mod tests {
     fn a_header_beyond_the_limits_is_not_written() {
         let file_key = FileKey::generate().unwrap();
         let write = |recipients: &[&dyn Recipient]| {
-            seal_header(Format::Native, &file_key, recipients, Padding::None)
+            build_header(Format::Native, &file_key, recipients, Padding::None)
         };
         let too_long = Bulky(Format::Native.max_header_len());
         assert!(matches!(write(&[&too_long]), Err(WrapError::TooLong)));

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::segment::Segment;
 use crate::crypto::{self, RandomError};
-use crate::version::TAG_LEN;
+use crate::format::TAG_LEN;
 use crate::{FileKey, Format};
 
 /// Random bytes at the start of a native payload.

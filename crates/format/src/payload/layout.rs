@@ -1,7 +1,7 @@
 //! The lengths of a plaintext and of its payload.
 
 use super::segment::{MAX_CHUNKS, Segment, count, opened_len};
-use crate::version::{Format, SEGMENT_LEN, TAG_LEN};
+use crate::format::{Format, SEGMENT_LEN, TAG_LEN};
 
 /// A length that no payload, or no plaintext, can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +32,7 @@ impl Layout {
     /// full, or 16 PiB.
     #[must_use]
     pub const fn max_plaintext_len(format: Format) -> u64 {
-        MAX_CHUNKS * format.chunk_len() as u64 - !format.may_end_full() as u64
+        MAX_CHUNKS * format.chunk_len() as u64 - !format.final_chunk_may_be_full() as u64
     }
 
     /// The layout of a payload that holds `len` bytes of plaintext.
@@ -181,7 +181,8 @@ mod tests {
             for chunks in [0u64, 1, 2, 15, 16, 17, 63, 64, 65, 1000] {
                 // age's may end with a full chunk, and not with an empty one
                 // after it.
-                let wrong = if format.may_end_full() && chunks > 0 { 1..17 } else { 0..16 };
+                let wrong =
+                    if format.final_chunk_may_be_full() && chunks > 0 { 1..17 } else { 0..16 };
                 for over in wrong.clone() {
                     assert!(Layout::of_payload(format, full(chunks) + over).is_err());
                 }

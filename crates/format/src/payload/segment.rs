@@ -1,6 +1,6 @@
 //! Runs of chunks: what is read, encrypted or decrypted, and written at a time.
 
-use crate::version::{Format, SEGMENT_LEN, TAG_LEN};
+use crate::format::{Format, SEGMENT_LEN, TAG_LEN};
 
 /// The longest that a segment can be with its tags, in any format.
 pub const MAX_SEALED_SEGMENT_LEN: usize = Format::Native.sealed_segment_len();
@@ -64,7 +64,7 @@ impl Segment {
                 .filter(|_| is_whole);
         }
         let segment = Self { format, first_chunk: first, plaintext_len, is_last };
-        let most = SEGMENT_LEN - usize::from(!format.may_end_full());
+        let most = SEGMENT_LEN - usize::from(!format.final_chunk_may_be_full());
         let is_possible = plaintext_len <= most
             && first.checked_add(segment.chunks() as u64).is_some_and(|end| end <= MAX_CHUNKS);
         is_possible.then_some(segment)
@@ -200,7 +200,7 @@ pub fn chunk_offset(format: Format, chunk: u64) -> u64 {
 
 /// Units that `len` bytes take, the final one included: at least one.
 pub(super) fn count(format: Format, len: u64, unit: u64) -> u64 {
-    if format.may_end_full() { len.div_ceil(unit).max(1) } else { len / unit + 1 }
+    if format.final_chunk_may_be_full() { len.div_ceil(unit).max(1) } else { len / unit + 1 }
 }
 
 /// Bytes of plaintext in `sealed` bytes of chunks up to the final one;
@@ -211,7 +211,8 @@ pub(super) fn opened_len(format: Format, sealed: u64, is_whole: bool) -> Option<
     let chunks = count(format, sealed, sealed_chunk);
     let final_len = (sealed - (chunks - 1) * sealed_chunk).checked_sub(TAG_LEN as u64)?;
     // age has an empty chunk only where there is nothing else.
-    let is_allowed = final_len > 0 || !format.may_end_full() || (chunks == 1 && is_whole);
+    let is_allowed =
+        final_len > 0 || !format.final_chunk_may_be_full() || (chunks == 1 && is_whole);
     is_allowed.then(|| (chunks - 1) * format.chunk_len() as u64 + final_len)
 }
 

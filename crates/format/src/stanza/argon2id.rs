@@ -97,7 +97,7 @@ impl Recipient for PassphraseRecipient {
 
 /// So many derived keys are kept. Files that were sealed in one run share a salt,
 /// so a tree has as many as there were runs.
-const KEPT_KEYS: usize = 1024;
+const MAX_KEPT_KEYS: usize = 1024;
 
 /// A passphrase to open with. Derived keys are kept for the files after the first
 /// that have the same salt and cost.
@@ -131,7 +131,7 @@ impl PassphraseIdentity {
             return Some(known.base_key.clone());
         }
         let base_key = derive(&self.passphrase, salt, cost)?;
-        if derived.len() >= KEPT_KEYS {
+        if derived.len() >= MAX_KEPT_KEYS {
             derived.pop_front();
         }
         derived.push_back(Derived { salt: *salt, cost, base_key: base_key.clone() });

@@ -65,13 +65,13 @@ pub trait Identity: Sync {
     }
 
     /// Whether it is better asked for several file keys at once, as another program is.
-    fn takes_several(&self) -> bool {
+    fn prefers_batch(&self) -> bool {
         false
     }
 
     /// Unwraps the file keys of several files, of each from its stanzas. May return fewer;
     /// what is `None` or missing is left to [`Identity::unwrap`].
-    fn unwrap_several(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
+    fn unwrap_batch(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
         let _ = files;
         Vec::new()
     }

@@ -41,7 +41,7 @@ pub(crate) struct PluginState {
 
 impl PluginState {
     /// Whether to use one session for this many files.
-    pub(super) fn takes_several(&self, files: usize) -> bool {
+    pub(super) fn prefers_batch(&self, files: usize) -> bool {
         files > 1 && self.stopped.get().is_none() && !self.is_one_by_one.load(Ordering::Relaxed)
     }
 

@@ -2,8 +2,8 @@
 //! MAC included), and headers at the edge that must be accepted.
 
 use cryptstream_reference::{
-    Cost, MAX_HEADER_LEN, RefStanza, argon2id_stanza, base64_encode, encode_stanza, finish_header,
-    pad_stanza, seal_payload, x25519_public_key, x25519_stanza,
+    Cost, MAX_HEADER_LEN, RefStanza, argon2id_stanza, base64_encode, encode_stanza,
+    encrypt_payload, finish_header, pad_stanza, x25519_public_key, x25519_stanza,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(crate) fn headers() -> Value {
         "identity": bech32("age-secret-key-", &list.secret).to_uppercase(),
         "identity_secret": hex(&list.secret),
         "passphrase": PASSPHRASE,
-        "payload": hex(&seal_payload(list.file_key, bytes("hostile", "payload salt"), b"")),
+        "payload": hex(&encrypt_payload(list.file_key, bytes("hostile", "payload salt"), b"")),
         "refused": list.refused,
         "accepted": list.accepted,
     })

@@ -7,7 +7,7 @@ mod hostile;
 use std::path::Path;
 
 use cryptstream_reference::{
-    Cost, RefStanza, argon2id_stanza, pad_to_multiple, parse_header, seal, x25519_public_key,
+    Cost, RefStanza, argon2id_stanza, encrypt, pad_to_multiple, parse_header, x25519_public_key,
     x25519_stanza,
 };
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ fn sealed(name: &str, len: usize, stanza: RefStanza) -> Value {
     if len >= PADDED_FROM {
         stanzas.push(pad_to_multiple(&stanzas, 4096));
     }
-    let file = seal(file_key, salt, &stanzas, &plaintext);
+    let file = encrypt(file_key, salt, &stanzas, &plaintext);
     let header = parse_header(&file).expect("the reference reads what it writes");
     let mut vector = json!({
         "name": name,

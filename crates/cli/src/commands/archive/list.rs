@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use cryptstream_archive::{Kind, Limits, Member, Spool, Time, show};
+use cryptstream_archive::{Kind, Limits, Member, Spool, Time, display_name};
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{Engine, Parser, Progress, SandboxLevel, Summary, WorkerOptions};
 use cryptstream_format::Identity;
@@ -316,12 +316,12 @@ fn time(time: Time) -> String {
 fn line(member: &Member) -> String {
     let Member { name, kind, mode, mtime, size, .. } = member;
     let link = match kind {
-        Kind::Symlink(target) => format!(" -> {}", show(target)),
-        Kind::HardLink(target) => format!(" link to {}", show(target)),
+        Kind::Symlink(target) => format!(" -> {}", display_name(target)),
+        Kind::HardLink(target) => format!(" link to {}", display_name(target)),
         _ => String::new(),
     };
     let (letter, permissions) = (letter(kind), permissions(*mode));
-    format!("{letter}{permissions} {size:>12} {} {}{link}\n", time(*mtime), show(name))
+    format!("{letter}{permissions} {size:>12} {} {}{link}\n", time(*mtime), display_name(name))
 }
 
 fn json(member: &Member) -> Value {

@@ -197,7 +197,7 @@ impl Packing<'_> {
         if let Ok(stdout) = KnownFile::open(std::io::stdout()) {
             packer.refuse(stdout);
         }
-        packer.leave_out(self.key_files);
+        packer.exclude(self.key_files);
         packer.add(Path::new("")).map_err(failed)?;
         for found in self.rules.sorted(dir()?, self.folder)? {
             let relative = match found {
@@ -210,7 +210,7 @@ impl Packing<'_> {
             // There will be no archive; but all that is in its way is named.
             let added = match outcome.failures.is_empty() {
                 true => packer.add(&relative),
-                false => packer.try_to_read(&relative).map(|()| Added::Packed),
+                false => packer.check_readable(&relative).map(|()| Added::Packed),
             };
             match added {
                 Ok(added) => outcome.take(&self.folder.join(relative), added),
@@ -240,7 +240,7 @@ impl Outcome {
                 return;
             }
             Added::Special => tree::SPECIAL,
-            Added::Left => tree::IS_KEY,
+            Added::Excluded => tree::IS_KEY,
         };
         self.skipped += 1;
         if self.notes.len() < MAX_NAMED {

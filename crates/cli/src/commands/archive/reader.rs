@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use cryptstream_archive::{
-    ByPath, Contents, Error, Event, Limits, Member, Options, Time, Unpacked, unpack, write_event,
+    ArchiveReader, Error, Event, Limits, Member, Options, PathOps, Time, Unpacked, unpack,
+    write_event,
 };
 use cryptstream_beneath::Dir;
 use cryptstream_engine::{Orders, Profile, SandboxLevel, SandboxMode, lock_in};
@@ -34,9 +35,9 @@ pub(super) type Outcome = (Unpacked, bool);
 
 impl Task {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Limits { entries, bytes, beyond, ratio } = self.limits;
+        let Limits { entries, bytes, growth, ratio } = self.limits;
         let mut encoded: Vec<u8> =
-            [entries, bytes, beyond, ratio].iter().flat_map(|limit| limit.to_le_bytes()).collect();
+            [entries, bytes, growth, ratio].iter().flat_map(|limit| limit.to_le_bytes()).collect();
         encoded.push(self.sandbox as u8);
         if let Some(Options { any_links, umask }) = self.unpack {
             encoded.push(u8::from(any_links));
@@ -49,7 +50,7 @@ impl Task {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (limits, rest) = bytes.split_at_checked(32)?;
         let (limits, _) = limits.as_chunks::<8>();
-        let [entries, bytes, beyond, ratio] =
+        let [entries, bytes, growth, ratio] =
             [0, 1, 2, 3].map(|at: usize| u64::from_le_bytes(limits[at]));
         let (sandbox, rest) = rest.split_first()?;
         let unpack = match rest {
@@ -60,7 +61,7 @@ impl Task {
             }
             _ => return None,
         };
-        let limits = Limits { entries, bytes, beyond, ratio };
+        let limits = Limits { entries, bytes, growth, ratio };
         Some(Self { unpack, limits, sandbox: SandboxMode::from_byte(*sandbox)? })
     }
 }
@@ -71,14 +72,14 @@ pub(super) fn list(
     limits: Limits,
     take: &mut dyn FnMut(Member) -> io::Result<()>,
 ) -> Result<Outcome, Error> {
-    let mut contents = Contents::new(pipe, limits)?;
+    let mut archive = ArchiveReader::new(pipe, limits)?;
     let mut read = Unpacked::default();
-    while let Some(member) = contents.next()? {
+    while let Some(member) = archive.next()? {
         read.entries += 1;
         read.bytes = read.bytes.saturating_add(member.size);
         take(member).map_err(Error::Report)?;
     }
-    Ok((read, contents.is_zstd()))
+    Ok((read, archive.is_zstd()))
 }
 
 /// Unpacks what comes out of `pipe` into `folder`.
@@ -88,11 +89,11 @@ pub(super) fn extract(
     options: Options,
     folder: &Dir,
     gate: &Mutex<()>,
-    by_path: &mut dyn ByPath,
+    path_ops: &mut dyn PathOps,
 ) -> Result<Outcome, Error> {
-    let mut contents = Contents::new(pipe, limits)?;
-    let unpacked = unpack(&mut contents, folder, gate, options, by_path)?;
-    Ok((unpacked, contents.is_zstd()))
+    let mut archive = ArchiveReader::new(pipe, limits)?;
+    let unpacked = unpack(&mut archive, folder, gate, options, path_ops)?;
+    Ok((unpacked, archive.is_zstd()))
 }
 
 /// What the process does that was started with [`READER_ARGUMENT`].
@@ -156,7 +157,7 @@ impl Events {
     }
 }
 
-impl ByPath for Events {
+impl PathOps for Events {
     fn set_link_time(&mut self, path: &[u8], time: Time) -> io::Result<()> {
         self.has_asked = true;
         self.send(&Event::LinkTime { path: path.to_vec(), time })

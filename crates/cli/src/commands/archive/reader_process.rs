@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::thread;
 
-use cryptstream_archive::{ByPath, DoByPath, Event, Member, read_event};
+use cryptstream_archive::{DirectPathOps, Event, Member, PathOps, read_event};
 use cryptstream_beneath::Dir;
 use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Stream, Summary};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -189,16 +189,16 @@ fn listen(
     folder: Option<&UnpackFolder<'_>>,
     take: &mut TakeMember<'_>,
 ) -> Result<Option<Outcome>, ReadError> {
-    let mut by_path = folder.map(|folder| DoByPath::new(&folder.dir));
+    let mut path_ops = folder.map(|folder| DirectPathOps::new(&folder.dir));
     loop {
-        match (read_event(events), &mut by_path) {
+        match (read_event(events), &mut path_ops) {
             (Ok(None), _) => return Ok(None),
             (Ok(Some(Event::Member(member))), None) => take(member).map_err(ReadError::Taking)?,
-            (Ok(Some(Event::LinkTime { path, time })), Some(by_path)) => {
-                by_path.set_link_time(&path, time).map_err(|_| ReadError::Nonsense)?;
+            (Ok(Some(Event::LinkTime { path, time })), Some(path_ops)) => {
+                path_ops.set_link_time(&path, time).map_err(|_| ReadError::Nonsense)?;
             }
-            (Ok(Some(Event::Remove(path))), Some(by_path)) => {
-                let removed = by_path.remove(&path).map_err(|_| ReadError::Nonsense)?;
+            (Ok(Some(Event::Remove(path))), Some(path_ops)) => {
+                let removed = path_ops.remove(&path).map_err(|_| ReadError::Nonsense)?;
                 let _ = events.get_mut().write_all(&[u8::from(removed)]);
             }
             (Ok(Some(Event::Wait)), Some(_)) => {
@@ -224,8 +224,8 @@ fn in_process(
 ) -> Result<(DecryptResult, ReaderResult), Failure> {
     let work = || match (task.unpack, folder) {
         (Some(options), Some(UnpackFolder { dir, gate })) => {
-            let mut by_path = DoByPath::new(dir);
-            reader::extract(pipe, task.limits, options, dir, gate, &mut by_path)
+            let mut path_ops = DirectPathOps::new(dir);
+            reader::extract(pipe, task.limits, options, dir, gate, &mut path_ops)
                 .map_err(ReadError::Archive)
         }
         _ => {

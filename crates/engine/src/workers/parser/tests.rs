@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use cryptstream_format::x25519::SecretKey;
-use cryptstream_format::{FileKey, Format, Header, Padding, PayloadCipher, Recipient, seal_header};
+use cryptstream_format::{
+    FileKey, Format, Header, Padding, PayloadCipher, Recipient, build_header,
+};
 
 use super::*;
 
@@ -36,7 +38,7 @@ fn header() -> (Vec<u8>, Vec<u8>) {
     let public = secret.to_public();
     let recipients: [&dyn Recipient; 1] = [&public];
     let file_key = FileKey::generate().unwrap();
-    let bytes = seal_header(Format::Native, &file_key, &recipients, Padding::None).unwrap();
+    let bytes = build_header(Format::Native, &file_key, &recipients, Padding::None).unwrap();
     let table = Outline::parse(&bytes).unwrap().unwrap().encode();
     (bytes, table)
 }

@@ -5,13 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use cryptstream_beneath::Dir;
 
-use crate::cursor::{Cursor, as_path};
+use crate::folder_cache::{FolderCache, as_path};
 use crate::name;
 use crate::time::Time;
 
 /// Changes things by their path. A process that may create things and nothing else has to
 /// ask another one for it.
-pub trait ByPath {
+pub trait PathOps {
     /// Sets the time of the symbolic link at `path` below the folder, now or later. Not
     /// every file system has times for links: that is no failure.
     ///
@@ -37,13 +37,13 @@ pub trait ByPath {
 }
 
 /// Does it at once.
-pub struct DoByPath<'a>(Cursor<'a>);
+pub struct DirectPathOps<'a>(FolderCache<'a>);
 
-impl<'a> DoByPath<'a> {
+impl<'a> DirectPathOps<'a> {
     /// Below this folder.
     #[must_use]
     pub fn new(folder: &'a Dir) -> Self {
-        Self(Cursor::new(folder))
+        Self(FolderCache::new(folder))
     }
 
     /// Does something with the last part of `path` in the folder that it lies in; `None`
@@ -57,7 +57,7 @@ impl<'a> DoByPath<'a> {
     }
 }
 
-impl ByPath for DoByPath<'_> {
+impl PathOps for DirectPathOps<'_> {
     fn set_link_time(&mut self, path: &[u8], time: Time) -> io::Result<()> {
         self.at(path, |folder, own| {
             let _ = folder.set_times(as_path(own), &time.to_timestamps());

@@ -89,7 +89,7 @@ impl Format {
     /// Whether the final chunk may have the full length. In age's format it
     /// may, and is told by its nonce; a native one is told by being shorter.
     #[must_use]
-    pub const fn may_end_full(self) -> bool {
+    pub const fn final_chunk_may_be_full(self) -> bool {
         matches!(self, Self::Age)
     }
 

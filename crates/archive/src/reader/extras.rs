@@ -3,7 +3,7 @@
 //! Records are read once, and of them only what is used is kept.
 
 use crate::pax;
-use crate::sparse::{self, Piece};
+use crate::sparse::{self, Extent};
 
 /// The longest name and the longest label: far more than any system has.
 pub(super) const MAX_NAME_LEN: u64 = 1 << 20;
@@ -36,8 +36,8 @@ pub(super) struct SparseExtras {
     pub(super) real_size: Option<Option<u64>>,
     /// The length, in formats 0.0 and 0.1.
     pub(super) size: Option<Option<u64>>,
-    /// The pieces, in these formats; `None` where they are malformed.
-    pub(super) pieces: Option<Vec<Piece>>,
+    /// The extents, in these formats; `None` where they are malformed.
+    pub(super) extents: Option<Vec<Extent>>,
     /// The length, as star has it.
     pub(super) star_size: Option<Option<u64>>,
 }
@@ -91,9 +91,9 @@ impl Pax {
             pax.size = Some(sparse::number(&size)?);
         }
         if pax.sparse.size.is_some() {
-            pax.sparse.pieces = match map {
-                Some(map) => pieces_of_map(map),
-                None => pieces_of_records(bytes),
+            pax.sparse.extents = match map {
+                Some(map) => extents_of_map(map),
+                None => extents_of_records(bytes),
             };
         }
         Some(pax)
@@ -128,13 +128,13 @@ impl SparseExtras {
     }
 }
 
-/// The pieces in format 0.1: one record.
-fn pieces_of_map(map: &[u8]) -> Option<Vec<Piece>> {
+/// The extents in format 0.1: one record.
+fn extents_of_map(map: &[u8]) -> Option<Vec<Extent>> {
     sparse::pairs(map.split(|byte| *byte == b',').filter(|part| !part.is_empty()))
 }
 
-/// The pieces in format 0.0: two records for each.
-fn pieces_of_records(bytes: &[u8]) -> Option<Vec<Piece>> {
+/// The extents in format 0.0: two records for each.
+fn extents_of_records(bytes: &[u8]) -> Option<Vec<Extent>> {
     let mut numbers = Vec::new();
     pax::parse(bytes, |key, value| {
         if matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes") {

@@ -13,12 +13,12 @@ const MAX_PATH: usize = 4000;
 
 /// A root, and the folder below it that was used last: consecutive members of an
 /// archive mostly lie in one folder.
-pub(crate) struct Cursor<'a> {
+pub(crate) struct FolderCache<'a> {
     root: &'a Dir,
     last: Option<(Vec<u8>, Dir)>,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> FolderCache<'a> {
     pub(crate) fn new(root: &'a Dir) -> Self {
         Self { root, last: None }
     }

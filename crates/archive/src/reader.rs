@@ -4,11 +4,11 @@ mod extras;
 
 use std::io::{self, Read};
 
-use crate::decompress::Plain;
-use crate::error::{Error, Refusal, TooMuch};
+use crate::decompress::Decompressor;
+use crate::error::{Error, LimitExceeded, Refusal};
 use crate::header::{BLOCK, Header};
 use crate::member::{Kind, Member};
-use crate::sparse::{self, Piece};
+use crate::sparse::{self, Extent};
 use crate::time::Time;
 use extras::{Extras, Global, MAX_NAME_LEN, Pax, SparseExtras};
 
@@ -29,7 +29,7 @@ pub struct Limits {
     pub bytes: u64,
     /// Bytes of all contents, holes included, by which they may be larger than the
     /// archive itself. What is as large as the archive is no surprise.
-    pub beyond: u64,
+    pub growth: u64,
     /// Bytes that come of one compressed byte, beyond the first 64 MiB.
     pub ratio: u64,
 }
@@ -37,15 +37,15 @@ pub struct Limits {
 impl Limits {
     /// More than there is in most folders.
     pub const DEFAULT: Self =
-        Self { entries: 10_000_000, bytes: u64::MAX, beyond: 1 << 40, ratio: 1000 };
+        Self { entries: 10_000_000, bytes: u64::MAX, growth: 1 << 40, ratio: 1000 };
     /// For whoever only looks.
     pub const NONE: Self =
-        Self { entries: u64::MAX, bytes: u64::MAX, beyond: u64::MAX, ratio: u64::MAX };
+        Self { entries: u64::MAX, bytes: u64::MAX, growth: u64::MAX, ratio: u64::MAX };
 }
 
 /// Reads an archive.
-pub struct Contents<R: Read> {
-    from: Plain<R>,
+pub struct ArchiveReader<R: Read> {
+    from: Decompressor<R>,
     limits: Limits,
     /// Bytes read, decompressed.
     position: u64,
@@ -62,14 +62,14 @@ pub struct Contents<R: Read> {
     is_over: bool,
 }
 
-impl<R: Read> Contents<R> {
+impl<R: Read> ArchiveReader<R> {
     /// Of a tar stream, perhaps compressed with zstd, which is told by how it begins.
     ///
     /// # Errors
     /// [`Error::Read`].
     pub fn new(from: R, limits: Limits) -> Result<Self, Error> {
         Ok(Self {
-            from: Plain::new(from).map_err(Error::Read)?,
+            from: Decompressor::new(from).map_err(Error::Read)?,
             limits,
             position: 0,
             entries: 0,
@@ -148,7 +148,7 @@ impl<R: Read> Contents<R> {
     fn apply_to_all(&mut self, records: &[u8]) -> Result<(), Error> {
         match self.global.apply(records) {
             Some(None) => Ok(()),
-            Some(Some(member)) => Err(Error::Refused { member, reason: Refusal::Volume }),
+            Some(Some(member)) => Err(Error::Refused { member, reason: Refusal::MultiVolume }),
             None => Err(self.malformed("it changes what all headers mean")),
         }
     }
@@ -163,8 +163,8 @@ impl<R: Read> Contents<R> {
         member: &Member,
         mut take: impl FnMut(u64, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for piece in &member.pieces {
-            let (mut offset, end) = (piece.offset, piece.end());
+        for extent in &member.extents {
+            let (mut offset, end) = (extent.offset, extent.end());
             while offset < end {
                 let most = usize::try_from(end - offset).unwrap_or(PART).min(PART);
                 self.fill(most)?;
@@ -187,7 +187,10 @@ impl<R: Read> Contents<R> {
             return Err(self.malformed("its headers cannot be understood"));
         }
         if header.kind() == b'M' {
-            return Err(Error::Refused { member: self.member.clone(), reason: Refusal::Volume });
+            return Err(Error::Refused {
+                member: self.member.clone(),
+                reason: Refusal::MultiVolume,
+            });
         }
         // Python writes what it has as a binary fraction, such as 7e-09, which is none of
         // the notations of POSIX: then the header's whole seconds must do.
@@ -215,13 +218,13 @@ impl<R: Read> Contents<R> {
             _ => 0,
         };
         (self.left, self.padding) = (stored, padding(stored));
-        let (pieces, size) = match kind {
-            Kind::File => self.pieces(header, &mut pax.sparse, stored)?,
+        let (extents, size) = match kind {
+            Kind::File => self.extents(header, &mut pax.sparse, stored)?,
             _ => (Vec::new(), 0),
         };
         self.count(size)?;
         self.is_over = false;
-        Ok(Member { name: self.member.clone(), kind, mode, mtime, size, pieces })
+        Ok(Member { name: self.member.clone(), kind, mode, mtime, size, extents })
     }
 
     fn kind(&self, header: &Header<'_>, link: Vec<u8>) -> Option<Kind> {
@@ -241,39 +244,39 @@ impl<R: Read> Contents<R> {
         })
     }
 
-    /// The pieces of a file, of which the archive has `stored` bytes, and its length.
-    fn pieces(
+    /// The extents of a file, of which the archive has `stored` bytes, and its length.
+    fn extents(
         &mut self,
         header: &Header<'_>,
         extras: &mut SparseExtras,
         stored: u64,
-    ) -> Result<(Vec<Piece>, u64), Error> {
+    ) -> Result<(Vec<Extent>, u64), Error> {
         let map = if header.kind() == b'S' {
             sparse::read_old_map(header, || {
                 let mut block = [0; BLOCK];
                 self.read_exact(&mut block).map(|()| block)
             })?
-            .map(|(pieces, size)| (pieces, extras.star_size.flatten().unwrap_or(size)))
+            .map(|(extents, size)| (extents, extras.star_size.flatten().unwrap_or(size)))
         } else if extras.is_versioned {
             if !extras.is_1_0() {
                 return Err(self.malformed("its holes are described in an unknown way"));
             }
             self.map_in_data(extras)?
         } else if let Some(size) = extras.size {
-            std::mem::take(&mut extras.pieces).zip(size)
+            std::mem::take(&mut extras.extents).zip(size)
         } else {
-            return Ok((vec![Piece { offset: 0, len: stored }], stored));
+            return Ok((vec![Extent { offset: 0, len: stored }], stored));
         };
         match map {
-            Some((pieces, size)) if sparse::is_sound(&pieces, size, self.left) => {
-                Ok((pieces, size))
+            Some((extents, size)) if sparse::is_sound(&extents, size, self.left) => {
+                Ok((extents, size))
             }
             _ => Err(self.malformed("where its holes are cannot be understood")),
         }
     }
 
     /// The map of GNU's format 1.0, before the data.
-    fn map_in_data(&mut self, extras: &SparseExtras) -> Result<Option<(Vec<Piece>, u64)>, Error> {
+    fn map_in_data(&mut self, extras: &SparseExtras) -> Result<Option<(Vec<Extent>, u64)>, Error> {
         let map = sparse::read_map(|| {
             if self.left < BLOCK as u64 {
                 return Err(self.malformed("where its holes are cannot be understood"));
@@ -283,23 +286,23 @@ impl<R: Read> Contents<R> {
             self.left -= BLOCK as u64;
             Ok(block)
         })?;
-        Ok(map.map(|(pieces, _)| pieces).zip(extras.real_size.flatten()))
+        Ok(map.map(|(extents, _)| extents).zip(extras.real_size.flatten()))
     }
 
     fn count(&mut self, size: u64) -> Result<(), Error> {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(size);
-        let Limits { entries, bytes, beyond, .. } = self.limits;
+        let Limits { entries, bytes, growth, .. } = self.limits;
         if self.entries > entries {
-            return Err(self.too_much(TooMuch::Entries(entries)));
+            return Err(self.limit_exceeded(LimitExceeded::Entries(entries)));
         }
         if self.bytes > bytes {
-            return Err(self.too_much(TooMuch::Bytes(bytes)));
+            return Err(self.limit_exceeded(LimitExceeded::Bytes(bytes)));
         }
         // Of what is not compressed, the archive has what is about to be read.
         let archive = self.from.compressed().unwrap_or(self.position.saturating_add(self.left));
-        if self.bytes.saturating_sub(archive) > beyond {
-            return Err(self.too_much(TooMuch::Beyond(beyond)));
+        if self.bytes.saturating_sub(archive) > growth {
+            return Err(self.limit_exceeded(LimitExceeded::Growth(growth)));
         }
         Ok(())
     }
@@ -314,7 +317,7 @@ impl<R: Read> Contents<R> {
         if len < BLOCK {
             return Err(match is_first {
                 true => Error::NotTar { head: block[..len].to_vec() },
-                false => self.cut(),
+                false => self.truncated(),
             });
         }
         match Header::new(block) {
@@ -351,7 +354,7 @@ impl<R: Read> Contents<R> {
             }
             return Err(match Header::new(&block) {
                 Some(next) if len == BLOCK => {
-                    Error::Refused { member: next.path(), reason: Refusal::Joined }
+                    Error::Refused { member: next.path(), reason: Refusal::Concatenated }
                 }
                 _ => self.malformed("something follows its end"),
             });
@@ -380,7 +383,7 @@ impl<R: Read> Contents<R> {
     }
 
     fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
-        if self.read_up_to(buffer)? < buffer.len() { Err(self.cut()) } else { Ok(()) }
+        if self.read_up_to(buffer)? < buffer.len() { Err(self.truncated()) } else { Ok(()) }
     }
 
     /// Reads until `buffer` is full or all is over.
@@ -401,13 +404,13 @@ impl<R: Read> Contents<R> {
             Some(compressed)
                 if self.position > RATIO_FROM.max(compressed.saturating_mul(ratio)) =>
             {
-                Err(self.too_much(TooMuch::Ratio(ratio)))
+                Err(self.limit_exceeded(LimitExceeded::Ratio(ratio)))
             }
             _ => Ok(filled),
         }
     }
 
-    fn cut(&self) -> Error {
+    fn truncated(&self) -> Error {
         self.malformed("it ends too early: it was cut off, or goes on in another volume")
     }
 
@@ -416,8 +419,8 @@ impl<R: Read> Contents<R> {
         Error::Malformed { member, offset, reason: reason.into() }
     }
 
-    fn too_much(&self, reason: TooMuch) -> Error {
-        Error::TooMuch { member: self.member.clone(), reason }
+    fn limit_exceeded(&self, reason: LimitExceeded) -> Error {
+        Error::LimitExceeded { member: self.member.clone(), reason }
     }
 }
 
