@@ -17,8 +17,9 @@ fi
 
 # Stops where fuzz/Cargo.lock is behind the manifests.
 cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml
-cargo run --quiet --locked --package cryptstream-reference --example fuzz_seeds -- fuzz/corpus
-cargo run --quiet --locked --package cryptstream-archive --example archive_seeds -- fuzz/corpus
+cargo run --quiet --locked --package cryptstream-reference --bin fuzz_seeds -- fuzz/corpus
+cargo run --quiet --locked --package cryptstream --features test-helpers --bin archive_seeds -- \
+    fuzz/corpus
 
 # Without a sanitizer: those need a nightly compiler, and they look for memory
 # errors, which our code cannot have without `unsafe`; the cipher library, which

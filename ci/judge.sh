@@ -12,11 +12,11 @@ fi
 "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/judge/requirements.txt
 
 cargo build --release --package cryptstream
-# As the tests have built it already: it is not what is judged, nor what takes time.
-cargo build --workspace --locked --example export_file_key
+# Not a release build, which would take long: this program is not what is judged.
+cargo build --locked --package cryptstream --features test-helpers --bin export_file_key
 
 target=${CARGO_TARGET_DIR:-target}
 # What was encrypted to keys in hardware is opened as their plugins would.
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/judge/tagged.py "$target/release/cryptstream"
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/judge/judge.py "$target/release/cryptstream" \
-    --exporter "$target/debug/examples/export_file_key"
+    --exporter "$target/debug/export_file_key"

@@ -14,7 +14,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null ||
     --target "$triple" --no-build-deps --describe binaries
 # Without the path of this checkout.
 sed "s|path+file://$PWD/|path+file:///|g" crates/cli/cryptstream_bin.cdx.json > "$out"
-rm crates/cli/cryptstream_bin.cdx.json
+rm crates/cli/*_bin.cdx.json
 
 # Read back and compared with what cargo links. What tests need may be listed too.
 cargo tree --locked --package cryptstream --edges normal --target "$triple" \

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An outside judge of the CryptStream file format.
 
-    python judge.py target/release/cryptstream [--exporter target/release/examples/export_file_key]
+    python judge.py target/release/cryptstream [--exporter target/debug/export_file_key]
 
 The judge opens what the program wrote, has the program open what the judge
 wrote, and hands it files that it must refuse. Its own knowledge of the format
@@ -317,7 +317,7 @@ def check_age(bench: Bench, age: str, lock: X25519) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Judge a cryptstream binary from outside.")
     parser.add_argument("program", type=Path)
-    parser.add_argument("--exporter", type=Path, help="the built example export_file_key")
+    parser.add_argument("--exporter", type=Path, help="the test helper export_file_key")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

@@ -1,8 +1,8 @@
-//! Keys that plugins have, with a toy plugin that can also misbehave in every
-//! way (`examples/age-plugin-toy.rs`).
+//! Keys of plugins, with a toy plugin that can also misbehave in every way
+//! (`tests/helpers/age_plugin_toy.rs`).
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::age_matrix::has_age;
@@ -23,13 +23,8 @@ const FAILURES: [(&str, &str); 6] = [
     ("confirm", "the toy was stopped"),
 ];
 
-/// The folder in which cargo has built the plugin.
-fn plugins() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let folder = tests.ancestors().nth(2).unwrap().join("examples");
-    assert!(folder.join("age-plugin-toy").exists(), "built by `cargo test --workspace`");
-    folder
-}
+/// The plugin.
+const TOY: &str = env!("CARGO_BIN_EXE_age-plugin-toy");
 
 /// A folder with a file to seal and the identities of three keys of the toy;
 /// their recipients.
@@ -53,7 +48,7 @@ fn command(dir: &Dir, mode: &str, args: &[&str]) -> Run {
 }
 
 fn with_toy(run: Run, mode: &str) -> Run {
-    let mut path = plugins().into_os_string();
+    let mut path = Path::new(TOY).parent().unwrap().as_os_str().to_owned();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
     run.env("PATH", path).env("AGE_PLUGIN_TOY", mode)
@@ -241,7 +236,7 @@ fn count_starts(dir: &Dir) {
     let script = format!(
         "#!/bin/sh\necho start >> '{}'\nexec '{}' \"$@\"\n",
         dir.path("starts").display(),
-        plugins().join("age-plugin-toy").display()
+        TOY
     );
     std::fs::create_dir(dir.path("bin")).unwrap();
     let counting = dir.write("bin/age-plugin-toy", script);

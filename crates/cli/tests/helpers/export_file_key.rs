@@ -1,17 +1,16 @@
-//! Prints the file key of a sealed file in hex. For tests only.
+//! Prints the file key of an encrypted file in hex. For tests only.
 //!
 //! ```text
 //! export_file_key FILE IDENTITY_FILE
 //! TEST_PASSPHRASE=… export_file_key FILE
 //! ```
 //!
-//! The shipped program must never be able to do this. Whoever holds a file key
-//! can read its file for ever, whatever happens to the recipients' keys, and
-//! can write another payload under the same header that every recipient takes
-//! for the original; a way to print it would soon be in scripts, logs and shell
-//! histories. A second implementation of the format, though, needs to compare
-//! the value that everything else is derived from, and this example gives it
-//! with the library's public interface alone.
+//! The program that we ship must never be able to do this. Someone with a file key
+//! can read the file for ever, whatever happens to the recipients' keys, and can
+//! write another payload under the same header, which every recipient takes for
+//! the original. A command that prints it would soon be in scripts, logs and shell
+//! histories. But a second implementation of the format needs to compare the value
+//! that everything else is derived from.
 
 use std::error::Error;
 use std::{env, fs};

@@ -7,7 +7,7 @@ use cryptstream_reference::{
 };
 use serde_json::{Value, json};
 
-use super::{bech32, bytes, hex};
+use crate::encoding::{bech32, bytes, hex};
 
 const VERSION: &str = "cryptstream/v1\n";
 const PASSPHRASE: &str = "hostile";

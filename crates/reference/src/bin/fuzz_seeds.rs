@@ -1,7 +1,7 @@
-//! Writes the inputs that fuzzing starts from, made from `vectors/`:
-//! `cargo run -p cryptstream-reference --example fuzz_seeds -- fuzz/corpus`.
+//! Writes the inputs that the fuzzers start from, made from `vectors/`:
+//! `cargo run -p cryptstream-reference --bin fuzz_seeds -- fuzz/corpus`.
 
-#[path = "../../../fuzz/src/keys.rs"]
+#[path = "../../../../fuzz/src/keys.rs"]
 #[allow(unreachable_pub, reason = "the fuzz targets' own file")]
 mod keys;
 

@@ -1,9 +1,8 @@
-//! A toy plugin for tests: it speaks age's plugin protocol (C2SP
-//! `age-plugin.md`) as a plugin does, written without regard to how the program
-//! speaks it.
+//! A toy plugin for tests. It speaks age's plugin protocol (C2SP `age-plugin.md`)
+//! and shares no code with the program.
 //!
 //! A key is 16 bytes, the same in `age1toy1…` and `AGE-PLUGIN-TOY-1…`, and a file
-//! key is wrapped by XOR: this protects nothing. `AGE_PLUGIN_TOY` names a way to
+//! key is wrapped by XOR, which protects nothing. `AGE_PLUGIN_TOY` names a way to
 //! misbehave; see [`Mode`].
 
 use std::io::{self, BufRead, Error, StdinLock, StdoutLock, Write};
@@ -14,7 +13,7 @@ use std::time::Duration;
 use base64ct::{Base64Unpadded, Encoding};
 
 const KEY_LEN: usize = 16;
-/// What must be answered in [`Mode::Ask`].
+/// The right answer in [`Mode::Ask`].
 const WORD: &str = "sesame";
 
 /// What the plugin does besides its work, or instead of it.
@@ -25,13 +24,13 @@ enum Mode {
     Crash,
     /// Ends in the midst of an answer.
     CrashMidway,
-    /// Does nothing, for ever, whatever happens to its streams.
+    /// Does nothing for ever, whatever happens to its streams.
     Hang,
-    /// The same when everything is said to it.
+    /// The same, once it has read everything.
     HangMidway,
-    /// Answers what is no stanza.
+    /// Answers with something that is not a stanza.
     Garbage,
-    /// Says that it cannot.
+    /// Reports an error.
     Error,
     /// Neither answers nor complains.
     Nothing,
@@ -41,13 +40,13 @@ enum Mode {
     Confirm,
     /// Takes its time, but says so.
     Slow,
-    /// Says that its recipients go with none but their like.
+    /// Says that its recipients may not be mixed with others.
     Labels,
     /// Gives a file key that is too short.
     ShortKey,
     /// Gives another file key.
     WrongKey,
-    /// Takes one file only, as simple plugins do.
+    /// Takes only one file, as simple plugins do.
     OneFile,
 }
 

@@ -1,5 +1,5 @@
-//! Writes the archives that fuzzing starts from:
-//! `cargo run -p cryptstream-archive --example fuzz_seeds -- fuzz/corpus`.
+//! Writes the archives that the fuzzer starts from:
+//! `cargo run -p cryptstream --features test-helpers --bin archive_seeds -- fuzz/corpus`.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -13,8 +13,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let corpus = PathBuf::from(std::env::args().nth(1).ok_or("say into which directory")?);
     let corpus = corpus.join("archive");
     fs::create_dir_all(&corpus)?;
-    let folder = tempfile::tempdir()?;
-    let at = |name: &str| folder.path().join(name);
+    let folder = corpus.with_file_name("archive.input");
+    fs::create_dir(&folder)?;
+    let at = |name: &str| folder.join(name);
     let long = ["l".repeat(120), "m".repeat(120)].join("/");
     fs::create_dir_all(at(&long))?;
     fs::create_dir(at("d"))?;
@@ -24,12 +25,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sparse = File::create(at("sparse"))?;
     sparse.write_all_at(b"x", 1 << 20)?;
     for (file, level) in [("plain", None), ("zstd", Some(3))] {
-        let dir = Dir::open(folder.path())?;
+        let dir = Dir::open(&folder)?;
         let mut packer = Packer::new(&dir, Vec::new(), level, 1)?;
         for name in ["", "d", "d/file", "hard", "link", &long, "sparse"] {
             packer.add(Path::new(name))?;
         }
         fs::write(corpus.join(file), packer.finish()?.0)?;
     }
-    Ok(())
+    Ok(fs::remove_dir_all(&folder)?)
 }
