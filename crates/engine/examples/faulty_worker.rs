@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use cryptstream_engine::probe::{Forbidden, attempt};
 use cryptstream_engine::{
-    FaultPoint, SandboxMode, WORKER_ARGUMENT, enter_sandbox, set_fault_hook, worker_main,
+    FaultPoint, SandboxMode, WORKER_ARGUMENT, enter_sandbox, init_worker, set_fault_hook,
 };
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
@@ -32,7 +32,8 @@ fn main() -> ExitCode {
                 let _ = PLAN.set(plan);
                 set_fault_hook(hook);
             }
-            worker_main()
+            let _ = init_worker();
+            ExitCode::FAILURE
         }
         ["probe", mode, what] => probe(mode, what),
         _ => {

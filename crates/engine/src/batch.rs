@@ -257,7 +257,8 @@ impl Engine {
         let may_queue = !is_in_order && allowed > 0 && self.has_coordinator()?;
         let Some(layout) = payload.layout.filter(|_| may_queue) else {
             // A queue shared with other files would mix their segments with these.
-            let last = run_to_end(payload, &mut source, conversion.sink(), progress)?;
+            let last =
+                run_to_end(payload, self.threads(), &mut source, conversion.sink(), progress)?;
             return conversion.finish(&source, &last, commit).map(Started::Done);
         };
         let Payload { operation, start, cipher, .. } = payload;
@@ -339,7 +340,7 @@ fn process_small(
     let Ok(parser) = parser else { return Err(Error::NoWorkers) };
     let mut source = item.open(parser)?;
     let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
-    let last = run_to_end(payload, &mut source, conversion.sink(), &())?;
+    let last = run_to_end(payload, 1, &mut source, conversion.sink(), &())?;
     conversion.finish(&source, &last, commit)
 }
 

@@ -38,7 +38,7 @@ pub struct Engine {
 /// Options of an [`Engine`].
 ///
 /// Without a [program](Self::worker_program) that becomes a worker there are no worker
-/// processes, and everything is done in this process.
+/// processes, and everything is done by threads of this process.
 #[derive(Clone, Debug)]
 #[must_use = "call `build`"]
 pub struct EngineBuilder {
@@ -54,7 +54,8 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// How many workers there may be, or threads for small files.
+    /// How many workers there may be, or threads of this process where it does the work
+    /// itself.
     pub fn workers(mut self, processes: Processes) -> Self {
         self.options.processes = processes;
         self
@@ -200,13 +201,14 @@ impl Engine {
         // Of a long stream only the beginning, if workers make it faster: so much
         // has come then that as much again is likely.
         let until = pays.then_some(WORTH / SEGMENT_LEN as u64);
-        match run_in_process(payload, 0, until, source, sink, progress)? {
+        let threads = self.threads();
+        match run_in_process(payload, 0, until, threads, source, sink, progress)? {
             InProcess::Complete(last) => Ok(last),
             InProcess::Paused(payload, index) if self.has_coordinator()? => {
                 self.run_with_workers(payload, index, source, sink, progress)
             }
             InProcess::Paused(payload, index) => {
-                run_in_process(payload, index, None, source, sink, progress)?.complete()
+                run_in_process(payload, index, None, threads, source, sink, progress)?.complete()
             }
         }
     }
@@ -229,6 +231,11 @@ impl Engine {
             coordinator.end_workers();
         }
         Ok(())
+    }
+
+    /// How many threads of this process may work on a file.
+    pub(crate) fn threads(&self) -> usize {
+        self.options.threads(self.cores)
     }
 
     /// Whether there are workers to be had.

@@ -1,4 +1,4 @@
-//! The way of a payload's segments in one thread, without any worker.
+//! Runs a payload in this process, without any worker.
 
 use cryptstream_format::{Layout, Segment};
 
@@ -6,6 +6,7 @@ use crate::error_context::ErrorContext;
 use crate::file_io::clone_of;
 use crate::job::{InputLocation, Job, Output};
 use crate::memory::grow;
+use crate::on_threads::run_on_threads;
 use crate::output::Sink;
 use crate::parser_cipher::ParserCipher;
 use crate::part_io::{Buffers, SliceReader};
@@ -33,23 +34,24 @@ impl InProcess {
     }
 }
 
-/// Seals or opens all segments in this thread, whatever others do meanwhile.
-/// Returns the last one.
+/// Encrypts or decrypts all segments on up to `threads` threads. Returns the last one.
 pub(crate) fn run_to_end(
     payload: Payload,
+    threads: usize,
     source: &mut Source,
     sink: &mut Sink,
     progress: &dyn Progress,
 ) -> Result<Segment, Error> {
-    run_in_process(payload, 0, None, source, sink, progress)?.complete()
+    run_in_process(payload, 0, None, threads, source, sink, progress)?.complete()
 }
 
-/// From segment `first` on in this thread; what has no known length, only up to
-/// segment `until`.
+/// Encrypts or decrypts from segment `first` on. Without a known length, only up to segment
+/// `until`. Only between files are there several threads.
 pub(crate) fn run_in_process(
     payload: Payload,
     first: u64,
     until: Option<u64>,
+    threads: usize,
     source: &mut Source,
     sink: &mut Sink,
     progress: &dyn Progress,
@@ -57,7 +59,8 @@ pub(crate) fn run_in_process(
     match payload.layout {
         // What another process opens comes back to this one, which writes it.
         Some(layout) if !sink.is_in_order() && !is_opened_elsewhere(&payload, source) => {
-            run_at_offsets(payload, layout, source, sink, progress).map(InProcess::Complete)
+            let last = run_at_offsets(payload, layout, threads, source, sink, progress)?;
+            Ok(InProcess::Complete(last))
         }
         _ => run_in_order(payload, first, until, source, sink, progress),
     }
@@ -127,10 +130,11 @@ fn is_opened_elsewhere(payload: &Payload, source: &Source) -> bool {
     payload.operation == Operation::Open && source.parser().is_confined()
 }
 
-/// From file to file by main alone.
+/// From file to file.
 fn run_at_offsets(
     payload: Payload,
     layout: Layout,
+    threads: usize,
     source: &Source,
     sink: &Sink,
     progress: &dyn Progress,
@@ -147,13 +151,17 @@ fn run_at_offsets(
             _ => Output::Nowhere,
         },
     };
-    let mut buffers = Buffers::new(layout.segment(0).map_or(0, |first| first.sealed_len()))?;
-    for segment in layout.segments() {
-        job.run(&segment, InputLocation::File, None, &mut buffers).map_err(|failure| {
-            let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
-            ErrorContext { path, output_path, start }.error(&segment, failure)
-        })?;
-        progress.advance(job.input_of(&segment).1 as u64);
-    }
+    let longest = layout.segment(0).map_or(0, |first| first.sealed_len());
+    run_on_threads(&layout, threads, progress, || {
+        let mut buffers = Buffers::new(longest)?;
+        let job = &job;
+        Ok(move |segment: &Segment| {
+            job.run(segment, InputLocation::File, None, &mut buffers).map_err(|failure| {
+                let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
+                ErrorContext { path, output_path, start }.error(segment, failure)
+            })?;
+            Ok(job.input_of(segment).1)
+        })
+    })?;
     last_of(&layout)
 }

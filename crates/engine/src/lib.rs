@@ -34,7 +34,7 @@
 //! - **Plaintext is verified.** A stream gets a segment only after it has verified.
 //! - **No process is started unless you say which.** With a
 //!   [worker program](EngineBuilder::worker_program), large files and many files go to
-//!   worker processes in a sandbox. Without one, everything happens in this process.
+//!   worker processes in a sandbox. Without one, threads of this process do the work.
 //!
 //! # Inside
 //!
@@ -62,6 +62,7 @@ mod job;
 mod journal;
 mod memory;
 mod named;
+mod on_threads;
 mod output;
 mod parser_cipher;
 mod part_io;
@@ -109,12 +110,12 @@ pub use request::{
 };
 pub use summary::{BatchSummary, Form, Summary};
 pub use umask::{keep_owner_bits, umask};
+#[cfg(feature = "fault-hooks")]
+pub use workers::enter_sandbox;
 pub use workers::{
     Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,
     WorkerOptions, WorkerProgram, WorkerStats, init_worker, lock_in,
 };
-#[cfg(feature = "fault-hooks")]
-pub use workers::{enter_sandbox, worker_main};
 
 /// Keeps what the caller has left open from the programs that this process starts.
 pub use cryptstream_shm::descriptors::keep_from_programs;

@@ -17,11 +17,13 @@ mod stream;
 mod target;
 mod temporary;
 mod text;
+mod unnamed;
 mod write_file;
 
+pub(crate) use abandoned::remove_abandoned;
 pub(crate) use durable::{remove_durably, sync_content};
 pub use options::{CommitOptions, Dropped};
-pub(crate) use pending::{PendingFile, remove_abandoned};
+pub(crate) use pending::PendingFile;
 pub(crate) use permissions::Permissions;
 pub(crate) use sink::Sink;
 pub use staging::StagingFolder;

@@ -34,5 +34,3 @@ pub use sandbox::{Profile, SandboxLevel, SandboxMode, lock_in};
 pub(crate) use start::sandboxed;
 pub(crate) use stop::Stop;
 pub use worker::init_worker;
-#[cfg(feature = "fault-hooks")]
-pub use worker::worker_main;

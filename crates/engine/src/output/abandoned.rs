@@ -27,12 +27,12 @@ const FOREIGN_AGE: Duration = Duration::from_secs(24 * 3600);
 const FOREIGN_FOLDER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Removes the abandoned temporaries of outputs that are to be called `name`.
-pub(super) fn remove_abandoned(folder: &Dir, name: &OsStr) {
+pub(crate) fn remove_abandoned(folder: &Dir, name: &OsStr) {
     each_abandoned(folder, name, FOREIGN_AGE, remove_file);
 }
 
 /// The same for outputs that are folders.
-pub(super) fn remove_abandoned_folders(folder: &Dir, name: &OsStr) {
+pub(crate) fn remove_abandoned_folders(folder: &Dir, name: &OsStr) {
     each_abandoned(folder, name, FOREIGN_FOLDER_AGE, container::remove_abandoned);
 }
 

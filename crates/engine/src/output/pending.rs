@@ -6,20 +6,16 @@
 //! an existing file is replaced (which a link cannot do, only a rename), it
 //! bears a temporary name: see [`super::temporary`].
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, FileId, is_refusal};
+use cryptstream_beneath::{Dir, is_refusal};
 use cryptstream_protection::Protection;
-use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timestamps, flock,
-};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, Stat, Timestamps};
 use rustix::io::Errno;
 
 use super::abandoned;
@@ -29,23 +25,19 @@ use super::naming::{is_unsupported, rename};
 use super::permissions::{Permissions, set_mode};
 use super::probe::{self, Abilities};
 use super::temporary;
-use crate::Error;
-use crate::interrupt::{self, OnInterrupt};
+use super::unnamed::{
+    Temporary, close, descriptor_path, identity, is_named, link_unnamed, open_temporary,
+    open_unnamed, refuse_links, unlink_own,
+};
 use crate::named::Named;
+use crate::{Error, interrupt};
 
 /// Below 1 MiB room is not taken beforehand: it takes as long either way.
 const RESERVE_FROM: u64 = 1 << 20;
 /// What `statfs` says of ext2, ext3 and ext4 (statfs(2)).
 const EXT4_SUPER_MAGIC: rustix::fs::FsWord = 0xEF53;
 
-/// Whether an unnamed file could not be linked to a name, so that none is begun with
-/// again.
-static IS_LINK_REFUSED: AtomicBool = AtomicBool::new(false);
-
-/// A temporary name, and what removes it when the process is interrupted.
-type Temporary = (OsString, Option<OnInterrupt>);
-
-/// See the module's description.
+/// An output file without a name.
 pub(crate) struct PendingFile {
     file: File,
     folder: Arc<Dir>,
@@ -375,7 +367,7 @@ impl PendingFile {
     /// file and does not let it have a name, for which it gives `reason`. Filters of
     /// system calls have been seen to do that.
     fn copy_to_named(&mut self, reason: Errno) -> Result<(), Errno> {
-        IS_LINK_REFUSED.store(true, Ordering::Relaxed);
+        refuse_links();
         let mut from = self.reopen().map_err(|_| reason)?;
         let (mut file, temporary) = open_temporary(&self.folder, &self.name)?;
         self.temporary = Some(temporary);
@@ -408,94 +400,4 @@ impl Drop for PendingFile {
             unlink_own(&self.folder, &temporary, own);
         }
     }
-}
-
-/// Opens an unnamed file; `None` where the file system has none, or where it
-/// could not be linked later because /proc is missing.
-fn open_unnamed(folder: &Dir, permissions: Permissions) -> Result<Option<File>, Errno> {
-    if IS_LINK_REFUSED.load(Ordering::Relaxed) {
-        return Ok(None);
-    }
-    let file = match folder.create_unnamed(permissions.of_unnamed()) {
-        Ok(file) => file,
-        // That it needs more descriptors, memory or room than there is helps nobody.
-        Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOSPC)) => {
-            return Err(error);
-        }
-        // File systems, kernels and filters of system calls without it give all kinds of
-        // answers. What is wrong with the folder itself, the named file will tell.
-        Err(_) => return Ok(None),
-    };
-    // Once is enough: it is mounted or not, and a look takes 2 % of a small file.
-    static IS_LINKABLE: OnceLock<bool> = OnceLock::new();
-    let is_linkable = || {
-        let path = descriptor_path(&file);
-        rustix::fs::accessat(CWD, path, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
-    };
-    Ok(IS_LINKABLE.get_or_init(is_linkable).then_some(file))
-}
-
-/// Creates a file under a temporary name, from which an interruption removes it.
-fn open_temporary(folder: &Arc<Dir>, name: &OsStr) -> Result<(File, Temporary), Errno> {
-    // Until it is known what is to be removed.
-    let _deferred = interrupt::defer();
-    let (file, temporary) = create_named(folder, name)?;
-    let watched = (Arc::clone(folder), temporary.clone(), identity(&file)?);
-    // Without the thread only an interruption leaves it behind, for a later run to remove.
-    let cleanup = interrupt::on_interrupt(Box::new(move || {
-        let (folder, temporary, identity) = &watched;
-        unlink_own(folder, temporary, *identity);
-    }));
-    Ok((file, (temporary, cleanup.ok())))
-}
-
-fn descriptor_path(file: &File) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-fn link_unnamed(file: &File, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
-    rustix::fs::linkat(CWD, descriptor_path(file), folder, name, AtFlags::SYMLINK_FOLLOW)
-}
-
-/// Creates a file that bears a temporary name.
-fn create_named(folder: &Dir, name: &OsStr) -> Result<(File, OsString), Errno> {
-    let temporary = temporary::name(name)?;
-    let file = folder.create_file(&temporary, Permissions::of_named())?;
-    // Held as long as it is written. Some file systems have no locks.
-    let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
-    Ok((file, temporary))
-}
-
-/// Closes a file before its time. The folder takes its place.
-fn close(file: &mut File, folder: &Dir) {
-    if let Ok(other) = folder.try_clone() {
-        *file = File::from(OwnedFd::from(other));
-    }
-}
-
-fn identity(file: &File) -> Result<FileId, Errno> {
-    rustix::fs::fstat(file).map(|stat| FileId::of(&stat))
-}
-
-/// Whether that can be the file of this name. Where inode numbers do not tell, any file
-/// can be: the name of a temporary is known to nobody before.
-fn is_named(folder: &Dir, name: &OsStr, own: FileId) -> bool {
-    folder.stat(name).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-            && own.may_be(FileId::of(&stat), folder)
-    })
-}
-
-/// Removes a temporary, if it is ours still. Nothing better can be done about
-/// a failure than what a later run does.
-fn unlink_own(folder: &Dir, temporary: &OsStr, own: FileId) {
-    if is_named(folder, temporary, own) {
-        let _ = folder.remove_file(temporary);
-    }
-}
-
-/// Removes what killed runs have left that were to write `name` in `folder`. Those
-/// whose work lasts longer are spared.
-pub(crate) fn remove_abandoned(folder: &Dir, name: &OsStr) {
-    abandoned::remove_abandoned(folder, name);
 }

@@ -19,7 +19,8 @@ const STREAM_CORES: usize = 4;
 /// The argument that makes the program a worker, before any parsing.
 pub const WORKER_ARGUMENT: &str = "__worker";
 
-/// How many worker processes a run may have.
+/// How many worker processes a run may have, or threads where there is no program for
+/// workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processes {
     /// As many as this process may use cores, up to four; none on one core.
@@ -79,6 +80,16 @@ impl WorkerOptions {
             Processes::Auto if cores < 2 => 0,
             Processes::Auto => cores.min(MAX_AUTO),
             Processes::Exactly(count) => usize::from(count),
+        }
+    }
+
+    /// How many threads of this process work on one file, on `cores` cores, where there is
+    /// no program for workers.
+    pub(crate) fn threads(&self, cores: usize) -> usize {
+        match self.processes {
+            _ if self.program.is_some() => 1,
+            Processes::Auto => cores.min(MAX_AUTO),
+            Processes::Exactly(count) => usize::from(count).max(1),
         }
     }
 
@@ -144,6 +155,7 @@ mod tests {
         };
         let alone = WorkerOptions { program: None, ..options(Processes::Exactly(12)) };
         assert_eq!(alone.target(1 << 40, 16), 0, "no program that would become a worker");
+        assert_eq!((alone.threads(16), options(Processes::Auto).threads(16)), (12, 1));
         let auto = options(Processes::Auto);
         assert_eq!(auto.target(WORTH - 1, 16), 0);
         assert_eq!(auto.target(WORTH, 16), 1);

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN};
@@ -29,24 +28,14 @@ use crate::part_io::Buffers;
 #[must_use]
 pub fn init_worker() -> WorkerProgram {
     if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
+        // Main notices that no answer comes, and says so.
         std::process::exit(i32::from(run().is_err()));
     }
     WorkerProgram::this()
 }
 
-/// What a process does that was started with
-/// [`WORKER_ARGUMENT`](super::options::WORKER_ARGUMENT): its standard input is the
-/// control socket. It ends when it is killed; an exit status is only given
-/// when it cannot start or go on.
-#[must_use]
-pub fn worker_main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        // Main notices that no answer comes, and says so.
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
+/// What a worker does. Its standard input is the control socket. As a rule it ends by being
+/// killed; it returns only if it cannot start or go on.
 fn run() -> io::Result<()> {
     sandbox::die_with_parent();
     if Protection::CloseDescriptors.is_on() {
