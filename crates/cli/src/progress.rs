@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cryptstream_engine::{OnInterrupt, Progress, WorkerNote, say_on_interrupt};
+use cryptstream_engine::{OnInterrupt, Progress, WorkerNote, report_on_interrupt};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ impl Meter {
         if how == How::Bar {
             let shown = Arc::clone(&meter.shown);
             // Without the thread nothing is said.
-            *meter.on_interrupt.borrow_mut() = say_on_interrupt(Box::new(move || {
+            *meter.on_interrupt.borrow_mut() = report_on_interrupt(Box::new(move || {
                 let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
                 shown.say_interrupted();
             }))

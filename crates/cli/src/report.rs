@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cryptstream_engine::{
-    OnInterrupt, RangeSummary, SandboxLevel, Summary, Target, pending_signal, say_on_interrupt,
+    OnInterrupt, RangeSummary, SandboxLevel, Summary, Target, pending_signal, report_on_interrupt,
 };
 use cryptstream_format::Format;
 use indicatif::HumanBytes;
@@ -170,7 +170,7 @@ pub(crate) fn say_interrupted_to_programs(talk: Talk) -> Option<OnInterrupt> {
         say_now("interrupted", &failure, is_stdout_data);
     };
     // Without the thread nothing is said.
-    is_for_programs(talk).then(|| say_on_interrupt(Box::new(say)).ok()).flatten()
+    is_for_programs(talk).then(|| report_on_interrupt(Box::new(say)).ok()).flatten()
 }
 
 /// Says an internal error, wherever in the program it has come up.

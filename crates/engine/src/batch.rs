@@ -420,7 +420,7 @@ struct FileTransfer {
     source: Source,
     conversion: Conversion,
     pipeline: Pipeline<'static>,
-    /// Where the payload begins in the sealed file.
+    /// Where the payload begins in the encrypted file.
     start: u64,
     /// Whether the workers were told to drop it: all of it is done.
     is_removed: bool,

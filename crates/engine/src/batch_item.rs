@@ -1,4 +1,4 @@
-//! One of many files.
+//! One file of a batch.
 
 use std::any::Any;
 use std::ffi::OsString;
@@ -10,37 +10,37 @@ use rustix::fs::FileType;
 
 use crate::{Error, Parser, Source, Target};
 
-/// One of many files.
+/// One file of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchItem {
-    /// What is read. It is opened when its turn comes.
+    /// The path of the input, which is opened when its turn comes.
     pub input: PathBuf,
-    /// Where a walk has found it, if it is part of a tree: it is then opened in its
-    /// directory, through no link, and must be the regular file that was seen.
+    /// Where a walk has found it, if it is part of a tree. It is then opened relative to its
+    /// folder, without following links, and must be the regular file that the walk saw.
     pub entry: Option<FileEntry>,
-    /// Its length in bytes as it was seen: what is small goes another way. Where
-    /// it has changed meanwhile, no harm is done.
+    /// Its length in bytes, by which files up to 64 KiB are handled differently. It does
+    /// no harm if the length has changed since.
     pub len: u64,
-    /// Where the result goes; of those that are verified, nowhere.
+    /// Where the result goes.
     pub output: Destination,
-    /// Is dropped when the file is done, or has failed.
+    /// Dropped when the file is done or has failed.
     pub guard: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// Where the result of an [`BatchItem`] goes.
+/// Where the result of a [`BatchItem`] goes.
 #[derive(Clone, Debug)]
 pub enum Destination {
-    /// Nowhere: it is only to be known whether there is one.
+    /// Nowhere: the file is only verified.
     Nowhere,
-    /// Under a name that the user has given.
+    /// To a path that the user has named.
     Named(Target),
-    /// Into a directory of a tree, which is opened when it is needed.
+    /// To a folder of a tree, which is opened when it is needed.
     Beneath {
-        /// The directory.
+        /// The folder.
         folder: Arc<Folder>,
-        /// The name there.
+        /// The name in it.
         name: OsString,
-        /// The same for messages.
+        /// The path for messages.
         path: PathBuf,
         /// Whether a file that exists may be replaced.
         force: bool,
@@ -79,7 +79,7 @@ impl BatchItem {
         source.map(|source| source.parsed_by(parser))
     }
 
-    /// Whether it replaces what is there.
+    /// Whether an existing file may be replaced.
     #[must_use]
     pub fn replaces(&self) -> bool {
         matches!(

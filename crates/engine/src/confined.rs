@@ -1,9 +1,9 @@
-//! A process that handles strangers' bytes and is killed before anything that it has
-//! made is removed.
+//! A sandboxed process of this program that does one task for it, such as unpacking an
+//! archive.
 //!
-//! It is this program again, with an argument that says what it is to do, an empty
-//! environment, no descriptor but those that it is sent, and nothing of the terminal.
-//! What it does is up to the caller: here is how it is started and how it ends.
+//! It gets an argument that says what to do, an empty environment, only the descriptors that
+//! it is sent, and no terminal. On an interruption it is killed before its output is removed.
+//! This module starts and ends it; what it does is up to the caller.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -27,10 +27,10 @@ use crate::workers::{die_with_parent, sandboxed};
 /// upgrade while this one runs.
 const VERSION: &[u8; 26] = b"cryptstream confined 0.1.0";
 
-/// A process that does not come up, or does not end, for so long is stuck.
+/// A process that takes longer to start or to end is considered stuck.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Such a process, seen from the one that has started it.
+/// A sandboxed process, seen from the one that has started it.
 pub struct Confined {
     child: Arc<Mutex<Child>>,
     channel: Channel,
@@ -39,11 +39,11 @@ pub struct Confined {
 }
 
 impl Confined {
-    /// Starts this program with `argument`. What is to be removed when this process is
-    /// interrupted, and could be added to by that one, must be registered later.
+    /// Starts `program` with `argument`. Call it before [`on_interrupt`] registers the
+    /// removal of something that the new process writes to, so that it is killed first.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Those of the system.
     pub fn start(program: &Path, argument: &str) -> io::Result<Self> {
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(TIMEOUT))?;
@@ -62,44 +62,43 @@ impl Confined {
         Ok(Self { child, channel, _cleanup: cleanup.ok() })
     }
 
-    /// Tells it what to do, which it waits for.
+    /// Sends it its task, for which it waits.
     ///
     /// # Errors
-    /// When it has ended, or the system refuses.
+    /// It has ended, or an error of the system.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let parent = std::process::id().to_le_bytes();
         self.channel.send(&[&VERSION[..], &parent, bytes].concat(), fds)
     }
 
-    /// The stream of what it says, which ends with it. Until the process is said to be
-    /// [ready](Stream::is_ready), reading fails with `TimedOut` after a while, however much
-    /// has come till then: one that lets its answer trickle must not be waited for.
+    /// What it writes, until it ends. Before [`Stream::is_ready`] is called, reading fails
+    /// with `TimedOut` after 10 seconds, even if bytes keep trickling in.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Those of the system.
     pub fn stream(&self) -> io::Result<Stream> {
         let file = self.channel.as_fd().try_clone_to_owned().map(File::from)?;
         Ok(Stream { file, deadline: Some(Instant::now() + TIMEOUT) })
     }
 
-    /// It has come up: from now on it may be silent for as long as it likes.
+    /// Says that it has started. From now on there is no limit to how long it may be silent.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Those of the system.
     pub fn is_ready(&mut self) -> io::Result<()> {
         self.channel.set_timeout(None)
     }
 
-    /// Ends it, whatever it is doing.
+    /// Kills it.
     pub fn kill(&self) {
         // Fails where it has ended already.
         let _ = lock(&self.child).kill();
     }
 
-    /// Waits for its end, when its stream has ended.
+    /// Waits until it ends, after its stream has ended.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Those of the system.
     pub fn wait(self) -> io::Result<ExitStatus> {
         let started = Instant::now();
         loop {
@@ -169,22 +168,21 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What such a process was told.
+/// The task that such a process was sent.
 pub struct Orders {
-    /// What was sent.
+    /// The message.
     pub bytes: Vec<u8>,
-    /// The descriptors that came along.
+    /// The descriptors that came with it.
     pub fds: Vec<OwnedFd>,
-    /// What is written here is read by the process that has started this one.
+    /// The stream that the process that started this one reads.
     pub stream: File,
 }
 
 impl Orders {
-    /// The first thing that such a process does: waits for what it is to do.
+    /// Waits for the task. Must be called first in such a process.
     ///
     /// # Errors
-    /// When it was not started by [`Confined::start`], or the process that did so has
-    /// ended.
+    /// This process was not started by [`Confined::start`], or the one that did so has ended.
     pub fn receive() -> io::Result<Self> {
         die_with_parent();
         if Protection::CloseDescriptors.is_on() {

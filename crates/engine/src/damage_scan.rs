@@ -1,8 +1,7 @@
-//! A damaged file, chunk by chunk: which open, which do not, and where it ends.
+//! Scans a damaged file chunk by chunk: which chunks are intact, and where the file ends.
 //!
-//! Each chunk is authenticated by itself and under its number, so that one that
-//! opens is what was sealed at that place, whatever has become of its
-//! neighbours.
+//! Each chunk is authenticated on its own, together with its number. A chunk that opens is
+//! therefore what was encrypted at that place, whatever happened to its neighbours.
 
 mod report;
 mod scan;

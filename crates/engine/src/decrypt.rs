@@ -1,4 +1,4 @@
-//! Opening: header and sealed segments in, plaintext out.
+//! Decrypts files.
 
 use cryptstream_format::{ChunkCipher, Header, Identity, Layout, Segment};
 use zeroize::Zeroizing;
@@ -68,7 +68,7 @@ impl Engine {
     }
 }
 
-/// A file that is being opened.
+/// A file that is being decrypted.
 pub(crate) struct FileDecryption {
     pub(crate) sink: Sink,
     start: u64,

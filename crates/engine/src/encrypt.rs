@@ -1,4 +1,4 @@
-//! Sealing: plaintext in, header and sealed segments out.
+//! Encrypts files.
 
 use cryptstream_format::armor::armored_len;
 use cryptstream_format::payload::SEGMENT_LEN;
@@ -46,7 +46,7 @@ impl Engine {
         let mut encryption = FileEncryption::begin(source, target, form, recipients, commit)?;
         progress.start(source.expected_len());
         // Measured for 1 GiB on two cores, 256 MiB of Argon2id: 0.56 s side by
-        // side, 0.79 s one after the other, 0.45 s for the sealing alone.
+        // side, 0.79 s one after the other, 0.45 s for encrypting alone.
         let is_beside = recipients.iter().any(|recipient| recipient.is_slow())
             && self.cores > 1
             && encryption.padding != Padding::None
@@ -76,7 +76,7 @@ impl Engine {
     }
 }
 
-/// A file that is being sealed.
+/// A file that is being encrypted.
 pub(crate) struct FileEncryption {
     pub(crate) sink: Sink,
     /// Where the input's length can be relied upon.
@@ -182,8 +182,8 @@ fn wrap(
     build_header(format, file_key, &recipients, padding)
 }
 
-/// Wraps the key on another thread while this one seals; or on this one first,
-/// where there is no other to be had.
+/// Wraps the key on another thread while this one encrypts. If no thread can be started, this
+/// one does both.
 fn beside<T>(
     wrap: impl Fn() -> Result<Vec<u8>, WrapError> + Sync,
     seal: impl FnOnce() -> Result<T, Error>,

@@ -1,4 +1,4 @@
-//! The way of a payload's segments: by main alone, or with the workers.
+//! The engine, and who works on a payload: this process alone, or workers too.
 
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Layout, Segment};
@@ -18,11 +18,12 @@ use crate::{
     WorkerProgram, WorkerStats,
 };
 
-/// Seals and opens files, one after the other or several at a time, with one
-/// pool of workers for all of them.
+/// Encrypts and decrypts files, one after the other or several at a time, with one pool of
+/// workers for all of them.
 ///
-/// Nothing is started before there is work that is worth it, and everything
-/// ends with this value.
+/// Each method takes a request and does all of it before it returns. Threads and processes
+/// are started when a file is large enough to be worth it, and end when the engine is
+/// dropped.
 pub struct Engine {
     pub(crate) options: WorkerOptions,
     pub(crate) cores: usize,
@@ -68,13 +69,13 @@ impl EngineBuilder {
         self
     }
 
-    /// How well workers must be locked in.
+    /// Whether workers must be sandboxed. By default they are, as well as the system can.
     pub fn sandbox(mut self, sandbox: SandboxMode) -> Self {
         self.options.sandbox = sandbox;
         self
     }
 
-    /// How many cores this process may use. Without, the system says so.
+    /// How many cores this process may use. By default as many as the system allows it.
     pub fn cores(mut self, cores: usize) -> Self {
         self.cores = cores;
         self
@@ -88,7 +89,7 @@ impl EngineBuilder {
 }
 
 impl Engine {
-    /// An engine with other options than the usual ones.
+    /// Options for an engine.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }
@@ -106,8 +107,8 @@ impl Engine {
         }
     }
 
-    /// Starts all workers that there may be, and waits until they are ready:
-    /// for measurements, and where much work is known to come.
+    /// Starts all workers now and waits until they are ready, for measurements or when much
+    /// work is about to come.
     ///
     /// # Errors
     /// [`Error::NoSandbox`], [`Error::NoProcess`], [`Error::NoWorkers`].
@@ -121,7 +122,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Who parses the inputs that this engine opens itself.
+    /// The parser for the inputs of this engine.
     ///
     /// # Errors
     /// Those of [`Parser::new`].
@@ -142,7 +143,7 @@ impl Engine {
         }
     }
 
-    /// What has become of the workers since this was last asked.
+    /// What happened to the workers since the last call.
     pub fn take_stats(&mut self) -> WorkerStats {
         self.coordinator.as_mut().map(Coordinator::take_stats).unwrap_or_default()
     }
@@ -161,7 +162,7 @@ impl Engine {
         Ok(self.coordinator.as_mut())
     }
 
-    /// Gives the workers up, with all that they still hold.
+    /// Ends the workers, and drops all segments that they hold.
     pub(crate) fn drop_workers(&mut self) {
         self.coordinator = None;
     }
@@ -177,7 +178,7 @@ impl Engine {
         stats
     }
 
-    /// Seals or opens all segments, from where `source` stands. Returns the
+    /// Encrypts or decrypts all segments from the current position of `source`. Returns the
     /// last one.
     pub(crate) fn run_payload(
         &mut self,

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, with the file and the place.
+//! The error type: what went wrong, in which file and where.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,8 +7,10 @@ use cryptstream_format::{
     ArmorError, CommitmentError, HeaderError, LayoutError, RandomError, UnlockError, WrapError,
 };
 
-/// Why a file was not sealed or opened. Whatever it is, nothing stands under
-/// the output's name that did not stand there before.
+/// Why an operation on a file failed.
+///
+/// Unless the variant says otherwise, the output was not created, and a file that had its
+/// name before is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,7 +22,7 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// The system does not give the memory for the buffers.
+    /// There is not enough memory for the buffers.
     #[error("the system gives no more memory")]
     OutOfMemory,
     /// The input is a folder.
@@ -29,7 +31,7 @@ pub enum Error {
         /// The input.
         path: PathBuf,
     },
-    /// A part was asked for, and the input cannot be read at any place.
+    /// A range was asked for, but the input can only be read from front to back.
     #[error("{}: cannot be read at any place", path.display())]
     NotSeekable {
         /// The input.
@@ -37,15 +39,14 @@ pub enum Error {
         /// Whether it is a file in text form, and not a pipe or a device.
         is_armored: bool,
     },
-    /// A part was asked for that begins where the plaintext has ended. (That
-    /// it ends there was verified.)
+    /// The range begins after the end of the plaintext, whose length is verified.
     #[error("{}: has {len} bytes of plaintext, and none from byte {start} on", path.display())]
     RangeAfterEnd {
         /// The input.
         path: PathBuf,
-        /// Where the part begins.
+        /// First byte of the range.
         start: u64,
-        /// The plaintext's length.
+        /// Length of the plaintext in bytes.
         len: u64,
     },
     /// Reading failed midway.
@@ -53,7 +54,7 @@ pub enum Error {
     Read {
         /// The input.
         path: PathBuf,
-        /// Byte of the input.
+        /// Position in the input, in bytes.
         offset: u64,
         /// The system's reason.
         source: io::Error,
@@ -64,13 +65,13 @@ pub enum Error {
         /// The input.
         path: PathBuf,
     },
-    /// What makes the input in this process gave up before it was whole.
+    /// The thread that writes the input gave up before its end.
     #[error("{}: could not be made whole", path.display())]
     Unfinished {
         /// The input.
         path: PathBuf,
     },
-    /// Input and output are one file.
+    /// Input and output are the same file.
     #[error("{} and {}: are the same file", input.display(), output.display())]
     SameFile {
         /// The input as it was named.
@@ -84,13 +85,13 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
-    /// Another user has put a link, a pipe or a device under the output's name, or
-    /// could have.
+    /// Another user has created a link, a pipe or a device with the output's name, in a
+    /// folder that others can write to.
     #[error("{}: was put there by another user (id {owner})", path.display())]
     OutputPlanted {
         /// The output.
         path: PathBuf,
-        /// The user's number.
+        /// The user's id.
         owner: u32,
     },
     /// The output's name is that of a folder.
@@ -99,7 +100,7 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
-    /// The output's name is that of the present folder, or of one above it.
+    /// The output is the current folder or one above it.
     #[error("{}: is the present folder, or above it", path.display())]
     OutputIsHere {
         /// The output.
@@ -118,12 +119,12 @@ pub enum Error {
     Write {
         /// The output.
         path: PathBuf,
-        /// Byte of the output.
+        /// Position in the output, in bytes.
         offset: u64,
         /// The system's reason.
         source: io::Error,
     },
-    /// The disk, the quota or a limit has no room for the output.
+    /// The output does not fit on the disk, or exceeds a quota or a limit.
     #[error("{}: takes {len} bytes, for which there is no room: {source}", path.display())]
     NoRoom {
         /// The output.
@@ -133,8 +134,8 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// The output stands under its name, complete; but the system has failed
-    /// to make sure that it still will after a power failure.
+    /// The output is complete and has its name, but `fsync` failed: it may be lost in a
+    /// power failure.
     #[error("{}: is complete, but may not be durable: {source}", path.display())]
     NotDurable {
         /// The output.
@@ -142,8 +143,7 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// The output would be written under a temporary name, and its file system gives a
-    /// file no other name afterwards.
+    /// The file system cannot rename files, so a finished output could not get its name.
     #[error("{}: could get no name when it is finished: {source}", path.display())]
     NoOtherName {
         /// The output.
@@ -151,13 +151,13 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// The output was finished and got its name, under which something else stands now.
+    /// The output got its name, and another program has replaced it immediately.
     #[error("{}: was replaced by another program when it was finished", path.display())]
     OutputReplaced {
         /// The output.
         path: PathBuf,
     },
-    /// Whoever read the output pipe has closed it.
+    /// The reader of the output pipe has closed it.
     #[error("{}: nobody reads it any more", path.display())]
     BrokenPipe {
         /// The output.
@@ -166,27 +166,25 @@ pub enum Error {
     /// Binary data would have gone to a terminal.
     #[error("the output is binary and standard output is a terminal")]
     BinaryToTerminal {
-        /// Bytes of text that the terminal has shown before.
+        /// Bytes of text that the terminal had shown before.
         shown: u64,
     },
-    /// The output, read again, is not what was to be written. It was not given its
+    /// The output was read again and differs from what was written. It was not given its
     /// name, and the source was kept.
     #[error("{}: is not what was to be written, from byte {offset} on", path.display())]
     OutputDiffers {
         /// The output.
         path: PathBuf,
-        /// Byte of the plaintext from which on it differs, or is cut.
+        /// First byte of the plaintext that differs or is missing.
         offset: u64,
     },
-    /// The source is to be removed, but it is no plain file, or the output is
-    /// none that could take its place.
+    /// The source was to be removed, but source or output is not a regular file.
     #[error("{}: cannot be removed when all is done", path.display())]
     NotRemovable {
         /// The source.
         path: PathBuf,
     },
-    /// The output is to be read again and compared with its source, and one of them is
-    /// no file.
+    /// The output was to be compared with its source, but one of them is not a regular file.
     #[error("{}: can be read only once, or its output only written", path.display())]
     NotVerifiable {
         /// The source.
@@ -200,12 +198,12 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// The input does not begin like a sealed file.
+    /// The input does not begin like an encrypted file.
     #[error("{}: is neither a CryptStream nor an age file", path.display())]
-    NotSealed {
+    NotEncrypted {
         /// The input.
         path: PathBuf,
-        /// The first bytes, up to 512, for guessing what it is.
+        /// The first bytes, at most 512.
         head: Vec<u8>,
     },
     /// The armor around the content is malformed.
@@ -229,7 +227,7 @@ pub enum Error {
     CutInHeader {
         /// The input.
         path: PathBuf,
-        /// Bytes that there are.
+        /// Length of the input in bytes.
         len: u64,
     },
     /// No key fits, or the header was altered.
@@ -239,12 +237,12 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: UnlockError,
-        /// How many recipients the file is sealed for.
+        /// Number of recipients in the header.
         recipients: usize,
-        /// Their types, each once; of many only the first.
-        sealed_for: Vec<String>,
+        /// Their types, each once; if there are many, only the first.
+        recipient_types: Vec<String>,
     },
-    /// The payload was not sealed under this header.
+    /// The payload does not belong to this header.
     #[error("{}: {source}", path.display())]
     Commitment {
         /// The input.
@@ -269,27 +267,27 @@ pub enum Error {
         chunk: u64,
         /// Byte of the input at which the chunk begins.
         offset: u64,
-        /// Whether it is the last one, by the input's length: then the input
-        /// may have been cut off or added to as well.
+        /// Whether it is the last one going by the input's length. Then the input may also
+        /// have been cut off or added to.
         is_last: bool,
     },
-    /// A stream ended where no payload can end.
+    /// A stream ended in the middle of the payload.
     #[error("{}: ends within chunk {chunk}, at byte {offset}", path.display())]
     CutInPayload {
         /// The input.
         path: PathBuf,
         /// Number of the chunk that is missing or incomplete, from 0.
         chunk: u64,
-        /// Bytes that there are.
+        /// Length of the input in bytes.
         offset: u64,
     },
-    /// A pipe or a device, where only a file will do.
+    /// Input or output is a pipe or a device, where a file is required.
     #[error("{}: is not a file that can be read or written at any place", path.display())]
     NotAFile {
         /// Input or output.
         path: PathBuf,
     },
-    /// One segment has killed every worker that tried it.
+    /// Three workers died while working on the same segment.
     #[error("{}: three workers died over segment {segment}", path.display())]
     WorkersDied {
         /// The input.
@@ -297,22 +295,21 @@ pub enum Error {
         /// Number of the segment, from 0: that many MiB into the plaintext.
         segment: u64,
     },
-    /// The locked-in process that was to read the file died over it, or answered
-    /// nonsense.
+    /// The sandboxed process that parses the file died, or sent an invalid answer.
     #[error("{}: the sandboxed process that reads it died", path.display())]
     ReaderDied {
         /// The input.
         path: PathBuf,
     },
-    /// The locked-in process that was to read the file was killed from outside, or lacked
+    /// The sandboxed process that parses the file was killed from outside, or ran out of
     /// memory.
     #[error("{}: the sandboxed process that reads it was killed", path.display())]
     ReaderKilled {
         /// The input.
         path: PathBuf,
     },
-    /// A worker has said, or written into shared memory, what no worker of this
-    /// program would.
+    /// A worker has sent a message, or written to shared memory, what no intact worker
+    /// would.
     #[error("{}: a worker process reported something impossible", path.display())]
     WorkerMisbehaved {
         /// The input.
@@ -323,12 +320,12 @@ pub enum Error {
     OutputLength {
         /// The output.
         path: PathBuf,
-        /// Bytes that were to be written.
+        /// Bytes that were written.
         expected: u64,
         /// Bytes that are there.
         found: u64,
     },
-    /// The file is no plain file.
+    /// The file is not a regular file.
     #[error("{}: is not a plain file", path.display())]
     NotRegular {
         /// The file.
@@ -342,42 +339,40 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// Another program is at the file.
+    /// Another program has locked the file.
     #[error("{}: another program has locked it", path.display())]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// The file is armored: nothing stands at its place in it.
+    /// The file is armored, so its header cannot be replaced.
     #[error("{}: is armored", path.display())]
     Armored {
         /// The file.
         path: PathBuf,
     },
-    /// Where the journal of an exchange of headers must stand there is
-    /// something else.
+    /// A file that is not a journal of this file has the journal's name.
     #[error("{}: is in the way, and no journal of this file", path.display())]
     JournalInTheWay {
-        /// The journal's name.
+        /// The journal's path.
         path: PathBuf,
     },
-    /// Workers could not be locked in as was required.
+    /// The sandbox is required, and this system cannot provide it.
     #[error("worker processes cannot be sandboxed fully on this system")]
     NoSandbox,
-    /// A process that is required cannot be started.
+    /// A required process cannot be started.
     #[error("no process can be started: {source}")]
     NoProcess {
         /// The system's reason.
         source: io::Error,
     },
-    /// The processes that are required were killed before they were ready, or as often as
-    /// they were started.
+    /// The required processes were killed, each time they were started.
     #[error("the worker processes were killed")]
     NoWorkers,
     /// The file key could not be wrapped.
     #[error(transparent)]
     Wrap(#[from] WrapError),
-    /// The operating system has no random bytes.
+    /// The operating system provides no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
     /// A bug.
@@ -386,7 +381,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether there is no room for the output: others there will fail as well.
+    /// Whether the disk or quota is full, so that other outputs there will fail as well.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let (Self::Create { source, .. }
@@ -398,8 +393,8 @@ impl Error {
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
-    /// Whether it is the payload that is damaged, so that other parts of it may
-    /// be intact.
+    /// Whether the payload is damaged. Other parts of it may be intact, which
+    /// [`Engine::scan_for_damage`](crate::Engine::scan_for_damage) finds out.
     #[must_use]
     pub fn is_damaged_payload(&self) -> bool {
         matches!(self, Self::Layout { .. } | Self::Damaged { .. } | Self::CutInPayload { .. })

@@ -16,7 +16,7 @@ use crate::workers::Stop;
 pub(crate) struct ErrorContext {
     pub(crate) path: PathBuf,
     pub(crate) output_path: PathBuf,
-    /// Where the payload begins in the sealed file.
+    /// Where the payload begins in the encrypted file.
     pub(crate) start: u64,
 }
 

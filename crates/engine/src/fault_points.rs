@@ -5,17 +5,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "fault-hooks"), allow(unreachable_pub, reason = "public to tests"))]
 pub enum Point {
-    /// Started, and told what it is to do; not locked in yet.
+    /// Started, and told what it is to do; not sandboxed yet.
     Started,
     /// Locked in, and main not told so yet.
     LockedIn,
     /// A segment is claimed, and nothing of it loaded.
     Claimed,
-    /// A part of the segment is loaded and not sealed yet.
+    /// A part of the segment is loaded and not encrypted yet.
     Loaded,
     /// A piece of the segment is written, perhaps not the last one.
     Writing,
-    /// The segment is written, and nobody told so yet.
+    /// The segment is written, and not reported yet.
     Written,
     /// The result is handed over, and main not woken for it yet.
     Done,

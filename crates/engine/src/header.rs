@@ -88,12 +88,12 @@ pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError)
         }
     }
     let path = source.path().to_owned();
-    Error::Unlock { path, source: error, recipients, sealed_for: kinds }
+    Error::Unlock { path, source: error, recipients, recipient_types: kinds }
 }
 
 fn not_sealed(source: &Source, bytes: &[u8]) -> Error {
     let head = bytes[..bytes.len().min(HEAD_LEN)].to_vec();
-    Error::NotSealed { path: source.path().to_owned(), head }
+    Error::NotEncrypted { path: source.path().to_owned(), head }
 }
 
 pub(crate) fn cut_in_header(source: &Source) -> Error {

@@ -1,4 +1,4 @@
-//! What a sealed file tells without any key: its header, and what follows from
+//! What an encrypted file tells without any key: its header, and what follows from
 //! its length.
 
 use cryptstream_format::{Header, Layout, LayoutError};
@@ -6,24 +6,24 @@ use cryptstream_format::{Header, Layout, LayoutError};
 use crate::journal::open_header;
 use crate::{Engine, Error, Inspect, Source};
 
-/// What can be seen of a sealed file from outside. None of it is
-/// authenticated: whoever can write the file can have written this.
+/// What an encrypted file shows without a key. None of it is authenticated: anyone who can
+/// write the file could have forged it.
 #[derive(Debug)]
 pub struct Inspection {
-    /// The header, whose MAC nobody can check without a key.
+    /// The header. Its MAC cannot be checked without a key.
     pub header: Header,
     /// How long it is.
     pub extent: Extent,
 }
 
-/// How long a sealed file is, where it is a file; of a stream only its
-/// beginning was read.
+/// How long an encrypted file is. Of a stream only the beginning is read, so its length is
+/// unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extent {
     /// Whether the file is in ASCII armor.
     pub is_armored: bool,
-    /// Bytes that the file has in the file system.
+    /// Bytes of the file as it is stored.
     pub file_len: Option<u64>,
     /// Bytes of header and payload, without the armor.
     pub sealed_len: Option<u64>,
@@ -58,10 +58,10 @@ impl Inspection {
         self.extent.sealed_len.map(|len| len.saturating_sub(self.header.len() as u64))
     }
 
-    /// Where everything lies, going by the length.
+    /// The layout of the payload, computed from its length.
     ///
     /// # Errors
-    /// No payload has such a length.
+    /// [`LayoutError`] if no payload can have such a length.
     pub fn layout(&self) -> Option<Result<Layout, LayoutError>> {
         self.payload_len().map(|len| Layout::of_payload(self.header.format(), len))
     }

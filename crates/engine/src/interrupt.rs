@@ -1,14 +1,13 @@
-//! Ctrl-C and its kin.
+//! Signals that interrupt the process, such as Ctrl-C.
 //!
-//! Nearly always they need no handling at all: an unnamed output vanishes
-//! with the process, so the signal's default action is the best one, and it
-//! works wherever the process is stuck. This module is for the exceptions:
-//! while a temporary bears a name, while something is to be said before the
-//! process ends, and while the terminal does not show what is typed.
+//! Usually they need no handling: an unnamed output vanishes with the process, so the
+//! signal's default action is right, and works wherever the process is stuck. The exceptions
+//! are temporary files that have a name, reports before the process ends, and a terminal
+//! whose echo is off.
 //!
-//! A signal takes its default action in its handler, at once, unless one of
-//! these is under way. Then it is noted, and either the thread that waits for
-//! signals ends the process, or the last [`Deferred`] that is dropped does.
+//! Outside of these, the handler lets the signal take its default action at once. Otherwise
+//! it records the signal, and either the thread that waits for signals ends the process, or
+//! the last [`Deferred`] that is dropped does.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -27,8 +26,8 @@ use signal_hook::low_level::{emulate_default_handler, pipe};
 static MAY_DIE: AtomicBool = AtomicBool::new(true);
 /// The signal that came while it might not; 0 when none did.
 static PENDING: AtomicUsize = AtomicUsize::new(0);
-/// What keeps signals from it. While somebody ends the process, this is locked
-/// and never unlocked: nothing may be committed any more.
+/// What defers signals. The thread that ends the process locks this and never unlocks it, so
+/// that nothing is committed any more.
 static STATE: Mutex<State> =
     Mutex::new(State { deferred: 0, next: 0, actions: BTreeMap::new(), is_watched: false });
 
@@ -36,7 +35,7 @@ struct State {
     /// How many [`Deferred`] there are.
     deferred: usize,
     next: u64,
-    /// What is to be done when the process is interrupted.
+    /// What to do when the process is interrupted.
     actions: BTreeMap<(Order, u64), Action>,
     /// Whether a thread waits for signals.
     is_watched: bool,
@@ -47,18 +46,18 @@ struct State {
 enum Order {
     Remove,
     /// Writing to a terminal may take forever.
-    Say,
+    Report,
 }
 
 type Action = Box<dyn Fn() + Send>;
 
 impl State {
-    /// Settles what a signal does from now on.
+    /// Updates what a signal does from now on.
     fn settle(&self) {
         MAY_DIE.store(self.deferred == 0 && self.actions.is_empty(), Ordering::SeqCst);
     }
 
-    /// Ends the process if it is to end, and may.
+    /// Ends the process if a signal has come and nothing defers it.
     fn heed(&self) {
         if self.deferred == 0
             && let Some(signal) = pending()
@@ -67,10 +66,10 @@ impl State {
         }
     }
 
-    /// Does everything that is to be done, and ends the process.
+    /// Runs all actions, and ends the process.
     fn end(&self, signal: i32) {
         for ((order, _), action) in &self.actions {
-            if *order == Order::Say {
+            if *order == Order::Report {
                 // A second signal need not wait.
                 MAY_DIE.store(true, Ordering::SeqCst);
             }
@@ -80,11 +79,11 @@ impl State {
     }
 }
 
-/// Puts interruptions off while it lives. One that came meanwhile takes its
-/// effect when the last of these is dropped.
+/// Defers interruptions while it lives. A signal that came meanwhile takes effect when the
+/// last of these is dropped.
 pub(crate) struct Deferred(());
 
-/// Puts interruptions off for a few system calls.
+/// Defers interruptions for a few system calls.
 pub(crate) fn defer() -> Deferred {
     let mut state = lock();
     register();
@@ -107,49 +106,47 @@ impl Drop for Deferred {
     }
 }
 
-/// Ends the process if it is to end, before an output gets its name: Ctrl-C ends those
-/// that write to a pipe as well, and what has come out of it by then is not whole,
-/// though it ends.
+/// Ends the process if a signal has come, before an output gets its name. Ctrl-C also ends
+/// the process that writes to an input pipe, and what has come out of that pipe looks
+/// complete and is not.
 pub(crate) fn heed() {
     if pending().is_some() {
         lock().heed();
     }
 }
 
-/// Something that is done when the process is interrupted while this lives. See
-/// [`on_interrupt`].
+/// An action for interruptions, registered while this lives. See [`on_interrupt`].
 pub struct OnInterrupt((Order, u64));
 
-/// Has `action` called when the process is interrupted, by a thread that
-/// waits for nothing else, so that it works while a read is stuck: for temporaries
-/// that must bear a name all the time, and for processes that would add to them. What
-/// was registered first is called first.
+/// Calls `action` when the process is interrupted, for removing temporary files and killing
+/// processes that write to them. A thread of its own calls it, so it works while a read is
+/// stuck. Actions are called in the order in which they were registered.
 ///
 /// # Errors
-/// When the system refuses handlers or a thread.
+/// The system allows no signal handler or no thread.
 pub fn on_interrupt(action: Action) -> io::Result<OnInterrupt> {
     add(Order::Remove, action)
 }
 
-/// Has something said when the process is interrupted, after all that is to be
-/// removed is removed. `say` must not wait for this thread.
+/// Calls `report` when the process is interrupted, after all actions of [`on_interrupt`].
+/// It must not wait for the calling thread.
 ///
 /// # Errors
-/// When there is no thread to be had.
-pub fn say_on_interrupt(say: Box<dyn Fn() + Send>) -> io::Result<OnInterrupt> {
-    add(Order::Say, say)
+/// The system allows no signal handler or no thread.
+pub fn report_on_interrupt(report: Box<dyn Fn() + Send>) -> io::Result<OnInterrupt> {
+    add(Order::Report, report)
 }
 
 fn add(order: Order, action: Action) -> io::Result<OnInterrupt> {
     let mut state = lock();
     register();
     if !state.is_watched {
-        // Registered after those that note the signal.
+        // Registered after the handlers that record the signal.
         let mut signals = Signals::new(unignored_signals())?;
         std::thread::Builder::new().name("interrupt".into()).spawn(move || {
             for signal in signals.forever() {
                 let state = lock();
-                // Otherwise it takes its effect when it may.
+                // Otherwise it takes effect later.
                 if state.deferred == 0 {
                     state.end(signal);
                 }
@@ -165,32 +162,30 @@ fn add(order: Order, action: Action) -> io::Result<OnInterrupt> {
 }
 
 impl Drop for OnInterrupt {
-    /// The temporary has become the output, or is gone; all has been said.
     fn drop(&mut self) {
         let mut state = lock();
-        // One for which no thread has woken up yet.
+        // A signal for which no thread has woken up yet.
         state.heed();
         let _ = state.actions.remove(&self.0);
         state.settle();
     }
 }
 
-/// Interruptions are put off while this lives, Ctrl-Z and Ctrl-\ among them,
-/// and its descriptor becomes readable when there is one: for waiting on a
-/// terminal that must be left as it was found.
+/// Defers interruptions while this lives, Ctrl-Z and Ctrl-\ included. Its descriptor becomes
+/// readable when one has come. For reading from a terminal whose settings must be restored.
 pub struct Held {
     wake: &'static UnixStream,
     _deferred: Deferred,
 }
 
-/// What has come while interruptions were put off.
+/// The interruptions that have come while they were deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrived {
-    /// The process is to end, which it does when the [`Held`] is dropped.
+    /// The process ends when the [`Held`] is dropped.
     pub is_over: bool,
-    /// It is to stop: [`Held::stop`] when everything is ready for that.
+    /// The process should call [`Held::stop`] as soon as it can.
     pub is_stop: bool,
-    /// It has been continued.
+    /// The process has been continued after a stop.
     pub is_continued: bool,
 }
 
@@ -199,10 +194,10 @@ static IS_CONTINUED: AtomicBool = AtomicBool::new(false);
 /// Whether Ctrl-Z may take its default action at once.
 static MAY_STOP: AtomicBool = AtomicBool::new(true);
 
-/// Puts interruptions off until the result is dropped.
+/// Defers interruptions until the result is dropped.
 ///
 /// # Errors
-/// When there is no pair of sockets to be had.
+/// The system gives no pair of sockets.
 pub fn hold_interruptions() -> io::Result<Held> {
     static WAKE: OnceLock<UnixStream> = OnceLock::new();
     let deferred = defer();
@@ -224,7 +219,7 @@ pub fn hold_interruptions() -> io::Result<Held> {
             WAKE.get_or_init(|| read)
         }
     };
-    // What came before has taken its effect.
+    // What came before has taken effect.
     IS_STOP_WANTED.store(false, Ordering::SeqCst);
     IS_CONTINUED.store(false, Ordering::SeqCst);
     MAY_STOP.store(false, Ordering::SeqCst);
@@ -232,7 +227,7 @@ pub fn hold_interruptions() -> io::Result<Held> {
 }
 
 impl Held {
-    /// What has come since the last time.
+    /// What has come since the last call.
     #[must_use]
     pub fn arrived(&self) -> Arrived {
         let mut bytes = [0; 64];
@@ -266,13 +261,13 @@ impl Drop for Held {
     }
 }
 
-/// Registers what notes a signal, and what dies of it where one may, once.
+/// Registers the signal handlers, once.
 fn register() {
     static REGISTERED: OnceLock<()> = OnceLock::new();
     REGISTERED.get_or_init(|| {
         for signal in unignored_signals() {
-            // Registration fails for forbidden signals only. The order is
-            // that of the actions: note it, then die of it where one may.
+            // Registration fails for forbidden signals only. Handlers run in this order:
+            // record the signal, then end the process unless that is deferred.
             let number = usize::try_from(signal).unwrap_or(0);
             let _ = flag::register_usize(signal, &PENDING, number);
             let _ = flag::register_conditional_default(signal, &MAY_DIE);
@@ -280,7 +275,7 @@ fn register() {
     });
 }
 
-/// The signal that has come and has not taken its effect.
+/// The number of the signal that has come and has not taken effect yet.
 #[must_use]
 pub fn pending() -> Option<i32> {
     i32::try_from(PENDING.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
@@ -290,8 +285,8 @@ fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The signals that end the process, less those it was told to ignore (by
-/// `nohup`, or as a background job of a script): those stay ignored.
+/// The numbers of the signals that end the process, without those that it was told to ignore
+/// (by `nohup`, or as a background job of a script).
 #[must_use]
 pub fn unignored_signals() -> Vec<i32> {
     [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)).collect()
@@ -307,9 +302,9 @@ fn is_ignored(signal: i32) -> bool {
     ignored & (1 << (signal - 1)) != 0
 }
 
-/// Whether no process of another group of this session is there to continue
-/// this one's group: a signal of the terminal then does not stop it (POSIX
-/// calls the group orphaned). Looks at the ancestors only, as shells are.
+/// Whether the process group is orphaned in the sense of POSIX: no process of another group
+/// of the session could continue it, so the terminal cannot stop it. Looks at the ancestors
+/// only, because shells are ancestors.
 fn is_orphaned() -> bool {
     let Some((_, group, session)) = relations("self") else { return true };
     let mut process = "self".to_owned();
@@ -330,7 +325,7 @@ fn is_orphaned() -> bool {
 /// Parent, group and session of a process.
 fn relations(process: &str) -> Option<(u32, u32, u32)> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in brackets, may hold anything.
+    // The name, in brackets, may contain anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(1);
     let mut number = || fields.next()?.parse().ok();
     Some((number()?, number()?, number()?))

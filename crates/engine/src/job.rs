@@ -18,7 +18,7 @@ pub(crate) struct Job {
     pub(crate) operation: Operation,
     /// Where the payload's length is known before it is worked on.
     pub(crate) layout: Option<Layout>,
-    /// Byte of the sealed file, be it input or output, at which the payload
+    /// Byte of the encrypted file, be it input or output, at which the payload
     /// begins.
     pub(crate) payload_start: u64,
     pub(crate) cipher: ChunkCipher,
@@ -58,7 +58,7 @@ pub(crate) struct SlotBuffers<'a> {
 }
 
 impl SlotBuffers<'_> {
-    /// Bytes of each of the two: a segment, sealed.
+    /// Bytes of each of the two: an encrypted segment.
     pub(crate) const LEN: usize = MAX_SEALED_SEGMENT_LEN;
 }
 

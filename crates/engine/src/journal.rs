@@ -174,7 +174,7 @@ pub(crate) fn concerns_header(error: &Error) -> bool {
     match error {
         Error::Header { .. }
         | Error::CutInHeader { .. }
-        | Error::NotSealed { .. }
+        | Error::NotEncrypted { .. }
         | Error::Commitment { .. }
         | Error::Layout { .. } => true,
         Error::Unlock { source, .. } => !matches!(

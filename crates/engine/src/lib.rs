@@ -1,9 +1,9 @@
 //! Encrypts and decrypts files, pipes and many files at a time.
 //!
-//! An [`Engine`] does the work. It gets a request, [`Encrypt`] or [`Decrypt`], and reads a
-//! [`Source`], writes a [`Target`], and returns a [`Summary`] or an [`Error`] that names
-//! the file and the place. Recipients and identities come from `cryptstream-format` and
-//! `cryptstream-keys`. This crate prints nothing and reads no keys.
+//! An [`Engine`] has one method for each operation. It takes a request, which is a struct
+//! with options, and returns a summary or an [`Error`] that names the file and the place.
+//! Recipients and identities come from `cryptstream-format` and `cryptstream-keys`, or are
+//! types of your own. This crate prints nothing and reads no keys.
 //!
 //! ```
 //! use std::io::Read;
@@ -27,11 +27,32 @@
 //! # }
 //! ```
 //!
+//! # Operations
+//!
+//! | method | request | result |
+//! |---|---|---|
+//! | [`encrypt`](Engine::encrypt) | [`Encrypt`] | [`Summary`] |
+//! | [`decrypt`](Engine::decrypt) | [`Decrypt`] | [`Summary`] |
+//! | [`decrypt_range`](Engine::decrypt_range) | [`Decrypt`], [`ByteRange`] | [`RangeSummary`] |
+//! | [`open`](Engine::open) | a path | [`Reader`], which reads and seeks |
+//! | [`verify`](Engine::verify) | [`Verify`] | [`Summary`] |
+//! | [`inspect`](Engine::inspect) | [`Inspect`] | [`Inspection`] |
+//! | [`scan_for_damage`](Engine::scan_for_damage) | [`DamageScan`] | [`DamageReport`] |
+//! | [`salvage`](Engine::salvage) | [`Salvage`] | [`DamageReport`] |
+//! | [`rekey`](Engine::rekey) | [`Rekey`] | [`RekeySummary`] |
+//! | [`encrypt_all`](Engine::encrypt_all) | [`EncryptAll`] | [`BatchSummary`] |
+//! | [`decrypt_all`](Engine::decrypt_all) | [`DecryptAll`] | [`BatchSummary`] |
+//!
+//! All lengths, offsets and ranges are in bytes. The folder `examples` has short programs
+//! that encrypt a file, a stream and a tree, decrypt a range, define a recipient type, and
+//! bring worker processes.
+//!
 //! # What it promises
 //!
-//! - **An output is whole or it is not there.** A file gets its name in one step, when
-//!   everything in it is verified and the input is known not to have changed.
-//! - **Plaintext is verified.** A stream gets a segment only after it has verified.
+//! - **An output is complete or absent.** A file gets its name in one step, after everything
+//!   in it has been verified and the input is known not to have changed.
+//! - **Only verified plaintext comes out.** A pipe gets each segment of up to 1 MiB only
+//!   after it has been verified.
 //! - **No process is started unless you say which.** With a
 //!   [worker program](EngineBuilder::worker_program), large files and many files go to
 //!   worker processes in a sandbox. Without one, threads of this process do the work.
@@ -95,7 +116,7 @@ pub use input::{PipeWriter, Source, is_leftover, leftover_of};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::{
     Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, pending as pending_signal,
-    say_on_interrupt, unignored_signals,
+    report_on_interrupt, unignored_signals,
 };
 pub use memory::{MemoryLimit, available_memory};
 pub use named::open_folder;
@@ -114,7 +135,7 @@ pub use umask::{keep_owner_bits, umask};
 pub use workers::enter_sandbox;
 pub use workers::{
     Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,
-    WorkerOptions, WorkerProgram, WorkerStats, init_worker, lock_in,
+    WorkerOptions, WorkerProgram, WorkerStats, init_worker, restrict_process,
 };
 
 /// Keeps what the caller has left open from the programs that this process starts.

@@ -9,7 +9,7 @@ use crate::failure::{Failure, read_exact_at};
 use crate::memory::{OutOfMemory, grow, zeroed};
 use crate::transform::{Operation, PartReader, PartWriter};
 
-/// Plaintext that is read and sealed or opened in one go: 64 KiB. It and what
+/// Plaintext that is read and encrypted or decrypted in one go: 64 KiB. It and what
 /// becomes of it stays in the processor's own cache: on a processor with
 /// 1 MiB of it this took 0.9 of the time of parts of 256 KiB.
 pub(crate) const PART_LEN: usize = 64 << 10;
@@ -32,7 +32,7 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// For segments of up to `len` bytes, sealed.
+    /// For segments of up to `len` encrypted bytes.
     pub(crate) fn new(len: usize) -> Result<Self, OutOfMemory> {
         let output = zeroed((WRITE_ALIGN + SEALED_PART_LEN).min(len))?;
         Ok(Self { input: zeroed(SEALED_PART_LEN.min(len))?, output })
@@ -54,7 +54,7 @@ impl<E> PartReader<E> for SliceReader<'_> {
     }
 }
 
-/// Reads sealed chunks at their places in a file.
+/// Reads encrypted chunks at their offsets in a file.
 pub(crate) struct SealedReader<'a> {
     pub(crate) file: &'a File,
     /// Where the payload begins.

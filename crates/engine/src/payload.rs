@@ -5,7 +5,7 @@ use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
 use crate::transform::Operation;
 use crate::{Error, Source};
 
-/// A payload that is to be sealed or opened: everything but its way in and out.
+/// A payload to encrypt or decrypt, without its input and output.
 pub(crate) struct Payload {
     pub(crate) operation: Operation,
     pub(crate) layout: Option<Layout>,

@@ -1,24 +1,24 @@
-//! How callers learn how far a run has come.
+//! How callers learn of progress.
 
 use crate::workers::WorkerNote;
 
-/// Told how far a run has come, once a segment, in the order of the work.
+/// Is told about the progress of a run, once per segment.
 pub trait Progress {
-    /// The run begins; `total` is the number of input bytes, if it is known.
+    /// The run begins. `total` is the length of the input in bytes, if it is known.
     fn start(&self, total: Option<u64>);
-    /// `bytes` more of the input are done.
+    /// Another `bytes` of the input are done.
     fn advance(&self, bytes: u64);
-    /// So many workers are alive and at work.
+    /// The number of running workers has changed.
     fn workers(&self, alive: usize) {
         let _ = alive;
     }
-    /// Something about the workers that the user should know.
+    /// There is something about the workers that the user should know.
     fn worker_note(&self, note: &WorkerNote) {
         let _ = note;
     }
 }
 
-/// Nobody watches.
+/// Ignores progress.
 impl Progress for () {
     fn start(&self, _total: Option<u64>) {}
     fn advance(&self, _bytes: u64) {}

@@ -1,4 +1,4 @@
-//! Opening a part of a file: only the chunks that it lies in are read.
+//! Decrypts a range of a file. Only the chunks that it lies in are read.
 //!
 //! Chunks that others follow prove by themselves what they are and where they
 //! belong. Where the plaintext ends only the final chunk can prove, as a length
@@ -30,7 +30,7 @@ const PART_LEN: usize = 256 << 10;
 /// Parts above this size are worth being read ahead.
 const SEQUENTIAL_ABOVE: u64 = 1 << 20;
 
-/// A part of a plaintext, as it can be asked for.
+/// A range of a plaintext, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
     /// From byte `start` up to byte `end`, which is not in it, or up to the
@@ -43,24 +43,24 @@ pub enum ByteRange {
     },
     /// From this byte up to the end.
     From(u64),
-    /// So many bytes before the end, or all that there are.
+    /// This many bytes before the end, or all if there are fewer.
     Last(u64),
 }
 
-/// What was opened of a file.
+/// The result of decrypting a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeSummary {
-    /// What was moved.
+    /// Bytes read and written.
     pub summary: Summary,
-    /// The bytes of the plaintext that were written.
+    /// The range of the plaintext that was written, in bytes.
     pub range: Range<u64>,
-    /// The length of the whole plaintext, where the final chunk has proved it.
+    /// Length of the whole plaintext in bytes, if the range required verifying it.
     pub plaintext_len: Option<u64>,
 }
 
 impl Engine {
-    /// Decrypts a part of a file. Damage to chunks in which no byte of it lies is not
-    /// noticed.
+    /// Decrypts a range of a file. Only the chunks in which it lies are read, so damage
+    /// elsewhere goes unnoticed.
     ///
     /// # Errors
     /// [`Error::NotSeekable`], [`Error::RangeAfterEnd`], and those of

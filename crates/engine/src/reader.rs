@@ -1,4 +1,4 @@
-//! The plaintext of a file, as something that reads and seeks.
+//! Reads and seeks in the plaintext of an encrypted file.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -66,7 +66,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Bytes of the whole plaintext. The final chunk has proved it.
+    /// Length of the whole plaintext in bytes, which is verified.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a file, not a collection")]
     pub fn len(&self) -> u64 {

@@ -8,7 +8,7 @@
 //! workers are gone. The result goes nowhere, so no nonce is used for two texts that
 //! anyone sees.
 //!
-//! Encrypting again, rather than decrypting, parses nothing that a stranger wrote, and
+//! Encrypting again, rather than decrypting, parses nothing untrusted, and
 //! asks no process that the file itself may have taken over.
 //!
 //! The system answers from its memory what has just been written. That the disk keeps

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::output::Dropped;
 use crate::workers::WorkerStats;
 
-/// How a sealed file is to be written.
+/// How an encrypted file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// As bytes, in this format.

@@ -7,16 +7,16 @@ use rustix::fs::Mode;
 /// What the owner may do.
 pub(crate) const OWNER: u32 = 0o700;
 
-/// The bits that outputs do not get, as far as the umask decides.
+/// The umask: permission bits that new files do not get.
 pub fn umask() -> u32 {
     *UMASK.get_or_init(|| from_status().unwrap_or_else(by_setting))
 }
 
 static UMASK: OnceLock<u32> = OnceLock::new();
 
-/// Lets the process use the folders and files that it creates, also where the umask
-/// withholds bits from the owner. Finished outputs get what the umask leaves, as with
-/// cp(1). To be called before there are other threads.
+/// Lets the process use the folders and files that it creates even if the umask takes bits
+/// away from the owner. Finished outputs still get the bits that the umask leaves, as with
+/// cp(1). Call it before there are other threads.
 pub fn keep_owner_bits() {
     let umask = *UMASK.get_or_init(by_setting);
     if umask & OWNER != 0 {

@@ -28,7 +28,7 @@ pub(crate) fn engine(error: Error, context: Context) -> Failure {
     let place = match error {
         _ if !context.is_armored => "",
         Error::Header { .. } => "in the armor, ",
-        Error::NotSealed { .. }
+        Error::NotEncrypted { .. }
         | Error::CutInHeader { .. }
         | Error::Damaged { .. }
         | Error::CutInPayload { .. } => "what is in the armor ",
@@ -241,8 +241,8 @@ fn engine_to_file(error: Error, context: Context) -> Failure {
             "do not trust this file; if it comes from a source that you trust, report this as a bug",
         )
         .about(&path),
-        Error::Unlock { path, source, recipients, sealed_for } => {
-            unlock(&source, recipients, &sealed_for, context.has_passphrase).about(&path)
+        Error::Unlock { path, source, recipients, recipient_types } => {
+            unlock(&source, recipients, &recipient_types, context.has_passphrase).about(&path)
         }
         Error::Wrap(error) => wrap(&error),
         Error::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
@@ -261,7 +261,7 @@ fn damaged(error: Error) -> Failure {
     let restore =
         "nothing was written under the output's name; fetch the file again or take another copy";
     match error {
-        Error::NotSealed { path, head } => {
+        Error::NotEncrypted { path, head } => {
             let (what, help) = match file_type::looks_like(&head) {
                 Some(what @ ("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor")) => {
                     (what, "use `gpg -d`")
@@ -313,10 +313,10 @@ fn damaged(error: Error) -> Failure {
 fn unlock(
     error: &UnlockError,
     recipients: usize,
-    sealed_for: &[String],
+    recipient_types: &[String],
     has_passphrase: bool,
 ) -> Failure {
-    let by_passphrase = sealed_for.iter().any(|tag| tag == "argon2id" || tag == "scrypt");
+    let by_passphrase = recipient_types.iter().any(|tag| tag == "argon2id" || tag == "scrypt");
     let no_key = |message: &str, help: &str| Failure::new(code::NO_KEY, "no-key", message, help);
     match error {
         UnlockError::NoMatch if by_passphrase && has_passphrase => {
@@ -330,7 +330,7 @@ fn unlock(
             &format!(
                 "no key fits: it is sealed for {} ({})",
                 count(recipients, "recipient"),
-                summary(sealed_for)
+                summary(recipient_types)
             ),
             "give the identity file of one of them with -i",
         ),

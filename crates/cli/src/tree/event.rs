@@ -28,7 +28,7 @@ pub(crate) enum Event {
     /// Neither file nor folder nor link.
     Special(PathBuf),
     /// A file to be opened whose name is not that of a sealed one.
-    NotSealed(PathBuf),
+    NotEncrypted(PathBuf),
     /// A file that a key of this run was read from.
     Key(PathBuf),
     /// An input that a killed run was removing, under the name that it had by then.

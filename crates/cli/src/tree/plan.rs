@@ -82,7 +82,7 @@ pub(super) enum Action {
     /// Neither file nor folder nor link.
     Special,
     /// A file to be opened whose name is not that of a sealed one.
-    NotSealed,
+    NotEncrypted,
 }
 
 impl Plan {
@@ -214,7 +214,7 @@ impl Plan {
             FileType::Directory => Action::Folder,
             FileType::Symlink => Action::Link,
             FileType::RegularFile => {
-                self.naming.apply(&found.name).map_or(Action::NotSealed, Action::File)
+                self.naming.apply(&found.name).map_or(Action::NotEncrypted, Action::File)
             }
             _ => Action::Special,
         }

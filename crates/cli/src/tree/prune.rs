@@ -245,7 +245,7 @@ impl Prune<'_> {
         let Ok(mut source) = source else { return false };
         // One that was cut off is ours too.
         !matches!(Inspection::of(&mut source),
-            Err(Error::NotSealed { head, .. }) if !head.is_empty())
+            Err(Error::NotEncrypted { head, .. }) if !head.is_empty())
     }
 }
 

@@ -76,7 +76,7 @@ impl TreeScan {
                 let output = match plan.action(&found) {
                     Action::File(output) => output,
                     action => {
-                        scan.not_sealed += u64::from(action == Action::NotSealed);
+                        scan.not_sealed += u64::from(action == Action::NotEncrypted);
                         continue;
                     }
                 };

@@ -202,8 +202,8 @@ impl<'a> WorkItems<'a> {
                 None => Event::Link,
                 Some(copy) => self.existing.link(&copy, &found, &path),
             },
-            Action::NotSealed if is_leftover(&found.name) => Event::Leftover(path),
-            Action::NotSealed => Event::NotSealed(path),
+            Action::NotEncrypted if is_leftover(&found.name) => Event::Leftover(path),
+            Action::NotEncrypted => Event::NotEncrypted(path),
             Action::Special | Action::Folder => Event::Special(path),
         };
         self.existing.tell(event);

@@ -1,4 +1,4 @@
-//! The way through the chunks, wherever they are.
+//! Goes through the chunks, wherever they are stored.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,16 +13,15 @@ use crate::{Error, Parser, Progress};
 /// The most damaged ranges that are remembered one by one: 1 MiB of them.
 const MAX_RANGES: usize = 1 << 16;
 
-/// Where the chunks are, one after the other, and where those go that open.
+/// Where the chunks are read from, and where the intact ones go.
 pub(super) trait ChunkStore {
-    /// Reads the sealed bytes from `offset` on; `false` when there are some that
-    /// cannot be read.
+    /// Reads encrypted bytes from `offset` on. `false` if some of them cannot be read.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error>;
-    /// Takes what has opened, by its place in the plaintext.
+    /// Takes intact plaintext, with its offset.
     fn keep(&mut self, offset: u64, plaintext: &[u8]) -> Result<(), Error>;
 }
 
-/// Opens every chunk of `len` sealed bytes by itself.
+/// Tries every chunk of `len` encrypted bytes.
 pub(super) fn walk(
     (parser, path): (&Parser, &Path),
     cipher: &ChunkCipher,
@@ -42,7 +41,7 @@ pub(super) fn walk(
         let here = (sealed.len() as u64).min(len - offset) as usize;
         let sealed = &mut sealed[..here];
         let is_readable = store.read(offset, sealed)?;
-        // What opens without a gap is kept in one go.
+        // Intact chunks without a gap are written in one go.
         let first = chunk * format.chunk_len() as u64;
         let mut run = 0..0;
         for (number, sealed) in sealed.chunks_mut(chunk_len).enumerate() {
@@ -98,7 +97,7 @@ struct Walk<'a> {
     path: &'a Path,
     cipher: &'a ChunkCipher,
     format: Format,
-    /// Sealed bytes of all chunks.
+    /// Encrypted bytes of all chunks.
     len: u64,
     found: Found,
 }
@@ -124,12 +123,12 @@ impl Walk<'_> {
         Ok(damaged.is_none())
     }
 
-    /// Where something was added to a file, the final chunk has lost its place
-    /// at the end, and how long it is, nobody knows. It comes after the last
-    /// chunk that opens, so all lengths are tried there. Returns where it ends.
+    /// If something was added to a file, the final chunk is not at its end any more, and its
+    /// length is unknown. It comes after the last intact chunk, so all lengths are tried
+    /// there. Returns where it ends.
     ///
-    /// That takes 30 ms at most, in age's format, with its larger chunks, a
-    /// second; and only where the end is damaged.
+    /// That takes at most 30 ms, or a second with age's larger chunks, and happens only if
+    /// the end is damaged.
     fn look_for_end(
         &mut self,
         store: &mut dyn ChunkStore,

@@ -1,4 +1,4 @@
-//! Removing an input that was sealed or opened (`--remove-source`).
+//! Removes an input that was encrypted or decrypted (`--remove-source`).
 //!
 //! It is removed from the directory that it was opened in, by that directory's
 //! descriptor: an exchange of anything above it changes nothing. And it is removed in

@@ -1,4 +1,4 @@
-//! What is read: a regular file at offsets, or a stream in order.
+//! Input: a regular file that is read at offsets, or a stream that is read in order.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -87,10 +87,10 @@ impl Source {
         Ok(Self { origin, ..Self::with_stat(file, path, stat, true) })
     }
 
-    /// Takes standard input, from its present position on.
+    /// Standard input, from its current position on.
     ///
     /// # Errors
-    /// [`Error::Open`] when it is closed, [`Error::InputIsDirectory`].
+    /// [`Error::Open`] if it is closed, [`Error::InputIsDirectory`].
     pub fn stdin() -> Result<Self, Error> {
         let path = PathBuf::from("standard input");
         match io::stdin().as_fd().try_clone_to_owned() {
@@ -153,8 +153,8 @@ impl Source {
         }
     }
 
-    /// Has the input parsed by `parser`; otherwise it is by this process. To be said
-    /// before anything is read.
+    /// Has `parser` parse the input. By default this process does. Must be called before
+    /// anything is read.
     #[must_use]
     pub fn parsed_by(self, parser: &Parser) -> Self {
         Self { parser: parser.clone(), ..self }
@@ -176,8 +176,7 @@ impl Source {
         Ok(())
     }
 
-    /// Whether the content comes out of an armor, as was found out when it was
-    /// opened.
+    /// Whether the input is armored, which is known once its header has been read.
     #[must_use]
     pub fn is_armored(&self) -> bool {
         self.armor.is_some()
@@ -189,7 +188,7 @@ impl Source {
         &self.path
     }
 
-    /// The number of bytes, where it can be relied upon.
+    /// Length in bytes, if it is reliable.
     #[must_use]
     pub fn known_len(&self) -> Option<u64> {
         (self.is_at_offsets() && self.size() > TRUST_SIZE_ABOVE).then(|| self.size())
@@ -201,7 +200,7 @@ impl Source {
         self.is_at_offsets().then(|| self.size())
     }
 
-    /// The number of bytes as far as one can tell, for showing progress.
+    /// Expected length in bytes, for showing progress.
     #[must_use]
     pub fn expected_len(&self) -> Option<u64> {
         let len = match self.armor {

@@ -1,33 +1,32 @@
-//! How an output ends.
+//! What happens to a finished output.
 
 use cryptstream_protection::Protection;
 
-/// How a finished output is given its name.
+/// What happens to a finished output before and after it gets its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitOptions {
-    /// Make content and name durable. Replacing a file implies it, and so
-    /// does removing the source.
+    /// Make content and name durable (`fsync`). Replacing a file and removing the source
+    /// imply it.
     pub sync: bool,
-    /// Remove the source when the output is durable under its name.
+    /// Remove the source once the output is durable and has its name.
     pub remove_source: bool,
-    /// Read the output again and compare it with the source, before it gets its name.
+    /// Read the output again and compare it with the source before it gets its name.
     /// Removing the source implies it.
     pub verify: bool,
-    /// Give a file the times of its source.
+    /// Give the output the times of its source.
     pub keep_times: bool,
-    /// Give a file the permission bits of its source, also those that the umask
-    /// withholds from new files.
+    /// Give the output the permission bits of its source, regardless of the umask.
     pub keep_mode: bool,
-    /// The same, also where the file that is replaced has fewer.
+    /// As `keep_mode`, even if the file that is replaced has fewer permission bits.
     pub follow_mode: bool,
 }
 
-/// What an output has not got of its source, although it was wanted.
+/// Attributes that the output should have got from its source, and does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// The file system does not take the times.
+    /// The file system does not store the times.
     pub times: bool,
-    /// The file system does not take the permission bits.
+    /// The file system does not store the permission bits.
     pub mode: bool,
     /// The source has an access control list, which is not copied.
     pub acl: bool,

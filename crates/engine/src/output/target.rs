@@ -1,4 +1,4 @@
-//! What a name on the command line means as an output.
+//! Where output goes: a file, a pipe or a device.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -20,12 +20,12 @@ use super::stream::Stream;
 use crate::named::{Found, Named, Refused, planted_by};
 use crate::{Error, Source};
 
-/// Where a run is to leave its result.
+/// Where the result goes.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// A name in the file system.
+    /// A path. If a pipe or a device has it, the result is written to that.
     Path {
-        /// The name.
+        /// The path.
         path: PathBuf,
         /// Whether a file that exists may be replaced.
         force: bool,
@@ -44,15 +44,14 @@ pub enum Target {
     },
     /// Standard output.
     Stdout {
-        /// Refuse anything but text: it is a terminal, and nobody asked for
-        /// the output to go there by name.
+        /// Refuse anything but text, because it is a terminal.
         only_text: bool,
     },
 }
 
 impl Target {
-    /// Looks whether something is in the way, as far as that can be seen
-    /// beforehand: before a user is asked for anything.
+    /// Checks that the output can be created, as far as that is possible beforehand.
+    /// Useful before a user is asked for a passphrase.
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::SameFile`], [`Error::OutputIsDirectory`],

@@ -28,7 +28,7 @@ use crate::transform::Operation;
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// The longest and the shortest that main sleeps while the workers have enough
 /// to do. To be woken for each segment would be worse: where the processor is
-/// a virtual one, waking another process can take 50 µs, and sealing a segment
+/// a virtual one, waking another process can take 50 µs, and encrypting a segment
 /// takes 300.
 const SLEEP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(500);
 /// Bytes that no worker does in a nanosecond, so that main is back in time.
@@ -73,7 +73,7 @@ pub(crate) struct Coordinator {
     /// Of each slot, whether its buffer has the input of its task.
     has_input: Vec<bool>,
     buffers: Buffers,
-    /// What strangers wrote is for processes that are locked in.
+    /// Untrusted input is for sandboxed processes.
     must_not_decrypt: bool,
     stats: WorkerStats,
     /// What is to be told of workers, and was not yet.

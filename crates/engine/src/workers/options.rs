@@ -1,12 +1,12 @@
-//! How many workers a run may have, and what became of them.
+//! How many workers a run may have, and what happened to them.
 
 use std::path::{Path, PathBuf};
 
 use super::sandbox::{SandboxLevel, SandboxMode};
 
-/// Plaintext for which a process is worth starting. A worker is at work about
-/// a millisecond after it is started, in which main seals 2 MB by itself; this
-/// is several times as much.
+/// Bytes of plaintext for which a process is worth starting. A worker begins to work about a
+/// millisecond after it is started, in which main encrypts 2 MB by itself. This is several
+/// times as much.
 pub(crate) const WORTH: u64 = 8 << 20;
 
 /// No single output file gets more workers on their own account: its inode
@@ -23,18 +23,18 @@ pub const WORKER_ARGUMENT: &str = "__worker";
 /// workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processes {
-    /// As many as this process may use cores, up to four; none on one core.
+    /// As many as this process may use cores, at most four; none on a single core.
     Auto,
-    /// Just so many, on files that are worth it; 0 for none.
+    /// This many, for files that are large enough to be worth it; 0 for none.
     Exactly(u16),
 }
 
-/// What workers are made of.
+/// How workers are started.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
     /// How many.
     pub processes: Processes,
-    /// How well they must be locked in.
+    /// Whether they must be sandboxed.
     pub sandbox: SandboxMode,
     /// The program that becomes a worker. Without one there are no worker processes.
     pub program: Option<WorkerProgram>,
@@ -116,28 +116,28 @@ impl WorkerOptions {
 /// Something about the workers of a run that the user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerNote {
-    /// One has died, and has said something before: it may be anything.
+    /// One has died and left a message, which may be anything.
     Died {
-        /// What it has said, or the beginning of that.
+        /// The beginning of its message.
         words: String,
     },
-    /// The system cannot lock workers in fully. Told once.
+    /// The system cannot sandbox workers fully. Reported once.
     Sandbox {
         /// How far it can.
         level: SandboxLevel,
     },
 }
 
-/// What became of the workers of a run.
+/// What happened to the workers of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStats {
-    /// How many there were, the dead included.
+    /// Number of workers that were started.
     pub workers: u32,
-    /// How many died before the work was done.
+    /// Number of workers that died before the work was done.
     pub died: u32,
-    /// How many segments were done again because of that.
+    /// Number of segments that were redone because of that.
     pub redone: u32,
-    /// How well the least of them was locked in; `None` without workers.
+    /// The weakest sandbox of any of them; `None` without workers.
     pub sandbox: Option<SandboxLevel>,
 }
 

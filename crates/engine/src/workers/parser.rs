@@ -1,4 +1,4 @@
-//! Who parses what strangers wrote: this process, or one that is locked in.
+//! Who parses untrusted input: this process, or a sandboxed one.
 //!
 //! With `--sandbox require` main only moves such bytes. It hands them to a process of
 //! its own kind ([`reader`](super::reader)), which has no descriptor but its socket and
@@ -37,11 +37,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Who parses what strangers wrote; this process, unless [`Parser::new`] says otherwise.
+/// Who parses untrusted input: this process by default, or a sandboxed one.
 #[derive(Clone, Default)]
 pub struct Parser(Option<Arc<Readers>>);
 
-/// Processes that are locked in.
+/// Sandboxed processes.
 struct Readers {
     options: WorkerOptions,
     /// Those that have nothing to do.
@@ -67,12 +67,12 @@ impl fmt::Debug for Parser {
 }
 
 impl Parser {
-    /// With [`SandboxMode::Require`] a process that is locked in fully, which is started
-    /// here; otherwise this process.
+    /// With [`SandboxMode::Require`] a fully sandboxed process, which is started here;
+    /// otherwise this process.
     ///
     /// # Errors
-    /// [`Error::NoSandbox`] where the process cannot be locked in; [`Error::NoProcess`]
-    /// and [`Error::NoWorkers`] where there is none.
+    /// [`Error::NoSandbox`] if the process cannot be sandboxed fully, [`Error::NoProcess`]
+    /// and [`Error::NoWorkers`] if it cannot be started.
     pub fn new(options: &WorkerOptions) -> Result<Self, Error> {
         if options.sandbox != SandboxMode::Require || !Protection::RequireMeansAll.is_on() {
             return Ok(Self::default());
@@ -282,7 +282,7 @@ impl Readers {
     }
 
     /// The same, and the process is not put back. One that was idle may have died with
-    /// the thread that had started it, so a new one gets the same once more.
+    /// the thread that had started it, so a new one gets the same again.
     fn ask_keeping(
         &self,
         path: &Path,
@@ -305,7 +305,7 @@ impl Readers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(process);
     }
 
-    /// Starts a process that is locked in fully.
+    /// Starts a fully sandboxed process.
     fn start(&self) -> Result<Process, Error> {
         match Process::start(&self.options) {
             Ok((process, SandboxLevel::Full)) => Ok(process),

@@ -41,7 +41,7 @@ struct Worker {
     channel: Channel,
     /// Its standard error, which is read after it has exited.
     stderr: Option<OwnedFd>,
-    /// How well it is locked in, and what it will leave behind; `None` until
+    /// How well it is sandboxed, and what it will leave behind; `None` until
     /// it has said so.
     ready: Option<(SandboxLevel, PostMortemReader)>,
     /// Jobs that it was told of.
@@ -137,7 +137,7 @@ impl Pool {
         self.failed_starts = MAX_FAILED_STARTS;
     }
 
-    /// Why there are no workers that are locked in fully, where that is required.
+    /// Why there are no fully sandboxed workers, where they are required.
     pub(super) fn shortage(&self) -> Option<Stop> {
         if self.options.sandbox != SandboxMode::Require {
             return None;
@@ -151,7 +151,7 @@ impl Pool {
         }
     }
 
-    /// How far workers are locked in, if that is less than was tried.
+    /// How far workers are sandboxed, if that is less than was tried.
     pub(super) fn level_to_warn_of(&self) -> Option<SandboxLevel> {
         let is_tried = self.options.sandbox != SandboxMode::Off;
         self.level.filter(|level| is_tried && *level < SandboxLevel::Full)

@@ -21,7 +21,7 @@ use crate::transform::Operation;
 /// after an upgrade while main runs.
 const VERSION: &[u8; 24] = b"cryptstream worker 0.1.0";
 
-/// What a worker must know before it locks itself in. As bytes: the version,
+/// What a worker must know before it enters the sandbox. As bytes: the version,
 /// then the numbers in little endian; the region's descriptor goes with it.
 pub(super) struct Start {
     /// The process that must still be the worker's parent.
@@ -60,7 +60,7 @@ impl Start {
 
 /// What a worker says.
 pub(super) enum Reply {
-    /// It is locked in and about to take a segment. Along goes what it will
+    /// It is sandboxed and about to take a segment. Along goes what it will
     /// leave behind.
     Ready(SandboxLevel, PostMortemReader),
     /// It has dropped the key and the descriptors of this job.

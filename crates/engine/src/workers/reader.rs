@@ -1,4 +1,4 @@
-//! The process that reads what strangers wrote, locked in before the first byte: it
+//! The process that reads untrusted input, sandboxed before the first byte: it
 //! parses headers, takes armor off, and opens chunks. Main asks, one thing at a time,
 //! over the control socket; bytes pass through memory that both share: first what comes
 //! from main, from [`INPUT_LEN`] on what goes to it.
@@ -28,7 +28,7 @@ pub(super) const OUTPUT_LEN: usize = MAX_SEALED_SEGMENT_LEN;
 
 const _: () = assert!(OUTPUT_LEN > 9 + 8 * Format::Age.max_stanzas());
 
-/// What it must know before it locks itself in; the memory's descriptor goes with it.
+/// What it must know before it enters the sandbox. The memory's descriptor goes with it.
 pub(super) struct Start {
     /// The process that must still be its parent.
     pub(super) parent: u32,
@@ -48,7 +48,7 @@ impl Start {
     }
 }
 
-/// How well it is locked in, as it says itself.
+/// How well it is sandboxed, as it says itself.
 pub(super) fn level_of(ready: &Message) -> Option<SandboxLevel> {
     match ready.bytes.strip_prefix(VERSION)? {
         [level] => SandboxLevel::from_byte(*level),
@@ -174,7 +174,7 @@ pub(super) fn serve(channel: &Channel, message: Message) -> io::Result<()> {
     if !region.contains(0, INPUT_LEN + OUTPUT_LEN) {
         return Err(malformed());
     }
-    let level = sandbox::lock_in(start.sandbox, Profile::Worker);
+    let level = sandbox::restrict_process(start.sandbox, Profile::Worker);
     channel.send(&[VERSION.as_slice(), &[level as u8]].concat(), &[])?;
     if start.sandbox == SandboxMode::Require && level != SandboxLevel::Full {
         return Ok(());

@@ -1,5 +1,5 @@
-//! What a process that handles strangers' bytes may do: use the descriptors that it
-//! was given, and compute. What it may do besides is its [`Profile`].
+//! The sandbox of processes that handle untrusted bytes. They may use the descriptors that
+//! they were given, and compute; anything else is in their [`Profile`].
 
 mod calls;
 
@@ -13,7 +13,7 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
-/// How well a process must be locked in.
+/// How well a process must be sandboxed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SandboxMode {
@@ -25,7 +25,7 @@ pub enum SandboxMode {
     Off = 2,
 }
 
-/// How well a process is locked in.
+/// How well a process is sandboxed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum SandboxLevel {
@@ -55,7 +55,7 @@ impl SandboxLevel {
         all.into_iter().find(|level| *level as u8 == byte)
     }
 
-    /// The word for reports.
+    /// The level's name in reports: `none`, `partial` or `full`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl SandboxLevel {
     }
 }
 
-/// What a process does, and so what it may do.
+/// What a process does, which decides what it may do.
 #[derive(Clone, Copy, Debug)]
 pub enum Profile<'a> {
     /// Encrypts and decrypts segments.
@@ -77,15 +77,15 @@ pub enum Profile<'a> {
     Unpack(BorrowedFd<'a>),
 }
 
-/// Has the system kill this process when the thread that started it ends. The
-/// first thing that such a process does; afterwards it must compare its parent.
+/// Has the system kill this process when the thread that started it ends. Must be called
+/// first; afterwards the process must check that its parent is still the same.
 pub(crate) fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// Locks this process in, for good.
+/// Sandboxes this process permanently. Returns how well that has worked.
 #[must_use]
-pub fn lock_in(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
+pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
     let is_off = !matches!(profile, Profile::Worker) && !Protection::UnpackSandbox.is_on();
     if mode == SandboxMode::Off || is_off {
         return SandboxLevel::None;
@@ -113,7 +113,7 @@ pub fn lock_in(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
 #[cfg(feature = "fault-hooks")]
 #[must_use]
 pub fn enter_sandbox(mode: SandboxMode) -> SandboxLevel {
-    lock_in(mode, Profile::Worker)
+    restrict_process(mode, Profile::Worker)
 }
 
 /// What may be done below the folder of [`Profile::Unpack`]: make files, folders and

@@ -11,7 +11,7 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// This segment has killed every worker that tried it.
     Deadly(u64),
-    /// Workers could not be locked in as was required.
+    /// The sandbox is required, and workers could not be sandboxed fully.
     NoSandbox,
     /// Workers are required, and none can be started, for this reason of the system's.
     NoProcess(i32),

@@ -65,11 +65,11 @@ fn run() -> io::Result<()> {
     let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
     let consumer = Consumer::new(words, shape, WorkerId::new(worker))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    // Everything is opened and allocated; from here on it is locked in.
+    // Everything is opened and allocated; from here on it is sandboxed.
     let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
     let mut private = PrivateBuffer::create(SEGMENT_LEN)?;
     let mut jobs = Jobs { channel, known: Vec::new(), newest: None };
-    let level = sandbox::lock_in(mode, Profile::Worker);
+    let level = sandbox::restrict_process(mode, Profile::Worker);
     at(Point::LockedIn);
     send_ready(&jobs.channel, level, private.as_fd())?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {

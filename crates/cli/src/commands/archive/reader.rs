@@ -13,7 +13,7 @@ use cryptstream_archive::{
     write_event,
 };
 use cryptstream_beneath::Dir;
-use cryptstream_engine::{Orders, Profile, SandboxLevel, SandboxMode, lock_in};
+use cryptstream_engine::{Orders, Profile, SandboxLevel, SandboxMode, restrict_process};
 
 use crate::messages::code;
 
@@ -122,7 +122,7 @@ fn run() -> io::Result<()> {
     // Everything is opened; from here on it is locked in.
     let answers = stream.try_clone()?;
     let mut events = Events { stream: BufWriter::new(stream), answers, has_asked: false };
-    let level = lock_in(task.sandbox, profile);
+    let level = restrict_process(task.sandbox, profile);
     events.send(&Event::Ready(level as u8))?;
     events.stream.flush()?;
     if task.sandbox == SandboxMode::Require && level != SandboxLevel::Full {
