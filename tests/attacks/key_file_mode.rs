@@ -47,7 +47,7 @@ fn what_others_may_write_is_refused() {
     for (_, run) in uses(&dir) {
         run.run().ok();
     }
-    let words = |name| [name, "others may change", "chmod go-w"];
+    let words = |name| [name, "other users can change", "chmod go-w"];
     for mode in [0o602, 0o666] {
         for (name, run) in uses(&dir) {
             chmod(&dir, name, mode);
@@ -105,7 +105,7 @@ fn the_private_group_of_the_user_may_write() {
         return;
     }
     let run = dir.command(&["encrypt", "plain", "-", "-R", "me.pub"]);
-    dir.fails(run, 78, &["me.pub", "others may change"]);
+    dir.fails(run, 78, &["me.pub", "other users can change"]);
 }
 
 #[test]

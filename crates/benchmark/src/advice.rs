@@ -5,18 +5,19 @@ use crate::stats::{BreakEven, Comparison, Conclusion, MIN_RUNS, compare, speed_u
 use crate::units;
 
 /// Explains cold and warm.
-pub(crate) const COLD_AND_WARM: &str = "Cold: the workers start within the measured time, as in \
-     a command with one file. Warm: they run already, as from the second large file of a command on.";
+pub(crate) const COLD_AND_WARM: &str = "Cold: the time includes starting the workers, as in a \
+     command with one file. Warm: they are already running, as from the second large file of a \
+     command on.";
 /// Explains the ceilings.
 pub(crate) const CEILINGS: &str = "Ceilings: what the machine can do at best. No program that \
      writes a file is faster than memory, and none that encrypts it is faster than the cipher alone.";
 /// Explains speed-up and efficiency.
 pub(crate) const EFFICIENCY: &str = "Speed-up: how many times as fast as without workers. \
-     Efficiency: the speed-up divided by the number of cores that can work, which is one more than \
-     the workers, since the main process works too, but not more than the machine has; at most 100 %.";
+     Efficiency: the speed-up divided by the number of cores in use. That is one more than the \
+     workers, since the main process works too, but no more than the machine has. At most 100 %.";
 /// Explains the spread, and when a result is inconclusive.
-pub(crate) const SPREAD: &str = "Spread: half of the runs lie within it, as a part of the median. \
-     Where it is larger than a difference, the difference is inconclusive.";
+pub(crate) const SPREAD: &str = "Spread: the range that contains half of the runs, relative to the \
+     median. A difference that is smaller than the spread is inconclusive.";
 
 /// The recommended number of workers, and the recommended format.
 pub(crate) fn recommendation(results: &Results) -> String {
@@ -136,7 +137,7 @@ pub(crate) fn headline(results: &Results) -> String {
     let times = own.samples.median() / copy.samples.median();
     match compare(&copy.samples, &own.samples) {
         Comparison::Inconclusive => {
-            format!("Encrypts {bytes} at {rate}; beside cp the result is inconclusive")
+            format!("Encrypts {bytes} at {rate}; compared with cp the result is inconclusive")
         }
         Comparison::Same => format!("Encrypts {bytes} at {rate}, as fast as cp copies"),
         Comparison::Faster | Comparison::Slower => {

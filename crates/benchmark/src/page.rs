@@ -66,8 +66,8 @@ fn lead(results: &Results) -> String {
         None => format!("files of up to {size}"),
     };
     format!(
-        "Measured with {on} on {}, beside cp and the other programs that are installed. Medians \
-         of {} {}; all {} outputs of CryptStream were compared with what went in. Recommended: {}",
+        "Measured with {on} on {}, together with cp and other installed programs. \
+         Medians of {} {}; all {} outputs of CryptStream were compared with their inputs. Recommended: {}",
         results.machine.processor,
         results.runs,
         if results.runs == 1 { "run" } else { "runs" },
@@ -128,7 +128,7 @@ fn footer(results: &Results) -> String {
     for skipped in &results.skipped {
         let _ = writeln!(
             out,
-            "<p>{} was left out for want of {}: {} of {} are there.</p>",
+            "<p>{} was skipped for lack of {}: {} of {} available.</p>",
             units::size(skipped.bytes),
             skipped.shortage_of,
             units::size(skipped.available),

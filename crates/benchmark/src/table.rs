@@ -89,7 +89,7 @@ fn write(out: &mut String, results: &Results, glyphs: Glyphs) -> std::fmt::Resul
         paragraph(
             out,
             &format!(
-                "{} was left out for want of {}: {} of {} are there.",
+                "{} was skipped for lack of {}: {} of {} available.",
                 units::size(skipped.bytes),
                 skipped.shortage_of,
                 units::size(skipped.available),
@@ -104,7 +104,7 @@ fn write(out: &mut String, results: &Results, glyphs: Glyphs) -> std::fmt::Resul
     paragraph(
         out,
         &format!(
-            "Took {:.0} s. All {} outputs were compared with what went in: no difference.",
+            "Took {:.0} s. All {} outputs were compared with their inputs: no difference.",
             results.took.as_secs_f64(),
             units::grouped(results.outputs_verified),
         ),

@@ -1,8 +1,8 @@
-//! Every word that is said to the user.
+//! All messages to the user.
 //!
-//! The rules: one line says what happened, to which file, and where; the next
-//! line says what to do about it. Plain words, no blame, no exclamation mark,
-//! no secret. A file name that could confuse a terminal is shown escaped.
+//! One line says what happened, to which file, and where; the next line says what to do about it.
+//! Plain words, no blame, no exclamation mark, no secret. A file name that could confuse a terminal
+//! is shown escaped.
 
 pub(crate) mod archive;
 mod benchmark;

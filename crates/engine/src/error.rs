@@ -1,7 +1,7 @@
 //! The error type: what went wrong, in which file and where.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cryptstream_format::{
     ArmorError, CommitmentError, HeaderError, LayoutError, RandomError, UnlockError, WrapError,
@@ -23,16 +23,16 @@ pub enum Error {
         source: io::Error,
     },
     /// There is not enough memory for the buffers.
-    #[error("the system gives no more memory")]
+    #[error("not enough memory")]
     OutOfMemory,
     /// The input is a folder.
-    #[error("{}: is a folder", path.display())]
+    #[error("{}: is a folder, not a file", path.display())]
     InputIsDirectory {
         /// The input.
         path: PathBuf,
     },
     /// A range was asked for, but the input can only be read from front to back.
-    #[error("{}: cannot be read at any place", path.display())]
+    #[error("{}: cannot be read at arbitrary offsets", path.display())]
     NotSeekable {
         /// The input.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum Error {
         is_armored: bool,
     },
     /// The range begins after the end of the plaintext, whose length is verified.
-    #[error("{}: has {len} bytes of plaintext, and none from byte {start} on", path.display())]
+    #[error("{}: the range begins at byte {start}, but the content has only {len} bytes", path.display())]
     RangeAfterEnd {
         /// The input.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
         len: u64,
     },
     /// Reading failed midway.
-    #[error("{}: reading failed at byte {offset}: {source}", path.display())]
+    #[error("{}: read failed at byte {offset}: {source}", path.display())]
     Read {
         /// The input.
         path: PathBuf,
@@ -66,13 +66,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// The thread that writes the input gave up before its end.
-    #[error("{}: could not be made whole", path.display())]
+    #[error("{}: was not produced to its end", path.display())]
     Unfinished {
         /// The input.
         path: PathBuf,
     },
     /// Input and output are the same file.
-    #[error("{} and {}: are the same file", input.display(), output.display())]
+    #[error("{}: is the same file as the input {}", output.display(), input.display())]
     SameFile {
         /// The input as it was named.
         input: PathBuf,
@@ -80,14 +80,14 @@ pub enum Error {
         output: PathBuf,
     },
     /// The output exists and may not be replaced.
-    #[error("{}: exists already", path.display())]
+    #[error("{}: already exists", path.display())]
     OutputExists {
         /// The output.
         path: PathBuf,
     },
     /// Another user has created a link, a pipe or a device with the output's name, in a
     /// folder that others can write to.
-    #[error("{}: was put there by another user (id {owner})", path.display())]
+    #[error("{}: belongs to another user (id {owner}) and is a link, a pipe or a device", path.display())]
     OutputPlanted {
         /// The output.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The output is the current folder or one above it.
-    #[error("{}: is the present folder, or above it", path.display())]
+    #[error("{}: is the current folder, or contains it, and would be replaced", path.display())]
     OutputIsHere {
         /// The output.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Writing failed midway, or the result could not be given its name.
-    #[error("{}: writing failed at byte {offset}: {source}", path.display())]
+    #[error("{}: write failed at byte {offset}: {source}", path.display())]
     Write {
         /// The output.
         path: PathBuf,
@@ -125,7 +125,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The output does not fit on the disk, or exceeds a quota or a limit.
-    #[error("{}: takes {len} bytes, for which there is no room: {source}", path.display())]
+    #[error("{}: there is no room for {len} bytes: {source}", path.display())]
     NoRoom {
         /// The output.
         path: PathBuf,
@@ -136,7 +136,7 @@ pub enum Error {
     },
     /// The output is complete and has its name, but `fsync` failed: it may be lost in a
     /// power failure.
-    #[error("{}: is complete, but may not be durable: {source}", path.display())]
+    #[error("{}: is complete, but could not be flushed to disk: {source}", path.display())]
     NotDurable {
         /// The output.
         path: PathBuf,
@@ -144,7 +144,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file system cannot rename files, so a finished output could not get its name.
-    #[error("{}: could get no name when it is finished: {source}", path.display())]
+    #[error("{}: the file system can neither rename nor link files: {source}", path.display())]
     NoOtherName {
         /// The output.
         path: PathBuf,
@@ -152,13 +152,13 @@ pub enum Error {
         source: io::Error,
     },
     /// The output got its name, and another program has replaced it immediately.
-    #[error("{}: was replaced by another program when it was finished", path.display())]
+    #[error("{}: another program replaced it at the moment it was completed", path.display())]
     OutputReplaced {
         /// The output.
         path: PathBuf,
     },
     /// The reader of the output pipe has closed it.
-    #[error("{}: nobody reads it any more", path.display())]
+    #[error("{}: its reader has closed it", path.display())]
     BrokenPipe {
         /// The output.
         path: PathBuf,
@@ -171,7 +171,7 @@ pub enum Error {
     },
     /// The output was read again and differs from what was written. It was not given its
     /// name, and the source was kept.
-    #[error("{}: is not what was to be written, from byte {offset} on", path.display())]
+    #[error("{}: was read back, and differs from what was to be written from byte {offset} of the content on", path.display())]
     OutputDiffers {
         /// The output.
         path: PathBuf,
@@ -179,19 +179,19 @@ pub enum Error {
         offset: u64,
     },
     /// The source was to be removed, but source or output is not a regular file.
-    #[error("{}: cannot be removed when all is done", path.display())]
+    #[error("{}: cannot be removed afterwards", path.display())]
     NotRemovable {
         /// The source.
         path: PathBuf,
     },
     /// The output was to be compared with its source, but one of them is not a regular file.
-    #[error("{}: can be read only once, or its output only written", path.display())]
+    #[error("{}: its output cannot be read back and compared with it", path.display())]
     NotVerifiable {
         /// The source.
         path: PathBuf,
     },
     /// The output is complete, but the source could not be removed afterwards.
-    #[error("{}: cannot be removed: {source}", path.display())]
+    #[error("{}: the output is complete, but this input could not be removed: {source}", path.display())]
     Remove {
         /// The source.
         path: PathBuf,
@@ -223,7 +223,7 @@ pub enum Error {
         source: HeaderError,
     },
     /// The file ends within the header or the payload's first bytes.
-    #[error("{}: ends after {len} bytes, before its content begins", path.display())]
+    #[error("{}: ends after {len} bytes, before its content begins: it was cut off", path.display())]
     CutInHeader {
         /// The input.
         path: PathBuf,
@@ -259,7 +259,7 @@ pub enum Error {
         source: LayoutError,
     },
     /// A chunk does not verify.
-    #[error("{}: chunk {chunk} at byte {offset} is damaged", path.display())]
+    #[error("{}: {}", path.display(), damaged(*chunk, *offset, *is_last))]
     Damaged {
         /// The input.
         path: PathBuf,
@@ -272,7 +272,7 @@ pub enum Error {
         is_last: bool,
     },
     /// A stream ended in the middle of the payload.
-    #[error("{}: ends within chunk {chunk}, at byte {offset}", path.display())]
+    #[error("{}: ends at byte {offset}, within chunk {chunk}: it was cut off", path.display())]
     CutInPayload {
         /// The input.
         path: PathBuf,
@@ -282,13 +282,13 @@ pub enum Error {
         offset: u64,
     },
     /// Input or output is a pipe or a device, where a file is required.
-    #[error("{}: is not a file that can be read or written at any place", path.display())]
+    #[error("{}: cannot be read or written at arbitrary offsets", path.display())]
     NotAFile {
         /// Input or output.
         path: PathBuf,
     },
     /// Three workers died while working on the same segment.
-    #[error("{}: three workers died over segment {segment}", path.display())]
+    #[error("{}: three worker processes were killed over segment {segment}; the output was not created", path.display())]
     WorkersDied {
         /// The input.
         path: PathBuf,
@@ -296,27 +296,27 @@ pub enum Error {
         segment: u64,
     },
     /// The sandboxed process that parses the file died, or sent an invalid answer.
-    #[error("{}: the sandboxed process that reads it died", path.display())]
+    #[error("{}: the sandboxed process that parses it died or gave an invalid answer", path.display())]
     ReaderDied {
         /// The input.
         path: PathBuf,
     },
     /// The sandboxed process that parses the file was killed from outside, or ran out of
     /// memory.
-    #[error("{}: the sandboxed process that reads it was killed", path.display())]
+    #[error("{}: the sandboxed process that parses it was killed, or ran out of memory", path.display())]
     ReaderKilled {
         /// The input.
         path: PathBuf,
     },
     /// A worker has sent a message, or written to shared memory, what no intact worker
     /// would.
-    #[error("{}: a worker process reported something impossible", path.display())]
+    #[error("{}: a worker process reported something impossible; the output was not created", path.display())]
     WorkerMisbehaved {
         /// The input.
         path: PathBuf,
     },
     /// The output has another length than what was written to it.
-    #[error("{}: has {found} bytes instead of {expected}", path.display())]
+    #[error("{}: the output has {found} bytes instead of {expected}, and was not created", path.display())]
     OutputLength {
         /// The output.
         path: PathBuf,
@@ -340,7 +340,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Another program has locked the file.
-    #[error("{}: another program has locked it", path.display())]
+    #[error("{}: is locked by another program", path.display())]
     Busy {
         /// The file.
         path: PathBuf,
@@ -352,22 +352,22 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file that is not a journal of this file has the journal's name.
-    #[error("{}: is in the way, and no journal of this file", path.display())]
+    #[error("{}: is where the rekey journal must be, and is not a journal of this file", path.display())]
     JournalInTheWay {
         /// The journal's path.
         path: PathBuf,
     },
     /// The sandbox is required, and this system cannot provide it.
-    #[error("worker processes cannot be sandboxed fully on this system")]
+    #[error("processes cannot be fully sandboxed on this system")]
     NoSandbox,
     /// A required process cannot be started.
-    #[error("no process can be started: {source}")]
+    #[error("no sandboxed process can be started: {source}")]
     NoProcess {
         /// The system's reason.
         source: io::Error,
     },
     /// The required processes were killed, each time they were started.
-    #[error("the worker processes were killed")]
+    #[error("the sandboxed processes were killed, or do not answer")]
     NoWorkers,
     /// The file key could not be wrapped.
     #[error(transparent)]
@@ -381,6 +381,75 @@ pub enum Error {
 }
 
 impl Error {
+    /// The file that the error is about, which its text begins with.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::SameFile { output: path, .. }
+            | Self::Open { path, .. }
+            | Self::InputIsDirectory { path }
+            | Self::NotSeekable { path, .. }
+            | Self::RangeAfterEnd { path, .. }
+            | Self::Read { path, .. }
+            | Self::InputChanged { path }
+            | Self::Unfinished { path }
+            | Self::OutputExists { path }
+            | Self::OutputPlanted { path, .. }
+            | Self::OutputIsDirectory { path }
+            | Self::OutputIsHere { path }
+            | Self::Create { path, .. }
+            | Self::Write { path, .. }
+            | Self::NoRoom { path, .. }
+            | Self::NotDurable { path, .. }
+            | Self::NoOtherName { path, .. }
+            | Self::OutputReplaced { path }
+            | Self::BrokenPipe { path }
+            | Self::OutputDiffers { path, .. }
+            | Self::NotRemovable { path }
+            | Self::NotVerifiable { path }
+            | Self::Remove { path, .. }
+            | Self::NotEncrypted { path, .. }
+            | Self::Armor { path, .. }
+            | Self::Header { path, .. }
+            | Self::CutInHeader { path, .. }
+            | Self::Unlock { path, .. }
+            | Self::Commitment { path, .. }
+            | Self::Layout { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::CutInPayload { path, .. }
+            | Self::NotAFile { path }
+            | Self::WorkersDied { path, .. }
+            | Self::ReaderDied { path }
+            | Self::ReaderKilled { path }
+            | Self::WorkerMisbehaved { path }
+            | Self::OutputLength { path, .. }
+            | Self::NotRegular { path }
+            | Self::NotChangeable { path, .. }
+            | Self::Busy { path }
+            | Self::Armored { path }
+            | Self::JournalInTheWay { path } => Some(path),
+            Self::OutOfMemory
+            | Self::BinaryToTerminal { .. }
+            | Self::NoSandbox
+            | Self::NoProcess { .. }
+            | Self::NoWorkers
+            | Self::Wrap(_)
+            | Self::Random(_)
+            | Self::Internal(_) => None,
+        }
+    }
+
+    /// What happened, without the file's name, for a caller that shows the name separately.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let text = self.to_string();
+        let name = self.path().map(|path| format!("{}: ", path.display()));
+        match name.and_then(|name| text.strip_prefix(&name)) {
+            Some(message) => message.to_owned(),
+            None => text,
+        }
+    }
+
     /// Whether the disk or quota is full, so that other outputs there will fail as well.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -398,5 +467,17 @@ impl Error {
     #[must_use]
     pub fn is_damaged_payload(&self) -> bool {
         matches!(self, Self::Layout { .. } | Self::Damaged { .. } | Self::CutInPayload { .. })
+    }
+}
+
+/// What is said of a chunk that fails authentication.
+fn damaged(chunk: u64, offset: u64, is_last: bool) -> String {
+    if is_last {
+        format!(
+            "is damaged at its end: chunk {chunk}, the last one, at byte {offset}, was cut off, \
+             extended or altered"
+        )
+    } else {
+        format!("is damaged in chunk {chunk}, at byte {offset}: authentication failed")
     }
 }

@@ -1,4 +1,4 @@
-//! What is said about archives.
+//! Messages about archives.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -22,31 +22,25 @@ pub(crate) fn stdin_is_no_folder() -> Failure {
 pub(crate) fn no_folder(path: &Path) -> Failure {
     let message = "is not a folder, and --archive packs folders";
     let help =
-        "leave out --archive to encrypt a file; to pack it with others, put them in a folder";
+        "leave out --archive to encrypt a file; to pack it with others, put them into a folder";
     Failure::new(code::USAGE, "usage", message, help).about(path)
 }
 
 pub(crate) fn no_folder_named() -> Failure {
     let message = "--extract needs a folder to write";
-    let help = "name it as OUTPUT; without --extract the archive itself goes to standard output";
+    let help = "name it as OUTPUT; without --extract, the archive itself goes to standard output";
     Failure::new(code::USAGE, "usage", message, help)
 }
 
 pub(crate) fn output_in_folder(folder: &Path, output: &Path) -> Failure {
-    let message = format!("lies in {}, which is to be packed", quoted(folder));
+    let message = format!("is inside {}, which is to be packed", quoted(folder));
     let help = "nothing was written; choose a place outside of it";
     Failure::new(code::USAGE, "usage", message, help).about(output)
 }
 
-pub(super) fn output_is_here(path: &Path) -> Failure {
-    let message = "is the folder that you are in, or above it, and would be replaced";
-    let help = "name a folder that is not there yet, such as one in it";
-    Failure::new(code::CANNOT_CREATE, "exists", message, help).about(path)
-}
-
 // ---- Packing --------------------------------------------------------------
 
-/// What the packer reports about something in `folder`.
+/// Errors of the packer about something in `folder`.
 pub(crate) fn pack(folder: &Path, error: PackError) -> Failure {
     match error {
         PackError::Unreadable { path, source } => {
@@ -57,20 +51,20 @@ pub(crate) fn pack(folder: &Path, error: PackError) -> Failure {
                 .or_shortage(&source)
         }
         PackError::Write(error) if is_out_of_memory(&error) => {
-            let message = "compressing takes more memory than the system gives";
-            let help = "no archive was made; raise the limit, or compress less: --zstd=19 takes \
-                        some 100 MiB for each core, --zstd=22 1 GiB, --zstd a few MiB";
+            let message = "there is not enough memory to compress";
+            let help = "no archive was made; raise the limit, or use a lower level: --zstd=22 needs \
+                        1 GiB for each core, --zstd=19 about 100 MiB, --zstd a few MiB";
             Failure::new(code::TRY_AGAIN, "memory", message, help)
         }
         PackError::Changed { path } => {
-            let help = "no archive was made; try again when nothing writes to it, seal a snapshot, \
+            let help = "no archive was made; try again when nothing writes to it, encrypt a snapshot, \
                         or leave it out with --exclude";
             Failure::new(code::TRY_AGAIN, "changed", "changed while it was being read", help)
                 .about(&folder.join(path))
         }
         PackError::IsOutput { path } => output_in_folder(folder, &folder.join(path)),
         PackError::TooDeep { path } => {
-            let message = format!("lies in more than {MAX_DEPTH} folders");
+            let message = format!("is more than {MAX_DEPTH} folders deep");
             let help = "no archive was made; leave it out with --exclude";
             Failure::new(code::NO_INPUT, "input", message, help).about(&folder.join(path))
         }
@@ -84,19 +78,19 @@ pub(crate) fn more_skipped(count: u64) -> String {
 
 pub(crate) fn links_out(count: u64) -> String {
     format!(
-        "symbolic links that are absolute or lead out of the folder: {}; to unpack the archive, \
-         --any-links must be given",
+        "symbolic links that are absolute or lead out of the folder: {}; unpacking the archive \
+         needs --any-links",
         HumanCount(count)
     )
 }
 
-/// The name of a compressed archive promises a plain one.
+/// The name of a compressed archive looks like that of a plain one.
 pub(crate) fn hides_zstd(path: &Path, plain: &Path) -> String {
     let mut right = plain.as_os_str().to_owned();
     right.push(".zst.");
     right.push(path.extension().unwrap_or_default());
     format!(
-        "{} is compressed and its name does not say so: without --extract it is decrypted to {}; \
+        "{} is compressed, but its name does not say so: without --extract it is decrypted to {}; \
          {} would be right",
         quoted(path),
         quoted(plain),
@@ -104,45 +98,44 @@ pub(crate) fn hides_zstd(path: &Path, plain: &Path) -> String {
     )
 }
 
-/// What was decrypted to this name is compressed.
+/// The file that was decrypted to this name is compressed.
 pub(crate) fn is_zstd(path: &Path) -> String {
     let path = quoted(path);
     format!(
-        "{path} is compressed with zstd: `tar --zstd -xf {path}` unpacks it; other programs want \
+        "{path} is compressed with zstd: `tar --zstd -xf {path}` unpacks it; other programs expect \
          the name {path}.zst"
     )
 }
 
-/// What must be said to unpack it, or how else that can be done.
+/// The flags needed to unpack the archive, or another way to do it.
 pub(crate) fn needs_more(packed: &Packed, is_compressed: bool) -> Vec<String> {
-    const NEEDS: &str = "must be given to unpack the archive";
     let Limits { entries, growth, ratio, .. } = Limits::DEFAULT;
     let mut lines = Vec::new();
     let times = packed.bytes.checked_div(packed.written).unwrap_or_default();
     if is_compressed && times >= ratio {
         lines.push(format!(
-            "the archive is {} times as small as what is in it: --max-ratio {} {NEEDS}",
+            "the archive is {} times smaller than its content: unpacking it needs --max-ratio {}",
             HumanCount(times),
             times.saturating_add(1)
         ));
     }
     if packed.content.saturating_sub(packed.written) > growth {
         lines.push(format!(
-            "the files, with their holes, have {} more than the archive: --max-size {} {NEEDS}",
+            "the files, holes included, are {} larger than the archive: unpacking it needs --max-size {}",
             HumanBytes(packed.content - packed.written),
             packed.content
         ));
     }
     if packed.entries > entries {
         lines.push(format!(
-            "the archive has {} entries: --max-entries {} {NEEDS}",
+            "the archive has {} entries: unpacking it needs --max-entries {}",
             HumanCount(packed.entries),
             packed.entries
         ));
     }
     if packed.folders > FOLDER_BUDGET {
         lines.push(
-            "the archive has more folders than --extract takes: `cryptstream decrypt ARCHIVE - | \
+            "the archive has more folders than --extract allows: `cryptstream decrypt ARCHIVE - | \
              tar -x` unpacks it"
                 .to_owned(),
         );
@@ -150,19 +143,19 @@ pub(crate) fn needs_more(packed: &Packed, is_compressed: bool) -> Vec<String> {
     lines
 }
 
-/// A supplement to the line that says what was done.
+/// Added to the line that says what was done.
 pub(crate) fn packed(packed: &Packed) -> String {
     let ratio = packed.bytes as f64 / packed.written.max(1) as f64;
     let ratio = if ratio > 1.0 { format!(", compressed to 1/{ratio:.1}") } else { String::new() };
     format!("; {} entries{ratio}", HumanCount(packed.entries))
 }
 
-/// That access control lists are not in the archive.
+/// Says that access control lists are not in the archive.
 pub(crate) fn without_acls(packed: &Packed) -> Option<String> {
     (packed.acls > 0).then(|| {
         format!(
             "the access control lists of {} files and folders are not packed; their permission \
-             bits in the archive give nobody more",
+             bits in the archive allow nobody more",
             HumanCount(packed.acls)
         )
     })
@@ -172,7 +165,7 @@ pub(crate) fn without_acls(packed: &Packed) -> Option<String> {
 
 const NOTHING: &str = "nothing was written";
 
-/// What the unpacker reports about the archive in `input`.
+/// Errors of the unpacker about the archive in `input`.
 pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
     if let Some(failure) = lack_of_memory(input, &error) {
         return failure;
@@ -185,15 +178,15 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
                 "make room or choose another disk; no partial output was left"
             }
             FileTooLarge => {
-                "no partial output was left; choose a file system that can have such large files"
+                "no partial output was left; choose a file system that allows files this large"
             }
-            _ => "no partial output was left; check the disk and what names it can have",
+            _ => "no partial output was left; check the disk, and which names it allows",
         };
         return Failure::new(code::IO, "write", message, help).or_shortage(&source).about(output);
     }
     let help = match &error {
         Error::Refused { reason: Refusal::LinkLeavesFolder, .. } => {
-            format!("{NOTHING}; if you trust the archive, --any-links makes such links as well")
+            format!("{NOTHING}; if you trust the archive, --any-links creates such links too")
         }
         Error::LimitExceeded { reason: LimitExceeded::Folders(_), .. } => {
             format!("{NOTHING}; {}", through(input, "tar -x"))
@@ -215,7 +208,7 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
     bad(input, &error, help)
 }
 
-/// How to unpack it by other programs.
+/// How to unpack it with other programs.
 fn way_out(input: &Path, error: &Error) -> String {
     match error {
         Error::Refused { reason: Refusal::Concatenated, .. } => through(input, "tar -xi"),
@@ -230,12 +223,12 @@ fn way_out(input: &Path, error: &Error) -> String {
             } else if text.contains("Dictionary") {
                 through(input, "zstd -d -D DICTIONARY | tar -x")
             } else {
-                "without --extract the compressed file itself is written".to_owned()
+                "without --extract, the compressed file itself is written".to_owned()
             }
         }
         Error::NotTar { head } => match file_type::unpacks(head) {
             Some(by) => through(input, by),
-            None => "without --extract the file itself is decrypted".to_owned(),
+            None => "without --extract, the file itself is decrypted".to_owned(),
         },
         _ => through(input, "tar -x"),
     }
@@ -246,10 +239,10 @@ fn through(input: &Path, by: &str) -> String {
         true => quoted(input),
         false => "-".to_owned(),
     };
-    format!("`cryptstream decrypt {name} - | {by}`, with your keys, unpacks it")
+    format!("with your keys, `cryptstream decrypt {name} - | {by}` unpacks it")
 }
 
-/// What is said of an archive that was unpacked and is not as it was described.
+/// What differs in an archive that was unpacked from its description.
 pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
     let Remarks { special, special_names, absolute, replaced, unset } = remarks;
     let names = special_names
@@ -268,21 +261,21 @@ pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
     }
     if *replaced > 0 {
         lines.push(format!(
-            "members that come more than once in the archive: {}; the last of each was kept, as \
+            "members that occur more than once in the archive: {}; the last of each was kept, as \
              tar does",
             HumanCount(*replaced)
         ));
     }
     if *unset > 0 {
         lines.push(format!(
-            "the file system does not take all times and permission bits, of {} members",
+            "the file system does not store all times and permission bits, of {} members",
             HumanCount(*unset)
         ));
     }
     lines
 }
 
-/// The same where nothing was to be written.
+/// Errors about an archive that is only listed.
 pub(crate) fn list(input: &Path, error: Error) -> Failure {
     if let Some(failure) = lack_of_memory(input, &error) {
         return failure;
@@ -298,19 +291,19 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
     bad(input, &error, help.unwrap_or_default())
 }
 
-/// The archive was compressed with a window that is larger than the memory there is.
+/// The archive was compressed with a window larger than the memory there is.
 fn lack_of_memory(input: &Path, error: &Error) -> Option<Failure> {
     let (Error::Decompress(source) | Error::Read(source)) = error else { return None };
     let is_lacking = is_out_of_memory(source) || super::shortage(source).is_some();
     is_lacking.then(|| {
-        let message = "decompressing takes more memory than the system gives";
-        let help = "nothing was written; raise the limit: what was compressed with --zstd=22 takes \
-                    140 MiB, with --zstd=19 and less 20 MiB";
+        let message = "there is not enough memory to decompress";
+        let help = "nothing was written; raise the limit: an archive made with --zstd=22 needs 140 \
+                    MiB, with --zstd=19 or lower 20 MiB";
         Failure::new(code::TRY_AGAIN, "memory", message, help).about(input)
     })
 }
 
-/// What was listed before a failure is not all, and perhaps not true.
+/// What was listed before a failure is incomplete, and perhaps not authentic.
 pub(crate) fn of_list(failure: Failure, has_listed: bool) -> Failure {
     match failure.code {
         code::DATA if has_listed => {
@@ -320,17 +313,19 @@ pub(crate) fn of_list(failure: Failure, has_listed: bool) -> Failure {
     }
 }
 
-/// The process that read the archive has ended before it said what is in it.
+/// The process that reads the archive ended before it reported the content.
 pub(crate) fn reader_died(input: &Path, status: ExitStatus) -> Failure {
     use signal_hook::consts::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS};
     const NOTHING_LEFT: &str = "no partial output was left";
     match (status.signal(), status.code()) {
-        // The sandbox stopped it, or it was led astray: by the archive, most likely.
+        // The sandbox stopped it, or it was led astray, most likely by the archive.
         (Some(signal @ (SIGSYS | SIGSEGV | SIGBUS | SIGILL | SIGFPE)), _) => {
             let message = match signal {
-                SIGSYS => "the process that read the archive tried what its sandbox forbids, and \
-                           was stopped"
-                    .to_owned(),
+                SIGSYS => {
+                    "the process that read the archive tried something that its sandbox forbids, \
+                           and was stopped"
+                        .to_owned()
+                }
                 _ => format!("the process that read the archive was stopped by signal {signal}"),
             };
             let help = format!(
@@ -345,9 +340,10 @@ pub(crate) fn reader_died(input: &Path, status: ExitStatus) -> Failure {
             let help = format!("{NOTHING_LEFT}; memory may be short: try again when there is more");
             Failure::new(code::TRY_AGAIN, "shortage", message, help).about(input)
         }
-        // It says so when a descriptor, memory or the like is refused before it can answer.
+        // The status of a process that is refused a descriptor, memory or the like before it can
+        // answer.
         (None, Some(1)) => {
-            let message = "the process that reads the archive could not begin";
+            let message = "the process that reads the archive could not start";
             let help = format!(
                 "{NOTHING_LEFT}; memory or descriptors may be short: try again when there are more"
             );
@@ -361,16 +357,15 @@ pub(crate) fn reader_died(input: &Path, status: ExitStatus) -> Failure {
 }
 
 pub(crate) fn reader_nonsense(input: &Path) -> Failure {
-    let message = "the process that read the archive gave an answer that makes no sense";
+    let message = "the process that read the archive gave an invalid answer";
     let help = "no partial output was left; do not trust the archive";
     Failure::new(code::DATA, "hostile", message, help).about(input)
 }
 
 pub(crate) fn list_too_long(input: &Path) -> Failure {
     let budget = HumanBytes(SPOOL_BUDGET);
-    let message =
-        format!("the list is too long for --json: it takes more than {budget} compressed");
-    let help = "leave out --json, and each line is printed as it is found";
+    let message = format!("the list is too long for --json: it exceeds {budget} compressed");
+    let help = "leave out --json: then each line is printed as it is found";
     Failure::new(code::DATA, "too-much", message, help).about(input)
 }
 
@@ -378,7 +373,7 @@ pub(crate) fn internal(error: &std::io::Error) -> Failure {
     super::internal(&error.to_string()).or_shortage(error)
 }
 
-/// Whether it is memory that zstd lacks, which it says in words only.
+/// Whether zstd lacks memory, which only its text says.
 fn is_out_of_memory(error: &std::io::Error) -> bool {
     error.to_string().contains("not enough memory")
 }
@@ -389,15 +384,15 @@ const AUTO: &str = "use --sandbox auto to go as far as the system can";
 
 pub(crate) fn no_sandbox(level: SandboxLevel) -> Failure {
     let message = format!(
-        "the process that reads archives cannot be sandboxed fully on this system, as --sandbox \
-         require asks for: its sandbox is {}",
+        "the process that reads archives cannot be fully sandboxed on this system, as --sandbox \
+         require demands: its sandbox is {}",
         level.name()
     );
     Failure::new(code::CONFIG, "sandbox", message, AUTO)
 }
 
 pub(crate) fn no_reader(error: &std::io::Error) -> Failure {
-    let what = "the process that reads archives, which --sandbox require asks for,";
+    let what = "the process that reads archives, which --sandbox require demands,";
     if error.kind() == std::io::ErrorKind::WouldBlock {
         return super::cannot_start(what, error);
     }
@@ -407,7 +402,7 @@ pub(crate) fn no_reader(error: &std::io::Error) -> Failure {
 
 pub(crate) fn no_reader_process(error: &std::io::Error) -> String {
     format!(
-        "no process can be started to read the archive ({}): it is read without a sandbox",
+        "no process can be started to read the archive ({}); it is read without a sandbox",
         reason(error)
     )
 }
@@ -420,7 +415,7 @@ pub(crate) fn weak_sandbox(level: SandboxLevel) -> String {
     )
 }
 
-/// The word for reports; `None` where there was no process to be sandboxed.
+/// The word for reports; `None` if no process had to be sandboxed.
 pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
     level.unwrap_or(SandboxLevel::None).name()
 }
@@ -430,7 +425,7 @@ fn bad(input: &Path, error: &Error, help: String) -> Failure {
         Error::NotTar { head } => {
             let what = file_type::looks_like(head).unwrap_or("something else");
             let kind = "foreign";
-            (kind, format!("what is sealed is not a tar archive; it looks like {what}"))
+            (kind, format!("the content is not a tar archive; it looks like {what}"))
         }
         Error::Refused { member, reason } => {
             ("hostile", format!("in the archive, {} {reason}", short_name(member)))
@@ -447,10 +442,10 @@ pub(crate) fn kept(output: &Path, old: &Path) -> String {
     format!("the folder that was {} is now {}", quoted(output), quoted(old))
 }
 
-/// A supplement to the line that says what was done.
+/// Added to the line that says what was done.
 pub(crate) fn unpacked(entries: u64, bytes: u64, sandbox: Option<SandboxLevel>) -> String {
     let by = match sandbox {
-        Some(level) => format!("in a process of its own (sandbox: {})", level.name()),
+        Some(level) => format!("in a separate process (sandbox: {})", level.name()),
         None => "in this process".to_owned(),
     };
     format!("; {} entries, {} of content, {by}", HumanCount(entries), HumanBytes(bytes))

@@ -1,4 +1,4 @@
-//! What goes wrong with a benchmark.
+//! Messages about benchmarks that fail.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use cryptstream_benchmark::Error;
 
 use super::{Context, Failure, code, engine, internal, quoted};
 
-/// What the benchmark reports.
+/// Errors of the benchmark.
 pub(crate) fn benchmark(error: Error) -> Failure {
     let message = error.to_string();
     match error {
@@ -17,7 +17,7 @@ pub(crate) fn benchmark(error: Error) -> Failure {
         }
         Error::NothingFits { .. } => {
             let message = format!("--max-size: {message}");
-            Failure::new(code::USAGE, "usage", message, "choose a larger one")
+            Failure::new(code::USAGE, "usage", message, "choose a larger size")
         }
         Error::NotAPlainFile(path) | Error::Empty(path) => {
             let help = "name a plain file that is not empty";

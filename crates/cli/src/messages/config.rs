@@ -1,5 +1,5 @@
-//! What is said about the configuration: the file, the variables, and what is
-//! in force. A value that could be a secret is never repeated.
+//! Messages about the configuration: the file, the variables, and the settings in effect. A value
+//! that could be a secret is never printed.
 
 use std::path::Path;
 
@@ -21,15 +21,15 @@ impl Problem {
         Self { message: message.into(), help: help.into() }
     }
 
-    /// The same, with the setting that it is about.
+    /// Adds the setting that it is about.
     pub(crate) fn of(self, setting: &str) -> Self {
         Self { message: format!("{setting} {}", self.message), ..self }
     }
 }
 
 /// How values are written in the file.
-pub(crate) const A_LIST: &str = "a text in quotes, or a list of them in []";
-pub(crate) const A_TEXT: &str = "a text in quotes";
+pub(crate) const A_LIST: &str = "a string in quotes, or a list of them in []";
+pub(crate) const A_TEXT: &str = "a string in quotes";
 pub(crate) const A_NUMBER: &str = "a number without quotes";
 pub(crate) const A_NUMBER_OR_AUTO: &str = "a number without quotes, or \"auto\"";
 
@@ -45,18 +45,18 @@ pub(crate) fn in_variable(variable: &str, problem: Problem) -> Failure {
 
 // ---- The file -------------------------------------------------------------
 
-const WITHOUT: &str = "or leave the file aside with --no-config";
+const WITHOUT: &str = "or ignore the file with --no-config";
 
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     if is_shortage(error) {
         return no_descriptors().about(path);
     }
     let message = format!("the configuration cannot be read: {}", reason(error));
-    let help = format!("check what it is and its permissions, {WITHOUT}");
+    let help = format!("check the file and its permissions, {WITHOUT}");
     Failure::new(code::CONFIG, "config", message, help).about(path).or_shortage(error)
 }
 
-/// A folder above the file keeps this user out.
+/// A folder above the file does not let this user in.
 pub(crate) fn out_of_reach(path: &Path) -> String {
     format!(
         "{}: the configuration is ignored, because a folder above it cannot be entered; check \
@@ -66,42 +66,44 @@ pub(crate) fn out_of_reach(path: &Path) -> String {
 }
 
 /// Why the file is not read.
-pub(crate) const NO_PLAIN_FILE: &str = "it is no plain file";
-pub(crate) const EXCHANGED: &str = "it was exchanged while it was opened";
+pub(crate) const NO_PLAIN_FILE: &str = "it is not a plain file";
+pub(crate) const EXCHANGED: &str = "it was replaced while it was being opened";
 
 pub(crate) fn named_but_missing(path: &Path, variable: &str) -> Failure {
-    let message = format!("{variable} names this file, and it is not there");
+    let message = format!("{variable} names this file, which does not exist");
     let help = format!("correct or unset the variable, {WITHOUT}");
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 
 pub(crate) fn of_another_user(path: &Path, owner: u32) -> Failure {
-    let message =
-        format!("belongs to another user (number {owner}), who could change the keys in it");
-    let help = "copy it to a file of your own, or leave it out with --no-config";
+    let message = format!("belongs to another user (id {owner}), who could change the keys in it");
+    let help = "copy it to a file of your own, or ignore it with --no-config";
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 
 pub(crate) fn open_to_others(path: &Path) -> Failure {
-    let message = "others may change this configuration, and with it the keys that files are \
-                   encrypted for";
+    let message = "other users can change this configuration, and with it the keys that files \
+                   are encrypted to";
     let name = super::quoted(path);
     let help = format!(
-        "look through it, then run: chmod go-w {name}; where that changes nothing (FAT, NTFS), \
-         name a copy in your home folder with CRYPTSTREAM_CONFIG"
+        "check its content, then run: chmod go-w {name}; where that has no effect (FAT, NTFS), \
+         point CRYPTSTREAM_CONFIG to a copy in your home folder"
     );
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 
 pub(crate) fn too_large(path: &Path) -> Failure {
-    let message = "is larger than 1 MiB, so it is no configuration";
+    let message = "is larger than 1 MiB, so it is not a configuration file";
     let help = format!("check the name, {WITHOUT}");
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 
 pub(crate) fn no_toml(reason: &str) -> Problem {
-    let message = format!("is not written as TOML: {}", reason.replace('\n', " "));
-    Problem::new(message, "write NAME = VALUE, texts in quotes; see `cryptstream config --help`")
+    let message = format!("is not valid TOML: {}", reason.replace('\n', " "));
+    Problem::new(
+        message,
+        "write NAME = VALUE, with strings in quotes; see `cryptstream config --help`",
+    )
 }
 
 pub(crate) fn unknown(name: &str, like: Option<&str>) -> Problem {
@@ -114,22 +116,22 @@ pub(crate) fn unknown(name: &str, like: Option<&str>) -> Problem {
 
 pub(crate) fn passphrase_in_file() -> Problem {
     Problem::new(
-        "no passphrase and no secret key is taken from a configuration, since files like this \
-         are copied and shared without thought",
-        "move it to a file that only you can read, for --passphrase-file or -i, and no longer \
-         use it if others may have seen it; -p asks",
+        "a configuration file cannot hold a passphrase or a secret key, since such files are \
+         copied and shared carelessly",
+        "move it to a file that only you can read, for --passphrase-file or -i, or use -p; stop \
+         using it if others may have seen it",
     )
 }
 
 pub(crate) fn wrong_type(setting: &str, expected: &str) -> Problem {
-    let help = "`cryptstream config --help` shows one of each";
+    let help = "`cryptstream config --help` has an example of each";
     Problem::new(format!("{setting} must be {expected}"), help)
 }
 
 // ---- Values ---------------------------------------------------------------
 
 pub(crate) fn not_text() -> Problem {
-    Problem::new("is not text in UTF-8", "write it anew in UTF-8")
+    Problem::new("is not UTF-8 text", "write it in UTF-8")
 }
 
 pub(crate) fn must_be(expected: &str) -> Problem {
@@ -146,13 +148,13 @@ pub(crate) fn not_one_of(names: &[String], like: Option<&str>) -> Problem {
 
 pub(crate) fn no_cost() -> Problem {
     Problem::new(
-        "is not a cost, or one that protects too little",
-        "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4; 64MiB,3,4 or more",
+        "is not a valid cost, or is too low",
+        "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4; at least 64MiB,3,4",
     )
 }
 
 pub(crate) fn no_seconds() -> Problem {
-    Problem::new("must be a number of seconds", "write 120, say, or 0 for ever")
+    Problem::new("must be a number of seconds", "write a number such as 120, or 0 to wait forever")
 }
 
 pub(crate) fn no_recipient(error: &RecipientError) -> Problem {
@@ -161,30 +163,33 @@ pub(crate) fn no_recipient(error: &RecipientError) -> Problem {
             "move it to a file that only you can read; `cryptstream keygen -y FILE` shows the \
              recipient that belongs here"
         }
-        _ => "copy it once more, one text for each recipient",
+        _ => "copy it again, one string for each recipient",
     };
     Problem::new(format!("has a wrong entry: {error}"), help)
 }
 
 pub(crate) fn secret_as_name() -> Problem {
     Problem::new(
-        "has a secret key where the name of a file belongs",
-        "put it into a file that only you can read, and name that",
+        "has a secret key instead of a file name",
+        "put it into a file that only you can read, and name the file",
     )
 }
 
 pub(crate) fn no_file_name() -> Problem {
-    Problem::new("has an entry that names no file", "name a file of keys; standard input is none")
+    Problem::new(
+        "has an entry that is not a file",
+        "name a key file; standard input does not work here",
+    )
 }
 
 pub(crate) fn no_home() -> Problem {
     Problem::new(
-        "has a name that begins with ~, and HOME is not set",
-        "set HOME, or write the whole name",
+        "has a name that begins with ~, but HOME is not set",
+        "set HOME, or write the full name",
     )
 }
 
-// ---- What is in force -----------------------------------------------------
+// ---- Settings in effect -----------------------------------------------------
 
 /// A setting, as one line or, where it has several texts, as several.
 pub(crate) struct Row {
@@ -199,7 +204,7 @@ pub(crate) const DEFAULT: &str = "default";
 /// What a key is used for.
 pub(crate) fn used_by(commands: &[&str]) -> String {
     match commands {
-        [] => " (set aside: a stronger place names a key)".to_owned(),
+        [] => " (unused: a key from elsewhere takes precedence)".to_owned(),
         commands => format!(" (used to {})", commands.join(" and to ")),
     }
 }

@@ -1,4 +1,4 @@
-//! What went wrong, and the exit status for it.
+//! A failure and its exit status.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::json;
 
-/// Something went wrong: what to say and how to exit.
+/// A failure: what to print, and how to exit.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: u8,
-    /// A word for programs; stable.
+    /// A stable word for programs.
     pub(super) kind: &'static str,
     pub(super) file: Option<PathBuf>,
     pub(super) message: String,
@@ -18,7 +18,7 @@ pub(crate) struct Failure {
     pub(super) shared: Option<Shared>,
 }
 
-/// A reason for which other files of a run fail as well; it is told once.
+/// A reason that makes other files of the run fail as well; it is reported once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shared {
     /// There is no room.
@@ -51,7 +51,7 @@ impl Failure {
         self
     }
 
-    /// The same for programs.
+    /// The failure as an object for programs.
     pub(crate) fn json(&self) -> Value {
         let mut object = serde_json::json!({
             "code": self.code,

@@ -10,7 +10,7 @@ use super::system::reason;
 use super::text::quoted;
 use crate::system;
 
-/// There is no such input. A name that is there, and may be what was meant, is shown.
+/// There is no such input. A similar name that exists is suggested.
 pub(crate) fn missing(input: &Path) -> Failure {
     let near = near_names(input).into_iter().find(|name| name.exists());
     let help = match near {
@@ -20,7 +20,7 @@ pub(crate) fn missing(input: &Path) -> Failure {
     Failure::new(code::NO_INPUT, "input", "no such file or folder", help).about(input)
 }
 
-/// The same name with the end of an encrypted file's, or with the rest of one.
+/// Names that may have been meant: this one with .enc or .age completed, added or removed.
 fn near_names(input: &Path) -> Vec<PathBuf> {
     let Some(name) = input.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
     let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
@@ -32,7 +32,7 @@ fn near_names(input: &Path) -> Vec<PathBuf> {
     completed.chain(appended).chain(without).map(|name| input.with_file_name(name)).collect()
 }
 
-/// An input that the system does not let us look at.
+/// An input that the system does not let this user look at.
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let source = match error.raw_os_error() {
         Some(number) => std::io::Error::from_raw_os_error(number),
@@ -42,7 +42,7 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let failure = engine(Error::Open { path: path.to_owned(), source }, Context::default());
     match is_too_long {
         true => {
-            let help = "the system takes paths of up to 4,095 bytes: move the folder up, or leave it \
+            let help = "the system allows paths of up to 4,095 bytes: move the folder up, or leave it \
                         out with --exclude";
             Failure { help: help.to_owned(), ..failure }
         }
@@ -54,8 +54,8 @@ pub(crate) fn no_default_name(input: &Path) -> Failure {
     Failure::new(
         code::USAGE,
         "usage",
-        "the name does not end in .enc or .age, so the output's name cannot be told from it",
-        "name the OUTPUT too, or `-` for standard output",
+        "does not end in .enc or .age, so there is no default name for the output",
+        "name the OUTPUT, or `-` for standard output",
     )
     .about(input)
 }
@@ -65,18 +65,18 @@ pub(crate) fn nameless(input: &Path) -> Failure {
     Failure::new(
         code::USAGE,
         "usage",
-        "is a pipe or an open file that has no name of its own, so its output would have none",
-        "use it by itself and name the OUTPUT, or `-` for standard output",
+        "is a pipe or an open file without a name, so there is no default name for the output",
+        "use it alone and name the OUTPUT, or `-` for standard output",
     )
     .about(input)
 }
 
-/// What is said of a pipe or a device that has the name of an encrypted file.
+/// Why a pipe or a device with the name of an encrypted file is not read.
 pub(crate) const SPECIAL_IN_FOLDER: &str =
-    "it is a pipe or a device, and in folders only files are read; name it to have it read";
+    "it is a pipe or a device, and only files are read in folders; name it to read it";
 
-/// Standard output could not be written. With data, a reader that has seen
-/// enough is no failure.
+/// Standard output could not be written. If it carries data, a reader that closes it early is no
+/// failure.
 pub(crate) fn stdout_failed(source: std::io::Error, is_data: bool) -> Failure {
     if system::is_output_closed() {
         return closed_output();
@@ -89,12 +89,12 @@ pub(crate) fn stdout_failed(source: std::io::Error, is_data: bool) -> Failure {
     engine(error, Context { is_stream: is_data, ..Context::default() })
 }
 
-/// The program was started with standard output closed.
+/// Standard output was closed when the program started.
 pub(crate) fn closed_output() -> Failure {
     Failure::new(
         code::IO,
         "write",
-        "is closed, so the output would be lost",
+        "is closed; the output would be lost",
         "name an OUTPUT, or redirect with `>`; to discard the output, use `> /dev/null`",
     )
     .about(Path::new("standard output"))
@@ -103,10 +103,9 @@ pub(crate) fn closed_output() -> Failure {
 /// A report for programs could not be written.
 pub(crate) fn report_lost(error: &std::io::Error) -> Failure {
     let message = match system::is_output_closed() {
-        true => "is closed, so the report is lost".to_owned(),
+        true => "is closed; the report is lost".to_owned(),
         false => format!("the report cannot be written: {}", reason(error)),
     };
-    let help =
-        "only the report is lost: what it is about was done as far as no error says otherwise";
+    let help = "only the report is lost; the work itself was done, unless an error says otherwise";
     Failure::new(code::IO, "write", message, help).about(Path::new("standard output"))
 }

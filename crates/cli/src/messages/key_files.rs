@@ -1,7 +1,7 @@
-//! What is said about files of keys whose content is wrong.
+//! Messages about key files whose content is wrong.
 //!
-//! Such a file may hold a secret that is nowhere else, so nothing in it is ever to be
-//! changed or removed: what converts a key writes another file.
+//! Such a file may hold a secret that exists nowhere else, so no advice changes or removes anything
+//! in it: what converts a key writes another file.
 
 use std::path::Path;
 
@@ -17,8 +17,8 @@ pub(crate) fn identities_invalid(path: &Path, error: &LineError<IdentityError>) 
         IdentityError::IsPublic => secret_half(path),
         IdentityError::Ssh(SshError::Kind(_)) => SSH_KIND.to_owned(),
         IdentityError::Ssh(SshError::Scheme(_) | SshError::Costly) => format!(
-            "have it protected in another way, in another file: openssl pkcs8 -topk8 -in {name} \
-             -out {name}.new, then use -i {name}.new"
+            "convert it to another file: openssl pkcs8 -topk8 -in {name} -out {name}.new, then use \
+             -i {name}.new"
         ),
         IdentityError::Other(other) => match other {
             OtherKey::PublicPem | OtherKey::PublicRsaPem | OtherKey::PublicSsh2 => {
@@ -44,7 +44,7 @@ pub(crate) fn recipients_invalid(path: &Path, error: &LineError<RecipientError>)
         }
         RecipientError::Ssh(SshError::Kind(_)) => SSH_KIND.to_owned(),
         RecipientError::BeforeKey => {
-            "give the key alone with -r, in quotes: it begins with its kind, such as ssh-ed25519"
+            "give only the key with -r, in quotes; it begins with its type, such as ssh-ed25519"
                 .to_owned()
         }
         RecipientError::Other(other) => other_key(*other, &name),
@@ -55,7 +55,7 @@ pub(crate) fn recipients_invalid(path: &Path, error: &LineError<RecipientError>)
 }
 
 const SSH_KIND: &str =
-    "use an ssh-ed25519 or ssh-rsa key, or make one with `cryptstream keygen -o FILE`";
+    "use an ssh-ed25519 or ssh-rsa key, or generate one with `cryptstream keygen -o FILE`";
 
 fn failure(path: &Path, error: &dyn std::fmt::Display, help: String) -> Failure {
     Failure::new(code::CONFIG, "key-file", error.to_string(), help).about(path)
@@ -65,7 +65,7 @@ fn check_name(name: &str) -> String {
     format!("check that {name} is the right file")
 }
 
-/// The text in another file, which only its owner can read.
+/// Advice to convert the text into another file that only its owner can read.
 fn convert_text(name: &str) -> String {
     format!("use a copy of it in UTF-8: (umask 077; iconv -f UTF-16 -t UTF-8 {name} > {name}.utf8)")
 }
@@ -74,10 +74,10 @@ fn convert_text(name: &str) -> String {
 fn secret_half(path: &Path) -> String {
     let beside = path.with_extension("");
     if path.extension().is_some_and(|extension| extension == "pub") && beside.is_file() {
-        return format!("the secret half is needed: use -i {}", quoted(&beside));
+        return format!("the secret key is needed: use -i {}", quoted(&beside));
     }
-    "the secret half is needed: of an SSH key it is the file without .pub, such as \
-     ~/.ssh/id_ed25519; of another key the file that `cryptstream keygen -o` made"
+    "the secret key is needed: for SSH, the file without .pub, such as ~/.ssh/id_ed25519; \
+     otherwise the file that `cryptstream keygen -o` wrote"
         .to_owned()
 }
 
@@ -85,20 +85,20 @@ fn secret_half(path: &Path) -> String {
 fn other_key(key: OtherKey, name: &str) -> String {
     match key {
         OtherKey::Putty => format!(
-            "have it written in OpenSSH's form, to another file: puttygen {name} -O \
-             private-openssh -o {name}.openssh"
+            "convert it to OpenSSH's format, in another file: puttygen {name} -O private-openssh \
+             -o {name}.openssh"
         ),
         OtherKey::PgpSecret | OtherKey::PgpPublic => {
-            "make a key with `cryptstream keygen -o FILE`; what gpg encrypted, gpg decrypts"
+            "generate a key with `cryptstream keygen -o FILE`; decrypt files from gpg with gpg"
                 .to_owned()
         }
         OtherKey::PublicPem => {
-            format!("`ssh-keygen -i -m PKCS8 -f {name}` shows it as a recipient, if it is RSA")
+            format!("`ssh-keygen -i -m PKCS8 -f {name}` shows the recipient, if it is an RSA key")
         }
         OtherKey::PublicRsaPem => {
-            format!("`ssh-keygen -i -m PEM -f {name}` shows it as a recipient")
+            format!("`ssh-keygen -i -m PEM -f {name}` shows the recipient")
         }
-        OtherKey::PublicSsh2 => format!("`ssh-keygen -i -f {name}` shows it as a recipient"),
+        OtherKey::PublicSsh2 => format!("`ssh-keygen -i -f {name}` shows the recipient"),
         _ => SSH_KIND.to_owned(),
     }
 }

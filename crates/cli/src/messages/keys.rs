@@ -1,4 +1,4 @@
-//! What is said about keys.
+//! Messages about keys.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -24,43 +24,44 @@ pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failur
     .or_shortage(error)
 }
 
-/// A descriptor from which a secret is to be read, and which nobody has opened.
+/// A descriptor that a secret should be read from, and that is not open.
 pub(crate) fn descriptor_not_open(flag: &str, number: u32) -> Failure {
     Failure::new(
         code::NO_INPUT,
         "key-file",
-        format!("{flag} {number}: no such file descriptor is open"),
+        format!("{flag} {number}: file descriptor {number} is not open"),
         format!("open it for this command: {flag} {number} {number}< FILE"),
     )
 }
 
-/// A secret key where a file's name belongs. It is not repeated.
+/// A secret key where a file name belongs. The key is not printed.
 pub(crate) fn secret_as_name() -> Failure {
     Failure::new(
         code::USAGE,
         "key-file",
-        "a secret key was given where the name of a file belongs",
+        "a secret key was given instead of a file name",
         "put it into a file that only you can read, and take it out of your shell's history",
     )
 }
 
-/// Standard output, which has got a secret key, is a file with wide permissions.
-pub(crate) const SECRET_KEY_FOR_OTHERS: &str = "the secret key was written to a file that other users may read; run chmod 600 on it, and \
-     next time name the file with -o";
+/// Standard output, where a secret key was written, is a file with wide permissions.
+pub(crate) const SECRET_KEY_FOR_OTHERS: &str = "the secret key was written to a file that other users can read; run chmod 600 on it, and \
+     next time use -o FILE";
 
 /// A file with a new secret key has wide permissions.
 pub(crate) fn key_written_for_others(path: &Path) -> String {
     format!(
         "{0}: other users can read the secret key in this file; run: chmod 600 {0}, or where that \
-         changes nothing (FAT, NTFS) move it to your home folder",
+         has no effect (FAT, NTFS) move it to your home folder",
         quoted(path)
     )
 }
 
 /// A file of recipients without any.
 pub(crate) fn no_recipient_in(path: &Path) -> Failure {
-    let message = "there is no recipient in the file that could be used";
-    Failure::new(code::CONFIG, "key-file", message, "write one a line, such as age1...").about(path)
+    let message = "contains no usable recipient";
+    Failure::new(code::CONFIG, "key-file", message, "write one recipient per line, such as age1...")
+        .about(path)
 }
 
 /// A file that is far too large to hold keys.
@@ -68,13 +69,13 @@ pub(crate) fn key_file_too_large(path: &Path) -> Failure {
     Failure::new(
         code::CONFIG,
         "key-file",
-        "is larger than 16 MiB, so it is no file of keys",
-        "check the name; keys go behind -i, -R and --passphrase-file, data stands alone",
+        "is larger than 16 MiB, so it is not a key file",
+        "check the name: keys follow -i, -R and --passphrase-file, data does not",
     )
     .about(path)
 }
 
-/// What a file holds that is named as one of keys.
+/// What a key file holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyKind {
     Recipients,
@@ -82,29 +83,29 @@ pub(crate) enum KeyKind {
     Passphrase,
 }
 
-/// A key file that others than its owner may write to.
+/// A key file that users other than its owner may write to.
 pub(crate) fn key_file_writable(path: &Path, other_owner: Option<u32>) -> Failure {
     let help = match other_owner {
         None => format!(
-            "look through it, then run: chmod go-w {0}; where that changes nothing (FAT, NTFS), \
-             use a copy in your home folder: install -m 600 {0} ~/",
+            "check its content, then run: chmod go-w {0}; where that has no effect (FAT, NTFS), use \
+             a copy in your home folder: install -m 600 {0} ~/",
             quoted(path)
         ),
         Some(owner) => format!(
-            "look through it and use a copy of your own: install -m 600 {0} ~/; or have its owner \
-             (id {owner}) run: chmod go-w {0}",
+            "check its content and use a copy of your own: install -m 600 {0} ~/; or ask its owner \
+             (id {owner}) to run: chmod go-w {0}",
             quoted(path)
         ),
     };
-    let message = "others may change this file, and with it the keys that are used";
+    let message = "other users can change this file, and with it the keys in use";
     Failure::new(code::CONFIG, "key-file", message, help).about(path)
 }
 
 /// A key file that its owner, another user, may change.
 pub(crate) fn key_file_of_another_user(path: &Path, owner: u32, kind: KeyKind) -> String {
     let power = match kind {
-        KeyKind::Recipients => "choose whom files are encrypted for",
-        KeyKind::Identities => "replace the key that files are encrypted for",
+        KeyKind::Recipients => "choose whom files are encrypted to",
+        KeyKind::Identities => "replace the key that files are encrypted to",
         KeyKind::Passphrase => "replace the passphrase that files are encrypted with",
     };
     format!("{}: belongs to another user (id {owner}), who could {power}", quoted(path))
@@ -113,31 +114,31 @@ pub(crate) fn key_file_of_another_user(path: &Path, owner: u32, kind: KeyKind) -
 pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
     let help = match error {
         RecipientError::Unknown if Path::new(text).is_file() => {
-            "it is a file: use -R for a file of recipients, -i for an identity file"
+            "it is a file: use -R for a recipients file, -i for an identity file"
         }
         RecipientError::IsSecret => {
             "take it out of your shell's history; `cryptstream keygen -y FILE` shows its recipient"
         }
         RecipientError::Ssh(SshError::Kind(_)) => {
-            "use an ssh-ed25519 key, or a recipient that `cryptstream keygen` makes"
+            "use an ssh-ed25519 key, or one from `cryptstream keygen`"
         }
         RecipientError::Ssh(SshError::Size(_) | SshError::LowOrder) => {
-            "ask for another key: an ssh-ed25519 key, or one that `cryptstream keygen` makes"
+            "ask for another key: an ssh-ed25519 key, or one from `cryptstream keygen`"
         }
         RecipientError::Ssh(_) => "copy the whole line of the .pub file, in quotes",
         RecipientError::BeforeKey => {
-            "give the key alone, which begins with its kind: ssh-ed25519 AAAA..., in quotes"
+            "give only the key, in quotes; it begins with its type: ssh-ed25519 AAAA..."
         }
         _ => {
-            "copy it once more; one of `cryptstream keygen` begins with `age1` and has 62 characters"
+            "copy it again; a recipient from `cryptstream keygen` begins with `age1` and has 62 characters"
         }
     };
     Failure::new(code::USAGE, "recipient", format!("--recipient: {error}"), help)
 }
 
-/// A line of a recipients file that is passed over.
+/// A line of a recipients file that is ignored.
 pub(crate) fn passed_over(path: &Path, line: &LineError<SshError>) -> String {
-    format!("{}: {line}: it is passed over, and cannot open the output", quoted(path))
+    format!("{}: {line}: the line is ignored, and this key cannot decrypt the output", quoted(path))
 }
 
 /// A file with a secret that other users can read.
@@ -146,35 +147,37 @@ pub(crate) fn open_to_others(path: &Path, kind: KeyKind) -> String {
     let secret = if let KeyKind::Passphrase = kind { "passphrase" } else { "secret key" };
     format!(
         "{name}: other users of this machine can read this {secret}; run: chmod 600 {name}, or \
-         where that changes nothing (FAT, NTFS) use a copy in your home folder"
+         where that has no effect (FAT, NTFS) use a copy in your home folder"
     )
 }
 
-/// An identity file that cannot be used, where another key may yet fit.
+/// An identity file that cannot be used, although another key may still fit.
 pub(crate) fn identity_passed_over(failure: &Failure) -> String {
     let name = failure.file.as_deref().map(quoted).unwrap_or_default();
-    format!("{name}: {}: it is not used", failure.message)
+    format!("{name}: {}; the file is not used", failure.message)
 }
 
-/// What is odd about the passphrase of this run, for the case that it is wrong.
+/// What is unusual about the passphrase of this run, to be mentioned if it turns out wrong.
 static ODDITY: OnceLock<PassphraseOddity> = OnceLock::new();
 
-/// Keeps what is odd about a passphrase.
+/// Remembers what is unusual about a passphrase.
 pub(crate) fn keep_oddity(oddity: PassphraseOddity) {
     let _ = ODDITY.set(oddity);
 }
 
-/// A passphrase to encrypt with that may not be what its owner will type. `None` where
-/// nothing is wrong with it.
+/// A passphrase to encrypt with that may not be what its owner will type. `None` if nothing is
+/// wrong with it.
 pub(crate) fn odd_passphrase(origin: &str, oddity: PassphraseOddity) -> Option<String> {
     let what = match oddity {
-        PassphraseOddity::Mark => "begins with a byte order mark, which is part of the passphrase",
-        PassphraseOddity::Utf16 => "is text in UTF-16, whose bytes are the passphrase",
-        PassphraseOddity::Nul => "holds a NUL byte, which is part of the passphrase",
-        PassphraseOddity::Lines => "has more than one line, all of which are the passphrase",
+        PassphraseOddity::Mark => {
+            "begins with a byte order mark, which becomes part of the passphrase"
+        }
+        PassphraseOddity::Utf16 => "is UTF-16 text, whose raw bytes become the passphrase",
+        PassphraseOddity::Nul => "contains a NUL byte, which becomes part of the passphrase",
+        PassphraseOddity::Lines => "has more than one line, all of which become the passphrase",
         PassphraseOddity::NotAscii => return None,
     };
-    Some(format!("{origin}: {what}: it cannot be typed on a terminal"))
+    Some(format!("{origin}: {what}; it cannot be typed on a terminal"))
 }
 
 /// What to do about a passphrase that is wrong.
@@ -182,17 +185,17 @@ pub(crate) fn check_passphrase() -> &'static str {
     match ODDITY.get() {
         None => "check capitals, the keyboard layout, and a stray space or newline",
         Some(PassphraseOddity::Mark) => {
-            "the passphrase begins with a byte order mark: try it from a file without that mark"
+            "the passphrase begins with a byte order mark: try a file without that mark"
         }
-        Some(PassphraseOddity::Utf16) => {
-            "the passphrase is text in UTF-16: try it from a file in UTF-8"
+        Some(PassphraseOddity::Utf16) => "the passphrase is UTF-16 text: try a file in UTF-8",
+        Some(PassphraseOddity::Nul) => {
+            "the passphrase contains a NUL byte: try it without that byte"
         }
-        Some(PassphraseOddity::Nul) => "the passphrase holds a NUL byte: try it without that byte",
         Some(PassphraseOddity::Lines) => {
-            "the passphrase has more than one line: try it from a file with its first line alone"
+            "the passphrase has more than one line: try a file with only the first"
         }
         Some(PassphraseOddity::NotAscii) => {
-            "check capitals and the keyboard layout; accents and umlauts have two spellings in \
+            "check capitals and the keyboard layout; accents and umlauts have two forms in \
              Unicode (NFC and NFD), and macOS may use the other one: type it on the machine that \
              encrypted the file"
         }
@@ -204,15 +207,15 @@ pub(crate) fn no_text_of(recipient: &AnyRecipient) -> Failure {
     Failure::new(
         code::CONFIG,
         "key-file",
-        format!("{recipient} has no recipient that could be shown"),
-        "the plugin shows it; to seal for it, use -i with the identity file",
+        format!("{recipient} has no recipient that can be shown"),
+        "the plugin shows it; to encrypt to it, use -i with the identity file",
     )
 }
 
-/// Of a copy, so that whatever goes wrong the key is still there.
+/// Works on a copy, so that the key survives whatever goes wrong.
 const CONVERT: &str = "convert a copy of it: cp KEY KEY.copy && ssh-keygen -p -a 24 -f KEY.copy, then use -i KEY.copy";
 
-/// A key that is more than a number could not be used.
+/// A key that needs a passphrase or a plugin could not be used.
 pub(crate) fn key_failure(failure: &KeyFailure) -> Failure {
     let (code, kind, help) = match failure.kind {
         KeyFailureKind::CannotAsk => {
@@ -224,20 +227,20 @@ pub(crate) fn key_failure(failure: &KeyFailure) -> Failure {
             (code::CONFIG, "plugin", "install it so that it is found in PATH, or use another key")
         }
         KeyFailureKind::PluginFailed => {
-            (code::NO_KEY, "plugin", "see what the plugin's documentation says, or use another key")
+            (code::NO_KEY, "plugin", "see the plugin's documentation, or use another key")
         }
         KeyFailureKind::Protection => (code::CONFIG, "key-file", CONVERT),
         KeyFailureKind::PluginHangs => (
             code::TRY_AGAIN,
             "plugin",
-            "try again; --plugin-timeout SECONDS waits longer, 0 for as long as it takes",
+            "try again; --plugin-timeout SECONDS waits longer, or forever with 0",
         ),
         _ => (code::CONFIG, "key-file", "use another key"),
     };
     Failure::new(code, kind, failure.message.clone(), help)
 }
 
-/// What a plugin or a key says or asks, which may be any text.
+/// Text from a plugin or a key, without control characters.
 pub(crate) fn from_key(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
 }
@@ -253,7 +256,7 @@ pub(crate) fn key_is_data(path: &Path) -> Failure {
         code::USAGE,
         "usage",
         "is both the data and the key",
-        "give the key in another file, or the data",
+        "put the key and the data into different files",
     )
     .about(path)
 }
@@ -274,8 +277,8 @@ pub(crate) fn no_identity_in(path: &Path) -> Failure {
     Failure::new(
         code::CONFIG,
         "key-file",
-        "there is no identity in the file",
-        "`cryptstream keygen -o FILE` makes a file with one",
+        "contains no identity",
+        "`cryptstream keygen -o FILE` generates one",
     )
     .about(path)
 }
@@ -285,21 +288,22 @@ pub(crate) fn identity_exists(path: &Path) -> Failure {
     Failure::new(
         code::CANNOT_CREATE,
         "exists",
-        "exists already",
-        "choose another name: with a key that is overwritten goes what it opens",
+        "already exists",
+        "choose another name: if a key were overwritten, its files would be lost with it",
     )
     .about(path)
 }
 
 pub(crate) fn bad_passphrase(origin: &str, error: cryptstream_keys::PassphraseError) -> Failure {
-    Failure::new(code::USAGE, "passphrase", format!("{origin}: {error}"), "give another one")
+    let message = format!("{origin}: {error}");
+    Failure::new(code::USAGE, "passphrase", message, "use another passphrase")
 }
 
 pub(crate) fn passphrases_differ() -> Failure {
     Failure::new(
         code::USAGE,
         "passphrase",
-        "the two passphrases are not the same",
+        "the two passphrases differ",
         "try again; nothing was written",
     )
 }
@@ -320,12 +324,12 @@ pub(crate) fn cannot_ask(error: &std::io::Error) -> Failure {
 /// Secrets may be swapped out.
 pub(crate) fn not_locked(error: &std::io::Error) -> String {
     format!(
-        "keys are not in locked memory and may be swapped out: {} (see `ulimit -l`)",
+        "keys may be swapped to disk, as memory cannot be locked: {} (see `ulimit -l`)",
         reason(error)
     )
 }
 
-/// The user ended the input (Ctrl-D) where a passphrase was asked for.
+/// The user ended the input (Ctrl-D) at a passphrase prompt.
 pub(crate) fn nothing_entered() -> Failure {
     Failure::new(
         code::USAGE,
@@ -335,7 +339,7 @@ pub(crate) fn nothing_entered() -> Failure {
     )
 }
 
-/// Prompts say what they are for: two programs in one pipe may both ask.
+/// Prompts name the file, since two programs in one pipe may both ask.
 pub(crate) fn ask_passphrase(name: &str, is_again: bool) -> String {
     let again = if is_again { "Wrong passphrase. " } else { "" };
     format!("{again}Passphrase for {name}: ")

@@ -1,8 +1,8 @@
-//! What the manual says that is no help of a command.
+//! Words of the manual that are not from the help.
 
-/// What all pages belong to.
+/// The title of all pages.
 pub(crate) const TITLE: &str = "CryptStream manual";
 
-/// The heading of what stands under none.
+/// The heading for text without one.
 pub(crate) const NOTES: &str = "NOTES";
 pub(crate) const SEE_ALSO: &str = "SEE ALSO";

@@ -1,4 +1,4 @@
-//! Answers to what users of other programs type: the right name, or the way.
+//! Answers to what users of other programs type: the right name, or the way to do it.
 
 use std::path::Path;
 
@@ -6,28 +6,27 @@ use super::{Failure, code, quoted};
 pub(crate) const NAME_THE_COMMAND: &str =
     "name the command first: `cryptstream encrypt ...` or `cryptstream decrypt ...`";
 
-const PASSPHRASE: &str = "use -p to be asked for a passphrase, or --passphrase-file FILE; --key TEXT \
-                          shows it to other users for a moment";
+const PASSPHRASE: &str = "use -p to be asked for a passphrase, or --passphrase-file FILE; with --key \
+                          TEXT, other users can see it for a moment";
 const TO_STDOUT: &str = "name `-` as the OUTPUT for standard output";
 const FORCE: &str = "use --force to replace an output";
 const DECRYPT: &str = "use `cryptstream decrypt`";
 const ENCRYPT: &str = "use `cryptstream encrypt`";
 const VERIFY: &str = "use `cryptstream verify FILE`";
 const KEEP: &str = "inputs are kept unless you say --remove-source";
-const ONE_CIPHER: &str = "leave it out: a format has one cipher, and no other can be chosen";
-const COST: &str =
-    "leave it out: passphrases are always stretched; --argon2id MEM,T,P sets the cost";
+const ONE_CIPHER: &str = "leave it out: each format has one cipher";
+const COST: &str = "leave it out: passphrases always go through a slow key derivation; --argon2id MEM,T,P sets its cost";
 const LIST: &str = "use `cryptstream list ARCHIVE`, or `cryptstream inspect FILE` for any file";
 const UNPACK: &str = "use `cryptstream decrypt --extract ARCHIVE [FOLDER]`";
 const PACK: &str = "use `cryptstream encrypt --archive FOLDER [OUTPUT]`";
-const ZSTD: &str = "use --archive --zstd for a folder; compress a file before: \
+const ZSTD: &str = "use --archive --zstd for a folder; compress a file first: \
                     `zstd < FILE | cryptstream encrypt - FILE.zst.enc`";
 const NO_SIGNATURES: &str =
     "files are encrypted, not signed; sign them with minisign or `ssh-keygen -Y sign`";
 const KEYGEN: &str = "use `cryptstream keygen -o FILE`";
 const NAME: &str = "name the OUTPUT: `cryptstream encrypt - NAME.enc`";
 
-/// What a flag of another program is called here, for the command that it was given to.
+/// Translates a flag of another program, for the command that it was given to.
 pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
     let is_encrypt = command == Some("encrypt");
     let is_decrypt = command == Some("decrypt");
@@ -38,7 +37,7 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
         "-c" if is_encrypt => {
             "for a passphrase (gpg -c) use -p; for standard output (gzip -c) name `-` as the OUTPUT"
         }
-        "--symmetric" => "use -p to encrypt with a passphrase that is asked for",
+        "--symmetric" => "use -p to be asked for a passphrase",
         "-c" | "--stdout" | "--to-stdout" => TO_STDOUT,
         "-d" | "--decrypt" | "--decompress" | "--uncompress" if !is_decrypt => DECRYPT,
         "-d" | "--decrypt" => "leave it out: this command decrypts",
@@ -49,7 +48,7 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
         "-x" | "--untar" | "--unpack" if is_decrypt => "use --extract to unpack an archive",
         "-C" | "--directory" if is_decrypt => "name the folder as the OUTPUT",
         "--strip-components" => "leave --extract out: `cryptstream decrypt ARCHIVE - | tar -x ...`",
-        "--tar" | "--pack" if is_encrypt => "use --archive to make one file of a folder",
+        "--tar" | "--pack" if is_encrypt => "use --archive to pack a folder into one file",
         "-z" | "-Z" | "--compress" | "--gzip" | "--compression" | "--level" | "--fast"
         | "--best" | "--compress-level" | "--compress-algo" | "--lz4" | "--xz" => ZSTD,
         "-1" | "-2" | "-3" | "-4" | "-5" | "-6" | "-7" | "-8" | "-9" => ZSTD,
@@ -58,14 +57,14 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
         | "--delete-source"
         | "--remove-source-files"
         | "--delete-original"
-        | "--shred" => "use --remove-source to remove an input once its output is safe",
+        | "--shred" => "use --remove-source to delete an input once its output is safe",
         "--keep" => KEEP,
         "-y" | "--yes" | "--overwrite" | "--clobber" | "--replace" => FORCE,
         "--batch" | "--no-tty" | "--pinentry-mode" | "--noninteractive" | "--non-interactive" => {
-            "leave it out: in a job without a terminal nothing is asked"
+            "leave it out: without a terminal, nothing is asked"
         }
         "--recursive" | "-a" if flag == "--recursive" || !is_encrypt => {
-            "leave it out: a folder means everything in it"
+            "leave it out: folders are always processed with everything in them"
         }
         "-u" | "--update" | "--newer-than" => "use --newer to replace outputs that are out of date",
         "-s" | "--sign" | "--local-user" | "--clearsign" | "--detach-sign" => NO_SIGNATURES,
@@ -95,7 +94,7 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
         "--silent" => "use --quiet",
         "--no-progress" => "use --progress never",
         "--follow" | "--dereference" | "-L" => {
-            "a link that is named is followed; links in a folder are kept as links"
+            "leave it out: a link that you name is followed, and links in a folder stay links"
         }
         "--one-file-system" | "--xdev" => "use --exclude for what is mounted in the folder",
         "--preserve" | "--perms" | "--times" => {
@@ -103,7 +102,7 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
         }
         "--armour" | "--ascii" | "--base64" if is_encrypt => "use --armor",
         "--armor" | "--armour" | "--ascii" | "--base64" | "-a" | "-A" => {
-            "leave it out: armor is recognised when a file is read"
+            "leave it out: armor is detected automatically"
         }
         "--checksum" => "use `cryptstream verify`; --verify-output compares when writing",
         "--info" | "--show" => "use `cryptstream inspect FILE`",
@@ -112,8 +111,8 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
     Some(help.to_owned())
 }
 
-/// The same for those of `openssl enc`, which stand behind one hyphen and would be taken
-/// for several flags.
+/// Does the same for flags of `openssl enc`, which have one hyphen and would be taken for several
+/// short flags.
 pub(crate) fn of_openssl(command: Option<&str>, word: &str) -> Option<String> {
     if !matches!(command, None | Some("encrypt" | "decrypt")) {
         return None;
@@ -122,7 +121,7 @@ pub(crate) fn of_openssl(command: Option<&str>, word: &str) -> Option<String> {
         "-in" | "-out" | "-pass" | "-iter" | "-pbkdf2" => for_flag(command, &format!("-{word}")),
         "-kfile" => Some("use --passphrase-file FILE".to_owned()),
         "-salt" | "-nosalt" | "-nopad" => {
-            Some("leave it out: every file has a salt of its own".to_owned())
+            Some("leave it out: every file has its own salt".to_owned())
         }
         "-base64" => for_flag(command, "--base64"),
         _ if ["-aes-", "-aes1", "-aes2", "-camellia", "-chacha", "-des"]
@@ -135,7 +134,7 @@ pub(crate) fn of_openssl(command: Option<&str>, word: &str) -> Option<String> {
     }
 }
 
-/// What a command of another program is called here.
+/// Translates a command of another program.
 pub(crate) fn for_command(word: &str) -> Option<&'static str> {
     Some(match word {
         "enc" | "seal" | "lock" | "crypt" => ENCRYPT,
@@ -144,7 +143,7 @@ pub(crate) fn for_command(word: &str) -> Option<&'static str> {
         "extract" | "untar" | "unpack" | "restore" => UNPACK,
         "archive" | "create" | "pack" | "tar" => PACK,
         "backup" | "sync" | "mirror" | "copy" | "cp" => {
-            "use `cryptstream encrypt FOLDER COPY`, and again for what is new or has changed"
+            "use `cryptstream encrypt FOLDER COPY`; run it again with --newer after changes"
         }
         "test" | "check" | "fsck" => VERIFY,
         "ls" | "l" | "t" => LIST,
@@ -163,7 +162,7 @@ pub(crate) fn for_command(word: &str) -> Option<&'static str> {
     })
 }
 
-/// No command was named, but a file.
+/// A file was named, and no command.
 pub(crate) fn command_for_file(path: &Path) -> String {
     let is_encrypted = path.extension().is_some_and(|end| end == "enc" || end == "age");
     let command = if is_encrypted { "decrypt" } else { "encrypt" };
@@ -187,15 +186,15 @@ fn shown(word: &str) -> String {
     }
 }
 
-/// `--passphrase=TEXT`: the text is not repeated.
+/// `--passphrase=TEXT`, whose text is not printed.
 pub(crate) fn passphrase_takes_no_value() -> Failure {
     let message = "--passphrase asks on the terminal, and takes no value";
-    let help = "use --passphrase-file FILE; --key TEXT shows it to other users for a moment";
+    let help = "use --passphrase-file FILE; with --key TEXT, other users can see it for a moment";
     Failure::new(code::USAGE, "usage", message, help)
 }
 
 /// `--zstd 19`: a level that would be taken for the INPUT.
 pub(crate) fn zstd_level(level: &str) -> Failure {
-    let message = format!("--zstd {level}: the level is written with an equals sign");
+    let message = format!("--zstd {level}: the level needs an equals sign");
     Failure::new(code::USAGE, "usage", message, format!("write --zstd={level}"))
 }

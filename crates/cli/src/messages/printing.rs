@@ -1,4 +1,4 @@
-//! How messages are printed: for people, or for programs as lines of JSON.
+//! Prints messages: for people, or for programs as lines of JSON.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use super::inputs_outputs::{report_lost, stdout_failed};
 use super::text::{escaped_json, quoted};
 use crate::json::SCHEMA;
 
-/// Says what went wrong, in two lines on standard error.
+/// Prints a failure as two lines on standard error.
 pub(crate) fn print_error(failure: &Failure) {
     use anstream::stream::IsTerminal;
     if failure.code == code::OK {
@@ -22,24 +22,24 @@ pub(crate) fn print_error(failure: &Failure) {
     }
     let (red, cyan, off) = ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m");
     let mut stderr = anstream::stderr().lock();
-    // A line of progress may stand there.
+    // The progress line may be there.
     let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     let file = failure.file.as_deref().map_or(String::new(), |file| format!("{}: ", quoted(file)));
-    // Nobody may be reading; there is nobody else to tell.
+    // Standard error may be closed; there is nowhere else to report that.
     let _ = writeln!(stderr, "{clear}{red}error:{off} {file}{}", failure.message);
     if !failure.help.is_empty() {
         let _ = writeln!(stderr, "{cyan}help:{off} {}", failure.help);
     }
 }
 
-/// Says the same to a program.
+/// Prints a failure as JSON.
 pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
     if failure.code == code::OK {
         return;
     }
     if is_in_events() {
         print_event("error", failure.json());
-        // It would be said twice at one place.
+        // Both would go to standard error.
         if is_stdout_data {
             return;
         }
@@ -52,7 +52,7 @@ pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
     is_ending();
     let object = escaped_json(object);
     if is_stdout_data {
-        // Nobody may be reading; there is nobody else to tell.
+        // Standard error may be closed; there is nowhere else to report that.
         let _ = writeln!(std::io::stderr(), "{object}");
         return;
     }
@@ -95,12 +95,12 @@ pub(crate) fn print_output(bytes: &[u8]) -> Result<(), Failure> {
         .map_err(|error| stdout_failed(error, true))
 }
 
-/// A failure, for a program that reads one object about a run.
+/// A failure as the one object about a run.
 pub(crate) fn json_error(failure: &Failure) -> Value {
     json!({ "schema": SCHEMA, "command": command(), "error": failure.json() })
 }
 
-/// Says something that is no error, but that nobody should miss.
+/// Prints a warning.
 pub(crate) fn warn(text: &str) {
     let (yellow, off) = ("\x1b[1;33m", "\x1b[0m");
     if IS_QUIET.load(Ordering::Relaxed) {
@@ -109,12 +109,12 @@ pub(crate) fn warn(text: &str) {
     if is_for_programs() {
         print_event("warning", json!({ "message": text }));
     } else {
-        // Nobody may be reading; there is nobody else to tell.
+        // Standard error may be closed; there is nowhere else to report that.
         let _ = writeln!(anstream::stderr().lock(), "{yellow}warning:{off} {text}");
     }
 }
 
-/// Says something that is no error.
+/// Prints a note.
 pub(crate) fn note(text: &str) {
     if is_for_programs() {
         return print_event("note", json!({ "message": text }));
@@ -125,11 +125,11 @@ pub(crate) fn note(text: &str) {
 /// Writes an event with these fields as one line of JSON on standard error.
 pub(crate) fn print_event(name: &str, fields: Value) {
     let line = escaped_json(&event(name, fields));
-    // Nobody may be reading; there is nobody else to tell.
+    // Standard error may be closed; there is nowhere else to report that.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// One event, as it is written.
+/// One event as an object.
 pub(crate) fn event(event: &str, mut fields: Value) -> Value {
     fields["schema"] = json!(SCHEMA);
     fields["command"] = json!(command());
@@ -137,10 +137,10 @@ pub(crate) fn event(event: &str, mut fields: Value) -> Value {
     fields
 }
 
-/// Whether nothing but errors is to be said.
+/// Whether to print errors only.
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
-/// From now on says nothing but errors, or everything.
+/// Prints errors only from now on, or everything.
 pub(crate) fn set_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
 }
@@ -151,7 +151,7 @@ static HAS_REPORT: AtomicBool = AtomicBool::new(false);
 /// Whether events are wanted (--progress json).
 static IS_IN_EVENTS: AtomicBool = AtomicBool::new(false);
 
-/// From now on reports to a program, says everything as events, or both.
+/// Prints reports or events for a program from now on, or both.
 pub(crate) fn speak_to_programs(has_report: bool, is_in_events: bool) {
     HAS_REPORT.store(has_report, Ordering::Relaxed);
     IS_IN_EVENTS.store(is_in_events, Ordering::Relaxed);
@@ -167,15 +167,15 @@ pub(crate) fn is_in_events() -> bool {
     IS_IN_EVENTS.load(Ordering::Relaxed)
 }
 
-/// Whether a program reads standard error: then every line of it is JSON.
+/// Whether every line on standard error must be JSON.
 fn is_for_programs() -> bool {
     has_report() || is_in_events()
 }
 
-/// Whether standard output is the data, as far as that is known.
+/// Whether standard output carries the data, as far as is known.
 static IS_STDOUT_DATA: AtomicBool = AtomicBool::new(false);
 
-/// The data goes to standard output.
+/// Remembers that the data goes to standard output.
 pub(crate) fn keep_off_stdout() {
     IS_STDOUT_DATA.store(true, Ordering::Relaxed);
 }
@@ -184,10 +184,10 @@ pub(crate) fn is_stdout_data() -> bool {
     IS_STDOUT_DATA.load(Ordering::Relaxed)
 }
 
-/// The command that is run, for reports.
+/// The command of this run, for reports.
 static COMMAND: OnceLock<String> = OnceLock::new();
 
-/// Says in every report from now on which command is run.
+/// Names the command in all reports from now on.
 pub(crate) fn set_command(name: &str) {
     let _ = COMMAND.set(name.to_owned());
 }

@@ -1,4 +1,4 @@
-//! What is said about exchanging keys.
+//! Messages about rekeying.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,13 +6,14 @@ use std::time::Duration;
 use cryptstream_engine::{Error, RekeyMethod};
 use indicatif::HumanCount;
 
-use super::{Context, Failure, code, engine, quoted, reason};
+use super::engine::words_of;
+use super::{Context, Failure, code, engine, quoted};
 
 pub(crate) fn not_a_stream() -> Failure {
     Failure::new(
         code::USAGE,
         "usage",
-        "a file is rekeyed where it stands, which standard input cannot be",
+        "rekeying changes a file in place, which is impossible for standard input",
         "name a file",
     )
 }
@@ -27,53 +28,56 @@ pub(crate) fn no_new_key() -> Failure {
     )
 }
 
-/// What the engine reports, where the input is the output.
+/// Errors of the engine, where the input is also the output.
 pub(crate) fn failed(error: Error, has_passphrase: bool) -> Failure {
-    let failure = match error {
-        Error::NotRegular { path } => Failure::new(
+    let (code, kind, help) = match &error {
+        Error::NotRegular { .. } => (
             code::NO_INPUT,
             "input",
-            "is no plain file, and only in a file can keys be exchanged",
-            "name the file itself; what comes from a pipe: `decrypt - | encrypt - OUTPUT`",
-        )
-        .about(&path),
-        Error::NotChangeable { path, source } => Failure::new(
+            "name the file itself; for a pipe, use `decrypt - | encrypt - OUTPUT`",
+        ),
+        Error::NotChangeable { .. } => (
             code::CANNOT_CREATE,
             "output",
-            format!("cannot be changed: {}", reason(&source)),
-            "check its permissions, and whether its file system can change files; else decrypt it and encrypt it anew",
-        )
-        .about(&path)
-        .or_shortage(&source),
-        Error::Busy { path } => Failure::new(
-            code::TRY_AGAIN,
-            "busy",
-            "is locked by another program, such as another rekey",
-            "try again when that is done",
-        )
-        .about(&path),
-        Error::Armored { path } => Failure::new(
+            "check its permissions, and whether its file system can change files; else decrypt it \
+             and encrypt it again",
+        ),
+        Error::Busy { .. } => {
+            (code::TRY_AGAIN, "busy", "it may be another rekey: try again when that is done")
+        }
+        Error::Armored { .. } => (
             code::USAGE,
             "armored",
-            "is armored (age's text form), and only binary files can be rekeyed",
-            "decrypt it, and encrypt it again for the new keys",
-        )
-        .about(&path),
-        Error::JournalInTheWay { path } => Failure::new(
+            "only binary files can be rekeyed: decrypt it, and encrypt it again to the new keys",
+        ),
+        Error::JournalInTheWay { .. } => (
             code::CANNOT_CREATE,
             "journal",
-            "stands where the journal must be, and is none of this file",
-            "move it away, unless it belongs to a file that was renamed and does not open any more",
-        )
-        .about(&path),
-        error => engine(error, Context { has_passphrase, ..Context::default() }),
+            "move it away, unless it belongs to a file that was renamed and no longer decrypts",
+        ),
+        _ => {
+            return with_help_for_rekey(engine(
+                error,
+                Context { has_passphrase, ..Context::default() },
+            ));
+        }
     };
+    let failure = Failure::new(code, kind, words_of(&error), help);
+    let failure = match &error {
+        Error::NotChangeable { source, .. } => failure.or_shortage(source),
+        _ => failure,
+    };
+    Failure { file: error.path().map(Path::to_owned), ..failure }
+}
+
+/// Replaces help that assumes an output beside the input.
+fn with_help_for_rekey(failure: Failure) -> Failure {
     let help = match (failure.kind, failure.code) {
         ("changed", _) => "nothing was done; try again when nothing else writes to it",
-        ("damaged", _) => "nothing was done; fetch the file again or take another copy",
+        ("damaged", _) => "nothing was done; fetch the file again or use another copy",
         ("read", _) => "nothing was done; check the disk or the connection",
         ("output", code::CANNOT_CREATE) if failure.message.starts_with("cannot be created") => {
-            "its folder must be writable: a copy or a journal has to stand beside it for a moment"
+            "its folder must be writable, since a copy or a journal is kept beside it for a moment"
         }
         ("write", _) => "the old file is still there; make room, or check the disk",
         ("durable", _) => "check the disk; the file has its new keys",
@@ -92,15 +96,15 @@ pub(crate) fn names_left(file: &Path, names: u64) -> String {
 
 pub(crate) fn done(file: &Path, method: RekeyMethod, written: &str, took: Duration) -> String {
     let how = match method {
-        RekeyMethod::InPlace => "the header was exchanged in place",
-        RekeyMethod::Shared => "a copy that shares its blocks has taken its place",
-        RekeyMethod::Rewritten => "the file was written anew",
-        RekeyMethod::Reencrypted => "the content was sealed anew",
+        RekeyMethod::InPlace => "replaced the header in place",
+        RekeyMethod::Shared => "replaced the file by a copy that shares its blocks",
+        RekeyMethod::Rewritten => "wrote the file anew",
+        RekeyMethod::Reencrypted => "re-encrypted the content",
     };
     format!("{}: {how}, {written} written in {:.2} s", quoted(file), took.as_secs_f64())
 }
 
-/// All files together.
+/// The total of all files.
 pub(crate) fn done_many(done: u64, failed: u64, written: &str, took: Duration) -> String {
     let noun = if done == 1 { "file has" } else { "files have" };
     let failed = match failed {

@@ -1,4 +1,4 @@
-//! What is said of workers, and of a run that is interrupted.
+//! Messages about workers and interrupted runs.
 
 use cryptstream_engine::{SandboxLevel, WorkerNote};
 
@@ -6,15 +6,12 @@ use super::failure::Failure;
 use super::printing::warn;
 use super::text::harmless;
 
-/// What is to be said of workers. What one has said itself may be anything: a
-/// stranger's bytes may have taken it over.
+/// Warns about workers. What one printed itself may be anything, since input from a stranger may
+/// have taken it over.
 pub(crate) fn worker_note(note: &WorkerNote) {
     match note {
         WorkerNote::Died { words } => {
-            warn(&format!(
-                "a worker process died, and its work is done again: {}",
-                harmless(words)
-            ));
+            warn(&format!("a worker process died; its work is repeated: {}", harmless(words)));
         }
         WorkerNote::Sandbox { level } => {
             let missing = match level {
@@ -31,7 +28,7 @@ pub(crate) fn worker_note(note: &WorkerNote) {
     }
 }
 
-/// A run was interrupted that had done so many of so many files.
+/// A run was interrupted, with the number of files done and in total.
 pub(crate) fn interrupted(files: Option<(u64, u64)>, is_stdout_data: bool) -> String {
     match files {
         Some((done, total)) => format!(
@@ -39,13 +36,13 @@ pub(crate) fn interrupted(files: Option<(u64, u64)>, is_stdout_data: bool) -> St
              again for the rest"
         ),
         None if is_stdout_data => {
-            "interrupted: what was written to standard output is only a beginning".to_owned()
+            "interrupted: what was written to standard output is only the beginning".to_owned()
         }
         None => "interrupted: no partial file was left".to_owned(),
     }
 }
 
-/// The same for programs. `signal` has ended the run.
+/// The interruption as an object for programs. `signal` ended the run.
 pub(crate) fn interruption(
     signal: i32,
     files: Option<(u64, u64)>,

@@ -1,4 +1,4 @@
-//! What the system refuses or is short of, and errors of the program itself.
+//! Messages about shortages of the system, and errors of the program itself.
 
 use rustix::io::Errno;
 
@@ -9,11 +9,11 @@ pub(crate) fn internal(text: &str) -> Failure {
         code::INTERNAL,
         "internal",
         text.replace('\n', " "),
-        "this is a bug in cryptstream: please report it with this line; the output was not created",
+        "this is a bug in cryptstream: please report it with this line; the output was not written",
     )
 }
 
-/// No thread or process can be started, or no pipe be made.
+/// A thread, process or pipe cannot be created.
 pub(crate) fn cannot_start(what: &str, error: &std::io::Error) -> Failure {
     let message = format!("{what} cannot be started: {}", reason(error));
     let help = "raise the limit on processes (ulimit -u, or pids.max of a container) or on memory";
@@ -21,8 +21,8 @@ pub(crate) fn cannot_start(what: &str, error: &std::io::Error) -> Failure {
 }
 
 impl Failure {
-    /// The same, unless it is that the system is short of something: then it is no fault of
-    /// a file, and worth another try.
+    /// Turns it into a shortage if the system is short of something: then no file is at fault, and
+    /// it is worth another try.
     pub(super) fn or_shortage(self, error: &std::io::Error) -> Self {
         match shortage(error) {
             Some((kind, help)) => Self { code: code::TRY_AGAIN, kind, help: help.into(), ..self },
@@ -31,7 +31,7 @@ impl Failure {
     }
 }
 
-/// What the system is short of, and what can be done about that.
+/// What the system is short of, and what to do about it.
 pub(super) fn shortage(error: &std::io::Error) -> Option<(&'static str, &'static str)> {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE) => Some((
@@ -61,7 +61,7 @@ pub(super) fn is_full(error: &std::io::Error) -> bool {
     )
 }
 
-/// Whether no more files can be opened, whatever is wrong with none of them.
+/// Whether the process or the system has too many open files, which is no fault of the file.
 pub(super) fn is_shortage(error: &std::io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
@@ -70,12 +70,12 @@ pub(super) fn no_descriptors() -> Failure {
     Failure::new(
         code::TRY_AGAIN,
         "shortage",
-        "cannot be opened: too many files are open",
-        "raise the limit (ulimit -n), or close other programs; then try again",
+        "cannot be opened: too many open files",
+        "raise the limit (ulimit -n) or close other programs, then try again",
     )
 }
 
-/// The system's reason without Rust's "(os error N)".
+/// The system's reason in lower case, without Rust's "(os error N)".
 pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {

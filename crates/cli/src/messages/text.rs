@@ -1,10 +1,10 @@
-//! Text that cannot deceive its reader.
+//! Text that cannot deceive its reader on a terminal.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-/// A file name as it can be shown: as it is, or escaped and in quotes.
+/// A file name that is safe to show: as it is, or escaped and in quotes.
 pub(crate) fn quoted(path: &Path) -> String {
     match path.to_str() {
         Some(text) if !text.is_empty() && !text.chars().any(is_deceptive) => text.to_owned(),
@@ -12,8 +12,8 @@ pub(crate) fn quoted(path: &Path) -> String {
     }
 }
 
-/// JSON in one line, in which what could deceive its reader on a terminal is escaped: such
-/// characters stand in strings only, and JSON itself leaves some as they are.
+/// JSON in one line, with deceptive characters escaped. They occur only in strings, and JSON itself
+/// leaves some of them as they are.
 pub(crate) fn escaped_json(object: &Value) -> String {
     let mut text = String::new();
     for c in object.to_string().chars() {
@@ -35,8 +35,8 @@ pub(super) fn harmless(text: &str) -> String {
     words.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Whether a character could change a terminal, or the order of what is read, or is not
-/// to be seen: controls, direction marks, zero-width characters, separators, tags.
+/// Whether a character could change the terminal or the order of the text, or is invisible:
+/// controls, direction marks, zero-width characters, separators, tags.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,

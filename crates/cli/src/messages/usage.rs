@@ -1,22 +1,20 @@
-//! Command lines that cannot be meant.
+//! Messages about command lines that make no sense.
 
 use super::failure::{Failure, code};
 
-/// What clap says about the arguments of `command`.
+/// What clap says about the arguments of `command`, in two lines.
 pub(crate) fn usage(text: &str, command: Option<&str>) -> Failure {
-    // What clap says has a first line, perhaps with a list below it, perhaps
-    // tips, and the usage once more.
+    // Its text has a first line, perhaps with a list below it, perhaps tips, and the usage.
     let mut lines = text.lines().map(str::trim);
     let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let list = lines.clone().take_while(|line| !line.is_empty());
     let message = list.fold(first, |message, line| format!("{message} {line}"));
     let help = lines.find_map(|line| {
-        // That a flag could be meant as a name hardly ever helps.
+        // The tip that a flag may be meant as a name hardly ever helps.
         line.strip_prefix("tip: ").filter(|tip| !tip.starts_with("to pass"))
     });
     let command = command.map_or(String::new(), |command| format!(" {command}"));
-    let help = help
-        .map_or_else(|| format!("`cryptstream{command} --help` has the usage"), ToOwned::to_owned);
+    let help = help.map_or_else(|| format!("see `cryptstream{command} --help`"), ToOwned::to_owned);
     Failure::new(code::USAGE, "usage", message, help)
 }
 
@@ -29,7 +27,7 @@ pub(crate) fn no_input() -> Failure {
     Failure::new(
         code::USAGE,
         "usage",
-        "there is no input: no INPUT was given and standard input is a terminal",
+        "no INPUT was given, and standard input is a terminal",
         "name a file, or `-` to type the input",
     )
 }
@@ -47,7 +45,7 @@ pub(crate) fn armor_is_age() -> Failure {
     Failure::new(
         code::USAGE,
         "usage",
-        "--armor writes the age format, and --format native was asked for",
+        "--armor writes the age format, which --format native contradicts",
         "leave one of them out",
     )
 }
@@ -66,7 +64,7 @@ pub(crate) fn passphrase_and_recipients() -> Failure {
         code::USAGE,
         "usage",
         "a passphrase cannot be combined with recipients or identities when encrypting",
-        "choose one: whoever has the passphrase must be sure that nobody else could write the file",
+        "choose one: a file with a passphrase must come from someone who knows it",
     )
 }
 
@@ -77,10 +75,10 @@ pub(crate) fn bad_cost(flag: &str, text: &str) -> Failure {
         Some(memory) => format!("write {flag} {memory}{comma}{rest}"),
         None => "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4".to_owned(),
     };
-    Failure::new(code::USAGE, "usage", format!("{flag} {text}: is not a cost"), help)
+    Failure::new(code::USAGE, "usage", format!("{flag} {text}: not a valid cost"), help)
 }
 
-/// The same amount with the unit that is meant, where another program's stands there.
+/// The amount with the binary unit that was meant, such as 64MiB for 64M.
 pub(crate) fn with_binary_unit(text: &str) -> Option<String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let letter = text[digits.len()..].chars().next()?.to_ascii_uppercase();
@@ -88,22 +86,20 @@ pub(crate) fn with_binary_unit(text: &str) -> Option<String> {
     (is_number && "KMGT".contains(letter)).then(|| format!("{digits}{letter}iB"))
 }
 
-/// A cost that can be read, and is not enough for a new file.
+/// A cost that is valid, but too low for a new file.
 pub(crate) fn weak_cost(flag: &str, text: &str) -> Failure {
-    let message = format!("{flag} {text}: protects too little");
+    let message = format!("{flag} {text}: the cost is too low");
     Failure::new(code::USAGE, "usage", message, "use 64MiB,3,4 or more")
 }
 
-/// The cost of another format's derivation.
+/// The cost of the other format's key derivation.
 pub(crate) fn cost_of_native() -> Failure {
-    let message =
-        "--argon2id is for native files; in files of age a passphrase is put through scrypt";
-    Failure::new(code::USAGE, "usage", message, "use --scrypt, or leave the age format")
+    let message = "--argon2id is for native files; age files use scrypt";
+    Failure::new(code::USAGE, "usage", message, "use --scrypt, or the native format")
 }
 
-/// The cost of another format's derivation.
+/// The cost of the other format's key derivation.
 pub(crate) fn cost_of_age() -> Failure {
-    let message =
-        "--scrypt is for files of age; in native ones a passphrase is put through Argon2id";
+    let message = "--scrypt is for age files; native files use Argon2id";
     Failure::new(code::USAGE, "usage", message, "use --argon2id, or the age format")
 }

@@ -1,4 +1,4 @@
-//! What is said about a damaged file.
+//! Reports about a damaged file.
 
 use std::ops::Range;
 
@@ -45,7 +45,9 @@ fn end(scan: &DamageReport) -> Option<String> {
         End::Whole => None,
         End::Followed(1) => Some("1 byte was added after the end".to_owned()),
         End::Followed(len) => Some(format!("{} bytes were added after the end", HumanCount(len))),
-        End::Damaged => Some("the last chunk does not open, so the end is uncertain".to_owned()),
+        End::Damaged => {
+            Some("the last chunk fails authentication, so the end is uncertain".to_owned())
+        }
         End::Missing => Some(format!("the end is missing, from byte {} on", scan.bytes_out)),
     }
 }

@@ -1,4 +1,4 @@
-//! What is said about a file that is only looked at.
+//! Reports about a file for `inspect`.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::format_name;
 
-/// The most kinds of recipients that are shown to people, and the most
-/// characters of each: it is the file's own text.
+/// The most kinds of recipients to show to people, and the most characters of each, since they are
+/// text from the file.
 const MAX_SHOWN: usize = 8;
 const MAX_SHOWN_LEN: usize = 32;
 
@@ -32,12 +32,12 @@ pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
             Some(Strength::Passphrase) => "yes (a passphrase, no public key)",
             Some(Strength::PostQuantum) => "yes",
             Some(Strength::Classical) => "no",
-            None => "not known of all recipients",
+            None => "unknown for some recipients",
         },
     );
     line("header", &header_text(header));
     let (Some(sealed_len), Some(payload_len)) = (sealed_len, inspection.payload_len()) else {
-        line("size", "not known: of a stream only the header is read");
+        line("size", "unknown: only the header is read from a stream");
         return text;
     };
     if is_armored && let Some(len) = file_len {
@@ -50,9 +50,12 @@ pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
             let plaintext = layout.plaintext_len();
             line("overhead", &bytes(sealed_len.saturating_sub(plaintext)));
             line("chunks", &HumanCount(layout.chunks()).to_string());
-            line("plaintext", &format!("{}, by the length (not authenticated)", bytes(plaintext)));
+            line(
+                "plaintext",
+                &format!("{}, from the file size (not authenticated)", bytes(plaintext)),
+            );
         }
-        _ => line("plaintext", "not known: no sealed file has this length"),
+        _ => line("plaintext", "unknown: no encrypted file has this size"),
     }
     text
 }

@@ -109,7 +109,7 @@ fn read_at_most(file: impl Read, most: usize) -> io::Result<String> {
     // What is not UTF-8 is in a line that matches nothing.
     let text = String::from_utf8_lossy(&bytes).into_owned();
     match text.len().max(bytes.len()) > most {
-        true => Err(io::Error::other("it has more than 1 MiB")),
+        true => Err(io::Error::other("it is larger than 1 MiB")),
         false => Ok(text),
     }
 }

@@ -255,12 +255,12 @@ fn an_existing_folder() {
     fs::create_dir(place.0.path("in/out")).unwrap();
     place.0.write("in/out/victim", "untouched");
     let run = place.extract(&good, &[]);
-    place.0.fails(run, 73, &["in/out: exists already"]);
+    place.0.fails(run, 73, &["in/out: already exists"]);
     assert_eq!(place.0.read("in/out/victim"), b"untouched");
     fs::remove_dir_all(place.0.path("in/out")).unwrap();
     std::os::unix::fs::symlink("nowhere", place.0.path("in/out")).unwrap();
     let run = place.extract(&good, &["--force"]);
-    place.0.fails(run, 73, &["exists already"]);
+    place.0.fails(run, 73, &["already exists"]);
 }
 
 #[test]

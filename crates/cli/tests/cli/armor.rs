@@ -177,7 +177,7 @@ fn armor_means_age() {
     dir.run(&["encrypt", "-i", "id", "plain", "-a", "named.enc", "--format", "age"]).ok();
     assert_armor(&dir.read("named.enc"));
     let run = dir.command(&["encrypt", "-i", "id", "plain", "-a"]);
-    dir.fails(run, 73, &["plain.age", "exists already"]);
+    dir.fails(run, 73, &["plain.age", "already exists"]);
 }
 
 #[test]

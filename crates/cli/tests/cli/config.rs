@@ -273,11 +273,23 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
         (b"Format = \"age\"", "line 1", "did you mean format?"),
         (b"[recipients]\na = 1", "line 1: recipients must be", "help: "),
         (b"[encrypt]\nformat = \"age\"", "line 1: there is no setting", "help: "),
-        (b"passphrase = \"hush\"", "line 1: no passphrase", "--passphrase-file"),
-        (b"key = \"hush\"", "line 1: no passphrase", "--passphrase-file"),
+        (
+            b"passphrase = \"hush\"",
+            "line 1: a configuration file cannot hold a passphrase",
+            "--passphrase-file",
+        ),
+        (
+            b"key = \"hush\"",
+            "line 1: a configuration file cannot hold a passphrase",
+            "--passphrase-file",
+        ),
         (quoted.as_bytes(), "line 2: recipients", "move it to a file"),
         (as_name.as_bytes(), "line 2: identity", "a file that only you can read"),
-        (as_key.as_bytes(), "line 1: no passphrase", "move it to a file"),
+        (
+            as_key.as_bytes(),
+            "line 1: a configuration file cannot hold a passphrase",
+            "move it to a file",
+        ),
         (b"recipients = [\"hush\"]", "line 1: recipients has a wrong entry", "help: "),
         (b"recipients = 3", "line 1: recipients must be", "help: "),
         (b"recipients = [\n\n3]", "line 3: recipients must be", "help: "),
@@ -294,9 +306,9 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
         (b"scrypt = 99999999999999999999999999999999999999999", "line 1: ", "help: "),
         (b"argon2id = \"1MiB\"", "line 1: argon2id", "64MiB"),
         (b"plugin-timeout = -1", "line 1: plugin-timeout", "help: "),
-        (b"format = native", "line 1: is not written as TOML", "help: "),
-        (b"scrypt = 16\nscrypt = 17", "line 2: is not written as TOML", "help: "),
-        (b"scrypt = 16\n# \xff", "line 2: is not text", "UTF-8"),
+        (b"format = native", "line 1: is not valid TOML", "help: "),
+        (b"scrypt = 16\nscrypt = 17", "line 2: is not valid TOML", "help: "),
+        (b"scrypt = 16\n# \xff", "line 2: is not UTF-8 text", "UTF-8"),
         (&vec![b'\n'; (1 << 20) + 1], "larger than 1 MiB", "help: "),
     ];
     let commands = [&["encrypt", "-i", "me", "plain"][..], &["verify", "plain"], &["config"]];
@@ -331,7 +343,7 @@ fn files_that_cannot_be_trusted_or_read_are_refused() {
     dir.fails(
         command(&dir, &["config"]),
         78,
-        &[FILE, "others may change", "chmod go-w", "CRYPTSTREAM_CONFIG"],
+        &[FILE, "other users can change", "chmod go-w", "CRYPTSTREAM_CONFIG"],
     );
     if crate::common::has_private_group() {
         chmod(0o664);
@@ -362,7 +374,7 @@ fn a_pipe_is_read_only_where_it_is_named() {
     fs::remove_file(dir.path(FILE)).unwrap();
     let made = std::process::Command::new("mkfifo").arg(dir.path(FILE)).status().unwrap();
     assert!(made.success());
-    dir.fails(command(&dir, &["config"]), 78, &[FILE, "no plain file", "--no-config"]);
+    dir.fails(command(&dir, &["config"]), 78, &[FILE, "not a plain file", "--no-config"]);
     fs::remove_file(dir.path(FILE)).unwrap();
     for (named, is_age) in [
         ("<(printf 'format = \"age\"')", true),
@@ -443,7 +455,7 @@ fn what_is_in_force_is_shown_without_secrets() {
     assert!(identity.ends_with("config.toml:1 (used to encrypt and to decrypt)"), "{identity}");
     let run = || command(&dir, &["config"]).env("CRYPTSTREAM_PASSPHRASE", "hush hush");
     let text = run().run().ok_and_silent().stdout_text();
-    assert!(text.contains("(not shown)") && text.contains("(set aside"), "{text}");
+    assert!(text.contains("(not shown)") && text.contains("(unused"), "{text}");
     let mut json = run();
     json.command.arg("--json");
     let json = json.run().ok_and_silent().stdout_text();

@@ -57,7 +57,7 @@ fn descriptors_are_streams_and_never_replaced() {
          chmod 600 piped
          $CS encrypt -i piped small here
          ! $CS keygen -o id 2> said
-         grep -q 'exists already' said",
+         grep -q 'already exists' said",
     );
     // With a report, which must not get into the data.
     let done = dir.shell("$CS decrypt -i id sealed /dev/stdout --json").run().ok();
@@ -80,10 +80,10 @@ fn what_has_no_name_gets_one_or_an_error_that_says_how() {
         "decrypt -i id small.enc /dev/fd/0 --output-dir out",
     ] {
         let run = dir.shell(&format!("$CS {command} < /dev/null"));
-        dir.fails(run, 64, &["has no name of its own", "name the OUTPUT"]);
+        dir.fails(run, 64, &["without a name", "name the OUTPUT"]);
     }
     let run = dir.shell("$CS rekey -i id <(cat sealed) --new-identity id");
-    dir.fails(run, 66, &["is no plain file", "decrypt - | encrypt - OUTPUT"]);
+    dir.fails(run, 66, &["is not a plain file", "decrypt - | encrypt - OUTPUT"]);
     assert_eq!(before, dir.snapshot());
 }
 

@@ -297,7 +297,7 @@ fn words_are_few_unless_asked_for() {
     assert!(done.stderr_text().contains("plain.enc -> out"), "{done:?}");
     assert_eq!(done.stdout, b"");
     let done = dir.run(&["decrypt", "-q", "-i", "id", "plain.enc", "out"]);
-    assert!(done.stderr_text().starts_with("error: out: exists"), "{done:?}");
+    assert!(done.stderr_text().starts_with("error: out: already exists"), "{done:?}");
     assert!(!done.stderr_text().contains('\x1b'), "colours in a pipe");
 }
 

@@ -63,7 +63,7 @@ fn every_recipe_does_what_it_says() {
     let work = |name: &str| fs::read(dir.path("work").join(name)).unwrap();
     assert!(work("beach-at-kims.raw") == paint(3 << 20));
     assert_eq!((work("first-block").len(), work("end").len()), (512, 1024));
-    assert!(!dir.path("work/some.sealed/2026").exists());
-    assert!(dir.path("work/nightly.sealed/2026").exists());
-    assert!(!dir.path("work/photos.sealed/2026/copy.raw.enc").exists());
+    assert!(!dir.path("work/some/2026").exists());
+    assert!(dir.path("work/nightly/2026").exists());
+    assert!(!dir.path("work/backup/2026/copy.raw.enc").exists());
 }

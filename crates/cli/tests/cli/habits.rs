@@ -138,7 +138,7 @@ fn flags_of_other_programs_are_answered_with_the_right_name() {
         ("encrypt --update d", "'--update'", "--newer"),
         ("encrypt -y f", "'-y'", "--force"),
         ("encrypt --overwrite f", "'--overwrite'", "--force"),
-        ("encrypt --recursive d", "'--recursive'", "everything in it"),
+        ("encrypt --recursive d", "'--recursive'", "everything in them"),
         ("encrypt --stdin-name x -", "'--stdin-name'", "name the OUTPUT"),
         ("encrypt --stdin-filename=x -", "'--stdin-filename'", "name the OUTPUT"),
         ("encrypt --include-from x d", "'--include-from'", "--include GLOB"),
@@ -212,12 +212,16 @@ fn a_wrong_value_is_answered_with_the_right_one() {
         ("rekey f.enc --scrypt 99", 64, ["16 to 22", "`cryptstream rekey --help`"]),
         ("encrypt f -r", 64, ["--recipient", "`cryptstream encrypt --help`"]),
         ("decrypt f.enc --range 5-3", 64, ["END lies before START", "write 5+3"]),
-        ("encrypt f --key x --argon2id 64M", 64, ["is not a cost", "write --argon2id 64MiB"]),
-        ("encrypt f --key x --argon2id 1GB,4", 64, ["not a cost", "write --argon2id 1GiB,4"]),
-        ("encrypt f --key x --argon2id 8MiB", 64, ["protects too little", "64MiB,3,4 or more"]),
-        ("decrypt f.enc --key x --argon2id-limit 4G", 64, ["not a cost", "--argon2id-limit 4GiB"]),
+        ("encrypt f --key x --argon2id 64M", 64, ["not a valid cost", "write --argon2id 64MiB"]),
+        ("encrypt f --key x --argon2id 1GB,4", 64, ["not a valid cost", "write --argon2id 1GiB,4"]),
+        ("encrypt f --key x --argon2id 8MiB", 64, ["the cost is too low", "64MiB,3,4 or more"]),
+        (
+            "decrypt f.enc --key x --argon2id-limit 4G",
+            64,
+            ["not a valid cost", "--argon2id-limit 4GiB"],
+        ),
         ("decrypt --extract f.enc --max-size 2T -i key", 64, ["'2T'", "write 2TiB"]),
-        ("encrypt f --passphrase-fd 9", 66, ["no such file descriptor", "9< FILE"]),
+        ("encrypt f --passphrase-fd 9", 66, ["file descriptor 9 is not open", "9< FILE"]),
         ("encrypt . o --exclude [a -i key", 64, ["\"[a\" is not a pattern: unclosed", "'*.jpg'"]),
         ("list f.enc -i key", 65, ["not a tar archive", "`cryptstream decrypt` decrypts it"]),
     ] {
@@ -243,5 +247,5 @@ fn what_cannot_be_made_says_why() {
     let done = run(&["encrypt", "d", "o"]).run();
     assert_eq!(done.code(), Some(73), "{done:?}");
     assert!(words.iter().all(|word| done.stderr_text().contains(word)), "{done:?}");
-    dir.fails(run(&["encrypt", "f", "no/such/out"]), 73, &["make the folder first"]);
+    dir.fails(run(&["encrypt", "f", "no/such/out"]), 73, &["create the folder first"]);
 }

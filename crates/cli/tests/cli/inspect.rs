@@ -119,7 +119,7 @@ fn the_text_has_all_of_it_in_aligned_lines() {
         "1: argon2id",
         "Argon2id, 64 MiB, 3 passes, 4 lanes",
         "4,096 bytes (4.00 KiB), ",
-        "3,145,728 bytes (3.00 MiB), by the length (not authenticated)",
+        "3,145,728 bytes (3.00 MiB), from the file size (not authenticated)",
         "193",
     ] {
         assert!(values.iter().any(|line| line.contains(words)), "{words:?} is not in: {text}");
@@ -207,7 +207,7 @@ fn of_an_impossible_length_everything_else_is_told() {
     for len in [header_len(&sealed) + 5, header_len(&sealed) + PREFIX + SEALED_CHUNK + 3] {
         dir.write("bad.enc", &sealed[..len]);
         let done = dir.fails(dir.command(&["inspect", "bad.enc"]), 65, &["bad.enc", "bytes"]);
-        for words in ["X25519", "no sealed file has this length"] {
+        for words in ["X25519", "no encrypted file has this size"] {
             assert!(done.stdout_text().contains(words), "{}", done.stdout_text());
         }
         let done = dir.run(&["inspect", "bad.enc", "--json"]);

@@ -58,9 +58,9 @@ const UNUSABLE: [(&str, &str, &str); 16] = [
     ("rsa-pss", "kind rsa-pss", "ssh-ed25519"),
     ("putty.ppk", "a PuTTY key", "puttygen putty.ppk -O private-openssh -o putty.ppk.openssh"),
     ("pgp-secret.asc", "secret key of PGP", "cryptstream keygen"),
-    ("public-pkcs8", "public key as openssl", "the secret half is needed"),
-    ("rfc4716", "RFC 4716", "the secret half is needed"),
-    ("openssh.pub", "not an identity", "the secret half is needed"),
+    ("public-pkcs8", "public key as openssl", "the secret key is needed"),
+    ("rfc4716", "RFC 4716", "the secret key is needed"),
+    ("openssh.pub", "not an identity", "the secret key is needed"),
 ];
 
 /// Puts a key of the data into the folder, with the permissions of keys.
@@ -127,7 +127,7 @@ fn a_key_that_cannot_be_used_is_named_and_the_advice_leaves_it_alone() {
         let args = ["decrypt", "sealed.age", "opened", "--force", "-i", name, "-i", "id"];
         let done = dir.run(&args).ok();
         assert!(done.stderr_text().contains(&format!("warning: {name}: ")), "{done:?}");
-        assert!(done.stderr_text().contains("it is not used"), "{done:?}");
+        assert!(done.stderr_text().contains("the file is not used"), "{done:?}");
     }
     // A public key that has its secret half beside it.
     dir.write("openssh", "whatever");
@@ -152,7 +152,7 @@ fn files_that_hold_no_recipients_are_named() {
         ("rfc4716", "RFC 4716", "ssh-keygen -i -f rfc4716"),
         ("pgp-public.asc", "PGP", "cryptstream keygen"),
         ("utf16", "UTF-16", "iconv -f UTF-16 -t UTF-8 utf16 > utf16.utf8"),
-        ("certificate.pub", "no recipient", "age1"),
+        ("certificate.pub", "no usable recipient", "age1"),
     ] {
         let run = dir.command(&["encrypt", "plain", "out", "-R", name]);
         let done = dir.fails(run, 78, &[what]);

@@ -89,7 +89,7 @@ fn a_passphrase_seals_files_of_age() {
     let wrong = dir.command(&["decrypt", "sealed.age", "other", "--key", "Word"]);
     dir.fails(wrong, 77, &["the passphrase is wrong"]);
     let without = dir.command(&["decrypt", "sealed.age", "other", "-i", "id"]);
-    dir.fails(without, 77, &["sealed with a passphrase"]);
+    dir.fails(without, 77, &["encrypted with a passphrase"]);
     for cost in ["15", "23", "-1", "x", ""] {
         let cost = format!("--scrypt={cost}");
         let run = dir.command(&["encrypt", "plain", "other.age", "--key", "word", &cost]);
@@ -166,11 +166,15 @@ fn a_key_that_is_something_else_is_named() {
     fails(&["encrypt", "plain", "-i", "ecdsa"], 78, &[help]);
     fails(&["encrypt", "plain", "-R", "ssh_rsa"], 78, &["secret key", "use -i ssh_rsa"]);
     fails(&["encrypt", "plain", "-r", "age1"], 64, &["recipient"]);
-    fails(&["decrypt", "plain", "out", "-i", secret], 64, &["secret key", "name of a file"]);
-    fails(&["encrypt", "plain", "-R", secret], 64, &["secret key", "name of a file"]);
+    fails(
+        &["decrypt", "plain", "out", "-i", secret],
+        64,
+        &["secret key", "instead of a file name"],
+    );
+    fails(&["encrypt", "plain", "-R", secret], 64, &["secret key", "instead of a file name"]);
     dir.write("nobody", "# nobody yet\n");
-    fails(&["encrypt", "plain", "-R", "nobody"], 78, &["nobody", "no recipient"]);
-    fails(&["encrypt", "plain", "-R", "nobody", "-i", "id"], 78, &["no recipient"]);
+    fails(&["encrypt", "plain", "-R", "nobody"], 78, &["nobody", "no usable recipient"]);
+    fails(&["encrypt", "plain", "-R", "nobody", "-i", "id"], 78, &["no usable recipient"]);
     dir.write("binary", [0xff; 100]);
     fails(&["encrypt", "plain", "-i", "binary"], 78, &["line 1", "not text"]);
     fails(&["decrypt", "plain", "out", "-i", "/dev/null"], 78, &["no identity"]);

@@ -53,7 +53,7 @@ fn a_folder_is_not_created_where_there_is_no_folder_for_it() {
         assert_eq!(dir.names(), before, "{args:?}");
     }
     let done = dir.run(&["encrypt", "-i", "id", "in", "mnt/daily/in"]);
-    assert!(done.stderr_text().contains("there is no folder mnt/daily"), "{done:?}");
+    assert!(done.stderr_text().contains("the folder mnt/daily does not exist"), "{done:?}");
     dir.run(&["encrypt", "-i", "id", "in/a", "in/sub/b", "--output-dir", "new"]).ok();
     assert!(dir.path("new/a.enc").exists() && dir.path("new/b.enc").exists());
 }

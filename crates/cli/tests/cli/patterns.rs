@@ -21,7 +21,7 @@ fn encrypt(dir: &Dir, words: &str) -> crate::common::Run {
 fn patterns_hold_for_named_files_as_with_rsync_and_tar() {
     let dir = folder();
     let done = encrypt(&dir, "c.tmp --exclude *.tmp").run().ok();
-    assert!(done.stderr_text().contains("c.tmp: is left out by"), "{done:?}");
+    assert!(done.stderr_text().contains("c.tmp: is excluded by"), "{done:?}");
     assert!(!dir.path("c.tmp.enc").exists());
     encrypt(&dir, "c.tmp d/a.txt d/sub --exclude *.tmp --output-dir o").run().ok();
     assert_eq!(fs::read_dir(dir.path("o")).unwrap().count(), 2);
@@ -42,7 +42,7 @@ fn patterns_hold_for_named_files_as_with_rsync_and_tar() {
 #[test]
 fn an_include_that_matches_nothing_is_no_success() {
     let dir = folder();
-    let words = ["no file there matches --include", "nothing was written"];
+    let words = ["contains no file that matches --include", "nothing was written"];
     for typed in [
         "d o --include *.jpg",
         "d o --include *.jpg --dry-run",
@@ -63,7 +63,7 @@ fn an_include_that_matches_nothing_is_no_success() {
 fn a_folder_without_encrypted_files_leaves_no_empty_one() {
     let dir = folder();
     let decrypt = |words: &[&str]| dir.command(&[&["decrypt", "-i", "key"], words].concat());
-    let words = ["d: has no file whose name ends in .enc", "is it the right folder?"];
+    let words = ["d: contains no file named *.enc", "is it the right folder?"];
     dir.fails(decrypt(&["d", "o"]), 66, &words);
     dir.fails(decrypt(&["d", "o", "--dry-run"]), 66, &words);
     dir.fails(decrypt(&["d", "--output-dir", "o"]), 66, &words);
@@ -165,7 +165,7 @@ newline\"; echo c > -; printf 'd/a\\n\\n-\\n' > lines
     dir.shell("$CS inspect -T /dev/null").run().ok_and_silent();
     let encrypt = |words: &str| encrypt(&dir, words);
     dir.fails(encrypt("-T lines"), 64, &["--output-dir", "tar -c -T LIST"]);
-    dir.fails(encrypt("-T no-such --output-dir r"), 66, &["no-such: ", "one name a line"]);
+    dir.fails(encrypt("-T no-such --output-dir r"), 66, &["no-such: ", "one name per line"]);
     dir.fails(encrypt("-0 d --output-dir r"), 64, &["--files-from"]);
     dir.shell("find d -print0 > nul").run().ok();
     dir.fails(encrypt("-T nul --output-dir r"), 64, &["nul: ", "use -0"]);

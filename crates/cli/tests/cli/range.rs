@@ -177,7 +177,7 @@ fn an_input_that_is_read_in_order_is_refused() {
         let has_input = !script.contains("/sys/")
             || std::path::Path::new("/sys/kernel/mm/transparent_hugepage/enabled").exists();
         if has_input {
-            dir.fails(dir.shell(script), 64, &["can be read at any place"]);
+            dir.fails(dir.shell(script), 64, &["needs a file it can seek in"]);
         }
     }
     for space in ["", "\n", " \r\n\t"] {
@@ -301,7 +301,7 @@ fn a_part_goes_to_standard_output_or_to_a_file_of_its_own() {
     let with = |more: &[&str]| dir.command(&[&args("100000-2500000")[..], more].concat());
     with(&["part"]).run().ok_and_silent();
     assert!(dir.read("part") == content[100_000..=2_500_000]);
-    dir.fails(with(&["part"]), 73, &["exists already"]);
+    dir.fails(with(&["part"]), 73, &["already exists"]);
     dir.fails(with(&["sealed.enc", "--force"]), 73, &["same file"]);
     dir.write("part", "before");
     with(&["part", "--force"]).run().ok_and_silent();

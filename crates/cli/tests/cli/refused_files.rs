@@ -20,7 +20,7 @@ fn an_input_that_cannot_be_read() {
     dir.keygen("id");
     dir.fails(dir.command(&["encrypt", "none", "-i", "id"]), 66, &["none", "no such file"]);
     dir.fails(dir.command(&["decrypt", "none.enc", "-i", "id"]), 66, &["none.enc", "no such file"]);
-    dir.fails(dir.command(&["encrypt", ".", "x", "-i", "id"]), 64, &["x: lies in .", "beside"]);
+    dir.fails(dir.command(&["encrypt", ".", "x", "-i", "id"]), 64, &["x: is inside .", "beside"]);
     dir.fails(dir.shell("$CS decrypt -i id - x < ."), 66, &["is a folder"]);
     chmod(&dir, ".", 0o777);
     chmod(&dir, "id", 0o644);
@@ -144,7 +144,7 @@ fn a_full_disk_and_a_file_size_limit() {
     dir.fails(
         dir.command(&["decrypt", "-i", "id", "a.enc", "/dev/full"]),
         74,
-        &["no space left", "only a beginning"],
+        &["no space left", "only the beginning"],
     );
     dir.fails(dir.shell("$CS encrypt -i id plain - > /dev/full"), 74, &["no space left"]);
     let limited = dir.shell("ulimit -f 1024; exec $CS encrypt -i id plain out");

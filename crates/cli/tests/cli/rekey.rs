@@ -207,7 +207,7 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     dir.fails(to_b(&["f", "--key", "x"]), 77, &["f: no key fits"]);
     dir.fails(to_b(&["missing", "-i", "a"]), 66, &["missing", "no such file"]);
     dir.fails(to_b(&["-", "-i", "a"]), 64, &["standard input", "name a file"]);
-    dir.fails(to_b(&[".", "-i", "a"]), 66, &["is a folder, and no name in it"]);
+    dir.fails(to_b(&[".", "-i", "a"]), 66, &["is a folder without a file named"]);
     dir.fails(to_b(&["a", "-i", "a"]), 65, &["neither a CryptStream nor an age file"]);
     dir.fails(dir.command(&["rekey", "f", "-i", "a"]), 64, &["no new key", "--new-recipient"]);
     // A variable left over is not taken for the new passphrase.
@@ -241,9 +241,9 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     damage(header + 30);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["does not belong to this header"]);
     damage(sealed.len() - 1);
-    dir.fails(to_b(&["f", "-i", "a"]), 65, &["does not end as it was sealed"]);
+    dir.fails(to_b(&["f", "-i", "a"]), 65, &["is damaged at its end"]);
     dir.write("f", &sealed[..sealed.len() - 20_000]);
-    dir.fails(to_b(&["f", "-i", "a"]), 65, &["does not end as it was sealed"]);
+    dir.fails(to_b(&["f", "-i", "a"]), 65, &["is damaged at its end"]);
     dir.write("f", &sealed[..header + 60]);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["fewer than"]);
     dir.write("f", &sealed[..header - 60]);
@@ -261,7 +261,11 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     drop(lock);
     dir.write(".f.cryptstream-rekey", "somebody's");
     fs::hard_link(dir.path("f"), dir.path("g")).unwrap();
-    dir.fails(to_b(&["f", "-i", "a"]), 73, &[".f.cryptstream-rekey: stands where the journal"]);
+    dir.fails(
+        to_b(&["f", "-i", "a"]),
+        73,
+        &[".f.cryptstream-rekey: is where the rekey journal must be"],
+    );
     let done = to_b(&["f", "-i", "c", "--json"]).run();
     assert_eq!(done.json(&done.stdout)["error"]["code"], 77);
 }

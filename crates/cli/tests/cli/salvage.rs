@@ -148,7 +148,7 @@ fn holes_are_listed_take_no_room_and_the_permissions_are_kept() {
     let text = done.stderr_text();
     for words in [
         "error: bad.enc: is damaged: 2.00 MiB of 8.00 MiB intact\n",
-        "help: bad has what is intact",
+        "help: bad contains what is intact",
         "  hole: bytes 1048576-7340031\n",
     ] {
         assert!(text.contains(words), "{words:?} is not in: {text}");
@@ -204,11 +204,11 @@ fn what_cannot_be_salvaged_leaves_nothing() {
     with(b"just some text");
     dir.fails(salvage("id"), 65, &["plain text"]);
     with(&[&good[..header + PREFIX], &[0; 5 * SEALED_CHUNK][..]].concat());
-    dir.fails(salvage("id"), 65, &["not one of its chunks opens"]);
+    dir.fails(salvage("id"), 65, &["not one chunk is intact"]);
     // The output is in the way.
     with(&bad);
     dir.write("out", "precious");
-    dir.fails(salvage("id"), 73, &["exists already"]);
+    dir.fails(salvage("id"), 73, &["already exists"]);
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn files_that_do_fit_are_done_among_others() {
     dir.run(&["encrypt", "-i", "other", "x", "sealed/mine/x.enc"]).ok();
     let done = dir.run(&["decrypt", "-i", "other", "sealed", "back"]);
     assert_eq!((done.code(), dir.read("back/mine/x")), (Some(77), b"mine".to_vec()), "{done:?}");
-    assert!(done.stderr_text().contains("1 file opened, 40 failed"), "{done:?}");
+    assert!(done.stderr_text().contains("1 file decrypted, 40 failed"), "{done:?}");
     // Damage does not make it another key, and is told too.
     dir.write("sealed/mine/x.enc", "damaged");
     let done = dir.fails(

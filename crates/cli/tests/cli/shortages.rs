@@ -383,7 +383,7 @@ fn auto_goes_on_and_require_does_not(dir: &Dir, wrap: &str, what: &str, level: &
     let done = run("--sandbox auto -v").run().ok();
     assert!(done.stderr_text().contains(&words), "{words:?}: {done:?}");
     assert_right(dir, what);
-    dir.fails(run("--sandbox require"), 78, &["sandboxed fully", "--sandbox auto"]);
+    dir.fails(run("--sandbox require"), 78, &["fully sandboxed", "--sandbox auto"]);
 }
 
 #[test]
@@ -429,7 +429,7 @@ fn where_the_system_refuses_to_lock_in() {
             "rekey small -i id --new-identity id",
         ] {
             let script = format!("{wrap} $CS {what} --sandbox require");
-            dir.fails(dir.shell(&script), 78, &["sandboxed fully"]);
+            dir.fails(dir.shell(&script), 78, &["fully sandboxed"]);
         }
     }
 }

@@ -118,7 +118,7 @@ fn one_passphrase_and_one_derivation_but_no_two_keys_alike() {
     fs::remove_file(dir.path("in/large")).unwrap();
     let args = ["encrypt", "in", "slow", "--key", "word", "--scrypt", "16", "--format", "age"];
     let text = dir.run(&[&args[..], &["--include", "?0"]].concat()).ok().stderr_text();
-    assert!(text.contains("3 files") && text.contains("-r"), "{text}");
+    assert!(text.contains("3 age files") && text.contains("-r"), "{text}");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn what_would_be_done_is_said_and_not_done() {
     let mut lines: Vec<_> = done.stdout_text().lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["encrypt in/a -> out/a.enc", "encrypt in/sub/b -> out/sub/b.enc"]);
-    assert!(done.stderr_text().contains("2 files to be sealed: 8 B"), "{done:?}");
+    assert!(done.stderr_text().contains("2 files to encrypt: 8 B"), "{done:?}");
     assert!(!dir.path("out").exists());
     let done = dir.run(&["encrypt", "in", "out", "-n", "--json"]).ok();
     let report = done.json(&done.stdout);
@@ -228,8 +228,8 @@ fn one_that_fails_does_not_keep_the_others() {
     let text = done.stderr_text();
     assert_eq!(done.code(), Some(65), "{text}");
     assert!(text.contains("out/07.enc: ") && text.contains("out/09.enc: "), "{text}");
-    assert!(text.contains("out/notes: is not sealed"), "{text}");
-    assert!(text.contains("58 files opened, 1 skipped, 2 failed"), "{text}");
+    assert!(text.contains("out/notes: is not an encrypted file"), "{text}");
+    assert!(text.contains("58 files decrypted, 1 skipped, 2 failed"), "{text}");
     assert_eq!(names(&dir.path("back")).len(), 58);
     // Unless it is wanted so.
     let args = ["decrypt", "-i", "id", "out", "first", "--fail-fast", "--processes", "0"];
@@ -250,7 +250,7 @@ fn one_that_fails_does_not_keep_the_others() {
     }
     let text = dir.run(&["decrypt", "-i", "id", "out", "many"]).stderr_text();
     assert_eq!(text.matches("error:").count(), 100);
-    assert!(text.contains("22 more failures are not named here"), "{text}");
+    assert!(text.contains("22 more failures are not listed here"), "{text}");
     // Nothing that could be opened is no success.
     fs::create_dir(dir.path("plain")).unwrap();
     dir.write("plain/notes", "beside");

@@ -58,16 +58,16 @@ fn an_output_in_an_input_is_refused_before_anything_is_written() {
     symlink("in", dir.path("link")).unwrap();
     for output in ["in", "in/", "./in", "in/new", "in/there/new", "link/new", "link", "in/../in/x"]
     {
-        refuses(&dir, &["encrypt", "-i", "id", "in", output], 64, &["lies in in", "beside"]);
+        refuses(&dir, &["encrypt", "-i", "id", "in", output], 64, &["is inside in", "beside"]);
     }
-    refuses(&dir, &["encrypt", "-i", "id", "link", "in/new"], 64, &["lies in link"]);
+    refuses(&dir, &["encrypt", "-i", "id", "link", "in/new"], 64, &["is inside link"]);
     refuses(
         &dir,
         &["encrypt", "-i", "id", "other", "in", "--output-dir", "in/x"],
         64,
-        &["lies in"],
+        &["is inside"],
     );
-    refuses(&dir, &["encrypt", "-i", "id", "in", "--output-dir", "."], 64, &["lies in in"]);
+    refuses(&dir, &["encrypt", "-i", "id", "in", "--output-dir", "."], 64, &["is inside in"]);
     refuses(&dir, &["encrypt", "-i", "id", "in", "-"], 64, &["standard output", "tar"]);
     refuses(
         &dir,
@@ -75,7 +75,12 @@ fn an_output_in_an_input_is_refused_before_anything_is_written() {
         64,
         &["standard input"],
     );
-    refuses(&dir, &["encrypt", "-i", "id", "in", "id"], 73, &["id: exists, and is not a folder"]);
+    refuses(
+        &dir,
+        &["encrypt", "-i", "id", "in", "id"],
+        73,
+        &["id: already exists, and is not a folder"],
+    );
     refuses(&dir, &["encrypt", "-i", "id", "in", "x", "y"], 64, &["--output-dir"]);
     refuses(&dir, &["encrypt", "-i", "id", ".", "--include", "a"], 64, &["no name"]);
     refuses(&dir, &["encrypt", "-i", "id", "none", "--output-dir", "x"], 66, &["none"]);
@@ -102,7 +107,7 @@ fn only_what_clashes_is_left_out() {
     };
     // A link and a folder keep their names, a file gets another.
     let args = ["encrypt", "-i", "id", "in", "out"];
-    let words = ["in/a and in/a.enc would become the same", "3 files sealed, 1 failed"];
+    let words = ["in/a and in/a.enc would become the same", "3 files encrypted, 1 failed"];
     symlink("x", dir.path("in/a.enc")).unwrap();
     run(&args, &words, 5);
     fs::remove_file(dir.path("in/a.enc")).unwrap();
@@ -116,12 +121,12 @@ fn only_what_clashes_is_left_out() {
     dir.run(&["encrypt", "-i", "id", "in", "sealed"]).ok_and_silent();
     fs::copy(dir.path("sealed/a.enc"), dir.path("sealed/a.age")).unwrap();
     let args = ["decrypt", "-i", "id", "sealed", "out"];
-    let words = ["a.enc and sealed/a.age would become the same", "3 files opened, 1 failed"];
+    let words = ["a.enc and sealed/a.age would become the same", "3 files decrypted, 1 failed"];
     run(&args, &words, 5);
     fs::remove_file(dir.path("sealed/a.age")).unwrap();
     fs::create_dir(dir.path("sealed/a")).unwrap();
     fs::write(dir.path("sealed/a/x.enc"), dir.read("sealed/a.enc")).unwrap();
-    run(&args, &["would become the same", "3 files opened, 1 failed"], 5);
+    run(&args, &["would become the same", "3 files decrypted, 1 failed"], 5);
     let _ = fs::remove_dir_all(dir.path("out"));
     dir.run(&[&args[..], &["--exclude", "a.enc"]].concat()).ok_and_silent();
     assert!(dir.path("out/a/x").exists());
@@ -137,10 +142,14 @@ fn special_files_and_keys_are_named_and_left_out() {
     fs::remove_file(dir.path("id")).unwrap();
     let done = dir.run(&["encrypt", "-i", "in/sub/id", "in", "out"]).ok();
     let text = done.stderr_text();
-    for name in ["in/pipe: is neither", "in/socket: is neither", "in/sub/id: is a key"] {
+    for name in [
+        "in/pipe: is not a file, folder or link",
+        "in/socket: is not a file, folder or link",
+        "in/sub/id: is a key",
+    ] {
         assert!(text.contains(name), "{text}");
     }
-    assert!(text.contains("4 files sealed, 3 skipped"), "{text}");
+    assert!(text.contains("4 files encrypted, 3 skipped"), "{text}");
     assert!(fs::symlink_metadata(dir.path("in/pipe")).unwrap().file_type().is_fifo());
     assert_eq!(described(&dir.path("out")).len(), 6);
 }
@@ -173,7 +182,7 @@ fn files_of_patterns_that_are_none() {
     let place = dir.path("in/.gitignore");
     symlink("../rules", &place).unwrap();
     let check = |done: Done| {
-        ends(done, 0, &["in/.gitignore: is no plain file"]);
+        ends(done, 0, &["in/.gitignore: is not a readable plain file"]);
         assert!(dir.path("out/a.enc").exists());
     };
     check(run(&["--gitignore"]));
@@ -195,12 +204,12 @@ fn files_of_patterns_that_are_none() {
     let done = run(&["--gitignore", "--exclude", ".gitignore"]);
     assert!(!done.stderr_text().contains("in/other"), "{done:?}");
     assert!(!done.stderr_text().contains("in/one/.gitignore"), "{done:?}");
-    ends(done, 0, &["in/one/two/.gitignore: is no plain file", "256 KiB"]);
+    ends(done, 0, &["in/one/two/.gitignore: is not a readable plain file", "256 KiB"]);
     for (file, is_there) in [("a", true), ("one/a", false), ("other/a", false)] {
         assert_eq!(dir.path(format!("out/{file}.enc")).exists(), is_there, "{file}");
     }
     ends(run(&["--ignore-file", "/dev/zero"]), 78, &["/dev/zero", "1 MiB"]);
-    ends(run(&["--include", ""]), 64, &["a glob is empty"]);
+    ends(run(&["--include", ""]), 64, &["an empty glob"]);
 }
 
 /// What stands where a folder of the copy should be is never written through,
@@ -220,7 +229,7 @@ fn nothing_is_written_through_a_link_in_the_copy() {
             symlink("../elsewhere", dir.path("out/sub")).unwrap();
             let done = dir.run(&[command, "-i", "id", input, "out", extra]);
             let text = done.stderr_text();
-            ends(done, 73, &["out/sub: exists, and is not a folder"]);
+            ends(done, 73, &["out/sub: already exists, and is not a folder"]);
             assert_eq!(text.matches("error:").count(), 1, "{text}");
             assert!(described(&dir.path("elsewhere")) == before);
             let done = described(&dir.path("out"));
@@ -233,8 +242,12 @@ fn nothing_is_written_through_a_link_in_the_copy() {
     fs::create_dir(dir.path("out")).unwrap();
     symlink("../precious", dir.path("out/a.enc")).unwrap();
     let args = ["encrypt", "-i", "id", "in", "out"];
-    ends(dir.run(&args), 73, &["out/a.enc: exists"]);
-    ends(dir.run(&[&args[..], &["--force"]].concat()), 73, &["out/a.enc: exists", "no file"]);
+    ends(dir.run(&args), 73, &["out/a.enc: already exists"]);
+    ends(
+        dir.run(&[&args[..], &["--force"]].concat()),
+        73,
+        &["out/a.enc: already exists", "is not a file"],
+    );
     assert_eq!(dir.read("precious"), b"precious");
 }
 
@@ -253,7 +266,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_done() {
         mode(name, bits);
     }
     let done = dir.unprivileged(&["encrypt", "-i", "id", "in", "free/out"]).run();
-    let words = ["in/a: ", "in/closed: ", "permission denied", "3 files sealed, 2 failed"];
+    let words = ["in/a: ", "in/closed: ", "permission denied", "3 files encrypted, 2 failed"];
     ends(done, 66, &words);
     // The folder stands in the copy, and is as closed.
     let copied = fs::metadata(dir.path("free/out/closed")).unwrap();
@@ -268,7 +281,7 @@ fn names_and_paths_that_are_too_long() {
     let dir = with_files();
     fs::write(dir.path("in").join("n".repeat(255)), "x").unwrap();
     let done = dir.run(&["encrypt", "-i", "id", "in", "out"]);
-    ends(done, 73, &["nnn.enc: ", "name too long (259 bytes)", "4 files sealed, 1 failed"]);
+    ends(done, 73, &["nnn.enc: ", "name is too long (259 bytes)", "4 files encrypted, 1 failed"]);
     fs::remove_file(dir.path("in").join("n".repeat(255))).unwrap();
     // Deeper than any path can say.
     let mut folder =
@@ -279,11 +292,11 @@ fn names_and_paths_that_are_too_long() {
         folder = openat(&folder, &name, rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
     }
     let done = dir.run(&["encrypt", "-i", "id", "in", "out2"]);
-    ends(done, 66, &["name too long", "move the folder up", "4 files sealed"]);
+    ends(done, 66, &["name too long", "move the folder up", "4 files encrypted"]);
     // What is so deep may be missing in the copy, so nothing is removed from there.
     dir.write("out2/old.enc", "");
     let done = dir.run(&["encrypt", "-i", "id", "in", "out2", "--newer", "--delete"]);
-    ends(done, 66, &["name too long", "4 already there, 1 failed", "nothing was removed"]);
+    ends(done, 66, &["name too long", "4 up to date, 1 failed", "nothing was removed"]);
     assert!(dir.path("out2/old.enc").exists());
     let done = dir.run(&["encrypt", "-i", "id", "in", "in.tar.enc", "--archive"]);
     ends(done, 66, &["name too long"]);
@@ -314,13 +327,13 @@ fn what_the_file_system_cannot_hold_is_named_and_the_rest_is_done() {
         let done = dir.shell(&script).run();
         let text = done.stderr_text();
         assert_eq!(text.matches("has no symbolic links").count(), 1, "{text}");
-        let all = if error == "EPERM" { "4 files sealed" } else { "4 already there" };
+        let all = if error == "EPERM" { "4 files encrypted" } else { "4 up to date" };
         ends(done, 73, &["2 more failed for the same reason", "3 failed", all]);
     }
     fs::create_dir(dir.path("in/c:d")).unwrap();
     let script = "strace -f -qq -o /dev/null -e trace=mkdirat -e inject=mkdirat:error=EINVAL \
                   \"$CS\" encrypt -i id in out --processes 0 --exclude sub";
-    ends(dir.shell(script).run(), 73, &["out/c:d: ", "take this name", "1 failed"]);
+    ends(dir.shell(script).run(), 73, &["out/c:d: ", "accept this name", "1 failed"]);
 }
 
 /// Ended at random moments, and started again: at the end all is there, and never

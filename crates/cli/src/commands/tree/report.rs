@@ -128,7 +128,7 @@ impl TreeReport {
             Event::Failed(failure) => return self.fail(&failure),
             Event::Foreign(path) => (path, words::FOREIGN),
             Event::Special(path) => (path, words::SPECIAL),
-            Event::NotEncrypted(path) => (path, words::NOT_SEALED),
+            Event::NotEncrypted(path) => (path, words::NOT_ENCRYPTED),
             Event::Key(path) => (path, words::IS_KEY),
             Event::Leftover(path) => {
                 messages::warn(&words::leftover(&path));

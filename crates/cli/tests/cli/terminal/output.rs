@@ -26,7 +26,7 @@ fn binary_does_not_go_to_a_terminal_unless_it_is_named() {
     let (code, text) = run("cat binary.enc | $CS decrypt -i id");
     assert!(code == 64 && text.contains("binary"), "{text}");
     let (code, text) = run("$CS encrypt -i id");
-    assert!(code == 64 && text.contains("no input"), "{text}");
+    assert!(code == 64 && text.contains("no INPUT was given"), "{text}");
     let (code, text) = run("cat plain | $CS encrypt -i id --armor");
     assert!(code == 0 && text.contains("-----END AGE ENCRYPTED FILE-----"), "{text}");
 }

@@ -60,7 +60,7 @@ fn two_different_answers_seal_nothing() {
     let dialogue = [("New passphrase", "one\r"), ("Confirm", "two\r")];
     let (code, text) = on_terminal(&dir, "$CS encrypt -p plain", &dialogue);
     assert_eq!(code, 64, "{text}");
-    assert!(text.contains("not the same"), "{text}");
+    assert!(text.contains("the two passphrases differ"), "{text}");
     assert_eq!(dir.snapshot().len(), 1);
 }
 
