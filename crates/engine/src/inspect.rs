@@ -9,6 +9,7 @@ use crate::{Engine, Error, Inspect, Source};
 /// What an encrypted file shows without a key. None of it is authenticated: anyone who can
 /// write the file could have forged it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Inspection {
     /// The header. Its MAC cannot be checked without a key.
     pub header: Header,

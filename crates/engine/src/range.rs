@@ -49,6 +49,7 @@ pub enum ByteRange {
 
 /// The result of decrypting a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RangeSummary {
     /// Bytes read and written.
     pub summary: Summary,

@@ -34,6 +34,7 @@ impl From<Format> for Form {
 
 /// The result of encrypting, decrypting or verifying one file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The format that was written or read.
     pub format: Format,
@@ -53,6 +54,7 @@ pub struct Summary {
 /// The result of encrypting or decrypting many files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "some files may have failed"]
+#[non_exhaustive]
 pub struct BatchSummary {
     /// Number of files, those that failed included.
     pub files: u64,

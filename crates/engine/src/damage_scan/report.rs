@@ -6,6 +6,7 @@ use cryptstream_format::Format;
 
 /// What of an encrypted file is intact.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DamageReport {
     /// The file's format.
     pub format: Format,

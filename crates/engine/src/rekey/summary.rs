@@ -30,6 +30,7 @@ impl RekeyMethod {
 
 /// What rekeying did to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RekeySummary {
     /// The format of the file.
     pub format: Format,
