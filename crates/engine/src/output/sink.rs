@@ -23,7 +23,7 @@ pub(crate) enum Sink {
     Stream(Stream),
     /// Into one of the others, as text.
     Armored(Box<Armored<Self>>),
-    /// What comes is not wanted, only that it could come.
+    /// Nowhere: the input is only verified.
     Nowhere,
 }
 
@@ -66,7 +66,7 @@ impl Sink {
         }
     }
 
-    /// Is told how long the output will be in the end.
+    /// Says how long the output will be.
     pub(crate) fn expect(&self, len: u64) -> Result<(), Error> {
         match self {
             Self::File(pending) => pending.reserve(len),

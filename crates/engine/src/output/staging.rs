@@ -26,9 +26,9 @@ use crate::umask::umask;
 /// What the name of a folder that was replaced ends in.
 const OLD: &str = ".old";
 
-/// See the module's description.
+/// A folder that is being unpacked, under a temporary name.
 pub struct StagingFolder {
-    /// The folder that it is going to be in, and its name there.
+    /// The folder that it will be in, and its name there.
     named: Named,
     container: Arc<Container>,
     folder: OwnedFd,
@@ -51,8 +51,8 @@ enum NameState {
 }
 
 impl StagingFolder {
-    /// Looks whether something is in the way, as far as that can be seen
-    /// beforehand. With `force`, a folder is none.
+    /// Checks that the folder can be created, as far as that is possible beforehand. With
+    /// `force`, an existing folder is no obstacle.
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::OutputIsHere`], [`Error::OutputPlanted`],
@@ -61,7 +61,7 @@ impl StagingFolder {
         look(path, force).map(drop)
     }
 
-    /// Makes the folder, beside `path`.
+    /// Creates the folder beside `path`.
     ///
     /// # Errors
     /// Those of [`StagingFolder::check`].
@@ -78,7 +78,7 @@ impl StagingFolder {
             let (container, gate) = &watched;
             let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = container.remove();
-            // Nobody may go on: the process ends.
+            // The process ends, so nothing may go on.
             std::mem::forget(closed);
         }));
         let (path, cleanup, is_committed) = (path.to_owned(), cleanup.ok(), false);
@@ -91,17 +91,17 @@ impl StagingFolder {
         &self.folder
     }
 
-    /// Whoever changes anything in the folder must hold this: when the process is
-    /// interrupted nothing may be added to what is being removed.
+    /// Must be locked while anything in the folder is changed, so that nothing is added
+    /// while an interruption removes it.
     #[must_use]
     pub fn gate(&self) -> &Mutex<()> {
         &self.gate
     }
 
-    /// Gives the folder its permission bits (without `mode` the usual ones), the time of
-    /// its last change (seconds and nanoseconds since 1970), and its name. With `sync`,
-    /// what is in it is made durable first, and then the name. A folder that stood there
-    /// is kept: its new name is returned.
+    /// Gives the folder its permission bits (without `mode` those of a new folder), the time
+    /// of its last change (seconds and nanoseconds since 1970), and its name. With `sync`,
+    /// its content is made durable before it gets its name, and the name after that. A
+    /// folder that had the name is kept, and its new path is returned.
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::Write`], [`Error::NotDurable`].
@@ -119,13 +119,13 @@ impl StagingFolder {
         if sync {
             rustix::fs::syncfs(&self.folder).map_err(failed)?;
         }
-        // Of an archive too, which may be a stranger's.
+        // Also for the bits of an archive, which may come from anyone.
         let mode = Mode::from_raw_mode(mode.unwrap_or(0o777) & !umask());
         // What it has got from the folder above, as with mkdir(1).
         let inherited = fstat(&self.folder).map_err(failed)?.st_mode & Mode::SGID.as_raw_mode();
         let mode = mode | Mode::from_raw_mode(inherited);
         // A folder can only be moved by those who may write to it.
-        // Some file systems keep no such things, and what is in it is whole without.
+        // Some file systems store none of this, and the content is complete without it.
         let as_taken = |set: Result<(), Errno>| match set {
             Err(error) if is_refusal(error) => Ok(()),
             set => set.map_err(failed),
@@ -133,7 +133,7 @@ impl StagingFolder {
         as_taken(fchmod(&self.folder, mode | Mode::WUSR))?;
         if let Some((tv_sec, nanoseconds)) = modified {
             let last_modification = Timespec { tv_sec, tv_nsec: nanoseconds.into() };
-            // When it was read is left alone.
+            // The time of the last access is not changed.
             let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
             as_taken(futimens(&self.folder, &Timestamps { last_access, last_modification }))?;
         }
@@ -152,7 +152,7 @@ impl StagingFolder {
         Ok(old.map(|old| path.with_file_name(old)))
     }
 
-    /// Returns the new name of what stood there.
+    /// Returns the new path of the folder that had the name.
     fn give_name(&mut self) -> Result<Option<OsString>, Errno> {
         interrupt::heed();
         let _deferred = interrupt::defer();
@@ -180,7 +180,7 @@ impl StagingFolder {
                 Some(old)
             }
         };
-        // Only the mark is left in it. A failure leaves it to a later run.
+        // Only the mark is left in it. If that fails, a later run removes it.
         let _ = self.container.remove();
         self.is_committed = true;
         // Before the next step, which waits for an interruption under way.
@@ -194,7 +194,7 @@ impl Drop for StagingFolder {
     fn drop(&mut self) {
         if !self.is_committed {
             let _held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-            // A failure leaves it to a later run.
+            // If that fails, a later run removes it.
             let _ = self.container.remove();
         }
     }
@@ -245,7 +245,7 @@ fn old_name(name: &OsStr) -> OsString {
     old
 }
 
-/// Whether the present folder is this one, or is in it: it would lose its name.
+/// Whether this is the current folder or one above it, which would lose its path.
 fn is_here(folder: &Dir) -> bool {
     Dir::open(Path::new(".")).and_then(|here| here.is_or_lies_in(folder)).unwrap_or(false)
 }

@@ -1,5 +1,5 @@
 //! Main's part of the work: it publishes segments, works on them too, starts workers,
-//! collects results, and makes ready again what workers held that have exited.
+//! collects results, and requeues the segments of workers that have exited.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -24,30 +24,28 @@ use crate::memory::zeroed;
 use crate::part_io::Buffers;
 use crate::transform::Operation;
 
-/// How often main looks after its workers while it has nothing else to do.
+/// How often main checks its workers while it has nothing else to do.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(20);
-/// The longest and the shortest that main sleeps while the workers have enough
-/// to do. To be woken for each segment would be worse: where the processor is
-/// a virtual one, waking another process can take 50 µs, and encrypting a segment
-/// takes 300.
+/// The shortest and the longest that main sleeps while the workers have enough to do. Waking
+/// it for each segment would be worse: on a virtual processor waking another process can
+/// take 50 µs, and encrypting a segment takes 300.
 const SLEEP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(500);
-/// Bytes that no worker does in a nanosecond, so that main is back in time.
+/// More bytes than a worker does in a nanosecond, so that main wakes up in time.
 const MAX_BYTES_PER_NS: u64 = 8;
-/// Tasks for each worker that are enough for a nap, and then twice as many for
-/// the time of the nap.
+/// Tasks that each worker must have before main sleeps, and twice as many must be queued for
+/// the time of its sleep.
 const QUEUED_PER_WORKER: usize = 2;
-/// When nothing was finished for so long, workers are taken for stuck and killed,
-/// and main goes on alone. A stalled disk costs no more than that.
+/// If nothing is finished for this long, workers are considered stuck and killed, and main
+/// goes on alone. A stalled disk costs no more than that.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// A worker whose death costs nothing gets less time to answer.
+/// The same for a worker that holds nothing, whose death costs nothing.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often workers that are to drop a job are woken while main waits for them.
+/// How often main, while it waits, wakes workers that must drop a job.
 const WAKE_INTERVAL: Duration = Duration::from_millis(1);
-/// The most time between two looks at the workers that is counted. More has
-/// passed when main itself was stopped or waited for something else: no fault
-/// of theirs.
+/// The most time between two checks that counts towards a timeout. If more has passed, main
+/// itself was stopped or waited for something else, which is not the workers' fault.
 const MAX_ELAPSED: Duration = Duration::from_millis(100);
-/// A segment over which as many workers have died is not given to another.
+/// A segment over which this many workers have died is not given to another one.
 const MAX_ATTEMPTS: u8 = 3;
 
 /// A segment that is done. Its slot stays taken until it is
@@ -59,31 +57,30 @@ pub(crate) struct Finished {
     pub(crate) result: Result<(), Failure>,
 }
 
-/// The workers of a run and their queue; they stay from job to job.
+/// The workers of a run and their queue, which are kept from job to job.
 pub(crate) struct Coordinator {
     pool: Pool,
     producer: Producer<RegionWords>,
-    /// Main's own way to the queue's tasks.
+    /// With which main takes tasks from the queue itself.
     consumer: Consumer<RegionWords>,
-    /// The jobs that are not over, by number.
+    /// The unfinished jobs, by number.
     jobs: VecDeque<(u32, Job)>,
     next_job: u32,
-    /// Bytes of plaintext on their way.
+    /// Bytes of plaintext in published segments.
     bytes: u64,
-    /// Of each slot, whether its buffer has the input of its task.
+    /// For each slot, whether its buffer holds the input of its task.
     has_input: Vec<bool>,
     buffers: Buffers,
     /// Untrusted input is for sandboxed processes.
     must_not_decrypt: bool,
     stats: WorkerStats,
-    /// What is to be told of workers, and was not yet.
+    /// Notes about workers that were not reported yet.
     notes: Vec<WorkerNote>,
-    /// Whether it was told that the sandbox is not full.
+    /// Whether an incomplete sandbox was reported.
     warned: bool,
     /// Workers that were ended while the engine goes on.
     ended: u32,
-    /// How long nothing was finished though there was work, whatever the
-    /// semaphores say.
+    /// How long nothing was finished although there was work.
     idle: Duration,
     /// When main last checked the workers.
     last_check: Instant,
@@ -92,7 +89,7 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// How many segments can be on their way.
+    /// How many segments can be published at a time.
     pub(crate) fn slots(workers: usize) -> usize {
         2 * QUEUED_PER_WORKER * workers + 2
     }
@@ -148,7 +145,7 @@ impl Coordinator {
         !Protection::JobRevoked.is_on() || !self.pool.holds(number)
     }
 
-    /// Waits a moment for workers that are to drop a job.
+    /// Waits briefly for workers that must drop a job.
     pub(crate) fn wait_for_release(&mut self, longest: Duration) -> Result<(), Stop> {
         self.pool.wait_for_reply(longest.min(WAKE_INTERVAL));
         self.check_workers()
@@ -175,7 +172,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Kills all workers, and has others do what they were at.
+    /// Kills all workers, and requeues their segments.
     pub(crate) fn replace_workers(&mut self) -> Result<(), Stop> {
         for exited in self.pool.kill_all() {
             self.recover(&exited, true)?;
@@ -183,7 +180,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Ends all workers. Nothing may be on its way.
+    /// Ends all workers. No segment may be published.
     pub(crate) fn end_workers(&mut self) {
         self.ended += self.pool.end_all();
     }
@@ -192,14 +189,14 @@ impl Coordinator {
         self.jobs.iter().find(|(other, _)| *other == number).map(|(_, job)| job)
     }
 
-    /// What has become of the workers since this was last asked.
+    /// What happened to the workers since the last call.
     pub(crate) fn take_stats(&mut self) -> WorkerStats {
         let stats = std::mem::take(&mut self.stats);
         let workers = self.pool.len() as u32 + std::mem::take(&mut self.ended) + stats.died;
         WorkerStats { workers, sandbox: self.pool.level, ..stats }
     }
 
-    /// Tells how many workers there are, and what has become of them.
+    /// Reports how many workers there are, and what happened to them.
     pub(crate) fn report(&mut self, progress: &dyn Progress) {
         progress.workers(self.ready());
         for note in self.notes.drain(..) {
@@ -225,7 +222,7 @@ impl Coordinator {
         (0..few).find(|slot| self.producer.task(*slot).is_none())
     }
 
-    /// Segments that are on their way.
+    /// Number of published segments.
     pub(crate) fn outstanding(&self) -> usize {
         self.producer.outstanding()
     }
@@ -273,13 +270,13 @@ impl Coordinator {
         self.check_workers()
     }
 
-    /// Starts a worker, if that makes sense; whether it has.
+    /// Starts a worker if that makes sense. Returns whether it has.
     fn start_worker(&mut self) -> bool {
         let jobs = self.jobs.iter().map(|(number, job)| (*number, job));
         self.pool.may_start() && self.pool.start(jobs)
     }
 
-    /// Sleeps a moment, or until something is done.
+    /// Sleeps briefly, or until something is done.
     fn wait(&mut self, longest: Duration) {
         let ready = self.pool.ready().max(1);
         let enough = Duration::from_nanos(self.bytes / (MAX_BYTES_PER_NS * ready as u64));
@@ -291,10 +288,10 @@ impl Coordinator {
             std::thread::sleep(*SLEEP.start());
             self.woke_spuriously = false;
         } else {
-            // Errors would be those of a system without futexes; looking at the
-            // queue in any case is the answer to them too.
+            // Only a system without futexes gives an error, and then the queue must be
+            // checked too.
             self.woke_spuriously = self.pool.done.wait(Some(longest)).unwrap_or(false);
-            // One look finds all that is done.
+            // One check finds everything that is done.
             self.pool.done.take_all();
             if self.woke_spuriously && !Protection::WorkerDeadline.is_on() {
                 self.idle = Duration::ZERO;
@@ -302,7 +299,7 @@ impl Coordinator {
         }
     }
 
-    /// Does one segment here, if there is any to be done.
+    /// Does one segment here, if there is one.
     fn run_one_here(&mut self) -> Result<bool, Stop> {
         if self.must_not_decrypt
             && self.jobs.iter().any(|(_, job)| job.operation == Operation::Open)
@@ -363,7 +360,7 @@ impl Coordinator {
         Ok((number, segment.ok_or(Stop::Misbehaved)?))
     }
 
-    /// Checks the workers, and makes ready again the segments of those that have exited.
+    /// Checks the workers, and requeues the segments of those that have exited.
     fn check_workers(&mut self) -> Result<(), Stop> {
         let elapsed = self.last_check.elapsed().min(MAX_ELAPSED);
         self.last_check = Instant::now();
@@ -388,7 +385,7 @@ impl Coordinator {
             self.recover(&worker, is_stuck)?;
         }
         if is_stuck {
-            // Nobody is left who could hold a segment.
+            // No worker is left that could hold a segment.
             if self.producer.is_any_held().map_err(|_| Stop::Misbehaved)? {
                 return Err(Stop::Misbehaved);
             }

@@ -21,41 +21,40 @@ use super::start::sandboxed;
 use super::stop::Stop;
 use crate::job::{Job, SlotBuffers};
 
-/// After as many workers that never came up, none is tried any more.
+/// After this many workers that failed to start, no more are started.
 const MAX_FAILED_STARTS: u32 = 3;
 
-/// A worker that does not take a message for so long, or does not finish one, is
-/// stuck.
+/// A worker that takes longer to receive or to send a message is considered stuck.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a dead worker's standard error that are read.
 const MAX_STDERR: usize = 1024;
 
-/// Replies of one worker that are taken in a row: it must not keep main busy.
+/// Replies of one worker that are read in a row, so that it cannot keep main busy.
 const MAX_REPLIES: usize = 16;
 
-/// A worker process, from its start to its certain end.
+/// A worker process, from its start until it has been waited for.
 struct Worker {
     id: WorkerId,
     child: Child,
     channel: Channel,
     /// Its standard error, which is read after it has exited.
     stderr: Option<OwnedFd>,
-    /// How well it is sandboxed, and what it will leave behind; `None` until
-    /// it has said so.
+    /// How well it is sandboxed, and what can be read after its death; `None` until it has
+    /// reported them.
     ready: Option<(SandboxLevel, PostMortemReader)>,
     /// Jobs that it was told of.
     jobs: Vec<u32>,
-    /// Jobs that it was told to drop and has not said to have dropped.
+    /// Jobs that it was told to drop, and has not confirmed.
     releasing: Vec<u32>,
-    /// How long it has owed an answer to that.
+    /// How long the confirmation is overdue.
     unanswered: Duration,
 }
 
-/// A worker that has exited, and was waited for.
+/// A worker that has exited and has been waited for.
 pub(super) struct ExitedWorker {
     pub(super) id: WorkerId,
-    /// The bytes that it had loaded, if it had come up.
+    /// The bytes that it had loaded, if it had started.
     pub(super) reader: Option<PostMortemReader>,
     /// What it has written to standard error, or the beginning of that. It may be
     /// anything.
@@ -70,16 +69,16 @@ pub(super) struct Pool {
     workers: Vec<Worker>,
     last_id: u16,
     failed_starts: u32,
-    /// Why the system did not start the last worker that it refused.
+    /// Why the last worker that failed to start did so.
     refusal: Option<i32>,
-    /// The least level that any worker has reached.
+    /// The weakest sandbox of any worker.
     pub(super) level: Option<SandboxLevel>,
     pub(super) tasks: FutexSemaphore,
     pub(super) done: FutexSemaphore,
 }
 
 impl Pool {
-    /// The memory, and no worker yet.
+    /// A pool without workers.
     pub(super) fn new(
         options: WorkerOptions,
         slots: usize,
@@ -117,12 +116,12 @@ impl Pool {
         self.layout.slot_buffers(&self.region, slot)
     }
 
-    /// Workers that are alive as far as is known, ready or not.
+    /// Number of workers that are believed to be alive, ready or not.
     pub(super) fn len(&self) -> usize {
         self.workers.len()
     }
 
-    /// Workers that are at work.
+    /// Number of workers that are ready.
     pub(super) fn ready(&self) -> usize {
         self.workers.iter().filter(|worker| worker.ready.is_some()).count()
     }
@@ -132,7 +131,7 @@ impl Pool {
         self.failed_starts < MAX_FAILED_STARTS && self.last_id < u16::MAX
     }
 
-    /// Starts no worker any more.
+    /// Makes sure that no more workers are started.
     pub(super) fn give_up(&mut self) {
         self.failed_starts = MAX_FAILED_STARTS;
     }
@@ -144,21 +143,21 @@ impl Pool {
         }
         match (self.level, self.refusal) {
             (Some(level), _) if level < SandboxLevel::Full => Some(Stop::NoSandbox),
-            // Where none is left, nobody may open anything.
+            // Without any, nothing may be decrypted.
             _ if !self.workers.is_empty() || self.may_start() => None,
             (_, Some(errno)) => Some(Stop::refused(errno)),
             (_, None) => Some(Stop::NoWorkers),
         }
     }
 
-    /// How far workers are sandboxed, if that is less than was tried.
+    /// How well workers are sandboxed, if that is less than requested.
     pub(super) fn level_to_warn_of(&self) -> Option<SandboxLevel> {
         let is_tried = self.options.sandbox != SandboxMode::Off;
         self.level.filter(|level| is_tried && *level < SandboxLevel::Full)
     }
 
-    /// Starts one worker, which comes up by itself, and tells it of `jobs` by
-    /// their numbers. Returns whether it started.
+    /// Starts one worker and sends it `jobs` with their numbers, without waiting until it is
+    /// ready. Returns whether it started.
     pub(super) fn start<'j>(&mut self, jobs: impl Iterator<Item = (u32, &'j Job)>) -> bool {
         self.last_id += 1;
         let mut worker = match self.try_start(self.last_id) {
@@ -179,8 +178,7 @@ impl Pool {
     fn try_start(&self, id: u16) -> io::Result<Worker> {
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(SEND_TIMEOUT))?;
-        // Not the terminal. The pipe blocks neither side: what is too much for it
-        // is lost.
+        // Not the terminal. The pipe never blocks, so output that does not fit is lost.
         let (stderr, child_stderr) = match descriptors::pipe() {
             _ if !Protection::WorkerStderr.is_on() => (None, Stdio::inherit()),
             Ok((stderr, child_stderr)) => (Some(stderr), Stdio::from(child_stderr)),
@@ -209,7 +207,7 @@ impl Pool {
         Ok(worker)
     }
 
-    /// Tells every worker of a job.
+    /// Sends a job to every worker.
     pub(super) fn tell(&mut self, number: u32, job: &Job) {
         for worker in &mut self.workers {
             worker.tell(number, job);
@@ -223,12 +221,12 @@ impl Pool {
         }
     }
 
-    /// How many workers have not said yet that they have dropped a job.
+    /// Number of workers that still have to confirm that they have dropped a job.
     pub(super) fn unreleased(&self) -> u32 {
         self.workers.iter().filter(|worker| !worker.releasing.is_empty()).count() as u32
     }
 
-    /// Whether a worker that is alive has not said that it has dropped this job.
+    /// Whether a living worker has not confirmed yet that it has dropped this job.
     pub(super) fn holds(&self, number: u32) -> bool {
         let mut held =
             self.workers.iter().flat_map(|worker| worker.jobs.iter().chain(&worker.releasing));
@@ -248,9 +246,8 @@ impl Pool {
         let _ = poll(&mut fds, Some(&longest));
     }
 
-    /// Takes what the workers have answered; then those that have certainly died:
-    /// they are reaped. One that has owed an answer for `timeout` is killed;
-    /// `elapsed` has passed since the last call.
+    /// Reads the workers' answers, then reaps those that have died. A worker whose answer
+    /// is overdue for `timeout` is killed. `elapsed` has passed since the last call.
     pub(super) fn check(&mut self, elapsed: Duration, timeout: Duration) -> Vec<ExitedWorker> {
         for worker in &mut self.workers {
             if let Some(level) = worker.listen() {
@@ -265,8 +262,7 @@ impl Pool {
         exited.into_iter().map(|worker| self.reap(worker)).collect()
     }
 
-    /// Kills all workers, such as those that hang, and waits until they are
-    /// reaped.
+    /// Kills all workers, including those that hang, and reaps them.
     pub(super) fn kill_all(&mut self) -> Vec<ExitedWorker> {
         for worker in &mut self.workers {
             let _ = worker.child.kill();
@@ -279,8 +275,8 @@ impl Pool {
         workers.into_iter().map(reap).collect()
     }
 
-    /// Ends all workers, of which none is needed any more, and waits until they
-    /// are dead; how many they were.
+    /// Ends all workers, of which none is needed any more, and waits until they are dead.
+    /// Returns how many they were.
     pub(super) fn end_all(&mut self) -> u32 {
         for worker in &mut self.workers {
             let _ = worker.child.kill();
@@ -302,7 +298,7 @@ impl Pool {
     }
 
     fn reap(&mut self, mut worker: Worker) -> ExitedWorker {
-        // Its answer may have come between the last look and its death.
+        // Its answer may have come between the last check and its death.
         let _ = worker.listen();
         self.failed_starts += u32::from(worker.ready.is_none());
         let stderr = worker.stderr.take().map(|stderr| read_stderr(&stderr)).unwrap_or_default();
@@ -311,8 +307,8 @@ impl Pool {
 }
 
 impl Worker {
-    /// Tells it of a job. If it does not take it, it is stuck and killed; its
-    /// death is found out like any other.
+    /// Sends it a job. If it does not take it, it is stuck and killed, and its death is
+    /// noticed like any other.
     fn tell(&mut self, number: u32, job: &Job) {
         self.jobs.push(number);
         if send_job(&self.channel, number, job).is_err() {
@@ -329,8 +325,7 @@ impl Worker {
         }
     }
 
-    /// Takes its answers, as far as it owes any. Returns how well it is locked
-    /// in, once.
+    /// Reads its answers. Returns how well it is sandboxed, once.
     fn listen(&mut self) -> Option<SandboxLevel> {
         let mut level = None;
         for _ in 0..MAX_REPLIES {
@@ -341,7 +336,7 @@ impl Worker {
             let reply =
                 self.channel.receive().and_then(|message| message.map(Reply::decode).transpose());
             match reply {
-                // It has ended, which is found out like any death.
+                // It has ended, which is noticed like any death.
                 Ok(None) => break,
                 Ok(Some(Reply::Ready(reached, reader))) if self.ready.is_none() => {
                     self.ready = Some((reached, reader));
@@ -351,7 +346,7 @@ impl Worker {
                     self.releasing.retain(|job| *job != number);
                     self.unanswered = Duration::ZERO;
                 }
-                // Nothing that a worker would say.
+                // No intact worker would send this.
                 Ok(Some(_)) | Err(_) => {
                     let _ = self.child.kill();
                     break;
@@ -361,7 +356,7 @@ impl Worker {
         level
     }
 
-    /// How long it has owed an answer, `elapsed` later.
+    /// How long its answer is overdue, `elapsed` later.
     fn unanswered_for(&mut self, elapsed: Duration) -> Duration {
         let owes = !self.releasing.is_empty();
         self.unanswered = if owes { self.unanswered + elapsed } else { Duration::ZERO };
@@ -370,13 +365,13 @@ impl Worker {
 }
 
 impl Drop for Pool {
-    /// Workers hold nothing that would be lost: a signal is the quickest way.
+    /// Kills it. Workers hold nothing that would be lost.
     fn drop(&mut self) {
         self.end_all();
     }
 }
 
-/// What there is to be read, at most [`MAX_STDERR`] bytes.
+/// What can be read, at most [`MAX_STDERR`] bytes.
 fn read_stderr(stderr: &OwnedFd) -> Vec<u8> {
     let mut read = [0; MAX_STDERR];
     let len = rustix::io::read(stderr, &mut read).unwrap_or_default();

@@ -10,14 +10,13 @@ use crate::job::{InputLocation, Job, SlotBuffers};
 use crate::part_io::Buffers;
 use crate::transform::Operation;
 
-/// Where the one that does a segment takes its input from.
+/// Where the input of a segment comes from.
 pub(super) enum TaskInput<'a> {
     /// A worker reads it, and keeps what it encrypts in its private buffer.
     Private(&'a mut PrivateBuffer),
-    /// Main reads it: when main dies nobody takes over.
+    /// Main reads it. When main dies, the run is over.
     File,
-    /// Main has put it into the slot's buffer itself, and knows so from its own
-    /// table.
+    /// Main has put it into the slot's buffer itself, as its own table says.
     Slot,
 }
 
@@ -53,8 +52,8 @@ fn input_location<'a>(
     match (&job.input, job.operation, input) {
         (None, ..) => Ok(InputLocation::Slot),
         (Some(_), Operation::Seal, TaskInput::Slot) => Ok(InputLocation::Slot),
-        // Sealing other bytes than a dead worker may have sealed and written
-        // would use a nonce twice: see the nonce rule in docs/queue.md.
+        // Other bytes than those that a dead worker may have encrypted and written would
+        // use a nonce twice: see the nonce rule in docs/queue.md.
         (Some(_), Operation::Seal, TaskInput::Private(_)) if claim.is_loaded() => {
             Ok(InputLocation::Slot)
         }
@@ -66,7 +65,7 @@ fn input_location<'a>(
             claim.mark_loaded()?;
             Ok(InputLocation::Private(private))
         }
-        // Opening the same chunks again is harmless.
+        // Decrypting the same chunks again is harmless.
         (Some(_), ..) => Ok(InputLocation::File),
     }
 }

@@ -39,8 +39,8 @@ pub fn init_worker() -> WorkerProgram {
 fn run() -> io::Result<()> {
     sandbox::die_with_parent();
     if Protection::CloseDescriptors.is_on() {
-        // Main has kept them from this process; but not every program that has
-        // this engine in it does so.
+        // The program of this project keeps them from its workers, but not every program
+        // that uses the engine does.
         descriptors::close_inherited()?;
     }
     let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -85,11 +85,11 @@ fn run() -> io::Result<()> {
             let job = jobs.get(job_of(claim.task()))?;
             let work = job.and_then(|job| Some((job, segment_of(claim.task(), job)?)));
             let slot = layout.slot_buffers(&region, claim.slot());
-            // Stale: this worker was taken for dead, and nobody waits for it.
+            // Stale: this worker was considered dead, and its result is not awaited.
             let _ = perform(claim, work, slot, TaskInput::Private(&mut private), &mut buffers);
             done.post(1)?;
-            // A job that is over is dropped now, not only when there is nothing
-            // else to do: its file waits for that.
+            // A finished job is dropped now, even if there is more to do, because its file
+            // waits for that.
             jobs.catch_up()?;
         }
         jobs.catch_up()?;
@@ -97,17 +97,17 @@ fn run() -> io::Result<()> {
     }
 }
 
-/// The jobs that this worker was told of and that are not over.
+/// The unfinished jobs that this worker has received.
 struct Jobs {
     channel: Channel,
     known: Vec<(u32, Job)>,
-    /// The last that it was told of.
+    /// The number of the last one that it received.
     newest: Option<u32>,
 }
 
 impl Jobs {
-    /// Job `number`. Main has sent it before it published a segment of it; a
-    /// number that does not come is one that some worker has made up.
+    /// Job `number`. Main sends a job before it publishes a segment of it, so a number that
+    /// does not come was made up by some worker.
     fn get(&mut self, number: u32) -> io::Result<Option<&Job>> {
         while self.newest.is_none_or(|newest| newest < number) {
             self.receive()?;
@@ -115,8 +115,8 @@ impl Jobs {
         Ok(self.known.iter().find(|(known, _)| *known == number).map(|(_, job)| job))
     }
 
-    /// Receives what has come meanwhile, so that nobody waits with a full
-    /// socket for this worker, and it does not hold what is over.
+    /// Receives the messages that have come meanwhile, so that the socket does not fill up
+    /// and finished jobs are dropped.
     fn catch_up(&mut self) -> io::Result<()> {
         while is_readable(&self.channel)? {
             self.receive()?;
@@ -124,10 +124,10 @@ impl Jobs {
         Ok(())
     }
 
-    /// Waits for the next order, and follows it.
+    /// Waits for the next message, and does what it says.
     ///
     /// # Errors
-    /// `UnexpectedEof` when main is gone.
+    /// `UnexpectedEof` if main has ended.
     fn receive(&mut self) -> io::Result<()> {
         let message = self.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         match Order::decode(message)? {
