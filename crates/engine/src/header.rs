@@ -10,15 +10,15 @@ use crate::{Error, Source};
 
 /// Headers of long files are filled up to a multiple of this, the block of file systems.
 pub(crate) const HEADER_BLOCK: usize = 4096;
-/// Enough for the headers of nearly all files, and for a small file whole.
+/// Bytes that are read first: enough for nearly all headers, and for small files entirely.
 const FIRST_READ: usize = 16 << 10;
-/// How much of a foreign file is kept for guessing what it is.
+/// Bytes of a file that is not encrypted that are kept, for guessing its type.
 const HEAD_LEN: usize = 512;
-/// The most kinds of recipients that an error tells.
+/// The most recipient types that an error lists.
 const MAX_KINDS: usize = 8;
 
-/// Finds the key of the payload, at whose first byte the source stands; leaves
-/// it at the first chunk.
+/// Finds the payload key. Reads `source` from the first byte of the payload up to the first
+/// chunk.
 pub(crate) fn unlock(
     source: &mut Source,
     header: &Header,
@@ -37,8 +37,7 @@ pub(crate) fn unlock(
     Ok(cipher.into_chunks())
 }
 
-/// Reads the header and leaves the source at the payload's first byte. Here an
-/// armored input is found to be one.
+/// Reads the header, up to the first byte of the payload. Detects armor.
 pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
     let mut bytes = zeroed(FIRST_READ)?;
     let mut len = source.fill(&mut bytes)?;
@@ -56,7 +55,7 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
                     return Err(Error::ReaderDied { path });
                 }
                 source.give_back(&bytes[outline.len()..len])?;
-                // Of a table that is wrong a process is to blame that has been taken over.
+                // A wrong table means that the sandboxed process has been taken over.
                 return Header::new(bytes, &outline).ok_or(Error::ReaderDied { path });
             }
             // Full means that there may be more; the parser gives up at the
@@ -78,7 +77,7 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
 
 /// Why the header of `source` was not unlocked.
 pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError) -> Error {
-    // One of each kind, in their order, and not as many as a file may name.
+    // Each type once, in order, up to a limit.
     let mut kinds: Vec<String> = Vec::new();
     let mut recipients = 0;
     for stanza in header.stanzas().iter().filter(|stanza| !stanza.is_padding()) {

@@ -1,13 +1,11 @@
-//! Where the undo journal of an exchange of headers stands, and what it is
-//! good for.
+//! The undo journal for replacing a header in place.
 //!
-//! `.NAME.cryptstream-rekey`, in the file's folder. It is complete and durable
-//! before the header is touched and goes when the header is durable; so one
-//! that is found tells of an interruption. The file's own header counts as long
-//! as it opens. Only where it does not, and is neither the old nor the new one
-//! of the journal, is the old one taken instead. So nobody gains anything by
-//! putting a journal of their own there: what it holds is a header, which is
-//! checked like any other.
+//! It is the file `.NAME.cryptstream-rekey` in the file's folder. It is complete and durable
+//! before the header is changed, and is removed once the new header is durable. So if there
+//! is one, a run was interrupted. The header in the file is used as long as it is valid.
+//! Only if it is not, and is neither the journal's old nor its new header, the old one
+//! is used instead. Creating such a journal gives an attacker nothing: it contains a header,
+//! which is checked like any other.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -30,22 +28,22 @@ use crate::workers::Beginning;
 use crate::{Error, Source};
 
 const SUFFIX: &[u8] = b".cryptstream-rekey";
-/// The longest name that file systems take.
+/// The longest name that file systems allow.
 const MAX_NAME_LEN: usize = 255;
 
-/// The journal that stands beside a file and belongs to it.
+/// The journal of a file.
 pub(crate) struct UndoJournal {
     folder: Arc<Dir>,
     name: OsString,
     journal: Journal,
-    /// Its old header; of a journal that was just made nobody asks for it.
+    /// The old header. Not set in a journal that was just created.
     header: Option<Header>,
     present: HeaderState,
     /// Those that the file had before.
     times: Timestamps,
 }
 
-/// A file whose header is about to be exchanged.
+/// A file whose header is about to be replaced.
 pub(crate) struct Journaled<'a> {
     /// Its folder, and its name there.
     pub(crate) folder: &'a Arc<Dir>,
@@ -73,8 +71,8 @@ impl UndoJournal {
         Some(Self { folder, name, journal, header, present, times })
     }
 
-    /// Creates the journal of an exchange that is about to happen, and makes
-    /// it durable. Returns it and its length.
+    /// Creates a journal and makes it durable, before the header is replaced. Returns it and
+    /// its length in bytes.
     pub(crate) fn create(
         journaled: &Journaled<'_>,
         old_header: &[u8],
@@ -98,8 +96,8 @@ impl UndoJournal {
         )
         .map_err(in_the_way)?;
         pending.write_at(0, &bytes)?;
-        // Whoever may read the file may read its header, and is to be able to
-        // read the file after an interruption too.
+        // Users who may read the file may read its header, and must be able to decrypt the
+        // file after an interruption too.
         let metadata = journaled.file.metadata().map_err(|source| Error::Read {
             path: journaled.source.path().to_owned(),
             offset: 0,
@@ -132,7 +130,7 @@ impl UndoJournal {
         self.header.as_ref().map_or(Format::default(), Header::format)
     }
 
-    /// The old header, if what the file has is neither this nor the new one.
+    /// The old header, if the file has neither this nor the new one.
     pub(crate) fn header_if_torn(&self) -> Option<Header> {
         self.header.clone().filter(|_| self.present == HeaderState::Torn)
     }
@@ -143,8 +141,8 @@ impl UndoJournal {
     }
 }
 
-/// Reads the header of `source` and has it opened; where that fails since an
-/// exchange of headers was interrupted, with the header from before.
+/// Reads the header of `source` and calls `open` with it. If that fails because replacing the
+/// header was interrupted, calls it again with the old header.
 pub(crate) fn open_header<T>(
     source: &mut Source,
     mut open: impl FnMut(&mut Source, Header) -> Result<T, Error>,
@@ -169,7 +167,7 @@ pub(crate) fn open_header<T>(
     open(source, header)
 }
 
-/// Whether an error may be the work of a header that was written in part.
+/// Whether an error can come from a header that was partly written.
 pub(crate) fn concerns_header(error: &Error) -> bool {
     match error {
         Error::Header { .. }
@@ -193,14 +191,14 @@ fn name_beside(name: &OsStr) -> OsString {
     OsString::from_vec([b".", shown.as_slice(), SUFFIX].concat())
 }
 
-/// The beginning of a long name, and a hash that tells it from others.
+/// The beginning of a long name, and a hash that distinguishes it from others.
 fn shortened(name: &[u8]) -> Vec<u8> {
     let mut len = MAX_NAME_LEN - 1 - SUFFIX.len() - 17;
     // Not within a character: some file systems take nothing but UTF-8.
     while len > 0 && name[len] & 0xc0 == 0x80 {
         len -= 1;
     }
-    // FNV-1a, which will be the same in all versions.
+    // FNV-1a, which must stay the same in all versions.
     let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });

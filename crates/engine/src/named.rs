@@ -1,8 +1,8 @@
-//! What a path that the user has named leads to.
+//! Resolves paths that the user has named.
 //!
-//! The user's own links are followed, once: the result is a folder's descriptor and a
-//! name in it. Everything that is done afterwards is relative to that descriptor, so
-//! that a link that is exchanged meanwhile leads nowhere else.
+//! The user's own links are followed once. The result is the descriptor of a folder and a
+//! name in it. Everything after that is relative to the descriptor, so replacing a link
+//! meanwhile has no effect.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -22,9 +22,8 @@ const MAX_LINKS: usize = 40;
 /// The permission bits with which others than the owner may change a folder.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Opens the folder that `path` names, to write into it. The user's own links are
-/// followed; one that another user has put where others may put things is refused.
-/// Only links in the place of the last name are looked at.
+/// Opens the folder at `path`, to write into it. If the last component is a link, it is
+/// followed, unless another user has created it in a folder that others can write to.
 ///
 /// # Errors
 /// [`Error::Open`], [`Error::OutputPlanted`].
@@ -52,7 +51,7 @@ fn reach_folder(path: &Path) -> Result<Dir, Refused> {
     }
 }
 
-/// A name in a folder. See the module's description.
+/// A name in a folder.
 pub(crate) struct Named {
     pub(crate) folder: Arc<Dir>,
     pub(crate) name: OsString,
@@ -60,21 +59,21 @@ pub(crate) struct Named {
 
 /// What was found.
 pub(crate) enum Found {
-    /// Nothing. Of a link that leads nowhere, the place of the link itself.
+    /// Nothing. For a dangling link, the place of the link itself.
     Nothing(Named, Option<Stat>),
     /// Something that is no symbolic link.
     There(Named, Stat),
-    /// What a descriptor of this process stands for (`/dev/stdout`, `/dev/fd/N`, a
-    /// process substitution), and has no other name. Opened only to be reached.
+    /// A descriptor of this process (`/dev/stdout`, `/dev/fd/N`, a process substitution)
+    /// without any other name. Opened with `O_PATH`.
     Descriptor(OwnedFd, Stat),
 }
 
-/// What a link of /proc to an open file is taken for.
+/// How a link in /proc to an open file is treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OpenFiles {
-    /// What is behind it, if it has another name.
+    /// As the path of the file, if it has one.
     ByName,
-    /// A descriptor, of which a process writes what follows to what is there already.
+    /// As a descriptor that is written to from its current position on.
     AsDescriptors,
 }
 
@@ -88,9 +87,9 @@ enum Reached {
 /// Why nothing was found.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// The system does not let us look.
+    /// An error of the system.
     System(Errno),
-    /// Another user, this one, has put it where others may put things.
+    /// The user with this id has created it in a folder that others can write to.
     Planted(u32),
 }
 
@@ -106,8 +105,8 @@ impl Named {
         Self::found(path, OpenFiles::ByName)
     }
 
-    /// The same for an output: what another process has opened for this one, such as
-    /// `/dev/stdout`, is not to be replaced, but written to.
+    /// The same for an output. What another process has opened for this one, such as
+    /// `/dev/stdout`, is written to and not replaced.
     pub(crate) fn find_output(path: &Path) -> Result<Found, Refused> {
         Self::found(path, OpenFiles::AsDescriptors)
     }
@@ -203,8 +202,8 @@ fn nothing_behind((named, link): (Named, Stat)) -> Found {
     Found::Nothing(named, Some(link))
 }
 
-/// The other user who has put this into a folder in which others than this user may
-/// put things, if it was one. Root may do anything anyway.
+/// The id of the user who owns this, if that is neither this user nor root, and others can
+/// write to the folder.
 pub(crate) fn planted_by(folder: &Dir, stat: &Stat) -> Result<Option<u32>, Errno> {
     if !Protection::PlantedPipe.is_on() {
         return Ok(None);

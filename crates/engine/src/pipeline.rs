@@ -1,5 +1,5 @@
-//! A payload on its way through the queue: segments are published as they
-//! come, and taken off as they are done.
+//! Sends a payload through the queue: publishes segments as they come, and collects those
+//! that are done.
 
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Format, Layout, Segment};
@@ -14,7 +14,7 @@ use crate::{Error, Progress, Source};
 
 /// Where the segments come from.
 pub(crate) enum SegmentSource<'a> {
-    /// Workers read them; all that is to be known is which is next.
+    /// Workers read them. Only the next one must be known.
     File { layout: Layout, next: u64 },
     /// Main reads them, in order, into the buffers of slots.
     Stream {
@@ -30,7 +30,7 @@ pub(crate) enum SegmentSource<'a> {
 
 /// Where the results go.
 pub(crate) enum SegmentSink<'a> {
-    /// Workers put them into place, in any order.
+    /// Workers write them at their offsets, in any order.
     ByWorkers,
     /// Main writes them, in order.
     InOrder(&'a mut Sink),
@@ -38,7 +38,7 @@ pub(crate) enum SegmentSink<'a> {
 
 /// Why a pipeline ended early.
 pub(crate) enum PipelineError {
-    /// A segment failed; all others are through.
+    /// A segment failed; all others are done.
     Segment(Segment, Failure),
     /// All work stopped.
     Stop(Stop),
@@ -53,10 +53,10 @@ pub(crate) struct Pipeline<'a> {
     output: SegmentSink<'a>,
     /// The most workers that are worth it.
     target: usize,
-    /// Segments of this job that are on their way.
+    /// Number of published segments of this job.
     outstanding: usize,
     last: Option<Segment>,
-    /// Of the segments that failed the first one.
+    /// The first of the segments that failed.
     failed: Option<(Segment, Failure)>,
 }
 
@@ -82,8 +82,8 @@ impl<'a> SegmentSource<'a> {
         }
     }
 
-    /// Bytes that are not published yet, as far as one can tell: of a stream,
-    /// as much as there was.
+    /// Expected number of bytes that are not published yet; for a stream, as many as there
+    /// have been.
     fn left(&self) -> u64 {
         match self {
             Self::File { layout, next } => (layout.segment_count() - next) * SEGMENT_LEN as u64,
@@ -146,7 +146,7 @@ impl<'a> SegmentSource<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// The way of job `job`.
+    /// The pipeline of job `job`.
     pub(crate) fn new(
         job: u32,
         input: SegmentSource<'a>,
@@ -156,7 +156,7 @@ impl<'a> Pipeline<'a> {
         Self { job, input, output, target, outstanding: 0, last: None, failed: None }
     }
 
-    /// Goes all the way; returns the last segment.
+    /// Runs to the end. Returns the last segment.
     pub(crate) fn run(
         mut self,
         coordinator: &mut Coordinator,
@@ -169,7 +169,7 @@ impl<'a> Pipeline<'a> {
                 coordinator.remove(self.job);
                 return self.end();
             }
-            // Nothing to wait for but the input: then that was waited for.
+            // Nothing was published, so it waited for the input.
             if self.outstanding > 0 {
                 let stepped = coordinator.step(self.left(), self.target, CHECK_INTERVAL);
                 coordinator.report(progress);
@@ -183,7 +183,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Fills the queue, as far as nothing is failed.
+    /// Fills the queue, unless something has failed.
     pub(crate) fn publish(&mut self, coordinator: &mut Coordinator) -> Result<(), Error> {
         while self.failed.is_none() {
             let may_wait = self.outstanding == 0;
@@ -203,7 +203,7 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Takes a segment of this job off the queue.
+    /// Collects a finished segment of this job.
     pub(crate) fn take(
         &mut self,
         coordinator: &mut Coordinator,
@@ -241,7 +241,7 @@ impl<'a> Pipeline<'a> {
         if self.failed.is_some() { 0 } else { self.input.left() }
     }
 
-    /// Whether nothing is left to be done.
+    /// Whether nothing is left to do.
     pub(crate) fn is_over(&self) -> bool {
         self.outstanding == 0 && (self.failed.is_some() || self.input.is_over())
     }

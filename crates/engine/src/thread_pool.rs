@@ -1,8 +1,7 @@
 //! Threads of main that encrypt or decrypt small files, each as a whole.
 //!
-//! Worker processes would not help: a small file takes nearly all its time for its key
-//! and its name. Unwrapping a key needs the identity, and naming a file the file system,
-//! and a worker may have neither.
+//! Worker processes would not help: a small file takes most of its time for its key and its
+//! name. That needs the identity and the file system, and a worker may have neither.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,21 +11,21 @@ use std::thread::{Builder, Scope};
 use crate::batch_item::BatchItem;
 use crate::{Error, Summary};
 
-/// Files that are handed over at a time: waking a thread can take 50 µs where the
-/// processor is a virtual one, and a small file takes 100.
+/// Files per batch. On a virtual processor waking a thread can take 50 µs, and a small file
+/// takes 100.
 const BATCH: usize = 16;
-/// Batches for each thread that are on their way at the most.
+/// The most batches per thread that are queued or under way.
 const MAX_BATCHES_PER_THREAD: usize = 3;
 
-/// An item and its number, and how it went with it.
+/// An item, its number, and its result.
 type Batch = Vec<(usize, BatchItem)>;
 type Results = Vec<(usize, Result<Summary, Error>)>;
 
-/// What is to be done by the threads.
+/// The batches that wait for a thread.
 #[derive(Default)]
 pub(crate) struct WorkQueue {
     state: Mutex<State>,
-    /// Something was put there, or nothing will be any more.
+    /// Signals that there is a batch, or that there will be no more.
     changed: Condvar,
 }
 
@@ -38,7 +37,7 @@ struct State {
 
 impl WorkQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that could panic is done under the lock.
+        // Nothing under the lock can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -61,12 +60,12 @@ pub(crate) struct SmallFilePool<'a> {
     results: Receiver<Results>,
     count: usize,
     filling: Batch,
-    /// Batches of which nothing is known yet.
+    /// Number of batches without a result yet.
     outstanding: usize,
 }
 
 impl<'a> SmallFilePool<'a> {
-    /// Starts up to `count` threads that do `work` to each item.
+    /// Starts up to `count` threads that call `work` for each item.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         count: usize,
@@ -97,17 +96,17 @@ impl<'a> SmallFilePool<'a> {
         self.count > 0
     }
 
-    /// Whether more can be handed over without much having to wait.
+    /// Whether the queue has room for more.
     pub(crate) fn has_capacity(&self) -> bool {
         self.outstanding < MAX_BATCHES_PER_THREAD * self.count
     }
 
-    /// Whether nothing is on its way.
+    /// Whether nothing is queued or under way.
     pub(crate) fn is_idle(&self) -> bool {
         self.outstanding == 0 && self.filling.is_empty()
     }
 
-    /// SmallFilePool an item over, sooner or later.
+    /// Submits an item, as soon as its batch is full.
     pub(crate) fn submit(&mut self, number: usize, item: BatchItem) {
         self.filling.push((number, item));
         if self.filling.len() >= BATCH {
@@ -115,7 +114,7 @@ impl<'a> SmallFilePool<'a> {
         }
     }
 
-    /// SmallFilePool over what is still here.
+    /// Submits the batch that is not full yet.
     pub(crate) fn flush(&mut self) {
         if !self.filling.is_empty() {
             self.queue.lock().batches.push_back(std::mem::take(&mut self.filling));
@@ -124,8 +123,8 @@ impl<'a> SmallFilePool<'a> {
         }
     }
 
-    /// The results of a batch, if there are any already; or, where one may wait
-    /// and something is on its way, as soon as there are.
+    /// The results of a batch, if there are any already. With `may_wait`, waits for those of
+    /// a batch under way.
     pub(crate) fn results(&mut self, may_wait: bool) -> Option<Results> {
         let results = match may_wait && self.outstanding > 0 {
             true => self.results.recv().ok(),

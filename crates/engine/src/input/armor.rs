@@ -1,4 +1,4 @@
-//! An armored input: text that is read in order, and decoded on its way.
+//! Armored input: text that is read in order and decoded.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,14 +14,14 @@ use crate::{Error, Parser};
 /// Text that is read in one go.
 const TEXT_LEN: usize = 64 << 10;
 
-/// See the module's description.
+/// An armored text that is being decoded.
 pub(super) struct Armor {
-    /// `None` when the text is over, and right.
+    /// `None` after the end of the text has been verified.
     decoder: Option<Unarmor>,
     text: Vec<u8>,
     /// Bytes of text read so far.
     text_len: u64,
-    /// What was decoded last; up to `given` it was given away.
+    /// What was decoded last; the first `given` bytes were taken.
     bytes: Vec<u8>,
     given: usize,
 }
@@ -48,18 +48,18 @@ impl Armor {
         self.decoder.is_none()
     }
 
-    /// What was decoded and not given away yet.
+    /// The decoded bytes that were not taken yet.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[self.given..]
     }
 
-    /// Gives so many of them away.
+    /// Takes this many of them.
     pub(super) fn give(&mut self, len: usize) {
         self.given += len;
     }
 
-    /// Reads more of the text, once, and decodes it; there may be nothing in
-    /// it. At its end, the text is found to be right.
+    /// Reads and decodes more of the text once, which may give no bytes. Verifies the end of
+    /// the text.
     pub(super) fn refill(
         &mut self,
         file: &File,

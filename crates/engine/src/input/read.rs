@@ -1,4 +1,4 @@
-//! Reading an input, in order and at offsets.
+//! Reads an input, in order and at offsets.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,13 +39,11 @@ impl Source {
         Ok((Some(size), len))
     }
 
-    /// Prepares for reading a few places of a file, and nothing else of it; gives
-    /// the number of its bytes, however small it is.
+    /// Prepares for reading parts of a file at their offsets. Returns its length in bytes.
     ///
     /// # Errors
-    /// [`Error::NotSeekable`] for pipes and devices, for files whose size is
-    /// not what it is said to be, and for armored files, in which nothing
-    /// stands at its place.
+    /// [`Error::NotSeekable`] for pipes, devices and armored files, and for files with a
+    /// wrong size such as those of /proc.
     pub fn begin_random_access(&self) -> Result<u64, Error> {
         let refused = |is_armored| Error::NotSeekable { path: self.path.clone(), is_armored };
         if !self.is_positional {
@@ -88,8 +86,7 @@ impl Source {
         }
     }
 
-    /// Reads the next bytes until `buffer` is full or the input ends, and
-    /// returns how many there were.
+    /// Reads until `buffer` is full or the input ends. Returns the number of bytes.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let filled = self.unread.len().min(buffer.len());
         buffer[..filled].copy_from_slice(&self.unread[..filled]);
@@ -167,7 +164,7 @@ impl Source {
         Ok((filled, must_wait))
     }
 
-    /// Fails where the end that was reached is only that of a writer who gave up.
+    /// Fails if the input has ended because its writer gave up.
     fn check_whole(&self) -> Result<(), Error> {
         match &self.piped {
             Some(end) if !end.is_whole() => Err(Error::Unfinished { path: self.path.clone() }),
@@ -242,10 +239,10 @@ impl Source {
         self.is_at_offsets()
     }
 
-    /// Whether a read of the file would give something, or the end, at once.
+    /// Whether reading the file would not block.
     fn is_readable(&self) -> bool {
         let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
-        // What cannot be asked is read.
+        // If polling fails, it is read.
         poll(&mut fds, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
     }
 
@@ -278,7 +275,7 @@ impl Source {
         self.has(1).map(|has_more| Some(!has_more))
     }
 
-    /// Gives back the last bytes that were read; they are read again.
+    /// Puts back the last bytes that were read, to be read again.
     pub(crate) fn give_back(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if !self.is_at_offsets() {
             self.unread.try_reserve(bytes.len()).map_err(OutOfMemory::from)?;

@@ -1,18 +1,17 @@
 //! Removes an input that was encrypted or decrypted (`--remove-source`).
 //!
-//! It is removed from the directory that it was opened in, by that directory's
-//! descriptor: an exchange of anything above it changes nothing. And it is removed in
-//! three steps, since another file may be renamed to its name at any moment, as editors
-//! do when they save:
+//! It is removed through the descriptor of the directory that it was opened in, so replacing
+//! anything above it has no effect. It is removed in three steps, since another file may be
+//! renamed to its name at any moment, as editors do when they save:
 //!
-//! 1. What stands under the name must be the file that was read.
-//! 2. The name becomes a temporary one, `.NAME.cryptstream-RANDOM.removing`.
-//! 3. What stands under the temporary name must be that file again, and goes. Anything
-//!    else gets its name back.
+//! 1. Check that the name belongs to the file that was read.
+//! 2. Rename it to a temporary name, `.NAME.cryptstream-RANDOM.removing`.
+//! 3. Check that the temporary name belongs to that file, and remove it. Any other file gets
+//!    its name back.
 //!
-//! A run that is killed in between leaves the file, whole, under the temporary name;
-//! [`is_leftover`] tells such names. Whoever may rename something to the temporary name
-//! may also remove it, so nothing is lost that could have been kept.
+//! A run that is killed in between leaves the complete file under the temporary name;
+//! [`is_leftover`] recognizes such names. A user who can rename something to the temporary
+//! name can also remove it, so nothing is lost that could have been kept.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -81,7 +80,7 @@ impl Source {
         }
     }
 
-    /// Only in test builds: as it was before, by the path, looked at and then removed.
+    /// Only in test builds: removes it by its path, without these steps.
     fn remove_by_path(&self) -> Result<(), Error> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
         let found = statx(CWD, &self.path, flags, StatxFlags::BASIC_STATS);
@@ -140,8 +139,7 @@ fn temporary_name(name: &OsStr) -> Result<OsString, Errno> {
     Ok(OsString::from_vec([b".", &name.as_bytes()[..len], rest.as_bytes()].concat()))
 }
 
-/// Whether a name is one under which a killed run has left an input that it was
-/// removing.
+/// Whether this is the temporary name of an input that a killed run was removing.
 #[must_use]
 pub fn is_leftover(name: &OsStr) -> bool {
     of_what(name).is_some()
@@ -155,7 +153,7 @@ fn of_what(name: &OsStr) -> Option<&[u8]> {
     rest.strip_suffix(MARK.as_bytes()).filter(|was| is_number && !was.is_empty())
 }
 
-/// Where a killed run has left the input that had this path.
+/// The path at which a killed run has left the input that had this path.
 #[must_use]
 pub fn leftover_of(path: &Path) -> Option<PathBuf> {
     let (dir, name) = Dir::open_parent(path).ok()?;

@@ -1,11 +1,10 @@
-//! Temporaries that a killed run left: how they are recognized, and removed.
+//! Recognizes and removes the temporaries of killed runs.
 //!
-//! A temporary is abandoned when its process is gone; one of another tag, such as of
-//! another machine on a network file system, when nobody has written to it for a day. A
-//! lock alone would not do: some file systems do not share locks between all who see the
-//! file.
+//! A temporary is abandoned when its process is gone. One with another tag, such as that of
+//! another machine on a network file system, is abandoned when nothing was written to it for
+//! a day. A lock alone is not enough: some file systems do not share locks between machines.
 //!
-//! A name proves nothing, since anybody may give it to a file. So only files of this
+//! A name proves nothing, since anyone can give it to a file. So only files of this
 //! user are removed; for folders see [`container`].
 
 use std::ffi::OsStr;
@@ -21,9 +20,9 @@ use rustix::process::Pid;
 use super::container;
 use super::temporary::{Owner, parse_owner, prefix, tag};
 
-/// Nobody works on a file for so long without writing to it.
+/// No run works on a file for this long without writing to it.
 const FOREIGN_AGE: Duration = Duration::from_secs(24 * 3600);
-/// Nor on a folder, whose own time does not tell of what is written deep in it.
+/// The same for a folder, whose own time does not change when files deep in it do.
 const FOREIGN_FOLDER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Removes the abandoned temporaries of outputs that are to be called `name`.

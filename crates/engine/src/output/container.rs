@@ -1,11 +1,10 @@
 //! A folder under a temporary name, in which an output folder is made.
 //!
-//! It is closed to everybody else and holds two things: the output's folder, and a file
-//! that says which container this is and is locked as long as its process lives. A
-//! later run removes a container only when all of that is right: its owner, its
-//! permission bits, its mark and that nobody holds the lock. So a folder that someone
-//! has renamed to such a name is left alone. Everything in it is reached from its
-//! descriptor; nobody else can change anything there.
+//! Only its owner can open it. It contains the output's folder, and a file with a mark that
+//! identifies the container and is locked as long as its process lives. A later run removes a
+//! container only if its owner, its permission bits and its mark are right and the lock is
+//! free. So a folder that someone has renamed to such a name is left alone. Everything in it
+//! is reached from its descriptor.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -28,7 +27,7 @@ const LOCK: &str = "lock";
 /// Longer than any mark.
 const MAX_MARK: u64 = 512;
 
-/// See the module's description.
+/// A temporary folder in which an output folder is created.
 pub(super) struct Container {
     parent: Arc<Dir>,
     name: OsString,

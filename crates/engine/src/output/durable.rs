@@ -9,12 +9,12 @@ use rustix::io::Errno;
 
 use super::naming::is_unsupported;
 
-/// What has become of making the content durable.
+/// The result of making content durable.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Durability {
     Synced,
     NotAsked,
-    /// The file system cannot, or the system does not let us.
+    /// The file system does not support it, or the system refuses.
     Refused(Errno),
 }
 
@@ -29,8 +29,7 @@ impl Durability {
     }
 }
 
-/// Makes what was written to a file durable; where its file system cannot, it is enough
-/// that it was written.
+/// Makes the content of a file durable, if its file system supports that.
 pub(crate) fn sync_content(file: &File) -> std::io::Result<()> {
     match rustix::fs::fdatasync(file) {
         Err(error) if !is_unsupported(error) => Err(error.into()),
@@ -56,7 +55,7 @@ pub(super) fn sync_folder(folder: &Dir, file: &File) -> Result<(), Errno> {
             Err(error) if is_unsupported(error) => Ok(()),
             result => result,
         },
-        // A folder that may be written but not listed: then all of it.
+        // A folder that may not be listed: sync the whole file system.
         Err(Errno::ACCESS) => rustix::fs::syncfs(file),
         Err(error) => Err(error),
     }

@@ -1,9 +1,8 @@
-//! What a program behind FUSE lets us do with a file, tried before the work.
+//! Finds out what a FUSE file system can do, before the work.
 //!
-//! Behind FUSE there may be a store of objects, which takes a file only from front to
-//! back, or renames nothing. That would be found out when all is done. So where a file
-//! system is of this kind and has no unnamed files, it is tried once with a file that is
-//! removed again.
+//! Behind FUSE there may be an object store, which only takes files from front to back, or
+//! cannot rename them. Otherwise that would be noticed only at the end. So on such a file
+//! system without unnamed files, it is tried once with a file that is removed again.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::FileExt;
@@ -41,7 +40,7 @@ pub(super) fn abilities(folder: &Dir, name: &OsStr) -> Abilities {
     if let Some((_, abilities)) = known.iter().find(|(device, _)| *device == stat.st_dev) {
         return *abilities;
     }
-    // What fails otherwise, the work will tell.
+    // Other errors will show up during the work.
     let Ok(abilities) = try_out(folder, name) else { return Abilities::All };
     known.push((stat.st_dev, abilities));
     abilities
@@ -55,7 +54,7 @@ fn try_out(folder: &Dir, name: &OsStr) -> Result<Abilities, Errno> {
     // Some forget only when it is closed that they have refused a part of it.
     drop(file);
     let renamed = naming::rename(folder, &first, &second, false);
-    // Of what is left a later run would take care.
+    // A later run removes what is left.
     let _ = folder.remove_file(if renamed.is_ok() { &second } else { &first });
     Ok(match renamed {
         Err(error) if naming::is_unsupported(error) => Abilities::NoOtherName(error),

@@ -1,4 +1,4 @@
-//! An output that takes its bytes in order, and keeps none back.
+//! Output that is written in order and cannot be taken back.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,19 +12,19 @@ use crate::Error;
 use crate::input::PIPE_SIZE;
 use crate::memory::zeroed;
 
-/// A pipe, a terminal, a device: what was written cannot be taken back.
+/// A pipe, a terminal or a device.
 pub(crate) struct Stream {
     file: File,
     path: PathBuf,
     position: u64,
-    /// Refuses what is not text, where that is wanted.
+    /// Set if anything but text is refused.
     text: Option<TextCheck>,
 }
 
 impl Stream {
     /// `only_text` refuses anything but text.
     pub(super) fn new(file: File, path: PathBuf, only_text: bool) -> Self {
-        // Fewer, larger writes. It fails where the output is no pipe; no matter.
+        // For fewer, larger writes. It fails if the output is not a pipe, which is fine.
         let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
         let text = only_text.then(TextCheck::default);
         Self { file, path, position: 0, text }

@@ -75,8 +75,7 @@ impl Target {
         }
     }
 
-    /// Makes everything ready for writing, and refuses early what could only
-    /// fail in the end.
+    /// Prepares for writing, and refuses early what could only fail at the end.
     pub(crate) fn open(&self, source: &Source, options: CommitOptions) -> Result<Sink, Error> {
         let is_removable = || self.path().is_some() && source.is_removable();
         if options.remove_source && !is_removable() {
@@ -92,7 +91,7 @@ impl Target {
             return Err(Error::NotVerifiable { path: source.path().to_owned() });
         }
         match self.open_with(source, permissions)? {
-            // A file that is only written, and in order, cannot be read before it is closed.
+            // A file that must be written in order cannot be read before it is closed.
             Sink::File(pending) if options.verifies() && pending.is_in_order() => {
                 Err(Error::NotVerifiable { path: source.path().to_owned() })
             }
@@ -110,7 +109,7 @@ impl Target {
         }
     }
 
-    /// Opens the target; what stands there already is left as it is.
+    /// Opens the target without changing an existing file.
     fn open_with(&self, source: &Source, permissions: Permissions) -> Result<Sink, Error> {
         match self {
             Self::Path { path, force } => match resolve(path, *force, Some(source))? {
@@ -134,16 +133,16 @@ impl Target {
     }
 }
 
-/// What a name stands for.
+/// What a path leads to.
 enum PathState {
-    /// A file that is to come into being, or to replace what is there now.
+    /// A new file, or one that replaces an existing file.
     File(Named, Option<Stat>),
     /// A pipe or a device.
     Stream(Reached),
 }
 
-/// What an output's path leads to. Links that the user has put there are followed, so
-/// that the file is replaced and not the link.
+/// Resolves an output's path. The user's own links are followed, so that the file is replaced
+/// and not the link.
 fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<PathState, Error> {
     let (named, stat) = match find(path)? {
         Found::Nothing(_, Some(_)) if !force => {
@@ -152,7 +151,7 @@ fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<PathStat
         Found::Nothing(named, link) => return Ok(PathState::File(named, link)),
         Found::There(named, stat) => (named, stat),
         Found::Descriptor(fd, stat) => {
-            // One that has lost its name has not lost what it is.
+            // An open file without a name can still be the input.
             if let Some(source) = source.filter(|source| source.is_regular())
                 && KnownFile::of(&fd, &stat).is(&source.known())
             {
@@ -197,8 +196,8 @@ fn find(path: &Path) -> Result<Found, Error> {
     })
 }
 
-/// Writes a small output: a file, all of it or nothing, or what stands there already and
-/// takes a stream, as for [`Target::Path`].
+/// Writes a small file completely or not at all, or writes to a pipe or a device, as for
+/// [`Target::Path`].
 pub(super) fn write_small(
     path: &Path,
     content: &[u8],
@@ -221,7 +220,7 @@ pub(super) fn write_small(
     }
 }
 
-/// What has the name in the folder, unless it is in the way.
+/// What has the name in the folder, or an error if that cannot be replaced.
 fn beneath(
     dir: &Dir,
     name: &OsString,
@@ -241,8 +240,8 @@ fn beneath(
     }
 }
 
-/// A pipe or a device that was found, opened only to be reached: whatever gets its
-/// name now, this is what will be written to.
+/// A pipe or a device, opened with `O_PATH`, so that exactly this one is written to whatever
+/// happens to its name.
 struct Reached {
     fd: OwnedFd,
     /// Where it was found, if it has a name.
@@ -250,7 +249,7 @@ struct Reached {
 }
 
 impl Reached {
-    /// What was found under this name, if it still has it.
+    /// What has this name, if it is still the same.
     fn below(named: Named, stat: &Stat) -> Result<Self, Errno> {
         let file = named.folder.open_with(&named.name, OFlags::PATH, Mode::empty())?;
         if !is_same(&file, stat)? {
@@ -316,7 +315,7 @@ fn refuse_same_or_folder(
     path: &Path,
     source: Option<&Source>,
 ) -> Result<(), Error> {
-    // By device and number where these tell, so that no link of either kind can hide it.
+    // By device and inode if these are reliable, so that links cannot hide it.
     if let Some(source) = source.filter(|source| source.is_regular())
         && source.known().is_named(dir, name, stat)
     {

@@ -1,4 +1,4 @@
-//! Small files, written whole or not at all.
+//! Writes small files, completely or not at all.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use super::permissions::Permissions;
 use super::target::write_small;
 use crate::Error;
 
-/// Writes a small new file that only its owner may read, all of it or nothing; or to the
-/// pipe, device or open descriptor that `path` names.
+/// Writes a small new file that only its owner may read, completely or not at all. If `path`
+/// is a pipe, a device or an open descriptor, writes to that.
 ///
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
@@ -15,9 +15,9 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
     write_small(path, content, false, Permissions::Private, true)
 }
 
-/// Writes a small file with the permission bits that new files usually get,
-/// all of it or nothing. With `may_replace`, what stands there is replaced. Pipes, devices
-/// and open descriptors are written to.
+/// Writes a small file with the permission bits of a new file, completely or not at all. With
+/// `may_replace` it replaces an existing file. Pipes, devices and open descriptors are
+/// written to.
 ///
 /// # Errors
 /// [`Error::OutputExists`] and the other errors of an output.
