@@ -27,8 +27,8 @@ pub enum Error {
         /// The smallest size that is measured, in bytes.
         smallest: u64,
     },
-    /// The file is not a plain file.
-    #[error("is not a plain file")]
+    /// The file is not a regular file.
+    #[error("is not a regular file")]
     NotAPlainFile(PathBuf),
     /// The file has no content.
     #[error("is empty, so there is nothing to measure")]

@@ -326,7 +326,7 @@ pub enum Error {
         found: u64,
     },
     /// The file is not a regular file.
-    #[error("{}: is not a plain file", path.display())]
+    #[error("{}: is not a regular file", path.display())]
     NotRegular {
         /// The file.
         path: PathBuf,

@@ -119,9 +119,9 @@ Notes:
   Rekeying replaces the header of a file; the content stays as it is. A large file takes
   no longer than a small one if the new header fits into the old one's place (files from
   1 MiB on have room for 41 public keys, age files for as many as they had) or if the
-  file system can share blocks (Btrfs, XFS). Otherwise the file is written anew, and so
-  are small files; -v and --json say which it was. If it is interrupted, either the old
-  file or the new one is there.
+  file system can share blocks (Btrfs, XFS). Otherwise the file is rewritten, and so
+  are small files; -v and --json say what was done. If rekeying is interrupted, the file
+  is either the old one or the new one.
 
   Rekeying does not revoke access. Someone who could read the file can still read a copy
   they kept, and the file key stays the same; the old header may also live on in

@@ -95,7 +95,7 @@ fn is_out_of_reach(path: &Path) -> bool {
     there.is_err_and(|error| error == Errno::ACCESS)
 }
 
-/// Opens the file. Where nobody has named it, only a plain file is taken: the command is
+/// Opens the file. Where nobody has named it, only a regular file is taken: the command is
 /// not to wait for a pipe that stands there.
 fn open(place: &ConfigPath) -> io::Result<File> {
     let path = &place.path;
@@ -104,7 +104,7 @@ fn open(place: &ConfigPath) -> io::Result<File> {
     let kind = |fd: BorrowedFd<'_>| fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
     let kind_there = kind(there.as_fd())?;
     if !place.is_named && kind_there != FileType::RegularFile {
-        return Err(io::Error::other(words::NO_PLAIN_FILE));
+        return Err(io::Error::other(words::NOT_REGULAR));
     }
     if kind_there == FileType::Fifo {
         // This very pipe, of which the caller knows that it may be waited for. One of

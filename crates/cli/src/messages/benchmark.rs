@@ -20,7 +20,7 @@ pub(crate) fn benchmark(error: Error) -> Failure {
             Failure::new(code::USAGE, "usage", message, "choose a larger size")
         }
         Error::NotAPlainFile(path) | Error::Empty(path) => {
-            let help = "name a plain file that is not empty";
+            let help = "name a regular file that is not empty";
             Failure::new(code::NO_INPUT, "input", message, help).about(&path)
         }
         Error::OutputDiffers { input, .. } => Failure::new(

@@ -66,7 +66,7 @@ pub(crate) fn out_of_reach(path: &Path) -> String {
 }
 
 /// Why the file is not read.
-pub(crate) const NO_PLAIN_FILE: &str = "it is not a plain file";
+pub(crate) const NOT_REGULAR: &str = "it is not a regular file";
 pub(crate) const EXCHANGED: &str = "it was replaced while it was being opened";
 
 pub(crate) fn named_but_missing(path: &Path, variable: &str) -> Failure {

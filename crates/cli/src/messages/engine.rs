@@ -143,7 +143,7 @@ fn failure(error: &Error, context: Context) -> Failure {
             "--verify-output needs a file as the input, and an output that can be read back",
         ),
         Error::NotRemovable { .. } => {
-            let message = "--remove-source needs a plain file as input (not a link or a pipe) and \
+            let message = "--remove-source needs a regular file as input (not a link or a pipe) and \
                            a file as output";
             return Failure::new(code::USAGE, "usage", message, "leave --remove-source out");
         }

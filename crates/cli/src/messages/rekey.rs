@@ -98,7 +98,7 @@ pub(crate) fn done(file: &Path, method: RekeyMethod, written: &str, took: Durati
     let how = match method {
         RekeyMethod::InPlace => "replaced the header in place",
         RekeyMethod::Shared => "replaced the file by a copy that shares its blocks",
-        RekeyMethod::Rewritten => "wrote the file anew",
+        RekeyMethod::Rewritten => "rewrote the file",
         RekeyMethod::Reencrypted => "re-encrypted the content",
     };
     format!("{}: {how}, {written} written in {:.2} s", quoted(file), took.as_secs_f64())

@@ -17,7 +17,7 @@ use crate::tree::{Counts, Event};
 pub(crate) const SPECIAL: &str = "is not a file, folder or link";
 pub(crate) const NOT_ENCRYPTED: &str =
     "is not an encrypted file: its name does not end in .enc or .age";
-pub(crate) const NO_PATTERNS: &str = "is not a readable plain file, or exceeds 256 KiB together \
+pub(crate) const NO_PATTERNS: &str = "is not a readable regular file, or exceeds 256 KiB together \
                                       with those of the folders above it";
 pub(crate) const IS_KEY: &str = "is a key of this run";
 pub(crate) const FOREIGN: &str = "was not written by this program, or contains something that was \

@@ -1,5 +1,5 @@
 //! The `.gitignore` files of a folder. They are content like any other: none is read
-//! through a link, and none that is not a plain file of a sensible length.
+//! through a link, and none that is not a regular file of a sensible length.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};

@@ -289,7 +289,7 @@ fn what_cannot_be_measured_is_refused() {
     };
     fails(&["--file", "missing"], 66, &["missing", "cannot be opened"]);
     fails(&["--file", "empty"], 66, &["is empty"]);
-    fails(&["--file", "."], 66, &["not a plain file"]);
+    fails(&["--file", "."], 66, &["not a regular file"]);
     fails(&["--file", "data", "--report", "there.html"], 73, &["there.html", "--force"]);
     fails(&["--file", "data", "--report", "data", "--force"], 73, &["same"]);
     fails(&["--file", "data", "--report", "no/such.html"], 73, &["no/such.html"]);

@@ -374,7 +374,7 @@ fn a_pipe_is_read_only_where_it_is_named() {
     fs::remove_file(dir.path(FILE)).unwrap();
     let made = std::process::Command::new("mkfifo").arg(dir.path(FILE)).status().unwrap();
     assert!(made.success());
-    dir.fails(command(&dir, &["config"]), 78, &[FILE, "not a plain file", "--no-config"]);
+    dir.fails(command(&dir, &["config"]), 78, &[FILE, "not a regular file", "--no-config"]);
     fs::remove_file(dir.path(FILE)).unwrap();
     for (named, is_age) in [
         ("<(printf 'format = \"age\"')", true),

@@ -83,7 +83,7 @@ fn what_has_no_name_gets_one_or_an_error_that_says_how() {
         dir.fails(run, 64, &["without a name", "name the OUTPUT"]);
     }
     let run = dir.shell("$CS rekey -i id <(cat sealed) --new-identity id");
-    dir.fails(run, 66, &["is not a plain file", "decrypt - | encrypt - OUTPUT"]);
+    dir.fails(run, 66, &["is not a regular file", "decrypt - | encrypt - OUTPUT"]);
     assert_eq!(before, dir.snapshot());
 }
 

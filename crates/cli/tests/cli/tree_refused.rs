@@ -182,7 +182,7 @@ fn files_of_patterns_that_are_none() {
     let place = dir.path("in/.gitignore");
     symlink("../rules", &place).unwrap();
     let check = |done: Done| {
-        ends(done, 0, &["in/.gitignore: is not a readable plain file"]);
+        ends(done, 0, &["in/.gitignore: is not a readable regular file"]);
         assert!(dir.path("out/a.enc").exists());
     };
     check(run(&["--gitignore"]));
@@ -204,7 +204,7 @@ fn files_of_patterns_that_are_none() {
     let done = run(&["--gitignore", "--exclude", ".gitignore"]);
     assert!(!done.stderr_text().contains("in/other"), "{done:?}");
     assert!(!done.stderr_text().contains("in/one/.gitignore"), "{done:?}");
-    ends(done, 0, &["in/one/two/.gitignore: is not a readable plain file", "256 KiB"]);
+    ends(done, 0, &["in/one/two/.gitignore: is not a readable regular file", "256 KiB"]);
     for (file, is_there) in [("a", true), ("one/a", false), ("other/a", false)] {
         assert_eq!(dir.path(format!("out/{file}.enc")).exists(), is_there, "{file}");
     }
