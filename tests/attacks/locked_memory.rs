@@ -120,7 +120,7 @@ fn without_a_limit_on_locked_memory_it_works_and_says_so() {
         open_to_others(&dir);
         let done = dir.shell(&script.replace("$CS", &dir.program().display().to_string())).run();
         let done = done.ok();
-        assert_eq!(done.stderr_text().contains("locked memory"), is_said, "{done:?}");
+        assert_eq!(done.stderr_text().contains("memory cannot be locked"), is_said, "{done:?}");
     }
 }
 

@@ -97,7 +97,7 @@ fn attack(args: &[&str], source: &str, output: &str, prepare: impl Fn(&Dir)) {
                 assert!(dir.path(source).exists(), "the source is gone ({code:?}): {text}");
                 assert_eq!(dir.read(source), before);
                 assert_eq!(code, Some(74), "{text}");
-                assert!(text.contains("read again"), "{text}");
+                assert!(text.contains("read back"), "{text}");
                 assert!(!dir.path(output).exists());
                 return;
             }
