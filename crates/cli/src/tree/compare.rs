@@ -101,35 +101,33 @@ impl<'a> Comparison<'a> {
         if distance >= 2 * SECOND {
             return false;
         }
-        let step = match self.steps.get(&there.st_dev) {
-            Some(step) => *step,
-            None => {
-                let step = self.find_step(dir, there);
-                self.steps.insert(there.st_dev, step);
-                step
-            }
-        };
+        let step = self.step(dir, there);
         distance < step && then % step == 0
     }
 
-    /// The step of a file system: seen by setting a time and reading it back, or in the
-    /// time of a change, which nobody but the file system sets.
-    fn find_step(&self, dir: &Dir, there: &Stat) -> i128 {
-        let (seconds, nanoseconds) = TELLING;
-        let telling = i128::from(seconds) * SECOND + i128::from(nanoseconds);
-        let stored = if self.is_dry { None } else { stored(dir, seconds, nanoseconds) };
-        let is_step = |step: &i128| match stored {
-            Some(stored) => (telling - stored).abs() < *step && stored % step == 0,
-            None => false,
-        };
-        match stored {
-            Some(stored) if stored == telling => 1,
-            Some(_) => STEPS.into_iter().find(is_step).unwrap_or(1),
-            None => {
-                let changed = i128::from(there.st_ctime) * SECOND + i128::from(there.st_ctime_nsec);
-                STEPS.into_iter().rfind(|step| changed % step == 0).unwrap_or(1)
-            }
+    /// The step of a file system. It is found by setting a time and reading it back. Where
+    /// that cannot be done, both times of `there` must be multiples of the step, which is a
+    /// guess, since whole seconds may be even by chance.
+    fn step(&mut self, dir: &Dir, there: &Stat) -> i128 {
+        if let Some(step) = self.steps.get(&there.st_dev) {
+            return *step;
         }
+        let (seconds, nanoseconds_in_it) = TELLING;
+        let stored = if self.is_dry { None } else { stored(dir, seconds, nanoseconds_in_it) };
+        let Some(stored) = stored else {
+            let changed = i128::from(there.st_ctime) * SECOND + i128::from(there.st_ctime_nsec);
+            let times = [changed, nanoseconds(there)];
+            let divides_both = |step: &i128| times.iter().all(|time| time % step == 0);
+            return STEPS.into_iter().rfind(divides_both).unwrap_or(1);
+        };
+        let telling = i128::from(seconds) * SECOND + i128::from(nanoseconds_in_it);
+        let is_step = |step: &i128| (telling - stored).abs() < *step && stored % step == 0;
+        let step = match stored == telling {
+            true => 1,
+            false => STEPS.into_iter().find(is_step).unwrap_or(1),
+        };
+        self.steps.insert(there.st_dev, step);
+        step
     }
 
     fn lengths_agree(
