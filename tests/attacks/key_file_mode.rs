@@ -8,6 +8,7 @@ use std::process::Command;
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::io::Errno;
 
+use crate::common::acl::{self, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ};
 use crate::common::{CHEAP, Dir, Run, has_private_group};
 
 const NOBODY: u32 = 65_534;
@@ -90,16 +91,9 @@ fn the_private_group_of_the_user_may_write() {
     let script = "umask 002; $CS keygen -y id > me.pub; $CS encrypt plain sealed -R me.pub";
     dir.shell(script).run().ok_and_silent();
     // Not where an access list names another user, to whom the group's bits then apply.
-    // Version 2; then tag, rights and id of the owner, a user, the group, the mask, others.
-    let mut list = 2_u32.to_le_bytes().to_vec();
-    for (tag, rights, id) in
-        [(1, 6, u32::MAX), (2, 6, NOBODY), (4, 6, u32::MAX), (16, 6, u32::MAX), (32, 4, u32::MAX)]
-    {
-        list.extend([tag, 0, rights, 0]);
-        list.extend(id.to_le_bytes());
-    }
-    let name = "system.posix_acl_access";
-    if let Err(error) = setxattr(dir.path("me.pub"), name, &list, XattrFlags::empty()) {
+    let entries = [(USER_OBJ, 6), (USER, 6), (GROUP_OBJ, 6), (MASK, 6), (OTHER, 4)];
+    let list = acl::list(NOBODY, &entries);
+    if let Err(error) = setxattr(dir.path("me.pub"), acl::ACCESS, &list, XattrFlags::empty()) {
         assert_eq!(error, Errno::OPNOTSUPP);
         println!("skipped in part: the file system has no access lists");
         return;

@@ -8,32 +8,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use rustix::fs::{XattrFlags, fgetxattr, setxattr};
 
 use crate::common::Dir;
+use crate::common::acl::{self, ACCESS, DEFAULT, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ};
 
-const ACCESS: &str = "system.posix_acl_access";
-const DEFAULT: &str = "system.posix_acl_default";
-/// Kinds of entries (linux/posix_acl.h).
-const USER_OBJ: u16 = 1;
-const USER: u16 = 2;
-const GROUP_OBJ: u16 = 4;
-const MASK: u16 = 0x10;
-const OTHER: u16 = 0x20;
 /// Who is given access.
 const FRIEND: u32 = 1234;
 
-fn list(entries: &[(u16, u16)]) -> Vec<u8> {
-    let mut bytes = 2_u32.to_le_bytes().to_vec();
-    for (kind, rights) in entries {
-        bytes.extend_from_slice(&kind.to_le_bytes());
-        bytes.extend_from_slice(&rights.to_le_bytes());
-        let who = if *kind == USER { FRIEND } else { u32::MAX };
-        bytes.extend_from_slice(&who.to_le_bytes());
-    }
-    bytes
-}
-
 /// Gives a file or a folder a list, where the file system has some.
 fn set(dir: &Dir, name: &str, kind: &str, entries: &[(u16, u16)]) -> bool {
-    let is_set = setxattr(dir.path(name), kind, &list(entries), XattrFlags::empty()).is_ok();
+    let is_set =
+        setxattr(dir.path(name), kind, &acl::list(FRIEND, entries), XattrFlags::empty()).is_ok();
     if !is_set {
         println!("skipped: this file system has no access control lists");
     }

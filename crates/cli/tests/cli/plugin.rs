@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::common::age_matrix::has_age;
 use crate::common::group::Group;
+use crate::common::pty::{Terminal, on_terminal};
 use crate::common::{Dir, Run, paint};
 use bech32::{Bech32, Hrp};
 
@@ -45,6 +46,12 @@ fn dir() -> (Dir, [String; 3]) {
 /// The program, for which the plugin is there and behaves in this way.
 fn command(dir: &Dir, mode: &str, args: &[&str]) -> Run {
     with_toy(dir.command(args), mode)
+}
+
+/// The same for a script on a terminal.
+fn script(mode: &str, command: &str) -> String {
+    let folder = Path::new(TOY).parent().unwrap().display();
+    format!("PATH='{folder}':\"$PATH\" AGE_PLUGIN_TOY={mode} {command}")
 }
 
 fn with_toy(run: Run, mode: &str) -> Run {
@@ -204,26 +211,22 @@ fn recipients_go_with_none_but_their_like_where_a_plugin_says_so() {
 
 #[test]
 fn what_a_plugin_asks_is_answered_on_the_terminal() {
-    if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("skipped: this test needs the program `script` (util-linux)");
-        return;
-    }
     let (dir, [one, ..]) = dir();
     for (mode, question, answer, code) in [
-        ("ask", "What is the word?", "sesame", 0),
-        ("ask", "What is the word?", "open", 77),
-        ("confirm", "Shall the toy go on?", "1", 0),
-        ("confirm", "Shall the toy go on?", "2", 77),
+        ("ask", "What is the word?", "sesame\r", 0),
+        ("ask", "What is the word?", "open\r", 77),
+        ("confirm", "Shall the toy go on?", "1\r", 0),
+        ("confirm", "Shall the toy go on?", "2\r", 77),
     ] {
-        // The answer comes when the question has.
-        let script = format!(
-            "(until grep -q '{question}' shown; do sleep 0.05; done; sleep 0.3; echo '{answer}') | \
-             script -q -e -f -c '$CS encrypt plain sealed.age --force -r {one}' shown > /dev/null",
-        );
-        dir.write("shown", "");
-        let done = with_toy(dir.shell(&script), mode).env("SHELL", "/bin/bash").run();
-        let shown = String::from_utf8_lossy(&dir.read("shown")).into_owned();
-        assert_eq!(done.code(), Some(code), "{mode}, {answer}: {shown}");
+        let command = format!("$CS encrypt plain sealed.age --force -r {one}");
+        let mut terminal = Terminal::start(&dir, &script(mode, &command));
+        terminal.wait_for(question);
+        match mode {
+            "ask" => terminal.answer(answer),
+            _ => terminal.press(answer),
+        }
+        let (ended, shown) = terminal.end();
+        assert_eq!(ended, code, "{mode}, {answer}: {shown}");
         assert!(!shown.contains("sesame"), "{shown}");
         if code == 0 {
             opens(&dir, "toy1", "sealed.age");
@@ -336,10 +339,6 @@ fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
 /// A PIN is entered once for a folder, not once for each of its files.
 #[test]
 fn an_answer_that_was_right_is_given_again() {
-    if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("skipped: this test needs the program `script` (util-linux)");
-        return;
-    }
     let (dir, [one, ..]) = dir();
     std::fs::create_dir(dir.path("tree")).unwrap();
     for number in 0..4 {
@@ -348,14 +347,9 @@ fn an_answer_that_was_right_is_given_again() {
     command(&dir, "", &["encrypt", "tree", "sealed", "-r", &one]).run().ok();
     for (command, made) in [("decrypt sealed back -i toy1", "back"), ("verify sealed -i toy1", "")]
     {
-        let script = format!(
-            "(until grep -q 'What is the word?' shown; do sleep 0.05; done; sleep 0.3; echo sesame) | \
-             script -q -e -f -c '$CS {command}' shown > /dev/null",
-        );
-        dir.write("shown", "");
-        let done = with_toy(dir.shell(&script), "ask").env("SHELL", "/bin/bash").run();
-        let shown = String::from_utf8_lossy(&dir.read("shown")).into_owned();
-        assert_eq!(done.code(), Some(0), "{shown}");
+        let script = script("ask", &format!("$CS {command}"));
+        let (code, shown) = on_terminal(&dir, &script, &[("What is the word?", "sesame\r")]);
+        assert_eq!(code, 0, "{shown}");
         assert_eq!(shown.matches("What is the word?").count(), 1, "{shown}");
         if !made.is_empty() {
             assert!(dir.read("back/3") == paint(13), "{shown}");

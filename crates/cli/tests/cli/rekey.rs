@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 
+use crate::common::acl::{self, ACCESS, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ};
 use crate::common::age_matrix::has_age;
 use crate::common::{CHEAP, Dir, Run, header_len, paint};
 use rustix::fs::{FlockOperation, flock};
@@ -347,20 +348,11 @@ fn what_was_done_is_told_when_asked() {
 /// An access control list as the system stores it (acl(5)): the owner and the
 /// user 1234 may read and write, the group may not, nor may others.
 fn access_list() -> Vec<u8> {
-    let entries: [(u16, u16, u32); 5] =
-        [(1, 6, !0), (2, 6, 1234), (4, 0, !0), (0x10, 6, !0), (0x20, 0, !0)];
-    let mut list = 2u32.to_le_bytes().to_vec();
-    for (tag, permissions, id) in entries {
-        list.extend(tag.to_le_bytes());
-        list.extend(permissions.to_le_bytes());
-        list.extend(id.to_le_bytes());
-    }
-    list
+    acl::list(1234, &[(USER_OBJ, 6), (USER, 6), (GROUP_OBJ, 0), (MASK, 6), (OTHER, 0)])
 }
 
 #[test]
 fn access_lists_are_kept_and_never_widen_who_may_read() {
-    const ACL: &str = "system.posix_acl_access";
     let dir = world();
     let set = |name: &str, attribute: &str, value: &[u8]| {
         rustix::fs::setxattr(dir.path(name), attribute, value, rustix::fs::XattrFlags::empty())
@@ -372,18 +364,18 @@ fn access_lists_are_kept_and_never_widen_who_may_read() {
     };
     for extra in [&[][..], &["--reencrypt"]] {
         encrypt(&dir, &paint(1000), "native", &["-i", "a"]);
-        if set("f", ACL, &access_list()).is_err() || set("f", "user.note", b"mine").is_err() {
+        if set("f", ACCESS, &access_list()).is_err() || set("f", "user.note", b"mine").is_err() {
             eprintln!("skipped: this file system has no access control lists or attributes");
             return;
         }
         assert_eq!(fs::metadata(dir.path("f")).unwrap().mode() & 0o777, 0o660, "the mask is shown");
         rekey(&dir, &[&["-i", "a", "--new-identity", "b"], extra].concat());
-        assert_eq!(get("f", ACL), Some(access_list()));
+        assert_eq!(get("f", ACCESS), Some(access_list()));
         assert_eq!(get("f", "user.note"), Some(b"mine".to_vec()));
         assert_eq!(fs::metadata(dir.path("f")).unwrap().mode() & 0o777, 0o660);
         // A copy without the list must not let the group in.
         dir.run(&["decrypt", "-i", "b", "f", "opened", "--force"]).ok();
-        assert_eq!(get("opened", ACL), None);
+        assert_eq!(get("opened", ACCESS), None);
         assert_eq!(fs::metadata(dir.path("opened")).unwrap().mode() & 0o777, 0o600);
         fs::remove_file(dir.path("f")).unwrap();
         fs::remove_file(dir.path("opened")).unwrap();

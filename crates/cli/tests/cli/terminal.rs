@@ -6,5 +6,4 @@ mod output;
 mod pipes;
 mod progress;
 mod prompts;
-mod pty;
 mod signals;

@@ -1,9 +1,11 @@
 //! A folder to work in, the program to run in it, and a watchdog on both.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod acl;
 pub mod age_matrix;
 pub mod failing_calls;
 pub mod group;
+pub mod pty;
 pub mod tree;
 
 use std::collections::BTreeMap;

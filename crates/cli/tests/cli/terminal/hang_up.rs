@@ -1,9 +1,9 @@
 //! The terminal goes away: its window is closed, or the connection is lost. Its shell dies of
 //! SIGHUP, and with that all that runs in the foreground gets the signal.
 
-use super::pty::{Feed, Terminal};
 use crate::common::Dir;
 use crate::common::group::wait_until;
+use crate::common::pty::{Feed, Terminal};
 
 /// Runs a script below the terminal's own shell, and keeps its exit status in the file
 /// `status`. `trap` is what the script does about SIGHUP.

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use super::pty::{Terminal, shown};
 use crate::common::Dir;
+use crate::common::pty::{Terminal, shown};
 
 #[test]
 fn binary_does_not_go_to_a_terminal_unless_it_is_named() {

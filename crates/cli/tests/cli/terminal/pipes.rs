@@ -1,7 +1,7 @@
 //! Two programs in one pipe that both ask for a passphrase.
 
-use super::pty::Terminal;
 use super::signals::{wait_until_it_would_ask, with_pid_in};
+use crate::common::pty::Terminal;
 use crate::common::{CHEAP, Dir};
 
 const QUESTIONS: &[(&str, &str)] =

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
-use super::pty::{Feed, Terminal, shown};
 use super::signals::{pid, with_pid};
 use crate::common::group::wait_until;
+use crate::common::pty::{Feed, Terminal, shown};
 use crate::common::{Dir, paint};
 
 #[test]

@@ -1,6 +1,6 @@
 //! Passphrases that are asked for.
 
-use super::pty::{on_terminal, shown};
+use crate::common::pty::{on_terminal, shown};
 use crate::common::{CHEAP, Dir, Done};
 
 #[test]

@@ -3,9 +3,9 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::pty::Terminal;
 use crate::common::Dir;
 use crate::common::group::wait_until;
+use crate::common::pty::Terminal;
 
 /// Runs a command whose process number is in the file `pid`.
 pub(super) fn with_pid(command: &str) -> String {

@@ -1,4 +1,4 @@
-//! A pseudo-terminal: a shell script runs on it, and the test is the person before it.
+//! A pseudo-terminal on which a shell script runs. The test plays the user.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,12 +14,12 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::common::group::wait_until;
-use crate::common::{CHEAP, Dir, PATIENCE, paint, wait_status};
+use super::group::wait_until;
+use super::{CHEAP, Dir, PATIENCE, paint, wait_status};
 
 /// A terminal of 80 columns, and the script that runs on it. When this is dropped, the
 /// terminal hangs up.
-pub(super) struct Terminal {
+pub struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Screen>,
@@ -46,7 +46,7 @@ struct Shown {
 
 impl Terminal {
     /// Starts a script in bash, as the first process of a session that has the terminal.
-    pub(super) fn start(dir: &Dir, script: &str) -> Self {
+    pub fn start(dir: &Dir, script: &str) -> Self {
         let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&main).unwrap();
         unlockpt(&main).unwrap();
@@ -75,25 +75,25 @@ impl Terminal {
     }
 
     /// Gives it so many columns.
-    pub(super) fn resize(&self, columns: u16) {
+    pub fn resize(&self, columns: u16) {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&self.keyboard, size).unwrap();
     }
 
     /// All that was shown.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.screen.shown.lock().unwrap().bytes).into_owned()
     }
 
     /// Waits until this text has appeared after the last one.
     #[track_caller]
-    pub(super) fn wait_for(&mut self, text: &str) {
+    pub fn wait_for(&mut self, text: &str) {
         self.wait_for_one_of(&[text]);
     }
 
     /// Waits until one of these has appeared, and says which.
     #[track_caller]
-    pub(super) fn wait_for_one_of(&mut self, texts: &[&str]) -> usize {
+    pub fn wait_for_one_of(&mut self, texts: &[&str]) -> usize {
         let which = self.appears(texts, PATIENCE);
         which.unwrap_or_else(|| panic!("none of {texts:?} in {:?}", self.text()))
     }
@@ -118,44 +118,54 @@ impl Terminal {
 
     /// Answers a question whose answer is not shown.
     #[track_caller]
-    pub(super) fn answer(&mut self, keys: impl AsRef<[u8]>) {
+    pub fn answer(&mut self, keys: impl AsRef<[u8]>) {
         // What is typed before does not count.
         wait_until("the echo is off", || self.is_hidden());
         self.press(keys);
     }
 
     /// Types something.
-    pub(super) fn press(&mut self, keys: impl AsRef<[u8]>) {
+    pub fn press(&mut self, keys: impl AsRef<[u8]>) {
         self.keyboard.write_all(keys.as_ref()).unwrap();
     }
 
     /// Whether the terminal does not show what is typed, and still takes Ctrl-C and the
     /// like for signals.
-    pub(super) fn is_hidden(&self) -> bool {
+    pub fn is_hidden(&self) -> bool {
         let signals = LocalModes::ICANON | LocalModes::ISIG;
         let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
         modes & (LocalModes::ECHO | signals) == signals
     }
 
     /// Whether the terminal has all the settings that it had at first.
-    pub(super) fn is_as_before(&self) -> bool {
+    pub fn is_as_before(&self) -> bool {
         settings(&self.keyboard) == self.before
     }
 
     /// Waits for the end of the script, and gives its exit status and all that was shown.
     #[track_caller]
-    pub(super) fn end(mut self) -> (i32, String) {
+    pub fn end(self) -> (i32, String) {
+        let (code, bytes) = self.end_in_bytes();
+        (code, String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The same, with the bytes that were shown.
+    #[track_caller]
+    pub fn end_in_bytes(mut self) -> (i32, Vec<u8>) {
         let status = wait_status(&mut self.child);
         let shown = self.screen.shown.lock().unwrap();
         let wait = self.screen.has_changed.wait_timeout_while(shown, PATIENCE, |it| !it.is_over);
-        assert!(!wait.unwrap().1.timed_out(), "a process has kept the terminal");
-        let text = self.text();
-        (status.code().unwrap_or_else(|| panic!("{status}: {text}")), text)
+        let (shown, timed_out) = wait.unwrap();
+        assert!(!timed_out.timed_out(), "a process has kept the terminal");
+        let bytes = shown.bytes.clone();
+        drop(shown);
+        let code = status.code();
+        (code.unwrap_or_else(|| panic!("{status}: {}", String::from_utf8_lossy(&bytes))), bytes)
     }
 
     /// Takes the terminal away, and waits for the end of its shell.
     #[track_caller]
-    pub(super) fn hang_up(mut self) {
+    pub fn hang_up(mut self) {
         self.let_go();
         let null = File::options().write(true).open("/dev/null").unwrap();
         drop(std::mem::replace(&mut self.keyboard, null));
@@ -215,7 +225,7 @@ fn end_of(text: &[u8], within: &[u8]) -> Option<usize> {
 /// Runs a script and gives these answers, each once its question has appeared. Gives the
 /// script's exit status and what the terminal has shown.
 #[track_caller]
-pub(super) fn on_terminal<K: AsRef<[u8]>>(
+pub fn on_terminal<K: AsRef<[u8]>>(
     dir: &Dir,
     script: &str,
     dialogue: &[(&str, K)],
@@ -230,20 +240,20 @@ pub(super) fn on_terminal<K: AsRef<[u8]>>(
 
 /// The same where nothing is asked.
 #[track_caller]
-pub(super) fn shown(dir: &Dir, script: &str) -> (i32, String) {
+pub fn shown(dir: &Dir, script: &str) -> (i32, String) {
     Terminal::start(dir, script).end()
 }
 
 /// A named pipe `feed` in the folder, which gives a program as much input as a test wants it
 /// to have. It ends when this is dropped.
-pub(super) struct Feed {
+pub struct Feed {
     pipe: File,
     content: Vec<u8>,
     at: usize,
 }
 
 impl Feed {
-    pub(super) fn new(dir: &Dir) -> Self {
+    pub fn new(dir: &Dir) -> Self {
         let path = dir.path("feed");
         if !path.exists() {
             dir.shell("mkfifo feed").run().ok();
@@ -256,7 +266,7 @@ impl Feed {
 
     /// Gives the program more and more, until the terminal shows this.
     #[track_caller]
-    pub(super) fn until(&mut self, terminal: &mut Terminal, text: &str) {
+    pub fn until(&mut self, terminal: &mut Terminal, text: &str) {
         let start = Instant::now();
         while terminal.appears(&[text], Duration::from_millis(5)).is_none() {
             assert!(start.elapsed() < PATIENCE, "no {text:?} in {:?}", terminal.text());
@@ -266,7 +276,7 @@ impl Feed {
 
     /// The same until all that was shown is as it should be.
     #[track_caller]
-    pub(super) fn until_shown(&mut self, terminal: &mut Terminal, is_so: impl Fn(&str) -> bool) {
+    pub fn until_shown(&mut self, terminal: &mut Terminal, is_so: impl Fn(&str) -> bool) {
         let start = Instant::now();
         while !is_so(&terminal.text()) {
             assert!(start.elapsed() < PATIENCE, "never as wanted: {:?}", terminal.text());
@@ -276,7 +286,7 @@ impl Feed {
     }
 
     /// Gives the program a little, if it has taken what it had.
-    pub(super) fn more(&mut self) {
+    pub fn more(&mut self) {
         let rest = &self.content[self.at..(self.at + (16 << 10)).min(self.content.len())];
         if let Ok(len) = self.pipe.write(rest) {
             self.at = (self.at + len) % self.content.len();
