@@ -104,7 +104,7 @@ fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file
     let mut random = Random::new();
     let ways: Vec<_> = Way::all().into_iter().map(|way| (way, way.measure(&dir))).collect();
     let (mut killed, mut temporaries_left) = (0, 0);
-    let wanted = std::env::var("CRYPTSTREAM_KILLS").ok().map_or(50, |kills| kills.parse().unwrap());
+    let wanted = std::env::var("CRYPTSTREAM_KILLS").ok().map_or(24, |kills| kills.parse().unwrap());
     for (round, (way, duration)) in ways.iter().cycle().enumerate() {
         if killed == wanted {
             break;

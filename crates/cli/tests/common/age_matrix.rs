@@ -31,7 +31,7 @@ pub struct Matrix<const S: usize, const O: usize> {
 impl<const S: usize, const O: usize> Matrix<S, O> {
     /// Writes in every way, and reads that in two of the ways, others for each length.
     pub fn reads_what_it_writes(&self) {
-        let dir = Dir::new();
+        let dir = Dir::in_memory();
         let recipient = dir.keygen("id");
         for &len in self.lengths {
             dir.write("plain", paint(len));
@@ -50,7 +50,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         if !has_age() {
             return;
         }
-        let dir = Dir::new();
+        let dir = Dir::in_memory();
         let recipient = dir.keygen("id");
         for (number, &len) in self.lengths.iter().enumerate() {
             dir.write("plain", paint(len));
@@ -66,7 +66,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         if !has_age() {
             return;
         }
-        let dir = Dir::new();
+        let dir = Dir::in_memory();
         let recipient = dir.keygen("id");
         let other = dir.keygen("other");
         let flags = self.flags_of_age;
