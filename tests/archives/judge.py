@@ -206,7 +206,7 @@ def gnu_tar():
             pathlib.Path(volume).unlink(missing_ok=True)
         pathlib.Path("long").write_bytes(bytes(40000))
         run("tar", "-c", "-M", "-L", "20", f"--format={form}", "-f", "1.tar", "-f", "2.tar", "-f", "3.tar", "long")
-        refused(f"first volume, {form}", pathlib.Path("1.tar").read_bytes(), "goes on in another volume")
+        refused(f"first volume, {form}", pathlib.Path("1.tar").read_bytes(), "continues in another volume")
         refused(f"second volume, {form}", pathlib.Path("2.tar").read_bytes(), "begins in another volume", "tar -xM")
 
 
@@ -327,10 +327,10 @@ def by_hand():
     refused("a kind of some program", end(member(b"f", b"Q", b"x")), "f is of a kind that is not known", "tar -x")
     refused("without an end", file, "cut off", "tar -x")
     refused("cut off", end(file)[:600], "cut off", "tar -x")
-    refused("something follows", end(file) + b"more".ljust(600, b"x"), "something follows its end", "tar -x")
+    refused("something follows", end(file) + b"more".ljust(600, b"x"), "there is data after its end", "tar -x")
     refused("link before its target", end(header(b"h", b"1", link=b"file"), file), "does not have before it", "tar -x")
     refused("through a link", end(header(b"l", b"2", link=b"d"), member(b"l/f", data=b"x")), "leads through", "tar -x")
-    refused("NUL in a name", end(pax((b"path", b"a\0b")), file), "cannot be understood", "tar -x")
+    refused("NUL in a name", end(pax((b"path", b"a\0b")), file), "its headers are invalid", "tar -x")
     refused("one name for all", end(pax((b"path", b"a"), kind=b"g"), file), "all headers", "tar -x")
     refused("unknown holes", end(pax((b"GNU.sparse.major", b"2"), (b"GNU.sparse.minor", b"0")), file), "holes")
     refused("folder, then file", end(header(b"x/", b"5", mode=0o755), member(b"x", data=b"1")), "a folder of this name")

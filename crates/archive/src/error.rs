@@ -1,4 +1,4 @@
-//! What can go wrong, with the member it happened to.
+//! Errors, each with the path or the member that it is about.
 
 use std::borrow::Cow;
 use std::io;
@@ -6,92 +6,92 @@ use std::path::PathBuf;
 
 use crate::display::short_name;
 
-/// Why a folder was not packed.
+/// Why packing a folder failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    /// Something in the folder cannot be read.
+    /// A file, folder or link cannot be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
-        /// From the folder on.
+        /// The path, relative to the folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Something was changed while it was read.
+    /// A file changed while it was being read.
     #[error("{}: changed while it was being read", path.display())]
     Changed {
-        /// From the folder on.
+        /// The path, relative to the folder.
         path: PathBuf,
     },
-    /// The output is in the folder.
-    #[error("{}: is the output itself", path.display())]
+    /// The folder contains the output.
+    #[error("{}: is the output file", path.display())]
     IsOutput {
-        /// From the folder on.
+        /// The path, relative to the folder.
         path: PathBuf,
     },
-    /// There are too many folders within each other.
-    #[error("{}: lies too deep", path.display())]
+    /// More than [`MAX_DEPTH`](crate::MAX_DEPTH) folders are nested.
+    #[error("{}: is nested too deeply", path.display())]
     TooDeep {
-        /// From the folder on.
+        /// The path, relative to the folder.
         path: PathBuf,
     },
-    /// Whoever is to take the archive does not.
+    /// The archive cannot be written.
     #[error("the archive cannot be written: {0}")]
     Write(io::Error),
 }
 
-/// Why an archive was not unpacked, or not listed.
+/// Why listing or unpacking an archive failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The stream cannot be read.
     #[error("reading failed: {0}")]
     Read(io::Error),
-    /// What zstd has made of it is damaged, or needs too much memory.
+    /// The zstd stream is damaged, or needs too much memory.
     #[error("cannot be decompressed: {0}")]
     Decompress(io::Error),
-    /// It does not begin like a tar archive.
+    /// The stream does not begin with a tar header.
     #[error("is not a tar archive")]
     NotTar {
-        /// The first bytes, for guessing what it is.
+        /// The first bytes, to find out what the stream is instead.
         head: Vec<u8>,
     },
-    /// It is no archive as a tar would write it.
+    /// The archive breaks the rules of the format.
     #[error("is malformed at byte {offset}{}: {reason}", of(member))]
     Malformed {
-        /// The member, as far as its name is known.
+        /// The name of the member, if it is known.
         member: Vec<u8>,
-        /// Byte of the archive, decompressed.
+        /// The offset in the decompressed archive, in bytes.
         offset: u64,
         /// What is wrong.
         reason: Cow<'static, str>,
     },
-    /// A member that would do harm, or could not be told from others.
+    /// A member is not unpacked because it could do harm or is ambiguous.
     #[error("{}: {reason}", short_name(member))]
     Refused {
-        /// Its name.
+        /// The name of the member.
         member: Vec<u8>,
-        /// Why.
+        /// Why it is refused.
         reason: Refusal,
     },
-    /// It is more than is allowed.
+    /// A limit was exceeded.
     #[error("{}: {reason}", short_name(member))]
     LimitExceeded {
-        /// The member at which it was too much.
+        /// The member at which it happened.
         member: Vec<u8>,
-        /// What there is too much of.
+        /// The limit.
         reason: LimitExceeded,
     },
-    /// What was found cannot be passed on to the process that asked for it.
-    #[error("what was found cannot be reported: {0}")]
+    /// The process that asked for the archive cannot be told about it.
+    #[error("the results cannot be reported: {0}")]
     Report(io::Error),
     /// A member cannot be written.
     #[error("{}: {source}", short_name(member))]
     Write {
-        /// Its name.
+        /// The name of the member.
         member: Vec<u8>,
-        /// The system's reason.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -104,68 +104,68 @@ fn of(member: &[u8]) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It has `..` in it.
-    #[error("its name has .. in it")]
+    /// The name contains `..`.
+    #[error("has .. in its name")]
     ParentComponent,
-    /// It has a NUL in it.
-    #[error("its name has a NUL in it")]
+    /// The name contains a NUL byte.
+    #[error("has a NUL byte in its name")]
     Nul,
-    /// It has no name, or is the folder itself and yet no folder.
+    /// The name is empty, or names the output folder and the member is not a folder.
     #[error("has no name")]
     NoName,
-    /// It lies in too many folders.
-    #[error("lies in more than 500 folders")]
+    /// The name has more than [`MAX_DEPTH`](crate::MAX_DEPTH) parts.
+    #[error("lies in more than 500 nested folders")]
     TooDeep,
-    /// It, or a part of it, is longer than the system has names.
-    #[error("its name is longer than the file system allows")]
+    /// The name is too long for the file system.
+    #[error("has a name that is too long for the file system")]
     NameTooLong,
-    /// On the way to it there is a link or a file.
-    #[error("its name leads through something that is no folder")]
+    /// A parent in the name is a link or a file.
+    #[error("has a parent that is not a folder")]
     NotAFolder,
-    /// There is a folder of this name already, or something whose name differs and is
-    /// the same to the file system.
+    /// The name belongs to a folder already, or to a member whose name differs but is
+    /// the same to the file system (such as `a` and `A`).
     #[error(
-        "the archive has a folder of this name already, or something of a similar name \
-             that the file system takes for the same"
+        "has the name of a folder in the archive, or a name that the file system does not \
+         distinguish from another one in the archive"
     )]
     DuplicateName,
-    /// A symbolic link that leads out of the folder, or may.
+    /// A symbolic link that leads out of the folder, or may do so.
     #[error("is a symbolic link that may lead out of the folder")]
     LinkLeavesFolder,
-    /// A hard link to what is not in the archive before it.
-    #[error("is a hard link to what the archive does not have before it")]
+    /// A hard link to a member that does not come before it.
+    #[error("is a hard link to a file that does not come before it in the archive")]
     MissingLinkTarget,
-    /// A hard link to a folder, a symbolic link and so on.
-    #[error("is a hard link to what is no file")]
+    /// A hard link to a folder, a symbolic link or a device.
+    #[error("is a hard link to something that is not a regular file")]
     LinkTargetNotFile,
-    /// Of a kind that some program has invented.
-    #[error("is of a kind that is not known")]
+    /// A type of member that this crate does not know.
+    #[error("is of an unknown type")]
     UnknownType,
-    /// The rest of a file of which another volume has the beginning.
-    #[error("begins in another volume: this is a part of a larger archive")]
+    /// The rest of a file that begins in another volume.
+    #[error("begins in another volume: this is only one part of the archive")]
     MultiVolume,
-    /// It comes behind the end.
-    #[error("comes after the end of the archive: two archives were joined")]
+    /// A member after the end of the archive.
+    #[error("comes after the end of the archive: two archives were concatenated")]
     Concatenated,
 }
 
-/// What there is too much of.
+/// The limit that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitExceeded {
-    /// Members.
+    /// The number of members.
     #[error("there are more than {0} members")]
     Entries(u64),
     /// Bytes of content.
-    #[error("the content has more than {0} bytes")]
+    #[error("the content is larger than {0} bytes")]
     Bytes(u64),
-    /// Bytes of content that the archive itself does not have.
-    #[error("the content is by more than {0} bytes larger than the archive")]
+    /// Bytes by which the content is larger than the archive.
+    #[error("the content is more than {0} bytes larger than the archive")]
     Growth(u64),
-    /// Bytes of what is remembered about folders until all is in them.
-    #[error("it has too many folders: to remember them takes more than {0} bytes")]
+    /// Bytes of memory for the folders whose times and permission bits are set at the end.
+    #[error("there are too many folders: they need more than {0} bytes of memory")]
     Folders(u64),
-    /// Bytes made of few compressed ones.
-    #[error("it becomes more than {0} times as large when decompressed")]
+    /// The ratio of decompressed to compressed bytes.
+    #[error("the archive becomes more than {0} times larger when decompressed")]
     Ratio(u64),
 }

@@ -288,7 +288,9 @@ impl<'a, W: Write> Packer<'a, W> {
             buffer.resize(MAX_UNKNOWN_LEN + 1, 0);
             len += read_up_to(file, &mut buffer[len..], len, usize::MAX).map_err(unreadable)?;
             if len > MAX_UNKNOWN_LEN {
-                return Err(unreadable(io::Error::other("has no length, and too much in it")));
+                return Err(unreadable(io::Error::other(
+                    "is too large for a file whose length the system does not report",
+                )));
             }
         }
         self.head(name, EntryType::Regular, recorded, len as u64, None, Vec::new())?;

@@ -109,7 +109,7 @@ impl<R: Read> ArchiveReader<R> {
             let mut block = [0; BLOCK];
             let Some(header) = self.header(&mut block)? else {
                 if !extras.is_empty() {
-                    return Err(self.malformed("the end comes where a member must"));
+                    return Err(self.malformed("it ends where a member must follow"));
                 }
                 return self.end();
             };
@@ -118,7 +118,7 @@ impl<R: Read> ArchiveReader<R> {
                 b'x' | b'X' if extras.pax.is_none() => {
                     let records = self.extra(&header, MAX_RECORDS_LEN)?;
                     let Some(pax) = Pax::parse(&records) else {
-                        return Err(self.malformed("its headers cannot be understood"));
+                        return Err(self.malformed("its headers are invalid"));
                     };
                     extras.pax = Some(pax);
                 }
@@ -129,7 +129,7 @@ impl<R: Read> ArchiveReader<R> {
                     extras.link = Some(without_nul(self.extra(&header, MAX_NAME_LEN)?));
                 }
                 b'x' | b'X' | b'L' | b'K' => {
-                    return Err(self.malformed("a member's name is given twice"));
+                    return Err(self.malformed("a member has two names"));
                 }
                 b'g' => {
                     let records = self.extra(&header, MAX_RECORDS_LEN)?;
@@ -149,7 +149,10 @@ impl<R: Read> ArchiveReader<R> {
         match self.global.apply(records) {
             Some(None) => Ok(()),
             Some(Some(member)) => Err(Error::Refused { member, reason: Refusal::MultiVolume }),
-            None => Err(self.malformed("it changes what all headers mean")),
+            None => {
+                Err(self
+                    .malformed("a global header has records that only a single member may have"))
+            }
         }
     }
 
@@ -184,7 +187,7 @@ impl<R: Read> ArchiveReader<R> {
         let link = pax.link.take().or(link).unwrap_or_else(|| header.link());
         self.member = name.unwrap_or_else(|| header.path());
         if self.member.is_empty() {
-            return Err(self.malformed("its headers cannot be understood"));
+            return Err(self.malformed("its headers are invalid"));
         }
         if header.kind() == b'M' {
             return Err(Error::Refused {
@@ -200,15 +203,15 @@ impl<R: Read> ArchiveReader<R> {
             .or_else(|| header.mtime().map(|seconds| Time { seconds, nanoseconds: 0 }));
         let size = pax.size.map_or_else(|| header.size(), Some);
         let (Some(size), Some(mtime), Some(mode)) = (size, mtime, header.mode()) else {
-            return Err(self.malformed("a number in its header cannot be understood"));
+            return Err(self.malformed("its header has an invalid number"));
         };
         let Some(kind) = self.kind(header, link) else {
-            return Err(self.malformed("it is a link to nothing"));
+            return Err(self.malformed("it is a link without a target"));
         };
         let stored = match kind {
             // Only records can say that the content comes again.
             Kind::HardLink(_) if pax.size.is_some_and(|size| size > 0) => {
-                return Err(self.malformed("it is a hard link that has content"));
+                return Err(self.malformed("it is a hard link with content"));
             }
             // What GNU tar notes for incremental backups.
             Kind::Folder if header.kind() == b'D' => size,
@@ -259,7 +262,7 @@ impl<R: Read> ArchiveReader<R> {
             .map(|(extents, size)| (extents, extras.star_size.flatten().unwrap_or(size)))
         } else if extras.is_versioned {
             if !extras.is_1_0() {
-                return Err(self.malformed("its holes are described in an unknown way"));
+                return Err(self.malformed("it uses an unknown format for sparse files"));
             }
             self.map_in_data(extras)?
         } else if let Some(size) = extras.size {
@@ -271,7 +274,7 @@ impl<R: Read> ArchiveReader<R> {
             Some((extents, size)) if sparse::is_sound(&extents, size, self.left) => {
                 Ok((extents, size))
             }
-            _ => Err(self.malformed("where its holes are cannot be understood")),
+            _ => Err(self.malformed("its map of holes is invalid")),
         }
     }
 
@@ -279,7 +282,7 @@ impl<R: Read> ArchiveReader<R> {
     fn map_in_data(&mut self, extras: &SparseExtras) -> Result<Option<(Vec<Extent>, u64)>, Error> {
         let map = sparse::read_map(|| {
             if self.left < BLOCK as u64 {
-                return Err(self.malformed("where its holes are cannot be understood"));
+                return Err(self.malformed("its map of holes is invalid"));
             }
             let mut block = [0; BLOCK];
             self.read_exact(&mut block)?;
@@ -322,7 +325,7 @@ impl<R: Read> ArchiveReader<R> {
         }
         match Header::new(block) {
             None if is_first => Err(Error::NotTar { head: block.to_vec() }),
-            None => Err(self.malformed("a header's checksum is wrong")),
+            None => Err(self.malformed("the checksum of a header is wrong")),
             header => Ok(header),
         }
     }
@@ -331,7 +334,7 @@ impl<R: Read> ArchiveReader<R> {
     fn extra(&mut self, header: &Header<'_>, most: u64) -> Result<Vec<u8>, Error> {
         let size = match header.size() {
             Some(size) if size <= most => size,
-            _ => return Err(self.malformed("a name or another header is too long")),
+            _ => return Err(self.malformed("a name or an extended header is too long")),
         };
         let mut extra = vec![0; usize::try_from(size).unwrap_or_default()];
         self.read_exact(&mut extra)?;
@@ -356,7 +359,7 @@ impl<R: Read> ArchiveReader<R> {
                 Some(next) if len == BLOCK => {
                     Error::Refused { member: next.path(), reason: Refusal::Concatenated }
                 }
-                _ => self.malformed("something follows its end"),
+                _ => self.malformed("there is data after its end"),
             });
         }
     }
@@ -411,7 +414,7 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     fn truncated(&self) -> Error {
-        self.malformed("it ends too early: it was cut off, or goes on in another volume")
+        self.malformed("it is cut off, or continues in another volume")
     }
 
     fn malformed(&self, reason: &'static str) -> Error {

@@ -70,13 +70,13 @@ pub enum ArmorErrorKind {
     #[error("an empty line")]
     EmptyLine,
     /// A line that is shorter than the others, and not the last one.
-    #[error("a line of less than 64 characters that is not the last one")]
+    #[error("a line before the last one has fewer than 64 characters")]
     ShortLine,
     /// A line that is longer than the others.
-    #[error("a line of more than 64 characters")]
+    #[error("a line has more than 64 characters")]
     LongLine,
     /// A byte that is not of base64, such as a space.
-    #[error("a character that does not belong there")]
+    #[error("a character that is not base64")]
     Character,
     /// Base64 whose padding is missing or in the wrong place.
     #[error("base64 with the wrong padding")]
@@ -85,10 +85,10 @@ pub enum ArmorErrorKind {
     #[error("base64 that is not canonical")]
     NotCanonical,
     /// Something comes after the block.
-    #[error("something stands after -----END AGE ENCRYPTED FILE-----")]
+    #[error("there is text after -----END AGE ENCRYPTED FILE-----")]
     Trailing,
     /// More white space than [`MAX_WHITESPACE`].
-    #[error("more than 1024 bytes of white space around the armor")]
+    #[error("more than 1024 bytes of whitespace around the armor")]
     Whitespace,
 }
 

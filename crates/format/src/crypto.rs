@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 /// The operating system could not supply random bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("the operating system has no random bytes to give: {0}")]
+#[error("the operating system cannot provide random bytes: {0}")]
 pub struct RandomError(#[from] getrandom::Error);
 
 /// Fills `out` with random bytes from the operating system.

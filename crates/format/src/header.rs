@@ -31,7 +31,7 @@ use crate::{FileKey, Format};
 pub enum UnlockError {
     /// None of the identities fits any stanza: a wrong passphrase, or a file
     /// for somebody else.
-    #[error("none of the given keys opens this file")]
+    #[error("no identity matches this file")]
     NoMatch,
     /// A key fits, but the header's MAC does not: it was altered.
     #[error("the header was altered: its MAC does not verify")]

@@ -99,8 +99,8 @@ fn damage_is_refused_with_its_place() {
 
         says(good[..good.len() / 2].to_vec(), "cut", &["the armor is damaged", "ends without"]);
         says(good[..good.len() - 33].to_vec(), "no last line", &["ends without"]);
-        says([&good[..], b"text\n"].concat(), "added", &["something stands after"]);
-        says([&good[..], b"\n", &good].concat(), "twice", &["something stands after"]);
+        says([&good[..], b"text\n"].concat(), "added", &["there is text after"]);
+        says([&good[..], b"\n", &good].concat(), "twice", &["there is text after"]);
         let line = good[35..].iter().position(|byte| *byte == b'\n').unwrap() + 36;
         says([&good[..line], b"\n", &good[line..]].concat(), "blank", &["an empty line"]);
         says([&good[..35], b"A: b\n\n", &good[35..]].concat(), "PEM header", &["at byte 36"]);

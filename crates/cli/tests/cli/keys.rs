@@ -1,5 +1,5 @@
 //! The keys that people have: SSH keys, passphrases in files of age, protected
-//! identity files, keys that withstand quantum computers; and what is said about
+//! identity files, post-quantum keys; and what is said about
 //! those that cannot be used.
 
 use std::os::unix::fs::PermissionsExt;
@@ -70,7 +70,7 @@ fn several_kinds_stand_side_by_side_but_not_beside_post_quantum_ones() {
         dir.fails(run, 77, &["no key fits", "ssh-ed25519, ssh-rsa"]);
         for other in ["id", "ssh_ed25519"] {
             let run = dir.command(&["encrypt", "-i", "pq", "-i", other, "plain", "mixed.age"]);
-            dir.fails(run, 64, &["withstand quantum computers"]);
+            dir.fails(run, 64, &["post-quantum recipient"]);
         }
         dir.run(&["encrypt", "plain", sealed, "--force", "-i", "pq", "-i", "pq"]).ok_and_silent();
         opens(&dir, "pq", sealed);

@@ -17,13 +17,13 @@ pub struct HeaderError {
 #[non_exhaustive]
 pub enum HeaderErrorKind {
     /// The first line is not the version line of any format.
-    #[error("the file begins neither with `cryptstream/v1` nor with `age-encryption.org/v1`")]
+    #[error("the file begins with neither `cryptstream/v1` nor `age-encryption.org/v1`")]
     Version,
     /// A line is neither a stanza nor the MAC.
-    #[error("a line is neither a stanza nor the header's end")]
+    #[error("a line is neither part of a stanza nor the end of the header")]
     Line,
     /// A stanza's arguments are not single words of printable ASCII.
-    #[error("a stanza's first line is malformed")]
+    #[error("the first line of a stanza is malformed")]
     Arguments,
     /// A body or the MAC is not canonical base64, or has the wrong length.
     #[error("malformed base64")]

@@ -39,7 +39,7 @@ pub enum ChunkError {
         plaintext_offset: u64,
     },
     /// A buffer has not the length that the segment asks for.
-    #[error("a buffer of {got} bytes was given where the segment has {expected}")]
+    #[error("a buffer has {got} bytes, but the segment has {expected}")]
     BufferLength {
         /// Bytes that were given.
         got: usize,

@@ -7,14 +7,14 @@ use crate::format::{Format, SEGMENT_LEN, TAG_LEN};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// The payload is shorter than that of an empty plaintext.
-    #[error("the payload has {0} bytes, fewer than that of an empty file")]
+    #[error("the payload has only {0} bytes, fewer than that of an empty file")]
     TooShort(u64),
     /// The last chunk is shorter than its own tag, or missing: something was
     /// cut off or added.
-    #[error("no payload is {0} bytes long: it was cut, or something was added")]
+    #[error("no payload is {0} bytes long: the file was cut off or extended")]
     Impossible(u64),
     /// More chunks than a payload may have.
-    #[error("{0} bytes are more than one file can hold (4 PiB, or 16 PiB of age's)")]
+    #[error("{0} bytes are more than a file can hold (4 PiB, or 16 PiB in age files)")]
     TooLong(u64),
 }
 

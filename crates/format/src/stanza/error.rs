@@ -9,29 +9,27 @@ use crate::crypto::RandomError;
 #[non_exhaustive]
 pub enum WrapError {
     /// Nobody would be able to open the file.
-    #[error("there is no recipient to seal the file for")]
+    #[error("there is no recipient")]
     NoRecipient,
     /// The header would pass its limits.
-    #[error(
-        "the header would be longer than 1 MiB or have more than 1,024 stanzas: give fewer recipients"
-    )]
+    #[error("there are too many recipients: the header would be too long or have too many stanzas")]
     TooLong,
     /// A low-order point, with which everybody could open the file.
     #[error("the recipient's public key is a low-order point, which protects nothing")]
     WeakRecipient,
     /// The header cannot have exactly the length that was asked for.
-    #[error("the header cannot be made to fit")]
+    #[error("no header for these recipients has the required length")]
     NoFit,
     /// The format has no stanza for this kind of recipient.
-    #[error("files of this format cannot be sealed for this kind of recipient")]
+    #[error("this format does not support this type of recipient")]
     OtherFormat,
     /// The key derivation needs more memory than there is.
-    #[error("the key derivation needs {0} KiB of memory, which the system does not give")]
+    #[error("the key derivation needs {0} KiB of memory, which is not available")]
     OutOfMemory(u32),
     /// The recipients do not go together.
     #[error(
-        "recipients that withstand quantum computers cannot be mixed with others, which would undo \
-         it; nor can others with different labels"
+        "these recipients cannot be combined: a post-quantum recipient protects nothing beside one \
+         that is not, and recipients with labels need others with the same labels"
     )]
     Mixed,
     /// A recipient that works by other means (a plugin) failed.
@@ -56,7 +54,7 @@ pub enum UnwrapError {
     #[error("the file asks for a key derivation of {0}, more than is allowed")]
     TooExpensive(KeyDerivation),
     /// The key derivation needs more memory than there is.
-    #[error("the key derivation needs {0} KiB of memory, which the system does not give")]
+    #[error("the key derivation needs {0} KiB of memory, which is not available")]
     OutOfMemory(u32),
     /// An identity that works by other means (a plugin, a device, a protected
     /// file) failed.
@@ -104,13 +102,13 @@ pub enum StanzaError {
     Malformed(&'static str),
     /// The stanza names a key by its short tag, and that key does not open it.
     #[error(
-        "the `{0}` stanza names this key and does not open with it: the header is damaged, or two \
-         keys share a tag"
+        "the `{0}` stanza names this key but cannot be decrypted with it: the header is damaged, or \
+         two keys share a tag"
     )]
     DoesNotOpen(&'static str),
     /// A passphrase together with another key would let the other key's owner
     /// pass a file off as one that was sealed with the passphrase.
-    #[error("a passphrase stanza must be the only one that carries the key")]
+    #[error("a passphrase must be the only recipient of a file")]
     NotAlone,
     /// More than one `pad` stanza.
     #[error("there is more than one `pad` stanza")]

@@ -31,14 +31,14 @@ const SECRET_HRP: &str = "age-secret-key-";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Characters are missing, mistyped or swapped.
-    #[error("it is mistyped or cut off (its checksum does not fit)")]
+    #[error("it is mistyped or cut off (its checksum is wrong)")]
     Checksum,
     /// Valid Bech32 of something else.
     #[error("it is another kind of key")]
     OtherKind,
     /// A second encoding of a point. X25519 makes none, and as the encoding goes into the
     /// wrapping key, nobody could open what is encrypted to it.
-    #[error("no identity belongs to it")]
+    #[error("no identity can belong to it")]
     NotCanonical,
 }
 

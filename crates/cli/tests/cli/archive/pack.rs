@@ -193,7 +193,7 @@ fn what_unpacking_will_ask_for_is_said_when_packing() {
     let too_small = (size - 1).to_string();
     fs::remove_dir_all(dir.path("out")).unwrap();
     let args = [&extract[..], &["--max-size", &too_small]].concat();
-    dir.fails(dir.command(&args), 65, &[&format!("more than {too_small} bytes")]);
+    dir.fails(dir.command(&args), 65, &[&format!("larger than {too_small} bytes")]);
 
     disk.set_len(0).unwrap();
     disk.write_all_at(&vec![0; 70 << 20], 0).unwrap();
