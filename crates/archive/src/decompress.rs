@@ -1,11 +1,11 @@
-//! The stream as it is, or decompressed where it begins like one of zstd.
+//! Decompresses a stream if it begins like one of zstd.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Cursor, Read};
 use std::rc::Rc;
 
-/// Whether a file that begins like this is compressed with zstd: its first frame has
-/// data, or is to be skipped, as pzstd and others write one.
+/// Whether a file with these first four bytes is compressed with zstd. Its first frame holds data,
+/// or is a skippable one, as pzstd writes it.
 #[must_use]
 pub fn is_zstd(head: &[u8]) -> bool {
     matches!(head, [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18])
@@ -13,14 +13,14 @@ pub fn is_zstd(head: &[u8]) -> bool {
 
 type Rewound<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
-/// What is read at once: a small file with its header is much less, and a call for each
-/// part of it would cost more than creating the file.
+/// Bytes that are read at once. Most members are much smaller, and a system call for each would
+/// cost more than creating the file.
 const BUFFER: usize = 256 << 10;
 
-/// A stream of tar, and where it comes from.
+/// A tar stream, decompressed if need be.
 pub(crate) enum Decompressor<R: Read> {
     Bare(BufReader<Rewound<R>>),
-    Zstd(Box<zstd::Decoder<'static, BufReader<Counted<Rewound<R>>>>>, Rc<Cell<u64>>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<CountingReader<Rewound<R>>>>>, Rc<Cell<u64>>),
 }
 
 impl<R: Read> Decompressor<R> {
@@ -33,7 +33,7 @@ impl<R: Read> Decompressor<R> {
             return Ok(Self::Bare(BufReader::with_capacity(BUFFER, whole)));
         }
         let count = Rc::new(Cell::new(0));
-        let counted = Counted { from: whole, count: Rc::clone(&count) };
+        let counted = CountingReader { from: whole, count: Rc::clone(&count) };
         Ok(Self::Zstd(Box::new(zstd::Decoder::new(counted)?), count))
     }
 
@@ -41,7 +41,7 @@ impl<R: Read> Decompressor<R> {
         matches!(self, Self::Zstd(..))
     }
 
-    /// Compressed bytes that were read, where there are any.
+    /// Compressed bytes read so far; `None` if the stream is not compressed.
     pub(crate) fn compressed(&self) -> Option<u64> {
         match self {
             Self::Bare(_) => None,
@@ -59,13 +59,13 @@ impl<R: Read> Read for Decompressor<R> {
     }
 }
 
-/// Counts what is read.
-pub(crate) struct Counted<R> {
+/// Counts the bytes read.
+pub(crate) struct CountingReader<R> {
     from: R,
     count: Rc<Cell<u64>>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.from.read(buffer)?;
         self.count.set(self.count.get() + len as u64);

@@ -1,6 +1,6 @@
-//! Names as they are shown.
+//! Names of members for messages.
 
-/// A name as it can be shown: as it is, or escaped and in quotes.
+/// The name itself if it is printable, otherwise in quotes and escaped.
 #[must_use]
 pub fn display_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
@@ -9,7 +9,7 @@ pub fn display_name(name: &[u8]) -> String {
     }
 }
 
-/// The same for messages: names may be a million bytes long.
+/// Like [`display_name`], cut after 256 bytes. Names can be a million bytes long.
 #[must_use]
 pub fn short_name(name: &[u8]) -> String {
     const MOST: usize = 256;

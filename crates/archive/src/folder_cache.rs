@@ -1,4 +1,4 @@
-//! From folder to folder below a root, without following links.
+//! Opens folders below a root, and keeps the last one open.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,11 +8,11 @@ use cryptstream_beneath::Dir;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
-/// Resolved in one call. The kernel takes paths of less than 4096 bytes.
+/// The longest path that is opened in one call. The kernel takes less than 4,096 bytes.
 const MAX_PATH: usize = 4000;
 
-/// A root, and the folder below it that was used last: consecutive members of an
-/// archive mostly lie in one folder.
+/// A root, and the folder below it that was used last. Consecutive members of an archive are
+/// usually in one folder.
 pub(crate) struct FolderCache<'a> {
     root: &'a Dir,
     last: Option<(Vec<u8>, Dir)>,
@@ -23,8 +23,8 @@ impl<'a> FolderCache<'a> {
         Self { root, last: None }
     }
 
-    /// The folder that these names lead to. With `create`, folders that are missing are
-    /// created with the usual permission bits.
+    /// The folder at this path. With `create`, missing folders are created with the usual
+    /// permission bits.
     pub(crate) fn folder(&mut self, parts: &[&[u8]], create: bool) -> Result<&Dir, Errno> {
         if parts.is_empty() {
             return Ok(self.root);
@@ -48,12 +48,12 @@ impl<'a> FolderCache<'a> {
     }
 }
 
-/// The last of `parts`, which begin with those of the path `above`.
+/// `parts` without those of the path `above`, with which they begin.
 fn parts_below<'p, 'b>(parts: &'p [&'b [u8]], above: &[u8]) -> &'p [&'b [u8]] {
     &parts[above.iter().filter(|byte| **byte == b'/').count() + 1..]
 }
 
-/// Opens a folder, in pieces where its path is too long for one.
+/// Opens a folder, in several calls if its path is too long for one.
 fn open(from: &Dir, mut parts: &[&[u8]]) -> Result<Dir, Errno> {
     let mut dir: Option<Dir> = None;
     loop {

@@ -1,7 +1,7 @@
-//! What the folders of an archive are to get when all is in them.
+//! The times and permission bits that folders get after their content.
 //!
-//! Their number is the archive's choice, so memory depends on distinct folders only,
-//! each with its own name and not its path, and there is a limit to the sum.
+//! An archive can have any number of them. So each distinct folder is stored once, with its name
+//! and not its path, and their memory is limited.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -11,13 +11,13 @@ use cryptstream_protection::Protection;
 
 use crate::time::Time;
 
-/// Bytes that all folders may take: some 400,000 folders with names of usual length.
+/// Bytes of memory for folders: enough for some 400,000 with names of usual length.
 pub const FOLDER_BUDGET: u64 = 32 << 20;
 
-/// What one folder takes besides its name: the node, and its share of the index.
+/// Bytes that a folder takes besides its name: the node, and its share of the index.
 const NODE_COST: u64 = 64;
 
-/// What a folder of this name takes of the budget.
+/// Bytes of the budget that a folder of this name takes.
 pub(crate) fn cost(name: &[u8]) -> u64 {
     NODE_COST + name.len() as u64
 }
@@ -35,16 +35,16 @@ pub(crate) struct Folders {
 }
 
 struct Node {
-    /// Of the folder that it is in; `NONE` for the root.
+    /// The parent folder; `NONE` for the root.
     parent: u32,
     next: u32,
     name_start: u32,
     name_len: u32,
-    /// What the archive says about it; of folders on the way it need not say anything.
+    /// `None` for a folder that the archive only mentions as a parent.
     attributes: Option<Attributes>,
 }
 
-/// What a folder gets.
+/// The permission bits and the modification time that a folder gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attributes {
     pub(crate) mode: u16,
@@ -53,13 +53,12 @@ pub(crate) struct Attributes {
 
 const NONE: u32 = u32::MAX;
 
-/// There are too many of them.
+/// The folders need more than [`FOLDER_BUDGET`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct OverBudget;
 
 impl Folders {
-    /// Remembers what the folder that these names lead to gets. What was said of it
-    /// before is forgotten.
+    /// Stores the attributes of the folder at this path, in place of earlier ones.
     pub(crate) fn insert(
         &mut self,
         parts: &[&[u8]],
@@ -80,8 +79,8 @@ impl Folders {
         Ok(())
     }
 
-    /// Takes the folder that was added last, of those that get something: its path and
-    /// what it gets. Those within a folder come before it.
+    /// Removes the folder that was added last, and returns its path and attributes. Subfolders come
+    /// before their parents.
     pub(crate) fn pop(&mut self) -> Option<(Vec<u8>, Attributes)> {
         while let Some(node) = self.nodes.pop() {
             if let Some(attributes) = node.attributes {

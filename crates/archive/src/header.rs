@@ -1,12 +1,12 @@
-//! The block before a member, as programs of forty years have written it.
+//! The header block of a member, as forty years of programs have written it.
 
-/// Bytes of a block of tar.
+/// The length of a tar block in bytes.
 pub(crate) const BLOCK: usize = 512;
 
-/// A header whose checksum is right.
+/// A header with a valid checksum.
 pub(crate) struct Header<'a>(&'a [u8; BLOCK]);
 
-// Where the fields are.
+// The fields of a header.
 const NAME: Field = (0, 100);
 const MODE: Field = (100, 8);
 const SIZE: Field = (124, 12);
@@ -21,8 +21,8 @@ const PREFIX: Field = (345, 155);
 pub(crate) type Field = (usize, usize);
 
 impl<'a> Header<'a> {
-    /// `None` where the checksum is wrong. Old programs added up signed bytes, which
-    /// differs where a name is not ASCII.
+    /// `None` if the checksum is wrong. Old programs sum up signed bytes, which makes a difference
+    /// for names that are not ASCII.
     pub(crate) fn new(block: &'a [u8; BLOCK]) -> Option<Self> {
         let header = Self(block);
         let stored = header.number(CHECKSUM)?;
@@ -36,19 +36,19 @@ impl<'a> Header<'a> {
         (stored == unsigned || stored == signed).then_some(header)
     }
 
-    /// The letter that says what kind of member it is.
+    /// The type flag of the member.
     pub(crate) fn kind(&self) -> u8 {
         self.0[KIND]
     }
 
-    /// Whether it is in one of the formats of star: times follow a shorter prefix.
+    /// Whether this is a format of star, in which two times follow a shorter prefix.
     pub(crate) fn is_star(&self) -> bool {
         &self.0[508..] == b"tar\0"
     }
 
     pub(crate) fn path(&self) -> Vec<u8> {
         let name = until_nul(self.field(NAME));
-        // Whatever its version says: some leave that out.
+        // Some programs leave the version out.
         if self.field(MAGIC) != b"ustar\0" {
             return name.to_vec();
         }
@@ -65,7 +65,7 @@ impl<'a> Header<'a> {
     }
 
     pub(crate) fn mode(&self) -> Option<u32> {
-        // More than the permission bits is of no interest: some store the file's type too.
+        // Some programs store the type of the file too.
         self.number(MODE).map(|mode| (mode & 0o7777) as u32)
     }
 
@@ -77,7 +77,7 @@ impl<'a> Header<'a> {
         self.number(MTIME)
     }
 
-    /// The number in any field that is not negative.
+    /// The number in a field; `None` if it is negative.
     pub(crate) fn unsigned(&self, field: Field) -> Option<u64> {
         self.number(field).and_then(|number| number.try_into().ok())
     }
@@ -95,8 +95,8 @@ impl<'a> Header<'a> {
     }
 }
 
-/// A number: octal digits between blanks, or binary where the first bit is set. An empty
-/// field is zero.
+/// A number: octal digits between blanks, or binary if the first bit is set. An empty field is
+/// zero.
 pub(crate) fn number(field: &[u8]) -> Option<i64> {
     match field {
         [first @ (0x80 | 0xff), rest @ ..] => {

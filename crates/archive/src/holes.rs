@@ -1,4 +1,4 @@
-//! Where the holes of a file are.
+//! Finds the holes of a file.
 
 use std::fs::File;
 
@@ -7,8 +7,8 @@ use rustix::io::Errno;
 
 use crate::sparse::{Extent, MAX_EXTENTS};
 
-/// The extents of a file that have something in them; `None` for a file without
-/// holes, or with so many that it is read as if there were none.
+/// The extents of a file that hold data. `None` if the file has no holes, or so many that it is
+/// packed as if it had none.
 pub(crate) fn extents(file: &File, size: u64, blocks: u64) -> Option<Vec<Extent>> {
     if blocks.saturating_mul(512) >= size {
         return None;
@@ -18,7 +18,7 @@ pub(crate) fn extents(file: &File, size: u64, blocks: u64) -> Option<Vec<Extent>
     while at < size && extents.len() < MAX_EXTENTS - 1 {
         let offset = match seek(file, SeekFrom::Data(at)) {
             Ok(offset) => offset.min(size),
-            // Nothing but a hole is left.
+            // There is only a hole left.
             Err(Errno::NXIO) => break,
             Err(_) => return None,
         };
@@ -34,7 +34,7 @@ pub(crate) fn extents(file: &File, size: u64, blocks: u64) -> Option<Vec<Extent>
         return None;
     }
     if extents.last().is_none_or(|last| last.end() < size) {
-        // Says where the file ends.
+        // An empty extent marks the end of the file.
         extents.push(Extent { offset: size, len: 0 });
     }
     Some(extents)

@@ -1,13 +1,52 @@
-//! A folder as one tar stream, and back.
+//! Packs a folder into a tar stream, and unpacks archives that it does not trust.
 //!
-//! [`Packer`] writes what it is told to: PAX headers for names and times that do
-//! not fit into plain ones, links as links, holes as holes. [`ArchiveReader`] reads
-//! what any tar has written (ustar, PAX, GNU), trusts none of it, and says what a
-//! member is and what bytes it has. [`unpack`] makes a folder of that, and never
-//! anything outside it; [`ArchiveReader`] alone is enough for a list.
+//! | | |
+//! |---|---|
+//! | [`Packer`] | writes files, folders and links as a tar stream, plain or compressed with zstd |
+//! | [`ArchiveReader`] | reads the members of an archive: ustar, PAX, GNU and older dialects |
+//! | [`unpack`] | creates the members of an archive in a folder |
+//! | [`read_event`], [`write_event`] | report from a sandboxed process that reads an archive |
 //!
-//! There is no secret here and no cryptography: the stream is sealed and opened by
-//! whoever is at its other end.
+//! # Example
+//!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Mutex;
+//!
+//! use cryptstream_archive::{ArchiveReader, DirectPathOps, Limits, Options, Packer, unpack};
+//! use cryptstream_beneath::Dir;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (from, to) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! # let (from, to) = (from.path(), to.path());
+//! std::fs::write(from.join("note"), "hello")?;
+//!
+//! let folder = Dir::open(from)?;
+//! let mut packer = Packer::new(&folder, Vec::new(), Some(3), 1)?;
+//! packer.add(Path::new("note"))?;
+//! let (archive, _) = packer.finish()?;
+//!
+//! let folder = Dir::open(to)?;
+//! let mut reader = ArchiveReader::new(&archive[..], Limits::DEFAULT)?;
+//! let options = Options { any_links: false, umask: 0o022 };
+//! unpack(&mut reader, &folder, &Mutex::new(()), options, &mut DirectPathOps::new(&folder))?;
+//! assert_eq!(std::fs::read(to.join("note"))?, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a hostile archive cannot do
+//!
+//! - It cannot write outside the output folder. Names with `..` are refused, absolute names are
+//!   taken as relative, and no link is followed ([`cryptstream_beneath`]).
+//! - It cannot use much memory or disk space: [`Limits`] bound members, bytes and the compression
+//!   ratio, and memory does not grow with the number of members.
+//! - It cannot set the set-user-ID, set-group-ID and sticky bits, owners or extended attributes.
+//!
+//! # What this crate does not do
+//!
+//! It does not encrypt. It neither packs nor restores owners, access control lists, extended
+//! attributes and devices.
 
 mod decompress;
 mod display;

@@ -1,50 +1,50 @@
-//! What an archive says about one thing in it.
+//! The members of an archive.
 
 use crate::name;
 use crate::sparse::Extent;
 use crate::time::Time;
 
-/// Something in an archive.
+/// A file, folder, link or device in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// As it stands in the archive; not to be trusted.
+    /// The name as the archive has it. It is not trusted.
     pub name: Vec<u8>,
-    /// What it is.
+    /// The type of the member.
     pub kind: Kind,
-    /// Permission bits, setuid and its like among them.
+    /// The permission bits, with the set-user-ID, set-group-ID and sticky bits.
     pub mode: u32,
-    /// When it was changed last.
+    /// The modification time.
     pub mtime: Time,
-    /// Bytes of content, holes included.
+    /// The length of the content in bytes, holes included.
     pub size: u64,
-    /// The parts of the content that the archive has.
+    /// The parts of the content that the archive holds.
     pub(crate) extents: Vec<Extent>,
 }
 
-/// What a member is.
+/// The type of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A file.
+    /// A regular file.
     File,
     /// A folder.
     Folder,
-    /// A symbolic link to this.
+    /// A symbolic link with this target.
     Symlink(Vec<u8>),
-    /// Another name of this member.
+    /// A hard link to the member of this name.
     HardLink(Vec<u8>),
     /// A named pipe.
     Fifo,
-    /// A device that is read and written in blocks.
+    /// A block device.
     BlockDevice,
-    /// Another device.
+    /// A character device.
     CharDevice,
-    /// Something that only tar itself knows, by its letter.
+    /// An unknown type, with its letter in the header.
     Unknown(u8),
 }
 
 impl Member {
-    /// Whether its name or what it links to leads out of the folder, so that it
-    /// will not be unpacked.
+    /// Whether the name or the link target leads out of the output folder. [`unpack`](crate::unpack)
+    /// refuses such members.
     #[must_use]
     pub fn leads_out(&self) -> bool {
         match (name::parts(&self.name), &self.kind) {

@@ -2,12 +2,12 @@
 
 use crate::error::Refusal;
 
-/// Folders within each other that an archive may have: each takes a descriptor
-/// when a tree is removed, of which a process has 1024.
+/// The most nested folders that an archive may have. Each takes a descriptor when a tree is
+/// removed, and a process has 1,024.
 pub const MAX_DEPTH: usize = 500;
 
-/// The parts of a name, from the folder on; none for the folder itself. An absolute name
-/// is one in the folder, as to tar. Names that lead out have no parts.
+/// The parts of a name; none for the output folder itself. As in tar, an absolute name is taken
+/// as relative.
 pub(crate) fn parts(name: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
     if name.contains(&0) {
         return Err(Refusal::Nul);
@@ -28,9 +28,8 @@ pub(crate) fn parts(name: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
     Ok(parts)
 }
 
-/// Whether a symbolic link that has so many folders above it may lead out of the
-/// archive. `..` is right only where it comes first: behind a name it depends on
-/// what other links that name stands for.
+/// Whether a symbolic link in a folder at this depth may lead out of the output folder. `..` is
+/// accepted only at the start: after a name, it depends on whether that name is a link.
 #[must_use]
 pub fn leads_out(target: &[u8], depth: usize) -> bool {
     if target.first() == Some(&b'/') {

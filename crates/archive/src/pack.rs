@@ -1,4 +1,4 @@
-//! From a folder to an archive.
+//! Packs files, folders and links into a tar stream.
 
 mod stream;
 
@@ -28,67 +28,67 @@ use stream::Stream;
 
 pub use stream::ZSTD_LEVELS;
 
-/// What is read of a file at once.
+/// Bytes of a file that are read at once.
 const PART: usize = 256 << 10;
-/// As much is read of a file whose length the file system does not know.
+/// The most that is read of a file whose length the file system does not report.
 const MAX_UNKNOWN_LEN: usize = 16 << 20;
 /// The permission bits of the group.
 const GROUP: u32 = 0o070;
-/// Times and sizes from here on need more than the digits of a plain header.
+/// Times and sizes from here on do not fit into the octal digits of a header.
 const OCTAL_11: u64 = 1 << 33;
 
-/// What was packed.
+/// The totals of an archive that was packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// Members.
+    /// The number of members.
     pub entries: u64,
-    /// Bytes of the stream, before it was compressed.
+    /// Bytes of the stream before compression.
     pub bytes: u64,
-    /// Bytes of the stream as it was written.
+    /// Bytes of the stream as written.
     pub written: u64,
     /// Bytes of all contents, holes included.
     pub content: u64,
-    /// What [`unpack`](crate::unpack) must remember of the folders, of which
-    /// [`FOLDER_BUDGET`](crate::FOLDER_BUDGET) bytes are allowed.
+    /// Bytes of memory that [`unpack`](crate::unpack) needs for the folders. It allows
+    /// [`FOLDER_BUDGET`](crate::FOLDER_BUDGET).
     pub folders: u64,
-    /// Files and folders with an access control list, which is not packed. Their permission
-    /// bits are those without it.
+    /// Files and folders whose access control list was not packed. Their permission bits in the
+    /// archive give nobody more than the list does.
     pub acls: u64,
 }
 
-/// What has become of something in a folder.
+/// What [`Packer::add`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
-    /// It is in the archive.
+    /// It was packed.
     Packed,
-    /// It is in the archive, a symbolic link that leads out of the folder.
+    /// It was packed, and is a symbolic link that leads out of the folder.
     PackedLinkOut,
-    /// It is neither file nor folder nor link, and was left out.
+    /// It is a device, pipe or socket, and was not packed.
     Special,
-    /// It is one of the files that were to be left out.
+    /// It is one of the excluded files, and was not packed.
     Excluded,
 }
 
-/// Writes an archive.
+/// Writes an archive of a folder.
 pub struct Packer<'a, W: Write> {
     folder_cache: FolderCache<'a>,
     stream: Stream<W>,
-    /// Of each file with several names the first one, and what the file was then.
+    /// The first name of each file that has several, and its state at that time.
     links: HashMap<FileId, (Vec<u8>, Stat)>,
-    /// The output, which may not be in it.
+    /// The file that the archive is written to.
     output: Option<KnownFile>,
-    /// What is left out.
+    /// Files that are not packed.
     excluded: Vec<KnownFile>,
     buffer: Vec<u8>,
     packed: Packed,
 }
 
 impl<'a, W: Write> Packer<'a, W> {
-    /// An archive of what is in this folder, compressed with zstd at this level by
-    /// so many threads.
+    /// Begins an archive of `folder`, which is written to `to`. With a `level` of
+    /// [`ZSTD_LEVELS`] it is compressed with zstd, on up to `threads` threads.
     ///
     /// # Errors
-    /// [`PackError::Write`].
+    /// [`PackError::Write`] if the compressor cannot be started.
     pub fn new(
         folder: &'a Dir,
         to: W,
@@ -106,22 +106,22 @@ impl<'a, W: Write> Packer<'a, W> {
         })
     }
 
-    /// A file that must not be packed since it is the output.
-    pub fn refuse(&mut self, output: KnownFile) {
+    /// Sets the output file: [`add`](Self::add) fails for it.
+    pub fn set_output(&mut self, output: KnownFile) {
         self.output = Some(output);
     }
 
-    /// Files that are to be left out.
+    /// Excludes these files.
     pub fn exclude(&mut self, files: &[KnownFile]) {
         self.excluded.extend_from_slice(files);
     }
 
-    /// Packs what has this name in the folder; the empty name is the folder itself.
-    /// Links are not followed, and not gone through.
+    /// Packs the file, folder or link at this path in the folder; the empty path is the folder
+    /// itself. Folders are packed without their content, and no symbolic link is followed.
     ///
     /// # Errors
-    /// See [`PackError`]. After any but an unreadable one before its first byte, the
-    /// archive is of no use.
+    /// See [`PackError`]. The archive can only be continued after
+    /// [`PackError::Unreadable`] for a file of which nothing was read.
     pub fn add(&mut self, relative: &Path) -> Result<Added, PackError> {
         let unreadable = |error: Errno| PackError::Unreadable {
             path: relative.to_owned(),
@@ -139,7 +139,7 @@ impl<'a, W: Write> Packer<'a, W> {
             let stat = self.packed.recorded(&stat, mode, has_acl);
             return self.plain(b"./", EntryType::Directory, &stat, None);
         };
-        // Something above is a link or a file now, or it is gone.
+        // A parent was replaced, or the file was removed.
         let gone = |error: Errno| match error {
             Errno::NOTDIR | Errno::LOOP | Errno::NOENT => changed(),
             error => unreadable(error),
@@ -188,10 +188,10 @@ impl<'a, W: Write> Packer<'a, W> {
         }
     }
 
-    /// Looks whether it could be read, and packs nothing.
+    /// Checks whether the file at this path can be opened, and packs nothing.
     ///
     /// # Errors
-    /// [`PackError::Unreadable`].
+    /// [`PackError::Unreadable`] if it cannot.
     pub fn check_readable(&mut self, relative: &Path) -> Result<(), PackError> {
         let parts = name_parts(relative);
         let Some((own, above)) = parts.split_last() else { return Ok(()) };
@@ -209,10 +209,10 @@ impl<'a, W: Write> Packer<'a, W> {
         })
     }
 
-    /// Ends the archive. Gives back what it was written to.
+    /// Ends the archive, and returns the writer.
     ///
     /// # Errors
-    /// [`PackError::Write`].
+    /// [`PackError::Write`] if the end cannot be written.
     pub fn finish(mut self) -> Result<(W, Packed), PackError> {
         self.put(&[0; 2 * BLOCK])?;
         let (to, written) = self.stream.finish().map_err(PackError::Write)?;
@@ -253,7 +253,7 @@ impl<'a, W: Write> Packer<'a, W> {
                 let real = size.to_string();
                 pax::push(&mut records, "GNU.sparse.realsize", real.as_bytes());
                 let map = sparse::map(&extents);
-                // For those who do not know what the records mean.
+                // The name that programs show which do not know the records.
                 (extents, map, [b"GNUSparseFile.0/", name].concat())
             }
         };
@@ -268,8 +268,8 @@ impl<'a, W: Write> Packer<'a, W> {
         Ok(Added::Packed)
     }
 
-    /// Packs a small file by what is in it: files of /proc claim to be empty, files of
-    /// /sys to be longer than they are.
+    /// Packs a small file by its content, as its size may be wrong: files in /proc claim to be
+    /// empty, files in /sys to be longer than they are.
     fn small(
         &mut self,
         relative: &Path,
@@ -280,10 +280,10 @@ impl<'a, W: Write> Packer<'a, W> {
         let unreadable = |source| PackError::Unreadable { path: relative.to_owned(), source };
         let size = usize::try_from(stat.st_size).unwrap_or(0);
         let mut buffer = std::mem::take(&mut self.buffer);
-        // One byte more than it claims shows whether that is true, and costs nothing.
+        // One more byte shows whether the size is right, and costs nothing.
         let mut len = read_up_to(file, &mut buffer[..=size], 0, size).map_err(unreadable)?;
         if len != size {
-            // Unless it has changed, the file system does not know its length.
+            // If the file has not changed, the file system does not know its length.
             check_unchanged(relative, file, stat)?;
             buffer.resize(MAX_UNKNOWN_LEN + 1, 0);
             len += read_up_to(file, &mut buffer[len..], len, usize::MAX).map_err(unreadable)?;
@@ -302,9 +302,9 @@ impl<'a, W: Write> Packer<'a, W> {
         Ok(Added::Packed)
     }
 
-    /// What the archive says of an open file, which gets no access control list.
+    /// The attributes of an open file without its access control list.
     fn recorded(&mut self, file: &File, stat: &Stat) -> Stat {
-        // A list gives nothing to anybody by name where the bits give the group nothing.
+        // If the group has no rights, a list gives none to users and groups either.
         let (bits, has_acl) = match stat.st_mode & GROUP {
             0 => (stat.st_mode & 0o777, false),
             _ => mode_without_acl(file, stat.st_mode),
@@ -312,7 +312,7 @@ impl<'a, W: Write> Packer<'a, W> {
         self.packed.recorded(stat, stat.st_mode & !0o777 | bits, has_acl)
     }
 
-    /// Fills the last block of a content.
+    /// Pads a content to whole blocks.
     fn pad(&mut self, stored: u64) -> Result<(), PackError> {
         self.put(&[0; BLOCK][..(stored.wrapping_neg() % BLOCK as u64) as usize])
     }
@@ -336,7 +336,7 @@ impl<'a, W: Write> Packer<'a, W> {
         Ok(())
     }
 
-    /// A member without content.
+    /// Writes a member without content.
     fn plain(
         &mut self,
         name: &[u8],
@@ -348,7 +348,7 @@ impl<'a, W: Write> Packer<'a, W> {
         Ok(Added::Packed)
     }
 
-    /// The headers of a member. What does not fit into the plain one becomes records.
+    /// Writes the header of a member. What does not fit becomes PAX records.
     fn head(
         &mut self,
         name: &[u8],
@@ -410,7 +410,7 @@ impl<'a, W: Write> Packer<'a, W> {
 }
 
 impl Packed {
-    /// What is seen as `stat`, with these permission bits.
+    /// `stat` with these permission bits.
     fn recorded(&mut self, stat: &Stat, st_mode: u32, has_acl: bool) -> Stat {
         self.acls += u64::from(has_acl);
         let mut recorded = *stat;
@@ -423,12 +423,12 @@ fn name_parts(relative: &Path) -> Vec<&[u8]> {
     relative.iter().map(OsStrExt::as_bytes).collect()
 }
 
-/// Reads from `offset` on until the buffer is full, the file ends, or exactly `expected`
-/// bytes have come.
+/// Reads from `offset` until the buffer is full, the file ends, or exactly `expected` bytes were
+/// read.
 fn read_up_to(file: &File, buffer: &mut [u8], offset: usize, expected: usize) -> io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
-        // Files of /proc refuse to be read into very large buffers.
+        // Files in /proc cannot be read into very large buffers.
         let end = buffer.len().min(len + PART);
         match file.read_at(&mut buffer[len..end], (offset + len) as u64) {
             Ok(0) => break,
@@ -443,7 +443,7 @@ fn read_up_to(file: &File, buffer: &mut [u8], offset: usize, expected: usize) ->
     Ok(len)
 }
 
-/// Fails if the file is not as it was any more.
+/// Fails if the file has changed since `then`.
 fn check_unchanged(relative: &Path, file: &File, then: &Stat) -> Result<(), PackError> {
     let now = rustix::fs::fstat(file).map_err(|error| PackError::Unreadable {
         path: relative.to_owned(),
@@ -455,14 +455,14 @@ fn check_unchanged(relative: &Path, file: &File, then: &Stat) -> Result<(), Pack
     }
 }
 
-/// Whether the records have the name already.
+/// Whether the records contain the name.
 fn records_name(records: &[u8]) -> bool {
     let mut is_there = false;
     let read = pax::parse(records, |key, _| is_there |= key == b"GNU.sparse.name");
     read.is_some() && is_there
 }
 
-/// Puts a name, or its beginning, into a header. Returns whether all of it fits.
+/// Puts a name, or as much of it as fits, into a header. Returns whether all of it fits.
 fn put_name(field: &mut [u8; 100], name: &[u8]) -> bool {
     let len = name.len().min(field.len());
     field[..len].copy_from_slice(&name[..len]);

@@ -1,4 +1,4 @@
-//! What cannot be done without a path.
+//! Operations that a sandboxed process cannot do, as the kernel takes a path for them.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -9,45 +9,45 @@ use crate::folder_cache::{FolderCache, as_path};
 use crate::name;
 use crate::time::Time;
 
-/// Changes things by their path. A process that may create things and nothing else has to
-/// ask another one for it.
+/// Operations on paths below the output folder. A sandboxed process that may only create files
+/// asks another process for them.
 pub trait PathOps {
-    /// Sets the time of the symbolic link at `path` below the folder, now or later. Not
-    /// every file system has times for links: that is no failure.
+    /// Sets the modification time of the symbolic link at `path`, now or later. It is not an
+    /// error if the file system keeps no times for links.
     ///
     /// # Errors
-    /// When it could not even be asked for.
+    /// When the other process cannot be asked.
     fn set_link_time(&mut self, path: &[u8], time: Time) -> io::Result<()>;
 
-    /// Removes what has this name below the folder, so that something else can get it.
-    /// Returns whether it did. It does not where that is a folder, and where what is
-    /// there may have another name: one that the file system takes for the same.
+    /// Removes the file or link at `path`, so that another member can have its name. Returns
+    /// whether it was removed. Folders are not removed, and neither is a file whose name is
+    /// spelled differently but is the same to the file system.
     ///
     /// # Errors
-    /// When it could not even be asked for.
+    /// When the other process cannot be asked.
     fn remove(&mut self, path: &[u8]) -> io::Result<bool>;
 
-    /// Waits until all that was asked for is done.
+    /// Waits until all operations are done.
     ///
     /// # Errors
-    /// The same.
+    /// When the other process cannot be asked.
     fn wait(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Does it at once.
+/// Performs the operations itself.
 pub struct DirectPathOps<'a>(FolderCache<'a>);
 
 impl<'a> DirectPathOps<'a> {
-    /// Below this folder.
+    /// Operations below `folder`.
     #[must_use]
     pub fn new(folder: &'a Dir) -> Self {
         Self(FolderCache::new(folder))
     }
 
-    /// Does something with the last part of `path` in the folder that it lies in; `None`
-    /// where there is no such folder.
+    /// Calls `act` with the parent folder and the last part of `path`; `None` if there is no
+    /// such folder.
     fn at<T>(&mut self, path: &[u8], act: impl FnOnce(&Dir, &[u8]) -> T) -> io::Result<Option<T>> {
         let Ok(parts) = name::parts(path) else { return Err(io::ErrorKind::InvalidInput.into()) };
         Ok(match parts.split_last() {
@@ -73,8 +73,8 @@ impl PathOps for DirectPathOps<'_> {
     }
 }
 
-/// Whether what can be reached by this name in the folder has it to the letter. There are
-/// file systems to which `a` and `A` are the same, or two ways to write `ä`.
+/// Whether the file of this name is spelled exactly so. To some file systems `a` and `A`, or two
+/// encodings of `ä`, are the same name.
 fn has_exactly(folder: &Dir, name: &[u8]) -> bool {
     let id = |name: &[u8]| folder.stat(as_path(name)).map(|stat| (stat.st_dev, stat.st_ino));
     if name.iter().any(u8::is_ascii_alphabetic) {

@@ -1,13 +1,13 @@
-//! The records of PAX: `LENGTH KEY=VALUE\n`, where the length counts all of it, so
-//! that a value may be any bytes.
+//! PAX records: `LENGTH KEY=VALUE\n`. The length counts the whole record, so a value may be any
+//! bytes.
 
-/// Gives all records, key and value, to `take`; `None` for what is malformed.
+/// Calls `take` with the key and value of each record. `None` if a record is malformed.
 pub(crate) fn parse<'a>(
     mut bytes: &'a [u8],
     mut take: impl FnMut(&'a [u8], &'a [u8]),
 ) -> Option<()> {
     while !bytes.is_empty() {
-        // Some writers fill the block.
+        // Some programs fill the block with zeros.
         if bytes.iter().all(|byte| *byte == 0) {
             break;
         }
@@ -28,10 +28,10 @@ pub(crate) fn parse<'a>(
     Some(())
 }
 
-/// Adds a record.
+/// Appends a record.
 pub(crate) fn push(to: &mut Vec<u8>, key: &str, value: &[u8]) {
     let rest = key.len() + value.len() + 3;
-    // Its own digits count too.
+    // The length counts its own digits.
     let mut len = rest + 1;
     while rest + len.to_string().len() != len {
         len = rest + len.to_string().len();

@@ -1,4 +1,4 @@
-//! What is in an archive, member after member, as any tar has written it.
+//! Reads an archive, member by member.
 
 mod extras;
 
@@ -12,38 +12,37 @@ use crate::sparse::{self, Extent};
 use crate::time::Time;
 use extras::{Extras, Global, MAX_NAME_LEN, Pax, SparseExtras};
 
-/// The longest records of one member. Those of a file with many holes, or with large
-/// extended attributes, are long.
+/// The longest PAX records of one member, in bytes. Many holes and large extended attributes
+/// make them long.
 const MAX_RECORDS_LEN: u64 = 8 << 20;
-/// So much may always come of what is compressed.
+/// The compression ratio is not limited up to this many decompressed bytes.
 const RATIO_FROM: u64 = 64 << 20;
-/// What is read at once.
+/// Bytes that are read at once.
 const PART: usize = 128 << 10;
 
-/// How much an archive may hold.
+/// What an archive may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Members.
+    /// The number of members.
     pub entries: u64,
     /// Bytes of all contents, holes included.
     pub bytes: u64,
-    /// Bytes of all contents, holes included, by which they may be larger than the
-    /// archive itself. What is as large as the archive is no surprise.
+    /// Bytes by which all contents, holes included, may be larger than the archive.
     pub growth: u64,
-    /// Bytes that come of one compressed byte, beyond the first 64 MiB.
+    /// Decompressed bytes for each compressed byte, not counting the first 64 MiB.
     pub ratio: u64,
 }
 
 impl Limits {
-    /// More than there is in most folders.
+    /// Enough for nearly all folders.
     pub const DEFAULT: Self =
         Self { entries: 10_000_000, bytes: u64::MAX, growth: 1 << 40, ratio: 1000 };
-    /// For whoever only looks.
+    /// No limits, for listing.
     pub const NONE: Self =
         Self { entries: u64::MAX, bytes: u64::MAX, growth: u64::MAX, ratio: u64::MAX };
 }
 
-/// Reads an archive.
+/// Reads the members of an archive in their order.
 pub struct ArchiveReader<R: Read> {
     from: Decompressor<R>,
     limits: Limits,
@@ -63,10 +62,10 @@ pub struct ArchiveReader<R: Read> {
 }
 
 impl<R: Read> ArchiveReader<R> {
-    /// Of a tar stream, perhaps compressed with zstd, which is told by how it begins.
+    /// A reader of a tar stream, which may be compressed with zstd: its first bytes tell.
     ///
     /// # Errors
-    /// [`Error::Read`].
+    /// [`Error::Read`] if the stream cannot be read.
     pub fn new(from: R, limits: Limits) -> Result<Self, Error> {
         Ok(Self {
             from: Decompressor::new(from).map_err(Error::Read)?,
@@ -83,16 +82,16 @@ impl<R: Read> ArchiveReader<R> {
         })
     }
 
-    /// Whether it is compressed.
+    /// Whether the archive is compressed with zstd.
     #[must_use]
     pub fn is_zstd(&self) -> bool {
         self.from.is_zstd()
     }
 
-    /// The next member; `None` at the end, behind which nothing else may be.
+    /// The next member, or `None` at the end of the archive.
     ///
     /// # Errors
-    /// See [`Error`]. After one there are no more members.
+    /// See [`Error`]. After an error there are no more members.
     #[allow(clippy::should_implement_trait, reason = "it fails, and lends nothing")]
     pub fn next(&mut self) -> Result<Option<Member>, Error> {
         if self.is_over {
@@ -144,7 +143,7 @@ impl<R: Read> ArchiveReader<R> {
         }
     }
 
-    /// Takes records that are for all members.
+    /// Applies the records of a global header.
     fn apply_to_all(&mut self, records: &[u8]) -> Result<(), Error> {
         match self.global.apply(records) {
             Some(None) => Ok(()),
@@ -156,11 +155,11 @@ impl<R: Read> ArchiveReader<R> {
         }
     }
 
-    /// Gives the present member's content, and where in it each part belongs. What
-    /// is not given is zero.
+    /// Reads the content of the member that [`next`](Self::next) returned last, and calls `take`
+    /// with each part and its offset in the file. Everything else in the file is zero.
     ///
     /// # Errors
-    /// See [`Error`]; and what `take` fails with.
+    /// See [`Error`]; and the errors of `take`.
     pub fn content(
         &mut self,
         member: &Member,
@@ -179,7 +178,7 @@ impl<R: Read> ArchiveReader<R> {
         Ok(())
     }
 
-    /// A member, from its header and what came before that.
+    /// The member that a header and its extended headers describe.
     fn begin(&mut self, header: &Header<'_>, extras: Extras) -> Result<Member, Error> {
         let Extras { pax, name, link } = extras;
         let mut pax = pax.unwrap_or_default();
@@ -195,8 +194,8 @@ impl<R: Read> ArchiveReader<R> {
                 reason: Refusal::MultiVolume,
             });
         }
-        // Python writes what it has as a binary fraction, such as 7e-09, which is none of
-        // the notations of POSIX: then the header's whole seconds must do.
+        // Python may write 7e-09, which POSIX does not allow. Then the header's whole seconds
+        // are used.
         let precise = pax.mtime.as_ref().or(self.global.mtime.as_ref());
         let mtime = precise
             .and_then(|text| Time::parse(text))
@@ -209,15 +208,15 @@ impl<R: Read> ArchiveReader<R> {
             return Err(self.malformed("it is a link without a target"));
         };
         let stored = match kind {
-            // Only records can say that the content comes again.
+            // Only a PAX record can say that the content follows.
             Kind::HardLink(_) if pax.size.is_some_and(|size| size > 0) => {
                 return Err(self.malformed("it is a hard link with content"));
             }
-            // What GNU tar notes for incremental backups.
+            // The list of names in an incremental backup of GNU tar.
             Kind::Folder if header.kind() == b'D' => size,
             Kind::File | Kind::Unknown(_) => size,
-            // Has no content, whatever its size says: some programs store that of the
-            // folder itself, or of the file that is linked to.
+            // No content follows. Some programs store the size of the folder or of the link's
+            // target all the same.
             _ => 0,
         };
         (self.left, self.padding) = (stored, padding(stored));
@@ -233,9 +232,9 @@ impl<R: Read> ArchiveReader<R> {
     fn kind(&self, header: &Header<'_>, link: Vec<u8>) -> Option<Kind> {
         let link = (!link.is_empty() && !link.contains(&0)).then_some(link);
         Some(match header.kind() {
-            // As it was before there was a letter for folders.
+            // How folders were stored before there was a type for them.
             0 | b'0' if self.member.ends_with(b"/") => Kind::Folder,
-            // Contiguous files were for systems that are gone.
+            // '7' is a contiguous file, which no system has any more.
             0 | b'0' | b'7' | b'S' => Kind::File,
             b'5' | b'D' => Kind::Folder,
             b'2' => Kind::Symlink(link?),
@@ -247,7 +246,7 @@ impl<R: Read> ArchiveReader<R> {
         })
     }
 
-    /// The extents of a file, of which the archive has `stored` bytes, and its length.
+    /// The extents and the length of a file, of which the archive holds `stored` bytes.
     fn extents(
         &mut self,
         header: &Header<'_>,
@@ -302,7 +301,7 @@ impl<R: Read> ArchiveReader<R> {
         if self.bytes > bytes {
             return Err(self.limit_exceeded(LimitExceeded::Bytes(bytes)));
         }
-        // Of what is not compressed, the archive has what is about to be read.
+        // An archive that is not compressed holds the content that follows.
         let archive = self.from.compressed().unwrap_or(self.position.saturating_add(self.left));
         if self.bytes.saturating_sub(archive) > growth {
             return Err(self.limit_exceeded(LimitExceeded::Growth(growth)));
@@ -310,7 +309,7 @@ impl<R: Read> ArchiveReader<R> {
         Ok(())
     }
 
-    /// The next header, in `block`; `None` where there is a block of zeros.
+    /// The next header, in `block`; `None` for a block of zeros.
     fn header<'b>(&mut self, block: &'b mut [u8; BLOCK]) -> Result<Option<Header<'b>>, Error> {
         let is_first = self.position == 0;
         let len = self.read_up_to(block)?;
@@ -330,7 +329,7 @@ impl<R: Read> ArchiveReader<R> {
         }
     }
 
-    /// What a header says about the next one.
+    /// The content of an extended header.
     fn extra(&mut self, header: &Header<'_>, most: u64) -> Result<Vec<u8>, Error> {
         let size = match header.size() {
             Some(size) if size <= most => size,
@@ -343,8 +342,8 @@ impl<R: Read> ArchiveReader<R> {
         Ok(extra)
     }
 
-    /// Behind the first block of zeros of the two at the end. Some programs write only
-    /// one; others fill up what a tape would take at once.
+    /// Reads what follows the first block of zeros. Two mark the end, but some programs write only
+    /// one, and others fill up a record of a tape.
     fn end(&mut self) -> Result<Option<Member>, Error> {
         let mut block = [0; BLOCK];
         loop {
@@ -370,7 +369,7 @@ impl<R: Read> ArchiveReader<R> {
         self.read_exact(&mut [0; BLOCK][..len])
     }
 
-    /// Reads some of what is left of the present member, for nothing.
+    /// Skips a part of the present member.
     fn read_part(&mut self) -> Result<(), Error> {
         let len = usize::try_from(self.left).unwrap_or(PART).min(PART);
         self.fill(len)?;
@@ -389,7 +388,7 @@ impl<R: Read> ArchiveReader<R> {
         if self.read_up_to(buffer)? < buffer.len() { Err(self.truncated()) } else { Ok(()) }
     }
 
-    /// Reads until `buffer` is full or all is over.
+    /// Reads until `buffer` is full or the stream ends.
     fn read_up_to(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -427,7 +426,7 @@ impl<R: Read> ArchiveReader<R> {
     }
 }
 
-/// Names of GNU tar end in a NUL.
+/// Removes the NUL that ends a long name of GNU tar.
 fn without_nul(mut bytes: Vec<u8>) -> Vec<u8> {
     while bytes.last() == Some(&0) {
         bytes.pop();
@@ -435,7 +434,7 @@ fn without_nul(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// What fills the last block.
+/// The bytes after a content that fill its last block.
 fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
 }

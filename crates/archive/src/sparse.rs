@@ -1,11 +1,11 @@
-//! Files with holes: which extents of them an archive has.
+//! Sparse files: the maps of the extents that an archive holds.
 
 use crate::header::{self, BLOCK, Header};
 
-/// As many extents as a file may have.
+/// The most extents that a file may have.
 pub(crate) const MAX_EXTENTS: usize = 1 << 18;
 
-/// Bytes of a file that the archive has. The others are zero.
+/// A part of a file that the archive holds. The rest of the file is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) offset: u64,
@@ -18,8 +18,8 @@ impl Extent {
     }
 }
 
-/// Whether the extents follow one another within a file of `size` bytes, and are
-/// `stored` bytes together.
+/// Whether the extents are in order, lie within a file of `size` bytes, and have `stored` bytes
+/// in total.
 pub(crate) fn is_sound(extents: &[Extent], size: u64, stored: u64) -> bool {
     let mut end = 0;
     let mut sum = 0u64;
@@ -31,7 +31,7 @@ pub(crate) fn is_sound(extents: &[Extent], size: u64, stored: u64) -> bool {
     }) && sum == stored
 }
 
-/// The map of GNU's format 1.0, which comes before the data, in whole blocks.
+/// Encodes a map in GNU format 1.0, which precedes the data in whole blocks.
 pub(crate) fn map(extents: &[Extent]) -> Vec<u8> {
     let mut text = format!("{}\n", extents.len());
     for Extent { offset, len } in extents {
@@ -42,8 +42,8 @@ pub(crate) fn map(extents: &[Extent]) -> Vec<u8> {
     bytes
 }
 
-/// Reads such a map, a block at a time. Returns it with the number of its bytes;
-/// `None` where it is malformed, and what `next` fails with.
+/// Reads a map in GNU format 1.0, block by block, and returns it with its length in bytes. `None`
+/// if it is malformed; errors are those of `next`.
 pub(crate) fn read_map<E>(
     mut next: impl FnMut() -> Result<[u8; BLOCK], E>,
 ) -> Result<Option<(Vec<Extent>, u64)>, E> {
@@ -85,8 +85,8 @@ pub(crate) fn read_map<E>(
     Ok(Some((extents, read)))
 }
 
-/// Reads the map in a header of kind `S`, and in the blocks behind it, which `next` reads;
-/// and the file's length. `None` where it is malformed, and what `next` fails with.
+/// Reads the map in a header of type `S` and in the blocks that follow it, and the length of the
+/// file. `None` if it is malformed; errors are those of `next`.
 pub(crate) fn read_old_map<E>(
     header: &Header<'_>,
     mut next: impl FnMut() -> Result<[u8; BLOCK], E>,
@@ -120,7 +120,7 @@ pub(crate) fn read_old_map<E>(
     Ok(Some((extents, size)))
 }
 
-/// Reads the map of formats 0.0 and 0.1: numbers in turn, of offsets and lengths.
+/// Reads the map of GNU formats 0.0 and 0.1: offsets and lengths in turn.
 pub(crate) fn pairs<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Extent>> {
     let numbers: Vec<u64> = numbers.map(number).collect::<Option<_>>()?;
     let (pairs, rest) = numbers.as_chunks::<2>();
@@ -128,7 +128,7 @@ pub(crate) fn pairs<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> Option<Vec<E
     is_whole.then(|| pairs.iter().map(|&[offset, len]| Extent { offset, len }).collect())
 }
 
-/// A decimal number and nothing else.
+/// A decimal number without sign.
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?

@@ -1,41 +1,41 @@
-//! Text that is held back until it is known to be true, compressed and within a budget.
+//! Holds text back until it is verified, compressed and within a limit.
 
 use std::io::{self, Read, Write};
 
 use cryptstream_protection::Protection;
 
-/// Bytes that a [`Spool`] may take, compressed.
+/// The most compressed bytes that a [`Spool`] may hold.
 pub const SPOOL_BUDGET: u64 = 32 << 20;
 
-/// How fast it is compressed: lists of names become a tenth at any level.
+/// The fastest level: lists of names shrink to a tenth at any level.
 const LEVEL: i32 = 1;
 
-/// See the module's description.
+/// A compressed buffer, which holds a listing until the whole archive is verified.
 pub struct Spool(zstd::Encoder<'static, Vec<u8>>);
 
 impl Spool {
-    /// An empty one.
+    /// An empty spool.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// If there is not enough memory.
     pub fn new() -> io::Result<Self> {
         zstd::Encoder::new(Vec::new(), LEVEL).map(Self)
     }
 
-    /// Adds bytes. Returns whether they are within the budget.
+    /// Appends bytes. Returns whether the spool is still within [`SPOOL_BUDGET`].
     ///
     /// # Errors
-    /// When there is no memory.
+    /// If there is not enough memory.
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<bool> {
         self.0.write_all(bytes)?;
         let is_within = self.0.get_ref().len() as u64 <= SPOOL_BUDGET;
         Ok(is_within || !Protection::UnpackBudget.is_on())
     }
 
-    /// All that was added, to be read.
+    /// A reader of everything that was appended.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// If there is not enough memory.
     pub fn into_reader(self) -> io::Result<impl Read> {
         zstd::Decoder::new(io::Cursor::new(self.0.finish()?))
     }

@@ -1,18 +1,18 @@
-//! Times, to the nanosecond.
+//! Points in time, to the nanosecond.
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 
-/// A point in time, counted from the beginning of 1970.
+/// A point in time, counted from 1970-01-01 00:00:00 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
     /// Whole seconds, rounded down.
     pub seconds: i64,
-    /// What is to be added to them.
+    /// Nanoseconds to add, below 1,000,000,000.
     pub nanoseconds: u32,
 }
 
 impl Time {
-    /// Reads a decimal number of PAX, such as `1700000000.25` or `-1.5`.
+    /// Parses a time in a PAX record, such as `1700000000.25` or `-1.5`.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (is_negative, text) = match text.strip_prefix('-') {
@@ -34,7 +34,7 @@ impl Time {
         })
     }
 
-    /// The same as PAX has it.
+    /// The time as a PAX record has it.
     pub(crate) fn to_decimal(self) -> String {
         let Self { seconds, nanoseconds } = self;
         match (seconds, nanoseconds) {
@@ -44,7 +44,7 @@ impl Time {
         }
     }
 
-    /// As the time of a file's last change; when it was read is left alone.
+    /// The modification time for utimensat(2), which leaves the access time as it is.
     #[must_use]
     pub fn to_timestamps(self) -> Timestamps {
         let last_modification =

@@ -1,9 +1,8 @@
-//! From an archive to a folder, and nowhere else.
+//! Creates the members of an archive in a folder, and nothing outside it.
 //!
-//! The folder is empty at first and closed to others. Nothing in it is ever opened
-//! through a link, so that what an archive can do is to create something new in it, in
-//! place of what it has created there before. Links are created as what they are, and
-//! only those that stay within it, unless all are wanted.
+//! The folder is empty at first and closed to others. Nothing in it is opened through a link, so
+//! an archive can only create new members or replace its own. Symbolic links that lead out of the
+//! folder are refused, unless the caller allows them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,54 +23,54 @@ use crate::path_ops::PathOps;
 use crate::reader::ArchiveReader;
 use crate::time::Time;
 
-/// Permission bits that can be had from an archive: none of those that lend the
-/// owner's rights or say who may remove a file.
+/// The permission bits that an archive can set: not the set-user-ID, set-group-ID and sticky
+/// bits.
 const BITS: u32 = 0o777;
 
-/// How many of the members that were left out are named.
+/// The most skipped members that are named.
 const MAX_NAMED: usize = 20;
-/// So much of each name.
+/// Bytes of each of these names.
 const MAX_NAME_SHOWN: usize = 300;
 
-/// What was unpacked.
+/// The totals of an archive that was unpacked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unpacked {
-    /// Members.
+    /// The number of members.
     pub entries: u64,
     /// Bytes of content, holes included.
     pub bytes: u64,
-    /// Permission bits and time of the folder itself, if the archive tells them.
+    /// The permission bits and the time of the folder itself, if the archive has them.
     pub folder: Option<(u32, Time)>,
-    /// What the user should know.
+    /// What differs from the archive.
     pub remarks: Remarks,
 }
 
-/// What is different from what the archive says.
+/// What differs between the folder and the archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remarks {
-    /// Devices and pipes, which were left out.
+    /// Devices and pipes, which are skipped.
     pub special: u64,
-    /// The beginnings of the names of some of them.
+    /// The names of the first of them, cut to 300 bytes.
     pub special_names: Vec<Vec<u8>>,
-    /// Members with absolute names, which were unpacked below the folder.
+    /// Members with absolute names, which are taken as relative.
     pub absolute: u64,
-    /// Members that came again, of which the last was kept.
+    /// Members that were replaced by a later one of the same name.
     pub replaced: u64,
-    /// Members whose permission bits or times the file system does not take.
+    /// Members whose permission bits or times the file system does not support.
     pub unset: u64,
 }
 
 /// How to unpack.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Symbolic links are created wherever they lead.
+    /// Create symbolic links even if they lead out of the folder.
     pub any_links: bool,
-    /// Permission bits that nothing gets.
+    /// Permission bits that are never set.
     pub umask: u32,
 }
 
 impl Options {
-    /// The permission bits that something gets for which an archive says `mode`.
+    /// The permission bits of a member for which the archive has `mode`.
     #[must_use]
     pub fn bits(&self, mode: u32) -> u32 {
         match Protection::Umask.is_on() {
@@ -81,11 +80,11 @@ impl Options {
     }
 }
 
-/// Creates everything that the archive has in the empty folder `into`; `gate` is held
-/// while something is changed in it.
+/// Creates all members of `archive` in the empty folder `into`. `gate` is locked during each
+/// change to the folder.
 ///
 /// # Errors
-/// See [`Error`]. What was created until then is left to the caller.
+/// See [`Error`]. The members created so far remain; the caller removes them.
 pub fn unpack<R: Read>(
     archive: &mut ArchiveReader<R>,
     into: &Dir,
@@ -119,15 +118,15 @@ pub fn unpack<R: Read>(
 
 struct Unpacking<'a> {
     creator: Creator<'a>,
-    /// In the folder of the file that was hard-linked last.
+    /// The folder of the last target of a hard link.
     targets: FolderCache<'a>,
     gate: &'a Mutex<()>,
     options: Options,
-    /// Folders that the archive has, and what they are to get when all is in them.
+    /// Folders whose attributes are set at the end.
     folders: Folders,
 }
 
-/// Creates what gets a name.
+/// Creates names in the folder.
 struct Creator<'a> {
     folder_cache: FolderCache<'a>,
     path_ops: &'a mut dyn PathOps,
@@ -135,7 +134,7 @@ struct Creator<'a> {
 }
 
 impl Unpacking<'_> {
-    /// Creates one member. Returns the bits and the time of the folder itself.
+    /// Creates a member. Returns the permission bits and the time if it is the folder itself.
     fn create_member<R: Read>(
         &mut self,
         member: &Member,
@@ -153,25 +152,25 @@ impl Unpacking<'_> {
         let held = lock(self.gate);
         match &member.kind {
             Kind::File => {
-                // At once, as nobody else gets into the folder before all is there.
+                // Set at once: others cannot enter the folder before it is complete.
                 let mode = Mode::from_raw_mode(self.options.bits(member.mode));
                 let file = self
                     .creator
                     .create(member, &parts, |folder, own| folder.create_file(as_path(own), mode))?;
-                // Reading may take long.
+                // Reading can take long.
                 drop(held);
                 return self.fill(&file, member, archive).map(|()| None);
             }
             Kind::Folder => {
                 let bits = self.options.bits(member.mode);
-                // With its final bits, but for the owner's: a later chmod(2) would take the
-                // set-group-ID bit that it has got from the folder above, as with mkdir(1).
-                // Nobody else gets into the folder before all is there.
+                // With its final bits, except the owner's: a later chmod(2) would remove the
+                // set-group-ID bit that it inherits from its parent. Others cannot enter the
+                // folder before it is complete.
                 let mode = Mode::from_raw_mode(bits) | Mode::RWXU;
                 self.creator.create(member, &parts, |folder, own| {
                     match folder.create_dir(as_path(own), mode) {
-                        // It was created for what is in it; or it comes twice, and the
-                        // second is right. A link to a folder is none.
+                        // It was created as a parent, or is in the archive twice. A link to a
+                        // folder is not a folder.
                         Err(Errno::EXIST) => match folder.stat(as_path(own))?.st_mode {
                             mode if FileType::from_raw_mode(mode) == FileType::Directory => Ok(()),
                             _ => Err(Errno::EXIST),
@@ -215,13 +214,13 @@ impl Unpacking<'_> {
             parts.split_last().ok_or_else(|| refused(Refusal::LinkTargetNotFile))?;
         let from = self.targets.folder(target_above, false).map_err(nothing)?;
         let stat = from.stat(as_path(target)).map_err(nothing)?;
-        // A second name of a symbolic link could lead elsewhere than the first.
+        // A symbolic link could lead elsewhere under its second name.
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(refused(Refusal::LinkTargetNotFile));
         }
         self.creator.create(member, own, |folder, own| {
             match from.hard_link(as_path(target), folder, as_path(own)) {
-                // It is the same file already: nothing may be removed.
+                // If it is the same file already, it must not be removed.
                 Err(Errno::EXIST) => match folder.stat(as_path(own))? {
                     found if (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino) => Ok(()),
                     _ => Err(Errno::EXIST),
@@ -231,7 +230,7 @@ impl Unpacking<'_> {
         })
     }
 
-    /// Writes a file's content, and what is known about it.
+    /// Writes the content, length and time of a file.
     fn fill<R: Read>(
         &mut self,
         file: &File,
@@ -256,10 +255,9 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    /// Gives the folders their permission bits and times, what is within before what
-    /// it is in.
+    /// Sets the permission bits and times of the folders, subfolders first.
     fn finish(&mut self) -> Result<(), Error> {
-        // Before a folder on their way is closed.
+        // Before the permission bits of a folder make paths through it impossible.
         self.creator.path_ops.wait().map_err(Error::Report)?;
         while let Some((path, attributes)) = self.folders.pop() {
             let _held = lock(self.gate);
@@ -273,7 +271,7 @@ impl Unpacking<'_> {
         let parts: Vec<_> = path.split(|byte| *byte == b'/').collect();
         let Some((own, above)) = parts.split_last() else { return Ok(()) };
         let above = self.creator.folder_cache.folder(above, false)?;
-        // Not only to be reached: of such a descriptor nothing can be changed.
+        // A descriptor with O_PATH would not do for fchmod(2).
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let folder = above.open_with(as_path(own), flags, Mode::empty())?;
         let has_times =
@@ -287,8 +285,8 @@ impl Unpacking<'_> {
     }
 }
 
-/// Whether a file system has taken times or permission bits. Some keep no such things, and
-/// the content is whole without.
+/// Whether the file system has set times or permission bits. Some do not support them, which is no
+/// error.
 fn is_supported(set: Result<(), Errno>) -> Result<bool, Errno> {
     use Errno as E;
     match set {
@@ -307,9 +305,9 @@ impl Creator<'_> {
         }
     }
 
-    /// Creates something with `act`, which gets the folder and the name. What has the
-    /// name already is replaced: programs that add to an archive put the new version of
-    /// a file behind the old one, and all that unpack it keep the last.
+    /// Calls `act` with the parent folder and the name of a member, to create it. A file that has
+    /// the name already is replaced: programs that update an archive append the new version of a
+    /// file, and the last one counts.
     fn create<T>(
         &mut self,
         member: &Member,
@@ -330,7 +328,7 @@ impl Creator<'_> {
     }
 }
 
-/// What the system's answer says about the archive, or about the disk.
+/// The error for a member that could not be created.
 fn create_error(member: &Member, error: Errno) -> Error {
     let refused = |reason| Error::Refused { member: member.name.clone(), reason };
     match error {

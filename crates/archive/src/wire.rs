@@ -1,9 +1,8 @@
-//! What the process that reads an archive tells the one that has started it.
+//! The reports of a sandboxed process that reads an archive to the process that started it.
 //!
-//! An event is its length (4 bytes, little endian), its kind (1 byte) and its fields:
-//! numbers in little endian, bytes with their length before them. The reader believes
-//! none of it: lengths are limited, and what is to be shown is cleaned like names in
-//! an archive.
+//! An event is its length (4 bytes, little-endian), its type (1 byte) and its fields: numbers are
+//! little-endian, byte strings follow their length. The receiver does not trust the sender:
+//! lengths are limited, and control characters are removed from texts.
 
 mod fields;
 
@@ -15,40 +14,39 @@ use crate::time::Time;
 use crate::unpack::Unpacked;
 use fields::{Fields, Writer};
 
-/// The longest event: a member with a name and a target of 1 MiB each has room.
+/// The longest event in bytes. A member with a name and a target of 1 MiB each fits.
 const MAX_LEN: usize = 4 << 20;
 
-/// Something that was found or done. See the module's description.
+/// A report, or a request for an operation on a path.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The process is ready, locked in at this level.
+    /// The process has started, with a sandbox of this level.
     Ready(u8),
-    /// A member of an archive that is listed.
+    /// A member, while an archive is listed.
     Member(Member),
-    /// A symbolic link was created below the folder and is to get a time.
+    /// Asks to set the time of a symbolic link.
     LinkTime {
-        /// The path below the folder.
+        /// The path, relative to the folder.
         path: Vec<u8>,
         /// The time.
         time: Time,
     },
-    /// What has this path below the folder is to be removed. Wants a byte back: 1 if it
-    /// was.
+    /// Asks to remove the file at this path, relative to the folder. The answer is one byte, 1 if
+    /// it was removed.
     Remove(Vec<u8>),
-    /// Wants a byte back when everything before it is dealt with.
+    /// Asks for one byte once all requests before this one are done.
     Wait,
-    /// All went well, and this was unpacked (when listing: read); and whether it was
-    /// compressed.
+    /// The archive was unpacked or listed, with these totals; and whether it was compressed.
     Done(Unpacked, bool),
-    /// It failed.
+    /// The archive could not be unpacked or listed.
     Failed(Error),
 }
 
 /// Writes an event.
 ///
 /// # Errors
-/// Those of `to`; `InvalidData` for one that is too long.
+/// The errors of `to`; `InvalidData` if the event is too long.
 pub fn write_event(to: &mut impl Write, event: &Event) -> io::Result<()> {
     let mut writer = Writer::default();
     match event {
@@ -75,10 +73,10 @@ pub fn write_event(to: &mut impl Write, event: &Event) -> io::Result<()> {
     to.write_all(&bytes)
 }
 
-/// Reads the next event; `None` at the end.
+/// Reads the next event; `None` at the end of the stream.
 ///
 /// # Errors
-/// Those of `from`; `InvalidData` for what is no event.
+/// The errors of `from`; `InvalidData` if the bytes are not an event.
 pub fn read_event(from: &mut impl Read) -> io::Result<Option<Event>> {
     let mut len = [0; 4];
     loop {

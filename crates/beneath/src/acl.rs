@@ -1,4 +1,4 @@
-//! What a POSIX access control list says of the group and of others.
+//! The permission bits of files with a POSIX access control list.
 
 use std::os::fd::AsFd;
 
@@ -7,40 +7,40 @@ use rustix::io::Errno;
 
 use crate::Dir;
 
-/// The attribute that holds an access control list (acl(5)).
+/// The extended attribute that holds an access control list (acl(5)).
 pub const ACL: &str = "system.posix_acl_access";
-/// The list's version (linux/posix_acl_xattr.h), in its first four bytes.
+/// The version in the first four bytes of a list (linux/posix_acl_xattr.h).
 const VERSION: u32 = 2;
-/// An entry: its kind and its rights with two bytes each, and a user or group.
+/// The length of an entry in bytes: type (2), permissions (2), user or group (4).
 const ENTRY_LEN: usize = 8;
-/// Kinds of entries.
+/// Types of entries.
 const USER: u16 = 0x02;
 const GROUP_OBJ: u16 = 0x04;
 const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
-/// The right to read.
+/// Permission to read.
 const READ: u32 = 4;
 
-/// The permission bits that a copy of `file` may have which does not get its access control
-/// list, and whether there is such a list. `mode` is what the file has. With a list the bits
-/// of the group tell what the list allows at the most, which may be more than the group has.
+/// The permission bits for a copy of `file` without its access control list, and whether there is a
+/// list. `mode` has the bits of the file. With a list, the group bits are the mask, which may allow
+/// more than the group has.
 #[must_use]
 pub fn mode_without_acl(file: impl AsFd, mode: u32) -> (u32, bool) {
     let mut buffer = [0; 1024];
     match fgetxattr(file, ACL, &mut buffer[..]) {
         Ok(0) => (mode & 0o777, false),
         Ok(len) => (mode & (0o700 | group_and_others(&buffer[..len])), true),
-        // Too long to be read here.
+        // The list is too long for the buffer.
         Err(Errno::RANGE) => (mode & 0o700, true),
         Err(_) => (mode & 0o777, false),
     }
 }
 
-/// The same for a directory; bits beyond the permissions stay as they are.
+/// Like [`mode_without_acl`] for a directory. Bits other than permission bits are kept.
 #[must_use]
 pub fn dir_mode_without_acl(dir: &Dir, mode: u32) -> (u32, bool) {
-    // A list gives nothing to anybody by name where the bits give the group nothing.
+    // If the mask is empty, a list gives users and groups nothing.
     if mode & 0o070 == 0 {
         return (mode, false);
     }
@@ -58,10 +58,9 @@ pub fn has_acl(file: impl AsFd) -> bool {
     }
 }
 
-/// The permission bits of the group and of others that a file may have which gets this
-/// list's content but not the list. The group's are those of its own entry, as far as
-/// the mask allows. Where an entry withholds reading from a user or a group by name,
-/// it is withheld from all whom the bits could let these be among.
+/// The bits for the group and for others that give nobody more than this list. The group gets its own
+/// entry within the mask. If an entry denies reading to a user or a group, nobody but the owner may
+/// read.
 fn group_and_others(list: &[u8]) -> u32 {
     let Some((version, entries)) = list.split_first_chunk() else { return 0 };
     if u32::from_le_bytes(*version) != VERSION || entries.len() % ENTRY_LEN != 0 {

@@ -9,7 +9,7 @@ use crate::acl::has_acl;
 use crate::dir::Dir;
 use crate::identity::FileId;
 
-/// When a file was last read and last changed.
+/// The access and modification times of a file.
 #[must_use]
 pub fn times_of(stat: &Stat) -> Timestamps {
     let time = |seconds, nanoseconds: u64| Timespec {
@@ -22,20 +22,20 @@ pub fn times_of(stat: &Stat) -> Timestamps {
     }
 }
 
-/// Whether an error says that a file system does not keep times or permission bits, or
-/// not for this user.
+/// Whether an error means that the file system does not support times or permission bits, or denies
+/// this user to set them.
 #[must_use]
 pub fn is_refusal(error: Errno) -> bool {
     use Errno as E;
     matches!(error, E::PERM | E::ACCESS | E::OPNOTSUPP | E::NOSYS | E::ROFS | E::INVAL)
 }
 
-/// Gives the file of this name, seen there as `there`, the permission bits of its
-/// original. Where it has an access control list, the group's bits say what the list may
-/// give, and it gets no more.
+/// Gives the file of this name, which has the attributes `there`, the permission bits of its
+/// original. If it has an access control list, it gets no bits that it does not have: the group bits
+/// are the mask of the list.
 ///
 /// # Errors
-/// As chmod(2); `ESTALE` where the name leads to another file by now.
+/// As chmod(2); `ESTALE` if the file was replaced.
 pub fn follow_mode(dir: &Dir, name: &OsStr, there: &Stat, mode: u32) -> Result<Followed, Errno> {
     let has_acl = dir.open_file(name).is_ok_and(|file| has_acl(&file));
     let mode = if has_acl { mode & there.st_mode } else { mode };
@@ -43,19 +43,19 @@ pub fn follow_mode(dir: &Dir, name: &OsStr, there: &Stat, mode: u32) -> Result<F
         return Ok(Followed::Unchanged);
     }
     dir.set_mode(name, FileId::of(there), Mode::from_raw_mode(mode))?;
-    // Some file systems take it and forget it.
+    // Some file systems report success and change nothing.
     match dir.stat(name)?.st_mode & 0o777 == mode {
         true => Ok(Followed::Changed),
         false => Ok(Followed::Refused),
     }
 }
 
-/// What became of a file's permission bits.
+/// What [`follow_mode`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Followed {
-    /// It had them already, as far as it may.
+    /// It had the bits already.
     Unchanged,
-    /// It has them now.
+    /// It has the bits now.
     Changed,
     /// The file system does not keep them.
     Refused,

@@ -14,27 +14,27 @@ use rustix::io::Errno;
 use crate::identity::{FileId, has_stable_inodes, kernel_path};
 use crate::resolve::{DIRECTORY, SAFE_FLAGS, resolve, split_relative};
 
-/// A directory as a descriptor. See the crate's description.
+/// An open directory, from which paths below it are resolved. It needs no read permission.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
 }
 
 impl Dir {
-    /// Opens the directory at `path`, which the user has named: links are followed.
+    /// Opens the directory at `path`, following links. For a path that the user has named.
     ///
     /// # Errors
-    /// As openat(2); `ENOTDIR` for what is no directory.
+    /// As openat(2); `ENOTDIR` if it is not a directory.
     pub fn open(path: &Path) -> Result<Self, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         Ok(Self { fd: openat(CWD, path, DIRECTORY, Mode::empty())? })
     }
 
-    /// Opens the directory that contains `path`, which the user has named, and returns
-    /// it with the last component, which is not looked at.
+    /// Opens the parent directory of `path`, following links, and returns it with the last
+    /// component. For a path that the user has named; the last component need not exist.
     ///
     /// # Errors
-    /// As openat(2); `EISDIR` for a path that ends in no name, such as `/` or `a/..`.
+    /// As openat(2); `EISDIR` if the path does not end in a name, such as `/` or `a/..`.
     pub fn open_parent(path: &Path) -> Result<(Self, OsString), Errno> {
         let name = path.file_name().ok_or(Errno::ISDIR)?.to_owned();
         Ok((Self::open(path.parent().unwrap_or(Path::new(".")))?, name))
@@ -43,24 +43,24 @@ impl Dir {
     /// Opens a directory below this one.
     ///
     /// # Errors
-    /// As openat(2); `ELOOP` where a component is a symbolic link, `ENOTDIR` where one
-    /// is another thing that is no directory.
+    /// As openat(2); `ELOOP` if a component is a symbolic link, `ENOTDIR` if one is not a
+    /// directory.
     pub fn open_dir(&self, path: impl AsRef<Path>) -> Result<Self, Errno> {
         let fd = resolve(&self.fd, path.as_ref(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
         Ok(Self { fd })
     }
 
-    /// Opens what `path` names, for reading. It may be a pipe or a device by now: look
-    /// with `fstat` before reading.
+    /// Opens the file at `path` for reading. It may be a pipe or a device: check with fstat(2)
+    /// before reading.
     ///
     /// # Errors
-    /// As openat(2); `ELOOP` where a component, the last one too, is a symbolic link.
+    /// As openat(2); `ELOOP` if any component, including the last, is a symbolic link.
     pub fn open_file(&self, path: impl AsRef<Path>) -> Result<File, Errno> {
         self.open_with(path, OFlags::RDONLY, Mode::empty())
     }
 
-    /// Opens a name in this directory that the user has given, for reading: links are
-    /// followed, and a pipe is waited for.
+    /// Opens the file of this name for reading, following links and waiting for the writer of a
+    /// pipe. For a name that the user has given.
     ///
     /// # Errors
     /// As openat(2).
@@ -74,7 +74,8 @@ impl Dir {
         }
     }
 
-    /// Opens what `path` names with these flags, to which the careful ones are added.
+    /// Opens the file at `path` with these flags. `O_NOFOLLOW`, `O_CLOEXEC`, `O_NONBLOCK` and
+    /// `O_NOCTTY` are added.
     ///
     /// # Errors
     /// As [`Dir::open_file`].
@@ -87,7 +88,7 @@ impl Dir {
         resolve(&self.fd, path.as_ref(), flags | SAFE_FLAGS, mode).map(File::from)
     }
 
-    /// Creates a file that must not exist yet, for writing.
+    /// Creates a file for writing, which must not exist yet.
     ///
     /// # Errors
     /// As openat(2) with `O_EXCL`.
@@ -95,10 +96,10 @@ impl Dir {
         self.open_with(path, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY, mode)
     }
 
-    /// Opens an unnamed file in this directory, for writing (`O_TMPFILE`).
+    /// Creates an unnamed file in this directory for writing (`O_TMPFILE`).
     ///
     /// # Errors
-    /// As openat(2); what is answered where there are no unnamed files differs.
+    /// As openat(2). File systems without unnamed files fail with various errors.
     pub fn create_unnamed(&self, mode: Mode) -> Result<File, Errno> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         openat(&self.fd, ".", flags, mode).map(File::from)
@@ -112,7 +113,7 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| mkdirat(dir, name, mode))
     }
 
-    /// What `path` is; of a symbolic link, the link itself.
+    /// The attributes of the file at `path`, or of the link itself.
     ///
     /// # Errors
     /// As fstatat(2).
@@ -120,7 +121,7 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))
     }
 
-    /// What this directory is.
+    /// The attributes of this directory.
     ///
     /// # Errors
     /// As fstat(2).
@@ -128,8 +129,8 @@ impl Dir {
         rustix::fs::fstat(&self.fd)
     }
 
-    /// Whether this directory is `other` or lies in it, however deep. A directory above
-    /// that cannot be reached counts as another.
+    /// Whether this directory is `other` or lies below it. A parent that cannot be opened counts
+    /// as a different directory.
     ///
     /// # Errors
     /// As fstat(2).
@@ -156,7 +157,7 @@ impl Dir {
         Ok(true)
     }
 
-    /// Where a symbolic link leads.
+    /// The target of a symbolic link.
     ///
     /// # Errors
     /// As readlinkat(2).
@@ -166,7 +167,7 @@ impl Dir {
         Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
-    /// Creates a symbolic link at `path` that leads to `target`, whatever that is.
+    /// Creates a symbolic link to `target` at `path`. The target is not checked.
     ///
     /// # Errors
     /// As symlinkat(2).
@@ -174,8 +175,7 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| symlinkat(target, dir, name))
     }
 
-    /// Gives the file at `from` a second name, `to` in `to_dir`. A symbolic link is
-    /// linked itself.
+    /// Creates a hard link `to` in `to_dir` to the file or symbolic link at `from`.
     ///
     /// # Errors
     /// As linkat(2).
@@ -190,7 +190,7 @@ impl Dir {
         })
     }
 
-    /// Renames `from` to `to` in `to_dir`, replacing what is there.
+    /// Renames `from` to `to` in `to_dir`, replacing an existing file.
     ///
     /// # Errors
     /// As renameat(2).
@@ -205,7 +205,7 @@ impl Dir {
         })
     }
 
-    /// The same with flags, of which a file system may know none.
+    /// Like [`Dir::rename`] with flags, which a file system may not support.
     ///
     /// # Errors
     /// As renameat2(2).
@@ -221,7 +221,7 @@ impl Dir {
         })
     }
 
-    /// Removes a name that is not that of a directory.
+    /// Removes a file or a link.
     ///
     /// # Errors
     /// As unlinkat(2).
@@ -237,7 +237,7 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| unlinkat(dir, name, AtFlags::REMOVEDIR))
     }
 
-    /// Sets the times of what `path` names; of a symbolic link, its own.
+    /// Sets the times of the file at `path`, or of the link itself.
     ///
     /// # Errors
     /// As utimensat(2).
@@ -245,17 +245,17 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| utimensat(dir, name, times, AtFlags::SYMLINK_NOFOLLOW))
     }
 
-    /// Sets the permission bits of the file of this name, which must be the one that `id`
-    /// tells of. The file need not be readable.
+    /// Sets the permission bits of the file of this name, which must have this `id`. The file need
+    /// not be readable.
     ///
     /// # Errors
-    /// As chmod(2); `ESTALE` where the name leads to another file.
+    /// As chmod(2); `ESTALE` if it is another file.
     pub fn set_mode(&self, name: impl AsRef<Path>, id: FileId, mode: Mode) -> Result<(), Errno> {
         let file = self.open_with(name, OFlags::PATH, Mode::empty())?;
         if FileId::of(&rustix::fs::fstat(&file)?) != id {
             return Err(Errno::STALE);
         }
-        // See `set_own_mode`.
+        // fchmod(2) refuses a descriptor with `O_PATH`; nobody else can change this path.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         chmodat(CWD, path, mode, AtFlags::empty())
     }
@@ -274,12 +274,10 @@ impl Dir {
     /// # Errors
     /// As fchmod(2).
     pub fn set_own_mode(&self, mode: Mode) -> Result<(), Errno> {
-        // The descriptor is one for reaching only, with which fchmod refuses; `.` is the
-        // same directory, and no link.
+        // fchmod(2) refuses a descriptor with `O_PATH`. `.` is the same directory, not a link.
         match self.open_self() {
             Ok(readable) => fchmod(&readable, mode),
-            // One that its owner may not go into. This needs /proc, and is no path that
-            // anybody else can change.
+            // The owner may not enter it. This needs /proc; nobody else can change this path.
             Err(Errno::ACCESS) => {
                 let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
                 chmodat(CWD, path, mode, AtFlags::empty())
@@ -296,17 +294,17 @@ impl Dir {
         utimensat(&self.fd, ".", times, AtFlags::empty())
     }
 
-    /// The names in this directory, without `.` and `..`, in no order.
+    /// The names in this directory without `.` and `..`, in no particular order.
     ///
     /// # Errors
-    /// As openat(2) for reading, and as getdents(2) for each entry.
+    /// As openat(2); each entry as getdents(2).
     pub fn entries(&self) -> Result<ReadDir, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let readable = openat(&self.fd, ".", flags, Mode::empty())?;
         Ok(ReadDir { inner: rustix::fs::Dir::new(readable)? })
     }
 
-    /// A second descriptor of the same directory.
+    /// Duplicates the descriptor.
     ///
     /// # Errors
     /// As dup(2).
@@ -314,7 +312,7 @@ impl Dir {
         Ok(Self { fd: rustix::io::fcntl_dupfd_cloexec(&self.fd, 0)? })
     }
 
-    /// Does `act` in the directory that the last component of `path` is in.
+    /// Calls `act` with the parent directory of `path` and its last component.
     fn at<T>(
         &self,
         path: &Path,
@@ -345,15 +343,15 @@ impl From<OwnedFd> for Dir {
     }
 }
 
-/// What is in a directory, as it is read. See [`Dir::entries`].
+/// Iterates over the names in a directory. See [`Dir::entries`].
 #[derive(Debug)]
 pub struct ReadDir {
     inner: rustix::fs::Dir,
 }
 
 impl Iterator for ReadDir {
-    /// A name, and its type as far as the file system tells it. A type that was told is
-    /// a hint: act on what [`Dir::stat`] or an open descriptor says.
+    /// A name, and its type if the file system reports it. The type is only a hint: rely on
+    /// [`Dir::stat`] or an open descriptor.
     type Item = Result<(OsString, FileType), Errno>;
 
     fn next(&mut self) -> Option<Self::Item> {

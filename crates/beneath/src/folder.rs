@@ -1,4 +1,4 @@
-//! A directory of a tree that is open while it is needed.
+//! Directories of a tree, which are open only while they are needed.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -12,15 +12,14 @@ use rustix::io::Errno;
 
 use crate::{Dir, FileId, KnownFile, kernel_path};
 
-/// Directories of one tree that stay open without being in use. A process may have as
-/// few as 256 descriptors, and there can be two trees.
+/// Unused directories of a tree that stay open. A process may have as few as 256 descriptors, and
+/// there can be two trees.
 const KEPT_OPEN: usize = 32;
 
 /// A directory below a root, or the root itself.
 ///
-/// Any number of these can exist, but only a few are open. One that was closed is
-/// opened again from the nearest open directory above it, following no link, and must
-/// have the device and inode that it had before.
+/// Any number of these can exist, but only a few are open. A closed one is reopened from its nearest
+/// open parent without following links, and must have the same device and inode as before.
 #[derive(Debug)]
 pub struct Folder {
     id: FileId,
@@ -38,7 +37,7 @@ struct OpenDirs {
 }
 
 impl Folder {
-    /// The root of a tree. It stays open as long as anything below it is in use.
+    /// The root of a tree. It stays open as long as a folder below it exists.
     ///
     /// # Errors
     /// As fstat(2).
@@ -50,7 +49,7 @@ impl Folder {
         Ok(Arc::new(Self { id, above: None, dir, open }))
     }
 
-    /// Opens a directory in this one, and says what it is.
+    /// Opens a directory in this one, and returns it with its attributes.
     ///
     /// # Errors
     /// As [`Dir::open_dir`] and [`Folder::dir`].
@@ -67,11 +66,11 @@ impl Folder {
         Ok((Arc::new(folder), stat))
     }
 
-    /// The directory itself.
+    /// The open directory.
     ///
     /// # Errors
-    /// Where it has to be opened again, as [`Dir::open_dir`]; `ESTALE` where another
-    /// directory has taken its place.
+    /// If it must be reopened, as [`Dir::open_dir`]; `ESTALE` if it was replaced by another
+    /// directory.
     pub fn dir(&self) -> Result<Arc<Dir>, Errno> {
         if let Some(dir) = self.if_open() {
             return Ok(dir);
@@ -95,20 +94,20 @@ impl Folder {
         Ok(dir)
     }
 
-    /// What tells this directory from all others.
+    /// The device and inode of this directory.
     #[must_use]
     pub fn id(&self) -> FileId {
         self.id
     }
 
-    /// Whether that is this very directory.
+    /// Whether both are the same directory.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let known = |folder: &Self| folder.dir().and_then(KnownFile::open);
         self.id == other.id && known(self).is_ok_and(|own| known(other).is_ok_and(|it| own.is(&it)))
     }
 
-    /// The directory that this one is in; `None` for the root.
+    /// The parent directory; `None` for the root.
     #[must_use]
     pub fn above(&self) -> Option<&Arc<Self>> {
         self.above.as_ref().map(|(above, _)| above)
@@ -130,12 +129,12 @@ impl Folder {
         lock(&self.dir).upgrade()
     }
 
-    /// Takes `dir` for this directory, and keeps it open for a while.
+    /// Stores `dir` as this directory, and keeps it open for a while.
     fn keep(&self, dir: Arc<Dir>) {
         *lock(&self.dir) = Arc::downgrade(&dir);
         let mut recent = lock(&self.open.recent);
         recent.push_back(dir);
-        // Closed after the lock is gone.
+        // Closed after the lock is released.
         let oldest = if recent.len() > KEPT_OPEN { recent.pop_front() } else { None };
         drop(recent);
         drop(oldest);
@@ -143,8 +142,7 @@ impl Folder {
 }
 
 impl Drop for Folder {
-    /// One after the other, and not each within the one below it: a tree can be deeper
-    /// than the stack.
+    /// Drops the parents in a loop: recursion could overflow the stack.
     fn drop(&mut self) {
         let mut above = self.above.take();
         while let Some((folder, _)) = above {
@@ -154,33 +152,33 @@ impl Drop for Folder {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that could panic is done under a lock.
+    // Nothing panics while the lock is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file where a walk saw it.
+/// A file that a walk has seen.
 #[derive(Clone, Debug)]
 pub struct FileEntry {
-    /// The directory that it is in.
+    /// The parent directory.
     pub folder: Arc<Folder>,
-    /// Its name there.
+    /// Its name.
     pub name: OsString,
-    /// What was seen under that name.
+    /// Its device and inode.
     pub id: FileId,
 }
 
 impl FileEntry {
-    /// Its path, without links in it, as far as the kernel tells it.
+    /// The path without links, if the kernel knows it.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         kernel_path(&*self.folder.dir().ok()?).map(|dir| dir.join(&self.name))
     }
 
-    /// Opens the file for reading, and gives the directory that it was opened in.
+    /// Opens the file for reading, and returns it with its parent directory and attributes.
     ///
     /// # Errors
-    /// `ESTALE` where the name leads to anything but the regular file that was seen, or
-    /// a directory above was exchanged; otherwise as openat(2).
+    /// `ESTALE` if the file or one of its parents was replaced, or is not a regular file;
+    /// otherwise as openat(2).
     pub fn open(&self) -> Result<(Arc<Dir>, File, Stat), Errno> {
         let dir = self.folder.dir().map_err(exchanged_as_stale)?;
         let file = dir.open_file(&self.name).map_err(exchanged_as_stale)?;
@@ -191,12 +189,12 @@ impl FileEntry {
     }
 }
 
-/// Whether identities count. Always, but for tests of attacks.
+/// Whether identities are compared: always, except in tests of attacks.
 fn is_compared() -> bool {
     Protection::BeneathRoot.is_on() && Protection::BeneathByHand.is_on()
 }
 
-/// A link, a file or a socket in a place where something else was seen.
+/// `ESTALE` for a link, file or socket in place of the file that was seen.
 fn exchanged_as_stale(error: Errno) -> Errno {
     match error {
         Errno::LOOP | Errno::NOTDIR | Errno::NXIO => Errno::STALE,

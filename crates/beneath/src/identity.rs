@@ -1,14 +1,12 @@
-//! Whether two looks showed the same file.
+//! Finds out whether two files are the same.
 //!
-//! Device and inode number tell that on the file systems that disks are formatted with.
-//! Others make the numbers up: a program behind FUSE may give a file another number when
-//! it gets another name or is looked up again, or give all files the same one; a server
-//! of SMB may not tell them at all; FAT has none. These file systems also answer from
-//! caches, and may tell a file's length and times as they were a second ago.
+//! Local file systems identify a file by device and inode number. Others make the numbers up: a
+//! FUSE file system may give a file a new number after a rename or a lookup, or give all files the
+//! same one; an SMB server may not send them; FAT has none. These file systems also cache
+//! attributes, so a length or a time may be a second old.
 //!
-//! So a number that differs proves nothing there, nor does one that is equal. What is
-//! compared instead is the path that the kernel has for an open file
-//! (`/proc/self/fd/N`), which no link can disguise.
+//! There, neither equal nor different numbers prove anything. Instead, the paths that the kernel has
+//! for open files (`/proc/self/fd/N`) are compared, which no link can fake.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd};
@@ -18,9 +16,9 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, fstatfs, readlinkat, statx};
 use rustix::io::Errno;
 
-/// What statfs(2) says of file systems whose inode numbers and caches cannot be relied
-/// upon: FUSE (virtiofs too), three ages of SMB, 9P, VirtualBox's and Parallels' shared
-/// folders, Coda, FAT and exFAT.
+/// The types in statfs(2) of file systems with unreliable inode numbers and cached attributes: FUSE
+/// and virtiofs, three versions of SMB, 9P, shared folders of VirtualBox and Parallels, Coda, FAT
+/// and exFAT.
 const UNSTABLE_INODES: [u64; 10] = [
     0x6573_5546,
     0x517b,
@@ -34,49 +32,49 @@ const UNSTABLE_INODES: [u64; 10] = [
     0x2011_bab0,
 ];
 
-/// What tells one file from all others as long as it exists, where inode numbers do.
+/// Device and inode number: they identify a file if [`has_stable_inodes`] is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
-    /// The device that the file is on.
+    /// The device.
     pub dev: u64,
-    /// Its number there.
+    /// The inode number.
     pub ino: u64,
 }
 
 impl FileId {
-    /// The identity in what `stat` says.
+    /// The numbers in `stat`.
     #[must_use]
     pub fn of(stat: &Stat) -> Self {
         Self { dev: stat.st_dev, ino: stat.st_ino }
     }
 
-    /// Whether both can be the same file: they are, or they are on a file system whose
-    /// numbers do not tell. `on` is on the file system of `self`.
+    /// Whether both may be the same file: the numbers are equal, or unreliable on this file system.
+    /// `on` is an open file on the file system of `self`.
     #[must_use]
     pub fn may_be(self, other: Self, on: impl AsFd) -> bool {
         self == other || (self.dev == other.dev && !has_stable_inodes(on, self.dev))
     }
 }
 
-/// Whether the file system that `file` is on, which is device `dev`, keeps inode numbers
-/// and tells lengths and times as they are.
+/// Whether the file system of `file`, which is device `dev`, has stable inode numbers and
+/// up-to-date attributes.
 #[must_use]
 pub fn has_stable_inodes(file: impl AsFd, dev: u64) -> bool {
-    // Asked once for each device.
+    // The answer is kept for each device.
     static KNOWN: Mutex<Vec<(u64, bool)>> = Mutex::new(Vec::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, is_stable)) = known.iter().find(|(device, _)| *device == dev) {
         return *is_stable;
     }
-    // One that cannot be asked is taken at its word.
+    // If the type is unknown, the numbers are trusted.
     let kind = fstatfs(file).map_or(0, |found| found.f_type as u64 & 0xffff_ffff);
     let is_stable = !UNSTABLE_INODES.contains(&kind);
     known.push((dev, is_stable));
     is_stable
 }
 
-/// The state of an open file, of which `stat` is what fstat(2) says. Where that may come
-/// from a cache, the file system itself is asked.
+/// The attributes of an open file, given its fstat(2). If these may be cached, the file system is
+/// asked again.
 #[must_use]
 pub fn uncached_stat(file: impl AsFd, stat: Stat) -> Stat {
     if has_stable_inodes(&file, stat.st_dev) {
@@ -94,14 +92,12 @@ pub fn uncached_stat(file: impl AsFd, stat: Stat) -> Stat {
     stat
 }
 
-/// Whether a file that was seen as `then`, and is open since, has the same content as `now`
-/// says, going by length and times.
+/// Whether the content of an open file is unchanged between `then` and `now`, judged by its length
+/// and times.
 ///
-/// Everything that changes a file's content changes the time of the last change of its state
-/// (ctime), which no program can set back. That time alone may also change because another
-/// name, owner or other permission bits were given to the file, which its content does not
-/// depend on: these are seen too. Which file it is cannot change, and some file systems give
-/// it another number at each look.
+/// Every change of the content changes the time of the last status change (ctime), which no program
+/// can set back. Another name, owner or mode changes it too, but not the content; these are compared
+/// as well. The inode number is not compared, as some file systems change it.
 #[must_use]
 pub fn has_same_content(then: &Stat, now: &Stat) -> bool {
     let content = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
@@ -109,29 +105,29 @@ pub fn has_same_content(then: &Stat, now: &Stat) -> bool {
     let attributes = |stat: &Stat| (stat.st_nlink, stat.st_mode, stat.st_uid, stat.st_gid);
     content(then) == content(now)
         && (changed(then) == changed(now)
-            // Without a name it has been removed or replaced.
+            // A file without a name was removed or replaced.
             || (attributes(then) != attributes(now) && now.st_nlink > 0))
 }
 
-/// A file that is to be recognized wherever it turns up.
+/// A file that can be recognized under another name or path.
 #[derive(Clone, Debug)]
 pub struct KnownFile {
     id: FileId,
-    /// What else is known where the numbers do not tell.
-    inexact: Option<Inexact>,
+    /// What is compared if the inode numbers are unreliable.
+    fallback: Option<PathAndState>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Inexact {
+struct PathAndState {
     path: Option<PathBuf>,
     state: State,
 }
 
-/// Number of names (of a directory none that count), length and times.
+/// The number of links (1 for a directory), length and times.
 type State = (u64, i64, (i64, u64), (i64, u64));
 
 impl KnownFile {
-    /// The file that is open as `file`.
+    /// The open file `file`.
     ///
     /// # Errors
     /// As fstat(2).
@@ -140,17 +136,17 @@ impl KnownFile {
         Ok(Self::of(file, &stat))
     }
 
-    /// The file that is open as `file` and is what `stat` says.
+    /// The open file `file` with these attributes.
     pub fn of(file: impl AsFd, stat: &Stat) -> Self {
-        let inexact = (!has_stable_inodes(&file, stat.st_dev))
-            .then(|| Inexact { path: kernel_path(&file), state: state(stat) });
-        Self { id: FileId::of(stat), inexact }
+        let fallback = (!has_stable_inodes(&file, stat.st_dev))
+            .then(|| PathAndState { path: kernel_path(&file), state: state(stat) });
+        Self { id: FileId::of(stat), fallback }
     }
 
-    /// Whether `other`, which is open, is this file.
+    /// Whether both are the same file.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
-        match (&self.inexact, &other.inexact) {
+        match (&self.fallback, &other.fallback) {
             _ if self.id.dev != other.id.dev => false,
             (Some(own), Some(theirs)) => {
                 (own.path.is_some() && own.path == theirs.path)
@@ -160,31 +156,31 @@ impl KnownFile {
         }
     }
 
-    /// Whether this file has the name `name` in `dir`, where `stat` was seen.
+    /// Whether the file `name` in `dir`, which has the attributes `stat`, is this file.
     #[must_use]
     pub fn is_named(&self, dir: impl AsFd, name: &OsStr, stat: &Stat) -> bool {
         self.is_at(stat, || kernel_path(dir).map(|dir| dir.join(name)))
     }
 
-    /// Whether this file is the one with this number, at the path that `path` finds out,
-    /// without links in it. That is only asked where the numbers do not tell.
+    /// Whether the file with this `id` is this file. `path` returns its path without links; it is
+    /// called only if the inode numbers are unreliable.
     #[must_use]
     pub fn has_id(&self, id: FileId, path: impl FnOnce() -> Option<PathBuf>) -> bool {
-        match &self.inexact {
+        match &self.fallback {
             None => self.id == id,
             Some(own) => self.id.dev == id.dev && own.path.is_some() && own.path == path(),
         }
     }
 
-    /// Whether this file is the one that was seen as `stat` at the path that `path`
-    /// finds out, without links in it. That is only asked where the numbers do not tell.
+    /// Whether the file with the attributes `stat` is this file. `path` returns its path without
+    /// links; it is called only if the inode numbers are unreliable.
     #[must_use]
     pub fn is_at(&self, stat: &Stat, path: impl FnOnce() -> Option<PathBuf>) -> bool {
-        match &self.inexact {
+        match &self.fallback {
             None => self.id == FileId::of(stat),
             Some(_) if self.id.dev != stat.st_dev => false,
             Some(own) => {
-                let there = Inexact { path: path(), state: state(stat) };
+                let there = PathAndState { path: path(), state: state(stat) };
                 (own.path.is_some() && own.path == there.path)
                     || (self.id == FileId::of(stat) && own.is_link_to(&there))
             }
@@ -192,8 +188,8 @@ impl KnownFile {
     }
 }
 
-impl Inexact {
-    /// Whether two files with the same number are one with several names.
+impl PathAndState {
+    /// Whether two files with the same inode number are hard links to one file.
     fn is_link_to(&self, other: &Self) -> bool {
         self.state == other.state && self.state.0 > 1
     }
@@ -206,15 +202,15 @@ fn state(stat: &Stat) -> State {
     (names, stat.st_size, modified, (stat.st_ctime, stat.st_ctime_nsec))
 }
 
-/// Whether two things that were seen under different names, of which one is open as
-/// `file`, are one file with several names.
+/// Whether two names with these attributes are hard links to one file. `file` is one of them,
+/// open.
 #[must_use]
 pub fn is_same_file(file: impl AsFd, one: &Stat, other: &Stat) -> bool {
     FileId::of(one) == FileId::of(other)
         && (has_stable_inodes(file, one.st_dev) || (one.st_nlink > 1 && state(one) == state(other)))
 }
 
-/// The path that the kernel has for what is open. Needs /proc.
+/// The path that the kernel has for an open file. Needs /proc.
 #[must_use]
 pub fn kernel_path(file: impl AsFd) -> Option<PathBuf> {
     use std::ffi::OsString;

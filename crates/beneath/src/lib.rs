@@ -1,23 +1,51 @@
 //! Paths below a folder, resolved from its descriptor without following links.
 //!
-//! Someone who may write to a folder can exchange anything in it at any moment: a
-//! subfolder for a symbolic link, a file for a pipe. A program that checks a path and
-//! then uses the path looks twice, and the two looks can differ. So a [`Dir`] is opened
-//! once, and everything below it is named relative to that descriptor:
+//! Anyone who can write to a folder can replace a file in it with a symbolic link at any moment. A
+//! program that checks a path and then uses it looks twice, and may see two different files. So this
+//! crate opens a folder once, as a [`Dir`], and resolves everything below it from that descriptor:
 //!
-//! - No component of a relative path is followed if it is a symbolic link, and none may
-//!   be `..` or absolute. What is reached lies below the folder.
-//! - The last component is never followed either: [`Dir::stat`] tells of the link
-//!   itself, [`Dir::open_file`] fails with `ELOOP`.
-//! - A path of one component costs one system call. Whoever works on many files in one
-//!   folder should hold that folder's [`Dir`].
+//! - No component of a path is followed if it is a symbolic link, and none may be `..` or absolute.
+//!   So a path never leaves the folder.
+//! - The last component is not followed either: [`Dir::stat`] describes the link itself, and
+//!   [`Dir::open_file`] fails with `ELOOP`.
+//! - A path of one component costs one system call. To work on many files in one folder, hold the
+//!   [`Dir`] of that folder.
 //!
-//! Longer paths are resolved by openat2(2) with `RESOLVE_BENEATH` and
-//! `RESOLVE_NO_SYMLINKS`, and component by component where the kernel or a filter of
-//! system calls refuses it.
+//! Longer paths are resolved by openat2(2) with `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`, or
+//! component by component if the kernel or a seccomp filter refuses that call.
 //!
-//! [`Walk`] goes through a tree in this way. A [`Folder`] is a directory of it that is
-//! opened again when it is needed, so that a tree of any depth needs few descriptors.
+//! # Example
+//!
+//! ```
+//! use std::io::Read;
+//! use std::path::Path;
+//!
+//! use cryptstream_beneath::Dir;
+//! use rustix::io::Errno;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let root = tempfile::tempdir()?;
+//! # std::fs::create_dir(root.path().join("logs"))?;
+//! # std::fs::write(root.path().join("logs/today"), "hello")?;
+//! # std::os::unix::fs::symlink("/etc", root.path().join("link"))?;
+//! let root = Dir::open(root.path())?;
+//! let mut text = String::new();
+//! root.open_file("logs/today")?.read_to_string(&mut text)?;
+//! assert_eq!(text, "hello");
+//!
+//! assert_eq!(root.open_file("link/passwd").unwrap_err(), Errno::LOOP);
+//! assert_eq!(root.open_file("../secret").unwrap_err(), Errno::INVAL);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Walk`] goes through a tree in this way. A [`Folder`] is a directory of a tree that is reopened
+//! when it is needed, so a tree of any depth needs few descriptors.
+//!
+//! # What this crate does not do
+//!
+//! It does not protect from someone who can change the content of the files, and it does not keep
+//! anybody from renaming them. [`FileEntry::open`] detects that a file was replaced.
 
 mod acl;
 mod attributes;

@@ -1,4 +1,4 @@
-//! From a directory's descriptor to what a relative path names below it.
+//! Opens a relative path from the descriptor of a directory.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,22 +9,21 @@ use cryptstream_protection::Protection;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2, statat};
 use rustix::io::Errno;
 
-/// How a directory is opened: just to reach what is in it. Needs no right to list it.
+/// How a directory is opened. `O_PATH` needs no permission to list it.
 pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Added to every way of opening a file below a directory. A pipe that has taken a
-/// file's place is not waited for, a terminal does not become the controlling one.
+/// Added whenever a file is opened below a directory. A pipe in place of a file does not block,
+/// and a terminal does not become the controlling one.
 pub(super) const SAFE_FLAGS: OFlags =
     OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// Whether openat2(2) was refused, so that it need not be asked again.
+/// Whether openat2(2) was refused before.
 static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Splits a relative path into what is above its last component, if anything is, and
-/// that component.
+/// Splits a relative path into its parent, if it has one, and its last component.
 ///
 /// # Errors
-/// `EINVAL` for a path that is empty or absolute or has `.` or `..` in it.
+/// `EINVAL` if the path is empty or absolute, or contains `.` or `..`.
 pub(super) fn split_relative(path: &Path) -> Result<(Option<&Path>, &OsStr), Errno> {
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(Errno::INVAL);
@@ -33,7 +32,7 @@ pub(super) fn split_relative(path: &Path) -> Result<(Option<&Path>, &OsStr), Err
     Ok((path.parent().filter(|above| !above.as_os_str().is_empty()), name))
 }
 
-/// Opens what `path` names below `root`.
+/// Opens `path` below `root`.
 pub(super) fn resolve(
     root: &OwnedFd,
     path: &Path,
@@ -43,7 +42,7 @@ pub(super) fn resolve(
     let (above, name) = split_relative(path)?;
     let flags = match Protection::BeneathRoot.is_on() {
         true => flags,
-        // Only in test builds: links are followed.
+        // In tests of attacks only: links are followed.
         false => return openat(root, path, flags - OFlags::NOFOLLOW, mode),
     };
     if above.is_none() {
@@ -51,9 +50,9 @@ pub(super) fn resolve(
     }
     if !IS_REFUSED.load(Ordering::Relaxed) {
         match with_openat2(root, path, flags, mode) {
-            // An old kernel, or a filter of system calls.
+            // An old kernel, or a seccomp filter.
             Err(Errno::NOSYS | Errno::PERM) => IS_REFUSED.store(true, Ordering::Relaxed),
-            // No single call takes so long a path.
+            // The path is too long for one call.
             Err(Errno::NAMETOOLONG) => {}
             opened => return opened,
         }
@@ -68,18 +67,18 @@ pub(super) fn with_openat2(
     mode: Mode,
 ) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    // With `O_PATH | O_NOFOLLOW` a link in the last place would be opened itself.
+    // With `O_PATH | O_NOFOLLOW` a link as the last component would be opened itself.
     let flags = flags - OFlags::NOFOLLOW;
     loop {
         match openat2(root, path, flags, mode, resolve) {
-            // Something was renamed at that moment.
+            // A directory was renamed meanwhile.
             Err(Errno::AGAIN | Errno::INTR) => {}
             opened => return opened,
         }
     }
 }
 
-/// Component by component, each of which must be no link.
+/// Opens one component after the other, none of which may be a link.
 pub(super) fn component_by_component(
     root: &OwnedFd,
     path: &Path,
@@ -98,8 +97,8 @@ pub(super) fn component_by_component(
     open_component(dir.as_ref().unwrap_or(root), name, flags, mode)
 }
 
-/// Opens one name. A link is `ELOOP`, also where a directory was wanted, for which
-/// openat(2) says `ENOTDIR` of a link and of a file alike.
+/// Opens one name. Fails with `ELOOP` for a link even if a directory is expected, where openat(2)
+/// fails with `ENOTDIR`.
 fn open_component(
     dir: impl AsFd,
     name: &OsStr,

@@ -1,4 +1,4 @@
-//! Everything below a directory, each thing as it will be used.
+//! Walks a directory tree.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -10,55 +10,55 @@ use rustix::io::Errno;
 
 use crate::{Folder, ReadDir};
 
-/// Directories that are listed bit by bit at the same time. Of those above them the
-/// rest of the names is read into memory, so that deep trees need no more descriptors.
+/// Directories that are listed incrementally at the same time. The remaining names of their parents
+/// are read into memory, so that deep trees need no more descriptors.
 const LISTED_AT_ONCE: usize = 16;
-/// The longest relative path that is gone into (`PATH_MAX`): no program could be told
-/// of a longer one.
+/// Directories with longer relative paths are not entered (`PATH_MAX`): no program can be given a
+/// longer path.
 const MAX_PATH_LEN: usize = 4096;
 
-/// Something below the root of a walk.
+/// A file, directory or link below the root of a walk.
 #[derive(Debug)]
 pub struct WalkEntry {
-    /// The directory that it is in.
+    /// The parent directory.
     pub folder: Arc<Folder>,
-    /// Its name there.
+    /// Its name.
     pub name: OsString,
-    /// Its path from the root.
+    /// Its path, relative to the root.
     pub relative: PathBuf,
-    /// What it is; of a link, the link itself.
+    /// Its attributes, or those of the link itself.
     pub stat: Stat,
-    /// The directory, if it is one.
+    /// The open directory, if it is one.
     pub opened: Option<Arc<Folder>>,
-    /// How many directories it is in; 1 in the root.
+    /// The number of its parents: 1 in the root.
     pub depth: usize,
 }
 
 impl WalkEntry {
-    /// What kind of thing it is.
+    /// The file type.
     #[must_use]
     pub fn kind(&self) -> FileType {
         FileType::from_raw_mode(self.stat.st_mode)
     }
 }
 
-/// Why something could not be looked at.
+/// A file or directory that could not be read.
 #[derive(Debug)]
 pub struct WalkError {
-    /// Its path from the root; empty for the root.
+    /// Its path, relative to the root; empty for the root.
     pub relative: PathBuf,
-    /// `ESTALE` for what became something else at that moment.
+    /// The error; `ESTALE` if it was replaced meanwhile.
     pub error: Errno,
 }
 
-/// Goes through a directory, directories before what is in them.
+/// Iterates over everything below a directory. A directory comes before its content.
 ///
-/// A directory is opened before it is reported, without following a link, and what is
-/// said of it is said of what was opened. Of other things it is said what was seen under
-/// the name, device and inode included; [`FileEntry::open`](crate::FileEntry::open) compares.
+/// A directory is opened before it is reported, without following a link, and its attributes are
+/// those of the open directory. Other files are not opened: [`FileEntry::open`](crate::FileEntry::open)
+/// compares device and inode later.
 pub struct Walk<F> {
     levels: VecDeque<Level>,
-    /// How many levels above are not kept, as their names were used up.
+    /// The depth of the innermost directory.
     depth: usize,
     relative: PathBuf,
     is_sorted: bool,
@@ -70,7 +70,7 @@ struct Level {
     names: Names,
 }
 
-/// The names in a directory that are still to come.
+/// The remaining names in a directory.
 enum Names {
     Unread,
     Listed(ReadDir),
@@ -80,21 +80,20 @@ enum Names {
 type Name = Result<(OsString, FileType), Errno>;
 
 impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
-    /// Goes through `root`. `is_wanted` is asked about each name, with the directory
-    /// that it is in, its path from the root, and whether it is a directory; what is not
-    /// wanted is not opened. With `is_sorted` names come in the order of their bytes.
+    /// Walks `root`. `is_wanted` is called for each name with its parent directory, its path
+    /// relative to the root, and whether it is a directory; unwanted names are skipped and not
+    /// opened. With `is_sorted`, names are sorted by their bytes.
     pub fn new(root: Arc<Folder>, is_sorted: bool, is_wanted: F) -> Self {
         let levels = VecDeque::from([Level { folder: root, names: Names::Unread }]);
         Self { levels, depth: 0, relative: PathBuf::new(), is_sorted, is_wanted }
     }
 
-    /// Whether something beside or below what was reported last would be reported too: its
-    /// path from the root is `relative`, and it is in `folder`.
+    /// Calls `is_wanted` for another path: whether the walk would report it.
     pub fn wants(&mut self, folder: &Arc<Folder>, relative: &Path, is_folder: bool) -> bool {
         (self.is_wanted)(folder, relative, is_folder)
     }
 
-    /// Does not go into the directory that was reported last.
+    /// Skips the content of the directory that was reported last.
     pub fn skip_folder(&mut self) {
         if self.levels.back().is_some_and(|level| matches!(level.names, Names::Unread)) {
             self.ascend();
@@ -141,8 +140,12 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
         }
     }
 
-    /// What stands under a name; `None` where it is not wanted.
-    fn look(&mut self, name: OsString, told: FileType) -> Result<Option<WalkEntry>, WalkError> {
+    /// The entry of this name; `None` if it is not wanted.
+    fn visit(
+        &mut self,
+        name: OsString,
+        reported: FileType,
+    ) -> Result<Option<WalkEntry>, WalkError> {
         let Some(folder) = self.levels.back().map(|level| Arc::clone(&level.folder)) else {
             return Ok(None);
         };
@@ -151,15 +154,15 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
             let stat = folder.dir().and_then(|dir| dir.stat(&name));
             stat.map_err(|error| this.failed(Some(&name), error))
         };
-        let (told, known) = match told {
-            // Not every file system tells.
+        let (reported, known) = match reported {
+            // Not every file system reports types.
             FileType::Unknown => {
                 let stat = stat(self)?;
                 (FileType::from_raw_mode(stat.st_mode), Some(stat))
             }
-            told => (told, None),
+            reported => (reported, None),
         };
-        let is_folder = told == FileType::Directory;
+        let is_folder = reported == FileType::Directory;
         if !(self.is_wanted)(&folder, &relative, is_folder) {
             return Ok(None);
         }
@@ -193,14 +196,14 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
 }
 
 impl Level {
-    /// Reads the names that are still to come.
+    /// Reads the remaining names into memory.
     fn read_all(&mut self, is_sorted: bool) {
         if let Names::Listed(entries) = &mut self.names {
             let mut names: Vec<Name> = entries.collect();
             if is_sorted {
                 names.sort_by(|one, other| match (one, other) {
                     (Ok((one, _)), Ok((other, _))) => one.cmp(other),
-                    // What could not be read comes last.
+                    // Errors come last.
                     (one, other) => one.is_err().cmp(&other.is_err()),
                 });
             }
@@ -221,13 +224,13 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Iterator for Walk<F> {
                 None => self.ascend(),
                 Some(Err(error)) => {
                     let failed = self.failed(None, error);
-                    // Not asked again: it might fail for ever.
+                    // It is not read again: it might fail forever.
                     if let Some(level) = self.levels.back_mut() {
                         level.names = Names::Read(Vec::new().into_iter());
                     }
                     return Some(Err(failed));
                 }
-                Some(Ok((name, told))) => match self.look(name, told) {
+                Some(Ok((name, reported))) => match self.visit(name, reported) {
                     Ok(None) => {}
                     Ok(Some(found)) => return Some(Ok(found)),
                     Err(error) => return Some(Err(error)),

@@ -1,14 +1,12 @@
-//! What comes before a member's header: the long names of GNU, the records of PAX.
-//!
-//! Records are read once, and of them only what is used is kept.
+//! The extended headers before a member: long names of GNU tar, and PAX records.
 
 use crate::pax;
 use crate::sparse::{self, Extent};
 
-/// The longest name and the longest label: far more than any system has.
+/// The longest name, link target or volume label, in bytes: far more than any system allows.
 pub(super) const MAX_NAME_LEN: u64 = 1 << 20;
 
-/// See the module's description.
+/// The extended headers of one member.
 #[derive(Default)]
 pub(super) struct Extras {
     pub(super) pax: Option<Pax>,
@@ -16,7 +14,7 @@ pub(super) struct Extras {
     pub(super) link: Option<Vec<u8>>,
 }
 
-/// The records of one member.
+/// The PAX records of one member, as far as they are used.
 #[derive(Default)]
 pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
@@ -26,7 +24,7 @@ pub(super) struct Pax {
     pub(super) sparse: SparseExtras,
 }
 
-/// What records say about holes. A number that is none is `None` in `Some`.
+/// The records of a sparse file. An invalid number is `Some(None)`.
 #[derive(Default)]
 pub(super) struct SparseExtras {
     pub(super) name: Option<Vec<u8>>,
@@ -34,15 +32,15 @@ pub(super) struct SparseExtras {
     major: Option<Vec<u8>>,
     minor: Option<Vec<u8>>,
     pub(super) real_size: Option<Option<u64>>,
-    /// The length, in formats 0.0 and 0.1.
+    /// The length of the file in GNU formats 0.0 and 0.1.
     pub(super) size: Option<Option<u64>>,
-    /// The extents, in these formats; `None` where they are malformed.
+    /// The extents in these formats; `None` if they are malformed.
     pub(super) extents: Option<Vec<Extent>>,
-    /// The length, as star has it.
+    /// The length of the file as star stores it.
     pub(super) star_size: Option<Option<u64>>,
 }
 
-/// What global records say about all members that follow.
+/// The global records, which apply to all members that follow.
 #[derive(Default)]
 pub(super) struct Global {
     pub(super) mtime: Option<Vec<u8>>,
@@ -55,9 +53,8 @@ impl Extras {
 }
 
 impl Pax {
-    /// Reads all records; `None` where something cannot be understood. Of two records
-    /// with one key the second counts, as POSIX has it; an empty value takes the first
-    /// one back.
+    /// Parses all records; `None` if one is invalid. As POSIX says, the last of several records
+    /// with the same key counts, and an empty value removes it.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut pax = Self::default();
         let mut map: Option<&[u8]> = None;
@@ -105,9 +102,9 @@ fn not_empty(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Global {
-    /// Takes more of them. Returns the name of a file that begins in another volume, if
-    /// that is what they say; `None` where they cannot be understood, or would give all
-    /// members one name, one size or one map of holes.
+    /// Applies another global header. Returns the name of a file that begins in another volume, if
+    /// there is one. `None` if the records are invalid, or would give all members the same name,
+    /// size or map of holes.
     pub(super) fn apply(&mut self, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
         let mut continued = None;
         let mut is_sound = true;
@@ -122,7 +119,7 @@ impl Global {
 }
 
 impl SparseExtras {
-    /// Whether the holes are described in GNU's format 1.0.
+    /// Whether the map of holes has GNU format 1.0.
     pub(super) fn is_1_0(&self) -> bool {
         self.major.as_deref() == Some(b"1") && self.minor.as_deref() == Some(b"0")
     }

@@ -1,4 +1,4 @@
-//! The fields of an event, as bytes.
+//! Encodes and decodes the fields of an event.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::member::{Kind, Member};
 use crate::time::Time;
 use crate::unpack::Remarks;
 
-/// The longest text about an error: all of ours are shorter.
+/// The longest error text, in characters.
 const MAX_TEXT: usize = 200;
 
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl Writer {
         self
     }
 
-    /// The number that the system has given it; or its text.
+    /// The error number of the system, or the text of another error.
     fn io(&mut self, error: &io::Error) -> &mut Self {
         match error.raw_os_error().and_then(|number| u64::try_from(number).ok()) {
             Some(number) => self.number(number),
@@ -99,7 +99,7 @@ impl Writer {
     }
 }
 
-/// In the order of their codes.
+/// All refusals, in the order of their codes.
 const REFUSALS: [Refusal; 13] = [
     Refusal::ParentComponent,
     Refusal::Nul,
@@ -211,7 +211,7 @@ impl Fields<'_> {
         })
     }
 
-    /// Text to be shown: nothing that could control a terminal.
+    /// A text without control characters.
     fn text(&mut self) -> Option<String> {
         let bytes = self.bytes()?;
         let text = String::from_utf8_lossy(&bytes);

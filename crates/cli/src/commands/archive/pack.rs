@@ -195,7 +195,7 @@ impl Packing<'_> {
         let packer = Packer::new(&folder, writer, level, threads);
         let mut packer = packer.map_err(failed)?;
         if let Ok(stdout) = KnownFile::open(std::io::stdout()) {
-            packer.refuse(stdout);
+            packer.set_output(stdout);
         }
         packer.exclude(self.key_files);
         packer.add(Path::new("")).map_err(failed)?;
