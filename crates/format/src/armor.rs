@@ -1,6 +1,6 @@
-//! age's ASCII armor: a file as text, for mail and chat. It is a strict form of
-//! PEM (C2SP `age.md`): one block with the label `AGE ENCRYPTED FILE`, in lines
-//! of 64 characters of padded base64, of which only the last may be shorter.
+//! The ASCII armor of age: a file as text, for mail and chat. It is a strict form of PEM (C2SP
+//! `age.md`): one block with the label `AGE ENCRYPTED FILE`, in lines of 64 characters of padded
+//! base64, of which only the last may be shorter.
 //!
 //! ```text
 //! -----BEGIN AGE ENCRYPTED FILE-----
@@ -9,11 +9,9 @@
 //! -----END AGE ENCRYPTED FILE-----
 //! ```
 //!
-//! Lines end with LF or CRLF. Before and after the block there may be white
-//! space, up to [`MAX_WHITESPACE`] bytes on either side, as in age; before it
-//! only whole lines. The byte order mark of UTF-8, with which some editors begin a file,
-//! may come first. Everything else is refused, so that a file has one text and nothing can
-//! hide in it.
+//! Lines end with LF or CRLF. As in age, there may be up to [`MAX_WHITESPACE`] bytes of whitespace
+//! before and after the block; before it only whole lines. A UTF-8 byte order mark may come first.
+//! Everything else is refused, so nothing can be hidden in the text.
 
 mod decode;
 mod encode;
@@ -23,11 +21,11 @@ use base64::engine::general_purpose::{GeneralPurpose, PAD};
 pub use decode::Decoder;
 pub use encode::Encoder;
 
-/// The first line, without its end.
+/// The first line, without the line ending.
 pub const BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
-/// The last line, without its end.
+/// The last line, without the line ending.
 pub const END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
-/// White space that may stand before the block, and after it.
+/// The most bytes of whitespace before the block, and after it.
 pub const MAX_WHITESPACE: usize = 1024;
 
 /// The byte order mark of UTF-8.
@@ -36,63 +34,63 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 const COLUMNS: usize = 64;
 /// Bytes in a full line.
 const LINE_BYTES: usize = COLUMNS / 4 * 3;
-/// Lines that are coded in one go; that takes half as long as one by one.
+/// Lines that are encoded or decoded together, which is twice as fast as one by one.
 const BATCH: usize = 64;
 
-/// Canonical: with padding, and without stray bits. Sealed bytes are no secret,
-/// so it need not take constant time.
+/// Canonical base64, with padding. The encrypted bytes are not secret, so constant time is not
+/// needed.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD);
 
-/// What is wrong with an armor, and at which byte of the text.
+/// An error in an armor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}, at byte {offset}")]
 pub struct ArmorError {
-    /// Byte of the text, from 0.
+    /// The offset in the text, in bytes.
     pub offset: u64,
     /// What is wrong.
     pub kind: ArmorErrorKind,
 }
 
-/// What can be wrong with an armor.
+/// What is wrong with an armor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArmorErrorKind {
     /// The first line is not [`BEGIN`].
     #[error("the first line is not -----BEGIN AGE ENCRYPTED FILE-----")]
     Begin,
-    /// A line in dashes that is not [`END`].
+    /// A line that begins with dashes is not [`END`].
     #[error("the last line is not -----END AGE ENCRYPTED FILE-----")]
     End,
     /// The text ends before the block does.
     #[error("the text ends without -----END AGE ENCRYPTED FILE-----")]
     Cut,
-    /// A line without a character.
+    /// A line is empty.
     #[error("an empty line")]
     EmptyLine,
-    /// A line that is shorter than the others, and not the last one.
+    /// A line before the last one is shorter than 64 characters.
     #[error("a line before the last one has fewer than 64 characters")]
     ShortLine,
-    /// A line that is longer than the others.
+    /// A line is longer than 64 characters.
     #[error("a line has more than 64 characters")]
     LongLine,
-    /// A byte that is not of base64, such as a space.
+    /// A character is not base64, such as a space.
     #[error("a character that is not base64")]
     Character,
-    /// Base64 whose padding is missing or in the wrong place.
+    /// The padding of the base64 is missing or in the wrong place.
     #[error("base64 with the wrong padding")]
     Padding,
-    /// Base64 that another text stands for.
+    /// The base64 is not canonical.
     #[error("base64 that is not canonical")]
     NotCanonical,
-    /// Something comes after the block.
+    /// There is text after the block.
     #[error("there is text after -----END AGE ENCRYPTED FILE-----")]
     Trailing,
-    /// More white space than [`MAX_WHITESPACE`].
+    /// There are more than [`MAX_WHITESPACE`] bytes of whitespace.
     #[error("more than 1024 bytes of whitespace around the armor")]
     Whitespace,
 }
 
-/// All kinds, by the numbers that stand for them.
+/// All variants, in the order of their codes.
 const KINDS: [ArmorErrorKind; 11] = [
     ArmorErrorKind::Begin,
     ArmorErrorKind::End,
@@ -117,7 +115,7 @@ impl ArmorError {
         bytes
     }
 
-    /// Reads what [`ArmorError::encode`] wrote; `None` if it is none.
+    /// Decodes the result of [`ArmorError::encode`]; `None` if it is invalid.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, offset) = bytes.split_first()?;
@@ -126,20 +124,20 @@ impl ArmorError {
     }
 }
 
-/// Whether a file that begins with `head` is an armored one: [`BEGIN`] comes
-/// first, perhaps after white space. The rest of the line may yet be wrong.
+/// Whether a file that begins with `head` is armored: [`BEGIN`] comes first, perhaps after
+/// whitespace. The rest of the line may still be wrong.
 ///
-/// To tell every such file, `head` must have [`MAX_WHITESPACE`] bytes more than
-/// [`BEGIN`] and a byte order mark.
+/// To recognize every armored file, `head` must have [`MAX_WHITESPACE`] bytes more than [`BEGIN`] and
+/// a byte order mark.
 #[must_use]
 pub fn is_armored(head: &[u8]) -> bool {
     let head = head.strip_prefix(MARK).unwrap_or(head);
     let blank = head.iter().take_while(|byte| is_whitespace(**byte)).count();
-    // Without the dashes, so that a damaged one is still called by its name.
+    // Without the trailing dashes, so that a damaged armor is recognized too.
     head[blank..].starts_with(&BEGIN[..BEGIN.len() - 5])
 }
 
-/// The length of the text for `len` bytes, as [`Encoder`] writes it.
+/// The length of the text for `len` bytes, as [`Encoder`] writes it, in bytes.
 #[must_use]
 pub fn armored_len(len: u64) -> u64 {
     let (lines, rest) = (len / LINE_BYTES as u64, len % LINE_BYTES as u64);
@@ -148,14 +146,12 @@ pub fn armored_len(len: u64) -> u64 {
     lines.saturating_mul(COLUMNS as u64 + 1).saturating_add(short + labels)
 }
 
-/// The length of what is in the armor of a text of `len` bytes, told from its
-/// beginning and its end alone: `head` are its first bytes, `tail` its last
-/// ones, up to 1 KiB each, and all of it if it is shorter.
+/// The length of the content of an armored text of `len` bytes, computed from its beginning and end.
+/// `head` has its first bytes and `tail` its last ones, up to 1 KiB each.
 ///
-/// This is right for every text that [`Decoder`] takes and whose lines all end
-/// alike; what stands in the middle is not looked at, so it says nothing about
-/// whether the text is such a one. `None` where the block's beginning or end is
-/// not found, or its length is impossible.
+/// The result is right for every text that [`Decoder`] accepts and whose lines all have the same
+/// ending. The text in between is not checked. `None` if the first or last line is not found, or if
+/// the length is impossible.
 #[must_use]
 pub fn content_len(len: u64, head: &[u8], tail: &[u8]) -> Option<u64> {
     let (mark, head) = match head.strip_prefix(MARK) {
@@ -189,7 +185,7 @@ pub fn content_len(len: u64, head: &[u8], tail: &[u8]) -> Option<u64> {
     (lines_before * LINE_BYTES as u64 + characters / 4 * 3).checked_sub(padding)
 }
 
-/// What the grammar of PEM calls white space.
+/// Whitespace as in the grammar of PEM (RFC 7468).
 fn is_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }

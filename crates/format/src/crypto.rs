@@ -1,18 +1,17 @@
-//! The few cryptographic operations that the format is made of, each on the
-//! cipher library, with the lengths fixed by type.
+//! Random bytes, hashes, MACs and key derivation, with the lengths fixed by type.
 
 use aws_lc_rs::{digest, hkdf, hmac};
 use zeroize::Zeroizing;
 
-/// The operating system could not supply random bytes.
+/// The operating system cannot provide random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system cannot provide random bytes: {0}")]
 pub struct RandomError(#[from] getrandom::Error);
 
 /// Fills `out` with random bytes from the operating system.
 ///
-/// Not from the cipher library: its generator costs milliseconds to seed,
-/// which is more than everything else that a small file costs.
+/// The generator of the cipher library takes milliseconds to seed, which is longer than everything
+/// else for a small file.
 pub(crate) fn fill_random(out: &mut [u8]) -> Result<(), RandomError> {
     Ok(getrandom::fill(out)?)
 }
@@ -73,7 +72,7 @@ pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     mac
 }
 
-/// Checks an HMAC-SHA-256 in constant time.
+/// Verifies an HMAC-SHA-256 in constant time.
 pub(crate) fn verify_hmac_sha256(key: &[u8; 32], message: &[u8], mac: &[u8; 32]) -> bool {
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), message, mac).is_ok()
 }

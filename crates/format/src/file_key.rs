@@ -1,4 +1,4 @@
-//! The key that everything in one file hangs on.
+//! The file key.
 
 use std::fmt;
 
@@ -6,36 +6,35 @@ use zeroize::Zeroizing;
 
 use crate::crypto::{self, RandomError};
 
-/// The 16 random bytes from which all keys of one file are derived.
+/// The 16 random bytes from which all keys of a file are derived.
 ///
-/// A file key is drawn for one file and never used for a second one: chunk
-/// nonces are counted from it, so a second payload under the same file key
-/// and salt would reuse them. The security level of the format is therefore
-/// 128 bits, as in age. The bytes are zeroized on drop and never printed.
+/// Each file has its own: a second payload under the same file key and salt would reuse nonces.
+/// The security level is 128 bits, as in age. The bytes are zeroized on drop, and `Debug` does not
+/// print them.
 #[derive(Clone)]
 pub struct FileKey(Zeroizing<[u8; Self::LEN]>);
 
 impl FileKey {
-    /// Length of a file key in bytes.
+    /// The length of a file key in bytes.
     pub const LEN: usize = 16;
 
-    /// Draws a fresh file key from the operating system.
+    /// Generates a file key with the random number generator of the operating system.
     ///
     /// # Errors
-    /// When the operating system has no random bytes to give.
+    /// If the operating system cannot provide random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         let mut key = Zeroizing::new([0; Self::LEN]);
         crypto::fill_random(key.as_mut_slice())?;
         Ok(Self(key))
     }
 
-    /// Takes a file key that was unwrapped elsewhere, such as by a plugin.
+    /// A file key that was unwrapped elsewhere, for example by a plugin.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The key itself, for wrapping it in a stanza of one's own.
+    /// The bytes of the key, for wrapping them in another type of stanza.
     #[must_use]
     pub fn expose(&self) -> &[u8; Self::LEN] {
         &self.0

@@ -1,16 +1,15 @@
-//! The two formats, and what they differ in. Headers have one grammar in both.
+//! The two formats and their differences. The grammar of the header is the same.
 
 /// Bytes of the authentication tag that follows each chunk.
 pub const TAG_LEN: usize = 16;
-/// Plaintext bytes in every segment but the last one: 1 MiB, measured to be
-/// the best unit of work among 64 KiB … 4 MiB.
+/// Plaintext bytes in every segment except the last: 1 MiB, the fastest of 64 KiB … 4 MiB.
 pub const SEGMENT_LEN: usize = 1 << 20;
 
-/// A file format, told by a file's first line.
+/// A file format. The first line of a file identifies it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// CryptStream's own: AES-256-GCM in chunks of 16 KiB (C2SP
-    /// `chunked-encryption`), with a commitment to the key.
+    /// The native format: AES-256-GCM in chunks of 16 KiB (C2SP `chunked-encryption`), with a
+    /// commitment to the key.
     #[default]
     Native,
     /// age v1 (C2SP `age.md`): ChaCha20-Poly1305 in chunks of 64 KiB.
@@ -30,8 +29,8 @@ impl Format {
         }
     }
 
-    /// The longest header that is written or read, in bytes: 1 MiB, of age's
-    /// 16 MiB. age itself has no limit.
+    /// The longest header that is written or read, in bytes: 1 MiB, or 16 MiB in age files. age
+    /// itself has no limit.
     #[must_use]
     pub const fn max_header_len(self) -> usize {
         match self {
@@ -40,7 +39,7 @@ impl Format {
         }
     }
 
-    /// The most stanzas that are written or read: 1,024, of age's 65,536.
+    /// The most stanzas that are written or read: 1,024, or 65,536 in age files.
     #[must_use]
     pub const fn max_stanzas(self) -> usize {
         match self {
@@ -49,7 +48,7 @@ impl Format {
         }
     }
 
-    /// Plaintext bytes in every chunk but the final one: 16 KiB or 64 KiB.
+    /// Plaintext bytes in every chunk except the final one: 16 KiB, or 64 KiB in age files.
     #[must_use]
     pub const fn chunk_len(self) -> usize {
         match self {
@@ -58,26 +57,26 @@ impl Format {
         }
     }
 
-    /// A full chunk with its tag.
+    /// Bytes of a full chunk with its tag.
     #[must_use]
     pub const fn sealed_chunk_len(self) -> usize {
         self.chunk_len() + TAG_LEN
     }
 
-    /// Chunks in a full segment: 64 or 16.
+    /// Chunks in a full segment: 64, or 16 in age files.
     #[must_use]
     pub const fn segment_chunks(self) -> usize {
         SEGMENT_LEN / self.chunk_len()
     }
 
-    /// A full segment with its tags.
+    /// Bytes of a full segment with its tags.
     #[must_use]
     pub const fn sealed_segment_len(self) -> usize {
         self.segment_chunks() * self.sealed_chunk_len()
     }
 
-    /// Bytes of the payload before its first chunk: salt (24) and commitment
-    /// (32), or age's nonce (16).
+    /// Bytes of the payload before the first chunk: salt (24) and commitment (32), or the nonce of
+    /// age (16).
     #[must_use]
     pub const fn prefix_len(self) -> usize {
         match self {
@@ -86,14 +85,14 @@ impl Format {
         }
     }
 
-    /// Whether the final chunk may have the full length. In age's format it
-    /// may, and is told by its nonce; a native one is told by being shorter.
+    /// Whether the final chunk may be full. In age files it may, and its nonce marks it. In native
+    /// files it is always shorter than the others, which marks it.
     #[must_use]
     pub const fn final_chunk_may_be_full(self) -> bool {
         matches!(self, Self::Age)
     }
 
-    /// What the header's MAC key is derived with.
+    /// The HKDF info for the MAC key of the header.
     pub(crate) const fn mac_info(self) -> &'static [u8] {
         match self {
             Self::Native => b"cryptstream/v1 header",

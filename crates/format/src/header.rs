@@ -1,6 +1,5 @@
-//! The header: a version line, stanzas that carry the wrapped file key, and a
-//! MAC. The grammar is age's (C2SP `age.md`); natively, under another version
-//! line.
+//! The header: a version line, stanzas with the wrapped file key, and a MAC. The grammar is that of
+//! age (C2SP `age.md`); native files have a different version line.
 //!
 //! ```text
 //! cryptstream/v1
@@ -26,27 +25,25 @@ use cryptstream_protection::Protection;
 use crate::stanza::{Identity, Stanza, UnwrapError, tag};
 use crate::{FileKey, Format};
 
-/// Why a header could not be unlocked.
+/// Why [`Header::unlock`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UnlockError {
-    /// None of the identities fits any stanza: a wrong passphrase, or a file
-    /// for somebody else.
+    /// No identity matches a stanza: the passphrase is wrong, or the file is encrypted to others.
     #[error("no identity matches this file")]
     NoMatch,
-    /// A key fits, but the header's MAC does not: it was altered.
+    /// An identity unwrapped the file key, but the MAC is wrong: the header was altered.
     #[error("the header was altered: its MAC does not verify")]
     Mac,
-    /// A stanza was not acceptable to the identity that it was meant for.
+    /// A stanza matches an identity but cannot be unwrapped.
     #[error(transparent)]
     Unwrap(#[from] UnwrapError),
 }
 
-/// A parsed header whose MAC has not been checked yet: [`Header::unlock`]
-/// checks it.
+/// A parsed header. Its MAC is checked by [`Header::unlock`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     format: Format,
-    /// All of the header, which the stanzas are ranges of.
+    /// The whole header. The stanzas are ranges of it.
     bytes: Arc<Vec<u8>>,
     stanzas: Vec<Stanza>,
     /// Where the line of the MAC begins.
@@ -54,12 +51,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header that `input` begins with; what follows it is left
-    /// alone. `Ok(None)` means that more bytes are needed to tell.
+    /// Parses the header at the start of `input`, and ignores what follows it. `Ok(None)` if more
+    /// bytes are needed.
     ///
-    /// Besides the grammar, this checks the shape of every stanza of a known
-    /// type, that a passphrase stanza carries the only key, and the limits
-    /// ([`Format::max_header_len`], [`Format::max_stanzas`]).
+    /// This checks the grammar, the arguments and the body of each stanza of a known type, that a
+    /// passphrase is the only recipient, and the limits ([`Format::max_header_len`],
+    /// [`Format::max_stanzas`]).
     ///
     /// # Errors
     /// [`HeaderError`] says what is wrong and at which byte.
@@ -70,11 +67,10 @@ impl Header {
         Ok(header)
     }
 
-    /// The header whose parts are where `outline` says, which may come from a process
-    /// that is not trusted: it is compared with every byte. `None` if it is wrong.
+    /// The header with these bytes and this outline. The outline may come from an untrusted
+    /// process: it is checked against every byte. `None` if it is wrong.
     ///
-    /// The memory is that of the bytes and 24 bytes for each stanza, whatever these
-    /// hold.
+    /// The header takes the memory of its bytes and 24 bytes for each stanza.
     #[must_use]
     pub fn new(mut bytes: Vec<u8>, outline: &Outline) -> Option<Self> {
         bytes.truncate(outline.len());
@@ -89,7 +85,7 @@ impl Header {
         Some(Self { format: outline.format, bytes, stanzas, mac: outline.mac as usize })
     }
 
-    /// Length of the header in bytes; the payload begins here.
+    /// The length of the header in bytes, which is the offset of the payload.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
     pub fn len(&self) -> usize {
@@ -108,13 +104,12 @@ impl Header {
         &self.stanzas
     }
 
-    /// The stanzas that carry the file key, one way or another; `pad` does not.
-    /// (Of a type that is not known, nobody knows.)
+    /// The stanzas that carry the file key: all except `pad`. Stanzas of unknown types count.
     pub fn key_stanzas(&self) -> impl Iterator<Item = &Stanza> {
         self.stanzas.iter().filter(|stanza| !self.is_padding(stanza))
     }
 
-    /// Bytes of the header that only fill it up.
+    /// Bytes of padding in the header.
     #[must_use]
     pub fn padding_len(&self) -> usize {
         let padding = self.stanzas.iter().filter(|stanza| self.is_padding(stanza));
@@ -125,9 +120,9 @@ impl Header {
         self.format == Format::Native && stanza.tag() == tag::PAD
     }
 
-    /// Finds the file key with the first identity that fits, and checks the
-    /// header's MAC with it. A key that cannot be used (such as one whose plugin
-    /// is missing) does not keep those after it from being tried.
+    /// Unwraps the file key with the first identity that matches, and verifies the MAC of the
+    /// header with it. An identity that cannot be used, for example because its plugin is missing,
+    /// is skipped.
     ///
     /// # Errors
     /// See [`UnlockError`].

@@ -1,6 +1,5 @@
-//! The undo journal of an exchange of headers: what a program writes beside a
-//! file before it overwrites the file's header, and what it needs to take that
-//! back when it was interrupted in between.
+//! The undo journal for replacing a header in place. A program writes it beside the file before it
+//! overwrites the header, and uses it to restore the old header after an interruption.
 //!
 //! ```text
 //! `cryptstream-rekey/v1` LF       21 bytes
@@ -13,9 +12,8 @@
 //! SHA-256 of all before           32
 //! ```
 //!
-//! It holds no secret, and nobody has to trust it: a header out of it is used
-//! only when it can be unlocked, which checks its MAC, and the prefix says to
-//! which payload it belongs.
+//! It holds no secret, and it need not be trusted: a header from it is used only after
+//! [`Header::unlock`] has verified its MAC, and the prefix identifies the payload.
 
 use crate::crypto::sha256;
 use crate::{Format, Header};
@@ -24,7 +22,7 @@ const MAGIC: &[u8] = b"cryptstream-rekey/v1\n";
 const HASH_LEN: usize = 32;
 const NUMBER_LEN: usize = 8;
 
-/// See the module's description.
+/// An undo journal for replacing a header in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     file_len: u64,
@@ -33,25 +31,24 @@ pub struct Journal {
     new_header_hash: [u8; HASH_LEN],
 }
 
-/// Which header a file has, as its journal tells.
+/// The state of the header of a file, compared with its journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderState {
-    /// The old one: the exchange had not begun.
+    /// The old header: replacing it had not begun.
     Old,
-    /// The new one: the exchange was complete.
+    /// The new header: replacing it was complete.
     New,
-    /// Neither: it was interrupted in between.
+    /// Neither: replacing it was interrupted.
     Torn,
 }
 
 impl Journal {
-    /// The longest that a journal can be.
+    /// The longest journal in bytes.
     pub const MAX_LEN: usize =
         MAGIC.len() + 3 * NUMBER_LEN + Format::Age.max_header_len() + 64 + 2 * HASH_LEN;
 
-    /// The journal of an exchange of `old_header` for `new_header`, which have
-    /// one length, in a file of `file_len` bytes whose payload begins with
-    /// `prefix`.
+    /// The journal for replacing `old_header` by `new_header`, which has the same length, in a file
+    /// of `file_len` bytes. `prefix` is the prefix of the payload.
     #[must_use]
     pub fn new(file_len: u64, old_header: &[u8], prefix: &[u8], new_header: &[u8]) -> Self {
         Self {
@@ -62,7 +59,7 @@ impl Journal {
         }
     }
 
-    /// Its bytes.
+    /// Encodes the journal.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let Self { file_len, old_header, prefix, new_header_hash } = self;
@@ -78,14 +75,14 @@ impl Journal {
         bytes
     }
 
-    /// Reads a whole journal; `None` if it is none, or not complete.
+    /// Parses a journal; `None` if it is invalid or incomplete.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         Self::parse_with(bytes, |header| Header::parse(header).ok()?).map(|(journal, _)| journal)
     }
 
-    /// The same, and the old header, which `parse` parses: everything else in a journal
-    /// has a fixed length.
+    /// Like [`Journal::parse`], with a parser for the old header, which is returned too. Everything
+    /// else in a journal has a fixed length.
     #[must_use]
     pub fn parse_with(
         bytes: &[u8],
@@ -118,23 +115,22 @@ impl Journal {
         is_sound.then(|| (journal(), header))
     }
 
-    /// The header that was to be overwritten.
+    /// The header before it was replaced.
     #[must_use]
     pub fn old_header(&self) -> &[u8] {
         &self.old_header
     }
 
-    /// How many bytes a file must begin with to tell whether this is its
-    /// journal: header and payload's prefix.
+    /// The number of bytes that [`header_state`](Self::header_state) needs: the header and the
+    /// prefix of the payload.
     #[must_use]
     pub fn head_len(&self) -> usize {
         self.old_header.len() + self.prefix.len()
     }
 
-    /// Which header the file has that is `file_len` bytes long and begins
-    /// with `head`; `None` if this is the journal of another file. Device and
-    /// inode would say less than the random bytes of a payload's prefix: they
-    /// change on a restart, or when folder and journal are restored elsewhere.
+    /// The state of the header of the file with this length and these first bytes; `None` if the
+    /// journal belongs to another file. The random bytes in the prefix identify the file. Device
+    /// and inode would not: they change when file and journal are restored from a backup.
     #[must_use]
     pub fn header_state(&self, file_len: u64, head: &[u8]) -> Option<HeaderState> {
         let (header, prefix) = head.split_at_checked(self.old_header.len())?;

@@ -1,15 +1,15 @@
-//! Wrapping a file key under another key, as all stanzas of this crate do.
+//! Wraps a file key under another key, as all stanzas of this crate do.
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 use crate::FileKey;
 
-/// Length of a file key sealed by [`wrap`]: 16 bytes and a tag.
+/// Length of a wrapped file key in bytes: 16 and a tag.
 pub(crate) const WRAPPED_LEN: usize = FileKey::LEN + 16;
 
-/// Seals a file key with ChaCha20-Poly1305 (RFC 8439) under a key that is used
-/// for nothing else, which is why the nonce may be zero.
+/// Wraps a file key with ChaCha20-Poly1305 (RFC 8439). The key is used only once, so the nonce may
+/// be zero.
 pub(crate) fn wrap(wrap_key: &[u8; 32], file_key: &FileKey) -> [u8; WRAPPED_LEN] {
     let mut body = [0; WRAPPED_LEN];
     let (ciphertext, tag) = body.split_at_mut(FileKey::LEN);
@@ -26,7 +26,7 @@ pub(crate) fn wrap(wrap_key: &[u8; 32], file_key: &FileKey) -> [u8; WRAPPED_LEN]
     body
 }
 
-/// Opens what [`wrap`] sealed; `None` when the key is another one.
+/// Unwraps a file key; `None` if the key is wrong.
 pub(crate) fn unwrap(wrap_key: &[u8; 32], body: &[u8; WRAPPED_LEN]) -> Option<FileKey> {
     let (ciphertext, tag) = body.split_at(FileKey::LEN);
     let mut file_key = Zeroizing::new([0; FileKey::LEN]);

@@ -1,15 +1,14 @@
-//! The CryptStream file format: everything that is decided by bytes, and
-//! nothing that touches a file.
+//! The CryptStream file format and age v1: headers, recipients, and the encryption of chunks.
 //!
-//! A sealed file is a [`header`], which carries the file key wrapped for each
-//! recipient, followed by a [`payload`], which carries the content in chunks,
-//! each authenticated by itself. There are two [formats](Format): the native
-//! one, and age's, which may also be text, in an [`armor`]. `docs/format.md` in the repository
-//! is the specification; this crate is the implementation that the
-//! `cryptstream` program is built on, and it does no input or output and
-//! contains no unsafe code, so that it can be used from anywhere.
+//! An encrypted file is a [`header`], which carries the file key wrapped for each recipient,
+//! followed by a [`payload`], which carries the content in chunks. Each chunk is authenticated by
+//! itself. There are two [formats](Format): the native one, and that of age, which may also be
+//! text in an [`armor`].
 //!
-//! # Sealing and opening in memory
+//! This crate works on bytes in memory: it does no input or output, contains no unsafe code, and
+//! can be used from anywhere. `docs/format.md` in the repository is the specification.
+//!
+//! # Example
 //!
 //! ```
 //! use cryptstream_format::{
@@ -21,7 +20,7 @@
 //! let recipient = identity.to_public();
 //! let plaintext = b"attack at dawn";
 //!
-//! // Seal: a fresh file key, a header that wraps it, the payload.
+//! // Encrypt: a fresh file key, a header that wraps it, the payload.
 //! let file_key = FileKey::generate()?;
 //! let header = build_header(Format::Native, &file_key, &[&recipient], Padding::None)?;
 //! let cipher = PayloadCipher::generate(Format::Native, &file_key)?;
@@ -35,7 +34,7 @@
 //!     file.extend_from_slice(&sealed);
 //! }
 //!
-//! // Open: parse and unlock the header, check the commitment, open the payload.
+//! // Decrypt: unwrap the file key, check the MAC and the commitment, open the chunks.
 //! let header = Header::parse(&file)?.ok_or("the header is cut off")?;
 //! let file_key = header.unlock(&[&identity])?;
 //! let payload = &file[header.len()..];
@@ -54,8 +53,14 @@
 //! # }
 //! ```
 //!
-//! Segments are independent: they can be sealed and opened in any order, by
-//! any number of threads or processes, from and to fixed offsets.
+//! Segments are independent. They can be encrypted and decrypted in any order, by any number of
+//! threads or processes, from and to fixed offsets.
+//!
+//! # What this crate does not do
+//!
+//! It reads no files and no key files: `cryptstream-engine` and `cryptstream-keys` do that. It does
+//! not hide the length of a file, and it does not authenticate the sender: anyone who knows a
+//! recipient can encrypt to it.
 
 pub mod armor;
 pub mod header;

@@ -1,12 +1,12 @@
-//! The payload: the content in chunks, each authenticated by itself.
+//! The payload: the content in chunks, each with its own tag.
 //!
 //! ```text
 //! native  salt(24) || commitment(32) || chunk 0 || chunk 1 || … || final chunk
 //! age     nonce(16) || chunk 0 || chunk 1 || … || final chunk
 //! ```
 //!
-//! The native one is C2SP `chunked-encryption`, instance Cobblestone-256.
-//! [`Layout`] says where everything lies, [`PayloadCipher`] seals and opens.
+//! The native payload is C2SP `chunked-encryption`, instance Cobblestone-256. [`Layout`] computes
+//! the offsets, [`PayloadCipher`] seals and opens the chunks.
 
 mod cipher;
 mod layout;

@@ -1,5 +1,4 @@
-//! Stanzas: one wrapped copy of the file key each, and who can wrap and
-//! unwrap them.
+//! Stanzas, each with a wrapped copy of the file key, and the traits for wrapping and unwrapping it.
 
 pub mod argon2id;
 mod derivation;
@@ -18,8 +17,7 @@ pub use text::Stanza;
 pub(crate) use text::{BODY_COLUMNS, StanzaText, decode_line};
 pub use traits::{Identity, Recipient, Wrapped};
 
-/// Checks the shape of a stanza of a type that the format knows; others are
-/// passed over.
+/// Checks the arguments and the body of a stanza of a known type. Other types are accepted.
 pub(crate) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), StanzaError> {
     x25519::parse(stanza)?;
     known::check(format, stanza)?;
@@ -38,7 +36,7 @@ pub(crate) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), Stanza
     Ok(())
 }
 
-/// Checks that the stanzas of a header go together.
+/// Checks that a passphrase is the only recipient, and that there is at most one `pad` stanza.
 pub(crate) fn check_together<'a>(
     format: Format,
     stanzas: impl Iterator<Item = StanzaText<'a>>,

@@ -1,18 +1,17 @@
-//! The protections that attack tests rely on, each with a name.
+//! The names of the protections that the tests of attacks are about.
 //!
-//! A test that has never been red proves little. So every protection that an attack
-//! test is about asks [`Protection::is_on`] before it acts. In a normal build the
-//! answer is the constant `true` and costs nothing. With the feature `switches`, which
-//! only `ci/attacks.sh` uses, the environment variable [`SWITCH`] turns the named
-//! protections off, and the script expects the attack's test to fail.
+//! A test that has never failed proves little. So every such protection asks [`Protection::is_on`]
+//! before it acts. In a normal build the answer is the constant `true` and costs nothing. With the
+//! feature `switches`, which only `ci/attacks.sh` uses, the environment variable [`SWITCH`] turns
+//! protections off, and the script expects the test of the attack to fail.
 
-/// The environment variable that names the protections to turn off, separated by
-/// commas. Read only with the feature `switches`.
+/// The environment variable with the names of the protections to turn off, separated by commas. It
+/// is read only with the feature `switches`.
 pub const SWITCH: &str = "CRYPTSTREAM_WITHOUT";
 
 macro_rules! protections {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Something that stands between an attacker and what they want.
+        /// A protection against an attack.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Protection {
             $($(#[$doc])* $variant,)*
@@ -22,7 +21,7 @@ macro_rules! protections {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The name in [`SWITCH`] and of the attack's test module.
+            /// The name in [`SWITCH`], which is also that of the test module.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -36,60 +35,60 @@ macro_rules! protections {
 protections! {
     /// Paths in a tree are resolved relative to its root, without following links.
     BeneathRoot = "beneath_root",
-    /// The same where openat2(2) is missing.
+    /// The same if openat2(2) is missing.
     BeneathByHand = "beneath_by_hand",
-    /// A folder of a copy is closed to others until it is full.
+    /// A folder of a copy is closed to others until it is complete.
     ClosedFolders = "closed_folders",
-    /// `--remove-source` removes only the file that was read, in the folder it was read in.
+    /// `--remove-source` removes only the file that was read, in the folder in which it was read.
     RemoveByDescriptor = "remove_by_descriptor",
-    /// No descriptor of the caller reaches a worker.
+    /// A worker inherits no descriptor of the caller.
     CloseDescriptors = "close_descriptors",
     /// A worker's standard error is a pipe, never the terminal.
     WorkerStderr = "worker_stderr",
-    /// Outputs get no bits that the umask forbids.
+    /// Outputs get no permission bits that the umask forbids.
     Umask = "umask",
-    /// Memory of unpacking is bounded by distinct names and a budget.
+    /// The memory for unpacking is limited.
     UnpackBudget = "unpack_budget",
-    /// What unpacks an archive can reach the staging folder only.
+    /// The process that unpacks an archive can only write to the staging folder.
     UnpackSandbox = "unpack_sandbox",
-    /// An SSH identity stops at the first stanza that names it and does not open.
+    /// An SSH identity stops at the first stanza that names it but cannot be decrypted.
     SshStopsAtFirst = "ssh_stops_at_first",
     /// SSH points of low order are refused.
     SshLowOrder = "ssh_low_order",
-    /// RSA keys outside the allowed sizes are refused when parsed.
+    /// RSA keys of unusual sizes are refused when they are parsed.
     RsaSize = "rsa_size",
-    /// Workers that retire no segment are given up after a while.
+    /// Workers that complete no segment are stopped after a while.
     WorkerDeadline = "worker_deadline",
     /// The length of the output is checked before it gets its name.
     OutputLength = "output_length",
-    /// With `--remove-source`, the output is opened again before the source goes.
+    /// With `--remove-source`, the output is verified before the source is removed.
     VerifyBeforeRemove = "verify_before_remove",
-    /// Main takes a segment from its own table, not from shared memory.
+    /// Main reads the data of a segment from its own table, not from shared memory.
     OwnTable = "own_table",
-    /// A file gets its name only when no worker can write to it any more.
+    /// An output gets its name only when no worker can write to it any more.
     JobRevoked = "job_revoked",
-    /// Plugins get neither the passphrase variable nor the caller's descriptors.
+    /// Plugins inherit neither the passphrase variable nor descriptors.
     PluginEnvironment = "plugin_environment",
-    /// Only temporaries that are certainly ours are removed.
+    /// Only temporary files that this program has certainly created are removed.
     OwnTemporaries = "own_temporaries",
-    /// A pipe that somebody has planted under the output's name is refused.
+    /// A pipe that another user has created under the name of the output is refused.
     PlantedPipe = "planted_pipe",
-    /// Every piece that goes to a terminal is checked, not only the first.
+    /// Everything that is written to a terminal is checked, not only the beginning.
     TerminalText = "terminal_text",
-    /// A header's memory does not multiply with its arguments.
+    /// The memory for a header does not grow with the number of its arguments.
     HeaderMemory = "header_memory",
-    /// With `--sandbox require` no hostile bytes are parsed outside a worker.
+    /// With `--sandbox require`, untrusted bytes are parsed only in a sandbox.
     RequireMeansAll = "require_means_all",
-    /// Files that others may write are not believed as keys or configuration.
+    /// Files that others can write to are not used as keys or configuration.
     KeyFileMode = "key_file_mode",
-    /// Main can neither be read by a debugger nor dumped by a core handler.
+    /// The memory of main can be read neither by a debugger nor in a core dump.
     NotDumpable = "not_dumpable",
-    /// Secrets lie in locked memory.
+    /// Secrets are in locked memory.
     LockedMemory = "locked_memory",
 }
 
 impl Protection {
-    /// Whether the protection is to act. Always, but for attack tests.
+    /// Whether the protection is on: always, except in tests of attacks.
     #[must_use]
     #[inline]
     pub fn is_on(self) -> bool {
@@ -101,8 +100,8 @@ impl Protection {
     }
 }
 
-/// What a child process that gets no environment needs of it, so that switches hold
-/// there too; nothing in a normal build.
+/// The variable for a child process with an empty environment, so that the switches apply there too;
+/// `None` in a normal build.
 #[must_use]
 pub fn environment() -> Option<(&'static str, std::ffi::OsString)> {
     #[cfg(feature = "switches")]
@@ -111,30 +110,31 @@ pub fn environment() -> Option<(&'static str, std::ffi::OsString)> {
     None
 }
 
-/// With the feature `switches`: while this environment variable is set, a process that
-/// parses what strangers wrote, and is not locked in, ends with [`TRAP_STATUS`].
+/// With the feature `switches`: if this environment variable is set, a process that parses untrusted
+/// bytes outside a sandbox exits with [`TRAP_STATUS`].
 pub const TRAP: &str = "CRYPTSTREAM_TRAP_PARSING";
 
-/// The exit status that tells of [`TRAP`], which is no other's.
+/// The exit status of [`TRAP`], which nothing else uses.
 pub const TRAP_STATUS: i32 = 99;
 
-/// Whether this process is locked in.
+/// Whether this process is sandboxed.
 #[cfg(feature = "switches")]
 static IS_CONFINED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-/// Says that this process is locked in from now on.
+/// Marks this process as sandboxed.
 #[inline]
 pub fn confined() {
     #[cfg(feature = "switches")]
     IS_CONFINED.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// Says that `what` a stranger wrote is about to be parsed; nothing in a normal build.
+/// Announces that untrusted bytes, described by `what`, are parsed next. Does nothing in a normal
+/// build.
 #[inline]
 pub fn parsing(what: &str) {
     #[cfg(feature = "switches")]
     if !IS_CONFINED.load(std::sync::atomic::Ordering::Relaxed) && std::env::var_os(TRAP).is_some() {
-        eprintln!("{what} would be parsed by a process that is not locked in");
+        eprintln!("{what} would be parsed by a process that is not sandboxed");
         std::process::exit(TRAP_STATUS);
     }
     let _ = what;

@@ -5,9 +5,9 @@ use crate::payload::{decrypt_payload, encrypt_payload};
 use crate::primitives::refuse;
 use crate::stanza::{Key, RefStanza, unwrap_file_key};
 
-/// Seals a file: a header with these stanzas, then the payload.
+/// Encrypts a file: a header with these stanzas, then the payload.
 ///
-/// The stanzas are written as they are, even those that [`decrypt`] refuses.
+/// The stanzas are not checked: [`decrypt`] may refuse them.
 pub fn encrypt(
     file_key: [u8; 16],
     salt: [u8; 24],
@@ -19,10 +19,10 @@ pub fn encrypt(
     file
 }
 
-/// Opens a file, refusing everything that the specification refuses.
+/// Decrypts a file, and refuses everything that the specification refuses.
 ///
 /// # Errors
-/// A sentence that says what was refused.
+/// A sentence that says what is wrong.
 pub fn decrypt(file: &[u8], key: &Key) -> Result<Vec<u8>, String> {
     let header = parse_header(file)?;
     let file_key = unwrap_file_key(&header.stanzas, key)?;

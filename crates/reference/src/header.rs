@@ -5,7 +5,7 @@ use crate::stanza::{RefStanza, encode_stanza, pad_stanza, parse_argon2id, parse_
 
 /// The first line of a file, without its line feed.
 pub const VERSION: &[u8] = b"cryptstream/v1";
-/// The longest header, in bytes.
+/// The longest header in bytes.
 pub const MAX_HEADER_LEN: usize = 1 << 20;
 /// The most stanzas in a header.
 pub const MAX_STANZAS: usize = 1024;
@@ -33,8 +33,7 @@ pub fn build_header(file_key: [u8; 16], stanzas: &[RefStanza]) -> Vec<u8> {
     finish_header(file_key, text)
 }
 
-/// Appends the last line, with the right MAC, to any text: to a header's other
-/// lines, or to lines that only look like them.
+/// Appends the last line with a valid MAC to any text, which need not be a header.
 pub fn finish_header(file_key: [u8; 16], mut text: Vec<u8>) -> Vec<u8> {
     text.extend(b"---");
     let mac = header_mac(file_key, &text);
@@ -42,10 +41,10 @@ pub fn finish_header(file_key: [u8; 16], mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
-/// Reads the header that a file begins with.
+/// Parses the header at the start of a file.
 ///
 /// # Errors
-/// A sentence that says what was refused.
+/// A sentence that says what is wrong.
 pub fn parse_header(file: &[u8]) -> Result<RefHeader, String> {
     let mut position = 0;
     if next_line(file, &mut position)? != VERSION {
@@ -70,7 +69,7 @@ pub fn parse_header(file: &[u8]) -> Result<RefHeader, String> {
     }
 }
 
-/// The line at `position` without its line feed; moves `position` behind it.
+/// The line at `position` without its line feed. Moves `position` to the next line.
 fn next_line<'a>(file: &'a [u8], position: &mut usize) -> Result<&'a [u8], String> {
     let start = *position;
     while *position < file.len() && *position < MAX_HEADER_LEN {
@@ -82,7 +81,7 @@ fn next_line<'a>(file: &'a [u8], position: &mut usize) -> Result<&'a [u8], Strin
     refuse("the header is cut off or longer than 1 MiB")
 }
 
-/// One or more words of one or more bytes 0x21 to 0x7e, one space between.
+/// Words of bytes 0x21 to 0x7e, separated by single spaces.
 fn parse_arguments(text: &[u8]) -> Result<Vec<String>, String> {
     let text = str::from_utf8(text).map_err(|_| "an argument is not ASCII".to_owned())?;
     let args: Vec<String> = text.split(' ').map(str::to_owned).collect();
@@ -94,7 +93,7 @@ fn parse_arguments(text: &[u8]) -> Result<Vec<String>, String> {
     Ok(args)
 }
 
-/// Lines of 64 characters, then one that is shorter, possibly empty.
+/// Lines of 64 characters, then a shorter one, which may be empty.
 fn parse_body(file: &[u8], position: &mut usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     loop {
@@ -127,7 +126,7 @@ pub fn pad_to_multiple(stanzas: &[RefStanza], multiple: usize) -> RefStanza {
     panic!("no pad stanza reaches a multiple of {multiple}");
 }
 
-/// The rules for the stanzas of a header taken together.
+/// Checks the rules for all stanzas of a header.
 fn check_stanzas(stanzas: &[RefStanza]) -> Result<(), String> {
     if stanzas.is_empty() {
         return refuse("there is no stanza");

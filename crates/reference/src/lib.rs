@@ -1,10 +1,9 @@
-//! The CryptStream format, written a second time to be read: whole files in
-//! memory, one chunk after the other, every step spelled out in the order of
-//! the specification.
+//! A second implementation of the CryptStream format, written to be read: whole files in memory,
+//! chunk by chunk, with every step in the order of the specification.
 //!
-//! The tests hold the product against this crate, so it shares no code and no
-//! cryptographic library with it. It takes every random value as an argument
-//! and protects no secret in memory: it must never encrypt a real file.
+//! Tests compare the program with this crate, so the two share no code and no cryptographic library.
+//! It takes every random value as an argument and does not protect secrets in memory. It must never
+//! encrypt a real file.
 
 mod age_vectors;
 mod file;

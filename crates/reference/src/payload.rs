@@ -35,7 +35,7 @@ fn payload_keys(file_key: [u8; 16], salt: [u8; 24]) -> PayloadKeys {
     }
 }
 
-/// Seals a payload.
+/// Encrypts a payload.
 pub fn encrypt_payload(file_key: [u8; 16], salt: [u8; 24], plaintext: &[u8]) -> Vec<u8> {
     let keys = payload_keys(file_key, salt);
     let cipher = Aes256Gcm::new(&keys.key.into());
@@ -56,10 +56,10 @@ pub fn encrypt_payload(file_key: [u8; 16], salt: [u8; 24], plaintext: &[u8]) -> 
     }
 }
 
-/// Opens a payload.
+/// Decrypts a payload.
 ///
 /// # Errors
-/// A sentence that says what was refused.
+/// A sentence that says what is wrong.
 pub fn decrypt_payload(file_key: [u8; 16], payload: &[u8]) -> Result<Vec<u8>, String> {
     let Some((salt, rest)) = payload.split_first_chunk::<24>() else {
         return refuse("the payload ends before its salt");
@@ -75,7 +75,7 @@ pub fn decrypt_payload(file_key: [u8; 16], payload: &[u8]) -> Result<Vec<u8>, St
     let mut plaintext = Vec::new();
     let mut number = 0;
     loop {
-        // A final chunk is never full, so what is left tells which one it is.
+        // The final chunk is never full.
         let is_final = rest.len() < SEALED_CHUNK_LEN;
         let (chunk, after) = rest.split_at(rest.len().min(SEALED_CHUNK_LEN));
         match cipher.decrypt(&chunk_nonce(keys.base_nonce, number).into(), chunk) {
@@ -90,7 +90,7 @@ pub fn decrypt_payload(file_key: [u8; 16], payload: &[u8]) -> Result<Vec<u8>, St
     }
 }
 
-/// The base nonce XOR the chunk's number, which is big-endian at its end.
+/// The base nonce XOR the chunk number, which is big-endian in the last 8 bytes.
 fn chunk_nonce(mut base_nonce: [u8; 12], number: u64) -> [u8; 12] {
     for (i, byte) in number.to_be_bytes().into_iter().enumerate() {
         base_nonce[4 + i] ^= byte;

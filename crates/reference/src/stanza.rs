@@ -1,4 +1,4 @@
-//! Stanzas: what wraps the file key, and what unwraps it.
+//! Stanzas: wrapping and unwrapping the file key.
 
 use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead, KeyInit};
@@ -15,7 +15,7 @@ pub struct RefStanza {
     pub body: Vec<u8>,
 }
 
-/// What a file is opened with.
+/// A key that can decrypt a file.
 pub enum Key {
     /// A passphrase's bytes.
     Passphrase(Vec<u8>),
@@ -25,7 +25,7 @@ pub enum Key {
     FileKey([u8; 16]),
 }
 
-/// What an Argon2id run costs.
+/// The parameters of Argon2id.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// Memory in KiB.
@@ -92,7 +92,7 @@ pub fn x25519_stanza(
     }
 }
 
-/// The stanza that fills the header up; `argument` has 1 to 4 characters.
+/// A padding stanza; `argument` has 1 to 4 characters.
 pub fn pad_stanza(argument: Option<&str>, body_len: usize) -> RefStanza {
     let args = std::iter::once("pad").chain(argument).map(str::to_owned).collect();
     RefStanza { args, body: vec![0; body_len] }
@@ -103,7 +103,7 @@ pub fn x25519_public_key(secret: [u8; 32]) -> [u8; 32] {
     *PublicKey::from(&StaticSecret::from(secret)).as_bytes()
 }
 
-/// Finds the stanza that the key fits, and the file key in it.
+/// Unwraps the file key from the first stanza that matches the key.
 pub(crate) fn unwrap_file_key(stanzas: &[RefStanza], key: &Key) -> Result<[u8; 16], String> {
     for stanza in stanzas {
         let wrap_key = match (key, stanza.args[0].as_str()) {
@@ -149,7 +149,7 @@ pub(crate) fn parse_argon2id(stanza: &RefStanza) -> Result<Argon2idFields, Strin
     Ok((decode_fixed(salt)?, cost, decode_fixed(nonce)?, wrapped_key(stanza)?))
 }
 
-/// The most that is computed for a file that somebody else wrote.
+/// Refuses key derivations that are too expensive.
 fn check_cost(cost: Cost) -> Result<(), String> {
     let two_gib = 2 << 20;
     let eight_gib = 8 << 20;
@@ -163,7 +163,7 @@ fn check_cost(cost: Cost) -> Result<(), String> {
     Ok(())
 }
 
-/// A decimal number of 32 bits from 1 on, without sign and leading zeros.
+/// A decimal number from 1 to 2^32 - 1, without sign and leading zeros.
 fn parse_number(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(number) if number > 0 && number.to_string() == text => Ok(number),

@@ -1,4 +1,4 @@
-//! From text to bytes.
+//! Decodes an armor.
 
 use base64::{DecodeSliceError, Engine};
 
@@ -7,37 +7,36 @@ use super::{
     MAX_WHITESPACE, is_whitespace,
 };
 
-/// The longest line that can be right, with the CR of its end.
+/// The longest valid line, with a CR.
 const LINE_ROOM: usize = COLUMNS + 1;
 
-/// Takes the text of an armor in any portions and gives what is in it.
+/// Decodes an armor, which is passed in parts of any length.
 ///
-/// Bytes that were given are those of the text as far as it was read; that the
-/// text is right to its end is known when [`Decoder::finish`] says so. After an
-/// error a decoder is of no more use.
+/// The text is valid only if [`Decoder::finish`] succeeds. After an error the decoder cannot be used
+/// any more.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     state: State,
-    /// Bytes of text taken so far.
+    /// Bytes of text decoded so far.
     offset: u64,
-    /// The line that has begun.
+    /// The current line.
     line: [u8; LINE_ROOM],
     len: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// A byte order mark, so many bytes of it.
+    /// In the byte order mark, after this many bytes.
     Mark(usize),
-    /// White space, so many bytes of it.
+    /// In the whitespace before the block, after this many bytes.
     Before(usize),
-    /// The first line.
+    /// In the first line.
     Begin,
-    /// Any line of base64, or the last line.
+    /// In a line of base64, or in the last line.
     Body,
-    /// After a line that ended early, at this byte: only the last line.
+    /// After a short line, which ends at this byte: only the last line may follow.
     End(u64),
-    /// White space, so many bytes of it.
+    /// In the whitespace after the block, after this many bytes.
     After(usize),
 }
 
@@ -48,14 +47,14 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the text's first byte.
+    /// A decoder at the start of the text.
     #[must_use]
     pub fn new() -> Self {
         Self { state: State::Mark(0), offset: 0, line: [0; LINE_ROOM], len: 0 }
     }
 
-    /// Takes the next bytes of the text, and appends to `bytes` what is in
-    /// them: at most three quarters of them, and a line.
+    /// Decodes the next bytes of the text, and appends the result to `bytes`: at most three quarters
+    /// of the length of `text`, plus a line.
     ///
     /// # Errors
     /// [`ArmorError`] says what is wrong with the text, and where.
@@ -81,9 +80,9 @@ impl Decoder {
     /// Ends the text.
     ///
     /// # Errors
-    /// The block is not complete.
+    /// If the block is not complete.
     pub fn finish(mut self) -> Result<(), ArmorError> {
-        // The last line may lack its end.
+        // The last line need not have a line ending.
         if matches!(self.state, State::Body | State::End(_))
             && without_cr(&self.line[..self.len]) == END
         {
@@ -100,7 +99,7 @@ impl Decoder {
         }
     }
 
-    /// Takes the byte at `offset`.
+    /// Decodes the byte at `offset`.
     fn take(&mut self, byte: u8, bytes: &mut Vec<u8>) -> Result<(), ArmorError> {
         if let State::Mark(count) = self.state {
             if MARK.get(count) == Some(&byte) {
@@ -118,7 +117,7 @@ impl Decoder {
                 if *count > MAX_WHITESPACE {
                     return Err(self.error(ArmorErrorKind::Whitespace, self.offset));
                 }
-                // Whether the block stands at the beginning of a line.
+                // Nonzero unless the next character begins a line.
                 self.len = usize::from(byte != b'\n');
                 return Ok(());
             }
@@ -145,7 +144,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes a line that begins at byte `start`.
+    /// Decodes a line that begins at byte `start`.
     fn take_line(
         &mut self,
         line: &[u8],
@@ -188,8 +187,8 @@ impl Decoder {
     }
 }
 
-/// Decodes the full lines that `text` begins with, as long as nothing is
-/// special about them, and returns how much of the text that was.
+/// Decodes the full lines at the start of `text`, up to the first that is not an ordinary one, and
+/// returns how many bytes of text that was.
 fn decode_lines(text: &[u8], bytes: &mut Vec<u8>) -> usize {
     let row = match text.get(COLUMNS..COLUMNS + 2) {
         Some([b'\n', _]) => COLUMNS + 1,
@@ -202,7 +201,7 @@ fn decode_lines(text: &[u8], bytes: &mut Vec<u8>) -> usize {
         let mut characters = [0; BATCH * COLUMNS];
         let mut lines = 0;
         for (line, to) in batch.chunks_exact(row).zip(characters.chunks_exact_mut(COLUMNS)) {
-            // With padding it is the last one.
+            // A line with padding is the last one.
             if &line[COLUMNS..] != line_end || line[COLUMNS - 1] == b'=' {
                 break;
             }
@@ -211,7 +210,7 @@ fn decode_lines(text: &[u8], bytes: &mut Vec<u8>) -> usize {
         }
         let len = bytes.len();
         bytes.resize(len + lines * LINE_BYTES, 0);
-        // What is wrong, if anything, is found out line by line.
+        // The error is found line by line later.
         if BASE64.decode_slice(&characters[..lines * COLUMNS], &mut bytes[len..]).is_err() {
             bytes.truncate(len);
             return taken;
@@ -224,7 +223,7 @@ fn decode_lines(text: &[u8], bytes: &mut Vec<u8>) -> usize {
     taken
 }
 
-/// Why a line is no base64, and in which column.
+/// Why a line is not valid base64, and in which column.
 fn classify(line: &[u8], error: &DecodeSliceError) -> (ArmorErrorKind, usize) {
     let is_of_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let content = line.iter().take_while(|byte| is_of_base64(byte)).count();

@@ -1,15 +1,14 @@
-//! From bytes to text.
+//! Encodes an armor.
 
 use base64::Engine;
 
 use super::{BASE64, BATCH, BEGIN, COLUMNS, END, LINE_BYTES};
 
-/// Takes bytes in any portions and gives the text of their armor: lines of 64
-/// characters that end with LF, the last one too.
+/// Encodes bytes, which are passed in parts of any length, as an armor. All lines end with LF.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     is_begun: bool,
-    /// Bytes of the line that is not full yet.
+    /// The bytes of the current line.
     line: [u8; LINE_BYTES],
     len: usize,
 }
@@ -21,20 +20,20 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// An encoder at the first byte.
+    /// An encoder at the start of the file.
     #[must_use]
     pub fn new() -> Self {
         Self { is_begun: false, line: [0; LINE_BYTES], len: 0 }
     }
 
-    /// The most that [`Encoder::encode`] appends for `len` bytes, and
-    /// [`Encoder::finish`] for none.
+    /// The most bytes that [`Encoder::encode`] appends for `len` bytes, and [`Encoder::finish`] for
+    /// 0.
     #[must_use]
     pub const fn max_text_len(len: usize) -> usize {
         BEGIN.len() + END.len() + 2 + (len / LINE_BYTES + 2) * (COLUMNS + 1)
     }
 
-    /// Takes the next bytes, and appends to `text` what is complete of it.
+    /// Encodes the next bytes, and appends all complete lines to `text`.
     pub fn encode(&mut self, bytes: &[u8], text: &mut Vec<u8>) {
         self.begin(text);
         let mut rest = bytes;
@@ -55,7 +54,7 @@ impl Encoder {
         self.line[..self.len].copy_from_slice(&rest[full..]);
     }
 
-    /// Appends the end.
+    /// Appends the rest and the last line to `text`.
     pub fn finish(mut self, text: &mut Vec<u8>) {
         self.begin(text);
         encode_lines(&self.line[..self.len], text);
@@ -71,13 +70,13 @@ impl Encoder {
     }
 }
 
-/// Appends lines of `bytes`, of which the last need not be full.
+/// Appends `bytes` as lines, of which the last may be shorter.
 fn encode_lines(bytes: &[u8], text: &mut Vec<u8>) {
     for batch in bytes.chunks(BATCH * LINE_BYTES) {
         let mut characters = [0; BATCH * COLUMNS];
         let len = BASE64
             .encode_slice(batch, &mut characters)
-            .expect("there is room for the characters of a whole batch");
+            .expect("the buffer has room for a whole batch");
         for line in characters[..len].chunks(COLUMNS) {
             text.extend_from_slice(line);
             text.push(b'\n');

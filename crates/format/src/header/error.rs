@@ -1,14 +1,14 @@
-//! What is wrong with a header, also as bytes for another process.
+//! Errors in a header, and their encoding for another process.
 
 use crate::stanza::StanzaError;
 
-/// A header that does not follow the grammar.
+/// An error in a header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} (at byte {offset})")]
 pub struct HeaderError {
-    /// Where, counted from the first byte of the file.
+    /// The offset in the file, in bytes.
     pub offset: usize,
-    /// What.
+    /// What is wrong.
     pub kind: HeaderErrorKind,
 }
 
@@ -19,7 +19,7 @@ pub enum HeaderErrorKind {
     /// The first line is not the version line of any format.
     #[error("the file begins with neither `cryptstream/v1` nor `age-encryption.org/v1`")]
     Version,
-    /// A line is neither a stanza nor the MAC.
+    /// A line is neither part of a stanza nor the MAC.
     #[error("a line is neither part of a stanza nor the end of the header")]
     Line,
     /// A stanza's arguments are not single words of printable ASCII.
@@ -28,22 +28,22 @@ pub enum HeaderErrorKind {
     /// A body or the MAC is not canonical base64, or has the wrong length.
     #[error("malformed base64")]
     Base64,
-    /// There is no stanza at all.
+    /// There is no stanza.
     #[error("the header has no stanza")]
     NoStanza,
-    /// More than the format allows.
+    /// There are more stanzas than the format allows.
     #[error("the header has more than {0} stanzas")]
     TooManyStanzas(usize),
-    /// Longer than the format allows.
+    /// The header is longer than the format allows.
     #[error("the header is longer than {} MiB", .0 >> 20)]
     TooLong(usize),
-    /// A stanza of a known type has another shape than it must have.
+    /// A stanza of a known type is malformed, or must not be there.
     #[error(transparent)]
     Stanza(StanzaError),
 }
 
 impl HeaderError {
-    /// The error as bytes: what, with its detail, and where.
+    /// Encodes the error: type (1 byte), detail (8), offset (8), little-endian.
     #[must_use]
     pub fn encode(&self) -> [u8; 17] {
         use HeaderErrorKind as Kind;
@@ -66,7 +66,7 @@ impl HeaderError {
         bytes
     }
 
-    /// Reads what [`HeaderError::encode`] wrote; `None` if it is none.
+    /// Decodes the result of [`HeaderError::encode`]; `None` if it is invalid.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         use HeaderErrorKind as Kind;

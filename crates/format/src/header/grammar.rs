@@ -1,4 +1,4 @@
-//! Reading a header: the grammar, and the shape of what is known.
+//! Parses a header into an [`Outline`].
 
 use super::error::{HeaderError, HeaderErrorKind};
 use super::mac;
@@ -7,8 +7,7 @@ use crate::Format;
 use crate::stanza::{self, BODY_COLUMNS, StanzaText, decode_line};
 
 impl Outline {
-    /// Parses the header that `input` begins with; `Ok(None)` means that more bytes are
-    /// needed to tell.
+    /// Parses the header at the start of `input`; `Ok(None)` if more bytes are needed.
     ///
     /// # Errors
     /// Those of [`Header::parse`](super::Header::parse).
@@ -66,7 +65,7 @@ fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Outline, Stop>
     }
 }
 
-/// Body lines: full ones, then one that is shorter, possibly empty.
+/// Body lines: full ones, then a shorter one, which may be empty.
 fn parse_body<'a>(lines: &mut Lines<'a>) -> Result<&'a [u8], Stop> {
     let body_start = lines.offset;
     loop {
@@ -80,12 +79,12 @@ fn parse_body<'a>(lines: &mut Lines<'a>) -> Result<&'a [u8], Stop> {
     }
 }
 
-/// An offset in a header, all of which are far below 4 GiB.
+/// An offset in a header as 32 bits: headers are far shorter than 4 GiB.
 fn offset(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
 }
 
-/// Why parsing stopped before the header's end.
+/// Why parsing stopped before the end of the header.
 enum Stop {
     Incomplete,
     Error(HeaderError),
@@ -95,14 +94,14 @@ fn error(offset: usize, kind: HeaderErrorKind) -> Stop {
     Stop::Error(HeaderError { offset, kind })
 }
 
-/// The lines of `input` from `offset` on.
+/// The lines of `input`, from `offset` on.
 struct Lines<'a> {
     input: &'a [u8],
     offset: usize,
 }
 
 impl<'a> Lines<'a> {
-    /// The next line without its line feed, and where it begins.
+    /// The offset of the next line, and the line without its line feed.
     fn next(&mut self) -> Result<(usize, &'a [u8]), Stop> {
         let start = self.offset;
         let rest = &self.input[start..];
@@ -111,9 +110,8 @@ impl<'a> Lines<'a> {
         Ok((start, &rest[..len]))
     }
 
-    /// The format that the first line tells. Another file is refused at the
-    /// first byte that differs from all formats, before its first line is
-    /// complete: it may have no line feed at all.
+    /// The format that the first line names. A file of another type is refused at the first byte
+    /// that differs, since it may have no line feed at all.
     fn version(&mut self) -> Result<Format, Stop> {
         let differs = |format: Format| {
             let line = format.version_line().iter().chain(b"\n");
@@ -121,7 +119,7 @@ impl<'a> Lines<'a> {
         };
         let format =
             Format::ALL.into_iter().max_by_key(|format| differs(*format).unwrap_or(usize::MAX));
-        let format = format.expect("there are formats");
+        let format = format.expect("there is at least one format");
         if let Some(offset) = differs(format) {
             return Err(error(offset, HeaderErrorKind::Version));
         }

@@ -1,8 +1,7 @@
-//! Where the parts of a header are: what its grammar finds, as a flat table of offsets.
+//! The result of parsing a header: a flat table of offsets.
 //!
-//! Another process can parse a header and send this table. It is then a claim, which
-//! [`Header::new`](super::Header::new) checks against the header's bytes by comparing
-//! them, without interpreting anything.
+//! A sandboxed process can parse a header and send this table. [`Header::new`](super::Header::new)
+//! then checks it against the bytes of the header, without parsing them.
 
 use std::sync::Arc;
 
@@ -10,39 +9,39 @@ use super::mac;
 use crate::Format;
 use crate::stanza::{self, Stanza, StanzaText};
 
-/// What a stanza begins with.
+/// The bytes that begin a stanza.
 pub(super) const STANZA_MARK: &[u8] = b"-> ";
 
-/// Where the parts of a header are.
+/// The offsets of the parts of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
     pub(super) format: Format,
-    /// Bytes of the header; the payload begins there.
+    /// The length of the header in bytes.
     pub(super) len: u32,
-    /// Where the line of the MAC begins, and the last stanza ends.
+    /// The offset of the line with the MAC, where the last stanza ends.
     pub(super) mac: u32,
     pub(super) stanzas: Vec<StanzaOffsets>,
 }
 
-/// Where a stanza is. It ends where the next one's mark begins.
+/// The offsets of a stanza, which ends where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StanzaOffsets {
-    /// Where its type begins, after the mark.
+    /// Its type, after the mark.
     pub(super) args: u32,
-    /// Where the lines of its body begin.
+    /// The first line of its body.
     pub(super) body: u32,
 }
 
 impl Outline {
-    /// Bytes of the header.
+    /// The length of the header in bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
-    /// The table as bytes: the format, then numbers in little endian: the length, where
-    /// the MAC is, and two for each stanza.
+    /// Encodes the table: the format (1 byte), then numbers of 4 bytes, little-endian: the length,
+    /// the offset of the MAC, and two offsets for each stanza.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(9 + 8 * self.stanzas.len());
@@ -54,8 +53,8 @@ impl Outline {
         bytes
     }
 
-    /// Reads what [`Outline::encode`] wrote; `None` if it is none. The numbers may still
-    /// be anything.
+    /// Decodes the result of [`Outline::encode`]; `None` if its length or format is invalid. The
+    /// numbers are not checked.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (format, numbers) = bytes.split_first()?;
@@ -78,7 +77,7 @@ impl Outline {
         Some(Self { format, len, mac, stanzas: places.iter().map(place).collect() })
     }
 
-    /// The stanzas' texts in `input`, of a table that was just made from it.
+    /// The texts of the stanzas in `input`, from which this table was made.
     pub(super) fn texts<'a>(&self, input: &'a [u8]) -> impl Iterator<Item = StanzaText<'a>> {
         self.places().filter_map(|(StanzaOffsets { args, body }, end)| {
             let line = input.get(args as usize..(body as usize).checked_sub(1)?)?;
@@ -86,9 +85,8 @@ impl Outline {
         })
     }
 
-    /// The stanzas of the header `bytes`; `None` if the table is not that of these
-    /// bytes. Every byte is compared: from the version line to the MAC there is one
-    /// stanza after the other, with its mark, so that the table leaves nothing out.
+    /// The stanzas of the header `bytes`; `None` if this is not its table. Every byte must belong to
+    /// the version line, a stanza or the MAC, so that the table cannot leave anything out.
     pub(super) fn check(&self, bytes: &Arc<Vec<u8>>) -> Option<Vec<Stanza>> {
         let Self { format, len, mac, .. } = *self;
         let version = format.version_line();
@@ -115,7 +113,7 @@ impl Outline {
         (at == mac as usize).then_some(stanzas)
     }
 
-    /// Each stanza's place, and where it ends.
+    /// The offsets of each stanza, and its end.
     fn places(&self) -> impl Iterator<Item = (StanzaOffsets, u32)> {
         let next = |place: &StanzaOffsets| place.args.saturating_sub(STANZA_MARK.len() as u32);
         let ends = self.stanzas.iter().skip(1).map(next).chain([self.mac]);

@@ -1,4 +1,4 @@
-//! Writing a header: wrap the file key, encode, pad, sign.
+//! Builds a header: wraps the file key, encodes the stanzas, adds padding and the MAC.
 
 use base64ct::{Base64Unpadded, Encoding};
 
@@ -7,17 +7,16 @@ use super::outline::STANZA_MARK;
 use crate::stanza::{self, BODY_COLUMNS, Recipient, Stanza, StanzaError, WrapError, Wrapped, tag};
 use crate::{FileKey, Format};
 
-/// Whether the header is filled up by a `pad` stanza.
+/// How a header is padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// As short as it can be.
+    /// No padding.
     None,
-    /// To the next multiple of this many bytes, at least 64, so that the
-    /// payload starts there and recipients can be exchanged without moving it.
-    /// age has no such padding: its headers get none.
+    /// To a multiple of this many bytes, at least 64, so that recipients can be changed without
+    /// moving the payload. Headers of age files get no padding.
     Multiple(usize),
-    /// To exactly this length, to take the place of a header that has it. In
-    /// an age header a stanza of a type that no reader knows fills the room.
+    /// To exactly this many bytes, to replace a header of this length. An age header is padded with
+    /// a stanza of a type that readers ignore.
     Exactly(usize),
 }
 
@@ -34,9 +33,10 @@ pub fn build_header(
     WrappedKey::wrap(format, file_key, recipients)?.header(file_key, padding)
 }
 
-/// A file key that is wrapped for every recipient: a header that lacks its
-/// padding and its MAC. Wrapping may take long, or ask somebody; what comes
-/// after it does not, so that several lengths can be tried.
+/// A file key that is wrapped for every recipient: a header without padding and MAC.
+///
+/// Wrapping may be slow or ask the user. [`WrappedKey::header`] is fast, so several lengths can be
+/// tried.
 #[derive(Clone, Debug)]
 pub struct WrappedKey {
     format: Format,
@@ -47,8 +47,8 @@ impl WrappedKey {
     /// Wraps `file_key` for every recipient.
     ///
     /// # Errors
-    /// When a recipient cannot wrap; when a passphrase is given beside another
-    /// recipient; when recipients have different labels; when there is none.
+    /// If there is no recipient; if a recipient fails; if a passphrase is not the only recipient; if
+    /// recipients have different labels.
     pub fn wrap(
         format: Format,
         file_key: &FileKey,
@@ -61,8 +61,8 @@ impl WrappedKey {
             if *common.get_or_insert_with(|| labels.clone()) != labels {
                 return Err(WrapError::Mixed);
             }
-            // Some come from other programs. What would not be read back must
-            // not be written: nobody could open the file.
+            // Plugins return stanzas too. If a stanza could not be parsed again, nobody could
+            // decrypt the file.
             for stanza in &more {
                 if stanza.is_padding() {
                     return Err(StanzaError::Malformed(tag::PAD).into());
@@ -78,12 +78,11 @@ impl WrappedKey {
         Ok(Self { format, stanzas })
     }
 
-    /// Writes the header: fills it up, and signs it with the key that was
-    /// wrapped.
+    /// Encodes the header with padding and the MAC. `file_key` is the key that was wrapped.
     ///
     /// # Errors
-    /// When it would be longer or have more stanzas than the format allows;
-    /// [`WrapError::NoFit`] when it cannot have exactly the wanted length.
+    /// [`WrapError::TooLong`] if it exceeds a limit of the format; [`WrapError::NoFit`] if it cannot
+    /// have exactly the given length.
     pub fn header(&self, file_key: &FileKey, padding: Padding) -> Result<Vec<u8>, WrapError> {
         let format = self.format;
         let mut header = [format.version_line(), b"\n"].concat();
@@ -95,9 +94,9 @@ impl WrappedKey {
             (Format::Native, Padding::Multiple(multiple)) => Some(pad_stanza(len, multiple)),
             (_, Padding::Exactly(wanted)) if wanted != len => {
                 let room = wanted.checked_sub(len).ok_or(WrapError::NoFit)?;
-                let pad = filler(pad_tag(format), room).ok_or(WrapError::NoFit)?;
+                let pad = padding_stanza(pad_tag(format), room).ok_or(WrapError::NoFit)?;
                 let all = self.stanzas.iter().chain([&pad]).map(Stanza::text);
-                // Beside a passphrase of age's nothing may stand.
+                // In an age file nothing may stand beside a passphrase.
                 stanza::check_together(format, all).map_err(|_| WrapError::NoFit)?;
                 Some(pad)
             }
@@ -125,23 +124,22 @@ fn encode(stanza: &Stanza, out: &mut Vec<u8>) {
     out.extend_from_slice(stanza.as_bytes());
 }
 
-/// Bytes that a stanza takes in a header.
+/// Bytes of a stanza in a header.
 pub(super) fn encoded_len(stanza: &Stanza) -> usize {
     STANZA_MARK.len() + stanza.as_bytes().len()
 }
 
-/// The `pad` stanza that makes a header of `len` bytes end at a multiple.
-/// Where the room up to the next one is too small, the one after it is
-/// reached.
+/// The `pad` stanza that extends a header of `len` bytes to a multiple: the next one at which there
+/// is room for the stanza.
 fn pad_stanza(len: usize, multiple: usize) -> Stanza {
     let shortest = STANZA_MARK.len() + tag::PAD.len() + 2;
     let room = (len + shortest).next_multiple_of(multiple) - len;
     (0..)
-        .find_map(|rounds| filler(tag::PAD, room + rounds * multiple))
+        .find_map(|rounds| padding_stanza(tag::PAD, room + rounds * multiple))
         .expect("one of five argument lengths fits, once there is room for it")
 }
 
-/// What a stanza that only takes up room is called.
+/// The type of the stanza that pads a header.
 fn pad_tag(format: Format) -> &'static str {
     match format {
         Format::Native => tag::PAD,
@@ -149,12 +147,11 @@ fn pad_tag(format: Format) -> &'static str {
     }
 }
 
-/// The stanza that takes up exactly `room` bytes, if there is one.
+/// The padding stanza of exactly `room` bytes, if there is one.
 ///
-/// A body of any length cannot give every total: base64 skips one length in
-/// four, and a full line brings an empty one after it. An argument of one to
-/// four characters bridges the gaps.
-fn filler(tag: &str, room: usize) -> Option<Stanza> {
+/// The length of the body alone cannot reach every total: base64 skips one length in four, and a full
+/// line is followed by an empty one. An argument of one to four characters fills the gaps.
+fn padding_stanza(tag: &str, room: usize) -> Option<Stanza> {
     let room = room.checked_sub(STANZA_MARK.len() + tag.len() + 1)?;
     (0..=4).find_map(|argument_len| {
         let space = usize::from(argument_len > 0);
@@ -165,7 +162,7 @@ fn filler(tag: &str, room: usize) -> Option<Stanza> {
     })
 }
 
-/// How many bytes encode to exactly `room` bytes of body lines, if any do.
+/// The number of body bytes that encode to exactly `room` bytes of lines, if there is one.
 fn body_len_of(room: usize) -> Option<usize> {
     let full_lines = room.checked_sub(1)? / (BODY_COLUMNS + 1);
     let characters = full_lines * BODY_COLUMNS + (room - 1) % (BODY_COLUMNS + 1);

@@ -1,4 +1,4 @@
-//! Sealing and opening runs of chunks, out of place and without allocation.
+//! Seals and opens runs of chunks, out of place and without allocation.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -11,8 +11,7 @@ use crate::{FileKey, Format};
 
 /// Random bytes at the start of a native payload.
 pub const SALT_LEN: usize = 24;
-/// Random bytes at the start of an age payload, and nothing else before the
-/// chunks.
+/// Random bytes at the start of an age payload.
 pub const AGE_NONCE_LEN: usize = 16;
 
 const COMMITMENT_LEN: usize = 32;
@@ -21,7 +20,7 @@ const NONCE_LEN: usize = 12;
 /// The longest prefix.
 const MAX_PREFIX_LEN: usize = SALT_LEN + COMMITMENT_LEN;
 
-/// The payload was sealed under another file key, or its prefix is damaged.
+/// The payload was encrypted with another file key, or its prefix is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payload does not belong to this header, or its first 56 bytes are damaged")]
 pub struct CommitmentError;
@@ -29,27 +28,26 @@ pub struct CommitmentError;
 /// A run of chunks that could not be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
-    /// A chunk's tag does not verify: it is damaged, moved, or not the final
-    /// one where the final one must be.
+    /// The tag of a chunk is wrong: the chunk is damaged or in the wrong place, or the payload is
+    /// cut off.
     #[error("chunk {chunk} is damaged (plaintext from byte {plaintext_offset} on)")]
     Damaged {
-        /// Number of the chunk in the payload, from 0.
+        /// The number of the chunk in the payload, from 0.
         chunk: u64,
-        /// Where the chunk's plaintext begins in the whole plaintext.
+        /// The offset of the chunk in the plaintext, in bytes.
         plaintext_offset: u64,
     },
-    /// A buffer has not the length that the segment asks for.
+    /// The length of a buffer differs from that of the segment.
     #[error("a buffer has {got} bytes, but the segment has {expected}")]
     BufferLength {
-        /// Bytes that were given.
+        /// Bytes in the buffer.
         got: usize,
-        /// Bytes that the segment has.
+        /// Bytes in the segment.
         expected: usize,
     },
 }
 
-/// The cipher of one payload: a [`ChunkCipher`], and what stands before the
-/// chunks.
+/// The cipher of one payload: a [`ChunkCipher`] and the prefix of the payload.
 pub struct PayloadCipher {
     chunks: ChunkCipher,
     prefix: [u8; MAX_PREFIX_LEN],
@@ -59,7 +57,7 @@ impl PayloadCipher {
     /// The cipher of a new payload, with a fresh salt.
     ///
     /// # Errors
-    /// When the operating system has no random bytes to give.
+    /// If the operating system cannot provide random bytes.
     pub fn generate(format: Format, file_key: &FileKey) -> Result<Self, RandomError> {
         Ok(match format {
             Format::Native => Self::with_salt(file_key, crypto::random()?),
@@ -67,13 +65,12 @@ impl PayloadCipher {
         })
     }
 
-    /// The cipher of the payload that begins with `prefix`, of which all
-    /// [`Format::prefix_len`] bytes must be there.
+    /// The cipher of the payload with this `prefix`, which has [`Format::prefix_len`] bytes.
     ///
     /// # Errors
-    /// [`CommitmentError`] when a native prefix was not made with this file
-    /// key. The comparison is in constant time and precedes any use of the
-    /// key. age's payloads carry no commitment: there the first chunk tells.
+    /// [`CommitmentError`] if a native prefix does not belong to this file key. The comparison takes
+    /// constant time and precedes any use of the key. An age payload has no commitment: a wrong key
+    /// is detected at the first chunk.
     pub fn from_prefix(
         format: Format,
         file_key: &FileKey,
@@ -95,11 +92,10 @@ impl PayloadCipher {
         }
     }
 
-    /// The cipher of a native payload for a given salt: for known-answer tests
-    /// and for those who implement the format, not for writing files.
+    /// The cipher of a native payload with a given salt, for known-answer tests.
     ///
-    /// Sealing two different payloads under one file key and salt reuses
-    /// nonces and destroys the secrecy of both; use [`PayloadCipher::generate`].
+    /// To encrypt a file, use [`PayloadCipher::generate`]. Two payloads under one file key and salt
+    /// reuse nonces, which destroys the secrecy of both.
     #[must_use]
     pub fn with_salt(file_key: &FileKey, salt: [u8; SALT_LEN]) -> Self {
         const OKM_LEN: usize = ChunkCipher::SECRET_LEN + COMMITMENT_LEN;
@@ -121,11 +117,12 @@ impl PayloadCipher {
         Self { chunks: ChunkCipher::from_secret(Format::Native, secret), prefix }
     }
 
-    /// The same for an age payload and its nonce, with the same warning.
+    /// The cipher of an age payload with a given nonce, with the same warning as
+    /// [`PayloadCipher::with_salt`].
     #[must_use]
     pub fn with_age_nonce(file_key: &FileKey, nonce: [u8; AGE_NONCE_LEN]) -> Self {
         let key = crypto::hkdf_sha256::<KEY_LEN>(file_key.expose(), &nonce, b"payload");
-        // The nonces of the chunks have no base.
+        // In age files the nonces have no base.
         let mut secret = Zeroizing::new([0; ChunkCipher::SECRET_LEN]);
         secret[..KEY_LEN].copy_from_slice(key.as_slice());
         let mut prefix = [0; MAX_PREFIX_LEN];
@@ -139,28 +136,28 @@ impl PayloadCipher {
         self.chunks.format
     }
 
-    /// The payload's first bytes, before the first chunk.
+    /// The bytes of the payload before the first chunk.
     #[must_use]
     pub fn prefix(&self) -> &[u8] {
         &self.prefix[..self.chunks.format.prefix_len()]
     }
 
-    /// What seals and opens the chunks, without the rest.
+    /// The cipher of the chunks, without the prefix.
     #[must_use]
     pub fn into_chunks(self) -> ChunkCipher {
         self.chunks
     }
 
-    /// The same, for others to have it too.
+    /// A copy of the cipher of the chunks.
     #[must_use]
     pub fn chunks(&self) -> ChunkCipher {
         ChunkCipher::from_secret(self.chunks.format, self.chunks.secret.clone())
     }
 
-    /// [`ChunkCipher::seal`].
+    /// Seals a segment, as [`ChunkCipher::seal`].
     ///
     /// # Errors
-    /// [`ChunkError::BufferLength`] when a buffer has another length.
+    /// [`ChunkError::BufferLength`] if a buffer has the wrong length.
     pub fn seal(
         &self,
         segment: &Segment,
@@ -170,10 +167,10 @@ impl PayloadCipher {
         self.chunks.seal(segment, plaintext, sealed)
     }
 
-    /// [`ChunkCipher::open`].
+    /// Opens a segment, as [`ChunkCipher::open`].
     ///
     /// # Errors
-    /// [`ChunkError::Damaged`] for the first chunk whose tag does not verify.
+    /// [`ChunkError::Damaged`] for the first chunk with a wrong tag.
     pub fn open(
         &self,
         segment: &Segment,
@@ -184,13 +181,11 @@ impl PayloadCipher {
     }
 }
 
-/// What seals and opens the chunks of one payload: a key and a nonce base. It
-/// is all that a process needs which does nothing else.
+/// The cipher of the chunks of one payload: a key and a base nonce. A worker needs nothing else.
 ///
-/// In the native format chunk *k* is sealed with AES-256-GCM under the nonce
-/// base XOR *k*; the final chunk is the only one that is shorter than the
-/// others, which is how it is told. In age's it is ChaCha20-Poly1305, and the
-/// nonce is *k* (11 bytes) and a byte that is 1 for the final chunk, else 0.
+/// In native files, chunk *k* is sealed with AES-256-GCM, and the nonce is the base nonce XOR *k*.
+/// Only the final chunk is shorter than the others. In age files the cipher is ChaCha20-Poly1305,
+/// and the nonce is *k* (11 bytes) followed by a byte that is 1 for the final chunk and 0 otherwise.
 /// There is no associated data.
 pub struct ChunkCipher {
     format: Format,
@@ -200,10 +195,10 @@ pub struct ChunkCipher {
 }
 
 impl ChunkCipher {
-    /// Bytes of [`ChunkCipher::expose_secret`].
+    /// The length of [`ChunkCipher::expose_secret`] in bytes.
     pub const SECRET_LEN: usize = KEY_LEN + NONCE_LEN;
 
-    /// Takes what [`ChunkCipher::expose_secret`] gave in another process.
+    /// The cipher with the secret of [`ChunkCipher::expose_secret`] in another process.
     #[must_use]
     pub fn from_secret(format: Format, secret: Zeroizing<[u8; Self::SECRET_LEN]>) -> Self {
         let algorithm = match format {
@@ -221,25 +216,24 @@ impl ChunkCipher {
         self.format
     }
 
-    /// The key and the nonce base, for handing them to another process. Who
-    /// has them can open and forge this payload, and nothing else.
+    /// The key and the base nonce, for passing them to another process. They allow to read and to
+    /// forge this payload, and nothing else.
     #[must_use]
     pub fn expose_secret(&self) -> &[u8; Self::SECRET_LEN] {
         &self.secret
     }
 
-    /// Seals one segment out of place: `plaintext` has
-    /// [`Segment::plaintext_len`] bytes, `sealed` [`Segment::sealed_len`].
+    /// Seals a segment. `plaintext` has [`Segment::plaintext_len`] bytes, `sealed` has
+    /// [`Segment::sealed_len`].
     ///
-    /// Sealing the *same* bytes again gives the same result and is harmless.
-    /// Sealing *different* bytes for the same segment under the same cipher
-    /// reuses nonces: whoever repeats work must repeat it from the same bytes.
+    /// Sealing the *same* bytes again gives the same result and is safe. Sealing *different* bytes
+    /// for the same segment reuses nonces: work must only be repeated with the same bytes.
     ///
     /// # Errors
-    /// [`ChunkError::BufferLength`] when a buffer has another length.
+    /// [`ChunkError::BufferLength`] if a buffer has the wrong length.
     ///
     /// # Panics
-    /// When the segment is of another format.
+    /// If the segment has another format.
     pub fn seal(
         &self,
         segment: &Segment,
@@ -266,16 +260,15 @@ impl ChunkCipher {
         Ok(())
     }
 
-    /// Opens one segment out of place: `sealed` has [`Segment::sealed_len`]
-    /// bytes, `plaintext` [`Segment::plaintext_len`].
+    /// Opens a segment. `sealed` has [`Segment::sealed_len`] bytes, `plaintext` has
+    /// [`Segment::plaintext_len`].
     ///
     /// # Errors
-    /// [`ChunkError::Damaged`] for the first chunk whose tag does not verify.
-    /// Then all of `plaintext` is zeroed, so that nothing unverified can leak
-    /// from it.
+    /// [`ChunkError::Damaged`] for the first chunk with a wrong tag. Then all of `plaintext` is set
+    /// to zero, so that no unverified byte remains in it.
     ///
     /// # Panics
-    /// When the segment is of another format.
+    /// If the segment has another format.
     pub fn open(
         &self,
         segment: &Segment,
@@ -316,7 +309,7 @@ impl ChunkCipher {
     fn nonce(&self, segment: &Segment, chunk: u64) -> Nonce {
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&self.secret[KEY_LEN..]);
-        // Each chunk's number is below 2^38, so it never reaches the others.
+        // Chunk numbers are below 2^38, so they never reach the other bytes.
         let counter = match self.format {
             Format::Native => &mut nonce[4..],
             Format::Age => {
@@ -332,7 +325,7 @@ impl ChunkCipher {
         Nonce::assume_unique_for_key(nonce)
     }
 
-    /// Segments of the other format have other places and lengths.
+    /// Segments of the other format have other offsets and lengths.
     fn check_format(&self, segment: &Segment) {
         assert!(segment.format() == self.format, "a cipher got a segment of another format");
     }
@@ -342,8 +335,8 @@ fn check_len(got: usize, expected: usize) -> Result<(), ChunkError> {
     if got == expected { Ok(()) } else { Err(ChunkError::BufferLength { got, expected }) }
 }
 
-/// Pairs each chunk of plaintext with its sealed place. The lengths were
-/// checked, so the shorter or empty final chunk is what is left of both.
+/// Pairs each chunk of plaintext with the room for the sealed chunk. The lengths were checked before,
+/// so a shorter or empty final chunk is the rest of both.
 fn chunks<'a>(
     sealed_chunk_len: usize,
     plaintext: &'a [u8],
@@ -357,7 +350,7 @@ fn chunks<'a>(
     })
 }
 
-/// Pairs each sealed chunk with the place for its plaintext.
+/// Pairs each sealed chunk with the room for its plaintext.
 fn sealed_chunks<'a>(
     sealed_chunk_len: usize,
     sealed: &'a [u8],

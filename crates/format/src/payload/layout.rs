@@ -1,25 +1,24 @@
-//! The lengths of a plaintext and of its payload.
+//! The lengths of a plaintext and its payload.
 
 use super::segment::{MAX_CHUNKS, Segment, count, opened_len};
 use crate::format::{Format, SEGMENT_LEN, TAG_LEN};
 
-/// A length that no payload, or no plaintext, can have.
+/// A length that no payload or plaintext can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// The payload is shorter than that of an empty plaintext.
     #[error("the payload has only {0} bytes, fewer than that of an empty file")]
     TooShort(u64),
-    /// The last chunk is shorter than its own tag, or missing: something was
-    /// cut off or added.
+    /// The last chunk is shorter than its tag, or missing: the payload was cut off or extended.
     #[error("no payload is {0} bytes long: the file was cut off or extended")]
     Impossible(u64),
-    /// More chunks than a payload may have.
+    /// There are more than [`MAX_CHUNKS`](super::MAX_CHUNKS) chunks.
     #[error("{0} bytes are more than a file can hold (4 PiB, or 16 PiB in age files)")]
     TooLong(u64),
 }
 
-/// The arithmetic of one payload, fixed by its format and the length of its
-/// plaintext.
+/// The number and the offsets of the segments and chunks of a payload. They follow from its format
+/// and the length of the plaintext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     format: Format,
@@ -28,8 +27,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The longest plaintext: 4 PiB − 1, as the final native chunk is never
-    /// full, or 16 PiB.
+    /// The longest plaintext in bytes: 4 PiB − 1, as the final native chunk is never full, or 16 PiB
+    /// in age files.
     #[must_use]
     pub const fn max_plaintext_len(format: Format) -> u64 {
         MAX_CHUNKS * format.chunk_len() as u64 - !format.final_chunk_may_be_full() as u64
@@ -48,11 +47,10 @@ impl Layout {
 
     /// The layout of a payload of `len` bytes, prefix included.
     ///
-    /// The length alone proves nothing: it is right only if the final chunk
-    /// opens as the final one.
+    /// The length alone proves nothing. It is right only if the final chunk opens as such.
     ///
     /// # Errors
-    /// When no payload has this length.
+    /// If no payload has this length.
     pub fn of_payload(format: Format, len: u64) -> Result<Self, LayoutError> {
         let min = (format.prefix_len() + TAG_LEN) as u64;
         if len < min {
@@ -90,14 +88,14 @@ impl Layout {
         count(self.format, self.plaintext_len, self.format.chunk_len() as u64)
     }
 
-    /// Segments, at least one. After a multiple of 1 MiB the last native
-    /// segment holds the empty final chunk alone.
+    /// Segments, at least one. If the plaintext is a multiple of 1 MiB, the last segment of a native
+    /// payload holds only the empty final chunk.
     #[must_use]
     pub fn segment_count(&self) -> u64 {
         count(self.format, self.plaintext_len, SEGMENT_LEN as u64)
     }
 
-    /// Segment `index`, or `None` past the last one.
+    /// The segment with this number, or `None` after the last one.
     #[must_use]
     pub fn segment(&self, index: u64) -> Option<Segment> {
         let last = self.segment_count() - 1;
@@ -111,7 +109,7 @@ impl Layout {
         }
     }
 
-    /// The final chunk alone. If it opens, the layout is that of the payload.
+    /// The final chunk alone. If it opens, the layout is right.
     #[must_use]
     pub fn final_chunk(&self) -> Segment {
         let first_chunk = self.chunks() - 1;

@@ -1,4 +1,4 @@
-//! Runs of chunks: what is read, encrypted or decrypted, and written at a time.
+//! Runs of chunks, which are encrypted or decrypted together.
 
 use crate::format::{Format, SEGMENT_LEN, TAG_LEN};
 
@@ -8,10 +8,9 @@ pub const MAX_SEALED_SEGMENT_LEN: usize = Format::Native.sealed_segment_len();
 /// more; these are 16 PiB.)
 pub const MAX_CHUNKS: u64 = 1 << 38;
 
-/// One unit of work: a run of chunks of up to 1 MiB, with its fixed place in
-/// the plaintext and in the payload. [`Segment::split`] makes smaller ones of
-/// it; [`Segment::run`] and [`Layout::final_chunk`] are runs that begin at any
-/// chunk.
+/// A unit of work: a run of chunks with up to 1 MiB of plaintext, and its offsets in the plaintext
+/// and in the payload. [`Segment::split`] divides it. [`Segment::run`] and
+/// [`Layout::final_chunk`](super::Layout::final_chunk) begin at any chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     format: Format,
@@ -25,9 +24,9 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A full segment with others after it.
+    /// A full segment that is not the last one.
     ///
-    /// For streams, where the layout is not known in advance; otherwise use
+    /// For streams, whose length is not known in advance; otherwise use
     /// [`Layout::segment`].
     #[must_use]
     pub fn inner(format: Format, index: u64) -> Self {
@@ -35,9 +34,9 @@ impl Segment {
         Self { format, first_chunk, plaintext_len: SEGMENT_LEN, is_last: false }
     }
 
-    /// `chunks` full chunks from chunk `first` on, with others after them: for
-    /// opening a part of a payload without knowing where it ends. `None` if
-    /// that is nothing, longer than a segment, or more than a payload has.
+    /// `chunks` full chunks from chunk `first` on, without the final chunk: for decrypting a part of
+    /// a payload. `None` if there are no chunks, more than a segment has, or more than a payload
+    /// has.
     #[must_use]
     pub fn run(format: Format, first: u64, chunks: usize) -> Option<Self> {
         let is_possible = (1..=format.segment_chunks()).contains(&chunks)
@@ -49,8 +48,8 @@ impl Segment {
         })
     }
 
-    /// The run of chunks that another process names: from chunk `first` on, with so many
-    /// bytes, the final one among them if `is_last`. `None` if there is no such run.
+    /// The run from chunk `first` on with `plaintext_len` bytes, which includes the final chunk if
+    /// `is_last`. For runs that another process asks for. `None` if there is no such run.
     #[must_use]
     pub fn of_chunks(
         format: Format,
@@ -70,9 +69,8 @@ impl Segment {
         is_possible.then_some(segment)
     }
 
-    /// The last segment, with `plaintext_len` bytes; `None` if none can have
-    /// so many. A native stream that ends after a full segment still has an
-    /// empty last one; one of age's ends with the full one.
+    /// The last segment, with `plaintext_len` bytes; `None` if it cannot have this length. After a
+    /// full segment, a native stream still has an empty last one; an age stream does not.
     #[must_use]
     pub fn last(format: Format, index: u64, plaintext_len: usize) -> Option<Self> {
         let is_possible = match format {
@@ -83,24 +81,24 @@ impl Segment {
         is_possible.then_some(segment)
     }
 
-    /// The last segment, given the sealed bytes that were left of a stream;
-    /// `None` if no segment can end with so many bytes.
+    /// The last segment, with `sealed_len` bytes in the payload; `None` if it cannot have this
+    /// length.
     #[must_use]
     pub fn last_sealed(format: Format, index: u64, sealed_len: usize) -> Option<Self> {
         let len = opened_len(format, sealed_len as u64, index == 0)?;
         Self::last(format, index, len as usize)
     }
 
-    /// One full chunk with others after it, by itself: where some of a segment
-    /// are damaged.
+    /// A single full chunk that is not the final one, for reading a damaged segment chunk by
+    /// chunk.
     #[must_use]
     pub fn inner_chunk(format: Format, chunk: u64) -> Self {
         let plaintext_len = format.chunk_len();
         Self { format, first_chunk: chunk, plaintext_len, is_last: false }
     }
 
-    /// The final chunk by itself, given its sealed bytes; `None` if none can
-    /// have so many.
+    /// The final chunk alone, with `sealed_len` bytes in the payload; `None` if it cannot have this
+    /// length.
     #[must_use]
     pub fn final_chunk(format: Format, chunk: u64, sealed_len: usize) -> Option<Self> {
         let plaintext_len = opened_len(format, sealed_len as u64, chunk == 0)? as usize;
@@ -108,10 +106,8 @@ impl Segment {
         (segment.chunks() == 1).then_some(segment)
     }
 
-    /// The same run in parts of `len` bytes of plaintext or of one chunk, if
-    /// that is longer, in order; the last part may be shorter. They can be
-    /// sealed and opened like segments, with buffers that stay in the
-    /// processor's cache.
+    /// Divides the run into parts of `len` bytes of plaintext, at least one chunk each; the last part
+    /// may be shorter. The buffers of a part fit into the cache of the processor.
     pub fn split(&self, len: usize) -> impl Iterator<Item = Self> + use<> {
         let whole = *self;
         let chunks = (len / whole.format.chunk_len()).max(1);
@@ -137,20 +133,19 @@ impl Segment {
         self.format
     }
 
-    /// Number of the segment that this is, or is a part of, from 0; of a run of
-    /// chunks, the one that it begins in.
+    /// The number of the segment in which this run begins, from 0.
     #[must_use]
     pub fn index(&self) -> u64 {
         self.first_chunk / self.format.segment_chunks() as u64
     }
 
-    /// Whether this segment carries the final chunk.
+    /// Whether this segment includes the final chunk.
     #[must_use]
     pub fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// Number of this segment's first chunk in the payload.
+    /// The number of the first chunk.
     #[must_use]
     pub fn first_chunk(&self) -> u64 {
         self.first_chunk
@@ -166,7 +161,7 @@ impl Segment {
         }
     }
 
-    /// Where this segment's plaintext begins in the whole plaintext.
+    /// The offset of this segment in the plaintext, in bytes.
     #[must_use]
     pub fn plaintext_offset(&self) -> u64 {
         self.first_chunk * self.format.chunk_len() as u64
@@ -178,39 +173,37 @@ impl Segment {
         self.plaintext_len
     }
 
-    /// Where this segment's first chunk begins in the payload, counted from
-    /// the payload's first byte.
+    /// The offset of this segment in the payload, in bytes.
     #[must_use]
     pub fn payload_offset(&self) -> u64 {
         chunk_offset(self.format, self.first_chunk)
     }
 
-    /// Bytes in the payload, tags included.
+    /// Bytes in the payload, including tags.
     #[must_use]
     pub fn sealed_len(&self) -> usize {
         self.plaintext_len + self.chunks() * TAG_LEN
     }
 }
 
-/// Where chunk `chunk` begins, counted from the payload's first byte.
+/// The offset of a chunk in the payload, in bytes.
 #[must_use]
 pub fn chunk_offset(format: Format, chunk: u64) -> u64 {
     format.prefix_len() as u64 + chunk * format.sealed_chunk_len() as u64
 }
 
-/// Units that `len` bytes take, the final one included: at least one.
+/// The number of units for `len` bytes, including the final one: at least one.
 pub(super) fn count(format: Format, len: u64, unit: u64) -> u64 {
     if format.final_chunk_may_be_full() { len.div_ceil(unit).max(1) } else { len / unit + 1 }
 }
 
-/// Bytes of plaintext in `sealed` bytes of chunks up to the final one;
-/// `is_whole` when they begin with the first chunk of the payload. `None` if
-/// no payload ends so.
+/// Bytes of plaintext in `sealed` bytes that end with the final chunk, and begin with the first one if
+/// `is_whole`. `None` if no payload ends like this.
 pub(super) fn opened_len(format: Format, sealed: u64, is_whole: bool) -> Option<u64> {
     let sealed_chunk = format.sealed_chunk_len() as u64;
     let chunks = count(format, sealed, sealed_chunk);
     let final_len = (sealed - (chunks - 1) * sealed_chunk).checked_sub(TAG_LEN as u64)?;
-    // age has an empty chunk only where there is nothing else.
+    // In age files, a chunk is only empty if it is the only one.
     let is_allowed =
         final_len > 0 || !format.final_chunk_may_be_full() || (chunks == 1 && is_whole);
     is_allowed.then(|| (chunks - 1) * format.chunk_len() as u64 + final_len)

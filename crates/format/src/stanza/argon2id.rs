@@ -1,12 +1,11 @@
-//! The `argon2id` stanza: a passphrase.
+//! Passphrases in native files: the `argon2id` stanza.
 //!
 //! ```text
 //! -> argon2id <salt, 16 bytes> <memory in KiB> <passes> <lanes> <nonce, 16 bytes>
 //! ChaCha20-Poly1305(HKDF-SHA-256(Argon2id(passphrase), nonce, info), file key)
 //! ```
 //!
-//! The nonce is fresh in every stanza. It is what makes it safe to share one
-//! salt, and so one Argon2id run, between the files of a run.
+//! Each stanza has a fresh nonce. So the files of one run can share a salt, and one run of Argon2id.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -28,11 +27,10 @@ use crate::{FileKey, Format};
 const SALT_LABEL: &[u8] = b"cryptstream/v1/argon2id";
 const INFO: &[u8] = b"cryptstream/v1 argon2id";
 
-/// A passphrase to seal with. The key is derived when the first file key is
-/// wrapped and kept for the files after it.
+/// A passphrase to encrypt with. The key is derived for the first file and kept for the next ones.
 pub struct PassphraseRecipient {
-    /// Locked while the key is derived, so that of several threads one does it. Wiped
-    /// afterwards: the key is all that later files need.
+    /// Locked while the key is derived, so that only one thread derives it. Wiped afterwards, as
+    /// later files need only the key.
     passphrase: Mutex<Zeroizing<Vec<u8>>>,
     cost: Cost,
     salt: [u8; 16],
@@ -40,11 +38,11 @@ pub struct PassphraseRecipient {
 }
 
 impl PassphraseRecipient {
-    /// Prepares a passphrase, whose bytes are used as they are, with a fresh
-    /// salt. A cost below [`Cost::MIN`] is raised to it.
+    /// A recipient with these bytes as the passphrase and a fresh salt. A cost below [`Cost::MIN`] is
+    /// raised to it.
     ///
     /// # Errors
-    /// When the operating system has no random bytes to give.
+    /// If the operating system cannot provide random bytes.
     pub fn new(passphrase: Zeroizing<Vec<u8>>, cost: Cost) -> Result<Self, RandomError> {
         let cost = Cost {
             memory_kib: cost.memory_kib.max(Cost::MIN.memory_kib),
@@ -95,21 +93,18 @@ impl Recipient for PassphraseRecipient {
     }
 }
 
-/// So many derived keys are kept. Files that were sealed in one run share a salt,
-/// so a tree has as many as there were runs.
+/// The most derived keys that are kept. Files that were encrypted in one run share a salt.
 const MAX_KEPT_KEYS: usize = 1024;
 
-/// A passphrase to open with. Derived keys are kept for the files after the first
-/// that have the same salt and cost.
+/// A passphrase to decrypt with. Derived keys are kept for files with the same salt and cost.
 pub struct PassphraseIdentity {
     passphrase: Zeroizing<Vec<u8>>,
     limit: ReadLimit,
-    /// The oldest first. Held while a key is derived: derivations take much
-    /// memory, so there is one at a time.
+    /// The oldest first. Locked while a key is derived, as each derivation takes much memory.
     derived: Mutex<VecDeque<Derived>>,
 }
 
-/// What was derived from a salt at a cost.
+/// A derived key with its salt and cost.
 struct Derived {
     salt: [u8; 16],
     cost: Cost,
@@ -117,14 +112,14 @@ struct Derived {
 }
 
 impl PassphraseIdentity {
-    /// Takes a passphrase, whose bytes are used as they are, and the highest
-    /// cost that a file may ask for.
+    /// An identity with these bytes as the passphrase. `limit` is the most expensive derivation that
+    /// a file may ask for.
     #[must_use]
     pub fn new(passphrase: Zeroizing<Vec<u8>>, limit: ReadLimit) -> Self {
         Self { passphrase, limit, derived: Mutex::default() }
     }
 
-    /// The key for this salt, from before if there is one.
+    /// The key for this salt and cost, derived unless it was kept.
     fn base_key(&self, salt: &[u8; 16], cost: Cost) -> Option<Zeroizing<[u8; 32]>> {
         let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = derived.iter().find(|d| (&d.salt, d.cost) == (salt, cost)) {
@@ -146,21 +141,21 @@ impl Identity for PassphraseIdentity {
         }
         for stanza in stanzas {
             let Some(parsed) = parse(stanza.text())? else { continue };
-            // Before anything is allocated: the numbers are the file's.
+            // Checked before any memory is allocated: the file chooses the numbers.
             if !self.limit.allows(parsed.cost) {
                 return Err(UnwrapError::TooExpensive(KeyDerivation::Argon2id(parsed.cost)));
             }
             let base_key = self
                 .base_key(&parsed.salt, parsed.cost)
                 .ok_or(UnwrapError::OutOfMemory(parsed.cost.memory_kib))?;
-            // The only stanza that carries the key, so its answer is final.
+            // This is the only stanza with the key, so the result is final.
             return Ok(key_wrap::unwrap(&wrap_key(&base_key, &parsed.nonce), &parsed.body));
         }
         Ok(None)
     }
 }
 
-/// What an `argon2id` stanza says.
+/// The parts of an `argon2id` stanza.
 pub(super) struct Parsed {
     salt: [u8; 16],
     cost: Cost,
@@ -174,7 +169,7 @@ impl Parsed {
     }
 }
 
-/// Reads an `argon2id` stanza; `None` for others.
+/// Parses an `argon2id` stanza; `None` for other types.
 pub(super) fn parse(stanza: StanzaText<'_>) -> Result<Option<Parsed>, StanzaError> {
     if stanza.tag() != ARGON2ID {
         return Ok(None);
@@ -203,7 +198,7 @@ fn decode_number(text: &str) -> Option<u32> {
     is_plain.then(|| text.parse().ok()).flatten()
 }
 
-/// Argon2id, version 0x13; `None` when there is not enough memory.
+/// Argon2id, version 0x13; `None` if there is not enough memory.
 fn derive(passphrase: &[u8], salt: &[u8; 16], cost: Cost) -> Option<Zeroizing<[u8; 32]>> {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
     let salt = [SALT_LABEL, salt].concat();
@@ -213,8 +208,8 @@ fn derive(passphrase: &[u8], salt: &[u8; 16], cost: Cost) -> Option<Zeroizing<[u
     derived.ok().map(|()| key)
 }
 
-/// Threads for the lanes, which end with the derivation; or the present one
-/// alone, where the system gives no more.
+/// Threads for the lanes, which end with the derivation; only the current one if the system allows
+/// no more.
 fn thread_pool(lanes: u32) -> rayon::ThreadPool {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(lanes as usize);
@@ -222,7 +217,7 @@ fn thread_pool(lanes: u32) -> rayon::ThreadPool {
         .num_threads(threads)
         .build()
         .or_else(|_| rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build())
-        .expect("a pool of the present thread starts no other")
+        .expect("a pool of the current thread starts no other")
 }
 
 fn wrap_key(base_key: &[u8; 32], nonce: &[u8; 16]) -> Zeroizing<[u8; 32]> {

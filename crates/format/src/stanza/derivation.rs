@@ -1,29 +1,29 @@
-//! How a key is derived from a passphrase, what that costs, and what a file may ask for.
+//! Key derivation from a passphrase: parameters and limits.
 
 use std::fmt;
 
-/// What one derivation costs (RFC 9106).
+/// The parameters of Argon2id (RFC 9106).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Memory in KiB (M).
+    /// Memory in KiB (m).
     pub memory_kib: u32,
-    /// Passes over it (T).
+    /// Passes over the memory (t).
     pub passes: u32,
-    /// Lanes that can be computed side by side (P).
+    /// Lanes, which can be computed in parallel (p).
     pub lanes: u32,
 }
 
 impl Cost {
-    /// The least that is ever written: RFC 9106's second recommendation.
+    /// The cheapest parameters that are written: the second recommendation of RFC 9106.
     pub const MIN: Self = Self { memory_kib: 64 << 10, passes: 3, lanes: 4 };
-    /// What is written unless told otherwise.
+    /// The default parameters.
     pub const DEFAULT: Self = Self { memory_kib: 256 << 10, passes: 3, lanes: 4 };
     /// Memory times passes, in KiB.
     fn work_kib(self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.passes)
     }
 
-    /// The parameters for the library; `None` outside RFC 9106's own limits.
+    /// The parameters for the library; `None` outside the limits of RFC 9106.
     pub(super) fn params(self) -> Option<argon2::Params> {
         argon2::Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).ok()
     }
@@ -36,22 +36,20 @@ impl fmt::Display for Cost {
     }
 }
 
-/// The most that a file may ask for.
+/// The most expensive parameters that a file may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimit {
     each: Cost,
-    /// Bound on memory times passes, in KiB.
+    /// The limit of memory times passes, in KiB.
     work_kib: u64,
 }
 
 impl ReadLimit {
-    /// Unless told otherwise: 2 GiB, 16 passes and 16 lanes, but not all at
-    /// once: memory times passes stays within 8 GiB.
+    /// The default limit: 2 GiB, 16 passes and 16 lanes, and 8 GiB for memory times passes.
     pub const DEFAULT: Self =
         Self { each: Cost { memory_kib: 2 << 20, passes: 16, lanes: 16 }, work_kib: 8 << 20 };
 
-    /// What `cost` allows, all at once, and what the default allows if `cost`
-    /// is less than that.
+    /// The default limit, raised so that `cost` is allowed.
     #[must_use]
     pub fn up_to(cost: Cost) -> Self {
         let Self { each, work_kib } = Self::DEFAULT;
@@ -65,7 +63,7 @@ impl ReadLimit {
         }
     }
 
-    /// Whether a file that asks for `cost` may be opened.
+    /// Whether a file may ask for `cost`.
     #[must_use]
     pub fn allows(self, cost: Cost) -> bool {
         cost.memory_kib <= self.each.memory_kib
@@ -75,15 +73,15 @@ impl ReadLimit {
     }
 }
 
-/// How the key of a file is derived from a passphrase.
+/// The function and parameters by which a key is derived from a passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyDerivation {
     /// Argon2id, in native files.
     Argon2id(Cost),
-    /// scrypt, in files of age, with r = 8 and p = 1.
+    /// scrypt with r = 8 and p = 1, in age files.
     Scrypt {
-        /// Binary logarithm of N: the memory is 1 KiB << `log_n`.
+        /// The binary logarithm of N. The memory is 1 KiB << `log_n`.
         log_n: u8,
     },
 }

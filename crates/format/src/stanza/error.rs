@@ -8,106 +8,104 @@ use crate::crypto::RandomError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrapError {
-    /// Nobody would be able to open the file.
+    /// There is no recipient, so nobody could decrypt the file.
     #[error("there is no recipient")]
     NoRecipient,
-    /// The header would pass its limits.
+    /// The header would exceed a limit of the format.
     #[error("there are too many recipients: the header would be too long or have too many stanzas")]
     TooLong,
-    /// A low-order point, with which everybody could open the file.
+    /// The public key is a low-order point, with which anyone could decrypt the file.
     #[error("the recipient's public key is a low-order point, which protects nothing")]
     WeakRecipient,
-    /// The header cannot have exactly the length that was asked for.
+    /// The header cannot have exactly the given length.
     #[error("no header for these recipients has the required length")]
     NoFit,
-    /// The format has no stanza for this kind of recipient.
+    /// The format has no stanza for this type of recipient.
     #[error("this format does not support this type of recipient")]
     OtherFormat,
-    /// The key derivation needs more memory than there is.
+    /// There is not enough memory for the key derivation.
     #[error("the key derivation needs {0} KiB of memory, which is not available")]
     OutOfMemory(u32),
-    /// The recipients do not go together.
+    /// The recipients have different labels.
     #[error(
         "these recipients cannot be combined: a post-quantum recipient protects nothing beside one \
          that is not, and recipients with labels need others with the same labels"
     )]
     Mixed,
-    /// A recipient that works by other means (a plugin) failed.
+    /// A plugin failed.
     #[error(transparent)]
     Key(#[from] KeyFailure),
-    /// The stanzas do not go together.
+    /// A stanza is malformed, or must not stand beside the others.
     #[error(transparent)]
     Stanza(#[from] StanzaError),
-    /// No random bytes.
+    /// The operating system cannot provide random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
 
-/// Why a stanza that seemed to fit could not be unwrapped.
+/// Why a matching stanza could not be unwrapped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnwrapError {
-    /// A known stanza type with an unknown shape.
+    /// The stanza is malformed or damaged.
     #[error(transparent)]
     Stanza(#[from] StanzaError),
-    /// The file asks for a costlier key derivation than is allowed.
+    /// The file asks for a more expensive key derivation than is allowed.
     #[error("the file asks for a key derivation of {0}, more than is allowed")]
     TooExpensive(KeyDerivation),
-    /// The key derivation needs more memory than there is.
+    /// There is not enough memory for the key derivation.
     #[error("the key derivation needs {0} KiB of memory, which is not available")]
     OutOfMemory(u32),
-    /// An identity that works by other means (a plugin, a device, a protected
-    /// file) failed.
+    /// A plugin or an encrypted identity failed.
     #[error(transparent)]
     Key(#[from] KeyFailure),
 }
 
-/// Why a key could not be used that is more than a number: one that a plugin
-/// has, or that is protected itself.
+/// Why a key could not be used that needs a plugin or a passphrase of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct KeyFailure {
-    /// What to do about it depends on this.
+    /// The type of the failure.
     pub kind: KeyFailureKind,
-    /// What happened, and to which key. Never a secret.
+    /// What happened, and to which key. It contains no secret.
     pub message: String,
 }
 
-/// Kinds of [`KeyFailure`].
+/// The types of [`KeyFailure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyFailureKind {
-    /// Nobody could be asked for the passphrase of a key.
+    /// There is no way to ask the user for the passphrase of a key.
     CannotAsk,
-    /// A key's passphrase is wrong.
+    /// The passphrase of a key is wrong.
     WrongPassphrase,
     /// A plugin is not installed.
     NoPlugin,
-    /// A plugin failed, or ended too early.
+    /// A plugin failed or exited too early.
     PluginFailed,
-    /// A plugin does not answer.
+    /// A plugin did not answer in time.
     PluginHangs,
-    /// A key is protected in a way that is not supported.
+    /// The encryption of a key is not supported.
     Protection,
-    /// The key itself is not usable.
+    /// The key itself cannot be used.
     Unusable,
 }
 
-/// A stanza of a known type whose shape is wrong.
+/// What is wrong with a stanza of a known type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StanzaError {
-    /// Arguments or body are not as the type asks for.
+    /// The arguments or the body are invalid.
     #[error("the `{0}` stanza is malformed")]
     Malformed(&'static str),
-    /// The stanza names a key by its short tag, and that key does not open it.
+    /// The stanza names this key by a short tag, but cannot be decrypted with it.
     #[error(
         "the `{0}` stanza names this key but cannot be decrypted with it: the header is damaged, or \
          two keys share a tag"
     )]
     DoesNotOpen(&'static str),
-    /// A passphrase together with another key would let the other key's owner
-    /// pass a file off as one that was sealed with the passphrase.
+    /// A passphrase stands beside another recipient, who could then forge a file that appears to be
+    /// encrypted with the passphrase.
     #[error("a passphrase must be the only recipient of a file")]
     NotAlone,
     /// More than one `pad` stanza.
@@ -115,7 +113,7 @@ pub enum StanzaError {
     RepeatedPad,
 }
 
-/// The types that errors name.
+/// The types of stanzas in errors, in the order of their codes.
 const TAGS: [&str; 7] = [
     tag::X25519,
     tag::ARGON2ID,
@@ -127,7 +125,7 @@ const TAGS: [&str; 7] = [
 ];
 
 impl StanzaError {
-    /// The error as numbers: what, and of which type.
+    /// The error as two numbers: its variant and the type of the stanza.
     pub(crate) fn code(&self) -> (u8, usize) {
         let number = |tag: &str| TAGS.iter().position(|known| *known == tag).unwrap_or(0);
         match self {
@@ -138,7 +136,7 @@ impl StanzaError {
         }
     }
 
-    /// The error that has these numbers.
+    /// The error with these numbers.
     pub(crate) fn from_code(code: u8, tag: usize) -> Option<Self> {
         match code {
             0 => TAGS.get(tag).copied().map(Self::Malformed),

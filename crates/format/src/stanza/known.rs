@@ -1,5 +1,4 @@
-//! The shapes of age's other stanzas, whoever wraps and unwraps them: checked
-//! when a header is read, before any cipher sees a body.
+//! Checks the other stanzas of age when a header is parsed, before they are unwrapped elsewhere.
 
 use super::argon2id;
 use super::derivation::KeyDerivation;
@@ -8,15 +7,13 @@ use super::tag::{POST_QUANTUM, SCRYPT, SSH_ED25519, SSH_RSA};
 use super::text::{Stanza, StanzaText, decode_arg};
 use crate::Format;
 
-/// Bytes of the key's hash by which an SSH stanza names its recipient.
+/// Bytes of the key hash by which an SSH stanza names its recipient.
 const SSH_TAG_LEN: usize = 4;
-/// Bytes of what X-Wing encapsulates: a ciphertext of ML-KEM-768 and a share
-/// of X25519.
+/// The length of an X-Wing encapsulation in bytes: an ML-KEM-768 ciphertext and an X25519 share.
 const XWING_LEN: usize = 1120;
 
 impl Stanza {
-    /// How the key is derived, where that is from a passphrase. (A type means
-    /// what it means in the format: ask only of a header's own stanzas.)
+    /// The key derivation, if this is a passphrase stanza. Only for stanzas of a parsed header.
     #[must_use]
     pub fn key_derivation(&self) -> Option<KeyDerivation> {
         if let Ok(Some(parsed)) = argon2id::parse(self.text()) {
@@ -28,14 +25,14 @@ impl Stanza {
         scrypt_log_n(self.text()).map(|log_n| KeyDerivation::Scrypt { log_n })
     }
 
-    /// Whether it withstands quantum computers.
+    /// Whether the key exchange is post-quantum.
     #[must_use]
     pub fn is_post_quantum(&self) -> bool {
         matches!(self.tag(), POST_QUANTUM | "mlkem768p256tag")
     }
 }
 
-/// Checks the shape of a stanza of one of these types.
+/// Checks the arguments and the body of a stanza of one of these types.
 pub(super) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), StanzaError> {
     let has_key_body = || stanza.wrapped_key().is_some();
     let (tag, is_well_formed) = match stanza.tag() {
@@ -47,7 +44,7 @@ pub(super) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), Stanza
                 if decode_arg::<SSH_TAG_LEN>(tag).is_some() && decode_arg::<32>(share).is_some());
             (SSH_ED25519, has_args && has_key_body())
         }
-        // The body is as long as the key's modulus.
+        // The body is as long as the modulus of the key.
         SSH_RSA => {
             let has_args = matches!(stanza.fields(), Some([tag])
                 if decode_arg::<SSH_TAG_LEN>(tag).is_some());
@@ -63,8 +60,8 @@ pub(super) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), Stanza
     if is_well_formed { Ok(()) } else { Err(StanzaError::Malformed(tag)) }
 }
 
-/// The cost that a `scrypt` stanza names, if it has the right arguments: a
-/// salt of 16 bytes and a decimal number without leading zeros.
+/// The cost in a `scrypt` stanza, if its arguments are valid: a salt of 16 bytes and a decimal number
+/// without leading zeros.
 fn scrypt_log_n(stanza: StanzaText<'_>) -> Option<u8> {
     let [salt, log_n] = stanza.fields()?;
     decode_arg::<16>(salt)?;

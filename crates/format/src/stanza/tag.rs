@@ -2,10 +2,9 @@
 
 pub(super) const X25519: &str = "X25519";
 pub(super) const ARGON2ID: &str = "argon2id";
-/// The stanza that fills the header up and carries no key.
+/// The padding stanza, which carries no key.
 pub(crate) const PAD: &str = "pad";
-/// The same in an age header, where it is a type like any that a reader does
-/// not know.
+/// The padding stanza in an age header, which other readers do not know and ignore.
 pub(crate) const AGE_PAD: &str = "cryptstream-pad";
 /// age's passphrase stanza.
 pub(super) const SCRYPT: &str = "scrypt";

@@ -1,5 +1,4 @@
-//! A stanza as it stands in a header. Its arguments and its body are ranges of the
-//! header's bytes: what a file repeats costs no more memory than it has bytes.
+//! A stanza as a range of the bytes of its header, so that it takes no memory of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,20 +14,20 @@ pub(crate) const BODY_COLUMNS: usize = 64;
 /// One stanza: a type, arguments and a body.
 #[derive(Clone)]
 pub struct Stanza {
-    /// The header that the stanza is a part of, or the stanza alone.
+    /// The header that contains the stanza, or the stanza alone.
     bytes: Arc<Vec<u8>>,
-    /// Where the type begins; it and the arguments, bytes 0x21 to 0x7e, have one
-    /// space between them and end with a line feed.
+    /// The offset of the type. Type and arguments consist of bytes 0x21 to 0x7e, are separated by
+    /// single spaces, and end with a line feed.
     args: u32,
-    /// Where the lines of the body begin.
+    /// The offset of the body lines.
     body: u32,
-    /// Where they end.
+    /// The end of the body lines.
     end: u32,
 }
 
 impl Stanza {
-    /// A stanza of type `tag`; `None` when the type or an argument is empty
-    /// or has characters outside 0x21 to 0x7e, or when it is larger than any header.
+    /// A stanza of type `tag`; `None` if the type or an argument is empty or has characters outside
+    /// 0x21 to 0x7e, or if the stanza is too large for any header.
     #[must_use]
     pub fn new(tag: &str, args: &[&str], body: Vec<u8>) -> Option<Self> {
         let is_valid = |arg: &str| {
@@ -40,7 +39,7 @@ impl Stanza {
         (is_small && all.iter().all(|arg| is_valid(arg))).then(|| Self::encode(&all, &body))?
     }
 
-    /// For callers in this crate that have checked the arguments.
+    /// A stanza with arguments that this crate has made itself.
     pub(crate) fn from_parts(args: &[&str], body: &[u8]) -> Self {
         Self::encode(args, body).expect("stanzas of this crate are short")
     }
@@ -62,9 +61,8 @@ impl Stanza {
         Some(Self { bytes: Arc::new(bytes), args: 0, body, end })
     }
 
-    /// The stanza that these ranges of a header are: `args` is where its type begins,
-    /// `body` where the lines of its body begin, `end` where they end. `None` unless the
-    /// ranges lie in the header, and hold arguments and body lines and nothing else.
+    /// The stanza in a header with its type at `args` and its body from `body` to `end`. `None`
+    /// unless these ranges are in the header and hold only arguments and body lines.
     pub(crate) fn in_header(bytes: &Arc<Vec<u8>>, args: u32, body: u32, end: u32) -> Option<Self> {
         let line = bytes.get(args as usize..body as usize)?;
         let (line_feed, line) = line.split_last()?;
@@ -75,32 +73,32 @@ impl Stanza {
         is_sound.then(|| Self { bytes: Arc::clone(bytes), args, body, end })
     }
 
-    /// The stanza's bytes in a header, without the mark before them.
+    /// The bytes of the stanza in a header, without the mark.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[self.args as usize..self.end as usize]
     }
 
-    /// What its bytes say.
+    /// The text of the stanza.
     pub(crate) fn text(&self) -> StanzaText<'_> {
         let line = &self.bytes[self.args as usize..self.body as usize - 1];
         let body = &self.bytes[self.body as usize..self.end as usize];
-        // They were looked at when the stanza was made.
+        // The bytes were checked when the stanza was created.
         StanzaText { args: std::str::from_utf8(line).unwrap_or_default(), body }
     }
 
-    /// Whether it only takes up room, for a format that has such stanzas.
+    /// Whether this is a padding stanza of one of the formats.
     #[must_use]
     pub fn is_padding(&self) -> bool {
         matches!(self.tag(), PAD | AGE_PAD)
     }
 
-    /// The type, which is the first argument.
+    /// The type.
     #[must_use]
     pub fn tag(&self) -> &str {
         self.text().tag()
     }
 
-    /// All arguments, the type first.
+    /// The type and the arguments.
     pub fn args(&self) -> impl Iterator<Item = &str> + Clone {
         self.text().args()
     }
@@ -132,7 +130,7 @@ impl fmt::Debug for Stanza {
     }
 }
 
-/// The text of a stanza: the line of its type and arguments, and its body's lines.
+/// The text of a stanza: the line with type and arguments, and the lines of the body.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StanzaText<'a> {
     args: &'a str,
@@ -140,15 +138,15 @@ pub(crate) struct StanzaText<'a> {
 }
 
 impl<'a> StanzaText<'a> {
-    /// A stanza whose first line, without its line feed, is `line`. `None` if that has
-    /// other characters than arguments have.
+    /// A stanza with this first line, without the line feed. `None` if the line has characters that
+    /// arguments cannot have.
     pub(crate) fn new(line: &'a [u8], body: &'a [u8]) -> Option<Self> {
         let is_valid = line.iter().copied().all(is_argument_byte);
         let args = is_valid.then(|| std::str::from_utf8(line).ok())??;
         Some(Self { args, body })
     }
 
-    /// Whether type and arguments are single words.
+    /// Whether type and arguments are separated by single spaces.
     pub(crate) fn has_words(self) -> bool {
         self.args().all(|arg| !arg.is_empty())
     }
@@ -170,8 +168,7 @@ impl<'a> StanzaText<'a> {
         args.next().is_none().then_some(fields)
     }
 
-    /// The body, decoded; empty where it is no base64, which no header has that was
-    /// read.
+    /// The body, decoded. (A parsed header has only valid base64; otherwise this is empty.)
     pub(crate) fn body(self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.body.len() / 4 * 3 + 3);
         for line in self.body.split(|byte| *byte == b'\n') {
@@ -183,15 +180,14 @@ impl<'a> StanzaText<'a> {
         body
     }
 
-    /// The body as a wrapped file key, whose length is checked here so that
-    /// no cipher ever sees another.
+    /// The body as a wrapped file key; `None` if the length is wrong.
     pub(crate) fn wrapped_key(self) -> Option<[u8; WRAPPED_LEN]> {
         let line = self.body.strip_suffix(b"\n")?;
         std::str::from_utf8(line).ok().and_then(decode_arg)
     }
 }
 
-/// Decodes a line of a body, without its line feed.
+/// Decodes a line of a body without its line feed.
 pub(crate) fn decode_line<'b>(line: &[u8], buffer: &'b mut [u8; BODY_COLUMNS]) -> Option<&'b [u8]> {
     if line.len() > BODY_COLUMNS {
         return None;
@@ -206,13 +202,13 @@ pub(super) fn decode_arg<const N: usize>(arg: &str) -> Option<[u8; N]> {
     (len == N).then_some(bytes)
 }
 
-/// What a line of arguments consists of: printable ASCII, and the spaces between.
+/// Whether a line of arguments may have this byte: printable ASCII and spaces.
 fn is_argument_byte(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte)
 }
 
-/// What the lines of a body consist of. A stanza's mark has other bytes, so no stanza
-/// can be taken for a part of the one before it.
+/// Whether the lines of a body may have this byte. The mark of a stanza has others, so a stanza cannot
+/// be hidden in the body of the one before it.
 fn is_body_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'\n')
 }

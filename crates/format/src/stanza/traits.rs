@@ -1,4 +1,4 @@
-//! Who can wrap a file key, and who can unwrap it.
+//! The traits for wrapping and unwrapping file keys.
 
 use std::collections::BTreeSet;
 
@@ -6,46 +6,44 @@ use super::error::{UnwrapError, WrapError};
 use super::text::Stanza;
 use crate::{FileKey, Format};
 
-/// Somebody a file can be sealed for.
+/// A public key or a passphrase to which a file can be encrypted.
 pub trait Recipient {
-    /// Wraps the file key for a file of this format, usually in one stanza.
+    /// Wraps the file key of a file in this format, usually in one stanza.
     ///
     /// # Errors
     /// See [`WrapError`].
     fn wrap(&self, format: Format, file_key: &FileKey) -> Result<Wrapped, WrapError>;
 
-    /// Whether [`Recipient::wrap`] takes noticeably long, so that it is worth
-    /// doing something else meanwhile.
+    /// Whether [`Recipient::wrap`] is slow, so that other work should be done meanwhile.
     fn is_slow(&self) -> bool {
         false
     }
 
-    /// Whether it may have to ask somebody, who can only answer one question at
-    /// a time, or use another program.
+    /// Whether it may ask the user, who can answer only one question at a time, or run another
+    /// program.
     fn may_ask(&self) -> bool {
         false
     }
 
-    /// Is told that so many files are encrypted next. One that is better asked for several
-    /// file keys at once, such as another program, may prepare some.
+    /// Announces that `files` files will be encrypted. A recipient that works faster on several file
+    /// keys at once, such as a plugin, may prepare some.
     fn expect_files(&self, files: usize) {
         let _ = files;
     }
 
-    /// A new file key that was prepared so, for the next file: wrapping it costs nothing.
+    /// A file key that was prepared for the next file. Wrapping it is fast.
     fn prepared_file_key(&self) -> Option<FileKey> {
         None
     }
 }
 
-/// A file key, wrapped for one recipient.
+/// A file key that is wrapped for one recipient.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wrapped {
-    /// Usually one.
+    /// The stanzas, usually one.
     pub stanzas: Vec<Stanza>,
-    /// What the recipient asks of those beside it: a file can only be sealed
-    /// for recipients with the same labels (C2SP `age.md`). Most have none;
-    /// those that withstand quantum computers have `postquantum`.
+    /// The labels of the recipient. All recipients of a file must have the same labels (C2SP
+    /// `age.md`). Most have none; post-quantum recipients have `postquantum`.
     pub labels: BTreeSet<String>,
 }
 
@@ -56,28 +54,28 @@ impl From<Stanza> for Wrapped {
     }
 }
 
-/// Something that can open files. Several threads may use it at a time.
+/// A secret key or a passphrase that can decrypt files. It may be used by several threads.
 pub trait Identity: Sync {
-    /// Whether it may have to ask somebody, who can only answer one question at
-    /// a time, or use another program.
+    /// Whether it may ask the user, who can answer only one question at a time, or run another
+    /// program.
     fn may_ask(&self) -> bool {
         false
     }
 
-    /// Whether it is better asked for several file keys at once, as another program is.
+    /// Whether it works faster on several file keys at once, as a plugin does.
     fn prefers_batch(&self) -> bool {
         false
     }
 
-    /// Unwraps the file keys of several files, of each from its stanzas. May return fewer;
-    /// what is `None` or missing is left to [`Identity::unwrap`].
+    /// Unwraps the file keys of several files from the stanzas of each. The result may be shorter;
+    /// files that are `None` or missing are left to [`Identity::unwrap`].
     fn unwrap_batch(&self, files: &[(Format, Vec<Stanza>)]) -> Vec<Option<FileKey>> {
         let _ = files;
         Vec::new()
     }
 
-    /// Unwraps the file key from the first that fits of the stanzas of a header
-    /// of this format; `None` when none does.
+    /// Unwraps the file key from the first matching stanza of a header in this format; `None` if no
+    /// stanza matches.
     ///
     /// # Errors
     /// See [`UnwrapError`].

@@ -1,4 +1,4 @@
-//! The `X25519` stanza: age's, byte for byte, with age's keys.
+//! The `X25519` stanza and keys of age.
 //!
 //! ```text
 //! -> X25519 <ephemeral share, 32 bytes>
@@ -26,27 +26,26 @@ const INFO: &[u8] = b"age-encryption.org/v1/X25519";
 const PUBLIC_HRP: &str = "age";
 const SECRET_HRP: &str = "age-secret-key-";
 
-/// A text that is not a key of the expected kind. It never repeats the text,
-/// which might be a secret.
+/// Why a text is not a key. The error does not contain the text, which might be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Characters are missing, mistyped or swapped.
+    /// The checksum is wrong: characters are missing, mistyped or swapped.
     #[error("it is mistyped or cut off (its checksum is wrong)")]
     Checksum,
-    /// Valid Bech32 of something else.
+    /// The text is valid Bech32, but not this type of key.
     #[error("it is another kind of key")]
     OtherKind,
-    /// A second encoding of a point. X25519 makes none, and as the encoding goes into the
-    /// wrapping key, nobody could open what is encrypted to it.
+    /// The encoding of the point is not canonical. X25519 never produces it, and as it goes into the
+    /// wrapping key, nobody could decrypt a file that is encrypted to it.
     #[error("no identity can belong to it")]
     NotCanonical,
 }
 
-/// The public half: whom to seal for. Its text form is `age1…`.
+/// An X25519 public key: a recipient. Its text form is `age1…`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey([u8; 32]);
 
-/// The secret half: who can open. Its text form is `AGE-SECRET-KEY-1…`.
+/// An X25519 secret key: an identity. Its text form is `AGE-SECRET-KEY-1…`.
 #[derive(Clone)]
 pub struct SecretKey {
     secret: Zeroizing<[u8; 32]>,
@@ -55,39 +54,39 @@ pub struct SecretKey {
 }
 
 impl PublicKey {
-    /// The key as the 32 bytes of RFC 7748.
+    /// The 32 bytes of the key (RFC 7748).
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Takes the 32 bytes of RFC 7748.
+    /// The key with these 32 bytes (RFC 7748).
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Whether everybody agrees with it on the same secret: such a key protects
-    /// nothing. Sealing for one fails.
+    /// Whether the key is a low-order point, with which every key agreement gives zero. It protects
+    /// nothing, and wrapping a file key for it fails.
     #[must_use]
     pub fn is_low_order(&self) -> bool {
-        // Any secret tells, as it is made a multiple of the curve's cofactor.
+        // Any secret works, as it is a multiple of the cofactor of the curve.
         SecretKey::from_bytes([1; 32]).agree(self).is_none()
     }
 }
 
 impl SecretKey {
-    /// Draws a fresh key from the operating system.
+    /// Generates a key with the random number generator of the operating system.
     ///
     /// # Errors
-    /// When the operating system has no random bytes to give.
+    /// If the operating system cannot provide random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         let mut secret = Zeroizing::new([0; 32]);
         crypto::fill_random(secret.as_mut_slice())?;
         Ok(Self::new(secret))
     }
 
-    /// Takes the 32 bytes of RFC 7748.
+    /// The key with these 32 bytes (RFC 7748).
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self::new(Zeroizing::new(bytes))
@@ -101,13 +100,13 @@ impl SecretKey {
         Self { secret, public: PublicKey(public) }
     }
 
-    /// The public key that belongs to this secret one.
+    /// The public key of this secret key.
     #[must_use]
     pub fn to_public(&self) -> PublicKey {
         self.public
     }
 
-    /// The secret in its text form, in upper case as age writes it.
+    /// The text form of the secret key, in upper case.
     #[must_use]
     pub fn expose_text(&self) -> Zeroizing<String> {
         let hrp = Hrp::parse_unchecked(SECRET_HRP);
@@ -115,8 +114,7 @@ impl SecretKey {
         Zeroizing::new(text.expect("74 characters are below the limit of 90"))
     }
 
-    /// Diffie-Hellman with `share`; `None` when the result is all zeros, which
-    /// is what a low-order point gives and what anybody could compute.
+    /// Diffie-Hellman with `share`; `None` if the result is all zeros, as for a low-order point.
     fn agree(&self, share: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
         agree(&private_key(&self.secret), share)
     }
@@ -130,7 +128,7 @@ fn agree(secret: &PrivateKey, share: &PublicKey) -> Option<Zeroizing<[u8; 32]>> 
         Ok(shared)
     })
     .ok()?;
-    // The library refuses it too; this does not depend on that.
+    // The library refuses it too; this check does not depend on that.
     (*shared != [0; 32]).then_some(shared)
 }
 
@@ -155,7 +153,7 @@ impl Recipient for PublicKey {
 
 impl Identity for SecretKey {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
-        // Made once: it costs as much as an agreement, and there may be 1,024 stanzas.
+        // Created once: it costs as much as an agreement, and there may be 1,024 stanzas.
         let mut secret = None;
         for stanza in stanzas {
             let Some((share, body)) = parse(stanza.text())? else { continue };
@@ -169,7 +167,7 @@ impl Identity for SecretKey {
     }
 }
 
-/// The share and the wrapped key of an `X25519` stanza; `None` for others.
+/// The share and the wrapped key of an `X25519` stanza; `None` for other types.
 pub(super) fn parse(
     stanza: StanzaText<'_>,
 ) -> Result<Option<(PublicKey, [u8; WRAPPED_LEN])>, StanzaError> {
