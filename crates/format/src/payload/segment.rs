@@ -27,7 +27,7 @@ impl Segment {
     /// A full segment that is not the last one.
     ///
     /// For streams, whose length is not known in advance; otherwise use
-    /// [`Layout::segment`].
+    /// [`Layout::segment`](super::Layout::segment).
     #[must_use]
     pub fn inner(format: Format, index: u64) -> Self {
         let first_chunk = index * format.segment_chunks() as u64;
