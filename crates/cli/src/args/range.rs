@@ -11,7 +11,7 @@ pub(super) fn parse(text: &str) -> Result<ByteRange, String> {
             let (start, last) = (wrong_unless(size(from))?, wrong_unless(size(to))?);
             if last < start {
                 return Err(format!(
-                    "END lies before START; for {to} bytes from {from} on, write {from}+{to}"
+                    "END is before START; for {to} bytes from {from} on, write {from}+{to}"
                 ));
             }
             // Nothing is so long that a byte would be missing.

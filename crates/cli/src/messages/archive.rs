@@ -423,9 +423,9 @@ pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
 fn bad(input: &Path, error: &Error, help: String) -> Failure {
     let (kind, message) = match error {
         Error::NotTar { head } => {
-            let what = file_type::looks_like(head).unwrap_or("something else");
+            let guess = super::text::guess(file_type::looks_like(head));
             let kind = "foreign";
-            (kind, format!("the content is not a tar archive; it looks like {what}"))
+            (kind, format!("the content is not a tar archive; {guess}"))
         }
         Error::Refused { member, reason } => {
             ("hostile", format!("in the archive, {} {reason}", short_name(member)))

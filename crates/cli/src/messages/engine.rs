@@ -8,6 +8,7 @@ use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
 
 use super::system::{is_full, is_shortage, no_descriptors};
+use super::text::guess;
 use super::{Failure, code, internal, key_failure, outputs, quoted, range, reason};
 use crate::file_type;
 
@@ -238,17 +239,15 @@ fn cannot_create(error: &Error, path: &Path, source: &std::io::Error) -> Failure
 
 /// The input does not begin like an encrypted file.
 fn not_encrypted(error: &Error, head: &[u8]) -> Failure {
-    let (what, help) = match file_type::looks_like(head) {
-        Some(what @ ("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor")) => {
-            (what, "use `gpg -d`")
+    let what = file_type::looks_like(head);
+    let help = match what {
+        Some("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor") => "use `gpg -d`",
+        Some("a file of `openssl enc`") => {
+            "use `openssl enc -d` with the options it was written with"
         }
-        Some(what @ "a file of `openssl enc`") => {
-            (what, "use `openssl enc -d` with the options it was written with")
-        }
-        Some(what) => (what, "is this the right file?"),
-        None => ("something else", "is this the right file?"),
+        _ => "is this the right file?",
     };
-    let message = format!("{}; it looks like {what}", error.message());
+    let message = format!("{}; {}", error.message(), guess(what));
     Failure::new(code::DATA, "foreign", message, help)
 }
 

@@ -29,6 +29,11 @@ pub(crate) fn escaped_json(object: &Value) -> String {
     text
 }
 
+/// What a file seems to be, as the end of a sentence.
+pub(super) fn guess(file_type: Option<&str>) -> String {
+    file_type.map_or("its type is unknown".to_owned(), |name| format!("it looks like {name}"))
+}
+
 /// Text without what could deceive its reader.
 pub(super) fn harmless(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -211,7 +211,7 @@ fn a_wrong_value_is_answered_with_the_right_one() {
         ("encrypt f --scrypt 99", 64, ["16 to 22", "`cryptstream encrypt --help`"]),
         ("rekey f.enc --scrypt 99", 64, ["16 to 22", "`cryptstream rekey --help`"]),
         ("encrypt f -r", 64, ["--recipient", "`cryptstream encrypt --help`"]),
-        ("decrypt f.enc --range 5-3", 64, ["END lies before START", "write 5+3"]),
+        ("decrypt f.enc --range 5-3", 64, ["END is before START", "write 5+3"]),
         ("encrypt f --key x --argon2id 64M", 64, ["not a valid cost", "write --argon2id 64MiB"]),
         ("encrypt f --key x --argon2id 1GB,4", 64, ["not a valid cost", "write --argon2id 1GiB,4"]),
         ("encrypt f --key x --argon2id 8MiB", 64, ["the cost is too low", "64MiB,3,4 or more"]),

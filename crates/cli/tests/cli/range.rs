@@ -152,7 +152,7 @@ fn what_is_no_range_is_a_mistake() {
     {
         dir.fails(dir.command(&args(wrong)), 64, &["--range"]);
     }
-    dir.fails(dir.command(&args("9-8")), 64, &["END lies before START"]);
+    dir.fails(dir.command(&args("9-8")), 64, &["END is before START"]);
     dir.fails(dir.command(&args("5")), 64, &["START-END"]);
     let run = dir.command(&[&args("0-1")[..], &["--remove-source", "part"]].concat());
     dir.fails(run, 64, &["--range", "--remove-source"]);

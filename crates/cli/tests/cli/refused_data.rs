@@ -59,7 +59,7 @@ fn a_foreign_file_is_named_for_what_it_seems_to_be() {
         (&tar, &["tar archive"]),
         (b"", &["an empty file"]),
         (b"just some text", &["plain text"]),
-        (b"\x00\xff\x00\xff", &["something else"]),
+        (b"\x00\xff\x00\xff", &["its type is unknown"]),
         (b"cryptstream/v2\n-> X25519", &["another version"]),
         (b"cryptstream/v1\r\n-> X25519", &["another version, or a damaged one"]),
     ] {
