@@ -11,7 +11,7 @@ files=(
     crates/cli/src/tree.rs
     crates/cli/src/tree/*.rs
     crates/cli/src/commands/tree.rs
-    crates/cli/src/commands/tree/*.rs
+    crates/cli/src/report/tree.rs
     crates/engine/src/batch.rs
     crates/engine/src/batch_item.rs
     crates/engine/src/thread_pool.rs

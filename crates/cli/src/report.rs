@@ -2,6 +2,14 @@
 
 pub(crate) mod damage;
 pub(crate) mod inspect;
+mod lines;
+pub(crate) mod rekey;
+mod status;
+pub(crate) mod tree;
+pub(crate) mod verify;
+
+pub(crate) use lines::Lines;
+pub(crate) use status::Status;
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -22,9 +22,9 @@ use zeroize::Zeroizing;
 
 pub(super) use self::list::run as list;
 pub(crate) use self::reader::{READER_ARGUMENT, reader_main};
-use super::inputs::Status;
 use crate::args::{Decrypt, Encrypt, Talk};
 use crate::messages::{self, Failure, archive};
+use crate::report::Status;
 
 pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
     let mut is_stdout_data = false;

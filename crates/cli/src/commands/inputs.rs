@@ -1,18 +1,18 @@
 //! The inputs of a command that takes several and goes on when one fails.
 
 use std::fs::Metadata;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cryptstream_beneath::{FileId, KnownFile};
 use cryptstream_engine::{BatchItem, Destination, Parser};
-use serde_json::Value;
 
-use crate::args::{Talk, is_stdin};
+use crate::args::is_stdin;
 use crate::keyring::{CachedIdentities, NoMatchingKey};
-use crate::messages::{self, Context, Failure, escaped_json, inspect_verify, tree};
+use crate::messages::{self, Context, Failure, inspect_verify, tree};
+use crate::report::Status;
 use crate::request::Input;
 use crate::tree::encrypted_files;
 
@@ -151,89 +151,4 @@ pub(super) fn refuse(
         status.fail(&inspect_verify::engine(error, context), false);
     }
     status.exit_code()
-}
-
-/// The exit status of a run: that of the first failure, in the order of the inputs.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Status {
-    /// Its place, and its status.
-    first: Option<(u64, u8)>,
-}
-
-impl Status {
-    /// Takes a failure into account, and says it unless a program reads it
-    /// elsewhere.
-    pub(super) fn fail(&mut self, failure: &Failure, is_json: bool) {
-        self.fail_at(u64::MAX, failure, is_json);
-    }
-
-    /// The same where failures become known in another order than that of their inputs:
-    /// several are worked on at a time, and the status must not depend on which is faster.
-    pub(super) fn fail_at(&mut self, place: u64, failure: &Failure, is_json: bool) {
-        if self.first.is_none_or(|(first, _)| place < first) {
-            self.first = Some((place, failure.code));
-        }
-        if !is_json {
-            messages::print_error(failure);
-        }
-    }
-
-    /// The end of a run that could not begin.
-    pub(super) fn refused(failure: &Failure, is_json: bool) -> ExitCode {
-        match is_json {
-            true => messages::print_json_error(failure, false),
-            false => messages::print_error(failure),
-        }
-        ExitCode::from(failure.code)
-    }
-
-    pub(super) fn exit_code(self) -> ExitCode {
-        ExitCode::from(self.first.map_or(messages::code::OK, |(_, code)| code))
-    }
-}
-
-/// Standard output for as long as it can be written.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
-    is_closed: bool,
-}
-
-impl Lines {
-    /// Writes `text` at once, so that errors stand after what they belong to.
-    /// That nobody reads any more is no failure.
-    pub(super) fn print(&mut self, text: &str, status: &mut Status) {
-        if self.is_closed {
-            return;
-        }
-        let mut stdout = io::stdout().lock();
-        if let Err(source) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            self.is_closed = true;
-            if source.kind() != io::ErrorKind::BrokenPipe {
-                status.fail(&messages::stdout_failed(source, false), false);
-            }
-        }
-    }
-
-    /// Writes a JSON object as a line.
-    pub(super) fn print_object(&mut self, object: &Value, status: &mut Status) {
-        self.print(&format!("{}\n", escaped_json(object)), status);
-    }
-
-    /// Tells a program what came of all inputs, as the last line, the last event, or both.
-    /// `totals` is an object.
-    pub(super) fn end(&mut self, totals: Value, talk: Talk, status: &mut Status) {
-        messages::is_ending();
-        let object = messages::event("end", totals);
-        if talk.json {
-            self.print_object(&object, status);
-        }
-        if messages::is_in_events() {
-            messages::print_event("end", object);
-        }
-    }
-
-    /// Whether going on would be for nothing.
-    pub(super) fn is_closed(&self) -> bool {
-        self.is_closed
-    }
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use cryptstream_engine::{Error, Inspection, Parser};
 use serde_json::{Value, json};
 
-use super::inputs::{Inputs, Lines, Seen, Status};
+use super::inputs::{Inputs, Seen};
 use crate::args::{Inspect, Talk};
 use crate::messages::{Context, Failure, inspect_verify};
-use crate::report;
+use crate::report::{self, Lines, Status};
 use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {

@@ -1,7 +1,5 @@
 //! `rekey`: the same content under other keys.
 
-mod summary;
-
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::File;
@@ -15,12 +13,13 @@ use cryptstream_format::{Format, Identity, Recipient};
 use rustix::fs::fstat;
 use zeroize::Zeroizing;
 
-use self::summary::Total;
-use super::inputs::{Inputs, Seen, Status, refuse, try_keys};
+use super::inputs::{Inputs, Seen, refuse, try_keys};
 use crate::args::{Rekey, Talk, is_dash};
 use crate::keyring::{CachedIdentities, OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, code, inspect_verify, rekey as words};
 use crate::progress::Meter;
+use crate::report::Status;
+use crate::report::rekey::{self as report, Total};
 use crate::request::{Input, cores, worker_options};
 
 pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
@@ -83,7 +82,7 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
         let done = rekeyer.rekey(&input, &meter);
         meter.clear();
         let path = input.path().unwrap_or(Path::new("-"));
-        summary::tell(path, &done.map_err(Trouble::into_failure)?, started.elapsed(), talk);
+        report::tell(path, &done.map_err(Trouble::into_failure)?, started.elapsed(), talk);
         return Ok(ExitCode::SUCCESS);
     }
     // The same file may have several names.

@@ -10,13 +10,12 @@ use cryptstream_format::Identity;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::inputs::Status;
 use crate::args::{Decrypt, Talk};
 use crate::json::SCHEMA;
 use crate::keyring::OpeningKeys;
 use crate::messages::{self, Failure, inspect_verify};
 use crate::progress::Meter;
-use crate::report;
+use crate::report::{self, Status};
 use crate::request::Transfer;
 
 pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {

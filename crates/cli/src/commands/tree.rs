@@ -1,7 +1,5 @@
 //! `encrypt` and `decrypt` of folders, and of several files at once.
 
-mod report;
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -16,13 +14,13 @@ use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
 use zeroize::Zeroizing;
 
-use self::report::TreeReport;
-use super::inputs::{Lines, Status};
 use super::lookahead::{Lookahead, LookaheadFn};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
 use crate::keyring::{CachedIdentities, NoMatchingKey, OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, inspect_verify, tree as words};
 use crate::progress::Meter;
+use crate::report::tree::TreeReport;
+use crate::report::{Lines, Status};
 use crate::request::{
     AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
 };

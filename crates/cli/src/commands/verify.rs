@@ -1,8 +1,6 @@
 //! `verify`: opens everything, writes nothing, and looks closer at what is
 //! damaged.
 
-mod outcomes;
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -16,15 +14,15 @@ use cryptstream_engine::{
 use cryptstream_format::Identity;
 use zeroize::Zeroizing;
 
-use super::inputs::{Inputs, Seen, Status, refuse, try_keys};
+use super::inputs::{Inputs, Seen, refuse, try_keys};
 use super::lookahead::{Lookahead, LookaheadFn};
 use crate::args::{Talk, Verify};
 use crate::keyring::{CachedIdentities, OpeningKeys};
 use crate::messages::{Context, Failure, inspect_verify};
 use crate::progress::Meter;
-use crate::report;
+use crate::report::verify::{Outcome, VerifyReport};
+use crate::report::{self, Status};
 use crate::request::{Input, cores, worker_options};
-use outcomes::{Outcome, VerifyReport};
 
 /// Below this several files are opened at a time. Larger ones keep all workers
 /// busy by themselves, and show progress.

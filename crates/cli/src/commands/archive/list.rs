@@ -15,12 +15,12 @@ use super::reader::Task;
 use super::reader_process::{ArchiveReader, combine};
 use super::report_all;
 use crate::args::{List, Talk};
-use crate::commands::inputs::{Inputs, Lines, Seen, Status};
+use crate::commands::inputs::{Inputs, Seen};
 use crate::json::{SCHEMA, hex, put_name};
 use crate::keyring::{CachedIdentities, OpeningKeys};
 use crate::messages::{self, Context, Failure, archive as words, escaped_json, inspect_verify};
 use crate::progress::Meter;
-use crate::report;
+use crate::report::{self, Lines, Status};
 use crate::request::{Input, cores, worker_options};
 use crate::system;
 

@@ -9,15 +9,15 @@ use cryptstream_engine::RekeySummary;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
+use super::{Lines, Status, end, is_for_programs};
 use crate::args::Talk;
-use crate::commands::inputs::{Lines, Status};
 use crate::json::{SCHEMA, put_name};
 use crate::messages::{self, Failure, rekey as words};
-use crate::report::{self, end, is_for_programs};
+use crate::report;
 use crate::request::Input;
 
 /// Reports the only file of a run.
-pub(super) fn tell(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
+pub(crate) fn tell(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
     note(file, summary, took, talk);
     if is_for_programs(talk) {
         let mut object = object(summary);
@@ -71,7 +71,7 @@ fn put_work(object: &mut Value, took: Duration) {
 }
 
 /// What came of several files.
-pub(super) struct Total {
+pub(crate) struct Total {
     talk: Talk,
     started: Instant,
     lines: Lines,
@@ -84,7 +84,7 @@ pub(super) struct Total {
 }
 
 impl Total {
-    pub(super) fn new(talk: Talk) -> Self {
+    pub(crate) fn new(talk: Talk) -> Self {
         Self {
             talk,
             started: Instant::now(),
@@ -99,7 +99,7 @@ impl Total {
     }
 
     /// Puts down what came of one file, and says it.
-    pub(super) fn put_down(
+    pub(crate) fn put_down(
         &mut self,
         input: &Input,
         done: Result<RekeySummary, Failure>,
@@ -129,7 +129,7 @@ impl Total {
     }
 
     /// Says what is to be said of all together.
-    pub(super) fn end(mut self) -> ExitCode {
+    pub(crate) fn end(mut self) -> ExitCode {
         let Self { talk, done, failed, bytes_written, .. } = self;
         let took = self.started.elapsed();
         if is_for_programs(talk) {

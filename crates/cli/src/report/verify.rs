@@ -8,21 +8,21 @@ use cryptstream_engine::{DamageReport, SandboxLevel, Summary, WorkerStats};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
+use super::{Lines, Status};
 use crate::args::Talk;
-use crate::commands::inputs::{Lines, Status};
 use crate::messages::{self, Failure, inspect_verify};
 use crate::report;
 use crate::request::Input;
 
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Intact(Summary),
     /// Header and key are right, and other parts may be as well.
     Damaged(DamageReport, Failure),
     Failed(Failure),
 }
 
-pub(super) struct VerifyReport {
-    pub(super) talk: Talk,
+pub(crate) struct VerifyReport {
+    pub(crate) talk: Talk,
     /// Tell what is not intact, and the total.
     is_brief: bool,
     started: Instant,
@@ -40,7 +40,7 @@ pub(super) struct VerifyReport {
 }
 
 impl VerifyReport {
-    pub(super) fn new(talk: Talk, is_brief: bool) -> Self {
+    pub(crate) fn new(talk: Talk, is_brief: bool) -> Self {
         Self {
             talk,
             is_brief,
@@ -58,7 +58,7 @@ impl VerifyReport {
         }
     }
 
-    pub(super) fn add(&mut self, stats: WorkerStats) {
+    pub(crate) fn add(&mut self, stats: WorkerStats) {
         let WorkerStats { workers, died, redone, sandbox } = stats;
         self.workers.workers = self.workers.workers.max(workers);
         self.workers.died += died;
@@ -66,7 +66,7 @@ impl VerifyReport {
         self.workers.sandbox = sandbox.or(self.workers.sandbox);
     }
 
-    pub(super) fn put_down(&mut self, number: usize, input: Input, outcome: Outcome) {
+    pub(crate) fn put_down(&mut self, number: usize, input: Input, outcome: Outcome) {
         self.waiting.insert(number, (input, outcome));
         while let Some((input, outcome)) = self.waiting.remove(&self.next) {
             self.tell(&input, &outcome);
@@ -109,7 +109,7 @@ impl VerifyReport {
     }
 
     /// Says what is to be said of all together.
-    pub(super) fn end(mut self) -> ExitCode {
+    pub(crate) fn end(mut self) -> ExitCode {
         if self.is_brief && !self.talk.json && !self.talk.quiet {
             let (damaged, failed) = (self.damaged, self.failed);
             let text = inspect_verify::verified(self.intact, damaged, failed, self.bytes_out);

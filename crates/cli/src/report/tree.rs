@@ -7,11 +7,10 @@ use std::time::Instant;
 use cryptstream_engine::{Dropped, SandboxLevel, Summary, WorkerStats};
 use serde_json::{Value, json};
 
+use super::{Status, end, is_for_programs};
 use crate::args::Talk;
-use crate::commands::inputs::Status;
 use crate::json::{SCHEMA, put_name};
 use crate::messages::{self, Failure, Shared, tree as words};
-use crate::report::{end, is_for_programs};
 use crate::tree::{Counts, Event};
 
 /// So many failures, and so many things that were skipped, are told one by one;
@@ -20,7 +19,7 @@ const MAX_TOLD: u64 = 100;
 /// The same in a report for programs.
 const MAX_LISTED: usize = 1000;
 
-pub(super) struct TreeReport {
+pub(crate) struct TreeReport {
     talk: Talk,
     started: Instant,
     counts: Counts,
@@ -36,7 +35,7 @@ pub(super) struct TreeReport {
 }
 
 impl TreeReport {
-    pub(super) fn new(talk: Talk) -> Self {
+    pub(crate) fn new(talk: Talk) -> Self {
         Self {
             talk,
             started: Instant::now(),
@@ -51,23 +50,23 @@ impl TreeReport {
         }
     }
 
-    pub(super) fn status(&mut self) -> &mut Status {
+    pub(crate) fn status(&mut self) -> &mut Status {
         &mut self.status
     }
 
     /// Something that happens when so many files have come.
-    pub(super) fn take_before(&mut self, files: u64, event: Event) {
+    pub(crate) fn take_before(&mut self, files: u64, event: Event) {
         self.place = 2 * files;
         self.take(event);
     }
 
     /// The failure of the file that came as this one, counted from 0.
-    pub(super) fn failed(&mut self, number: usize, failure: Failure) {
+    pub(crate) fn failed(&mut self, number: usize, failure: Failure) {
         self.place = 2 * number as u64 + 1;
         self.take(Event::Failed(failure));
     }
 
-    pub(super) fn done(&mut self, summary: &Summary) {
+    pub(crate) fn done(&mut self, summary: &Summary) {
         self.counts.files += 1;
         self.counts.bytes_in += summary.bytes_in;
         self.counts.bytes_out += summary.bytes_out;
@@ -75,7 +74,7 @@ impl TreeReport {
     }
 
     /// One of the files replaces what was there.
-    pub(super) fn replaced(&mut self) {
+    pub(crate) fn replaced(&mut self) {
         self.counts.replaced += 1;
     }
 
@@ -86,23 +85,23 @@ impl TreeReport {
     }
 
     /// Whether nothing has failed so far.
-    pub(super) fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.counts.failed == 0
     }
 
     /// Says which sources were not removed, although that was asked for.
-    pub(super) fn tell_kept_sources(&self) {
+    pub(crate) fn tell_kept_sources(&self) {
         if self.counts.kept > 0 && !self.talk.json {
             messages::warn(&words::sources_kept(self.counts.kept));
         }
     }
 
-    pub(super) fn would_do(&mut self, bytes: u64) {
+    pub(crate) fn would_do(&mut self, bytes: u64) {
         self.counts.files += 1;
         self.counts.bytes_in += bytes;
     }
 
-    pub(super) fn take(&mut self, event: Event) {
+    pub(crate) fn take(&mut self, event: Event) {
         let skipped = match event {
             Event::Folder => {
                 self.counts.folders += 1;
@@ -140,7 +139,7 @@ impl TreeReport {
     }
 
     /// Something is not done, for a reason that is no failure.
-    pub(super) fn skip(&mut self, path: &Path, reason: &str) {
+    pub(crate) fn skip(&mut self, path: &Path, reason: &str) {
         self.counts.skipped += 1;
         if is_for_programs(self.talk) && self.skipped.len() < MAX_LISTED {
             let mut skipped = json!({ "reason": reason });
@@ -153,7 +152,7 @@ impl TreeReport {
     }
 
     /// So many files fail for one reason, which is said once.
-    pub(super) fn fail_all(&mut self, files: u64, failure: &Failure) {
+    pub(crate) fn fail_all(&mut self, files: u64, failure: &Failure) {
         self.fail(failure);
         let others = files.saturating_sub(1);
         self.counts.failed += others;
@@ -175,13 +174,13 @@ impl TreeReport {
     }
 
     /// The run was stopped, of so many files in all.
-    pub(super) fn stopped(&mut self, all: u64) {
+    pub(crate) fn stopped(&mut self, all: u64) {
         let Counts { files, kept, failed, .. } = self.counts;
         self.counts.left = all.saturating_sub(files + kept + failed);
     }
 
     /// Says what is to be said of all together.
-    pub(super) fn end(
+    pub(crate) fn end(
         self,
         command: &'static str,
         input: Option<&Path>,

@@ -1,0 +1,80 @@
+//! `keygen`: new identities, and the recipients of existing ones.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use cryptstream_engine::{Error, write_private};
+use cryptstream_format::x25519::SecretKey;
+use cryptstream_keys::{AnyRecipient, post_quantum};
+
+use crate::args::{KeyPassphrase, Keygen, Talk, is_stdout};
+use crate::messages::{self, Context, Failure};
+use crate::{keyring, report, system};
+
+pub(super) fn run(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<(), Failure> {
+    if let Some(path) = &args.recipient_of {
+        return show_recipients(path, &args.key_passphrase, talk);
+    }
+    *is_stdout_data = args.output.as_ref().is_none_or(|path| is_stdout(path));
+    let no_random = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
+    let (secret, public): (_, Box<dyn std::fmt::Display>) = if args.pq {
+        let key = post_quantum::SecretKey::generate().map_err(|error| no_random(&error))?;
+        (key.expose_text(), Box::new(key.to_public()))
+    } else {
+        let key = SecretKey::generate().map_err(|error| no_random(&error))?;
+        (key.expose_text(), Box::new(key.to_public()))
+    };
+    let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let content = cryptstream_keys::write_identity(&secret, &public, &created);
+    match &args.output {
+        Some(path) if !is_stdout(path) => {
+            write_private(path, content.as_bytes()).map_err(|error| match error {
+                Error::OutputExists { path } => messages::identity_exists(&path),
+                error => messages::engine(error, Context::default()),
+            })?;
+            if is_open_to_others(fs::metadata(path)) {
+                messages::warn(&messages::key_written_for_others(path));
+            }
+        }
+        _ => {
+            messages::print_output(content.as_bytes())?;
+            if is_open_to_others(system::stdout_metadata()) {
+                messages::warn(messages::SECRET_KEY_FOR_OTHERS);
+            }
+        }
+    }
+    if report::is_for_programs(talk) {
+        report::new_identity(args.output.as_deref(), &public, talk, *is_stdout_data);
+    } else if !talk.quiet {
+        messages::note(&messages::new_recipient(&public));
+    }
+    Ok(())
+}
+
+/// Whether other users may read or change what has got a secret key. age-keygen looks at
+/// standard output in this way. The bits of a new file are not always those that were
+/// asked for: FAT and NTFS show the same for all files.
+fn is_open_to_others(written: io::Result<fs::Metadata>) -> bool {
+    written.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
+}
+
+fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> Result<(), Failure> {
+    let mut recipients = Vec::new();
+    for recipient in keyring::recipients_of(path, key_passphrase)? {
+        if let AnyRecipient::PluginOwner(_) = recipient {
+            return Err(messages::no_text_of(&recipient));
+        }
+        let recipient = recipient.to_string();
+        if !talk.json {
+            messages::print_output(format!("{recipient}\n").as_bytes())?;
+        }
+        recipients.push(recipient);
+    }
+    if report::is_for_programs(talk) {
+        report::recipients(path, &recipients, talk);
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Reports that are written to standard output while a run goes on.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use super::Status;
+use crate::args::Talk;
+use crate::messages::{self, escaped_json};
+
+/// Standard output for as long as it can be written.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    is_closed: bool,
+}
+
+impl Lines {
+    /// Writes `text` at once, so that errors stand after what they belong to.
+    /// That nobody reads any more is no failure.
+    pub(crate) fn print(&mut self, text: &str, status: &mut Status) {
+        if self.is_closed {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        if let Err(source) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            self.is_closed = true;
+            if source.kind() != io::ErrorKind::BrokenPipe {
+                status.fail(&messages::stdout_failed(source, false), false);
+            }
+        }
+    }
+
+    /// Writes a JSON object as a line.
+    pub(crate) fn print_object(&mut self, object: &Value, status: &mut Status) {
+        self.print(&format!("{}\n", escaped_json(object)), status);
+    }
+
+    /// Tells a program what came of all inputs, as the last line, the last event, or both.
+    /// `totals` is an object.
+    pub(crate) fn end(&mut self, totals: Value, talk: Talk, status: &mut Status) {
+        messages::is_ending();
+        let object = messages::event("end", totals);
+        if talk.json {
+            self.print_object(&object, status);
+        }
+        if messages::is_in_events() {
+            messages::print_event("end", object);
+        }
+    }
+
+    /// Whether going on would be for nothing.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+}
