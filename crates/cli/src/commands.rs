@@ -13,6 +13,7 @@ mod one_file;
 mod range;
 mod rekey;
 mod salvage;
+mod session;
 mod show;
 mod tree;
 mod verify;
@@ -25,19 +26,21 @@ use std::process::ExitCode;
 use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, List, Rekey, Verify, When};
-use crate::report::Status;
+use crate::report::Failures;
 use crate::{config, messages, report, system};
+use session::{CommandResult, Session};
 
-/// Runs one command to its end and says what is to be said.
-pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
+/// Runs one command to its end, and reports how it ended.
+pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     messages::set_quiet(cli.talk.quiet);
     if cli.talk.verbose
         && let Some(error) = system::not_locked()
     {
         messages::note(&messages::not_locked(error));
     }
+    let (is_json, mut cli) = (cli.talk.json, cli);
     if let Err(failure) = config::settle(&mut cli) {
-        return Status::refused(&failure, cli.talk.json);
+        return Failures::from(failure).report(is_json, false).exit_code();
     }
     let Cli { mut command, mut talk, no_config } = cli;
     talk.apply_color();
@@ -47,66 +50,58 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     }
     messages::speak_to_programs(talk.json, talk.progress() == When::Json);
     let _on_interrupt = report::say_interrupted_to_programs(talk);
-    match &mut command {
-        Command::Encrypt(Encrypt { files, .. }) => files.settle(false),
-        Command::Decrypt(Decrypt { files, stdout, .. }) => files.settle(*stdout),
-        _ => {}
+    let session = Session::new(talk, no_config, key);
+    let ended = settle_files(&mut command).and_then(|()| dispatch(command, &session));
+    match ended {
+        Ok(status) => status.exit_code(),
+        Err(failures) => failures.report(talk.json, session.is_stdout_data()).exit_code(),
     }
-    let listed = match &mut command {
-        Command::Encrypt(Encrypt { files, tree, .. })
-        | Command::Decrypt(Decrypt { files, tree, .. }) => file_list::add_to(files, tree),
+}
+
+/// Settles the outputs, and adds the inputs that are named in a file.
+fn settle_files(command: &mut Command) -> Result<(), Failures> {
+    match command {
+        Command::Encrypt(Encrypt { files, tree, .. }) => {
+            files.settle(false);
+            file_list::add_to(files, tree)?;
+        }
+        Command::Decrypt(Decrypt { files, stdout, tree, .. }) => {
+            files.settle(*stdout);
+            file_list::add_to(files, tree)?;
+        }
         Command::Verify(Verify { files, file_list, .. })
         | Command::Inspect(Inspect { files, file_list, .. })
         | Command::Rekey(Rekey { files, file_list, .. })
         | Command::List(List { files, file_list, .. }) => {
-            file_list::read(file_list).map(|names| files.extend(names))
+            files.extend(file_list::read(file_list)?);
         }
-        _ => Ok(()),
-    };
-    if let Err(failure) = listed {
-        return Status::refused(&failure, talk.json);
+        _ => {}
     }
-    // Where standard output carries data, reports go elsewhere. Before that
-    // is known, the safe assumption is made.
-    let mut is_stdout_data = false;
-    let result = match command {
-        Command::Encrypt(args) if args.packing.archive => {
-            return archive::encrypt(args, key, talk);
-        }
+    Ok(())
+}
+
+fn dispatch(command: Command, session: &Session) -> CommandResult {
+    match command {
+        Command::Encrypt(args) if args.packing.archive => archive::pack(args, session),
         Command::Encrypt(args) if args.delete || tree::is_meant(&args.files, &args.tree) => {
-            return tree::encrypt(args, key, talk);
+            tree::encrypt(args, session)
         }
-        Command::Encrypt(args) => one_file::encrypt(args, key, talk, &mut is_stdout_data),
-        Command::Decrypt(args) if args.unpacking.extract => {
-            return archive::decrypt(args, key, talk);
+        Command::Encrypt(args) => one_file::encrypt(args, session),
+        Command::Decrypt(args) if args.unpacking.extract => archive::extract(args, session),
+        Command::Decrypt(args) if args.salvage => salvage::run(args, session),
+        Command::Decrypt(args) if args.range.is_some() => range::run(args, session),
+        Command::Decrypt(args) if tree::is_meant(&args.files, &args.tree) => {
+            tree::decrypt(args, session)
         }
-        Command::Decrypt(args) if args.salvage => return salvage::run(args, key, talk),
-        Command::Decrypt(args)
-            if args.range.is_none() && tree::is_meant(&args.files, &args.tree) =>
-        {
-            return tree::decrypt(args, key, talk);
-        }
-        Command::Decrypt(args) => one_file::decrypt(args, key, talk, &mut is_stdout_data),
-        Command::Keygen(args) => keygen::run(&args, talk, &mut is_stdout_data),
-        // Of several files each is reported by itself.
-        Command::Inspect(args) => return inspect::run(args, talk),
-        Command::List(args) => return archive::list(args, key, talk),
-        Command::Verify(args) => return verify::run(args, key, talk),
-        Command::Rekey(args) => return rekey::run(args, key, talk),
-        Command::Benchmark(args) => benchmark::run(&args, talk),
-        Command::Config => show::run(no_config, talk),
+        Command::Decrypt(args) => one_file::decrypt(args, session),
+        Command::Keygen(args) => keygen::run(&args, session),
+        Command::Inspect(args) => inspect::run(args, session),
+        Command::List(args) => archive::list(args, session),
+        Command::Verify(args) => verify::run(args, session),
+        Command::Rekey(args) => rekey::run(args, session),
+        Command::Benchmark(args) => benchmark::run(&args, session),
+        Command::Config => show::run(session),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => manual::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if talk.json {
-                messages::print_json_error(&failure, is_stdout_data);
-            } else {
-                messages::print_error(&failure);
-            }
-            ExitCode::from(failure.code)
-        }
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod tree;
 pub(crate) mod verify;
 
 pub(crate) use lines::Lines;
-pub(crate) use status::Status;
+pub(crate) use status::{Failures, Status};
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};

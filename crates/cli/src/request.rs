@@ -7,11 +7,11 @@ use std::thread;
 
 use cryptstream_beneath::FileEntry;
 use cryptstream_engine::{
-    CommitOptions, Engine, Error, Form, Parser, Processes, SandboxMode, Source, Target,
-    WorkerOptions, leftover_of,
+    CommitOptions, Encrypt, Engine, Error, Form, Parser, Processes, Progress, SandboxMode, Source,
+    Summary, Target, WorkerOptions, leftover_of,
 };
-use cryptstream_format::Format;
 use cryptstream_format::argon2id::Cost;
+use cryptstream_format::{Format, Recipient};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
@@ -232,6 +232,23 @@ impl Transfer {
     /// What does the work.
     pub(crate) fn engine(&self) -> Engine {
         Engine::new(self.workers.clone(), cores())
+    }
+
+    /// Encrypts `source`, which is the input or what was made of it.
+    pub(crate) fn encrypt_from(
+        &self,
+        source: &mut Source,
+        recipients: &[&(dyn Recipient + Sync)],
+        progress: &dyn Progress,
+    ) -> Result<Summary, Error> {
+        self.engine().encrypt(
+            Encrypt::source(source)
+                .target(self.target.clone())
+                .form(self.form)
+                .recipients(recipients)
+                .commit(self.commit)
+                .progress(progress),
+        )
     }
 
     /// What messages about this transfer depend on.

@@ -14,32 +14,15 @@ mod reader_process;
 
 use std::fs::File;
 use std::io::Read;
-use std::process::ExitCode;
 
 use cryptstream_archive::is_zstd;
 use cryptstream_engine::Target;
-use zeroize::Zeroizing;
 
+pub(super) use self::extract::run as extract;
 pub(super) use self::list::run as list;
+pub(super) use self::pack::run as pack;
 pub(crate) use self::reader::{READER_ARGUMENT, reader_main};
-use crate::args::{Decrypt, Encrypt, Talk};
-use crate::messages::{self, Failure, archive};
-use crate::report::Status;
-
-pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
-    let mut is_stdout_data = false;
-    match pack::run(args, key, talk, &mut is_stdout_data) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failures) => report_all(&failures, talk, is_stdout_data),
-    }
-}
-
-pub(super) fn decrypt(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
-    match extract::run(args, key, talk) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report_all(&[failure], talk, false),
-    }
-}
+use crate::messages::{self, archive};
 
 /// Says so where a compressed archive was decrypted to the name of a plain one.
 pub(super) fn note_zstd(target: &Target) {
@@ -52,16 +35,6 @@ pub(super) fn note_zstd(target: &Target) {
     if read.is_ok() && is_zstd(&head) {
         messages::warn(&archive::is_zstd(path));
     }
-}
-
-/// Says what failed; a program is told of the first failure.
-fn report_all(failures: &[Failure], talk: Talk, is_stdout_data: bool) -> ExitCode {
-    let mut status = Status::default();
-    if let (true, Some(first)) = (talk.json, failures.first()) {
-        messages::print_json_error(first, is_stdout_data);
-    }
-    failures.iter().for_each(|failure| status.fail(failure, talk.json));
-    status.exit_code()
 }
 
 #[cfg(test)]

@@ -9,13 +9,16 @@ use std::path::Path;
 use cryptstream_benchmark::{Glyphs, Options};
 use cryptstream_engine::{Error, Source, Target, write_public};
 
-use crate::args::{Benchmark, Talk};
+use super::session::{CommandResult, Session};
+use crate::args::Benchmark;
 use crate::messages::{self, Context, Failure};
+use crate::report::Status;
 use crate::{json, report, system};
 use steps::Steps;
 
 /// Measures, and shows the results.
-pub(super) fn run(args: &Benchmark, talk: Talk) -> Result<(), Failure> {
+pub(super) fn run(args: &Benchmark, session: &Session) -> CommandResult {
+    let talk = session.talk;
     if let Some(report) = &args.report {
         check_report(report, args).map_err(failed)?;
     }
@@ -54,7 +57,7 @@ pub(super) fn run(args: &Benchmark, talk: Talk) -> Result<(), Failure> {
             messages::note(&messages::report_written(report));
         }
     }
-    Ok(())
+    Ok(Status::default())
 }
 
 /// Refuses a report that could not be written, before minutes of work.

@@ -4,10 +4,12 @@ use clap::CommandFactory;
 use clap_complete::{Generator, Shell as Known};
 use clap_complete_nushell::Nushell;
 
+use super::session::CommandResult;
 use crate::args::{Cli, Completions, Shell};
-use crate::messages::{self, Failure};
+use crate::messages;
+use crate::report::Status;
 
-pub(super) fn run(args: &Completions) -> Result<(), Failure> {
+pub(super) fn run(args: &Completions) -> CommandResult {
     let script = match args.shell {
         Shell::Bash => script(Known::Bash),
         Shell::Zsh => script(Known::Zsh),
@@ -16,7 +18,8 @@ pub(super) fn run(args: &Completions) -> Result<(), Failure> {
         Shell::Nushell => script(Nushell),
         Shell::Elvish => script(Known::Elvish),
     };
-    messages::print_output(&script)
+    messages::print_output(&script)?;
+    Ok(Status::default())
 }
 
 fn script(shell: impl Generator) -> Vec<u8> {

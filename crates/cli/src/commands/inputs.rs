@@ -4,7 +4,6 @@ use std::fs::Metadata;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use cryptstream_beneath::{FileId, KnownFile};
 use cryptstream_engine::{BatchItem, Destination, Parser};
@@ -12,7 +11,7 @@ use cryptstream_engine::{BatchItem, Destination, Parser};
 use crate::args::is_stdin;
 use crate::keyring::{CachedIdentities, NoMatchingKey};
 use crate::messages::{self, Context, Failure, inspect_verify, tree};
-use crate::report::Status;
+use crate::report::Failures;
 use crate::request::Input;
 use crate::tree::encrypted_files;
 
@@ -132,23 +131,10 @@ pub(super) fn try_keys(
     cached.none_fits(files.filter_map(|seen| seen.item()), parser, false)
 }
 
-/// The end of a run in which no key fits.
-pub(super) fn refuse(
-    no_match: NoMatchingKey,
-    inputs: &Inputs,
-    context: Context,
-    is_json: bool,
-) -> ExitCode {
-    let mut status = Status::default();
+/// The failures of a run in which no key fits.
+pub(super) fn no_key_fits(no_match: NoMatchingKey, inputs: &Inputs, context: Context) -> Failures {
     let NoMatchingKey { files, untried, first, others } = no_match;
-    let failure =
-        tree::no_key_fits(inputs.only(), files, untried, inspect_verify::engine(first, context));
-    if is_json {
-        return Status::refused(&failure, true);
-    }
-    status.fail(&failure, false);
-    for error in others {
-        status.fail(&inspect_verify::engine(error, context), false);
-    }
-    status.exit_code()
+    let failed = |error| inspect_verify::engine(error, context);
+    let all = tree::no_key_fits(inputs.only(), files, untried, failed(first));
+    Failures(std::iter::once(all).chain(others.into_iter().map(failed)).collect())
 }

@@ -1,27 +1,20 @@
 //! `inspect`: what sealed files are, without any key.
 
-use std::process::ExitCode;
-
 use cryptstream_engine::{Error, Inspection, Parser};
 use serde_json::{Value, json};
 
 use super::inputs::{Inputs, Seen};
-use crate::args::{Inspect, Talk};
+use super::session::{CommandResult, Session};
+use crate::args::Inspect;
 use crate::messages::{Context, Failure, inspect_verify};
 use crate::report::{self, Lines, Status};
 use crate::request::{Input, worker_options};
 
-pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
-    let inputs = match Inputs::of(args.files, args.file_list.files_from.is_some()) {
-        Ok(inputs) => inputs,
-        Err(failure) => return Status::refused(&failure, talk.json),
-    };
-    let parser = match Parser::new(&worker_options(&args.reading.into())) {
-        Ok(parser) => parser,
-        Err(error) => {
-            return Status::refused(&inspect_verify::engine(error, Context::default()), talk.json);
-        }
-    };
+pub(super) fn run(args: Inspect, session: &Session) -> CommandResult {
+    let talk = session.talk;
+    let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
+    let parser = Parser::new(&worker_options(&args.reading.into()));
+    let parser = parser.map_err(|error| inspect_verify::engine(error, Context::default()))?;
     let (mut status, mut lines) = (Status::default(), Lines::default());
     let (mut files, mut failed) = (0u64, 0u64);
     for Seen { input, .. } in inputs.iter() {
@@ -50,7 +43,7 @@ pub(super) fn run(args: Inspect, talk: Talk) -> ExitCode {
         });
         lines.end(totals, talk, &mut status);
     }
-    status.exit_code()
+    Ok(status)
 }
 
 /// What can be seen of a file, and what is wrong with it; of one that has an

@@ -10,15 +10,18 @@ use cryptstream_engine::{Error, write_private};
 use cryptstream_format::x25519::SecretKey;
 use cryptstream_keys::{AnyRecipient, post_quantum};
 
+use super::session::{CommandResult, Session};
 use crate::args::{KeyPassphrase, Keygen, Talk, is_stdout};
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Context};
+use crate::report::Status;
 use crate::{keyring, report, system};
 
-pub(super) fn run(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Result<(), Failure> {
+pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
+    let talk = session.talk;
     if let Some(path) = &args.recipient_of {
         return show_recipients(path, &args.key_passphrase, talk);
     }
-    *is_stdout_data = args.output.as_ref().is_none_or(|path| is_stdout(path));
+    session.set_stdout_data(args.output.as_ref().is_none_or(|path| is_stdout(path)));
     let no_random = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
     let (secret, public): (_, Box<dyn std::fmt::Display>) = if args.pq {
         let key = post_quantum::SecretKey::generate().map_err(|error| no_random(&error))?;
@@ -47,11 +50,11 @@ pub(super) fn run(args: &Keygen, talk: Talk, is_stdout_data: &mut bool) -> Resul
         }
     }
     if report::is_for_programs(talk) {
-        report::new_identity(args.output.as_deref(), &public, talk, *is_stdout_data);
+        report::new_identity(args.output.as_deref(), &public, talk, session.is_stdout_data());
     } else if !talk.quiet {
         messages::note(&messages::new_recipient(&public));
     }
-    Ok(())
+    Ok(Status::default())
 }
 
 /// Whether other users may read or change what has got a secret key. age-keygen looks at
@@ -61,11 +64,11 @@ fn is_open_to_others(written: io::Result<fs::Metadata>) -> bool {
     written.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
 }
 
-fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> Result<(), Failure> {
+fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> CommandResult {
     let mut recipients = Vec::new();
     for recipient in keyring::recipients_of(path, key_passphrase)? {
         if let AnyRecipient::PluginOwner(_) = recipient {
-            return Err(messages::no_text_of(&recipient));
+            return Err(messages::no_text_of(&recipient).into());
         }
         let recipient = recipient.to_string();
         if !talk.json {
@@ -76,5 +79,5 @@ fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> R
     if report::is_for_programs(talk) {
         report::recipients(path, &recipients, talk);
     }
-    Ok(())
+    Ok(Status::default())
 }

@@ -9,24 +9,29 @@ use clap_mangen::Man;
 use cryptstream_engine::write_public;
 use roff::{Inline, Roff, bold, roman};
 
+use super::session::CommandResult;
 use crate::args::{Cli, Manual};
 use crate::messages::{self, Context, Failure, manual as words};
+use crate::report::Status;
 
 /// The section of the manual that commands stand in.
 const SECTION: &str = "1";
 
-pub(super) fn run(args: &Manual) -> Result<(), Failure> {
+pub(super) fn run(args: &Manual) -> CommandResult {
     let mut main = Cli::command().disable_help_subcommand(true);
     // Passes flags of all commands on to each.
     main.build();
     let names: Vec<String> = commands(&main).map(name_of).collect();
-    let Some(folder) = &args.folder else { return messages::print_output(&page(&main, &names)?) };
+    let Some(folder) = &args.folder else {
+        messages::print_output(&page(&main, &names)?)?;
+        return Ok(Status::default());
+    };
     fs::create_dir_all(folder).map_err(|error| messages::tree::folder_failed(folder, &error))?;
     for command in commands(&main) {
         let path = folder.join(format!("{}.{SECTION}", name_of(command)));
         write(&path, &page(command, &names)?, args.force)?;
     }
-    Ok(())
+    Ok(Status::default())
 }
 
 /// The program and each of its commands.

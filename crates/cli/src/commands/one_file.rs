@@ -3,25 +3,20 @@
 use std::time::Instant;
 
 use cryptstream_format::{Identity, Recipient};
-use zeroize::Zeroizing;
 
-use super::{archive, range};
-use crate::args::{Decrypt, Encrypt, Talk};
+use super::archive;
+use super::session::{CommandResult, Session};
+use crate::args::{Decrypt, Encrypt};
 use crate::keyring::{OpeningKeys, SealingKeys};
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Context};
 use crate::progress::Meter;
-use crate::report;
+use crate::report::{self, Status};
 use crate::request::Transfer;
 
-pub(super) fn encrypt(
-    mut args: Encrypt,
-    key: Option<Zeroizing<Vec<u8>>>,
-    talk: Talk,
-    is_stdout_data: &mut bool,
-) -> Result<(), Failure> {
+pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
     let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format, args.armor)?;
-    *is_stdout_data = transfer.is_stdout_data();
-    let keys = SealingKeys::read(&args.passphrase, &args.sealing, key)?;
+    session.set_stdout_data(transfer.is_stdout_data());
+    let keys = SealingKeys::read(&args.passphrase, &args.sealing, session.take_key())?;
     let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let recipients = keys.recipients(transfer.form.format(), &transfer.output_label())?;
@@ -29,34 +24,18 @@ pub(super) fn encrypt(
     let mut source = transfer.take_typed(source)?;
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, talk);
-    let Transfer { target, commit, form, .. } = &transfer;
-    let result = transfer.engine().encrypt(
-        cryptstream_engine::Encrypt::source(&mut source)
-            .target(target.clone())
-            .form(*form)
-            .recipients(&recipients)
-            .commit(*commit)
-            .progress(&meter),
-    );
+    let meter = Meter::of(&transfer, session.talk);
+    let result = transfer.encrypt_from(&mut source, &recipients, &meter);
     meter.clear();
     let summary = result.map_err(|error| messages::engine(error, transfer.context(true)))?;
-    report::done("encrypt", &transfer, summary, started.elapsed(), talk);
-    Ok(())
+    report::done("encrypt", &transfer, summary, started.elapsed(), session.talk);
+    Ok(Status::default())
 }
 
-pub(super) fn decrypt(
-    mut args: Decrypt,
-    key: Option<Zeroizing<Vec<u8>>>,
-    talk: Talk,
-    is_stdout_data: &mut bool,
-) -> Result<(), Failure> {
-    if let Some(range) = args.range {
-        return range::run(args, range, key, talk, is_stdout_data);
-    }
+pub(super) fn decrypt(mut args: Decrypt, session: &Session) -> CommandResult {
     let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
-    *is_stdout_data = transfer.is_stdout_data();
-    let keys = OpeningKeys::read(&args.opening, key)?;
+    session.set_stdout_data(transfer.is_stdout_data());
+    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
     let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();
@@ -65,7 +44,7 @@ pub(super) fn decrypt(
     let mut source = transfer.take_typed(source)?;
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, talk);
+    let meter = Meter::of(&transfer, session.talk);
     let result = transfer.engine().decrypt(
         cryptstream_engine::Decrypt::source(&mut source)
             .target(transfer.target.clone())
@@ -78,6 +57,6 @@ pub(super) fn decrypt(
     let context = Context { is_armored, ..transfer.context(has_passphrase) };
     let summary = result.map_err(|error| messages::engine(error, context))?;
     archive::note_zstd(&transfer.target);
-    report::done("decrypt", &transfer, summary, started.elapsed(), talk);
-    Ok(())
+    report::done("decrypt", &transfer, summary, started.elapsed(), session.talk);
+    Ok(Status::default())
 }

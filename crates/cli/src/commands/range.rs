@@ -2,27 +2,20 @@
 
 use std::time::Instant;
 
-use cryptstream_engine::ByteRange;
-use cryptstream_format::Identity;
-use zeroize::Zeroizing;
-
-use crate::args::{Decrypt, Talk};
+use super::session::{CommandResult, Session};
+use crate::args::Decrypt;
 use crate::keyring::OpeningKeys;
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Context};
 use crate::progress::Meter;
-use crate::report;
+use crate::report::{self, Status};
 use crate::request::Transfer;
+use cryptstream_format::Identity;
 
-pub(super) fn run(
-    mut args: Decrypt,
-    range: ByteRange,
-    key: Option<Zeroizing<Vec<u8>>>,
-    talk: Talk,
-    is_stdout_data: &mut bool,
-) -> Result<(), Failure> {
+pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
+    let range = args.range.ok_or_else(|| messages::internal("no range was named"))?;
     let transfer = Transfer::decrypt_range(std::mem::take(&mut args.files))?;
-    *is_stdout_data = transfer.is_stdout_data();
-    let keys = OpeningKeys::read(&args.opening, key)?;
+    session.set_stdout_data(transfer.is_stdout_data());
+    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     // Before anybody is asked for a passphrase.
@@ -32,7 +25,7 @@ pub(super) fn run(
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, talk);
+    let meter = Meter::of(&transfer, session.talk);
     let request = cryptstream_engine::Decrypt::source(&mut source)
         .target(transfer.target.clone())
         .identities(&identities)
@@ -42,6 +35,6 @@ pub(super) fn run(
     meter.clear();
     let opened =
         result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;
-    report::done_range(&transfer, &opened, started.elapsed(), talk);
-    Ok(())
+    report::done_range(&transfer, &opened, started.elapsed(), session.talk);
+    Ok(Status::default())
 }

@@ -4,17 +4,16 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use cryptstream_beneath::{FileId, KnownFile, has_stable_inodes};
 use cryptstream_engine::{Engine, Error, LockedFile, Parser, Progress, RekeySummary};
 use cryptstream_format::{Format, Identity, Recipient};
 use rustix::fs::fstat;
-use zeroize::Zeroizing;
 
-use super::inputs::{Inputs, Seen, refuse, try_keys};
-use crate::args::{Rekey, Talk, is_dash};
+use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
+use super::session::{CommandResult, Session};
+use crate::args::{Rekey, is_dash};
 use crate::keyring::{CachedIdentities, OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, code, inspect_verify, rekey as words};
 use crate::progress::Meter;
@@ -22,23 +21,17 @@ use crate::report::Status;
 use crate::report::rekey::{self as report, Total};
 use crate::request::{Input, cores, worker_options};
 
-pub(super) fn run(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
-    match rekey(args, key, talk) {
-        Ok(exit_code) => exit_code,
-        Err(failure) => Status::refused(&failure, talk.json),
-    }
-}
-
-fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
+    let talk = session.talk;
     let Rekey { files, file_list, opening, new, reencrypt, reading } = args;
     if files.iter().any(|file| is_dash(file.as_os_str())) {
-        return Err(words::not_a_stream());
+        return Err(words::not_a_stream().into());
     }
     let inputs = Inputs::of_files(files);
     let are_several = inputs.are_several(file_list.files_from.is_some());
     let (passphrase, sealing) =
         new.into_flags(opening.plugin_timeout).ok_or_else(words::no_new_key)?;
-    let old_keys = OpeningKeys::read(&opening, key)?;
+    let old_keys = OpeningKeys::read(&opening, session.take_key())?;
     let new_keys = SealingKeys::read_beside(&passphrase, &sealing, None, Some(&old_keys))?;
 
     let has_passphrase = old_keys.has_passphrase();
@@ -60,7 +53,7 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
         && let Some(no_match) = try_keys(&inputs, &cached, &parser, &key_files)
     {
         let context = Context { has_passphrase, ..Context::default() };
-        return Ok(refuse(no_match, &inputs, context, talk.json));
+        return Err(no_key_fits(no_match, &inputs, context));
     }
     let meter = match are_several {
         true => Meter::of_many(name.clone(), count, talk),
@@ -83,7 +76,7 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
         meter.clear();
         let path = input.path().unwrap_or(Path::new("-"));
         report::tell(path, &done.map_err(Trouble::into_failure)?, started.elapsed(), talk);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Status::default());
     }
     // The same file may have several names.
     rekeyer.done = Some(HashSet::new());
@@ -99,7 +92,7 @@ fn rekey(args: Rekey, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Exi
         meter.end_file(number);
         let done = match done {
             Err(Trouble::Again) => continue,
-            Err(Trouble::Run(failure)) => return Err(failure),
+            Err(Trouble::Run(failure)) => return Err(failure.into()),
             Err(Trouble::File(failure)) => Err(failure),
             Ok(summary) => Ok(summary),
         };

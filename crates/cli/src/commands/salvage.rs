@@ -2,15 +2,14 @@
 //! rest.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use cryptstream_engine::{DamageReport, Target};
 use cryptstream_format::Identity;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
-use crate::args::{Decrypt, Talk};
+use super::session::{CommandResult, Session};
+use crate::args::Decrypt;
 use crate::json::SCHEMA;
 use crate::keyring::OpeningKeys;
 use crate::messages::{self, Failure, inspect_verify};
@@ -18,34 +17,19 @@ use crate::progress::Meter;
 use crate::report::{self, Status};
 use crate::request::Transfer;
 
-pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
-    let files = std::mem::take(&mut args.files);
-    let transfer = match Transfer::decrypt(files) {
-        Ok(transfer) => transfer,
-        Err(failure) => return Status::refused(&failure, talk.json),
-    };
+pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
+    let talk = session.talk;
+    let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
+    let needs_file = |name: &str| Err(messages::salvage_needs_file(Path::new(name)).into());
     let (input, output) = match (transfer.input.path(), &transfer.target) {
         (Some(input), Target::Path { path: output, .. } | Target::Beneath { path: output, .. }) => {
             (input, output)
         }
-        (None, _) => {
-            return Status::refused(
-                &messages::salvage_needs_file(Path::new("standard input")),
-                talk.json,
-            );
-        }
-        (_, Target::Stdout { .. }) => {
-            return Status::refused(
-                &messages::salvage_needs_file(Path::new("standard output")),
-                talk.json,
-            );
-        }
+        (None, _) => return needs_file("standard input"),
+        (_, Target::Stdout { .. }) => return needs_file("standard output"),
     };
     let started = Instant::now();
-    let scan = match salvage(&args, key, &transfer, talk) {
-        Ok(scan) => scan,
-        Err(failure) => return Status::refused(&failure, talk.json),
-    };
+    let scan = salvage(&args, &transfer, session)?;
     let failure = match (scan.is_intact(), scan.chunks_intact) {
         (true, _) => None,
         (false, 0) => Some(inspect_verify::nothing_to_salvage(input)),
@@ -63,22 +47,21 @@ pub(super) fn run(mut args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk
     } else if talk.verbose {
         messages::note(&inspect_verify::nothing_damaged(input, output));
     }
-    status.exit_code()
+    Ok(status)
 }
 
 fn salvage(
     args: &Decrypt,
-    key: Option<Zeroizing<Vec<u8>>>,
     transfer: &Transfer,
-    talk: Talk,
+    session: &Session,
 ) -> Result<DamageReport, Failure> {
-    let keys = OpeningKeys::read(&args.opening, key)?;
+    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let context = transfer.context(keys.has_passphrase());
     let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
-    let meter = Meter::of(transfer, talk);
+    let meter = Meter::of(transfer, session.talk);
     let request = cryptstream_engine::Salvage::source(&mut source)
         .target(transfer.target.clone())
         .identities(&identities)

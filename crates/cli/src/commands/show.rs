@@ -7,23 +7,28 @@ use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::DEFAULT_LOG_N;
 use serde_json::{Value, json};
 
-use crate::args::{Color, Format, Sandbox, Talk, When};
+use super::session::{CommandResult, Session};
+use crate::args::{Color, Format, Sandbox, When};
 use crate::config::{Config, Found, Origin, Setting, Settings};
 use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
 use crate::json::{SCHEMA, put_name};
 use crate::keyring::PLUGIN_TIMEOUT;
 use crate::messages::config::{self as words, Row};
-use crate::messages::{self, Failure, quoted};
+use crate::messages::{self, quoted};
+use crate::report::Status;
 
-pub(super) fn run(ignore_file: bool, talk: Talk) -> Result<(), Failure> {
-    let config = Config::load(ignore_file)?;
+pub(super) fn run(session: &Session) -> CommandResult {
+    let config = Config::load(session.no_config)?;
     let entries = entries(&config);
-    if talk.json {
+    if session.talk.json {
         messages::print_json(&object(&config, &entries), false);
-        return Ok(());
+        return Ok(Status::default());
     }
     let rows: Vec<Row> = entries.iter().map(|entry| entry.row(&config)).collect();
-    messages::print_output(words::table(config.path.as_deref(), config.is_there, &rows).as_bytes())
+    messages::print_output(
+        words::table(config.path.as_deref(), config.is_there, &rows).as_bytes(),
+    )?;
+    Ok(Status::default())
 }
 
 /// One setting as one place has it.

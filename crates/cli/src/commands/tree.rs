@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
@@ -12,9 +11,9 @@ use cryptstream_engine::{
 };
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
-use zeroize::Zeroizing;
 
 use super::lookahead::{Lookahead, LookaheadFn};
+use super::session::{CommandResult, Session};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
 use crate::keyring::{CachedIdentities, NoMatchingKey, OpeningKeys, SealingKeys};
 use crate::messages::{self, Context, Failure, inspect_verify, tree as words};
@@ -34,14 +33,7 @@ pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
     tree.is_given() || !files.more.is_empty() || files.input.as_ref().is_some_and(is_folder)
 }
 
-pub(super) fn encrypt(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
-    match seal(args, key, talk) {
-        Ok(exit_code) => exit_code,
-        Err(failure) => Status::refused(&failure, talk.json),
-    }
-}
-
-fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let Encrypt { files, passphrase, sealing, format, armor, tree, delete, packing: _ } = args;
     let form = match sealed_form(format, armor)? {
         // An output that is named so; of a folder, its files are.
@@ -51,7 +43,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
         form => form,
     };
     let naming = Naming::Add(suffix_of(form.format()));
-    let mut run = TreeRun::new("encrypt", files, &tree, naming, talk)?;
+    let mut run = TreeRun::new("encrypt", files, &tree, naming, session.talk)?;
     run.plan.delete = delete;
     if delete {
         run.plan.check_folders()?;
@@ -62,7 +54,7 @@ fn seal(args: Encrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Ex
     if run.is_over() {
         return Ok(run.refuse(None));
     }
-    let keys = SealingKeys::read(&passphrase, &sealing, key)?;
+    let keys = SealingKeys::read(&passphrase, &sealing, session.take_key())?;
     let scan = run.scan()?;
     if keys.has_passphrase() && form.format() == Format::Age && scan.files > 1 {
         messages::warn(&words::scrypt_for_each(scan.files));
@@ -89,24 +81,17 @@ fn names_age(files: &Files, tree: &Tree) -> bool {
         && files.output.as_ref().is_some_and(|path| ends_with(path, AGE_SUFFIX))
 }
 
-pub(super) fn decrypt(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
-    match open(args, key, talk) {
-        Ok(exit_code) => exit_code,
-        Err(failure) => Status::refused(&failure, talk.json),
-    }
-}
-
-fn open(args: Decrypt, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     let Decrypt { files, opening, tree, .. } = args;
     let naming = Naming::TakeOff([SUFFIX, AGE_SUFFIX]);
-    let run = TreeRun::new("decrypt", files, &tree, naming, talk)?;
+    let run = TreeRun::new("decrypt", files, &tree, naming, session.talk)?;
     if tree.dry_run {
         return run.dry();
     }
     if run.is_over() {
         return Ok(run.refuse(None));
     }
-    let keys = OpeningKeys::read(&opening, key)?;
+    let keys = OpeningKeys::read(&opening, session.take_key())?;
     let scan = run.scan()?;
     let key_files = keys.key_files();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
@@ -280,7 +265,7 @@ impl TreeRun {
     }
 
     /// The end of a run in which nothing can be done.
-    fn refuse(mut self, no_match: Option<(NoMatchingKey, Context)>) -> ExitCode {
+    fn refuse(mut self, no_match: Option<(NoMatchingKey, Context)>) -> Status {
         let mut report = self.report();
         let unusable = std::mem::take(&mut self.plan.unusable);
         let told = if self.is_fail_fast { 1 } else { usize::MAX };
@@ -299,7 +284,7 @@ impl TreeRun {
     }
 
     /// Says what would be done.
-    fn dry(mut self) -> Result<ExitCode, Failure> {
+    fn dry(mut self) -> CommandResult {
         let scan = self.scan()?;
         let report = RefCell::new(self.report());
         let unusable = std::mem::take(&mut self.plan.unusable);
@@ -369,7 +354,7 @@ impl TreeRun {
             &dyn Progress,
             &mut OnDone<'_>,
         ) -> WorkerStats,
-    ) -> Result<ExitCode, Failure> {
+    ) -> CommandResult {
         let report = RefCell::new(self.report());
         let unusable = std::mem::take(&mut self.plan.unusable);
         let all = scan.files + unusable.len() as u64;

@@ -5,23 +5,22 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::iter::Peekable;
-use std::process::ExitCode;
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
     BatchItem, DamageScan, DecryptAll, Engine, Error, Parser, Progress, Summary, WorkerNote,
 };
 use cryptstream_format::Identity;
-use zeroize::Zeroizing;
 
-use super::inputs::{Inputs, Seen, refuse, try_keys};
+use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
 use super::lookahead::{Lookahead, LookaheadFn};
-use crate::args::{Talk, Verify};
+use super::session::{CommandResult, Session};
+use crate::args::Verify;
 use crate::keyring::{CachedIdentities, OpeningKeys};
 use crate::messages::{Context, Failure, inspect_verify};
 use crate::progress::Meter;
+use crate::report;
 use crate::report::verify::{Outcome, VerifyReport};
-use crate::report::{self, Status};
 use crate::request::{Input, cores, worker_options};
 
 /// Below this several files are opened at a time. Larger ones keep all workers
@@ -48,16 +47,10 @@ struct Verifier<'a> {
 /// A file with its place among all.
 type Numbered = (usize, Seen);
 
-pub(super) fn run(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> ExitCode {
-    match verify(args, key, talk) {
-        Ok(exit_code) => exit_code,
-        Err(failure) => Status::refused(&failure, talk.json),
-    }
-}
-
-fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: Verify, session: &Session) -> CommandResult {
+    let talk = session.talk;
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
-    let keys = OpeningKeys::read(&args.opening, key)?;
+    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
     let (mut count, mut total, mut first, mut can_be_tried) = (0u64, 0u64, None, true);
@@ -89,7 +82,7 @@ fn verify(args: Verify, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<E
         && can_be_tried
         && let Some(no_match) = try_keys(&inputs, &cached, &parser, &key_files)
     {
-        return Ok(refuse(no_match, &inputs, context, talk.json));
+        return Err(no_key_fits(no_match, &inputs, context));
     }
     let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
     let verifier = Verifier {

@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::RekeySummary;
@@ -129,7 +128,7 @@ impl Total {
     }
 
     /// Says what is to be said of all together.
-    pub(crate) fn end(mut self) -> ExitCode {
+    pub(crate) fn end(mut self) -> Status {
         let Self { talk, done, failed, bytes_written, .. } = self;
         let took = self.started.elapsed();
         if is_for_programs(talk) {
@@ -146,6 +145,6 @@ impl Total {
             let written = HumanBytes(bytes_written).to_string();
             messages::note(&words::done_many(done, failed, &written, took));
         }
-        self.status.exit_code()
+        self.status
     }
 }

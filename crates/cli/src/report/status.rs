@@ -29,16 +29,30 @@ impl Status {
         }
     }
 
-    /// The end of a run that could not begin.
-    pub(crate) fn refused(failure: &Failure, is_json: bool) -> ExitCode {
-        match is_json {
-            true => messages::print_json_error(failure, false),
-            false => messages::print_error(failure),
-        }
-        ExitCode::from(failure.code)
-    }
-
     pub(crate) fn exit_code(self) -> ExitCode {
         ExitCode::from(self.first.map_or(messages::code::OK, |(_, code)| code))
+    }
+}
+
+/// Failures that end a run, and are still to be reported.
+#[derive(Debug)]
+pub(crate) struct Failures(pub(crate) Vec<Failure>);
+
+impl From<Failure> for Failures {
+    fn from(failure: Failure) -> Self {
+        Self(vec![failure])
+    }
+}
+
+impl Failures {
+    /// Reports all of them to people, or the first to a program. `is_stdout_data` tells whether
+    /// standard output carries the data.
+    pub(crate) fn report(&self, is_json: bool, is_stdout_data: bool) -> Status {
+        let mut status = Status::default();
+        if let (true, Some(first)) = (is_json, self.0.first()) {
+            messages::print_json_error(first, is_stdout_data);
+        }
+        self.0.iter().for_each(|failure| status.fail(failure, is_json));
+        status
     }
 }

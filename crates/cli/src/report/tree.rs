@@ -1,7 +1,6 @@
 //! How it went with all files of a tree.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use cryptstream_engine::{Dropped, SandboxLevel, Summary, WorkerStats};
@@ -187,7 +186,7 @@ impl TreeReport {
         output: &Path,
         workers: WorkerStats,
         is_dry: bool,
-    ) -> ExitCode {
+    ) -> Status {
         use std::io::IsTerminal;
         let took = self.started.elapsed();
         let Self { talk, counts, status, dropped, failures, skipped, alike, .. } = self;
@@ -229,7 +228,7 @@ impl TreeReport {
             }
             put_name(&mut object, "output", output);
             end(object, talk, false);
-            return status.exit_code();
+            return status;
         }
         if alike > 0 {
             messages::note(&words::failed_alike(alike));
@@ -245,6 +244,6 @@ impl TreeReport {
         if is_wanted && !talk.quiet {
             messages::note(&words::summary(command, &counts, took, is_dry));
         }
-        status.exit_code()
+        status
     }
 }

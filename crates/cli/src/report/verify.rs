@@ -1,7 +1,6 @@
 //! How it went with each file, told in the order in which they were named.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use cryptstream_engine::{DamageReport, SandboxLevel, Summary, WorkerStats};
@@ -109,7 +108,7 @@ impl VerifyReport {
     }
 
     /// Says what is to be said of all together.
-    pub(crate) fn end(mut self) -> ExitCode {
+    pub(crate) fn end(mut self) -> Status {
         if self.is_brief && !self.talk.json && !self.talk.quiet {
             let (damaged, failed) = (self.damaged, self.failed);
             let text = inspect_verify::verified(self.intact, damaged, failed, self.bytes_out);
@@ -142,7 +141,7 @@ impl VerifyReport {
                 workers.workers,
             ));
         }
-        self.status.exit_code()
+        self.status
     }
 }
 

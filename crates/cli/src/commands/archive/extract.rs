@@ -7,35 +7,31 @@ use cryptstream_archive::{Options, Unpacked};
 use cryptstream_beneath::Dir;
 use cryptstream_engine::{StagingFolder, umask};
 use cryptstream_format::Identity;
-use zeroize::Zeroizing;
 
 use super::reader::Task;
 use super::reader_process::{ArchiveReader, UnpackFolder, combine};
-use crate::args::{Decrypt, Talk, is_dash};
+use crate::args::{Decrypt, is_dash};
+use crate::commands::session::{CommandResult, Session};
 use crate::keyring::OpeningKeys;
 use crate::messages::{self, Context, Failure, archive as words};
 use crate::progress::Meter;
-use crate::report::{self, Extra};
+use crate::report::{self, Extra, Status};
 use crate::request::{Input, Transfer, no_default_name};
 use crate::system;
 
-pub(super) fn run(
-    args: Decrypt,
-    key: Option<Zeroizing<Vec<u8>>>,
-    talk: Talk,
-) -> Result<(), Failure> {
+pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResult {
     let Decrypt { mut files, opening, unpacking, .. } = args;
     let (force, sync) = (files.force, files.sync);
     let output = match (files.output.take(), &files.input) {
         (Some(output), _) if !is_dash(output.as_os_str()) => output,
         (None, Some(input)) if !is_dash(input.as_os_str()) => unpacked_name(input)?,
-        _ => return Err(words::no_folder_named()),
+        _ => return Err(words::no_folder_named().into()),
     };
     files.output = Some(output.clone());
     let transfer = Transfer::decrypt(files)?;
     let failed = |error| messages::engine(error, Context::default());
     StagingFolder::check(&output, force).map_err(failed)?;
-    let keys = OpeningKeys::read(&opening, key)?;
+    let keys = OpeningKeys::read(&opening, session.take_key())?;
     let mut source = transfer.input.open().map_err(failed)?.parsed_by(&transfer.parser()?);
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();
@@ -43,7 +39,7 @@ pub(super) fn run(
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, talk);
+    let meter = Meter::of(&transfer, session.talk);
     let options = Options { any_links: unpacking.wants_any_links(), umask: umask() };
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
@@ -92,8 +88,8 @@ pub(super) fn run(
         ],
         text: words::unpacked(entries, bytes, level),
     };
-    report::done_archive("decrypt", &transfer, summary, started.elapsed(), talk, &extra);
-    Ok(())
+    report::done_archive("decrypt", &transfer, summary, started.elapsed(), session.talk, &extra);
+    Ok(Status::default())
 }
 
 impl<'a> UnpackFolder<'a> {

@@ -1,21 +1,19 @@
 //! `list`: what is in encrypted archives.
 
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 
 use cryptstream_archive::{Kind, Limits, Member, Spool, Time, display_name};
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{Engine, Parser, Progress, SandboxLevel, Summary, WorkerOptions};
 use cryptstream_format::Identity;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::extract::input_path;
 use super::reader::Task;
 use super::reader_process::{ArchiveReader, combine};
-use super::report_all;
 use crate::args::{List, Talk};
 use crate::commands::inputs::{Inputs, Seen};
+use crate::commands::session::{CommandResult, Session};
 use crate::json::{SCHEMA, hex, put_name};
 use crate::keyring::{CachedIdentities, OpeningKeys};
 use crate::messages::{self, Context, Failure, archive as words, escaped_json, inspect_verify};
@@ -24,22 +22,12 @@ use crate::report::{self, Lines, Status};
 use crate::request::{Input, cores, worker_options};
 use crate::system;
 
-pub(in crate::commands) fn run(
-    args: List,
-    key: Option<Zeroizing<Vec<u8>>>,
-    talk: Talk,
-) -> ExitCode {
-    match list(args, key, talk) {
-        Ok(status) => status.exit_code(),
-        Err(failure) => report_all(&[failure], talk, false),
-    }
-}
-
-fn list(args: List, key: Option<Zeroizing<Vec<u8>>>, talk: Talk) -> Result<Status, Failure> {
+pub(in crate::commands) fn run(args: List, session: &Session) -> CommandResult {
+    let talk = session.talk;
     let is_listed = args.file_list.files_from.is_some();
     let inputs = Inputs::of(args.files, is_listed)?;
     let are_several = inputs.are_several(is_listed);
-    let keys = OpeningKeys::read(&args.opening, key)?;
+    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
     let workers = worker_options(&args.workers);
     let mut engine = Engine::new(workers.clone(), cores());
     let parser =

@@ -10,13 +10,13 @@ use cryptstream_archive::{Added, PackError, Packed, Packer};
 use cryptstream_beneath::{Dir, KnownFile};
 use cryptstream_engine::{Error, PipeWriter, Source, Target};
 use cryptstream_format::{Format, Recipient};
-use zeroize::Zeroizing;
 
-use crate::args::{Encrypt, Talk, is_dash};
+use crate::args::{Encrypt, is_dash};
+use crate::commands::session::{CommandResult, Session};
 use crate::keyring::SealingKeys;
 use crate::messages::{self, Context, Failure, archive as words, tree};
 use crate::progress::Meter;
-use crate::report::{self, Extra};
+use crate::report::{self, Extra, Failures, Status};
 use crate::request::{Transfer, cores, sealed_form, suffix_of};
 use crate::tree::{Rules, lies_in};
 
@@ -25,40 +25,35 @@ const MAX_THREADS: usize = 8;
 /// What is skipped or stands out is named up to so many times.
 const MAX_NAMED: usize = 20;
 
-pub(super) fn run(
-    args: Encrypt,
-    key: Option<Zeroizing<Vec<u8>>>,
-    talk: Talk,
-    is_stdout_data: &mut bool,
-) -> Result<(), Vec<Failure>> {
+pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResult {
     let Encrypt { mut files, passphrase, sealing, format, armor, tree, packing, .. } = args;
     let folder = match files.input.clone() {
         Some(folder) if !is_dash(folder.as_os_str()) => folder,
-        Some(_) => return Err(vec![words::stdin_is_no_folder()]),
-        None => return Err(vec![messages::no_input()]),
+        Some(_) => return Err(words::stdin_is_no_folder().into()),
+        None => return Err(messages::no_input().into()),
     };
     let rules = Rules::new(&tree);
     rules.check()?;
     let unreadable = |error: &_| messages::unreadable(&folder, error);
     let metadata = fs::metadata(&folder).map_err(|error| unreadable(&error))?;
     if !metadata.is_dir() {
-        return Err(vec![words::no_folder(&folder)]);
+        return Err(words::no_folder(&folder).into());
     }
     if files.output.is_none() {
         let form = sealed_form(format, armor)?;
         files.output = Some(packed_name(&folder, packing.zstd.is_some(), form.format())?);
     }
     let transfer = Transfer::encrypt(files, format, armor)?;
-    *is_stdout_data = transfer.is_stdout_data();
+    session.set_stdout_data(transfer.is_stdout_data());
     // Parses nothing, but what is required must be there.
     transfer.parser()?;
     let here = Dir::open(&folder).map_err(|error| unreadable(&error.into()))?;
     if let Target::Path { path, .. } = &transfer.target
         && lies_in(path, &here)
     {
-        return Err(vec![words::output_in_folder(&folder, path)]);
+        return Err(words::output_in_folder(&folder, path).into());
     }
-    let keys = SealingKeys::read(&passphrase, &sealing, key)?;
+    let keys = SealingKeys::read(&passphrase, &sealing, session.take_key())?;
     let opened = File::open(&folder).map_err(|error| unreadable(&error))?;
     let failed = |error| messages::engine(error, Context::default());
     let (writer, mut source) = Source::piped(folder.clone(), &opened).map_err(failed)?;
@@ -69,34 +64,25 @@ pub(super) fn run(
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, talk);
+    let meter = Meter::of(&transfer, session.talk);
     let job = Packing { folder: &folder, opened: &opened, rules: &rules, key_files: &key_files };
-    let Transfer { target, commit, form, .. } = &transfer;
-    let (sealed, packed) = thread::scope(|scope| {
+    let ran: Result<_, Failure> = thread::scope(|scope| {
         let packer = thread::Builder::new().name("packer".to_owned());
         let packing = packer.spawn_scoped(scope, || job.run(writer, packing.zstd));
         let packing = packing.map_err(|error| messages::cannot_start("the packer", &error))?;
-        let mut engine = transfer.engine();
-        let sealed = engine.encrypt(
-            cryptstream_engine::Encrypt::source(&mut source)
-                .target(target.clone())
-                .form(*form)
-                .recipients(&recipients)
-                .commit(*commit)
-                .progress(&meter),
-        );
+        let sealed = transfer.encrypt_from(&mut source, &recipients, &meter);
         // Otherwise the packer would wait for it for ever.
         drop(source);
         Ok((sealed, packing.join()))
-    })
-    .map_err(|failure: Failure| vec![failure])?;
+    });
+    let (sealed, packed) = ran?;
     meter.clear();
-    let Ok(outcome) = packed else { return Err(vec![messages::internal("the packer failed")]) };
+    let Ok(outcome) = packed else { return Err(messages::internal("the packer failed").into()) };
     outcome.say();
     match (sealed, outcome.packed) {
-        (Err(Error::Unfinished { .. }), _) => Err(outcome.failures),
-        (Err(error), _) => Err(vec![messages::engine(error, transfer.context(true))]),
-        (Ok(_), None) => Err(outcome.failures),
+        (Err(Error::Unfinished { .. }), _) => Err(Failures(outcome.failures)),
+        (Err(error), _) => Err(messages::engine(error, transfer.context(true)).into()),
+        (Ok(_), None) => Err(Failures(outcome.failures)),
         (Ok(summary), Some(packed)) => {
             let needs = words::needs_more(&packed, packing.zstd.is_some());
             needs.iter().for_each(|needs| messages::warn(needs));
@@ -114,15 +100,16 @@ pub(super) fn run(
                 ],
                 text: words::packed(&packed),
             };
-            report::done_archive("encrypt", &transfer, summary, started.elapsed(), talk, &extra);
-            Ok(())
+            report::done_archive(
+                "encrypt",
+                &transfer,
+                summary,
+                started.elapsed(),
+                session.talk,
+                &extra,
+            );
+            Ok(Status::default())
         }
-    }
-}
-
-impl From<Failure> for Vec<Failure> {
-    fn from(failure: Failure) -> Self {
-        vec![failure]
     }
 }
 
@@ -156,7 +143,7 @@ struct Packing<'a> {
 
 /// What has become of it.
 #[derive(Default)]
-struct Outcome {
+struct PackReport {
     packed: Option<Packed>,
     failures: Vec<Failure>,
     notes: Vec<String>,
@@ -165,8 +152,8 @@ struct Outcome {
 }
 
 impl Packing<'_> {
-    fn run(&self, writer: PipeWriter, level: Option<i32>) -> Outcome {
-        let mut outcome = Outcome::default();
+    fn run(&self, writer: PipeWriter, level: Option<i32>) -> PackReport {
+        let mut outcome = PackReport::default();
         match self.pack(writer, level, &mut outcome) {
             Ok(Some((writer, packed))) => {
                 writer.finish();
@@ -182,7 +169,7 @@ impl Packing<'_> {
         &self,
         writer: PipeWriter,
         level: Option<i32>,
-        outcome: &mut Outcome,
+        outcome: &mut PackReport,
     ) -> Result<Option<(PipeWriter, Packed)>, Failure> {
         let failed = |error| words::pack(self.folder, error);
         let threads = u32::try_from(cores().min(MAX_THREADS)).unwrap_or(1);
@@ -231,7 +218,7 @@ impl Packing<'_> {
     }
 }
 
-impl Outcome {
+impl PackReport {
     fn take(&mut self, path: &Path, added: Added) {
         let reason = match added {
             Added::Packed => return,

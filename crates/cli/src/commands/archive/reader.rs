@@ -31,7 +31,7 @@ pub(super) struct Task {
 }
 
 /// What an archive had, and whether it was compressed.
-pub(super) type Outcome = (Unpacked, bool);
+pub(super) type ReaderOutcome = (Unpacked, bool);
 
 impl Task {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -71,7 +71,7 @@ pub(super) fn list(
     pipe: File,
     limits: Limits,
     take: &mut dyn FnMut(Member) -> io::Result<()>,
-) -> Result<Outcome, Error> {
+) -> Result<ReaderOutcome, Error> {
     let mut archive = ArchiveReader::new(pipe, limits)?;
     let mut read = Unpacked::default();
     while let Some(member) = archive.next()? {
@@ -90,7 +90,7 @@ pub(super) fn extract(
     folder: &Dir,
     gate: &Mutex<()>,
     path_ops: &mut dyn PathOps,
-) -> Result<Outcome, Error> {
+) -> Result<ReaderOutcome, Error> {
     let mut archive = ArchiveReader::new(pipe, limits)?;
     let unpacked = unpack(&mut archive, folder, gate, options, path_ops)?;
     Ok((unpacked, archive.is_zstd()))

@@ -13,7 +13,7 @@ use cryptstream_beneath::Dir;
 use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Stream, Summary};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::reader::{self, Outcome, READER_ARGUMENT, Task};
+use super::reader::{self, READER_ARGUMENT, ReaderOutcome, Task};
 use crate::messages::{self, Failure, archive as words};
 
 /// A folder to be filled.
@@ -58,13 +58,13 @@ impl ReadError {
 }
 
 type DecryptResult = Result<Summary, Error>;
-type ReaderResult = Result<Outcome, ReadError>;
+type ReaderResult = Result<ReaderOutcome, ReadError>;
 
 /// What decryption and reading have come to; or the failure that came first.
 pub(super) fn combine(
     opened: DecryptResult,
     worked: ReaderResult,
-) -> Result<(Summary, Outcome), ReadError> {
+) -> Result<(Summary, ReaderOutcome), ReadError> {
     match (opened, worked) {
         (Ok(opened), Ok(worked)) => Ok((opened, worked)),
         // The reader had gone before the writer was done.
@@ -188,7 +188,7 @@ fn listen(
     events: &mut BufReader<Stream>,
     folder: Option<&UnpackFolder<'_>>,
     take: &mut TakeMember<'_>,
-) -> Result<Option<Outcome>, ReadError> {
+) -> Result<Option<ReaderOutcome>, ReadError> {
     let mut path_ops = folder.map(|folder| DirectPathOps::new(&folder.dir));
     loop {
         match (read_event(events), &mut path_ops) {

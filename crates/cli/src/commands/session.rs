@@ -1,0 +1,45 @@
+//! What is settled before a command begins.
+
+use std::cell::Cell;
+
+use zeroize::Zeroizing;
+
+use crate::args::Talk;
+use crate::report::{Failures, Status};
+
+/// What is settled before a command begins, whichever it is.
+pub(super) struct Session {
+    /// What is said, and how.
+    pub(super) talk: Talk,
+    /// Whether the configuration file is ignored.
+    pub(super) no_config: bool,
+    /// The passphrase of `--key`, until a command takes it.
+    key: Cell<Option<Zeroizing<Vec<u8>>>>,
+    /// Whether standard output carries the data, so that reports go elsewhere.
+    is_stdout_data: Cell<bool>,
+}
+
+/// How a command ends: with the status of what it has reported itself, or with failures that
+/// are still to be reported.
+pub(super) type CommandResult = Result<Status, Failures>;
+
+impl Session {
+    pub(super) fn new(talk: Talk, no_config: bool, key: Option<Zeroizing<Vec<u8>>>) -> Self {
+        // Reports go to standard output until it is known to carry the data.
+        let (key, is_stdout_data) = (Cell::new(key), Cell::new(false));
+        Self { talk, no_config, key, is_stdout_data }
+    }
+
+    /// The passphrase of `--key`, for whoever asks first.
+    pub(super) fn take_key(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.key.take()
+    }
+
+    pub(super) fn set_stdout_data(&self, is_stdout_data: bool) {
+        self.is_stdout_data.set(is_stdout_data);
+    }
+
+    pub(super) fn is_stdout_data(&self) -> bool {
+        self.is_stdout_data.get()
+    }
+}
