@@ -24,7 +24,9 @@ pub(crate) use benchmark::Benchmark;
 pub(crate) use completions_man::{Completions, Manual, Shell};
 pub(crate) use file_list::FileList;
 pub(crate) use inspect_verify::{Inspect, Verify};
-pub(crate) use keys::{KeyPassphrase, Opening, Passphrase, Sealing, UsualCost, parse_log_n};
+pub(crate) use keys::{
+    DecryptionArgs, EncryptionArgs, KeyPassphrase, Passphrase, UsualCost, parse_log_n,
+};
 pub(crate) use rekey::Rekey;
 pub(crate) use streams::{descriptor, is_dash, is_stdin, is_stdout};
 pub(crate) use talk::{Color, PROGRESS_VARIABLE, Talk, When};
@@ -96,7 +98,7 @@ pub(crate) struct Encrypt {
     #[command(flatten)]
     pub(crate) passphrase: Passphrase,
     #[command(flatten)]
-    pub(crate) sealing: Sealing,
+    pub(crate) encryption: EncryptionArgs,
     #[command(flatten)]
     pub(crate) tree: Tree,
     /// Delete from the copy what is gone from the folder, if everything else succeeded; keeps what
@@ -140,7 +142,7 @@ pub(crate) struct Decrypt {
     #[command(flatten)]
     pub(crate) files: Files,
     #[command(flatten)]
-    pub(crate) opening: Opening,
+    pub(crate) decryption: DecryptionArgs,
     #[command(flatten)]
     pub(crate) tree: Tree,
     #[command(flatten)]

@@ -31,16 +31,15 @@ use crate::{config, messages, report, system};
 use session::{CommandResult, Session};
 
 /// Runs one command to its end, and reports how it ended.
-pub(crate) fn run(cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
+pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     messages::set_quiet(cli.talk.quiet);
     if cli.talk.verbose
         && let Some(error) = system::not_locked()
     {
         messages::note(&messages::not_locked(error));
     }
-    let (is_json, mut cli) = (cli.talk.json, cli);
     if let Err(failure) = config::settle(&mut cli) {
-        return Failures::from(failure).report(is_json, false).exit_code();
+        return Failures::from(failure).report(cli.talk.json, false).exit_code();
     }
     let Cli { mut command, mut talk, no_config } = cli;
     talk.apply_color();

@@ -12,7 +12,7 @@ mod settings;
 use std::path::PathBuf;
 
 use crate::args::{
-    self, Cli, Command, Format, Opening, Reading, Sealing, Talk, UsualCost, Workers,
+    self, Cli, Command, DecryptionArgs, EncryptionArgs, Format, Reading, Talk, UsualCost, Workers,
 };
 use crate::initial_environment;
 use crate::messages::Failure;
@@ -40,25 +40,25 @@ pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
             config.fill_talk(talk);
             config.fill_workers(&mut args.files.workers);
             config.fill_format(args);
-            config.fill_sealing(&args.passphrase, &mut args.sealing);
+            config.fill_encryption(&args.passphrase, &mut args.encryption);
         }
         Command::Decrypt(args) => {
             let config = Config::load(*no_config)?;
             config.fill_talk(talk);
             config.fill_workers(&mut args.files.workers);
-            config.fill_opening(&mut args.opening);
+            config.fill_decryption(&mut args.decryption);
         }
-        Command::Verify(args::Verify { workers, opening, .. })
-        | Command::List(args::List { workers, opening, .. }) => {
+        Command::Verify(args::Verify { workers, decryption, .. })
+        | Command::List(args::List { workers, decryption, .. }) => {
             let config = Config::load(*no_config)?;
             config.fill_talk(talk);
             config.fill_workers(workers);
-            config.fill_opening(opening);
+            config.fill_decryption(decryption);
         }
         Command::Rekey(args) => {
             let config = Config::load(*no_config)?;
             config.fill_talk(talk);
-            config.fill_opening(&mut args.opening);
+            config.fill_decryption(&mut args.decryption);
             config.fill_reading(&mut args.reading);
             // New keys are named by flags only.
             args.new.usual = config.usual_cost();
@@ -98,14 +98,14 @@ impl Config {
 
     /// Whose keys encrypt where no flag names any: those of the highest place
     /// that has some. A passphrase encrypts alone.
-    pub(crate) fn sealing(&self) -> Option<&Settings> {
+    pub(crate) fn encryption(&self) -> Option<&Settings> {
         let mut places = [&self.environment, &self.file].into_iter();
         places.find(|place| place.names_key()).filter(|_| !self.has_passphrase)
     }
 
     /// Whose keys decrypt where no flag names any. Beside a passphrase only those
     /// that come from the same place.
-    pub(crate) fn opening(&self) -> Option<&Settings> {
+    pub(crate) fn decryption(&self) -> Option<&Settings> {
         let mut places = [&self.environment, &self.file].into_iter();
         places.find(|place| self.has_passphrase || place.identity.is_some())
     }
@@ -130,31 +130,31 @@ impl Config {
     /// flag says age. A cost that is typed is a wish for its format.
     fn fill_format(&self, args: &mut args::Encrypt) {
         let is_age = self.get(|it| &it.format).is_some_and(|found| found.value == Format::Age);
-        if is_age && args.format.is_none() && args.sealing.argon2id.is_none() {
+        if is_age && args.format.is_none() && args.encryption.argon2id.is_none() {
             args.format = Some(Format::Age);
         }
     }
 
-    fn fill_sealing(&self, passphrase: &args::Passphrase, sealing: &mut Sealing) {
-        sealing.usual = self.usual_cost();
-        self.fill_patience(&mut sealing.plugin_timeout);
-        if passphrase.is_given() || sealing.names_key() {
+    fn fill_encryption(&self, passphrase: &args::Passphrase, encryption: &mut EncryptionArgs) {
+        encryption.usual = self.usual_cost();
+        self.fill_patience(&mut encryption.plugin_timeout);
+        if passphrase.is_given() || encryption.names_key() {
             return;
         }
-        let Some(keys) = self.sealing() else { return };
-        sealing.recipient = value_of(&keys.recipients);
-        sealing.recipients_file = value_of(&keys.recipients_files);
+        let Some(keys) = self.encryption() else { return };
+        encryption.recipient = value_of(&keys.recipients);
+        encryption.recipients_file = value_of(&keys.recipients_files);
         // Whoever lists recipients means those; others seal for themselves.
         if !keys.names_recipient() {
-            sealing.identity = value_of(&keys.identity);
+            encryption.identity = value_of(&keys.identity);
         }
     }
 
-    fn fill_opening(&self, opening: &mut Opening) {
-        self.fill_patience(&mut opening.plugin_timeout);
-        if !opening.passphrase.is_given() && opening.identity.is_empty() {
-            opening.identity =
-                self.opening().map(|keys| value_of(&keys.identity)).unwrap_or_default();
+    fn fill_decryption(&self, decryption: &mut DecryptionArgs) {
+        self.fill_patience(&mut decryption.plugin_timeout);
+        if !decryption.passphrase.is_given() && decryption.identity.is_empty() {
+            decryption.identity =
+                self.decryption().map(|keys| value_of(&keys.identity)).unwrap_or_default();
         }
     }
 

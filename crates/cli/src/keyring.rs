@@ -34,15 +34,15 @@ use self::files::{IdentityFileError, KeyFiles};
 use self::secret::{Secret, ask_new};
 use self::terminal::Terminal;
 pub(crate) use self::terminal::restore as restore_terminal;
-use crate::args::{self, KeyPassphrase, Opening, Sealing, UsualCost};
+use crate::args::{self, DecryptionArgs, EncryptionArgs, KeyPassphrase, UsualCost};
 use crate::messages::{self, Failure};
-use crate::request::{parse_cost, parse_sealing_cost};
+use crate::request::{parse_cost, parse_encryption_cost};
 
 /// Seconds that a plugin may say nothing, unless that is set.
 pub(crate) const PLUGIN_TIMEOUT: u64 = 120;
 
 /// Keys to seal with, as far as they need no question.
-pub(crate) struct SealingKeys {
+pub(crate) struct EncryptionKeys {
     passphrase: Secret,
     cost: Option<Cost>,
     log_n: Option<u8>,
@@ -55,10 +55,10 @@ pub(crate) struct SealingKeys {
     timeout: Timeout,
 }
 
-impl SealingKeys {
+impl EncryptionKeys {
     pub(crate) fn read(
         passphrase: &args::Passphrase,
-        args: &Sealing,
+        args: &EncryptionArgs,
         key: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Self, Failure> {
         Self::read_beside(passphrase, args, key, None)
@@ -67,16 +67,16 @@ impl SealingKeys {
     /// The same where `beside` has been read: both are asked in one way.
     pub(crate) fn read_beside(
         passphrase: &args::Passphrase,
-        args: &Sealing,
+        args: &EncryptionArgs,
         key: Option<Zeroizing<Vec<u8>>>,
-        beside: Option<&OpeningKeys>,
+        beside: Option<&DecryptionKeys>,
     ) -> Result<Self, Failure> {
         let _secrets = SecretScope::open();
         let is_public = args.names_key();
         if is_public && passphrase.is_given() {
             return Err(messages::passphrase_and_recipients());
         }
-        let mut files = KeyFiles::to_seal();
+        let mut files = KeyFiles::for_encryption();
         let passphrase = Secret::read(passphrase, key, !is_public, &mut files)?;
         let mut public = Vec::new();
         for text in &args.recipient {
@@ -111,7 +111,7 @@ impl SealingKeys {
         if public.is_empty() && own.is_empty() && matches!(passphrase, Secret::None) {
             return Err(messages::no_key_given(true));
         }
-        let cost = sealing_cost(args.argon2id.as_deref())?;
+        let cost = encryption_cost(args.argon2id.as_deref())?;
         let log_n = args.scrypt;
         let usual = args.usual;
         Ok(Self { passphrase, cost, log_n, usual, public, own, files, callbacks, timeout })
@@ -217,10 +217,10 @@ fn plugin_timeout(seconds: Option<u64>) -> Timeout {
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
-fn sealing_cost(text: Option<&str>) -> Result<Option<Cost>, Failure> {
+fn encryption_cost(text: Option<&str>) -> Result<Option<Cost>, Failure> {
     let Some(text) = text else { return Ok(None) };
     let flag = "--argon2id";
-    match (parse_sealing_cost(text), parse_cost(text)) {
+    match (parse_encryption_cost(text), parse_cost(text)) {
         (Some(cost), _) => Ok(Some(cost)),
         (None, Some(_)) => Err(messages::weak_cost(flag, text)),
         (None, None) => Err(messages::bad_cost(flag, text)),
@@ -232,7 +232,7 @@ fn warn_of(unusable: &Failure) {
 }
 
 /// Keys to open with, as far as they need no question.
-pub(crate) struct OpeningKeys {
+pub(crate) struct DecryptionKeys {
     passphrase: Secret,
     limit: ReadLimit,
     own: Vec<AnyIdentity>,
@@ -240,10 +240,13 @@ pub(crate) struct OpeningKeys {
     callbacks: SharedCallbacks,
 }
 
-impl OpeningKeys {
-    pub(crate) fn read(args: &Opening, key: Option<Zeroizing<Vec<u8>>>) -> Result<Self, Failure> {
+impl DecryptionKeys {
+    pub(crate) fn read(
+        args: &DecryptionArgs,
+        key: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Self, Failure> {
         let _secrets = SecretScope::open();
-        let mut files = KeyFiles::to_open();
+        let mut files = KeyFiles::for_decryption();
         let passphrase = Secret::read(&args.passphrase, key, true, &mut files)?;
         let callbacks = callbacks(&args.key_passphrase, &mut files)?;
         let (mut own, mut unusable) = (Vec::new(), Vec::new());
@@ -323,7 +326,7 @@ pub(crate) fn recipients_of(
     key_passphrase: &KeyPassphrase,
 ) -> Result<Vec<AnyRecipient>, Failure> {
     let _secrets = SecretScope::open();
-    let mut files = KeyFiles::to_seal();
+    let mut files = KeyFiles::for_encryption();
     let callbacks = callbacks(key_passphrase, &mut files)?;
     let identities =
         files.read_identities(path, &callbacks, None).map_err(IdentityFileError::into_failure)?;

@@ -88,7 +88,7 @@ impl Transfer {
         format: Option<args::Format>,
         armor: bool,
     ) -> Result<Self, Failure> {
-        let form = sealed_form(format, armor)?;
+        let form = output_form(format, armor)?;
         let suffix = suffix_of(form.format());
         let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix)))?;
         let form = match (form, &transfer.target) {
@@ -271,7 +271,7 @@ impl Transfer {
 }
 
 /// What is to be written, as far as flags say.
-pub(crate) fn sealed_form(format: Option<args::Format>, armor: bool) -> Result<Form, Failure> {
+pub(crate) fn output_form(format: Option<args::Format>, armor: bool) -> Result<Form, Failure> {
     match format {
         Some(args::Format::Native) if armor => Err(messages::armor_is_age()),
         _ if armor => Ok(Form::Armored),
@@ -306,7 +306,7 @@ fn with_suffix(input: &Path, suffix: &str) -> PathBuf {
 
 fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
     match input.file_stem() {
-        Some(stem) if is_sealed_name(input) => Ok(input.with_file_name(stem)),
+        Some(stem) if is_encrypted_name(input) => Ok(input.with_file_name(stem)),
         _ => Err(no_default_name(input)),
     }
 }
@@ -325,7 +325,7 @@ pub(crate) fn suffix_of(format: Format) -> &'static str {
 }
 
 /// Whether a name is that of a sealed file.
-pub(crate) fn is_sealed_name(path: &Path) -> bool {
+pub(crate) fn is_encrypted_name(path: &Path) -> bool {
     ends_with(path, SUFFIX) || ends_with(path, AGE_SUFFIX)
 }
 
@@ -346,7 +346,7 @@ pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
 }
 
 /// Reads the same for a new file: what protects too little is refused.
-pub(crate) fn parse_sealing_cost(text: &str) -> Option<Cost> {
+pub(crate) fn parse_encryption_cost(text: &str) -> Option<Cost> {
     parse_cost(text).filter(|cost| {
         cost.memory_kib >= Cost::MIN.memory_kib
             && cost.passes >= Cost::MIN.passes

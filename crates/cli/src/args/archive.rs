@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use cryptstream_archive::{Limits, ZSTD_LEVELS};
 
-use super::{FileList, Opening, Workers, range};
+use super::{DecryptionArgs, FileList, Workers, range};
 use crate::messages::with_binary_unit;
 
 /// How a folder becomes one encrypted archive.
@@ -83,7 +83,7 @@ pub(crate) struct List {
     #[command(flatten)]
     pub(crate) file_list: FileList,
     #[command(flatten)]
-    pub(crate) opening: Opening,
+    pub(crate) decryption: DecryptionArgs,
     #[command(flatten)]
     pub(crate) workers: Workers,
 }

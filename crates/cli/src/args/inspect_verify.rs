@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{FileList, Opening, Reading, Workers};
+use super::{DecryptionArgs, FileList, Reading, Workers};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
@@ -27,7 +27,7 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) file_list: FileList,
     #[command(flatten)]
-    pub(crate) opening: Opening,
+    pub(crate) decryption: DecryptionArgs,
     #[command(flatten)]
     pub(crate) workers: Workers,
 }

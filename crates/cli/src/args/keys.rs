@@ -9,7 +9,7 @@ use cryptstream_format::argon2id::Cost;
 /// Whom to encrypt to.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Keys")]
-pub(crate) struct Sealing {
+pub(crate) struct EncryptionArgs {
     /// Encrypt to this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …, ssh-rsa …, or a
     /// plugin's); repeatable
     #[arg(short, long, value_name = "RECIPIENT")]
@@ -36,7 +36,7 @@ pub(crate) struct Sealing {
     pub(crate) usual: UsualCost,
 }
 
-impl Sealing {
+impl EncryptionArgs {
     /// Whether any of these flags names a key.
     pub(crate) fn names_key(&self) -> bool {
         let Self { recipient, recipients_file, identity, .. } = self;
@@ -55,7 +55,7 @@ pub(crate) struct UsualCost {
 /// What to decrypt with.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Keys")]
-pub(crate) struct Opening {
+pub(crate) struct DecryptionArgs {
     #[command(flatten)]
     pub(crate) passphrase: Passphrase,
     /// Decrypt with the identities in FILE, or with this SSH key; repeatable

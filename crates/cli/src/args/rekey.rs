@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    FileList, KeyPassphrase, Opening, Passphrase, Reading, Sealing, UsualCost, parse_log_n,
+    DecryptionArgs, EncryptionArgs, FileList, KeyPassphrase, Passphrase, Reading, UsualCost,
+    parse_log_n,
 };
 
 #[derive(Args, Debug)]
@@ -16,7 +17,7 @@ pub(crate) struct Rekey {
     #[command(flatten)]
     pub(crate) file_list: FileList,
     #[command(flatten)]
-    pub(crate) opening: Opening,
+    pub(crate) decryption: DecryptionArgs,
     #[command(flatten)]
     pub(crate) new: NewKeys,
     /// Also re-encrypt the content, under a new file key
@@ -58,14 +59,17 @@ pub(crate) struct NewKeys {
 
 impl NewKeys {
     /// Converts to the flags of `encrypt`; `None` if no flag names a key.
-    pub(crate) fn into_flags(self, plugin_timeout: Option<u64>) -> Option<(Passphrase, Sealing)> {
+    pub(crate) fn into_flags(
+        self,
+        plugin_timeout: Option<u64>,
+    ) -> Option<(Passphrase, EncryptionArgs)> {
         let passphrase = Passphrase {
             key: None,
             passphrase: self.new_passphrase,
             passphrase_file: self.new_passphrase_file,
             passphrase_fd: None,
         };
-        let sealing = Sealing {
+        let encryption = EncryptionArgs {
             recipient: self.new_recipient,
             recipients_file: self.new_recipients_file,
             identity: self.new_identity,
@@ -76,6 +80,6 @@ impl NewKeys {
             key_passphrase: KeyPassphrase::default(),
             usual: self.usual,
         };
-        (sealing.names_key() || passphrase.is_given()).then_some((passphrase, sealing))
+        (encryption.names_key() || passphrase.is_given()).then_some((passphrase, encryption))
     }
 }

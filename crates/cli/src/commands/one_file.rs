@@ -7,7 +7,7 @@ use cryptstream_format::{Identity, Recipient};
 use super::archive;
 use super::session::{CommandResult, Session};
 use crate::args::{Decrypt, Encrypt};
-use crate::keyring::{OpeningKeys, SealingKeys};
+use crate::keyring::{DecryptionKeys, EncryptionKeys};
 use crate::messages::{self, Context};
 use crate::progress::Meter;
 use crate::report::{self, Status};
@@ -16,7 +16,7 @@ use crate::request::Transfer;
 pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
     let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format, args.armor)?;
     session.set_stdout_data(transfer.is_stdout_data());
-    let keys = SealingKeys::read(&args.passphrase, &args.sealing, session.take_key())?;
+    let keys = EncryptionKeys::read(&args.passphrase, &args.encryption, session.take_key())?;
     let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let recipients = keys.recipients(transfer.form.format(), &transfer.output_label())?;
@@ -35,7 +35,7 @@ pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
 pub(super) fn decrypt(mut args: Decrypt, session: &Session) -> CommandResult {
     let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
     session.set_stdout_data(transfer.is_stdout_data());
-    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
+    let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();

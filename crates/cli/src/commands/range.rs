@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::session::{CommandResult, Session};
 use crate::args::Decrypt;
-use crate::keyring::OpeningKeys;
+use crate::keyring::DecryptionKeys;
 use crate::messages::{self, Context};
 use crate::progress::Meter;
 use crate::report::{self, Status};
@@ -15,7 +15,7 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     let range = args.range.ok_or_else(|| messages::internal("no range was named"))?;
     let transfer = Transfer::decrypt_range(std::mem::take(&mut args.files))?;
     session.set_stdout_data(transfer.is_stdout_data());
-    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
+    let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     // Before anybody is asked for a passphrase.

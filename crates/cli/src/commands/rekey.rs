@@ -14,7 +14,7 @@ use rustix::fs::fstat;
 use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
 use super::session::{CommandResult, Session};
 use crate::args::{Rekey, is_dash};
-use crate::keyring::{CachedIdentities, OpeningKeys, SealingKeys};
+use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys};
 use crate::messages::{self, Context, Failure, code, inspect_verify, rekey as words};
 use crate::progress::Meter;
 use crate::report::Status;
@@ -23,16 +23,16 @@ use crate::request::{Input, cores, worker_options};
 
 pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let talk = session.talk;
-    let Rekey { files, file_list, opening, new, reencrypt, reading } = args;
+    let Rekey { files, file_list, decryption, new, reencrypt, reading } = args;
     if files.iter().any(|file| is_dash(file.as_os_str())) {
         return Err(words::not_a_stream().into());
     }
     let inputs = Inputs::of_files(files);
     let are_several = inputs.are_several(file_list.files_from.is_some());
-    let (passphrase, sealing) =
-        new.into_flags(opening.plugin_timeout).ok_or_else(words::no_new_key)?;
-    let old_keys = OpeningKeys::read(&opening, session.take_key())?;
-    let new_keys = SealingKeys::read_beside(&passphrase, &sealing, None, Some(&old_keys))?;
+    let (passphrase, encryption) =
+        new.into_flags(decryption.plugin_timeout).ok_or_else(words::no_new_key)?;
+    let old_keys = DecryptionKeys::read(&decryption, session.take_key())?;
+    let new_keys = EncryptionKeys::read_beside(&passphrase, &encryption, None, Some(&old_keys))?;
 
     let has_passphrase = old_keys.has_passphrase();
     let mut engine = Engine::new(worker_options(&reading.into()), cores());
@@ -225,7 +225,7 @@ fn number(input: &Input) -> Option<FileId> {
 
 /// The new keys, each asked for once, whatever formats the files have.
 struct NewKeys {
-    keys: SealingKeys,
+    keys: EncryptionKeys,
     /// What is to get them, for questions.
     name: String,
     is_settled: bool,

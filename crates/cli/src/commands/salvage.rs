@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::session::{CommandResult, Session};
 use crate::args::Decrypt;
 use crate::json::SCHEMA;
-use crate::keyring::OpeningKeys;
+use crate::keyring::DecryptionKeys;
 use crate::messages::{self, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report::{self, Status};
@@ -55,7 +55,7 @@ fn salvage(
     transfer: &Transfer,
     session: &Session,
 ) -> Result<DamageReport, Failure> {
-    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
+    let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     let context = transfer.context(keys.has_passphrase());

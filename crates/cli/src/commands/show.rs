@@ -142,10 +142,10 @@ fn keys<T: ListItem>(
     for place in [&config.environment, &config.file] {
         let Some(found) = get(place) else { continue };
         let mut used_by = Vec::new();
-        if is(config.sealing(), place) && !(is_identity && place.names_recipient()) {
+        if is(config.encryption(), place) && !(is_identity && place.names_recipient()) {
             used_by.push("encrypt");
         }
-        if is(config.opening(), place) && is_identity {
+        if is(config.decryption(), place) && is_identity {
             used_by.push("decrypt");
         }
         entries.push(SettingEntry {

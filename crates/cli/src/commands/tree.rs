@@ -15,13 +15,13 @@ use rustix::fs::Stat;
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
-use crate::keyring::{CachedIdentities, NoMatchingKey, OpeningKeys, SealingKeys};
+use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys, NoMatchingKey};
 use crate::messages::{self, Context, Failure, inspect_verify, tree as words};
 use crate::progress::Meter;
 use crate::report::tree::TreeReport;
 use crate::report::{Lines, Status};
 use crate::request::{
-    AGE_SUFFIX, SUFFIX, cores, ends_with, sealed_form, suffix_of, worker_options,
+    AGE_SUFFIX, SUFFIX, cores, ends_with, output_form, suffix_of, worker_options,
 };
 use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
@@ -34,8 +34,8 @@ pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
 }
 
 pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
-    let Encrypt { files, passphrase, sealing, format, armor, tree, delete, packing: _ } = args;
-    let form = match sealed_form(format, armor)? {
+    let Encrypt { files, passphrase, encryption, format, armor, tree, delete, packing: _ } = args;
+    let form = match output_form(format, armor)? {
         // An output that is named so; of a folder, its files are.
         Form::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {
             Form::Binary(Format::Age)
@@ -54,10 +54,10 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     if run.is_over() {
         return Ok(run.refuse(None));
     }
-    let keys = SealingKeys::read(&passphrase, &sealing, session.take_key())?;
+    let keys = EncryptionKeys::read(&passphrase, &encryption, session.take_key())?;
     let scan = run.scan()?;
     if keys.has_passphrase() && form.format() == Format::Age && scan.files > 1 {
-        messages::warn(&words::scrypt_for_each(scan.files));
+        messages::warn(&words::key_derivation_for_each(scan.files));
     }
     let key_files = keys.key_files();
     let recipients = keys.recipients(form.format(), &run.names.1)?;
@@ -82,7 +82,7 @@ fn names_age(files: &Files, tree: &Tree) -> bool {
 }
 
 pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
-    let Decrypt { files, opening, tree, .. } = args;
+    let Decrypt { files, decryption, tree, .. } = args;
     let naming = Naming::TakeOff([SUFFIX, AGE_SUFFIX]);
     let run = TreeRun::new("decrypt", files, &tree, naming, session.talk)?;
     if tree.dry_run {
@@ -91,7 +91,7 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     if run.is_over() {
         return Ok(run.refuse(None));
     }
-    let keys = OpeningKeys::read(&opening, session.take_key())?;
+    let keys = DecryptionKeys::read(&decryption, session.take_key())?;
     let scan = run.scan()?;
     let key_files = keys.key_files();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
@@ -220,8 +220,8 @@ impl TreeRun {
         if scan.files == 0 && self.plan.rules.include_nothing() {
             return Err(words::nothing_included(&self.names.0));
         }
-        if scan.files == 0 && scan.not_sealed > 0 {
-            return Err(inspect_verify::nothing_sealed(Path::new(&self.names.0)));
+        if scan.files == 0 && scan.not_encrypted > 0 {
+            return Err(inspect_verify::nothing_encrypted(Path::new(&self.names.0)));
         }
         Ok(scan)
     }

@@ -16,7 +16,7 @@ use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
 use crate::args::Verify;
-use crate::keyring::{CachedIdentities, OpeningKeys};
+use crate::keyring::{CachedIdentities, DecryptionKeys};
 use crate::messages::{Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
@@ -50,7 +50,7 @@ type Numbered = (usize, Seen);
 pub(super) fn run(args: Verify, session: &Session) -> CommandResult {
     let talk = session.talk;
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
-    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
+    let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
     let (mut count, mut total, mut first, mut can_be_tried) = (0u64, 0u64, None, true);

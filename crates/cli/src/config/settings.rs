@@ -13,7 +13,7 @@ use crate::args::{
 };
 use crate::keyring::is_secret;
 use crate::messages::config::{self as words, Problem};
-use crate::request::parse_sealing_cost;
+use crate::request::parse_encryption_cost;
 
 /// A value, and where it was found.
 #[derive(Clone, Debug)]
@@ -194,7 +194,7 @@ impl Settings {
                 self.processes = Some(Found { value, origin });
             }
             Setting::Argon2id => {
-                let value = parse_sealing_cost(text).ok_or_else(words::no_cost)?;
+                let value = parse_encryption_cost(text).ok_or_else(words::no_cost)?;
                 self.argon2id = Some(Found { value, origin });
             }
             Setting::Scrypt => {

@@ -29,25 +29,25 @@ const OTHERS: u32 = 0o007;
 pub(super) struct KeyFiles {
     /// Whether files are encrypted with these keys, so that whoever can change them
     /// chooses who can read what is encrypted.
-    is_to_seal: bool,
+    is_for_encryption: bool,
     known: Vec<KnownFile>,
     is_stdin_read: bool,
 }
 
 impl KeyFiles {
     /// Files with keys to encrypt with.
-    pub(super) fn to_seal() -> Self {
-        Self { is_to_seal: true, known: Vec::new(), is_stdin_read: false }
+    pub(super) fn for_encryption() -> Self {
+        Self { is_for_encryption: true, known: Vec::new(), is_stdin_read: false }
     }
 
     /// Files with keys to decrypt with only.
-    pub(super) fn to_open() -> Self {
-        Self { is_to_seal: false, ..Self::to_seal() }
+    pub(super) fn for_decryption() -> Self {
+        Self { is_for_encryption: false, ..Self::for_encryption() }
     }
 
     /// Whether the keys are to encrypt with.
-    pub(super) fn is_to_seal(&self) -> bool {
-        self.is_to_seal
+    pub(super) fn is_for_encryption(&self) -> bool {
+        self.is_for_encryption
     }
 
     /// Reads a file of recipients.
@@ -140,7 +140,7 @@ impl KeyFiles {
             if access.is_writable {
                 return Err(messages::key_file_writable(path, access.other_owner));
             }
-            if let (true, Some(owner)) = (self.is_to_seal, access.other_owner) {
+            if let (true, Some(owner)) = (self.is_for_encryption, access.other_owner) {
                 messages::warn(&messages::key_file_of_another_user(path, owner, kind));
             }
         }

@@ -43,7 +43,7 @@ impl Secret {
         let passphrase = passphrase.map_err(|error| messages::bad_passphrase(&origin, error))?;
         if let Some(oddity) = passphrase.oddity() {
             let warning = messages::odd_passphrase(&origin, oddity);
-            match warning.filter(|_| files.is_to_seal()) {
+            match warning.filter(|_| files.is_for_encryption()) {
                 Some(warning) => messages::warn(&warning),
                 None => messages::keep_oddity(oddity),
             }

@@ -30,7 +30,7 @@ fn folder(path: &Path) -> Failure {
 }
 
 /// A folder to decrypt contains nothing that could be decrypted.
-pub(crate) fn nothing_sealed(path: &Path) -> Failure {
+pub(crate) fn nothing_encrypted(path: &Path) -> Failure {
     let message = "contains no file named *.enc or *.age";
     let help = "is it the right folder? name encrypted files that have other names";
     Failure::new(code::NO_INPUT, "input", message, help).about(path)

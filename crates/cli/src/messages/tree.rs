@@ -339,7 +339,7 @@ pub(crate) fn link_exists(path: &Path) -> Failure {
     Failure::new(code::CANNOT_CREATE, "exists", message, help).about(path)
 }
 
-pub(crate) fn scrypt_for_each(files: u64) -> String {
+pub(crate) fn key_derivation_for_each(files: u64) -> String {
     format!(
         "with a passphrase, each of these {} age files needs its own key derivation, which takes about \
          a second; recipients (-r, -i) and the native format avoid that",

@@ -31,8 +31,8 @@ impl Naming {
             Self::Add(suffix) => Some([name, OsStr::new(suffix)].concat()),
             Self::TakeOff(suffixes) => {
                 let path = Path::new(name);
-                let is_sealed = suffixes.iter().any(|suffix| ends_with(path, suffix));
-                path.file_stem().filter(|_| is_sealed).map(OsStr::to_owned)
+                let is_encrypted = suffixes.iter().any(|suffix| ends_with(path, suffix));
+                path.file_stem().filter(|_| is_encrypted).map(OsStr::to_owned)
             }
         }
     }
@@ -234,8 +234,8 @@ impl Plan {
         let rivals = match self.naming {
             Naming::Add(_) if is_file => return None,
             Naming::Add(suffix) => {
-                let is_sealed = ends_with(name, suffix);
-                vec![name.file_stem().filter(|_| is_sealed)?.to_owned()]
+                let is_encrypted = ends_with(name, suffix);
+                vec![name.file_stem().filter(|_| is_encrypted)?.to_owned()]
             }
             Naming::TakeOff([first, second]) if is_file => {
                 let is_second = ends_with(name, second);
@@ -261,7 +261,7 @@ impl Plan {
 
 /// Whether a name is that of an encrypted file.
 pub(super) fn is_named_encrypted(name: &OsStr) -> bool {
-    crate::request::is_sealed_name(Path::new(name))
+    crate::request::is_encrypted_name(Path::new(name))
 }
 
 /// Where the copy of a folder goes that nobody has named.

@@ -10,7 +10,7 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use crate::messages::{self, Failure};
-use crate::request::is_sealed_name;
+use crate::request::is_encrypted_name;
 
 /// An input that was named, and what it becomes.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Root {
 impl Root {
     /// Whether a folder is about to be made under a name that belongs to a file.
     pub(crate) fn is_folder_named_as_file(&self) -> bool {
-        self.folder.is_some() && is_sealed_name(&self.output) && !self.output.exists()
+        self.folder.is_some() && is_encrypted_name(&self.output) && !self.output.exists()
     }
 
     /// Opens what the user has named, through links too; without an output yet.

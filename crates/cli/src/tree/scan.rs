@@ -25,7 +25,7 @@ pub(crate) struct TreeScan {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     /// Files to be opened whose names are not those of sealed ones.
-    pub(crate) not_sealed: u64,
+    pub(crate) not_encrypted: u64,
     /// The largest files, by root, with the names of their outputs: the largest first.
     pub(super) large: Vec<(usize, WalkEntry, OsString)>,
     /// The same: for each root their paths from there on.
@@ -76,7 +76,7 @@ impl TreeScan {
                 let output = match plan.action(&found) {
                     Action::File(output) => output,
                     action => {
-                        scan.not_sealed += u64::from(action == Action::NotEncrypted);
+                        scan.not_encrypted += u64::from(action == Action::NotEncrypted);
                         continue;
                     }
                 };

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::gitignore::{self, Nested};
 use crate::args;
 use crate::messages::{self, Context, Failure, tree as words};
-use crate::request::{Input, is_sealed_name};
+use crate::request::{Input, is_encrypted_name};
 
 /// What is left out.
 #[derive(Debug)]
@@ -237,7 +237,7 @@ pub(crate) fn encrypted_files(
     let path = path.to_owned();
     Some(walk.filter_map(move |found| match found {
         Ok(found) => {
-            let is_encrypted = is_sealed_name(found.name.as_ref());
+            let is_encrypted = is_encrypted_name(found.name.as_ref());
             let (path, len) = (path.join(&found.relative), len(found.stat.st_size));
             match found.kind() {
                 _ if !is_encrypted => None,

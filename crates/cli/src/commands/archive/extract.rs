@@ -12,7 +12,7 @@ use super::reader::Task;
 use super::reader_process::{ArchiveReader, UnpackFolder, combine};
 use crate::args::{Decrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
-use crate::keyring::OpeningKeys;
+use crate::keyring::DecryptionKeys;
 use crate::messages::{self, Context, Failure, archive as words};
 use crate::progress::Meter;
 use crate::report::{self, Extra, Status};
@@ -20,7 +20,7 @@ use crate::request::{Input, Transfer, no_default_name};
 use crate::system;
 
 pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResult {
-    let Decrypt { mut files, opening, unpacking, .. } = args;
+    let Decrypt { mut files, decryption, unpacking, .. } = args;
     let (force, sync) = (files.force, files.sync);
     let output = match (files.output.take(), &files.input) {
         (Some(output), _) if !is_dash(output.as_os_str()) => output,
@@ -31,7 +31,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     let transfer = Transfer::decrypt(files)?;
     let failed = |error| messages::engine(error, Context::default());
     StagingFolder::check(&output, force).map_err(failed)?;
-    let keys = OpeningKeys::read(&opening, session.take_key())?;
+    let keys = DecryptionKeys::read(&decryption, session.take_key())?;
     let mut source = transfer.input.open().map_err(failed)?.parsed_by(&transfer.parser()?);
     keys.check(&source, &transfer.target)?;
     let has_passphrase = keys.has_passphrase();

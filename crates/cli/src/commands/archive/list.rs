@@ -15,7 +15,7 @@ use crate::args::{List, Talk};
 use crate::commands::inputs::{Inputs, Seen};
 use crate::commands::session::{CommandResult, Session};
 use crate::json::{SCHEMA, hex, put_name};
-use crate::keyring::{CachedIdentities, OpeningKeys};
+use crate::keyring::{CachedIdentities, DecryptionKeys};
 use crate::messages::{self, Context, Failure, archive as words, escaped_json, inspect_verify};
 use crate::progress::Meter;
 use crate::report::{self, Lines, Status};
@@ -27,7 +27,7 @@ pub(in crate::commands) fn run(args: List, session: &Session) -> CommandResult {
     let is_listed = args.file_list.files_from.is_some();
     let inputs = Inputs::of(args.files, is_listed)?;
     let are_several = inputs.are_several(is_listed);
-    let keys = OpeningKeys::read(&args.opening, session.take_key())?;
+    let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let workers = worker_options(&args.workers);
     let mut engine = Engine::new(workers.clone(), cores());
     let parser =

@@ -1,4 +1,4 @@
-//! From a folder to a sealed archive.
+//! From a folder to a encrypted archive.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -13,11 +13,11 @@ use cryptstream_format::{Format, Recipient};
 
 use crate::args::{Encrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
-use crate::keyring::SealingKeys;
+use crate::keyring::EncryptionKeys;
 use crate::messages::{self, Context, Failure, archive as words, tree};
 use crate::progress::Meter;
 use crate::report::{self, Extra, Failures, Status};
-use crate::request::{Transfer, cores, sealed_form, suffix_of};
+use crate::request::{Transfer, cores, output_form, suffix_of};
 use crate::tree::{Rules, lies_in};
 
 /// Threads that compress; more of them take much memory.
@@ -26,7 +26,7 @@ const MAX_THREADS: usize = 8;
 const MAX_NAMED: usize = 20;
 
 pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResult {
-    let Encrypt { mut files, passphrase, sealing, format, armor, tree, packing, .. } = args;
+    let Encrypt { mut files, passphrase, encryption, format, armor, tree, packing, .. } = args;
     let folder = match files.input.clone() {
         Some(folder) if !is_dash(folder.as_os_str()) => folder,
         Some(_) => return Err(words::stdin_is_no_folder().into()),
@@ -40,7 +40,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
         return Err(words::no_folder(&folder).into());
     }
     if files.output.is_none() {
-        let form = sealed_form(format, armor)?;
+        let form = output_form(format, armor)?;
         files.output = Some(packed_name(&folder, packing.zstd.is_some(), form.format())?);
     }
     let transfer = Transfer::encrypt(files, format, armor)?;
@@ -53,7 +53,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     {
         return Err(words::output_in_folder(&folder, path).into());
     }
-    let keys = SealingKeys::read(&passphrase, &sealing, session.take_key())?;
+    let keys = EncryptionKeys::read(&passphrase, &encryption, session.take_key())?;
     let opened = File::open(&folder).map_err(|error| unreadable(&error))?;
     let failed = |error| messages::engine(error, Context::default());
     let (writer, mut source) = Source::piped(folder.clone(), &opened).map_err(failed)?;
@@ -70,16 +70,16 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
         let packer = thread::Builder::new().name("packer".to_owned());
         let packing = packer.spawn_scoped(scope, || job.run(writer, packing.zstd));
         let packing = packing.map_err(|error| messages::cannot_start("the packer", &error))?;
-        let sealed = transfer.encrypt_from(&mut source, &recipients, &meter);
+        let encrypted = transfer.encrypt_from(&mut source, &recipients, &meter);
         // Otherwise the packer would wait for it for ever.
         drop(source);
-        Ok((sealed, packing.join()))
+        Ok((encrypted, packing.join()))
     });
-    let (sealed, packed) = ran?;
+    let (encrypted, packed) = ran?;
     meter.clear();
     let Ok(outcome) = packed else { return Err(messages::internal("the packer failed").into()) };
     outcome.say();
-    match (sealed, outcome.packed) {
+    match (encrypted, outcome.packed) {
         (Err(Error::Unfinished { .. }), _) => Err(Failures(outcome.failures)),
         (Err(error), _) => Err(messages::engine(error, transfer.context(true)).into()),
         (Ok(_), None) => Err(Failures(outcome.failures)),
@@ -128,8 +128,8 @@ pub(super) fn packed_name(
 /// The name that a compressed archive would get when it is only decrypted, where that
 /// does not say that it is compressed.
 fn hides_zstd(path: &Path) -> Option<PathBuf> {
-    let is_sealed = path.extension().is_some_and(|end| end == "enc" || end == "age");
-    let plain = is_sealed.then(|| path.with_extension(""))?;
+    let is_encrypted = path.extension().is_some_and(|end| end == "enc" || end == "age");
+    let plain = is_encrypted.then(|| path.with_extension(""))?;
     plain.extension().is_some_and(|end| end == "tar").then_some(plain)
 }
 
