@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Talk, When};
 use crate::json::{SCHEMA, put_name};
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Failure};
 use crate::request::{Input, Transfer};
 
 /// Reports a finished run as far as somebody wants to know.
@@ -77,7 +77,7 @@ fn tell(
     extra: Option<&Extra>,
 ) {
     let output = output_name(&transfer.target);
-    words::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
+    messages::tree::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
     if is_for_programs(talk) {

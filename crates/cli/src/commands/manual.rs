@@ -11,7 +11,7 @@ use roff::{Inline, Roff, bold, roman};
 
 use super::session::CommandResult;
 use crate::args::{Cli, Manual};
-use crate::messages::{self, Context, Failure, manual as words};
+use crate::messages::{self, Context, Failure};
 use crate::report::Status;
 
 /// The section of the manual that commands stand in.
@@ -61,8 +61,10 @@ fn render(command: &clap::Command, names: &[String]) -> io::Result<Vec<u8>> {
     // Written by hand, since clap_mangen drops an empty date, and what follows
     // moves into its place. A date would make each build another one.
     let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
-    let head =
-        format!(".TH {title} {SECTION} \"\" \"cryptstream {version}\" \"{}\"\n", words::TITLE);
+    let head = format!(
+        ".TH {title} {SECTION} \"\" \"cryptstream {version}\" \"{}\"\n",
+        messages::manual::TITLE
+    );
     let mut page = head.into_bytes();
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -120,7 +122,7 @@ fn sections(roff: &mut Roff, text: &str) {
             is_open = false;
         } else {
             if !line.starts_with(' ') && !is_noted {
-                roff.control("SH", [words::NOTES]);
+                roff.control("SH", [messages::manual::NOTES]);
                 is_noted = true;
             } else if !is_open {
                 roff.control("PP", []);
@@ -136,7 +138,7 @@ fn sections(roff: &mut Roff, text: &str) {
 }
 
 fn see_also<'a>(roff: &mut Roff, names: impl Iterator<Item = &'a String>) {
-    roff.control("SH", [words::SEE_ALSO]);
+    roff.control("SH", [messages::manual::SEE_ALSO]);
     let mut line: Vec<Inline> = Vec::new();
     for name in names {
         if !line.is_empty() {

@@ -15,7 +15,7 @@ use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
 use super::session::{CommandResult, Session};
 use crate::args::{Rekey, is_dash};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys};
-use crate::messages::{self, Context, Failure, code, inspect_verify, rekey as words};
+use crate::messages::{self, Context, Failure, code, inspect_verify};
 use crate::progress::Meter;
 use crate::report::Status;
 use crate::report::rekey::{self as report, Total};
@@ -25,18 +25,18 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let talk = session.talk;
     let Rekey { files, file_list, decryption, new, reencrypt, reading } = args;
     if files.iter().any(|file| is_dash(file.as_os_str())) {
-        return Err(words::not_a_stream().into());
+        return Err(messages::rekey::not_a_stream().into());
     }
     let inputs = Inputs::of_files(files);
     let are_several = inputs.are_several(file_list.files_from.is_some());
     let (passphrase, encryption) =
-        new.into_flags(decryption.plugin_timeout).ok_or_else(words::no_new_key)?;
+        new.into_flags(decryption.plugin_timeout).ok_or_else(messages::rekey::no_new_key)?;
     let old_keys = DecryptionKeys::read(&decryption, session.take_key())?;
     let new_keys = EncryptionKeys::read_beside(&passphrase, &encryption, None, Some(&old_keys))?;
 
     let has_passphrase = old_keys.has_passphrase();
     let mut engine = Engine::new(worker_options(&reading.into()), cores());
-    let parser = engine.parser().map_err(|error| words::failed(error, has_passphrase))?;
+    let parser = engine.parser().map_err(|error| messages::rekey::failed(error, has_passphrase))?;
     let (mut count, mut bytes, mut first) = (0, 0, None);
     for Seen { input, len } in inputs.iter() {
         count += 1;
@@ -138,7 +138,7 @@ struct Rekeyer<'a> {
 impl Rekeyer<'_> {
     fn rekey(&mut self, input: &Input, progress: &dyn Progress) -> Result<RekeySummary, Trouble> {
         let has_passphrase = self.has_passphrase;
-        let failed = |error| words::failed(error, has_passphrase);
+        let failed = |error| messages::rekey::failed(error, has_passphrase);
         let rekeying = self.open(input)?;
         let format = rekeying.format();
         // The old passphrase is asked for, and tried, before the new one.
@@ -193,7 +193,7 @@ impl Rekeyer<'_> {
                 error @ Error::InputIsDirectory { .. } => {
                     inspect_verify::engine(error, Context::default())
                 }
-                error => words::failed(error, self.has_passphrase),
+                error => messages::rekey::failed(error, self.has_passphrase),
             })
         })?;
         let known = rekeying.source().known();

@@ -13,7 +13,7 @@ use crate::config::{Config, Found, Origin, Setting, Settings};
 use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
 use crate::json::{SCHEMA, put_name};
 use crate::keyring::PLUGIN_TIMEOUT;
-use crate::messages::config::{self as words, Row};
+use crate::messages::config::Row;
 use crate::messages::{self, quoted};
 use crate::report::Status;
 
@@ -26,7 +26,7 @@ pub(super) fn run(session: &Session) -> CommandResult {
     }
     let rows: Vec<Row> = entries.iter().map(|entry| entry.row(&config)).collect();
     messages::print_output(
-        words::table(config.path.as_deref(), config.is_there, &rows).as_bytes(),
+        messages::config::table(config.path.as_deref(), config.is_there, &rows).as_bytes(),
     )?;
     Ok(Status::default())
 }
@@ -45,7 +45,7 @@ impl SettingEntry {
         let texts = match &self.value {
             Value::Array(values) => values.iter().map(text).collect(),
             // A passphrase, which is not even read.
-            Value::Null => vec![words::NOT_SHOWN.to_owned()],
+            Value::Null => vec![messages::config::NOT_SHOWN.to_owned()],
             value => vec![text(value)],
         };
         // The whole name stands above the table.
@@ -53,10 +53,10 @@ impl SettingEntry {
         let mut from = match (self.origin, file) {
             (Some(Origin::Line(line)), Some(file)) => format!("{}:{line}", quoted(file.as_ref())),
             (Some(Origin::Variable(name)), _) => name.to_owned(),
-            _ => words::DEFAULT.to_owned(),
+            _ => messages::config::DEFAULT.to_owned(),
         };
         if let Some(commands) = &self.used_by {
-            from += &words::used_by(commands);
+            from += &messages::config::used_by(commands);
         }
         Row { name: self.name, texts, from }
     }
@@ -210,9 +210,9 @@ fn other(config: &Config, setting: Setting) -> SettingEntry {
                 Color::Never => "never",
             })
         }),
-        Setting::Argon2id => {
-            shown(config.get(|it| &it.argon2id), Cost::DEFAULT, |cost| json!(words::cost(cost)))
-        }
+        Setting::Argon2id => shown(config.get(|it| &it.argon2id), Cost::DEFAULT, |cost| {
+            json!(messages::config::cost(cost))
+        }),
         Setting::Scrypt => shown(config.get(|it| &it.scrypt), DEFAULT_LOG_N, |log_n| json!(log_n)),
         Setting::PluginTimeout => {
             shown(config.get(|it| &it.plugin_timeout), PLUGIN_TIMEOUT, |seconds| json!(seconds))

@@ -16,7 +16,7 @@ use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
 use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys, NoMatchingKey};
-use crate::messages::{self, Context, Failure, inspect_verify, tree as words};
+use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report::tree::TreeReport;
 use crate::report::{Lines, Status};
@@ -57,7 +57,7 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let keys = EncryptionKeys::read(&passphrase, &encryption, session.take_key())?;
     let scan = run.scan()?;
     if keys.has_passphrase() && form.format() == Format::Age && scan.files > 1 {
-        messages::warn(&words::key_derivation_for_each(scan.files));
+        messages::warn(&messages::tree::key_derivation_for_each(scan.files));
     }
     let key_files = keys.key_files();
     let recipients = keys.recipients(form.format(), &run.names.1)?;
@@ -148,7 +148,7 @@ impl TreeRun {
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
-            return Err(words::no_stream(name == input.as_ref().unwrap_or(name)));
+            return Err(messages::tree::no_stream(name == input.as_ref().unwrap_or(name)));
         }
         if let Some(name) = names.clone().find(|name| descriptor(name).is_some()) {
             return Err(messages::nameless(name));
@@ -156,7 +156,7 @@ impl TreeRun {
         let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
         let (one_input, whole_output, mut plan, names) = match (&tree.output_dir, input) {
             (_, None) if file_list.files_from.is_none() => return Err(messages::no_input()),
-            (None, None) => return Err(words::no_output_dir()),
+            (None, None) => return Err(messages::tree::no_output_dir()),
             // A list may be empty: then there is nothing to do.
             (Some(folder), input) => {
                 let inputs: Vec<_> = input.into_iter().chain(output).chain(more).collect();
@@ -168,7 +168,7 @@ impl TreeRun {
                 let plan = Plan::several(inputs, folder, naming, rules)?;
                 (one, folder.clone(), plan, (name, shown(folder)))
             }
-            (None, Some(_)) if !more.is_empty() => return Err(words::no_output_dir()),
+            (None, Some(_)) if !more.is_empty() => return Err(messages::tree::no_output_dir()),
             (None, Some(input)) => {
                 let name = shown(&input);
                 let is_named = output.is_some();
@@ -177,7 +177,7 @@ impl TreeRun {
                 if let (Naming::Add(_), true, Some(root)) = (naming, is_named, root)
                     && root.is_folder_named_as_file()
                 {
-                    messages::warn(&words::folder_named_as_file(&root.output));
+                    messages::warn(&messages::tree::folder_named_as_file(&root.output));
                 }
                 let output = root.map(|root| root.output.clone()).or(output).unwrap_or_default();
                 let shown = shown(&output);
@@ -218,7 +218,7 @@ impl TreeRun {
     fn scan(&self) -> Result<TreeScan, Failure> {
         let scan = TreeScan::of(&self.plan)?;
         if scan.files == 0 && self.plan.rules.include_nothing() {
-            return Err(words::nothing_included(&self.names.0));
+            return Err(messages::tree::nothing_included(&self.names.0));
         }
         if scan.files == 0 && scan.not_encrypted > 0 {
             return Err(inspect_verify::nothing_encrypted(Path::new(&self.names.0)));
@@ -229,7 +229,7 @@ impl TreeRun {
     fn report(&self) -> TreeReport {
         let mut report = TreeReport::new(self.talk);
         for path in &self.plan.left_out {
-            report.skip(path, words::LEFT_OUT);
+            report.skip(path, messages::tree::LEFT_OUT);
         }
         report
     }
@@ -274,7 +274,7 @@ impl TreeRun {
         }
         if let Some((NoMatchingKey { files, untried, first, others }, context)) = no_match {
             let first = messages::engine(first, context);
-            let failure = words::no_key_fits(self.input.as_deref(), files, untried, first);
+            let failure = messages::tree::no_key_fits(self.input.as_deref(), files, untried, first);
             report.fail_all(files, &failure);
             for error in others {
                 report.take(Event::Failed(messages::engine(error, context)));
@@ -292,7 +292,7 @@ impl TreeRun {
         let talk = self.talk;
         let mut on_event = |event: Event| {
             let mut report = report.borrow_mut();
-            if let Some(line) = words::would_change(&event)
+            if let Some(line) = messages::tree::would_change(&event)
                 && !talk.json
                 && !talk.quiet
             {
@@ -306,7 +306,7 @@ impl TreeRun {
         work_items.prepare()?;
         for item in work_items.by_ref() {
             let mut report = report.borrow_mut();
-            if let Some(output) = words::output_of(&item)
+            if let Some(output) = messages::tree::output_of(&item)
                 && is_name_too_long(output)
             {
                 report.take(Event::Failed(messages::name_too_long(output)));
@@ -317,7 +317,7 @@ impl TreeRun {
                 report.replaced();
             }
             if !self.talk.json && !self.talk.quiet {
-                let line = words::would(self.command, &item);
+                let line = messages::tree::would(self.command, &item);
                 lines.borrow_mut().print(&line, report.status());
             }
             if lines.borrow().is_closed() {
@@ -415,7 +415,9 @@ impl TreeRun {
                     is_over.set(is_over.get() || is_fail_fast || is_full);
                     let failure = match error {
                         // It was not there when the file's turn came.
-                        cryptstream_engine::Error::OutputExists { path } => words::appeared(&path),
+                        cryptstream_engine::Error::OutputExists { path } => {
+                            messages::tree::appeared(&path)
+                        }
                         error => messages::engine(error, context),
                     };
                     meter.aside(|| report.borrow_mut().failed(number, failure));

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::settings::{Kind, Origin, Setting, Settings};
+use crate::messages;
 use crate::messages::Failure;
-use crate::messages::config as words;
 
 /// What the environment says; an empty variable says nothing.
 pub(super) fn read() -> Result<Settings, Failure> {
@@ -17,7 +17,7 @@ pub(super) fn read() -> Result<Settings, Failure> {
             continue;
         };
         let set = settings.set(setting, &texts(setting, value), Origin::Variable(variable), None);
-        set.map_err(|(_, problem)| words::in_variable(variable, problem))?;
+        set.map_err(|(_, problem)| messages::config::in_variable(variable, problem))?;
     }
     Ok(settings)
 }

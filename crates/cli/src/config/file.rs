@@ -14,7 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{Kind, Origin, Setting, Settings, most_like};
-use crate::messages::config::{self as words, Problem};
+use crate::messages::config::Problem;
 use crate::messages::{self, Failure};
 use crate::write_access;
 
@@ -48,44 +48,44 @@ pub(super) fn place() -> Option<ConfigPath> {
 /// What the file says, if there is one.
 pub(super) fn read(place: &ConfigPath) -> Result<Option<Settings>, Failure> {
     let path = &place.path;
-    let unreadable = |error: std::io::Error| words::unreadable(path, &error);
+    let unreadable = |error: std::io::Error| messages::config::unreadable(path, &error);
     let file = match open(place) {
         Ok(file) => file,
         Err(error) => {
             let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
             if !place.is_named && is_out_of_reach(path) {
-                messages::warn(&words::out_of_reach(path));
+                messages::warn(&messages::config::out_of_reach(path));
                 return Ok(None);
             }
             return match (is_missing, place.is_named) {
                 (true, false) => Ok(None),
-                (true, true) => Err(words::named_but_missing(path, VARIABLE)),
+                (true, true) => Err(messages::config::named_but_missing(path, VARIABLE)),
                 (false, _) => Err(unreadable(error)),
             };
         }
     };
     let access = write_access::of(path, &file).map_err(unreadable)?;
     if let Some(owner) = access.other_owner {
-        return Err(words::of_another_user(path, owner));
+        return Err(messages::config::of_another_user(path, owner));
     }
     if access.is_writable {
-        return Err(words::open_to_others(path));
+        return Err(messages::config::open_to_others(path));
     }
     let mut bytes = Vec::new();
     file.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_LEN {
-        return Err(words::too_large(path));
+        return Err(messages::config::too_large(path));
     }
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         Err(error) => {
             let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-            return Err(words::in_file(path, line + 1, words::not_text()));
+            return Err(messages::config::in_file(path, line + 1, messages::config::not_text()));
         }
     };
     parse(text, path)
         .map(Some)
-        .map_err(|(at, problem)| words::in_file(path, line(text, at), problem))
+        .map_err(|(at, problem)| messages::config::in_file(path, line(text, at), problem))
 }
 
 /// Whether a folder above does not let this user in, as where HOME still is another
@@ -104,7 +104,7 @@ fn open(place: &ConfigPath) -> io::Result<File> {
     let kind = |fd: BorrowedFd<'_>| fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
     let kind_there = kind(there.as_fd())?;
     if !place.is_named && kind_there != FileType::RegularFile {
-        return Err(io::Error::other(words::NOT_REGULAR));
+        return Err(io::Error::other(messages::config::NOT_REGULAR));
     }
     if kind_there == FileType::Fifo {
         // This very pipe, of which the caller knows that it may be waited for. One of
@@ -118,7 +118,7 @@ fn open(place: &ConfigPath) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     if kind(file.as_fd())? != kind_there {
-        return Err(io::Error::other(words::EXCHANGED));
+        return Err(io::Error::other(messages::config::EXCHANGED));
     }
     let flags = fcntl_getfl(&file)?;
     fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
@@ -134,7 +134,7 @@ fn line(text: &str, at: usize) -> usize {
 fn parse(text: &str, path: &Path) -> Result<Settings, (usize, Problem)> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span: Range<usize>| span.start);
-        (at, words::no_toml(error.message()))
+        (at, messages::config::no_toml(error.message()))
     })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
@@ -158,10 +158,10 @@ fn find(name: &str) -> Result<Setting, Problem> {
     }
     let small = name.to_ascii_lowercase();
     if ["pass", "secret"].iter().any(|word| small.contains(word)) || small == "key" {
-        return Err(words::passphrase_in_file());
+        return Err(messages::config::passphrase_in_file());
     }
     let names = Setting::ALL.iter().map(|setting| setting.name());
-    Err(words::unknown(name, most_like(&small, names)))
+    Err(messages::config::unknown(name, most_like(&small, names)))
 }
 
 /// The texts of a value, each with its place.
@@ -171,7 +171,7 @@ fn parts(
 ) -> Result<Vec<(usize, OsString)>, (usize, Problem)> {
     let at = |value: &Spanned<DeValue<'_>>| value.span().start;
     let wrong = |value: &Spanned<DeValue<'_>>| {
-        (at(value), words::wrong_type(setting.name(), expected(setting)))
+        (at(value), messages::config::wrong_type(setting.name(), expected(setting)))
     };
     let single = |value: &Spanned<DeValue<'_>>| match (setting.kind(), value.get_ref()) {
         (Kind::NumberOrText, DeValue::String(text)) if text != AUTO => Err(wrong(value)),
@@ -194,9 +194,9 @@ fn parts(
 
 fn expected(setting: Setting) -> &'static str {
     match setting.kind() {
-        Kind::List => words::A_LIST,
-        Kind::Text => words::A_TEXT,
-        Kind::Number => words::A_NUMBER,
-        Kind::NumberOrText => words::A_NUMBER_OR_AUTO,
+        Kind::List => messages::config::A_LIST,
+        Kind::Text => messages::config::A_TEXT,
+        Kind::Number => messages::config::A_NUMBER,
+        Kind::NumberOrText => messages::config::A_NUMBER_OR_AUTO,
     }
 }

@@ -12,7 +12,8 @@ use crate::args::{
     Color, Format, PROGRESS_VARIABLE, Sandbox, When, is_dash, parse_log_n, parse_processes,
 };
 use crate::keyring::is_secret;
-use crate::messages::config::{self as words, Problem};
+use crate::messages;
+use crate::messages::config::Problem;
 use crate::request::parse_encryption_cost;
 
 /// A value, and where it was found.
@@ -183,26 +184,27 @@ impl Settings {
         text: &OsStr,
         origin: Origin,
     ) -> Result<(), Problem> {
-        let text = text.to_str().ok_or_else(words::not_text)?;
+        let text = text.to_str().ok_or_else(messages::config::not_text)?;
         match setting {
             Setting::Format => self.format = Some(Found { value: one_of(text)?, origin }),
             Setting::Sandbox => self.sandbox = Some(Found { value: one_of(text)?, origin }),
             Setting::Color => self.color = Some(Found { value: one_of(text)?, origin }),
             Setting::Progress => self.progress = Some(Found { value: one_of(text)?, origin }),
             Setting::Processes => {
-                let value = parse_processes(text).map_err(|must| words::must_be(&must))?;
+                let value =
+                    parse_processes(text).map_err(|must| messages::config::must_be(&must))?;
                 self.processes = Some(Found { value, origin });
             }
             Setting::Argon2id => {
-                let value = parse_encryption_cost(text).ok_or_else(words::no_cost)?;
+                let value = parse_encryption_cost(text).ok_or_else(messages::config::no_cost)?;
                 self.argon2id = Some(Found { value, origin });
             }
             Setting::Scrypt => {
-                let value = parse_log_n(text).map_err(|must| words::must_be(&must))?;
+                let value = parse_log_n(text).map_err(|must| messages::config::must_be(&must))?;
                 self.scrypt = Some(Found { value, origin });
             }
             Setting::PluginTimeout => {
-                let value = text.parse().map_err(|_| words::no_seconds())?;
+                let value = text.parse().map_err(|_| messages::config::no_seconds())?;
                 self.plugin_timeout = Some(Found { value, origin });
             }
             // Those are lists.
@@ -216,13 +218,13 @@ fn one_of<T: ValueEnum>(text: &str) -> Result<T, Problem> {
     T::from_str(text, false).map_err(|_| {
         let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
-        words::not_one_of(&names, most_like(text, names.iter().map(String::as_str)))
+        messages::config::not_one_of(&names, most_like(text, names.iter().map(String::as_str)))
     })
 }
 
 fn recipient(text: &OsStr) -> Result<String, Problem> {
-    let text = text.to_str().ok_or_else(words::not_text)?;
-    parse_recipient(text).map_err(|error| words::no_recipient(&error))?;
+    let text = text.to_str().ok_or_else(messages::config::not_text)?;
+    parse_recipient(text).map_err(|error| messages::config::no_recipient(&error))?;
     Ok(text.trim().to_owned())
 }
 
@@ -230,15 +232,15 @@ fn path(text: &OsStr, base: Option<&Path>) -> Result<PathBuf, Problem> {
     let path = Path::new(text);
     // It would be shown as a file's name.
     if is_secret(path) {
-        return Err(words::secret_as_name());
+        return Err(messages::config::secret_as_name());
     }
     if text.is_empty() || is_dash(text) {
-        return Err(words::no_file_name());
+        return Err(messages::config::no_file_name());
     }
     match path.strip_prefix("~") {
         Ok(rest) => match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
             Some(home) => Ok(Path::new(&home).join(rest)),
-            None => Err(words::no_home()),
+            None => Err(messages::config::no_home()),
         },
         Err(_) => Ok(base.map_or_else(|| path.to_owned(), |base| base.join(path))),
     }

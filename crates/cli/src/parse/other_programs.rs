@@ -11,7 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use cryptstream_archive::ZSTD_LEVELS;
 
 use super::Cli;
-use crate::messages::{Failure, other_programs as words};
+use crate::messages::{self, Failure};
 
 /// The same with the command named: `cryptstream -d -i key file`, as with age, is
 /// `cryptstream decrypt -i key file`.
@@ -66,16 +66,16 @@ pub(super) fn misread(arguments: &[OsString]) -> Option<Failure> {
     let words: Vec<_> = arguments.iter().skip(1).take_while(|word| *word != "--").collect();
     let openssl = words.iter().find_map(|word| {
         let word = word.to_str()?;
-        Some((word, words::of_openssl(command, word)?))
+        Some((word, messages::other_programs::of_openssl(command, word)?))
     });
     if let Some((word, help)) = openssl {
-        return Some(words::unknown_flag(word, &help));
+        return Some(messages::other_programs::unknown_flag(word, &help));
     }
     words.windows(2).find_map(|pair| {
         let level = pair[1].to_str()?;
         let is_level = level.parse().is_ok_and(|level: i32| ZSTD_LEVELS.contains(&level));
         (pair[0] == "--zstd" && is_level && !Path::new(level).exists())
-            .then(|| words::zstd_level(level))
+            .then(|| messages::other_programs::zstd_level(level))
     })
 }
 
@@ -90,26 +90,30 @@ pub(super) fn answer(error: &clap::Error, arguments: &[OsString]) -> Option<Fail
         ErrorKind::UnknownArgument => {
             let flag = text(ContextKind::InvalidArg)?;
             let help = match command {
-                None if is_short_of_command(flag) => Some(words::NAME_THE_COMMAND.to_owned()),
-                _ => words::for_flag(command, flag),
+                None if is_short_of_command(flag) => {
+                    Some(messages::other_programs::NAME_THE_COMMAND.to_owned())
+                }
+                _ => messages::other_programs::for_flag(command, flag),
             };
-            help.map(|help| words::unknown_flag(flag, &help))
+            help.map(|help| messages::other_programs::unknown_flag(flag, &help))
         }
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand)?;
-            let help = match words::for_command(word) {
+            let help = match messages::other_programs::for_command(word) {
                 Some(help) => help.to_owned(),
-                None if Path::new(word).exists() => words::command_for_file(Path::new(word)),
+                None if Path::new(word).exists() => {
+                    messages::other_programs::command_for_file(Path::new(word))
+                }
                 None => return None,
             };
-            Some(words::unknown_command(word, &help))
+            Some(messages::other_programs::unknown_command(word, &help))
         }
         // The value would be shown.
         ErrorKind::TooManyValues
             if text(ContextKind::InvalidArg)
                 .is_some_and(|flag| flag.starts_with("--passphrase")) =>
         {
-            Some(words::passphrase_takes_no_value())
+            Some(messages::other_programs::passphrase_takes_no_value())
         }
         _ => None,
     }

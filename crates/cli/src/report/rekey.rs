@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Lines, Status, end, is_for_programs};
 use crate::args::Talk;
 use crate::json::{SCHEMA, put_name};
-use crate::messages::{self, Failure, rekey as words};
+use crate::messages::{self, Failure};
 use crate::report;
 use crate::request::Input;
 
@@ -39,11 +39,11 @@ pub(crate) fn tell(file: &Path, summary: &RekeySummary, took: Duration, talk: Ta
 /// What is said of one file to people.
 fn note(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
     if summary.names_left > 0 {
-        messages::warn(&words::names_left(file, summary.names_left));
+        messages::warn(&messages::rekey::names_left(file, summary.names_left));
     }
     if talk.verbose && !is_for_programs(talk) {
         let written = HumanBytes(summary.bytes_written).to_string();
-        messages::note(&words::done(file, summary.method, &written, took));
+        messages::note(&messages::rekey::done(file, summary.method, &written, took));
     }
 }
 
@@ -143,7 +143,7 @@ impl Total {
             self.lines.end(totals, talk, &mut self.status);
         } else if !talk.quiet && (talk.verbose || failed > 0 || io::stderr().is_terminal()) {
             let written = HumanBytes(bytes_written).to_string();
-            messages::note(&words::done_many(done, failed, &written, took));
+            messages::note(&messages::rekey::done_many(done, failed, &written, took));
         }
         self.status
     }

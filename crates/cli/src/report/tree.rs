@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Status, end, is_for_programs};
 use crate::args::Talk;
 use crate::json::{SCHEMA, put_name};
-use crate::messages::{self, Failure, Shared, tree as words};
+use crate::messages::{self, Failure, Shared};
 use crate::tree::{Counts, Event};
 
 /// So many failures, and so many things that were skipped, are told one by one;
@@ -91,7 +91,7 @@ impl TreeReport {
     /// Says which sources were not removed, although that was asked for.
     pub(crate) fn tell_kept_sources(&self) {
         if self.counts.kept > 0 && !self.talk.json {
-            messages::warn(&words::sources_kept(self.counts.kept));
+            messages::warn(&messages::tree::sources_kept(self.counts.kept));
         }
     }
 
@@ -124,12 +124,12 @@ impl TreeReport {
             }
             Event::Dropped(dropped) => return self.drop_of(dropped),
             Event::Failed(failure) => return self.fail(&failure),
-            Event::Foreign(path) => (path, words::FOREIGN),
-            Event::Special(path) => (path, words::SPECIAL),
-            Event::NotEncrypted(path) => (path, words::NOT_ENCRYPTED),
-            Event::Key(path) => (path, words::IS_KEY),
+            Event::Foreign(path) => (path, messages::tree::FOREIGN),
+            Event::Special(path) => (path, messages::tree::SPECIAL),
+            Event::NotEncrypted(path) => (path, messages::tree::NOT_ENCRYPTED),
+            Event::Key(path) => (path, messages::tree::IS_KEY),
             Event::Leftover(path) => {
-                messages::warn(&words::leftover(&path));
+                messages::warn(&messages::tree::leftover(&path));
                 return;
             }
         };
@@ -146,7 +146,7 @@ impl TreeReport {
             self.skipped.push(skipped);
         }
         if !self.talk.json && self.counts.skipped <= MAX_TOLD {
-            messages::warn(&words::skipped(path, reason));
+            messages::warn(&messages::tree::skipped(path, reason));
         }
     }
 
@@ -192,7 +192,7 @@ impl TreeReport {
         let Self { talk, counts, status, dropped, failures, skipped, alike, .. } = self;
         if !talk.json {
             let shown = output.to_string_lossy();
-            words::dropped(dropped, &shown).iter().for_each(|text| messages::warn(text));
+            messages::tree::dropped(dropped, &shown).iter().for_each(|text| messages::warn(text));
         }
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
         if is_for_programs(talk) {
@@ -212,7 +212,7 @@ impl TreeReport {
                 "skipped": counts.skipped,
                 "failed": counts.failed,
                 "left": counts.left,
-                "not_copied": words::dropped_names(dropped),
+                "not_copied": messages::tree::dropped_names(dropped),
                 "skipped_files": skipped,
                 "errors": failures,
                 "bytes_in": counts.bytes_in,
@@ -231,18 +231,18 @@ impl TreeReport {
             return status;
         }
         if alike > 0 {
-            messages::note(&words::failed_alike(alike));
+            messages::note(&messages::tree::failed_alike(alike));
         }
         let told_alone = counts.failed - alike;
         for (count, what) in [(told_alone, "failures"), (counts.skipped, "skipped files")] {
             if count > MAX_TOLD {
-                messages::note(&words::untold(count - MAX_TOLD, what));
+                messages::note(&messages::tree::untold(count - MAX_TOLD, what));
             }
         }
         let is_noteworthy = counts.failed > 0 || counts.skipped > 0;
         let is_wanted = talk.verbose || is_dry || is_noteworthy || std::io::stderr().is_terminal();
         if is_wanted && !talk.quiet {
-            messages::note(&words::summary(command, &counts, took, is_dry));
+            messages::note(&messages::tree::summary(command, &counts, took, is_dry));
         }
         status
     }

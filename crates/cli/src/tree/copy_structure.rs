@@ -23,7 +23,7 @@ use rustix::process::{geteuid, umask};
 use super::event::Event;
 use super::root::Root;
 use super::walk::join;
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Failure};
 
 /// What a folder needs as long as something is put into it.
 const OWNER: u32 = 0o700;
@@ -122,7 +122,7 @@ impl CopyFolder {
         let is_new = make(&above, name, &like).map_err(|error| failed(&path, error))?;
         let (folder, stat) = match self.folder.open_child(name) {
             Ok(opened) => opened,
-            Err(Errno::LOOP | Errno::NOTDIR) => return Err(words::not_a_folder(&path)),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(messages::tree::not_a_folder(&path)),
             Err(error) => return Err(failed(&path, error)),
         };
         let dir = folder.dir().map_err(|error| failed(&path, error))?;
@@ -163,7 +163,7 @@ impl CopyFolder {
     pub(super) fn look(self: &Arc<Self>, name: &OsStr) -> Result<Option<Arc<Self>>, Failure> {
         match self.folder.open_child(name) {
             Ok((folder, _)) => Ok(Some(self.below(folder, Finish::Leave, true))),
-            Err(Errno::LOOP | Errno::NOTDIR) => Err(words::not_a_folder(&self.path(name))),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(messages::tree::not_a_folder(&self.path(name))),
             Err(_) => Ok(None),
         }
     }
@@ -183,7 +183,7 @@ impl CopyFolder {
         let target = target.map_err(|error| messages::unreadable(input, &error.into()))?;
         let (dir, name) = (self.dir()?, &found.name);
         let output = self.path(name);
-        let failed = |error: Errno| words::link_failed(&output, &error.into());
+        let failed = |error: Errno| messages::tree::link_failed(&output, &error.into());
         let made = match is_dry {
             true => dir.stat(name).map_or(Ok(()), |_| Err(Errno::EXIST)),
             false => dir.symlink(&target, name),
@@ -193,7 +193,7 @@ impl CopyFolder {
             Err(Errno::EXIST) => {
                 let there = dir.stat(name).map_err(failed)?;
                 if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
-                    return Err(words::link_exists(&output));
+                    return Err(messages::tree::link_exists(&output));
                 }
                 let order = compare(&dir, &there);
                 let is_same = dir.read_link(name).is_ok_and(|there| there == target);
@@ -201,7 +201,7 @@ impl CopyFolder {
                     return Ok(Linked::Kept);
                 }
                 if !is_same && !may_replace(order) {
-                    return Err(words::link_exists(&output));
+                    return Err(messages::tree::link_exists(&output));
                 }
                 if !is_same && !is_dry {
                     dir.remove_file(name).map_err(failed)?;
@@ -326,11 +326,11 @@ fn check_owner(
         Ok(is_mine || own_uid_in(above).map_err(failed)? == Some(owner))
     };
     if !is_trusted && !is_own()? {
-        return Err(words::foreign_folder(path, owner, is_new));
+        return Err(messages::tree::foreign_folder(path, owner, is_new));
     }
     match is_new.then(|| dir.entries()).transpose().map_err(failed)?.map(|mut all| all.next()) {
         None | Some(None) => Ok(()),
-        Some(Some(Ok(_))) => Err(words::exchanged_folder(path)),
+        Some(Some(Ok(_))) => Err(messages::tree::exchanged_folder(path)),
         Some(Some(Err(error))) => Err(failed(error)),
     }
 }
@@ -414,7 +414,7 @@ pub(super) fn root(
     let is_new = make(&parent, name, &like).map_err(failed)?;
     let dir = match parent.open_dir(name) {
         Ok(dir) => dir,
-        Err(Errno::LOOP | Errno::NOTDIR) => return Err(words::not_a_folder(output)),
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(messages::tree::not_a_folder(output)),
         Err(error) => return Err(failed(error)),
     };
     let stat = dir.own_stat().map_err(failed)?;
@@ -437,7 +437,7 @@ pub(super) fn look_at_root(root: &Root, context: &CopyContext) -> Option<Arc<Cop
 pub(super) fn check_parent(output: &Path) -> Result<(), Failure> {
     match present(parent_of(output))? {
         Some(_) => Ok(()),
-        None => Err(words::no_parent(output, parent_of(output))),
+        None => Err(messages::tree::no_parent(output, parent_of(output))),
     }
 }
 
@@ -452,9 +452,9 @@ fn present(path: &Path) -> Result<Option<Dir>, Failure> {
         Ok(dir) => Ok(Some(dir)),
         Err(Error::Open { source, .. }) => match Errno::from_io_error(&source) {
             Some(Errno::NOENT) => Ok(None),
-            Some(Errno::NOTDIR) => Err(words::not_a_folder(path)),
+            Some(Errno::NOTDIR) => Err(messages::tree::not_a_folder(path)),
             Some(error) => Err(failed(path, error)),
-            None => Err(words::folder_failed(path, &source)),
+            None => Err(messages::tree::folder_failed(path, &source)),
         },
         Err(error) => Err(messages::engine(error, messages::Context::default())),
     }
@@ -468,7 +468,8 @@ fn made(path: &Path) -> Result<Dir, Failure> {
     }
     let failed = |error| failed(path, error);
     let name = path.file_name().ok_or(Errno::NOENT).map_err(failed)?;
-    let above = present(parent_of(path))?.ok_or_else(|| words::no_parent(path, parent_of(path)))?;
+    let above = present(parent_of(path))?
+        .ok_or_else(|| messages::tree::no_parent(path, parent_of(path)))?;
     match above.create_dir(name, Mode::from_raw_mode(0o777)) {
         Ok(()) | Err(Errno::EXIST) => above.open_dir(name).map_err(failed),
         Err(error) => Err(failed(error)),
@@ -481,7 +482,7 @@ pub(super) fn parent_of(path: &Path) -> &Path {
 
 fn failed(path: &Path, error: Errno) -> Failure {
     match error {
-        Errno::STALE | Errno::LOOP | Errno::NOTDIR => words::exchanged_folder(path),
-        error => words::folder_failed(path, &error.into()),
+        Errno::STALE | Errno::LOOP | Errno::NOTDIR => messages::tree::exchanged_folder(path),
+        error => messages::tree::folder_failed(path, &error.into()),
     }
 }

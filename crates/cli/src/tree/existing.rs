@@ -17,7 +17,7 @@ use super::copy_structure::{CopyFolder, Linked};
 use super::event::Event;
 use super::plan::{Plan, is_named_encrypted};
 use super::prune::{IsKey, Prune};
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Failure};
 use crate::request::{AGE_SUFFIX, SUFFIX};
 
 /// A file to be encrypted or decrypted.
@@ -148,7 +148,7 @@ impl<'a> Existing<'a> {
         let Ok(dir) = copy.dir() else { return };
         for name in encrypted_names(&found.name) {
             if dir.stat(&name).is_ok_and(|stat| is_file(&stat)) {
-                let failure = words::stale(&copy.path(&name), path);
+                let failure = messages::tree::stale(&copy.path(&name), path);
                 (self.on_event)(Event::Failed(failure));
             }
         }
@@ -162,7 +162,7 @@ impl<'a> Existing<'a> {
             && let Ok(dir) = copy.dir()
             && dir.stat(name).is_ok_and(|there| is_folder(&there) || is_link(&there))
         {
-            (self.on_event)(Event::Failed(words::stale(&copy.path(name), path)));
+            (self.on_event)(Event::Failed(messages::tree::stale(&copy.path(name), path)));
         }
     }
 
@@ -195,7 +195,11 @@ impl<'a> Existing<'a> {
             let is_cleared = self.plan.delete
                 && input.entry.as_ref().is_some_and(|entry| !has_origin(entry))
                 && self.clear(copy, name);
-            return if is_cleared { Ok(Present::Nothing) } else { Err(words::not_a_file(output)) };
+            return if is_cleared {
+                Ok(Present::Nothing)
+            } else {
+                Err(messages::tree::not_a_file(output))
+            };
         }
         let may_vanish = self.plan.rules.may_vanish;
         let mut is_case_collision = || {
@@ -217,7 +221,7 @@ impl<'a> Existing<'a> {
             Verdict::Same | Verdict::Differs | Verdict::Newer
                 if (verdict == Verdict::Same || may_replace) && is_case_collision() =>
             {
-                Err(words::case_collision(output))
+                Err(messages::tree::case_collision(output))
             }
             Verdict::Same => {
                 self.follow(&seen, &dir, name, &there, output);
@@ -225,10 +229,10 @@ impl<'a> Existing<'a> {
             }
             // It may have been changed since.
             Verdict::Newer if may_replace && !self.plan.encrypts() => {
-                Err(words::output_newer(output))
+                Err(messages::tree::output_newer(output))
             }
             Verdict::Differs | Verdict::Newer if may_replace => Ok(Present::ToReplace),
-            Verdict::Differs | Verdict::Newer => Err(words::exists(output)),
+            Verdict::Differs | Verdict::Newer => Err(messages::tree::exists(output)),
         }
     }
 

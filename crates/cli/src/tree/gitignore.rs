@@ -11,7 +11,7 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::FileType;
 
-use crate::messages::{self, tree as words};
+use crate::messages;
 
 const NAME: &str = ".gitignore";
 /// The longest file of patterns that the user has named: 1 MiB.
@@ -92,7 +92,7 @@ impl Nested {
     fn complain(&self, path: PathBuf) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < 100 && !told.contains(&path) {
-            messages::warn(&words::skipped(&path, words::NO_PATTERNS));
+            messages::warn(&messages::tree::skipped(&path, messages::tree::NO_PATTERNS));
             told.insert(path);
         }
     }

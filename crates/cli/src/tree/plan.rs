@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::copy_structure::check_parent;
 use super::root::{Root, lies_in};
 use super::walk::Rules;
-use crate::messages::{self, Context, Failure, tree as words};
+use crate::messages::{self, Context, Failure};
 use crate::request::ends_with;
 
 /// How the names of files change on the way.
@@ -147,21 +147,21 @@ impl Plan {
                     if root.folder.is_some()
                         && Dir::open(&root.output).is_err_and(|e| e == Errno::NOTDIR) =>
                 {
-                    unusable.push((roots.len(), words::not_a_folder(&root.output)));
+                    unusable.push((roots.len(), messages::tree::not_a_folder(&root.output)));
                 }
                 Ok(root) => roots.push(root),
             }
         }
         for (index, root) in roots.iter().enumerate() {
             if let Some(other) = roots[..index].iter().find(|other| other.output == root.output) {
-                return Err(words::same_root(&other.input, &root.input, &root.output));
+                return Err(messages::tree::same_root(&other.input, &root.input, &root.output));
             }
             // Any of them: one root's output may lie in another root.
             for other in &roots {
                 if let Some(folder) = &other.folder
                     && folder.dir().is_ok_and(|folder| lies_in(&root.output, &folder))
                 {
-                    return Err(words::output_in_input(&other.input, &root.output));
+                    return Err(messages::tree::output_in_input(&other.input, &root.output));
                 }
             }
         }
@@ -192,7 +192,7 @@ impl Plan {
                 there.map_err(|error| messages::unreadable(input, &error.into()))?;
             if !FileId::of(&there).may_be(FileId::of(stat), &above) {
                 return Err(match FileType::from_raw_mode(there.st_mode) {
-                    FileType::Symlink => words::linked_root(input),
+                    FileType::Symlink => messages::tree::linked_root(input),
                     _ => messages::engine(
                         Error::InputChanged { path: input.clone() },
                         Context::default(),
@@ -206,7 +206,7 @@ impl Plan {
     /// Refuses roots that are files.
     pub(crate) fn check_folders(&self) -> Result<(), Failure> {
         let file = self.roots.iter().find(|root| root.folder.is_none());
-        file.map_or(Ok(()), |root| Err(words::delete_needs_folder(&root.input)))
+        file.map_or(Ok(()), |root| Err(messages::tree::delete_needs_folder(&root.input)))
     }
 
     pub(super) fn action(&self, found: &WalkEntry) -> Action {
@@ -271,7 +271,7 @@ fn beside(input: &Path, naming: Naming) -> Result<PathBuf, Failure> {
     match input.file_name() {
         Some(_) => Ok(input.with_file_name(output)),
         // Such as `.`: not into the folder itself.
-        None => Err(words::no_name(input)),
+        None => Err(messages::tree::no_name(input)),
     }
 }
 
@@ -281,7 +281,7 @@ fn own_name(input: &Path) -> Result<OsString, Failure> {
         return Ok(name.to_owned());
     }
     let real = fs::canonicalize(input).map_err(|error| messages::unreadable(input, &error))?;
-    real.file_name().map(OsStr::to_owned).ok_or_else(|| words::no_name(input))
+    real.file_name().map(OsStr::to_owned).ok_or_else(|| messages::tree::no_name(input))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::event::Event;
 use super::plan::{Plan, is_named_encrypted};
 use super::root::Root;
 use super::walk::join;
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Failure};
 
 /// Whether a key was read from a file that was seen, whose path, without links in it, is
 /// found out where that is needed.
@@ -52,7 +52,7 @@ impl Prune<'_> {
         match (self.plan.delete, is_clean) {
             (false, _) => {}
             (true, true) => self.all(),
-            (true, false) => messages::warn(words::not_removed()),
+            (true, false) => messages::warn(messages::tree::not_removed()),
         }
     }
 
@@ -99,7 +99,7 @@ impl Prune<'_> {
                 Err(error) => return Err(unreadable(&root.input.join(&relative), error)),
             }
             if has_nothing {
-                return Err(words::nothing_left(&root.input, &root.output));
+                return Err(messages::tree::nothing_left(&root.input, &root.output));
             }
             if claimed.as_ref().is_none_or(|(folder, _)| *folder != found.folder.id()) {
                 let names = self.claimed(&original, &relative, &found.folder);
@@ -232,7 +232,7 @@ impl Prune<'_> {
         let event = match removed {
             Ok(()) => Event::Removed(entry.path.clone()),
             Err(Errno::NOTEMPTY | Errno::EXIST) => Event::Foreign(entry.path.clone()),
-            Err(error) => Event::Failed(words::remove_failed(&entry.path, &error.into())),
+            Err(error) => Event::Failed(messages::tree::remove_failed(&entry.path, &error.into())),
         };
         (self.on_event)(event);
         removed.is_ok()

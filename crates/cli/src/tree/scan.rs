@@ -11,7 +11,7 @@ use cryptstream_beneath::{FileId, Folder, WalkEntry};
 use super::plan::{Action, Plan};
 use super::root::{Root, nearest};
 use super::walk::{join, len};
-use crate::messages::{Failure, tree as words};
+use crate::messages::{self, Failure};
 
 /// Files from this length on come first, the largest of all before the others,
 /// so that none is left at the end that keeps one core busy.
@@ -57,14 +57,14 @@ impl TreeScan {
                     && let Some((output, there)) = outputs.get(&folder.id())
                     && folder.is(there)
                 {
-                    return Err(words::output_in_input(&root.input, output));
+                    return Err(messages::tree::output_in_input(&root.input, output));
                 }
                 let is_wanted = |name: &OsStr| {
                     tree.wants(&found.folder, &found.relative.with_file_name(name), false)
                 };
                 if let Some(rival) = plan.rival(&found, is_wanted) {
                     let path = join(&root.input, &found.relative);
-                    let failure = words::same_output(&path.with_file_name(&rival), &path);
+                    let failure = messages::tree::same_output(&path.with_file_name(&rival), &path);
                     let rival = found.relative.with_file_name(rival);
                     scan.clashes.insert((number, rival), None);
                     scan.clashes.insert((number, found.relative), Some(failure));

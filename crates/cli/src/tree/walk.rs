@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::gitignore::{self, Nested};
 use crate::args;
-use crate::messages::{self, Context, Failure, tree as words};
+use crate::messages::{self, Context, Failure};
 use crate::request::{Input, is_encrypted_name};
 
 /// What is left out.
@@ -95,27 +95,27 @@ impl Rules {
         let mut builder = OverrideBuilder::new(root);
         for glob in &self.globs {
             if matches!(glob.as_str(), "" | "!") {
-                return Err(words::empty_glob());
+                return Err(messages::tree::empty_glob());
             }
             builder.add(glob).map_err(|error| {
                 let typed = glob.strip_prefix('!').unwrap_or(glob);
-                words::bad_glob(typed, &error)
+                messages::tree::bad_glob(typed, &error)
             })?;
         }
-        builder.build().map_err(|error| words::bad_glob("", &error))
+        builder.build().map_err(|error| messages::tree::bad_glob("", &error))
     }
 
     fn ignored(&self, root: &Path) -> Result<Gitignore, Failure> {
         let mut builder = GitignoreBuilder::new(root);
         for file in &self.ignore_files {
             let text = File::open(file).and_then(gitignore::read);
-            let text = text.map_err(|error| words::unread_ignore_file(file, &error))?;
+            let text = text.map_err(|error| messages::tree::unread_ignore_file(file, &error))?;
             for line in text.lines() {
                 let added = builder.add_line(None, line);
-                added.map_err(|error| words::bad_ignore_file(file, &error))?;
+                added.map_err(|error| messages::tree::bad_ignore_file(file, &error))?;
             }
         }
-        builder.build().map_err(|error| words::bad_glob("", &error))
+        builder.build().map_err(|error| messages::tree::bad_glob("", &error))
     }
 
     /// Everything below a root, folders before what is in them. `path` is what the root

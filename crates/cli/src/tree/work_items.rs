@@ -17,7 +17,7 @@ use super::plan::{Action, Plan};
 use super::prune::IsKey;
 use super::scan::TreeScan;
 use super::walk::{FilteredWalk, entry, join, len};
-use crate::messages::{self, Failure, tree as words};
+use crate::messages::{self, Failure};
 
 /// What is still to be done.
 pub(crate) struct WorkItems<'a> {
@@ -221,7 +221,7 @@ impl<'a> WorkItems<'a> {
         if outputs.any(|mut copy| copy.any(is_output)) {
             // It was moved there since it was looked for.
             self.skip();
-            self.existing.tell(Event::Failed(words::output_in_input(path, path)));
+            self.existing.tell(Event::Failed(messages::tree::output_in_input(path, path)));
             return CopyLevel::Barred;
         }
         let key = (number, found.relative.clone());
@@ -264,7 +264,7 @@ impl<'a> WorkItems<'a> {
         // What another folder's files become must not be mixed with this one's.
         let (dir, beside) = (above.dir()?, original.dir());
         if beside.is_ok_and(|beside| self.existing.is_case_collision(&beside, &dir, name)) {
-            return Err(words::case_collision(&above.path(name)));
+            return Err(messages::tree::case_collision(&above.path(name)));
         }
         match self.is_dry {
             true if is_cleared => Ok(CopyLevel::Nothing),

@@ -13,7 +13,7 @@ use super::reader_process::{ArchiveReader, UnpackFolder, combine};
 use crate::args::{Decrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
 use crate::keyring::DecryptionKeys;
-use crate::messages::{self, Context, Failure, archive as words};
+use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::report::{self, Extra, Status};
 use crate::request::{Input, Transfer, no_default_name};
@@ -25,7 +25,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     let output = match (files.output.take(), &files.input) {
         (Some(output), _) if !is_dash(output.as_os_str()) => output,
         (None, Some(input)) if !is_dash(input.as_os_str()) => unpacked_name(input)?,
-        _ => return Err(words::no_folder_named().into()),
+        _ => return Err(messages::archive::no_folder_named().into()),
     };
     files.output = Some(output.clone());
     let transfer = Transfer::decrypt(files)?;
@@ -46,7 +46,8 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     // Before the folder: an interruption ends the one before it removes the other.
     let reading = ArchiveReader::new(&task, system::own_program());
     let staging = StagingFolder::create(&output, force).map_err(failed)?;
-    let folder = UnpackFolder::new(&staging).map_err(|error| words::internal(&error))?;
+    let folder =
+        UnpackFolder::new(&staging).map_err(|error| messages::archive::internal(&error))?;
     let engine = &mut transfer.engine();
     let mut nothing = |_| Ok(());
     let (opened, unpacked, level) = reading.run(Some(&folder), &mut nothing, |pipe| {
@@ -64,7 +65,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
         trouble.into_failure(
             &input,
             |error| messages::engine(error, context),
-            |error| words::unpack(&input, &output, error),
+            |error| messages::archive::unpack(&input, &output, error),
         )
     })?;
     let Unpacked { entries, bytes, folder: own, remarks } = unpacked;
@@ -74,9 +75,9 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
         .commit(own.map(|(mode, _)| options.bits(mode)), modified, sync)
         .map_err(|error| messages::engine(error, context))?;
     if let Some(old) = &old {
-        messages::warn(&words::kept(&output, old));
+        messages::warn(&messages::archive::kept(&output, old));
     }
-    words::remarks(&remarks).iter().for_each(|remark| messages::warn(remark));
+    messages::archive::remarks(&remarks).iter().for_each(|remark| messages::warn(remark));
     let extra = Extra {
         fields: vec![
             ("entries", entries.into()),
@@ -84,9 +85,9 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
             ("skipped", remarks.special.into()),
             ("replaced", remarks.replaced.into()),
             ("zstd", is_zstd.into()),
-            ("unpacking_sandbox", words::level(level).into()),
+            ("unpacking_sandbox", messages::archive::level(level).into()),
         ],
-        text: words::unpacked(entries, bytes, level),
+        text: messages::archive::unpacked(entries, bytes, level),
     };
     report::done_archive("decrypt", &transfer, summary, started.elapsed(), session.talk, &extra);
     Ok(Status::default())

@@ -16,7 +16,7 @@ use crate::commands::inputs::{Inputs, Seen};
 use crate::commands::session::{CommandResult, Session};
 use crate::json::{SCHEMA, hex, put_name};
 use crate::keyring::{CachedIdentities, DecryptionKeys};
-use crate::messages::{self, Context, Failure, archive as words, escaped_json, inspect_verify};
+use crate::messages::{self, Context, Failure, escaped_json, inspect_verify};
 use crate::progress::Meter;
 use crate::report::{self, Lines, Status};
 use crate::request::{Input, cores, worker_options};
@@ -138,9 +138,9 @@ impl Lister<'_> {
             let failure = trouble.into_failure(
                 &input_path(input),
                 |error| inspect_verify::engine(error, context),
-                |error| words::list(&input_path(input), error),
+                |error| messages::archive::list(&input_path(input), error),
             );
-            words::of_list(failure, !self.talk.json && !listing.is_first)
+            messages::archive::of_list(failure, !self.talk.json && !listing.is_first)
         })?;
         Ok(Listed { summary, level })
     }
@@ -155,7 +155,7 @@ impl Listed {
             "format": report::format_name(self.summary.format),
             "bytes_in": self.summary.bytes_in,
             "bytes_out": self.summary.bytes_out,
-            "unpacking_sandbox": words::level(self.level),
+            "unpacking_sandbox": messages::archive::level(self.level),
             "entries": null,
         })
     }
@@ -207,7 +207,7 @@ struct Heading {
 
 impl<'a> Listing<'a> {
     fn new(talk: Talk, input: &'a Input, heading: Option<Heading>) -> Result<Self, Failure> {
-        let spool = || Spool::new().map_err(|error| words::internal(&error));
+        let spool = || Spool::new().map_err(|error| messages::archive::internal(&error));
         let entries = talk.json.then(spool).transpose()?;
         let (lines, status) = Default::default();
         Ok(Self { input, lines, status, entries, heading, is_first: true })
@@ -224,8 +224,8 @@ impl<'a> Listing<'a> {
         let entry = format!("{comma}{}", escaped_json(&json(member)));
         match spool.push(entry.as_bytes()) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(words::list_too_long(&input_path(self.input))),
-            Err(error) => Err(words::internal(&error)),
+            Ok(false) => Err(messages::archive::list_too_long(&input_path(self.input))),
+            Err(error) => Err(messages::archive::internal(&error)),
         }
     }
 

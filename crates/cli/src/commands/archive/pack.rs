@@ -14,7 +14,7 @@ use cryptstream_format::{Format, Recipient};
 use crate::args::{Encrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
 use crate::keyring::EncryptionKeys;
-use crate::messages::{self, Context, Failure, archive as words, tree};
+use crate::messages::{self, Context, Failure, tree};
 use crate::progress::Meter;
 use crate::report::{self, Extra, Failures, Status};
 use crate::request::{Transfer, cores, output_form, suffix_of};
@@ -29,7 +29,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     let Encrypt { mut files, passphrase, encryption, format, armor, tree, packing, .. } = args;
     let folder = match files.input.clone() {
         Some(folder) if !is_dash(folder.as_os_str()) => folder,
-        Some(_) => return Err(words::stdin_is_no_folder().into()),
+        Some(_) => return Err(messages::archive::stdin_is_no_folder().into()),
         None => return Err(messages::no_input().into()),
     };
     let rules = Rules::new(&tree);
@@ -37,7 +37,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     let unreadable = |error: &_| messages::unreadable(&folder, error);
     let metadata = fs::metadata(&folder).map_err(|error| unreadable(&error))?;
     if !metadata.is_dir() {
-        return Err(words::no_folder(&folder).into());
+        return Err(messages::archive::no_folder(&folder).into());
     }
     if files.output.is_none() {
         let form = output_form(format, armor)?;
@@ -51,7 +51,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     if let Target::Path { path, .. } = &transfer.target
         && lies_in(path, &here)
     {
-        return Err(words::output_in_folder(&folder, path).into());
+        return Err(messages::archive::output_in_folder(&folder, path).into());
     }
     let keys = EncryptionKeys::read(&passphrase, &encryption, session.take_key())?;
     let opened = File::open(&folder).map_err(|error| unreadable(&error))?;
@@ -84,21 +84,21 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
         (Err(error), _) => Err(messages::engine(error, transfer.context(true)).into()),
         (Ok(_), None) => Err(Failures(outcome.failures)),
         (Ok(summary), Some(packed)) => {
-            let needs = words::needs_more(&packed, packing.zstd.is_some());
+            let needs = messages::archive::needs_more(&packed, packing.zstd.is_some());
             needs.iter().for_each(|needs| messages::warn(needs));
-            words::without_acls(&packed).iter().for_each(|text| messages::warn(text));
+            messages::archive::without_acls(&packed).iter().for_each(|text| messages::warn(text));
             if packing.zstd.is_some()
                 && let Target::Path { path, .. } = &transfer.target
                 && let Some(plain) = hides_zstd(path)
             {
-                messages::warn(&words::hides_zstd(path, &plain));
+                messages::warn(&messages::archive::hides_zstd(path, &plain));
             }
             let extra = Extra {
                 fields: vec![
                     ("entries", packed.entries.into()),
                     ("skipped", outcome.skipped.into()),
                 ],
-                text: words::packed(&packed),
+                text: messages::archive::packed(&packed),
             };
             report::done_archive(
                 "encrypt",
@@ -171,7 +171,7 @@ impl Packing<'_> {
         level: Option<i32>,
         outcome: &mut PackReport,
     ) -> Result<Option<(PipeWriter, Packed)>, Failure> {
-        let failed = |error| words::pack(self.folder, error);
+        let failed = |error| messages::archive::pack(self.folder, error);
         let threads = u32::try_from(cores().min(MAX_THREADS)).unwrap_or(1);
         let dir = || -> Result<Dir, Failure> {
             let opened = self.opened.try_clone();
@@ -240,10 +240,10 @@ impl PackReport {
         self.notes.iter().for_each(|note| messages::warn(note));
         let more = self.skipped - self.notes.len() as u64;
         if more > 0 {
-            messages::warn(&words::more_skipped(more));
+            messages::warn(&messages::archive::more_skipped(more));
         }
         if self.links_out > 0 {
-            messages::warn(&words::links_out(self.links_out));
+            messages::warn(&messages::archive::links_out(self.links_out));
         }
     }
 }

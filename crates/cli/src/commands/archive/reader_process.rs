@@ -14,7 +14,7 @@ use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Stream, Sum
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::reader::{self, READER_ARGUMENT, ReaderOutcome, Task};
-use crate::messages::{self, Failure, archive as words};
+use crate::messages::{self, Failure};
 
 /// A folder to be filled.
 pub(super) struct UnpackFolder<'a> {
@@ -50,8 +50,8 @@ impl ReadError {
         match self {
             Self::Engine(error) => engine(error),
             Self::Archive(error) => archive(error),
-            Self::Died(status) => words::reader_died(input, status),
-            Self::Nonsense => words::reader_nonsense(input),
+            Self::Died(status) => messages::archive::reader_died(input, status),
+            Self::Nonsense => messages::archive::reader_nonsense(input),
             Self::Taking(failure) => failure,
         }
     }
@@ -97,26 +97,28 @@ impl ArchiveReader {
     ) -> Result<(DecryptResult, ReaderResult, Option<SandboxLevel>), Failure> {
         let Self { task, process } = self;
         let pipe = pipe_with(PipeFlags::CLOEXEC);
-        let (reader, writer) = pipe.map_err(|error| words::internal(&error.into()))?;
+        let (reader, writer) = pipe.map_err(|error| messages::archive::internal(&error.into()))?;
         let process = process.and_then(|process| Process::begin(process, &task, &reader, folder));
         match process {
             Ok(Process { level, .. })
                 if task.sandbox == SandboxMode::Require && level < SandboxLevel::Full =>
             {
-                Err(words::no_sandbox(level))
+                Err(messages::archive::no_sandbox(level))
             }
             Ok(process) => {
                 let level = process.level;
                 if task.sandbox == SandboxMode::Auto && level < SandboxLevel::Full {
-                    messages::warn(&words::weak_sandbox(level));
+                    messages::warn(&messages::archive::weak_sandbox(level));
                 }
                 drop(reader);
                 let (opened, worked) = process.run(folder, take, || open(writer))?;
                 Ok((opened, worked, Some(level)))
             }
-            Err(error) if task.sandbox == SandboxMode::Require => Err(words::no_reader(&error)),
+            Err(error) if task.sandbox == SandboxMode::Require => {
+                Err(messages::archive::no_reader(&error))
+            }
             Err(error) => {
-                messages::warn(&words::no_reader_process(&error));
+                messages::warn(&messages::archive::no_reader_process(&error));
                 let (opened, worked) =
                     in_process(&task, File::from(reader), folder, take, || open(writer))?;
                 Ok((opened, worked, None))
@@ -174,7 +176,7 @@ impl Process {
             Ok((opened, listening.join()))
         })?;
         let heard = heard.map_err(|_| messages::internal("the listening thread failed"))?;
-        let status = confined.wait().map_err(|error| words::internal(&error))?;
+        let status = confined.wait().map_err(|error| messages::archive::internal(&error))?;
         Ok((opened, heard.and_then(|heard| heard.ok_or(ReadError::Died(status)))))
     }
 }
