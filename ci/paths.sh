@@ -33,7 +33,7 @@ exceptions=(
     'crates/cli/src/tree/root.rs|std::path::absolute(path)|a text; nothing is looked up'
     'crates/cli/src/tree/plan.rs|Dir::open_parent(input)|the user has named it; compared with what was opened'
     'crates/cli/src/tree/root.rs|self.output.exists()|only which question is asked; the user has named it'
-    'crates/cli/src/tree/existing.rs|fs::canonicalize(&self.path)|an input that the user has named'
+    'crates/cli/src/tree/compare.rs|fs::canonicalize(&self.path)|an input that the user has named'
     'crates/cli/src/tree/copy_structure.rs|open_folder(path)|an output that the user has named, or a folder above it'
     'crates/cli/src/tree/walk.rs|File::open(file)|--ignore-file, which the user has named'
     'crates/cli/src/tree/walk.rs|Dir::open(path)|a folder that the user has named'

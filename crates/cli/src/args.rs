@@ -19,11 +19,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cryptstream_engine::ByteRange;
 
-pub(crate) use archive::{List, Packing, Unpacking};
+pub(crate) use archive::{Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
 pub(crate) use completions_man::{Completions, Manual, Shell};
 pub(crate) use file_list::FileList;
-pub(crate) use inspect_verify::{Inspect, Verify};
+pub(crate) use inspect_verify::{DecryptInputs, Inspect};
 pub(crate) use keys::{
     DecryptionArgs, EncryptionArgs, KeyPassphrase, Passphrase, UsualCost, parse_log_n,
 };
@@ -61,10 +61,13 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Check that encrypted files are intact, without writing anything
     #[command(after_long_help = help::VERIFY)]
-    Verify(Verify),
+    Verify(DecryptInputs),
     /// List what is in an encrypted archive, without writing anything
-    #[command(after_long_help = help::LIST)]
-    List(List),
+    #[command(
+        after_long_help = help::LIST,
+        mut_arg("files", |files| files.help(inspect_verify::ARCHIVES_TO_LIST))
+    )]
+    List(DecryptInputs),
     /// Change the keys of encrypted files, without re-encrypting the content
     #[command(after_long_help = help::REKEY)]
     Rekey(Rekey),

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, Command, Decrypt, Encrypt, Inspect, List, Rekey, Verify, When};
+use crate::args::{Cli, Command, Decrypt, DecryptInputs, Encrypt, Inspect, Rekey, When};
 use crate::report::Failures;
 use crate::{config, messages, report, system};
 use session::{CommandResult, Session};
@@ -68,10 +68,10 @@ fn settle_files(command: &mut Command) -> Result<(), Failures> {
             files.settle(*stdout);
             file_list::add_to(files, tree)?;
         }
-        Command::Verify(Verify { files, file_list, .. })
+        Command::Verify(DecryptInputs { files, file_list, .. })
+        | Command::List(DecryptInputs { files, file_list, .. })
         | Command::Inspect(Inspect { files, file_list, .. })
-        | Command::Rekey(Rekey { files, file_list, .. })
-        | Command::List(List { files, file_list, .. }) => {
+        | Command::Rekey(Rekey { files, file_list, .. }) => {
             files.extend(file_list::read(file_list)?);
         }
         _ => {}

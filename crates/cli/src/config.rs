@@ -48,12 +48,11 @@ pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
             config.fill_workers(&mut args.files.workers);
             config.fill_decryption(&mut args.decryption);
         }
-        Command::Verify(args::Verify { workers, decryption, .. })
-        | Command::List(args::List { workers, decryption, .. }) => {
+        Command::Verify(args) | Command::List(args) => {
             let config = Config::load(*no_config)?;
             config.fill_talk(talk);
-            config.fill_workers(workers);
-            config.fill_decryption(decryption);
+            config.fill_workers(&mut args.workers);
+            config.fill_decryption(&mut args.decryption);
         }
         Command::Rekey(args) => {
             let config = Config::load(*no_config)?;

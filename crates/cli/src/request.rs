@@ -1,5 +1,6 @@
 //! The command line as it was meant: defaults settled, contradictions found.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ impl Transfer {
     ) -> Result<Self, Failure> {
         let form = output_form(format, armor)?;
         let suffix = suffix_of(form.format());
-        let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix)))?;
+        let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix).into()))?;
         let form = match (form, &transfer.target) {
             (Form::Binary(Format::Native), Target::Path { path, .. })
                 if format.is_none() && ends_with(path, AGE_SUFFIX) =>
@@ -298,10 +299,11 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn with_suffix(input: &Path, suffix: &str) -> PathBuf {
-    let mut name = input.as_os_str().to_owned();
+/// A name, or a path, with a suffix.
+pub(crate) fn with_suffix(name: impl AsRef<OsStr>, suffix: &str) -> OsString {
+    let mut name = name.as_ref().to_owned();
     name.push(suffix);
-    name.into()
+    name
 }
 
 fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {

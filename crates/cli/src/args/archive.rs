@@ -1,11 +1,9 @@
 //! The flags about archives.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use cryptstream_archive::{Limits, ZSTD_LEVELS};
 
-use super::{DecryptionArgs, FileList, Workers, range};
+use super::range;
 use crate::messages::with_binary_unit;
 
 /// How a folder becomes one encrypted archive.
@@ -72,20 +70,6 @@ impl Unpacking {
     pub(crate) fn wants_any_links(&self) -> bool {
         self.any_links
     }
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct List {
-    /// Archives to list; in a folder, all files named *.enc and *.age; - or nothing for standard
-    /// input
-    #[arg(value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) file_list: FileList,
-    #[command(flatten)]
-    pub(crate) decryption: DecryptionArgs,
-    #[command(flatten)]
-    pub(crate) workers: Workers,
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {

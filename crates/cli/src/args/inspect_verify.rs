@@ -18,8 +18,9 @@ pub(crate) struct Inspect {
     pub(crate) reading: Reading,
 }
 
+/// What `verify` and `list` decrypt.
 #[derive(Args, Debug)]
-pub(crate) struct Verify {
+pub(crate) struct DecryptInputs {
     /// Files to check; in a folder, all files named *.enc and *.age; - or nothing for standard
     /// input
     #[arg(value_name = "FILE")]
@@ -31,3 +32,7 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) workers: Workers,
 }
+
+/// The help of `list` for FILE, in place of that of `verify`.
+pub(super) const ARCHIVES_TO_LIST: &str = "Archives to list; in a folder, all files named *.enc and *.age; - or nothing for standard \
+     input";

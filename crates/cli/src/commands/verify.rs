@@ -15,7 +15,7 @@ use cryptstream_format::Identity;
 use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
-use crate::args::Verify;
+use crate::args::DecryptInputs;
 use crate::keyring::{CachedIdentities, DecryptionKeys};
 use crate::messages::{Context, Failure, inspect_verify};
 use crate::progress::Meter;
@@ -47,7 +47,7 @@ struct Verifier<'a> {
 /// A file with its place among all.
 type Numbered = (usize, Seen);
 
-pub(super) fn run(args: Verify, session: &Session) -> CommandResult {
+pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
     let talk = session.talk;
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;

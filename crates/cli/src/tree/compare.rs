@@ -11,7 +11,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::PathBuf;
 
 use cryptstream_beneath::{Dir, FileEntry, FileId};
 use cryptstream_engine::{Inspection, Parser, Source};
@@ -31,12 +31,12 @@ const TELLING: (i64, i64) = (1_000_000_001, 999_999_999);
 /// before and after.
 const STORABLE: std::ops::Range<i64> = 315_532_800..2_147_483_648;
 
-/// An input as it was found.
-pub(super) struct Input<'a> {
-    pub(super) path: &'a Path,
-    /// `None` for what the user has named.
-    pub(super) entry: Option<&'a FileEntry>,
-    pub(super) stat: &'a Stat,
+/// A file to be encrypted or decrypted.
+pub(super) struct SourceFile {
+    pub(super) path: PathBuf,
+    /// Where it was found; `None` for what the user has named.
+    pub(super) entry: Option<FileEntry>,
+    pub(super) stat: Stat,
 }
 
 /// What an output is.
@@ -67,13 +67,13 @@ impl<'a> Comparison<'a> {
     /// Compares the regular file `name` in `copy`, seen there as `there`, with its input.
     pub(super) fn of(
         &mut self,
-        input: &Input<'_>,
+        input: &SourceFile,
         copy: &CopyFolder,
         dir: &Dir,
         name: &OsStr,
         there: &Stat,
     ) -> Verdict {
-        match self.compare_times(dir, there, input.stat) {
+        match self.compare_times(dir, there, &input.stat) {
             Ordering::Greater => Verdict::Newer,
             Ordering::Less => Verdict::Differs,
             Ordering::Equal if self.lengths_agree(input, copy, name, there) => Verdict::Same,
@@ -132,7 +132,7 @@ impl<'a> Comparison<'a> {
 
     fn lengths_agree(
         &self,
-        input: &Input<'_>,
+        input: &SourceFile,
         copy: &CopyFolder,
         name: &OsStr,
         there: &Stat,
@@ -156,11 +156,19 @@ impl<'a> Comparison<'a> {
     }
 }
 
-impl Input<'_> {
+impl SourceFile {
+    /// Its path without links in it.
+    pub(super) fn real_path(&self) -> Option<PathBuf> {
+        match &self.entry {
+            Some(entry) => entry.path(),
+            None => std::fs::canonicalize(&self.path).ok(),
+        }
+    }
+
     fn open(&self) -> Option<Source> {
-        match self.entry {
-            Some(entry) => Source::open_entry(entry, self.path).ok(),
-            None => Source::open(self.path).ok(),
+        match &self.entry {
+            Some(entry) => Source::open_entry(entry, &self.path).ok(),
+            None => Source::open(&self.path).ok(),
         }
     }
 

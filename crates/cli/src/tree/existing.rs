@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileEntry, Folder, Followed, WalkEntry, follow_mode, kernel_path};
@@ -12,31 +12,13 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::case_collisions::CaseCollisions;
-use super::compare::{self, Comparison, Verdict};
+use super::compare::{Comparison, SourceFile, Verdict};
 use super::copy_structure::{CopyFolder, Linked};
 use super::event::Event;
-use super::plan::{Plan, is_named_encrypted};
+use super::plan::Plan;
 use super::prune::{IsKey, Prune};
 use crate::messages::{self, Failure};
-use crate::request::{AGE_SUFFIX, SUFFIX};
-
-/// A file to be encrypted or decrypted.
-pub(super) struct Input {
-    pub(super) path: PathBuf,
-    /// Where it was found; `None` for what the user has named.
-    pub(super) entry: Option<FileEntry>,
-    pub(super) stat: Stat,
-}
-
-impl Input {
-    /// Its path without links in it.
-    pub(super) fn real_path(&self) -> Option<PathBuf> {
-        match &self.entry {
-            Some(entry) => entry.path(),
-            None => std::fs::canonicalize(&self.path).ok(),
-        }
-    }
-}
+use crate::request::{AGE_SUFFIX, SUFFIX, is_encrypted_name, with_suffix};
 
 /// What stands under the output's name.
 pub(super) enum Present {
@@ -77,7 +59,7 @@ impl<'a> Existing<'a> {
     }
 
     /// Whether a key was read from this file.
-    pub(super) fn is_key(&self, input: &Input) -> bool {
+    pub(super) fn is_key(&self, input: &SourceFile) -> bool {
         (self.is_key)(&input.stat, &|| input.real_path())
     }
 
@@ -118,7 +100,7 @@ impl<'a> Existing<'a> {
         is_right: fn(&Stat) -> bool,
     ) -> bool {
         let (Ok(dir), Ok(original)) = (copy.dir(), original.dir()) else { return false };
-        let stem = Path::new(name).file_stem().filter(|_| is_named_encrypted(name));
+        let stem = Path::new(name).file_stem().filter(|_| is_encrypted_name(name.as_ref()));
         let has_origin = |stem: &OsStr| original.stat(stem).is_ok_and(|stat| is_file(&stat));
         match dir.stat(name) {
             Ok(there) if is_right(&there) => false,
@@ -146,7 +128,8 @@ impl<'a> Existing<'a> {
             return;
         }
         let Ok(dir) = copy.dir() else { return };
-        for name in encrypted_names(&found.name) {
+        for suffix in [SUFFIX, AGE_SUFFIX] {
+            let name = with_suffix(&found.name, suffix);
             if dir.stat(&name).is_ok_and(|stat| is_file(&stat)) {
                 let failure = messages::tree::stale(&copy.path(&name), path);
                 (self.on_event)(Event::Failed(failure));
@@ -169,7 +152,7 @@ impl<'a> Existing<'a> {
     /// What stands under the output's name, and what that means.
     pub(super) fn present(
         &mut self,
-        input: &Input,
+        input: &SourceFile,
         copy: &CopyFolder,
         name: &OsStr,
         output: &Path,
@@ -209,11 +192,9 @@ impl<'a> Existing<'a> {
                 self.case_collisions.has(&folder, &entry.name, &dir, name, may_vanish)
             })
         };
-        let seen =
-            compare::Input { path: &input.path, entry: input.entry.as_ref(), stat: &input.stat };
         let verdict = match self.plan.force {
             true => Verdict::Differs,
-            false => self.comparison.of(&seen, copy, &dir, name, &there),
+            false => self.comparison.of(input, copy, &dir, name, &there),
         };
         let may_replace = self.plan.force || self.plan.newer;
         match verdict {
@@ -224,7 +205,7 @@ impl<'a> Existing<'a> {
                 Err(messages::tree::case_collision(output))
             }
             Verdict::Same => {
-                self.follow(&seen, &dir, name, &there, output);
+                self.follow(input, &dir, name, &there, output);
                 Ok(Present::Fresh)
             }
             // It may have been changed since.
@@ -238,14 +219,7 @@ impl<'a> Existing<'a> {
 
     /// Gives an output that is there, and is right otherwise, the permission bits of its
     /// input. What is decrypted is never opened to more users than it was.
-    fn follow(
-        &mut self,
-        input: &compare::Input<'_>,
-        dir: &Dir,
-        name: &OsStr,
-        there: &Stat,
-        output: &Path,
-    ) {
+    fn follow(&mut self, input: &SourceFile, dir: &Dir, name: &OsStr, there: &Stat, output: &Path) {
         let present = there.st_mode & 0o777;
         let is_known = self.without_modes.contains(&there.st_dev);
         if input.stat.st_mode & 0o777 == present || is_known {
@@ -272,15 +246,6 @@ impl<'a> Existing<'a> {
             }
         }
     }
-}
-
-/// The names that encrypted files can have which were made from a file of this name.
-fn encrypted_names(name: &OsStr) -> [OsString; 2] {
-    [SUFFIX, AGE_SUFFIX].map(|suffix| {
-        let mut name = name.to_owned();
-        name.push(suffix);
-        name
-    })
 }
 
 fn is_file(stat: &Stat) -> bool {

@@ -13,7 +13,7 @@ use super::copy_structure::check_parent;
 use super::root::{Root, lies_in};
 use super::walk::Rules;
 use crate::messages::{self, Context, Failure};
-use crate::request::ends_with;
+use crate::request::{ends_with, with_suffix};
 
 /// How the names of files change on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,25 +28,13 @@ impl Naming {
     /// The name of the output; `None` for what is not sealed by its name.
     pub(super) fn apply(self, name: &OsStr) -> Option<OsString> {
         match self {
-            Self::Add(suffix) => Some([name, OsStr::new(suffix)].concat()),
+            Self::Add(suffix) => Some(with_suffix(name, suffix)),
             Self::TakeOff(suffixes) => {
                 let path = Path::new(name);
                 let is_encrypted = suffixes.iter().any(|suffix| ends_with(path, suffix));
                 path.file_stem().filter(|_| is_encrypted).map(OsStr::to_owned)
             }
         }
-    }
-}
-
-trait Concat {
-    fn concat(self) -> OsString;
-}
-
-impl Concat for [&OsStr; 2] {
-    fn concat(self) -> OsString {
-        let mut name = self[0].to_owned();
-        name.push(self[1]);
-        name
     }
 }
 
@@ -230,7 +218,6 @@ impl Plan {
     ) -> Option<OsString> {
         let name = Path::new(&found.name);
         let is_file = found.kind() == FileType::RegularFile;
-        let suffixed = |name: &OsStr, suffix| [name, OsStr::new(suffix)].concat();
         let rivals = match self.naming {
             Naming::Add(_) if is_file => return None,
             Naming::Add(suffix) => {
@@ -239,10 +226,10 @@ impl Plan {
             }
             Naming::TakeOff([first, second]) if is_file => {
                 let is_second = ends_with(name, second);
-                vec![suffixed(name.file_stem().filter(|_| is_second)?, first)]
+                vec![with_suffix(name.file_stem().filter(|_| is_second)?, first)]
             }
             Naming::TakeOff(suffixes) => {
-                suffixes.iter().map(|suffix| suffixed(&found.name, suffix)).collect()
+                suffixes.iter().map(|suffix| with_suffix(&found.name, suffix)).collect()
             }
         };
         let dir = found.folder.dir().ok()?;
@@ -257,11 +244,6 @@ impl Plan {
     pub(crate) fn encrypts(&self) -> bool {
         matches!(self.naming, Naming::Add(_))
     }
-}
-
-/// Whether a name is that of an encrypted file.
-pub(super) fn is_named_encrypted(name: &OsStr) -> bool {
-    crate::request::is_encrypted_name(Path::new(name))
 }
 
 /// Where the copy of a folder goes that nobody has named.

@@ -19,10 +19,11 @@ use rustix::io::Errno;
 use super::case_collisions::lower;
 use super::copy_structure::{CopyContext, look_at_root};
 use super::event::Event;
-use super::plan::{Plan, is_named_encrypted};
+use super::plan::Plan;
 use super::root::Root;
 use super::walk::join;
 use crate::messages::{self, Failure};
+use crate::request::is_encrypted_name;
 
 /// Whether a key was read from a file that was seen, whose path, without links in it, is
 /// found out where that is needed.
@@ -269,7 +270,7 @@ impl Claimed {
 fn original_of(found: &WalkEntry) -> Option<PathBuf> {
     match found.kind() {
         FileType::Directory | FileType::Symlink => Some(found.relative.clone()),
-        FileType::RegularFile if is_named_encrypted(&found.name) => {
+        FileType::RegularFile if is_encrypted_name(found.name.as_ref()) => {
             Some(found.relative.with_extension(""))
         }
         _ => None,

@@ -10,9 +10,10 @@ use cryptstream_beneath::{Folder, WalkEntry, dir_mode_without_acl};
 use cryptstream_engine::{BatchItem, Destination, Dropped, is_leftover};
 use rustix::fs::Stat;
 
+use super::compare::SourceFile;
 use super::copy_structure::{self, CopyContext, CopyFolder, parent_of};
 use super::event::Event;
-use super::existing::{Existing, Input, Present, is_folder};
+use super::existing::{Existing, Present, is_folder};
 use super::plan::{Action, Plan};
 use super::prune::IsKey;
 use super::scan::TreeScan;
@@ -345,13 +346,13 @@ impl<'a> WorkItems<'a> {
             self.existing.tell_stale_other(copy, &found.name, &path);
         }
         let stat = found.stat;
-        self.file(Input { path, entry: Some(entry(found)), stat }, copy, name, output)
+        self.file(SourceFile { path, entry: Some(entry(found)), stat }, copy, name, output)
     }
 
     /// A file that goes by this name into the folder `copy`.
     fn file(
         &mut self,
-        input: Input,
+        input: SourceFile,
         copy: Option<&Arc<CopyFolder>>,
         name: OsString,
         output: PathBuf,
@@ -379,7 +380,7 @@ impl<'a> WorkItems<'a> {
                 return None;
             }
         };
-        let Input { path, entry, .. } = input;
+        let SourceFile { path, entry, .. } = input;
         let (output, guard) = match copy {
             // Of a dry run, which is only told.
             None => {
@@ -461,7 +462,7 @@ impl<'a> WorkItems<'a> {
             // A pipe or a device too, as it was named.
             Some(name) => {
                 let copy = self.roots.get(number).cloned().flatten();
-                let input = Input { path: root.input.clone(), entry: None, stat: root.stat };
+                let input = SourceFile { path: root.input.clone(), entry: None, stat: root.stat };
                 self.file(input, copy.as_ref(), name, root.output.clone())
             }
             None => {

@@ -9,7 +9,7 @@ use cryptstream_engine::{StagingFolder, umask};
 use cryptstream_format::Identity;
 
 use super::reader::Task;
-use super::reader_process::{ArchiveReader, UnpackFolder, combine};
+use super::reader_process::{ReaderProcess, UnpackFolder, combine};
 use crate::args::{Decrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
 use crate::keyring::DecryptionKeys;
@@ -44,7 +44,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
     // Before the folder: an interruption ends the one before it removes the other.
-    let reading = ArchiveReader::new(&task, system::own_program());
+    let reading = ReaderProcess::new(&task, system::own_program());
     let staging = StagingFolder::create(&output, force).map_err(failed)?;
     let folder =
         UnpackFolder::new(&staging).map_err(|error| messages::archive::internal(&error))?;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::extract::input_path;
 use super::reader::Task;
-use super::reader_process::{ArchiveReader, combine};
-use crate::args::{List, Talk};
+use super::reader_process::{ReaderProcess, combine};
+use crate::args::{DecryptInputs, Talk};
 use crate::commands::inputs::{Inputs, Seen};
 use crate::commands::session::{CommandResult, Session};
 use crate::json::{SCHEMA, hex, put_name};
@@ -22,7 +22,7 @@ use crate::report::{self, Lines, Status};
 use crate::request::{Input, cores, worker_options};
 use crate::system;
 
-pub(in crate::commands) fn run(args: List, session: &Session) -> CommandResult {
+pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
     let talk = session.talk;
     let is_listed = args.file_list.files_from.is_some();
     let inputs = Inputs::of(args.files, is_listed)?;
@@ -120,7 +120,7 @@ impl Lister<'_> {
             false => &(),
         };
         let task = Task { unpack: None, limits: Limits::NONE, sandbox: self.workers.sandbox };
-        let reading = ArchiveReader::new(&task, system::own_program());
+        let reading = ReaderProcess::new(&task, system::own_program());
         let (engine, identities) = (&mut self.engine, &self.identities);
         let (opened, listed, level) =
             reading.run(None, &mut |member| listing.take(&member), |pipe| {

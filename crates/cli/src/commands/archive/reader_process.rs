@@ -76,12 +76,12 @@ pub(super) fn combine(
 }
 
 /// An archive that is about to be read.
-pub(super) struct ArchiveReader {
+pub(super) struct ReaderProcess {
     task: Task,
     process: io::Result<Confined>,
 }
 
-impl ArchiveReader {
+impl ReaderProcess {
     /// Starts the process, which waits for its orders.
     pub(super) fn new(task: &Task, program: &Path) -> Self {
         Self { task: *task, process: Confined::start(program, READER_ARGUMENT) }
