@@ -1,10 +1,10 @@
-//! Folders: what is in them ([`walk`]), what it is to become ([`plan`]), in what
-//! order ([`work_items`]), the folders and links of the copy ([`copy_structure`]), what is right
-//! there already ([`compare`]), and what the original does not have any more ([`prune`]).
+//! Folders: [`walk`] finds what is in them, [`plan`] decides what it becomes, [`work_items`]
+//! hands files to the engine, [`copy_structure`] creates folders and links, [`compare`]
+//! recognizes what is up to date, and [`prune`] removes what the original no longer has.
 //!
-//! A tree is gone through three times: to count and to find what cannot be, then
-//! to work, then to give the folders their times. So nothing is kept in memory
-//! but the names of the largest files and of those under way.
+//! A tree is walked three times: to count and to find errors, to do the work, and to set the
+//! times of folders. So only the names of the largest files and of those in progress are kept in
+//! memory.
 
 mod case_collisions;
 mod compare;

@@ -6,19 +6,19 @@ use std::ffi::OsStr;
 use cryptstream_beneath::{Dir, FileId};
 use rustix::fs::Stat;
 
-/// On a file system that does not tell upper from lower case, another file's
-/// output may be found under this one's name, and be taken for it.
+/// Finds names that collide. On a case-insensitive file system, another file's output may appear
+/// under this file's name and be taken for it.
 #[derive(Default)]
 pub(super) struct CaseCollisions {
-    /// Of the folder that was looked at last, how often each name occurs.
+    /// How often each name occurs in the last folder, in lower case.
     folder: Option<FileId>,
     names: HashMap<String, usize>,
 }
 
 impl CaseCollisions {
-    /// Whether what stands as `output` in `copy` may belong to another file beside
-    /// `name` in `folder`. Where files vanish from there, such as with `--remove-source`, the
-    /// other one may be gone already: then what is there must have exactly this name.
+    /// Whether `output` in `copy` may belong to another file than `name` in `folder`. Where files
+    /// vanish, as with `--remove-source`, the other file may be gone already: then the output
+    /// must have exactly this name.
     pub(super) fn has(
         &mut self,
         folder: &Dir,
@@ -58,8 +58,8 @@ impl CaseCollisions {
     }
 }
 
-/// What shows that two names are of one file. There are file systems that give all files
-/// the same number.
+/// Identifies a file. The inode number alone is not enough: some file systems give all files the
+/// same one.
 fn state(stat: &Stat) -> impl PartialEq + use<> {
     let changed = (stat.st_ctime, stat.st_ctime_nsec);
     (FileId::of(stat), stat.st_size, (stat.st_mtime, stat.st_mtime_nsec), changed)
@@ -74,8 +74,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// A file system that tells them apart shows one that does not by two links to
-    /// one file.
+    /// A hard link on a case-sensitive file system looks like a case-insensitive one.
     #[test]
     fn another_files_output_is_not_taken_for_its_own() {
         let root = tempfile::tempdir().unwrap();

@@ -1,12 +1,12 @@
-//! Whether an output is what an earlier run has made of its input as it is now.
+//! Whether an output is up to date with its input.
 //!
-//! It is if both have the same time and lengths that belong together: the header and the
-//! length of an encrypted file tell the length of its content. The content itself is not
-//! read, so a change that keeps length and time goes unnoticed, as with rsync(1). An
-//! output that is newer differs as much as one that is older.
+//! It is if both have the same time and matching lengths: the header and the length of an
+//! encrypted file tell the length of its content. The content itself is not read, so a change
+//! that keeps length and time goes unnoticed, as with rsync(1). A newer output differs as much as
+//! an older one.
 //!
-//! Times are compared as the output's file system stores them, which may be in steps of
-//! up to two seconds.
+//! Times are compared as the output's file system stores them, which may be in steps of up to two
+//! seconds.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -22,24 +22,23 @@ use super::plan::Naming;
 use super::walk::len;
 
 const SECOND: i128 = 1_000_000_000;
-/// The steps in which file systems store times, in nanoseconds: NTFS and SMB 100 ns, NFS
-/// and others 1 µs and 1 ms, exFAT 10 ms, SFTP and old ext3 1 s, FAT 2 s.
+/// The time resolutions of file systems, in nanoseconds: NTFS and SMB 100 ns, NFS and others 1 µs
+/// and 1 ms, exFAT 10 ms, SFTP and old ext3 1 s, FAT 2 s.
 const STEPS: [i128; 6] = [100, 1_000, 1_000_000, 10_000_000, SECOND, 2 * SECOND];
-/// An odd second, and the last nanosecond in it: each step makes something else of it.
+/// An odd second and its last nanosecond, which every resolution rounds differently.
 const TELLING: (i64, i64) = (1_000_000_001, 999_999_999);
-/// Every file system can store times between 1980 and 2038. Some make others of those
-/// before and after.
+/// Every file system can store times between 1980 and 2038. Some change those before and after.
 const STORABLE: std::ops::Range<i64> = 315_532_800..2_147_483_648;
 
 /// A file to be encrypted or decrypted.
 pub(super) struct SourceFile {
     pub(super) path: PathBuf,
-    /// Where it was found; `None` for what the user has named.
+    /// Where it was found; `None` for a file that the user has named.
     pub(super) entry: Option<FileEntry>,
     pub(super) stat: Stat,
 }
 
-/// What an output is.
+/// How an output compares with its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Same,
@@ -49,13 +48,13 @@ pub(super) enum Verdict {
     Newer,
 }
 
-/// Compares outputs with their inputs. See the module's description.
+/// Compares outputs with their inputs.
 pub(super) struct Comparison<'a> {
     pub(super) naming: Naming,
     pub(super) parser: &'a Parser,
-    /// Nothing may be created to find out how times are stored.
+    /// Whether no file may be created to find out how times are stored.
     pub(super) is_dry: bool,
-    /// The steps of the file systems that were asked, by device.
+    /// The time resolutions found so far, by device.
     steps: HashMap<u64, i128>,
 }
 
@@ -64,7 +63,7 @@ impl<'a> Comparison<'a> {
         Self { naming, parser, is_dry, steps: HashMap::new() }
     }
 
-    /// Compares the regular file `name` in `copy`, seen there as `there`, with its input.
+    /// Compares the regular file `name` in `copy`, whose status is `there`, with its input.
     pub(super) fn of(
         &mut self,
         input: &SourceFile,
@@ -81,7 +80,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// How the time of `there`, which is in `dir`, lies to that of its original.
+    /// Compares the time of `there`, which is in `dir`, with that of its original.
     pub(super) fn compare_times(&mut self, dir: &Dir, there: &Stat, original: &Stat) -> Ordering {
         let (then, now) = (nanoseconds(there), nanoseconds(original));
         if then != now && self.is_stored_as(dir, there, original) {
@@ -90,7 +89,7 @@ impl<'a> Comparison<'a> {
         then.cmp(&now)
     }
 
-    /// Whether the file system would make the time of `there` of the original's.
+    /// Whether the file system would store the original's time as that of `there`.
     fn is_stored_as(&mut self, dir: &Dir, there: &Stat, original: &Stat) -> bool {
         let (then, now) = (nanoseconds(there), nanoseconds(original));
         if !STORABLE.contains(&original.st_mtime) {
@@ -148,7 +147,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// How much is in an encrypted file, going by its header and its length.
+    /// The length of an encrypted file's content, according to its header and its length.
     fn content_len(&self, source: Option<Source>) -> Option<u64> {
         let mut source = source?.parsed_by(self.parser);
         let seen = Inspection::of(&mut source).ok()?;
@@ -157,7 +156,7 @@ impl<'a> Comparison<'a> {
 }
 
 impl SourceFile {
-    /// Its path without links in it.
+    /// Its path without symbolic links.
     pub(super) fn real_path(&self) -> Option<PathBuf> {
         match &self.entry {
             Some(entry) => entry.path(),
@@ -185,7 +184,7 @@ fn nanoseconds(stat: &Stat) -> i128 {
     i128::from(stat.st_mtime) * SECOND + i128::from(stat.st_mtime_nsec)
 }
 
-/// What the file system of `dir` makes of a time; `None` where it takes none.
+/// How the file system of `dir` stores a time; `None` if it cannot.
 fn stored(dir: &Dir, tv_sec: i64, tv_nsec: i64) -> Option<i128> {
     let time = Timespec { tv_sec, tv_nsec };
     let times = Timestamps { last_access: time, last_modification: time };

@@ -1,10 +1,9 @@
 //! The folders and links of the copy.
 //!
-//! A folder of the copy is made for its owner alone, and gets its permission bits and
-//! times when everything is in it: until then nobody else can put anything there, or
-//! exchange what is there. While it is being filled it has the sticky bit too, which
-//! means nothing where nobody else may write, and by which a later run knows a folder
-//! that an interrupted one has left unfinished.
+//! A folder of the copy is created for its owner alone, and gets its permission bits and times
+//! once it is complete. Until then nobody else can add or replace anything in it. While it is
+//! being filled it has the sticky bit, which means nothing where only the owner may write, and
+//! which tells a later run that the folder is unfinished.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -25,63 +24,63 @@ use super::root::Root;
 use super::walk::join;
 use crate::messages::{self, Failure};
 
-/// What a folder needs as long as something is put into it.
+/// The bits that filling a folder needs.
 const OWNER: u32 = 0o700;
-/// The sticky bit: only the owner of something may remove it.
+/// The sticky bit: only the owner of a file may remove it.
 const STICKY: u32 = 0o1000;
-/// What a new folder gets from one that has it: what is created in it belongs to its group.
+/// The set-group-ID bit, which new folders inherit: their files belong to the folder's group.
 const SETGID: u32 = 0o2000;
-/// What a folder has that is being filled.
+/// The bits of a folder that is being filled.
 const UNFINISHED: u32 = OWNER | STICKY;
-/// The permission bits of folders that are kept.
+/// The bits that are copied.
 const KEPT: u32 = 0o777 | STICKY;
-/// All bits that a folder can have.
+/// All mode bits of a folder.
 const ALL: u32 = 0o7777;
-/// With an access control list, what the list may give at the most.
+/// The group bits, which limit what an access control list grants.
 const GROUP: u32 = 0o070;
 
-/// A folder of the copy, or the folder that a single file goes to. When the last that
-/// is to be put into it is done and this is dropped, it is finished.
+/// A folder of the copy, or the folder of a single output. It is finished when it is dropped,
+/// after the last output in it.
 pub(super) struct CopyFolder {
     pub(super) folder: Arc<Folder>,
     /// The output of its root.
     root: Arc<PathBuf>,
-    /// Finished later than this one.
+    /// The folder above, which is finished later.
     above: Option<Arc<CopyFolder>>,
     finish: Finish,
-    /// Whether it was there before.
+    /// Whether it existed before.
     is_present: bool,
-    /// The names in it that are not those of regular files, once they were asked for.
+    /// The names in it that are not regular files, once they were needed.
     others: OnceLock<HashSet<OsString>>,
     context: CopyContext,
 }
 
-/// What all folders of a copy share.
+/// State that all folders of a copy share.
 #[derive(Clone, Default)]
 pub(super) struct CopyContext {
-    /// Folders that were there before get the bits of the original even where these are
-    /// wider. What is encrypted gives nothing away by that; what is decrypted would.
+    /// Whether existing folders get the original's bits even where these are wider. That is safe
+    /// for encrypted files, and not for decrypted ones.
     pub(super) follows: bool,
-    /// What happened when folders were finished, at a moment when nobody could be told.
+    /// Events of finishing folders, which are reported later.
     pub(super) late: Arc<Mutex<Vec<Event>>>,
 }
 
-/// What becomes of a folder in the end.
+/// How a folder is finished.
 enum Finish {
     /// Nothing.
     Leave,
-    /// It was made by a run of ours: it gets the bits of the original, and its times.
+    /// Created by this program: gets the original's bits and times.
     New(Stat),
-    /// It was there before: it gets times, and never more bits than it has.
+    /// It existed before: gets the times, and never wider bits than it has.
     Present(Stat),
 }
 
-/// What became of a link.
+/// How a link was copied.
 pub(super) enum Linked {
     Made,
-    /// It was there.
+    /// It existed.
     Kept,
-    /// It was there with another target or another time.
+    /// It existed with another target or time.
     Updated,
 }
 
@@ -97,12 +96,12 @@ impl CopyFolder {
         Self { folder, root, above: None, finish, is_present, others, context }
     }
 
-    /// The folder itself.
+    /// Opens the folder.
     pub(super) fn dir(&self) -> Result<Arc<Dir>, Failure> {
         self.folder.dir().map_err(|error| self.failed(error))
     }
 
-    /// The path of something in it, for messages.
+    /// The path of an entry, for messages.
     pub(super) fn path(&self, name: &OsStr) -> PathBuf {
         join(&self.root, &self.folder.relative()).join(name)
     }
@@ -115,7 +114,7 @@ impl CopyFolder {
         failed(&self.own_path(), error)
     }
 
-    /// Makes a folder in this one that is to become like `like`, unless it is there.
+    /// Creates a folder in this one, unless it exists, to be finished like `like`.
     pub(super) fn make(self: &Arc<Self>, name: &OsStr, like: Stat) -> Result<Arc<Self>, Failure> {
         let path = self.path(name);
         let above = self.dir()?;
@@ -128,7 +127,7 @@ impl CopyFolder {
         let dir = folder.dir().map_err(|error| failed(&path, error))?;
         check_owner(&above, &dir, &stat, is_new, &path)?;
         let finish = prepare(&dir, &stat, like, is_new).map_err(|error| failed(&path, error))?;
-        // Unlike a folder that the user has named, it is there for the copy only.
+        // Unlike a folder that the user has named, it belongs to the copy.
         let finish = match finish {
             Finish::Present(like) if self.context.follows => Finish::New(like),
             finish => finish,
@@ -142,13 +141,13 @@ impl CopyFolder {
         Arc::new(Self { folder, root, above, finish, is_present, others, context })
     }
 
-    /// Whether it was there before this run.
+    /// Whether it existed before this run.
     pub(super) fn is_present(&self) -> bool {
         self.is_present
     }
 
-    /// Whether this name was that of something else than a regular file when the folder
-    /// was looked at first. In a new folder there is nothing.
+    /// Whether this name was not a regular file when the folder was first read. A new folder is
+    /// empty.
     pub(super) fn had_other(&self, name: &OsStr) -> bool {
         let list = || {
             let names = self.folder.dir().and_then(|dir| dir.entries());
@@ -159,7 +158,7 @@ impl CopyFolder {
         self.is_present && self.others.get_or_init(list).contains(name)
     }
 
-    /// The folder of this name, if there is one. Nothing is changed.
+    /// Opens the folder of this name, if it exists, without changing anything.
     pub(super) fn look(self: &Arc<Self>, name: &OsStr) -> Result<Option<Arc<Self>>, Failure> {
         match self.folder.open_child(name) {
             Ok((folder, _)) => Ok(Some(self.below(folder, Finish::Leave, true))),
@@ -168,9 +167,8 @@ impl CopyFolder {
         }
     }
 
-    /// Makes a link in this folder like the one that was found, unless it is there.
-    /// `compare` tells how the time of one that is there lies to the original's,
-    /// `may_replace` whether one that lies so may be replaced.
+    /// Creates a link like the one that was found, unless it exists. `compare` compares the time
+    /// of an existing link with the original's, and `may_replace` decides from that.
     pub(super) fn link(
         &self,
         found: &WalkEntry,
@@ -228,15 +226,15 @@ impl CopyFolder {
         let dir = self.folder.dir()?;
         let there = dir.own_stat()?.st_mode & ALL;
         let kept = like.st_mode & KEPT;
-        // As with mkdir(1) and cp(1), the original's own is not copied.
+        // As with mkdir(1) and cp(1), set-group-ID is not copied.
         let mode = if is_new { kept } else { there & kept } | there & SETGID;
         // Before the bits, which may forbid it.
         match dir.set_own_times(&times_of(like)) {
             Err(error) if is_refusal(error) => self.drop_of(Dropped { times: true, ..NONE }),
             set => set?,
         }
-        // Those whom a list names that the folder has got from the one above it would get
-        // what the bits give the group.
+        // The group bits would also grant access to those named in an access control list that
+        // the folder has inherited.
         let is_listed = || dir.open_self().is_ok_and(|file| has_acl(&file));
         let mode = match mode & GROUP & !there {
             0 => mode,
@@ -260,7 +258,7 @@ impl CopyFolder {
         self.tell(Event::Dropped(dropped));
     }
 
-    /// Tells of something later.
+    /// Records an event to be reported later.
     fn tell(&self, event: Event) {
         self.context.late.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
@@ -273,7 +271,7 @@ impl Drop for CopyFolder {
         if let Err(error) = self.finish() {
             self.tell(Event::Failed(self.failed(error)));
         }
-        // One after the other, and not each within the one below it.
+        // In a loop, since recursion could exhaust the stack.
         let mut above = self.above.take();
         while let Some(mut folder) = above.and_then(Arc::into_inner) {
             above = folder.above.take();
@@ -281,11 +279,11 @@ impl Drop for CopyFolder {
     }
 }
 
-/// Makes a folder; returns whether it was not there before.
+/// Creates a folder; returns whether it is new.
 fn make(above: &Dir, name: &OsStr, like: &Stat) -> Result<bool, Errno> {
     let made = match Protection::ClosedFolders.is_on() {
         true => above.create_dir(name, Mode::from_raw_mode(UNFINISHED)),
-        // Only in test builds: with its last bits at once.
+        // Only in test builds: with its final bits at once.
         false => {
             let usual = umask(Mode::empty());
             let made = above.create_dir(name, Mode::from_raw_mode(like.st_mode & KEPT | OWNER));
@@ -300,11 +298,10 @@ fn make(above: &Dir, name: &OsStr, like: &Stat) -> Result<bool, Errno> {
     }
 }
 
-/// Sees to it that a folder is not another user's who may have put it there.
+/// Refuses a folder that another user may have planted.
 ///
-/// One that was made just now must be our own and empty; otherwise it has been
-/// exchanged. One that was there before may also be root's, or belong to the owner of
-/// the folder that it is in, who can do with it what they like anyway.
+/// A new one must be ours and empty; otherwise it was exchanged. An existing one may also belong
+/// to root or to the owner of the folder above, who can replace it anyway.
 fn check_owner(
     above: &Dir,
     dir: &Dir,
@@ -335,8 +332,8 @@ fn check_owner(
     }
 }
 
-/// Whose the files are that this process makes in a folder: some file systems keep no
-/// owners, others give what root makes to nobody. `None` where it may make none.
+/// The owner of files that this process creates in a folder: some file systems store no owners,
+/// and others map root to nobody. `None` if it may create none.
 fn own_uid_in(dir: &Dir) -> Result<Option<u32>, Errno> {
     match with_scratch_file(dir, |file| fstat(file)) {
         Ok(stat) => Ok(Some(stat.st_uid)),
@@ -345,7 +342,7 @@ fn own_uid_in(dir: &Dir) -> Result<Option<u32>, Errno> {
     }
 }
 
-/// Lets `look` see what a new file in a folder is like, which is gone afterwards.
+/// Calls `look` with a temporary file in a folder.
 pub(super) fn with_scratch_file(
     dir: &Dir,
     look: impl FnOnce(&File) -> Result<Stat, Errno>,
@@ -354,7 +351,7 @@ pub(super) fn with_scratch_file(
     if let Ok(file) = dir.create_unnamed(mode) {
         return look(&file);
     }
-    // Created by this process or not at all, so the name may be known before.
+    // A file of this name is created or the call fails, so a known name does no harm.
     let name: OsString = format!(".cryptstream-{}.scratch", std::process::id()).into();
     let file = dir.create_file(&name, mode)?;
     let stat = look(&file);
@@ -363,7 +360,7 @@ pub(super) fn with_scratch_file(
     stat
 }
 
-/// Makes a folder ready to be filled, and says what becomes of it in the end.
+/// Prepares a folder to be filled, and returns how it is finished.
 fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, Errno> {
     let mode = stat.st_mode & ALL;
     let me = geteuid();
@@ -372,21 +369,20 @@ fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, E
         return Ok(Finish::Leave);
     }
     if is_new && mode & OWNER != OWNER {
-        // The mask took away what even the owner needs.
+        // The umask has removed bits that even the owner needs.
         dir.set_own_mode(Mode::from_raw_mode(UNFINISHED | mode & SETGID))?;
     }
-    // An interrupted run has made it.
+    // An interrupted run has left it.
     let is_unfinished = mode & (0o077 | STICKY) == STICKY;
     if !is_new && mode & OWNER != OWNER {
-        // An earlier run has closed it. Where we may not open it, what is to be put into
-        // it will tell.
+        // An earlier run has closed it. If it cannot be reopened, creating the outputs fails.
         let _ = dir.set_own_mode(Mode::from_raw_mode(mode & (KEPT | SETGID) | OWNER));
     }
     Ok(if is_new || is_unfinished { Finish::New(like) } else { Finish::Present(like) })
 }
 
-/// The folder of a root's copy, or the one that a single file goes to. The user has
-/// named it: it may be a link.
+/// Opens or creates the folder of a root's copy, or the one of a single output. The user has
+/// named it, so links are followed.
 ///
 /// `like` is what it is to become.
 pub(super) fn root(
@@ -423,7 +419,7 @@ pub(super) fn root(
     named(dir, output, finish, !is_new)
 }
 
-/// The same, if it is there. Nothing is changed.
+/// Opens the same folder, if it exists, without changing anything.
 pub(super) fn look_at_root(root: &Root, context: &CopyContext) -> Option<Arc<CopyFolder>> {
     let path = match root.folder {
         Some(_) => &root.output,
@@ -433,7 +429,7 @@ pub(super) fn look_at_root(root: &Root, context: &CopyContext) -> Option<Arc<Cop
     Some(Arc::new(CopyFolder::named(folder, path, Finish::Leave, true, context)))
 }
 
-/// Refuses to put an output under this name if there is no folder for it.
+/// Refuses an output whose folder does not exist.
 pub(super) fn check_parent(output: &Path) -> Result<(), Failure> {
     match present(parent_of(output))? {
         Some(_) => Ok(()),
@@ -441,12 +437,12 @@ pub(super) fn check_parent(output: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Whether the folder is there that a root's copy goes to.
+/// Whether the folder of a root's copy exists.
 pub(super) fn has_parent(root: &Root) -> bool {
     matches!(present(parent_of(&root.output)), Ok(Some(_)))
 }
 
-/// The folder that the user has named, if there is one.
+/// Opens a folder that the user has named, if it exists.
 fn present(path: &Path) -> Result<Option<Dir>, Failure> {
     match open_folder(path) {
         Ok(dir) => Ok(Some(dir)),
@@ -460,8 +456,8 @@ fn present(path: &Path) -> Result<Option<Dir>, Failure> {
     }
 }
 
-/// The same; created where it is not there, but not with those above it: what is missing
-/// there may be a disk that is not mounted.
+/// Opens it, or creates it, but none of those above: what is missing there may be a disk that is
+/// not mounted.
 fn made(path: &Path) -> Result<Dir, Failure> {
     if let Some(dir) = present(path)? {
         return Ok(dir);

@@ -1,4 +1,4 @@
-//! What happens on the way through a tree.
+//! Events of a run over folders.
 
 use std::path::PathBuf;
 
@@ -6,32 +6,32 @@ use cryptstream_engine::Dropped;
 
 use crate::messages::Failure;
 
-/// Something that happens on the way.
+/// An event of a run over folders.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A folder was made, or was there.
+    /// A folder was created, or existed.
     Folder,
-    /// A link was made, or was there.
+    /// A link was created, or existed.
     Link,
-    /// The output was there and is right: so many bytes need not be done.
+    /// The output is up to date; its input has this many bytes.
     Kept(u64),
-    /// Something that was there got the permission bits of its original.
+    /// An existing output got the permission bits of its original.
     Mode(PathBuf, u32),
-    /// A link that was there got the target or the time of its original.
+    /// An existing link got the target or the time of its original.
     Relinked(PathBuf),
     /// Removed from the copy, as the original no longer has it.
     Removed(PathBuf),
-    /// Not removed, as it is not this program's work.
+    /// Not removed, as this program has not written it.
     Foreign(PathBuf),
-    /// What the copy has not got.
+    /// Metadata that could not be copied.
     Dropped(Dropped),
     /// Neither file nor folder nor link.
     Special(PathBuf),
-    /// A file to be opened whose name is not that of a sealed one.
+    /// A file to decrypt whose name is not that of an encrypted file.
     NotEncrypted(PathBuf),
     /// A file that a key of this run was read from.
     Key(PathBuf),
-    /// An input that a killed run was removing, under the name that it had by then.
+    /// An input that a killed run was removing, under its temporary name.
     Leftover(PathBuf),
     Failed(Failure),
 }

@@ -1,4 +1,4 @@
-//! What is there already in the copy, and what is to be done about it.
+//! What exists already in the copy, and what is done about it.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -20,24 +20,24 @@ use super::prune::{IsKey, Prune};
 use crate::messages::{self, Failure};
 use crate::request::{AGE_SUFFIX, SUFFIX, is_encrypted_name, with_suffix};
 
-/// What stands under the output's name.
+/// What exists under the output's name.
 pub(super) enum Present {
     Nothing,
-    /// The output of an earlier run.
+    /// An output that is up to date.
     Fresh,
     ToReplace,
 }
 
-/// Decides about what is there already.
+/// Decides what is done about existing outputs.
 pub(super) struct Existing<'a> {
     plan: &'a Plan,
-    /// Nothing is changed, only told.
+    /// Changes are only reported.
     is_dry: bool,
     is_key: &'a IsKey<'a>,
     on_event: &'a mut dyn FnMut(Event),
     case_collisions: CaseCollisions,
     comparison: Comparison<'a>,
-    /// File systems that keep no permission bits.
+    /// Devices without permission bits.
     without_modes: HashSet<u64>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Existing<'a> {
         Self { plan, is_dry, is_key, on_event, case_collisions, comparison, without_modes }
     }
 
-    /// Tells of something that has happened.
+    /// Reports an event.
     pub(super) fn tell(&mut self, event: Event) {
         (self.on_event)(event);
     }
@@ -63,13 +63,13 @@ impl<'a> Existing<'a> {
         (self.is_key)(&input.stat, &|| input.real_path())
     }
 
-    /// Whether what stands under `name` in `copy` may belong to another folder beside the
-    /// one in `original`, whose name differs in upper and lower case only.
+    /// Whether `name` in `copy` may belong to another folder than the one in `original`, with a
+    /// name that differs only in case.
     pub(super) fn is_case_collision(&mut self, original: &Dir, copy: &Dir, name: &OsStr) -> bool {
         self.case_collisions.has(original, name, copy, name, self.plan.rules.may_vanish)
     }
 
-    /// The copy of a link that was found.
+    /// Copies a link.
     pub(super) fn link(&mut self, copy: &Arc<CopyFolder>, found: &WalkEntry, path: &Path) -> Event {
         let Plan { force, newer, delete, .. } = *self.plan;
         if delete && self.clear_other(copy, &found.folder, &found.name, is_link) && self.is_dry {
@@ -89,9 +89,9 @@ impl<'a> Existing<'a> {
         }
     }
 
-    /// Removes what stands in the copy in the place of a folder or a link, if it is of
-    /// another kind than `is_right` says: what is there in the original shows that it is
-    /// out of date. Not the copy of a file that the original does have.
+    /// Removes an entry of the copy that is of another kind than `is_right` demands, since the
+    /// original shows that it is out of date. The copy of a file that the original still has is
+    /// kept.
     pub(super) fn clear_other(
         &mut self,
         copy: &CopyFolder,
@@ -110,19 +110,18 @@ impl<'a> Existing<'a> {
         }
     }
 
-    /// Removes what stands in the copy in the place of something that is of another kind
-    /// in the original.
+    /// Removes an entry of the copy whose original is of another kind.
     fn clear(&mut self, copy: &CopyFolder, name: &OsStr) -> bool {
         let path = copy.path(name);
         let (plan, is_dry, is_key) = (self.plan, self.is_dry, self.is_key);
-        // In a dry run it is still there at the end, and told of then.
+        // In a dry run it still exists at the end, and is reported then.
         let on_event: &mut dyn FnMut(Event) =
             if is_dry { &mut |_| {} } else { &mut *self.on_event };
         Prune { plan, is_dry, is_key, on_event }.clear(&copy.folder, name, &path)
     }
 
-    /// Where files are encrypted into a copy that was there: tells of the copy of a file
-    /// that is a folder or a link by now. Decrypting could not tell which is right.
+    /// Reports the outdated copy of a file that is now a folder or a link, in an existing copy
+    /// and when encrypting. Decryption could not tell which one is right.
     pub(super) fn tell_stale_file(&mut self, copy: &CopyFolder, found: &WalkEntry, path: &Path) {
         if !self.plan.encrypts() || self.plan.delete || !copy.is_present() {
             return;
@@ -137,7 +136,7 @@ impl<'a> Existing<'a> {
         }
     }
 
-    /// The same of the copy of a folder or a link that is a file by now.
+    /// Reports the outdated copy of a folder or link that is now a file.
     pub(super) fn tell_stale_other(&mut self, copy: &CopyFolder, name: &OsStr, path: &Path) {
         if self.plan.encrypts()
             && !self.plan.delete
@@ -149,7 +148,7 @@ impl<'a> Existing<'a> {
         }
     }
 
-    /// What stands under the output's name, and what that means.
+    /// Looks at what exists under the output's name.
     pub(super) fn present(
         &mut self,
         input: &SourceFile,
@@ -160,15 +159,14 @@ impl<'a> Existing<'a> {
         let dir = copy.dir()?;
         let there = match dir.stat(name) {
             Ok(there) => there,
-            // Also where nothing can be there, which is reported when it is made.
+            // Other errors are reported when it is created.
             Err(_) => return Ok(Present::Nothing),
         };
         if (self.is_key)(&there, &|| kernel_path(&*dir).map(|dir| dir.join(name))) {
             return Err(messages::key_is_output(output));
         }
         if !is_file(&there) {
-            // It may stand for a folder or a link of this name, which the original does not
-            // have any more.
+            // It may be the copy of a folder or link that the original no longer has.
             let has_origin = |entry: &FileEntry| match entry.folder.dir().map(|dir| dir.stat(name))
             {
                 Ok(Ok(there)) => !is_file(&there),
@@ -198,7 +196,7 @@ impl<'a> Existing<'a> {
         };
         let may_replace = self.plan.force || self.plan.newer;
         match verdict {
-            // What this very run has written must stay.
+            // What this run has written must stay.
             Verdict::Same | Verdict::Differs | Verdict::Newer
                 if (verdict == Verdict::Same || may_replace) && is_case_collision() =>
             {
@@ -217,8 +215,8 @@ impl<'a> Existing<'a> {
         }
     }
 
-    /// Gives an output that is there, and is right otherwise, the permission bits of its
-    /// input. What is decrypted is never opened to more users than it was.
+    /// Gives an up-to-date output the permission bits of its input. Decrypted files never become
+    /// accessible to more users.
     fn follow(&mut self, input: &SourceFile, dir: &Dir, name: &OsStr, there: &Stat, output: &Path) {
         let present = there.st_mode & 0o777;
         let is_known = self.without_modes.contains(&there.st_dev);

@@ -1,4 +1,4 @@
-//! A first file to try the keys on.
+//! A file to try the keys on.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Stat};
 use super::plan::{Action, Plan};
 use super::walk::{entry, join, len};
 
-/// The first file that could be decrypted, whether or not its output is there already.
+/// The first file that could be decrypted, whether or not its output exists.
 pub(crate) fn first_file(plan: &Plan) -> Option<BatchItem> {
     let mut files = plan.roots.iter().flat_map(|root| {
         let tree = root.folder.as_ref().and_then(|it| plan.rules.walk(it, &root.input).ok());

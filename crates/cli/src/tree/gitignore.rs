@@ -14,26 +14,26 @@ use rustix::fs::FileType;
 use crate::messages;
 
 const NAME: &str = ".gitignore";
-/// The longest file of patterns that the user has named: 1 MiB.
+/// The maximum length of a pattern file that the user has named: 1 MiB.
 const MAX_LEN: usize = 1 << 20;
-/// The most text in all the `.gitignore` files that a walk is in. A pattern takes far more
-/// memory than its text, about 180 times as much.
+/// The maximum text of all `.gitignore` files that apply to a folder. Compiled patterns take
+/// about 180 times as much memory.
 const BUDGET: usize = 256 << 10;
 
-/// The rules of the folders that a walk is in.
+/// The rules that apply to the current folder.
 pub(super) struct Nested {
     root: PathBuf,
-    /// From the root on, each in the one before it.
+    /// From the root downwards.
     levels: Vec<Level>,
-    /// What was complained about already, in another walk too.
+    /// Files that were warned about, in other walks too.
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 struct Level {
-    /// From the root.
+    /// Relative to the root.
     path: PathBuf,
     rules: Gitignore,
-    /// Bytes of their text.
+    /// Length of the text, in bytes.
     len: usize,
 }
 
@@ -42,8 +42,8 @@ impl Nested {
         Self { root: root.to_owned(), levels: Vec::new(), told }
     }
 
-    /// Whether something in `folder` is to be left out. To be asked in the order of a
-    /// walk, of folders before what is in them.
+    /// Whether an entry of `folder` is ignored. Must be called in the order of a walk, folders
+    /// before their content.
     pub(super) fn is_ignored(&mut self, folder: &Folder, relative: &Path, is_folder: bool) -> bool {
         let Some(parent) = relative.parent() else { return false };
         while self.levels.pop_if(|level| !parent.starts_with(&level.path)).is_some() {}
@@ -52,15 +52,15 @@ impl Nested {
             let (rules, len) = self.rules(folder, parent, BUDGET - taken);
             self.levels.push(Level { path: parent.to_owned(), rules, len });
         }
-        // The nearest that says anything decides.
+        // The nearest rule that matches decides.
         let path = self.root.join(relative);
         let answers = self.levels.iter().rev();
         let mut answers = answers.map(|level| level.rules.matched(&path, is_folder));
         matches!(answers.find(|answer| !answer.is_none()), Some(Match::Ignore(_)))
     }
 
-    /// The rules of a folder, and the length of their text, of `most` bytes; none where
-    /// there are none, or none that are taken.
+    /// The rules of a folder, and the length of their text, which is limited to `most` bytes;
+    /// empty if there are none, or none that are accepted.
     fn rules(&self, folder: &Folder, relative: &Path, most: usize) -> (Gitignore, usize) {
         let opened = folder.dir().and_then(|dir| dir.open_file(NAME));
         let text = opened.map_err(io::Error::from).and_then(|file| {
@@ -75,7 +75,7 @@ impl Nested {
             Ok(text) => {
                 let mut builder = GitignoreBuilder::new(path);
                 for line in text.lines() {
-                    // Git passes over what it does not understand, too.
+                    // Git skips invalid patterns, too.
                     let _ = builder.add_line(None, line);
                 }
                 (builder.build().unwrap_or_else(|_| Gitignore::empty()), text.len())
@@ -98,7 +98,7 @@ impl Nested {
     }
 }
 
-/// All of a file of patterns that the user has named.
+/// Reads a pattern file that the user has named.
 pub(super) fn read(file: impl Read) -> io::Result<String> {
     read_at_most(file, MAX_LEN)
 }
@@ -106,7 +106,7 @@ pub(super) fn read(file: impl Read) -> io::Result<String> {
 fn read_at_most(file: impl Read, most: usize) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
-    // What is not UTF-8 is in a line that matches nothing.
+    // A line that is not UTF-8 matches nothing.
     let text = String::from_utf8_lossy(&bytes).into_owned();
     match text.len().max(bytes.len()) > most {
         true => Err(io::Error::other("it is larger than 1 MiB")),

@@ -1,4 +1,4 @@
-//! What becomes of what.
+//! What inputs become.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -15,17 +15,17 @@ use super::walk::Rules;
 use crate::messages::{self, Context, Failure};
 use crate::request::{ends_with, with_suffix};
 
-/// How the names of files change on the way.
+/// How the names of files change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Naming {
-    /// Sealed files get this at the end of their name.
+    /// Encrypted files get this suffix.
     Add(&'static str),
-    /// Opened ones lose one of these.
+    /// Decrypted files lose one of these.
     TakeOff([&'static str; 2]),
 }
 
 impl Naming {
-    /// The name of the output; `None` for what is not sealed by its name.
+    /// The name of the output; `None` if the name is not that of an encrypted file.
     pub(super) fn apply(self, name: &OsStr) -> Option<OsString> {
         match self {
             Self::Add(suffix) => Some(with_suffix(name, suffix)),
@@ -38,38 +38,38 @@ impl Naming {
     }
 }
 
-/// All that is to be done.
+/// What a run over folders is to do.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) roots: Vec<Root>,
-    /// Files that were named, and that the rules leave out.
+    /// Named files that the rules exclude.
     pub(crate) left_out: Vec<PathBuf>,
-    /// Why others of the inputs cannot be used, and how many roots come before each.
+    /// Why other inputs cannot be used, each with the number of roots before it.
     pub(crate) unusable: Vec<(usize, Failure)>,
     pub(crate) naming: Naming,
     pub(crate) rules: Rules,
-    /// Replace what is there.
+    /// Replace existing outputs.
     pub(crate) force: bool,
-    /// Replace what differs.
+    /// Replace outputs that differ.
     pub(crate) newer: bool,
     /// Remove from the copy what the original does not have.
     pub(crate) delete: bool,
-    /// Who parses sealed files that are looked at beforehand.
+    /// Parses encrypted files.
     pub(crate) parser: Parser,
 }
 
-/// What becomes of something that was found.
+/// What is done with an entry of a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// A file of this name.
+    /// A file with this output name.
     File(OsString),
-    /// A folder of the same name.
+    /// A folder with the same name.
     Folder,
-    /// A link of the same name.
+    /// A link with the same name.
     Link,
     /// Neither file nor folder nor link.
     Special,
-    /// A file to be opened whose name is not that of a sealed one.
+    /// A file to decrypt whose name is not that of an encrypted file.
     NotEncrypted,
 }
 
@@ -166,8 +166,7 @@ impl Plan {
         })
     }
 
-    /// Refuses roots that are links to folders: what is in the folder behind one is not
-    /// to be removed.
+    /// Refuses roots that are links to folders, since nothing behind a link is removed.
     pub(crate) fn check_removable(&self) -> Result<(), Failure> {
         for Root { input, stat, .. } in self.roots.iter().filter(|root| root.folder.is_some()) {
             // `.` and the like are no links.
@@ -208,9 +207,8 @@ impl Plan {
         }
     }
 
-    /// The name of another thing beside `found` that would become the same, if there is
-    /// one. Files change their names, folders and links do not. `is_wanted` tells of names
-    /// beside it.
+    /// The name of another entry beside `found` that would get the same output name. Only files
+    /// change their names. `is_wanted` says whether an entry of this name is included.
     pub(super) fn rival(
         &self,
         found: &WalkEntry,
@@ -240,24 +238,24 @@ impl Plan {
         rivals.into_iter().find(|name| is_plain_file(name) && is_wanted(name))
     }
 
-    /// Whether files are encrypted, and not decrypted.
+    /// Whether files are encrypted, not decrypted.
     pub(crate) fn encrypts(&self) -> bool {
         matches!(self.naming, Naming::Add(_))
     }
 }
 
-/// Where the copy of a folder goes that nobody has named.
+/// The default output of an input, beside it.
 fn beside(input: &Path, naming: Naming) -> Result<PathBuf, Failure> {
     let name = own_name(input)?;
     let output = naming.apply(&name).ok_or_else(|| messages::no_default_name(input))?;
     match input.file_name() {
         Some(_) => Ok(input.with_file_name(output)),
-        // Such as `.`: not into the folder itself.
+        // Such as `.`, whose copy must not be put into itself.
         None => Err(messages::tree::no_name(input)),
     }
 }
 
-/// The last part of an input's name, of `.` too.
+/// The last component of an input's path, of `.` too.
 fn own_name(input: &Path) -> Result<OsString, Failure> {
     if let Some(name) = input.file_name() {
         return Ok(name.to_owned());

@@ -1,8 +1,8 @@
-//! What is in the copy of a folder and not, or not any more, in the original.
+//! Removes from the copy what the original no longer has.
 //!
-//! Only what this program names so is removed: encrypted files by their suffix, which must
-//! begin like one, links, and folders that are empty then. Links are removed themselves and
-//! never followed. What the filters leave out is left alone, as with rsync's `--delete`.
+//! Only what this program creates is removed: encrypted files, by their suffix and their first
+//! bytes, links, and empty folders. Links are never followed. What the filters exclude is kept,
+//! as with rsync's `--delete`.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -25,20 +25,19 @@ use super::walk::join;
 use crate::messages::{self, Failure};
 use crate::request::is_encrypted_name;
 
-/// Whether a key was read from a file that was seen, whose path, without links in it, is
-/// found out where that is needed.
+/// Whether a key was read from a file, whose path without links is determined only if needed.
 pub(crate) type IsKey<'a> = dyn Fn(&Stat, &dyn Fn() -> Option<PathBuf>) -> bool + 'a;
 
-/// Removes from the copies. See the module's description.
+/// Removes from the copies what the originals no longer have.
 pub(crate) struct Prune<'a> {
     pub(crate) plan: &'a Plan,
-    /// Nothing is removed, only told.
+    /// Removals are only reported.
     pub(crate) is_dry: bool,
     pub(crate) is_key: &'a IsKey<'a>,
     pub(crate) on_event: &'a mut dyn FnMut(Event),
 }
 
-/// A name that something has in a folder of the copy.
+/// An entry of a folder of the copy.
 struct CopyEntry {
     folder: Arc<Folder>,
     name: OsString,
@@ -47,8 +46,8 @@ struct CopyEntry {
 }
 
 impl Prune<'_> {
-    /// Removes from every copy of a folder what the original does not have, if that was
-    /// wanted. Nothing where anything has failed: the original may only not be readable.
+    /// Removes from every copy what the original does not have, if that was asked for. After a
+    /// failure nothing is removed: the original may merely be unreadable.
     pub(crate) fn after_run(mut self, is_clean: bool) {
         match (self.plan.delete, is_clean) {
             (false, _) => {}
@@ -139,7 +138,7 @@ impl Prune<'_> {
         Ok(())
     }
 
-    /// Whether something in the copy is what is made of its original.
+    /// Whether an entry of the copy belongs to its original.
     fn is_origin(&self, found: &WalkEntry, relative: &Path, original: &Stat) -> bool {
         let is_own_name = || {
             let name = relative.file_name().and_then(|name| self.plan.naming.apply(name));
@@ -149,8 +148,8 @@ impl Prune<'_> {
         kind == found.kind() && (kind != FileType::RegularFile || is_own_name())
     }
 
-    /// What is found in a folder of the copy under the names that its original has now.
-    /// Where upper and lower case are the same, these are not the names that are listed.
+    /// The entries of a folder of the copy that belong to the present names of its original. On a
+    /// case-insensitive file system these are not the names that are listed.
     fn claimed(&self, original: &Dir, relative: &Path, copy: &Folder) -> Claimed {
         let above = relative.parent().filter(|above| !above.as_os_str().is_empty());
         let opened = match above {
@@ -172,7 +171,7 @@ impl Prune<'_> {
                 continue;
             }
             let id = FileId::of(&stat);
-            // Some file systems behind FUSE give another number at each look.
+            // Some FUSE file systems report another number each time.
             let is_kept = has_stable_inodes(&*copy, id.dev)
                 || copy.stat(&output).is_ok_and(|again| FileId::of(&again) == id);
             match is_kept {
@@ -183,8 +182,8 @@ impl Prune<'_> {
         claimed
     }
 
-    /// Removes what stands under a name where the original is of another kind now, with
-    /// all that is in it. Returns whether the name is free.
+    /// Removes an entry, with its content, whose original is of another kind now. Returns whether
+    /// the name is free.
     pub(crate) fn clear(&mut self, folder: &Arc<Folder>, name: &OsStr, path: &Path) -> bool {
         let Ok(stat) = folder.dir().and_then(|dir| dir.stat(name)) else { return false };
         let mut folders = Vec::new();
@@ -208,7 +207,7 @@ impl Prune<'_> {
         all && self.remove(&CopyEntry { folder, name, stat, path: path.to_owned() })
     }
 
-    /// Removes one thing. Returns whether it is gone, or would be.
+    /// Removes one entry. Returns whether it is gone, or would be.
     fn remove(&mut self, entry: &CopyEntry) -> bool {
         let kind = FileType::from_raw_mode(entry.stat.st_mode);
         let id = FileId::of(&entry.stat);
@@ -244,17 +243,17 @@ impl Prune<'_> {
         let source = Source::open_entry(&FileEntry { folder, name, id }, &entry.path);
         let source = source.map(|source| source.parsed_by(&self.plan.parser));
         let Ok(mut source) = source else { return false };
-        // One that was cut off is ours too.
+        // A truncated one is ours too.
         !matches!(Inspection::of(&mut source),
             Err(Error::NotEncrypted { head, .. }) if !head.is_empty())
     }
 }
 
-/// What in a folder of the copy has a name that the original claims.
+/// The entries of a folder of the copy that the original claims.
 #[derive(Default)]
 struct Claimed {
     ids: HashSet<FileId>,
-    /// The same in lower case, of what the numbers do not tell.
+    /// Names in lower case, where inode numbers are not reliable.
     names: HashSet<String>,
 }
 
@@ -265,8 +264,7 @@ impl Claimed {
     }
 }
 
-/// The path of that from which something in the copy was made; `None` for what is never
-/// made.
+/// The path of an entry's original; `None` if this program creates no such entry.
 fn original_of(found: &WalkEntry) -> Option<PathBuf> {
     match found.kind() {
         FileType::Directory | FileType::Symlink => Some(found.relative.clone()),
@@ -283,7 +281,7 @@ fn unlink(dir: &Dir, name: &OsStr, kind: FileType) -> Result<(), Errno> {
         _ => dir.remove_file(name),
     };
     match remove() {
-        // A folder that is closed like its original; it gets its bits again.
+        // A read-only folder, which gets its bits back.
         Err(Errno::ACCESS) => {
             let mode = dir.own_stat()?.st_mode & 0o7777;
             dir.set_own_mode(Mode::from_raw_mode(mode | 0o700))?;
@@ -295,15 +293,14 @@ fn unlink(dir: &Dir, name: &OsStr, kind: FileType) -> Result<(), Errno> {
     }
 }
 
-/// Gives a folder of the copy, from which something was removed, the times of its original
-/// again.
+/// Restores the times of a folder of the copy after something was removed from it.
 fn settle(original: &Dir, relative: &Path, copy: &Folder) {
     let stat = match relative.as_os_str().is_empty() {
         true => original.own_stat(),
         false => original.stat(relative),
     };
     if let (Ok(stat), Ok(copy)) = (stat, copy.dir()) {
-        // The next run does it otherwise.
+        // If it fails, the next run does it.
         let _ = copy.set_own_times(&times_of(&stat));
     }
 }

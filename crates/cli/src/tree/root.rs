@@ -1,4 +1,4 @@
-//! What the user has named, and where it goes.
+//! Inputs that the user has named, and their outputs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use rustix::io::Errno;
 use crate::messages::{self, Failure};
 use crate::request::is_encrypted_name;
 
-/// An input that was named, and what it becomes.
+/// An input that the user has named, and its output.
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) input: PathBuf,
     pub(crate) output: PathBuf,
-    /// The folder itself, for opening what is in it; `None` for a file.
+    /// The opened folder; `None` for a file.
     pub(super) folder: Option<Arc<Folder>>,
     pub(super) stat: Stat,
 }
 
 impl Root {
-    /// Whether a folder is about to be made under a name that belongs to a file.
+    /// Whether a folder would be created with a name that belongs to a file.
     pub(crate) fn is_folder_named_as_file(&self) -> bool {
         self.folder.is_some() && is_encrypted_name(&self.output) && !self.output.exists()
     }
 
-    /// Opens what the user has named, through links too; without an output yet.
+    /// Opens an input that the user has named, following links; without an output yet.
     pub(super) fn open(input: PathBuf) -> Result<Self, Failure> {
         let opened = match Dir::open(&input) {
             Ok(dir) => dir.own_stat().and_then(|stat| Ok((Some(Folder::root(dir)?), stat))),
@@ -43,10 +43,10 @@ impl Root {
     }
 }
 
-/// Whether a path that the user has named leads into this folder, as far as it exists.
+/// Whether a path leads into this folder, as far as it exists.
 pub(crate) fn lies_in(path: &Path, folder: &Dir) -> bool {
     let lies_in = |dir: Dir| dir.is_or_lies_in(folder).unwrap_or(false);
-    // A file, perhaps through a link.
+    // A file, perhaps behind a link.
     let parent = match Dir::open(path) {
         Err(Errno::NOTDIR) => fs::canonicalize(path).ok(),
         _ => None,
@@ -55,14 +55,14 @@ pub(crate) fn lies_in(path: &Path, folder: &Dir) -> bool {
     nearest(parent.unwrap_or(path)).is_some_and(lies_in)
 }
 
-/// Whether the name of this output is longer than names may be where it is to be made.
+/// Whether an output's name is too long for its file system.
 pub(crate) fn is_name_too_long(output: &Path) -> bool {
     let most = nearest(output).and_then(|dir| rustix::fs::fstatvfs(dir.as_fd()).ok());
     let most = most.map_or(u64::MAX, |limits| limits.f_namemax);
     output.file_name().is_some_and(|name| name.len() as u64 > most)
 }
 
-/// The folder at a path that the user has named, or the nearest above that exists.
+/// The folder at a path, or the nearest existing one above it.
 pub(super) fn nearest(path: &Path) -> Option<Dir> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.ancestors().find_map(|path| Dir::open(path).ok())

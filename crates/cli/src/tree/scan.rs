@@ -1,4 +1,4 @@
-//! The first time through: how much there is, and what cannot be.
+//! The first walk: how much there is to do, and what is impossible.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
@@ -13,31 +13,29 @@ use super::root::{Root, nearest};
 use super::walk::{join, len};
 use crate::messages::{self, Failure};
 
-/// Files from this length on come first, the largest of all before the others,
-/// so that none is left at the end that keeps one core busy.
+/// Files from this length on come first, the largest before the others, so that none keeps a
+/// single core busy at the end.
 const LARGE: u64 = 1 << 20;
-/// As many as are looked for; others come in the order of the folders.
+/// At most this many; others come in the order of the folders.
 const MAX_LARGE: usize = 4096;
 
-/// How much there is.
+/// How much there is to do.
 #[derive(Debug, Default)]
 pub(crate) struct TreeScan {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
-    /// Files to be opened whose names are not those of sealed ones.
+    /// Files to decrypt whose names are not those of encrypted files.
     pub(crate) not_encrypted: u64,
-    /// The largest files, by root, with the names of their outputs: the largest first.
+    /// The largest files, each with its root and output name, the largest first.
     pub(super) large: Vec<(usize, WalkEntry, OsString)>,
-    /// The same: for each root their paths from there on.
+    /// The paths of the largest files, for each root.
     pub(super) named: Vec<HashSet<PathBuf>>,
-    /// What would become the same as something beside it, by root and path; one of each
-    /// pair has the words for both.
+    /// Entries whose output names collide, by root and path; one of each pair has the failure.
     pub(super) clashes: HashMap<(usize, PathBuf), Option<Failure>>,
 }
 
 impl TreeScan {
-    /// Goes through everything. What cannot be read is left to the second time, and so is
-    /// telling of what would become one.
+    /// Walks all roots. Unreadable entries and collisions are reported by the second walk.
     pub(crate) fn of(plan: &Plan) -> Result<Self, Failure> {
         let mut scan = Self::default();
         let mut largest: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
@@ -52,7 +50,7 @@ impl TreeScan {
             let mut tree = plan.rules.walk(folder, &root.input)?;
             while let Some(found) = tree.next() {
                 let Ok(found) = found else { continue };
-                // By the path this was not to be seen: it may be mounted elsewhere too.
+                // A path does not show it: the folder may be mounted elsewhere too.
                 if let Some(folder) = &found.opened
                     && let Some((output, there)) = outputs.get(&folder.id())
                     && folder.is(there)
@@ -110,8 +108,7 @@ impl TreeScan {
     }
 }
 
-/// The folder that a root's output is or will be in, as far as there is one; and that
-/// output.
+/// The existing folder that a root's output is or will be in, and that output.
 fn existing_output(root: &Root) -> Option<(FileId, (PathBuf, Arc<Folder>))> {
     let folder = Folder::root(nearest(&root.output)?).ok()?;
     Some((folder.id(), (root.output.clone(), folder)))

@@ -1,4 +1,4 @@
-//! What is in a folder.
+//! What is in a folder, without what the filters exclude.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,36 +18,35 @@ use crate::args;
 use crate::messages::{self, Context, Failure};
 use crate::request::{Input, is_encrypted_name};
 
-/// What is left out.
+/// The filters.
 #[derive(Debug)]
 pub(crate) struct Rules {
     globs: Vec<String>,
     ignore_files: Vec<PathBuf>,
     gitignore: bool,
     has_include: bool,
-    /// What came of the patterns, in all walks together.
+    /// Whether the patterns have matched, in all walks together.
     matches: Arc<Matches>,
-    /// Whether what is found may be gone when it is looked at, as this very run
-    /// removes what it has done.
+    /// Whether entries may vanish, as this run removes files itself.
     pub(crate) may_vanish: bool,
-    /// `.gitignore` files that were complained about.
+    /// `.gitignore` files that were warned about.
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
-/// Whether any file is wanted, and any is not.
+/// Whether any file is included, and any excluded.
 #[derive(Debug, Default)]
 struct Matches {
     is_any_wanted: AtomicBool,
     is_any_left_out: AtomicBool,
 }
 
-/// Whether something is wanted, by the folder that it is in, its path from the root, and
-/// whether it is a folder.
+/// Whether an entry is included, given its folder, its path from the root, and whether it is a
+/// folder.
 pub(super) type Filter = Box<dyn FnMut(&Arc<Folder>, &Path, bool) -> bool>;
 
 impl Rules {
     pub(crate) fn new(tree: &args::Tree) -> Self {
-        // What comes later is stronger.
+        // Later patterns override earlier ones.
         let globs = tree.include.iter().cloned();
         let globs = globs.chain(tree.exclude.iter().map(|glob| format!("!{glob}")));
         let ignore_files = tree.ignore_file.clone();
@@ -62,13 +61,13 @@ impl Rules {
         }
     }
 
-    /// Sees to it that all globs and files can be read.
+    /// Checks that all globs and pattern files can be read.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.overrides(Path::new("."))?;
         self.ignored(Path::new(".")).map(drop)
     }
 
-    /// Whether nothing that was walked through matches what is to be included.
+    /// Whether nothing has matched `--include`.
     pub(crate) fn include_nothing(&self) -> bool {
         let Matches { is_any_wanted, is_any_left_out } = &*self.matches;
         self.has_include
@@ -76,8 +75,8 @@ impl Rules {
             && !is_any_wanted.load(Ordering::Relaxed)
     }
 
-    /// Whether a file that the user has named is wanted. A pattern with a folder in it
-    /// is compared with the name as it was typed.
+    /// Whether a named file is included. A pattern that contains a folder is compared with the
+    /// path as it was typed.
     pub(super) fn wants_named(&self, path: &Path) -> Result<bool, Failure> {
         let root = Path::new(".");
         let (overrides, ignored) = (self.overrides(root)?, self.ignored(root)?);
@@ -118,14 +117,13 @@ impl Rules {
         builder.build().map_err(|error| messages::tree::bad_glob("", &error))
     }
 
-    /// Everything below a root, folders before what is in them. `path` is what the root
-    /// is called.
+    /// Walks a root, folders before their content. `path` is the root's name.
     pub(super) fn walk(&self, root: &Arc<Folder>, path: &Path) -> Result<FilteredWalk, Failure> {
         self.tree(root, path, false)
     }
 
-    /// The names of everything below a folder that is open, folders before what is in
-    /// them and in the order of their bytes. `path` is what the folder is called.
+    /// Walks an open folder in byte order, folders before their content. `path` is the folder's
+    /// name.
     pub(crate) fn sorted(
         &self,
         folder: Dir,
@@ -147,7 +145,7 @@ impl Rules {
         Ok(FilteredWalk { walk, path: path.to_owned(), may_vanish: self.may_vanish })
     }
 
-    /// The patterns compare paths as texts, and look at no file.
+    /// Patterns are compared with the text of paths; no file is accessed.
     pub(super) fn filter(&self, root: &Path) -> Result<Filter, Failure> {
         let (overrides, ignored) = (self.overrides(root)?, self.ignored(root)?);
         let mut nested = self.gitignore.then(|| Nested::new(root, Arc::clone(&self.told)));
@@ -180,7 +178,7 @@ impl Matches {
     }
 }
 
-/// A walk through a tree that skips what is not wanted.
+/// A walk that skips what is excluded.
 pub(super) struct FilteredWalk {
     walk: Walk<Filter>,
     path: PathBuf,
@@ -188,12 +186,12 @@ pub(super) struct FilteredWalk {
 }
 
 impl FilteredWalk {
-    /// Whether something beside what came last is wanted too.
+    /// Whether another entry beside the last one is included.
     pub(super) fn wants(&mut self, folder: &Arc<Folder>, relative: &Path, is_folder: bool) -> bool {
         self.walk.wants(folder, relative, is_folder)
     }
 
-    /// Does not go into the folder that came last.
+    /// Skips the content of the last folder.
     pub(super) fn skip_folder(&mut self) {
         self.walk.skip_folder();
     }
@@ -213,7 +211,7 @@ impl Iterator for FilteredWalk {
     }
 }
 
-/// What could not be looked at, below the root that is called `root`.
+/// A failure below the root of this name.
 fn failure(root: &Path, failed: &WalkError) -> Failure {
     let path = join(root, &failed.relative);
     match failed.error {
@@ -222,13 +220,13 @@ fn failure(root: &Path, failed: &WalkError) -> Failure {
     }
 }
 
-/// The path of something below a root; the root's own stays as it was named.
+/// The path of an entry below a root; the root's own stays as it was typed.
 pub(super) fn join(root: &Path, relative: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
 }
 
-/// The files below a folder that are encrypted by their names, in the order of these, with
-/// their lengths, and what could not be looked at; `None` where `path` is no folder.
+/// The encrypted files below a folder, by name and in byte order, with their lengths, and what
+/// cannot be read; `None` if `path` is not a folder.
 pub(crate) fn encrypted_files(
     path: &Path,
 ) -> Option<impl Iterator<Item = (Input, Option<u64>)> + use<>> {
@@ -250,7 +248,7 @@ pub(crate) fn encrypted_files(
     }))
 }
 
-/// The file that was found.
+/// The entry as a file to open.
 pub(super) fn entry(found: WalkEntry) -> FileEntry {
     FileEntry { id: FileId::of(&found.stat), folder: found.folder, name: found.name }
 }

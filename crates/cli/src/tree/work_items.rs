@@ -1,5 +1,4 @@
-//! The second time through: one file after the other for the engine, the largest
-//! first; folders and links on the way.
+//! The second walk: hands files to the engine, the largest first, and creates folders and links.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -20,39 +19,39 @@ use super::scan::TreeScan;
 use super::walk::{FilteredWalk, entry, join, len};
 use crate::messages::{self, Failure};
 
-/// What is still to be done.
+/// The files that are still to be processed.
 pub(crate) struct WorkItems<'a> {
     plan: &'a Plan,
     large: std::vec::IntoIter<(usize, WalkEntry, OsString)>,
-    /// Paths of those that came first, for each root.
+    /// The paths of the largest files, for each root.
     named: Vec<HashSet<PathBuf>>,
-    /// For each root the folder of its copy. In a dry run there may be none.
+    /// The folder of each root's copy; none may exist in a dry run.
     roots: Vec<Option<Arc<CopyFolder>>>,
-    /// Folders of the copy that were made early, for large files, by root and path.
+    /// Folders of the copy that were created early, for large files, by root and path.
     early: HashMap<(usize, PathBuf), Arc<CopyFolder>>,
-    /// Folders of the copy that could not be made, and were reported.
+    /// Folders of the copy that could not be created, and were reported.
     barred: HashSet<(usize, PathBuf)>,
-    /// How many roots were begun, and the walk through the last of them.
+    /// The number of roots begun, and the walk through the last one.
     root: usize,
     tree: Option<FilteredWalk>,
-    /// The folders of the copy that the walk is in, from the root's on.
+    /// The folders of the copy on the way to the current one.
     levels: Vec<CopyLevel>,
-    /// Nothing is changed, only told.
+    /// Changes are only reported.
     is_dry: bool,
-    /// Why inputs cannot be used, and how many roots come before each: the last one first.
+    /// Why inputs cannot be used, each with the number of roots before it, in reverse order.
     unusable: Vec<(usize, Failure)>,
     existing: Existing<'a>,
-    /// Files that would become the same as others, by root and path.
+    /// Entries whose output names collide, by root and path.
     clashes: HashMap<(usize, PathBuf), Option<Failure>>,
     context: CopyContext,
 }
 
-/// Where the copies of what is in a folder go.
+/// Where the outputs of a folder go.
 enum CopyLevel {
     Into(Arc<CopyFolder>),
-    /// Nothing is there, in a dry run.
+    /// The folder does not exist, in a dry run.
     Nothing,
-    /// Nowhere: the folder could not be made.
+    /// Nowhere: the folder could not be created.
     Barred,
 }
 
@@ -65,7 +64,7 @@ impl<'a> WorkItems<'a> {
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
         let TreeScan { large, named, clashes, .. } = scan;
-        // What is decrypted is never opened to more users than it was.
+        // Decrypted files never become accessible to more users.
         let context = CopyContext { follows: plan.encrypts(), ..CopyContext::default() };
         Self {
             plan,
@@ -85,15 +84,15 @@ impl<'a> WorkItems<'a> {
         }
     }
 
-    /// Tells of inputs that cannot be used when their turn comes.
+    /// Reports inputs that cannot be used, each in its turn.
     pub(crate) fn tell_unusable(&mut self, mut unusable: Vec<(usize, Failure)>) {
         unusable.reverse();
         self.unusable = unusable;
     }
 
-    /// Opens what all copies stand in, and makes it where it is not there.
+    /// Opens the folders of all copies, or creates them.
     pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
-        // Single files that go to the same folder share its descriptor.
+        // Single outputs in the same folder share its descriptor.
         let mut parents: HashMap<&Path, Option<Arc<CopyFolder>>> = HashMap::new();
         for root in &self.plan.roots {
             let parent = parent_of(&root.output);
@@ -108,7 +107,7 @@ impl<'a> WorkItems<'a> {
                     };
                     match copy_structure::root(root, like, &self.context) {
                         Ok(copy) => Some(copy),
-                        // The others may go elsewhere, unless the folder for all is at fault.
+                        // Other roots may go elsewhere, unless the folder of all is at fault.
                         Err(failure)
                             if root.folder.is_some() && copy_structure::has_parent(root) =>
                         {
@@ -127,7 +126,7 @@ impl<'a> WorkItems<'a> {
         Ok(())
     }
 
-    /// Sees to it that all folders are finished, and reports those that cannot be.
+    /// Finishes all folders, and reports those that cannot be finished.
     pub(crate) fn finish(&mut self) {
         (self.large, self.tree) = (Vec::new().into_iter(), None);
         self.levels.clear();
@@ -142,7 +141,7 @@ impl<'a> WorkItems<'a> {
         late.into_iter().for_each(|event| self.existing.tell(event));
     }
 
-    /// What the copy of a folder is to become: its access control list is not copied.
+    /// The status that the copy of a folder gets: its access control list is not copied.
     fn like(&mut self, folder: &Folder, mut stat: Stat) -> Stat {
         let Ok(dir) = folder.dir() else { return stat };
         let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
@@ -161,7 +160,7 @@ impl<'a> WorkItems<'a> {
         }
     }
 
-    /// What is to be done about something that was found, if it is a file.
+    /// Processes an entry; returns a work item for a file.
     fn treat(&mut self, number: usize, found: WalkEntry) -> Option<BatchItem> {
         let plan = self.plan;
         let path = join(&plan.roots[number].input, &found.relative);
@@ -211,7 +210,7 @@ impl<'a> WorkItems<'a> {
         None
     }
 
-    /// The copy of a folder that was found.
+    /// Copies a folder.
     fn folder(&mut self, number: usize, found: &WalkEntry, path: &Path) -> CopyLevel {
         let is_output = |copy: &Arc<CopyFolder>| {
             found.opened.as_ref().is_some_and(|folder| folder.is(&copy.folder))
@@ -220,7 +219,7 @@ impl<'a> WorkItems<'a> {
         let mut outputs =
             outputs.filter(|(root, _)| root.folder.is_some()).map(|(_, copy)| copy.iter());
         if outputs.any(|mut copy| copy.any(is_output)) {
-            // It was moved there since it was looked for.
+            // It was moved there after the first walk.
             self.skip();
             self.existing.tell(Event::Failed(messages::tree::output_in_input(path, path)));
             return CopyLevel::Barred;
@@ -251,7 +250,7 @@ impl<'a> WorkItems<'a> {
         level
     }
 
-    /// Makes a folder of the copy, or looks what is there.
+    /// Creates a folder of the copy, or in a dry run opens it.
     fn make(
         &mut self,
         above: &Arc<CopyFolder>,
@@ -262,7 +261,7 @@ impl<'a> WorkItems<'a> {
         let is_cleared = self.plan.delete
             && above.is_present()
             && self.existing.clear_other(above, original, name, is_folder);
-        // What another folder's files become must not be mixed with this one's.
+        // The outputs of two folders must not be mixed.
         let (dir, beside) = (above.dir()?, original.dir());
         if beside.is_ok_and(|beside| self.existing.is_case_collision(&beside, &dir, name)) {
             return Err(messages::tree::case_collision(&above.path(name)));
@@ -280,15 +279,15 @@ impl<'a> WorkItems<'a> {
         }
     }
 
-    /// A folder of the copy could not be made.
+    /// Reports a folder of the copy that could not be created.
     fn bar(&mut self, key: (usize, PathBuf), failure: Failure) {
         if self.barred.insert(key) {
             self.existing.tell(Event::Failed(failure));
         }
     }
 
-    /// The copy of the folder that a large file is in, which comes before its folder
-    /// does; `None` where it, or one above it, could not be made.
+    /// The copy of a large file's folder, which the walk has not reached yet; `None` if it, or
+    /// one above it, could not be created.
     fn early(&mut self, number: usize, folder: &Arc<Folder>) -> Option<CopyLevel> {
         let Some(original) = folder.above() else { return Some(self.root_level(number)) };
         let key = (number, folder.relative());
@@ -349,7 +348,7 @@ impl<'a> WorkItems<'a> {
         self.file(SourceFile { path, entry: Some(entry(found)), stat }, copy, name, output)
     }
 
-    /// A file that goes by this name into the folder `copy`.
+    /// Processes a file whose output has this name in `copy`.
     fn file(
         &mut self,
         input: SourceFile,
@@ -367,8 +366,8 @@ impl<'a> WorkItems<'a> {
             Some(copy) => self.existing.present(&input, copy, &name, &output),
         };
         let force = match present {
-            // Not even with --force: what comes there meanwhile may be another file
-            // of this run, where upper and lower case are the same.
+            // Not even with --force: on a case-insensitive file system it may become the output
+            // of another file of this run.
             Ok(Present::Nothing) => false,
             Ok(Present::ToReplace) => true,
             Ok(Present::Fresh) => {
@@ -382,7 +381,7 @@ impl<'a> WorkItems<'a> {
         };
         let SourceFile { path, entry, .. } = input;
         let (output, guard) = match copy {
-            // Of a dry run, which is only told.
+            // In a dry run it is only reported.
             None => {
                 let target = cryptstream_engine::Target::Path { path: output, force };
                 (Destination::Named(target), None)
@@ -414,7 +413,7 @@ impl<'a> WorkItems<'a> {
         None
     }
 
-    /// The next of what is in the folders, and of the files that were named.
+    /// The next file of the walks, or named file.
     fn next_other(&mut self) -> Option<BatchItem> {
         loop {
             if let Some(found) = self.tree.as_mut().and_then(Iterator::next) {
@@ -454,12 +453,12 @@ impl<'a> WorkItems<'a> {
         }
     }
 
-    /// A file that was named, under the name that was settled.
+    /// A file that the user has named.
     fn named_file(&mut self, number: usize) -> Option<BatchItem> {
         let root = &self.plan.roots[number];
         let name = root.output.file_name().map(OsStr::to_owned);
         match name {
-            // A pipe or a device too, as it was named.
+            // A pipe or a device too, as the user has named it.
             Some(name) => {
                 let copy = self.roots.get(number).cloned().flatten();
                 let input = SourceFile { path: root.input.clone(), entry: None, stat: root.stat };
