@@ -1,4 +1,4 @@
-//! What the commands do, each in a few steps.
+//! The commands.
 
 mod archive;
 mod benchmark;
@@ -44,7 +44,7 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     let Cli { mut command, mut talk, no_config } = cli;
     talk.apply_color();
     if talk.json && talk.progress() == When::Always && !io::stderr().is_terminal() {
-        // Lines of text would stand between those of JSON.
+        // Lines of text would be mixed with those of JSON.
         talk.progress = Some(When::Json);
     }
     messages::speak_to_programs(talk.json, talk.progress() == When::Json);

@@ -1,9 +1,8 @@
-//! Defaults of one's own: merged into what was typed, before it is taken for
-//! what was meant.
+//! The user's defaults, merged into the flags.
 //!
-//! Flags win over the environment, and that over the file. Keys are never
-//! mixed: the highest place that names any decides alone, so that nothing is
-//! sealed for somebody whom only a lower one names.
+//! Flags override the environment, and that overrides the file. Keys are never mixed: the first
+//! source that names any counts alone, so that nothing is encrypted to a recipient that only a
+//! later one names.
 
 mod environment;
 mod file;
@@ -19,7 +18,7 @@ use crate::messages::Failure;
 
 pub(crate) use self::settings::{Found, Origin, Setting, Settings};
 
-/// What the file and the environment say.
+/// The settings of the file and the environment.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Where the file is, or would be.
@@ -31,7 +30,7 @@ pub(crate) struct Config {
     pub(crate) has_passphrase: bool,
 }
 
-/// Fills in what was not typed, for commands that have defaults.
+/// Fills in flags that were not given, for commands that have defaults.
 pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
     let Cli { command, talk, no_config } = cli;
     match command {
@@ -87,7 +86,7 @@ impl Config {
         })
     }
 
-    /// A setting that is no key, from the highest place that has it.
+    /// A setting other than a key, from the first source that has it.
     pub(crate) fn get<'a, T>(
         &'a self,
         setting: impl Fn(&'a Settings) -> &'a Option<Found<T>>,
@@ -95,15 +94,15 @@ impl Config {
         setting(&self.environment).as_ref().or_else(|| setting(&self.file).as_ref())
     }
 
-    /// Whose keys encrypt where no flag names any: those of the highest place
-    /// that has some. A passphrase encrypts alone.
+    /// The keys to encrypt with if no flag names any, from the first source that has some. A
+    /// passphrase encrypts alone.
     pub(crate) fn encryption(&self) -> Option<&Settings> {
         let mut places = [&self.environment, &self.file].into_iter();
         places.find(|place| place.names_key()).filter(|_| !self.has_passphrase)
     }
 
-    /// Whose keys decrypt where no flag names any. Beside a passphrase only those
-    /// that come from the same place.
+    /// The keys to decrypt with if no flag names any. With a passphrase, only those from the same
+    /// source.
     pub(crate) fn decryption(&self) -> Option<&Settings> {
         let mut places = [&self.environment, &self.file].into_iter();
         places.find(|place| self.has_passphrase || place.identity.is_some())
@@ -125,8 +124,8 @@ impl Config {
         *sandbox = sandbox.or(self.get(|it| &it.sandbox).map(|found| found.value));
     }
 
-    /// That `native` is usual is no wish to have it where the output's name or a
-    /// flag says age. A cost that is typed is a wish for its format.
+    /// A default of `native` does not override an output name or a flag that means age. A cost on
+    /// the command line asks for its format.
     fn fill_format(&self, args: &mut args::Encrypt) {
         let is_age = self.get(|it| &it.format).is_some_and(|found| found.value == Format::Age);
         if is_age && args.format.is_none() && args.encryption.argon2id.is_none() {
@@ -143,7 +142,7 @@ impl Config {
         let Some(keys) = self.encryption() else { return };
         encryption.recipient = value_of(&keys.recipients);
         encryption.recipients_file = value_of(&keys.recipients_files);
-        // Whoever lists recipients means those; others seal for themselves.
+        // Recipients count alone; otherwise the user encrypts to their own identity.
         if !keys.names_recipient() {
             encryption.identity = value_of(&keys.identity);
         }

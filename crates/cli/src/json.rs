@@ -5,11 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::{Value, json};
 
-/// The number of the JSON objects' shape; it changes when a field is removed
-/// or gets another meaning.
+/// The version of the JSON objects; it changes when a field is removed or changes its meaning.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// Puts a name into an object, and beside it its bytes where the text cannot show them.
+/// Adds a name to an object, and its bytes in hexadecimal if it is not UTF-8.
 pub(crate) fn put_name(object: &mut Value, field: &str, name: impl AsRef<OsStr>) {
     let name = name.as_ref();
     object[field] = json!(name.to_string_lossy());

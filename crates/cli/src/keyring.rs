@@ -1,9 +1,8 @@
-//! From flags to keys: reads the files, asks the questions.
+//! Keys: reads the files that flags name, and asks for passphrases.
 //!
-//! In this order: keys are read before the input is opened (so that an open
-//! descriptor's number means what the caller meant by it), then the input and
-//! the output are looked at, and only then is anybody asked for anything. A
-//! protected key asks when it is needed, which is when it is tried.
+//! Keys are read before the input is opened, so that descriptor numbers mean what the caller
+//! meant. Then input and output are opened, and only then is the user asked for anything. A
+//! protected key asks when it is tried.
 
 mod asked;
 mod cached_identities;
@@ -38,17 +37,17 @@ use crate::args::{self, DecryptionArgs, EncryptionArgs, KeyPassphrase, UsualCost
 use crate::messages::{self, Failure};
 use crate::request::{parse_cost, parse_encryption_cost};
 
-/// Seconds that a plugin may say nothing, unless that is set.
+/// The default time that a plugin may stay silent, in seconds.
 pub(crate) const PLUGIN_TIMEOUT: u64 = 120;
 
-/// Keys to seal with, as far as they need no question.
+/// Keys to encrypt with, before any question.
 pub(crate) struct EncryptionKeys {
     passphrase: Secret,
     cost: Option<Cost>,
     log_n: Option<u8>,
     usual: UsualCost,
     public: Vec<AnyRecipient>,
-    /// Seal for their owners.
+    /// Encrypt to their owners.
     own: Vec<AnyIdentity>,
     files: KeyFiles,
     callbacks: SharedCallbacks,
@@ -64,7 +63,7 @@ impl EncryptionKeys {
         Self::read_beside(passphrase, args, key, None)
     }
 
-    /// The same where `beside` has been read: both are asked in one way.
+    /// The same after `beside` was read, whose callbacks are shared.
     pub(crate) fn read_beside(
         passphrase: &args::Passphrase,
         args: &EncryptionArgs,
@@ -117,7 +116,7 @@ impl EncryptionKeys {
         Ok(Self { passphrase, cost, log_n, usual, public, own, files, callbacks, timeout })
     }
 
-    /// Sees to it that no key is read or overwritten as data.
+    /// Checks that no key file is read or overwritten as data.
     pub(crate) fn check(&self, source: &Source, target: &Target) -> Result<(), Failure> {
         self.files.check(source, target)
     }
@@ -137,8 +136,8 @@ impl EncryptionKeys {
         matches!(self.passphrase, Secret::Ask)
     }
 
-    /// Whom to seal for in this format; asks for the passphrase, if that was
-    /// wanted. `name` is what is sealed.
+    /// The recipients in this format; asks for the passphrase if needed. `name` is what is
+    /// encrypted, for the prompt.
     pub(crate) fn recipients(
         mut self,
         format: Format,
@@ -149,7 +148,8 @@ impl EncryptionKeys {
         self.recipients_in(format)
     }
 
-    /// Asks what is to be asked, once for files of any format. `name` is what is encrypted.
+    /// Asks for the passphrase if needed, once for files of both formats. `name` is what is
+    /// encrypted, for the prompt.
     pub(crate) fn settle(&mut self, name: &str) -> Result<(), Failure> {
         let _secrets = SecretScope::open();
         if self.asks() {
@@ -162,7 +162,7 @@ impl EncryptionKeys {
         Ok(())
     }
 
-    /// Refuses a cost that was given for the other format.
+    /// Refuses a cost for the other format.
     pub(crate) fn check_cost(&self, format: Format) -> Result<(), Failure> {
         match format {
             Format::Age if self.cost.is_some() => Err(messages::cost_of_native()),
@@ -171,7 +171,7 @@ impl EncryptionKeys {
         }
     }
 
-    /// Whom to encrypt for in this format, after [`Self::settle`].
+    /// The recipients in this format, after [`Self::settle`].
     pub(crate) fn recipients_in(
         &self,
         format: Format,
@@ -197,7 +197,7 @@ impl EncryptionKeys {
     }
 }
 
-/// Whoever answers for keys that ask.
+/// The callbacks of keys that ask.
 fn callbacks(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<SharedCallbacks, Failure> {
     let KeyPassphrase { identity_passphrase_file, identity_passphrase_fd } = args;
     let given = files.read_passphrase(
@@ -211,7 +211,7 @@ fn callbacks(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<SharedCallbac
     Ok(Arc::new(Terminal { key_passphrase }))
 }
 
-/// How long a plugin may say nothing.
+/// The time that a plugin may stay silent.
 fn plugin_timeout(seconds: Option<u64>) -> Timeout {
     let seconds = seconds.unwrap_or(PLUGIN_TIMEOUT);
     (seconds > 0).then(|| Duration::from_secs(seconds))
@@ -231,7 +231,7 @@ fn warn_of(unusable: &Failure) {
     messages::warn(&messages::identity_passed_over(unusable));
 }
 
-/// Keys to open with, as far as they need no question.
+/// Keys to decrypt with, before any question.
 pub(crate) struct DecryptionKeys {
     passphrase: Secret,
     limit: ReadLimit,
@@ -257,7 +257,7 @@ impl DecryptionKeys {
                 Err(error) => return Err(error.into_failure()),
             }
         }
-        // Those that are left may fit; where none is, the first one is the failure.
+        // Other identities may fit; without any, the first failure counts.
         if own.is_empty() && !unusable.is_empty() && matches!(passphrase, Secret::None) {
             let first = unusable.remove(0);
             unusable.iter().for_each(warn_of);
@@ -265,7 +265,7 @@ impl DecryptionKeys {
         }
         unusable.iter().for_each(warn_of);
         let passphrase = match passphrase {
-            // As age does; but not where nobody would see why the program waits.
+            // As age does, but only where the user can see the prompt.
             Secret::None if io::stderr().is_terminal() && terminal::is_there() => Secret::Ask,
             Secret::None if own.is_empty() => return Err(messages::no_key_given(false)),
             passphrase => passphrase,
@@ -279,7 +279,7 @@ impl DecryptionKeys {
         Ok(Self { passphrase, limit, own, files, callbacks })
     }
 
-    /// Sees to it that no key is read or overwritten as data.
+    /// Checks that no key file is read or overwritten as data.
     pub(crate) fn check(&self, source: &Source, target: &Target) -> Result<(), Failure> {
         self.files.check(source, target)
     }
@@ -294,9 +294,9 @@ impl DecryptionKeys {
         !matches!(self.passphrase, Secret::None)
     }
 
-    /// What to open with. What costs nothing to try comes first, then what may
-    /// ask the user; a passphrase is asked for when the first file needs it.
-    /// `name` is what is opened.
+    /// The identities: first those that cost nothing to try, then those that may ask. A
+    /// passphrase is asked for when the first file needs it. `name` is what is decrypted, for the
+    /// prompt.
     pub(crate) fn identities(self, name: &str) -> Result<Vec<Box<dyn Identity>>, Failure> {
         let _secrets = SecretScope::open();
         let mut own = self.own;

@@ -1,9 +1,10 @@
 //! `cryptstream`: file encryption faster than copying, with nothing lost.
 //!
-//! A command line passes through these stages: [`argv`] and [`initial_environment`] take
-//! the secrets out of the process's arguments and environment, [`args`] is what was typed, [`config`] fills in
-//! the user's own defaults, [`request`] is what was meant, [`commands`] does
-//! it. [`messages`] has every word that is said about it, [`report`] says it.
+//! A command line passes through these stages: [`argv`] and [`initial_environment`] remove
+//! secrets from the process's arguments and environment, [`parse`] reads the flags that [`args`]
+//! defines, [`config`] adds the user's defaults, [`request`] resolves what is meant, and
+//! [`commands`] runs it. [`messages`] has the wording of all messages, [`report`] reports
+//! results.
 
 mod args;
 mod argv;
@@ -27,12 +28,12 @@ use std::process::ExitCode;
 
 use cryptstream_engine::{WORKER_ARGUMENT, WipingAllocator};
 
-/// Wipes whatever is freed, also what libraries have copied.
+/// Wipes all memory that is freed, also that of libraries.
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 fn main() -> ExitCode {
-    // Before anything else, and without parsing: workers are started by us.
+    // Before anything else, and without parsing: this program has started it.
     if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
         system::survive_size_limit();
     }
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Gives internal errors the exit status and the words of any other error.
+/// Reports panics like any other error.
 fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
         keyring::restore_terminal();

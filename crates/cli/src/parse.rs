@@ -1,4 +1,4 @@
-//! Reads the command line, and answers help, version and mistakes.
+//! Parses the command line, and answers help, version and mistakes.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,8 +11,8 @@ mod other_programs;
 use crate::args::{Cli, Color, PROGRESS_VARIABLE};
 use crate::messages::{self, Failure};
 
-/// Parses the arguments; help, version and mistakes have been answered when
-/// this returns an exit status.
+/// Parses the arguments. Help, version and mistakes have been answered if this returns an exit
+/// status.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     let arguments = other_programs::with_command(arguments);
     let (has_report, is_in_events) = wanted_json(&arguments);
@@ -40,7 +40,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     };
     match error.kind() {
         DisplayHelp | DisplayVersion => match error.print() {
-            // Nobody may be reading; that is no failure.
+            // A closed pipe is not a failure.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 let failure = messages::stdout_failed(error, false);
                 messages::print_error(&failure);
@@ -61,8 +61,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     }
 }
 
-/// Whether a report is wanted, and whether events are, as far as it can be known before the
-/// arguments are parsed.
+/// Whether JSON reports and events are wanted, as far as can be known before parsing.
 fn wanted_json(arguments: &[OsString]) -> (bool, bool) {
     let mut has_report = false;
     let mut progress = std::env::var_os(PROGRESS_VARIABLE);
@@ -81,7 +80,7 @@ fn wanted_json(arguments: &[OsString]) -> (bool, bool) {
     (has_report, progress.is_some_and(|when| when == "json"))
 }
 
-/// As far as it can be known before the arguments are parsed.
+/// The color setting, as far as it can be known before parsing.
 fn wanted_color(arguments: &[OsString]) -> Color {
     let mut color = Color::Auto;
     let named = |name: &OsStr| Color::from_str(name.to_str().unwrap_or_default(), false).ok();

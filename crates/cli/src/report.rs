@@ -1,4 +1,4 @@
-//! What is said about a run that succeeded.
+//! Reports of commands, for people and for programs.
 
 pub(crate) mod damage;
 pub(crate) mod inspect;
@@ -31,7 +31,7 @@ use crate::json::{SCHEMA, put_name};
 use crate::messages::{self, Failure};
 use crate::request::{Input, Transfer};
 
-/// Reports a finished run as far as somebody wants to know.
+/// Reports that a file was encrypted or decrypted.
 pub(crate) fn done(
     command: &str,
     transfer: &Transfer,
@@ -42,16 +42,16 @@ pub(crate) fn done(
     tell(command, transfer, summary, took, talk, None, None);
 }
 
-/// Reports that a part of a file was opened.
+/// Reports that a part of a file was decrypted.
 pub(crate) fn done_range(transfer: &Transfer, opened: &RangeSummary, took: Duration, talk: Talk) {
     tell("decrypt", transfer, opened.summary, took, talk, Some(opened), None);
 }
 
-/// What is said of an archive besides.
+/// What is also reported of an archive.
 pub(crate) struct Extra {
     /// For programs.
     pub(crate) fields: Vec<(&'static str, Value)>,
-    /// A supplement to the line that says what was done.
+    /// Added to the line for people.
     pub(crate) text: String,
 }
 
@@ -99,8 +99,7 @@ fn tell(
         });
         put_ends(&mut object, &transfer.input, &transfer.target);
         if let Some(RangeSummary { range, plaintext_len, .. }) = part {
-            // The byte at `end` is not in it; the length is that of the whole
-            // plaintext, where it was verified.
+            // `end` is exclusive; `length` is that of the whole plaintext, if it was verified.
             object["range"] =
                 json!({ "start": range.start, "end": range.end, "length": plaintext_len });
         }
@@ -135,18 +134,18 @@ fn tell(
     }
 }
 
-/// Whether the user watches, and the output is a file: then one line says that it is
-/// done, as with folders.
+/// Whether the user watches a terminal and the output is a file: then one line reports success,
+/// as with folders.
 fn is_seen(transfer: &Transfer, talk: Talk) -> bool {
     !talk.quiet && !transfer.is_stdout_data() && io::stderr().is_terminal()
 }
 
-/// Whether a program reads what is said at the end.
+/// Whether a program reads the report.
 pub(crate) fn is_for_programs(talk: Talk) -> bool {
     talk.json || talk.progress() == When::Json
 }
 
-/// Says to a program how a run has ended: as an object, as the last event, or both.
+/// Reports the end of a run to a program: as an object, as the last event, or both.
 pub(crate) fn end(object: Value, talk: Talk, is_stdout_data: bool) {
     if talk.json && !(is_stdout_data && messages::is_in_events()) {
         messages::print_json(&object, is_stdout_data);
@@ -157,31 +156,31 @@ pub(crate) fn end(object: Value, talk: Talk, is_stdout_data: bool) {
     }
 }
 
-/// The files of this run that are done, and all, once those are known.
+/// The number of finished files, and of all files, if known.
 static FILES: Mutex<Option<(u64, u64)>> = Mutex::new(None);
 
-/// Has an interruption say how far the run has come.
+/// Sets the numbers that an interruption reports.
 pub(crate) fn set_files(files: Option<(u64, u64)>) {
     *FILES.lock().unwrap_or_else(PoisonError::into_inner) = files;
 }
 
-/// Says to a program that the run was interrupted, while the result lives.
+/// Reports an interruption to a program, as long as the result lives.
 pub(crate) fn say_interrupted_to_programs(talk: Talk) -> Option<OnInterrupt> {
     let say = move || {
         if messages::is_end_said() {
             return;
         }
         let is_stdout_data = messages::is_stdout_data();
-        // Held for a moment only, but perhaps by a thread that is stuck meanwhile.
+        // Locked only briefly, but perhaps by a thread that is stuck.
         let files = FILES.try_lock().map_or(None, |files| *files);
         let failure = messages::interruption(pending_signal().unwrap_or(0), files, is_stdout_data);
         say_now("interrupted", &failure, is_stdout_data);
     };
-    // Without the thread nothing is said.
+    // Without the thread nothing is reported.
     is_for_programs(talk).then(|| report_on_interrupt(Box::new(say)).ok()).flatten()
 }
 
-/// Says an internal error, wherever in the program it has come up.
+/// Reports an internal error from any thread.
 pub(crate) fn say_internal_error(failure: &Failure) {
     if messages::has_report() || messages::is_in_events() {
         say_now("error", failure, messages::is_stdout_data());
@@ -190,7 +189,7 @@ pub(crate) fn say_internal_error(failure: &Failure) {
     }
 }
 
-/// Says to a program how a run has ended. Not through locks, which may be held.
+/// Reports the end of a run to a program without taking locks, which may be held.
 fn say_now(event: &str, failure: &Failure, is_stdout_data: bool) {
     let line = |object: &Value| format!("{}\n", messages::escaped_json(object));
     if messages::is_in_events() {
@@ -205,7 +204,7 @@ fn say_now(event: &str, failure: &Failure, is_stdout_data: bool) {
     }
 }
 
-/// Writes a line unless that would have to wait for a reader.
+/// Writes a line, unless that would block.
 fn write_now(to: BorrowedFd<'_>, line: &str) {
     let mut fds = [PollFd::new(&to, PollFlags::OUT)];
     let now = Timespec::default();
@@ -215,7 +214,7 @@ fn write_now(to: BorrowedFd<'_>, line: &str) {
     }
 }
 
-/// Puts in what was read and what was written.
+/// Adds input and output to an object.
 pub(crate) fn put_ends(object: &mut Value, input: &Input, output: &Target) {
     put_name(object, "input", input.path().unwrap_or(Path::new("-")));
     put_name(object, "output", output.path().unwrap_or(Path::new("-")));
@@ -252,7 +251,7 @@ pub(crate) fn format_name(format: Format) -> &'static str {
     }
 }
 
-/// The exit status of a run: one whose report is lost has failed.
+/// The exit status of a run, which has failed if its report was lost.
 pub(crate) fn settled(exit_code: ExitCode) -> ExitCode {
     match messages::is_report_lost() && exit_code == ExitCode::SUCCESS {
         true => ExitCode::from(messages::code::IO),
@@ -260,8 +259,7 @@ pub(crate) fn settled(exit_code: ExitCode) -> ExitCode {
     }
 }
 
-/// Makes of what is said of one file among several the event that a program reads: a line
-/// for each file, and one at the end.
+/// Turns an object about one of several files into an event.
 pub(crate) fn name_file_event(object: &mut Value, command: &str, input: &Input) {
     object["schema"] = json!(SCHEMA);
     object["command"] = json!(command);
@@ -269,7 +267,7 @@ pub(crate) fn name_file_event(object: &mut Value, command: &str, input: &Input) 
     put_name(object, "file", input.path().unwrap_or(Path::new("-")));
 }
 
-/// The input's name as it can be shown.
+/// The input's name for messages.
 pub(crate) fn input_label(input: &Input) -> String {
     input.path().map_or_else(|| "standard input".to_owned(), messages::quoted)
 }

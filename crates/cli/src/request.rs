@@ -1,4 +1,4 @@
-//! The command line as it was meant: defaults settled, contradictions found.
+//! What the command line means: resolves defaults and finds contradictions.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use crate::args::{self, Files, Sandbox, descriptor, is_stdin, is_stdout};
 use crate::messages::{self, Context, Failure};
 use crate::system;
 
-/// What a sealed file's name ends in.
+/// The suffixes of encrypted files.
 pub(crate) const SUFFIX: &str = ".enc";
 pub(crate) const AGE_SUFFIX: &str = ".age";
 
@@ -71,19 +71,19 @@ impl Input {
     }
 }
 
-/// A file on its way: from where, to where, and how it ends.
+/// The encryption or decryption of one file.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     pub(crate) input: Input,
     pub(crate) target: Target,
     pub(crate) commit: CommitOptions,
-    /// What is to be written.
+    /// The format to write.
     pub(crate) form: Form,
     pub(crate) workers: WorkerOptions,
 }
 
 impl Transfer {
-    /// What `encrypt` was told.
+    /// From the flags of `encrypt`.
     pub(crate) fn encrypt(
         files: Files,
         format: Option<args::Format>,
@@ -106,16 +106,16 @@ impl Transfer {
         }
     }
 
-    /// What `decrypt` was told.
+    /// From the flags of `decrypt`.
     pub(crate) fn decrypt(files: Files) -> Result<Self, Failure> {
         Self::new(files, without_suffix)
     }
 
-    /// What `decrypt --range` was told. A part must not stand under the name of
-    /// the whole, so without OUTPUT it goes to standard output.
+    /// From the flags of `decrypt --range`. A part must not get the name of the whole, so it goes
+    /// to standard output by default.
     pub(crate) fn decrypt_range(files: Files) -> Result<Self, Failure> {
         let has_output = files.output.is_some();
-        // Standard input by this name may be a file, any part of which can be read.
+        // A descriptor's path may lead to a regular file, any part of which can be read.
         let named = files.input.clone().filter(|path| descriptor(path) == Some(0));
         let mut transfer = Self::new(files, |input| Ok(input.to_owned()))?;
         if let Some(path) = named {
@@ -180,7 +180,7 @@ impl Transfer {
         Ok(Self { input, target, commit, form, workers })
     }
 
-    /// Opens the input, and sees to it that the output is not in the way.
+    /// Opens the input, and checks the output against it.
     pub(crate) fn begin(&self) -> Result<Source, Failure> {
         let parser = self.parser()?;
         let source = self.input.open().map_err(|error| match &error {
@@ -198,15 +198,14 @@ impl Transfer {
         Ok(source)
     }
 
-    /// Who parses the input.
+    /// The parser of the input.
     pub(crate) fn parser(&self) -> Result<Parser, Failure> {
         let parser = Parser::new(&self.workers);
         parser.map_err(|error| messages::engine(error, Context::default()))
     }
 
-    /// What is typed at a terminal is read to its end before anything is done
-    /// with it, so that it does not mix with what comes out; and the end counts
-    /// once, though reading on would be possible.
+    /// Reads all input from a terminal first, so that it is not mixed with the output, and so
+    /// that one end of file is enough.
     pub(crate) fn take_typed(&self, source: Source) -> Result<Source, Failure> {
         let stdin = io::stdin();
         if !matches!(self.input, Input::Stdin) || !stdin.is_terminal() {
@@ -221,7 +220,7 @@ impl Transfer {
             .map_err(|error| messages::engine(error, Context::default()))?;
         let writer = thread::Builder::new().name("typed".to_owned());
         let write = move || {
-            // The other side may have seen enough.
+            // The reader may have stopped early.
             if pipe.write_all(&typed).is_ok() {
                 pipe.finish();
             }
@@ -230,12 +229,12 @@ impl Transfer {
         Ok(source)
     }
 
-    /// What does the work.
+    /// The engine.
     pub(crate) fn engine(&self) -> Engine {
         Engine::new(self.workers.clone(), cores())
     }
 
-    /// Encrypts `source`, which is the input or what was made of it.
+    /// Encrypts `source`, which stands for the input.
     pub(crate) fn encrypt_from(
         &self,
         source: &mut Source,
@@ -252,15 +251,15 @@ impl Transfer {
         )
     }
 
-    /// What messages about this transfer depend on.
+    /// The context of messages about this transfer.
     pub(crate) fn context(&self, has_passphrase: bool) -> Context {
-        // Pipes and devices get what is written at once.
+        // Pipes and devices receive data before all of it is verified.
         let is_special = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_file());
         let is_stream = self.is_stdout_data() || self.target.path().is_some_and(is_special);
         Context { has_passphrase, is_stream, is_armored: false }
     }
 
-    /// The output's name as it can be shown.
+    /// The output's name for messages.
     pub(crate) fn output_label(&self) -> String {
         self.target.path().map_or_else(|| "standard output".to_owned(), messages::quoted)
     }
@@ -271,7 +270,7 @@ impl Transfer {
     }
 }
 
-/// What is to be written, as far as flags say.
+/// The format to write, as far as flags determine it.
 pub(crate) fn output_form(format: Option<args::Format>, armor: bool) -> Result<Form, Failure> {
     match format {
         Some(args::Format::Native) if armor => Err(messages::armor_is_age()),
@@ -281,7 +280,7 @@ pub(crate) fn output_form(format: Option<args::Format>, armor: bool) -> Result<F
     }
 }
 
-/// The workers as they were asked for.
+/// The worker options from the flags.
 pub(crate) fn worker_options(workers: &args::Workers) -> WorkerOptions {
     WorkerOptions {
         processes: workers.processes.unwrap_or(Processes::Auto),
@@ -294,7 +293,7 @@ pub(crate) fn worker_options(workers: &args::Workers) -> WorkerOptions {
     }
 }
 
-/// Cores that this process may use, affinity and quota included.
+/// The cores that this process may use, within its affinity and quota.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -313,7 +312,7 @@ fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Why there is no name for the output of `input`: it is not there itself, perhaps.
+/// Why `input` has no default output: perhaps it does not exist.
 pub(crate) fn no_default_name(input: &Path) -> Failure {
     match input.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => messages::missing(input),
@@ -321,23 +320,22 @@ pub(crate) fn no_default_name(input: &Path) -> Failure {
     }
 }
 
-/// What names of sealed files end in.
+/// The suffix of encrypted files of a format.
 pub(crate) fn suffix_of(format: Format) -> &'static str {
     if format == Format::Age { AGE_SUFFIX } else { SUFFIX }
 }
 
-/// Whether a name is that of a sealed file.
+/// Whether a name is that of an encrypted file.
 pub(crate) fn is_encrypted_name(path: &Path) -> bool {
     ends_with(path, SUFFIX) || ends_with(path, AGE_SUFFIX)
 }
 
-/// Whether a name ends in one of the suffixes above, with something before it.
+/// Whether a name ends in this suffix, with something before it.
 pub(crate) fn ends_with(path: &Path, suffix: &str) -> bool {
     path.extension().is_some_and(|extension| extension == &suffix[1..])
 }
 
-/// Reads `MEM[,T[,P]]`, such as `256MiB,3,4`; what is left out is taken from
-/// [`Cost::DEFAULT`].
+/// Parses `MEM[,T[,P]]`, such as `256MiB,3,4`; missing parts come from [`Cost::DEFAULT`].
 pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
     let default = Cost::DEFAULT;
     let mut parts = text.split(',');
@@ -347,7 +345,7 @@ pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
     parts.next().is_none().then_some(cost)
 }
 
-/// Reads the same for a new file: what protects too little is refused.
+/// Parses the same for a new file, and refuses a cost that is too low.
 pub(crate) fn parse_encryption_cost(text: &str) -> Option<Cost> {
     parse_cost(text).filter(|cost| {
         cost.memory_kib >= Cost::MIN.memory_kib

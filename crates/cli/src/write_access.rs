@@ -1,10 +1,9 @@
-//! Who besides this user can change a file that decides over keys.
+//! Who else can change a file that determines keys.
 //!
-//! Whoever can write to such a file decides whom files are encrypted for, or with what
-//! they are opened. So the rules are those of ssh for its configuration: neither others
-//! nor a group may write to it, except the owner's private group, as Debian's ssh has it.
-//! The file is looked at through its open descriptor, so one that is put under its name
-//! by another user, whatever the folder allows, is seen to be that user's.
+//! Whoever can write to such a file determines whom files are encrypted to, or how they are
+//! decrypted. So the rules are ssh's for its configuration: neither others nor a group may write
+//! to it, except the owner's private group, as in Debian's ssh. The open descriptor is checked,
+//! so a file that another user has planted is recognized whatever the folder allows.
 
 mod group;
 
@@ -18,21 +17,21 @@ use cryptstream_protection::Protection;
 /// Permission bits with which the group or all users may write.
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
-/// Where the names of descriptors are: who has opened one has chosen what it is.
+/// The paths of descriptors: whoever has opened one has chosen the file.
 const DESCRIPTORS: [&str; 3] = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
-/// Set by sudo: the user who has named the files.
+/// Set by sudo to the user who ran it.
 const SUDO_UID: &str = "SUDO_UID";
 
 /// Who else can change a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WriteAccess {
-    /// Others than its owner may write to it.
+    /// Users other than its owner may write to it.
     pub(crate) is_writable: bool,
-    /// It belongs to this other user.
+    /// The other user whom it belongs to.
     pub(crate) other_owner: Option<u32>,
 }
 
-/// Looks at a file that was opened under `path`.
+/// Checks an open file with this path.
 pub(crate) fn of(path: &Path, file: &File) -> io::Result<WriteAccess> {
     if DESCRIPTORS.iter().any(|above| path.starts_with(above)) || !Protection::KeyFileMode.is_on() {
         return Ok(WriteAccess::default());
@@ -56,8 +55,7 @@ fn is_trusted(owner: u32) -> bool {
     owner == me || owner == 0 || (me == 0 && invoker() == Some(owner))
 }
 
-/// Whether a list gives rights to users and groups by name. The bits of the group are
-/// then the most that any of them may do.
+/// Whether an access control list grants rights by name. The group bits then limit these.
 fn has_acl(file: &File) -> bool {
     use rustix::io::Errno;
     let mut none: [u8; 0] = [];

@@ -1,8 +1,8 @@
-//! Folders as one sealed archive: `encrypt --archive`, `decrypt --extract`, `list`.
+//! Folders as one encrypted archive: `encrypt --archive`, `decrypt --extract`, `list`.
 //!
-//! Packing is done on a thread at the other end of a pipe from the engine. What reads
-//! an archive is a process at the other end of that pipe, locked in: [`reader_process`]
-//! starts it, [`reader`] is what it does.
+//! A thread packs the folder into a pipe that the engine reads. An archive is read by a sandboxed
+//! process at the other end of a pipe from the engine: [`reader_process`] starts it, [`reader`]
+//! is what it does.
 
 #[cfg(feature = "protection-switches")]
 mod attempts;
@@ -24,7 +24,7 @@ pub(super) use self::pack::run as pack;
 pub(crate) use self::reader::{READER_ARGUMENT, reader_main};
 use crate::messages::{self, archive};
 
-/// Says so where a compressed archive was decrypted to the name of a plain one.
+/// Warns if a compressed archive was decrypted to the name of an uncompressed one.
 pub(super) fn note_zstd(target: &Target) {
     let Target::Path { path, .. } = target else { return };
     if path.extension().is_none_or(|end| end != "tar") {

@@ -51,7 +51,7 @@ pub(super) fn run(args: &Benchmark, session: &Session) -> CommandResult {
     }
     if !talk.json && !talk.quiet {
         let text = results.table(Glyphs::of_locale());
-        // A reader that has gone is no failure.
+        // A closed pipe is not a failure.
         let _ = io::stdout().write_all(text.as_bytes());
         if let Some(report) = &args.report {
             messages::note(&messages::report_written(report));
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Benchmark, session: &Session) -> CommandResult {
     Ok(Status::default())
 }
 
-/// Refuses a report that could not be written, before minutes of work.
+/// Refuses a report that cannot be written, before minutes of work.
 fn check_report(path: &Path, args: &Benchmark) -> Result<(), Error> {
     let target = Target::Path { path: path.to_owned(), force: args.force };
     // It must not replace the file that is measured, if there is one.

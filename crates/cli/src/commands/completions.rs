@@ -1,4 +1,4 @@
-//! `completions`: the commands and flags, for a shell to complete.
+//! `completions`: generates shell completions.
 
 use clap::CommandFactory;
 use clap_complete::{Generator, Shell as Known};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::args::{FileList, Files, Tree, is_dash};
 use crate::messages::{Failure, inspect_verify};
 
-/// Adds the names to those that were typed.
+/// Adds the names in the list to those on the command line.
 pub(super) fn add_to(files: &mut Files, tree: &Tree) -> Result<(), Failure> {
     if files.file_list.files_from.is_some() && tree.output_dir.is_none() {
         return Err(inspect_verify::list_without_output_dir());
@@ -22,7 +22,7 @@ pub(super) fn add_to(files: &mut Files, tree: &Tree) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The names that a file has; none where no file was named.
+/// The names in the list; none without a list.
 pub(super) fn read(file_list: &FileList) -> Result<Vec<PathBuf>, Failure> {
     let Some(path) = &file_list.files_from else { return Ok(Vec::new()) };
     let unreadable = |error: io::Error| inspect_verify::list_unreadable(path, &error);
@@ -40,7 +40,7 @@ pub(super) fn read(file_list: &FileList) -> Result<Vec<PathBuf>, Failure> {
     Ok(names.map(|name| name_of(name.to_vec())).collect())
 }
 
-/// In a list a hyphen is a file's name.
+/// In a list, a hyphen is the name of a file.
 fn name_of(bytes: Vec<u8>) -> PathBuf {
     let name = OsString::from_vec(bytes);
     if is_dash(&name) { Path::new(".").join(name) } else { name.into() }

@@ -1,4 +1,4 @@
-//! The inputs of a command that takes several and goes on when one fails.
+//! The inputs of commands that take several and go on after a failure.
 
 use std::fs::Metadata;
 use std::io::{self, IsTerminal};
@@ -15,13 +15,13 @@ use crate::report::Failures;
 use crate::request::Input;
 use crate::tree::encrypted_files;
 
-/// What was named. Folders are gone through as often as it is asked for: a list of what
-/// is in them would grow with the number of files.
+/// The named inputs. Folders are walked each time they are needed: a list of their files could be
+/// of any length.
 pub(super) struct Inputs(Vec<Input>);
 
 impl Inputs {
-    /// Takes what was named; standard input where nothing was.
-    /// A list of names may be empty, and then nothing is meant.
+    /// Takes the named inputs; standard input if there are none. A list may be empty: then there
+    /// is nothing to do.
     pub(super) fn of(files: Vec<PathBuf>, is_listed: bool) -> Result<Self, Failure> {
         if files.is_empty() && !is_listed {
             return match io::stdin().is_terminal() {
@@ -39,22 +39,22 @@ impl Inputs {
         Ok(Self(files.into_iter().map(input).collect()))
     }
 
-    /// Takes files that must have names.
+    /// Takes files, without standard input.
     pub(super) fn of_files(files: Vec<PathBuf>) -> Self {
         Self(files.into_iter().map(Input::Path).collect())
     }
 
-    /// Whether there can be another number of files than one.
+    /// Whether there may be more or fewer files than one.
     pub(super) fn are_several(&self, is_listed: bool) -> bool {
         is_listed || self.0.len() != 1 || self.0[0].path().is_some_and(Path::is_dir)
     }
 
-    /// How many were named.
+    /// The number of named inputs.
     pub(super) fn named(&self) -> usize {
         self.0.len()
     }
 
-    /// The path that was named, if it was only one.
+    /// The path of the only named input.
     fn only(&self) -> Option<&Path> {
         match &self.0[..] {
             [input] => input.path(),
@@ -62,19 +62,19 @@ impl Inputs {
         }
     }
 
-    /// The files that were named, and of folders those that are encrypted by their names.
+    /// The named files, and the encrypted files in named folders.
     pub(super) fn iter(&self) -> impl Iterator<Item = Seen> + '_ {
         self.0.iter().flat_map(|input| {
             let folder = input.path().and_then(encrypted_files);
             let mut found = folder.into_iter().flatten().peekable();
-            // A folder without any is refused when it is opened.
+            // A folder without encrypted files is refused when it is opened.
             let itself = found.peek().is_none().then(|| Seen::of(input.clone()));
             itself.into_iter().chain(found.map(|(input, len)| Seen { input, len }))
         })
     }
 }
 
-/// An input as it was seen before it is opened.
+/// An input that has not been opened yet.
 pub(super) struct Seen {
     pub(super) input: Input,
     /// The length of a file.
@@ -88,7 +88,7 @@ impl Seen {
         Self { input, len }
     }
 
-    /// The same for the engine, which only reads it; `None` for standard input.
+    /// The input as a work item that is only read; `None` for standard input.
     pub(super) fn item(&self) -> Option<BatchItem> {
         let entry = match &self.input {
             Input::Entry(entry, _) => Some(entry.clone()),
@@ -107,7 +107,7 @@ impl Seen {
         }
     }
 
-    /// Whether it is that file.
+    /// Whether it is this file.
     fn is(&self, file: &KnownFile) -> bool {
         match &self.input {
             Input::Entry(entry, _) => file.has_id(entry.id, || entry.path()),
@@ -120,7 +120,7 @@ impl Seen {
     }
 }
 
-/// Tries the keys on the files until one fits, so that a wrong one is said once.
+/// Tries the keys on the files until one fits, so that a wrong key is reported once.
 pub(super) fn try_keys(
     inputs: &Inputs,
     cached: &CachedIdentities,

@@ -1,4 +1,4 @@
-//! `inspect`: what sealed files are, without any key.
+//! `inspect`: describes encrypted files, without a key.
 
 use cryptstream_engine::{Error, Inspection, Parser};
 use serde_json::{Value, json};
@@ -46,8 +46,7 @@ pub(super) fn run(args: Inspect, session: &Session) -> CommandResult {
     Ok(status)
 }
 
-/// What can be seen of a file, and what is wrong with it; of one that has an
-/// impossible length, both.
+/// Inspects a file; if its length is impossible, returns a failure as well.
 fn inspect(input: &Input, parser: &Parser) -> (Option<Inspection>, Option<Failure>) {
     let failed = |error| inspect_verify::engine(error, Context::default());
     let mut source = match input.open() {

@@ -57,9 +57,9 @@ pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
     Ok(Status::default())
 }
 
-/// Whether other users may read or change what has got a secret key. age-keygen looks at
-/// standard output in this way. The bits of a new file are not always those that were
-/// asked for: FAT and NTFS show the same for all files.
+/// Whether other users may read or change the file that the secret key was written to. age-keygen
+/// checks standard output in the same way. FAT and NTFS show the same bits for all files,
+/// whatever was asked for.
 fn is_open_to_others(written: io::Result<fs::Metadata>) -> bool {
     written.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
 }

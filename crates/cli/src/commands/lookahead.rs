@@ -1,17 +1,17 @@
-//! Files that are looked at some time before they are worked on, for keys that are better
-//! asked for several at once.
+//! Looks at files before they are processed, for keys that are better asked for several files at
+//! once.
 
 use std::collections::VecDeque;
 
 use cryptstream_engine::BatchItem;
 
-/// So many at a time. Each of their folders may take a descriptor.
+/// Files at a time. Each of their folders may take a descriptor.
 const AT_ONCE: usize = 32;
 
-/// What looks at the next files.
+/// Called with the next files.
 pub(super) type LookaheadFn<'a> = &'a dyn Fn(&[BatchItem]);
 
-/// The same items. Where there is a `look`, it sees each of them before it comes.
+/// The same items. `look`, if any, sees each of them first.
 pub(super) struct Lookahead<'a, I> {
     items: I,
     look: Option<LookaheadFn<'a>>,

@@ -1,4 +1,4 @@
-//! `man`: the manual, made from the same definitions as the parser.
+//! `man`: generates the manual from the definitions of the command line.
 
 use std::fs;
 use std::io;
@@ -14,12 +14,12 @@ use crate::args::{Cli, Manual};
 use crate::messages::{self, Context, Failure};
 use crate::report::Status;
 
-/// The section of the manual that commands stand in.
+/// The manual section of commands.
 const SECTION: &str = "1";
 
 pub(super) fn run(args: &Manual) -> CommandResult {
     let mut main = Cli::command().disable_help_subcommand(true);
-    // Passes flags of all commands on to each.
+    // Propagates global flags to each command.
     main.build();
     let names: Vec<String> = commands(&main).map(name_of).collect();
     let Some(folder) = &args.folder else {
@@ -43,7 +43,7 @@ fn name_of(command: &clap::Command) -> String {
     command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
 }
 
-/// A page that stands there already, and is the same, stays as it is.
+/// Writes a page, unless it exists and is the same.
 fn write(path: &Path, page: &[u8], force: bool) -> Result<(), Failure> {
     if fs::read(path).is_ok_and(|there| there == page) {
         return Ok(());
@@ -58,8 +58,8 @@ fn page(command: &clap::Command, names: &[String]) -> Result<Vec<u8>, Failure> {
 fn render(command: &clap::Command, names: &[String]) -> io::Result<Vec<u8>> {
     let name = name_of(command);
     let man = Man::new(command.clone()).section(SECTION);
-    // Written by hand, since clap_mangen drops an empty date, and what follows
-    // moves into its place. A date would make each build another one.
+    // Written by hand, since clap_mangen drops an empty date and shifts the other fields. A date
+    // would make builds differ.
     let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
     let head = format!(
         ".TH {title} {SECTION} \"\" \"cryptstream {version}\" \"{}\"\n",
@@ -81,7 +81,7 @@ fn render(command: &clap::Command, names: &[String]) -> io::Result<Vec<u8>> {
     Ok(ascii(&String::from_utf8_lossy(&page)).into_bytes())
 }
 
-/// Other letters by their names, which every troff knows whatever the locale is.
+/// Replaces other characters by their names, which every troff knows in any locale.
 fn ascii(page: &str) -> String {
     page.chars().fold(String::new(), |mut ascii, letter| {
         match letter.is_ascii() {
@@ -92,10 +92,10 @@ fn ascii(page: &str) -> String {
     })
 }
 
-/// What `--help` says below the flags, see [`crate::args::help`].
+/// Renders the text of `--help` below the flags, see [`crate::args::help`].
 fn sections(roff: &mut Roff, text: &str) {
     let mut is_table = false;
-    // Whether text may follow without a paragraph being begun.
+    // Whether text may follow without a new paragraph.
     let mut is_open = false;
     let mut is_noted = false;
     for line in text.lines() {

@@ -18,7 +18,7 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
-    // Before anybody is asked for a passphrase.
+    // Before the user is asked for a passphrase.
     source.begin_random_access().map_err(|error| messages::engine(error, Context::default()))?;
     let has_passphrase = keys.has_passphrase();
     let identities = keys.identities(&report::input_label(&transfer.input))?;

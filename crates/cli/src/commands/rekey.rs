@@ -1,4 +1,4 @@
-//! `rekey`: the same content under other keys.
+//! `rekey`: changes the keys of files.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -78,7 +78,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
         report::tell(path, &done.map_err(Trouble::into_failure)?, started.elapsed(), talk);
         return Ok(Status::default());
     }
-    // The same file may have several names.
+    // A file may have several names.
     rekeyer.done = Some(HashSet::new());
     let mut total = Total::new(talk);
     meter.start(Some(bytes));
@@ -104,10 +104,10 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
 
 /// Why a file did not get its new keys.
 enum Trouble {
-    /// This very run has given them to it, by another name.
+    /// This run has rekeyed it under another name.
     Again,
     File(Failure),
-    /// No file can get them.
+    /// No file can get new keys.
     Run(Failure),
 }
 
@@ -120,7 +120,7 @@ impl Trouble {
     }
 }
 
-/// What all files get.
+/// Rekeys one file after the other.
 struct Rekeyer<'a> {
     engine: Engine,
     parser: Parser,
@@ -130,8 +130,7 @@ struct Rekeyer<'a> {
     key_files: Vec<KnownFile>,
     new_keys: NewKeys,
     reencrypt: bool,
-    /// Files with their new keys that may come once more under another name; `None` where
-    /// there is only one name.
+    /// Rekeyed files that may appear again under another name; `None` for a single name.
     done: Option<HashSet<FileId>>,
 }
 
@@ -166,7 +165,7 @@ impl Rekeyer<'_> {
                 let failure = failed(error);
                 let is_done =
                     |done: &HashSet<_>| number(input).is_some_and(|id| done.contains(&id));
-                // Its keys are others now.
+                // It has new keys already.
                 match failure.code == code::NO_KEY && self.done.as_ref().is_some_and(is_done) {
                     true => Err(Trouble::Again),
                     false => Err(Trouble::File(failure)),
@@ -182,7 +181,7 @@ impl Rekeyer<'_> {
                 Err(Error::InputIsDirectory { path: path.clone() })
             }
             Input::Path(path) => LockedFile::open(path, &self.parser),
-            // It says why not.
+            // The error says why.
             Input::Stdin | Input::Unreadable(..) | Input::Special(_) => match input.open() {
                 Err(error) => Err(error),
                 Ok(source) => Err(Error::NotRegular { path: source.path().to_owned() }),
@@ -204,8 +203,7 @@ impl Rekeyer<'_> {
     }
 }
 
-/// What tells a file from all others, under any name; `None` where its file system does
-/// not tell.
+/// Identifies a file under any name; `None` if its file system has no stable inode numbers.
 fn number(input: &Input) -> Option<FileId> {
     let (file, id) = match input {
         Input::Entry(entry, _) => {
@@ -223,10 +221,10 @@ fn number(input: &Input) -> Option<FileId> {
     has_stable_inodes(&file, id.dev).then_some(id)
 }
 
-/// The new keys, each asked for once, whatever formats the files have.
+/// The new keys, each asked for once, for files of both formats.
 struct NewKeys {
     keys: EncryptionKeys,
-    /// What is to get them, for questions.
+    /// What is rekeyed, for prompts.
     name: String,
     is_settled: bool,
     native: Option<Recipients>,
@@ -255,7 +253,7 @@ impl NewKeys {
     }
 }
 
-/// One file of several under one meter.
+/// The progress of one file among several.
 struct Part<'a> {
     meter: &'a Meter,
     advanced: Cell<u64>,

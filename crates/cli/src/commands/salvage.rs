@@ -1,5 +1,4 @@
-//! `decrypt --salvage`: what is intact of a damaged file, with holes for the
-//! rest.
+//! `decrypt --salvage`: writes the intact parts of a damaged file, and zeros for the rest.
 
 use std::path::Path;
 use std::time::Instant;

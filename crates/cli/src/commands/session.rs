@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 use crate::args::Talk;
 use crate::report::{Failures, Status};
 
-/// What is settled before a command begins, whichever it is.
+/// What all commands need to know.
 pub(super) struct Session {
-    /// What is said, and how.
+    /// How much is reported, and how.
     pub(super) talk: Talk,
     /// Whether the configuration file is ignored.
     pub(super) no_config: bool,
@@ -30,7 +30,7 @@ impl Session {
         Self { talk, no_config, key, is_stdout_data }
     }
 
-    /// The passphrase of `--key`, for whoever asks first.
+    /// Takes the passphrase of `--key`.
     pub(super) fn take_key(&self) -> Option<Zeroizing<Vec<u8>>> {
         self.key.take()
     }

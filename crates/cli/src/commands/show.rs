@@ -1,4 +1,4 @@
-//! `config`: the defaults that are in force, and where each comes from.
+//! `config`: shows the defaults in effect, and where each comes from.
 
 use std::path::{Path, PathBuf};
 
@@ -31,12 +31,12 @@ pub(super) fn run(session: &Session) -> CommandResult {
     Ok(Status::default())
 }
 
-/// One setting as one place has it.
+/// A setting from one source.
 struct SettingEntry {
     name: &'static str,
     value: Value,
     origin: Option<Origin>,
-    /// Of keys: the commands that use them. Nobody asks that of others.
+    /// For keys: the commands that use them.
     used_by: Option<Vec<&'static str>>,
 }
 
@@ -44,11 +44,11 @@ impl SettingEntry {
     fn row(&self, config: &Config) -> Row {
         let texts = match &self.value {
             Value::Array(values) => values.iter().map(text).collect(),
-            // A passphrase, which is not even read.
+            // A passphrase, which is not read.
             Value::Null => vec![messages::config::NOT_SHOWN.to_owned()],
             value => vec![text(value)],
         };
-        // The whole name stands above the table.
+        // The full path is shown above the table.
         let file = config.path.as_deref().and_then(Path::file_name);
         let mut from = match (self.origin, file) {
             (Some(Origin::Line(line)), Some(file)) => format!("{}:{line}", quoted(file.as_ref())),
@@ -130,7 +130,7 @@ fn entries(config: &Config) -> Vec<SettingEntry> {
     entries
 }
 
-/// A key of each place that has it, since they are not mixed.
+/// The keys of each source, since sources are not mixed.
 fn keys<T: ListItem>(
     config: &Config,
     setting: Setting,
@@ -157,7 +157,7 @@ fn keys<T: ListItem>(
     }
 }
 
-/// What stands in lists.
+/// An item of a list.
 trait ListItem {
     fn shown(&self) -> Value;
 }
@@ -217,7 +217,7 @@ fn other(config: &Config, setting: Setting) -> SettingEntry {
         Setting::PluginTimeout => {
             shown(config.get(|it| &it.plugin_timeout), PLUGIN_TIMEOUT, |seconds| json!(seconds))
         }
-        // Those are keys, and have no default.
+        // Keys have no default.
         Setting::Recipients | Setting::RecipientsFiles | Setting::Identity => (Value::Null, None),
     };
     SettingEntry { name: setting.name(), value, origin, used_by: None }

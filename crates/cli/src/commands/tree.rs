@@ -27,7 +27,7 @@ use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
 };
 
-/// Whether this is not about a single file or a pipe.
+/// Whether folders or several files are meant, and not a single file or stream.
 pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
     let is_folder = |path: &PathBuf| !is_dash(path.as_os_str()) && path.is_dir();
     tree.is_given() || !files.more.is_empty() || files.input.as_ref().is_some_and(is_folder)
@@ -36,7 +36,7 @@ pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
 pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let Encrypt { files, passphrase, encryption, format, armor, tree, delete, packing: _ } = args;
     let form = match output_form(format, armor)? {
-        // An output that is named so; of a folder, its files are.
+        // The output's name asks for it; of a folder, only its files' names would.
         Form::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {
             Form::Binary(Format::Age)
         }
@@ -63,7 +63,7 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let recipients = keys.recipients(form.format(), &run.names.1)?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
     let context = Context { has_passphrase: true, ..Context::default() };
-    // One of them gets a plugin to do several at once; the others wrap what it has prepared.
+    // One plugin recipient prepares several files at once; the others use what it has prepared.
     let plugin = recipients.iter().find(|recipient| recipient.may_ask());
     let expect = |items: &[BatchItem]| {
         let _secrets = SecretScope::open();
@@ -111,7 +111,7 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
 
 type OnDone<'a> = dyn FnMut(usize, Result<Summary, cryptstream_engine::Error>) + 'a;
 
-/// All that is known before a key is read.
+/// What is known before keys are read.
 struct TreeRun {
     command: &'static str,
     plan: Plan,
@@ -119,7 +119,7 @@ struct TreeRun {
     engine: Engine,
     is_fail_fast: bool,
     talk: Talk,
-    /// For reports: what was named; of several inputs how many.
+    /// Input and output for reports; for several inputs, their number.
     names: (String, String),
     input: Option<PathBuf>,
     output: PathBuf,
@@ -188,7 +188,7 @@ impl TreeRun {
         if remove_source {
             plan.check_removable()?;
         }
-        // Before anything is looked at.
+        // Before any file is read.
         let mut engine = Engine::new(worker_options(&workers), cores());
         let parser = engine.parser();
         plan.parser = parser.map_err(|error| messages::engine(error, Context::default()))?;
@@ -214,7 +214,7 @@ impl TreeRun {
         })
     }
 
-    /// How much there is to do; nothing at all is not what was wanted.
+    /// Scans the inputs; fails if there is nothing to do although that was not intended.
     fn scan(&self) -> Result<TreeScan, Failure> {
         let scan = TreeScan::of(&self.plan)?;
         if scan.files == 0 && self.plan.rules.include_nothing() {
@@ -234,15 +234,14 @@ impl TreeRun {
         report
     }
 
-    /// Tries the keys on the files that are to be decrypted until one fits, before anything
-    /// is made.
+    /// Tries the keys on the files until one fits, before anything is created.
     fn try_keys(
         &self,
         cached: &CachedIdentities,
         key_files: &[KnownFile],
     ) -> Result<Option<NoMatchingKey>, Failure> {
         let Self { plan, is_fail_fast, .. } = self;
-        // As a rule the very first.
+        // Usually the first file.
         if first_file(plan).is_none_or(|item| cached.fits(&item, &plan.parser)) {
             return Ok(None);
         }
@@ -256,15 +255,15 @@ impl TreeRun {
         Ok(cached.none_fits(work_items, &plan.parser, *is_fail_fast))
     }
 
-    /// Whether the run ends before anything is done: no input can be used, or the first
-    /// cannot and that is to be the end.
+    /// Whether the run ends at once: no input can be used, or the first one cannot and
+    /// `--fail-fast` was given.
     fn is_over(&self) -> bool {
         let is_first = |(place, _): &(usize, Failure)| *place == 0;
         let is_stopped = self.is_fail_fast && self.plan.unusable.first().is_some_and(is_first);
         is_stopped || (self.plan.roots.is_empty() && !self.plan.unusable.is_empty())
     }
 
-    /// The end of a run in which nothing can be done.
+    /// Ends a run in which nothing can be done.
     fn refuse(mut self, no_match: Option<(NoMatchingKey, Context)>) -> Status {
         let mut report = self.report();
         let unusable = std::mem::take(&mut self.plan.unusable);
@@ -283,7 +282,7 @@ impl TreeRun {
         report.end(self.command, self.input.as_deref(), &self.output, WorkerStats::default(), false)
     }
 
-    /// Says what would be done.
+    /// Reports what would be done.
     fn dry(mut self) -> CommandResult {
         let scan = self.scan()?;
         let report = RefCell::new(self.report());
@@ -368,7 +367,7 @@ impl TreeRun {
                     meter.advance(*bytes);
                     meter.file_done();
                 }
-                // A full disk fails them all: what is complete stays.
+                // On a full disk all others would fail too.
                 Event::Failed(failure) => {
                     let is_full = failure.code == messages::code::IO;
                     is_over.set(is_over.get() || is_fail_fast || is_full);
@@ -383,7 +382,7 @@ impl TreeRun {
         let mut work_items = WorkItems::new(&self.plan, scan, false, &is_key, &mut on_event);
         work_items.tell_unusable(unusable);
         work_items.prepare()?;
-        // Those under way that replace what is there, by their numbers.
+        // Files in progress that replace an output, by number.
         let replacing = RefCell::new(HashSet::new());
         let mut number = 0;
         let items = work_items.by_ref().inspect(|_| begun.set(begun.get() + 1));
@@ -414,7 +413,7 @@ impl TreeRun {
                     let is_full = error.is_full();
                     is_over.set(is_over.get() || is_fail_fast || is_full);
                     let failure = match error {
-                        // It was not there when the file's turn came.
+                        // It appeared after this file was begun.
                         cryptstream_engine::Error::OutputExists { path } => {
                             messages::tree::appeared(&path)
                         }

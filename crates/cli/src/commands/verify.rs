@@ -1,5 +1,4 @@
-//! `verify`: opens everything, writes nothing, and looks closer at what is
-//! damaged.
+//! `verify`: decrypts files without writing anything, and looks closer at damaged ones.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -23,28 +22,28 @@ use crate::report;
 use crate::report::verify::{Outcome, VerifyReport};
 use crate::request::{Input, cores, worker_options};
 
-/// Below this several files are opened at a time. Larger ones keep all workers
-/// busy by themselves, and show progress.
+/// Smaller files are decrypted several at a time. Larger ones keep all workers busy, and show
+/// progress.
 const SMALL: u64 = 8 << 20;
 
-/// What is done with all files.
+/// Verifies the files.
 struct Verifier<'a> {
     identities: Vec<&'a dyn Identity>,
     context: Context,
     /// The files that keys were read from.
     key_files: Vec<KnownFile>,
     meter: Meter,
-    /// Who parses the files.
+    /// Parses the files.
     parser: Parser,
-    /// Where a key is better asked for several files at once.
+    /// Set if a key is better asked for several files at once.
     look: Option<LookaheadFn<'a>>,
     report: RefCell<VerifyReport>,
-    /// How many files there are, and how many of them were begun.
+    /// The number of files, and of those begun.
     count: u64,
     begun: Cell<usize>,
 }
 
-/// A file with its place among all.
+/// A file and its number.
 type Numbered = (usize, Seen);
 
 pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
@@ -56,13 +55,13 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
     let (mut count, mut total, mut first, mut can_be_tried) = (0u64, 0u64, None, true);
     for seen in inputs.iter() {
         count += 1;
-        // What can be read only once must be verified.
+        // What can be read only once must be verified in the one pass.
         can_be_tried &= seen.len.is_some() || matches!(seen.input, Input::Unreadable(..));
         total += seen.len.unwrap_or(0);
         first.get_or_insert(seen.input);
     }
-    // Of a folder, a terminal shows what is not intact, and the total. Elsewhere every
-    // file has its line, as with sha256sum -c, for programs to read.
+    // For a folder, a terminal shows only problems and the total. Otherwise each file has its
+    // line, as with sha256sum -c, for programs to read.
     let is_folder = count > inputs.named().max(1) as u64;
     let is_brief = is_folder && io::stdout().is_terminal() && !talk.verbose;
     let name = match first {
@@ -70,7 +69,7 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
         _ => format!("{count} files"),
     };
     let key_files = keys.key_files();
-    // Nobody is asked for a key that there is nothing to open with.
+    // Nobody is asked for a key if no file can be decrypted.
     let identities = match inputs.iter().any(|seen| check(&seen, &key_files).is_ok()) {
         true => keys.identities(&name)?,
         false => Vec::new(),
@@ -102,8 +101,8 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
     Ok(verifier.report.into_inner().end())
 }
 
-/// Whether a file can be opened, as far as that can be told without waiting for somebody
-/// to write to it, and is no key of this run.
+/// Checks that a file can be opened and is not a key of this run. Pipes are not opened, since
+/// that could block.
 fn check(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
     seen.check_key(key_files)?;
     if let Input::Path(path) = &seen.input
@@ -115,14 +114,15 @@ fn check(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
     opened.map(drop).map_err(|error| inspect_verify::engine(error, Context::default()))
 }
 
-/// Whether a file is verified beside others.
+/// Whether a file is verified together with others.
 fn is_small(seen: &Seen) -> bool {
     seen.len.is_some_and(|len| len < SMALL)
 }
 
 impl Verifier<'_> {
     fn verify(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
-        // To the end, even if nobody reads what is told: the status is of all files.
+        // All files are verified even if nobody reads the report, since they determine the exit
+        // status.
         while let Some(seen) = inputs.peek() {
             if self.count > 1 && is_small(seen) {
                 self.verify_small(engine, inputs);
@@ -159,7 +159,7 @@ impl Verifier<'_> {
 
     /// The small files that come next, several at a time.
     fn verify_small(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
-        // By the numbers that the engine gives them.
+        // By the engine's numbers.
         let under_way = RefCell::new((0usize, HashMap::new()));
         let items = std::iter::from_fn(|| {
             loop {
@@ -187,7 +187,7 @@ impl Verifier<'_> {
         self.report.borrow_mut().add(summary.workers);
     }
 
-    /// Puts down how it went; looks closer at what is damaged.
+    /// Reports the result; scans a damaged file for intact parts.
     fn close(&self, (number, seen): Numbered, result: Result<Summary, Error>) {
         let outcome = match result {
             Ok(summary) => Outcome::Intact(summary),
@@ -235,7 +235,7 @@ impl Verifier<'_> {
     }
 }
 
-/// One file of several under one meter.
+/// The progress of one file among several.
 struct Part<'a>(&'a Meter);
 
 impl Progress for Part<'_> {

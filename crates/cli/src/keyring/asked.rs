@@ -1,4 +1,4 @@
-//! A passphrase to decrypt with that the user is asked for once a file needs it.
+//! A passphrase that is asked for once a file needs it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +12,8 @@ use cryptstream_keys::{Passphrase, ScryptIdentity, TRIES};
 use super::secret::ask;
 use crate::messages;
 
-/// Asks when the first file comes that is encrypted with a passphrase, and takes
-/// the answer for all others that it fits.
+/// Asks at the first file that is encrypted with a passphrase, and reuses the answer for others
+/// that it fits.
 pub(super) struct AskedPassphrase {
     limit: ReadLimit,
     /// What is to be decrypted, for the prompt.
@@ -95,7 +95,7 @@ impl Identity for AskedPassphrase {
                 }
             };
             is_again = true;
-            // An empty one opens nothing.
+            // An empty passphrase decrypts nothing.
             let Ok(passphrase) = Passphrase::new(answer) else { continue };
             if let Some(oddity) = passphrase.oddity() {
                 messages::keep_oddity(oddity);

@@ -1,5 +1,5 @@
-//! The keys of a run, tried on headers before anything is made: a wrong key for a folder
-//! is then known at once, said once, and leaves nothing behind.
+//! Tries the keys of a run on headers before anything is created: a wrong key for a folder is
+//! found at once, reported once, and leaves nothing behind.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cryptstream_engine::{BatchItem, Error, Parser, SecretScope};
 use cryptstream_format::{FileKey, Format, Identity, Stanza, UnlockError, UnwrapError};
 
-/// A passphrase is derived anew for each salt, which takes about a second. One that fits
-/// none of the first files with as many salts is not tried on others.
+/// A key derivation for each salt takes about a second. A passphrase that fits none of the first
+/// files with this many salts is not tried on others.
 const MAX_DERIVATIONS: usize = 16;
-/// Failures of other kinds that are kept.
+/// The maximum number of other failures that are kept.
 const MAX_OTHERS: usize = 100;
 
-/// Keys that remember what they have unwrapped last in a trial, so that nobody is asked,
-/// and nothing derived, twice for the same file.
+/// Identities that cache what they have unwrapped, so that nothing is asked or derived twice for
+/// a file.
 pub(crate) struct CachedIdentities {
     identities: Vec<CachedIdentity>,
     shared: Arc<SharedState>,
@@ -28,7 +28,7 @@ struct CachedIdentity {
 
 #[derive(Default)]
 struct SharedState {
-    /// Whether the state is to be looked at.
+    /// Whether the state must be consulted.
     is_needed: AtomicBool,
     state: Mutex<State>,
 }
@@ -40,7 +40,7 @@ struct State {
     derivations: HashSet<String>,
     /// Whether the passphrase was not tried on the present file.
     is_passed_over: bool,
-    /// What headers were unwrapped to: the last one of a trial, or several ahead.
+    /// Unwrapped file keys: of the last file tried, or of several files ahead.
     known: Vec<Known>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct NoMatchingKey {
     pub(crate) untried: u64,
     /// What is wrong with the first.
     pub(crate) first: Error,
-    /// What is wrong with files for which it is something else, or the first of these.
+    /// Failures of other kinds.
     pub(crate) others: Vec<Error>,
 }
 
@@ -69,13 +69,13 @@ impl CachedIdentities {
         self.identities.iter().map(|tried| tried as &dyn Identity).collect()
     }
 
-    /// Whether there is a key that is better asked for several files at once.
+    /// Whether a key is better asked for several files at once.
     pub(crate) fn prefers_batch(&self) -> bool {
         self.identities.iter().any(|tried| tried.identity.prefers_batch())
     }
 
-    /// Unwraps the keys of files that come next, in one go where an identity takes several.
-    /// What fails is tried again when its turn comes, and told then.
+    /// Unwraps the keys of the next files, in one go if an identity can. Failures are ignored
+    /// here, and reported when the file is processed.
     pub(crate) fn look_ahead(&self, items: &[BatchItem], parser: &Parser) {
         let _secrets = SecretScope::open();
         let is_known = |(format, stanzas): &(Format, Vec<Stanza>)| {
@@ -91,7 +91,7 @@ impl CachedIdentities {
             let found: Vec<Option<FileKey>> = if identity.prefers_batch() {
                 identity.unwrap_batch(&headers)
             } else if identity.may_ask() {
-                // Its turn comes when it is needed; then the others are not.
+                // It may ask, so it waits until it is needed, as do those after it.
                 return;
             } else {
                 let unwrap = |(format, stanzas): &(Format, Vec<Stanza>)| {
@@ -120,8 +120,8 @@ impl CachedIdentities {
         fits
     }
 
-    /// Tries the keys on one file after the other until one fits; then, or where none has
-    /// failed for want of a key, returns `None`. With `is_fail_fast` the first decides.
+    /// Tries the keys on the files until one fits. Returns `None` then, and also if no file has
+    /// failed for want of a key. With `is_fail_fast` only the first file is tried.
     pub(crate) fn none_fits(
         &self,
         items: impl Iterator<Item = BatchItem>,
@@ -155,7 +155,7 @@ impl CachedIdentities {
     }
 }
 
-/// Whether another key could have opened the file.
+/// Whether another key could have decrypted the file.
 fn is_lack_of_key(error: &Error) -> bool {
     let Error::Unlock { source, .. } = error else { return false };
     matches!(source, UnlockError::NoMatch | UnlockError::Unwrap(UnwrapError::Key(_)))
@@ -192,8 +192,7 @@ impl SharedState {
         Some(known.2)
     }
 
-    /// Whether a passphrase would have to be derived once more, and has been derived often
-    /// enough for nothing.
+    /// Whether a further key derivation would be needed after too many in vain.
     fn is_too_much(&self, stanzas: &[Stanza]) -> bool {
         let mut state = self.lock();
         let stanza = stanzas.iter().find(|stanza| stanza.key_derivation().is_some());

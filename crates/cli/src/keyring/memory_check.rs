@@ -1,5 +1,5 @@
-//! Keys whose derivation takes much memory, which is asked for before: where there is less,
-//! the system would not refuse it but kill the process.
+//! Checks the available memory before an expensive key derivation, since the system would kill
+//! the process instead of refusing memory.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,30 +10,30 @@ use cryptstream_format::{
 };
 use cryptstream_keys::MAX_LOG_N;
 
-/// A passphrase, as far as there is memory for it.
+/// A passphrase key that is used only if there is enough memory.
 pub(super) struct MemoryChecked<T> {
     key: T,
-    /// KiB that a derivation takes, or has taken.
+    /// The memory of a derivation that was checked, in KiB.
     checked_kib: AtomicU32,
 }
 
-/// To encrypt with, at a cost of so many KiB.
+/// A recipient whose derivation takes this many KiB.
 pub(super) fn recipient<R: Recipient>(key: R, kib: u32) -> MemoryChecked<R> {
     MemoryChecked { key, checked_kib: AtomicU32::new(kib) }
 }
 
-/// To decrypt with, at the costs that files ask for, within a limit.
+/// An identity for files with costs up to a limit.
 pub(super) fn identity<I: Identity>(key: I, limit: ReadLimit) -> LimitedIdentity<I> {
     LimitedIdentity { inner: MemoryChecked { key, checked_kib: AtomicU32::new(0) }, limit }
 }
 
-/// The same, and what a file may ask for.
+/// An identity with a limit.
 pub(super) struct LimitedIdentity<I> {
     inner: MemoryChecked<I>,
     limit: ReadLimit,
 }
 
-/// Whether the system has so much memory. Where it does not tell, it is tried.
+/// Whether this much memory is available, or the system does not tell.
 fn has_memory(kib: u32) -> bool {
     available_memory().is_none_or(|(bytes, _)| bytes >> 10 >= u64::from(kib))
 }
@@ -63,7 +63,7 @@ impl<I: Identity> Identity for LimitedIdentity<I> {
 
     fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
         let derivation = stanzas.iter().find_map(Stanza::key_derivation);
-        // What is refused for its cost is refused by the key itself.
+        // The key itself refuses a cost above the limit.
         let kib = match (derivation, format) {
             (Some(KeyDerivation::Argon2id(cost)), Format::Native) if self.limit.allows(cost) => {
                 let Cost { memory_kib, .. } = cost;

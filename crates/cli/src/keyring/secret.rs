@@ -1,4 +1,4 @@
-//! The passphrase: where it comes from, and how it is asked for.
+//! Passphrases from flags, the environment or the terminal.
 
 use cryptstream_keys::Passphrase;
 use zeroize::Zeroizing;
@@ -17,9 +17,9 @@ pub(super) enum Secret {
 }
 
 impl Secret {
-    /// With `ask_environment` a variable will do where no flag names a
-    /// passphrase. (When sealing for recipients it must not: a variable left
-    /// over would get in the way. When opening it does no harm.)
+    /// With `ask_environment` the environment variable is used if no flag names a passphrase.
+    /// When encrypting to recipients it must not be: a leftover variable would get in the way.
+    /// When decrypting it does no harm.
     pub(super) fn read(
         args: &args::Passphrase,
         key: Option<Zeroizing<Vec<u8>>>,

@@ -6,10 +6,10 @@ use cryptstream_engine::{DamageReport, End};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
-/// The most damaged ranges that are shown to people.
+/// The maximum number of ranges that are shown to people.
 const MAX_SHOWN: usize = 20;
 
-/// How much of a file is intact, and what is not, in one line.
+/// How much of a file is intact, and what is damaged, in one line.
 pub(crate) fn text(scan: &DamageReport) -> String {
     let mut parts = vec![share(scan)];
     if scan.damage.count > 0 {
@@ -24,7 +24,7 @@ pub(crate) fn share(scan: &DamageReport) -> String {
     format!("{} of {} intact", HumanBytes(scan.bytes_intact), HumanBytes(scan.bytes_out))
 }
 
-/// The damaged ranges, the first of them, and how many there are besides.
+/// The first damaged ranges, and the number of others.
 fn ranges(scan: &DamageReport) -> Vec<String> {
     let shown = scan.damage.ranges.iter().take(MAX_SHOWN);
     let mut ranges: Vec<_> = shown.map(range).collect();
@@ -52,7 +52,7 @@ fn end(scan: &DamageReport) -> Option<String> {
     }
 }
 
-/// The holes in what was salvaged, a line each.
+/// The holes in a salvaged file, one per line.
 pub(crate) fn holes(scan: &DamageReport) -> String {
     let lines = ranges(scan).into_iter().map(|range| match range.starts_with("and ") {
         true => format!("  {range}; --json lists them\n"),

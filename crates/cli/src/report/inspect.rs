@@ -96,7 +96,7 @@ fn version(header: &Header) -> String {
     String::from_utf8_lossy(header.format().version_line()).into_owned()
 }
 
-/// A number of bytes, exactly, and in words where it is large.
+/// A number of bytes, exactly, and in larger units if it is large.
 fn bytes(count: u64) -> String {
     match count {
         1 => "1 byte".to_owned(),

@@ -1,4 +1,4 @@
-//! Reports that are written to standard output while a run goes on.
+//! Reports that are written to standard output during a run.
 
 use std::io::{self, Write};
 
@@ -8,15 +8,15 @@ use super::Status;
 use crate::args::Talk;
 use crate::messages::{self, escaped_json};
 
-/// Standard output for as long as it can be written.
+/// Standard output, until it is closed.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     is_closed: bool,
 }
 
 impl Lines {
-    /// Writes `text` at once, so that errors stand after what they belong to.
-    /// That nobody reads any more is no failure.
+    /// Writes `text` at once, so that errors appear after what they belong to. A closed pipe is
+    /// not a failure.
     pub(crate) fn print(&mut self, text: &str, status: &mut Status) {
         if self.is_closed {
             return;
@@ -35,8 +35,8 @@ impl Lines {
         self.print(&format!("{}\n", escaped_json(object)), status);
     }
 
-    /// Tells a program what came of all inputs, as the last line, the last event, or both.
-    /// `totals` is an object.
+    /// Reports the totals to a program, as the last line, the last event, or both. `totals` is an
+    /// object.
     pub(crate) fn end(&mut self, totals: Value, talk: Talk, status: &mut Status) {
         messages::is_ending();
         let object = messages::event("end", totals);
@@ -48,7 +48,7 @@ impl Lines {
         }
     }
 
-    /// Whether going on would be for nothing.
+    /// Whether nobody reads the output any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
     }

@@ -1,4 +1,4 @@
-//! What is said of files that got other keys.
+//! Reports of rekeyed files.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(crate) fn tell(file: &Path, summary: &RekeySummary, took: Duration, talk: Ta
     }
 }
 
-/// What is said of one file to people.
+/// Reports one file to people.
 fn note(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
     if summary.names_left > 0 {
         messages::warn(&messages::rekey::names_left(file, summary.names_left));
@@ -69,7 +69,7 @@ fn put_work(object: &mut Value, took: Duration) {
     object["sandbox"] = json!("none");
 }
 
-/// What came of several files.
+/// The report of several files.
 pub(crate) struct Total {
     talk: Talk,
     started: Instant,
@@ -97,7 +97,7 @@ impl Total {
         }
     }
 
-    /// Puts down what came of one file, and says it.
+    /// Reports one file.
     pub(crate) fn put_down(
         &mut self,
         input: &Input,
@@ -127,7 +127,7 @@ impl Total {
         }
     }
 
-    /// Says what is to be said of all together.
+    /// Reports the totals.
     pub(crate) fn end(mut self) -> Status {
         let Self { talk, done, failed, bytes_written, .. } = self;
         let took = self.started.elapsed();

@@ -7,19 +7,18 @@ use crate::messages::{self, Failure};
 /// The exit status of a run: that of the first failure, in the order of the inputs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Status {
-    /// Its place, and its status.
+    /// Its position, and its exit status.
     first: Option<(u64, u8)>,
 }
 
 impl Status {
-    /// Takes a failure into account, and says it unless a program reads it
-    /// elsewhere.
+    /// Counts a failure, and prints it unless it is reported as JSON.
     pub(crate) fn fail(&mut self, failure: &Failure, is_json: bool) {
         self.fail_at(u64::MAX, failure, is_json);
     }
 
-    /// The same where failures become known in another order than that of their inputs:
-    /// several are worked on at a time, and the status must not depend on which is faster.
+    /// The same if failures are not in the order of their inputs: files are processed in
+    /// parallel, and the status must not depend on which is faster.
     pub(crate) fn fail_at(&mut self, place: u64, failure: &Failure, is_json: bool) {
         if self.first.is_none_or(|(first, _)| place < first) {
             self.first = Some((place, failure.code));
@@ -45,8 +44,8 @@ impl From<Failure> for Failures {
 }
 
 impl Failures {
-    /// Reports all of them to people, or the first to a program. `is_stdout_data` tells whether
-    /// standard output carries the data.
+    /// Prints all of them, or the first one as JSON. `is_stdout_data` tells whether standard
+    /// output carries the data.
     pub(crate) fn report(&self, is_json: bool, is_stdout_data: bool) -> Status {
         let mut status = Status::default();
         if let (true, Some(first)) = (is_json, self.0.first()) {

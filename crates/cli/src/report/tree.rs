@@ -1,4 +1,4 @@
-//! How it went with all files of a tree.
+//! The report of a run over folders.
 
 use std::path::Path;
 use std::time::Instant;
@@ -12,10 +12,10 @@ use crate::json::{SCHEMA, put_name};
 use crate::messages::{self, Failure, Shared};
 use crate::tree::{Counts, Event};
 
-/// So many failures, and so many things that were skipped, are told one by one;
-/// of the others only the number.
+/// The maximum number of failures, and of skipped files, that are printed; others are only
+/// counted.
 const MAX_TOLD: u64 = 100;
-/// The same in a report for programs.
+/// The same maximum in a JSON report.
 const MAX_LISTED: usize = 1000;
 
 pub(crate) struct TreeReport {
@@ -24,11 +24,11 @@ pub(crate) struct TreeReport {
     counts: Counts,
     status: Status,
     dropped: Dropped,
-    /// The place of what is told now, in the order in which the files came.
+    /// The position of the present event in the order of the files.
     place: u64,
     failures: Vec<Value>,
     skipped: Vec<Value>,
-    /// The shared reasons that were told, and how many failures with one of them were not.
+    /// The shared reasons already reported, and the number of failures omitted because of them.
     told: Vec<Shared>,
     alike: u64,
 }
@@ -53,13 +53,13 @@ impl TreeReport {
         &mut self.status
     }
 
-    /// Something that happens when so many files have come.
+    /// Records an event after this number of files.
     pub(crate) fn take_before(&mut self, files: u64, event: Event) {
         self.place = 2 * files;
         self.take(event);
     }
 
-    /// The failure of the file that came as this one, counted from 0.
+    /// Records the failure of a file, counted from 0.
     pub(crate) fn failed(&mut self, number: usize, failure: Failure) {
         self.place = 2 * number as u64 + 1;
         self.take(Event::Failed(failure));
@@ -72,7 +72,7 @@ impl TreeReport {
         self.drop_of(summary.dropped);
     }
 
-    /// One of the files replaces what was there.
+    /// Counts a file that replaces an existing output.
     pub(crate) fn replaced(&mut self) {
         self.counts.replaced += 1;
     }
@@ -88,7 +88,7 @@ impl TreeReport {
         self.counts.failed == 0
     }
 
-    /// Says which sources were not removed, although that was asked for.
+    /// Warns of sources that were not removed, although that was asked for.
     pub(crate) fn tell_kept_sources(&self) {
         if self.counts.kept > 0 && !self.talk.json {
             messages::warn(&messages::tree::sources_kept(self.counts.kept));
@@ -137,7 +137,7 @@ impl TreeReport {
         self.skip(&path, reason);
     }
 
-    /// Something is not done, for a reason that is no failure.
+    /// Records something that was skipped.
     pub(crate) fn skip(&mut self, path: &Path, reason: &str) {
         self.counts.skipped += 1;
         if is_for_programs(self.talk) && self.skipped.len() < MAX_LISTED {
@@ -150,7 +150,7 @@ impl TreeReport {
         }
     }
 
-    /// So many files fail for one reason, which is said once.
+    /// Records a failure that is common to many files, and reports it once.
     pub(crate) fn fail_all(&mut self, files: u64, failure: &Failure) {
         self.fail(failure);
         let others = files.saturating_sub(1);
@@ -163,8 +163,8 @@ impl TreeReport {
         if is_for_programs(self.talk) && self.failures.len() < MAX_LISTED {
             self.failures.push(failure.json());
         }
-        // Files that are under way when the disk is full fail alike, and all links where
-        // there can be none.
+        // On a full disk all files in progress fail alike, and so do all links on a file system
+        // without any.
         let is_alike = failure.shared().is_some_and(|reason| self.told.contains(&reason));
         self.told.extend(failure.shared().filter(|_| !is_alike));
         self.alike += u64::from(is_alike);
@@ -172,13 +172,13 @@ impl TreeReport {
         self.status.fail_at(self.place, failure, self.talk.json || is_silent);
     }
 
-    /// The run was stopped, of so many files in all.
+    /// Records that the run was stopped, with the number of all files.
     pub(crate) fn stopped(&mut self, all: u64) {
         let Counts { files, kept, failed, .. } = self.counts;
         self.counts.left = all.saturating_sub(files + kept + failed);
     }
 
-    /// Says what is to be said of all together.
+    /// Reports the totals.
     pub(crate) fn end(
         self,
         command: &'static str,

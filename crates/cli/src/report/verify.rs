@@ -1,4 +1,4 @@
-//! How it went with each file, told in the order in which they were named.
+//! The report of verified files, in the order in which they were named.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,17 +15,17 @@ use crate::request::Input;
 
 pub(crate) enum Outcome {
     Intact(Summary),
-    /// Header and key are right, and other parts may be as well.
+    /// Header and key are right, and other parts may be intact.
     Damaged(DamageReport, Failure),
     Failed(Failure),
 }
 
 pub(crate) struct VerifyReport {
     pub(crate) talk: Talk,
-    /// Tell what is not intact, and the total.
+    /// Report only problems and the total.
     is_brief: bool,
     started: Instant,
-    /// Outcomes that came before those of files that were named earlier.
+    /// Outcomes that wait for those of earlier files.
     waiting: BTreeMap<usize, (Input, Outcome)>,
     next: usize,
     lines: Lines,
@@ -107,7 +107,7 @@ impl VerifyReport {
         }
     }
 
-    /// Says what is to be said of all together.
+    /// Reports the totals.
     pub(crate) fn end(mut self) -> Status {
         if self.is_brief && !self.talk.json && !self.talk.quiet {
             let (damaged, failed) = (self.damaged, self.failed);

@@ -1,4 +1,4 @@
-//! From a sealed archive to a folder.
+//! `decrypt --extract`: from an encrypted archive to a folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -43,7 +43,8 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     let options = Options { any_links: unpacking.wants_any_links(), umask: umask() };
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
-    // Before the folder: an interruption ends the one before it removes the other.
+    // Before the folder is created: an interruption then ends the process before it removes the
+    // folder.
     let reading = ReaderProcess::new(&task, system::own_program());
     let staging = StagingFolder::create(&output, force).map_err(failed)?;
     let folder =
@@ -70,7 +71,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     })?;
     let Unpacked { entries, bytes, folder: own, remarks } = unpacked;
     let modified = own.map(|(_, time)| (time.seconds, time.nanoseconds));
-    // What another process says about the mode is no order.
+    // The mode comes from another process and is masked.
     let old = staging
         .commit(own.map(|(mode, _)| options.bits(mode)), modified, sync)
         .map_err(|error| messages::engine(error, context))?;

@@ -85,7 +85,7 @@ pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> Comman
     Ok(status)
 }
 
-/// What is done with all archives.
+/// Lists one archive after the other.
 struct Lister<'a> {
     engine: Engine,
     parser: Parser,
@@ -96,10 +96,10 @@ struct Lister<'a> {
     talk: Talk,
 }
 
-/// What an archive is, beside its entries.
+/// What is reported of an archive besides its entries.
 struct Listed {
     summary: Summary,
-    /// How well what read it was locked in.
+    /// The sandbox of the reader process.
     level: Option<SandboxLevel>,
 }
 
@@ -113,7 +113,7 @@ impl Lister<'_> {
         {
             return Err(messages::key_is_data(path));
         }
-        // Not where the lines of the list come.
+        // Not on the terminal that shows the list.
         let meter = Meter::new(report::input_label(input), self.talk);
         let progress: &dyn Progress = match self.talk.json || !io::stdout().is_terminal() {
             true => &meter,
@@ -147,7 +147,7 @@ impl Lister<'_> {
 }
 
 impl Listed {
-    /// For programs; the entries take the place of `null`.
+    /// For programs; the entries replace `null`.
     fn object(&self) -> Value {
         json!({
             "schema": SCHEMA,
@@ -161,7 +161,7 @@ impl Listed {
     }
 }
 
-/// Ends the list of the only archive of a run.
+/// Ends the list of a single archive.
 fn one(input: &Input, listing: Listing<'_>, listed: &Listed, talk: Talk) -> Status {
     let Listing { entries, status, .. } = listing;
     if report::is_for_programs(talk) {
@@ -169,7 +169,7 @@ fn one(input: &Input, listing: Listing<'_>, listed: &Listed, talk: Talk) -> Stat
         messages::is_ending();
         put_name(&mut object, "input", input_path(input));
         if let Some(entries) = entries {
-            // Nobody may be reading; that is no failure.
+            // A closed pipe is not a failure.
             let _ = print_entries(&escaped_json(&object), entries);
         }
         if messages::is_in_events() {
@@ -179,7 +179,8 @@ fn one(input: &Input, listing: Listing<'_>, listed: &Listed, talk: Talk) -> Stat
     status
 }
 
-/// Puts the entries into the object, in place of `null`. A quote in a string is escaped.
+/// Prints the object with the entries in place of `null`. Quotes in strings are escaped, so this
+/// finds the field.
 fn print_entries(object: &str, entries: Spool) -> io::Result<()> {
     let (before, after) = object.split_once("\"entries\":null").unwrap_or((object, ""));
     let mut stdout = io::stdout().lock();
@@ -193,15 +194,15 @@ struct Listing<'a> {
     input: &'a Input,
     lines: Lines,
     status: Status,
-    /// For programs, which are told when all of it is known to be true.
+    /// For programs, which get the entries after all of the archive is verified.
     entries: Option<Spool>,
-    /// Above the lines of one archive of several, as with ls(1).
+    /// Printed above the entries of each of several archives, as with ls(1).
     heading: Option<Heading>,
     is_first: bool,
 }
 
 struct Heading {
-    /// Whether no other archive came before.
+    /// Whether this is the first archive.
     is_first: bool,
 }
 
@@ -240,7 +241,7 @@ impl<'a> Listing<'a> {
     /// Ends the list of one archive of several.
     fn end(mut self, listed: Result<&Listed, &Failure>) -> (Lines, Status) {
         let Some(entries) = self.entries.take() else {
-            // Of an empty one too.
+            // Also for an empty archive.
             if listed.is_ok() {
                 self.print_heading();
             }
@@ -249,7 +250,7 @@ impl<'a> Listing<'a> {
         let mut object = listed.map_or_else(|_| json!({}), Listed::object);
         report::name_file_event(&mut object, "list", self.input);
         match listed {
-            // Nobody may be reading; that is no failure.
+            // A closed pipe is not a failure.
             Ok(_) => drop(print_entries(&escaped_json(&object), entries)),
             Err(failure) => {
                 object["error"] = failure.json();
@@ -288,7 +289,7 @@ fn permissions(mode: u32) -> String {
     text.into_iter().collect()
 }
 
-/// In UTC; of years that cannot be written so, the number of seconds.
+/// In UTC; as a number of seconds if the year has more than four digits.
 fn time(time: Time) -> String {
     /// The end of the year 9999.
     const MOST: u64 = 253_402_300_799;

@@ -1,4 +1,4 @@
-//! From a folder to a encrypted archive.
+//! `encrypt --archive`: from a folder to an encrypted archive.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -20,9 +20,9 @@ use crate::report::{self, Extra, Failures, Status};
 use crate::request::{Transfer, cores, output_form, suffix_of};
 use crate::tree::{Rules, lies_in};
 
-/// Threads that compress; more of them take much memory.
+/// The maximum number of compression threads; each takes much memory.
 const MAX_THREADS: usize = 8;
-/// What is skipped or stands out is named up to so many times.
+/// The maximum number of skipped files that are named.
 const MAX_NAMED: usize = 20;
 
 pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResult {
@@ -45,7 +45,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     }
     let transfer = Transfer::encrypt(files, format, armor)?;
     session.set_stdout_data(transfer.is_stdout_data());
-    // Parses nothing, but what is required must be there.
+    // Nothing is parsed, but a required sandbox must be available.
     transfer.parser()?;
     let here = Dir::open(&folder).map_err(|error| unreadable(&error.into()))?;
     if let Target::Path { path, .. } = &transfer.target
@@ -71,7 +71,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
         let packing = packer.spawn_scoped(scope, || job.run(writer, packing.zstd));
         let packing = packing.map_err(|error| messages::cannot_start("the packer", &error))?;
         let encrypted = transfer.encrypt_from(&mut source, &recipients, &meter);
-        // Otherwise the packer would wait for it for ever.
+        // Otherwise the packer would wait forever.
         drop(source);
         Ok((encrypted, packing.join()))
     });
@@ -113,7 +113,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     }
 }
 
-/// The name of the archive of a folder: beside it.
+/// The default name of a folder's archive, beside it.
 pub(super) fn packed_name(
     folder: &Path,
     is_zstd: bool,
@@ -125,8 +125,8 @@ pub(super) fn packed_name(
     Ok(folder.with_file_name(name))
 }
 
-/// The name that a compressed archive would get when it is only decrypted, where that
-/// does not say that it is compressed.
+/// The name that a compressed archive gets when it is decrypted, if that does not show the
+/// compression.
 fn hides_zstd(path: &Path) -> Option<PathBuf> {
     let is_encrypted = path.extension().is_some_and(|end| end == "enc" || end == "age");
     let plain = is_encrypted.then(|| path.with_extension(""))?;
@@ -141,7 +141,7 @@ struct Packing<'a> {
     key_files: &'a [KnownFile],
 }
 
-/// What has become of it.
+/// The result of packing.
 #[derive(Default)]
 struct PackReport {
     packed: Option<Packed>,
@@ -194,7 +194,7 @@ impl Packing<'_> {
                     continue;
                 }
             };
-            // There will be no archive; but all that is in its way is named.
+            // No archive is written any more, but all other problems are reported.
             let added = match outcome.failures.is_empty() {
                 true => packer.add(&relative),
                 false => packer.check_readable(&relative).map(|()| Added::Packed),
@@ -202,7 +202,7 @@ impl Packing<'_> {
             match added {
                 Ok(added) => outcome.take(&self.folder.join(relative), added),
                 Err(error @ PackError::Unreadable { .. }) => outcome.failures.push(failed(error)),
-                // Of what could not be read the user knows already.
+                // The user knows of it already.
                 Err(_) if !outcome.failures.is_empty() => break,
                 Err(error) => return Err(failed(error)),
             }
@@ -211,7 +211,7 @@ impl Packing<'_> {
             outcome.failures.push(tree::nothing_included(&messages::quoted(self.folder)));
         }
         if !outcome.failures.is_empty() {
-            // It is not even ended.
+            // The archive is left incomplete.
             return Ok(None);
         }
         packer.finish().map(Some).map_err(failed)
@@ -235,7 +235,7 @@ impl PackReport {
         }
     }
 
-    /// Says what stands out.
+    /// Reports what was skipped, and links that lead out of the folder.
     fn say(&self) {
         self.notes.iter().for_each(|note| messages::warn(note));
         let more = self.skipped - self.notes.len() as u64;

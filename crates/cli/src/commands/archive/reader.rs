@@ -1,6 +1,6 @@
-//! What reads an archive: in a process of its own, which is locked in and has nothing
-//! but the decrypted stream, the folder to fill if there is one, and a stream for what
-//! it finds. No argument was parsed, no key or passphrase was ever in it.
+//! Reads archives in a sandboxed process, which has nothing but the decrypted stream, the folder
+//! to fill, if any, and a stream for its findings. It has parsed no arguments and never held a
+//! key or passphrase.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -17,7 +17,7 @@ use cryptstream_engine::{Orders, Profile, SandboxLevel, SandboxMode, restrict_pr
 
 use crate::messages::code;
 
-/// The argument that makes the program a reader of archives, before any parsing.
+/// The argument that starts the program as a reader of archives.
 pub(crate) const READER_ARGUMENT: &str = "__unpack";
 
 /// What to do with an archive.
@@ -26,11 +26,11 @@ pub(super) struct Task {
     /// How to unpack it; otherwise it is listed.
     pub(super) unpack: Option<Options>,
     pub(super) limits: Limits,
-    /// How well the process must be locked in.
+    /// The sandbox that is required.
     pub(super) sandbox: SandboxMode,
 }
 
-/// What an archive had, and whether it was compressed.
+/// What was read, and whether it was compressed.
 pub(super) type ReaderOutcome = (Unpacked, bool);
 
 impl Task {
@@ -46,7 +46,7 @@ impl Task {
         encoded
     }
 
-    /// The task, and what follows it.
+    /// The task, and the bytes after it.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (limits, rest) = bytes.split_at_checked(32)?;
         let (limits, _) = limits.as_chunks::<8>();
@@ -96,13 +96,13 @@ pub(super) fn extract(
     Ok((unpacked, archive.is_zstd()))
 }
 
-/// What the process does that was started with [`READER_ARGUMENT`].
+/// The main function of a process started with [`READER_ARGUMENT`].
 pub(crate) fn reader_main() -> ExitCode {
-    // Its words would reach nobody; the exit status does.
+    // A message would reach nobody; the exit status does.
     std::panic::set_hook(Box::new(|_| std::process::exit(i32::from(code::INTERNAL))));
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        // The other side notices that nothing comes, and says so.
+        // The other side notices and reports it.
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -119,7 +119,7 @@ fn run() -> io::Result<()> {
         (Some(options), Some(folder)) => (Some(options), Profile::Unpack(folder.as_fd())),
         _ => return Err(malformed()),
     };
-    // Everything is opened; from here on it is locked in.
+    // Everything is open; from here on the process is sandboxed.
     let answers = stream.try_clone()?;
     let mut events = Events { stream: BufWriter::new(stream), answers, has_asked: false };
     let level = restrict_process(task.sandbox, profile);
@@ -144,7 +144,7 @@ fn run() -> io::Result<()> {
     events.stream.flush()
 }
 
-/// What it tells the process that has started it.
+/// Sends events to the process that has started it.
 struct Events {
     stream: BufWriter<File>,
     answers: File,

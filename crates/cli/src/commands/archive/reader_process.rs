@@ -1,4 +1,4 @@
-//! The process that reads an archive, from its start to its end.
+//! Starts and serves the process that reads an archive.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -19,24 +19,24 @@ use crate::messages::{self, Failure};
 /// A folder to be filled.
 pub(super) struct UnpackFolder<'a> {
     pub(super) dir: Dir,
-    /// Held while this process itself changes something in it.
+    /// Held while this process changes something in it.
     pub(super) gate: &'a Mutex<()>,
 }
 
-/// What takes the members that are found.
+/// Called with each member.
 pub(super) type TakeMember<'t> = dyn FnMut(Member) -> Result<(), Failure> + Send + 't;
 
 /// Why an archive could not be read.
 pub(super) enum ReadError {
     /// It could not be decrypted.
     Engine(Error),
-    /// It is not as it must be, or could not be unpacked.
+    /// It is invalid, or could not be unpacked.
     Archive(cryptstream_archive::Error),
-    /// The process that read it has ended, and not said why.
+    /// The reader process ended without a reason.
     Died(ExitStatus),
-    /// That process has said what makes no sense.
+    /// The reader process sent something invalid.
     Nonsense,
-    /// What was found could not be taken.
+    /// A member was not accepted.
     Taking(Failure),
 }
 
@@ -60,16 +60,16 @@ impl ReadError {
 type DecryptResult = Result<Summary, Error>;
 type ReaderResult = Result<ReaderOutcome, ReadError>;
 
-/// What decryption and reading have come to; or the failure that came first.
+/// Combines the results of decryption and reading; the earlier failure counts.
 pub(super) fn combine(
     opened: DecryptResult,
     worked: ReaderResult,
 ) -> Result<(Summary, ReaderOutcome), ReadError> {
     match (opened, worked) {
         (Ok(opened), Ok(worked)) => Ok((opened, worked)),
-        // The reader had gone before the writer was done.
+        // The reader ended before the writer was done.
         (Err(Error::BrokenPipe { .. }) | Ok(_), Err(trouble)) => Err(trouble),
-        // It said that it had read everything, and had not.
+        // It claimed to have read everything, and had not.
         (Err(Error::BrokenPipe { .. }), Ok(_)) => Err(ReadError::Nonsense),
         (Err(error), _) => Err(ReadError::Engine(error)),
     }
@@ -82,13 +82,13 @@ pub(super) struct ReaderProcess {
 }
 
 impl ReaderProcess {
-    /// Starts the process, which waits for its orders.
+    /// Starts the process, which waits for its task.
     pub(super) fn new(task: &Task, program: &Path) -> Self {
         Self { task: *task, process: Confined::start(program, READER_ARGUMENT) }
     }
 
-    /// Has `open` write what is read, and gives members to `take`. Returns also how
-    /// well the process was locked in; `None` where this process did it.
+    /// Reads what `open` writes, and passes members to `take`. Also returns the sandbox of the
+    /// process; `None` if this process read the archive.
     pub(super) fn run(
         self,
         folder: Option<&UnpackFolder<'_>>,
@@ -166,7 +166,7 @@ impl Process {
             let listening = listener.spawn_scoped(scope, || {
                 let heard = listen(&mut events, folder, take);
                 if !matches!(heard, Ok(None)) {
-                    // It has nothing left to do; and nothing else may wait for it.
+                    // It has nothing left to do, and nothing may wait for it.
                     confined.kill();
                 }
                 heard
@@ -185,7 +185,7 @@ fn cannot_listen(error: &io::Error) -> Failure {
     messages::cannot_start("the thread that reads the archive", error)
 }
 
-/// Does what the process asks for, until it is done or gone (`None`).
+/// Serves the process until it is done or has ended (`None`).
 fn listen(
     events: &mut BufReader<Stream>,
     folder: Option<&UnpackFolder<'_>>,
@@ -204,19 +204,19 @@ fn listen(
                 let _ = events.get_mut().write_all(&[u8::from(removed)]);
             }
             (Ok(Some(Event::Wait)), Some(_)) => {
-                // Where it is gone, that is noticed next.
+                // If it has ended, that is noticed next.
                 let _ = events.get_mut().write_all(&[0]);
             }
             (Ok(Some(Event::Done(read, is_zstd))), _) => return Ok(Some((read, is_zstd))),
             (Ok(Some(Event::Failed(error))), _) => return Err(ReadError::Archive(error)),
-            // It died in the middle of a word.
+            // It died while writing.
             (Err(error), _) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             _ => return Err(ReadError::Nonsense),
         }
     }
 }
 
-/// The same on a thread of this process, where no other can be started.
+/// Reads the archive on a thread of this process, if no other process can be started.
 fn in_process(
     task: &Task,
     pipe: File,
