@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures cryptstream beside cp, age, rage, openssl, gpg and concryptor, as far
-# as they are installed (nothing is installed here), and keeps the raw times.
+# Measures cryptstream beside cp, age, rage, openssl, gpg and concryptor, if they are
+# installed (this script installs nothing), and keeps the raw times.
 #
 #   bench/peers.sh                     everything; about ten minutes
 #   bench/peers.sh --only small        one part: large, small, age, passphrase, pipe, memory

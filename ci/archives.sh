@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Unpacks archives as other programs write them (GNU tar in every dialect, bsdtar, pax,
 # busybox, Python, git, zstd, pzstd; those of star, Solaris and others made by hand) and
-# compares the result with GNU tar's: tests/archives/judge.py. What is not installed is
-# skipped, and named.
+# compares the result with GNU tar's: tests/archives/judge.py. Programs that are not
+# installed are skipped and named.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

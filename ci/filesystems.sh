@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Everything that people do with files, on every file system that can be had here: those
-# of the kernel in loop devices, those behind FUSE (ntfs-3g, sshfs to this machine, bindfs,
-# mergerfs, unionfs, rclone), and tests/filesystems/faulty.py, which lacks what it is told
-# to lack. Needs root; runs in a mount namespace of its own, so that nothing stays mounted.
+# Runs everyday commands on every file system that can be had here: those of the kernel in
+# loop devices, those behind FUSE (ntfs-3g, sshfs to this machine, bindfs, mergerfs, unionfs,
+# rclone), and tests/filesystems/faulty.py, which lacks the features it is told to. Needs
+# root; runs in a mount namespace of its own, so that nothing stays mounted.
 #     ci/filesystems.sh [NAME...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -95,7 +95,7 @@ mount_it() {
     esac
 }
 
-# What fails is shown with its output.
+# Runs a command and shows its output if it fails.
 try() {
     "$@" > out 2>&1 && return
     echo "FAILED on $name: $*"
@@ -122,7 +122,7 @@ echo x > tree/x
 echo y > tree/sub/y
 touch -d '2026-01-02 03:04:05.678901234' tree/x
 
-# Where all files are open to everybody, keys are not used.
+# No keys on file systems where every file is open to everybody.
 keeps_bits() { [[ $(stat -c %a mnt/kept-id) == 600 ]]; }
 # What works everywhere.
 single_files() {
@@ -200,7 +200,7 @@ removal() {
 nothing_left() {
     local where=mnt
     [[ $name != faulty* ]] || where=real
-    # FUSE removes what was open a moment after it was closed.
+    # FUSE removes files that were open a moment after they were closed.
     for _ in $(seq 100); do
         # Not through the mount: where all inodes are equal, find sees loops there.
         left=$(find "$where" -name '.*cryptstream*' -o -name '.fuse_hidden*')

@@ -15,16 +15,16 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
     cargo install --locked cargo-fuzz
 fi
 
-# Stops where fuzz/Cargo.lock is behind the manifests.
+# Fails if fuzz/Cargo.lock is behind the manifests.
 cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml
 cargo run --quiet --locked --package cryptstream-reference --bin fuzz_seeds -- fuzz/corpus
 cargo run --quiet --locked --package cryptstream --features test-helpers --bin archive_seeds -- \
     fuzz/corpus
 
-# Without a sanitizer: those need a nightly compiler, and they look for memory
-# errors, which our code cannot have without `unsafe`; the cipher library, which
-# is C, would not be instrumented anyway. What remains works on stable: coverage
-# guides the inputs, and panics, overflows and failed assertions are found.
+# Without a sanitizer: those need a nightly compiler and look for memory errors, which our
+# code cannot have without `unsafe`; the cipher library, which is C, would not be
+# instrumented anyway. Stable still has coverage to guide the inputs, and finds panics,
+# overflows and failed assertions.
 cargo fuzz build --sanitizer none
 
 # Inputs a little longer than two chunks; 4 s is far more than any should take.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs more random histories of a folder and its encrypted copy than the tests do by
-# themselves: histories.sh [ROUNDS]. A round takes about a tenth of a second.
+# Tries more random histories of a folder and its encrypted copy than `cargo test` does:
+# histories.sh [ROUNDS]. A round takes about a tenth of a second.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the checks need beyond Rust and a C compiler, as far as it is
-# missing: `age` (the judge compares with it), rage, ssh-keygen and node (for round
-# trips between programs), openssl and puttygen (write keys in every form), bindfs (a file
-# system without unnamed files) and the others that ci/filesystems.sh mounts, with an SSH
-# server and a Python library for FUSE, strace
-# (stops a program before any system call), btrfs-progs and xfsprogs (file systems
-# that share blocks), chromium (looks at the page of `benchmark`), fish, zsh and groff
-# (read the completions and the manual), cargo-deb, lintian and mmdebstrap (the Debian
-# package and a clean root for it), bsdtar, pax, busybox, zstd and other compressors (the
-# archives of other programs), cargo-deny (dependencies) and cargo-fuzz.
-# On a system without apt, or without root, the checks that need these say that
-# they are skipped.
+# Installs what the checks need besides Rust and a C compiler: `age` (the judge compares
+# with it), rage, ssh-keygen and node (for round trips between programs), openssl and
+# puttygen (keys in every form), bindfs (a file system without unnamed files) and the others
+# that ci/filesystems.sh mounts, with an SSH server and a Python library for FUSE, strace
+# (stops a program before any system call), btrfs-progs and xfsprogs (file systems that share
+# blocks), chromium (opens the page of `benchmark`), fish, zsh and groff (read the completions
+# and the manual), cargo-deb, lintian and mmdebstrap (the Debian package and a clean root for
+# it), bsdtar, pax, busybox, zstd and other compressors (archives of other programs),
+# cargo-deny (dependencies) and cargo-fuzz. On a system without apt, or without root, the
+# checks that need these say that they are skipped.
 set -euo pipefail
 
 wanted=()
@@ -65,15 +63,15 @@ fi
 if ! cargo fuzz --version > /dev/null 2>&1; then
     cargo install --quiet --locked cargo-fuzz
 fi
-# Built in a hurry, as they run for seconds; `xz` does cargo-deb's compressing.
-in_a_hurry() {
+# Built without optimisation, as they run for seconds; `xz` does cargo-deb's compressing.
+install_unoptimised() {
     CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install --quiet --locked "$@"
 }
-cargo deb --version > /dev/null 2>&1 || in_a_hurry --no-default-features cargo-deb
-cargo deny --version > /dev/null 2>&1 || in_a_hurry cargo-deny
+cargo deb --version > /dev/null 2>&1 || install_unoptimised --no-default-features cargo-deb
+cargo deny --version > /dev/null 2>&1 || install_unoptimised cargo-deny
 
-# As fast as its makers ship it, but linked in a fraction of the time.
+# Optimised as its authors ship it, but linked in a fraction of the time.
 rage=0.12.1
 if [[ $(rage --version 2> /dev/null) != "rage $rage" ]]; then
     CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \

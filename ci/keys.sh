@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every form of a key that ssh-keygen, openssl and puttygen write (types, ciphers,
-# containers), made anew and tried: each opens what was encrypted to its public half, or is
-# refused by a name; then the advice of the message is followed, and what it makes opens.
+# Tries every form of key that ssh-keygen, openssl and puttygen write (types, ciphers,
+# containers): each key decrypts what was encrypted to its public half, or is refused by
+# name. Then the advice of the message is followed, and the key that it makes must decrypt.
 #
 #     ci/keys.sh [PROGRAM]
 #
-# Without PROGRAM the debug build is made. What is not installed is skipped, and said.
+# Without PROGRAM the debug build is used. What is not installed is skipped and named.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -36,8 +36,8 @@ fail() {
     failed=$((failed + 1))
 }
 
-# KEY PUBLIC: what is encrypted to the public half, which another program has shown, is
-# opened with the key.
+# KEY PUBLIC: encrypts to the public half, which another program has shown, and decrypts with
+# the key.
 opens() {
     rm -f sealed.age opened
     if "$program" encrypt --no-config --quiet -R "$2" plain sealed.age \
@@ -48,7 +48,7 @@ opens() {
     fi
 }
 
-# KEY WORDS: the key is refused with exit status 78, by its name, and is left alone.
+# KEY WORDS: the key is refused by name, with exit status 78, and is not changed.
 refused() {
     local before status=0
     before=$(sha256sum < "$1")
@@ -78,7 +78,7 @@ has() { command -v "$1" > /dev/null; }
 
 if has ssh-keygen; then
     for type in ed25519 rsa ecdsa dsa; do
-        # Of DSA keys OpenSSH 10 makes none.
+        # OpenSSH 10 makes no DSA keys.
         ssh-keygen -q -t "$type" -N '' -f "$type" 2> /dev/null || continue
         ssh-keygen -q -t "$type" -a 2 -N "$word" -f "$type.locked"
         for form in PEM PKCS8; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kills main at more random moments than the tests do by themselves: kills.sh [KILLS].
+# Kills main at more random moments than `cargo test` does: kills.sh [KILLS].
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

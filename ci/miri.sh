@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the tests of crates/shm under miri, as far as miri can go: the slot word,
-# the queue on the heap, and the copy by words. It cannot map shared memory,
-# nor call futexes between processes.
+# Runs the tests of crates/shm under Miri, as far as it can: the slot word, the queue on the
+# heap, and the copy by words. It cannot map shared memory, nor call futexes between
+# processes.
 #
-# Miri needs a nightly compiler with the component `miri` and the standard
-# library's sources. Where it is missing, this says so and is no failure.
+# Miri needs a nightly compiler with the component `miri` and the standard library's
+# sources. Without them the check is skipped and says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Has the model checker (loom) look at the queue: two consumers and main in every
-# order of their steps, and a consumer that dies after any step. Then at wrong
-# versions of the queue, each of which it must refuse: a check that cannot fail
-# says nothing. LOOM_MAX_PREEMPTIONS asks for more than the 2 or 3 preemptions of
-# the tests.
+# Checks the queue with a model checker (loom): two consumers and main in every order of
+# their steps, and a consumer that dies after any step. Then does the same with wrong versions
+# of the queue, each of which must fail: a check that cannot fail proves nothing.
+# LOOM_MAX_PREEMPTIONS allows more than the 2 or 3 preemptions of the tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# A folder of its own: other flags would throw away what is built in the usual one.
+# A folder of its own, since other flags would discard what is built in the usual one.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/model
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -17,8 +16,8 @@ trap 'rm -f "$log"' EXIT
 export CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=false
 optimised=(--config 'profile.dev.package."*".opt-level=3')
 
-# check MUTANT [TEST]: runs one model, or all, of this wrong version of the queue, or
-# of the right one. The flags stay the same, so that only our crate is built anew.
+# check MUTANT [TEST]: runs one model, or all, on this wrong version of the queue, or on the
+# right one. The flags stay the same, so that only our crate is built again.
 check() {
     QUEUE_MUTANT=$1 RUSTFLAGS="--cfg loom --cfg queue_mutants" timeout 1200 cargo test --locked \
         "${optimised[@]}" --package cryptstream-shm --test model ${2:+-- --exact "$2"} > "$log" 2>&1

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The Debian package: builds it from the release binary, with manual pages and
-# completions that this binary writes; has lintian look at it; installs it in a
-# clean root of the running Debian release, tries it there and removes it again
-# (tests/package/clean_root.sh). `ci/package.sh deb` only builds.
+# The Debian package: builds it from the release binary, with manual pages and completions
+# that this binary writes; checks it with lintian; installs it in a clean root of the running
+# Debian release, tries it there and removes it again (tests/package/clean_root.sh).
+# `ci/package.sh deb` only builds.
 #
-# Needs cargo-deb, and for the trial root, dpkg and mmdebstrap; ci/install.sh
-# installs them. What cannot be done is said to be skipped.
+# Needs cargo-deb, and for the trial root, dpkg and mmdebstrap; ci/install.sh installs them.
+# Steps that cannot be done are skipped and named.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Who asks for the package is not served by none.
+# Without cargo-deb, `deb` fails; the check is only skipped.
 if [[ ${1:-} == deb ]] && ! cargo deb --version > /dev/null 2>&1; then
     echo "package: no package was made, since cargo-deb is not installed" >&2
     echo "help: cargo install --locked cargo-deb, or install without a package: make install" >&2
@@ -25,7 +25,7 @@ skipped() {
 cargo build --release --locked --package cryptstream
 program=$target/release/cryptstream
 
-# What the package holds besides; Cargo.toml of crates/cli says where each goes.
+# The other files of the package; Cargo.toml of crates/cli says where each goes.
 rm -rf "$made"
 mkdir -p "$made/man" "$made/completions"
 "$program" man "$made/man"
@@ -52,7 +52,7 @@ echo "package: $deb, $(stat -c %s "$deb") bytes"
 [[ ${1:-} != deb ]] || exit 0
 
 if command -v lintian > /dev/null; then
-    # No address is given, and no bug of Debian's asks for this package.
+    # The package has no address, and closes no bug of Debian's.
     lintian --allow-root --fail-on error \
         --suppress-tags malformed-contact,bogus-mail-host-in-debian-changelog \
         --suppress-tags initial-upload-closes-no-bugs "$deb"
@@ -68,8 +68,8 @@ suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" "Component: main" | head -1)
 [[ -n $suite && -n $mirror ]] || skipped "apt knows no mirror of the release '$suite'"
 
-# The essential packages and what the package depends on, without versions: dpkg
-# compares those. Kept, as fetching it takes longer than all the rest.
+# The essential packages and what the package depends on, without versions, which dpkg
+# compares. Kept, as fetching it takes longer than all the rest.
 needs=$(dpkg-deb --field "$deb" Depends | sed -E 's/\([^)]*\)|\|[^,]*| //g')
 base=$target/clean-root/$suite-$needs.tar
 if [[ ! -s $base ]]; then
@@ -84,6 +84,6 @@ tar -C "$root" -xf "$base"
 cp "$deb" "$root/cryptstream.deb"
 cp tests/package/clean_root.sh "$root/"
 (cd "$made" && find man completions -type f) > "$root/made"
-# The workers are started by way of /proc; nothing stays mounted.
+# The program starts its workers through /proc. Nothing stays mounted.
 unshare --mount sh -c 'mount -t proc proc "$1/proc" && exec chroot "$1" \
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 bash /clean_root.sh' sh "$root"

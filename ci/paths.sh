@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# In a tree no call takes a path: whoever may write to the tree could exchange what the
-# path leads to between two calls. The modules that work in trees name everything
-# relative to a directory's descriptor (crates/beneath). This looks for calls in them
-# that take a path. Those below are exceptions, each with its reason.
+# No call in a tree takes a path: someone who can write to the tree could exchange what the
+# path leads to between two calls. The modules that work in trees name everything relative to
+# a directory's descriptor (crates/beneath). This script looks for calls in them that take a
+# path. Those below are exceptions, each with its reason.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -46,8 +46,8 @@ exceptions=(
     'crates/engine/src/input/removal.rs|fs::unlink(&self.path)|the attack that a test expects to succeed'
 )
 
-# Prints FILE:LINE:CODE of calls that take a path. Not looked at: comments, and tests at
-# the end of a file. Functions that are imported by name count where they are imported.
+# Prints FILE:LINE:CODE of calls that take a path, but not in comments, nor in tests at the
+# end of a file. Functions that are imported by name count where they are imported.
 find_calls() {
     awk '
         FNR == 1 { is_test = 0; in_use = 0 }
@@ -68,7 +68,7 @@ find_calls() {
         }
         {
             line = $0
-            # Those that take a descriptor.
+            # These take a descriptor.
             gsub(/fs::(fstat|fstatvfs|fgetxattr|fadvise|makedev|fchmod|fsync|futimens)\(/, "", line)
         }
         line ~ /(^|[^a-z_])fs::[a-z_]+\(/ ||
@@ -86,7 +86,7 @@ find_calls() {
     ' "$@"
 }
 
-# It must find what it is for.
+# It must find such a call.
 sample=$(mktemp -d)
 trap 'rm -rf "$sample"' EXIT
 while IFS= read -r call; do

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests of crates/shm on Linux with what stands in on other systems:
-# memory without seals, pipes instead of futexes. It is as near
-# as one can come to those systems from here.
+# Runs the tests of crates/shm on Linux with the code for other systems: memory without
+# seals, pipes instead of futexes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Each promise names its test: whatever SECURITY.md, docs/sandbox.md and docs/attacks.md
-# quote as a test (`path/to/file.rs` or `path/to/file.rs::function`) must exist.
+# Every promise names its test: each test that SECURITY.md, docs/sandbox.md and
+# docs/attacks.md quote (`path/to/file.rs` or `path/to/file.rs::function`) must exist.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

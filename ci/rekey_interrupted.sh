@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Interrupts a rekeying at every call that changes something on every kind of file system
-# that it takes another way on. The tests by themselves do so where the temporary folder is.
+# Interrupts a rekeying at every call that changes something, on every kind of file system
+# where it works differently. `cargo test` does so in the temporary folder only.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Lists every crate that is linked into the program, as CycloneDX: release/*.cdx.json
-# below the target folder. Beside the program, not in it, as `cargo auditable`
-# would have it: that needs a second build. Needs cargo-cyclonedx and python3.
+# Lists every crate that is linked into the program, as CycloneDX: release/*.cdx.json below
+# the target folder. Not inside the program, as with `cargo auditable`, which needs a second
+# build. Needs cargo-cyclonedx and python3.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,7 +16,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null ||
 sed "s|path+file://$PWD/|path+file:///|g" crates/cli/cryptstream_bin.cdx.json > "$out"
 rm crates/cli/*_bin.cdx.json
 
-# Read back and compared with what cargo links. What tests need may be listed too.
+# Compared with what cargo links. Crates that only tests need may be listed too.
 cargo tree --locked --package cryptstream --edges normal --target "$triple" \
     --prefix none --no-dedupe --format '{p}' | python3 -c '
 import json, sys

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What needs root: file systems that fill up, that are read-only, and that have
-# no unnamed files (bindfs, a FUSE file system), where the named temporary has
-# to do. Runs in a mount namespace of its own, so that nothing stays mounted.
+# Tests that need root: file systems that fill up, that are read-only, and that have no
+# unnamed files (bindfs, a FUSE file system), where named temporaries are used. Runs in a
+# mount namespace of its own, so that nothing stays mounted.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -46,7 +46,7 @@ succeed() {
     timeout 120 "$@" || { echo "FAILED ($?): $*"; exit 1; }
     passed=$((passed + 1))
 }
-# Waits until a file that fits a pattern is there.
+# Waits until a file matches a pattern.
 await() {
     for _ in $(seq 1000); do
         compgen -G "$1" > /dev/null && return
@@ -69,14 +69,14 @@ expect 74 "no space left" small "$CS" encrypt -i id five small/out
 expect 74 "make room" small "$CS" decrypt -i id five.enc small/out
 expect 74 "no space left" small sh -c "cat five | '$CS' encrypt -i id - small/out"
 expect 74 "no space left" small "$CS" encrypt five small/out --key x --argon2id 64MiB
-# The same with workers, who meet the end of it first, or main does.
+# The same with workers: a worker or main may notice first.
 for count in 1 2 4; do
     expect 74 "no space left" medium "$CS" encrypt -i id forty medium/out --processes $count
     expect 74 "make room" medium "$CS" decrypt -i id forty.enc medium/out --processes $count
     succeed "$CS" encrypt -i id forty out --processes $count --force
     expect 74 "no space left" medium "$CS" decrypt -i id out medium/out --processes $count --sandbox off
 done
-# The same on ext4, where room is taken beforehand.
+# The same on ext4, where space is reserved first.
 truncate -s 32M image
 if ! mkfs.ext4 -q image 2> err || ! mount -o loop image ext4 2> err; then
     echo "small_disk: the part on ext4 is skipped: $(head -1 err)"
@@ -86,7 +86,7 @@ else
         expect 74 "make room" ext4 "$CS" decrypt -i id forty.enc ext4/out --processes $count
         expect 74 "no space left" ext4 sh -c "cat forty | '$CS' encrypt -i id - ext4/out --processes $count"
     done
-    # What was taken for a run that failed is free again.
+    # What was reserved for a run that failed is free again.
     succeed "$CS" decrypt -i id five.enc ext4/out
     succeed cmp ext4/out five
     expect 77 "no key fits" ext4 "$CS" decrypt forty.enc ext4/out2 --key x
@@ -100,8 +100,8 @@ succeed cmp small/out two
 dd if=/dev/zero of=small/fill bs=4k 2>/dev/null || true
 expect 74 "no space left" small "$CS" keygen -o small/id
 expect 74 "no space left" small sh -c "'$CS' keygen > small/out2 || { s=\$?; rm small/out2; exit \$s; }"
-# A folder: what is complete stays, the rest is not there, and starting again
-# with more room goes on from there.
+# A folder: what is complete stays, the rest is not there, and a rerun with more room
+# continues.
 rm small/*
 mkdir tree
 for i in $(seq 40); do head -c 150K /dev/urandom > tree/$i; done
@@ -160,7 +160,7 @@ else
         fi
         passed=$((passed + 1))
     done
-    # What SIGKILL left, the next run for that name removes.
+    # The next run for that name removes what SIGKILL left.
     await "fuse/.out.cryptstream-*.tmp"
     succeed "$CS" encrypt -i id two fuse/out
     if [[ -n $(find real -name '.*') ]]; then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A program that needs nothing of the system it runs on: glibc, linked in. It
-# starts in 0.67 of the time (bench/results/2026-11-25-2-cores-static.txt). Packed
-# with manual pages, completions and licence. `ci/static.sh test` runs the tests
-# that a different C library could break: workers, the sandbox, signals, plugins.
+# A program that needs nothing of the system it runs on: glibc is linked in. It takes 0.67 of
+# the time to start (bench/results/2026-11-25-2-cores-static.txt). Packed with manual pages,
+# completions and licence. `ci/static.sh test` runs the tests that another C library could
+# break: workers, the sandbox, signals, plugins.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,8 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # cannot be static.
 triple=$(rustc -vV | sed -n 's/^host: //p')
 [[ $triple == *-linux-gnu ]] || { echo "static: skipped, $triple has no static glibc"; exit 0; }
-# The crate `getrandom` looks for the system call in a shared library, which is not
-# there, and would read /dev/urandom instead, which a bare root lacks.
+# The crate `getrandom` would look for the system call in a shared library, which is missing,
+# and then read /dev/urandom, which a bare root lacks.
 export RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"'
 
 if [[ ${1:-} == test ]]; then

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the queue between threads of one process, where it guards plain memory,
-# under a race detector: ThreadSanitizer, which knows what an atomic is. And a
-# wrong version of the queue, which it must refuse.
+# Runs the queue between threads of one process, where it guards plain memory, under
+# ThreadSanitizer, a race detector that understands atomics. Then does so with a wrong
+# version of the queue, in which it must find a race.
 #
-# Not helgrind or drd: they take every atomic load and store for a plain one,
-# and would see in the queue's words nothing but races.
+# Not helgrind or drd: they take atomic loads and stores for plain ones, and would report
+# every access to the queue's words as a race.
 #
 # The sanitizer is an unstable option of the compiler, but its runtime comes with
 # the stable one for x86-64 Linux. RUSTC_BOOTSTRAP lets it be used; nothing that
