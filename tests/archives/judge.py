@@ -194,7 +194,7 @@ def gnu_tar():
     run("tar", "-c", "-f", "a.tar", "-C", "in", "file")
     run("tar", "-A", "-f", "a.tar", "b.tar")
     read("GNU tar -A", pathlib.Path("a.tar").read_bytes(), says=["more than once"])
-    refused("cat a.tar b.tar", again + again, "two archives were joined", "tar -xi")
+    refused("cat a.tar b.tar", again + again, "two archives were concatenated", "tar -xi")
     read("no files", tree_archive("tar", "-c", "-f", "a.tar", "-T", "/dev/null"))
     absolute = tree_archive("tar", "-c", "-P", "-f", "a.tar", str(WORK / "in" / "file"), str(WORK / "in" / "same"))
     read("GNU tar -P", absolute, says=["absolute names: 2"])
