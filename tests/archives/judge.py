@@ -324,16 +324,16 @@ def by_hand():
         b"file", prefix=b"d" * 120, fields=[(476, b"%011o " % 5), (488, b"%011o " % 6)], tail=b"tar\0")))
     read("exustar", end(pax((b"SCHILY.dev", b"1"), (b"SCHILY.filetype", b"regular"), (b"atime", b"1.5"),
                             (b"mtime", b"1234567890.000000001"), (b"path", name)), member(b"f", data=b"x")))
-    refused("a kind of some program", end(member(b"f", b"Q", b"x")), "f is of a kind that is not known", "tar -x")
+    refused("a kind of some program", end(member(b"f", b"Q", b"x")), "f is of an unknown type", "tar -x")
     refused("without an end", file, "cut off", "tar -x")
     refused("cut off", end(file)[:600], "cut off", "tar -x")
     refused("something follows", end(file) + b"more".ljust(600, b"x"), "there is data after its end", "tar -x")
-    refused("link before its target", end(header(b"h", b"1", link=b"file"), file), "does not have before it", "tar -x")
-    refused("through a link", end(header(b"l", b"2", link=b"d"), member(b"l/f", data=b"x")), "leads through", "tar -x")
+    refused("link before its target", end(header(b"h", b"1", link=b"file"), file), "does not come before it", "tar -x")
+    refused("through a link", end(header(b"l", b"2", link=b"d"), member(b"l/f", data=b"x")), "has a parent that is not a folder", "tar -x")
     refused("NUL in a name", end(pax((b"path", b"a\0b")), file), "its headers are invalid", "tar -x")
-    refused("one name for all", end(pax((b"path", b"a"), kind=b"g"), file), "all headers", "tar -x")
-    refused("unknown holes", end(pax((b"GNU.sparse.major", b"2"), (b"GNU.sparse.minor", b"0")), file), "holes")
-    refused("folder, then file", end(header(b"x/", b"5", mode=0o755), member(b"x", data=b"1")), "a folder of this name")
+    refused("one name for all", end(pax((b"path", b"a"), kind=b"g"), file), "only a single member may have", "tar -x")
+    refused("unknown holes", end(pax((b"GNU.sparse.major", b"2"), (b"GNU.sparse.minor", b"0")), file), "unknown format for sparse files")
+    refused("folder, then file", end(header(b"x/", b"5", mode=0o755), member(b"x", data=b"1")), "the name of a folder")
 
 
 def compressed():
