@@ -128,6 +128,7 @@ impl Transfer {
                 if system::is_output_closed() {
                     return Err(messages::closed_output());
                 }
+                messages::keep_off_stdout();
                 let target = Target::Stdout { only_text: io::stdout().is_terminal() };
                 Ok(Self { target, ..transfer })
             }

@@ -11,7 +11,8 @@ use crate::{Error, Progress};
 /// Runs all segments on up to `threads` threads, of which this is one.
 ///
 /// `start` is called in each thread and returns what does a segment there, which returns
-/// the bytes of input that are done. The first error ends the work.
+/// the bytes of input that are done. An error ends the work. Of several errors, that of the
+/// first segment is returned, whichever thread came to one first.
 pub(crate) fn run_on_threads<W>(
     layout: &Layout,
     threads: usize,
@@ -46,7 +47,7 @@ where
         rest => progress.advance(rest),
     }
     match work.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
+        Some((_, error)) => Err(error),
         None => Ok(()),
     }
 }
@@ -60,7 +61,8 @@ struct Work<'a, S> {
     /// Bytes done that were not reported yet.
     done: AtomicU64,
     is_over: AtomicBool,
-    error: Mutex<Option<Error>>,
+    /// The error of the first segment that failed, with its index.
+    error: Mutex<Option<(u64, Error)>>,
 }
 
 impl<W, S> Work<'_, S>
@@ -71,18 +73,23 @@ where
     /// Does segments until there are no more, or a thread has failed. One thread reports
     /// the progress of all.
     fn run(&self, progress: Option<&dyn Progress>) {
-        if let Err(error) = self.run_segments(progress) {
+        let mut index = 0;
+        if let Err(error) = self.run_segments(&mut index, progress) {
             self.is_over.store(true, Ordering::Relaxed);
+            // Segments before this one are done or under way, so that all their errors arrive.
             let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-            first.get_or_insert(error);
+            if first.as_ref().is_none_or(|(earlier, _)| index < *earlier) {
+                *first = Some((index, error));
+            }
         }
     }
 
-    fn run_segments(&self, progress: Option<&dyn Progress>) -> Result<(), Error> {
+    /// `index` is that of the segment in work.
+    fn run_segments(&self, index: &mut u64, progress: Option<&dyn Progress>) -> Result<(), Error> {
         let mut run = (self.start)()?;
         while !self.is_over.load(Ordering::Relaxed) {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(segment) = self.layout.segment(index) else { break };
+            *index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(segment) = self.layout.segment(*index) else { break };
             self.done.fetch_add(run(&segment)? as u64, Ordering::Relaxed);
             if let Some(progress) = progress {
                 progress.advance(self.done.swap(0, Ordering::Relaxed));
@@ -129,6 +136,37 @@ mod tests {
         assert!(matches!(result, Err(Error::OutOfMemory)));
         let start = || Err::<fn(&Segment) -> Result<usize, Error>, _>(Error::OutOfMemory);
         assert!(run_on_threads(&layout, 2, &(), start).is_err());
+    }
+
+    #[test]
+    fn the_error_of_the_first_segment_is_returned() {
+        let layout = Layout::of_plaintext(Format::Native, 40 << 20).unwrap();
+        let chunks: Vec<_> = layout.segments().map(|segment| segment.first_chunk()).collect();
+        let both = std::sync::Barrier::new(2);
+        let damaged = |chunk| {
+            let path = "a".into();
+            Error::Damaged { path, chunk, offset: 0, is_last: false }
+        };
+        // The second segment fails at once, the first one after it has.
+        let start = || {
+            Ok(|segment: &Segment| -> Result<usize, Error> {
+                let chunk = segment.first_chunk();
+                if chunk == chunks[0] {
+                    both.wait();
+                } else if chunk == chunks[1] {
+                    let error = damaged(chunk);
+                    both.wait();
+                    return Err(error);
+                }
+                thread::yield_now();
+                Err(damaged(chunk))
+            })
+        };
+        for _ in 0..20 {
+            let result = run_on_threads(&layout, 2, &(), start);
+            let Err(Error::Damaged { chunk, .. }) = result else { panic!("{result:?}") };
+            assert_eq!(chunk, chunks[0]);
+        }
     }
 
     #[test]

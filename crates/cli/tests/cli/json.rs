@@ -361,6 +361,7 @@ fn an_interruption_is_reported_too() {
             ("encrypt --key x --argon2id=64MiB - out", true),
             ("decrypt -i key - out", true),
             ("decrypt -i key --extract - out", true),
+            ("decrypt -i - --range 0- f.enc", false),
             ("verify -i key f.enc -", true),
             ("list -i key -", true),
         ] {
