@@ -78,5 +78,5 @@ pub use path_ops::{DirectPathOps, PathOps};
 pub use reader::{ArchiveReader, Limits};
 pub use spool::{SPOOL_BUDGET, Spool};
 pub use time::Time;
-pub use unpack::{Options, Remarks, Unpacked, unpack};
+pub use unpack::{Differences, Options, Unpacked, unpack};
 pub use wire::{Event, read_event, write_event};

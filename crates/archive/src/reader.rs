@@ -1,6 +1,6 @@
 //! Reads an archive, member by member.
 
-mod extras;
+mod extended_headers;
 
 use std::io::{self, Read};
 
@@ -10,7 +10,7 @@ use crate::header::{BLOCK, Header};
 use crate::member::{Kind, Member};
 use crate::sparse::{self, Extent};
 use crate::time::Time;
-use extras::{Extras, Global, MAX_NAME_LEN, Pax, SparseExtras};
+use extended_headers::{ExtendedHeaders, GlobalHeader, MAX_NAME_LEN, Pax, SparseRecords};
 
 /// The longest PAX records of one member, in bytes. Many holes and large extended attributes
 /// make them long.
@@ -51,7 +51,7 @@ pub struct ArchiveReader<R: Read> {
     entries: u64,
     bytes: u64,
     /// What holds for all members that follow.
-    global: Global,
+    global: GlobalHeader,
     /// What is left of the present member, and what fills its last block.
     left: u64,
     padding: u64,
@@ -73,7 +73,7 @@ impl<R: Read> ArchiveReader<R> {
             position: 0,
             entries: 0,
             bytes: 0,
-            global: Global::default(),
+            global: GlobalHeader::default(),
             left: 0,
             padding: 0,
             member: Vec::new(),
@@ -103,29 +103,29 @@ impl<R: Read> ArchiveReader<R> {
         }
         self.skip_padding()?;
         self.member.clear();
-        let mut extras = Extras::default();
+        let mut extended = ExtendedHeaders::default();
         loop {
             let mut block = [0; BLOCK];
             let Some(header) = self.header(&mut block)? else {
-                if !extras.is_empty() {
+                if !extended.is_empty() {
                     return Err(self.malformed("it ends where a member must follow"));
                 }
                 return self.end();
             };
             match header.kind() {
                 // Solaris has a letter of its own for the same.
-                b'x' | b'X' if extras.pax.is_none() => {
+                b'x' | b'X' if extended.pax.is_none() => {
                     let records = self.extra(&header, MAX_RECORDS_LEN)?;
                     let Some(pax) = Pax::parse(&records) else {
                         return Err(self.malformed("its headers are invalid"));
                     };
-                    extras.pax = Some(pax);
+                    extended.pax = Some(pax);
                 }
-                b'L' if extras.name.is_none() => {
-                    extras.name = Some(without_nul(self.extra(&header, MAX_NAME_LEN)?));
+                b'L' if extended.name.is_none() => {
+                    extended.name = Some(without_nul(self.extra(&header, MAX_NAME_LEN)?));
                 }
-                b'K' if extras.link.is_none() => {
-                    extras.link = Some(without_nul(self.extra(&header, MAX_NAME_LEN)?));
+                b'K' if extended.link.is_none() => {
+                    extended.link = Some(without_nul(self.extra(&header, MAX_NAME_LEN)?));
                 }
                 b'x' | b'X' | b'L' | b'K' => {
                     return Err(self.malformed("a member has two names"));
@@ -138,7 +138,7 @@ impl<R: Read> ArchiveReader<R> {
                 b'V' | b'A' => {
                     self.extra(&header, MAX_NAME_LEN)?;
                 }
-                _ => return self.begin(&header, extras).map(Some),
+                _ => return self.begin(&header, extended).map(Some),
             }
         }
     }
@@ -179,8 +179,8 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     /// The member that a header and its extended headers describe.
-    fn begin(&mut self, header: &Header<'_>, extras: Extras) -> Result<Member, Error> {
-        let Extras { pax, name, link } = extras;
+    fn begin(&mut self, header: &Header<'_>, extended: ExtendedHeaders) -> Result<Member, Error> {
+        let ExtendedHeaders { pax, name, link } = extended;
         let mut pax = pax.unwrap_or_default();
         let name = pax.sparse.name.take().or_else(|| pax.path.take()).or(name);
         let link = pax.link.take().or(link).unwrap_or_else(|| header.link());
@@ -250,7 +250,7 @@ impl<R: Read> ArchiveReader<R> {
     fn extents(
         &mut self,
         header: &Header<'_>,
-        extras: &mut SparseExtras,
+        records: &mut SparseRecords,
         stored: u64,
     ) -> Result<(Vec<Extent>, u64), Error> {
         let map = if header.kind() == b'S' {
@@ -258,14 +258,14 @@ impl<R: Read> ArchiveReader<R> {
                 let mut block = [0; BLOCK];
                 self.read_exact(&mut block).map(|()| block)
             })?
-            .map(|(extents, size)| (extents, extras.star_size.flatten().unwrap_or(size)))
-        } else if extras.is_versioned {
-            if !extras.is_1_0() {
+            .map(|(extents, size)| (extents, records.star_size.flatten().unwrap_or(size)))
+        } else if records.is_versioned {
+            if !records.is_1_0() {
                 return Err(self.malformed("it uses an unknown format for sparse files"));
             }
-            self.map_in_data(extras)?
-        } else if let Some(size) = extras.size {
-            std::mem::take(&mut extras.extents).zip(size)
+            self.map_in_data(records)?
+        } else if let Some(size) = records.size {
+            std::mem::take(&mut records.extents).zip(size)
         } else {
             return Ok((vec![Extent { offset: 0, len: stored }], stored));
         };
@@ -278,7 +278,10 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     /// The map of GNU's format 1.0, before the data.
-    fn map_in_data(&mut self, extras: &SparseExtras) -> Result<Option<(Vec<Extent>, u64)>, Error> {
+    fn map_in_data(
+        &mut self,
+        records: &SparseRecords,
+    ) -> Result<Option<(Vec<Extent>, u64)>, Error> {
         let map = sparse::read_map(|| {
             if self.left < BLOCK as u64 {
                 return Err(self.malformed("its map of holes is invalid"));
@@ -288,7 +291,7 @@ impl<R: Read> ArchiveReader<R> {
             self.left -= BLOCK as u64;
             Ok(block)
         })?;
-        Ok(map.map(|(extents, _)| extents).zip(extras.real_size.flatten()))
+        Ok(map.map(|(extents, _)| extents).zip(records.real_size.flatten()))
     }
 
     fn count(&mut self, size: u64) -> Result<(), Error> {

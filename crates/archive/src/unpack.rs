@@ -42,12 +42,12 @@ pub struct Unpacked {
     /// The permission bits and the time of the folder itself, if the archive has them.
     pub folder: Option<(u32, Time)>,
     /// What differs from the archive.
-    pub remarks: Remarks,
+    pub differences: Differences,
 }
 
 /// What differs between the folder and the archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Remarks {
+pub struct Differences {
     /// Devices and pipes, which are skipped.
     pub special: u64,
     /// The names of the first of them, cut to 300 bytes.
@@ -80,15 +80,15 @@ impl Options {
     }
 }
 
-/// Creates all members of `archive` in the empty folder `into`. `gate` is locked during each
-/// change to the folder.
+/// Creates all members of `archive` in the empty folder `into`, and locks `change_lock` during
+/// each change to the folder.
 ///
 /// # Errors
 /// See [`Error`]. The members created so far remain; the caller removes them.
 pub fn unpack<R: Read>(
     archive: &mut ArchiveReader<R>,
     into: &Dir,
-    gate: &Mutex<()>,
+    change_lock: &Mutex<()>,
     options: Options,
     path_ops: &mut dyn PathOps,
 ) -> Result<Unpacked, Error> {
@@ -96,10 +96,10 @@ pub fn unpack<R: Read>(
         creator: Creator {
             folder_cache: FolderCache::new(into),
             path_ops,
-            remarks: Remarks::default(),
+            differences: Differences::default(),
         },
         targets: FolderCache::new(into),
-        gate,
+        change_lock,
         options,
         folders: Folders::default(),
     };
@@ -112,7 +112,7 @@ pub fn unpack<R: Read>(
         }
     }
     unpacking.finish()?;
-    unpacked.remarks = unpacking.creator.remarks;
+    unpacked.differences = unpacking.creator.differences;
     Ok(unpacked)
 }
 
@@ -120,7 +120,7 @@ struct Unpacking<'a> {
     creator: Creator<'a>,
     /// The folder of the last target of a hard link.
     targets: FolderCache<'a>,
-    gate: &'a Mutex<()>,
+    change_lock: &'a Mutex<()>,
     options: Options,
     /// Folders whose attributes are set at the end.
     folders: Folders,
@@ -130,7 +130,7 @@ struct Unpacking<'a> {
 struct Creator<'a> {
     folder_cache: FolderCache<'a>,
     path_ops: &'a mut dyn PathOps,
-    remarks: Remarks,
+    differences: Differences,
 }
 
 impl Unpacking<'_> {
@@ -148,8 +148,8 @@ impl Unpacking<'_> {
                 _ => Err(refused(Refusal::NoName)),
             };
         };
-        self.creator.remarks.absolute += u64::from(member.name.starts_with(b"/"));
-        let held = lock(self.gate);
+        self.creator.differences.absolute += u64::from(member.name.starts_with(b"/"));
+        let held = lock(self.change_lock);
         match &member.kind {
             Kind::File => {
                 // Set at once: others cannot enter the folder before it is complete.
@@ -240,18 +240,18 @@ impl Unpacking<'_> {
         let failed = |source: io::Error| Error::Write { member: member.name.clone(), source };
         let mut end = 0;
         archive.content(member, |offset, bytes| {
-            let _held = lock(self.gate);
+            let _held = lock(self.change_lock);
             end = offset + bytes.len() as u64;
             file.write_all_at(bytes, offset).map_err(failed)
         })?;
-        let _held = lock(self.gate);
+        let _held = lock(self.change_lock);
         if end < member.size {
             file.set_len(member.size).map_err(failed)?;
         }
         let times = member.mtime.to_timestamps();
         let set = is_supported(rustix::fs::futimens(file, &times));
         let is_set = set.map_err(|error| failed(error.into()))?;
-        self.creator.remarks.unset += u64::from(!is_set);
+        self.creator.differences.unset += u64::from(!is_set);
         Ok(())
     }
 
@@ -260,7 +260,7 @@ impl Unpacking<'_> {
         // Before the permission bits of a folder make paths through it impossible.
         self.creator.path_ops.wait().map_err(Error::Report)?;
         while let Some((path, attributes)) = self.folders.pop() {
-            let _held = lock(self.gate);
+            let _held = lock(self.change_lock);
             self.finish_folder(&path, attributes)
                 .map_err(|error| Error::Write { member: path, source: error.into() })?;
         }
@@ -280,7 +280,7 @@ impl Unpacking<'_> {
         let has_mode = rustix::fs::fstat(&folder)?.st_mode & BITS == mode
             || is_supported(rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode)))?;
         let is_set = has_mode && has_times;
-        self.creator.remarks.unset += u64::from(!is_set);
+        self.creator.differences.unset += u64::from(!is_set);
         Ok(())
     }
 }
@@ -298,10 +298,10 @@ fn is_supported(set: Result<(), Errno>) -> Result<bool, Errno> {
 
 impl Creator<'_> {
     fn leave_out(&mut self, member: &Member) {
-        self.remarks.special += 1;
-        if self.remarks.special_names.len() < MAX_NAMED {
+        self.differences.special += 1;
+        if self.differences.special_names.len() < MAX_NAMED {
             let shown = member.name.len().min(MAX_NAME_SHOWN);
-            self.remarks.special_names.push(member.name[..shown].to_vec());
+            self.differences.special_names.push(member.name[..shown].to_vec());
         }
     }
 
@@ -323,7 +323,7 @@ impl Creator<'_> {
         if !self.path_ops.remove(&parts.join(&b'/')).map_err(Error::Report)? {
             return Err(failed(Errno::EXIST));
         }
-        self.remarks.replaced += 1;
+        self.differences.replaced += 1;
         act(self.folder_cache.folder(above, true).map_err(failed)?, own).map_err(failed)
     }
 }
@@ -339,6 +339,6 @@ fn create_error(member: &Member, error: Errno) -> Error {
     }
 }
 
-fn lock(gate: &Mutex<()>) -> MutexGuard<'_, ()> {
-    gate.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(change_lock: &Mutex<()>) -> MutexGuard<'_, ()> {
+    change_lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -60,7 +60,7 @@ pub fn write_event(to: &mut impl Write, event: &Event) -> io::Result<()> {
                 Some((mode, time)) => writer.byte(1).number(mode.into()).time(time),
                 None => writer.byte(0),
             };
-            writer.remarks(&unpacked.remarks).byte(u8::from(*is_zstd))
+            writer.differences(&unpacked.differences).byte(u8::from(*is_zstd))
         }
         Event::Failed(error) => writer.byte(5).error(error),
         Event::Remove(path) => writer.byte(6).bytes(path),
@@ -110,8 +110,8 @@ fn decode(fields: &mut Fields<'_>) -> Option<Event> {
                 0 => None,
                 _ => Some((u32::try_from(fields.number()?).ok()?, fields.time()?)),
             };
-            let remarks = fields.remarks()?;
-            Event::Done(Unpacked { entries, bytes, folder, remarks }, fields.byte()? != 0)
+            let differences = fields.differences()?;
+            Event::Done(Unpacked { entries, bytes, folder, differences }, fields.byte()? != 0)
         }
         5 => Event::Failed(fields.error()?),
         6 => Event::Remove(fields.bytes()?),
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::error::{LimitExceeded, Refusal};
     use crate::member::Kind;
-    use crate::unpack::Remarks;
+    use crate::unpack::Differences;
 
     fn again(event: &Event) -> Event {
         let mut bytes = Vec::new();
@@ -166,9 +166,10 @@ mod tests {
             Error::Report(os()),
         ];
         let special_names = vec![b"a".to_vec(), b"\xff".to_vec()];
-        let remarks = Remarks { special: 5, special_names, absolute: 6, replaced: 7, unset: 8 };
+        let differences =
+            Differences { special: 5, special_names, absolute: 6, replaced: 7, unset: 8 };
         let folder = Some((0o700, time));
-        let unpacked = Unpacked { entries: 1, bytes: 2, folder, remarks };
+        let unpacked = Unpacked { entries: 1, bytes: 2, folder, differences };
         let others = [
             Event::Ready(2),
             Event::LinkTime { path: member(), time },

@@ -205,8 +205,8 @@ fn callbacks(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<SharedCallbac
         ("--identity-passphrase-fd", *identity_passphrase_fd),
     )?;
     let key_passphrase = given.map(|(_, passphrase)| passphrase);
-    if let Some(oddity) = key_passphrase.as_ref().and_then(Passphrase::oddity) {
-        messages::keep_oddity(oddity);
+    if let Some(kind) = key_passphrase.as_ref().and_then(Passphrase::warning) {
+        messages::keep_passphrase_warning(kind);
     }
     Ok(Arc::new(Terminal { key_passphrase }))
 }

@@ -79,7 +79,7 @@ impl Engine {
             let payload = encryption.head(recipients)?;
             Ok((Conversion::Encrypt(encryption), payload))
         };
-        let threads = self.pool_threads(recipients.iter().any(|recipient| recipient.may_ask()));
+        let threads = self.pool_threads(recipients.iter().any(|recipient| recipient.may_prompt()));
         self.process_all(items, threads, Batch::new(&begin, commit, progress, on_done))
     }
 
@@ -92,15 +92,15 @@ impl Engine {
             let (decryption, payload) = FileDecryption::begin(source, target, identities, commit)?;
             Ok((Conversion::Decrypt(decryption), payload))
         };
-        let threads = self.pool_threads(identities.iter().any(|identity| identity.may_ask()));
+        let threads = self.pool_threads(identities.iter().any(|identity| identity.may_prompt()));
         self.process_all(items, threads, Batch::new(&begin, commit, progress, on_done))
     }
 
     /// How many threads do small files.
-    fn pool_threads(&self, may_ask: bool) -> usize {
+    fn pool_threads(&self, may_prompt: bool) -> usize {
         match self.options.processes {
             // Nobody can answer several questions at a time.
-            _ if may_ask => 0,
+            _ if may_prompt => 0,
             Processes::Exactly(0) => 0,
             Processes::Exactly(count) => usize::from(count).min(self.cores),
             // On a single one nothing would be gained.

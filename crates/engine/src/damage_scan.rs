@@ -31,7 +31,8 @@ impl Engine {
         let DamageScan { input, identities, progress } = request;
         let parser = self.parser_for(&input)?;
         input.with(&parser, |source| {
-            let report = Opened::begin(source, identities)?.walk(source, None, progress)?;
+            let report =
+                UnlockedPayload::begin(source, identities)?.walk(source, None, progress)?;
             source.check_unchanged()?;
             Ok(report)
         })
@@ -65,8 +66,8 @@ fn salvage(
     let Sink::File(pending) = &sink else {
         return Err(Error::NotAFile { path: sink.path().to_owned() });
     };
-    let opened = Opened::begin(source, identities)?;
-    let report = opened.walk(source, Some(pending), progress)?;
+    let payload = UnlockedPayload::begin(source, identities)?;
+    let report = payload.walk(source, Some(pending), progress)?;
     if report.chunks_intact > 0 {
         // Damage at the end is a hole as well.
         pending.file().set_len(report.bytes_out).map_err(|source| Error::Write {
@@ -80,7 +81,7 @@ fn salvage(
 }
 
 /// A file whose key is found.
-struct Opened {
+struct UnlockedPayload {
     cipher: ChunkCipher,
     /// Where the first chunk begins.
     start: u64,
@@ -88,7 +89,7 @@ struct Opened {
     len: u64,
 }
 
-impl Opened {
+impl UnlockedPayload {
     fn begin(source: &mut Source, identities: &[&dyn Identity]) -> Result<Self, Error> {
         if source.seekable_len().is_none() {
             return Err(Error::NotAFile { path: source.path().to_owned() });

@@ -8,7 +8,7 @@ use crate::journal;
 use crate::output::Sink;
 use crate::payload::Payload;
 use crate::request::{Decrypt, Output};
-use crate::reread::check_opened;
+use crate::reread::check_decrypted;
 use crate::transform::Operation;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary, Target, Verify};
 
@@ -116,7 +116,7 @@ impl FileDecryption {
         let again = commit
             .verifies()
             .then(|| ChunkCipher::from_secret(format, Zeroizing::new(*cipher.expose_secret())));
-        let payload = Payload { operation: Operation::Open, layout, start, cipher };
+        let payload = Payload { operation: Operation::Decrypt, layout, start, cipher };
         Ok((Self { sink, start, cipher: again }, payload))
     }
 
@@ -131,7 +131,7 @@ impl FileDecryption {
         self.sink.check_len(bytes_out)?;
         let (start, cipher) = (self.start, self.cipher);
         let reread = |output: &mut Source| match &cipher {
-            Some(cipher) => check_opened(output, source, cipher, start, last),
+            Some(cipher) => check_decrypted(output, source, cipher, start, last),
             None => Err(Error::Internal("there is no key for reading the output again")),
         };
         let dropped = self.sink.commit(source, commit, Some(&reread))?;

@@ -11,7 +11,7 @@ use cryptstream_shm::SecretScope;
 use crate::header::HEADER_BLOCK;
 use crate::output::Sink;
 use crate::payload::Payload;
-use crate::reread::check_sealed;
+use crate::reread::check_encrypted;
 use crate::transform::Operation;
 use crate::{CommitOptions, Encrypt, Engine, Error, Form, Progress, Source, Summary, Target};
 
@@ -147,7 +147,7 @@ impl FileEncryption {
             self.sink.expect(start + layout.payload_len())?;
         }
         let cipher = self.cipher.chunks();
-        Ok(Payload { operation: Operation::Seal, layout: self.layout, start, cipher })
+        Ok(Payload { operation: Operation::Encrypt, layout: self.layout, start, cipher })
     }
 
     /// Ends it: the output gets its name.
@@ -162,7 +162,7 @@ impl FileEncryption {
         self.sink.check_len(sealed_len)?;
         let (header, prefix) = (&self.header, self.cipher.prefix());
         let reread = |output: &mut Source| {
-            check_sealed(output, source, header, prefix, &self.cipher.chunks(), last)
+            check_encrypted(output, source, header, prefix, &self.cipher.chunks(), last)
         };
         let dropped = self.sink.commit(source, commit, Some(&reread))?;
         let bytes_in = last.plaintext_offset() + last.plaintext_len() as u64;

@@ -50,13 +50,13 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
                 source.unarmor(&bytes[..len])?;
                 len = source.fill(&mut bytes)?;
             }
-            Beginning::Header(outline) => {
-                if outline.len() > len {
+            Beginning::Header(offsets) => {
+                if offsets.len() > len {
                     return Err(Error::ReaderDied { path });
                 }
-                source.give_back(&bytes[outline.len()..len])?;
+                source.give_back(&bytes[offsets.len()..len])?;
                 // A wrong table means that the sandboxed process has been taken over.
-                return Header::new(bytes, &outline).ok_or(Error::ReaderDied { path });
+                return Header::new(bytes, &offsets).ok_or(Error::ReaderDied { path });
             }
             // Full means that there may be more; the parser gives up at the
             // format's limit.
@@ -64,10 +64,10 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
                 grow(&mut bytes, 2 * len)?;
                 len += source.fill(&mut bytes[len..])?;
             }
-            Beginning::Incomplete if len == 0 => return Err(not_sealed(source, &[])),
+            Beginning::Incomplete if len == 0 => return Err(not_encrypted(source, &[])),
             Beginning::Incomplete => return Err(cut_in_header(source)),
             Beginning::Wrong(error) if error.kind == HeaderErrorKind::Version => {
-                return Err(not_sealed(source, &bytes[..len]));
+                return Err(not_encrypted(source, &bytes[..len]));
             }
             Beginning::Wrong(error) => return Err(Error::Header { path, source: error }),
         }
@@ -90,7 +90,7 @@ pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError)
     Error::Unlock { path, source: error, recipients, recipient_types: kinds }
 }
 
-fn not_sealed(source: &Source, bytes: &[u8]) -> Error {
+fn not_encrypted(source: &Source, bytes: &[u8]) -> Error {
     let head = bytes[..bytes.len().min(HEAD_LEN)].to_vec();
     Error::NotEncrypted { path: source.path().to_owned(), head }
 }

@@ -6,8 +6,8 @@ use crate::error_context::ErrorContext;
 use crate::file_io::clone_of;
 use crate::job::{InputLocation, Job, Output};
 use crate::memory::grow;
-use crate::on_threads::run_on_threads;
 use crate::output::Sink;
+use crate::parallel::run_on_threads;
 use crate::parser_cipher::ParserCipher;
 use crate::part_io::{Buffers, SliceReader};
 use crate::payload::{Payload, Read, last_of, segment_read};
@@ -127,7 +127,7 @@ impl PartWriter<Error> for SinkWriter<'_> {
 
 /// Whether another process opens the chunks.
 fn is_opened_elsewhere(payload: &Payload, source: &Source) -> bool {
-    payload.operation == Operation::Open && source.parser().is_confined()
+    payload.operation == Operation::Decrypt && source.parser().is_confined()
 }
 
 /// From file to file.

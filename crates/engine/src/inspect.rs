@@ -27,7 +27,7 @@ pub struct Extent {
     /// Bytes of the file as it is stored.
     pub file_len: Option<u64>,
     /// Bytes of header and payload, without the armor.
-    pub sealed_len: Option<u64>,
+    pub encrypted_len: Option<u64>,
 }
 
 impl Engine {
@@ -56,7 +56,7 @@ impl Inspection {
     /// Bytes after the header.
     #[must_use]
     pub fn payload_len(&self) -> Option<u64> {
-        self.extent.sealed_len.map(|len| len.saturating_sub(self.header.len() as u64))
+        self.extent.encrypted_len.map(|len| len.saturating_sub(self.header.len() as u64))
     }
 
     /// The layout of the payload, computed from its length.
@@ -72,9 +72,9 @@ impl Inspection {
 /// it is armored.
 fn extent(source: &Source) -> Result<Extent, Error> {
     let is_armored = source.is_armored();
-    let (file_len, sealed_len) = match is_armored {
+    let (file_len, encrypted_len) = match is_armored {
         true => source.armored_len()?,
         false => (source.seekable_len(), source.seekable_len()),
     };
-    Ok(Extent { is_armored, file_len, sealed_len })
+    Ok(Extent { is_armored, file_len, encrypted_len })
 }

@@ -36,14 +36,14 @@ struct State {
     deferred: usize,
     next: u64,
     /// What to do when the process is interrupted.
-    actions: BTreeMap<(Order, u64), Action>,
+    actions: BTreeMap<(Phase, u64), Action>,
     /// Whether a thread waits for signals.
     is_watched: bool,
 }
 
 /// Which actions come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Order {
+enum Phase {
     Remove,
     /// Writing to a terminal may take forever.
     Report,
@@ -53,12 +53,12 @@ type Action = Box<dyn Fn() + Send>;
 
 impl State {
     /// Updates what a signal does from now on.
-    fn settle(&self) {
+    fn update_default_action(&self) {
         MAY_DIE.store(self.deferred == 0 && self.actions.is_empty(), Ordering::SeqCst);
     }
 
     /// Ends the process if a signal has come and nothing defers it.
-    fn heed(&self) {
+    fn end_if_pending(&self) {
         if self.deferred == 0
             && let Some(signal) = pending()
         {
@@ -68,8 +68,8 @@ impl State {
 
     /// Runs all actions, and ends the process.
     fn end(&self, signal: i32) {
-        for ((order, _), action) in &self.actions {
-            if *order == Order::Report {
+        for ((phase, _), action) in &self.actions {
+            if *phase == Phase::Report {
                 // A second signal need not wait.
                 MAY_DIE.store(true, Ordering::SeqCst);
             }
@@ -88,7 +88,7 @@ pub(crate) fn defer() -> Deferred {
     let mut state = lock();
     register();
     state.deferred += 1;
-    state.settle();
+    state.update_default_action();
     Deferred(())
 }
 
@@ -99,7 +99,7 @@ impl Drop for Deferred {
         if state.deferred > 0 {
             return;
         }
-        state.settle();
+        state.update_default_action();
         if let Some(signal) = pending() {
             state.end(signal);
         }
@@ -109,14 +109,14 @@ impl Drop for Deferred {
 /// Ends the process if a signal has come, before an output gets its name. Ctrl-C also ends
 /// the process that writes to an input pipe, and what has come out of that pipe looks
 /// complete and is not.
-pub(crate) fn heed() {
+pub(crate) fn end_if_pending() {
     if pending().is_some() {
-        lock().heed();
+        lock().end_if_pending();
     }
 }
 
 /// An action for interruptions, registered while this lives. See [`on_interrupt`].
-pub struct OnInterrupt((Order, u64));
+pub struct OnInterrupt((Phase, u64));
 
 /// Calls `action` when the process is interrupted, for removing temporary files and killing
 /// processes that write to them. A thread of its own calls it, so it works while a read is
@@ -125,7 +125,7 @@ pub struct OnInterrupt((Order, u64));
 /// # Errors
 /// The system allows no signal handler or no thread.
 pub fn on_interrupt(action: Action) -> io::Result<OnInterrupt> {
-    add(Order::Remove, action)
+    add(Phase::Remove, action)
 }
 
 /// Calls `report` when the process is interrupted, after all actions of [`on_interrupt`].
@@ -134,10 +134,10 @@ pub fn on_interrupt(action: Action) -> io::Result<OnInterrupt> {
 /// # Errors
 /// The system allows no signal handler or no thread.
 pub fn report_on_interrupt(report: Box<dyn Fn() + Send>) -> io::Result<OnInterrupt> {
-    add(Order::Report, report)
+    add(Phase::Report, report)
 }
 
-fn add(order: Order, action: Action) -> io::Result<OnInterrupt> {
+fn add(phase: Phase, action: Action) -> io::Result<OnInterrupt> {
     let mut state = lock();
     register();
     if !state.is_watched {
@@ -154,10 +154,10 @@ fn add(order: Order, action: Action) -> io::Result<OnInterrupt> {
         })?;
         state.is_watched = true;
     }
-    let key = (order, state.next);
+    let key = (phase, state.next);
     state.next += 1;
     state.actions.insert(key, action);
-    state.settle();
+    state.update_default_action();
     Ok(OnInterrupt(key))
 }
 
@@ -165,26 +165,26 @@ impl Drop for OnInterrupt {
     fn drop(&mut self) {
         let mut state = lock();
         // A signal for which no thread has woken up yet.
-        state.heed();
+        state.end_if_pending();
         let _ = state.actions.remove(&self.0);
-        state.settle();
+        state.update_default_action();
     }
 }
 
-/// Defers interruptions while this lives, Ctrl-Z and Ctrl-\ included. Its descriptor becomes
-/// readable when one has come. For reading from a terminal whose settings must be restored.
-pub struct Held {
+/// Defers interruptions while this lives, including Ctrl-Z and Ctrl-\. Its descriptor becomes
+/// readable when one has arrived. Used while a terminal's settings are changed.
+pub struct InterruptGuard {
     wake: &'static UnixStream,
     _deferred: Deferred,
 }
 
-/// The interruptions that have come while they were deferred.
+/// The interruptions that have arrived while they were deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    /// The process ends when the [`Held`] is dropped.
-    pub is_over: bool,
-    /// The process should call [`Held::stop`] as soon as it can.
-    pub is_stop: bool,
+pub struct Interrupts {
+    /// The process ends when the [`InterruptGuard`] is dropped.
+    pub is_terminating: bool,
+    /// The process should call [`InterruptGuard::stop`] as soon as it can.
+    pub is_stop_requested: bool,
     /// The process has been continued after a stop.
     pub is_continued: bool,
 }
@@ -198,7 +198,7 @@ static MAY_STOP: AtomicBool = AtomicBool::new(true);
 ///
 /// # Errors
 /// The system gives no pair of sockets.
-pub fn hold_interruptions() -> io::Result<Held> {
+pub fn defer_interrupts() -> io::Result<InterruptGuard> {
     static WAKE: OnceLock<UnixStream> = OnceLock::new();
     let deferred = defer();
     let wake = match WAKE.get() {
@@ -219,23 +219,23 @@ pub fn hold_interruptions() -> io::Result<Held> {
             WAKE.get_or_init(|| read)
         }
     };
-    // What came before has taken effect.
+    // Earlier ones have taken effect.
     IS_STOP_WANTED.store(false, Ordering::SeqCst);
     IS_CONTINUED.store(false, Ordering::SeqCst);
     MAY_STOP.store(false, Ordering::SeqCst);
-    Ok(Held { wake, _deferred: deferred })
+    Ok(InterruptGuard { wake, _deferred: deferred })
 }
 
-impl Held {
-    /// What has come since the last call.
+impl InterruptGuard {
+    /// What has arrived since the last call.
     #[must_use]
-    pub fn arrived(&self) -> Arrived {
+    pub fn take_interrupts(&self) -> Interrupts {
         let mut bytes = [0; 64];
         let mut wake = self.wake;
         while wake.read(&mut bytes).is_ok_and(|len| len > 0) {}
-        Arrived {
-            is_over: pending().is_some(),
-            is_stop: IS_STOP_WANTED.swap(false, Ordering::SeqCst),
+        Interrupts {
+            is_terminating: pending().is_some(),
+            is_stop_requested: IS_STOP_WANTED.swap(false, Ordering::SeqCst),
             is_continued: IS_CONTINUED.swap(false, Ordering::SeqCst),
         }
     }
@@ -246,13 +246,13 @@ impl Held {
     }
 }
 
-impl AsFd for Held {
+impl AsFd for InterruptGuard {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
 }
 
-impl Drop for Held {
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
         MAY_STOP.store(true, Ordering::SeqCst);
         if IS_STOP_WANTED.swap(false, Ordering::SeqCst) {

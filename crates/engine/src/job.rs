@@ -66,8 +66,8 @@ impl Job {
     /// Where a segment's input lies in the input file, and how long it is.
     pub(crate) fn input_of(&self, segment: &Segment) -> (u64, usize) {
         match self.operation {
-            Operation::Seal => (segment.plaintext_offset(), segment.plaintext_len()),
-            Operation::Open => {
+            Operation::Encrypt => (segment.plaintext_offset(), segment.plaintext_len()),
+            Operation::Decrypt => {
                 (self.payload_start + segment.payload_offset(), segment.sealed_len())
             }
         }

@@ -21,9 +21,9 @@ use rustix::io::Errno;
 
 use crate::file_io::read_at;
 use crate::header::read_header;
-use crate::named::{Found, Named};
 use crate::output::attributes::keep_access;
 use crate::output::{PendingFile, Permissions, remove_durably};
+use crate::path_resolution::{Resolution, ResolvedPath};
 use crate::workers::Beginning;
 use crate::{Error, Source};
 
@@ -152,9 +152,11 @@ pub(crate) fn open_header<T>(
         Err(error) if concerns_header(&error) => error,
         result => return result,
     };
-    let journal = match Named::find(source.path()) {
-        Ok(Found::There(named, stat)) if source.id().may_be(FileId::of(&stat), &named.folder) => {
-            UndoJournal::find(&named.folder, &named.name, source.file(), source)
+    let journal = match ResolvedPath::find(source.path()) {
+        Ok(Resolution::Existing(resolved, stat))
+            if source.id().may_be(FileId::of(&stat), &resolved.folder) =>
+        {
+            UndoJournal::find(&resolved.folder, &resolved.name, source.file(), source)
         }
         _ => None,
     };
@@ -218,8 +220,8 @@ fn read(folder: &Dir, name: &OsStr, source: &Source) -> Option<(Journal, Header,
     file.take(Journal::MAX_LEN as u64).read_to_end(&mut bytes).ok()?;
     let parsed = Journal::parse_with(&bytes, |header| {
         let beginning = source.parser().begin(source.path(), header, false);
-        let Ok(Beginning::Header(outline)) = beginning else { return None };
-        Header::new(header.get(..outline.len())?.to_vec(), &outline)
+        let Ok(Beginning::Header(offsets)) = beginning else { return None };
+        Header::new(header.get(..offsets.len())?.to_vec(), &offsets)
     });
     parsed.map(|(journal, header)| (journal, header, times_of(&stat)))
 }

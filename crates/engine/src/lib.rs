@@ -64,7 +64,6 @@
 
 mod batch;
 mod batch_item;
-mod confined;
 mod damage_scan;
 mod decrypt;
 mod encrypt;
@@ -82,11 +81,11 @@ mod interrupt;
 mod job;
 mod journal;
 mod memory;
-mod named;
-mod on_threads;
 mod output;
+mod parallel;
 mod parser_cipher;
 mod part_io;
+mod path_resolution;
 mod payload;
 mod pipeline;
 mod progress;
@@ -95,6 +94,7 @@ mod reader;
 mod rekey;
 mod request;
 mod reread;
+mod sandboxed_process;
 mod summary;
 mod thread_pool;
 mod transform;
@@ -103,7 +103,6 @@ mod umask;
 mod workers;
 
 pub use batch_item::{BatchItem, Destination};
-pub use confined::{Confined, Orders, Stream};
 pub use cryptstream_shm::secrets::{lock as lock_memory, refused as memory_refused};
 pub use cryptstream_shm::stdio::was_closed;
 pub use cryptstream_shm::{SecretScope, WipingAllocator};
@@ -115,12 +114,14 @@ pub use fault_points::{Point as FaultPoint, set_fault_hook};
 pub use input::{PipeWriter, Source, is_leftover, leftover_of};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::{
-    Arrived, Held, OnInterrupt, hold_interruptions, on_interrupt, pending as pending_signal,
-    report_on_interrupt, unignored_signals,
+    InterruptGuard, Interrupts, OnInterrupt, defer_interrupts, on_interrupt,
+    pending as pending_signal, report_on_interrupt, unignored_signals,
 };
 pub use memory::{MemoryLimit, available_memory};
-pub use named::open_folder;
-pub use output::{CommitOptions, Dropped, StagingFolder, Target, write_private, write_public};
+pub use output::{
+    CommitOptions, LostAttributes, StagingFolder, Target, write_private, write_public,
+};
+pub use path_resolution::open_folder;
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};
 pub use reader::Reader;
@@ -129,6 +130,7 @@ pub use request::{
     DamageScan, Decrypt, DecryptAll, Encrypt, EncryptAll, Inspect, Items, OnDone, Rekey, Salvage,
     Verify,
 };
+pub use sandboxed_process::{SandboxedProcess, SandboxedTask, Stream};
 pub use summary::{BatchSummary, Form, Summary};
 pub use umask::{keep_owner_bits, umask};
 #[cfg(feature = "fault-hooks")]

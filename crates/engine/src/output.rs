@@ -22,7 +22,7 @@ mod write_file;
 
 pub(crate) use abandoned::remove_abandoned;
 pub(crate) use durable::{remove_durably, sync_content};
-pub use options::{CommitOptions, Dropped};
+pub use options::{CommitOptions, LostAttributes};
 pub(crate) use pending::PendingFile;
 pub(crate) use permissions::Permissions;
 pub(crate) use sink::Sink;

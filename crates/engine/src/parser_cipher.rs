@@ -18,7 +18,7 @@ pub(crate) struct ParserCipher<'a> {
 
 impl PartCipher<Error> for ParserCipher<'_> {
     fn apply(&mut self, part: &Segment, input: &[u8], output: &mut [u8]) -> Result<(), Error> {
-        if self.operation == Operation::Seal {
+        if self.operation == Operation::Encrypt {
             let sealed = self.cipher.seal(part, input, output);
             return sealed.map_err(|_| Error::Internal("a buffer of the wrong length"));
         }

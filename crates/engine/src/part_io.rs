@@ -55,7 +55,7 @@ impl<E> PartReader<E> for SliceReader<'_> {
 }
 
 /// Reads encrypted chunks at their offsets in a file.
-pub(crate) struct SealedReader<'a> {
+pub(crate) struct CiphertextReader<'a> {
     pub(crate) file: &'a File,
     /// Where the payload begins.
     pub(crate) start: u64,
@@ -63,7 +63,7 @@ pub(crate) struct SealedReader<'a> {
     pub(crate) buffer: &'a mut [u8],
 }
 
-impl PartReader<Failure> for SealedReader<'_> {
+impl PartReader<Failure> for CiphertextReader<'_> {
     fn read(&mut self, part: &Segment) -> Result<&[u8], Failure> {
         let buffer = &mut self.buffer[..part.sealed_len()];
         read_exact_at(self.file, buffer, self.start + part.payload_offset())?;

@@ -37,8 +37,8 @@ pub(crate) fn segment_read(
     let Read { format, operation, len, is_end } = read;
     let segment = match (operation, is_end) {
         (_, false) => Some(Segment::inner(format, index)),
-        (Operation::Seal, true) => Segment::last(format, index, len),
-        (Operation::Open, true) => Segment::last_sealed(format, index, len),
+        (Operation::Encrypt, true) => Segment::last(format, index, len),
+        (Operation::Decrypt, true) => Segment::last_sealed(format, index, len),
     };
     match &layout {
         Some(layout) if layout.segment(index) != segment => return Err(source.changed()),

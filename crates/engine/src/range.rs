@@ -20,7 +20,7 @@ use crate::journal::open_header;
 use crate::memory::grow;
 use crate::output::Sink;
 use crate::parser_cipher::ParserCipher;
-use crate::part_io::{BufferWriter, SealedReader};
+use crate::part_io::{BufferWriter, CiphertextReader};
 use crate::request::{Decrypt, Output};
 use crate::transform::{Operation, PartWriter, transform};
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary};
@@ -232,9 +232,9 @@ impl RunDecryption<'_> {
         let Self { source, cipher, context, bytes_in, buffer } = self;
         let start = context.start;
         grow(buffer, run.sealed_len())?;
-        let reader = SealedReader { file: source.file(), start, buffer };
+        let reader = CiphertextReader { file: source.file(), start, buffer };
         let mut reader = InContext { reader, context };
-        let mut cipher = ParserCipher { operation: Operation::Open, cipher, source, start };
+        let mut cipher = ParserCipher { operation: Operation::Decrypt, cipher, source, start };
         transform(run, PART_LEN, &mut reader, &mut cipher, writer)?;
         *bytes_in += run.sealed_len() as u64;
         Ok(())

@@ -11,7 +11,7 @@ use crate::header::unlock;
 use crate::journal::open_header;
 use crate::memory::grow;
 use crate::parser_cipher::ParserCipher;
-use crate::part_io::{BufferWriter, SealedReader};
+use crate::part_io::{BufferWriter, CiphertextReader};
 use crate::transform::{Operation, transform};
 use crate::{Engine, Error, Source};
 
@@ -79,9 +79,10 @@ impl Reader {
         grow(input, run.sealed_len())?;
         let path = source.path().to_owned();
         let context = ErrorContext { output_path: path.clone(), path, start: *start };
-        let reader = SealedReader { file: source.file(), start: *start, buffer: input };
+        let reader = CiphertextReader { file: source.file(), start: *start, buffer: input };
         let mut reader = InContext { reader, context: &context };
-        let mut cipher = ParserCipher { operation: Operation::Open, cipher, source, start: *start };
+        let mut cipher =
+            ParserCipher { operation: Operation::Decrypt, cipher, source, start: *start };
         let done = transform(run, RUN_LEN, &mut reader, &mut cipher, &mut BufferWriter(text));
         self.at = run.plaintext_offset();
         if done.is_err() {

@@ -13,8 +13,8 @@
 
 mod exchange;
 mod file;
+mod reencrypt;
 mod replace;
-mod reseal;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,7 @@ impl Mismatch {
 }
 
 /// Checks an encrypted output against its source.
-pub(crate) fn check_sealed(
+pub(crate) fn check_encrypted(
     output: &mut Source,
     source: &Source,
     header: &[u8],
@@ -68,7 +68,7 @@ pub(crate) fn check_sealed(
     let path = output.path().to_owned();
     let differs = || Error::OutputDiffers { path: path.clone(), offset: 0 };
     let expected = match output.parser().begin(&path, header, false)? {
-        Beginning::Header(outline) => Header::new(header.to_vec(), &outline),
+        Beginning::Header(offsets) => Header::new(header.to_vec(), &offsets),
         _ => None,
     };
     match read_header(output) {
@@ -84,7 +84,7 @@ pub(crate) fn check_sealed(
 }
 
 /// Checks a decrypted output against its source, whose payload `cipher` opens.
-pub(crate) fn check_opened(
+pub(crate) fn check_decrypted(
     output: &mut Source,
     source: &Source,
     cipher: &ChunkCipher,
@@ -127,8 +127,8 @@ fn compare(
         if plain.fill(plain_bytes)? < plain_bytes.len() {
             return Err(Mismatch::From(at));
         }
-        let mut reader = SliceReader { operation: Operation::Seal, bytes: plain_bytes };
-        let mut cipher = DirectCipher { operation: Operation::Seal, cipher };
+        let mut reader = SliceReader { operation: Operation::Encrypt, bytes: plain_bytes };
+        let mut cipher = DirectCipher { operation: Operation::Encrypt, cipher };
         let mut writer = Comparison { expected: sealed_bytes, buffer: &mut again };
         transform(&segment, PART_LEN, &mut reader, &mut cipher, &mut writer)?;
     }

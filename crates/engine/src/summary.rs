@@ -3,7 +3,7 @@
 use cryptstream_format::Format;
 
 use crate::Error;
-use crate::output::Dropped;
+use crate::output::LostAttributes;
 use crate::workers::WorkerStats;
 
 /// How an encrypted file is written.
@@ -48,7 +48,7 @@ pub struct Summary {
     /// The workers that took part.
     pub workers: WorkerStats,
     /// Attributes of the input that the output does not have.
-    pub dropped: Dropped,
+    pub dropped: LostAttributes,
 }
 
 /// The result of encrypting or decrypting many files.

@@ -10,16 +10,16 @@ use cryptstream_format::{ChunkCipher, ChunkError, Format, Segment};
 /// Whether plaintext becomes ciphertext or the reverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    Seal,
-    Open,
+    Encrypt,
+    Decrypt,
 }
 
 impl Operation {
     /// Bytes of a full segment before the operation.
     pub(crate) fn full_len(self, format: Format) -> usize {
         match self {
-            Self::Seal => SEGMENT_LEN,
-            Self::Open => format.sealed_segment_len(),
+            Self::Encrypt => SEGMENT_LEN,
+            Self::Decrypt => format.sealed_segment_len(),
         }
     }
 }
@@ -28,24 +28,24 @@ impl Operation {
     /// Bytes of a part before the operation.
     pub(crate) fn input_len(self, part: &Segment) -> usize {
         match self {
-            Self::Seal => part.plaintext_len(),
-            Self::Open => part.sealed_len(),
+            Self::Encrypt => part.plaintext_len(),
+            Self::Decrypt => part.sealed_len(),
         }
     }
 
     /// Bytes of a part after the operation.
     pub(crate) fn output_len(self, part: &Segment) -> usize {
         match self {
-            Self::Seal => part.sealed_len(),
-            Self::Open => part.plaintext_len(),
+            Self::Encrypt => part.sealed_len(),
+            Self::Decrypt => part.plaintext_len(),
         }
     }
 
     /// Where the output of a part lies in a file whose payload starts at byte `start`.
     pub(crate) fn output_offset(self, part: &Segment, start: u64) -> u64 {
         match self {
-            Self::Seal => start + part.payload_offset(),
-            Self::Open => part.plaintext_offset(),
+            Self::Encrypt => start + part.payload_offset(),
+            Self::Decrypt => part.plaintext_offset(),
         }
     }
 }
@@ -101,8 +101,8 @@ pub(crate) struct DirectCipher<'a> {
 impl<E: From<ChunkError>> PartCipher<E> for DirectCipher<'_> {
     fn apply(&mut self, part: &Segment, input: &[u8], output: &mut [u8]) -> Result<(), E> {
         match self.operation {
-            Operation::Seal => Ok(self.cipher.seal(part, input, output)?),
-            Operation::Open => Ok(self.cipher.open(part, input, output)?),
+            Operation::Encrypt => Ok(self.cipher.seal(part, input, output)?),
+            Operation::Decrypt => Ok(self.cipher.open(part, input, output)?),
         }
     }
 }

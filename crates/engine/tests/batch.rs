@@ -29,7 +29,7 @@ const LENGTHS: [usize; 12] = [
 ];
 
 #[test]
-fn all_are_sealed_and_opened() {
+fn all_are_encrypted_and_decrypted() {
     watched(|| {
         for count in [0, 1, 3] {
             let world = World::new();
@@ -39,7 +39,7 @@ fn all_are_sealed_and_opened() {
                 world.write(&format!("{n}"), &paint(len + n));
             }
             let mut done = Vec::new();
-            let _ = world.seal_all(
+            let _ = world.encrypt_all(
                 &mut engine,
                 &mut names().map(|(n, _)| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &mut |n, result| {
@@ -50,7 +50,7 @@ fn all_are_sealed_and_opened() {
             done.sort_unstable();
             assert_eq!(done, names().map(|(n, _)| n).collect::<Vec<_>>());
             done.clear();
-            let _ = world.open_all(
+            let _ = world.decrypt_all(
                 &mut engine,
                 &mut names()
                     .map(|(n, _)| world.item(&format!("{n}.enc"), Some(&format!("{n}.out")))),
@@ -69,7 +69,7 @@ fn all_are_sealed_and_opened() {
 
 /// Armored ones go through main in order, while workers are at work on others.
 #[test]
-fn armored_files_are_opened_among_others() {
+fn armored_files_are_decrypted_among_others() {
     watched(|| {
         for count in [0, 2] {
             let world = World::new();
@@ -90,13 +90,13 @@ fn armored_files_are_opened_among_others() {
                 assert_eq!(summary.is_armored, n % 3 == 1);
                 armored += usize::from(summary.is_armored);
             };
-            let _ = world.open_all(
+            let _ = world.decrypt_all(
                 &mut engine,
                 &mut names()
                     .map(|(n, _)| world.item(&format!("{n}.age"), Some(&format!("{n}.out")))),
                 &mut on_done,
             );
-            let _ = world.open_all(
+            let _ = world.decrypt_all(
                 &mut engine,
                 &mut names().map(|(n, _)| world.item(&format!("{n}.age"), None)),
                 &mut on_done,
@@ -115,7 +115,9 @@ fn one_that_fails_does_not_keep_the_others() {
         let world = World::new();
         for n in 0..8 {
             world.write(&format!("{n}"), &paint(400_000 + n));
-            world.seal(&mut world.engine(0, "good"), &format!("{n}"), &format!("{n}.enc")).unwrap();
+            world
+                .encrypt(&mut world.engine(0, "good"), &format!("{n}"), &format!("{n}.enc"))
+                .unwrap();
         }
         let mut bad = world.read("3.enc");
         bad[300_000] ^= 1;
@@ -123,7 +125,7 @@ fn one_that_fails_does_not_keep_the_others() {
         for count in [0, 2] {
             let mut engine = world.engine(count, "good");
             let mut failed = Vec::new();
-            let summary = world.open_all(
+            let summary = world.decrypt_all(
                 &mut engine,
                 &mut (0..8).map(|n| world.item(&format!("{n}.enc"), Some(&format!("{n}.{count}")))),
                 &mut |n, result| {
@@ -159,7 +161,7 @@ fn no_more_are_asked_for_than_are_about_to_be_done() {
                 let name = if n < large { "large" } else { "small" };
                 world.item(name, Some(&format!("{n}.enc")))
             });
-            let summary = world.seal_all(&mut engine, &mut items, &mut |_, result| {
+            let summary = world.encrypt_all(&mut engine, &mut items, &mut |_, result| {
                 result.unwrap();
                 done.set(done.get() + 1);
             });
@@ -179,7 +181,7 @@ fn workers_that_die_are_done_without() {
         for point in ["Claimed", "Loaded", "Written", "Done"] {
             let mut engine = world.engine(2, &format!("die.1.{point}.2"));
             engine.warm_up().unwrap();
-            let _ = world.seal_all(
+            let _ = world.encrypt_all(
                 &mut engine,
                 &mut (0..20).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &mut |_, result| assert!(result.is_ok(), "{result:?}"),
@@ -211,7 +213,7 @@ fn a_file_that_kills_workers_fails_alone() {
             let mut engine =
                 Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
             let mut done = 0;
-            let _ = world.seal_all(
+            let _ = world.encrypt_all(
                 &mut engine,
                 &mut (0..FILES).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &mut |n, result| {

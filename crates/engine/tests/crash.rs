@@ -15,7 +15,7 @@ fn world() -> World {
     let world = World::new();
     world.write("plain", &paint(LEN));
     let mut alone = world.engine(0, "alone");
-    world.seal(&mut alone, "plain", "sealed").unwrap();
+    world.encrypt(&mut alone, "plain", "sealed").unwrap();
     world
 }
 
@@ -33,11 +33,11 @@ fn one_death(action: &str, point: &str, time: u32) -> [(u32, u32); 2] {
             // So that main leaves the work to them.
             engine.warm_up().unwrap();
             let summary = if is_sealing {
-                let summary = world.seal(&mut engine, "plain", "out").unwrap();
+                let summary = world.encrypt(&mut engine, "plain", "out").unwrap();
                 assert!(world.content("out") == paint(LEN), "{plan}");
                 summary
             } else {
-                let summary = world.open(&mut engine, "sealed", "opened").unwrap();
+                let summary = world.decrypt(&mut engine, "sealed", "opened").unwrap();
                 assert!(world.read("opened") == paint(LEN), "{plan}");
                 summary
             };
@@ -113,7 +113,7 @@ fn every_worker_over_and_over() {
         for point in ["Started", "LockedIn", "Claimed", "Loaded", "Writing", "Written", "Done"] {
             let mut engine = world.engine(3, &format!("die.0.{point}.2"));
             engine.warm_up().unwrap();
-            match world.seal(&mut engine, "plain", "out") {
+            match world.encrypt(&mut engine, "plain", "out") {
                 Ok(_) => assert!(world.content("out") == paint(LEN), "{point}"),
                 // Three deaths over one segment end the run, and leave nothing.
                 Err(Error::WorkersDied { .. }) => assert!(!world.path("out").exists()),
@@ -130,7 +130,7 @@ fn workers_that_never_come_up() {
         let world = world();
         for point in ["Started", "LockedIn"] {
             let mut engine = world.engine(3, &format!("die.0.{point}.1"));
-            let summary = world.seal(&mut engine, "plain", "out").unwrap();
+            let summary = world.encrypt(&mut engine, "plain", "out").unwrap();
             assert_eq!(summary.workers.sandbox, None);
             assert!(world.content("out") == paint(LEN), "{point}");
         }
@@ -145,7 +145,7 @@ fn a_segment_that_kills_everybody_ends_the_run() {
         engine.warm_up().unwrap();
         // Main works along while the only worker is missing, so the segment
         // may be saved after one or two deaths.
-        match world.seal(&mut engine, "plain", "out") {
+        match world.encrypt(&mut engine, "plain", "out") {
             Ok(summary) => assert!(summary.workers.died > 0),
             Err(error) => assert!(matches!(error, Error::WorkersDied { .. }), "{error}"),
         }
@@ -159,7 +159,7 @@ fn a_worker_that_hangs_is_killed_and_done_without() {
         let mut engine = world.engine(1, "hang.1.Loaded.5");
         engine.warm_up().unwrap();
         let start = Instant::now();
-        let summary = world.seal(&mut engine, "plain", "out").unwrap();
+        let summary = world.encrypt(&mut engine, "plain", "out").unwrap();
         assert_eq!((summary.workers.died, summary.workers.redone), (1, 1));
         assert!(start.elapsed() > std::time::Duration::from_secs(5), "nobody hung");
         assert!(world.content("out") == paint(LEN));
@@ -176,7 +176,7 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
             let mut engine =
                 Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
-            let result = world.open(&mut engine, "sealed", "opened");
+            let result = world.decrypt(&mut engine, "sealed", "opened");
             let is_said = matches!(result, Err(Error::NoWorkers | Error::WorkersDied { .. }));
             assert!(is_said, "{point}: {result:?}");
         }
@@ -184,7 +184,7 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
         let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
         let mut engine =
             Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
-        let result = world.open(&mut engine, "sealed", "opened");
+        let result = world.decrypt(&mut engine, "sealed", "opened");
         // That is no shortage.
         assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");
     });

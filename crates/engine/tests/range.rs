@@ -23,7 +23,7 @@ fn engine() -> Engine {
     Engine::new(options, 1)
 }
 
-fn seal(world: &World, format: Format, content: &[u8]) {
+fn encrypt(world: &World, format: Format, content: &[u8]) {
     world.write("plain", content);
     let mut source = Source::open(&world.path("plain")).unwrap();
     let (target, recipients) = (world.target("sealed"), world.recipients());
@@ -63,7 +63,7 @@ fn only_the_chunks_of_a_part_are_read() {
     let between = |start, end| ByteRange::Between { start, end };
     for format in Format::ALL {
         let world = World::new();
-        seal(&world, format, &content);
+        encrypt(&world, format, &content);
         let chunk = format.chunk_len() as u64;
         let sealed_chunk = format.sealed_chunk_len() as u64;
         let final_chunk = end % chunk + 16;
@@ -109,7 +109,7 @@ fn sealed_len(format: Format, len: u64) -> u64 {
 fn a_length_is_told_only_when_it_is_proved() {
     for format in Format::ALL {
         let world = World::new();
-        seal(&world, format, &paint(200_000));
+        encrypt(&world, format, &paint(200_000));
         let told = |range| open(&world, range).plaintext_len;
         assert_eq!(told(ByteRange::Between { start: 0, end: 100 }), None);
         assert_eq!(told(ByteRange::Between { start: 199_999, end: 200_000 }), Some(200_000));
@@ -124,7 +124,7 @@ fn a_reader_gives_verified_bytes_at_any_place() {
     let content = paint((1 << 20) + 70_000);
     for format in Format::ALL {
         let world = World::new();
-        seal(&world, format, &content);
+        encrypt(&world, format, &content);
         let mut reader = engine().open(world.path("sealed"), &world.identities()).unwrap();
         assert_eq!(reader.len(), content.len() as u64);
         let mut all = Vec::new();

@@ -11,11 +11,11 @@
 mod error;
 mod grammar;
 mod mac;
-mod outline;
+mod offsets;
 mod write;
 
 pub use error::{HeaderError, HeaderErrorKind};
-pub use outline::Outline;
+pub use offsets::HeaderOffsets;
 pub use write::{Padding, WrappedKey, build_header};
 
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl Header {
     /// # Errors
     /// [`HeaderError`] says what is wrong and at which byte.
     pub fn parse(input: &[u8]) -> Result<Option<Self>, HeaderError> {
-        let Some(outline) = Outline::parse(input)? else { return Ok(None) };
-        let header = Self::new(input[..outline.len()].to_vec(), &outline);
+        let Some(offsets) = HeaderOffsets::parse(input)? else { return Ok(None) };
+        let header = Self::new(input[..offsets.len()].to_vec(), &offsets);
         debug_assert!(header.is_some(), "the grammar's table is right");
         Ok(header)
     }
@@ -72,17 +72,17 @@ impl Header {
     ///
     /// The header takes the memory of its bytes and 24 bytes for each stanza.
     #[must_use]
-    pub fn new(mut bytes: Vec<u8>, outline: &Outline) -> Option<Self> {
-        bytes.truncate(outline.len());
+    pub fn new(mut bytes: Vec<u8>, offsets: &HeaderOffsets) -> Option<Self> {
+        bytes.truncate(offsets.len());
         bytes.shrink_to_fit();
         let bytes = Arc::new(bytes);
-        let stanzas = outline.check(&bytes)?;
+        let stanzas = offsets.check(&bytes)?;
         if !Protection::HeaderMemory.is_on() {
             let words = |stanza: &Stanza| stanza.args().map(str::to_owned).collect();
             let copies: Vec<Vec<String>> = stanzas.iter().map(words).collect();
             std::hint::black_box(copies);
         }
-        Some(Self { format: outline.format, bytes, stanzas, mac: outline.mac as usize })
+        Some(Self { format: offsets.format, bytes, stanzas, mac: offsets.mac as usize })
     }
 
     /// The length of the header in bytes, which is the offset of the payload.

@@ -77,7 +77,9 @@ pub use armor::{ArmorError, ArmorErrorKind};
 pub use crypto::RandomError;
 pub use file_key::FileKey;
 pub use format::Format;
-pub use header::{Header, HeaderError, Outline, Padding, UnlockError, WrappedKey, build_header};
+pub use header::{
+    Header, HeaderError, HeaderOffsets, Padding, UnlockError, WrappedKey, build_header,
+};
 pub use journal::Journal;
 pub use payload::{
     ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher, Segment,

@@ -7,13 +7,13 @@ use cryptstream_format::{
 };
 use zeroize::Zeroizing;
 
-use crate::prompt::{SharedCallbacks, open_protected};
+use crate::prompt::{SharedCallbacks, decrypt_protected};
 use crate::scrypt::ScryptIdentity;
 use crate::text::without_mark;
 
 /// An encrypted file in memory.
 pub(crate) struct EncryptedFile {
-    sealed: Vec<u8>,
+    ciphertext: Vec<u8>,
     /// What prompts and messages call it.
     pub(crate) name: String,
     pub(crate) callbacks: SharedCallbacks,
@@ -28,9 +28,9 @@ impl EncryptedFile {
     ) -> Option<Self> {
         let content = without_mark(content);
         let is_armored = is_armored(content);
-        let is_sealed = |format: &Format| content.starts_with(format.version_line());
-        (is_armored || Format::ALL.iter().any(is_sealed)).then(|| Self {
-            sealed: if is_armored { without_armor(content) } else { content.to_vec() },
+        let is_encrypted = |format: &Format| content.starts_with(format.version_line());
+        (is_armored || Format::ALL.iter().any(is_encrypted)).then(|| Self {
+            ciphertext: if is_armored { without_armor(content) } else { content.to_vec() },
             name: name.to_owned(),
             callbacks: SharedCallbacks::clone(callbacks),
         })
@@ -38,8 +38,8 @@ impl EncryptedFile {
 
     /// Asks for the passphrase, and decrypts the file.
     pub(crate) fn decrypt(&self) -> Result<Zeroizing<Vec<u8>>, KeyFailure> {
-        open_protected(&self.callbacks, &self.label(), |passphrase| {
-            open_in_memory(&self.sealed, passphrase)
+        decrypt_protected(&self.callbacks, &self.label(), |passphrase| {
+            decrypt_in_memory(&self.ciphertext, passphrase)
                 .map_err(|(kind, what)| self.failure(kind, &what))
         })
     }
@@ -63,9 +63,9 @@ fn without_armor(text: &[u8]) -> Vec<u8> {
 type Problem = (KeyFailureKind, String);
 
 /// Decrypts a small file.
-fn open_in_memory(sealed: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Problem> {
+fn decrypt_in_memory(ciphertext: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let damaged = || (KeyFailureKind::Unusable, "is damaged".to_owned());
-    let header = Header::parse(sealed).ok().flatten().ok_or_else(damaged)?;
+    let header = Header::parse(ciphertext).ok().flatten().ok_or_else(damaged)?;
     let format = header.format();
     if !header.stanzas().iter().any(|stanza| stanza.key_derivation().is_some()) {
         let what =
@@ -82,15 +82,15 @@ fn open_in_memory(sealed: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>
             error => (KeyFailureKind::Unusable, format!("cannot be decrypted: {error}")),
         },
     )?;
-    let payload = &sealed[header.len()..];
+    let payload = &ciphertext[header.len()..];
     let layout = Layout::of_payload(format, payload.len() as u64).map_err(|_| damaged())?;
     let prefix = payload.get(..format.prefix_len()).ok_or_else(damaged)?;
     let cipher = PayloadCipher::from_prefix(format, &file_key, prefix).map_err(|_| damaged())?;
-    let mut opened = Zeroizing::new(vec![0; layout.plaintext_len() as usize]);
+    let mut plaintext = Zeroizing::new(vec![0; layout.plaintext_len() as usize]);
     for segment in layout.segments() {
         let from = &payload[segment.payload_offset() as usize..][..segment.sealed_len()];
-        let to = &mut opened[segment.plaintext_offset() as usize..][..segment.plaintext_len()];
+        let to = &mut plaintext[segment.plaintext_offset() as usize..][..segment.plaintext_len()];
         cipher.open(&segment, from, to).map_err(|_| damaged())?;
     }
-    Ok(opened)
+    Ok(plaintext)
 }

@@ -9,7 +9,6 @@ use cryptstream_format::{
 use zeroize::Zeroizing;
 
 use crate::encrypted_file::EncryptedFile;
-use crate::other_key::OtherKey;
 use crate::pem::Pem;
 use crate::plugin::{PluginIdentity, Timeout};
 use crate::post_quantum;
@@ -17,6 +16,7 @@ use crate::prompt::SharedCallbacks;
 use crate::recipient::AnyRecipient;
 use crate::ssh::{SshError, SshSecretKey};
 use crate::text::{LineError, NotText, content_lines, text_of};
+use crate::unsupported_key::UnsupportedKey;
 
 /// Why text is not an identity. The text itself is not included, since it is likely to be a
 /// damaged secret.
@@ -36,7 +36,7 @@ pub enum IdentityError {
     Unknown,
     /// A key of another program.
     #[error("{0}")]
-    Other(OtherKey),
+    Unsupported(UnsupportedKey),
     /// Not text.
     #[error("this is not text (UTF-8)")]
     NotText,
@@ -89,7 +89,7 @@ impl AnyIdentity {
     pub fn is_unprotected(&self) -> bool {
         match self {
             Self::X25519(_) | Self::PostQuantum(_) => true,
-            Self::Ssh(key) => !key.may_ask(),
+            Self::Ssh(key) => !key.may_prompt(),
             Self::Plugin(_) | Self::Protected(_) => false,
         }
     }
@@ -100,7 +100,7 @@ impl AnyIdentity {
         match self {
             Self::X25519(_) => 0,
             Self::PostQuantum(_) => 1,
-            Self::Ssh(key) => 2 + u8::from(key.may_ask()),
+            Self::Ssh(key) => 2 + u8::from(key.may_prompt()),
             Self::Plugin(_) => 4,
             Self::Protected(_) => 5,
         }
@@ -118,10 +118,10 @@ impl Identity for AnyIdentity {
         }
     }
 
-    fn may_ask(&self) -> bool {
+    fn may_prompt(&self) -> bool {
         match self {
             Self::X25519(_) | Self::PostQuantum(_) => false,
-            Self::Ssh(key) => key.may_ask(),
+            Self::Ssh(key) => key.may_prompt(),
             Self::Plugin(_) | Self::Protected(_) => true,
         }
     }
@@ -144,7 +144,7 @@ pub struct ProtectedIdentities {
     file: EncryptedFile,
     timeout: Timeout,
     /// The identities, or why there are none. The user is asked once.
-    opened: OnceLock<Result<Vec<AnyIdentity>, KeyFailure>>,
+    decrypted: OnceLock<Result<Vec<AnyIdentity>, KeyFailure>>,
 }
 
 impl ProtectedIdentities {
@@ -154,7 +154,7 @@ impl ProtectedIdentities {
     /// When nobody can be asked, the passphrase is wrong, or the content is damaged or not an
     /// identity file.
     pub fn open(&self) -> Result<&[AnyIdentity], KeyFailure> {
-        self.opened.get_or_init(|| self.decrypt()).as_deref().map_err(Clone::clone)
+        self.decrypted.get_or_init(|| self.decrypt()).as_deref().map_err(Clone::clone)
     }
 
     /// Decrypts the file. Identities that cost little to try come first.
@@ -189,7 +189,7 @@ impl Identity for ProtectedIdentities {
         unusable.map_or(Ok(None), |failure| Err(failure.into()))
     }
 
-    fn may_ask(&self) -> bool {
+    fn may_prompt(&self) -> bool {
         true
     }
 }
@@ -208,7 +208,7 @@ pub fn parse_identities(
     timeout: Timeout,
 ) -> Result<Vec<AnyIdentity>, LineError<IdentityError>> {
     if let Some(file) = EncryptedFile::recognize(content, name, callbacks) {
-        let file = ProtectedIdentities { file, timeout, opened: OnceLock::new() };
+        let file = ProtectedIdentities { file, timeout, decrypted: OnceLock::new() };
         return Ok(vec![AnyIdentity::Protected(Box::new(file))]);
     }
     let text = text_of(content).map_err(|reason| match reason {
@@ -216,8 +216,8 @@ pub fn parse_identities(
         NotText::Line(line) => LineError { line, error: IdentityError::NotText },
     })?;
     let whole = |error| LineError { line: 1, error };
-    if let Some(other) = OtherKey::recognize(text) {
-        return Err(whole(IdentityError::Other(other)));
+    if let Some(other) = UnsupportedKey::recognize(text) {
+        return Err(whole(IdentityError::Unsupported(other)));
     }
     if Pem::is_meant(text) {
         let pem = Pem::read(text).ok_or(SshError::Invalid);
@@ -326,9 +326,15 @@ mod tests {
         assert_eq!(empty, Some(LineError { line: 2, error: IdentityError::Empty }));
         for (text, error) in [
             ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", SshError::Invalid.into()),
-            ("PuTTY-User-Key-File-3: ssh-ed25519\n", IdentityError::Other(OtherKey::Putty)),
-            ("{\"kty\": \"OKP\"}", IdentityError::Other(OtherKey::Jwk)),
-            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n", IdentityError::Other(OtherKey::PgpSecret)),
+            (
+                "PuTTY-User-Key-File-3: ssh-ed25519\n",
+                IdentityError::Unsupported(UnsupportedKey::Putty),
+            ),
+            ("{\"kty\": \"OKP\"}", IdentityError::Unsupported(UnsupportedKey::Jwk)),
+            (
+                "-----BEGIN PGP PRIVATE KEY BLOCK-----\n",
+                IdentityError::Unsupported(UnsupportedKey::PgpSecret),
+            ),
         ] {
             assert_eq!(parse(text).err(), Some(LineError { line: 1, error }), "{text}");
         }

@@ -54,7 +54,6 @@ mod age_compat;
 mod encrypted_file;
 mod identity;
 mod long_bech32;
-mod other_key;
 mod passphrase;
 mod pem;
 mod plugin;
@@ -65,12 +64,12 @@ mod scrypt;
 mod ssh;
 mod tagged;
 mod text;
+mod unsupported_key;
 
 pub use identity::{
     AnyIdentity, IdentityError, ProtectedIdentities, parse_identities, write_identity,
 };
-pub use other_key::OtherKey;
-pub use passphrase::{Oddity as PassphraseOddity, Passphrase, PassphraseError};
+pub use passphrase::{Passphrase, PassphraseError, PassphraseWarning};
 pub use plugin::{PluginIdentity, Timeout};
 pub use prompt::{Callbacks, NoAnswer, NoCallbacks, SharedCallbacks, TRIES};
 pub use recipient::{
@@ -81,3 +80,4 @@ pub use scrypt::{DEFAULT_LOG_N, MAX_LOG_N, MIN_LOG_N, ScryptIdentity, ScryptReci
 pub use ssh::{SshError, SshPublicKey, SshSecretKey};
 pub use tagged::TaggedRecipient;
 pub use text::LineError;
+pub use unsupported_key::UnsupportedKey;

@@ -31,15 +31,15 @@ pub enum PassphraseError {
 
 /// Why a passphrase may differ from what its owner types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Oddity {
+pub enum PassphraseWarning {
     /// It starts with the byte order mark of UTF-8.
-    Mark,
+    ByteOrderMark,
     /// It is UTF-16 text.
     Utf16,
     /// It contains a NUL byte.
     Nul,
     /// It has more than one line.
-    Lines,
+    SeveralLines,
     /// It has characters that Unicode may encode in two ways.
     NotAscii,
 }
@@ -99,19 +99,19 @@ impl Passphrase {
 
     /// What is unusual about it, for warnings.
     #[must_use]
-    pub fn oddity(&self) -> Option<Oddity> {
+    pub fn warning(&self) -> Option<PassphraseWarning> {
         let bytes = self.0.as_slice();
         let holds = |wanted: &[u8]| bytes.iter().any(|byte| wanted.contains(byte));
         if text::is_utf16(bytes) {
-            Some(Oddity::Utf16)
+            Some(PassphraseWarning::Utf16)
         } else if bytes.starts_with(text::MARK) {
-            Some(Oddity::Mark)
+            Some(PassphraseWarning::ByteOrderMark)
         } else if holds(b"\0") {
-            Some(Oddity::Nul)
+            Some(PassphraseWarning::Nul)
         } else if holds(b"\r\n") {
-            Some(Oddity::Lines)
+            Some(PassphraseWarning::SeveralLines)
         } else {
-            (!bytes.is_ascii()).then_some(Oddity::NotAscii)
+            (!bytes.is_ascii()).then_some(PassphraseWarning::NotAscii)
         }
     }
 
@@ -155,22 +155,22 @@ mod tests {
 
     #[test]
     fn what_cannot_be_typed_is_noticed() {
-        let oddity = |bytes: &[u8]| {
-            Passphrase::from_file_content(Zeroizing::new(bytes.to_vec())).unwrap().oddity()
+        let warning = |bytes: &[u8]| {
+            Passphrase::from_file_content(Zeroizing::new(bytes.to_vec())).unwrap().warning()
         };
         for good in [&b"word\n"[..], b"two words", b"tab\t"] {
-            assert_eq!(oddity(good), None);
+            assert_eq!(warning(good), None);
         }
         for (bytes, odd) in [
-            (&b"\xef\xbb\xbfword\n"[..], Oddity::Mark),
-            (b"\xff\xfew\0o\0\n\0", Oddity::Utf16),
-            (b"w\0o\0r\0d\0", Oddity::Utf16),
-            (b"wo\0rd", Oddity::Nul),
-            (b"word\nanother\n", Oddity::Lines),
-            (b"word\n\n", Oddity::Lines),
-            ("stra\u{df}e".as_bytes(), Oddity::NotAscii),
+            (&b"\xef\xbb\xbfword\n"[..], PassphraseWarning::ByteOrderMark),
+            (b"\xff\xfew\0o\0\n\0", PassphraseWarning::Utf16),
+            (b"w\0o\0r\0d\0", PassphraseWarning::Utf16),
+            (b"wo\0rd", PassphraseWarning::Nul),
+            (b"word\nanother\n", PassphraseWarning::SeveralLines),
+            (b"word\n\n", PassphraseWarning::SeveralLines),
+            ("stra\u{df}e".as_bytes(), PassphraseWarning::NotAscii),
         ] {
-            assert_eq!(oddity(bytes), Some(odd), "{bytes:?}");
+            assert_eq!(warning(bytes), Some(odd), "{bytes:?}");
         }
     }
 

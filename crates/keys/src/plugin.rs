@@ -29,11 +29,11 @@ pub(crate) struct PluginRecipients {
     timeout: Timeout,
     state: Arc<PluginState>,
     /// Wrapped file keys for the next files.
-    prepared: Mutex<Vec<Prepared>>,
+    prepared: Mutex<Vec<WrappedFileKey>>,
 }
 
 /// A new file key, already wrapped.
-struct Prepared {
+struct WrappedFileKey {
     file_key: FileKey,
     wrapped: Wrapped,
     /// Whether a file uses it.
@@ -93,7 +93,7 @@ impl Recipient for PluginRecipients {
         Ok(wrapped.pop().ok_or_else(age_compat::no_stanza)?)
     }
 
-    fn may_ask(&self) -> bool {
+    fn may_prompt(&self) -> bool {
         true
     }
 
@@ -109,8 +109,11 @@ impl Recipient for PluginRecipients {
         match self.wrap_all(file_keys.clone()) {
             Ok(wrapped) => {
                 let both = file_keys.into_iter().zip(wrapped);
-                let prepared =
-                    both.map(|(file_key, wrapped)| Prepared { file_key, wrapped, is_given: false });
+                let prepared = both.map(|(file_key, wrapped)| WrappedFileKey {
+                    file_key,
+                    wrapped,
+                    is_given: false,
+                });
                 lock(&self.prepared).extend(prepared);
             }
             Err(_) => self.state.go_one_by_one(),
@@ -151,7 +154,7 @@ impl Identity for PluginIdentity {
         Ok(found.pop().flatten())
     }
 
-    fn may_ask(&self) -> bool {
+    fn may_prompt(&self) -> bool {
         true
     }
 

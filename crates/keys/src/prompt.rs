@@ -76,7 +76,7 @@ impl Callbacks for NoCallbacks {
 
 /// Decrypts a protected key with the passphrase that is known, or asks for it, up to
 /// [`TRIES`] times. `key` names the key in prompts.
-pub(crate) fn open_protected<T>(
+pub(crate) fn decrypt_protected<T>(
     callbacks: &SharedCallbacks,
     key: &str,
     mut open: impl FnMut(&[u8]) -> Result<T, KeyFailure>,

@@ -10,13 +10,13 @@ use cryptstream_format::{Format, Recipient};
 
 use zeroize::Zeroizing;
 
-use crate::other_key::OtherKey;
 use crate::plugin::{PluginIdentity, PluginRecipients, Timeout};
 use crate::post_quantum;
 use crate::prompt::SharedCallbacks;
 use crate::ssh::{SshError, SshPublicKey};
 use crate::tagged::TaggedRecipient;
 use crate::text::{LineError, NotText, content_lines, text_of, without_mark};
+use crate::unsupported_key::UnsupportedKey;
 
 /// Why text is not a recipient. The text itself is not included, since it might be a secret
 /// that was pasted into the wrong place.
@@ -36,7 +36,7 @@ pub enum RecipientError {
     BeforeKey,
     /// A key of another program.
     #[error("{0}")]
-    Other(OtherKey),
+    Unsupported(UnsupportedKey),
     /// A file that is encrypted, such as a protected identity file.
     #[error("this is an encrypted file, not a file of recipients")]
     Encrypted,
@@ -104,8 +104,8 @@ impl AnyRecipient {
 pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     let text = text.trim();
     let upper = text.get(..11).unwrap_or(text).to_ascii_uppercase();
-    if let Some(other) = OtherKey::recognize(text) {
-        return Err(RecipientError::Other(other));
+    if let Some(other) = UnsupportedKey::recognize(text) {
+        return Err(RecipientError::Unsupported(other));
     }
     if ["AGE-SECRET-", "AGE-PLUGIN-", "-----BEGIN "].contains(&upper.as_str()) {
         return Err(RecipientError::IsSecret);
@@ -164,8 +164,8 @@ pub fn parse_recipients(content: &[u8]) -> Result<RecipientsFile, LineError<Reci
         NotText::Utf16 => whole(RecipientError::Utf16),
         NotText::Line(line) => LineError { line, error: RecipientError::NotText },
     })?;
-    if let Some(other) = OtherKey::recognize(text) {
-        return Err(whole(RecipientError::Other(other)));
+    if let Some(other) = UnsupportedKey::recognize(text) {
+        return Err(whole(RecipientError::Unsupported(other)));
     }
     let mut file = RecipientsFile { recipients: Vec::new(), passed_over: Vec::new() };
     for (line, content) in content_lines(text) {
@@ -299,7 +299,10 @@ mod tests {
                 b"\xef\xbb\xbf-----BEGIN AGE ENCRYPTED FILE-----\n".to_vec(),
                 RecipientError::Encrypted,
             ),
-            (b"-----BEGIN PUBLIC KEY-----\n".to_vec(), RecipientError::Other(OtherKey::PublicPem)),
+            (
+                b"-----BEGIN PUBLIC KEY-----\n".to_vec(),
+                RecipientError::Unsupported(UnsupportedKey::PublicPem),
+            ),
             (b"-----BEGIN OPENSSH PRIVATE KEY-----\n".to_vec(), RecipientError::IsSecret),
             (utf16(&format!("\u{feff}{ED25519}\n")), RecipientError::Utf16),
             (b"age1\xff".to_vec(), RecipientError::NotText),

@@ -26,10 +26,10 @@ use self::encrypted::{DecryptError, EncryptedKey};
 pub use self::error::SshError;
 use self::kind::{ED25519, RSA, check_kind};
 use self::unencrypted::{OPENSSH, PKCS1, UnencryptedKey};
-use self::wire::Envelope;
+use self::wire::OpenSshContainer;
 use crate::age_compat;
 use crate::pem::Pem;
-use crate::prompt::{SharedCallbacks, open_protected};
+use crate::prompt::{SharedCallbacks, decrypt_protected};
 
 /// Sizes of RSA keys that can be encrypted to: age's minimum to `ssh-keygen`'s maximum.
 /// Identities of other sizes still decrypt.
@@ -41,7 +41,7 @@ pub struct SshPublicKey(AgeRecipient);
 
 /// An SSH private key, which may be encrypted with a passphrase.
 pub struct SshSecretKey {
-    stored: Stored,
+    stored: StoredKey,
     /// What prompts and messages call it.
     name: String,
     callbacks: SharedCallbacks,
@@ -49,7 +49,7 @@ pub struct SshSecretKey {
     decrypted: OnceLock<Result<UnencryptedKey, KeyFailure>>,
 }
 
-enum Stored {
+enum StoredKey {
     Unencrypted(UnencryptedKey),
     Encrypted {
         key: EncryptedKey,
@@ -144,22 +144,23 @@ impl SshSecretKey {
         callbacks: &SharedCallbacks,
     ) -> Result<Self, SshError> {
         let bytes = pem.content.as_slice();
-        let encrypted = |key| Stored::Encrypted { key, public: None };
+        let encrypted = |key| StoredKey::Encrypted { key, public: None };
         let stored = match pem.label {
             OPENSSH => {
-                let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
-                let envelope = envelope.ok_or(SshError::Invalid)?;
-                check_kind(envelope.public)?;
-                if envelope.cipher == b"none" {
-                    Stored::Unencrypted(UnencryptedKey::from_openssh(bytes)?)
+                let container =
+                    OpenSshContainer::read(bytes).filter(OpenSshContainer::has_no_zero_field);
+                let container = container.ok_or(SshError::Invalid)?;
+                check_kind(container.public)?;
+                if container.cipher == b"none" {
+                    StoredKey::Unencrypted(UnencryptedKey::from_openssh(bytes)?)
                 } else {
-                    let public = Some(envelope.public.to_vec());
-                    Stored::Encrypted { key: EncryptedKey::openssh(bytes, &envelope), public }
+                    let public = Some(container.public.to_vec());
+                    StoredKey::Encrypted { key: EncryptedKey::openssh(bytes, &container), public }
                 }
             }
             PKCS1 if pem.header("Proc-Type").is_some() => encrypted(EncryptedKey::legacy(pem)?),
-            PKCS1 => Stored::Unencrypted(UnencryptedKey::from_pkcs1(bytes)?),
-            "PRIVATE KEY" => Stored::Unencrypted(UnencryptedKey::from_pkcs8(bytes)?),
+            PKCS1 => StoredKey::Unencrypted(UnencryptedKey::from_pkcs1(bytes)?),
+            "PRIVATE KEY" => StoredKey::Unencrypted(UnencryptedKey::from_pkcs8(bytes)?),
             "ENCRYPTED PRIVATE KEY" => encrypted(EncryptedKey::pkcs8(bytes)?),
             "EC PRIVATE KEY" => return Err(SshError::Kind("ecdsa".to_owned())),
             "DSA PRIVATE KEY" => return Err(SshError::Kind("dsa".to_owned())),
@@ -186,9 +187,9 @@ impl SshSecretKey {
     /// The public key in SSH's wire format, if it is known.
     fn public(&self) -> Option<&[u8]> {
         match &self.stored {
-            Stored::Unencrypted(key) => Some(&key.blob),
-            Stored::Encrypted { public: Some(public), .. } => Some(public),
-            Stored::Encrypted { .. } => match self.decrypted.get() {
+            StoredKey::Unencrypted(key) => Some(&key.blob),
+            StoredKey::Encrypted { public: Some(public), .. } => Some(public),
+            StoredKey::Encrypted { .. } => match self.decrypted.get() {
                 Some(Ok(key)) => Some(&key.blob),
                 _ => None,
             },
@@ -198,15 +199,15 @@ impl SshSecretKey {
     /// The key. Asks for the passphrase if it is encrypted.
     fn decrypted(&self) -> Result<&UnencryptedKey, KeyFailure> {
         let key = match &self.stored {
-            Stored::Unencrypted(key) => return Ok(key),
-            Stored::Encrypted { key: EncryptedKey::Unsupported(error), .. } => {
+            StoredKey::Unencrypted(key) => return Ok(key),
+            StoredKey::Encrypted { key: EncryptedKey::Unsupported(error), .. } => {
                 return Err(self.unusable(error));
             }
-            Stored::Encrypted { key, .. } => key,
+            StoredKey::Encrypted { key, .. } => key,
         };
         let ask = || {
             let name = self.named();
-            open_protected(&self.callbacks, &name, |passphrase| {
+            decrypt_protected(&self.callbacks, &name, |passphrase| {
                 key.open(passphrase).map_err(|error| match error {
                     DecryptError::WrongPassphrase => KeyFailure {
                         kind: KeyFailureKind::WrongPassphrase,
@@ -267,8 +268,8 @@ impl Identity for SshSecretKey {
         Ok(None)
     }
 
-    fn may_ask(&self) -> bool {
-        matches!(self.stored, Stored::Encrypted { .. })
+    fn may_prompt(&self) -> bool {
+        matches!(self.stored, StoredKey::Encrypted { .. })
     }
 }
 

@@ -96,7 +96,7 @@ pub mod semaphore;
 pub mod stdio;
 
 pub use memory::{HeapWords, Memory};
-pub use queue::{Bytes, Claim, Completed, Consumer, Corrupt, Held, Producer, Shape, Stale};
+pub use queue::{Bytes, Claim, Completed, Consumer, Corrupt, HeldTask, Producer, Shape, Stale};
 pub use slot::WorkerId;
 
 #[cfg(not(loom))]

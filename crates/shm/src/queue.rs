@@ -50,7 +50,7 @@ mod consumer;
 mod producer;
 
 pub use consumer::{Claim, Consumer, Stale};
-pub use producer::{Bytes, Completed, Corrupt, Held, Producer};
+pub use producer::{Bytes, Completed, Corrupt, HeldTask, Producer};
 
 use crate::memory::Memory;
 

@@ -5,7 +5,7 @@ use std::io;
 use crate::error::{Error, LimitExceeded, Refusal};
 use crate::member::{Kind, Member};
 use crate::time::Time;
-use crate::unpack::Remarks;
+use crate::unpack::Differences;
 
 /// The longest error text, in characters.
 const MAX_TEXT: usize = 200;
@@ -80,8 +80,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn remarks(&mut self, remarks: &Remarks) -> &mut Self {
-        let Remarks { special, special_names, absolute, replaced, unset } = remarks;
+    pub(super) fn differences(&mut self, differences: &Differences) -> &mut Self {
+        let Differences { special, special_names, absolute, replaced, unset } = differences;
         self.number(*special).number(*absolute).number(*replaced).number(*unset);
         self.number(special_names.len() as u64);
         for name in special_names {
@@ -194,14 +194,14 @@ impl Fields<'_> {
         })
     }
 
-    pub(super) fn remarks(&mut self) -> Option<Remarks> {
+    pub(super) fn differences(&mut self) -> Option<Differences> {
         let (special, absolute, replaced) = (self.number()?, self.number()?, self.number()?);
         let unset = self.number()?;
         let mut special_names = Vec::new();
         for _ in 0..self.number()? {
             special_names.push(self.bytes()?);
         }
-        Some(Remarks { special, special_names, absolute, replaced, unset })
+        Some(Differences { special, special_names, absolute, replaced, unset })
     }
 
     fn io(&mut self) -> Option<io::Error> {

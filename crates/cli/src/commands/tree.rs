@@ -64,7 +64,7 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
     let context = Context { has_passphrase: true, ..Context::default() };
     // One plugin recipient prepares several files at once; the others use what it has prepared.
-    let plugin = recipients.iter().find(|recipient| recipient.may_ask());
+    let plugin = recipients.iter().find(|recipient| recipient.may_prompt());
     let expect = |items: &[BatchItem]| {
         let _secrets = SecretScope::open();
         plugin.iter().for_each(|plugin| plugin.expect_files(items.len()));

@@ -97,8 +97,8 @@ impl Identity for AskedPassphrase {
             is_again = true;
             // An empty passphrase decrypts nothing.
             let Ok(passphrase) = Passphrase::new(answer) else { continue };
-            if let Some(oddity) = passphrase.oddity() {
-                messages::keep_oddity(oddity);
+            if let Some(kind) = passphrase.warning() {
+                messages::keep_passphrase_warning(kind);
             }
             let keys = Keys::new(passphrase, self.limit);
             if let Some(file_key) = keys.unwrap(format, stanzas)? {

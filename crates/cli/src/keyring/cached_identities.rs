@@ -90,7 +90,7 @@ impl CachedIdentities {
         {
             let found: Vec<Option<FileKey>> = if identity.prefers_batch() {
                 identity.unwrap_batch(&headers)
-            } else if identity.may_ask() {
+            } else if identity.may_prompt() {
                 // It may ask, so it waits until it is needed, as do those after it.
                 return;
             } else {
@@ -224,8 +224,8 @@ impl SharedState {
 }
 
 impl Identity for CachedIdentity {
-    fn may_ask(&self) -> bool {
-        self.identity.may_ask()
+    fn may_prompt(&self) -> bool {
+        self.identity.may_prompt()
     }
 
     fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {

@@ -51,14 +51,14 @@ impl<R: Recipient> Recipient for MemoryChecked<R> {
         self.key.is_slow()
     }
 
-    fn may_ask(&self) -> bool {
-        self.key.may_ask()
+    fn may_prompt(&self) -> bool {
+        self.key.may_prompt()
     }
 }
 
 impl<I: Identity> Identity for LimitedIdentity<I> {
-    fn may_ask(&self) -> bool {
-        self.inner.key.may_ask()
+    fn may_prompt(&self) -> bool {
+        self.inner.key.may_prompt()
     }
 
     fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {

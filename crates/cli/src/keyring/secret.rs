@@ -41,11 +41,11 @@ impl Secret {
             return Ok(Self::None);
         };
         let passphrase = passphrase.map_err(|error| messages::bad_passphrase(&origin, error))?;
-        if let Some(oddity) = passphrase.oddity() {
-            let warning = messages::odd_passphrase(&origin, oddity);
+        if let Some(kind) = passphrase.warning() {
+            let warning = messages::passphrase_warning(&origin, kind);
             match warning.filter(|_| files.is_for_encryption()) {
                 Some(warning) => messages::warn(&warning),
-                None => messages::keep_oddity(oddity),
+                None => messages::keep_passphrase_warning(kind),
             }
         }
         Ok(Self::Given(passphrase))

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use cryptstream_archive::{
-    Error, FOLDER_BUDGET, LimitExceeded, Limits, MAX_DEPTH, PackError, Packed, Refusal, Remarks,
-    SPOOL_BUDGET, short_name,
+    Differences, Error, FOLDER_BUDGET, LimitExceeded, Limits, MAX_DEPTH, PackError, Packed,
+    Refusal, SPOOL_BUDGET, short_name,
 };
 use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
@@ -243,8 +243,8 @@ fn through(input: &Path, by: &str) -> String {
 }
 
 /// What differs in an archive that was unpacked from its description.
-pub(crate) fn remarks(remarks: &Remarks) -> Vec<String> {
-    let Remarks { special, special_names, absolute, replaced, unset } = remarks;
+pub(crate) fn differences(differences: &Differences) -> Vec<String> {
+    let Differences { special, special_names, absolute, replaced, unset } = differences;
     let names = special_names
         .iter()
         .map(|name| format!("{}: is a device or a named pipe; skipped", short_name(name)));

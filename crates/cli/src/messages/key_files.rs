@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use cryptstream_keys::{IdentityError, LineError, OtherKey, RecipientError, SshError};
+use cryptstream_keys::{IdentityError, LineError, RecipientError, SshError, UnsupportedKey};
 
 use super::{Failure, code, quoted};
 
@@ -20,11 +20,11 @@ pub(crate) fn identities_invalid(path: &Path, error: &LineError<IdentityError>) 
             "convert it to another file: openssl pkcs8 -topk8 -in {name} -out {name}.new, then use \
              -i {name}.new"
         ),
-        IdentityError::Other(other) => match other {
-            OtherKey::PublicPem | OtherKey::PublicRsaPem | OtherKey::PublicSsh2 => {
-                secret_half(path)
-            }
-            other => other_key(*other, &name),
+        IdentityError::Unsupported(other) => match other {
+            UnsupportedKey::PublicPem
+            | UnsupportedKey::PublicRsaPem
+            | UnsupportedKey::PublicSsh2 => secret_half(path),
+            other => unsupported_key(*other, &name),
         },
         IdentityError::Utf16 => convert_text(&name),
         _ => check_name(&name),
@@ -47,7 +47,7 @@ pub(crate) fn recipients_invalid(path: &Path, error: &LineError<RecipientError>)
             "give only the key with -r, in quotes; it begins with its type, such as ssh-ed25519"
                 .to_owned()
         }
-        RecipientError::Other(other) => other_key(*other, &name),
+        RecipientError::Unsupported(other) => unsupported_key(*other, &name),
         RecipientError::Utf16 => convert_text(&name),
         _ => check_name(&name),
     };
@@ -82,23 +82,23 @@ fn secret_half(path: &Path) -> String {
 }
 
 /// What to do about a key of another program.
-fn other_key(key: OtherKey, name: &str) -> String {
+fn unsupported_key(key: UnsupportedKey, name: &str) -> String {
     match key {
-        OtherKey::Putty => format!(
+        UnsupportedKey::Putty => format!(
             "convert it to OpenSSH's format, in another file: puttygen {name} -O private-openssh \
              -o {name}.openssh"
         ),
-        OtherKey::PgpSecret | OtherKey::PgpPublic => {
+        UnsupportedKey::PgpSecret | UnsupportedKey::PgpPublic => {
             "generate a key with `cryptstream keygen -o FILE`; decrypt files from gpg with gpg"
                 .to_owned()
         }
-        OtherKey::PublicPem => {
+        UnsupportedKey::PublicPem => {
             format!("`ssh-keygen -i -m PKCS8 -f {name}` shows the recipient, if it is an RSA key")
         }
-        OtherKey::PublicRsaPem => {
+        UnsupportedKey::PublicRsaPem => {
             format!("`ssh-keygen -i -m PEM -f {name}` shows the recipient")
         }
-        OtherKey::PublicSsh2 => format!("`ssh-keygen -i -f {name}` shows the recipient"),
+        UnsupportedKey::PublicSsh2 => format!("`ssh-keygen -i -f {name}` shows the recipient"),
         _ => SSH_KIND.to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use cryptstream_format::{KeyFailure, KeyFailureKind};
-use cryptstream_keys::{AnyRecipient, LineError, PassphraseOddity, RecipientError, SshError};
+use cryptstream_keys::{AnyRecipient, LineError, PassphraseWarning, RecipientError, SshError};
 
 use super::system::{is_shortage, no_descriptors};
 use super::{Failure, code, quoted, reason};
@@ -158,43 +158,45 @@ pub(crate) fn identity_passed_over(failure: &Failure) -> String {
 }
 
 /// What is unusual about the passphrase of this run, to be mentioned if it turns out wrong.
-static ODDITY: OnceLock<PassphraseOddity> = OnceLock::new();
+static PASSPHRASE_WARNING: OnceLock<PassphraseWarning> = OnceLock::new();
 
 /// Remembers what is unusual about a passphrase.
-pub(crate) fn keep_oddity(oddity: PassphraseOddity) {
-    let _ = ODDITY.set(oddity);
+pub(crate) fn keep_passphrase_warning(kind: PassphraseWarning) {
+    let _ = PASSPHRASE_WARNING.set(kind);
 }
 
 /// A passphrase to encrypt with that may not be what its owner will type. `None` if nothing is
 /// wrong with it.
-pub(crate) fn odd_passphrase(origin: &str, oddity: PassphraseOddity) -> Option<String> {
-    let what = match oddity {
-        PassphraseOddity::Mark => {
+pub(crate) fn passphrase_warning(origin: &str, kind: PassphraseWarning) -> Option<String> {
+    let what = match kind {
+        PassphraseWarning::ByteOrderMark => {
             "begins with a byte order mark, which becomes part of the passphrase"
         }
-        PassphraseOddity::Utf16 => "is UTF-16 text, whose raw bytes become the passphrase",
-        PassphraseOddity::Nul => "contains a NUL byte, which becomes part of the passphrase",
-        PassphraseOddity::Lines => "has more than one line, all of which become the passphrase",
-        PassphraseOddity::NotAscii => return None,
+        PassphraseWarning::Utf16 => "is UTF-16 text, whose raw bytes become the passphrase",
+        PassphraseWarning::Nul => "contains a NUL byte, which becomes part of the passphrase",
+        PassphraseWarning::SeveralLines => {
+            "has more than one line, all of which become the passphrase"
+        }
+        PassphraseWarning::NotAscii => return None,
     };
     Some(format!("{origin}: {what}; it cannot be typed on a terminal"))
 }
 
 /// What to do about a passphrase that is wrong.
 pub(crate) fn check_passphrase() -> &'static str {
-    match ODDITY.get() {
+    match PASSPHRASE_WARNING.get() {
         None => "check capitals, the keyboard layout, and a stray space or newline",
-        Some(PassphraseOddity::Mark) => {
+        Some(PassphraseWarning::ByteOrderMark) => {
             "the passphrase begins with a byte order mark: try a file without that mark"
         }
-        Some(PassphraseOddity::Utf16) => "the passphrase is UTF-16 text: try a file in UTF-8",
-        Some(PassphraseOddity::Nul) => {
+        Some(PassphraseWarning::Utf16) => "the passphrase is UTF-16 text: try a file in UTF-8",
+        Some(PassphraseWarning::Nul) => {
             "the passphrase contains a NUL byte: try it without that byte"
         }
-        Some(PassphraseOddity::Lines) => {
+        Some(PassphraseWarning::SeveralLines) => {
             "the passphrase has more than one line: try a file with only the first"
         }
-        Some(PassphraseOddity::NotAscii) => {
+        Some(PassphraseWarning::NotAscii) => {
             "check capitals and the keyboard layout; accents and umlauts have two forms in \
              Unicode (NFC and NFD), and macOS may use the other one: type it on the machine that \
              encrypted the file"

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use cryptstream_engine::{BatchItem, Destination, Dropped, Target};
+use cryptstream_engine::{BatchItem, Destination, LostAttributes, Target};
 use indicatif::{HumanBytes, HumanCount};
 use rustix::io::Errno;
 
@@ -138,8 +138,8 @@ pub(crate) fn sources_kept(count: u64) -> String {
 }
 
 /// What the outputs could not take over from their inputs.
-pub(crate) fn dropped(dropped: Dropped, output: &str) -> Vec<String> {
-    let Dropped { times, mode, acl } = dropped;
+pub(crate) fn dropped(dropped: LostAttributes, output: &str) -> Vec<String> {
+    let LostAttributes { times, mode, acl } = dropped;
     let lost = [
         (
             times,
@@ -153,8 +153,8 @@ pub(crate) fn dropped(dropped: Dropped, output: &str) -> Vec<String> {
 }
 
 /// The names of these for programs.
-pub(crate) fn dropped_names(dropped: Dropped) -> Vec<&'static str> {
-    let Dropped { times, mode, acl } = dropped;
+pub(crate) fn dropped_names(dropped: LostAttributes) -> Vec<&'static str> {
+    let LostAttributes { times, mode, acl } = dropped;
     let names = [(times, "times"), (mode, "permissions"), (acl, "access-lists")];
     names.into_iter().filter(|(is_lost, _)| *is_lost).map(|(_, name)| name).collect()
 }

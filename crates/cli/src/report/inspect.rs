@@ -17,7 +17,7 @@ const MAX_SHOWN_LEN: usize = 32;
 /// For people, in aligned lines.
 pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
     let header = &inspection.header;
-    let Extent { is_armored, sealed_len, file_len, .. } = inspection.extent;
+    let Extent { is_armored, encrypted_len, file_len, .. } = inspection.extent;
     let mut text = format!("{name}\n");
     let mut line = |label, value: &str| text.push_str(&format!("  {label:<16}{value}\n"));
     line("format", &format!("{} ({})", format_name(header.format()), version(header)));
@@ -36,19 +36,19 @@ pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
         },
     );
     line("header", &header_text(header));
-    let (Some(sealed_len), Some(payload_len)) = (sealed_len, inspection.payload_len()) else {
+    let (Some(encrypted_len), Some(payload_len)) = (encrypted_len, inspection.payload_len()) else {
         line("size", "unknown: only the header is read from a stream");
         return text;
     };
     if is_armored && let Some(len) = file_len {
         line("armored size", &bytes(len));
     }
-    line("size", &bytes(sealed_len));
+    line("size", &bytes(encrypted_len));
     line("payload", &bytes(payload_len));
     match inspection.layout() {
         Some(Ok(layout)) => {
             let plaintext = layout.plaintext_len();
-            line("overhead", &bytes(sealed_len.saturating_sub(plaintext)));
+            line("overhead", &bytes(encrypted_len.saturating_sub(plaintext)));
             line("chunks", &HumanCount(layout.chunks()).to_string());
             line(
                 "plaintext",
@@ -63,7 +63,7 @@ pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
 /// The same for programs.
 pub(crate) fn object(inspection: &Inspection) -> Value {
     let header = &inspection.header;
-    let Extent { is_armored, sealed_len, file_len, .. } = inspection.extent;
+    let Extent { is_armored, encrypted_len, file_len, .. } = inspection.extent;
     let layout = inspection.layout();
     let possible = layout.and_then(Result::ok);
     let plaintext_len = possible.map(|layout| layout.plaintext_len());
@@ -82,9 +82,9 @@ pub(crate) fn object(inspection: &Inspection) -> Value {
         "header_bytes": header.len(),
         "padding_bytes": header.padding_len(),
         "file_bytes": file_len,
-        "sealed_bytes": sealed_len,
+        "sealed_bytes": encrypted_len,
         "payload_bytes": inspection.payload_len(),
-        "overhead_bytes": sealed_len.zip(plaintext_len).map(overhead),
+        "overhead_bytes": encrypted_len.zip(plaintext_len).map(overhead),
         "chunks": possible.map(|layout| layout.chunks()),
         "plaintext_bytes": plaintext_len,
         "length_possible": layout.map(|layout| layout.is_ok()),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use cryptstream_engine::{Dropped, SandboxLevel, Summary, WorkerStats};
+use cryptstream_engine::{LostAttributes, SandboxLevel, Summary, WorkerStats};
 use serde_json::{Value, json};
 
 use super::{Status, end, is_for_programs};
@@ -23,7 +23,7 @@ pub(crate) struct TreeReport {
     started: Instant,
     counts: Counts,
     status: Status,
-    dropped: Dropped,
+    dropped: LostAttributes,
     /// The position of the present event in the order of the files.
     place: u64,
     failures: Vec<Value>,
@@ -40,7 +40,7 @@ impl TreeReport {
             started: Instant::now(),
             counts: Counts::default(),
             status: Status::default(),
-            dropped: Dropped::default(),
+            dropped: LostAttributes::default(),
             place: 0,
             failures: Vec::new(),
             skipped: Vec::new(),
@@ -77,7 +77,7 @@ impl TreeReport {
         self.counts.replaced += 1;
     }
 
-    fn drop_of(&mut self, Dropped { times, mode, acl }: Dropped) {
+    fn drop_of(&mut self, LostAttributes { times, mode, acl }: LostAttributes) {
         self.dropped.times |= times;
         self.dropped.mode |= mode;
         self.dropped.acl |= acl;
@@ -122,7 +122,7 @@ impl TreeReport {
                 self.counts.removed += 1;
                 return;
             }
-            Event::Dropped(dropped) => return self.drop_of(dropped),
+            Event::LostAttributes(dropped) => return self.drop_of(dropped),
             Event::Failed(failure) => return self.fail(&failure),
             Event::Foreign(path) => (path, messages::tree::FOREIGN),
             Event::Special(path) => (path, messages::tree::SPECIAL),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cryptstream_beneath::{Dir, Folder, WalkEntry, has_acl, is_refusal, times_of};
-use cryptstream_engine::{Dropped, Error, open_folder};
+use cryptstream_engine::{Error, LostAttributes, open_folder};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;
@@ -230,7 +230,7 @@ impl CopyFolder {
         let mode = if is_new { kept } else { there & kept } | there & SETGID;
         // Before the bits, which may forbid it.
         match dir.set_own_times(&times_of(like)) {
-            Err(error) if is_refusal(error) => self.drop_of(Dropped { times: true, ..NONE }),
+            Err(error) if is_refusal(error) => self.drop_of(LostAttributes { times: true, ..NONE }),
             set => set?,
         }
         // The group bits would also grant access to those named in an access control list that
@@ -246,7 +246,7 @@ impl CopyFolder {
             // A file system that has no such bits, or another user's folder.
             Err(error) if is_refusal(error) => {
                 if there & !STICKY & !mode != 0 {
-                    self.drop_of(Dropped { mode: true, ..NONE });
+                    self.drop_of(LostAttributes { mode: true, ..NONE });
                 }
             }
             set => set?,
@@ -254,8 +254,8 @@ impl CopyFolder {
         Ok(())
     }
 
-    fn drop_of(&self, dropped: Dropped) {
-        self.tell(Event::Dropped(dropped));
+    fn drop_of(&self, dropped: LostAttributes) {
+        self.tell(Event::LostAttributes(dropped));
     }
 
     /// Records an event to be reported later.
@@ -264,7 +264,7 @@ impl CopyFolder {
     }
 }
 
-const NONE: Dropped = Dropped { times: false, mode: false, acl: false };
+const NONE: LostAttributes = LostAttributes { times: false, mode: false, acl: false };
 
 impl Drop for CopyFolder {
     fn drop(&mut self) {

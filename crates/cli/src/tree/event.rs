@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cryptstream_engine::Dropped;
+use cryptstream_engine::LostAttributes;
 
 use crate::messages::Failure;
 
@@ -24,7 +24,7 @@ pub(crate) enum Event {
     /// Not removed, as this program has not written it.
     Foreign(PathBuf),
     /// Metadata that could not be copied.
-    Dropped(Dropped),
+    LostAttributes(LostAttributes),
     /// Neither file nor folder nor link.
     Special(PathBuf),
     /// A file to decrypt whose name is not that of an encrypted file.

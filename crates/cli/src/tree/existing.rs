@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileEntry, Folder, Followed, WalkEntry, follow_mode, kernel_path};
-use cryptstream_engine::Dropped;
+use cryptstream_engine::LostAttributes;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
@@ -239,8 +239,8 @@ impl<'a> Existing<'a> {
             Ok(Followed::Changed) => (self.on_event)(Event::Mode(output.to_owned(), mode)),
             Ok(Followed::Refused) | Err(_) => {
                 self.without_modes.insert(there.st_dev);
-                let dropped = Dropped { mode: true, ..Dropped::default() };
-                (self.on_event)(Event::Dropped(dropped));
+                let dropped = LostAttributes { mode: true, ..LostAttributes::default() };
+                (self.on_event)(Event::LostAttributes(dropped));
             }
         }
     }

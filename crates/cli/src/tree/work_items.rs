@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use cryptstream_beneath::{Folder, WalkEntry, dir_mode_without_acl};
-use cryptstream_engine::{BatchItem, Destination, Dropped, is_leftover};
+use cryptstream_engine::{BatchItem, Destination, LostAttributes, is_leftover};
 use rustix::fs::Stat;
 
 use super::compare::SourceFile;
@@ -146,7 +146,8 @@ impl<'a> WorkItems<'a> {
         let Ok(dir) = folder.dir() else { return stat };
         let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
         if acl {
-            self.existing.tell(Event::Dropped(Dropped { acl, ..Dropped::default() }));
+            self.existing
+                .tell(Event::LostAttributes(LostAttributes { acl, ..LostAttributes::default() }));
         }
         stat.st_mode = st_mode;
         stat

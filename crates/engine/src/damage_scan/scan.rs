@@ -31,7 +31,7 @@ pub(super) fn walk(
 ) -> Result<DamageReport, Error> {
     let format = cipher.format();
     let chunk_len = format.sealed_chunk_len();
-    let mut walk = Walk { parser, path, cipher, format, len, found: Found::default() };
+    let mut walk = Walk { parser, path, cipher, format, len, found: ScanState::default() };
     let mut sealed = zeroed((format.sealed_segment_len() as u64).min(len) as usize)?;
     let mut plain = zeroed(SEGMENT_LEN.min(sealed.len()))?;
     let mut chunk = 0;
@@ -99,7 +99,7 @@ struct Walk<'a> {
     format: Format,
     /// Encrypted bytes of all chunks.
     len: u64,
-    found: Found,
+    found: ScanState,
 }
 
 impl Walk<'_> {
@@ -173,7 +173,7 @@ impl Walk<'_> {
 
 /// What was found so far.
 #[derive(Default)]
-struct Found {
+struct ScanState {
     damage: Damage,
     /// The damaged range that is not over yet.
     run: Option<Range<u64>>,
@@ -185,7 +185,7 @@ struct Found {
     len: u64,
 }
 
-impl Found {
+impl ScanState {
     fn take(&mut self, format: Format, chunk: u64, sealed_len: usize, part: Option<&Segment>) {
         let Some(part) = part else {
             // Where nothing is but a tag, or less, nothing is lost.

@@ -23,7 +23,7 @@ pub struct CommitOptions {
 
 /// Attributes that the output should have got from its source, and does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
+pub struct LostAttributes {
     /// The file system does not store the times.
     pub times: bool,
     /// The file system does not store the permission bits.

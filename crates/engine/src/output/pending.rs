@@ -23,13 +23,13 @@ use super::attributes::{copy_user_attributes, keep_access};
 use super::durable::{Durability, sync_folder};
 use super::naming::{is_unsupported, rename};
 use super::permissions::{Permissions, set_mode};
-use super::probe::{self, Abilities};
+use super::probe::{self, Capabilities};
 use super::temporary;
 use super::unnamed::{
     Temporary, close, descriptor_path, identity, is_named, link_unnamed, open_temporary,
     open_unnamed, refuse_links, unlink_own,
 };
-use crate::named::Named;
+use crate::path_resolution::ResolvedPath;
 use crate::{Error, interrupt};
 
 /// Below 1 MiB room is not taken beforehand: it takes as long either way.
@@ -60,13 +60,13 @@ pub(crate) struct PendingFile {
 }
 
 /// Why a file was not created.
-enum Uncreated {
+enum CreateError {
     System(Errno),
     /// It could not get its name in the end.
     NoOtherName(Errno),
 }
 
-impl From<Errno> for Uncreated {
+impl From<Errno> for CreateError {
     fn from(error: Errno) -> Self {
         Self::System(error)
     }
@@ -84,47 +84,49 @@ impl PendingFile {
         permissions: Permissions,
     ) -> Result<Self, Error> {
         let present = folder.stat(&name).ok();
-        Self::create_over(Named { folder, name }, path, may_replace, present, permissions)
+        Self::create_over(ResolvedPath { folder, name }, path, may_replace, present, permissions)
     }
 
     /// The same, where it is known what has the name now.
     pub(super) fn create_over(
-        named: Named,
+        resolved: ResolvedPath,
         path: &Path,
         may_replace: bool,
         present: Option<Stat>,
         permissions: Permissions,
     ) -> Result<Self, Error> {
         let permissions = permissions.within(present.map(|stat| stat.st_mode & 0o777));
-        let made = Self::try_create(named, path, may_replace, present, permissions);
+        let made = Self::try_create(resolved, path, may_replace, present, permissions);
         made.map_err(|refused| match refused {
-            Uncreated::NoOtherName(error) => {
+            CreateError::NoOtherName(error) => {
                 Error::NoOtherName { path: path.to_owned(), source: error.into() }
             }
-            Uncreated::System(Errno::EXIST) => Error::OutputExists { path: path.to_owned() },
-            Uncreated::System(error) => {
+            CreateError::System(Errno::EXIST) => Error::OutputExists { path: path.to_owned() },
+            CreateError::System(error) => {
                 Error::Create { path: path.to_owned(), source: error.into() }
             }
         })
     }
 
     fn try_create(
-        named: Named,
+        resolved: ResolvedPath,
         path: &Path,
         may_replace: bool,
         replaced: Option<Stat>,
         permissions: Permissions,
-    ) -> Result<Self, Uncreated> {
-        let Named { folder, name } = named;
+    ) -> Result<Self, CreateError> {
+        let ResolvedPath { folder, name } = resolved;
         let mut is_in_order = false;
         let (file, temporary) = match open_unnamed(&folder, permissions)? {
             Some(file) => (file, None),
             None => {
                 abandoned::remove_abandoned(&folder, &name);
-                match probe::abilities(&folder, &name) {
-                    Abilities::All => {}
-                    Abilities::InOrder => is_in_order = true,
-                    Abilities::NoOtherName(error) => return Err(Uncreated::NoOtherName(error)),
+                match probe::capabilities(&folder, &name) {
+                    Capabilities::All => {}
+                    Capabilities::InOrder => is_in_order = true,
+                    Capabilities::NoOtherName(error) => {
+                        return Err(CreateError::NoOtherName(error));
+                    }
                 }
                 let (file, temporary) = open_temporary(&folder, &name)?;
                 (file, Some(temporary))
@@ -309,7 +311,7 @@ impl PendingFile {
     /// Returns whether the name is to be made durable too.
     fn give_name(&mut self, durability: Durability) -> Result<bool, Errno> {
         let is_synced = !matches!(durability, Durability::NotAsked);
-        interrupt::heed();
+        interrupt::end_if_pending();
         if self.temporary.is_none() {
             let named = match &self.replaced {
                 Some(_) => Err(Errno::EXIST),

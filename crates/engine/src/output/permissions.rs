@@ -8,7 +8,7 @@ use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fchmod, fstat};
 use rustix::io::Errno;
 
-use crate::named::planted_by;
+use crate::path_resolution::planted_by;
 use crate::umask::{OWNER, umask};
 
 /// Which bits an output is to have.

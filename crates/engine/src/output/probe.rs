@@ -20,7 +20,7 @@ const AHEAD: u64 = 4096;
 
 /// What can be done with a file in some folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Abilities {
+pub(super) enum Capabilities {
     /// All that is needed.
     All,
     /// It must be written from front to back.
@@ -30,23 +30,23 @@ pub(super) enum Abilities {
 }
 
 /// Tries it in the folder, for a file that is to be called `name`.
-pub(super) fn abilities(folder: &Dir, name: &OsStr) -> Abilities {
-    static KNOWN: Mutex<Vec<(u64, Abilities)>> = Mutex::new(Vec::new());
-    let Ok(stat) = folder.own_stat() else { return Abilities::All };
+pub(super) fn capabilities(folder: &Dir, name: &OsStr) -> Capabilities {
+    static KNOWN: Mutex<Vec<(u64, Capabilities)>> = Mutex::new(Vec::new());
+    let Ok(stat) = folder.own_stat() else { return Capabilities::All };
     if has_stable_inodes(folder, stat.st_dev) {
-        return Abilities::All;
+        return Capabilities::All;
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, abilities)) = known.iter().find(|(device, _)| *device == stat.st_dev) {
-        return *abilities;
+    if let Some((_, capabilities)) = known.iter().find(|(device, _)| *device == stat.st_dev) {
+        return *capabilities;
     }
     // Other errors will show up during the work.
-    let Ok(abilities) = try_out(folder, name) else { return Abilities::All };
-    known.push((stat.st_dev, abilities));
-    abilities
+    let Ok(capabilities) = try_out(folder, name) else { return Capabilities::All };
+    known.push((stat.st_dev, capabilities));
+    capabilities
 }
 
-fn try_out(folder: &Dir, name: &OsStr) -> Result<Abilities, Errno> {
+fn try_out(folder: &Dir, name: &OsStr) -> Result<Capabilities, Errno> {
     let _deferred = interrupt::defer();
     let (first, second) = (temporary::name(name)?, temporary::name(name)?);
     let file = folder.create_file(&first, Mode::RUSR | Mode::WUSR)?;
@@ -57,8 +57,8 @@ fn try_out(folder: &Dir, name: &OsStr) -> Result<Abilities, Errno> {
     // A later run removes what is left.
     let _ = folder.remove_file(if renamed.is_ok() { &second } else { &first });
     Ok(match renamed {
-        Err(error) if naming::is_unsupported(error) => Abilities::NoOtherName(error),
-        Err(_) | Ok(()) if is_in_order => Abilities::InOrder,
-        Err(_) | Ok(()) => Abilities::All,
+        Err(error) if naming::is_unsupported(error) => Capabilities::NoOtherName(error),
+        Err(_) | Ok(()) if is_in_order => Capabilities::InOrder,
+        Err(_) | Ok(()) => Capabilities::All,
     })
 }

@@ -9,7 +9,7 @@ use cryptstream_format::armor::armored_len;
 use cryptstream_shm::Region;
 
 use super::armored::{Armored, TextOutput};
-use super::options::{CommitOptions, Dropped};
+use super::options::{CommitOptions, LostAttributes};
 use super::pending::PendingFile;
 use super::stream::Stream;
 use crate::{Error, Source};
@@ -120,7 +120,7 @@ impl Sink {
         source: &Source,
         options: CommitOptions,
         reread: Option<Reread<'_>>,
-    ) -> Result<Dropped, Error> {
+    ) -> Result<LostAttributes, Error> {
         source.check_unchanged()?;
         match self {
             Self::Armored(armored) => armored.finish()?.commit(source, options, reread),
@@ -146,10 +146,12 @@ impl Sink {
                 if options.remove_source {
                     source.remove()?;
                 }
-                Ok(Dropped { times: !has_times, mode: !has_mode, acl })
+                Ok(LostAttributes { times: !has_times, mode: !has_mode, acl })
             }
-            Self::Stream(stream) if options.sync => stream.sync().map(|()| Dropped::default()),
-            Self::Stream(_) | Self::Nowhere => Ok(Dropped::default()),
+            Self::Stream(stream) if options.sync => {
+                stream.sync().map(|()| LostAttributes::default())
+            }
+            Self::Stream(_) | Self::Nowhere => Ok(LostAttributes::default()),
         }
     }
 

@@ -20,7 +20,7 @@ use super::container::{CONTENT, Container, open_listed};
 use super::naming::rename_folder;
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
-use crate::named::{Found, Named, Refused};
+use crate::path_resolution::{Resolution, ResolveError, ResolvedPath};
 use crate::umask::umask;
 
 /// What the name of a folder that was replaced ends in.
@@ -29,11 +29,11 @@ const OLD: &str = ".old";
 /// A folder that is being unpacked, under a temporary name.
 pub struct StagingFolder {
     /// The folder that it will be in, and its name there.
-    named: Named,
+    resolved: ResolvedPath,
     container: Arc<Container>,
     folder: OwnedFd,
     place: NameState,
-    gate: Arc<Mutex<()>>,
+    change_lock: Arc<Mutex<()>>,
     /// What removes it when the process is interrupted.
     cleanup: Option<OnInterrupt>,
     is_committed: bool,
@@ -66,23 +66,23 @@ impl StagingFolder {
     /// # Errors
     /// Those of [`StagingFolder::check`].
     pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
-        let (place, named) = look(path, force)?;
-        abandoned::remove_abandoned_folders(&named.folder, &named.name);
-        let made = Container::create(Arc::clone(&named.folder), &named.name);
+        let (place, resolved) = look(path, force)?;
+        abandoned::remove_abandoned_folders(&resolved.folder, &resolved.name);
+        let made = Container::create(Arc::clone(&resolved.folder), &resolved.name);
         let (container, folder) = made.map_err(|error| create_error(path, error))?;
-        let (container, gate) = (Arc::new(container), Arc::new(Mutex::new(())));
-        let watched = (Arc::clone(&container), Arc::clone(&gate));
+        let (container, change_lock) = (Arc::new(container), Arc::new(Mutex::new(())));
+        let watched = (Arc::clone(&container), Arc::clone(&change_lock));
         // Without the thread only an interruption leaves it behind, for a later run
         // to remove.
         let cleanup = interrupt::on_interrupt(Box::new(move || {
-            let (container, gate) = &watched;
-            let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+            let (container, change_lock) = &watched;
+            let closed = change_lock.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = container.remove();
             // The process ends, so nothing may go on.
             std::mem::forget(closed);
         }));
         let (path, cleanup, is_committed) = (path.to_owned(), cleanup.ok(), false);
-        Ok(Self { named, container, folder, place, gate, cleanup, is_committed, path })
+        Ok(Self { resolved, container, folder, place, change_lock, cleanup, is_committed, path })
     }
 
     /// The folder itself.
@@ -94,8 +94,8 @@ impl StagingFolder {
     /// Must be locked while anything in the folder is changed, so that nothing is added
     /// while an interruption removes it.
     #[must_use]
-    pub fn gate(&self) -> &Mutex<()> {
-        &self.gate
+    pub fn change_lock(&self) -> &Mutex<()> {
+        &self.change_lock
     }
 
     /// Gives the folder its permission bits (without `mode` those of a new folder), the time
@@ -142,7 +142,7 @@ impl StagingFolder {
             as_taken(fchmod(&self.folder, mode))?;
         }
         if sync {
-            let synced = open_listed(&*self.named.folder, ".").and_then(rustix::fs::fsync);
+            let synced = open_listed(&*self.resolved.folder, ".").and_then(rustix::fs::fsync);
             match synced {
                 // Some file systems cannot sync folders; some may not be listed.
                 Ok(()) | Err(Errno::INVAL | Errno::BADF | Errno::ACCESS) => {}
@@ -154,11 +154,11 @@ impl StagingFolder {
 
     /// Returns the new path of the folder that had the name.
     fn give_name(&mut self) -> Result<Option<OsString>, Errno> {
-        interrupt::heed();
+        interrupt::end_if_pending();
         let _deferred = interrupt::defer();
         // Not while an interruption that came before is removing it.
-        let held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let Named { folder, name } = &self.named;
+        let held = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let ResolvedPath { folder, name } = &self.resolved;
         let (folder, container, content) = (&**folder, self.container.dir(), OsStr::new(CONTENT));
         let old = match self.place {
             NameState::Free => {
@@ -193,7 +193,7 @@ impl StagingFolder {
 impl Drop for StagingFolder {
     fn drop(&mut self) {
         if !self.is_committed {
-            let _held = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            let _held = self.change_lock.lock().unwrap_or_else(PoisonError::into_inner);
             // If that fails, a later run removes it.
             let _ = self.container.remove();
         }
@@ -201,37 +201,37 @@ impl Drop for StagingFolder {
 }
 
 /// What stands under a name, and where that is behind links.
-fn look(path: &Path, force: bool) -> Result<(NameState, Named), Error> {
+fn look(path: &Path, force: bool) -> Result<(NameState, ResolvedPath), Error> {
     let failed = |error: Errno| create_error(path, error);
     let exists = || Error::OutputExists { path: path.to_owned() };
     // `.` and the like have no name, and cannot be anything but folders above.
     if path.file_name().is_none() && is_here(&Dir::open(path).map_err(failed)?) {
         return Err(Error::OutputIsHere { path: path.to_owned() });
     }
-    let (named, stat) = match Named::find(path) {
-        Ok(Found::Nothing(named, None)) => return Ok((NameState::Free, named)),
-        Ok(Found::There(named, stat)) => (named, stat),
-        Ok(Found::Nothing(..) | Found::Descriptor(..)) => return Err(exists()),
-        Err(Refused::System(error)) => return Err(failed(error)),
-        Err(Refused::Planted(owner)) => {
+    let (resolved, stat) = match ResolvedPath::find(path) {
+        Ok(Resolution::Missing(resolved, None)) => return Ok((NameState::Free, resolved)),
+        Ok(Resolution::Existing(resolved, stat)) => (resolved, stat),
+        Ok(Resolution::Missing(..) | Resolution::Descriptor(..)) => return Err(exists()),
+        Err(ResolveError::System(error)) => return Err(failed(error)),
+        Err(ResolveError::Planted(owner)) => {
             return Err(Error::OutputPlanted { path: path.to_owned(), owner });
         }
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return Err(exists());
     }
-    let present = named.folder.open_dir(&named.name).map_err(failed)?;
+    let present = resolved.folder.open_dir(&resolved.name).map_err(failed)?;
     if is_here(&present) {
         return Err(Error::OutputIsHere { path: path.to_owned() });
     }
     if present.entries().map_err(failed)?.next().is_none() {
-        return Ok((NameState::Empty, named));
+        return Ok((NameState::Empty, resolved));
     }
-    let old = old_name(&named.name);
-    match (force, named.folder.stat(&old).is_ok()) {
+    let old = old_name(&resolved.name);
+    match (force, resolved.folder.stat(&old).is_ok()) {
         (false, _) => Err(exists()),
         (true, true) => Err(Error::OutputExists { path: path.with_file_name(old) }),
-        (true, false) => Ok((NameState::Taken, named)),
+        (true, false) => Ok((NameState::Taken, resolved)),
     }
 }
 

@@ -17,7 +17,7 @@ use super::pending::PendingFile;
 use super::permissions::Permissions;
 use super::sink::Sink;
 use super::stream::Stream;
-use crate::named::{Found, Named, Refused, planted_by};
+use crate::path_resolution::{Resolution, ResolveError, ResolvedPath, planted_by};
 use crate::{Error, Source};
 
 /// Where the result goes.
@@ -113,8 +113,8 @@ impl Target {
     fn open_with(&self, source: &Source, permissions: Permissions) -> Result<Sink, Error> {
         match self {
             Self::Path { path, force } => match resolve(path, *force, Some(source))? {
-                PathState::File(named, present) => {
-                    PendingFile::create_over(named, path, *force, present, permissions)
+                PathState::File(resolved, present) => {
+                    PendingFile::create_over(resolved, path, *force, present, permissions)
                         .map(Sink::File)
                 }
                 PathState::Stream(reached) => {
@@ -125,8 +125,9 @@ impl Target {
             },
             Self::Beneath { dir, name, path, force } => {
                 let present = beneath(dir, name, path, *force, source)?;
-                let named = Named { folder: Arc::clone(dir), name: name.clone() };
-                PendingFile::create_over(named, path, *force, present, permissions).map(Sink::File)
+                let resolved = ResolvedPath { folder: Arc::clone(dir), name: name.clone() };
+                PendingFile::create_over(resolved, path, *force, present, permissions)
+                    .map(Sink::File)
             }
             Self::Stdout { only_text } => open_stdout(*only_text, source),
         }
@@ -136,21 +137,21 @@ impl Target {
 /// What a path leads to.
 enum PathState {
     /// A new file, or one that replaces an existing file.
-    File(Named, Option<Stat>),
+    File(ResolvedPath, Option<Stat>),
     /// A pipe or a device.
-    Stream(Reached),
+    Stream(SpecialFile),
 }
 
 /// Resolves an output's path. The user's own links are followed, so that the file is replaced
 /// and not the link.
 fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<PathState, Error> {
-    let (named, stat) = match find(path)? {
-        Found::Nothing(_, Some(_)) if !force => {
+    let (resolved, stat) = match find(path)? {
+        Resolution::Missing(_, Some(_)) if !force => {
             return Err(Error::OutputExists { path: path.to_owned() });
         }
-        Found::Nothing(named, link) => return Ok(PathState::File(named, link)),
-        Found::There(named, stat) => (named, stat),
-        Found::Descriptor(fd, stat) => {
+        Resolution::Missing(resolved, link) => return Ok(PathState::File(resolved, link)),
+        Resolution::Existing(resolved, stat) => (resolved, stat),
+        Resolution::Descriptor(fd, stat) => {
             // An open file without a name can still be the input.
             if let Some(source) = source.filter(|source| source.is_regular())
                 && KnownFile::of(&fd, &stat).is(&source.known())
@@ -162,26 +163,26 @@ fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<PathStat
                 FileType::BlockDevice if !force => {
                     Err(Error::OutputExists { path: path.to_owned() })
                 }
-                _ => Ok(PathState::Stream(Reached { fd, named: None })),
+                _ => Ok(PathState::Stream(SpecialFile { fd, resolved: None })),
             };
         }
     };
-    refuse_same_or_folder(&named.folder, &named.name, &stat, path, source)?;
+    refuse_same_or_folder(&resolved.folder, &resolved.name, &stat, path, source)?;
     if is_stream(&stat, force) {
         let failed = |error: Errno| create_error(path, error.into());
-        if let Some(owner) = planted_by(&named.folder, &stat).map_err(failed)? {
+        if let Some(owner) = planted_by(&resolved.folder, &stat).map_err(failed)? {
             return Err(Error::OutputPlanted { path: path.to_owned(), owner });
         }
-        return Reached::below(named, &stat).map(PathState::Stream).map_err(failed);
+        return SpecialFile::below(resolved, &stat).map(PathState::Stream).map_err(failed);
     }
     match kind(&stat) {
         _ if !force => Err(Error::OutputExists { path: path.to_owned() }),
-        FileType::RegularFile => Ok(PathState::File(named, Some(stat))),
+        FileType::RegularFile => Ok(PathState::File(resolved, Some(stat))),
         _ => Err(create_error(path, io::ErrorKind::InvalidInput.into())),
     }
 }
 
-fn find(path: &Path) -> Result<Found, Error> {
+fn find(path: &Path) -> Result<Resolution, Error> {
     if ends_as_folder(path) {
         return Err(match Dir::open(path) {
             Ok(_) => Error::OutputIsDirectory { path: path.to_owned() },
@@ -189,10 +190,10 @@ fn find(path: &Path) -> Result<Found, Error> {
             Err(error) => create_error(path, error.into()),
         });
     }
-    Named::find_output(path).map_err(|refused| match refused {
-        Refused::System(Errno::ISDIR) => Error::OutputIsDirectory { path: path.to_owned() },
-        Refused::System(error) => create_error(path, error.into()),
-        Refused::Planted(owner) => Error::OutputPlanted { path: path.to_owned(), owner },
+    ResolvedPath::find_output(path).map_err(|refused| match refused {
+        ResolveError::System(Errno::ISDIR) => Error::OutputIsDirectory { path: path.to_owned() },
+        ResolveError::System(error) => create_error(path, error.into()),
+        ResolveError::Planted(owner) => Error::OutputPlanted { path: path.to_owned(), owner },
     })
 }
 
@@ -206,8 +207,9 @@ pub(super) fn write_small(
     sync: bool,
 ) -> Result<(), Error> {
     match resolve(path, may_replace, None)? {
-        PathState::File(named, present) => {
-            let pending = PendingFile::create_over(named, path, may_replace, present, permissions)?;
+        PathState::File(resolved, present) => {
+            let pending =
+                PendingFile::create_over(resolved, path, may_replace, present, permissions)?;
             pending.write_at(0, content)?;
             pending.commit(sync).map(drop)
         }
@@ -242,20 +244,20 @@ fn beneath(
 
 /// A pipe or a device, opened with `O_PATH`, so that exactly this one is written to whatever
 /// happens to its name.
-struct Reached {
+struct SpecialFile {
     fd: OwnedFd,
     /// Where it was found, if it has a name.
-    named: Option<Named>,
+    resolved: Option<ResolvedPath>,
 }
 
-impl Reached {
+impl SpecialFile {
     /// What has this name, if it is still the same.
-    fn below(named: Named, stat: &Stat) -> Result<Self, Errno> {
-        let file = named.folder.open_with(&named.name, OFlags::PATH, Mode::empty())?;
+    fn below(resolved: ResolvedPath, stat: &Stat) -> Result<Self, Errno> {
+        let file = resolved.folder.open_with(&resolved.name, OFlags::PATH, Mode::empty())?;
         if !is_same(&file, stat)? {
             return Err(Errno::STALE);
         }
-        Ok(Self { fd: file.into(), named: Some(named) })
+        Ok(Self { fd: file.into(), resolved: Some(resolved) })
     }
 
     /// Opens it for writing, and waits for a pipe's reader.
@@ -267,12 +269,12 @@ impl Reached {
         let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         // Opened anew, it does not know where its process is in a file.
         let is_file =
-            self.named.is_none() && kind(&rustix::fs::fstat(&self.fd)?) == FileType::RegularFile;
+            self.resolved.is_none() && kind(&rustix::fs::fstat(&self.fd)?) == FileType::RegularFile;
         let more = if is_file { OFlags::APPEND } else { OFlags::empty() };
-        match (open_waiting(CWD, path.as_ref(), more), &self.named) {
+        match (open_waiting(CWD, path.as_ref(), more), &self.resolved) {
             // Without /proc by its name, if that is still its own.
-            (Err(Errno::NOENT), Some(named)) => {
-                let file = open_waiting(&named.folder, &named.name, OFlags::NOFOLLOW)?;
+            (Err(Errno::NOENT), Some(resolved)) => {
+                let file = open_waiting(&resolved.folder, &resolved.name, OFlags::NOFOLLOW)?;
                 let stat = rustix::fs::fstat(&self.fd)?;
                 if is_same(&file, &stat)? { Ok(file) } else { Err(Errno::STALE) }
             }

@@ -17,8 +17,8 @@ use crate::file_io::read_at;
 use crate::header::{HEADER_BLOCK, cut_in_header, read_header, unlock_error};
 use crate::journal::{self, UndoJournal};
 use crate::memory::zeroed;
-use crate::named::{Found, Named, Refused};
 use crate::output::sync_content;
+use crate::path_resolution::{Resolution, ResolveError, ResolvedPath};
 use crate::{Error, Parser, Source};
 
 /// Below this plaintext length a file is written anew.
@@ -72,8 +72,8 @@ impl LockedFile {
     /// [`Error::NotChangeable`], [`Error::Busy`], [`Error::Armored`]; those of
     /// a header.
     pub fn open(path: &Path, parser: &Parser) -> Result<Self, Error> {
-        let named = find(path)?;
-        Self::of(named, Source::open(path)?.parsed_by(parser))
+        let resolved = find(path)?;
+        Self::of(resolved, Source::open(path)?.parsed_by(parser))
     }
 
     /// The same for a file that was found in a folder; `path` is for messages.
@@ -86,12 +86,12 @@ impl LockedFile {
             .folder
             .dir()
             .map_err(|error| Error::Open { path: path.to_owned(), source: error.into() })?;
-        let named = Named { folder, name: entry.name.clone() };
-        refresh(&named);
-        Self::of(named, source.parsed_by(parser))
+        let resolved = ResolvedPath { folder, name: entry.name.clone() };
+        refresh(&resolved);
+        Self::of(resolved, source.parsed_by(parser))
     }
 
-    fn of(Named { folder, name }: Named, mut source: Source) -> Result<Self, Error> {
+    fn of(ResolvedPath { folder, name }: ResolvedPath, mut source: Source) -> Result<Self, Error> {
         let path = &source.path().to_owned();
         let failed = |source| Error::Open { path: path.to_owned(), source };
         let file = folder.open_with(&name, OFlags::RDWR, Mode::empty()).map_err(|error| {
@@ -304,31 +304,31 @@ impl LockedFile {
 }
 
 /// The place of a file that the user has named, behind links.
-fn find(path: &Path) -> Result<Named, Error> {
+fn find(path: &Path) -> Result<ResolvedPath, Error> {
     let failed = |error: Errno| Error::Open { path: path.to_owned(), source: error.into() };
-    let (named, stat) = match Named::find(path) {
-        Ok(Found::There(named, stat)) => (named, stat),
-        Ok(Found::Nothing(..)) => return Err(failed(Errno::NOENT)),
-        Ok(Found::Descriptor(..)) | Err(Refused::System(Errno::ISDIR)) => {
+    let (resolved, stat) = match ResolvedPath::find(path) {
+        Ok(Resolution::Existing(resolved, stat)) => (resolved, stat),
+        Ok(Resolution::Missing(..)) => return Err(failed(Errno::NOENT)),
+        Ok(Resolution::Descriptor(..)) | Err(ResolveError::System(Errno::ISDIR)) => {
             return Err(Error::NotRegular { path: path.to_owned() });
         }
-        Err(Refused::System(error)) => return Err(failed(error)),
-        Err(Refused::Planted(owner)) => {
+        Err(ResolveError::System(error)) => return Err(failed(error)),
+        Err(ResolveError::Planted(owner)) => {
             return Err(Error::OutputPlanted { path: path.to_owned(), owner });
         }
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Error::NotRegular { path: path.to_owned() });
     }
-    refresh(&named);
-    Ok(named)
+    refresh(&resolved);
+    Ok(resolved)
 }
 
 /// Has the file system ask anew what the file is. A cache may not know yet what has just
 /// been written, and would make it look like a change later.
-fn refresh(named: &Named) {
+fn refresh(resolved: &ResolvedPath) {
     let fresh = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
-    let _ = rustix::fs::statx(&named.folder, &named.name, fresh, StatxFlags::BASIC_STATS);
+    let _ = rustix::fs::statx(&resolved.folder, &resolved.name, fresh, StatxFlags::BASIC_STATS);
 }
 
 fn file_id(file: &File) -> Result<FileId, Error> {

@@ -72,7 +72,7 @@ impl LockedFile {
         let header = WrappedKey::wrap(old.format, &file_key, &plain(recipients))?
             .header(&file_key, old.free_padding())?;
         let cipher = PayloadCipher::generate(old.format, &file_key)?;
-        self.reseal(&old, &header, &cipher, threads, progress)
+        self.write_reencrypted(&old, &header, &cipher, threads, progress)
     }
 }
 

@@ -302,7 +302,7 @@ impl Coordinator {
     /// Does one segment here, if there is one.
     fn run_one_here(&mut self) -> Result<bool, Stop> {
         if self.must_not_decrypt
-            && self.jobs.iter().any(|(_, job)| job.operation == Operation::Open)
+            && self.jobs.iter().any(|(_, job)| job.operation == Operation::Decrypt)
         {
             return Ok(false);
         }
@@ -427,7 +427,7 @@ impl Coordinator {
     ) -> Result<(), Stop> {
         let (number, segment) = self.task_in(slot)?;
         let job = self.job(number).ok_or(Stop::Misbehaved)?;
-        let (Operation::Seal, Some(file), false) =
+        let (Operation::Encrypt, Some(file), false) =
             (job.operation, &job.input, self.has_input[slot])
         else {
             return Ok(());

@@ -16,7 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_format::armor::{self, Decoder};
-use cryptstream_format::{ArmorError, ChunkCipher, ChunkError, HeaderError, Outline, Segment};
+use cryptstream_format::{
+    ArmorError, ChunkCipher, ChunkError, HeaderError, HeaderOffsets, Segment,
+};
 use cryptstream_protection::Protection;
 use cryptstream_shm::{Channel, Region};
 use rustix::process::Signal;
@@ -55,7 +57,7 @@ pub(crate) enum Beginning {
     /// Armor.
     Armor,
     /// A header with these parts.
-    Header(Outline),
+    Header(HeaderOffsets),
     /// Nothing that can be read.
     Wrong(HeaderError),
 }
@@ -100,9 +102,9 @@ impl Parser {
             if may_be_armor && armor::is_armored(bytes) {
                 return Ok(Beginning::Armor);
             }
-            return Ok(match Outline::parse(bytes) {
+            return Ok(match HeaderOffsets::parse(bytes) {
                 Ok(None) => Beginning::Incomplete,
-                Ok(Some(outline)) => Beginning::Header(outline),
+                Ok(Some(offsets)) => Beginning::Header(offsets),
                 Err(error) => Beginning::Wrong(error),
             });
         };
@@ -114,9 +116,9 @@ impl Parser {
                 Answer::Incomplete => Ok(Beginning::Incomplete),
                 Answer::Armor => Ok(Beginning::Armor),
                 Answer::Bytes { len } => {
-                    let outline =
-                        Outline::decode(&process.output(len)?).ok_or_else(invalid_answer)?;
-                    Ok(Beginning::Header(outline))
+                    let offsets =
+                        HeaderOffsets::decode(&process.output(len)?).ok_or_else(invalid_answer)?;
+                    Ok(Beginning::Header(offsets))
                 }
                 Answer::Header(error) => Ok(Beginning::Wrong(error)),
                 _ => Err(invalid_answer()),

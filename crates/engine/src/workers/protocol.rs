@@ -106,14 +106,14 @@ impl Reply {
 }
 
 /// What main says after the start.
-pub(super) enum Order {
+pub(super) enum Command {
     /// A job, of which segments will be published.
     Job(u32, Job),
     /// No segment of this job is left: drop it, and say so.
     Release(u32),
 }
 
-/// Orders begin with one of these.
+/// Commands begin with one of these.
 const JOB: u8 = 0;
 const RELEASE: u8 = 1;
 
@@ -125,7 +125,7 @@ pub(super) fn send_job(channel: &Channel, number: u32, job: &Job) -> io::Result<
     bytes.push(JOB);
     bytes.extend_from_slice(&number.to_le_bytes());
     bytes.push(u8::from(job.cipher.format() == Format::Age));
-    bytes.push(u8::from(job.operation == Operation::Open));
+    bytes.push(u8::from(job.operation == Operation::Decrypt));
     bytes.push(u8::from(job.input.is_some()));
     bytes.push(match job.output {
         Output::File(_) => 0,
@@ -152,7 +152,7 @@ pub(super) fn send_release(channel: &Channel, number: u32) -> io::Result<()> {
 /// The plaintext's length, where it is not known.
 const UNKNOWN: u64 = u64::MAX;
 
-impl Order {
+impl Command {
     pub(super) fn decode(message: Message) -> io::Result<Self> {
         let Message { bytes, fds } = message;
         let bytes = Zeroizing::new(bytes);
@@ -180,8 +180,8 @@ fn take_job(rest: &mut Fields<'_>, fds: Vec<OwnedFd>) -> Option<(u32, Job)> {
         _ => return None,
     };
     let operation = match rest.take()? {
-        [0] => Operation::Seal,
-        [1] => Operation::Open,
+        [0] => Operation::Encrypt,
+        [1] => Operation::Decrypt,
         _ => return None,
     };
     let input = match rest.take()? {
@@ -281,7 +281,7 @@ pub(super) fn decode_result(
         3 if is_written && is_within(job.output_of(segment)) => {
             errno.map(|errno| Err(Failure::Write { errno, offset: place }))
         }
-        4 if job.operation == Operation::Open && chunks.contains(&place) => {
+        4 if job.operation == Operation::Decrypt && chunks.contains(&place) => {
             Some(Err(Failure::Damaged { chunk: place }))
         }
         _ => None,
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn results_survive_their_words() {
-        let (seal, open) = (job(Operation::Seal), job(Operation::Open));
+        let (seal, open) = (job(Operation::Encrypt), job(Operation::Decrypt));
         for result in [
             Ok(()),
             Err(Failure::Short),
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn results_that_the_segment_cannot_have_are_refused() {
-        let (seal, open) = (job(Operation::Seal), job(Operation::Open));
+        let (seal, open) = (job(Operation::Encrypt), job(Operation::Decrypt));
         for (job, failure) in [
             (&seal, Failure::Damaged { chunk: 65 }),
             (&open, Failure::Damaged { chunk: 1 << 50 }),

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use cryptstream_format::armor::{self, Decoder};
 use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
 use cryptstream_format::{
-    ArmorError, ChunkCipher, ChunkError, Format, HeaderError, Outline, Segment,
+    ArmorError, ChunkCipher, ChunkError, Format, HeaderError, HeaderOffsets, Segment,
 };
 use cryptstream_shm::{Channel, Message, Region};
 use zeroize::Zeroizing;
@@ -226,14 +226,14 @@ impl Reader {
         if may_be_armor != 0 && armor::is_armored(&self.input[..len]) {
             return Ok(Some(Answer::Armor));
         }
-        let parsed = Outline::parse(&self.input[..len]);
+        let parsed = HeaderOffsets::parse(&self.input[..len]);
         // A header of 16 MiB is not kept for the small ones after it.
         self.input.truncate(MAX_SEALED_SEGMENT_LEN);
         self.input.shrink_to(MAX_SEALED_SEGMENT_LEN);
         Ok(Some(match parsed {
             Ok(None) => Answer::Incomplete,
-            Ok(Some(outline)) => {
-                let table = outline.encode();
+            Ok(Some(offsets)) => {
+                let table = offsets.encode();
                 self.region.copy_in(INPUT_LEN, &table);
                 Answer::Bytes { len: table.len() }
             }

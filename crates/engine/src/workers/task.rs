@@ -51,13 +51,13 @@ fn input_location<'a>(
 ) -> Result<InputLocation<'a>, Stale> {
     match (&job.input, job.operation, input) {
         (None, ..) => Ok(InputLocation::Slot),
-        (Some(_), Operation::Seal, TaskInput::Slot) => Ok(InputLocation::Slot),
+        (Some(_), Operation::Encrypt, TaskInput::Slot) => Ok(InputLocation::Slot),
         // Other bytes than those that a dead worker may have encrypted and written would
         // use a nonce twice: see the nonce rule in docs/queue.md.
-        (Some(_), Operation::Seal, TaskInput::Private(_)) if claim.is_loaded() => {
+        (Some(_), Operation::Encrypt, TaskInput::Private(_)) if claim.is_loaded() => {
             Ok(InputLocation::Slot)
         }
-        (Some(_), Operation::Seal, TaskInput::Private(private)) => {
+        (Some(_), Operation::Encrypt, TaskInput::Private(private)) => {
             // From here on main may read the progress mark, so it must be of this
             // segment.
             private.mark_progress(0);

@@ -12,7 +12,7 @@ use cryptstream_shm::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::options::{WORKER_ARGUMENT, WorkerProgram};
-use super::protocol::{Order, Start, job_of, segment_of, send_ready, send_released};
+use super::protocol::{Command, Start, job_of, segment_of, send_ready, send_released};
 use super::reader;
 use super::region_layout::RegionLayout;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
@@ -130,13 +130,13 @@ impl Jobs {
     /// `UnexpectedEof` if main has ended.
     fn receive(&mut self) -> io::Result<()> {
         let message = self.channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        match Order::decode(message)? {
-            Order::Job(number, job) => {
+        match Command::decode(message)? {
+            Command::Job(number, job) => {
                 self.newest = Some(number);
                 self.known.push((number, job));
                 Ok(())
             }
-            Order::Release(number) => {
+            Command::Release(number) => {
                 self.known.retain(|(known, _)| *known != number);
                 send_released(&self.channel, number)
             }

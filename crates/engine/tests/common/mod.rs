@@ -137,19 +137,19 @@ impl World {
         [&self.secret]
     }
 
-    pub fn seal(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
+    pub fn encrypt(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
         let mut source = Source::open(&self.path(from))?;
         let recipients = self.recipients();
         engine.encrypt(Encrypt::source(&mut source).target(self.target(to)).recipients(&recipients))
     }
 
-    pub fn open(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
+    pub fn decrypt(&self, engine: &mut Engine, from: &str, to: &str) -> Result<Summary, Error> {
         let mut source = Source::open(&self.path(from))?;
         let identities = self.identities();
         engine.decrypt(Decrypt::source(&mut source).target(self.target(to)).identities(&identities))
     }
 
-    pub fn seal_all(
+    pub fn encrypt_all(
         &self,
         engine: &mut Engine,
         items: Items<'_>,
@@ -159,7 +159,7 @@ impl World {
         engine.encrypt_all(EncryptAll::items(items).recipients(&recipients).on_done(on_done))
     }
 
-    pub fn open_all(
+    pub fn decrypt_all(
         &self,
         engine: &mut Engine,
         items: Items<'_>,
@@ -172,7 +172,7 @@ impl World {
     /// What a sealed file holds, opened by main alone.
     pub fn content(&self, name: &str) -> Vec<u8> {
         let mut engine = self.engine(0, "alone");
-        self.open(&mut engine, name, "content").unwrap();
+        self.decrypt(&mut engine, name, "content").unwrap();
         self.read("content")
     }
 }

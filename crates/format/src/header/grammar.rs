@@ -1,12 +1,12 @@
-//! Parses a header into an [`Outline`].
+//! Parses a header into [`HeaderOffsets`].
 
 use super::error::{HeaderError, HeaderErrorKind};
 use super::mac;
-use super::outline::{Outline, STANZA_MARK, StanzaOffsets};
+use super::offsets::{HeaderOffsets, STANZA_MARK, StanzaOffsets};
 use crate::Format;
 use crate::stanza::{self, BODY_COLUMNS, StanzaText, decode_line};
 
-impl Outline {
+impl HeaderOffsets {
     /// Parses the header at the start of `input`; `Ok(None)` if more bytes are needed.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl Outline {
             }
         });
         match parsed {
-            Ok(outline) => Ok(Some(outline)),
+            Ok(offsets) => Ok(Some(offsets)),
             Err(Stop::Error(error)) => Err(error),
             Err(Stop::Incomplete) => Ok(None),
         }
@@ -33,24 +33,24 @@ impl Outline {
 }
 
 /// Everything after the version line.
-fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Outline, Stop> {
-    let mut outline = Outline { format, len: 0, mac: 0, stanzas: Vec::new() };
+fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<HeaderOffsets, Stop> {
+    let mut offsets = HeaderOffsets { format, len: 0, mac: 0, stanzas: Vec::new() };
     loop {
         let (start, line) = lines.next()?;
         if let Some(rest) = line.strip_prefix(mac::MARK) {
-            if outline.stanzas.is_empty() {
+            if offsets.stanzas.is_empty() {
                 return Err(error(start, HeaderErrorKind::NoStanza));
             }
-            outline.mac = offset(start);
-            stanza::check_together(format, outline.texts(lines.input))
+            offsets.mac = offset(start);
+            stanza::check_together(format, offsets.texts(lines.input))
                 .map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
             mac::decode(rest).ok_or(error(start, HeaderErrorKind::Base64))?;
-            outline.len = offset(lines.offset);
-            return Ok(outline);
+            offsets.len = offset(lines.offset);
+            return Ok(offsets);
         }
         let args = line.strip_prefix(STANZA_MARK).ok_or(error(start, HeaderErrorKind::Line))?;
         let limit = format.max_stanzas();
-        if outline.stanzas.len() == limit {
+        if offsets.stanzas.len() == limit {
             return Err(error(start, HeaderErrorKind::TooManyStanzas(limit)));
         }
         if !StanzaText::new(args, &[]).is_some_and(StanzaText::has_words) {
@@ -61,7 +61,7 @@ fn parse_stanzas(format: Format, lines: &mut Lines<'_>) -> Result<Outline, Stop>
         let text = StanzaText::new(args, body).ok_or(error(start, HeaderErrorKind::Arguments))?;
         stanza::check(format, text).map_err(|kind| error(start, HeaderErrorKind::Stanza(kind)))?;
         let args_start = offset(start + STANZA_MARK.len());
-        outline.stanzas.push(StanzaOffsets { args: args_start, body: offset(body_start) });
+        offsets.stanzas.push(StanzaOffsets { args: args_start, body: offset(body_start) });
     }
 }
 

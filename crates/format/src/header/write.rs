@@ -3,7 +3,7 @@
 use base64ct::{Base64Unpadded, Encoding};
 
 use super::mac;
-use super::outline::STANZA_MARK;
+use super::offsets::STANZA_MARK;
 use crate::stanza::{self, BODY_COLUMNS, Recipient, Stanza, StanzaError, WrapError, Wrapped, tag};
 use crate::{FileKey, Format};
 

@@ -21,7 +21,7 @@ pub trait Recipient {
 
     /// Whether it may ask the user, who can answer only one question at a time, or run another
     /// program.
-    fn may_ask(&self) -> bool {
+    fn may_prompt(&self) -> bool {
         false
     }
 
@@ -58,7 +58,7 @@ impl From<Stanza> for Wrapped {
 pub trait Identity: Sync {
     /// Whether it may ask the user, who can answer only one question at a time, or run another
     /// program.
-    fn may_ask(&self) -> bool {
+    fn may_prompt(&self) -> bool {
         false
     }
 

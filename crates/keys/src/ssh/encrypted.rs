@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::error::SshError;
 use super::unencrypted::UnencryptedKey;
-use super::wire::{self, Envelope};
+use super::wire::{self, OpenSshContainer};
 use crate::pem::Pem;
 
 /// The most rounds of bcrypt: two to three minutes on a typical processor. ssh-keygen uses 24
@@ -63,13 +63,13 @@ pub(super) enum DecryptError {
 }
 
 impl EncryptedKey {
-    /// A key in OpenSSH's own format, whose `envelope` has been parsed.
-    pub(super) fn openssh(bytes: &[u8], envelope: &Envelope<'_>) -> Self {
-        let cipher = wire::printable(envelope.cipher);
+    /// A key in OpenSSH's own format, whose `container` has been parsed.
+    pub(super) fn openssh(bytes: &[u8], container: &OpenSshContainer<'_>) -> Self {
+        let cipher = wire::printable(container.cipher);
         if !CIPHERS.contains(&cipher.as_str()) {
             return Self::Unsupported(SshError::Cipher(cipher));
         }
-        match envelope.bcrypt_rounds() {
+        match container.bcrypt_rounds() {
             Some(1..=MAX_BCRYPT_ROUNDS) => {}
             Some(rounds) if rounds > 0 => return Self::Unsupported(SshError::Rounds(rounds)),
             _ => return Self::Unsupported(SshError::Invalid),
@@ -119,7 +119,7 @@ impl EncryptedKey {
         if passphrase.is_empty() {
             return Err(DecryptError::WrongPassphrase);
         }
-        let opened = match self {
+        let decrypted = match self {
             Self::OpenSsh(key) => {
                 let key = key.decrypt(passphrase).map_err(|_| DecryptError::WrongPassphrase)?;
                 let bytes =
@@ -142,7 +142,7 @@ impl EncryptedKey {
             }
             Self::Unsupported(error) => Err(error.clone()),
         };
-        opened.map_err(DecryptError::Unusable)
+        decrypted.map_err(DecryptError::Unusable)
     }
 }
 
@@ -185,15 +185,15 @@ impl LegacyCipher {
 impl Legacy {
     fn open(&self, passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         match self.cipher {
-            LegacyCipher::Aes128 => self.open_with::<Aes128>(passphrase),
-            LegacyCipher::Aes192 => self.open_with::<Aes192>(passphrase),
-            LegacyCipher::Aes256 => self.open_with::<Aes256>(passphrase),
-            LegacyCipher::Des => self.open_with::<Des>(passphrase),
-            LegacyCipher::TripleDes => self.open_with::<TdesEde3>(passphrase),
+            LegacyCipher::Aes128 => self.decrypt_with::<Aes128>(passphrase),
+            LegacyCipher::Aes192 => self.decrypt_with::<Aes192>(passphrase),
+            LegacyCipher::Aes256 => self.decrypt_with::<Aes256>(passphrase),
+            LegacyCipher::Des => self.decrypt_with::<Des>(passphrase),
+            LegacyCipher::TripleDes => self.decrypt_with::<TdesEde3>(passphrase),
         }
     }
 
-    fn open_with<C>(&self, passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>>
+    fn decrypt_with<C>(&self, passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>>
     where
         C: BlockCipher + BlockDecrypt + BlockSizeUser + KeyInit,
     {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::error::SshError;
 use super::kind::{ED25519, RSA, check_kind};
-use super::wire::{self, Envelope};
+use super::wire::{self, OpenSshContainer};
 use crate::pem;
 
 pub(super) const OPENSSH: &str = "OPENSSH PRIVATE KEY";
@@ -37,9 +37,9 @@ pub(super) struct UnencryptedKey {
 impl UnencryptedKey {
     /// Parses OpenSSH's own format.
     pub(super) fn from_openssh(bytes: &[u8]) -> Result<Self, SshError> {
-        let envelope = Envelope::read(bytes).filter(Envelope::is_sound);
-        let envelope = envelope.ok_or(SshError::Invalid)?;
-        let blob = envelope.public.to_vec();
+        let container = OpenSshContainer::read(bytes).filter(OpenSshContainer::has_no_zero_field);
+        let container = container.ok_or(SshError::Invalid)?;
+        let blob = container.public.to_vec();
         check_kind(&blob)?;
         Self::from_text(&pem::write(OPENSSH, bytes), blob)
     }

@@ -50,7 +50,7 @@ pub(super) fn rsa_numbers(mut blob: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The unencrypted part of a private key in OpenSSH's format (PROTOCOL.key).
-pub(super) struct Envelope<'a> {
+pub(super) struct OpenSshContainer<'a> {
     /// `none` if the key is not encrypted.
     pub(super) cipher: &'a [u8],
     kdf: &'a [u8],
@@ -60,7 +60,7 @@ pub(super) struct Envelope<'a> {
     private: &'a [u8],
 }
 
-impl<'a> Envelope<'a> {
+impl<'a> OpenSshContainer<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes.strip_prefix(MAGIC)?;
         let (cipher, kdf) = (field(&mut rest)?, field(&mut rest)?);
@@ -80,7 +80,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// Whether no unencrypted field is zero.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(super) fn has_no_zero_field(&self) -> bool {
         if has_zero_field(self.public) || self.cipher != b"none" {
             return !has_zero_field(self.public);
         }

@@ -180,7 +180,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Errors
     /// When a slot's word is none that its task can have.
-    pub fn held(&self, worker: WorkerId) -> Result<Vec<Held>, Corrupt> {
+    pub fn held(&self, worker: WorkerId) -> Result<Vec<HeldTask>, Corrupt> {
         let mut held = Vec::new();
         for &slot in &self.outstanding {
             let word = self.look(slot)?;
@@ -189,7 +189,7 @@ impl<M: Memory> Producer<M> {
                     State::Loaded(_) => Bytes::Present,
                     _ => Bytes::Absent,
                 };
-                held.push(Held { slot, attempt: word.attempt, bytes });
+                held.push(HeldTask { slot, attempt: word.attempt, bytes });
             }
         }
         Ok(held)
@@ -216,7 +216,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Errors
     /// When a slot's word is none that its task can have.
-    pub fn recover(&mut self, worker: WorkerId) -> Result<Vec<Held>, Corrupt> {
+    pub fn recover(&mut self, worker: WorkerId) -> Result<Vec<HeldTask>, Corrupt> {
         let mut held = Vec::new();
         for index in 0..self.outstanding.len() {
             let slot = self.outstanding[index];
@@ -226,7 +226,7 @@ impl<M: Memory> Producer<M> {
                     State::ReadyLoaded => Bytes::Present,
                     _ => Bytes::Absent,
                 };
-                held.push(Held { slot, attempt: word.attempt, bytes });
+                held.push(HeldTask { slot, attempt: word.attempt, bytes });
             }
         }
         if let Some(first) = held.first() {
@@ -324,7 +324,7 @@ impl Completed {
 
 /// A task that was taken back from a dead worker, and is ready again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldTask {
     /// The slot.
     pub slot: usize,
     /// How many workers have died over it, this one included.

@@ -91,8 +91,8 @@ fn what_the_dead_held_comes_back() {
 
     let held = producer.recover(ONE).unwrap();
     let expected = [
-        Held { slot: 0, attempt: 1, bytes: Bytes::Absent },
-        Held { slot: 1, attempt: 1, bytes: Bytes::Present },
+        HeldTask { slot: 0, attempt: 1, bytes: Bytes::Absent },
+        HeldTask { slot: 1, attempt: 1, bytes: Bytes::Present },
     ];
     assert_eq!(held, expected);
     assert_eq!(producer.recover(ONE).unwrap(), []);
@@ -113,7 +113,7 @@ fn what_the_dead_held_comes_back() {
 
     // A second death over a task that was loaded: still loaded.
     let held = producer.recover(TWO).unwrap();
-    assert_eq!(held[1], Held { slot: 1, attempt: 2, bytes: Bytes::Present });
+    assert_eq!(held[1], HeldTask { slot: 1, attempt: 2, bytes: Bytes::Present });
     again.complete(&[0; RESULT_WORDS]).unwrap_err();
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use cryptstream_shm::queue::Task;
-use cryptstream_shm::{Bytes, Held, Producer, RegionWords};
+use cryptstream_shm::{Bytes, HeldTask, Producer, RegionWords};
 
 use crate::world::{BUFFER_LEN, CAPACITY, KINDS, World, watched};
 
@@ -42,7 +42,7 @@ fn collect(producer: &mut Producer<RegionWords>, done: &mut HashMap<u64, Done>) 
 
 /// Worker 1 stops at `point` of its first task and is killed; worker 2 does the
 /// rest. What was held, and the tasks.
-fn killed_at(point: &'static str) -> Vec<(Vec<Held>, HashMap<u64, Done>)> {
+fn killed_at(point: &'static str) -> Vec<(Vec<HeldTask>, HashMap<u64, Done>)> {
     KINDS
         .into_iter()
         .map(|kind| {
@@ -73,7 +73,7 @@ fn killed_at(point: &'static str) -> Vec<(Vec<Held>, HashMap<u64, Done>)> {
 
 /// What becomes of the task that worker 1 had in hand, when it is killed at
 /// `point`; the other two are worker 2's.
-fn check(point: &'static str, held: Option<Held>, first: Done) {
+fn check(point: &'static str, held: Option<HeldTask>, first: Done) {
     watched(move || {
         for (actually_held, mut done) in killed_at(point) {
             assert_eq!(actually_held, Vec::from_iter(held), "{point}");
@@ -97,20 +97,20 @@ fn killed_with_a_token_in_hand() {
 
 #[test]
 fn killed_after_the_claim() {
-    let held = Held { slot: 0, attempt: 1, bytes: Bytes::Absent };
+    let held = HeldTask { slot: 0, attempt: 1, bytes: Bytes::Absent };
     check("claimed", Some(held), Done { attempt: 1, read_by: 2, done_by: 2 });
 }
 
 #[test]
 fn killed_while_loading() {
-    let held = Held { slot: 0, attempt: 1, bytes: Bytes::Absent };
+    let held = HeldTask { slot: 0, attempt: 1, bytes: Bytes::Absent };
     check("half loaded", Some(held), Done { attempt: 1, read_by: 2, done_by: 2 });
 }
 
 #[test]
 fn killed_after_loading() {
     // The redo works from the dead worker's bytes.
-    let held = Held { slot: 0, attempt: 1, bytes: Bytes::Present };
+    let held = HeldTask { slot: 0, attempt: 1, bytes: Bytes::Present };
     check("loaded", Some(held), Done { attempt: 1, read_by: 1, done_by: 2 });
 }
 

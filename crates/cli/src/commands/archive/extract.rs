@@ -69,7 +69,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
             |error| messages::archive::unpack(&input, &output, error),
         )
     })?;
-    let Unpacked { entries, bytes, folder: own, remarks } = unpacked;
+    let Unpacked { entries, bytes, folder: own, differences } = unpacked;
     let modified = own.map(|(_, time)| (time.seconds, time.nanoseconds));
     // The mode comes from another process and is masked.
     let old = staging
@@ -78,13 +78,13 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     if let Some(old) = &old {
         messages::warn(&messages::archive::kept(&output, old));
     }
-    messages::archive::remarks(&remarks).iter().for_each(|remark| messages::warn(remark));
+    messages::archive::differences(&differences).iter().for_each(|remark| messages::warn(remark));
     let extra = Extra {
         fields: vec![
             ("entries", entries.into()),
             ("content_bytes", bytes.into()),
-            ("skipped", remarks.special.into()),
-            ("replaced", remarks.replaced.into()),
+            ("skipped", differences.special.into()),
+            ("replaced", differences.replaced.into()),
             ("zstd", is_zstd.into()),
             ("unpacking_sandbox", messages::archive::level(level).into()),
         ],
@@ -98,7 +98,7 @@ impl<'a> UnpackFolder<'a> {
     fn new(staging: &'a StagingFolder) -> std::io::Result<Self> {
         use std::os::fd::AsFd;
         let dir = Dir::from(staging.folder().as_fd().try_clone_to_owned()?);
-        Ok(Self { dir, gate: staging.gate() })
+        Ok(Self { dir, change_lock: staging.change_lock() })
     }
 }
 

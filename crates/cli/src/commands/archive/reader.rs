@@ -13,7 +13,7 @@ use cryptstream_archive::{
     write_event,
 };
 use cryptstream_beneath::Dir;
-use cryptstream_engine::{Orders, Profile, SandboxLevel, SandboxMode, restrict_process};
+use cryptstream_engine::{Profile, SandboxLevel, SandboxMode, SandboxedTask, restrict_process};
 
 use crate::messages::code;
 
@@ -88,11 +88,11 @@ pub(super) fn extract(
     limits: Limits,
     options: Options,
     folder: &Dir,
-    gate: &Mutex<()>,
+    change_lock: &Mutex<()>,
     path_ops: &mut dyn PathOps,
 ) -> Result<ReaderOutcome, Error> {
     let mut archive = ArchiveReader::new(pipe, limits)?;
-    let unpacked = unpack(&mut archive, folder, gate, options, path_ops)?;
+    let unpacked = unpack(&mut archive, folder, change_lock, options, path_ops)?;
     Ok((unpacked, archive.is_zstd()))
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn reader_main() -> ExitCode {
 }
 
 fn run() -> io::Result<()> {
-    let Orders { bytes, fds, stream } = Orders::receive()?;
+    let SandboxedTask { bytes, fds, stream } = SandboxedTask::receive()?;
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
     let task = Task::decode(&bytes).ok_or_else(malformed)?;
     let mut fds = fds.into_iter();

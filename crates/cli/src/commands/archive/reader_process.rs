@@ -10,7 +10,7 @@ use std::thread;
 
 use cryptstream_archive::{DirectPathOps, Event, Member, PathOps, read_event};
 use cryptstream_beneath::Dir;
-use cryptstream_engine::{Confined, Error, SandboxLevel, SandboxMode, Stream, Summary};
+use cryptstream_engine::{Error, SandboxLevel, SandboxMode, SandboxedProcess, Stream, Summary};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::reader::{self, READER_ARGUMENT, ReaderOutcome, Task};
@@ -20,7 +20,7 @@ use crate::messages::{self, Failure};
 pub(super) struct UnpackFolder<'a> {
     pub(super) dir: Dir,
     /// Held while this process changes something in it.
-    pub(super) gate: &'a Mutex<()>,
+    pub(super) change_lock: &'a Mutex<()>,
 }
 
 /// Called with each member.
@@ -78,13 +78,13 @@ pub(super) fn combine(
 /// An archive that is about to be read.
 pub(super) struct ReaderProcess {
     task: Task,
-    process: io::Result<Confined>,
+    process: io::Result<SandboxedProcess>,
 }
 
 impl ReaderProcess {
     /// Starts the process, which waits for its task.
     pub(super) fn new(task: &Task, program: &Path) -> Self {
-        Self { task: *task, process: Confined::start(program, READER_ARGUMENT) }
+        Self { task: *task, process: SandboxedProcess::start(program, READER_ARGUMENT) }
     }
 
     /// Reads what `open` writes, and passes members to `take`. Also returns the sandbox of the
@@ -129,14 +129,14 @@ impl ReaderProcess {
 
 /// A process that is ready to read.
 struct Process {
-    confined: Confined,
+    confined: SandboxedProcess,
     events: BufReader<Stream>,
     level: SandboxLevel,
 }
 
 impl Process {
     fn begin(
-        mut confined: Confined,
+        mut confined: SandboxedProcess,
         task: &Task,
         reader: &OwnedFd,
         folder: Option<&UnpackFolder<'_>>,
@@ -225,9 +225,9 @@ fn in_process(
     open: impl FnOnce() -> DecryptResult,
 ) -> Result<(DecryptResult, ReaderResult), Failure> {
     let work = || match (task.unpack, folder) {
-        (Some(options), Some(UnpackFolder { dir, gate })) => {
+        (Some(options), Some(UnpackFolder { dir, change_lock })) => {
             let mut path_ops = DirectPathOps::new(dir);
-            reader::extract(pipe, task.limits, options, dir, gate, &mut path_ops)
+            reader::extract(pipe, task.limits, options, dir, change_lock, &mut path_ops)
                 .map_err(ReadError::Archive)
         }
         _ => {

@@ -4,13 +4,13 @@
 //! and Ctrl-Z reach every process of the foreground group, as everywhere else;
 //! only the echo is turned off. The terminal gets its settings back on every
 //! end. Signals are put off from before the echo is turned off until it is on
-//! again, see [`hold_interruptions`]; only SIGKILL leaves the terminal without.
+//! again, see [`defer_interrupts`]; only SIGKILL leaves the terminal without.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use cryptstream_engine::{Held, SecretScope, hold_interruptions};
+use cryptstream_engine::{InterruptGuard, SecretScope, defer_interrupts};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -43,15 +43,15 @@ pub(in crate::keyring) struct Session {
     changed: Mutex<Option<Termios>>,
     lock: Mutex<Option<Lock>>,
     terminal: OwnedFd,
-    held: Held,
+    guard: InterruptGuard,
 }
 
 impl Session {
     /// Waits until no other process asks on this terminal.
     pub(in crate::keyring) fn open() -> io::Result<Self> {
         let terminal = open_terminal()?;
-        let held = hold_interruptions()?;
-        let session = Self { changed: Mutex::new(None), lock: Mutex::new(None), terminal, held };
+        let guard = defer_interrupts()?;
+        let session = Self { changed: Mutex::new(None), lock: Mutex::new(None), terminal, guard };
         session.take()?;
         Ok(session)
     }
@@ -74,7 +74,7 @@ impl Session {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     self.wait(PollFlags::OUT)?;
-                    if self.held.arrived().is_over {
+                    if self.guard.take_interrupts().is_terminating {
                         return Err(interrupted());
                     }
                 }
@@ -113,19 +113,23 @@ impl Session {
         let mut len = 0;
         loop {
             self.wait(PollFlags::IN)?;
-            let arrived = self.held.arrived();
-            if arrived.is_over {
+            let interrupts = self.guard.take_interrupts();
+            if interrupts.is_terminating {
                 return Err(interrupted());
             }
-            if arrived.is_stop {
+            if interrupts.is_stop_requested {
                 self.reset();
                 self.release();
-                self.held.stop();
+                self.guard.stop();
                 self.take()?;
                 // Continuing has been noted.
-                return if self.held.arrived().is_over { Err(interrupted()) } else { Ok(None) };
+                return if self.guard.take_interrupts().is_terminating {
+                    Err(interrupted())
+                } else {
+                    Ok(None)
+                };
             }
-            if arrived.is_continued {
+            if interrupts.is_continued {
                 return Ok(None);
             }
             match rustix::io::read(&self.terminal, &mut line[len..]) {
@@ -157,7 +161,7 @@ impl Session {
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
         let mut fds = [
             PollFd::from_borrowed_fd(self.terminal.as_fd(), flags),
-            PollFd::from_borrowed_fd(self.held.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.guard.as_fd(), PollFlags::IN),
         ];
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -169,18 +173,18 @@ impl Session {
     fn take(&self) -> io::Result<()> {
         let lock = loop {
             // Also what has come before its descriptor could say so.
-            let arrived = self.held.arrived();
-            if arrived.is_over {
+            let interrupts = self.guard.take_interrupts();
+            if interrupts.is_terminating {
                 return Err(interrupted());
             }
-            if arrived.is_stop {
-                self.held.stop();
+            if interrupts.is_stop_requested {
+                self.guard.stop();
             }
             // In the background this stops the process, as it is to be: it must not keep the
             // lock from one in the foreground. It changes nothing, unlike tcsetattr, which
             // could undo what another process does at the same time.
             tcflow(&self.terminal, Action::OOn)?;
-            if let Some(lock) = Lock::take(&self.held) {
+            if let Some(lock) = Lock::take(&self.guard) {
                 break lock;
             }
         };

@@ -240,7 +240,7 @@ fn chunks_that_have_changed_places_are_damaged() {
 
 #[test]
 fn of_very_many_ranges_only_the_first_are_remembered() {
-    let mut found = Found::default();
+    let mut found = ScanState::default();
     let more = MAX_RANGES as u64 + 10;
     for chunk in 0..more {
         found.take(Format::Age, 2 * chunk, Format::Age.sealed_chunk_len(), None);

@@ -32,7 +32,7 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
     let layout = Layout::of_plaintext(Format::Native, old.len() as u64).unwrap();
     let segment = layout.segment(0).unwrap();
     let job = || Job {
-        operation: Operation::Seal,
+        operation: Operation::Encrypt,
         layout: Some(layout),
         payload_start: 0,
         cipher: cryptstream_format::ChunkCipher::from_secret(

@@ -39,7 +39,7 @@ fn header() -> (Vec<u8>, Vec<u8>) {
     let recipients: [&dyn Recipient; 1] = [&public];
     let file_key = FileKey::generate().unwrap();
     let bytes = build_header(Format::Native, &file_key, &recipients, Padding::None).unwrap();
-    let table = Outline::parse(&bytes).unwrap().unwrap().encode();
+    let table = HeaderOffsets::parse(&bytes).unwrap().unwrap().encode();
     (bytes, table)
 }
 
@@ -85,9 +85,9 @@ fn a_table_that_is_not_that_of_the_bytes_is_refused() {
     let begin = |table: &[u8]| {
         let parser = lying(vec![with_number(2, table.len() as u64)], table);
         match parser.begin(path, &bytes, true) {
-            Ok(Beginning::Header(outline)) => {
-                let is_within = outline.len() <= bytes.len();
-                is_within.then(|| Header::new(bytes.clone(), &outline)).flatten()
+            Ok(Beginning::Header(offsets)) => {
+                let is_within = offsets.len() <= bytes.len();
+                is_within.then(|| Header::new(bytes.clone(), &offsets)).flatten()
             }
             _ => None,
         }

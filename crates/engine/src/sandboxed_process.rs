@@ -31,14 +31,14 @@ const VERSION: &[u8; 26] = b"cryptstream confined 0.1.0";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A sandboxed process, seen from the one that has started it.
-pub struct Confined {
+pub struct SandboxedProcess {
     child: Arc<Mutex<Child>>,
     channel: Channel,
     /// What kills it when this process is interrupted.
     _cleanup: Option<OnInterrupt>,
 }
 
-impl Confined {
+impl SandboxedProcess {
     /// Starts `program` with `argument`. Call it before [`on_interrupt`] registers the
     /// removal of something that the new process writes to, so that it is killed first.
     ///
@@ -117,7 +117,7 @@ impl Confined {
     }
 }
 
-/// What a [`Confined`] process says.
+/// What a [`SandboxedProcess`] process says.
 #[derive(Debug)]
 pub struct Stream {
     file: File,
@@ -155,7 +155,7 @@ impl Write for Stream {
     }
 }
 
-impl Drop for Confined {
+impl Drop for SandboxedProcess {
     /// What it was to make is of no use without an answer.
     fn drop(&mut self) {
         let mut child = lock(&self.child);
@@ -169,7 +169,7 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
 }
 
 /// The task that such a process was sent.
-pub struct Orders {
+pub struct SandboxedTask {
     /// The message.
     pub bytes: Vec<u8>,
     /// The descriptors that came with it.
@@ -178,11 +178,12 @@ pub struct Orders {
     pub stream: File,
 }
 
-impl Orders {
+impl SandboxedTask {
     /// Waits for the task. Must be called first in such a process.
     ///
     /// # Errors
-    /// This process was not started by [`Confined::start`], or the one that did so has ended.
+    /// If this process was not started by [`SandboxedProcess::start`], or if the one that
+    /// started it has ended.
     pub fn receive() -> io::Result<Self> {
         die_with_parent();
         if Protection::CloseDescriptors.is_on() {

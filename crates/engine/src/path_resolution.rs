@@ -28,21 +28,23 @@ const OTHERS_WRITE: u32 = 0o022;
 /// # Errors
 /// [`Error::Open`], [`Error::OutputPlanted`].
 pub fn open_folder(path: &Path) -> Result<Dir, Error> {
-    reach_folder(path).map_err(|refused| match refused {
-        Refused::System(error) => Error::Open { path: path.to_owned(), source: error.into() },
-        Refused::Planted(owner) => Error::OutputPlanted { path: path.to_owned(), owner },
+    resolve_folder(path).map_err(|refused| match refused {
+        ResolveError::System(error) => Error::Open { path: path.to_owned(), source: error.into() },
+        ResolveError::Planted(owner) => Error::OutputPlanted { path: path.to_owned(), owner },
     })
 }
 
-fn reach_folder(path: &Path) -> Result<Dir, Refused> {
+fn resolve_folder(path: &Path) -> Result<Dir, ResolveError> {
     if path.file_name().is_none() {
         return Ok(Dir::open(path)?);
     }
-    match Named::reach(path, OpenFiles::ByName)? {
-        Reached::Folder(folder) => Ok(folder),
-        Reached::Found(Found::There(named, _)) => Ok(named.folder.open_dir(&named.name)?),
-        Reached::Found(Found::Nothing(..)) => Err(Errno::NOENT.into()),
-        Reached::Found(Found::Descriptor(fd, stat)) => {
+    match ResolvedPath::resolve(path, ProcLinks::AsPaths)? {
+        PathEnd::Folder(folder) => Ok(folder),
+        PathEnd::Resolved(Resolution::Existing(resolved, _)) => {
+            Ok(resolved.folder.open_dir(&resolved.name)?)
+        }
+        PathEnd::Resolved(Resolution::Missing(..)) => Err(Errno::NOENT.into()),
+        PathEnd::Resolved(Resolution::Descriptor(fd, stat)) => {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => Ok(fd.into()),
                 _ => Err(Errno::NOTDIR.into()),
@@ -51,18 +53,18 @@ fn reach_folder(path: &Path) -> Result<Dir, Refused> {
     }
 }
 
-/// A name in a folder.
-pub(crate) struct Named {
+/// A name in an open folder: what a path leads to behind all links.
+pub(crate) struct ResolvedPath {
     pub(crate) folder: Arc<Dir>,
     pub(crate) name: OsString,
 }
 
-/// What was found.
-pub(crate) enum Found {
+/// What a path leads to.
+pub(crate) enum Resolution {
     /// Nothing. For a dangling link, the place of the link itself.
-    Nothing(Named, Option<Stat>),
-    /// Something that is no symbolic link.
-    There(Named, Stat),
+    Missing(ResolvedPath, Option<Stat>),
+    /// A file of any kind but a symbolic link.
+    Existing(ResolvedPath, Stat),
     /// A descriptor of this process (`/dev/stdout`, `/dev/fd/N`, a process substitution)
     /// without any other name. Opened with `O_PATH`.
     Descriptor(OwnedFd, Stat),
@@ -70,56 +72,56 @@ pub(crate) enum Found {
 
 /// How a link in /proc to an open file is treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum OpenFiles {
+enum ProcLinks {
     /// As the path of the file, if it has one.
-    ByName,
+    AsPaths,
     /// As a descriptor that is written to from its current position on.
     AsDescriptors,
 }
 
-/// What was reached.
-enum Reached {
-    Found(Found),
+/// Where the components of a path end.
+enum PathEnd {
+    Resolved(Resolution),
     /// A link leads to a folder by a path without a last name, such as `..`.
     Folder(Dir),
 }
 
-/// Why nothing was found.
+/// Why a path was not resolved.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum ResolveError {
     /// An error of the system.
     System(Errno),
     /// The user with this id has created it in a folder that others can write to.
     Planted(u32),
 }
 
-impl From<Errno> for Refused {
+impl From<Errno> for ResolveError {
     fn from(error: Errno) -> Self {
         Self::System(error)
     }
 }
 
-impl Named {
+impl ResolvedPath {
     /// Finds what `path` leads to.
-    pub(crate) fn find(path: &Path) -> Result<Found, Refused> {
-        Self::found(path, OpenFiles::ByName)
+    pub(crate) fn find(path: &Path) -> Result<Resolution, ResolveError> {
+        Self::resolve_file(path, ProcLinks::AsPaths)
     }
 
-    /// The same for an output. What another process has opened for this one, such as
-    /// `/dev/stdout`, is written to and not replaced.
-    pub(crate) fn find_output(path: &Path) -> Result<Found, Refused> {
-        Self::found(path, OpenFiles::AsDescriptors)
+    /// Finds what `path` leads to, for an output. A file that another process has opened for
+    /// this one, such as `/dev/stdout`, is written to, not replaced.
+    pub(crate) fn find_output(path: &Path) -> Result<Resolution, ResolveError> {
+        Self::resolve_file(path, ProcLinks::AsDescriptors)
     }
 
-    fn found(path: &Path, open_files: OpenFiles) -> Result<Found, Refused> {
-        match Self::reach(path, open_files)? {
-            Reached::Found(found) => Ok(found),
-            Reached::Folder(_) => Err(Errno::ISDIR.into()),
+    fn resolve_file(path: &Path, proc_links: ProcLinks) -> Result<Resolution, ResolveError> {
+        match Self::resolve(path, proc_links)? {
+            PathEnd::Resolved(found) => Ok(found),
+            PathEnd::Folder(_) => Err(Errno::ISDIR.into()),
         }
     }
 
-    fn reach(path: &Path, open_files: OpenFiles) -> Result<Reached, Refused> {
-        let found = |found| Ok(Reached::Found(found));
+    fn resolve(path: &Path, proc_links: ProcLinks) -> Result<PathEnd, ResolveError> {
+        let found = |found| Ok(PathEnd::Resolved(found));
         let (folder, name) = Dir::open_parent(path)?;
         let mut here = Self { folder: Arc::new(folder), name };
         // The first link, and the open file that a link of /proc stands for.
@@ -128,7 +130,7 @@ impl Named {
             let stat = match here.folder.stat(&here.name) {
                 Ok(stat) => stat,
                 Err(Errno::NOENT) if open_file.is_none() => {
-                    return found(first.map_or(Found::Nothing(here, None), nothing_behind));
+                    return found(first.map_or(Resolution::Missing(here, None), missing_behind));
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -137,7 +139,7 @@ impl Named {
                     Some(id) if !FileId::of(&stat).may_be(id, &here.folder) => {
                         Err(Errno::NOENT.into())
                     }
-                    _ => found(Found::There(here, stat)),
+                    _ => found(Resolution::Existing(here, stat)),
                 };
             }
             if rustix::fs::fstatfs(&here.folder)?.f_type == PROC_SUPER_MAGIC {
@@ -145,22 +147,22 @@ impl Named {
                 let fd = openat(&here.folder, &here.name, flags, Mode::empty())?;
                 let stat = fstat(&fd)?;
                 let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-                if is_file && open_files == OpenFiles::AsDescriptors {
-                    return found(Found::Descriptor(here.duplicate().unwrap_or(fd), stat));
+                if is_file && proc_links == ProcLinks::AsDescriptors {
+                    return found(Resolution::Descriptor(here.duplicate().unwrap_or(fd), stat));
                 }
                 if !is_file {
-                    return found(Found::Descriptor(fd, stat));
+                    return found(Resolution::Descriptor(fd, stat));
                 }
                 open_file = Some(FileId::of(&stat));
             } else if let Some(owner) = planted_by(&here.folder, &stat)? {
-                return Err(Refused::Planted(owner));
+                return Err(ResolveError::Planted(owner));
             }
             let next = match here.next() {
                 Err(Errno::NOENT) => {
-                    return found(nothing_behind(first.unwrap_or((here, stat))));
+                    return found(missing_behind(first.unwrap_or((here, stat))));
                 }
-                Ok(Next::Folder(folder)) => return Ok(Reached::Folder(folder)),
-                Ok(Next::Named(next)) => next,
+                Ok(LinkTarget::Folder(folder)) => return Ok(PathEnd::Folder(folder)),
+                Ok(LinkTarget::Path(next)) => next,
                 Err(error) => return Err(error.into()),
             };
             let link = std::mem::replace(&mut here, next);
@@ -169,8 +171,8 @@ impl Named {
         Err(Errno::LOOP.into())
     }
 
-    /// The descriptor of this process that this name in /proc/self/fd stands for: so what
-    /// is written goes to where that process is in the file.
+    /// The descriptor of this process that this name in /proc/self/fd stands for. A duplicate
+    /// shares the file position of the process that opened it.
     fn duplicate(&self) -> Option<OwnedFd> {
         let here = getpid();
         let own = kernel_path(&*self.folder)? == Path::new(&format!("/proc/{here}/fd"));
@@ -179,27 +181,27 @@ impl Named {
         pidfd_getfd(process, number, PidfdGetfdFlags::empty()).ok()
     }
 
-    /// Where this, which is a link, leads.
-    fn next(&self) -> Result<Next, Errno> {
+    /// Follows this link by one step.
+    fn next(&self) -> Result<LinkTarget, Errno> {
         let target = self.folder.read_link(&self.name)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = |path: &Path| openat(&self.folder, path, flags, Mode::empty()).map(Dir::from);
-        let Some(name) = target.file_name() else { return open(&target).map(Next::Folder) };
+        let Some(name) = target.file_name() else { return open(&target).map(LinkTarget::Folder) };
         let above = target.parent().filter(|above| !above.as_os_str().is_empty());
         let folder = open(above.unwrap_or(Path::new(".")))?;
-        Ok(Next::Named(Self { folder: Arc::new(folder), name: name.to_owned() }))
+        Ok(LinkTarget::Path(Self { folder: Arc::new(folder), name: name.to_owned() }))
     }
 }
 
 /// Where a link leads.
-enum Next {
-    Named(Named),
+enum LinkTarget {
+    Path(ResolvedPath),
     /// To a folder, by a path without a last name.
     Folder(Dir),
 }
 
-fn nothing_behind((named, link): (Named, Stat)) -> Found {
-    Found::Nothing(named, Some(link))
+fn missing_behind((resolved, link): (ResolvedPath, Stat)) -> Resolution {
+    Resolution::Missing(resolved, Some(link))
 }
 
 /// The id of the user who owns this, if that is neither this user nor root, and others can

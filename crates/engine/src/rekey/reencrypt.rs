@@ -1,5 +1,5 @@
-//! The same content under another file key: several threads decrypt each segment and
-//! encrypt it again, in memory, at its place in the new file.
+//! Re-encrypts a file under a new file key. Several threads decrypt segments, encrypt them again
+//! in memory, and write each at its place in the new file.
 
 use cryptstream_format::{ChunkCipher, PayloadCipher, Segment};
 use zeroize::Zeroizing;
@@ -8,20 +8,19 @@ use super::file::{LockedFile, Unlocked};
 use super::summary::{RekeyMethod, RekeySummary};
 use crate::error_context::{ErrorContext, InContext};
 use crate::memory::zeroed;
-use crate::on_threads::run_on_threads;
 use crate::output::PendingFile;
+use crate::parallel::run_on_threads;
 use crate::parser_cipher::ParserCipher;
-use crate::part_io::{Buffers, PART_LEN, SealedReader, WriteCoalescer};
+use crate::part_io::{Buffers, CiphertextReader, PART_LEN, WriteCoalescer};
 use crate::transform::{Operation, PartCipher, transform};
 use crate::{Error, Progress};
 
-/// More do not write faster into one file.
+/// More threads do not write faster into one file.
 const MAX_THREADS: usize = 4;
 
 impl LockedFile {
-    /// Lets a file with `header` and a payload of `cipher` take the place of
-    /// this one.
-    pub(super) fn reseal(
+    /// Replaces this file with one that has `header` and a payload encrypted with `cipher`.
+    pub(super) fn write_reencrypted(
         &self,
         old: &Unlocked,
         header: &[u8],
@@ -39,14 +38,15 @@ impl LockedFile {
         progress.advance(old.start() + cipher.prefix().len() as u64);
         let chunks = old.cipher.chunks();
         run_on_threads(&old.layout, threads.min(MAX_THREADS), progress, || {
-            self.resealer(old, &chunks, start, cipher, &pending)
+            self.segment_reencryptor(old, &chunks, start, cipher, &pending)
         })?;
         self.replace_by(pending)?;
         self.summary(old, RekeyMethod::Reencrypted, header, len)
     }
 
-    /// What one thread does with each segment. The new payload begins at byte `new_start`.
-    fn resealer<'a>(
+    /// Returns what one thread does with each segment. The new payload starts at byte
+    /// `new_start`.
+    fn segment_reencryptor<'a>(
         &'a self,
         old: &'a Unlocked,
         chunks: &'a ChunkCipher,
@@ -60,34 +60,34 @@ impl LockedFile {
         let (path, output_path) = (source.path().to_owned(), pending.path().to_owned());
         let context = ErrorContext { path, output_path, start };
         let mut cipher = Reencrypt {
-            old: ParserCipher { operation: Operation::Open, cipher: chunks, source, start },
+            old: ParserCipher { operation: Operation::Decrypt, cipher: chunks, source, start },
             new,
-            opened: Zeroizing::new(zeroed(PART_LEN)?),
+            plaintext: Zeroizing::new(zeroed(PART_LEN)?),
         };
         Ok(move |segment: &Segment| {
-            let reader = SealedReader { file: &self.file, start, buffer: &mut input };
+            let reader = CiphertextReader { file: &self.file, start, buffer: &mut input };
             let mut reader = InContext { reader, context: &context };
             let put = |offset: u64, bytes: &[u8]| pending.write_at(offset, bytes);
-            let offset = Operation::Seal.output_offset(segment, new_start);
-            let mut writer = WriteCoalescer::new(Operation::Seal, &mut output, offset, put);
+            let offset = Operation::Encrypt.output_offset(segment, new_start);
+            let mut writer = WriteCoalescer::new(Operation::Encrypt, &mut output, offset, put);
             transform(segment, PART_LEN, &mut reader, &mut cipher, &mut writer)?;
             Ok(segment.sealed_len())
         })
     }
 }
 
-/// Decrypts a part with the old key, and encrypts it with the new one.
+/// Decrypts a part with the old key and encrypts it with the new one.
 struct Reencrypt<'a> {
     old: ParserCipher<'a>,
     new: &'a PayloadCipher,
-    opened: Zeroizing<Vec<u8>>,
+    plaintext: Zeroizing<Vec<u8>>,
 }
 
 impl PartCipher<Error> for Reencrypt<'_> {
     fn apply(&mut self, part: &Segment, input: &[u8], output: &mut [u8]) -> Result<(), Error> {
-        let opened = &mut self.opened[..part.plaintext_len()];
-        self.old.apply(part, input, opened)?;
-        let sealed = self.new.seal(part, opened, output);
+        let plaintext = &mut self.plaintext[..part.plaintext_len()];
+        self.old.apply(part, input, plaintext)?;
+        let sealed = self.new.seal(part, plaintext, output);
         sealed.map_err(|_| Error::Internal("a buffer of the wrong length"))
     }
 }

@@ -10,9 +10,9 @@ use crate::{Error, Progress};
 
 /// Runs all segments on up to `threads` threads, of which this is one.
 ///
-/// `start` is called in each thread and returns what does a segment there, which returns
-/// the bytes of input that are done. An error ends the work. Of several errors, that of the
-/// first segment is returned, whichever thread came to one first.
+/// Each thread calls `start` once. The closure that it returns processes a segment, and returns
+/// the number of input bytes done. An error stops all threads. Of several errors, the one of the
+/// earliest segment is returned, whichever thread failed first.
 pub(crate) fn run_on_threads<W>(
     layout: &Layout,
     threads: usize,
@@ -22,7 +22,7 @@ pub(crate) fn run_on_threads<W>(
 where
     W: FnMut(&Segment) -> Result<usize, Error>,
 {
-    let work = Work {
+    let shared = Shared {
         layout,
         start,
         next: AtomicU64::new(0),
@@ -33,50 +33,50 @@ where
     let helpers =
         usize::try_from(layout.segment_count()).map_or(threads, |count| count.min(threads));
     match helpers {
-        0 | 1 => work.run(Some(progress)),
+        0 | 1 => shared.run(Some(progress)),
         _ => thread::scope(|scope| {
             for _ in 1..helpers {
-                // With fewer it takes longer.
-                let _ = thread::Builder::new().spawn_scoped(scope, || work.run(None));
+                // Fewer threads only take longer.
+                let _ = thread::Builder::new().spawn_scoped(scope, || shared.run(None));
             }
-            work.run(Some(progress));
+            shared.run(Some(progress));
         }),
     }
-    match work.done.into_inner() {
+    match shared.done.into_inner() {
         0 => {}
         rest => progress.advance(rest),
     }
-    match work.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match shared.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, error)) => Err(error),
         None => Ok(()),
     }
 }
 
 /// What the threads share.
-struct Work<'a, S> {
+struct Shared<'a, S> {
     layout: &'a Layout,
     start: S,
     /// The next segment to do.
     next: AtomicU64,
-    /// Bytes done that were not reported yet.
+    /// Bytes done and not yet reported.
     done: AtomicU64,
     is_over: AtomicBool,
     /// The error of the first segment that failed, with its index.
     error: Mutex<Option<(u64, Error)>>,
 }
 
-impl<W, S> Work<'_, S>
+impl<W, S> Shared<'_, S>
 where
     S: Fn() -> Result<W, Error>,
     W: FnMut(&Segment) -> Result<usize, Error>,
 {
-    /// Does segments until there are no more, or a thread has failed. One thread reports
-    /// the progress of all.
+    /// Processes segments until none are left or a thread has failed. One thread reports the
+    /// progress of all.
     fn run(&self, progress: Option<&dyn Progress>) {
         let mut index = 0;
         if let Err(error) = self.run_segments(&mut index, progress) {
             self.is_over.store(true, Ordering::Relaxed);
-            // Segments before this one are done or under way, so that all their errors arrive.
+            // Earlier segments are done or being worked on, so their errors are reported too.
             let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
             if first.as_ref().is_none_or(|(earlier, _)| index < *earlier) {
                 *first = Some((index, error));
@@ -84,7 +84,7 @@ where
         }
     }
 
-    /// `index` is that of the segment in work.
+    /// `index` is the segment being worked on.
     fn run_segments(&self, index: &mut u64, progress: Option<&dyn Progress>) -> Result<(), Error> {
         let mut run = (self.start)()?;
         while !self.is_over.load(Ordering::Relaxed) {

@@ -8,7 +8,7 @@ pub(super) const MAX_NAME_LEN: u64 = 1 << 20;
 
 /// The extended headers of one member.
 #[derive(Default)]
-pub(super) struct Extras {
+pub(super) struct ExtendedHeaders {
     pub(super) pax: Option<Pax>,
     pub(super) name: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
@@ -21,12 +21,12 @@ pub(super) struct Pax {
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
     pub(super) mtime: Option<Vec<u8>>,
-    pub(super) sparse: SparseExtras,
+    pub(super) sparse: SparseRecords,
 }
 
 /// The records of a sparse file. An invalid number is `Some(None)`.
 #[derive(Default)]
-pub(super) struct SparseExtras {
+pub(super) struct SparseRecords {
     pub(super) name: Option<Vec<u8>>,
     pub(super) is_versioned: bool,
     major: Option<Vec<u8>>,
@@ -42,11 +42,11 @@ pub(super) struct SparseExtras {
 
 /// The global records, which apply to all members that follow.
 #[derive(Default)]
-pub(super) struct Global {
+pub(super) struct GlobalHeader {
     pub(super) mtime: Option<Vec<u8>>,
 }
 
-impl Extras {
+impl ExtendedHeaders {
     pub(super) fn is_empty(&self) -> bool {
         self.pax.is_none() && self.name.is_none() && self.link.is_none()
     }
@@ -101,7 +101,7 @@ fn not_empty(value: &[u8]) -> Option<Vec<u8>> {
     (!value.is_empty()).then(|| value.to_vec())
 }
 
-impl Global {
+impl GlobalHeader {
     /// Applies another global header. Returns the name of a file that begins in another volume, if
     /// there is one. `None` if the records are invalid, or would give all members the same name,
     /// size or map of holes.
@@ -118,7 +118,7 @@ impl Global {
     }
 }
 
-impl SparseExtras {
+impl SparseRecords {
     /// Whether the map of holes has GNU format 1.0.
     pub(super) fn is_1_0(&self) -> bool {
         self.major.as_deref() == Some(b"1") && self.minor.as_deref() == Some(b"0")

@@ -8,7 +8,7 @@ use crate::pem::Pem;
 /// A key of another program, or a file that is mistaken for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum OtherKey {
+pub enum UnsupportedKey {
     /// `PuTTY-User-Key-File-…`
     Putty,
     /// A PGP secret key.
@@ -31,7 +31,7 @@ pub enum OtherKey {
     Pem,
 }
 
-impl OtherKey {
+impl UnsupportedKey {
     /// Recognizes the content of a file.
     pub(crate) fn recognize(text: &str) -> Option<Self> {
         let text = text.trim_start();
@@ -63,7 +63,7 @@ impl OtherKey {
     }
 }
 
-impl fmt::Display for OtherKey {
+impl fmt::Display for UnsupportedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Putty => "this is a PuTTY key, which cannot be used",

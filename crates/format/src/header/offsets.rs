@@ -14,7 +14,7 @@ pub(super) const STANZA_MARK: &[u8] = b"-> ";
 
 /// The offsets of the parts of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outline {
+pub struct HeaderOffsets {
     pub(super) format: Format,
     /// The length of the header in bytes.
     pub(super) len: u32,
@@ -32,7 +32,7 @@ pub(super) struct StanzaOffsets {
     pub(super) body: u32,
 }
 
-impl Outline {
+impl HeaderOffsets {
     /// The length of the header in bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
@@ -53,8 +53,8 @@ impl Outline {
         bytes
     }
 
-    /// Decodes the result of [`Outline::encode`]; `None` if its length or format is invalid. The
-    /// numbers are not checked.
+    /// Decodes the result of [`HeaderOffsets::encode`]; `None` if its length or format is invalid.
+    /// The numbers are not checked.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (format, numbers) = bytes.split_first()?;
@@ -135,37 +135,37 @@ mod tests {
     #[test]
     fn a_table_survives_its_bytes() {
         let bytes = header(Padding::Multiple(4096));
-        let outline = Outline::parse(&bytes).unwrap().unwrap();
-        assert_eq!(Outline::decode(&outline.encode()), Some(outline.clone()));
-        let encoded = outline.encode();
+        let offsets = HeaderOffsets::parse(&bytes).unwrap().unwrap();
+        assert_eq!(HeaderOffsets::decode(&offsets.encode()), Some(offsets.clone()));
+        let encoded = offsets.encode();
         for len in 0..encoded.len() {
-            let cut = Outline::decode(&encoded[..len]);
+            let cut = HeaderOffsets::decode(&encoded[..len]);
             assert!(cut.is_none_or(|cut| Header::new(bytes.clone(), &cut).is_none()), "{len}");
         }
-        assert!(Header::new(bytes, &outline).is_some());
+        assert!(Header::new(bytes, &offsets).is_some());
     }
 
     #[test]
     fn another_table_is_refused() {
         let bytes = header(Padding::None);
-        let outline = Outline::parse(&bytes).unwrap().unwrap();
-        let encoded = outline.encode();
+        let offsets = HeaderOffsets::parse(&bytes).unwrap().unwrap();
+        let encoded = offsets.encode();
         for at in 0..encoded.len() {
             for value in 0..=u8::MAX {
                 let mut changed = encoded.clone();
                 changed[at] = value;
-                let Some(changed) = Outline::decode(&changed) else { continue };
+                let Some(changed) = HeaderOffsets::decode(&changed) else { continue };
                 let taken = Header::new(bytes.clone(), &changed).is_some();
-                assert_eq!(taken, changed == outline, "byte {at} is {value}");
+                assert_eq!(taken, changed == offsets, "byte {at} is {value}");
             }
         }
-        for number in 0..outline.stanzas.len() {
-            let mut fewer = outline.clone();
+        for number in 0..offsets.stanzas.len() {
+            let mut fewer = offsets.clone();
             fewer.stanzas.remove(number);
             assert!(Header::new(bytes.clone(), &fewer).is_none(), "without stanza {number}");
         }
         let longer = [bytes.as_slice(), b"more"].concat();
-        assert_eq!(Header::new(longer, &outline), Header::parse(&bytes).unwrap());
-        assert_eq!(Header::new(bytes[..bytes.len() - 1].to_vec(), &outline), None);
+        assert_eq!(Header::new(longer, &offsets), Header::parse(&bytes).unwrap());
+        assert_eq!(Header::new(bytes[..bytes.len() - 1].to_vec(), &offsets), None);
     }
 }
