@@ -1,5 +1,5 @@
-//! Headers as programs write them that few machines have, block by block. Those that are
-//! installed are tried by `ci/archives.sh`, with GNU tar as the judge.
+//! Headers of programs that are rarely installed, block by block. `ci/archives.sh` tries the
+//! installed ones and compares with GNU tar.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -11,7 +11,7 @@ use common::pax_records;
 const BLOCK: usize = 512;
 const USTAR: &[u8] = b"ustar\x0000";
 
-/// A header, in which `fields` overwrite what stands at their offsets.
+/// A header, in which `fields` overwrite the bytes at their offsets.
 fn header(name: &[u8], kind: u8, size: usize, fields: &[(usize, &[u8])]) -> Vec<u8> {
     let mut block = vec![0; BLOCK];
     let size = format!("{size:011o}");
@@ -47,7 +47,7 @@ fn end(parts: &[Vec<u8>]) -> Vec<u8> {
     [parts.concat(), vec![0; 2 * BLOCK]].concat()
 }
 
-/// All members, with what each has.
+/// All members with their content.
 fn read(archive: &[u8]) -> Result<Vec<(Member, Vec<u8>)>, Error> {
     let mut archive = ArchiveReader::new(archive, Limits::DEFAULT)?;
     let mut members = Vec::new();
@@ -88,7 +88,7 @@ fn names_in_all_their_places() {
         let fields = [prefix, (257, magic)];
         names(&end(&[with(header(b"file", b'0', 7, &fields), b"content")]), &[name]);
     }
-    // star has times where the prefix is longer elsewhere.
+    // star stores times where other formats continue the prefix.
     let long = [b'p'; 130];
     let fields: [(usize, &[u8]); 4] =
         [(345, &long), (476, b"00000000001 "), (488, b"00000000001 "), (508, b"tar\0")];
@@ -96,7 +96,7 @@ fn names_in_all_their_places() {
     names(&end(&[with(header(b"file", b'0', 7, &fields), b"content")]), &[&name]);
     let long_name = with(header(b"././@LongLink", b'L', 3, &[]), b"l/n");
     names(&end(&[long_name.clone(), file()]), &["l/n"]);
-    // Both: the records count.
+    // If there are both, the records count.
     names(&end(&[long_name, pax(b'x', &[("path", b"p")]), file()]), &["p"]);
     names(&end(&[pax(b'X', &[("path", b"Solaris")]), file()]), &["Solaris"]);
     names(&end(&[pax(b'x', &[("path", b"a"), ("path", b"b")]), file()]), &["b"]);
@@ -109,12 +109,12 @@ fn members_whose_size_means_nothing() {
         let header = header(b"x", kind, 4096, &[(157, b"file")]);
         names(&end(&[header, file()]), &["x", "file"]);
     }
-    // Folders of old programs and of incremental backups.
+    // Folders as old programs and incremental backups write them.
     names(&end(&[header(b"d/", 0, 9, &[]), file()]), &["d/", "file"]);
     let dump = with(header(b"d/", b'D', 7, &[]), b"Yfile\0\0");
     names(&end(&[dump, file()]), &["d/", "file"]);
     assert_eq!(read(&end(&[header(b"d/", 0, 9, &[])])).unwrap()[0].0.kind, Kind::Folder);
-    // What is about the archive, or about access lists.
+    // Records about the archive itself, or about access control lists.
     let label = header(b"label", b'V', 0, &[]);
     let list = with(header(b"x", b'A', 9, &[]), b"user::rw-");
     names(&end(&[label, list, file()]), &["file"]);
@@ -128,7 +128,7 @@ fn times_in_every_notation() {
         (seconds, nanoseconds)
     };
     assert_eq!(time(&[pax(b'x', &[("mtime", b"-1.5")])]), (-2, 500_000_000));
-    // As Python writes a time of 7 ns.
+    // A time of 7 ns, as Python writes it.
     assert_eq!(time(&[pax(b'x', &[("mtime", b"7e-09")])]), (5, 0));
     let global = pax(b'g', &[("mtime", b"9"), ("comment", b"x"), ("GNU.volume.label", b"l")]);
     assert_eq!(time(std::slice::from_ref(&global)), (9, 0));
@@ -198,7 +198,7 @@ fn frames_of_zstd_in_every_sequence() {
     assert!(read(&[frame(one), two.to_vec()].concat()).is_err());
 }
 
-/// Counts how often it is read.
+/// Counts the reads.
 struct Counted<'a>(&'a [u8], &'a std::cell::Cell<usize>);
 
 impl std::io::Read for Counted<'_> {
@@ -221,7 +221,7 @@ fn small_members_are_read_together() {
             members += 1;
         }
         assert_eq!(members, 1000);
-        // A system call each: six for a member would cost more than its file.
+        // Each read is a system call: six for a member would cost more than its file.
         assert!(count.get() < 20, "{}", count.get());
     }
 }

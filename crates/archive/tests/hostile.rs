@@ -1,7 +1,7 @@
-//! Archives from a generator of bad intentions: each is refused, or unpacked harmlessly
-//! below the folder, and costs little memory.
+//! Hostile archives. Each is refused, or unpacked harmlessly below the folder, and needs little
+//! memory.
 //!
-//! One test, so that the memory that is measured is that of one archive.
+//! There is one test only, so that the memory measured is that of one archive.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(target_os = "linux")]
 
@@ -18,8 +18,8 @@ use tar::{EntryType, Header};
 
 use common::pax_records;
 
-/// More memory than an archive may take, in KiB: 64 MiB. The windows of those that are
-/// compressed here are added.
+/// The additional memory that an archive may need, in KiB: 64 MiB. For archives compressed here,
+/// the window is added.
 const MOST: u64 = 64 << 10;
 
 fn header(kind: u8, name: &[u8], link: &[u8], size: u64) -> Vec<u8> {
@@ -51,7 +51,7 @@ fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
     member(b'x', b"records", b"", &bytes)
 }
 
-/// What becomes of it: whether it may be unpacked.
+/// Whether an archive may be unpacked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     Refused,
@@ -59,7 +59,7 @@ enum Fate {
 }
 use Fate::{Harmless, Refused};
 
-/// Small ones, each with its name.
+/// Small archives with their names.
 fn small() -> Vec<(&'static str, Fate, Vec<u8>)> {
     let end = |parts: Vec<Vec<u8>>| [parts.concat(), vec![0; 1024]].concat();
     let sparse = |map: &[u8], size: &[u8]| {
@@ -159,12 +159,12 @@ fn small() -> Vec<(&'static str, Fate, Vec<u8>)> {
     ]
 }
 
-/// The same member again and again, as a stream.
+/// A stream that repeats one member.
 struct Repeated<F: FnMut(u64) -> Vec<u8>> {
     left: std::ops::Range<u64>,
     next: F,
     part: io::Cursor<Vec<u8>>,
-    /// Whether the two blocks of zeros that end an archive were given.
+    /// Whether the two blocks of zeros at the end were returned.
     is_ended: bool,
 }
 
@@ -191,7 +191,7 @@ fn repeated(count: u64, next: impl FnMut(u64) -> Vec<u8>) -> impl Read {
     Repeated { left: 0..count, next, part: io::Cursor::default(), is_ended: false }
 }
 
-/// A line of this process's status, in KiB.
+/// A value from the status of this process, in KiB.
 fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -200,7 +200,7 @@ fn status(name: &str) -> u64 {
 
 fn remove(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    // By descriptors: some paths are longer than the kernel takes. As root or the owner.
+    // By descriptors, since some paths are too long for the kernel. As root or the owner.
     let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
     let removed = std::process::Command::new("rm").arg("-rf").arg(path).status().unwrap();
     assert!(removed.success());
@@ -247,7 +247,7 @@ fn each_is_refused_or_harmless_and_cheap() {
     for (name, fate, archive) in small() {
         attack(name, fate, &archive[..], 0);
     }
-    // Cut at each byte of the headers.
+    // Truncated at each byte of the headers.
     let whole = [pax(&[("path", b"long")]), file(b"x"), vec![0; 1024]].concat();
     for cut in (1..whole.len() - 512).step_by(7) {
         attack("cut", Refused, &whole[..cut], 0);
@@ -291,7 +291,7 @@ fn each_is_refused_or_harmless_and_cheap() {
         }),
         0,
     );
-    // It becomes 1,000 times as large, and more.
+    // It expands more than 1,000 times.
     let mut zeros = zstd::Encoder::new(Vec::new(), 19).unwrap();
     zeros.write_all(&header(b'0', b"x", b"", 1 << 30)).unwrap();
     io::copy(&mut io::repeat(0).take(1 << 30), &mut zeros).unwrap();

@@ -1,5 +1,5 @@
-//! Archives in which something was changed at random, with checksums that are right
-//! again: whatever they say, nothing outside the folder comes into being or goes.
+//! Archives with random changes and corrected checksums. Nothing outside the folder may be created
+//! or removed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 
 const BLOCK: usize = 512;
 
-/// Numbers that look random, the same each time (splitmix64).
+/// Reproducible pseudorandom numbers (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -47,7 +47,7 @@ fn packed(level: Option<i32>) -> Vec<u8> {
     packer.finish().unwrap().0
 }
 
-/// Changes a few bytes, mostly into what means something, and mends all checksums.
+/// Changes a few bytes, mostly to meaningful values, and corrects all checksums.
 fn mutate(archive: &mut [u8], random: &mut Random) {
     const TELLING: &[u8] = b"/.0127xgLKS5346\0 =\n-9";
     for _ in 0..=random.below(4) {
@@ -94,7 +94,7 @@ fn nothing_comes_into_being_outside() {
             Err(Error::Read(error)) => panic!("{round}: {error}"),
             Err(_) => refused += 1,
         }
-        // Folders may be closed by now.
+        // Folders may not be accessible by now.
         let _ = rustix::fs::chmod(&into, Mode::RWXU);
         for entry in fs::read_dir(&into).unwrap().flatten() {
             if entry.file_type().unwrap().is_dir() {
@@ -102,7 +102,7 @@ fn nothing_comes_into_being_outside() {
             }
         }
         if fs::remove_dir_all(&into).is_err() {
-            // Closed further down, which only matters to users.
+            // Not accessible further down, which only matters to ordinary users.
             fs::rename(&into, dir.path().join(format!("above/left{round}"))).unwrap();
         }
         let outside = fs::read_dir(dir.path()).unwrap().count();
@@ -130,7 +130,7 @@ fn what_is_compressed_is_refused_or_the_same() {
         let mut archive = archive.clone();
         let at = random.below(archive.len());
         archive[at] ^= 1 << random.below(8);
-        // It has a checksum of its own.
+        // It has its own checksum.
         if let Ok(members) = list(&archive) {
             assert_eq!(members, right);
         }

@@ -1,4 +1,4 @@
-//! What is packed while others work in the folder.
+//! Packing while others change the folder.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::Path;
 use cryptstream_archive::{PackError, Packer};
 use cryptstream_beneath::Dir;
 
-/// As GNU tar does, which says "file removed before we read it": that is for another try,
-/// not an input that is missing.
+/// As in GNU tar, which reports "file removed before we read it". The run can be repeated; the
+/// input is not missing.
 #[test]
 fn what_has_gone_since_it_was_found_is_a_change() {
     let dir = tempfile::tempdir().unwrap();

@@ -15,11 +15,11 @@ use crate::part_io::{BufferWriter, CiphertextReader};
 use crate::transform::{Operation, transform};
 use crate::{Engine, Error, Source};
 
-/// Plaintext that is decrypted at once: 256 KiB.
+/// The bytes of plaintext that are decrypted at once: 256 KiB.
 const RUN_LEN: usize = 256 << 10;
 
 impl Engine {
-    /// Opens an encrypted file for reading at any place, with the first identity that fits.
+    /// Opens an encrypted file for random access, with the first identity that fits.
     ///
     /// # Errors
     /// [`Error::NotSeekable`], and those of [`Engine::decrypt`].
@@ -41,32 +41,32 @@ impl Engine {
         })?;
         let (input, text) = (Vec::new(), Zeroizing::default());
         let mut reader = Reader { source, layout, cipher, start, position: 0, at: 0, input, text };
-        // A length proves nothing; the final chunk does.
+        // The length proves nothing; the final chunk does.
         reader.decrypt(&layout.final_chunk())?;
         Ok(reader)
     }
 }
 
-/// Reads and seeks in the plaintext of an encrypted file. It gives only bytes that are
-/// verified; where a chunk is damaged, reading fails with an [`io::Error`] that holds an
-/// [`Error`], and other places can still be read.
+/// Reads and seeks in the plaintext of an encrypted file. It returns only verified bytes. Reading a
+/// damaged chunk fails with an [`io::Error`] that holds an [`Error`]; the other chunks can still be
+/// read.
 pub struct Reader {
     source: Source,
     layout: Layout,
     cipher: ChunkCipher,
-    /// Where the payload begins.
+    /// The offset of the payload in the file.
     start: u64,
-    /// The next byte to give.
+    /// The offset of the next byte to read.
     position: u64,
-    /// Where `text` lies in the plaintext.
+    /// The offset of `text` in the plaintext.
     at: u64,
     input: Vec<u8>,
-    /// What was decrypted last.
+    /// The plaintext that was decrypted last.
     text: Zeroizing<Vec<u8>>,
 }
 
 impl Reader {
-    /// Length of the whole plaintext in bytes, which is verified.
+    /// The length of the whole plaintext in bytes. It is verified.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a file, not a collection")]
     pub fn len(&self) -> u64 {
@@ -91,7 +91,7 @@ impl Reader {
         done
     }
 
-    /// The run of chunks that holds a byte of the plaintext.
+    /// The run of chunks that contains a byte of the plaintext.
     fn run_at(&self, position: u64) -> Option<Segment> {
         let (format, chunk_len) = (self.layout.format(), self.layout.format().chunk_len());
         let first = position / chunk_len as u64;

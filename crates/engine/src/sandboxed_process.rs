@@ -117,7 +117,7 @@ impl SandboxedProcess {
     }
 }
 
-/// What a [`SandboxedProcess`] process says.
+/// The output of a [`SandboxedProcess`].
 #[derive(Debug)]
 pub struct Stream {
     file: File,
@@ -168,13 +168,13 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The task that such a process was sent.
+/// The task that a [`SandboxedProcess`] was sent.
 pub struct SandboxedTask {
     /// The message.
     pub bytes: Vec<u8>,
     /// The descriptors that came with it.
     pub fds: Vec<OwnedFd>,
-    /// The stream that the process that started this one reads.
+    /// The stream to the process that started this one.
     pub stream: File,
 }
 
@@ -195,7 +195,7 @@ impl SandboxedTask {
         let foreign = || io::Error::from(io::ErrorKind::InvalidData);
         let rest = message.bytes.strip_prefix(VERSION).ok_or_else(foreign)?;
         let (parent, bytes) = rest.split_first_chunk().ok_or_else(foreign)?;
-        // It may have ended before the system was told to tell us.
+        // The parent may have ended before this process asked to die with it.
         if u32::from_le_bytes(*parent) != std::os::unix::process::parent_id() {
             return Err(foreign());
         }

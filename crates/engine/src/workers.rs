@@ -1,11 +1,10 @@
-//! Worker processes: more cores for large files, and nothing but payload keys in the
-//! processes that parse untrusted bytes.
+//! Worker processes. Large files use more cores, and the processes that handle untrusted bytes hold
+//! no secrets but payload keys.
 //!
-//! Main publishes segments in a queue in shared memory ([`cryptstream_shm`]).
-//! It works on them itself from the start; while enough is left to be worth a
-//! process, it starts workers ([`pool`]), which enter a
-//! [`sandbox`] before they touch anything. What a worker held when it died is
-//! done again, from the bytes that it had loaded ([`coordinator`]).
+//! Main publishes segments in a queue in shared memory ([`cryptstream_shm`]). Main processes
+//! segments itself from the start, and starts workers ([`pool`]) while enough work is left to be
+//! worth a process. A worker enters a [`sandbox`] before it reads any input. If it dies, its
+//! segments are done again from the bytes that it had loaded ([`coordinator`]).
 
 mod coordinator;
 mod options;

@@ -1,5 +1,5 @@
-//! The armor: what is written is read, in whatever portions, and nothing but
-//! what age takes is taken.
+//! Armor: what is written can be read in pieces of any length, and only what age accepts is
+//! accepted.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -28,8 +28,8 @@ fn encode_portions(portions: &[&[u8]]) -> Vec<u8> {
     text
 }
 
-/// Decodes the text in portions of `portion` bytes; checks that the decoder
-/// never gives more than it may.
+/// Decodes the text in pieces of `portion` bytes, and checks that the decoder never returns more
+/// than it may.
 fn decode(text: &[u8], portion: usize) -> Result<Vec<u8>, ArmorError> {
     let (mut decoder, mut bytes) = (Decoder::new(), Vec::new());
     for part in text.chunks(portion) {
@@ -40,7 +40,7 @@ fn decode(text: &[u8], portion: usize) -> Result<Vec<u8>, ArmorError> {
     decoder.finish().map(|()| bytes)
 }
 
-/// Decodes it in portions of several lengths, which must make no difference.
+/// Decodes it in pieces of several lengths, which must make no difference.
 #[track_caller]
 fn decode_any(text: &[u8]) -> Result<Vec<u8>, ArmorError> {
     let whole = decode(text, text.len().max(1));
@@ -86,7 +86,7 @@ fn every_length_comes_back() {
     }
 }
 
-/// A text of three full lines and a short one; line 0 is the first line.
+/// A text of three full lines and a short one. Line 0 is the first line.
 fn lines() -> Vec<String> {
     let text = String::from_utf8(encode(&common::paint(3 * 48 + 10))).unwrap();
     text.lines().map(str::to_owned).collect()
@@ -107,7 +107,7 @@ fn what_is_wrong_is_told_by_kind_and_byte() {
         lines[line] = to(&lines[line]);
         lines
     };
-    // Where the lines begin.
+    // The offsets of the lines.
     let at = |line: usize| 35 + 65 * (line - 1);
     let with = |line: &str, column: usize, byte: &str| {
         format!("{}{byte}{}", &line[..column], &line[column + 1..])
@@ -204,7 +204,7 @@ fn only_armors_are_taken_for_such() {
     assert_eq!(content_len_of(BEGIN), None);
 }
 
-/// The vectors of age (CCTV), which the crate `age` brings along.
+/// The test vectors of age (CCTV), which come with the crate `age`.
 #[test]
 fn vectors_of_age_are_judged_as_age_judges_them() {
     let mut count = [0, 0];
@@ -263,9 +263,8 @@ proptest! {
         prop_assert_eq!(decoded, bytes);
     }
 
-    /// Whatever is changed in a text: it is refused, or it stands for the same
-    /// bytes (line ends, white space outside), or for others that are written
-    /// as this text.
+    /// A changed text is refused, or it encodes the same bytes (with other line ends or outer white
+    /// space), or it is the encoding of other bytes.
     #[test]
     fn a_text_stands_for_one_content(
         len in 0usize..5000,

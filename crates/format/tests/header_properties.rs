@@ -1,5 +1,5 @@
-//! What must hold for every header, good or bad: it is read as it was
-//! written, the reference agrees, no input panics, no flipped bit passes.
+//! What must hold for every header, valid or not: it is read as it was written, the reference
+//! implementation agrees, no input panics, and no flipped bit is accepted.
 
 mod common;
 
@@ -35,7 +35,7 @@ fn padding() -> impl Strategy<Value = Padding> {
     prop_oneof![Just(Padding::None), (64..600usize).prop_map(Padding::Multiple)]
 }
 
-/// Pieces of headers in any order, most of them almost right.
+/// Pieces of headers in any order, most of them almost valid.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let text = |text: &'static str| Just(text.as_bytes().to_vec()).boxed();
     let share = "5kcC1wl0mE6VNIGnqf8X2dyZh9aQ7n6Zk0qUeR1GbTo";
@@ -64,10 +64,10 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// Both read the same stanzas to the same byte, or both refuse.
+/// Both implementations read the same stanzas up to the same byte, or both refuse.
 fn check_agreement(input: &[u8]) -> Result<(), TestCaseError> {
     let product = Header::parse(input);
-    // The reference knows the native format only.
+    // The reference implements only the native format.
     if matches!(&product, Ok(Some(header)) if header.format() == Format::Age) {
         return Ok(());
     }
@@ -111,7 +111,7 @@ proptest! {
         prop_assert!(parsed.unlock(&[&Known(*file_key.expose())]).is_ok());
         prop_assert!(parsed.unlock(&[&Known([0; 16])]).is_err());
 
-        // What follows is left alone, and what is missing is asked for.
+        // Bytes after the header are left alone, and missing bytes are asked for.
         let followed = Header::parse(&[header.as_slice(), b"-> x\n\n"].concat()).unwrap();
         prop_assert_eq!(followed, Some(parsed));
         for len in 0..header.len() {
@@ -129,7 +129,7 @@ proptest! {
     fn pieces_of_headers_are_read_alike(pieces in pieces(), file_key: [u8; 16]) {
         let lines = [b"cryptstream/v1\n".as_slice(), &pieces].concat();
         check_agreement(&lines)?;
-        // With a right end more of them get through.
+        // With a valid end more of them are accepted.
         check_agreement(&reference::finish_header(file_key, lines))?;
     }
 
@@ -154,7 +154,7 @@ proptest! {
     }
 }
 
-/// Flips bits of a header, which stands before its payload.
+/// Flips bits of a header that is followed by its payload.
 fn flip_bits(header: &[u8], payload: &[u8], identity: &dyn Identity, bits: &[usize]) {
     let mut file = [header, payload].concat();
     assert!(common::open(&file, identity).is_ok());
@@ -185,7 +185,7 @@ fn no_bit_of_a_header_can_change() {
     flip_bits(&padded, &payload, &identity, &[0, 5]);
     flip_bits(&padded, &payload, &Known([3; 16]), &all);
 
-    // Without an Argon2id run for every bit: the MAC alone must notice.
+    // Without running Argon2id for every bit: the MAC alone must detect it.
     let cost = reference::Cost { memory_kib: 32, passes: 1, lanes: 4 };
     let argon2id = reference::argon2id_stanza([3; 16], b"passphrase", [7; 16], cost, [8; 16]);
     let header = reference::build_header([3; 16], &[argon2id]);

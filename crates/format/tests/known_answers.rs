@@ -1,4 +1,4 @@
-//! The product against `vectors/`, which the reference implementation made.
+//! Checks this crate against `vectors/`, which the reference implementation generated.
 
 mod common;
 
@@ -52,7 +52,7 @@ fn check(vector: &Value, identity: &dyn Identity) {
     let file_key = parsed.unlock(&[identity]).expect(name);
     assert_eq!(hex(file_key.expose()), text(vector, "file_key"), "{name}");
 
-    // The salt is given, so the payload must come out byte for byte.
+    // The salt is given, so the payload must be equal byte for byte.
     let plaintext = common::paint(number(vector, "plaintext_len"));
     assert_eq!(hex(&Sha256::digest(&plaintext)), text(vector, "plaintext_sha256"), "{name}");
     let file_key = FileKey::from_bytes(bytes(vector, "file_key"));
@@ -67,7 +67,7 @@ fn check(vector: &Value, identity: &dyn Identity) {
         None => assert!(plaintext.len() > 1, "{name}"),
     }
 
-    // The digest above makes this the vector's own payload.
+    // The digest above shows that this is the vector's own payload.
     assert!(
         common::open_payload(Format::Native, &payload, &file_key).expect(name) == plaintext,
         "{name}"

@@ -1,5 +1,5 @@
-//! What must hold for every file: product and reference read each other's,
-//! segments are independent, and whoever touches a payload is noticed.
+//! What must hold for every file: this crate and the reference implementation read each other's
+//! files, segments are independent, and every change to a payload is detected.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: Some(Box::new(persistence)), ..Default::default() }
 }
 
-/// Lengths at and beside the boundaries of chunks and segments, and others.
+/// Lengths at and near the boundaries of chunks and segments, and others.
 fn len() -> impl Strategy<Value = usize> {
     prop_oneof![
         4 => (0..=5usize, 0..=2usize).prop_map(|(chunks, by)| beside(chunks * CHUNK, by)),
@@ -34,7 +34,7 @@ fn beside(len: usize, by: usize) -> usize {
     (len + by).saturating_sub(1)
 }
 
-/// Bytes of which no two chunks are alike, differing from seed to seed.
+/// Bytes of which no two chunks are alike. They differ for each seed.
 fn content(len: usize, seed: u8) -> Vec<u8> {
     let mut bytes = common::paint(len);
     bytes.iter_mut().for_each(|byte| *byte ^= seed);
@@ -45,7 +45,7 @@ fn padding() -> impl Strategy<Value = Padding> {
     prop_oneof![Just(Padding::None), (64..5000usize).prop_map(Padding::Multiple)]
 }
 
-/// Stanzas of types that nobody knows.
+/// Stanzas of unknown types.
 fn unknown_stanzas() -> impl Strategy<Value = Vec<reference::RefStanza>> {
     let stanza =
         (prop::collection::vec("[!-~]{1,20}", 0..4), prop::collection::vec(any::<u8>(), 0..150));
@@ -111,14 +111,14 @@ proptest! {
         prop_assert!(opened.as_ref() == Ok(&plaintext), "{:?}", opened.err());
     }
 
-    /// The lengths that a stream is read in give the segments of its layout.
+    /// The lengths in which a stream is read give the segments of its layout.
     #[test]
     fn a_stream_has_the_segments_of_its_layout(format in format(), len in len()) {
         let layout = Layout::of_plaintext(format, len as u64).unwrap();
         let mut rest = layout.payload_len() as usize - format.prefix_len();
         for expected in layout.segments() {
             let full = format.sealed_segment_len();
-            // age's last segment may be full: then it is known by the end.
+            // age's last segment may be full. Then only the end of the input shows it.
             let is_last = rest < full || (format.final_chunk_may_be_full() && rest == full);
             let segment = if is_last {
                 Segment::last_sealed(format, expected.index(), rest).unwrap()
@@ -144,7 +144,7 @@ fn cipher_of(format: Format, file_key: &FileKey, salt: [u8; 24]) -> PayloadCiphe
     }
 }
 
-/// The other direction is in the vectors.
+/// The vectors cover the other direction.
 #[test]
 fn the_reference_opens_a_passphrase_file_of_the_product() {
     let passphrase = "Gr\u{fc}\u{df}e ".as_bytes().to_vec();
@@ -162,7 +162,7 @@ fn the_reference_opens_a_passphrase_file_of_the_product() {
     assert!(open(&file, &wrong).is_err());
 }
 
-/// A length of several segments, and their numbers in any order.
+/// A length of several segments, and the segment numbers in any order.
 fn shuffled_segments() -> impl Strategy<Value = (Format, usize, Vec<u64>)> {
     (format(), 0..4usize, prop_oneof![0..3usize, 0..MIB]).prop_flat_map(|(format, mib, by)| {
         let len = beside(mib * MIB, by);
@@ -201,7 +201,7 @@ proptest! {
     }
 }
 
-/// Something done to a payload. Numbers are taken modulo what there is.
+/// A change to a payload. Numbers are taken modulo the number of items.
 #[derive(Clone, Copy, Debug)]
 enum Tampering {
     FlipBit(usize),
@@ -233,7 +233,7 @@ fn tampering() -> impl Strategy<Value = Tampering> {
     ]
 }
 
-/// The payload after the tampering; the same where there is nothing to do.
+/// The payload after the tampering; unchanged if there is nothing to do.
 fn tamper(format: Format, payload: &[u8], tampering: Tampering) -> Vec<u8> {
     let (prefix, sealed) = payload.split_at(format.prefix_len());
     let mut chunks: Vec<&[u8]> = sealed.chunks(format.sealed_chunk_len()).collect();
@@ -245,7 +245,7 @@ fn tamper(format: Format, payload: &[u8], tampering: Tampering) -> Vec<u8> {
             payload[at] ^= 1 << (bit % 8);
             return payload;
         }
-        // At least a byte goes, counted from the end.
+        // At least one byte at the end is removed.
         Tampering::Truncate(by) => {
             return payload[..payload.len() - 1 - by % payload.len()].to_vec();
         }
@@ -293,7 +293,7 @@ proptest! {
     }
 }
 
-/// Every bit of a small payload, every length it can be cut to.
+/// Every bit of a small payload, and every length that it can be cut to.
 #[test]
 fn no_bit_of_a_payload_can_change_and_none_can_go() {
     for format in Format::ALL {
@@ -311,7 +311,7 @@ fn no_bit_of_a_payload_can_change_and_none_can_go() {
     }
 }
 
-/// Every boundary of a chunk, and what lies just before and behind it.
+/// Every chunk boundary, and the offsets just before and after it.
 #[test]
 fn a_payload_cut_at_a_chunk_is_refused() {
     for format in Format::ALL {
@@ -345,12 +345,12 @@ fn the_header_of_another_file_does_not_fit() {
     let open = |header: &[u8], payload: &[u8]| open(&[header, payload].concat(), &identity);
     assert!(open(&other_header, &payload).is_err());
     assert!(open(&header, &other_payload).is_err());
-    // A header that wraps the same file key anew does: that is a rekey.
+    // A header that wraps the same file key again fits: that is a rekey.
     let rekeyed =
         build_header(Format::Native, &file_key, &[&identity.to_public()], Padding::Multiple(4096))
             .unwrap();
     assert_eq!(open(&rekeyed, &payload).as_deref(), Ok(b"this".as_slice()));
-    // The file key of one file with the salt and chunks of another.
+    // The file key of one file, with the salt and chunks of another.
     let mixed =
         [&payload[..Format::Native.prefix_len()], &other_payload[Format::Native.prefix_len()..]]
             .concat();

@@ -1,6 +1,6 @@
-//! The headers of `vectors/hostile.json`: each must be refused for the reason
-//! that it is there for, and those at the edge must be accepted. Product and
-//! reference are held to the same list.
+//! The headers of `vectors/hostile.json`. Each must be refused for its stated reason, and those
+//! just within a limit must be accepted. This crate and the reference implementation are held to
+//! the same list.
 
 mod common;
 
@@ -57,22 +57,22 @@ fn headers_at_the_edge_are_accepted() {
     }
 }
 
-/// The product's error as the word that the vectors use for it.
+/// The word that the vectors use for an error of this crate.
 fn why_refused(list: &Value, header: &[u8]) -> &'static str {
     let header = match Header::parse(header) {
         Ok(Some(header)) => header,
         Ok(None) => return "incomplete",
         Err(error) => return parse_reason(error.kind),
     };
-    // Whichever key the header is for; the other one finds no stanza.
+    // The header is for one of the keys; the other one finds no stanza.
     match header.unlock(&[&identity(list), &passphrase(list)]) {
         Ok(_) => "not refused",
-        // As a header of age's it is well-formed, but the MAC has another key.
+        // As an age header it is well-formed, but the MAC has another key.
         Err(UnlockError::Mac) if header.format() == Format::Age => "version",
         Err(UnlockError::Mac) => "mac",
         Err(UnlockError::NoMatch) => "no match",
         Err(UnlockError::Unwrap(UnwrapError::TooExpensive(_))) => "too_expensive",
-        // The shape was checked on parsing, so this is the share itself.
+        // The form was checked by the parser, so this is the share itself.
         Err(UnlockError::Unwrap(UnwrapError::Stanza(StanzaError::Malformed("X25519")))) => {
             "low_order"
         }

@@ -4,7 +4,7 @@ use age_core::format::{FileKey as AgeFileKey, Stanza as AgeStanza};
 use age_core::secrecy::ExposeSecret;
 use cryptstream_format::{FileKey, KeyFailure, KeyFailureKind, Stanza, Wrapped};
 
-/// The most stanza arguments of one header that are passed on.
+/// The maximum number of stanza arguments of one header that are passed on.
 const MAX_ARGUMENTS: usize = 1 << 16;
 
 /// Wraps a file key with a recipient of the crate `age`.
@@ -72,19 +72,19 @@ pub(crate) fn no_plugin(binary_name: &str) -> KeyFailure {
     KeyFailure { kind: KeyFailureKind::NoPlugin, message }
 }
 
-/// The stanza cannot stand in a header.
+/// The error for a stanza that no header can contain.
 pub(crate) fn no_stanza() -> KeyFailure {
     let message = "it returned an invalid stanza".to_owned();
     KeyFailure { kind: KeyFailureKind::PluginFailed, message }
 }
 
-/// The library's own message is meant for authors of plugins.
+/// The library's own message is meant for plugin authors.
 pub(crate) fn ended_early() -> KeyFailure {
     let message = "it exited without an answer".to_owned();
     KeyFailure { kind: KeyFailureKind::PluginFailed, message }
 }
 
-/// Untrusted text as one line of printable characters.
+/// Turns untrusted text into one line of printable characters.
 pub(crate) fn one_line(text: &dyn std::fmt::Display) -> String {
     let text = text.to_string();
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -14,13 +14,13 @@ use crate::text::without_mark;
 /// An encrypted file in memory.
 pub(crate) struct EncryptedFile {
     ciphertext: Vec<u8>,
-    /// What prompts and messages call it.
+    /// The name that prompts and messages use.
     pub(crate) name: String,
     pub(crate) callbacks: SharedCallbacks,
 }
 
 impl EncryptedFile {
-    /// Takes the content of a file if it begins like an encrypted one.
+    /// Takes the content of a file if it starts like an encrypted one.
     pub(crate) fn recognize(
         content: &[u8],
         name: &str,
@@ -53,7 +53,7 @@ impl EncryptedFile {
     }
 }
 
-/// The bytes in the armor; none where it is damaged.
+/// The bytes in the armor; none if it is damaged.
 fn without_armor(text: &[u8]) -> Vec<u8> {
     let (mut decoder, mut bytes) = (Decoder::new(), Vec::new());
     let decoded = decoder.decode(text, &mut bytes).and_then(|()| decoder.finish());

@@ -31,7 +31,7 @@ pub enum IdentityError {
     /// An SSH key that cannot be used.
     #[error(transparent)]
     Ssh(#[from] SshError),
-    /// Something else.
+    /// Not recognized.
     #[error("this is not an identity; one begins with `AGE-SECRET-KEY-` or `AGE-PLUGIN-`")]
     Unknown,
     /// A key of another program.
@@ -40,10 +40,10 @@ pub enum IdentityError {
     /// Not text.
     #[error("this is not text (UTF-8)")]
     NotText,
-    /// Text in another encoding.
+    /// Text in an encoding other than UTF-8.
     #[error("the file is text in UTF-16, not in UTF-8")]
     Utf16,
-    /// The file holds comments and blank lines only.
+    /// The file contains only comments and blank lines.
     #[error("there is no identity in the file")]
     Empty,
 }

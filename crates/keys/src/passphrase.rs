@@ -4,21 +4,21 @@ use zeroize::Zeroizing;
 
 use crate::text;
 
-/// Words to generate passphrases from, one a line, below a comment. There are
-/// 2,048, so 11 random bits choose one without bias.
+/// The words of generated passphrases, one per line, below a comment. There are 2,048, so 11 random
+/// bits choose one without bias.
 const WORDS: &str = include_str!("words.txt");
 /// Random bits per word.
 const WORD_BITS: usize = 11;
 /// Ten words have 110 bits, as in age.
 const WORD_COUNT: usize = 10;
-/// No word is longer.
+/// The length of the longest word.
 const MAX_WORD_LEN: usize = 8;
 
-/// The longest passphrase: far more than anyone types, and less than most files that are
-/// named by mistake.
+/// The maximum length in bytes: far more than anyone types, and less than most files that are given
+/// by mistake.
 const MAX_LEN: usize = 64 << 10;
 
-/// Why bytes are not a passphrase.
+/// Why bytes are not a valid passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
     /// It is empty.
@@ -29,7 +29,7 @@ pub enum PassphraseError {
     TooLong,
 }
 
-/// Why a passphrase may differ from what its owner types.
+/// Why a passphrase may differ from what the user types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassphraseWarning {
     /// It starts with the byte order mark of UTF-8.
@@ -82,7 +82,7 @@ impl Passphrase {
     /// read over the telephone.
     ///
     /// # Errors
-    /// When the operating system has no random numbers.
+    /// If the operating system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut random = Zeroizing::new([0; 2 * WORD_COUNT]);
         getrandom::fill(random.as_mut_slice())?;
@@ -97,7 +97,7 @@ impl Passphrase {
         Ok(Self(text))
     }
 
-    /// What is unusual about it, for warnings.
+    /// What the user should be warned about.
     #[must_use]
     pub fn warning(&self) -> Option<PassphraseWarning> {
         let bytes = self.0.as_slice();

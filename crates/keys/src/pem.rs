@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 /// A PEM block.
 pub(crate) struct Pem<'a> {
-    /// The text between `-----BEGIN ` and the dashes.
+    /// The label: the text between `-----BEGIN ` and the dashes.
     pub(crate) label: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     pub(crate) content: Zeroizing<Vec<u8>>,

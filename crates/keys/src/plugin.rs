@@ -32,7 +32,7 @@ pub(crate) struct PluginRecipients {
     prepared: Mutex<Vec<WrappedFileKey>>,
 }
 
-/// A new file key, already wrapped.
+/// A new file key with its stanzas.
 struct WrappedFileKey {
     file_key: FileKey,
     wrapped: Wrapped,

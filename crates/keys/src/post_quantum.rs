@@ -32,7 +32,7 @@ const PUBLIC_HRP: &str = "age1pq";
 const SECRET_HRP: &str = "age-secret-key-pq-";
 const PUBLIC_LEN: usize = 1216;
 const ENCAPSULATED_LEN: usize = 1120;
-/// Both end with an X25519 share.
+/// Both the public and the encapsulated key end with an X25519 share.
 const SHARE_LEN: usize = 32;
 
 /// A post-quantum recipient. Its text form is `age1pq1…`.
@@ -57,7 +57,7 @@ impl SecretKey {
     /// Generates a key with the operating system's random numbers.
     ///
     /// # Errors
-    /// When the operating system has no random numbers.
+    /// If the operating system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut_slice())?;

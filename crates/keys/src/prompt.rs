@@ -1,11 +1,11 @@
-//! Asking the user: for passphrases, PINs and answers to a plugin's questions.
+//! Asks the user for passphrases, PINs and answers to a plugin's questions.
 
 use std::sync::Arc;
 
 use cryptstream_format::{KeyFailure, KeyFailureKind};
 use zeroize::Zeroizing;
 
-/// How often a user may try a passphrase, as with age and sudo.
+/// How many times the user may try a passphrase, as with age and sudo.
 pub const TRIES: usize = 3;
 
 /// How keys reach the user. The program implements it; see [`NoCallbacks`] for jobs where
@@ -54,7 +54,7 @@ impl NoAnswer {
 /// Callbacks that all keys of a run share.
 pub type SharedCallbacks = Arc<dyn Callbacks>;
 
-/// Callbacks without a user: nothing is shown, and no question is answered.
+/// Callbacks for runs without a user: nothing is shown, and no question is answered.
 #[derive(Clone, Copy, Debug)]
 pub struct NoCallbacks;
 

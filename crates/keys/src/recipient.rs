@@ -43,10 +43,10 @@ pub enum RecipientError {
     /// Not text.
     #[error("this is not text (UTF-8)")]
     NotText,
-    /// Text in another encoding.
+    /// Text in an encoding other than UTF-8.
     #[error("the file is text in UTF-16, not in UTF-8")]
     Utf16,
-    /// Something else.
+    /// Not recognized.
     #[error("this is not a recipient; one begins with `age1` or `ssh-`")]
     Unknown,
 }
@@ -116,7 +116,7 @@ pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     if text.to_ascii_lowercase().starts_with("age1pq1") {
         return Ok(AnyRecipient::PostQuantum(Box::new(text.parse()?)));
     }
-    // Before plugins, whose recipients look the same.
+    // Checked before plugins, whose recipients look the same.
     if TaggedRecipient::is_meant(text) {
         return Ok(AnyRecipient::Tagged(Box::new(text.parse()?)));
     }
@@ -131,7 +131,7 @@ pub fn parse_recipient(text: &str) -> Result<AnyRecipient, RecipientError> {
     }
 }
 
-/// Whether a line has an SSH key that does not start it.
+/// Whether a line contains an SSH key after something else.
 fn has_key_inside(line: &str) -> bool {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     // Every key starts with the length of its type's name.

@@ -63,13 +63,13 @@ impl Recipient for ScryptRecipient {
     }
 }
 
-/// A passphrase to open files of age with.
+/// A passphrase to decrypt age files with.
 pub struct ScryptIdentity {
     passphrase: Zeroizing<Vec<u8>>,
 }
 
 impl ScryptIdentity {
-    /// Takes a passphrase, whose bytes are used as they are.
+    /// Uses the bytes of the passphrase unchanged.
     #[must_use]
     pub fn new(passphrase: Zeroizing<Vec<u8>>) -> Self {
         Self { passphrase }
@@ -78,7 +78,7 @@ impl ScryptIdentity {
 
 impl Identity for ScryptIdentity {
     fn unwrap(&self, format: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
-        // The header's reader has seen to it that it is alone, and its shape.
+        // The header parser has checked that it is the only stanza, and its form.
         let Some(stanza) = stanzas.iter().find(|stanza| stanza.tag() == TAG) else {
             return Ok(None);
         };
@@ -88,7 +88,7 @@ impl Identity for ScryptIdentity {
         if format != Format::Age {
             return Ok(None);
         }
-        // Before anything is allocated: the number is the file's.
+        // Checked before anything is allocated, since the number comes from the file.
         if log_n > MAX_LOG_N {
             return Err(UnwrapError::TooExpensive(derivation));
         }

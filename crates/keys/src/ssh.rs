@@ -42,7 +42,7 @@ pub struct SshPublicKey(AgeRecipient);
 /// An SSH private key, which may be encrypted with a passphrase.
 pub struct SshSecretKey {
     stored: StoredKey,
-    /// What prompts and messages call it.
+    /// The name that prompts and messages use.
     name: String,
     callbacks: SharedCallbacks,
     /// The decrypted key, or why there is none. The user is asked once.
@@ -174,8 +174,8 @@ impl SshSecretKey {
     /// older format encrypt it too.
     ///
     /// # Errors
-    /// When the key cannot be encrypted to, such as an RSA key that is too small, or when it
-    /// must be decrypted first and cannot be.
+    /// If the key cannot be encrypted to, such as an RSA key that is too small, or if it must be
+    /// decrypted first and cannot be.
     pub fn to_public(&self) -> Result<SshPublicKey, KeyFailure> {
         let blob = match self.public() {
             Some(blob) => blob,

@@ -161,7 +161,7 @@ mod tests {
         [args.next().unwrap(), args.next().unwrap()]
     }
 
-    /// Opens as a token does.
+    /// Decrypts as a token does.
     fn open<K: Kem>(kind: &Kind, key: &K::PrivateKey, stanza: &Stanza) -> Vec<u8> {
         let encapsulated = K::EncappedKey::from_bytes(&args(stanza)[1]).unwrap();
         let (mode, info) = (OpModeR::Base, kind.info.as_bytes());

@@ -1,4 +1,4 @@
-//! The text of key files.
+//! Reads the text of key files.
 
 /// An error in one line of a key file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

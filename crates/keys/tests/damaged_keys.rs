@@ -1,4 +1,4 @@
-//! Keys that are damaged anywhere are refused or are other keys; nothing panics.
+//! A key that is damaged anywhere is refused or is another key. Nothing panics.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
@@ -52,7 +52,7 @@ fn ssh_keys() {
     }
 }
 
-/// Knows the passphrase of all keys.
+/// Callbacks that know the passphrase of all keys.
 struct Knowing;
 
 impl Callbacks for Knowing {
@@ -75,7 +75,7 @@ impl Callbacks for Knowing {
     }
 }
 
-/// Those that a passphrase protects are opened, too: what is within may be anything then.
+/// Protected keys are decrypted too. Their damaged content may be anything.
 #[test]
 fn keys_in_other_forms() {
     let callbacks: SharedCallbacks = Arc::new(Knowing);
@@ -102,7 +102,7 @@ fn keys_in_other_forms() {
                 continue;
             };
             let _ = identities[0].recipients();
-            // A comment and the like may have changed, but no other key is found.
+            // A comment or the like may have changed, but no other key is found.
             if let Ok(Some(found)) = identities[0].unwrap(Format::Age, &stanzas) {
                 assert_eq!(found.expose(), file_key.expose(), "{name}");
             } else {

@@ -1,47 +1,44 @@
-//! Descriptors as a whole: which of them other programs inherit, and who can
-//! write to a file.
+//! Which descriptors other programs inherit, and who can write to a file.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::platform::native;
 
-/// Keeps every descriptor above 2 that is open now from programs that are
-/// started. What this process opens itself should be closed on exec anyway; the
-/// rest is what whoever started it has left open.
+/// Marks every open descriptor above 2 as close-on-exec. Descriptors that this process opens itself
+/// should be so anyway; the others were left open by the process that started it.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub fn keep_from_programs() -> io::Result<()> {
     native::close_all_on_exec()
 }
 
 /// Closes every descriptor above 2.
 ///
-/// For the first moments of a process, before it has opened anything: whoever
-/// owns a descriptor above 2 finds it closed, or another in its place.
+/// Call it at the start of a process, before it has opened anything. An owner of a descriptor above
+/// 2 would find it closed, or another file in its place.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub fn close_inherited() -> io::Result<()> {
     native::close_all()
 }
 
-/// A pipe, reader first, that programs do not inherit and on which nobody
-/// blocks.
+/// A pipe, reader first, that is closed on exec and does not block.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     native::pipe()
 }
 
-/// Whether the file of `fd`, which is open for writing only, is open for writing
-/// somewhere else too: through a file description of another `open`, wherever it
-/// has got by now. Duplicates of `fd` share its description and do not count.
+/// Whether the file of `fd`, which is open for writing only, is also open for writing through
+/// another file description, in any process. Duplicates of `fd` share its description and do not
+/// count.
 ///
 /// # Errors
-/// When the system or the file system cannot tell.
+/// If the system or the file system cannot tell.
 pub fn has_other_writers(fd: impl AsFd) -> io::Result<bool> {
     native::has_other_writers(fd.as_fd())
 }
@@ -80,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_was_left_open_is_not_inherited() {
-        // In a child process of its own, whose descriptors nobody else needs.
+        // Runs in a child process, whose descriptors nobody else needs.
         let (reader, _writer) = rustix::pipe::pipe().unwrap();
         let inherited = rustix::io::fcntl_getfd(&reader).unwrap();
         assert!(!inherited.contains(rustix::io::FdFlags::CLOEXEC));

@@ -1,9 +1,8 @@
 //! Messages with descriptors over a Unix socket.
 //!
-//! A message is its length (4 bytes, little endian), then its bytes; its
-//! descriptors travel with the first of these. A stream with lengths rather
-//! than a socket that keeps messages apart, because not every system has the
-//! latter.
+//! A message is its length (4 bytes, little endian), then its bytes. The descriptors travel with
+//! the first of these bytes. This is a stream with lengths and not a `SOCK_SEQPACKET` socket, since
+//! not every system has those.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -19,16 +18,16 @@ use rustix::net::{
 
 use crate::platform::native;
 
-/// The longest message, in bytes.
+/// The maximum length of a message in bytes.
 pub const MAX_LEN: usize = 64 * 1024;
 
-/// The most descriptors in a message.
+/// The maximum number of descriptors in a message.
 pub const MAX_FDS: usize = 16;
 
 /// Bytes of the length before each message.
 const LENGTH_LEN: usize = 4;
 
-/// One end of a connection between two processes. It blocks.
+/// One end of a connection between two processes. Its operations block.
 #[derive(Debug)]
 pub struct Channel {
     socket: UnixStream,
@@ -36,41 +35,38 @@ pub struct Channel {
     timeout: Option<Duration>,
 }
 
-/// What the other end has sent.
+/// A message that was received.
 #[derive(Debug)]
 pub struct Message {
-    /// The bytes. They were put here directly and nowhere else, so that wiping
-    /// this wipes what was received.
+    /// The bytes. They are received directly into this buffer, so wiping it leaves no copy.
     pub bytes: Vec<u8>,
     /// The descriptors, closed on exec.
     pub fds: Vec<OwnedFd>,
 }
 
 impl Channel {
-    /// Two ends that are connected. Neither is inherited by programs that are
-    /// started.
+    /// Creates two connected ends. Both are closed on exec.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, two) = UnixStream::pair()?;
         Ok((Self { socket: one, timeout: None }, Self { socket: two, timeout: None }))
     }
 
-    /// Limits how long [`send`](Self::send) and [`receive`](Self::receive) take
-    /// (`None`: for ever), so that a process that sends half a message, or one byte
-    /// after the other, does not hold up this one. Not zero. The last step may take
-    /// as long again.
+    /// Limits the time that [`send`](Self::send) and [`receive`](Self::receive) take (`None`: no
+    /// limit), so that a process that sends half a message, or single bytes slowly, cannot hold up
+    /// this one. The timeout must not be zero. The last step may take as long again.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.timeout = timeout;
         self.socket.set_read_timeout(timeout)?;
         self.socket.set_write_timeout(timeout)
     }
 
-    /// When a message that is begun now must be through.
+    /// The deadline of a message that begins now.
     fn deadline(&self) -> Option<Instant> {
         self.timeout.and_then(|timeout| Instant::now().checked_add(timeout))
     }
@@ -78,9 +74,9 @@ impl Channel {
     /// Sends a message.
     ///
     /// # Errors
-    /// `InvalidInput` when there is too much of it; `BrokenPipe` when the other
-    /// end is closed; `WouldBlock` after the timeout; otherwise those of the
-    /// system. Then the channel is of no use any more.
+    /// `InvalidInput` if it is too large; `BrokenPipe` if the other end is closed; `WouldBlock`
+    /// after the timeout; otherwise those of the system. After an error the channel must not be
+    /// used again.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         if bytes.len() > MAX_LEN || fds.len() > MAX_FDS {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -92,7 +88,7 @@ impl Channel {
         while sent < LENGTH_LEN + bytes.len() {
             check_time(deadline)?;
             let mut control = SendAncillaryBuffer::new(&mut space);
-            // They go with the first byte, and not again with a remainder.
+            // They are sent with the first byte, and not again with a remainder.
             if sent == 0 && !fds.is_empty() {
                 let fits = control.push(SendAncillaryMessage::ScmRights(fds));
                 assert!(fits, "there is space for as many as were checked above");
@@ -110,15 +106,13 @@ impl Channel {
         Ok(())
     }
 
-    /// Waits for the next message; `None` when the other end is closed, by its
-    /// owner or by its owner's death.
+    /// Waits for the next message; `None` if the other end was closed or its process has died.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the other end was closed within a message;
-    /// `InvalidData` when what comes is no message, or when descriptors were
-    /// lost (this process may have too many open); `WouldBlock` after the
-    /// timeout; otherwise those of the system. Then the channel is of no use any
-    /// more.
+    /// `UnexpectedEof` if the other end was closed within a message; `InvalidData` if the bytes are
+    /// not a message, or if descriptors were lost (this process may have too many open);
+    /// `WouldBlock` after the timeout; otherwise those of the system. After an error the channel
+    /// must not be used again.
     pub fn receive(&self) -> io::Result<Option<Message>> {
         let deadline = self.deadline();
         let mut fds = Vec::new();
@@ -139,8 +133,8 @@ impl Channel {
         Ok(Some(Message { bytes, fds }))
     }
 
-    /// Receives until `buffer` is full or the other end is closed; how much
-    /// came. Descriptors that came along are added to `fds`.
+    /// Receives until `buffer` is full or the other end is closed. Returns the number of bytes.
+    /// Received descriptors are added to `fds`.
     fn fill(
         &self,
         buffer: &mut [u8],
@@ -157,7 +151,7 @@ impl Channel {
             let received = match recvmsg(&self.socket, &mut parts, &mut control, flags) {
                 Ok(received) => received,
                 Err(Errno::INTR) => continue,
-                // How some systems say that the other end died with unread data.
+                // On some systems: the other end died with unread data.
                 Err(Errno::CONNRESET) => break,
                 Err(error) => return Err(error.into()),
             };
@@ -166,7 +160,7 @@ impl Channel {
                     fds.extend(received);
                 }
             }
-            // At each step: a message in many pieces could bring as many with each.
+            // Checked at each step, since every piece of a message could bring that many.
             if fds.len() > MAX_FDS {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
             }
@@ -185,7 +179,7 @@ impl Channel {
     }
 }
 
-/// Fails as a step of the socket does that takes too long.
+/// The error of a socket operation that takes too long.
 fn check_time(deadline: Option<Instant>) -> io::Result<()> {
     match deadline {
         Some(deadline) if Instant::now() >= deadline => Err(io::ErrorKind::WouldBlock.into()),
@@ -194,8 +188,8 @@ fn check_time(deadline: Option<Instant>) -> io::Result<()> {
 }
 
 impl From<OwnedFd> for Channel {
-    /// The channel on a connected Unix stream socket, such as standard input of
-    /// a process that was started with one end of a pair.
+    /// A channel on a connected Unix stream socket, such as the standard input of a process that
+    /// was started with one end of a pair.
     fn from(fd: OwnedFd) -> Self {
         Self { socket: fd.into(), timeout: None }
     }
@@ -208,8 +202,7 @@ impl From<Channel> for OwnedFd {
 }
 
 impl AsFd for Channel {
-    /// The socket, to be waited for: it is readable when there is a message,
-    /// and when the other end is closed.
+    /// The socket, for polling. It is readable when a message is there or the other end is closed.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -286,7 +279,7 @@ mod tests {
         two.set_timeout(Some(Duration::from_millis(20))).unwrap();
         assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         UnixStream::from(OwnedFd::from(one)).write_all(b"\x05\0\0\0hell").unwrap();
-        // Dropped at the end of that line: hence an end, and not a wait.
+        // The end is dropped on that line, so this returns and does not wait.
         assert_eq!(two.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         let (mut one, two) = Channel::pair().unwrap();
         one.set_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -302,7 +295,7 @@ mod tests {
         let mut raw = UnixStream::from(OwnedFd::from(one));
         let trickle = std::thread::spawn(move || {
             let _ = raw.write_all(&1000u32.to_le_bytes());
-            // Each step comes in time, all of them together do not.
+            // Each step is in time, but all of them together are not.
             while raw.write_all(b"x").is_ok() {
                 std::thread::sleep(Duration::from_millis(5));
             }

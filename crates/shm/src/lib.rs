@@ -1,8 +1,7 @@
-//! Shared memory for processes that trust each other little, and that may be killed at
-//! any moment.
+//! Shared memory for processes that trust each other little and may be killed at any moment.
 //!
-//! One process, called *main* here, plans work and hands it to *workers*, which are
-//! separate processes. This crate is what lies between them:
+//! One process, called *main* here, plans work and gives it to *workers*, which are separate
+//! processes. This crate provides what lies between them:
 //!
 //! | module | what it is |
 //! |---|---|
@@ -67,10 +66,10 @@
 //!
 //! # Platforms
 //!
-//! Linux is what this crate is written for and tested on. Differences between
-//! systems are in one folder, `platform/`; the stand-ins for what Linux alone
-//! has can be chosen on Linux too, and are tested there. Other Unix systems
-//! should compile, but have been neither compiled nor run.
+//! This crate is written for Linux and tested there. Differences between systems are in one folder,
+//! `platform/`. The replacements for features that only Linux has can be selected on Linux too, and
+//! are tested there. Other Unix systems should compile, but the crate has been neither compiled nor
+//! run on them.
 
 pub mod memory;
 pub mod queue;

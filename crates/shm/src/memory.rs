@@ -1,10 +1,8 @@
-//! What the queue is built upon: an array of 64-bit atomics.
+//! The memory of the queue: an array of 64-bit atomics.
 //!
-//! The queue does not care where its words lie. In production they lie in a
-//! [`Region`](crate::Region) that several processes map; in one process with
-//! threads they can lie on the heap; and under `--cfg loom` the atomics are
-//! those of the model checker, so that the very code that ships is the code
-//! that is checked.
+//! The queue works with any such memory. In production it is a [`Region`](crate::Region) that
+//! several processes map. Threads of one process can use the heap. Under `--cfg loom` the atomics
+//! are those of the model checker, so the code that ships is the code that is checked.
 
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU64, Ordering};
@@ -13,15 +11,15 @@ pub use std::sync::atomic::{AtomicU64, Ordering};
 
 use std::sync::Arc;
 
-/// An array of 64-bit atomics, all zero in the beginning.
+/// An array of 64-bit atomics, initially zero.
 pub trait Memory {
     /// The word at `index`.
     ///
     /// # Panics
-    /// When `index` is not below [`words`](Self::words).
+    /// If `index` is not below [`words`](Self::words).
     fn word(&self, index: usize) -> &AtomicU64;
 
-    /// How many words there are.
+    /// The number of words.
     fn words(&self) -> usize;
 }
 

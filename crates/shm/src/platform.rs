@@ -1,13 +1,12 @@
-//! What differs between systems, and the system calls that need unsafe code.
-//! The only place with `cfg(target_os)`.
+//! Differences between systems, and the system calls that need unsafe code. Only this module has
+//! `cfg(target_os)`.
 //!
-//! - `unix.rs`: mapping memory, and descriptor I/O through raw pointers. The
-//!   same everywhere.
+//! - `unix.rs`: mapping memory, and descriptor I/O through raw pointers. It is the same on every
+//!   Unix.
 //! - `linux.rs`: memfd and seals, futexes between processes, robust mutexes,
 //!   close-on-exec in one step.
-//! - `portable.rs`: what stands in elsewhere. It is compiled on Linux as well,
-//!   and tested there; `--cfg portable_platform` has it take Linux's place
-//!   altogether (`ci/portable.sh`).
+//! - `portable.rs`: the replacements on other systems. It is also compiled and tested on Linux;
+//!   with `--cfg portable_platform` it replaces `linux.rs` there (`ci/portable.sh`).
 
 pub(crate) mod portable;
 pub(crate) mod unix;

@@ -17,16 +17,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::platform::{native, unix};
 
-/// Where the bytes begin: before them is the progress mark, on a page of its own.
+/// The offset of the bytes. The progress mark lies before them on its own page.
 const BYTES: usize = 4096;
 
-/// Bytes that only this process can write, and a mark that tells how far it has come.
+/// Bytes that only this process can write, with a progress mark.
 #[derive(Debug)]
 pub struct PrivateBuffer {
     /// Aligned to a page; `BYTES + len` bytes from it on are mapped as long as
     /// this value lives, and nobody else can write there.
     base: NonNull<u8>,
-    /// Bytes after the mark.
+    /// The number of bytes after the mark.
     len: usize,
     fd: OwnedFd,
 }
@@ -37,10 +37,10 @@ unsafe impl Send for PrivateBuffer {}
 unsafe impl Sync for PrivateBuffer {}
 
 impl PrivateBuffer {
-    /// A new buffer of `len` bytes, all zero, with a progress mark of 0.
+    /// Creates a buffer of `len` bytes, zeroed, with a progress mark of 0.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn create(len: usize) -> io::Result<Self> {
         let whole = len.checked_add(BYTES).ok_or(io::ErrorKind::InvalidInput)?;
         let fd = native::create_unsealed_memory(whole)?;
@@ -48,8 +48,8 @@ impl PrivateBuffer {
         let buffer = Self { base, len, fd };
         // SAFETY: just mapped.
         unsafe { native::keep_from_dumps(base.as_ptr(), whole) };
-        // From here on no other process can write, whoever has the descriptor:
-        // the one writable mapping that there is stays the only one.
+        // From here on no other process can write, even with the descriptor: this writable mapping
+        // stays the only one.
         native::seal_against_writers(buffer.fd.as_fd())?;
         Ok(buffer)
     }
@@ -65,21 +65,20 @@ impl PrivateBuffer {
         unsafe { std::slice::from_raw_parts(self.start(), self.len) }
     }
 
-    /// The bytes, to be written.
+    /// The bytes, for writing.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `bytes`, and `self` is borrowed for writing.
         unsafe { std::slice::from_raw_parts_mut(self.start(), self.len) }
     }
 
-    /// Where the bytes begin.
+    /// The address of the bytes.
     fn start(&self) -> *mut u8 {
         // SAFETY: within the mapping, or one past its end.
         unsafe { self.base.as_ptr().add(BYTES) }
     }
 
-    /// Sets the progress mark. A reader that sees it also sees all that was written
-    /// before.
+    /// Sets the progress mark. A reader that sees it also sees everything written before.
     pub fn mark_progress(&self, progress: u64) {
         // SAFETY: mapped, aligned to a page, and accessed in no other way.
         let at = unsafe { AtomicU64::from_ptr(self.base.as_ptr().cast()) };
@@ -102,8 +101,8 @@ impl Drop for PrivateBuffer {
     }
 }
 
-/// Reads the [`PrivateBuffer`] of a process that has certainly died. Before that, what it
-/// reads may change.
+/// Reads the [`PrivateBuffer`] of a process that has certainly died. Before its death the bytes may
+/// still change.
 #[derive(Debug)]
 pub struct PostMortemReader {
     file: File,
@@ -116,10 +115,10 @@ impl PostMortemReader {
         Self { file: fd.into() }
     }
 
-    /// The progress mark as it was set last.
+    /// The progress mark that was set last.
     ///
     /// # Errors
-    /// When the descriptor is not that of a buffer.
+    /// If the descriptor is not that of a buffer.
     pub fn progress(&self) -> io::Result<u64> {
         let mut progress = [0; 8];
         self.file.read_exact_at(&mut progress, 0)?;
@@ -129,7 +128,7 @@ impl PostMortemReader {
     /// Reads `to.len()` bytes from `offset` on.
     ///
     /// # Errors
-    /// When there are not so many.
+    /// If there are fewer.
     pub fn read_exact_at(&self, to: &mut [u8], offset: usize) -> io::Result<()> {
         self.file.read_exact_at(to, (BYTES + offset) as u64)
     }

@@ -1,34 +1,33 @@
-//! System calls that a sandboxed worker must not get through with, and that
-//! have no safe form elsewhere. For the tests of the sandbox; each is harmless
-//! where it does get through.
+//! System calls that the sandbox must stop and that have no safe wrapper elsewhere. For the tests
+//! of the sandbox. Each is harmless if it succeeds.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::ptr;
 
-/// Something that is forbidden to workers.
+/// Something that workers are not allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forbidden {
-    /// Memory that can be executed.
+    /// Mapping executable memory.
     MapExecutable,
     /// Making memory executable.
     MakeExecutable,
     /// Being debugged, or debugging.
     Ptrace,
-    /// Reading another process's memory: init's, a byte.
+    /// Reading another process's memory: a byte of init's.
     ReadProcess,
-    /// A program for the kernel.
+    /// Loading a BPF program.
     Bpf,
-    /// A ring of system calls.
+    /// Creating an io_uring.
     IoUring,
-    /// Becoming another program. The name is one that there is not.
+    /// Executing another program, with a name that does not exist.
     Execute,
 }
 
-/// Tries it.
+/// Tries the call.
 ///
 /// # Errors
-/// What the system says to it.
+/// The error of the system.
 pub fn attempt(forbidden: Forbidden) -> io::Result<()> {
     let result = match forbidden {
         Forbidden::MapExecutable => map(libc::PROT_READ | libc::PROT_EXEC)?,
@@ -40,9 +39,9 @@ pub fn attempt(forbidden: Forbidden) -> io::Result<()> {
             i64::from(changed)
         }
         Forbidden::Ptrace => call(libc::SYS_ptrace, [libc::PTRACE_SEIZE as usize, 1, 0, 0]),
-        // An empty list of pieces of memory: nothing is read or written.
+        // The list of memory ranges is empty, so nothing is read or written.
         Forbidden::ReadProcess => call(libc::SYS_process_vm_readv, [1, 0, 0, 0]),
-        // The smallest attribute, which no command takes.
+        // The smallest attribute, which no command accepts.
         Forbidden::Bpf => call(libc::SYS_bpf, [usize::MAX, 0, 0, 0]),
         Forbidden::IoUring => call(libc::SYS_io_uring_setup, [1, 0, 0, 0]),
         Forbidden::Execute => {
@@ -63,7 +62,7 @@ fn map(protection: i32) -> io::Result<i64> {
     if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(page as i64) }
 }
 
-/// A call of the table above.
+/// Makes one of the calls above.
 fn call(number: i64, arguments: [usize; 4]) -> i64 {
     let [a, b, c, d] = arguments;
     // SAFETY: only called from `attempt`, with arguments by which the kernel

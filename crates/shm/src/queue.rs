@@ -1,9 +1,8 @@
 //! A circular queue of tasks that loses nothing when a consumer is killed.
 //!
-//! One [`Producer`] (main), which is also the reaper; any number of
-//! [`Consumer`]s, in other processes, in threads, or main itself. Every slot
-//! has a [word](crate::slot), eight words of task and four of result. There is
-//! no other state that matters: the two words before the slots are a hint where
+//! There is one [`Producer`] (main), which is also the reaper, and any number of [`Consumer`]s:
+//! other processes, threads, or main itself. Every slot has a [word](crate::slot), eight words of
+//! task and four of result. No other state matters: the two words before the slots are a hint where
 //! to begin looking, and a count of publications.
 //!
 //! # Who may do what
@@ -16,8 +15,7 @@
 //!
 //! # Sync points
 //!
-//! Each release has an acquire that it is paired with; the code names them at
-//! both ends.
+//! Each release is paired with an acquire; the code names the pair at both ends.
 //!
 //! - `SYNC POINT publish`: the word that becomes `READY`, released by
 //!   [`Producer::publish`], acquired by [`Consumer::claim`]. Makes visible: the
@@ -38,13 +36,11 @@
 //!
 //! # Sleeping
 //!
-//! The queue itself never waits. Beside it goes a counting
-//! [semaphore](crate::semaphore) on which idle consumers sleep, with one rule:
-//! *after* each publication, and *after* each [`Producer::recover`], main posts
-//! one token per task that became ready, and one more per dead worker, because
-//! the dead may have taken a token without a task. A consumer takes a token and
-//! then claims; finding nothing, it takes the next token. Too many tokens only
-//! cost a look.
+//! The queue itself never waits. Idle consumers sleep on a counting [semaphore](crate::semaphore),
+//! with one rule: *after* each publication, and *after* each [`Producer::recover`], main posts one
+//! token per task that became ready, and one more per dead worker, because the dead may have taken
+//! a token without a task. A consumer takes a token and then claims; if it finds nothing, it takes
+//! the next token. Extra tokens only cost a search.
 
 mod consumer;
 mod producer;
@@ -54,33 +50,31 @@ pub use producer::{Bytes, Completed, Corrupt, HeldTask, Producer};
 
 use crate::memory::Memory;
 
-/// Words of a task. (One is enough for the model checker, whose time grows
-/// steeply with each.)
+/// The number of words of a task. (The model checker uses one, since its time grows steeply with
+/// each.)
 pub const TASK_WORDS: usize = if cfg!(loom) { 1 } else { 8 };
 
-/// Words of a result.
+/// The number of words of a result.
 pub const RESULT_WORDS: usize = if cfg!(loom) { 1 } else { 4 };
 
-/// What a worker is told. The queue does not look into it.
+/// The task for a worker. The queue does not interpret it.
 ///
-/// It lies where every worker can write. Let it be a number out of a plan that
-/// the workers have from elsewhere, so that whoever changes it can only have
-/// another worker do another part of the same plan; and have the result repeat
-/// it, so that main notices.
+/// Every worker can write to it. It should be a number in a plan that the workers have from
+/// elsewhere, so that a worker that changes it can only make another worker do another part of the
+/// same plan. The result should repeat it, so that main notices.
 pub type Task = [u64; TASK_WORDS];
 
-/// What a worker answers. The queue does not look into it.
+/// The answer of a worker. The queue does not interpret it.
 pub type TaskResult = [u64; RESULT_WORDS];
 
-/// The most slots a queue may have.
+/// The maximum number of slots of a queue.
 pub const MAX_CAPACITY: usize = 4096;
 
-/// How the words of a queue are laid out: equal on both sides, so it is agreed
-/// upon outside of the shared memory.
+/// How the words of a queue are laid out. Both sides must use the same, so it is agreed on outside
+/// the shared memory.
 ///
-/// The two counters and each slot have 128 bytes of their own, so that two
-/// workers do not fight for a cache line, nor for the neighbour that the
-/// processor fetches along with it.
+/// The two counters and each slot have 128 bytes of their own, so that two workers do not share a
+/// cache line, nor the adjacent line that the processor fetches with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Slots, from 1 to [`MAX_CAPACITY`].
@@ -88,10 +82,10 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape of a queue with `capacity` slots.
+    /// The layout of a queue with `capacity` slots.
     ///
     /// # Errors
-    /// When `capacity` is 0 or above [`MAX_CAPACITY`].
+    /// If `capacity` is 0 or above [`MAX_CAPACITY`].
     pub const fn new(capacity: usize) -> Result<Self, ShapeError> {
         match capacity {
             1..=MAX_CAPACITY => Ok(Self { capacity }),
@@ -99,13 +93,13 @@ impl Shape {
         }
     }
 
-    /// Slots.
+    /// The number of slots.
     #[must_use]
     pub const fn capacity(self) -> usize {
         self.capacity
     }
 
-    /// 64-bit words that the queue needs.
+    /// The number of 64-bit words that the queue needs.
     #[must_use]
     pub const fn words(self) -> usize {
         SLOTS + self.capacity * STRIDE
@@ -117,30 +111,30 @@ impl Shape {
         if words < needed { Err(ShapeError::Memory { words, needed }) } else { Ok(()) }
     }
 
-    /// Where slot `slot` has its word.
+    /// The index of the word of slot `slot`.
     const fn word_of(self, slot: usize) -> usize {
         assert!(slot < self.capacity, "no such slot");
         SLOTS + slot * STRIDE
     }
 
-    /// Where slot `slot` has word `index` of its task.
+    /// The index of word `index` of the task of slot `slot`.
     const fn task_of(self, slot: usize, index: usize) -> usize {
         self.word_of(slot) + 1 + index
     }
 
-    /// Where slot `slot` has word `index` of its result.
+    /// The index of word `index` of the result of slot `slot`.
     const fn result_of(self, slot: usize, index: usize) -> usize {
         self.word_of(slot) + 1 + TASK_WORDS + index
     }
 }
 
-/// A queue that cannot be.
+/// Why a queue is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// No queue has this many slots.
+    /// No queue can have this many slots.
     #[error("a queue has from 1 to {MAX_CAPACITY} slots, not {0}")]
     Capacity(usize),
-    /// The memory does not hold the queue.
+    /// The memory is too small for the queue.
     #[error("the queue needs {needed} words of memory and got {words}")]
     Memory {
         /// Words given.
@@ -150,25 +144,23 @@ pub enum ShapeError {
     },
 }
 
-/// Words in a line: what is written by different processes lies in different
-/// lines.
+/// Words per cache line. Words written by different processes lie in different lines.
 const LINE: usize = 16;
 /// The count of publications. Written by main alone.
 const PUBLICATIONS: usize = 0;
-/// The slot at which to begin looking. Written by everybody, a hint and nothing
-/// else: it is taken modulo the capacity wherever it is read.
+/// The slot at which to begin looking. Everyone can write it, and it is only a hint: it is taken
+/// modulo the capacity wherever it is read.
 const FRONT: usize = LINE;
 /// The first slot.
 const SLOTS: usize = 2 * LINE;
-/// Words from one slot to the next.
+/// The distance in words from one slot to the next.
 const STRIDE: usize = LINE;
 
 const _: () = assert!(1 + TASK_WORDS + RESULT_WORDS <= STRIDE);
 
-/// Wrong versions of the algorithm, which the model checker must refuse: they
-/// show that the check can fail. Only what `ci/model.sh` and `ci/threads.sh` build
-/// with `--cfg queue_mutants` has them; the environment variable QUEUE_MUTANT then
-/// chooses one while this crate, and nothing else, is compiled.
+/// Wrong versions of the algorithm, which the model checker must reject: they show that the check
+/// can fail. Only builds of `ci/model.sh` and `ci/threads.sh` with `--cfg queue_mutants` have them.
+/// The environment variable QUEUE_MUTANT chooses one when this crate, and no other, is compiled.
 mod mutant {
     #[cfg(queue_mutants)]
     fn is_chosen(name: &str) -> bool {
@@ -190,18 +182,17 @@ mod mutant {
         is_chosen("forgets_loaded")
     }
 
-    /// The reaper has loaded bytes read again.
+    /// The reaper lets loaded bytes be read again.
     pub(super) fn rereads() -> bool {
         is_chosen("rereads")
     }
 
-    /// A consumer that finds nothing does not look whether something was
-    /// published meanwhile.
+    /// A consumer that finds nothing does not check whether something was published meanwhile.
     pub(super) fn looks_once() -> bool {
         is_chosen("looks_once")
     }
 
-    /// A consumer does not acquire what it sees when it comes too late.
+    /// A consumer that comes too late does not acquire what it sees.
     pub(super) fn relaxed_look() -> bool {
         is_chosen("relaxed_look")
     }

@@ -1,4 +1,4 @@
-//! Memory that several processes map, and that nobody can make smaller.
+//! Memory that several processes map and that nobody can shrink.
 #![allow(unsafe_code)]
 
 mod copy;
@@ -12,24 +12,23 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use crate::memory::Memory;
 use crate::platform::{native, portable, unix};
 
-/// Where a region's memory comes from.
+/// The kind of a region's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backing {
-    /// The best that the system has: on Linux a memfd, sealed against changes
-    /// of its size.
+    /// The best kind that the system has: on Linux a memfd, sealed against changes of its size.
     Native,
-    /// A POSIX shared memory object whose name is removed at once; not sealed.
-    /// What systems other than Linux have, and to be had on Linux too.
+    /// A POSIX shared memory object whose name is removed at once; not sealed. Used on systems
+    /// other than Linux; also available on Linux.
     Portable,
 }
 
-/// A piece of memory that is shared between processes, mapped into this one.
+/// Memory shared between processes, mapped into this one.
 ///
-/// No reference to its bytes is ever handed out, because any process that maps
-/// it may change them at any time: atomics can be referred to, bytes can only
-/// be copied, or moved by the kernel from and to a descriptor.
+/// It never gives out a reference to its bytes, because any process that maps it may change them at
+/// any time. References to atomics are possible; bytes can only be copied, or moved by the kernel
+/// from and to a descriptor.
 ///
-/// All offsets and lengths are in bytes from the beginning of the region.
+/// Offsets and lengths are in bytes; offsets count from the beginning of the region.
 #[derive(Debug)]
 pub struct Region {
     /// Aligned to a page. `len` bytes from it on are mapped as long as this
@@ -37,7 +36,7 @@ pub struct Region {
     base: NonNull<u8>,
     /// At least 1, at most `isize::MAX`.
     len: usize,
-    /// What is mapped, for other processes to map it too.
+    /// The memory, for other processes to map it too.
     fd: OwnedFd,
 }
 
@@ -49,18 +48,18 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// A new region of `len` bytes, all zero.
+    /// Creates a region of `len` bytes, zeroed.
     ///
     /// # Errors
-    /// When `len` is 0, or the system refuses.
+    /// If `len` is 0, or the system refuses.
     pub fn create(len: usize) -> io::Result<Self> {
         Self::create_on(Backing::Native, len)
     }
 
-    /// The same, on memory of the given kind.
+    /// Does the same with memory of the given kind.
     ///
     /// # Errors
-    /// When `len` is 0, or the system refuses.
+    /// If `len` is 0, or the system refuses.
     pub fn create_on(backing: Backing, len: usize) -> io::Result<Self> {
         if len == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -72,16 +71,16 @@ impl Region {
         Self::map(fd, len)
     }
 
-    /// The region that another process has created and passed on.
+    /// Maps a region that another process has created and passed on.
     ///
     /// # Errors
-    /// `InvalidData` when the memory is not sealed against shrinking, or is
-    /// empty; otherwise when `fd` is no memory, or the system refuses.
+    /// `InvalidData` if the memory is not sealed against shrinking, or is empty. Other errors if
+    /// `fd` is not such memory, or if the system refuses.
     pub fn attach(fd: OwnedFd) -> io::Result<Self> {
         Self::attach_on(Backing::Native, fd)
     }
 
-    /// The same, for memory of the given kind.
+    /// Does the same for memory of the given kind.
     ///
     /// # Errors
     /// As for [`attach`](Self::attach).
@@ -90,7 +89,7 @@ impl Region {
             Backing::Native => native::check_memory(fd.as_fd())?,
             Backing::Portable => portable::check_memory(fd.as_fd())?,
         }
-        // After the check: sealed, it stays as long as it is.
+        // Read after the check: sealed memory keeps its length.
         let len = rustix::fs::fstat(&fd)?.st_size;
         match usize::try_from(len) {
             Ok(len) if len > 0 => Self::map(fd, len),
@@ -105,15 +104,15 @@ impl Region {
         Ok(Self { base, len, fd })
     }
 
-    /// Bytes in the region.
+    /// The length of the region in bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a region is never empty")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether `len` bytes from `offset` on lie within the region: what is to
-    /// be asked before an offset from another process is used.
+    /// Whether `len` bytes from `offset` on lie within the region. Check this before you use an
+    /// offset from another process.
     #[must_use]
     pub fn contains(&self, offset: usize, len: usize) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
@@ -122,7 +121,7 @@ impl Region {
     /// The 64-bit atomic at `offset`.
     ///
     /// # Panics
-    /// When it is not within the region, or `offset` is no multiple of 8.
+    /// If it is not within the region, or `offset` is not a multiple of 8.
     #[must_use]
     pub fn atomic_u64(&self, offset: usize) -> &AtomicU64 {
         let at = self.aligned(offset, size_of::<u64>());
@@ -137,7 +136,7 @@ impl Region {
     /// The 32-bit atomic at `offset`.
     ///
     /// # Panics
-    /// When it is not within the region, or `offset` is no multiple of 4.
+    /// If it is not within the region, or `offset` is not a multiple of 4.
     #[must_use]
     pub fn atomic_u32(&self, offset: usize) -> &AtomicU32 {
         let at = self.aligned(offset, size_of::<u32>());
@@ -145,11 +144,11 @@ impl Region {
         unsafe { AtomicU32::from_ptr(at.cast()) }
     }
 
-    /// Copies bytes from `offset` on into `to`. If they are being written
-    /// meanwhile, it gets some old and some new ones.
+    /// Copies bytes from `offset` on into `to`. If they are written at the same time, `to` gets a
+    /// mix of old and new bytes.
     ///
     /// # Panics
-    /// When they are not within the region.
+    /// If they are not within the region.
     pub fn copy_out(&self, offset: usize, to: &mut [u8]) {
         let from = self.pointer(offset, to.len());
         // SAFETY: `from` is mapped for `to.len()` bytes; `to` is no part of the
@@ -157,10 +156,10 @@ impl Region {
         unsafe { copy::shared(from, to.as_mut_ptr(), to.len()) }
     }
 
-    /// Copies `from` to `offset` and onwards.
+    /// Copies `from` into the region, from `offset` on.
     ///
     /// # Panics
-    /// When that is not within the region.
+    /// If that is not within the region.
     pub fn copy_in(&self, offset: usize, from: &[u8]) {
         let to = self.pointer(offset, from.len());
         // SAFETY: as for `copy_out`, the other way round.
@@ -175,7 +174,7 @@ impl Region {
     /// Those of the system; `Interrupted` too.
     ///
     /// # Panics
-    /// When that is not within the region.
+    /// If that is not within the region.
     pub fn pread_into(
         &self,
         fd: impl AsFd,
@@ -195,7 +194,7 @@ impl Region {
     /// Those of the system; `Interrupted` too.
     ///
     /// # Panics
-    /// When that is not within the region.
+    /// If that is not within the region.
     pub fn read_into(&self, fd: impl AsFd, offset: usize, len: usize) -> io::Result<usize> {
         let to = self.pointer(offset, len);
         // SAFETY: `to` is mapped for `len` bytes while `self` is borrowed.
@@ -209,7 +208,7 @@ impl Region {
     /// Those of the system; `Interrupted` too.
     ///
     /// # Panics
-    /// When that is not within the region.
+    /// If that is not within the region.
     pub fn pwrite_from(
         &self,
         fd: impl AsFd,
@@ -229,20 +228,20 @@ impl Region {
     /// Those of the system; `Interrupted` too.
     ///
     /// # Panics
-    /// When that is not within the region.
+    /// If that is not within the region.
     pub fn write_from(&self, fd: impl AsFd, offset: usize, len: usize) -> io::Result<usize> {
         let from = self.pointer(offset, len);
         // SAFETY: `from` is mapped for `len` bytes while `self` is borrowed.
         unsafe { unix::write(fd.as_fd(), from, len) }
     }
 
-    /// Where a word of `len` bytes lies.
+    /// The address of a word of `len` bytes.
     fn aligned(&self, offset: usize, len: usize) -> *mut u8 {
         assert!(offset.is_multiple_of(len), "offset {offset} is no multiple of {len}");
         self.pointer(offset, len)
     }
 
-    /// Where `len` bytes from `offset` on begin.
+    /// The address of `len` bytes from `offset` on.
     pub(crate) fn pointer(&self, offset: usize, len: usize) -> *mut u8 {
         assert!(
             self.contains(offset, len),
@@ -255,7 +254,7 @@ impl Region {
 }
 
 impl AsFd for Region {
-    /// The memory's descriptor, to be passed to other processes.
+    /// The descriptor of the memory, for passing it to other processes.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -269,7 +268,7 @@ impl Drop for Region {
     }
 }
 
-/// Words of a region, for a [queue](crate::queue) to lie in.
+/// Words of a region, as the memory of a [queue](crate::queue).
 #[derive(Clone, Debug)]
 pub struct RegionWords {
     region: Arc<Region>,
@@ -280,11 +279,11 @@ pub struct RegionWords {
 }
 
 impl RegionWords {
-    /// `words` words of `region`, from `offset` on. A multiple of 128 keeps a
-    /// queue's slots in cache lines of their own.
+    /// `words` words of `region`, from `offset` on. If `offset` is a multiple of 128, each slot of
+    /// a queue has its own cache lines.
     ///
     /// # Panics
-    /// When they are not within the region, or `offset` is no multiple of 8.
+    /// If they are not within the region, or `offset` is not a multiple of 8.
     #[must_use]
     pub fn new(region: Arc<Region>, offset: usize, words: usize) -> Self {
         assert!(offset.is_multiple_of(8), "offset {offset} is no multiple of 8");

@@ -1,11 +1,11 @@
 //! Secrets on the heap: wiped when they are freed, and in locked memory.
 //!
-//! Secrets are copied by code that is not ours: a library decodes a key into a string of
-//! its own, a vector grows and leaves its old block behind. No type that wipes itself on
-//! drop reaches such copies, but the allocator sees them all. [`WipingAllocator`] wipes
-//! every block of up to [`WIPED_LEN`] bytes before it is used again. While a
-//! [`SecretScope`] is open on a thread, what that thread allocates comes from a small
-//! pool of memory that is never swapped out and is left out of core dumps.
+//! Secrets are copied by code that we do not control: a library decodes a key into its own string,
+//! or a vector grows and leaves its old block behind. No type that wipes itself on drop reaches
+//! such copies, but the allocator sees them all. [`WipingAllocator`] wipes every block of up to
+//! [`WIPED_LEN`] bytes before it is used again. While a [`SecretScope`] is open on a thread, what
+//! that thread allocates comes from a small pool of memory that is never swapped out and is left
+//! out of core dumps.
 //!
 //! Not covered: registers, stacks beyond the part that [`lock`] locks, blocks that C code
 //! allocates (AWS-LC wipes its own), and blocks larger than [`MAX_BLOCK`].
@@ -23,18 +23,18 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::platform::native;
 
-/// The pool, as long as the limit on locked memory allows it; else the smaller one.
+/// The size of the pool if the limit on locked memory allows it, and otherwise the smaller size.
 const POOL_LENS: [usize; 2] = [512 << 10, 32 << 10];
-/// Blocks of the pool are powers of two.
+/// The sizes of blocks are powers of two.
 const MIN_BLOCK: usize = 32;
-/// Larger requests are not for the pool. It holds SSH keys and the first 64 KiB of an
+/// Larger blocks do not come from the pool. This is enough for SSH keys and the first 64 KiB of an
 /// identity file.
 pub const MAX_BLOCK: usize = 64 << 10;
 const CLASSES: usize = (MAX_BLOCK / MIN_BLOCK).ilog2() as usize + 1;
-/// Blocks outside the pool are wiped up to this size. Larger ones are file contents,
-/// whose owners wipe them where they matter.
+/// Blocks outside the pool are wiped up to this size. Larger ones are file contents, whose owners
+/// wipe them if they are secret.
 pub const WIPED_LEN: usize = 8 << 10;
-/// How much of the main thread's stack is locked, below the caller of [`lock`].
+/// How many bytes of the main thread's stack are locked, below the caller of [`lock`].
 const STACK_LEN: usize = 48 << 10;
 
 /// The allocator of a program that handles secrets: `#[global_allocator]`.
@@ -67,7 +67,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
         noted(unsafe { System.alloc_zeroed(layout) })
     }
 
-    // One copy of it: inlined into every drop, it made the program a fifth larger.
+    // Not inlined: inlined into every drop, it made the program a fifth larger.
     #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let is_pooled = POOL.contains(block);
@@ -94,7 +94,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
         // SAFETY: the caller's promise: the new size, rounded up to the alignment, does
         // not overflow.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        // What has been secret stays so, wherever it grows.
+        // A block from the pool stays secret when it grows.
         let pooled = if is_pooled { POOL.take(new_layout) } else { None };
         // SAFETY: the caller's promise: `new_size` is not zero.
         let new_block = pooled.unwrap_or_else(|| unsafe { self.alloc(new_layout) });
@@ -109,11 +109,11 @@ unsafe impl GlobalAlloc for WipingAllocator {
     }
 }
 
-/// Is set when the system has refused memory.
+/// Set when the system has refused memory.
 static REFUSED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// A flag that is set when [`WipingAllocator`] is refused memory. Where the program cannot
-/// do without, the standard library then aborts it, and a handler of that signal knows why.
+/// A flag that is set when the system refuses memory to [`WipingAllocator`]. The standard library
+/// may then abort the program, and a handler of that signal can tell why.
 pub fn refused() -> Arc<AtomicBool> {
     Arc::clone(REFUSED.get_or_init(Arc::default))
 }
@@ -125,7 +125,7 @@ fn note_refusal() {
     }
 }
 
-/// Takes note where the system has given nothing.
+/// Records that the system has refused memory.
 fn noted(block: *mut u8) -> *mut u8 {
     if block.is_null() {
         note_refusal();
@@ -133,8 +133,7 @@ fn noted(block: *mut u8) -> *mut u8 {
     block
 }
 
-/// Overwrites `len` bytes with zeros, in a way that the compiler cannot leave out
-/// although nobody reads them.
+/// Overwrites `len` bytes with zeros. The compiler cannot remove this although nobody reads them.
 ///
 /// # Safety
 /// `block` has `len` bytes that nobody else uses.
@@ -147,8 +146,8 @@ unsafe fn wipe(block: *mut u8, len: usize) {
 }
 
 thread_local! {
-    /// How many scopes are open on this thread. Without a destructor and initialised by
-    /// a constant, it can be used from within an allocator.
+    /// How many scopes are open on this thread. It has no destructor and a constant initial value,
+    /// so an allocator can use it.
     static SCOPES: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -156,11 +155,11 @@ fn is_in_scope() -> bool {
     POOL.start.load(Ordering::Relaxed) != 0 && SCOPES.get() > 0
 }
 
-/// While it lives, what its thread allocates lies in locked memory, as far as the pool
-/// goes and if [`lock`] has succeeded. Open it where secrets are read, parsed or derived.
+/// While this lives, its thread allocates from locked memory, as long as the pool has room and if
+/// [`lock`] has succeeded. Open it where secrets are read, parsed or derived.
 #[derive(Debug)]
 pub struct SecretScope {
-    /// It belongs to its thread.
+    /// Not `Send`: it belongs to its thread.
     _thread: PhantomData<*const ()>,
 }
 
@@ -179,12 +178,12 @@ impl Drop for SecretScope {
     }
 }
 
-/// Makes the pool of locked memory, and locks the part of this thread's stack that comes
-/// next. Call it once, from the main thread, before there are secrets.
+/// Creates the pool of locked memory, and locks the part of this thread's stack that later calls
+/// use. Call it once, from the main thread, before there are secrets.
 ///
 /// # Errors
-/// When the system does not let this process lock memory (`ulimit -l`). Secrets then lie
-/// in ordinary memory, and are wiped all the same.
+/// If the system does not let this process lock memory (`ulimit -l`). Secrets are then in ordinary
+/// memory, and are still wiped.
 pub fn lock() -> io::Result<()> {
     let mut result = Ok(());
     for len in POOL_LENS {
@@ -197,8 +196,8 @@ pub fn lock() -> io::Result<()> {
     result
 }
 
-/// Locks what the calls to come will use. Only as far as it is mapped already, which on
-/// Linux is 128 KiB at the start of a process.
+/// Locks the stack that later calls will use, as far as it is mapped already: on Linux 128 KiB at
+/// the start of a process.
 fn lock_stack() {
     const PAGE_LEN: usize = 4096;
     let marker = 0u8;
@@ -219,12 +218,12 @@ static POOL: Pool = Pool {
 /// Locked memory in blocks of powers of two. Blocks that were given back are kept in a
 /// list for each size; nothing is ever merged or returned to the system.
 struct Pool {
-    /// Where it begins; 0 when there is none. Set once, after everything else.
+    /// The address of the pool; 0 if there is none. Set once, after everything else.
     start: AtomicUsize,
     len: AtomicUsize,
-    /// A lock that needs no memory. It is held for a few instructions.
+    /// A spin lock, which needs no memory. It is held for a few instructions.
     is_taken: AtomicBool,
-    /// Only used by whoever has the lock.
+    /// Only used by the holder of the lock.
     state: UnsafeCell<State>,
 }
 
@@ -268,7 +267,7 @@ impl Pool {
         start != 0 && block.addr().wrapping_sub(start) < self.len.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` with the state, alone.
+    /// Runs `work` with exclusive access to the state.
     fn with_state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         while self.is_taken.swap(true, Ordering::Acquire) {
             std::thread::yield_now();
@@ -280,7 +279,7 @@ impl Pool {
         result
     }
 
-    /// A block for this layout; `None` when it is too large or nothing is left.
+    /// A block for this layout; `None` if it is too large or nothing is left.
     fn take(&self, layout: Layout) -> Option<*mut u8> {
         let (class, len) = class(layout)?;
         let start = self.start.load(Ordering::Acquire);

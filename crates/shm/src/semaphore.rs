@@ -1,12 +1,9 @@
-//! Counting semaphores between processes: they put those to sleep that have
-//! nothing to do.
+//! Counting semaphores between processes, on which idle processes sleep.
 //!
-//! Two kinds behind one trait, chosen when the program runs:
-//! [`FutexSemaphore`], a word in a region, where the system has futexes between
-//! processes; and [`PipeSemaphore`], a byte in a pipe for each token, everywhere.
-//! The second costs a system call for each operation, can be waited for
-//! together with other descriptors, and tells its waiters when the last poster
-//! is gone.
+//! There are two kinds behind one trait, chosen at run time: [`FutexSemaphore`], a word in a
+//! region, if the system has futexes between processes; and [`PipeSemaphore`], a byte in a pipe for
+//! each token, on every system. The second costs a system call for each operation, can be polled
+//! together with other descriptors, and tells its waiters when the last poster is gone.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,56 +19,54 @@ use crate::region::Region;
 
 /// A counting semaphore.
 pub trait Semaphore: Send + Sync {
-    /// Adds `count` tokens, and wakes as many sleepers.
+    /// Adds `count` tokens and wakes as many sleepers.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     fn post(&self, count: u32) -> io::Result<()>;
 
-    /// Takes a token, if need be after sleeping for it, at most for `timeout`
-    /// (`None`: for ever). `false` when the time is over.
+    /// Takes a token, and sleeps until there is one, at most for `timeout` (`None`: no limit).
+    /// Returns `false` on timeout.
     ///
     /// # Errors
-    /// When the system refuses; `UnexpectedEof` when nobody is left who could
-    /// post, where that can be known.
+    /// If the system refuses; `UnexpectedEof` if nobody is left who could post, where that can be
+    /// known.
     fn wait(&self, timeout: Option<Duration>) -> io::Result<bool>;
 }
 
-/// Whether [`FutexSemaphore`] work on this system.
+/// Whether [`FutexSemaphore`] works on this system.
 pub const HAS_FUTEX: bool = native::HAS_SHARED_FUTEX;
 
 /// A semaphore in a region: two 32-bit words, 8 bytes together.
 ///
-/// A process that dies while it sleeps or between two steps leaves at most one
-/// token too few, and a count of sleepers that is too high, which costs later
-/// posts a system call each.
+/// If a process dies while it sleeps or between two steps, at most one token is lost, and the count
+/// of sleepers may be too high, which costs each later post a system call.
 #[derive(Clone, Debug)]
 pub struct FutexSemaphore {
     region: Arc<Region>,
-    /// The number of tokens; 4 bytes further the number of sleepers. A multiple
-    /// of 4, both words within the region.
+    /// The offset of the number of tokens, followed by the number of sleepers 4 bytes later. A
+    /// multiple of 4; both words are within the region.
     offset: usize,
 }
 
 impl FutexSemaphore {
-    /// Bytes in the region.
+    /// The number of bytes in the region.
     pub const LEN: usize = 8;
 
-    /// The semaphore at `offset` of `region`. Zeros are a semaphore without
-    /// tokens.
+    /// The semaphore at `offset` of `region`. Zeroed memory is a semaphore without tokens.
     ///
     /// # Errors
-    /// `Unsupported` when the system has no such thing: see [`HAS_FUTEX`].
+    /// `Unsupported` if the system has no such futexes: see [`HAS_FUTEX`].
     ///
     /// # Panics
-    /// When it is not within the region, or `offset` is no multiple of 4.
+    /// If it is not within the region, or `offset` is not a multiple of 4.
     pub fn new(region: Arc<Region>, offset: usize) -> io::Result<Self> {
         // Panics now rather than later.
         let _ = (region.atomic_u32(offset), region.atomic_u32(offset + 4));
         if HAS_FUTEX { Ok(Self { region, offset }) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 
-    /// Takes all tokens that there are, without sleeping.
+    /// Takes all tokens without sleeping.
     pub fn take_all(&self) {
         // As in `try_take`.
         self.region.atomic_u32(self.offset).swap(0, Ordering::SeqCst);
@@ -79,8 +74,7 @@ impl FutexSemaphore {
 
     /// Takes a token without sleeping.
     fn try_take(&self) -> bool {
-        // Acquires what the poster did before; sequentially consistent for the
-        // sake of `wait`.
+        // Acquires what the poster did before. Sequentially consistent because of `wait`.
         let less = |count: u32| count.checked_sub(1);
         let count = self.region.atomic_u32(self.offset);
         count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
@@ -104,7 +98,7 @@ impl Semaphore for FutexSemaphore {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
-        // A time that the clock cannot express is no limit.
+        // A timeout that the clock cannot express is no limit.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             if self.try_take() {
@@ -126,13 +120,12 @@ impl Semaphore for FutexSemaphore {
 
 /// A semaphore in a pipe: each token is a byte.
 ///
-/// A process may hold both ends or one: those that only wait should not hold
-/// the writing one, and learn then when every poster is gone.
+/// A process may hold one end or both. Those that only wait should not hold the writing end: then
+/// they notice when every poster is gone.
 ///
-/// At most what the pipe holds (64 Ki tokens on Linux, less elsewhere) can be
-/// pending; more are dropped. That is no loss as long as there are fewer tasks
-/// than that, as there are in a [queue](crate::queue): those that are pending
-/// wake everybody.
+/// At most as many tokens as the pipe holds can be pending (64 Ki on Linux, fewer elsewhere); more
+/// are dropped. That is harmless as long as there are fewer tasks than that, as in a
+/// [queue](crate::queue): the pending tokens wake everyone.
 #[derive(Debug)]
 pub struct PipeSemaphore {
     reader: Option<OwnedFd>,
@@ -140,39 +133,39 @@ pub struct PipeSemaphore {
 }
 
 impl PipeSemaphore {
-    /// A new semaphore, without tokens.
+    /// Creates a semaphore without tokens.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn new() -> io::Result<Self> {
         let (reader, writer) = native::pipe()?;
         Ok(Self { reader: Some(reader), writer: Some(writer) })
     }
 
-    /// The same, made by the system calls that every Unix has.
+    /// Does the same with system calls that every Unix has.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn portable() -> io::Result<Self> {
         let (reader, writer) = portable::pipe()?;
         Ok(Self { reader: Some(reader), writer: Some(writer) })
     }
 
-    /// One end, or both, that another process has passed on. They do not block,
-    /// as the one that made them has seen to it.
+    /// Takes one end or both from another process. They do not block, since their creator has set
+    /// that.
     #[must_use]
     pub fn from_ends(reader: Option<OwnedFd>, writer: Option<OwnedFd>) -> Self {
         Self { reader, writer }
     }
 
-    /// The end that is waited on, for passing it on, or for waiting on several
-    /// things at once: readable means that there is a token.
+    /// The end that is waited on, for passing it on or for polling: it is readable if there is a
+    /// token.
     #[must_use]
     pub fn reader(&self) -> Option<BorrowedFd<'_>> {
         self.reader.as_ref().map(AsFd::as_fd)
     }
 
-    /// The end that is posted to, for passing it on.
+    /// The end that tokens are posted to, for passing it on.
     #[must_use]
     pub fn writer(&self) -> Option<BorrowedFd<'_>> {
         self.writer.as_ref().map(AsFd::as_fd)
@@ -188,7 +181,7 @@ impl Semaphore for PipeSemaphore {
             match rustix::io::write(writer, &TOKENS[..left.min(TOKENS.len())]) {
                 Ok(written) => left -= written,
                 Err(Errno::INTR) => {}
-                // Full. See above.
+                // The pipe is full: the token is dropped.
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }

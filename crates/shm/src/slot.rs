@@ -1,4 +1,4 @@
-//! The word that says all there is to say about one task.
+//! The word that holds the whole state of one task.
 //!
 //! ```text
 //!  63       56 55      48 47              32 31                              0
@@ -7,10 +7,9 @@
 //! └───────────┴──────────┴──────────────────┴─────────────────────────────────┘
 //! ```
 //!
-//! Every step of a task is one compare-and-swap of this whole word. So a claim
-//! and the claimer's name appear together, and a process that was taken for
-//! dead and wakes up late changes nothing: the word it expects has another
-//! attempt or another generation by then.
+//! Every step of a task is one compare-and-swap of this whole word. So a claim and the id of the
+//! claimer appear together. A process that was considered dead and continues late changes nothing:
+//! by then the word has another attempt or generation than it expects.
 //!
 //! ```text
 //! FREE ──main──► READY ──w──► CLAIMED(w) ──w──► LOADED(w) ──w──► DONE(w) ──main──► FREE
@@ -20,12 +19,11 @@
 //!   └──main, bytes already there──────────► READY_LOADED ──v──► LOADED(v)
 //! ```
 //!
-//! `READY_LOADED` is ready with a memory: the bytes of the task are in the
-//! slot's buffer, and whoever claims it must use exactly these and must not
-//! read them again. Its claim therefore leads to `LOADED` at once, and a second
-//! death cannot make the queue forget.
+//! In `READY_LOADED` the bytes of the task are in the slot's buffer, and the next claimer must use
+//! exactly these and must not read the input again. So claiming it leads directly to `LOADED`, and
+//! the bytes stay known after a second death.
 
-/// Who works on a slot. 0 is main itself.
+/// The id of the process that works on a slot. 0 is main itself.
 ///
 /// An id must not be given to a second process while the first may be alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,36 +39,36 @@ impl WorkerId {
         Self(id)
     }
 
-    /// The number.
+    /// The number of the worker.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0
     }
 }
 
-/// What is true of a slot.
+/// The state of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nothing in it. A region full of zeros is a queue full of free slots.
+    /// It is empty. A zeroed region is a queue of free slots.
     Free,
     /// A task that anyone may claim.
     Ready,
-    /// The same, and its bytes are in the slot's buffer already.
+    /// A task that anyone may claim, whose bytes are in the slot's buffer already.
     ReadyLoaded,
-    /// A worker has it, and has not finished reading its bytes.
+    /// A worker has claimed it and has not finished reading its bytes.
     Claimed(WorkerId),
-    /// A worker has it, and its bytes are in the slot's buffer.
+    /// A worker has claimed it, and its bytes are in the slot's buffer.
     Loaded(WorkerId),
     /// A worker has finished it.
     Done(WorkerId),
 }
 
-/// A slot's word, taken apart.
+/// The fields of a slot's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// What is true of the slot.
+    /// The state of the slot.
     pub state: State,
-    /// How often the task was taken back from a dead worker; stays at 255.
+    /// How often the task was taken back from a dead worker; saturates at 255.
     pub attempt: u8,
     /// Counts the tasks that this slot has held, and wraps.
     pub generation: u32,
@@ -163,8 +161,7 @@ impl Word {
         Some(Self { state, attempt: self.attempt.saturating_add(1), ..self })
     }
 
-    /// The worker that has this task in hand; `None` if nobody has, or if it
-    /// is done.
+    /// The worker that holds this task; `None` if nobody does, or if it is done.
     #[must_use]
     pub const fn holder(self) -> Option<WorkerId> {
         match self.state {

@@ -1,17 +1,16 @@
 //! Whether the standard streams were open when the program was started.
 //!
-//! Rust's runtime opens /dev/null in place of a standard stream that is closed,
-//! before `main` is called: what is written there is gone, and nobody is told. So
-//! this is looked at before.
+//! Before `main`, Rust's runtime opens /dev/null in place of a closed standard stream, so output is
+//! lost without an error. So this is checked earlier.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A bit for each descriptor that was closed.
+/// One bit for each descriptor that was closed.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
-/// Whether the descriptor, one of 0 to 2, was closed when the program was started.
-/// Where that cannot be told, it was not.
+/// Whether the descriptor, one of 0 to 2, was closed when the program was started. Returns `false`
+/// if that is unknown.
 #[must_use]
 pub fn was_closed(descriptor: u8) -> bool {
     CLOSED.load(Ordering::Relaxed) & (1 << descriptor) != 0

@@ -1,9 +1,8 @@
-//! The queue under the model checker: every order in which two consumers and
-//! main can take their steps (with up to three preemptions), every value that a
-//! relaxed load may find, and a consumer that dies after any step.
+//! The queue under the model checker: every order of the steps of two consumers and main (with up
+//! to three preemptions), every value that a relaxed load may return, and a consumer that dies
+//! after any step.
 //!
-//! Run by `ci/model.sh`, which also has it look at wrong versions of the queue
-//! and insists that it refuses them.
+//! `ci/model.sh` runs it, also with wrong versions of the queue, which it must reject.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -15,25 +14,25 @@ use cryptstream_shm::{Bytes, Consumer, HeapWords, Memory, Producer, Shape, Stale
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
-/// The one that may die, and the one that does not.
+/// The consumer that may die, and the one that does not.
 const MORTAL: WorkerId = WorkerId::new(1);
 const OTHER: WorkerId = WorkerId::new(2);
 
-/// Above the number of accesses that a consumer makes in any execution: with
-/// this much life the mortal does not die, and a test checks that it is so.
+/// More accesses than a consumer makes in any execution. With this limit the consumer does not die,
+/// which a test checks.
 const LONGEST_LIFE: usize = 40;
 
-/// Memory that kills the thread that uses it, after so many accesses: the next
-/// one does not happen.
+/// Memory that kills the thread that uses it after a number of accesses: the next one does not
+/// happen.
 #[derive(Debug)]
 struct Mortal {
     memory: Arc<HeapWords>,
-    /// Accesses left. Not shared between threads, and so none of the model's
-    /// business; atomic only because `Memory` is used through `&`.
+    /// The accesses that are left. Not shared between threads, so the model need not know it;
+    /// atomic only because `Memory` is used through `&`.
     life: std::sync::atomic::AtomicUsize,
 }
 
-/// What a dying thread unwinds with.
+/// The panic payload of a dying thread.
 struct Death;
 
 impl Memory for Mortal {
@@ -51,7 +50,7 @@ impl Memory for Mortal {
     }
 }
 
-/// A counting semaphore. The model checker reports it when all sleep.
+/// A counting semaphore. The model checker reports a state in which all sleep.
 struct Semaphore {
     count: Mutex<usize>,
     more: Condvar,
@@ -80,18 +79,17 @@ impl Semaphore {
 struct World {
     queue: Arc<HeapWords>,
     shape: Shape,
-    /// For consumers: there is a task, or all is over.
+    /// For consumers: there is a task, or the run is over.
     work: Semaphore,
-    /// For main: something is done, or somebody has died.
+    /// For main: a task is done, or a consumer has died.
     news: Semaphore,
     is_over: loom::sync::atomic::AtomicBool,
     is_dead: loom::sync::atomic::AtomicBool,
     /// Each slot's buffer.
     buffers: Vec<AtomicU64>,
-    /// An input file that changes with each reading. Looked at by the test
-    /// alone, so it is not modelled.
+    /// An input file that changes with each read. Only the test uses it, so it is not modelled.
     readings: std::sync::atomic::AtomicU64,
-    /// The bytes that each task was sealed from, every time.
+    /// The bytes that each task was encrypted from, each time.
     sealed: std::sync::Mutex<Vec<(u64, u64)>>,
 }
 
@@ -115,7 +113,7 @@ impl World {
         Producer::new(self.queue.clone(), self.shape).unwrap()
     }
 
-    /// What a worker does with a task: read, seal, hand over.
+    /// What a worker does with a task: read, encrypt, complete.
     fn work_off<M: Memory>(&self, consumer: &Consumer<M>) -> Result<bool, Stale> {
         let Some(mut claim) = consumer.claim() else { return Ok(false) };
         let task = claim.task()[0];
@@ -149,7 +147,7 @@ impl World {
         self.work.post(2);
     }
 
-    /// Collects what is done; the tasks.
+    /// Collects the completed tasks and returns them.
     fn collect(&self, producer: &mut Producer<Arc<HeapWords>>) -> Vec<u64> {
         let mut tasks = Vec::new();
         while let Some(completed) = producer.first_done().unwrap() {
@@ -162,7 +160,7 @@ impl World {
         tasks
     }
 
-    /// One number must not be used for two different texts.
+    /// One number must not be used to encrypt two different texts.
     fn check_sealed(&self) {
         let sealed = self.sealed.lock().unwrap();
         for (task, bytes) in &*sealed {
@@ -180,7 +178,7 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Where the queue keeps its hint. Anybody may write anything there.
+/// The index of the queue's hint. Everyone may write anything there.
 const FRONT: usize = 16;
 
 /// Main, two consumers of whom one dies after `life` accesses to the queue, and
@@ -201,7 +199,7 @@ fn run(slots: &'static [usize], hint: Option<u64>, life: usize, preemptions: usi
                         resume_unwind(cause);
                     }
                     assert!(life < LONGEST_LIFE, "nobody dies of a life as long as that");
-                    // What the kernel does for main: death is certain.
+                    // As the kernel does for main: the death is certain.
                     world.is_dead.store(true, Ordering::Release);
                     world.news.post(1);
                 }
@@ -249,8 +247,8 @@ fn nobody_dies() {
     run(&[0, 1], None, LONGEST_LIFE, 3);
 }
 
-/// The second task lies in a slot that comes before the first one's, and who
-/// comes second begins with the first: the way to let a consumer pass by both.
+/// The second task is in a slot before the first one's, and the consumer that comes second begins
+/// with the first: so a consumer can pass by both.
 #[test]
 fn nobody_oversleeps() {
     run(&[1, 0], Some(1), LONGEST_LIFE, 3);
@@ -270,8 +268,8 @@ fn a_consumer_dies_over_a_single_task() {
     }
 }
 
-/// A worker that was taken for dead and was not: main gives its task to itself
-/// while the worker goes on. One of the two completes it.
+/// A worker that was considered dead but is alive: main takes over its task while the worker goes
+/// on. One of the two completes it.
 #[test]
 fn the_undead_change_nothing() {
     explore(3, || {
@@ -290,7 +288,7 @@ fn the_undead_change_nothing() {
         let by_main = world.work_off(&main).unwrap();
         let by_undead = undead.join().unwrap();
 
-        // Taken back: its own next step is refused, unless it came first.
+        // The task was taken back, so the worker's next step is refused, unless it came first.
         assert!(!(by_main && by_undead == Ok(true)), "completed twice");
         assert!(
             held.len() == 1 || by_undead != Err(Stale),
@@ -299,7 +297,7 @@ fn the_undead_change_nothing() {
         assert!(by_main || by_undead == Ok(true), "completed once");
         assert_eq!(world.collect(&mut producer).len(), 1);
         world.check_sealed();
-        // A new task in the same slot is out of the undead's reach.
+        // The worker cannot change a new task in the same slot.
         producer.publish(0, &[2], Bytes::Present);
         assert!(world.work_off(&main).unwrap());
         assert_eq!(world.collect(&mut producer), [2]);

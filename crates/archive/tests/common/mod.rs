@@ -1,7 +1,7 @@
-//! What several test files need.
+//! Shared by several test files.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test that cannot go on fails")]
 
-/// Records of PAX, as the content of a member.
+/// PAX records, as the content of a member.
 pub fn pax_records(records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (key, value) in records {

@@ -13,18 +13,18 @@ use super::source::{Source, TRUST_SIZE_ABOVE};
 use crate::Error;
 use crate::memory::{OutOfMemory, grow, zeroed};
 
-/// How much of a file's beginning is looked at for an armor before anything
-/// else is done. One with more white space before it is found later.
+/// How many bytes of a file are searched for armor first. Armor after more white space is found
+/// later.
 const ARMOR_HEAD_LEN: usize = 128;
-/// How much of its beginning and of its end tells how much is in the armor.
+/// How many bytes of the beginning and of the end are read to tell the length of the content.
 const ARMOR_LOOK_LEN: usize = 1 << 10;
 
-/// What of an input is read first, before a large buffer is made for it.
+/// The bytes of an input that are read before a large buffer is allocated.
 const FIRST_FILL: usize = 64 << 10;
 
 impl Source {
-    /// The lengths of an armored file's text and of what is in the armor, as
-    /// far as they can be told from its first and last lines.
+    /// The lengths of an armored file and of the content of the armor, as far as its first and last
+    /// lines tell them.
     pub(crate) fn armored_len(&self) -> Result<(Option<u64>, Option<u64>), Error> {
         if !self.is_positional {
             return Ok((None, None));
@@ -50,7 +50,7 @@ impl Source {
             return Err(refused(false));
         }
         self.advise(Advice::Random);
-        // A true size has a byte before it, and none at it.
+        // If the size is right, there is a byte before it and none at it.
         let size = self.size();
         let before = size.saturating_sub(1);
         let mut bytes = [0; 2];
@@ -59,7 +59,7 @@ impl Source {
         {
             return Err(refused(false));
         }
-        // Where another process parses, it finds the armor when it reads the header.
+        // If another process parses, it finds the armor when it reads the header.
         if self.parser.is_confined() {
             return Ok(size);
         }
@@ -107,10 +107,9 @@ impl Source {
         Ok(filled)
     }
 
-    /// Reads the next bytes into `region`, until the `len` bytes from `to` on
-    /// are full or the input ends; unless `may_wait`, only as long as it does
-    /// not have to be waited for. Returns how many bytes there were, and whether
-    /// that is all for now because one would have to wait.
+    /// Reads the next bytes into `region`, until `len` bytes from `to` on are filled or the input
+    /// ends. Without `may_wait` it stops as soon as a read would block. Returns the number of
+    /// bytes, and whether it stopped because a read would block.
     pub(crate) fn fill_region(
         &mut self,
         region: &Region,
@@ -131,9 +130,8 @@ impl Source {
         })
     }
 
-    /// Reads as [`Self::fill_region`] does, after the `filled` bytes that are there.
-    /// `read` puts what comes next, from the offset that it is given or, in a pipe,
-    /// where the file stands, after as many bytes as it is told.
+    /// Reads as [`Self::fill_region`] does, after the `filled` bytes that are there. `read` gets
+    /// the file, the offset in it (`None` for a pipe), and the number of bytes already filled.
     fn fill_with(
         &mut self,
         mut filled: usize,
@@ -164,7 +162,7 @@ impl Source {
         Ok((filled, must_wait))
     }
 
-    /// Fails if the input has ended because its writer gave up.
+    /// Fails if the input has ended early because its writer failed.
     fn check_whole(&self) -> Result<(), Error> {
         match &self.piped {
             Some(end) if !end.is_whole() => Err(Error::Unfinished { path: self.path.clone() }),
@@ -172,8 +170,8 @@ impl Source {
         }
     }
 
-    /// Puts what is in the armor, from `filled` on, up to `len`. Returns the same
-    /// as [`Source::fill_region`].
+    /// Passes the content of the armor to `put`, from `filled` up to `len`. Returns the same as
+    /// [`Source::fill_region`].
     fn fill_unarmored(
         &mut self,
         mut filled: usize,
@@ -200,9 +198,8 @@ impl Source {
         Ok((filled, must_wait))
     }
 
-    /// Sees to it that something of the armor's content is decoded, unless it
-    /// is over. Returns false when, unless `may_wait`, one would have to wait
-    /// for it.
+    /// Decodes more of the armor if nothing decoded is left and the armor has not ended. Returns
+    /// `false` if, without `may_wait`, a read would block.
     fn unarmor_more(&mut self, may_wait: bool) -> Result<bool, Error> {
         loop {
             let is_readable = may_wait || self.is_readable();
@@ -217,8 +214,8 @@ impl Source {
         }
     }
 
-    /// Fills `buffer` with `len` bytes, or as many as there are. Of a small
-    /// input it is made no larger than that needs.
+    /// Fills `buffer` with `len` bytes, or as many as there are. For a small input the buffer stays
+    /// small.
     pub(crate) fn fill_up(&mut self, buffer: &mut Vec<u8>, len: usize) -> Result<usize, Error> {
         let mut filled = 0;
         for end in [len.min(FIRST_FILL), len] {
@@ -231,7 +228,7 @@ impl Source {
         Ok(filled)
     }
 
-    /// Goes to a byte of a file that is read at offsets; `false` for others.
+    /// Seeks to a byte of a file that is read at offsets; returns `false` for others.
     pub(crate) fn go_to(&mut self, position: u64) -> bool {
         if self.is_at_offsets() {
             self.position = position;
@@ -239,15 +236,15 @@ impl Source {
         self.is_at_offsets()
     }
 
-    /// Whether reading the file would not block.
+    /// Whether the file can be read without blocking.
     fn is_readable(&self) -> bool {
         let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
-        // If polling fails, it is read.
+        // If polling fails, reading is tried.
         poll(&mut fds, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
     }
 
-    /// Whether at least `len` bytes are to come, at least one. Those of a stream
-    /// are read, and given again.
+    /// Whether at least `len` bytes follow (`len` is at least 1). The bytes of a stream are read
+    /// and put back.
     pub(crate) fn has(&mut self, len: usize) -> Result<bool, Error> {
         if self.is_at_offsets()
             && let Ok(read) = self.file.read_at(&mut [0], self.position + len as u64 - 1)
@@ -260,8 +257,7 @@ impl Source {
         Ok(filled == len)
     }
 
-    /// Whether nothing is to come; `None` when, unless `may_wait`, one would
-    /// have to wait to know.
+    /// Whether the input has ended; `None` if, without `may_wait`, a read would block.
     pub(crate) fn is_over(&mut self, may_wait: bool) -> Result<Option<bool>, Error> {
         if self.armor.is_some() && self.unread.is_empty() {
             let is_known = self.unarmor_more(may_wait)?;
@@ -275,7 +271,7 @@ impl Source {
         self.has(1).map(|has_more| Some(!has_more))
     }
 
-    /// Puts back the last bytes that were read, to be read again.
+    /// Puts back the last bytes that were read.
     pub(crate) fn give_back(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if !self.is_at_offsets() {
             self.unread.try_reserve(bytes.len()).map_err(OutOfMemory::from)?;

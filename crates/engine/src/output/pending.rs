@@ -1,10 +1,9 @@
-//! A file that does not stand under its name yet.
+//! An output file that does not have its name yet.
 //!
-//! It is an unnamed file in the target's folder (`O_TMPFILE`), which vanishes
-//! with the process whatever happens, and is linked to its name at the end.
-//! Where the file system has no unnamed files, and for the instant in which
-//! an existing file is replaced (which a link cannot do, only a rename), it
-//! bears a temporary name: see [`super::temporary`].
+//! It is an unnamed file in the target's folder (`O_TMPFILE`), which vanishes with the process, and
+//! is linked to its name at the end. It has a temporary name (see [`super::temporary`]) if the file
+//! system has no unnamed files, and for the moment in which it replaces an existing file, since
+//! only a rename can do that.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -32,28 +31,28 @@ use super::unnamed::{
 use crate::path_resolution::ResolvedPath;
 use crate::{Error, interrupt};
 
-/// Below 1 MiB room is not taken beforehand: it takes as long either way.
+/// Shorter files are not preallocated: they take as long either way.
 const RESERVE_FROM: u64 = 1 << 20;
-/// What `statfs` says of ext2, ext3 and ext4 (statfs(2)).
+/// The file system type of ext2, ext3 and ext4 (statfs(2)).
 const EXT4_SUPER_MAGIC: rustix::fs::FsWord = 0xEF53;
 
-/// An output file without a name.
+/// An output file that does not have its name yet.
 pub(crate) struct PendingFile {
     file: File,
     folder: Arc<Dir>,
     name: OsString,
-    /// The temporary's name in the folder, while it has one, and what removes it
-    /// when the process is interrupted.
+    /// The temporary name in the folder, if there is one, and what removes it when the process is
+    /// interrupted.
     temporary: Option<Temporary>,
     may_replace: bool,
-    /// What had the name when the run began.
+    /// The file that had the name when the run began.
     replaced: Option<Stat>,
-    /// Whether the original has an access control list, which this does not get.
+    /// Whether the original has an access control list, which this file does not get.
     pub(super) lacks_acl: bool,
     permissions: Permissions,
     /// Whether it must be written from front to back.
     is_in_order: bool,
-    /// Whether it is an error that the file system cannot make anything durable.
+    /// Whether it is an error if the file system cannot make anything durable.
     must_be_durable: bool,
     /// For messages.
     path: PathBuf,
@@ -62,7 +61,7 @@ pub(crate) struct PendingFile {
 /// Why a file was not created.
 enum CreateError {
     System(Errno),
-    /// It could not get its name in the end.
+    /// It could not be given its name at the end.
     NoOtherName(Errno),
 }
 
@@ -73,9 +72,8 @@ impl From<Errno> for CreateError {
 }
 
 impl PendingFile {
-    /// Creates the file in `folder`, where it is to be called `name`. With
-    /// `may_replace`, what has that name at the end is replaced. `path` is for
-    /// messages.
+    /// Creates the file in `folder`, where it will be called `name`. With `may_replace` it replaces
+    /// a file that has that name at the end. `path` is for messages.
     pub(crate) fn create(
         folder: Arc<Dir>,
         name: OsString,
@@ -87,7 +85,7 @@ impl PendingFile {
         Self::create_over(ResolvedPath { folder, name }, path, may_replace, present, permissions)
     }
 
-    /// The same, where it is known what has the name now.
+    /// Does the same when the file that has the name now is known.
     pub(super) fn create_over(
         resolved: ResolvedPath,
         path: &Path,
@@ -149,13 +147,11 @@ impl PendingFile {
         })
     }
 
-    /// Takes room for all `len` bytes of the file at once, where that pays and
-    /// is possible; writing then takes less time, and a disk that is too small
-    /// is known at once. The file's length stays what it is.
+    /// Preallocates all `len` bytes of the file where that pays. Writing is then faster, and a disk
+    /// that is too small is reported at once. The length of the file does not change.
     ///
-    /// Measured for 256 MiB on ext4: 0.86 of the time with two workers, 0.88
-    /// with none; as long on tmpfs and XFS. On Btrfs it took longer, and what
-    /// is taken beforehand is not compressed there.
+    /// Measured for 256 MiB on ext4: 0.86 of the time with two workers, 0.88 with none; no
+    /// difference on tmpfs and XFS. Btrfs took longer, and does not compress preallocated extents.
     pub(crate) fn reserve(&self, len: u64) -> Result<(), Error> {
         let is_ext4 =
             || rustix::fs::fstatfs(&self.file).is_ok_and(|stat| stat.f_type == EXT4_SUPER_MAGIC);
@@ -166,7 +162,7 @@ impl PendingFile {
             Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
                 Err(Error::NoRoom { path: self.path.clone(), len, source: error.into() })
             }
-            // Where it is not possible, or was interrupted, writing will tell.
+            // If it is unsupported or was interrupted, writing shows whether there is room.
             _ => Ok(()),
         }
     }
@@ -175,30 +171,30 @@ impl PendingFile {
         self.file.write_all_at(bytes, offset).map_err(|source| self.failed(offset, source))
     }
 
-    /// Whether it takes its bytes in order only.
+    /// Whether it must be written from front to back.
     pub(crate) fn is_in_order(&self) -> bool {
         self.is_in_order
     }
 
-    /// From now on it is an error that the file system cannot make anything durable.
+    /// Makes it an error if the file system cannot make anything durable.
     pub(crate) fn require_durability(&mut self) {
         self.must_be_durable = true;
     }
 
-    /// The file itself, for others to write to. Not after the commit.
+    /// The file itself, for others to write to before the commit.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// The file, opened once more for the workers: unlike a duplicate of the
-    /// descriptor, this one counts by itself in [`has_other_writers`].
+    /// Opens the file again for the workers. Unlike a duplicate of the descriptor, this one counts
+    /// in [`has_other_writers`].
     ///
     /// [`has_other_writers`]: Self::has_other_writers
     pub(crate) fn open_for_workers(&self) -> Result<File, Error> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, descriptor_path(&self.file), flags, Mode::empty()) {
             Ok(file) => Ok(file.into()),
-            // Without /proc, or where the file may not be opened again.
+            // Without /proc, or if the file must not be reopened.
             Err(_) => {
                 let path = || self.path.clone();
                 self.file.try_clone().map_err(|source| Error::Open { path: path(), source })
@@ -206,13 +202,13 @@ impl PendingFile {
         }
     }
 
-    /// Whether anybody else can write to the file through a descriptor; `None`
-    /// where the file system does not tell.
+    /// Whether anyone else can write to the file through a descriptor; `None` if the file system
+    /// cannot tell.
     pub(crate) fn has_other_writers(&self) -> Option<bool> {
         cryptstream_shm::descriptors::has_other_writers(&self.file).ok()
     }
 
-    /// Refuses a file that has another length than what was written to it.
+    /// Fails if the length of the file is not `expected`.
     pub(crate) fn check_len(&self, expected: u64) -> Result<(), Error> {
         let found = self.file.metadata().map_err(|error| self.failed(0, error))?.len();
         match found == expected || !Protection::OutputLength.is_on() {
@@ -221,7 +217,7 @@ impl PendingFile {
         }
     }
 
-    /// The file once more, to be read.
+    /// Opens the file again for reading.
     pub(crate) fn reopen(&self) -> Result<File, Error> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let opened = match &self.temporary {
@@ -245,8 +241,8 @@ impl PendingFile {
         &self.path
     }
 
-    /// Gives the file these times. Nothing may be written after that. Returns whether
-    /// the file system has taken them.
+    /// Sets the times of the file. Nothing may be written afterwards. Returns whether the file
+    /// system has set them.
     pub(crate) fn set_times(&self, times: &Timestamps) -> Result<bool, Error> {
         match rustix::fs::futimens(&self.file, times) {
             Ok(()) => Ok(true),
@@ -255,15 +251,14 @@ impl PendingFile {
         }
     }
 
-    /// The same as [`PendingFile::commit`], with permission bits that are known only
-    /// now.
+    /// Commits as [`PendingFile::commit`] does, with permission bits that are known only now.
     pub(crate) fn commit_with_mode(self, mode: u32, sync: bool) -> Result<(), Error> {
         set_mode(&self.file, mode).map_err(|error| self.failed(0, error.into()))?;
         self.commit_as_it_is(sync)
     }
 
-    /// Gives the file its permission bits and its name. Returns whether the file system
-    /// has taken the bits.
+    /// Gives the file its permission bits and its name. Returns whether the file system has set the
+    /// bits.
     pub(crate) fn commit(self, sync: bool) -> Result<bool, Error> {
         let was_unnamed = self.temporary.is_none();
         let replaced = self.replaced.as_ref();
@@ -281,7 +276,7 @@ impl PendingFile {
         let is_durable = match self.give_name(durability) {
             Ok(is_durable) => is_durable,
             Err(Errno::EXIST) => return Err(Error::OutputExists { path: self.path.clone() }),
-            // It had its name, and has it no more.
+            // It had its name and has lost it.
             Err(Errno::STALE) => return Err(Error::OutputReplaced { path: self.path.clone() }),
             Err(error) => return Err(self.failed(written(&self), error.into())),
         };
@@ -298,17 +293,16 @@ impl PendingFile {
         }
     }
 
-    /// Makes the content durable, where it is to be.
+    /// Makes the content durable if it must be.
     fn sync(&self, sync: bool) -> Result<Durability, Errno> {
-        // File systems without unnamed files are mostly remote ones, which
-        // report a full disk no earlier than here.
+        // File systems without unnamed files are mostly remote, and report a full disk only here.
         if !sync && self.replaced.is_none() && self.temporary.is_none() {
             return Ok(Durability::NotAsked);
         }
         Durability::of(&self.file)
     }
 
-    /// Returns whether the name is to be made durable too.
+    /// Returns whether the name must be made durable too.
     fn give_name(&mut self, durability: Durability) -> Result<bool, Errno> {
         let is_synced = !matches!(durability, Durability::NotAsked);
         interrupt::end_if_pending();
@@ -342,16 +336,16 @@ impl PendingFile {
             return Err(Errno::NOENT);
         }
         if self.is_in_order {
-            // Stores of objects have it only when it is closed.
+            // Object stores create the file only when it is closed.
             close(&mut self.file, &self.folder);
         }
         rename(&self.folder, temporary, &self.name, self.may_replace)?;
         self.temporary = None;
-        // On some file systems the name may have changed hands in between.
+        // On some file systems another file may have got the name in between.
         if is_named(&self.folder, &self.name, own) { Ok(true) } else { Err(Errno::STALE) }
     }
 
-    /// The one moment at which an unnamed file bears a temporary name.
+    /// Replaces a file. Only here does an unnamed file have a temporary name.
     fn replace_by_unnamed(&self) -> Result<(), Errno> {
         abandoned::remove_abandoned(&self.folder, &self.name);
         let _deferred = interrupt::defer();
@@ -359,15 +353,14 @@ impl PendingFile {
         link_unnamed(&self.file, &self.folder, &temporary)?;
         let renamed = rename(&self.folder, &temporary, &self.name, self.may_replace);
         if renamed.is_err() {
-            // While interruptions still wait. A failure leaves it to the next run.
+            // Interruptions are still deferred. If this fails, the next run removes it.
             let _ = self.folder.remove_file(&temporary);
         }
         renamed
     }
 
-    /// Goes on with a copy that bears a temporary name: the system has made an unnamed
-    /// file and does not let it have a name, for which it gives `reason`. Filters of
-    /// system calls have been seen to do that.
+    /// Goes on with a copy that has a temporary name, because the system has created an unnamed
+    /// file but does not let it be linked, for `reason`. Some system call filters do that.
     fn copy_to_named(&mut self, reason: Errno) -> Result<(), Errno> {
         refuse_links();
         let mut from = self.reopen().map_err(|_| reason)?;
@@ -396,8 +389,8 @@ impl Drop for PendingFile {
         if let Some((temporary, _cleanup)) = self.temporary.take()
             && let Ok(own) = identity(&self.file)
         {
-            // Closed before: some file systems keep a name for what is open, others bring
-            // a file into being when it is closed.
+            // Closed first: some file systems keep the name of an open file, and others create a
+            // file only when it is closed.
             close(&mut self.file, &self.folder);
             unlink_own(&self.folder, &temporary, own);
         }

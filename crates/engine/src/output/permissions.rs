@@ -11,32 +11,30 @@ use rustix::io::Errno;
 use crate::path_resolution::planted_by;
 use crate::umask::{OWNER, umask};
 
-/// Which bits an output is to have.
+/// The permission bits that an output gets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Permissions {
-    /// Only its owner may read it.
+    /// Only the owner can read it.
     Private,
-    /// These as far as a new file may have them, as cp(1) does it: less the umask, or
-    /// less what the folder's default access control list withholds.
+    /// These bits as far as a new file may have them, as with cp(1): without those that the umask,
+    /// or the folder's default access control list, withholds.
     AsNewFile(u32),
-    /// These, also those that the umask withholds, as in a copied tree.
+    /// Exactly these bits, including those that the umask withholds, as in a copied tree.
     Exactly(u32),
-    /// The same, also where the file that is replaced had fewer: the copy follows its
-    /// original.
+    /// Exactly these bits, even if the replaced file had fewer: the copy follows its original.
     Following(u32),
 }
 
 /// The bits of a file that only its owner may read.
 const PRIVATE: u32 = 0o600;
-/// With an access control list, the bits of the group are what the list may give at
-/// the most.
+/// With an access control list, the group bits are the most that the list can grant.
 const ACL_MASK: u32 = 0o070;
-/// What all others may do.
+/// The bits of all others.
 const OTHERS: u32 = 0o007;
 
 impl Permissions {
-    /// Takes away what the file that is replaced did not allow: it may have been closed
-    /// to others on purpose.
+    /// Removes the bits that the replaced file did not have: it may have been closed to others on
+    /// purpose.
     pub(super) fn within(self, replaced: Option<u32>) -> Self {
         let replaced = replaced.unwrap_or(0o777);
         match self {
@@ -47,9 +45,9 @@ impl Permissions {
         }
     }
 
-    /// What an unnamed file is created with. Nobody else can open it before it has a
-    /// name, and the system itself takes away what a new file may not have. This process
-    /// can open it again, whatever bits it is to have.
+    /// The bits that an unnamed file is created with. Nobody else can open it before it has a name,
+    /// and the system itself removes the bits that a new file may not have. The owner's bits stay,
+    /// so that this process can reopen the file.
     pub(super) fn of_unnamed(self) -> Mode {
         Mode::from_raw_mode(match self {
             Self::Private => PRIVATE,
@@ -57,19 +55,18 @@ impl Permissions {
         })
     }
 
-    /// What a file is created with that bears a temporary name.
+    /// The bits that a file with a temporary name is created with.
     pub(super) fn of_named() -> Mode {
         Mode::from_raw_mode(PRIVATE)
     }
 
-    /// Gives the file its bits before it gets its name in `folder`.
+    /// Sets the bits of the file before it gets its name in `folder`.
     ///
-    /// The folder's default access control list takes the place of the umask, as for
-    /// every new file, but only if this user or root can have written it: another user's
-    /// list would open the file to that user.
+    /// As for every new file, the folder's default access control list replaces the umask, but only
+    /// if this user or root owns the folder: another user's list would open the file to that user.
     ///
-    /// A file that is `replaced` leaves its owner and group to the new one. Returns whether
-    /// the file system has taken the bits.
+    /// The new file takes over the owner and group of the `replaced` one. Returns whether the file
+    /// system has set the bits.
     pub(super) fn settle(
         self,
         file: &File,
@@ -89,7 +86,7 @@ impl Permissions {
             Self::AsNewFile(mode) if was_unnamed && has_acl(file) && is_of_another(folder)? => {
                 mode & present & !umask() & !ACL_MASK & !OTHERS
             }
-            // The system has seen to it, but for the bits that `keep_owner_bits` kept.
+            // The system has applied the umask, except for the bits that `keep_owner_bits` kept.
             Self::AsNewFile(mode) if was_unnamed => mode & present & !(umask() & OWNER),
             Self::AsNewFile(mode) => without_inherited(file, mode & !umask()),
             Self::Exactly(mode) | Self::Following(mode) if mode == present => mode,
@@ -99,7 +96,7 @@ impl Permissions {
             Self::Exactly(mode) | Self::Following(mode) if was_unnamed => mode,
             Self::Exactly(mode) | Self::Following(mode) => without_inherited(file, mode),
         };
-        // What the old group might do is not for another one.
+        // Another group does not get the rights of the old one.
         let wanted = if is_owned { wanted } else { wanted & (0o707 | (wanted & OTHERS) << 3) };
         match set_mode_if_needed(file, present, wanted) {
             Err(error) if is_refusal(error) && !matches!(self, Self::Private) => Ok(false),
@@ -108,9 +105,9 @@ impl Permissions {
     }
 }
 
-/// Gives the file the owner and the group of the file that it replaces. Returns whether
-/// it has the group now. What another user has put there keeps nothing: its owner would
-/// be able to read what is written.
+/// Gives the file the owner and the group of the file that it replaces. Returns whether it has the
+/// group now. Nothing is taken over from a file that another user has planted: its owner could read
+/// the new content.
 fn keep_owner(file: &File, own: &Stat, old: &Stat, folder: &Dir) -> Result<bool, Errno> {
     let is_file = FileType::from_raw_mode(old.st_mode) == FileType::RegularFile;
     if !is_file || (own.st_uid, own.st_gid) == (old.st_uid, old.st_gid) {
@@ -129,20 +126,20 @@ fn set_mode_if_needed(file: &File, present: u32, wanted: u32) -> Result<bool, Er
     if wanted == present { Ok(true) } else { set_mode(file, wanted) }
 }
 
-/// Whether the folder belongs to another user than this one and root.
+/// Whether the folder belongs to a user other than this one and root.
 fn is_of_another(folder: &Dir) -> Result<bool, Errno> {
     let owner = folder.own_stat()?.st_uid;
     Ok(owner != 0 && owner != rustix::process::geteuid().as_raw())
 }
 
-/// Without the bits that an access control list, which the file has got from its
-/// folder, would turn into rights of the users whom it names.
+/// Removes the bits that an access control list inherited from the folder would turn into rights of
+/// the users that it names.
 fn without_inherited(file: &File, mode: u32) -> u32 {
     if has_acl(file) { mode & !ACL_MASK } else { mode }
 }
 
-/// Sets the permission bits. Where the file system does not let us, bits that
-/// are no wider will do. Returns whether the file has the bits.
+/// Sets the permission bits. If the file system refuses, present bits that grant no more are
+/// accepted. Returns whether the file has exactly these bits.
 pub(super) fn set_mode(file: &File, mode: u32) -> Result<bool, Errno> {
     match fchmod(file, Mode::from_raw_mode(mode)) {
         Err(error) if is_refusal(error) => {

@@ -1,5 +1,5 @@
-//! Main's part of the work: it publishes segments, works on them too, starts workers,
-//! collects results, and requeues the segments of workers that have exited.
+//! Main's part of the work: it publishes segments, processes some itself, starts workers, collects
+//! results, and requeues the segments of workers that have exited.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -26,11 +26,11 @@ use crate::transform::Operation;
 
 /// How often main checks its workers while it has nothing else to do.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(20);
-/// The shortest and the longest that main sleeps while the workers have enough to do. Waking
-/// it for each segment would be worse: on a virtual processor waking another process can
-/// take 50 µs, and encrypting a segment takes 300.
+/// The shortest and longest time that main sleeps while the workers have enough to do. Waking it
+/// for each segment would be worse: on a virtual processor waking another process can take 50 µs,
+/// and encrypting a segment takes 300.
 const SLEEP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(500);
-/// More bytes than a worker does in a nanosecond, so that main wakes up in time.
+/// More bytes than a worker processes in a nanosecond, so that main wakes up in time.
 const MAX_BYTES_PER_NS: u64 = 8;
 /// Tasks that each worker must have before main sleeps, and twice as many must be queued for
 /// the time of its sleep.
@@ -38,14 +38,14 @@ const QUEUED_PER_WORKER: usize = 2;
 /// If nothing is finished for this long, workers are considered stuck and killed, and main
 /// goes on alone. A stalled disk costs no more than that.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same for a worker that holds nothing, whose death costs nothing.
+/// The same for a worker that holds no segment, whose death costs nothing.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often main, while it waits, wakes workers that must drop a job.
 const WAKE_INTERVAL: Duration = Duration::from_millis(1);
 /// The most time between two checks that counts towards a timeout. If more has passed, main
 /// itself was stopped or waited for something else, which is not the workers' fault.
 const MAX_ELAPSED: Duration = Duration::from_millis(100);
-/// A segment over which this many workers have died is not given to another one.
+/// A segment that has killed this many workers is not given to another one.
 const MAX_ATTEMPTS: u8 = 3;
 
 /// A segment that is done. Its slot stays taken until it is
@@ -57,11 +57,11 @@ pub(crate) struct Finished {
     pub(crate) result: Result<(), Failure>,
 }
 
-/// The workers of a run and their queue, which are kept from job to job.
+/// The workers of a run and their queue. They are kept from job to job.
 pub(crate) struct Coordinator {
     pool: Pool,
     producer: Producer<RegionWords>,
-    /// With which main takes tasks from the queue itself.
+    /// Used by main to take tasks from the queue itself.
     consumer: Consumer<RegionWords>,
     /// The unfinished jobs, by number.
     jobs: VecDeque<(u32, Job)>,
@@ -71,20 +71,20 @@ pub(crate) struct Coordinator {
     /// For each slot, whether its buffer holds the input of its task.
     has_input: Vec<bool>,
     buffers: Buffers,
-    /// Untrusted input is for sandboxed processes.
+    /// Whether only sandboxed processes may handle untrusted input.
     must_not_decrypt: bool,
     stats: WorkerStats,
-    /// Notes about workers that were not reported yet.
+    /// Notes about workers that are not reported yet.
     notes: Vec<WorkerNote>,
     /// Whether an incomplete sandbox was reported.
     warned: bool,
     /// Workers that were ended while the engine goes on.
     ended: u32,
-    /// How long nothing was finished although there was work.
+    /// For how long nothing was finished although there was work.
     idle: Duration,
     /// When main last checked the workers.
     last_check: Instant,
-    /// Whether the last wait ended early and nothing was finished.
+    /// Whether the last wait ended early although nothing was finished.
     woke_spuriously: bool,
 }
 
@@ -94,7 +94,7 @@ impl Coordinator {
         2 * QUEUED_PER_WORKER * workers + 2
     }
 
-    /// The queue for at most `workers` workers, none of which is started yet.
+    /// Creates the queue for at most `workers` workers. None of them is started yet.
     pub(crate) fn new(options: &WorkerOptions, workers: usize) -> std::io::Result<Self> {
         let slots = Self::slots(workers);
         let (pool, producer) = Pool::new(options.clone(), slots)?;
@@ -120,7 +120,7 @@ impl Coordinator {
         })
     }
 
-    /// Adds a job, of which segments can then be published.
+    /// Adds a job, whose segments can then be published.
     pub(crate) fn add(&mut self, job: Job) -> u32 {
         let number = self.next_job;
         self.next_job += 1;
@@ -129,8 +129,8 @@ impl Coordinator {
         number
     }
 
-    /// Forgets a job of which no segment is left, and has the workers drop its
-    /// key and its descriptors.
+    /// Forgets a job of which no segment is left, and tells the workers to drop its key and
+    /// descriptors.
     pub(crate) fn remove(&mut self, number: u32) {
         self.jobs.retain(|(other, _)| *other != number);
         if Protection::JobRevoked.is_on() {
@@ -151,8 +151,8 @@ impl Coordinator {
         self.check_workers()
     }
 
-    /// Wakes the workers that owe an answer, if they are asleep. A token is for no one
-    /// in particular, so another worker may take it: post again until all have answered.
+    /// Wakes the workers that owe an answer if they are asleep. A token is for no one in
+    /// particular, so another worker may take it: post again until all have answered.
     fn wake_unreleased(&self) {
         let unreleased = self.pool.unreleased();
         if unreleased > 0 {
@@ -259,7 +259,7 @@ impl Coordinator {
     /// does a segment here, while workers are still missing, or sleeps until
     /// something is done, at most for `longest`.
     pub(crate) fn step(&mut self, left: u64, target: usize, longest: Duration) -> Result<(), Stop> {
-        // Where main may do nothing itself, one is worth it for any work.
+        // If main may process nothing itself, any work is worth a worker.
         let target = target.max(usize::from(self.must_not_decrypt));
         if self.pool.len() < target && left >= WORTH * self.pool.len() as u64 {
             self.start_worker();
@@ -270,7 +270,7 @@ impl Coordinator {
         self.check_workers()
     }
 
-    /// Starts a worker if that makes sense. Returns whether it has.
+    /// Starts a worker if that makes sense. Returns whether it did.
     fn start_worker(&mut self) -> bool {
         let jobs = self.jobs.iter().map(|(number, job)| (*number, job));
         self.pool.may_start() && self.pool.start(jobs)
@@ -299,7 +299,7 @@ impl Coordinator {
         }
     }
 
-    /// Does one segment here, if there is one.
+    /// Processes one segment in this process, if there is one.
     fn run_one_here(&mut self) -> Result<bool, Stop> {
         if self.must_not_decrypt
             && self.jobs.iter().any(|(_, job)| job.operation == Operation::Decrypt)
@@ -308,7 +308,7 @@ impl Coordinator {
         }
         let Some(claim) = self.consumer.claim_once() else { return Ok(false) };
         let slot = claim.slot();
-        // From main's own table, whatever lies in shared memory.
+        // From main's own table, not from shared memory.
         let mut task = *self.producer.task(slot).ok_or(Stop::Misbehaved)?;
         let mut has_input = self.has_input[slot];
         if !Protection::OwnTable.is_on() {
@@ -324,8 +324,7 @@ impl Coordinator {
         Ok(true)
     }
 
-    /// The first segment that is done, in the order of publication; with
-    /// `in_order` none that is not the oldest.
+    /// The first finished segment in the order of publication; with `in_order` only the oldest.
     pub(crate) fn finished(&self, in_order: bool) -> Result<Option<Finished>, Stop> {
         let completed = if in_order {
             self.producer.oldest().map_or(Ok(None), |slot| self.producer.done(slot))
@@ -385,7 +384,7 @@ impl Coordinator {
             self.recover(&worker, is_stuck)?;
         }
         if is_stuck {
-            // No worker is left that could hold a segment.
+            // No worker is left to hold a segment.
             if self.producer.is_any_held().map_err(|_| Stop::Misbehaved)? {
                 return Err(Stop::Misbehaved);
             }
@@ -417,9 +416,9 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Puts the bytes that a dead worker may have encrypted into the slot's buffer, from
-    /// which the segment is done again. What the worker had not loaded it cannot have
-    /// encrypted, so that is read from the file again.
+    /// Puts the bytes that a dead worker may have encrypted into the slot's buffer, from which the
+    /// segment is done again. Bytes that the worker had not loaded cannot have been encrypted, so
+    /// they are read from the file again.
     fn restore_input(
         &mut self,
         slot: usize,

@@ -1,4 +1,4 @@
-//! How many workers a run may have, and what happened to them.
+//! How many workers a run may have, and what becomes of them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,20 @@ use super::sandbox::{SandboxLevel, SandboxMode};
 /// times as much.
 pub(crate) const WORTH: u64 = 8 << 20;
 
-/// No single output file gets more workers on their own account: its inode
-/// lock lets one write at a time, so a few suffice to keep it busy.
+/// By default no single output file gets more workers: its inode lock allows one write at a time,
+/// so a few are enough.
 const MAX_AUTO: usize = 4;
 
-/// Cores from which on pipes get workers by themselves.
+/// From this number of cores on, pipes get workers by default.
 const STREAM_CORES: usize = 4;
 
-/// The argument that makes the program a worker, before any parsing.
+/// The argument that makes the program a worker. It is checked before arguments are parsed.
 pub const WORKER_ARGUMENT: &str = "__worker";
 
-/// How many worker processes a run may have, or threads where there is no program for
-/// workers.
+/// How many worker processes a run may have, or threads if there is no worker program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processes {
-    /// As many as this process may use cores, at most four; none on a single core.
+    /// As many as the cores that this process may use, at most four; none on a single core.
     Auto,
     /// This many, for files that are large enough to be worth it; 0 for none.
     Exactly(u16),
@@ -42,8 +41,8 @@ pub struct WorkerOptions {
 
 /// A program that becomes a worker when it is started with [`WORKER_ARGUMENT`].
 ///
-/// [`init_worker`](crate::init_worker) gives the running program, and [`From`] a program
-/// that is known to call it.
+/// [`init_worker`](crate::init_worker) returns the running program. [`From`] takes the path of a
+/// program that calls it.
 #[derive(Clone, Debug)]
 pub struct WorkerProgram(PathBuf);
 
@@ -83,8 +82,8 @@ impl WorkerOptions {
         }
     }
 
-    /// How many threads of this process work on one file, on `cores` cores, where there is
-    /// no program for workers.
+    /// How many threads of this process work on one file, on `cores` cores, if there is no worker
+    /// program.
     pub(crate) fn threads(&self, cores: usize) -> usize {
         match self.processes {
             _ if self.program.is_some() => 1,
@@ -93,8 +92,8 @@ impl WorkerOptions {
         }
     }
 
-    /// Whether workers make pipes faster, on `cores` cores: main has to read
-    /// and to write everything itself, and so have the pipe's other ends.
+    /// Whether workers make pipes faster on `cores` cores. Main must read and write everything
+    /// itself, and so must the processes at the other ends.
     pub(crate) fn pays_for_streams(&self, cores: usize) -> bool {
         match self.processes {
             _ if self.program.is_none() => false,
@@ -116,14 +115,14 @@ impl WorkerOptions {
 /// Something about the workers of a run that the user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerNote {
-    /// One has died and left a message, which may be anything.
+    /// A worker has died and left a message, which is untrusted.
     Died {
         /// The beginning of its message.
         words: String,
     },
     /// The system cannot sandbox workers fully. Reported once.
     Sandbox {
-        /// How far it can.
+        /// The level that the system allows.
         level: SandboxLevel,
     },
 }
@@ -135,7 +134,7 @@ pub struct WorkerStats {
     pub workers: u32,
     /// Number of workers that died before the work was done.
     pub died: u32,
-    /// Number of segments that were redone because of that.
+    /// Number of segments that were redone because of such deaths.
     pub redone: u32,
     /// The weakest sandbox of any of them; `None` without workers.
     pub sandbox: Option<SandboxLevel>,

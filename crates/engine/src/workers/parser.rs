@@ -1,9 +1,9 @@
-//! Who parses untrusted input: this process, or a sandboxed one.
+//! Parses untrusted input in this process or in a sandboxed one.
 //!
-//! With `--sandbox require` main only moves such bytes. It hands them to a process of
-//! its own kind ([`reader`](super::reader)), which has no descriptor but its socket and
-//! the memory that both share, and takes an answer of fixed form: a table of offsets,
-//! which it compares with the bytes; a decoded text; an opened run of chunks.
+//! With `--sandbox require` main only moves such bytes. It passes them to a separate kind of
+//! process ([`reader`](super::reader)), which has no descriptors but its socket and the shared
+//! memory. The answer has a fixed form: a table of offsets, which main checks against the bytes;
+//! decoded text; or a decrypted run of chunks.
 
 use std::fmt;
 use std::io;
@@ -32,33 +32,32 @@ use super::stop::is_shortage;
 use crate::Error;
 use crate::memory::zeroed;
 
-/// An answer takes a fraction of a second. A process that gives none for so long is
-/// given up.
+/// An answer takes a fraction of a second. A process that takes longer than this is killed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// One that has closed its socket ends within this, and is looked at so often.
+/// How long a process that has closed its socket may take to end, and how often it is checked.
 const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Who parses untrusted input: this process by default, or a sandboxed one.
+/// The process that parses untrusted input: this one by default, or a sandboxed one.
 #[derive(Clone, Default)]
 pub struct Parser(Option<Arc<Readers>>);
 
 /// Sandboxed processes.
 struct Readers {
     options: WorkerOptions,
-    /// Those that have nothing to do.
+    /// Idle processes.
     idle: Mutex<Vec<Process>>,
 }
 
-/// What the beginning of a file is.
+/// The kind of data at the beginning of a file.
 pub(crate) enum Beginning {
     /// More bytes are needed to tell.
     Incomplete,
     /// Armor.
     Armor,
-    /// A header with these parts.
+    /// A header with its parts at these offsets.
     Header(HeaderOffsets),
-    /// Nothing that can be read.
+    /// Neither.
     Wrong(HeaderError),
 }
 
@@ -90,8 +89,8 @@ impl Parser {
         self.0.is_some()
     }
 
-    /// What `bytes`, the first of the file `path`, are. Where armor was taken off
-    /// already, nothing is taken for armor any more.
+    /// Recognizes `bytes`, the first of the file `path`. If armor was removed already, it is not
+    /// recognized again.
     pub(crate) fn begin(
         &self,
         path: &Path,
@@ -108,7 +107,7 @@ impl Parser {
                 Err(error) => Beginning::Wrong(error),
             });
         };
-        // No header is longer, and the reader says so.
+        // No header is longer, and the reader reports that.
         let bytes = &bytes[..bytes.len().min(INPUT_LEN)];
         readers.ask(path, |process| {
             process.region.copy_in(0, bytes);
@@ -126,8 +125,8 @@ impl Parser {
         })
     }
 
-    /// Opens a run of chunks of the file `path`; the number of the first chunk that does
-    /// not open, if there is one.
+    /// Decrypts a run of chunks of the file `path`. Returns the number of the first chunk that is
+    /// not authentic, if there is one.
     pub(crate) fn open(
         &self,
         path: &Path,
@@ -165,8 +164,8 @@ impl Parser {
         Ok(damaged)
     }
 
-    /// The bytes that are in the armor of a text of `size` bytes, of which these are the
-    /// beginning and the end.
+    /// The length of the content of an armored text of `size` bytes, of which `head` and `tail` are
+    /// the beginning and the end.
     pub(crate) fn armor_content_len(
         &self,
         path: &Path,
@@ -186,7 +185,7 @@ impl Parser {
         })
     }
 
-    /// What takes the armor off the file `path`.
+    /// A decoder for the armor of the file `path`.
     pub(crate) fn unarmor(&self, path: &Path) -> Result<Unarmor, Error> {
         let Some(readers) = &self.0 else { return Ok(Unarmor::Here(Decoder::new())) };
         let process =
@@ -199,20 +198,20 @@ impl Parser {
     }
 }
 
-/// Takes off an armor, portion by portion.
+/// Decodes armor piece by piece.
 pub(crate) enum Unarmor {
     Here(Decoder),
     There(BusyReader),
 }
 
-/// A process that is at work on one file's armor.
+/// The process that decodes the armor of one file.
 pub(crate) struct BusyReader {
     process: Option<Process>,
     readers: Arc<Readers>,
 }
 
 impl Unarmor {
-    /// Takes the next bytes of the text of `path`, and appends what is in them.
+    /// Decodes the next bytes of the text of `path`, and appends the result.
     pub(crate) fn decode(
         &mut self,
         path: &Path,
@@ -235,7 +234,7 @@ impl Unarmor {
         }
     }
 
-    /// Ends the text.
+    /// Finishes the text.
     pub(crate) fn finish(self, path: &Path) -> Result<Result<(), ArmorError>, Error> {
         match self {
             Self::Here(decoder) => Ok(decoder.finish()),
@@ -271,7 +270,7 @@ impl Drop for BusyReader {
 }
 
 impl Readers {
-    /// Has a process do something.
+    /// Sends a request to a process.
     fn ask<T>(&self, path: &Path, ask: impl FnMut(&Process) -> io::Result<T>) -> Result<T, Error> {
         let mut answer = None;
         let mut ask = ask;
@@ -283,8 +282,8 @@ impl Readers {
         answer.ok_or(Error::Internal("no answer was asked for"))
     }
 
-    /// The same, and the process is not put back. One that was idle may have died with
-    /// the thread that had started it, so a new one gets the same again.
+    /// Does the same without putting the process back. An idle process may have died with the
+    /// thread that had started it, so the request is repeated with a new one.
     fn ask_keeping(
         &self,
         path: &Path,
@@ -312,7 +311,7 @@ impl Readers {
         match Process::start(&self.options) {
             Ok((process, SandboxLevel::Full)) => Ok(process),
             Ok(_) => Err(Error::NoSandbox),
-            // Without a number it was started, and has not said that it is ready.
+            // Without a number it was started, but has not reported that it is ready.
             Err(source) => Err(match source.raw_os_error() {
                 None => Error::NoWorkers,
                 Some(errno) if is_shortage(errno) => Error::NoProcess { source },
@@ -337,7 +336,7 @@ impl Process {
         let child = sandboxed(program.path(), WORKER_ARGUMENT, theirs).spawn()?;
         let process = Self { child, channel, region };
         let start = Start { parent: std::process::id(), sandbox: options.sandbox };
-        // From here on it is not the system that refuses.
+        // From here on the system is not to blame.
         let sent = process.channel.send(&start.encode(), &[process.region.as_fd()]);
         let ready = sent.and_then(|()| process.channel.receive()).map_err(io::Error::other)?;
         let ready = ready.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -352,10 +351,10 @@ impl Process {
         Answer::decode(&answer.bytes).ok_or_else(invalid_answer)
     }
 
-    /// Why it has not answered as it should.
+    /// Why it has not answered correctly.
     fn lost(mut self, path: &Path) -> Error {
         let path = path.to_owned();
-        // Its socket is closed an instant before it can be waited for.
+        // Its socket closes a moment before the process can be reaped.
         let start = Instant::now();
         let status = loop {
             match self.child.try_wait() {
@@ -364,7 +363,7 @@ impl Process {
             }
         };
         let is_signal = |signal: Signal| status.and_then(|it| it.signal()) == Some(signal.as_raw());
-        // From outside, such as for memory; or it has said itself that it has too little.
+        // It was killed from outside, for example for lack of memory, or has reported that itself.
         let is_killed = [Signal::KILL, Signal::TERM, Signal::ABORT].into_iter().any(is_signal);
         match is_killed || status.is_some_and(|status| status.code().is_some()) {
             true => Error::ReaderKilled { path },
@@ -372,7 +371,7 @@ impl Process {
         }
     }
 
-    /// So many bytes of what it has put out.
+    /// The first bytes of its output.
     fn output(&self, len: usize) -> io::Result<Vec<u8>> {
         if len > OUTPUT_LEN {
             return Err(invalid_answer());
@@ -384,14 +383,14 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// It holds nothing that would be lost.
+    /// Nothing that it holds would be lost.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// There is no program that would become a reader.
+/// The error if there is no worker program.
 fn no_program() -> io::Error {
     io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error())
 }

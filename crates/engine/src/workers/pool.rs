@@ -1,4 +1,4 @@
-//! The worker processes and the memory that is shared with them.
+//! The worker processes and the memory that they share with main.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,10 +27,10 @@ const MAX_FAILED_STARTS: u32 = 3;
 /// A worker that takes longer to receive or to send a message is considered stuck.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of a dead worker's standard error that are read.
+/// How many bytes of a dead worker's standard error are read.
 const MAX_STDERR: usize = 1024;
 
-/// Replies of one worker that are read in a row, so that it cannot keep main busy.
+/// How many replies of one worker are read in a row, so that it cannot keep main busy.
 const MAX_REPLIES: usize = 16;
 
 /// A worker process, from its start until it has been waited for.
@@ -40,12 +40,11 @@ struct Worker {
     channel: Channel,
     /// Its standard error, which is read after it has exited.
     stderr: Option<OwnedFd>,
-    /// How well it is sandboxed, and what can be read after its death; `None` until it has
-    /// reported them.
+    /// Its sandbox level and its private buffer; `None` until it has reported them.
     ready: Option<(SandboxLevel, PostMortemReader)>,
-    /// Jobs that it was told of.
+    /// Jobs that it was sent.
     jobs: Vec<u32>,
-    /// Jobs that it was told to drop, and has not confirmed.
+    /// Jobs that it was told to drop and has not confirmed.
     releasing: Vec<u32>,
     /// How long the confirmation is overdue.
     unanswered: Duration,
@@ -54,10 +53,9 @@ struct Worker {
 /// A worker that has exited and has been waited for.
 pub(super) struct ExitedWorker {
     pub(super) id: WorkerId,
-    /// The bytes that it had loaded, if it had started.
+    /// The private buffer with the bytes that it had loaded, if it had started.
     pub(super) reader: Option<PostMortemReader>,
-    /// What it has written to standard error, or the beginning of that. It may be
-    /// anything.
+    /// The beginning of what it has written to standard error. It is untrusted.
     pub(super) stderr: Vec<u8>,
 }
 
@@ -136,14 +134,14 @@ impl Pool {
         self.failed_starts = MAX_FAILED_STARTS;
     }
 
-    /// Why there are no fully sandboxed workers, where they are required.
+    /// Why there are no fully sandboxed workers although they are required.
     pub(super) fn shortage(&self) -> Option<Stop> {
         if self.options.sandbox != SandboxMode::Require {
             return None;
         }
         match (self.level, self.refusal) {
             (Some(level), _) if level < SandboxLevel::Full => Some(Stop::NoSandbox),
-            // Without any, nothing may be decrypted.
+            // Without workers nothing may be decrypted.
             _ if !self.workers.is_empty() || self.may_start() => None,
             (_, Some(errno)) => Some(Stop::refused(errno)),
             (_, None) => Some(Stop::NoWorkers),
@@ -178,7 +176,7 @@ impl Pool {
     fn try_start(&self, id: u16) -> io::Result<Worker> {
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(SEND_TIMEOUT))?;
-        // Not the terminal. The pipe never blocks, so output that does not fit is lost.
+        // Not to the terminal. The pipe never blocks, so output that does not fit is lost.
         let (stderr, child_stderr) = match descriptors::pipe() {
             _ if !Protection::WorkerStderr.is_on() => (None, Stdio::inherit()),
             Ok((stderr, child_stderr)) => (Some(stderr), Stdio::from(child_stderr)),
@@ -275,8 +273,8 @@ impl Pool {
         workers.into_iter().map(reap).collect()
     }
 
-    /// Ends all workers, of which none is needed any more, and waits until they are dead.
-    /// Returns how many they were.
+    /// Kills all workers when none is needed any more, and waits until they are dead. Returns how
+    /// many there were.
     pub(super) fn end_all(&mut self) -> u32 {
         for worker in &mut self.workers {
             let _ = worker.child.kill();
@@ -288,7 +286,7 @@ impl Pool {
         ended
     }
 
-    /// Whether a worker has died that is not reaped yet.
+    /// Whether a worker has died and is not reaped yet.
     #[cfg(test)]
     pub(super) fn has_zombie(&self) -> bool {
         self.workers.iter().any(|worker| {
@@ -298,7 +296,7 @@ impl Pool {
     }
 
     fn reap(&mut self, mut worker: Worker) -> ExitedWorker {
-        // Its answer may have come between the last check and its death.
+        // Its answer may have arrived between the last check and its death.
         let _ = worker.listen();
         self.failed_starts += u32::from(worker.ready.is_none());
         let stderr = worker.stderr.take().map(|stderr| read_stderr(&stderr)).unwrap_or_default();
@@ -307,8 +305,8 @@ impl Pool {
 }
 
 impl Worker {
-    /// Sends it a job. If it does not take it, it is stuck and killed, and its death is
-    /// noticed like any other.
+    /// Sends it a job. If it does not receive it, it is stuck and is killed; its death is noticed
+    /// like any other.
     fn tell(&mut self, number: u32, job: &Job) {
         self.jobs.push(number);
         if send_job(&self.channel, number, job).is_err() {
@@ -336,7 +334,7 @@ impl Worker {
             let reply =
                 self.channel.receive().and_then(|message| message.map(Reply::decode).transpose());
             match reply {
-                // It has ended, which is noticed like any death.
+                // It has ended, which is noticed like any other death.
                 Ok(None) => break,
                 Ok(Some(Reply::Ready(reached, reader))) if self.ready.is_none() => {
                     self.ready = Some((reached, reader));
@@ -371,7 +369,7 @@ impl Drop for Pool {
     }
 }
 
-/// What can be read, at most [`MAX_STDERR`] bytes.
+/// Reads what is there, at most [`MAX_STDERR`] bytes.
 fn read_stderr(stderr: &OwnedFd) -> Vec<u8> {
     let mut read = [0; MAX_STDERR];
     let len = rustix::io::read(stderr, &mut read).unwrap_or_default();

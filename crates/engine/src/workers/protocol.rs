@@ -1,7 +1,6 @@
-//! What main and its workers say to each other. Over the control socket: a
-//! start and its answer, every job before its first segment, and the release
-//! of a job before its file gets its name. Segments and results go through the
-//! queue.
+//! The messages between main and its workers. The control socket carries the start and its answer,
+//! each job before its first segment, and the release of a job before its file gets its name.
+//! Segments and results go through the queue.
 
 use std::fs::File;
 use std::io;
@@ -17,14 +16,14 @@ use crate::failure::Failure;
 use crate::job::{Job, Output};
 use crate::transform::Operation;
 
-/// Both sides are the same program; this tells when they are not, such as
-/// after an upgrade while main runs.
+/// Detects that the two sides are not the same program, for example after an upgrade while main
+/// runs.
 const VERSION: &[u8; 24] = b"cryptstream worker 0.1.0";
 
-/// What a worker must know before it enters the sandbox. As bytes: the version,
-/// then the numbers in little endian; the region's descriptor goes with it.
+/// What a worker must know before it enters the sandbox. Encoded as the version and then the
+/// numbers in little endian; the descriptor of the region is attached.
 pub(super) struct Start {
-    /// The process that must still be the worker's parent.
+    /// The process id that the worker's parent must still have.
     pub(super) parent: u32,
     /// The worker's number in the queue, from 1.
     pub(super) worker: u16,
@@ -58,16 +57,15 @@ impl Start {
     }
 }
 
-/// What a worker says.
+/// A message from a worker.
 pub(super) enum Reply {
-    /// It is sandboxed and about to take a segment. Along goes what it will
-    /// leave behind.
+    /// It is sandboxed and about to take a segment. The reader of its private buffer is attached.
     Ready(SandboxLevel, PostMortemReader),
     /// It has dropped the key and the descriptors of this job.
     Released(u32),
 }
 
-/// Replies begin with one of these.
+/// The first byte of a reply.
 const READY: u8 = 0;
 const RELEASED: u8 = 1;
 
@@ -105,21 +103,20 @@ impl Reply {
     }
 }
 
-/// What main says after the start.
+/// A message from main after the start.
 pub(super) enum Command {
-    /// A job, of which segments will be published.
+    /// A job, whose segments will be published.
     Job(u32, Job),
-    /// No segment of this job is left: drop it, and say so.
+    /// No segment of this job is left: drop it and confirm that.
     Release(u32),
 }
 
-/// Commands begin with one of these.
+/// The first byte of a command.
 const JOB: u8 = 0;
 const RELEASE: u8 = 1;
 
-/// Tells a worker of a job: its number, then the job with its payload's secret.
-/// The descriptors of its input and its output, as far as it has them, go with
-/// it.
+/// Sends a job to a worker: its number, then the job with the secret of its payload. The
+/// descriptors of its input and output are attached, if it has them.
 pub(super) fn send_job(channel: &Channel, number: u32, job: &Job) -> io::Result<()> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(128));
     bytes.push(JOB);
@@ -149,7 +146,7 @@ pub(super) fn send_release(channel: &Channel, number: u32) -> io::Result<()> {
     channel.send(&[&[RELEASE], number.to_le_bytes().as_slice()].concat(), &[])
 }
 
-/// The plaintext's length, where it is not known.
+/// Stands for an unknown length of the plaintext.
 const UNKNOWN: u64 = u64::MAX;
 
 impl Command {
@@ -206,7 +203,7 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the other side is of another version")
 }
 
-/// What is left of a message.
+/// The rest of a message.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
@@ -216,14 +213,14 @@ impl Fields<'_> {
         Some(*field)
     }
 
-    /// What was read, if that was everything.
+    /// Returns the value that was read if nothing is left.
     fn end<T>(&self, read: Option<T>) -> io::Result<T> {
         read.filter(|_| self.0.is_empty()).ok_or_else(malformed)
     }
 }
 
-/// A segment as a task: the job's number, the segment's, and for jobs without
-/// a layout how much plaintext it has and whether it is the last.
+/// Encodes a segment as a task: the numbers of the job and the segment and, for jobs without a
+/// layout, the length of its plaintext and whether it is the last.
 pub(super) fn task_of(job: u32, segment: &Segment) -> Task {
     let mut task = Task::default();
     let (len, is_last) = (segment.plaintext_len() as u64, u64::from(segment.is_last()));
@@ -236,8 +233,8 @@ pub(super) fn job_of(task: &Task) -> u32 {
     u32::try_from(task[0]).unwrap_or(u32::MAX)
 }
 
-/// The segment of a task. Where the job has a layout, that alone says what
-/// the segment is like: the task lies where every worker can write.
+/// The segment of a task. If the job has a layout, only that describes the segment, since every
+/// worker can write to the task.
 pub(super) fn segment_of(task: &Task, job: &Job) -> Option<Segment> {
     let [_, index, len, is_last, ..] = *task;
     match (&job.layout, is_last) {
@@ -247,8 +244,7 @@ pub(super) fn segment_of(task: &Task, job: &Job) -> Option<Segment> {
     }
 }
 
-/// How a segment ended, in the words of a result: a code, an error number, an
-/// offset or a chunk.
+/// Encodes how a segment ended: a code, an error number, and an offset or a chunk.
 pub(super) fn encode_result(result: Result<(), Failure>) -> TaskResult {
     match result {
         Ok(()) => [0, 0, 0, 0],
@@ -260,8 +256,7 @@ pub(super) fn encode_result(result: Result<(), Failure>) -> TaskResult {
     }
 }
 
-/// The result of a segment of `job`; `None` if it is none that this segment can
-/// have.
+/// Decodes the result of a segment of `job`; `None` if this segment cannot have it.
 pub(super) fn decode_result(
     words: &TaskResult,
     job: &Job,

@@ -1,7 +1,7 @@
-//! The process that reads untrusted input, sandboxed before the first byte: it
-//! parses headers, takes armor off, and opens chunks. Main asks, one thing at a time,
-//! over the control socket; bytes pass through memory that both share: first what comes
-//! from main, from [`INPUT_LEN`] on what goes to it.
+//! The process that parses untrusted input. It is sandboxed before the first byte. It parses
+//! headers, decodes armor, and decrypts chunks. Main sends one request at a time over the control
+//! socket. Bytes pass through shared memory: the input from main comes first, and the output to
+//! main starts at [`INPUT_LEN`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,19 +18,20 @@ use super::protocol::Fields;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use crate::memory::{grow, zeroed};
 
-/// Tells this process from a worker, and other versions of it.
+/// Distinguishes this process from a worker and from other versions.
 const VERSION: &[u8; 24] = b"cryptstream reader 0.1.0";
 
-/// Room for the longest header that is read.
+/// Bytes for the longest header that is read.
 pub(super) const INPUT_LEN: usize = Format::Age.max_header_len();
-/// Room for a segment, and for the table of any header.
+/// Bytes for a segment or for the table of any header.
 pub(super) const OUTPUT_LEN: usize = MAX_SEALED_SEGMENT_LEN;
 
 const _: () = assert!(OUTPUT_LEN > 9 + 8 * Format::Age.max_stanzas());
 
-/// What it must know before it enters the sandbox. The memory's descriptor goes with it.
+/// What the process must know before it enters the sandbox. The descriptor of the memory is
+/// attached.
 pub(super) struct Start {
-    /// The process that must still be its parent.
+    /// The process id that its parent must still have.
     pub(super) parent: u32,
     pub(super) sandbox: SandboxMode,
 }
@@ -48,7 +49,7 @@ impl Start {
     }
 }
 
-/// How well it is sandboxed, as it says itself.
+/// The sandbox level that the process reports.
 pub(super) fn level_of(ready: &Message) -> Option<SandboxLevel> {
     match ready.bytes.strip_prefix(VERSION)? {
         [level] => SandboxLevel::from_byte(*level),
@@ -56,19 +57,19 @@ pub(super) fn level_of(ready: &Message) -> Option<SandboxLevel> {
     }
 }
 
-/// What main asks for.
+/// A request from main.
 pub(super) enum Request<'a> {
-    /// What a file's first bytes are.
+    /// Recognize the first bytes of a file.
     Begin { len: usize, may_be_armor: bool },
-    /// To open a run of chunks.
+    /// Decrypt a run of chunks.
     Open { cipher: &'a ChunkCipher, part: Segment },
-    /// To get ready for a text in armor.
+    /// Prepare for an armored text.
     ArmorBegin,
-    /// To decode more of it.
+    /// Decode more of it.
     ArmorText { len: usize },
-    /// To say whether its end is right.
+    /// Check its end.
     ArmorEnd,
-    /// How much is in an armor, by the beginning and the end of its text.
+    /// Compute the length of an armor's content from the beginning and the end of its text.
     ContentLen { size: u64, head: usize, tail: usize },
 }
 
@@ -107,12 +108,12 @@ impl Request<'_> {
     }
 }
 
-/// What the process answers.
+/// An answer of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Incomplete,
     Armor,
-    /// So many bytes were put out.
+    /// This many bytes were written to the output.
     Bytes {
         len: usize,
     },
@@ -157,12 +158,12 @@ impl Answer {
     }
 }
 
-/// Whether a process's first message is for this kind.
+/// Whether the first message of a process is for a reader.
 pub(super) fn is_start(message: &Message) -> bool {
     message.bytes.starts_with(VERSION)
 }
 
-/// The life of the process. It ends when it is killed, or main is gone.
+/// Runs the process until it is killed or main is gone.
 pub(super) fn serve(channel: &Channel, message: Message) -> io::Result<()> {
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
     let start = Start::decode(&message.bytes).ok_or_else(malformed)?;
@@ -197,7 +198,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The answer to a request; `None` where that is none.
+    /// The answer to a request; `None` if the request is invalid.
     fn answer(&mut self, request: &[u8]) -> io::Result<Option<Answer>> {
         let mut rest = Fields(request);
         let Some([code]) = rest.take() else { return Ok(None) };
@@ -227,7 +228,7 @@ impl Reader {
             return Ok(Some(Answer::Armor));
         }
         let parsed = HeaderOffsets::parse(&self.input[..len]);
-        // A header of 16 MiB is not kept for the small ones after it.
+        // The memory of a 16 MiB header is not kept for small ones.
         self.input.truncate(MAX_SEALED_SEGMENT_LEN);
         self.input.shrink_to(MAX_SEALED_SEGMENT_LEN);
         Ok(Some(match parsed {
@@ -291,7 +292,7 @@ impl Reader {
         Ok(Some(Answer::Length(armor::content_len(size, head, tail))))
     }
 
-    /// Takes `len` bytes out of the memory that main can change at any time.
+    /// Copies `len` bytes out of the memory, which main can change at any time.
     fn load(&mut self, offset: usize, len: usize) -> io::Result<()> {
         if self.input.is_empty() {
             self.input = zeroed(len)?;

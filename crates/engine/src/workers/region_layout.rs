@@ -7,8 +7,7 @@ use cryptstream_shm::{FutexSemaphore, Region, Shape};
 
 use crate::job::SlotBuffers;
 
-/// Where everything lies in the region: two semaphores, the queue, then two
-/// buffers for each slot.
+/// The offsets in the region: two semaphores, the queue, then two buffers for each slot.
 #[derive(Clone, Copy)]
 pub(super) struct RegionLayout {
     pub(super) shape: Shape,
@@ -19,14 +18,14 @@ impl RegionLayout {
     const DONE: usize = 128;
     pub(super) const QUEUE: usize = 256;
     const PAGE: usize = 4096;
-    /// Bytes from one buffer to the next.
+    /// The distance in bytes from one buffer to the next.
     const STRIDE: usize = SlotBuffers::LEN.next_multiple_of(Self::PAGE);
 
     pub(super) fn new(shape: Shape) -> Self {
         Self { shape }
     }
 
-    /// Where buffer `number` begins.
+    /// The offset of buffer `number`.
     fn buffer(self, number: usize) -> usize {
         let buffers = (Self::QUEUE + 8 * self.shape.words()).next_multiple_of(Self::PAGE);
         buffers + number * Self::STRIDE
@@ -37,7 +36,7 @@ impl RegionLayout {
         SlotBuffers { region, input: self.buffer(2 * slot), output: self.buffer(2 * slot + 1) }
     }
 
-    /// Bytes of the whole region.
+    /// The length of the whole region in bytes.
     pub(super) fn len(self) -> usize {
         self.buffer(2 * self.shape.capacity())
     }

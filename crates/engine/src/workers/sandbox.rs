@@ -1,5 +1,5 @@
-//! The sandbox of processes that handle untrusted bytes. They may use the descriptors that
-//! they were given, and compute; anything else is in their [`Profile`].
+//! The sandbox of processes that handle untrusted bytes. They can compute and use the descriptors
+//! that they were given. Their [`Profile`] says what else they can do.
 
 mod calls;
 
@@ -17,7 +17,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SandboxMode {
-    /// As well as the system can.
+    /// As far as the system supports it.
     Auto = 0,
     /// Fully, or the run fails.
     Require = 1,
@@ -31,9 +31,9 @@ pub enum SandboxMode {
 pub enum SandboxLevel {
     /// Not at all.
     None = 0,
-    /// By system call filter (seccomp), and not by Landlock.
+    /// By a system call filter (seccomp), not by Landlock.
     FilterOnly = 1,
-    /// By Landlock, and not by system call filter.
+    /// By Landlock, not by a system call filter.
     LandlockOnly = 2,
     /// By both.
     Full = 3,
@@ -66,7 +66,7 @@ impl SandboxLevel {
     }
 }
 
-/// What a process does, which decides what it may do.
+/// The task of a process, which determines what it may do.
 #[derive(Clone, Copy, Debug)]
 pub enum Profile<'a> {
     /// Encrypts and decrypts segments.
@@ -109,28 +109,28 @@ pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel
     }
 }
 
-/// Locks this process in as a worker does.
+/// Sandboxes this process like a worker.
 #[cfg(feature = "fault-hooks")]
 #[must_use]
 pub fn enter_sandbox(mode: SandboxMode) -> SandboxLevel {
     restrict_process(mode, Profile::Worker)
 }
 
-/// What may be done below the folder of [`Profile::Unpack`]: make files, folders and
-/// links, write, and open folders, of which the bits and times are set last. Nothing
-/// in it can be read or removed.
+/// The rights below the folder of [`Profile::Unpack`]: create files, folders and links, write, and
+/// open folders, whose permission bits and times are set last. Nothing in it can be read or
+/// removed.
 const IN_FOLDER: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     MakeReg | MakeDir | MakeSym | Refer | WriteFile | Truncate | ReadDir
 });
 
-/// Landlock with every right that the kernel knows handled, and given back for what is
-/// below `folder` alone. Sets `no_new_privs` too.
+/// Restricts this process with Landlock. All rights that the kernel knows are revoked, and `rights`
+/// are granted below `folder` only. Also sets `no_new_privs`.
 fn restrict_files_and_network(folder: Option<BorrowedFd<'_>>) -> bool {
     let restricted = (|| -> Result<RestrictionStatus, RulesetError> {
         let mut ruleset = Ruleset::default();
         if folder.is_some() {
-            // The first version of Landlock allows no hard link from one folder to
-            // another, which archives have.
+            // The first version of Landlock forbids hard links between folders, which archives
+            // contain.
             ruleset = ruleset
                 .set_compatibility(CompatLevel::HardRequirement)
                 .handle_access(AccessFs::Refer)?;

@@ -1,4 +1,4 @@
-//! How every process that is to be sandboxed is started.
+//! Starts the processes that will be sandboxed.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 
 use cryptstream_shm::Channel;
 
-/// The command that starts `program` with the hidden `argument` and the other end of the
+/// The command that starts `program` with the hidden `argument`, and with the other end of the
 /// control socket as standard input.
 ///
-/// There is no `pre_exec`, so the standard library may use posix_spawn. The environment is
-/// empty: a passphrase may be in ours. Output and errors go nowhere.
+/// There is no `pre_exec`, so the standard library may use posix_spawn. The environment is empty,
+/// since ours may contain a passphrase. Output and errors are discarded.
 pub(crate) fn sandboxed(program: &Path, argument: &str, control: Channel) -> Command {
     let mut command = Command::new(program);
     command

@@ -7,17 +7,17 @@ pub(super) const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();
 /// Why all work stopped.
 #[derive(Clone, Debug)]
 pub(crate) enum Stop {
-    /// A segment could not be done.
+    /// A segment failed.
     Failed(Failure),
-    /// This segment has killed every worker that tried it.
+    /// Every worker that tried this segment died.
     Deadly(u64),
     /// The sandbox is required, and workers could not be sandboxed fully.
     NoSandbox,
-    /// Workers are required, and none can be started, for this reason of the system's.
+    /// Workers are required, and the system can start none, for this reason.
     NoProcess(i32),
-    /// Workers are required, and were killed as often as they were started.
+    /// Workers are required, and all that were started were killed.
     NoWorkers,
-    /// What is in shared memory is nothing that a worker would write there.
+    /// Shared memory contains something that no intact worker would write.
     Misbehaved,
 }
 
@@ -29,12 +29,12 @@ pub(super) fn is_shortage(errno: i32) -> bool {
 }
 
 impl Stop {
-    /// Why there is no memory or no process for workers that are required.
+    /// Why the system has no memory or no process for workers that are required.
     pub(crate) fn from_io(error: &std::io::Error) -> Self {
         Self::refused(error.raw_os_error().unwrap_or(NO_MEMORY))
     }
 
-    /// The system does not start processes: it has none left, or cannot at all.
+    /// The system does not start processes: it has reached a limit, or cannot start any.
     pub(super) fn refused(errno: i32) -> Self {
         match is_shortage(errno) {
             true => Self::NoProcess(errno),
@@ -42,7 +42,7 @@ impl Stop {
         }
     }
 
-    /// Whether no file can be done.
+    /// Whether no further file can be processed.
     pub(crate) fn is_for_all(&self) -> bool {
         matches!(self, Self::NoSandbox | Self::NoProcess(_) | Self::NoWorkers)
     }

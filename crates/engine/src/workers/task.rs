@@ -1,4 +1,4 @@
-//! The steps from a claimed segment to its result: the same for main and for a worker.
+//! The steps from a claimed segment to its result, for main and for workers.
 
 use cryptstream_format::Segment;
 use cryptstream_shm::{Claim, PrivateBuffer, RegionWords, Stale};
@@ -12,16 +12,15 @@ use crate::transform::Operation;
 
 /// Where the input of a segment comes from.
 pub(super) enum TaskInput<'a> {
-    /// A worker reads it, and keeps what it encrypts in its private buffer.
+    /// A worker reads it, and keeps the bytes that it encrypts in its private buffer.
     Private(&'a mut PrivateBuffer),
-    /// Main reads it. When main dies, the run is over.
+    /// Main reads it. If main dies, the run ends.
     File,
-    /// Main has put it into the slot's buffer itself, as its own table says.
+    /// Main's own table says that main has put it into the slot's buffer.
     Slot,
 }
 
-/// Does the claimed segment of a job, if there is such a job, and hands the
-/// result over.
+/// Processes the claimed segment of a job, if there is such a job, and reports the result.
 pub(super) fn perform(
     mut claim: Claim<'_, RegionWords>,
     work: Option<(&Job, Segment)>,
@@ -43,7 +42,7 @@ pub(super) fn perform(
     Ok(())
 }
 
-/// Where the input is to come from.
+/// Decides where the input comes from.
 fn input_location<'a>(
     claim: &mut Claim<'_, RegionWords>,
     job: &Job,
@@ -58,8 +57,7 @@ fn input_location<'a>(
             Ok(InputLocation::Slot)
         }
         (Some(_), Operation::Encrypt, TaskInput::Private(private)) => {
-            // From here on main may read the progress mark, so it must be of this
-            // segment.
+            // Main may read the progress mark from here on, so it must belong to this segment.
             private.mark_progress(0);
             at(Point::Claimed);
             claim.mark_loaded()?;

@@ -24,23 +24,23 @@ use crate::part_io::Buffers;
 /// Makes this process a worker if it was started as one, and then does not return.
 /// Otherwise the result says that this program can be started as a worker.
 ///
-/// Call it first in `main`, before any thread, and before anything reads the arguments.
+/// Call it first in `main`, before any thread is started and before anything reads the arguments.
 #[must_use]
 pub fn init_worker() -> WorkerProgram {
     if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
-        // Main notices that no answer comes, and says so.
+        // Main notices that no answer comes, and reports it.
         std::process::exit(i32::from(run().is_err()));
     }
     WorkerProgram::this()
 }
 
-/// What a worker does. Its standard input is the control socket. As a rule it ends by being
-/// killed; it returns only if it cannot start or go on.
+/// Runs a worker. Its standard input is the control socket. It is usually killed at the end; it
+/// returns only if it cannot start or go on.
 fn run() -> io::Result<()> {
     sandbox::die_with_parent();
     if Protection::CloseDescriptors.is_on() {
-        // The program of this project keeps them from its workers, but not every program
-        // that uses the engine does.
+        // This project's program does not pass descriptors on to workers, but another program that
+        // uses the engine may.
         descriptors::close_inherited()?;
     }
     let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -49,7 +49,7 @@ fn run() -> io::Result<()> {
         return reader::serve(&channel, message);
     }
     let (start, region) = Start::decode(message)?;
-    // It may have ended before the system was told to tell us.
+    // Main may have ended before this process asked to die with it.
     if std::os::unix::process::parent_id() != start.parent {
         return Ok(());
     }
@@ -65,7 +65,7 @@ fn run() -> io::Result<()> {
     let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
     let consumer = Consumer::new(words, shape, WorkerId::new(worker))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    // Everything is opened and allocated; from here on it is sandboxed.
+    // Everything is open and allocated. The sandbox begins here.
     let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
     let mut private = PrivateBuffer::create(SEGMENT_LEN)?;
     let mut jobs = Jobs { channel, known: Vec::new(), newest: None };
@@ -85,7 +85,7 @@ fn run() -> io::Result<()> {
             let job = jobs.get(job_of(claim.task()))?;
             let work = job.and_then(|job| Some((job, segment_of(claim.task(), job)?)));
             let slot = layout.slot_buffers(&region, claim.slot());
-            // Stale: this worker was considered dead, and its result is not awaited.
+            // Stale: main considered this worker dead, and does not wait for its result.
             let _ = perform(claim, work, slot, TaskInput::Private(&mut private), &mut buffers);
             done.post(1)?;
             // A finished job is dropped now, even if there is more to do, because its file
@@ -101,13 +101,13 @@ fn run() -> io::Result<()> {
 struct Jobs {
     channel: Channel,
     known: Vec<(u32, Job)>,
-    /// The number of the last one that it received.
+    /// The number of the last job received.
     newest: Option<u32>,
 }
 
 impl Jobs {
-    /// Job `number`. Main sends a job before it publishes a segment of it, so a number that
-    /// does not come was made up by some worker.
+    /// Job `number`. Main sends a job before it publishes a segment of it, so a number that never
+    /// arrives was made up by some worker.
     fn get(&mut self, number: u32) -> io::Result<Option<&Job>> {
         while self.newest.is_none_or(|newest| newest < number) {
             self.receive()?;
@@ -115,8 +115,8 @@ impl Jobs {
         Ok(self.known.iter().find(|(known, _)| *known == number).map(|(_, job)| job))
     }
 
-    /// Receives the messages that have come meanwhile, so that the socket does not fill up
-    /// and finished jobs are dropped.
+    /// Receives pending messages, so that the socket does not fill up and finished jobs are
+    /// dropped.
     fn catch_up(&mut self) -> io::Result<()> {
         while is_readable(&self.channel)? {
             self.receive()?;
@@ -124,7 +124,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Waits for the next message, and does what it says.
+    /// Waits for the next message and handles it.
     ///
     /// # Errors
     /// `UnexpectedEof` if main has ended.

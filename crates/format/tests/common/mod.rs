@@ -1,4 +1,4 @@
-//! What the tests share: whole files through the product, vectors, the paint.
+//! Shared by the tests: encrypting and decrypting whole files, vectors, and patterned plaintext.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use cryptstream_format::{
 };
 use serde_json::Value;
 
-/// An identity that already has the file key.
+/// An identity that knows the file key.
 pub(crate) struct Known(pub(crate) [u8; 16]);
 
 impl Identity for Known {
@@ -17,7 +17,7 @@ impl Identity for Known {
     }
 }
 
-/// Opens a whole file.
+/// Decrypts a whole file.
 pub(crate) fn open(file: &[u8], identity: &dyn Identity) -> Result<Vec<u8>, String> {
     let header = Header::parse(file)
         .map_err(|error| error.to_string())?
@@ -26,7 +26,7 @@ pub(crate) fn open(file: &[u8], identity: &dyn Identity) -> Result<Vec<u8>, Stri
     open_payload(header.format(), &file[header.len()..], &file_key)
 }
 
-/// Opens a whole payload, segment by segment.
+/// Decrypts a whole payload, segment by segment.
 pub(crate) fn open_payload(
     format: Format,
     payload: &[u8],
@@ -37,7 +37,7 @@ pub(crate) fn open_payload(
     open_segments(payload, file_key, &layout, layout.segments())
 }
 
-/// Opens some segments of a payload; zeros are where the others belong.
+/// Decrypts some segments of a payload. The others are zeros.
 pub(crate) fn open_segments(
     payload: &[u8],
     file_key: &FileKey,
@@ -56,7 +56,7 @@ pub(crate) fn open_segments(
     Ok(plaintext)
 }
 
-/// Seals a whole payload, its prefix included.
+/// Encrypts a whole payload, including its prefix.
 pub(crate) fn seal_payload(cipher: &PayloadCipher, plaintext: &[u8]) -> Vec<u8> {
     let layout = Layout::of_plaintext(cipher.format(), plaintext.len() as u64)
         .expect("what fits in memory is short enough");
@@ -70,8 +70,7 @@ pub(crate) fn seal_payload(cipher: &PayloadCipher, plaintext: &[u8]) -> Vec<u8> 
     payload
 }
 
-/// The plaintext of all vectors. Its period is a prime, so that no two chunks
-/// are alike.
+/// The plaintext of all vectors. Its period is a prime, so no two chunks are alike.
 pub(crate) fn paint(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
 }

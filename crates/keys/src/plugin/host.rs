@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::age_compat;
 use crate::prompt::SharedCallbacks;
 
-/// After this long the user is told which plugin is slow: its token may need a touch.
+/// After this time the user is told which plugin is slow: its token may need a touch.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 /// How often the timeout is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -24,14 +24,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// `None` means no limit.
 pub type Timeout = Option<Duration>;
 
-/// What is known about a plugin from earlier sessions of this run.
+/// The state of a plugin from earlier sessions of this run.
 ///
-/// Plugins ask for a PIN once per session, and a run over many files has many sessions. A
-/// correct answer is reused. After a wrong PIN, or no answer, the plugin is not used again:
-/// tokens lock themselves after a few wrong PINs. Neither is a plugin that hangs.
+/// Plugins ask for a PIN once per session, and a run over many files has many sessions. A correct
+/// answer is reused. After a wrong PIN, or no answer, the plugin is not used again: tokens lock
+/// themselves after a few wrong PINs. A plugin that hangs is not used again either.
 #[derive(Default)]
 pub(crate) struct PluginState {
-    /// Why the plugin is not used again.
+    /// Why the plugin is not used again, if it failed.
     stopped: OnceLock<KeyFailure>,
     /// Correct answers to questions for secrets.
     answers: Mutex<Vec<Answer>>,

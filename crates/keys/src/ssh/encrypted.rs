@@ -20,12 +20,12 @@ use super::unencrypted::UnencryptedKey;
 use super::wire::{self, OpenSshContainer};
 use crate::pem::Pem;
 
-/// The most rounds of bcrypt: two to three minutes on a typical processor. ssh-keygen uses 24
+/// The maximum rounds of bcrypt: two to three minutes on a typical processor. ssh-keygen uses 24
 /// unless `-a` says otherwise.
 const MAX_BCRYPT_ROUNDS: u32 = 16_384;
-/// The most iterations of PBKDF2: a few seconds. openssl uses 2,048.
+/// The maximum iterations of PBKDF2: a few seconds. openssl uses 2,048.
 const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
-/// The most memory of scrypt, and how often it may be filled. openssl uses 16 MiB.
+/// The maximum memory of scrypt, and how often it may be filled. openssl uses 16 MiB.
 const MAX_SCRYPT_BYTES: u64 = 1 << 30;
 const MAX_SCRYPT_LANES: u16 = 16;
 /// Ciphers of OpenSSH's own format.

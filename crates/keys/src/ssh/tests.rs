@@ -35,7 +35,7 @@ fn ed25519(y: [u8; 32]) -> Result<SshPublicKey, SshError> {
     line(ED25519, &blob(&[ED25519.as_bytes(), &y])).parse()
 }
 
-/// A positive number of so many bits, odd.
+/// A positive odd number of this many bits.
 fn number(bits: usize) -> Vec<u8> {
     let mut bytes = vec![0x5a; bits.div_ceil(8)];
     bytes[0] = 1 << ((bits - 1) % 8);
@@ -77,7 +77,7 @@ fn low_order_points_are_refused_in_every_encoding() {
     for point in low_order {
         assert_eq!(ed25519(point).unwrap_err(), SshError::LowOrder, "{point:x?}");
     }
-    // The same with p added, or with the wrong sign of x = 0: refused whatever the reason.
+    // The same with p added, or with the wrong sign of x = 0. They are refused for any reason.
     for point in [y(0xee, 0xff, 0x7f), y(0xed, 0xff, 0x7f), y(1, 0, 0x80), y(0xec, 0xff, 0xff)] {
         assert!(ed25519(point).is_err(), "{point:x?}");
     }
@@ -85,8 +85,7 @@ fn low_order_points_are_refused_in_every_encoding() {
 
 #[test]
 fn a_second_encoding_of_a_point_is_refused() {
-    // y = 3 and y = 4 + p and the like: of the 19 values that have two encodings, those
-    // that lie on the curve.
+    // y = 3, y = 4 + p and so on: those of the 19 values with two encodings that lie on the curve.
     let mut seen = 0;
     for small in 2..19 {
         let canonical = ed25519(y(small, 0, 0));
@@ -154,7 +153,7 @@ fn low_order_shares_do_not_open() {
     let AgeRecipient::SshEd25519(_, point) = &public.0 else { panic!("another kind") };
     let public = point.to_montgomery().to_bytes();
     for share in [[0; 32], y(1, 0, 0), y(0xec, 0xff, 0x7f), y(0xed, 0xff, 0x7f)] {
-        // With such a share the secret is all zeros, whatever the key.
+        // With such a share the secret is all zeros for every key.
         let wrap_key = hkdf(&[share, public].concat(), LABEL, &[0; 32]);
         let body = aead_encrypt(&wrap_key, &[7; 16]);
         let args = [tag.as_str(), &Base64Unpadded::encode_string(&share)];

@@ -1,6 +1,6 @@
-//! SSH's key encodings (RFC 4251, RFC 8017, PROTOCOL.key), as far as they must be parsed before
-//! the library parses them: it panics at numbers that consist of zeros, and it does not expose
-//! the public half of large RSA keys.
+//! SSH's key encodings (RFC 4251, RFC 8017, PROTOCOL.key), as far as they must be parsed before the
+//! library does: it panics on numbers that are all zeros, and does not expose the public half of
+//! large RSA keys.
 
 use zeroize::Zeroizing;
 
@@ -49,7 +49,7 @@ pub(super) fn rsa_numbers(mut blob: &[u8]) -> Option<(&[u8], &[u8])> {
         .then_some((exponent, modulus))
 }
 
-/// The unencrypted part of a private key in OpenSSH's format (PROTOCOL.key).
+/// The fields of a private key in OpenSSH's format (PROTOCOL.key) that are never encrypted.
 pub(super) struct OpenSshContainer<'a> {
     /// `none` if the key is not encrypted.
     pub(super) cipher: &'a [u8],
@@ -79,7 +79,7 @@ impl<'a> OpenSshContainer<'a> {
         (self.kdf == b"bcrypt").then_some(rounds)
     }
 
-    /// Whether no unencrypted field is zero.
+    /// Whether no readable field is zero.
     pub(super) fn has_no_zero_field(&self) -> bool {
         if has_zero_field(self.public) || self.cipher != b"none" {
             return !has_zero_field(self.public);

@@ -1,4 +1,4 @@
-//! What Linux has.
+//! The implementation for Linux.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -12,27 +12,27 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::pipe::PipeFlags;
 use rustix::thread::futex::{self, Timespec};
 
-/// Never smaller, never larger, and these two never lifted.
+/// The size can never change, and these seals cannot be removed.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
-/// Anonymous memory of `len` bytes behind a descriptor, all zero, sealed.
+/// Creates anonymous memory of `len` bytes behind a descriptor, zeroed and sealed.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn create_memory(len: usize) -> io::Result<OwnedFd> {
     let fd = create_unsealed_memory(len)?;
     rustix::fs::fcntl_add_seals(&fd, SEALS)?;
     Ok(fd)
 }
 
-/// The same, not sealed yet.
+/// Does the same without sealing.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn create_unsealed_memory(len: usize) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let name = c"cryptstream";
-    // Linux before 6.3 does not know NOEXEC_SEAL.
+    // Linux before 6.3 has no NOEXEC_SEAL.
     let fd = match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
         Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags)?,
         other => other?,
@@ -41,21 +41,20 @@ pub(crate) fn create_unsealed_memory(len: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Seals memory against changes of its size, and against every writer but the
-/// mappings that exist.
+/// Seals memory against changes of its size and against all writers but the existing mappings.
 ///
 /// # Errors
-/// When the system refuses, as Linux before 5.1 does.
+/// If the system refuses, as Linux before 5.1 does.
 pub(crate) fn seal_against_writers(fd: BorrowedFd<'_>) -> io::Result<()> {
     rustix::fs::fcntl_add_seals(fd, SEALS.union(SealFlags::FUTURE_WRITE))?;
     Ok(())
 }
 
-/// Refuses memory that another process could make smaller under our feet, where
-/// each access to what is gone would kill this process with SIGBUS.
+/// Fails if another process could shrink the memory: an access beyond its end would then kill this
+/// process with SIGBUS.
 ///
 /// # Errors
-/// When `fd` is no memory, or not sealed.
+/// If `fd` is no memory, or not sealed.
 pub(crate) fn check_memory(fd: BorrowedFd<'_>) -> io::Result<()> {
     let seals = rustix::fs::fcntl_get_seals(fd)?;
     if seals.contains(SEALS) {
@@ -65,7 +64,7 @@ pub(crate) fn check_memory(fd: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Keeps a mapping out of core dumps: it holds plaintext.
+/// Keeps a mapping out of core dumps, since it holds plaintext.
 ///
 /// # Safety
 /// `base` and `len` are those of a mapping.
@@ -75,13 +74,13 @@ pub(crate) unsafe fn keep_from_dumps(base: *mut u8, len: usize) {
     let _ = unsafe { rustix::mm::madvise(base.cast(), len, rustix::mm::Advice::LinuxDontDump) };
 }
 
-/// Keeps memory from being swapped out: each page from its first use on.
+/// Keeps memory from being swapped out, each page from its first use on.
 ///
 /// # Safety
 /// `base` and `len` describe pages of this process; some may not be mapped.
 ///
 /// # Errors
-/// When the limit on locked memory is reached, or pages are not mapped.
+/// If the limit on locked memory is reached, or pages are not mapped.
 pub(crate) unsafe fn lock_memory(base: *mut u8, len: usize) -> io::Result<()> {
     use rustix::mm::MlockFlags;
     // SAFETY: the caller's promise; locking changes no content.
@@ -91,15 +90,15 @@ pub(crate) unsafe fn lock_memory(base: *mut u8, len: usize) -> io::Result<()> {
 /// Whether [`wait_on`] and [`wake`] work between processes.
 pub(crate) const HAS_SHARED_FUTEX: bool = true;
 
-/// Sleeps while `word` is `value`, at most for `timeout`; `false` when that is
-/// over. May wake for nothing.
+/// Sleeps while `word` is `value`, at most for `timeout`; returns `false` on timeout. May wake
+/// spuriously.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn wait_on(word: &AtomicU32, value: u32, timeout: Option<Duration>) -> io::Result<bool> {
-    // A time too long for the kernel is no limit.
+    // A timeout that is too long for the kernel is no limit.
     let timeout = timeout.and_then(|limit| Timespec::try_from(limit).ok());
-    // Without PRIVATE: the word is known by its memory, not by its address.
+    // Without PRIVATE, so the kernel identifies the word by its memory, not by its address.
     match futex::wait(word, futex::Flags::empty(), value, timeout.as_ref()) {
         Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(true),
         Err(Errno::TIMEDOUT) => Ok(false),
@@ -107,32 +106,32 @@ pub(crate) fn wait_on(word: &AtomicU32, value: u32, timeout: Option<Duration>) -
     }
 }
 
-/// Wakes up to `count` of those that sleep on `word`.
+/// Wakes up to `count` sleepers on `word`.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn wake(word: &AtomicU32, count: u32) -> io::Result<()> {
     futex::wake(word, futex::Flags::empty(), count.min(i32::MAX as u32))?;
     Ok(())
 }
 
-/// A pipe that a program does not inherit and on which nobody blocks.
+/// Creates a pipe that is closed on exec and does not block.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
 }
 
-/// Has every descriptor above 2 closed in programs that are started.
+/// Marks every descriptor above 2 as close-on-exec.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn close_all_on_exec() -> io::Result<()> {
     // SAFETY: changes a flag of descriptors, and closes none in this process.
     match unsafe { close_range(libc::CLOSE_RANGE_CLOEXEC) } {
         Ok(()) => Ok(()),
-        // Linux before 5.11, or a filter that does not know the call.
+        // Linux before 5.11, or a system call filter that does not know the call.
         Err(_) => super::portable::close_all_on_exec(),
     }
 }
@@ -140,7 +139,7 @@ pub(crate) fn close_all_on_exec() -> io::Result<()> {
 /// Closes every descriptor above 2.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn close_all() -> io::Result<()> {
     // SAFETY: memory is not touched. That nobody in this process relies on such a
     // descriptor is what the documentation of the public function asks for.
@@ -162,12 +161,11 @@ unsafe fn close_range(flags: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Whether a file that `fd` has open for writing only is open for writing
-/// elsewhere too. A write lease can be taken only by the one writer that there
-/// is; it is given back at once.
+/// Whether the file of `fd`, which is open for writing only, is open for writing elsewhere too.
+/// Only a sole writer can take a write lease; it is given back at once.
 ///
 /// # Errors
-/// When the file system has no leases, or this process may not take one.
+/// If the file system has no leases, or this process may not take one.
 pub(crate) fn has_other_writers(fd: BorrowedFd<'_>) -> io::Result<bool> {
     use std::os::fd::AsRawFd;
     let control = |command: libc::c_int, argument: libc::c_int| {
@@ -177,8 +175,8 @@ pub(crate) fn has_other_writers(fd: BorrowedFd<'_>) -> io::Result<bool> {
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // Who opens the file meanwhile breaks the lease, of which the kernel tells by
-    // a signal: one that is ignored unless it is asked for, instead of SIGIO.
+    // If someone opens the file meanwhile, that breaks the lease and the kernel sends a signal: not
+    // SIGIO but one that is ignored by default.
     control(F_SETSIG, libc::SIGURG)?;
     match control(libc::F_SETLEASE, libc::F_WRLCK) {
         Ok(()) => {}
@@ -198,7 +196,7 @@ pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 /// Flags for receiving: descriptors are closed on exec from the beginning.
 pub(crate) const RECEIVE_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 
-/// Nothing to do here: [`RECEIVE_FLAGS`] has seen to it.
+/// Nothing to do: [`RECEIVE_FLAGS`] does it.
 pub(crate) fn close_on_exec(_fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }

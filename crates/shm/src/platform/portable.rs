@@ -1,7 +1,7 @@
-//! What stands in where there is no Linux.
+//! The replacements on systems other than Linux.
 //!
-//! Compiled on Linux too, where [`create_memory`], [`pipe`] and
-//! [`close_on_exec`] are tested. The rest says that there is none:
+//! It is compiled on Linux too, where [`create_memory`], [`pipe`] and [`close_on_exec`] are tested.
+//! The other functions report that the feature is missing:
 //!
 //! | Linux has | here |
 //! |---|---|
@@ -21,15 +21,15 @@ use rustix::io::{Errno, FdFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::shm;
 
-/// Memory of `len` bytes behind a descriptor, all zero.
+/// Creates memory of `len` bytes behind a descriptor, zeroed.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn create_memory(len: usize) -> io::Result<OwnedFd> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     loop {
-        // Short: macOS takes 31 bytes. The name lives until the next line but
-        // one, and O_EXCL refuses one that exists.
+        // Short, since macOS allows 31 bytes. The name is removed two lines below, and O_EXCL
+        // refuses an existing one.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("/cs-{:x}-{number:x}", std::process::id());
         let flags = shm::OFlags::RDWR | shm::OFlags::CREATE | shm::OFlags::EXCL;
@@ -45,28 +45,28 @@ pub(crate) fn create_memory(len: usize) -> io::Result<OwnedFd> {
     }
 }
 
-/// The same: there are no seals.
+/// Does the same: there are no seals.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn create_unsealed_memory(len: usize) -> io::Result<OwnedFd> {
     create_memory(len)
 }
 
-/// There are no seals.
+/// Does nothing: there are no seals.
 pub(crate) fn seal_against_writers(_fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// There is nothing to check.
+/// Does nothing: there are no seals to check.
 pub(crate) fn check_memory(_fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// There is nothing that could be done.
+/// Does nothing: there is no such call.
 ///
 /// # Safety
-/// None needed; it has the shape of the Linux function.
+/// None needed; it has the signature of the Linux function.
 pub(crate) unsafe fn keep_from_dumps(_base: *mut u8, _len: usize) {}
 
 /// Keeps memory from being swapped out.
@@ -75,7 +75,7 @@ pub(crate) unsafe fn keep_from_dumps(_base: *mut u8, _len: usize) {}
 /// `base` and `len` describe pages of this process; some may not be mapped.
 ///
 /// # Errors
-/// When the limit on locked memory is reached, or pages are not mapped.
+/// If the limit on locked memory is reached, or pages are not mapped.
 pub(crate) unsafe fn lock_memory(base: *mut u8, len: usize) -> io::Result<()> {
     // SAFETY: the caller's promise; locking changes no content.
     Ok(unsafe { rustix::mm::mlock(base.cast(), len) }?)
@@ -91,11 +91,11 @@ pub(crate) fn wake(_: &AtomicU32, _: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A pipe that a program does not inherit (unless it is started by another
-/// thread between two system calls here) and on which nobody blocks.
+/// Creates a pipe that is closed on exec (unless another thread starts a program between two system
+/// calls here) and does not block.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = rustix::pipe::pipe()?;
     for fd in [&reader, &writer] {
@@ -109,16 +109,16 @@ pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
 pub(crate) const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
 
-/// Closes `fd` in programs that are started.
+/// Marks `fd` as close-on-exec.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn close_on_exec(fd: impl AsFd) -> io::Result<()> {
     let fd = fd.as_fd();
     Ok(rustix::io::fcntl_setfd(fd, rustix::io::fcntl_getfd(fd)? | FdFlags::CLOEXEC)?)
 }
 
-/// The descriptors above 2 that are open, as the system lists them.
+/// The open descriptors above 2, as the system lists them.
 fn open_descriptors() -> io::Result<Vec<RawFd>> {
     // The folder's own descriptor is closed again before anyone uses the list.
     let entries = std::fs::read_dir("/proc/self/fd").or_else(|_| std::fs::read_dir("/dev/fd"))?;
@@ -128,10 +128,10 @@ fn open_descriptors() -> io::Result<Vec<RawFd>> {
     Ok(numbers.into_iter().flatten().filter(|number| *number > 2).collect())
 }
 
-/// Has every descriptor above 2 closed in programs that are started.
+/// Marks every descriptor above 2 as close-on-exec.
 ///
 /// # Errors
-/// When the system does not list them.
+/// If the system does not list them.
 pub(crate) fn close_all_on_exec() -> io::Result<()> {
     for number in open_descriptors()? {
         // SAFETY: setting the flag on a number is harmless, whoever owns it; on
@@ -144,7 +144,7 @@ pub(crate) fn close_all_on_exec() -> io::Result<()> {
 /// Closes every descriptor above 2.
 ///
 /// # Errors
-/// When the system does not list them.
+/// If the system does not list them.
 pub(crate) fn close_all() -> io::Result<()> {
     for number in open_descriptors()? {
         // SAFETY: memory is not touched. That nobody in this process relies on such
@@ -154,7 +154,7 @@ pub(crate) fn close_all() -> io::Result<()> {
     Ok(())
 }
 
-/// Nobody tells.
+/// Always fails: the system cannot tell.
 pub(crate) fn has_other_writers(_fd: BorrowedFd<'_>) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }

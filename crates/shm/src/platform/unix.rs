@@ -8,12 +8,11 @@ use std::ptr::{self, NonNull};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// Maps `len` bytes of `fd` from its beginning, for reading and writing, shared
-/// with every other process that maps it. The mapping lasts until it is
-/// unmapped by [`unmap`].
+/// Maps the first `len` bytes of `fd` for reading and writing, shared with every other process that
+/// maps it. The mapping lasts until [`unmap`].
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub(crate) fn map_shared(fd: BorrowedFd<'_>, len: usize) -> io::Result<NonNull<u8>> {
     let prot = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: without an address the kernel picks a free range, so nothing that
@@ -22,7 +21,7 @@ pub(crate) fn map_shared(fd: BorrowedFd<'_>, len: usize) -> io::Result<NonNull<u
     NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))
 }
 
-/// Undoes [`map_shared`].
+/// Removes a mapping made by [`map_shared`].
 ///
 /// # Safety
 /// `base` and `len` are those of one `map_shared` that was not undone yet, and

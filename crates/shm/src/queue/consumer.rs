@@ -1,4 +1,4 @@
-//! The consumers' side: claim, load, complete.
+//! The consumer side: claim, load, complete.
 
 use super::{
     FRONT, PUBLICATIONS, RESULT_WORDS, Shape, ShapeError, TASK_WORDS, Task, TaskResult, mutant,
@@ -15,29 +15,27 @@ pub struct Consumer<M> {
 }
 
 impl<M: Memory> Consumer<M> {
-    /// Worker `worker`'s access to the queue in `memory`.
+    /// Gives worker `worker` access to the queue in `memory`.
     ///
     /// # Errors
-    /// When `memory` is too small for `shape`.
+    /// If `memory` is too small for `shape`.
     pub fn new(memory: M, shape: Shape, worker: WorkerId) -> Result<Self, ShapeError> {
         shape.check(&memory)?;
         Ok(Self { memory, shape, worker })
     }
 
-    /// Takes a task, if any is ready.
+    /// Claims a task if one is ready.
     ///
-    /// To be called with a token in hand, and so it must not come back with
-    /// nothing while a task is ready that nobody else will be woken for. One
-    /// look through the slots is not enough for that: a task may be published
-    /// in a slot that the look has already passed, and its token be used by
-    /// another consumer for the very task that this one was woken for. So the
-    /// look is repeated when something was published meanwhile.
+    /// The caller holds a token, so this must not return `None` while a task is ready that nobody
+    /// else will be woken for. One pass over the slots does not guarantee that: a task may be
+    /// published in a slot that the pass has already visited, while another consumer uses that
+    /// task's token to take the task that this one was woken for. So the pass is repeated if
+    /// something was published meanwhile.
     ///
-    /// Hence: `None` means that at some moment during the call every task
-    /// published by then had been taken. Each later publication posts its own
-    /// token later, and so there are always as many tokens on their way as
-    /// there are tasks to take. The model checker finds the sleeper if the
-    /// repetition is left out (`looks_once`).
+    /// So `None` means that at some moment during the call every task published by then had been
+    /// taken. Each later publication posts its own token later, so there are always at least as
+    /// many tokens as tasks to take. Without the repetition (`looks_once`) the model checker finds
+    /// a consumer that sleeps although a task is ready.
     #[must_use]
     pub fn claim(&self) -> Option<Claim<'_, M>> {
         loop {
@@ -51,10 +49,10 @@ impl<M: Memory> Consumer<M> {
         }
     }
 
-    /// Takes a task, looking once through the slots.
+    /// Claims a task in one pass over the slots.
     ///
-    /// For main, which holds no token and looks again anyway, and which must
-    /// not be kept in a loop by a worker that counts publications up.
+    /// For main, which holds no token and looks again anyway. A worker that increments the count of
+    /// publications must not keep it in a loop.
     #[must_use]
     pub fn claim_once(&self) -> Option<Claim<'_, M>> {
         let capacity = self.shape.capacity();
@@ -63,11 +61,10 @@ impl<M: Memory> Consumer<M> {
         (0..capacity).find_map(|step| self.claim_slot((front + step) % capacity))
     }
 
-    /// Takes the task in `slot`, if it is ready and nobody else is faster.
+    /// Claims the task in `slot`, if it is ready and nobody else is faster.
     fn claim_slot(&self, slot: usize) -> Option<Claim<'_, M>> {
         let at = self.shape.word_of(slot);
-        // SYNC POINT taken, the acquiring end: what was known to the one that
-        // took the task, if one did.
+        // SYNC POINT taken, the acquiring end: what the one that took the task knew, if one did.
         let look = if mutant::relaxed_look() { Ordering::Relaxed } else { Ordering::Acquire };
         let bits = self.memory.word(at).load(look);
         let ready = Word::decode(bits)?;
@@ -93,7 +90,7 @@ impl<M: Memory> Consumer<M> {
         Some(Claim { consumer: self, slot, word, task })
     }
 
-    /// Publications so far.
+    /// The number of publications so far.
     fn publications(&self) -> u64 {
         // SYNC POINT publications, the acquiring end: the slots published so
         // far are seen as ready, or as what became of them.
@@ -101,29 +98,28 @@ impl<M: Memory> Consumer<M> {
     }
 }
 
-/// A task in hand.
+/// A claimed task.
 ///
-/// Dropping it without completing it leaves the slot as if this worker had
-/// died: it is taken back when main recovers the worker, and not before.
+/// Dropping it without completing it leaves the slot as if this worker had died: main takes it back
+/// only when it recovers the worker.
 #[derive(Debug)]
 #[must_use = "a task that is not completed is only taken back when this worker is dead"]
 pub struct Claim<'a, M> {
     consumer: &'a Consumer<M>,
     slot: usize,
-    /// What the slot's word is as long as this claim is good: `Claimed` or
-    /// `Loaded`, by this worker.
+    /// The slot's word while this claim is valid: `Claimed` or `Loaded`, by this worker.
     word: Word,
     task: Task,
 }
 
 impl<M: Memory> Claim<'_, M> {
-    /// The slot, from 0: it tells which buffer belongs to the task.
+    /// The number of the slot, from 0, which determines the buffer of the task.
     #[must_use]
     pub fn slot(&self) -> usize {
         self.slot
     }
 
-    /// Which of the slot's tasks this is.
+    /// The generation of the slot: which of its tasks this is.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.word.generation
@@ -135,28 +131,26 @@ impl<M: Memory> Claim<'_, M> {
         self.word.attempt
     }
 
-    /// The task's words, as they lay in shared memory when it was claimed.
-    /// Main should rather look at [`Producer::task`](super::Producer::task).
+    /// The words of the task as they were in shared memory when it was claimed. Main should use
+    /// [`Producer::task`](super::Producer::task) instead.
     #[must_use]
     pub fn task(&self) -> &Task {
         &self.task
     }
 
-    /// Whether the task's bytes are in the slot's buffer. If this is so before
-    /// [`mark_loaded`](Self::mark_loaded), main or a dead predecessor has put
-    /// them there, and **these must be used**: other bytes may not be sealed
-    /// under the same number.
+    /// Whether the task's bytes are in the slot's buffer. If they are there before
+    /// [`mark_loaded`](Self::mark_loaded), main or a dead predecessor has put them there, and
+    /// **these must be used**: other bytes must not be encrypted under the same number.
     #[must_use]
     pub fn is_loaded(&self) -> bool {
         matches!(self.word.state, State::Loaded(_))
     }
 
-    /// Says that the task's bytes are in the slot's buffer and stay there. Must
-    /// come before anything is made of them. Does nothing if it was said
-    /// before.
+    /// Marks the task's bytes as loaded into the slot's buffer, where they stay. Must be called
+    /// before they are used. Does nothing if they are marked already.
     ///
     /// # Errors
-    /// When this worker was taken for dead and the task given to another.
+    /// If this worker was considered dead and the task given to another.
     pub fn mark_loaded(&mut self) -> Result<(), Stale> {
         match self.word.loaded() {
             // SYNC POINT loaded, the releasing end: the bytes in the buffer.
@@ -165,20 +159,19 @@ impl<M: Memory> Claim<'_, M> {
         }
     }
 
-    /// Hands the result over, and the slot with it.
+    /// Publishes the result and gives up the slot.
     ///
     /// # Errors
-    /// When this worker was taken for dead and the task given to another; the
-    /// other's result counts. (If the death was not certain, the other may find
-    /// words of this result among its own: the slot's word is protected from
-    /// the undead, its result is not.)
+    /// If this worker was considered dead and the task given to another, whose result counts. (If
+    /// the death was not certain, words of this result may be mixed into the other's: the slot's
+    /// word is protected from a worker that is still alive, its result is not.)
     ///
     /// # Panics
-    /// When the task's bytes were not [marked](Self::mark_loaded) as loaded.
+    /// If the task's bytes were not [marked](Self::mark_loaded) as loaded.
     pub fn complete(mut self, result: &TaskResult) -> Result<(), Stale> {
         let done = self.word.done().expect("a task is completed after its bytes were loaded");
         let memory = &self.consumer.memory;
-        // Keeps all but the latest of late comers from scribbling.
+        // Stops most workers that come too late from overwriting the result.
         let at = self.consumer.shape.word_of(self.slot);
         if memory.word(at).load(Ordering::Relaxed) != self.word.encode() {
             return Err(Stale);
@@ -191,8 +184,8 @@ impl<M: Memory> Claim<'_, M> {
         self.advance(done)
     }
 
-    /// One step of the slot's word, released; fails if the word is not this
-    /// claim's any more.
+    /// Makes one transition of the slot's word, with release ordering; fails if the word no longer
+    /// belongs to this claim.
     fn advance(&mut self, next: Word) -> Result<(), Stale> {
         let at = self.consumer.shape.word_of(self.slot);
         let (from, to) = (self.word.encode(), next.encode());
@@ -206,8 +199,8 @@ impl<M: Memory> Claim<'_, M> {
     }
 }
 
-/// The task was taken back from this worker, which must have looked dead. It
-/// should stop: main expects nothing from it any more.
+/// The task was taken back from this worker, which was considered dead. It should stop: main
+/// expects nothing more from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the task was taken back from this worker and given to another")]
 pub struct Stale;

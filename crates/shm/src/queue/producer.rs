@@ -1,5 +1,4 @@
-//! The producer's side, which is the reaper's as well: publish, collect,
-//! retire, recover.
+//! The producer side, which is also the reaper: publish, collect, retire, recover.
 
 use std::collections::VecDeque;
 
@@ -9,10 +8,10 @@ use super::{
 use crate::memory::{Memory, Ordering};
 use crate::slot::{State, Word, WorkerId};
 
-/// Main's end of the queue. There must be one only.
+/// Main's end of the queue. There must be only one.
 ///
-/// It keeps its own table of what it has published, and believes a slot's word
-/// only as far as it fits the table.
+/// It keeps its own table of what it has published, and accepts a slot's word only if it fits the
+/// table.
 #[derive(Debug)]
 pub struct Producer<M> {
     pub(super) memory: M,
@@ -22,9 +21,9 @@ pub struct Producer<M> {
     /// The slots with a task that is not retired, in the order in which they
     /// were published.
     outstanding: VecDeque<usize>,
-    /// What the shared count should be.
+    /// The expected value of the shared count.
     publications: u64,
-    /// Where to look first for a free slot: the one after the last published.
+    /// The slot to try first for the next task: the one after the last published.
     next: usize,
 }
 
@@ -40,17 +39,17 @@ struct Entry {
 /// Whether a task's bytes are in its slot's buffer when it is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bytes {
-    /// The worker reads them.
+    /// No: the worker reads them.
     Absent,
-    /// Main has put them there.
+    /// Yes: main has put them there.
     Present,
 }
 
 impl<M: Memory> Producer<M> {
-    /// The producer of the queue in `memory`, which must be fresh: all zero.
+    /// Creates the producer of the queue in `memory`, which must be all zero.
     ///
     /// # Errors
-    /// When `memory` is too small for `shape`.
+    /// If `memory` is too small for `shape`.
     pub fn new(memory: M, shape: Shape) -> Result<Self, ShapeError> {
         shape.check(&memory)?;
         let empty =
@@ -65,13 +64,13 @@ impl<M: Memory> Producer<M> {
         })
     }
 
-    /// The queue's shape.
+    /// The layout of the queue.
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// Tasks that are published and not retired.
+    /// The number of tasks that are published and not retired.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding.len()
@@ -85,10 +84,10 @@ impl<M: Memory> Producer<M> {
         in_order.into_iter().find(|&slot| !self.table[slot].is_outstanding)
     }
 
-    /// Puts `task` into `slot`, for anyone to claim. Afterwards post one token.
+    /// Publishes `task` in `slot`, where anyone can claim it. Post one token afterwards.
     ///
     /// # Panics
-    /// When `slot` has a task already, or is none of this queue.
+    /// If `slot` has a task already, or is not in this queue.
     pub fn publish(&mut self, slot: usize, task: &Task, bytes: Bytes) {
         let entry = &mut self.table[slot];
         assert!(!entry.is_outstanding, "slot {slot} has a task already");
@@ -108,8 +107,7 @@ impl<M: Memory> Producer<M> {
         self.count_publications(1);
     }
 
-    /// The task in `slot` as main knows it, whatever the shared memory says;
-    /// `None` if there is none.
+    /// The task in `slot` according to main's table, not to shared memory; `None` if there is none.
     #[must_use]
     pub fn task(&self, slot: usize) -> Option<&Task> {
         self.table.get(slot).filter(|entry| entry.is_outstanding).map(|entry| &entry.task)
@@ -127,11 +125,10 @@ impl<M: Memory> Producer<M> {
         self.outstanding.front().copied()
     }
 
-    /// What became of the task in `slot`: `None` while it is not done, or if
-    /// there is none.
+    /// The completed task in `slot`; `None` if it is not done, or if there is none.
     ///
     /// # Errors
-    /// When the slot's word is none that this task can have.
+    /// If the slot's word is invalid for this task.
     pub fn done(&self, slot: usize) -> Result<Option<Completed>, Corrupt> {
         if !self.table[slot].is_outstanding {
             return Ok(None);
@@ -146,19 +143,19 @@ impl<M: Memory> Producer<M> {
         Ok(Some(Completed { slot, worker, word, result }))
     }
 
-    /// The first done task, in the order of publication; `None` if none is.
+    /// The first completed task in the order of publication; `None` if there is none.
     ///
     /// # Errors
-    /// When a slot's word is none that its task can have.
+    /// If a slot's word is invalid for its task.
     pub fn first_done(&self) -> Result<Option<Completed>, Corrupt> {
         self.outstanding.iter().find_map(|&slot| self.done(slot).transpose()).transpose()
     }
 
-    /// Frees the slot of a done task. Its result, and what lies in the slot's
-    /// buffer, must have been used before.
+    /// Frees the slot of a completed task. Its result and the slot's buffer must have been used
+    /// before.
     ///
     /// # Panics
-    /// When `completed` comes from another queue.
+    /// If `completed` comes from another queue.
     pub fn retire(&mut self, completed: Completed) {
         let Completed { slot, word, .. } = completed;
         let entry = &mut self.table[slot];
@@ -169,17 +166,16 @@ impl<M: Memory> Producer<M> {
         entry.is_outstanding = false;
         self.outstanding.retain(|&other| other != slot);
         let free = word.freed().expect("a completed task is done");
-        // SYNC POINT taken, by way of main: whoever finds the slot empty also
-        // knows what has been published until now.
+        // SYNC POINT taken, by way of main: whoever finds the slot free also sees what has been
+        // published so far.
         self.memory.word(self.shape.word_of(slot)).store(free.encode(), Ordering::Release);
     }
 
-    /// What `worker` holds: its slots, and whether it has said that the bytes
-    /// are loaded. When it is certainly dead, that is what
-    /// [`recover`](Self::recover) will take back.
+    /// The tasks that `worker` holds, and whether their bytes are loaded. If the worker is
+    /// certainly dead, [`recover`](Self::recover) will take these back.
     ///
     /// # Errors
-    /// When a slot's word is none that its task can have.
+    /// If a slot's word is invalid for its task.
     pub fn held(&self, worker: WorkerId) -> Result<Vec<HeldTask>, Corrupt> {
         let mut held = Vec::new();
         for &slot in &self.outstanding {
@@ -195,12 +191,11 @@ impl<M: Memory> Producer<M> {
         Ok(held)
     }
 
-    /// Whether any task is held. When every worker is certainly dead, was
-    /// recovered, and main works on none itself, that is a word that somebody
-    /// has made up.
+    /// Whether any task is held. If every worker is certainly dead and was recovered, and main
+    /// works on none itself, then a worker has forged a word.
     ///
     /// # Errors
-    /// When a slot's word is none that its task can have.
+    /// If a slot's word is invalid for its task.
     pub fn is_any_held(&self) -> Result<bool, Corrupt> {
         for &slot in &self.outstanding {
             if self.look(slot)?.holder().is_some() {
@@ -210,12 +205,11 @@ impl<M: Memory> Producer<M> {
         Ok(false)
     }
 
-    /// Takes back what `worker` has held, which must be certainly dead, and
-    /// makes it ready again. Afterwards post one token for each, and one for
-    /// the death.
+    /// Takes back the tasks of `worker`, which must be certainly dead, and makes them ready again.
+    /// Post one token for each afterwards, and one for the death.
     ///
     /// # Errors
-    /// When a slot's word is none that its task can have.
+    /// If a slot's word is invalid for its task.
     pub fn recover(&mut self, worker: WorkerId) -> Result<Vec<HeldTask>, Corrupt> {
         let mut held = Vec::new();
         for index in 0..self.outstanding.len() {
@@ -230,18 +224,18 @@ impl<M: Memory> Producer<M> {
             }
         }
         if let Some(first) = held.first() {
-            // What is redone is older than what is ready: look there first.
+            // Tasks that are redone are older than those that are ready, so consumers look there
+            // first.
             self.memory.word(FRONT).store(first.slot as u64, Ordering::Relaxed);
             self.count_publications(held.len() as u64);
         }
         Ok(held)
     }
 
-    /// Takes `slot` back, if `worker` holds it; the slot's new word.
+    /// Takes `slot` back if `worker` holds it. Returns the slot's new word.
     fn recover_slot(&self, slot: usize, worker: WorkerId) -> Result<Option<Word>, Corrupt> {
-        // The dead do not move, so once is enough for them. One that was only
-        // taken for dead can go two steps, from `CLAIMED` to `LOADED` to
-        // `DONE`, while main looks.
+        // For a dead worker one attempt is enough. A worker that is still alive can make two
+        // transitions meanwhile, from `CLAIMED` to `LOADED` to `DONE`.
         for _ in 0..3 {
             // SYNC POINT loaded, the acquiring end: the bytes that the dead
             // worker has put into the buffer.
@@ -267,7 +261,7 @@ impl<M: Memory> Producer<M> {
         Err(Corrupt { slot })
     }
 
-    /// The word of an outstanding slot, acquired, if its task can have it.
+    /// The word of an outstanding slot, with acquire ordering, if it is valid for its task.
     fn look(&self, slot: usize) -> Result<Word, Corrupt> {
         let entry = &self.table[slot];
         let bits = self.memory.word(self.shape.word_of(slot)).load(Ordering::Acquire);
@@ -284,8 +278,7 @@ impl<M: Memory> Producer<M> {
     }
 }
 
-/// A done task. Its slot stays occupied until it is
-/// [retired](Producer::retire).
+/// A completed task. Its slot stays occupied until it is [retired](Producer::retire).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a slot is free again only when it is retired"]
 pub struct Completed {
@@ -303,7 +296,7 @@ impl Completed {
         self.slot
     }
 
-    /// Who says to have done it.
+    /// The worker that claims to have done it.
     #[must_use]
     pub fn worker(&self) -> WorkerId {
         self.worker
@@ -315,26 +308,26 @@ impl Completed {
         self.word.attempt
     }
 
-    /// What the worker has answered: to be judged, not believed.
+    /// The answer of the worker, which is untrusted.
     #[must_use]
     pub fn result(&self) -> &TaskResult {
         &self.result
     }
 }
 
-/// A task that was taken back from a dead worker, and is ready again.
+/// A task that a worker holds, or that was taken back from a dead worker and is ready again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldTask {
     /// The slot.
     pub slot: usize,
-    /// How many workers have died over it, this one included.
+    /// How many workers have died over it, including this one.
     pub attempt: u8,
-    /// Whether the redo will work from the bytes that are in the buffer.
+    /// Whether its bytes are in the buffer, so that a redo uses these.
     pub bytes: Bytes,
 }
 
-/// A worker has written into the queue what no worker may write. The result of
-/// the run must not be relied upon.
+/// A worker has written something into the queue that no worker may write. The result of the run
+/// must not be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("slot {slot} of the queue was overwritten")]
 pub struct Corrupt {

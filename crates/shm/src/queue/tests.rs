@@ -99,19 +99,19 @@ fn what_the_dead_held_comes_back() {
     assert_eq!(producer.recover(TWO).unwrap(), []);
     assert_eq!((producer.attempts(0), producer.attempts(3)), (1, 0));
 
-    // What is redone comes first, and what was loaded stays loaded.
+    // Redone tasks come first, and loaded ones stay loaded.
     let again = two.claim().unwrap();
     assert_eq!((again.slot(), again.attempt(), again.is_loaded()), (0, 1, false));
     let again = two.claim().unwrap();
     assert_eq!((again.slot(), again.attempt(), again.is_loaded()), (1, 1, true));
 
-    // The dead rises and is refused, even where the word looks much the same.
+    // A worker that was considered dead is refused, even if the word looks similar.
     let mut claimed = claimed;
     assert_eq!(claimed.mark_loaded(), Err(Stale));
     assert_eq!(loaded.complete(&[7; RESULT_WORDS]), Err(Stale));
     assert_eq!(producer.first_done().unwrap().map(|done| done.slot()), Some(2));
 
-    // A second death over a task that was loaded: still loaded.
+    // After a second death the task is still loaded.
     let held = producer.recover(TWO).unwrap();
     assert_eq!(held[1], HeldTask { slot: 1, attempt: 2, bytes: Bytes::Present });
     again.complete(&[0; RESULT_WORDS]).unwrap_err();
@@ -174,11 +174,11 @@ fn scribbling_is_noticed() {
         assert_eq!(producer.first_done(), Err(Corrupt { slot }));
         assert_eq!(producer.recover(ONE), Err(Corrupt { slot }));
     }
-    // Hints are only hints.
+    // Any value of the hint is harmless.
     memory.word(at).store(good, Ordering::Relaxed);
     memory.word(FRONT).store(u64::MAX, Ordering::Relaxed);
     assert!(consumer(&producer, ONE).claim().is_some());
-    // Words of slots without a task mean nothing to main.
+    // Main ignores the words of slots without a task.
     let at = producer.shape().word_of(1);
     memory.word(at).store(u64::MAX, Ordering::Relaxed);
     assert_eq!(producer.done(1), Ok(None));

@@ -35,7 +35,7 @@ fn what_is_freed_is_wiped() {
         // SAFETY: as allocated, and not used as a block again.
         unsafe { ALLOCATOR.dealloc(block, layout) };
         drop(scope);
-        // The allocators write their lists into the first bytes.
+        // The allocators keep their free lists in the first bytes.
         let rest = block.wrapping_add(64).cast::<[u8; 128]>();
         // SAFETY: the memory is still mapped, whoever owns it now; the test only looks.
         let rest: [u8; 128] = unsafe { rest.read_volatile() };

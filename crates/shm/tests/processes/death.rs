@@ -16,16 +16,16 @@ fn publish(world: &World, producer: &mut Producer<RegionWords>, number: u64) {
     world.work.post(1).unwrap();
 }
 
-/// A task that was done.
+/// A completed task.
 #[derive(Debug, PartialEq, Eq)]
 struct Done {
     attempt: u8,
-    /// Whose bytes were worked on.
+    /// The worker whose bytes were used.
     read_by: u64,
     done_by: u64,
 }
 
-/// Collects all that is done, by the tasks' numbers; each is checked.
+/// Collects all completed tasks by number, and checks each.
 fn collect(producer: &mut Producer<RegionWords>, done: &mut HashMap<u64, Done>) {
     while let Some(completed) = producer.first_done().unwrap() {
         let number = producer.task(completed.slot()).unwrap()[0];
@@ -40,8 +40,8 @@ fn collect(producer: &mut Producer<RegionWords>, done: &mut HashMap<u64, Done>) 
     }
 }
 
-/// Worker 1 stops at `point` of its first task and is killed; worker 2 does the
-/// rest. What was held, and the tasks.
+/// Worker 1 stops at `point` of its first task and is killed; worker 2 does the rest. Returns what
+/// was held, and the tasks.
 fn killed_at(point: &'static str) -> Vec<(Vec<HeldTask>, HashMap<u64, Done>)> {
     KINDS
         .into_iter()
@@ -71,8 +71,7 @@ fn killed_at(point: &'static str) -> Vec<(Vec<HeldTask>, HashMap<u64, Done>)> {
         .collect()
 }
 
-/// What becomes of the task that worker 1 had in hand, when it is killed at
-/// `point`; the other two are worker 2's.
+/// Checks the task that worker 1 held when it was killed at `point`; the other two are worker 2's.
 fn check(point: &'static str, held: Option<HeldTask>, first: Done) {
     watched(move || {
         for (actually_held, mut done) in killed_at(point) {
@@ -159,8 +158,8 @@ fn killed_at_any_moment_again_and_again() {
             let (mut done, mut next, mut deaths) = (HashMap::new(), 0, 0);
             let mut kill_at = Instant::now() + Duration::from_millis(20);
             let is_redone = |done: &HashMap<u64, Done>| done.values().any(|done| done.attempt > 0);
-            // As many tasks as it takes: how many die meanwhile is a matter of
-            // the machine's speed.
+            // As many tasks as needed: how many workers die meanwhile depends on the machine's
+            // speed.
             loop {
                 let wants_more = next < TASKS || deaths <= 10 || !is_redone(&done);
                 if !wants_more && done.len() as u64 == next {
@@ -176,10 +175,10 @@ fn killed_at_any_moment_again_and_again() {
                     world.work.post(held.len() as u32 + 1).unwrap();
                     workers.push(start());
                     deaths += 1;
-                    // No beat that the workers could fall into step with.
+                    // Irregular intervals, so that the workers cannot synchronize with them.
                     kill_at = Instant::now() + Duration::from_micros(500 + 739 * (deaths % 23));
                 }
-                // Not for ever: the dead may not have told.
+                // With a timeout, since a dead worker may not have posted.
                 world.news.wait(Some(Duration::from_millis(1))).unwrap();
                 collect(&mut producer, &mut done);
             }

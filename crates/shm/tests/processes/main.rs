@@ -1,5 +1,5 @@
-//! Across processes: killing workers at each point of a task, semaphores and
-//! the channel's end.
+//! Tests across processes: workers killed at each point of a task, semaphores, and the end of the
+//! channel.
 //!
 //! The other processes are this test program again, started with its one test
 //! [`child`] and a socket as standard input. Every test has a watchdog, and so
@@ -12,7 +12,7 @@ mod sharing;
 mod worker;
 mod world;
 
-/// What a started process does. Nothing, when started as a test among others.
+/// The code of a child process. Does nothing when run as an ordinary test.
 #[test]
 fn child() {
     if std::env::var_os(world::CHILD).is_some() {

@@ -1,4 +1,4 @@
-//! What children do.
+//! The code of the child processes.
 
 use std::io::stdin;
 use std::os::fd::AsFd;
@@ -8,7 +8,7 @@ use cryptstream_shm::{Channel, Consumer, RegionWords, WorkerId};
 
 use crate::world::{BUFFER_LEN, Kind, LIMIT, World};
 
-/// Receives the hello on standard input, and does what it says.
+/// Receives the hello on standard input and does what it says.
 pub(crate) fn serve() {
     std::thread::spawn(|| {
         std::thread::sleep(LIMIT);
@@ -38,8 +38,8 @@ struct Worker {
 }
 
 impl Worker {
-    /// Works on tasks until it is killed; at the point `stop_at` it says so and
-    /// stops. `slowly` leaves some time for being killed.
+    /// Works on tasks until it is killed. At the point `stop_at` it reports that and stops. With
+    /// `slowly` it leaves time to be killed.
     fn work(&self, stop_at: &str) {
         let reached = |point: &str| {
             if point == stop_at {
@@ -58,7 +58,7 @@ impl Worker {
             reached("claimed");
             let buffer = World::buffer(claim.slot());
             if !claim.is_loaded() {
-                // "Reading": whoever reads finds other bytes.
+                // "Reading": each worker reads different bytes.
                 let bytes = [self.id.get() as u8; BUFFER_LEN];
                 self.world.region.copy_in(buffer, &bytes[..BUFFER_LEN / 2]);
                 reached("half loaded");
@@ -85,17 +85,17 @@ impl Worker {
         }
     }
 
-    /// Sleeps for a token that does not come.
+    /// Waits for a token that does not come.
     fn sleep(&self) {
         self.channel.send(b"asleep soon", &[]).unwrap();
         self.world.work.wait(None).unwrap();
         self.channel.send(b"awake", &[]).unwrap();
     }
 
-    /// Says that it is at `point` and stays there for as long as it lives.
+    /// Reports that it is at `point` and stays there until it is killed.
     fn stop(&self, point: &str) {
         self.channel.send(point.as_bytes(), &[]).unwrap();
-        // Until main is dead, too.
+        // Also ends when main is dead.
         let _ = self.channel.receive();
         std::process::exit(0);
     }

@@ -1,4 +1,4 @@
-//! What main and the children share, and how children are started and watched.
+//! The state that main and the children share, and how children are started and watched.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ use cryptstream_shm::{
 /// Set in the environment of children.
 pub(crate) const CHILD: &str = "CRYPTSTREAM_SHM_TEST_CHILD";
 
-/// After this long a test has hung.
+/// A test that takes longer has hung.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Slots of the queue.
@@ -24,13 +24,13 @@ pub(crate) const CAPACITY: usize = 4;
 /// Bytes of each slot's buffer.
 pub(crate) const BUFFER_LEN: usize = 16 * 1024;
 
-// Where things lie in the region.
+// Offsets in the region.
 const WORK: usize = 4096 - 256;
 const NEWS: usize = WORK + 64;
 const BUFFERS: usize = 4096;
 const LEN: usize = BUFFERS + CAPACITY * BUFFER_LEN;
 
-/// Which semaphores and which memory.
+/// The kinds of semaphore and memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Futexes,
@@ -75,7 +75,7 @@ impl World {
         Self::with(kind, region, pipes)
     }
 
-    /// In a child: what it was sent.
+    /// In a child: attaches to what it was sent.
     pub(crate) fn attach(kind: Kind, mut fds: Vec<OwnedFd>) -> Self {
         let region = Region::attach_on(kind.backing(), fds.remove(0)).unwrap();
         Self::with(kind, region, fds)
@@ -149,7 +149,7 @@ impl Process {
         self.process.id() as i32
     }
 
-    /// SIGKILL, and waits until it is certainly dead.
+    /// Sends SIGKILL and waits until it is certainly dead.
     pub(crate) fn kill(mut self) -> WorkerId {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

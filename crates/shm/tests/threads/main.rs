@@ -1,5 +1,5 @@
-//! The queue between threads of one process, guarding plain memory: what a race
-//! detector can look at. `ci/threads.sh` runs it under one.
+//! The queue between threads of one process, guarding plain memory, for a race detector.
+//! `ci/threads.sh` runs it under one.
 //!
 //! The buffers here are ordinary bytes, read and written without atomics, and
 //! nothing but the queue orders the accesses: no semaphore, which would order
@@ -10,7 +10,7 @@
 #[cfg(not(loom))]
 mod race;
 
-/// Without the test harness, in which the detector would find races.
+/// Without the test harness, in which the detector would find unrelated races.
 fn main() {
     // The model checker's atomics work in its own models only.
     #[cfg(not(loom))]

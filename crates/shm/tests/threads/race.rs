@@ -13,7 +13,7 @@ const CAPACITY: usize = 4;
 const CONSUMERS: usize = 3;
 /// A race detector is some ten times slower.
 const TASKS: u64 = 20_000;
-/// So often does a consumer drop what it holds, as if it died.
+/// How often a consumer drops what it holds, as if it died.
 const DEATHS: u64 = 100;
 
 /// A slot's buffer: the number that main writes, the bytes that a worker reads,
@@ -42,9 +42,9 @@ pub(super) fn run() {
     let words = HeapWords::new(shape.words());
     let buffers: [Buffer; CAPACITY] = Default::default();
     let is_over = AtomicBool::new(false);
-    // For each thread the id under which it stopped with a task in hand, until
-    // main has seen to it. (Not a mutex: the standard library is not
-    // instrumented, and the detector would not see that it excludes.)
+    // For each thread the id under which it stopped with a claimed task, until main has handled it.
+    // (Not a mutex: the standard library is not instrumented, and the detector would not see that
+    // it excludes.)
     let dead: [AtomicU16; CONSUMERS] = Default::default();
 
     thread::scope(|scope| {
@@ -57,7 +57,7 @@ pub(super) fn run() {
                     let worker = WorkerId::new(id);
                     let consumer = Consumer::new(Words(words), shape, worker).unwrap();
                     work(&consumer, buffers, is_over);
-                    // Orders what it did before what main does, as death does.
+                    // Orders its accesses before main's, as a death does.
                     dead.store(id, Ordering::Release);
                     while dead.load(Ordering::Relaxed) != 0 && !is_over.load(Ordering::Relaxed) {
                         thread::yield_now();
@@ -96,7 +96,7 @@ pub(super) fn run() {
             }
         }
         is_over.store(true, Ordering::Relaxed);
-        // The detector sees this end of a thread; it does not see the scope's.
+        // The detector sees this join of a thread; it does not see the end of the scope.
         for consumer in consumers {
             consumer.join().unwrap();
         }
@@ -105,7 +105,7 @@ pub(super) fn run() {
     });
 }
 
-/// Works on tasks until it "dies" over one of them.
+/// Works on tasks until it "dies" with one of them.
 fn work(consumer: &Consumer<Words<'_>>, buffers: &[Buffer; CAPACITY], is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         let Some(mut claim) = consumer.claim() else {

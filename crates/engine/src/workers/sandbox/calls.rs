@@ -1,4 +1,4 @@
-//! The system calls of each profile. `docs/sandbox.md` has the reason for every one.
+//! The system calls of each profile. `docs/sandbox.md` gives the reason for each.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use seccompiler::{
     apply_filter,
 };
 
-/// What any process here needs to compute, to read and write what it holds, and to end.
+/// What every process needs to compute, to read and write its descriptors, and to exit.
 const COMMON: &[i64] = &[
     libc::SYS_read,
     libc::SYS_write,
@@ -15,7 +15,7 @@ const COMMON: &[i64] = &[
     libc::SYS_pwrite64,
     libc::SYS_close,
     libc::SYS_futex,
-    // Memory, as the allocator asks for it; mmap and mprotect see below.
+    // Memory, for the allocator. mmap and mprotect are below.
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
@@ -27,7 +27,7 @@ const COMMON: &[i64] = &[
     libc::SYS_getrandom,
     libc::SYS_getpid,
     libc::SYS_gettid,
-    // Signals and the end; tgkill see below.
+    // Signals and exit. tgkill is below.
     libc::SYS_rt_sigreturn,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigaction,
@@ -37,17 +37,17 @@ const COMMON: &[i64] = &[
     libc::SYS_exit_group,
 ];
 
-/// What a worker needs besides: segments in, and the control socket.
+/// What a worker needs in addition: to read segments, and the control socket.
 pub(super) const WORKER: &[i64] =
     &[libc::SYS_pread64, libc::SYS_recvmsg, libc::SYS_sendmsg, libc::SYS_poll, libc::SYS_ppoll];
 
-/// What listing an archive needs besides.
+/// What listing an archive needs in addition.
 pub(super) const LIST: &[i64] = &[];
 
-/// What unpacking an archive needs besides: to create files, folders and links. Where,
-/// is up to Landlock, which knows nothing of permission bits and times: see below. Not
-/// openat2, whose permission bits a filter cannot see; without it paths are resolved by
-/// hand.
+/// What unpacking an archive needs in addition: to create files, folders and links. Landlock
+/// decides where; it does not cover permission bits and times, which are restricted below. openat2
+/// is missing, since a filter cannot see its permission bits; paths are then resolved component by
+/// component.
 pub(super) const UNPACK: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_mkdirat,
@@ -59,7 +59,7 @@ pub(super) const UNPACK: &[i64] = &[
     libc::SYS_fchmod,
 ];
 
-/// What libraries try in passing and can do without: refused, not punished.
+/// What libraries try but can do without. These calls fail; they do not kill the process.
 const REFUSED: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_openat2,
@@ -85,11 +85,10 @@ const REFUSED_OLD: &[i64] =
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_OLD: &[i64] = &[];
 
-/// Leaves this process the common calls and those in `allowed`, for good.
+/// Restricts this process to the common calls and those in `allowed`, permanently.
 ///
-/// Two filters, of which the stricter answer counts: the first kills a process that
-/// makes a call that is on no list, the second refuses the calls on the list of the
-/// refused.
+/// There are two filters, and the stricter result counts. The first kills the process if it makes a
+/// call that is on no list; the second fails the calls on the list of refused ones.
 pub(super) fn filter(allowed: &[i64]) -> Option<()> {
     let arch = std::env::consts::ARCH.try_into().ok()?;
     let refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
@@ -100,19 +99,19 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
         .collect();
     let mut known = refused.clone();
     known.extend(COMMON.iter().chain(allowed).map(|call| (*call, vec![])));
-    // Memory that can be executed would be the way around all of this.
+    // Executable memory would defeat the sandbox.
     let not_executable = argument(2, SeccompCmpOp::MaskedEq(PROT_EXEC), 0)?;
     known.insert(libc::SYS_mmap, vec![not_executable.clone()]);
     known.insert(libc::SYS_mprotect, vec![not_executable]);
-    // An abort is a signal to the process itself, and to no other.
+    // Abort sends a signal to this process. No other process may be signaled.
     let own_pid = u64::from(std::process::id());
     known.insert(libc::SYS_tgkill, vec![argument(0, SeccompCmpOp::Eq, own_pid)?]);
     if allowed == UNPACK {
-        // Without a path: the times of what the descriptor is.
+        // Without a path: only the times of the descriptor's own file.
         known.insert(libc::SYS_utimensat, vec![argument(1, SeccompCmpOp::Eq, 0)?]);
-        // Without flags: no link is followed, no descriptor is linked.
+        // Without flags: no link is followed, and no descriptor is linked.
         known.insert(libc::SYS_linkat, vec![argument(4, SeccompCmpOp::Eq, 0)?]);
-        // No special bits, and where the umask does not act by itself, none of its bits.
+        // No special bits, and no bits of the umask where the kernel does not apply it.
         let umask = u64::from(crate::umask::umask());
         for (call, place, forbidden) in [
             (libc::SYS_openat, 3, SPECIAL),
@@ -127,7 +126,7 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
     let eperm = u32::try_from(libc::EPERM).ok()?;
     let refuse =
         SeccompFilter::new(refused, SeccompAction::Allow, SeccompAction::Errno(eperm), arch);
-    // In this order: applying the second takes calls that it refuses.
+    // In this order: installing the second filter needs calls that it refuses.
     for filter in [kill.ok()?, refuse.ok()?] {
         let program: seccompiler::BpfProgram = filter.try_into().ok()?;
         apply_filter(&program).ok()?;
@@ -140,8 +139,8 @@ const PROT_EXEC: u64 = libc::PROT_EXEC as u64;
 /// The permission bits setuid, setgid and sticky.
 const SPECIAL: u64 = 0o7000;
 
-/// Permission bits in argument `index`, none of these among them. The upper half of the
-/// register means nothing.
+/// Permission bits in argument `index` without any of these. The upper half of the register is
+/// ignored.
 fn mode_without(index: u8, forbidden: u64) -> Option<SeccompRule> {
     let operator = SeccompCmpOp::MaskedEq(forbidden);
     let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, 0).ok()?;
