@@ -1,5 +1,5 @@
-//! What workers cost to start: the time from nothing until all are locked in
-//! and ready, and the time to end them. Medians of 21 runs.
+//! The cost of starting workers: the time until all are sandboxed and ready, and the time to end
+//! them. Medians of 21 runs.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,9 @@
 //! A sandboxed process of this program that does one task for it, such as unpacking an
 //! archive.
 //!
-//! It gets an argument that says what to do, an empty environment, only the descriptors that
-//! it is sent, and no terminal. On an interruption it is killed before its output is removed.
-//! This module starts and ends it; what it does is up to the caller.
+//! It gets an argument that says what to do, an empty environment, only the descriptors that it is
+//! sent, and no terminal. On an interruption it is killed before its output is removed. This module
+//! starts and ends it; the caller decides what it does.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -23,14 +23,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::interrupt::{OnInterrupt, on_interrupt};
 use crate::workers::{die_with_parent, sandboxed};
 
-/// Both sides are the same program; this tells when they are not, such as after an
-/// upgrade while this one runs.
+/// Detects that the two sides are not the same program, for example after an upgrade while this one
+/// runs.
 const VERSION: &[u8; 26] = b"cryptstream confined 0.1.0";
 
 /// A process that takes longer to start or to end is considered stuck.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A sandboxed process, seen from the one that has started it.
+/// A sandboxed process, from the point of view of the one that has started it.
 pub struct SandboxedProcess {
     child: Arc<Mutex<Child>>,
     channel: Channel,
@@ -47,8 +47,8 @@ impl SandboxedProcess {
     pub fn start(program: &Path, argument: &str) -> io::Result<Self> {
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(TIMEOUT))?;
-        // A process group of its own: what the terminal sends to this one must not make
-        // that one look broken.
+        // In its own process group: signals that the terminal sends to this one must not make that
+        // one look broken.
         let child = sandboxed(program, argument, theirs).process_group(0).spawn()?;
         let child = Arc::new(Mutex::new(child));
         let watched = Arc::clone(&child);
@@ -56,23 +56,23 @@ impl SandboxedProcess {
             let mut child = lock(&watched);
             let _ = child.kill();
             let _ = child.wait();
-            // Its death means nothing any more: this process ends.
+            // Its death does not matter any more: this process ends.
             mem::forget(child);
         }));
         Ok(Self { child, channel, _cleanup: cleanup.ok() })
     }
 
-    /// Sends it its task, for which it waits.
+    /// Sends the task that it waits for.
     ///
     /// # Errors
-    /// It has ended, or an error of the system.
+    /// If it has ended, or those of the system.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let parent = std::process::id().to_le_bytes();
         self.channel.send(&[&VERSION[..], &parent, bytes].concat(), fds)
     }
 
-    /// What it writes, until it ends. Before [`Stream::is_ready`] is called, reading fails
-    /// with `TimedOut` after 10 seconds, even if bytes keep trickling in.
+    /// The stream of its output, until it ends. Before [`Stream::is_ready`] is called, reading
+    /// fails with `TimedOut` after 10 seconds, even if bytes keep trickling in.
     ///
     /// # Errors
     /// Those of the system.
@@ -81,7 +81,7 @@ impl SandboxedProcess {
         Ok(Stream { file, deadline: Some(Instant::now() + TIMEOUT) })
     }
 
-    /// Says that it has started. From now on there is no limit to how long it may be silent.
+    /// Reports that it has started. From now on it may be silent for any time.
     ///
     /// # Errors
     /// Those of the system.
@@ -91,7 +91,7 @@ impl SandboxedProcess {
 
     /// Kills it.
     pub fn kill(&self) {
-        // Fails where it has ended already.
+        // Fails if it has ended already.
         let _ = lock(&self.child).kill();
     }
 
@@ -102,7 +102,7 @@ impl SandboxedProcess {
     pub fn wait(self) -> io::Result<ExitStatus> {
         let started = Instant::now();
         loop {
-            // Not held while waiting: an interruption must get through.
+            // The lock is not held while waiting, so that an interruption can kill the process.
             {
                 let mut child = lock(&self.child);
                 if let Some(status) = child.try_wait()? {
@@ -125,7 +125,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The process has come up: from now on it may be silent for as long as it likes.
+    /// The process has started: from now on it may be silent for any time.
     pub fn is_ready(&mut self) {
         self.deadline = None;
     }
@@ -156,7 +156,7 @@ impl Write for Stream {
 }
 
 impl Drop for SandboxedProcess {
-    /// What it was to make is of no use without an answer.
+    /// Its output is of no use without an answer.
     fn drop(&mut self) {
         let mut child = lock(&self.child);
         let _ = child.kill();
@@ -172,14 +172,14 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
 pub struct SandboxedTask {
     /// The message.
     pub bytes: Vec<u8>,
-    /// The descriptors that came with it.
+    /// The descriptors that were attached.
     pub fds: Vec<OwnedFd>,
     /// The stream to the process that started this one.
     pub stream: File,
 }
 
 impl SandboxedTask {
-    /// Waits for the task. Must be called first in such a process.
+    /// Waits for the task. Must be called first in a sandboxed process.
     ///
     /// # Errors
     /// If this process was not started by [`SandboxedProcess::start`], or if the one that
@@ -187,7 +187,7 @@ impl SandboxedTask {
     pub fn receive() -> io::Result<Self> {
         die_with_parent();
         if Protection::CloseDescriptors.is_on() {
-            // What the caller has left open, where it got past close-on-exec.
+            // Descriptors that the caller has left open without close-on-exec.
             descriptors::close_inherited()?;
         }
         let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// A byte now and then must not put the end off for ever.
+    /// Single bytes must not extend the deadline.
     #[test]
     fn an_answer_that_trickles_is_not_waited_for() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();

@@ -12,7 +12,7 @@ use cryptstream_engine::{
 };
 use cryptstream_format::Format;
 
-/// Lengths around everything that is treated in its own way.
+/// Lengths around every size that is treated differently.
 const LENGTHS: [usize; 12] = [
     0,
     1,
@@ -67,7 +67,7 @@ fn all_are_encrypted_and_decrypted() {
     });
 }
 
-/// Armored ones go through main in order, while workers are at work on others.
+/// Main processes armored files in order, while workers process others.
 #[test]
 fn armored_files_are_decrypted_among_others() {
     watched(|| {
@@ -145,7 +145,7 @@ fn one_that_fails_does_not_keep_the_others() {
     });
 }
 
-/// Or memory would grow with the number of files.
+/// Otherwise memory would grow with the number of files.
 #[test]
 fn no_more_are_asked_for_than_are_about_to_be_done() {
     watched(|| {
@@ -193,7 +193,7 @@ fn workers_that_die_are_done_without() {
     });
 }
 
-/// One file that kills every worker must not take the others that are under way with it.
+/// One file that kills every worker must not make the others in flight fail.
 #[test]
 fn a_file_that_kills_workers_fails_alone() {
     watched(|| {
@@ -205,7 +205,7 @@ fn a_file_that_kills_workers_fails_alone() {
             let len = if n == POISON { (9 << 20) + 777 } else { (9 << 20) + n };
             world.write(&format!("{n}"), &paint(len));
         }
-        // Main works too, and may be through with it before three workers have died.
+        // Main works too, and may finish the file before three workers have died.
         let mut has_failed = false;
         while !has_failed {
             let program = world.program("poison.0.Claimed.1");

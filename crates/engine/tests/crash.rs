@@ -19,13 +19,13 @@ fn world() -> World {
     world
 }
 
-/// Worker 1 of two dies at `point` for the `time`th time; how many died and
-/// how many segments were redone, sealing and opening. Where it does not come
-/// to that, because the other one does nearly everything, it is repeated.
+/// Worker 1 of two dies at `point` for the `time`th time. Returns how many died and how many
+/// segments were redone, while encrypting and decrypting. If it never gets there, because the other
+/// worker does nearly everything, the run is repeated.
 fn one_death(action: &str, point: &str, time: u32) -> [(u32, u32); 2] {
     let world = world();
     let plan = format!("{action}.1.{point}.{time}");
-    // Only what seals stops there.
+    // Only encryption stops there.
     let is_everywhere = !["Claimed", "Loaded"].contains(&point);
     [true, false].map(|is_sealing| {
         loop {
@@ -143,8 +143,8 @@ fn a_segment_that_kills_everybody_ends_the_run() {
         let world = world();
         let mut engine = world.engine(1, "die.0.Written.1");
         engine.warm_up().unwrap();
-        // Main works along while the only worker is missing, so the segment
-        // may be saved after one or two deaths.
+        // Main works too while its only worker is dead, so the segment may be saved after one or
+        // two deaths.
         match world.encrypt(&mut engine, "plain", "out") {
             Ok(summary) => assert!(summary.workers.died > 0),
             Err(error) => assert!(matches!(error, Error::WorkersDied { .. }), "{error}"),
@@ -166,7 +166,7 @@ fn a_worker_that_hangs_is_killed_and_done_without() {
     });
 }
 
-/// Workers that are killed, by whatever, are no sign that the system has no sandbox.
+/// Killed workers do not mean that the system has no sandbox.
 #[test]
 fn where_workers_are_required_and_killed_it_is_said_so() {
     watched(|| {
@@ -185,7 +185,7 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
         let mut engine =
             Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
         let result = world.decrypt(&mut engine, "sealed", "opened");
-        // That is no shortage.
+        // That is not a shortage of resources.
         assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");
     });
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use cryptstream_engine::{Engine, Inspect};
 
-/// Runs an example in `folder`, as cargo has built it.
+/// Runs an example that cargo has built, in `folder`.
 fn run(name: &str, folder: &Path, input: Stdio) -> Output {
     let tests = std::env::current_exe().unwrap();
     let example = tests.ancestors().nth(2).unwrap().join("examples").join(name);
@@ -75,7 +75,7 @@ fn a_program_brings_its_workers() {
     let folder = tempfile::tempdir().unwrap();
     File::create(folder.path().join("a")).unwrap().set_len(16 << 20).unwrap();
     let output = run("with_workers", folder.path(), Stdio::null());
-    // On a single core there are none.
+    // On a single core there are no workers.
     let is_single = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
     assert_eq!(output.stdout == b"0 workers\n", is_single, "{output:?}");
     assert!(is_encrypted(folder.path().join("a.enc")));

@@ -1,4 +1,4 @@
-//! A part of a file costs the chunks that it lies in.
+//! Decrypting a part of a file reads only the chunks that it lies in.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -13,7 +13,7 @@ use cryptstream_engine::{
 };
 use cryptstream_format::Format;
 
-/// What of a header is read at first, and may reach beyond it.
+/// How many bytes are read for the header. They may reach beyond it.
 const FIRST_READ: u64 = 16 << 10;
 /// The payload's first bytes, and looks at what kind of file it is.
 const LOOKS: u64 = 256;
@@ -40,8 +40,7 @@ fn open(world: &World, range: ByteRange) -> RangeSummary {
     engine().decrypt_range(request.commit(commit), range).unwrap()
 }
 
-/// Bytes that this thread has been given by reads; `None` where the system
-/// does not count them.
+/// The bytes that this thread has read; `None` if the system does not count them.
 fn bytes_read() -> Option<u64> {
     let counts = fs::read_to_string("/proc/thread-self/io").ok()?;
     counts.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
@@ -100,7 +99,7 @@ fn only_the_chunks_of_a_part_are_read() {
     }
 }
 
-/// Chunks and prefix of a payload.
+/// The length of a payload: its prefix and chunks.
 fn sealed_len(format: Format, len: u64) -> u64 {
     cryptstream_format::Layout::of_plaintext(format, len).unwrap().payload_len()
 }
@@ -140,7 +139,7 @@ fn a_reader_gives_verified_bytes_at_any_place() {
         assert_eq!(reader.read(&mut [0; 9]).unwrap(), 0, "nothing comes after the end");
         reader.seek(SeekFrom::Current(-(content.len() as i64 + 4))).unwrap_err();
 
-        // What is damaged is not given, and the rest still is.
+        // Damaged bytes are not returned, and the rest still is.
         let mut sealed = world.read("sealed");
         let damaged = sealed.len() / 2;
         sealed[damaged] ^= 1;
@@ -154,7 +153,7 @@ fn a_reader_gives_verified_bytes_at_any_place() {
         reader.read_exact(&mut part).unwrap();
         assert_eq!(part, content[7..16]);
 
-        // A file that was cut is not opened: its length proves nothing.
+        // A truncated file is not opened: its length proves nothing.
         world.write("sealed", &sealed[..sealed.len() - 100_000]);
         assert!(engine().open(world.path("sealed"), &world.identities()).is_err());
     }

@@ -1,4 +1,4 @@
-//! What a worker that is locked in can do, tried.
+//! Tries what a sandboxed worker can do.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(target_os = "linux")]
 
@@ -7,8 +7,8 @@ mod common;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
-/// The exit code and the signal of a process that locks itself in (or not) and
-/// then tries `what`; and how well it was locked in.
+/// The exit code and the signal of a process that sandboxes itself (or not) and then tries `what`,
+/// and its sandbox level.
 fn attempt(mode: &str, what: &str) -> (Option<i32>, Option<i32>, String) {
     let mut command = Command::new(common::faulty_worker());
     command.args(["probe", mode, what]).stderr(Stdio::piped()).stdout(Stdio::null());
@@ -73,7 +73,7 @@ fn everything_else_kills() {
 
 #[test]
 fn without_the_sandbox_they_get_through_or_are_told_why() {
-    // So that the tests above are known to be able to fail.
+    // Shows that the tests above can fail.
     for what in REFUSED.into_iter().chain(DEADLY) {
         let (code, signal, _) = attempt("off", what);
         assert_eq!(signal, None, "{what}");

@@ -1,4 +1,4 @@
-//! A folder, keys, and the program that plays the worker.
+//! A folder, keys, and a program that acts as the worker.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::fs;
@@ -18,7 +18,7 @@ use cryptstream_format::{Identity, Recipient};
 /// Nothing here takes a tenth of this, even on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Bytes in which no two chunks are alike.
+/// Bytes of which no two chunks are alike.
 pub fn paint(len: usize) -> Vec<u8> {
     // Kept, since many tests compare with the same megabytes over and over.
     static PAINTED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -28,7 +28,7 @@ pub fn paint(len: usize) -> Vec<u8> {
     painted[..len].to_vec()
 }
 
-/// The program that plays the worker, as cargo has built it.
+/// The program that acts as the worker, which cargo has built.
 pub fn faulty_worker() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let built = tests.ancestors().nth(2).unwrap().join("examples/faulty_worker");
@@ -71,8 +71,8 @@ pub struct World {
 }
 
 impl World {
-    /// A folder on the file system of the build, so that the worker's program
-    /// can get other names there.
+    /// A folder on the file system of the build, so that the worker program can be hard-linked
+    /// there.
     pub fn new() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let secret = SecretKey::generate().unwrap();
@@ -120,7 +120,7 @@ impl World {
         Target::Path { path: self.path(name), force: true }
     }
 
-    /// One of many.
+    /// One item of a batch.
     pub fn item(&self, input: &str, output: Option<&str>) -> BatchItem {
         let input = self.path(input);
         let len = fs::metadata(&input).unwrap().len();
@@ -169,7 +169,7 @@ impl World {
         engine.decrypt_all(DecryptAll::items(items).identities(&identities).on_done(on_done))
     }
 
-    /// What a sealed file holds, opened by main alone.
+    /// The plaintext of an encrypted file, decrypted by main alone.
     pub fn content(&self, name: &str) -> Vec<u8> {
         let mut engine = self.engine(0, "alone");
         self.decrypt(&mut engine, name, "content").unwrap();

@@ -2,7 +2,7 @@ use cryptstream_format::{FileKey, Layout, PayloadCipher};
 
 use super::*;
 
-/// Sealed chunks in memory, some of which cannot be read, and what was kept.
+/// Encrypted chunks in memory, some of which cannot be read, and the plaintext that was kept.
 struct Memory {
     sealed: Vec<u8>,
     unreadable: Vec<Range<usize>>,
@@ -48,8 +48,8 @@ impl Sealed {
         chunk * len..(chunk + 1).saturating_mul(len).min(self.bytes.len())
     }
 
-    /// Surveys `bytes`, and sees that what was kept is right and is all that
-    /// is not damaged.
+    /// Scans `bytes`, and checks that the plaintext that was kept is right and is all that is
+    /// intact.
     #[track_caller]
     fn report(&self, bytes: &[u8], unreadable: Vec<Range<usize>>) -> DamageReport {
         let mut memory = Memory { sealed: bytes.to_vec(), unreadable, kept: Vec::new() };
@@ -100,8 +100,8 @@ fn all() -> impl Iterator<Item = (Format, Sealed)> {
     })
 }
 
-/// The same without those of age whose last chunk is nearly full: looking for
-/// the end takes a second there.
+/// The same without the age files whose last chunk is nearly full, where the search for the end
+/// takes a second.
 fn all_but_slow() -> impl Iterator<Item = (Format, Sealed)> {
     let is_slow = |format, len: usize| format == Format::Age && len % (1 << 16) > 1 << 15;
     all().filter(move |(format, file)| !is_slow(*format, file.plain.len()))
@@ -182,7 +182,7 @@ fn what_is_cut_is_missed() {
         for full in 0..5 {
             for rest in [0, 1, 15, 16, 17, 18, 1000, 16_399] {
                 let report = file.report(&file.bytes[..full * chunk + rest], vec![]);
-                // Of a shorter rest nobody could think that it was the end.
+                // A shorter rest cannot be mistaken for the end.
                 let shortest = if format == Format::Native || full == 0 { 16 } else { 17 };
                 let end = if rest < shortest { End::Missing } else { End::Damaged };
                 assert_eq!(report.end, end, "{format:?} {full} {rest}");
@@ -217,7 +217,7 @@ fn what_was_added_after_damage_is_told_as_well() {
         bytes[file.chunk(1).start] ^= 1;
         let report = file.report(&bytes, vec![]);
         assert_eq!((report.end, report.damage.count), (End::Followed(200_000), 1));
-        // With the last chunk before the end the trace of it is lost.
+        // Without the last chunk before the end, the end cannot be found.
         bytes[file.chunk(3).start] ^= 1;
         let report = file.report(&bytes, vec![]);
         assert!(report.end != End::Whole && report.bytes_intact == 2 * format.chunk_len() as u64);

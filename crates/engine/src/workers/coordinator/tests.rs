@@ -1,6 +1,5 @@
-//! What a successor seals when the input has changed since its predecessor
-//! died: the only thing that cannot be seen from outside, where such a run
-//! fails in the end.
+//! What a worker encrypts if the input has changed since its predecessor died. Only here can that
+//! be observed: from outside such a run just fails at the end.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
@@ -14,8 +13,8 @@ use super::*;
 use crate::job::Output;
 use crate::{Processes, SandboxMode};
 
-/// Seals one segment with a worker that dies at `plan`; as soon as it has exited,
-/// the input becomes `new`. Returns what was sealed in the end.
+/// Encrypts one segment with a worker that dies at `plan`. As soon as it has exited, the input
+/// becomes `new`. Returns the plaintext of the result.
 fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
     // On the file system of the build, where the worker's program is.
     let tests = std::env::current_exe().unwrap();
@@ -89,9 +88,9 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
 fn what_may_have_been_sealed_is_sealed_again_and_nothing_else() {
     let (old, new) = (vec![b'o'; SEGMENT_LEN + 5], vec![b'n'; SEGMENT_LEN + 5]);
     let mixed = |loaded: usize| [&old[..loaded], &new[loaded..SEGMENT_LEN]].concat();
-    // It has died before anything was loaded: all of it is read again.
+    // It died before anything was loaded, so all of it is read again.
     assert!(sealed_after_a_death("die.1.Claimed.1", &old, &new) == mixed(0));
-    // Loaded in parts of 64 KiB, the last of which may not have been sealed.
+    // Loaded in parts of 64 KiB, the last of which may not have been encrypted.
     assert!(sealed_after_a_death("die.1.Loaded.1", &old, &new) == mixed(64 << 10));
     assert!(sealed_after_a_death("die.1.Loaded.3", &old, &new) == mixed(192 << 10));
     assert!(sealed_after_a_death("die.1.Writing.1", &old, &new) != mixed(0));

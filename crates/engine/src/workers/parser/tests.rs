@@ -1,4 +1,4 @@
-//! A reader that lies: main takes no answer that does not fit what it has sent.
+//! A reader that lies: main accepts no answer that does not fit the bytes that it has sent.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -77,7 +77,7 @@ fn no_answer_is_taken_that_does_not_fit_the_question() {
     }
 }
 
-/// Whatever table it gives: either it is that of the bytes, or main refuses it.
+/// Main refuses every table but the one of the bytes.
 #[test]
 fn a_table_that_is_not_that_of_the_bytes_is_refused() {
     let path = Path::new("file");
