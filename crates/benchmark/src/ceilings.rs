@@ -106,17 +106,17 @@ fn run_cipher(direction: Direction) -> Result<(), Error> {
         return Ok(());
     };
     let mut text = vec![1; part.plaintext_len()];
-    let mut sealed = vec![0; part.sealed_len()];
-    cipher.seal(&part, &text, &mut sealed).map_err(|error| broken(&error))?;
+    let mut encrypted = vec![0; part.sealed_len()];
+    cipher.seal(&part, &text, &mut encrypted).map_err(|error| broken(&error))?;
     for index in 0..CIPHER_LEN / SEGMENT_LEN as u64 {
         for segment in Segment::inner(Format::Native, index).split(PART_LEN) {
             let done = match direction {
-                Direction::Seal => cipher.seal(&segment, &text, &mut sealed),
+                Direction::Seal => cipher.seal(&segment, &text, &mut encrypted),
                 // It decrypts only at the position where it was encrypted.
-                Direction::Open => cipher.open(&part, &sealed, &mut text),
+                Direction::Open => cipher.open(&part, &encrypted, &mut text),
             };
             done.map_err(|error| broken(&error))?;
-            black_box((&mut text, &mut sealed));
+            black_box((&mut text, &mut encrypted));
         }
     }
     Ok(())

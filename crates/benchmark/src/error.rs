@@ -1,10 +1,10 @@
-//! Why a benchmark cannot go on.
+//! Errors of a benchmark.
 
 use std::path::PathBuf;
 
 use indicatif::HumanBytes;
 
-/// Why a benchmark cannot go on.
+/// Why a benchmark failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -9,8 +9,8 @@ use cryptstream_engine::Error;
 /// Bytes that are copied at a time, as in `cp`.
 const COPY_BUFFER: usize = 256 << 10;
 
-/// Copies a file to a name that is free, as `cp --reflink=never` does where it
-/// does not leave the work to the kernel.
+/// Copies a file to a new name, like `cp --reflink=never` when it copies without help from the
+/// kernel.
 pub(crate) fn copy_file(from: &Path, to: &Path, buffer: &mut Vec<u8>) -> Result<(), Error> {
     buffer.resize(COPY_BUFFER, 0);
     let open = |source| Error::Open { path: from.to_owned(), source };

@@ -106,12 +106,12 @@ impl<'a> Harness<'a> {
     ) -> Result<[f64; 3], Error> {
         self.progress.step(&size_class.label(), &configuration.label());
         let before: Vec<_> = inputs.iter().map(|input| state(input)).collect();
-        let sealing = self.outputs("sealed", inputs.iter());
-        let opening = self.outputs("opened", sealing.iter().map(|(_, sealed)| sealed));
+        let encrypting = self.outputs("sealed", inputs.iter());
+        let decrypting = self.outputs("opened", encrypting.iter().map(|(_, encrypted)| encrypted));
         warm_memory(self.folder, inputs);
         let engine_run = |processes| self.engine_run(processes);
         let mut timed = |operation| {
-            let files = if operation == Operation::Encrypt { &sealing } else { &opening };
+            let files = if operation == Operation::Encrypt { &encrypting } else { &decrypting };
             let started = Instant::now();
             // A cold one starts and ends within the measured time.
             let mut cold = None;
@@ -129,7 +129,7 @@ impl<'a> Harness<'a> {
         };
         let seconds =
             [timed(Operation::Encrypt)?, timed(Operation::Decrypt)?, timed(Operation::Verify)?];
-        for ((input, before), (_, opened)) in inputs.iter().zip(before).zip(&opening) {
+        for ((input, before), (_, opened)) in inputs.iter().zip(before).zip(&decrypting) {
             match first_difference(input, opened)? {
                 None => self.outputs_verified += 2,
                 Some(_) if state(input) != before => {
@@ -144,7 +144,7 @@ impl<'a> Harness<'a> {
                 }
             }
         }
-        remove(sealing.iter().chain(&opening));
+        remove(encrypting.iter().chain(&decrypting));
         Ok(seconds)
     }
 

@@ -26,7 +26,7 @@ impl Results {
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <link rel=\"icon\" href=\"data:,\">\n\
              <title>CryptStream benchmark: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
-            escape(&what(self)),
+            escape(&measured_text(self)),
         );
         let parts = [
             format!(
@@ -54,7 +54,7 @@ impl Results {
 }
 
 /// What was measured.
-fn what(results: &Results) -> String {
+fn measured_text(results: &Results) -> String {
     let name = results.file_name.clone();
     name.unwrap_or_else(|| results.machine.processor.clone())
 }

@@ -1,6 +1,6 @@
-//! How far a benchmark has come.
+//! Progress of a benchmark.
 
-/// Is told how far a benchmark has come.
+/// Receives the progress of a benchmark.
 pub trait Progress {
     /// There will be about `total` measurements.
     fn begin(&self, total: u64);

@@ -38,7 +38,7 @@ pub struct Options<'a> {
     pub worker_program: Option<WorkerProgram>,
     /// How to show a path to the user.
     pub show_path: fn(&Path) -> String,
-    /// Is told how far the benchmark has come.
+    /// Receives the progress of the benchmark.
     pub progress: &'a dyn Progress,
 }
 
@@ -117,7 +117,7 @@ pub fn run(options: &Options<'_>) -> Result<Results, Error> {
     if sizes.is_empty()
         && let Some(first) = skipped.first()
     {
-        return Err(no_room(&parent, first.needed, first.available));
+        return Err(not_enough_space(&parent, first.needed, first.available));
     }
     let outputs_verified = harness.outputs_verified;
     let folder = fs::canonicalize(&parent).unwrap_or(parent);
@@ -157,7 +157,7 @@ fn size_classes(
         let (size_classes, skipped) =
             plan::size_classes_up_to(max_size, free, machine.available_memory);
         return match (size_classes.is_empty(), skipped.first()) {
-            (true, Some(first)) => Err(no_room(parent, first.needed, first.available)),
+            (true, Some(first)) => Err(not_enough_space(parent, first.needed, first.available)),
             (true, None) => Err(Error::NothingFits { smallest: plan::smallest() }),
             (false, _) => Ok((size_classes, skipped)),
         };
@@ -172,7 +172,7 @@ fn size_classes(
     }
     let size_class = plan::size_class_of_file(metadata.len());
     match plan::needed(size_class) {
-        needed if needed > free => Err(no_room(parent, needed, free)),
+        needed if needed > free => Err(not_enough_space(parent, needed, free)),
         _ => Ok((vec![size_class], Vec::new())),
     }
 }
@@ -195,6 +195,6 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn no_room(folder: &Path, needed: u64, free: u64) -> Error {
+fn not_enough_space(folder: &Path, needed: u64, free: u64) -> Error {
     Error::NoRoom { folder: folder.to_owned(), needed, free }
 }

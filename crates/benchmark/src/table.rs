@@ -8,7 +8,7 @@ use crate::results::{Configuration, Measurement, Operation, Results, SizeResult,
 use crate::stats::{Comparison, efficiency};
 use crate::units;
 
-/// Columns of a terminal that was not made wider.
+/// The usual width of a terminal in columns.
 const WIDTH: usize = 80;
 /// Width of a column: MiB/s, spread, speed-up and efficiency.
 const COLUMN: usize = 23;

@@ -9,8 +9,8 @@ mod inspect_verify;
 mod keys;
 mod range;
 mod rekey;
+mod report_options;
 mod streams;
-mod talk;
 mod tree;
 mod workers;
 
@@ -25,11 +25,11 @@ pub(crate) use completions_man::{Completions, Manual, Shell};
 pub(crate) use file_list::FileList;
 pub(crate) use inspect_verify::{DecryptInputs, Inspect};
 pub(crate) use keys::{
-    DecryptionArgs, EncryptionArgs, KeyPassphrase, Passphrase, UsualCost, parse_log_n,
+    DecryptionArgs, DefaultCost, EncryptionArgs, KeyPassphrase, Passphrase, parse_log_n,
 };
 pub(crate) use rekey::Rekey;
+pub(crate) use report_options::{Color, PROGRESS_VARIABLE, ReportOptions, When};
 pub(crate) use streams::{descriptor, is_dash, is_stdin, is_stdout};
-pub(crate) use talk::{Color, PROGRESS_VARIABLE, Talk, When};
 pub(crate) use tree::Tree;
 pub(crate) use workers::{Reading, Sandbox, Workers, parse_processes};
 
@@ -43,7 +43,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) no_config: bool,
     #[command(flatten)]
-    pub(crate) talk: Talk,
+    pub(crate) options: ReportOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -185,7 +185,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// Takes the output from where it was named.
-    pub(crate) fn settle(&mut self, to_stdout: bool) {
+    pub(crate) fn resolve_output(&mut self, to_stdout: bool) {
         self.output = self.output.take().or(self.named_output.take());
         if to_stdout {
             self.output = Some("-".into());

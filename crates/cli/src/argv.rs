@@ -1,9 +1,8 @@
 //! Takes the passphrase out of the process's arguments.
 //!
-//! Everybody on the machine can read a process's arguments. `--key` is
-//! offered all the same, because it is the first thing that anybody tries;
-//! so the program overwrites the value in its own memory as its first deed.
-//! What was visible until then cannot be taken back, and the help says so.
+//! Every user of the machine can read a process's arguments. `--key` exists all the same,
+//! because it is the first thing that people try. So the program starts by overwriting the value
+//! in its own memory. Until then it is visible, and the help says so.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,21 +17,20 @@ use crate::initial_memory::InitialMemory;
 const FLAG: &[u8] = b"--key";
 const FLAG_WITH_VALUE: &[u8] = b"--key=";
 
-/// What stands in for the value where the arguments are parsed.
+/// The placeholder that the parser sees instead of the value.
 const TAKEN: &str = "(taken)";
 
-/// The arguments without the value of `--key`, and that value.
-pub(crate) fn take() -> (Vec<OsString>, Option<Zeroizing<Vec<u8>>>) {
+/// Returns the arguments without the value of `--key`, and that value.
+pub(crate) fn take_key() -> (Vec<OsString>, Option<Zeroizing<Vec<u8>>>) {
     let (arguments, key) = split(std::env::args_os());
     if key.is_some() {
-        // Without /proc there is no way, but also no `ps` that would show it.
-        let _ = blank();
+        // Without /proc this fails, but then `ps` cannot show the value either.
+        let _ = overwrite_values();
     }
     (arguments, key)
 }
 
-/// Replaces the value of `--key` by a placeholder, found as the parser will
-/// find it: not behind `--`.
+/// Replaces the value of `--key` by a placeholder. Like the parser, it stops at `--`.
 fn split(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<Zeroizing<Vec<u8>>>) {
     let mut rest = Vec::new();
     let mut key = None;
@@ -57,16 +55,15 @@ fn split(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Option<Ze
     (rest, key)
 }
 
-/// The argument from `start` on, in locked memory; the argument itself is wiped.
+/// Copies the argument from `start` on into locked memory, and wipes the argument.
 fn secret(argument: OsString, start: usize) -> Zeroizing<Vec<u8>> {
     let argument = Zeroizing::new(argument.into_vec());
     let _secrets = SecretScope::open();
     Zeroizing::new(argument[start..].to_vec())
 }
 
-/// Overwrites the values of `--key` in the memory from which the system
-/// answers for the arguments.
-fn blank() -> io::Result<()> {
+/// Overwrites the values of `--key` in the memory that `/proc/PID/cmdline` shows.
+fn overwrite_values() -> io::Result<()> {
     let cmdline = Zeroizing::new(fs::read("/proc/self/cmdline")?);
     let memory = InitialMemory::open()?;
     for (offset, len) in values(&cmdline) {
@@ -75,7 +72,7 @@ fn blank() -> io::Result<()> {
     Ok(())
 }
 
-/// Where the values of `--key` lie in the NUL-terminated arguments.
+/// The offsets and lengths of the values of `--key` in the NUL-terminated arguments.
 fn values(cmdline: &[u8]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut offset = 0;

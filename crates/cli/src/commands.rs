@@ -32,40 +32,40 @@ use session::{CommandResult, Session};
 
 /// Runs one command to its end, and reports how it ended.
 pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
-    messages::set_quiet(cli.talk.quiet);
-    if cli.talk.verbose
+    messages::set_quiet(cli.options.quiet);
+    if cli.options.verbose
         && let Some(error) = system::not_locked()
     {
         messages::note(&messages::not_locked(error));
     }
-    if let Err(failure) = config::settle(&mut cli) {
-        return Failures::from(failure).report(cli.talk.json, false).exit_code();
+    if let Err(failure) = config::apply_defaults(&mut cli) {
+        return Failures::from(failure).report(cli.options.json, false).exit_code();
     }
-    let Cli { mut command, mut talk, no_config } = cli;
-    talk.apply_color();
-    if talk.json && talk.progress() == When::Always && !io::stderr().is_terminal() {
+    let Cli { mut command, mut options, no_config } = cli;
+    options.apply_color();
+    if options.json && options.progress() == When::Always && !io::stderr().is_terminal() {
         // Lines of text would be mixed with those of JSON.
-        talk.progress = Some(When::Json);
+        options.progress = Some(When::Json);
     }
-    messages::speak_to_programs(talk.json, talk.progress() == When::Json);
-    let _on_interrupt = report::say_interrupted_to_programs(talk);
-    let session = Session::new(talk, no_config, key);
-    let ended = settle_files(&mut command).and_then(|()| dispatch(command, &session));
-    match ended {
+    messages::set_json_output(options.json, options.progress() == When::Json);
+    let _on_interrupt = report::report_interruptions(options);
+    let session = Session::new(options, no_config, key);
+    let result = resolve_files(&mut command).and_then(|()| dispatch(command, &session));
+    match result {
         Ok(status) => status.exit_code(),
-        Err(failures) => failures.report(talk.json, session.is_stdout_data()).exit_code(),
+        Err(failures) => failures.report(options.json, session.is_stdout_data()).exit_code(),
     }
 }
 
 /// Settles the outputs, and adds the inputs that are named in a file.
-fn settle_files(command: &mut Command) -> Result<(), Failures> {
+fn resolve_files(command: &mut Command) -> Result<(), Failures> {
     match command {
         Command::Encrypt(Encrypt { files, tree, .. }) => {
-            files.settle(false);
+            files.resolve_output(false);
             file_list::add_to(files, tree)?;
         }
         Command::Decrypt(Decrypt { files, stdout, tree, .. }) => {
-            files.settle(*stdout);
+            files.resolve_output(*stdout);
             file_list::add_to(files, tree)?;
         }
         Command::Verify(DecryptInputs { files, file_list, .. })
@@ -82,14 +82,14 @@ fn settle_files(command: &mut Command) -> Result<(), Failures> {
 fn dispatch(command: Command, session: &Session) -> CommandResult {
     match command {
         Command::Encrypt(args) if args.packing.archive => archive::pack(args, session),
-        Command::Encrypt(args) if args.delete || tree::is_meant(&args.files, &args.tree) => {
+        Command::Encrypt(args) if args.delete || tree::is_tree_run(&args.files, &args.tree) => {
             tree::encrypt(args, session)
         }
         Command::Encrypt(args) => one_file::encrypt(args, session),
         Command::Decrypt(args) if args.unpacking.extract => archive::extract(args, session),
         Command::Decrypt(args) if args.salvage => salvage::run(args, session),
         Command::Decrypt(args) if args.range.is_some() => range::run(args, session),
-        Command::Decrypt(args) if tree::is_meant(&args.files, &args.tree) => {
+        Command::Decrypt(args) if tree::is_tree_run(&args.files, &args.tree) => {
             tree::decrypt(args, session)
         }
         Command::Decrypt(args) => one_file::decrypt(args, session),

@@ -1,8 +1,8 @@
 //! The user's defaults, merged into the flags.
 //!
-//! Flags override the environment, and that overrides the file. Keys are never mixed: the first
-//! source that names any counts alone, so that nothing is encrypted to a recipient that only a
-//! later one names.
+//! Flags override the environment, which overrides the file. Keys of several sources are never
+//! combined: only the first source that names keys counts, so that nothing is encrypted to a
+//! recipient that only a later source names.
 
 mod environment;
 mod file;
@@ -11,17 +11,18 @@ mod settings;
 use std::path::PathBuf;
 
 use crate::args::{
-    self, Cli, Command, DecryptionArgs, EncryptionArgs, Format, Reading, Talk, UsualCost, Workers,
+    self, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, Reading,
+    ReportOptions, Workers,
 };
 use crate::initial_environment;
 use crate::messages::Failure;
 
-pub(crate) use self::settings::{Found, Origin, Setting, Settings};
+pub(crate) use self::settings::{ConfigValue, Origin, Setting, Settings};
 
 /// The settings of the file and the environment.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Where the file is, or would be.
+    /// The path of the file, which may not exist.
     pub(crate) path: Option<PathBuf>,
     pub(crate) is_there: bool,
     pub(crate) file: Settings,
@@ -31,38 +32,38 @@ pub(crate) struct Config {
 }
 
 /// Fills in flags that were not given, for commands that have defaults.
-pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
-    let Cli { command, talk, no_config } = cli;
+pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<(), Failure> {
+    let Cli { command, options, no_config } = cli;
     match command {
         Command::Encrypt(args) => {
             let config = Config::load(*no_config)?;
-            config.fill_talk(talk);
+            config.fill_report_options(options);
             config.fill_workers(&mut args.files.workers);
             config.fill_format(args);
             config.fill_encryption(&args.passphrase, &mut args.encryption);
         }
         Command::Decrypt(args) => {
             let config = Config::load(*no_config)?;
-            config.fill_talk(talk);
+            config.fill_report_options(options);
             config.fill_workers(&mut args.files.workers);
             config.fill_decryption(&mut args.decryption);
         }
         Command::Verify(args) | Command::List(args) => {
             let config = Config::load(*no_config)?;
-            config.fill_talk(talk);
+            config.fill_report_options(options);
             config.fill_workers(&mut args.workers);
             config.fill_decryption(&mut args.decryption);
         }
         Command::Rekey(args) => {
             let config = Config::load(*no_config)?;
-            config.fill_talk(talk);
+            config.fill_report_options(options);
             config.fill_decryption(&mut args.decryption);
             config.fill_reading(&mut args.reading);
-            // New keys are named by flags only.
-            args.new.usual = config.usual_cost();
+            // Only flags name new keys.
+            args.new.default_cost = config.default_cost();
         }
         Command::Inspect(args) => Config::load(*no_config)?.fill_reading(&mut args.reading),
-        // They have no defaults, or are about them.
+        // These have no defaults, or show them.
         Command::Benchmark(_)
         | Command::Completions(_)
         | Command::Config
@@ -75,10 +76,10 @@ pub(crate) fn settle(cli: &mut Cli) -> Result<(), Failure> {
 impl Config {
     /// Reads the environment, and the file if there is one.
     pub(crate) fn load(ignore_file: bool) -> Result<Self, Failure> {
-        let place = if ignore_file { None } else { file::place() };
-        let file = place.as_ref().map(file::read).transpose()?.flatten();
+        let config_path = if ignore_file { None } else { file::config_path() };
+        let file = config_path.as_ref().map(file::read).transpose()?.flatten();
         Ok(Self {
-            path: place.map(|place| place.path),
+            path: config_path.map(|config_path| config_path.path),
             is_there: file.is_some(),
             file: file.unwrap_or_default(),
             environment: environment::read()?,
@@ -89,8 +90,8 @@ impl Config {
     /// A setting other than a key, from the first source that has it.
     pub(crate) fn get<'a, T>(
         &'a self,
-        setting: impl Fn(&'a Settings) -> &'a Option<Found<T>>,
-    ) -> Option<&'a Found<T>> {
+        setting: impl Fn(&'a Settings) -> &'a Option<ConfigValue<T>>,
+    ) -> Option<&'a ConfigValue<T>> {
         setting(&self.environment).as_ref().or_else(|| setting(&self.file).as_ref())
     }
 
@@ -98,44 +99,45 @@ impl Config {
     /// passphrase encrypts alone.
     pub(crate) fn encryption(&self) -> Option<&Settings> {
         let mut places = [&self.environment, &self.file].into_iter();
-        places.find(|place| place.names_key()).filter(|_| !self.has_passphrase)
+        places.find(|config_path| config_path.names_key()).filter(|_| !self.has_passphrase)
     }
 
     /// The keys to decrypt with if no flag names any. With a passphrase, only those from the same
     /// source.
     pub(crate) fn decryption(&self) -> Option<&Settings> {
         let mut places = [&self.environment, &self.file].into_iter();
-        places.find(|place| self.has_passphrase || place.identity.is_some())
+        places.find(|config_path| self.has_passphrase || config_path.identity.is_some())
     }
 
-    fn fill_talk(&self, talk: &mut Talk) {
-        talk.progress = talk.progress.or(self.get(|it| &it.progress).map(|found| found.value));
-        talk.color = talk.color.or(self.get(|it| &it.color).map(|found| found.value));
+    fn fill_report_options(&self, options: &mut ReportOptions) {
+        options.progress =
+            options.progress.or(self.get(|it| &it.progress).map(|value| value.value));
+        options.color = options.color.or(self.get(|it| &it.color).map(|value| value.value));
     }
 
     fn fill_reading(&self, reading: &mut Reading) {
-        let sandbox = self.get(|it| &it.sandbox).map(|found| found.value);
+        let sandbox = self.get(|it| &it.sandbox).map(|value| value.value);
         reading.sandbox = reading.sandbox.or(sandbox);
     }
 
     fn fill_workers(&self, workers: &mut Workers) {
         let Workers { processes, sandbox } = workers;
-        *processes = processes.or(self.get(|it| &it.processes).map(|found| found.value));
-        *sandbox = sandbox.or(self.get(|it| &it.sandbox).map(|found| found.value));
+        *processes = processes.or(self.get(|it| &it.processes).map(|value| value.value));
+        *sandbox = sandbox.or(self.get(|it| &it.sandbox).map(|value| value.value));
     }
 
     /// A default of `native` does not override an output name or a flag that means age. A cost on
     /// the command line asks for its format.
     fn fill_format(&self, args: &mut args::Encrypt) {
-        let is_age = self.get(|it| &it.format).is_some_and(|found| found.value == Format::Age);
+        let is_age = self.get(|it| &it.format).is_some_and(|value| value.value == Format::Age);
         if is_age && args.format.is_none() && args.encryption.argon2id.is_none() {
             args.format = Some(Format::Age);
         }
     }
 
     fn fill_encryption(&self, passphrase: &args::Passphrase, encryption: &mut EncryptionArgs) {
-        encryption.usual = self.usual_cost();
-        self.fill_patience(&mut encryption.plugin_timeout);
+        encryption.default_cost = self.default_cost();
+        self.fill_plugin_timeout(&mut encryption.plugin_timeout);
         if passphrase.is_given() || encryption.names_key() {
             return;
         }
@@ -149,25 +151,25 @@ impl Config {
     }
 
     fn fill_decryption(&self, decryption: &mut DecryptionArgs) {
-        self.fill_patience(&mut decryption.plugin_timeout);
+        self.fill_plugin_timeout(&mut decryption.plugin_timeout);
         if !decryption.passphrase.is_given() && decryption.identity.is_empty() {
             decryption.identity =
                 self.decryption().map(|keys| value_of(&keys.identity)).unwrap_or_default();
         }
     }
 
-    fn fill_patience(&self, seconds: &mut Option<u64>) {
-        *seconds = seconds.or(self.get(|it| &it.plugin_timeout).map(|found| found.value));
+    fn fill_plugin_timeout(&self, seconds: &mut Option<u64>) {
+        *seconds = seconds.or(self.get(|it| &it.plugin_timeout).map(|value| value.value));
     }
 
-    fn usual_cost(&self) -> UsualCost {
-        UsualCost {
-            argon2id: self.get(|it| &it.argon2id).map(|found| found.value),
-            scrypt: self.get(|it| &it.scrypt).map(|found| found.value),
+    fn default_cost(&self) -> DefaultCost {
+        DefaultCost {
+            argon2id: self.get(|it| &it.argon2id).map(|value| value.value),
+            scrypt: self.get(|it| &it.scrypt).map(|value| value.value),
         }
     }
 }
 
-fn value_of<T: Clone + Default>(found: &Option<Found<T>>) -> T {
-    found.as_ref().map(|found| found.value.clone()).unwrap_or_default()
+fn value_of<T: Clone + Default>(value: &Option<ConfigValue<T>>) -> T {
+    value.as_ref().map(|value| value.value.clone()).unwrap_or_default()
 }

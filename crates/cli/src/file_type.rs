@@ -1,6 +1,6 @@
-//! Guesses what a file is that is not ours.
+//! Guesses the type of a file that is not encrypted by this program.
 
-/// How files of other programs begin, and what to call them.
+/// The first bytes of files of other programs, and what to call such a file.
 const MAGIC: &[(&[u8], &str)] = &[
     (b"age-encryption.org/", "an age file of another version, or a damaged one"),
     (b"-----BEGIN AGE ENCRYPTED FILE", "an armored age file"),
@@ -50,7 +50,7 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"cryptstream/", "a CryptStream file of another version, or a damaged one"),
 ];
 
-/// What the file that begins with `head` seems to be.
+/// What a file that begins with `head` seems to be.
 pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
     let by_magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name);
     if head.is_empty() {
@@ -62,8 +62,8 @@ pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
         .or_else(|| is_text(head).then_some("plain text"))
 }
 
-/// What unpacks an archive that begins with `head` and comes through a pipe.
-pub(crate) fn unpacks(head: &[u8]) -> Option<&'static str> {
+/// The command that unpacks an archive that begins with `head` from a pipe.
+pub(crate) fn unpack_command(head: &[u8]) -> Option<&'static str> {
     const BY: &[(&[u8], &str)] = &[
         (b"\x1f\x8b", "tar -xz"),
         (b"BZh", "tar -xj"),
@@ -86,7 +86,7 @@ pub(crate) fn unpacks(head: &[u8]) -> Option<&'static str> {
 }
 
 fn is_text(head: &[u8]) -> bool {
-    // The last character may be cut.
+    // The last character may be incomplete.
     let valid = match std::str::from_utf8(head) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_usual_suspects_are_recognized() {
+    fn common_file_types_are_recognized() {
         for (head, name) in [
             (&b"age-encryption.org/v2\n"[..], "an age file of another version, or a damaged one"),
             (b"-----BEGIN PGP MESSAGE-----", "a PGP (gpg) file in ASCII armor"),
@@ -116,7 +116,7 @@ mod tests {
             assert_eq!(looks_like(head), Some(name));
         }
         assert_eq!(looks_like(b"\x01\x02\x03\xff"), None);
-        for (magic, name) in MAGIC.iter().filter(|(magic, _)| unpacks(magic).is_some()) {
+        for (magic, name) in MAGIC.iter().filter(|(magic, _)| unpack_command(magic).is_some()) {
             assert_eq!(looks_like(magic), Some(*name));
         }
     }

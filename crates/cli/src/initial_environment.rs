@@ -1,9 +1,9 @@
-//! Takes out of the environment what no other program should get.
+//! Removes from the environment what other programs must not get.
 //!
-//! A passphrase in the environment is visible in `/proc/PID/environ`, and every program
-//! that is started inherits it: plugins of age. So it is overwritten where it lies, as
-//! `--key` is among the arguments. Relative folders leave `PATH`, as plugins are searched
-//! for there and the current folder may be anybody's.
+//! A passphrase in the environment is visible in `/proc/PID/environ`, and age plugins that this
+//! program starts would inherit it. So it is overwritten in place, like `--key` among the
+//! arguments. Relative folders are removed from `PATH`: plugins are searched for there, and the
+//! current folder may belong to anyone.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,16 +17,16 @@ use zeroize::Zeroizing;
 
 use crate::initial_memory::InitialMemory;
 
-/// The environment variable that is asked when no flag names a passphrase.
+/// The environment variable with the passphrase, used if no flag names one.
 pub(crate) const PASSPHRASE: &str = "CRYPTSTREAM_PASSPHRASE";
 
 const PATH: &str = "PATH";
 
-/// Its value, from [`clean`] until [`take_passphrase`].
+/// The passphrase, from [`clean`] until [`take_passphrase`].
 static TAKEN: Mutex<Option<Zeroizing<Vec<u8>>>> = Mutex::new(None);
 
-/// Takes the passphrase out of the environment, and relative folders out of `PATH`. Costs
-/// nothing where there is neither.
+/// Removes the passphrase from the environment, and relative folders from `PATH`. Changes nothing
+/// if there is neither.
 pub(crate) fn clean() {
     if !Protection::PluginEnvironment.is_on() {
         return;
@@ -36,26 +36,26 @@ pub(crate) fn clean() {
     drop(secrets);
     let path = std::env::var_os(PATH).and_then(|path| absolute_only(path.as_bytes()));
     if passphrase.is_some() || path.is_some() {
-        // Without /proc nothing can be done here; but nothing shows it either, and the
-        // plugins' own check of PATH remains.
+        // Without /proc this fails, but then nothing shows the passphrase either, and starting a
+        // plugin still checks PATH.
         let _ = overwrite(path.as_deref());
     }
     *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = passphrase;
 }
 
-/// Whether the variable is set.
+/// Whether the environment has a passphrase.
 pub(crate) fn has_passphrase() -> bool {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner).is_some()
         || std::env::var_os(PASSPHRASE).is_some()
 }
 
-/// The value of the variable, once.
+/// Takes the passphrase from the environment. Only the first call returns it.
 pub(crate) fn take_passphrase() -> Option<Zeroizing<Vec<u8>>> {
     let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take();
     taken.or_else(|| std::env::var_os(PASSPHRASE).map(OsString::into_vec).map(Zeroizing::new))
 }
 
-/// The absolute folders of `PATH`; `None` when there are no others.
+/// `path` without its relative folders; `None` if it has none.
 fn absolute_only(path: &[u8]) -> Option<Vec<u8>> {
     let folders = || path.split(|byte| *byte == b':');
     let is_absolute = |folder: &&[u8]| folder.starts_with(b"/");
@@ -65,7 +65,7 @@ fn absolute_only(path: &[u8]) -> Option<Vec<u8>> {
     Some(folders().filter(is_absolute).collect::<Vec<_>>().join(&b':'))
 }
 
-/// Overwrites each passphrase with zeros, and puts the shorter `path` in `PATH`'s place.
+/// Overwrites each passphrase with zeros, and `PATH` with the shorter `path`.
 fn overwrite(path: Option<&[u8]>) -> io::Result<()> {
     let memory = InitialMemory::open()?;
     let secrets = SecretScope::open();

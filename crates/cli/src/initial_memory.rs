@@ -1,17 +1,17 @@
-//! The memory that holds the arguments and the environment as the process was started
-//! with them. The system answers from it for `/proc/PID/cmdline` and
-//! `/proc/PID/environ`, and the C library's environment points into it.
+//! The memory with the arguments and the environment that the process was started with.
+//! `/proc/PID/cmdline` and `/proc/PID/environ` show this memory, and the C library's environment
+//! points into it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// The numbers of the fields of /proc/self/stat, from 1 (proc_pid_stat(5)).
+/// Field numbers in /proc/self/stat, from 1 (proc_pid_stat(5)).
 const ARG_START: usize = 48;
 const ENV_START: usize = 50;
 
-/// Both areas, to be changed in place. Before there is a second thread, and before
-/// anything keeps a reference into the environment.
+/// Both areas, to be changed in place. Only use it before a second thread starts, and before
+/// anything holds a reference into the environment.
 pub(crate) struct InitialMemory {
     memory: File,
     pub(crate) arguments: u64,
@@ -20,7 +20,7 @@ pub(crate) struct InitialMemory {
 
 impl InitialMemory {
     /// # Errors
-    /// Where /proc is not mounted.
+    /// If /proc is not mounted.
     pub(crate) fn open() -> io::Result<Self> {
         let stat = fs::read_to_string("/proc/self/stat")?;
         let field = |number| field(&stat, number).ok_or(io::ErrorKind::InvalidData);
@@ -29,14 +29,14 @@ impl InitialMemory {
         Ok(Self { memory, arguments, environment })
     }
 
-    /// Overwrites what lies there.
+    /// Overwrites the memory at an address.
     pub(crate) fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.memory.write_all_at(bytes, at)
     }
 }
 
-/// A field of /proc/self/stat. The second is the program's name in parentheses and may
-/// hold anything.
+/// A field of /proc/self/stat. The second field is the program's name in parentheses, which may
+/// contain any character.
 fn field(stat: &str, number: usize) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_whitespace().nth(number - 3)?.parse().ok()

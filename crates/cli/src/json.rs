@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub(crate) const SCHEMA: u32 = 1;
 
 /// Adds a name to an object, and its bytes in hexadecimal if it is not UTF-8.
-pub(crate) fn put_name(object: &mut Value, field: &str, name: impl AsRef<OsStr>) {
+pub(crate) fn insert_name(object: &mut Value, field: &str, name: impl AsRef<OsStr>) {
     let name = name.as_ref();
     object[field] = json!(name.to_string_lossy());
     if name.to_str().is_none() {

@@ -33,7 +33,7 @@ use self::files::{IdentityFileError, KeyFiles};
 use self::secret::{Secret, ask_new};
 use self::terminal::Terminal;
 pub(crate) use self::terminal::restore as restore_terminal;
-use crate::args::{self, DecryptionArgs, EncryptionArgs, KeyPassphrase, UsualCost};
+use crate::args::{self, DecryptionArgs, DefaultCost, EncryptionArgs, KeyPassphrase};
 use crate::messages::{self, Failure};
 use crate::request::{parse_cost, parse_encryption_cost};
 
@@ -45,7 +45,7 @@ pub(crate) struct EncryptionKeys {
     passphrase: Secret,
     cost: Option<Cost>,
     log_n: Option<u8>,
-    usual: UsualCost,
+    default_cost: DefaultCost,
     public: Vec<AnyRecipient>,
     /// Encrypt to their owners.
     own: Vec<AnyIdentity>,
@@ -112,8 +112,8 @@ impl EncryptionKeys {
         }
         let cost = encryption_cost(args.argon2id.as_deref())?;
         let log_n = args.scrypt;
-        let usual = args.usual;
-        Ok(Self { passphrase, cost, log_n, usual, public, own, files, callbacks, timeout })
+        let default_cost = args.default_cost;
+        Ok(Self { passphrase, cost, log_n, default_cost, public, own, files, callbacks, timeout })
     }
 
     /// Checks that no key file is read or overwritten as data.
@@ -132,7 +132,7 @@ impl EncryptionKeys {
     }
 
     /// Whether the user is asked for a passphrase.
-    pub(crate) fn asks(&self) -> bool {
+    pub(crate) fn needs_prompt(&self) -> bool {
         matches!(self.passphrase, Secret::Ask)
     }
 
@@ -144,15 +144,15 @@ impl EncryptionKeys {
         name: &str,
     ) -> Result<Vec<Box<dyn Recipient + Sync>>, Failure> {
         self.check_cost(format)?;
-        self.settle(name)?;
+        self.prepare(name)?;
         self.recipients_in(format)
     }
 
     /// Asks for the passphrase if needed, once for files of both formats. `name` is what is
     /// encrypted, for the prompt.
-    pub(crate) fn settle(&mut self, name: &str) -> Result<(), Failure> {
+    pub(crate) fn prepare(&mut self, name: &str) -> Result<(), Failure> {
         let _secrets = SecretScope::open();
-        if self.asks() {
+        if self.needs_prompt() {
             self.passphrase = Secret::Given(ask_new(name)?);
         }
         for identity in self.own.drain(..) {
@@ -171,7 +171,7 @@ impl EncryptionKeys {
         }
     }
 
-    /// The recipients in this format, after [`Self::settle`].
+    /// The recipients in this format, after [`Self::prepare`].
     pub(crate) fn recipients_in(
         &self,
         format: Format,
@@ -183,13 +183,13 @@ impl EncryptionKeys {
         };
         let passphrase = passphrase.clone();
         if format == Format::Age {
-            let log_n = self.log_n.or(self.usual.scrypt).unwrap_or(DEFAULT_LOG_N);
+            let log_n = self.log_n.or(self.default_cost.scrypt).unwrap_or(DEFAULT_LOG_N);
             let recipient = ScryptRecipient::new(passphrase.into_bytes(), log_n);
             return Ok(vec![Box::new(memory_check::recipient(recipient, 1 << log_n))]);
         }
-        let cost = self.cost.or(self.usual.argon2id).unwrap_or(Cost::DEFAULT);
+        let cost = self.cost.or(self.default_cost.argon2id).unwrap_or(Cost::DEFAULT);
         if !ReadLimit::DEFAULT.allows(cost) {
-            messages::note(&messages::costly(cost));
+            messages::note(&messages::high_cost_note(cost));
         }
         let recipient = PassphraseRecipient::new(passphrase.into_bytes(), cost)
             .map_err(|error| messages::internal(&error.to_string()))?;
@@ -206,7 +206,7 @@ fn callbacks(args: &KeyPassphrase, files: &mut KeyFiles) -> Result<SharedCallbac
     )?;
     let key_passphrase = given.map(|(_, passphrase)| passphrase);
     if let Some(kind) = key_passphrase.as_ref().and_then(Passphrase::warning) {
-        messages::keep_passphrase_warning(kind);
+        messages::remember_passphrase_warning(kind);
     }
     Ok(Arc::new(Terminal { key_passphrase }))
 }

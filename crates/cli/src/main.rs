@@ -44,11 +44,11 @@ fn main() -> ExitCode {
     }
     system::prepare();
     report_panics();
-    let (arguments, key) = argv::take();
+    let (arguments, key) = argv::take_key();
     initial_environment::clean();
     system::hide_memory();
     match parse::parse(arguments) {
-        Ok(cli) => report::settled(commands::run(cli, key)),
+        Ok(cli) => report::final_exit_code(commands::run(cli, key)),
         Err(exit_code) => exit_code,
     }
 }
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
         keyring::restore_terminal();
-        report::say_internal_error(&messages::internal(&info.to_string()));
+        report::report_internal_error(&messages::internal(&info.to_string()));
         std::process::exit(i32::from(messages::code::INTERNAL));
     }));
 }

@@ -26,7 +26,7 @@ pub(crate) mod tree;
 mod usage;
 
 pub(crate) use benchmark::{benchmark, report_written};
-pub(crate) use engine::{Context, costly, engine};
+pub(crate) use engine::{Context, engine, high_cost_note};
 pub(crate) use failure::{Failure, Shared, code};
 pub(crate) use inputs_outputs::*;
 pub(crate) use key_files::{identities_invalid, recipients_invalid};

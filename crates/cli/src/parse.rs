@@ -1,4 +1,4 @@
-//! Parses the command line, and answers help, version and mistakes.
+//! Parses the command line, and prints help, the version and usage errors.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,18 +11,18 @@ mod other_programs;
 use crate::args::{Cli, Color, PROGRESS_VARIABLE};
 use crate::messages::{self, Failure};
 
-/// Parses the arguments. Help, version and mistakes have been answered if this returns an exit
-/// status.
+/// Parses the arguments. Returns an exit status if it has printed help, the version or a usage
+/// error.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let arguments = other_programs::with_command(arguments);
-    let (has_report, is_in_events) = wanted_json(&arguments);
-    messages::speak_to_programs(has_report, is_in_events);
+    let arguments = other_programs::insert_command(arguments);
+    let (wants_json_report, wants_json_events) = wanted_json(&arguments);
+    messages::set_json_output(wants_json_report, wants_json_events);
     wanted_color(&arguments).choice().write_global();
     if let Some(command) = other_programs::command_of(&arguments) {
         messages::set_command(command);
     }
     let refuse = |failure: &Failure| {
-        match has_report {
+        match wants_json_report {
             true => messages::print_json_error(failure, false),
             false => messages::print_error(failure),
         }
@@ -48,7 +48,9 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
             }
             _ => Err(ExitCode::SUCCESS),
         },
-        DisplayHelpOnMissingArgumentOrSubcommand if is_in_events => refuse(&messages::no_command()),
+        DisplayHelpOnMissingArgumentOrSubcommand if wants_json_events => {
+            refuse(&messages::no_command())
+        }
         DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
             Err(ExitCode::from(messages::code::USAGE))
@@ -63,12 +65,12 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
 
 /// Whether JSON reports and events are wanted, as far as can be known before parsing.
 fn wanted_json(arguments: &[OsString]) -> (bool, bool) {
-    let mut has_report = false;
+    let mut wants_json_report = false;
     let mut progress = std::env::var_os(PROGRESS_VARIABLE);
     let mut words = arguments.iter().skip(1).take_while(|word| *word != "--");
     while let Some(word) = words.next() {
         match word.to_str().unwrap_or_default() {
-            "--json" => has_report = true,
+            "--json" => wants_json_report = true,
             "--progress" => progress = words.next().cloned(),
             text => {
                 if let Some(when) = text.strip_prefix("--progress=") {
@@ -77,19 +79,19 @@ fn wanted_json(arguments: &[OsString]) -> (bool, bool) {
             }
         }
     }
-    (has_report, progress.is_some_and(|when| when == "json"))
+    (wants_json_report, progress.is_some_and(|when| when == "json"))
 }
 
 /// The color setting, as far as it can be known before parsing.
 fn wanted_color(arguments: &[OsString]) -> Color {
     let mut color = Color::Auto;
-    let named = |name: &OsStr| Color::from_str(name.to_str().unwrap_or_default(), false).ok();
+    let by_name = |name: &OsStr| Color::from_str(name.to_str().unwrap_or_default(), false).ok();
     for (at, argument) in arguments.iter().enumerate() {
         let value = match argument.to_str() {
             Some("--") => break,
             Some("--no-color") => Some(Color::Never),
-            Some("--color") => arguments.get(at + 1).and_then(|value| named(value)),
-            Some(text) => text.strip_prefix("--color=").and_then(|value| named(value.as_ref())),
+            Some("--color") => arguments.get(at + 1).and_then(|value| by_name(value)),
+            Some(text) => text.strip_prefix("--color=").and_then(|value| by_name(value.as_ref())),
             None => None,
         };
         color = value.unwrap_or(color);

@@ -1,4 +1,4 @@
-//! How far a run has come, for people and for programs.
+//! Progress: a bar or lines for people, JSON events for programs.
 
 mod bar;
 
@@ -15,97 +15,99 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
 use self::bar::{Bar, Label};
-use crate::args::{Talk, When};
-use crate::json::put_name;
+use crate::args::{ReportOptions, When};
+use crate::json::insert_name;
 use crate::messages;
 use crate::report;
 use crate::request::{Input, Transfer};
 
-/// What is done within this needs no progress.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// A rate over less than this says nothing.
+/// A run that takes less than this shows no progress.
+const SHOW_AFTER: Duration = Duration::from_millis(500);
+/// A rate over less time than this would be a guess.
 const RATE_AFTER: Duration = Duration::from_secs(1);
-/// How often a line is written where lines are wanted.
-const LINE_EVERY: Duration = Duration::from_secs(1);
-/// How often a bar is looked after.
-const SHOW_EVERY: Duration = Duration::from_millis(100);
+/// The time between two lines or two JSON events.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two updates of the bar.
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Shows how far one file has come, or many.
+/// Shows the progress of one file or of many.
 pub(crate) struct Meter {
     name: String,
-    how: How,
-    is_for_programs: bool,
+    mode: DisplayMode,
+    wants_json: bool,
     state: RefCell<State>,
-    shown: Arc<Mutex<Shown>>,
+    interrupt_state: Arc<Mutex<InterruptState>>,
     on_interrupt: RefCell<Option<OnInterrupt>>,
 }
 
-/// What is said about an interruption depends on this.
-struct Shown {
+/// What the message about an interruption depends on.
+struct InterruptState {
     bar: Option<Bar>,
-    /// Files that are done, and all.
+    /// The number of finished files, and of all files.
     files: Option<(u64, u64)>,
     is_stdout_data: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
+enum DisplayMode {
     Never,
-    /// A bar that comes and goes.
+    /// A bar that is removed at the end.
     Bar,
-    /// A line a second, for logs.
+    /// One line per second, for logs.
     Lines,
-    /// A JSON object a second, for programs.
+    /// One JSON object per second, for programs.
     Json,
 }
 
 struct State {
     started: Instant,
-    /// When the first bytes were done, and how many those were. What came before
-    /// was for the key.
+    /// When the first bytes were done, and how many. The time before that went into the key
+    /// derivation.
     first: Option<(Instant, u64)>,
     last_shown: Option<Instant>,
     total: Option<u64>,
     done: u64,
-    /// Workers that are alive.
+    /// The number of running workers.
     workers: usize,
     files: Option<Files>,
 }
 
-/// Of many files.
+/// The state of a run over many files.
 struct Files {
     total: u64,
     done: u64,
     begun: usize,
-    /// Those under way, in the order in which they were begun.
+    /// Files in progress, in the order in which they were begun.
     under_way: BTreeMap<usize, PathBuf>,
 }
 
 impl Meter {
-    /// One for a transfer.
-    pub(crate) fn of(transfer: &Transfer, talk: Talk) -> Self {
+    /// A meter for one transfer.
+    pub(crate) fn of(transfer: &Transfer, options: ReportOptions) -> Self {
         let is_typed = matches!(transfer.input, Input::Stdin) && io::stdin().is_terminal();
         let is_stdout_data = transfer.is_stdout_data();
-        let is_shown_there = is_stdout_data && io::stdout().is_terminal();
-        let talk = match talk.progress() {
-            // Neither among what is typed nor among what comes out.
-            When::Auto if is_typed || is_shown_there => {
-                Talk { progress: Some(When::Never), ..talk }
+        let is_output_on_terminal = is_stdout_data && io::stdout().is_terminal();
+        let options = match options.progress() {
+            // Progress would be mixed with what the user types, or with the output.
+            When::Auto if is_typed || is_output_on_terminal => {
+                ReportOptions { progress: Some(When::Never), ..options }
             }
-            _ => talk,
+            _ => options,
         };
-        let meter = Self::new(report::input_label(&transfer.input), talk);
+        let meter = Self::new(report::input_label(&transfer.input), options);
         meter.lock().is_stdout_data = is_stdout_data;
         meter
     }
 
-    pub(crate) fn new(name: String, talk: Talk) -> Self {
-        let how = match talk.progress() {
-            When::Never => How::Never,
-            When::Json => How::Json,
-            When::Auto if talk.quiet || talk.json || !io::stderr().is_terminal() => How::Never,
-            _ if io::stderr().is_terminal() => How::Bar,
-            _ => How::Lines,
+    pub(crate) fn new(name: String, options: ReportOptions) -> Self {
+        let mode = match options.progress() {
+            When::Never => DisplayMode::Never,
+            When::Json => DisplayMode::Json,
+            When::Auto if options.quiet || options.json || !io::stderr().is_terminal() => {
+                DisplayMode::Never
+            }
+            _ if io::stderr().is_terminal() => DisplayMode::Bar,
+            _ => DisplayMode::Lines,
         };
         let state = State {
             started: Instant::now(),
@@ -116,31 +118,32 @@ impl Meter {
             workers: 0,
             files: None,
         };
-        let shown = Shown { bar: None, files: None, is_stdout_data: false };
-        let shown = Arc::new(Mutex::new(shown));
+        let interrupt_state = InterruptState { bar: None, files: None, is_stdout_data: false };
+        let interrupt_state = Arc::new(Mutex::new(interrupt_state));
         let on_interrupt = RefCell::new(None);
-        let is_for_programs = report::is_for_programs(talk);
+        let wants_json = report::wants_json(options);
         let state = RefCell::new(state);
-        let meter = Self { name, how, is_for_programs, state, shown, on_interrupt };
-        if how == How::Bar {
-            let shown = Arc::clone(&meter.shown);
-            // Without the thread nothing is said.
+        let meter = Self { name, mode, wants_json, state, interrupt_state, on_interrupt };
+        if mode == DisplayMode::Bar {
+            let interrupt_state = Arc::clone(&meter.interrupt_state);
+            // If the thread cannot be started, interruptions are not reported.
             *meter.on_interrupt.borrow_mut() = report_on_interrupt(Box::new(move || {
-                let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-                shown.say_interrupted();
+                let interrupt_state =
+                    interrupt_state.lock().unwrap_or_else(PoisonError::into_inner);
+                interrupt_state.print_interruption();
             }))
             .ok();
         }
         meter
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, InterruptState> {
+        self.interrupt_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One for so many files.
-    pub(crate) fn of_many(name: String, files: u64, talk: Talk) -> Self {
-        let meter = Self::new(name, talk);
+    /// A meter for this number of files.
+    pub(crate) fn of_many(name: String, files: u64, options: ReportOptions) -> Self {
+        let meter = Self::new(name, options);
         meter.lock().files = Some((0, files));
         report::set_files(Some((0, files)));
         let files = Files { total: files, done: 0, begun: 0, under_way: BTreeMap::new() };
@@ -148,9 +151,9 @@ impl Meter {
         meter
     }
 
-    /// A file of many is begun. They are numbered in this order, from 0.
+    /// Begins one of many files. Files are numbered in this order, from 0.
     pub(crate) fn begin_file(&self, path: &Path) {
-        if self.how != How::Never
+        if self.mode != DisplayMode::Never
             && let Some(files) = &mut self.state.borrow_mut().files
         {
             files.under_way.insert(files.begun, path.to_owned());
@@ -158,9 +161,9 @@ impl Meter {
         }
     }
 
-    /// A file of many that was begun is done.
+    /// Ends one of many files that was begun.
     pub(crate) fn end_file(&self, number: usize) {
-        if self.how != How::Never
+        if self.mode != DisplayMode::Never
             && let Some(files) = &mut self.state.borrow_mut().files
         {
             files.under_way.remove(&number);
@@ -168,34 +171,34 @@ impl Meter {
         self.file_done();
     }
 
-    /// A file of many is done; it may never have been begun.
+    /// Counts one of many files as done, even if it was never begun.
     pub(crate) fn file_done(&self) {
         if let Some(files) = &mut self.state.borrow_mut().files {
             files.done += 1;
-            if self.is_for_programs {
+            if self.wants_json {
                 report::set_files(Some((files.done, files.total)));
             }
-            if self.how == How::Bar {
+            if self.mode == DisplayMode::Bar {
                 self.lock().files = Some((files.done, files.total));
             }
         }
     }
 
-    /// Says something while the bar is off the terminal.
-    pub(crate) fn aside(&self, say: impl FnOnce()) {
+    /// Calls `print` while the bar is hidden.
+    pub(crate) fn suspend(&self, print: impl FnOnce()) {
         let bar = self.lock().bar.clone();
         match bar {
-            Some(bar) => bar.suspend(say),
-            None => say(),
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
     }
 
-    /// Takes the bar off the terminal.
+    /// Removes the bar, or prints the last line or event.
     pub(crate) fn clear(&self) {
         let state = self.state.borrow_mut();
-        match self.how {
-            How::Lines if state.done > 0 => state.print_line(&self.name),
-            How::Json => state.print_json("progress", self.name.as_ref()),
+        match self.mode {
+            DisplayMode::Lines if state.done > 0 => state.print_line(&self.name),
+            DisplayMode::Json => state.print_json("progress", self.name.as_ref()),
             _ => {}
         }
         if let Some(bar) = &self.lock().bar {
@@ -207,17 +210,17 @@ impl Meter {
 
 impl Progress for Meter {
     fn start(&self, total: Option<u64>) {
-        // Asking for the passphrase and deriving the key do not count.
+        // The time for the passphrase prompt and the key derivation does not count.
         let mut state = self.state.borrow_mut();
         state.started = Instant::now();
         state.total = total;
-        if self.how == How::Json {
+        if self.mode == DisplayMode::Json {
             state.print_json("start", self.name.as_ref());
         }
     }
 
     fn advance(&self, bytes: u64) {
-        if self.how == How::Never {
+        if self.mode == DisplayMode::Never {
             return;
         }
         let mut state = self.state.borrow_mut();
@@ -225,17 +228,17 @@ impl Progress for Meter {
         if state.first.is_none() && bytes > 0 {
             state.first = Some((Instant::now(), state.done));
         }
-        let every = if self.how == How::Bar { SHOW_EVERY } else { LINE_EVERY };
-        let is_soon = state.started.elapsed() < PATIENCE;
+        let every = if self.mode == DisplayMode::Bar { BAR_INTERVAL } else { LINE_INTERVAL };
+        let is_soon = state.started.elapsed() < SHOW_AFTER;
         if is_soon || state.last_shown.is_some_and(|last| last.elapsed() < every) {
             return;
         }
         state.last_shown = Some(Instant::now());
-        match self.how {
-            How::Never => {}
-            How::Bar => state.show_bar(&self.name, &mut self.lock().bar),
-            How::Lines => state.print_line(&self.name),
-            How::Json => state.print_json("progress", self.name.as_ref()),
+        match self.mode {
+            DisplayMode::Never => {}
+            DisplayMode::Bar => state.show_bar(&self.name, &mut self.lock().bar),
+            DisplayMode::Lines => state.print_line(&self.name),
+            DisplayMode::Json => state.print_json("progress", self.name.as_ref()),
         }
     }
 
@@ -244,7 +247,7 @@ impl Progress for Meter {
     }
 
     fn worker_note(&self, note: &WorkerNote) {
-        self.aside(|| messages::worker_note(note));
+        self.suspend(|| messages::worker_note(note));
     }
 }
 
@@ -263,8 +266,8 @@ impl State {
         bar.show(self.done, &label, self.workers, self.rate());
     }
 
-    /// Bytes per second on average, which jumps about less than at the moment;
-    /// `None` as long as that would be a guess.
+    /// Bytes per second since the first bytes: an average is steadier than the current rate.
+    /// `None` until [`RATE_AFTER`] has passed.
     fn rate(&self) -> Option<u64> {
         let (since, before) = self.first?;
         let elapsed = since.elapsed();
@@ -272,7 +275,7 @@ impl State {
         (elapsed >= RATE_AFTER && rate > 0).then_some(rate)
     }
 
-    /// One event, as a line.
+    /// Prints an event as one line of JSON.
     fn print_json(&self, event: &str, name: &OsStr) {
         let mut fields = json!({
             "bytes": self.done,
@@ -285,10 +288,10 @@ impl State {
             fields["total_files"] = json!(files.total);
             fields["file"] = Value::Null;
             if let Some((_, path)) = files.under_way.first_key_value() {
-                put_name(&mut fields, "file", path);
+                insert_name(&mut fields, "file", path);
             }
         }
-        put_name(&mut fields, "input", name);
+        insert_name(&mut fields, "input", name);
         messages::print_event(event, fields);
     }
 
@@ -297,19 +300,19 @@ impl State {
         let files =
             self.files.as_ref().map_or(String::new(), |files| format!(", {}", files.numbers()));
         let rate = self.rate().map_or(String::new(), |rate| format!(", {}/s", HumanBytes(rate)));
-        // Nobody may be reading; that is no failure.
+        // A closed standard error is not a failure.
         let _ = writeln!(io::stderr(), "{name}: {}{total}{rate}{files}", HumanBytes(self.done),);
     }
 }
 
-impl Shown {
-    /// Takes the bar off the terminal, and says what is left of the run.
-    fn say_interrupted(&self) {
+impl InterruptState {
+    /// Removes the bar and reports what the interrupted run leaves behind.
+    fn print_interruption(&self) {
         if let Some(bar) = &self.bar {
             bar.clear();
         }
         let text = messages::interrupted(self.files, self.is_stdout_data);
-        // Not through the lock of standard error, which may be held.
+        // Without the lock of standard error, which another thread may hold.
         let _ = rustix::io::write(io::stderr(), format!("\r\x1b[K{text}\n").as_bytes());
     }
 }

@@ -2,14 +2,14 @@
 
 pub(crate) mod damage;
 pub(crate) mod inspect;
-mod lines;
 pub(crate) mod rekey;
 mod status;
 pub(crate) mod tree;
 pub(crate) mod verify;
+mod writer;
 
-pub(crate) use lines::Lines;
 pub(crate) use status::{Failures, Status};
+pub(crate) use writer::ReportWriter;
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -26,8 +26,8 @@ use indicatif::HumanBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
-use crate::args::{Talk, When};
-use crate::json::{SCHEMA, put_name};
+use crate::args::{ReportOptions, When};
+use crate::json::{SCHEMA, insert_name};
 use crate::messages::{self, Failure};
 use crate::request::{Input, Transfer};
 
@@ -37,14 +37,19 @@ pub(crate) fn done(
     transfer: &Transfer,
     summary: Summary,
     took: Duration,
-    talk: Talk,
+    options: ReportOptions,
 ) {
-    tell(command, transfer, summary, took, talk, None, None);
+    report_transfer(command, transfer, summary, took, options, None, None);
 }
 
 /// Reports that a part of a file was decrypted.
-pub(crate) fn done_range(transfer: &Transfer, opened: &RangeSummary, took: Duration, talk: Talk) {
-    tell("decrypt", transfer, opened.summary, took, talk, Some(opened), None);
+pub(crate) fn done_range(
+    transfer: &Transfer,
+    opened: &RangeSummary,
+    took: Duration,
+    options: ReportOptions,
+) {
+    report_transfer("decrypt", transfer, opened.summary, took, options, Some(opened), None);
 }
 
 /// What is also reported of an archive.
@@ -61,18 +66,18 @@ pub(crate) fn done_archive(
     transfer: &Transfer,
     summary: Summary,
     took: Duration,
-    talk: Talk,
+    options: ReportOptions,
     extra: &Extra,
 ) {
-    tell(command, transfer, summary, took, talk, None, Some(extra));
+    report_transfer(command, transfer, summary, took, options, None, Some(extra));
 }
 
-fn tell(
+fn report_transfer(
     command: &str,
     transfer: &Transfer,
     summary: Summary,
     took: Duration,
-    talk: Talk,
+    options: ReportOptions,
     part: Option<&RangeSummary>,
     extra: Option<&Extra>,
 ) {
@@ -80,7 +85,7 @@ fn tell(
     messages::tree::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-    if is_for_programs(talk) {
+    if wants_json(options) {
         let mut object = json!({
             "schema": SCHEMA,
             "command": command,
@@ -97,7 +102,7 @@ fn tell(
             "segments_redone": workers.redone,
             "sandbox": sandbox,
         });
-        put_ends(&mut object, &transfer.input, &transfer.target);
+        insert_input_output(&mut object, &transfer.input, &transfer.target);
         if let Some(RangeSummary { range, plaintext_len, .. }) = part {
             // `end` is exclusive; `length` is that of the whole plaintext, if it was verified.
             object["range"] =
@@ -106,8 +111,8 @@ fn tell(
         for (name, value) in extra.iter().flat_map(|extra| &extra.fields) {
             object[*name] = value.clone();
         }
-        end(object, talk, transfer.is_stdout_data());
-    } else if talk.verbose || is_seen(transfer, talk) {
+        end(object, options, transfer.is_stdout_data());
+    } else if options.verbose || shows_summary(transfer, options) {
         let rate = summary.bytes_in as f64 / took.as_secs_f64().max(1e-9);
         let died = match workers.died {
             0 => String::new(),
@@ -121,7 +126,7 @@ fn tell(
         let part = part.map_or(String::new(), messages::range_opened);
         let extra = extra.map_or("", |extra| &extra.text);
         let armored = if summary.is_armored { ", armored" } else { "" };
-        let by = if talk.verbose { format!(", {by}") } else { String::new() };
+        let by = if options.verbose { format!(", {by}") } else { String::new() };
         messages::note(&format!(
             "{} -> {}: {} -> {} in {:.2} s ({}/s){by}{part}{extra}{armored}",
             messages::quoted(Path::new(&input_name(&transfer.input))),
@@ -136,22 +141,22 @@ fn tell(
 
 /// Whether the user watches a terminal and the output is a file: then one line reports success,
 /// as with folders.
-fn is_seen(transfer: &Transfer, talk: Talk) -> bool {
-    !talk.quiet && !transfer.is_stdout_data() && io::stderr().is_terminal()
+fn shows_summary(transfer: &Transfer, options: ReportOptions) -> bool {
+    !options.quiet && !transfer.is_stdout_data() && io::stderr().is_terminal()
 }
 
 /// Whether a program reads the report.
-pub(crate) fn is_for_programs(talk: Talk) -> bool {
-    talk.json || talk.progress() == When::Json
+pub(crate) fn wants_json(options: ReportOptions) -> bool {
+    options.json || options.progress() == When::Json
 }
 
 /// Reports the end of a run to a program: as an object, as the last event, or both.
-pub(crate) fn end(object: Value, talk: Talk, is_stdout_data: bool) {
-    if talk.json && !(is_stdout_data && messages::is_in_events()) {
+pub(crate) fn end(object: Value, options: ReportOptions, is_stdout_data: bool) {
+    if options.json && !(is_stdout_data && messages::wants_json_events()) {
         messages::print_json(&object, is_stdout_data);
     }
-    if messages::is_in_events() {
-        messages::is_ending();
+    if messages::wants_json_events() {
+        messages::mark_ended();
         messages::print_event("end", object);
     }
 }
@@ -165,47 +170,49 @@ pub(crate) fn set_files(files: Option<(u64, u64)>) {
 }
 
 /// Reports an interruption to a program, as long as the result lives.
-pub(crate) fn say_interrupted_to_programs(talk: Talk) -> Option<OnInterrupt> {
-    let say = move || {
-        if messages::is_end_said() {
+pub(crate) fn report_interruptions(options: ReportOptions) -> Option<OnInterrupt> {
+    let report_interruption = move || {
+        if messages::is_end_reported() {
             return;
         }
         let is_stdout_data = messages::is_stdout_data();
         // Locked only briefly, but perhaps by a thread that is stuck.
         let files = FILES.try_lock().map_or(None, |files| *files);
         let failure = messages::interruption(pending_signal().unwrap_or(0), files, is_stdout_data);
-        say_now("interrupted", &failure, is_stdout_data);
+        report_without_locks("interrupted", &failure, is_stdout_data);
     };
     // Without the thread nothing is reported.
-    is_for_programs(talk).then(|| report_on_interrupt(Box::new(say)).ok()).flatten()
+    wants_json(options).then(|| report_on_interrupt(Box::new(report_interruption)).ok()).flatten()
 }
 
 /// Reports an internal error from any thread.
-pub(crate) fn say_internal_error(failure: &Failure) {
-    if messages::has_report() || messages::is_in_events() {
-        say_now("error", failure, messages::is_stdout_data());
+pub(crate) fn report_internal_error(failure: &Failure) {
+    if messages::wants_json_report() || messages::wants_json_events() {
+        report_without_locks("error", failure, messages::is_stdout_data());
     } else {
         messages::print_error(failure);
     }
 }
 
 /// Reports the end of a run to a program without taking locks, which may be held.
-fn say_now(event: &str, failure: &Failure, is_stdout_data: bool) {
+fn report_without_locks(event: &str, failure: &Failure, is_stdout_data: bool) {
     let line = |object: &Value| format!("{}\n", messages::escaped_json(object));
-    if messages::is_in_events() {
+    if messages::wants_json_events() {
         let event = messages::event(event, failure.json());
-        write_now(io::stderr().as_fd(), &line(&event));
+        write_if_ready(io::stderr().as_fd(), &line(&event));
     }
     let object = line(&messages::json_error(failure));
-    match (messages::has_report(), is_stdout_data) {
-        (true, false) => write_now(io::stdout().as_fd(), &object),
-        (true, true) if !messages::is_in_events() => write_now(io::stderr().as_fd(), &object),
+    match (messages::wants_json_report(), is_stdout_data) {
+        (true, false) => write_if_ready(io::stdout().as_fd(), &object),
+        (true, true) if !messages::wants_json_events() => {
+            write_if_ready(io::stderr().as_fd(), &object);
+        }
         _ => {}
     }
 }
 
 /// Writes a line, unless that would block.
-fn write_now(to: BorrowedFd<'_>, line: &str) {
+fn write_if_ready(to: BorrowedFd<'_>, line: &str) {
     let mut fds = [PollFd::new(&to, PollFlags::OUT)];
     let now = Timespec::default();
     if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) {
@@ -215,16 +222,16 @@ fn write_now(to: BorrowedFd<'_>, line: &str) {
 }
 
 /// Adds input and output to an object.
-pub(crate) fn put_ends(object: &mut Value, input: &Input, output: &Target) {
-    put_name(object, "input", input.path().unwrap_or(Path::new("-")));
-    put_name(object, "output", output.path().unwrap_or(Path::new("-")));
+pub(crate) fn insert_input_output(object: &mut Value, input: &Input, output: &Target) {
+    insert_name(object, "input", input.path().unwrap_or(Path::new("-")));
+    insert_name(object, "output", output.path().unwrap_or(Path::new("-")));
 }
 
 /// Reports a new identity to a program.
 pub(crate) fn new_identity(
     output: Option<&Path>,
     recipient: &dyn std::fmt::Display,
-    talk: Talk,
+    options: ReportOptions,
     is_stdout_data: bool,
 ) {
     let mut object = json!({
@@ -232,15 +239,15 @@ pub(crate) fn new_identity(
         "command": "keygen",
         "recipient": recipient.to_string(),
     });
-    put_name(&mut object, "output", output.unwrap_or(Path::new("-")));
-    end(object, talk, is_stdout_data);
+    insert_name(&mut object, "output", output.unwrap_or(Path::new("-")));
+    end(object, options, is_stdout_data);
 }
 
 /// Reports to a program the recipients of the identities in a file.
-pub(crate) fn recipients(input: &Path, recipients: &[String], talk: Talk) {
+pub(crate) fn recipients(input: &Path, recipients: &[String], options: ReportOptions) {
     let mut object = json!({ "schema": SCHEMA, "command": "keygen", "recipients": recipients });
-    put_name(&mut object, "input", input);
-    end(object, talk, false);
+    insert_name(&mut object, "input", input);
+    end(object, options, false);
 }
 
 /// A format's name.
@@ -252,7 +259,7 @@ pub(crate) fn format_name(format: Format) -> &'static str {
 }
 
 /// The exit status of a run, which has failed if its report was lost.
-pub(crate) fn settled(exit_code: ExitCode) -> ExitCode {
+pub(crate) fn final_exit_code(exit_code: ExitCode) -> ExitCode {
     match messages::is_report_lost() && exit_code == ExitCode::SUCCESS {
         true => ExitCode::from(messages::code::IO),
         false => exit_code,
@@ -264,7 +271,7 @@ pub(crate) fn name_file_event(object: &mut Value, command: &str, input: &Input) 
     object["schema"] = json!(SCHEMA);
     object["command"] = json!(command);
     object["event"] = json!("file");
-    put_name(object, "file", input.path().unwrap_or(Path::new("-")));
+    insert_name(object, "file", input.path().unwrap_or(Path::new("-")));
 }
 
 /// The input's name for messages.

@@ -128,7 +128,7 @@ impl Transfer {
                 if system::is_output_closed() {
                     return Err(messages::closed_output());
                 }
-                messages::keep_off_stdout();
+                messages::set_stdout_data();
                 let target = Target::Stdout { only_text: io::stdout().is_terminal() };
                 Ok(Self { target, ..transfer })
             }
@@ -173,7 +173,7 @@ impl Transfer {
             return Err(messages::closed_output());
         }
         if matches!(target, Target::Stdout { .. }) {
-            messages::keep_off_stdout();
+            messages::set_stdout_data();
         }
         let commit = CommitOptions { sync, remove_source, verify, ..CommitOptions::default() };
         let workers = worker_options(&workers);
@@ -187,7 +187,7 @@ impl Transfer {
         let source = self.input.open().map_err(|error| match &error {
             Error::Open { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 match leftover_of(path) {
-                    Some(aside) => messages::tree::left_aside(path, &aside),
+                    Some(suspend) => messages::tree::renamed_for_removal(path, &suspend),
                     None => messages::missing(path),
                 }
             }

@@ -46,7 +46,7 @@ pub(super) fn programs(results: &Results) -> String {
     let chart = BarChart {
         id: "chart-programs".to_owned(),
         title: title.clone(),
-        description: said(&bars),
+        description: bars_as_text(&bars),
         x_name: "GiB/s",
         reference: programs.copy().map(|copy| gib(copy.samples.rate(programs.bytes).median)),
         groups: vec![(String::new(), bars)],
@@ -68,7 +68,7 @@ fn bar(name: String, class: &'static str, rate: Rate, text: String) -> Bar {
 }
 
 /// The bars as text.
-fn said(bars: &[Bar]) -> String {
+fn bars_as_text(bars: &[Bar]) -> String {
     let bars: Vec<_> = bars.iter().map(|bar| format!("{}: {}", bar.name, bar.text)).collect();
     bars.join("; ")
 }
@@ -199,7 +199,7 @@ fn throughput_of_one(size: &SizeResult, operation: Operation) -> String {
     let chart = BarChart {
         id: format!("chart-throughput-{}", operation.name()),
         title: title.clone(),
-        description: said(&bars),
+        description: bars_as_text(&bars),
         x_name: "GiB/s",
         reference: Some(gib(size.copy_rate().median)),
         groups: vec![(String::new(), bars)],
@@ -230,7 +230,7 @@ fn speed_up(results: &Results, size: &SizeResult) -> String {
     let marks = results.processes.iter().map(|count| (f64::from(*count), count.to_string()));
     let title = format!("Speed-up by number of processes, {}", size.size_class.label());
     let looks = || Operation::ALL.into_iter().zip(OPERATIONS);
-    let said: Vec<_> = looks()
+    let parts: Vec<_> = looks()
         .filter_map(|(operation, style)| {
             let last = line(operation, style).points.pop()?;
             Some(format!("{} {}", operation.name(), units::times(last.y)))
@@ -241,7 +241,7 @@ fn speed_up(results: &Results, size: &SizeResult) -> String {
         title: title.clone(),
         description: format!(
             "With {most} processes: {}. The dotted line is at {most}×.",
-            said.join(", ")
+            parts.join(", ")
         ),
         x: XAxis { name: "worker processes", marks: marks.collect(), is_logarithmic: false },
         y_name: "times a single process",
@@ -254,7 +254,7 @@ fn speed_up(results: &Results, size: &SizeResult) -> String {
     figure(&title, &below, &legend, &chart.draw())
 }
 
-/// What is reached, and the limits of the machine.
+/// The rates reached, and the limits of the machine.
 fn ceilings(results: &Results, size: &SizeResult) -> String {
     let copy = size.copy_rate();
     let ceilings = &results.ceilings;
@@ -276,7 +276,7 @@ fn ceilings(results: &Results, size: &SizeResult) -> String {
         let name = format!("{}, {}", operation.name(), advice::displayed(results));
         bar(name, style.class, rate, format!("{} · {share}", units::rate(rate.median)))
     });
-    let said: Vec<_> = Operation::ALL
+    let parts: Vec<_> = Operation::ALL
         .into_iter()
         .filter_map(|one| Some(format!("{}: {}", one.name(), advice::reached(results, one)?)))
         .collect();
@@ -284,7 +284,7 @@ fn ceilings(results: &Results, size: &SizeResult) -> String {
     let chart = BarChart {
         id: "chart-ceilings".to_owned(),
         title: title.clone(),
-        description: said.join("; "),
+        description: parts.join("; "),
         x_name: "GiB/s",
         reference: Some(gib(copy.median)),
         groups: vec![

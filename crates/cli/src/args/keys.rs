@@ -33,7 +33,7 @@ pub(crate) struct EncryptionArgs {
     pub(crate) key_passphrase: KeyPassphrase,
     /// The cost if no flag sets one.
     #[arg(skip)]
-    pub(crate) usual: UsualCost,
+    pub(crate) default_cost: DefaultCost,
 }
 
 impl EncryptionArgs {
@@ -47,7 +47,7 @@ impl EncryptionArgs {
 /// The passphrase costs of the configuration. Unlike flags, they may both be set: each applies to
 /// its own format.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct UsualCost {
+pub(crate) struct DefaultCost {
     pub(crate) argon2id: Option<Cost>,
     pub(crate) scrypt: Option<u8>,
 }

@@ -8,7 +8,7 @@ pub(super) fn parse(text: &str) -> Result<ByteRange, String> {
         (Some(("", last)), _) => size(last).filter(|last| *last > 0).map(ByteRange::Last),
         (Some((start, "")), _) => size(start).map(ByteRange::From),
         (Some((from, to)), _) => {
-            let (start, last) = (wrong_unless(size(from))?, wrong_unless(size(to))?);
+            let (start, last) = (or_invalid(size(from))?, or_invalid(size(to))?);
             if last < start {
                 return Err(format!(
                     "END is before START; for {to} bytes from {from} on, write {from}+{to}"
@@ -27,10 +27,10 @@ pub(super) fn parse(text: &str) -> Result<ByteRange, String> {
         }
         (None, None) => None,
     };
-    wrong_unless(range)
+    or_invalid(range)
 }
 
-fn wrong_unless<T>(value: Option<T>) -> Result<T, String> {
+fn or_invalid<T>(value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| {
         "write START-END (END included), START+LENGTH, START- or -LAST, in bytes from 0 or with \
          KiB, MiB, GiB, TiB; LENGTH and LAST are at least 1"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    DecryptionArgs, EncryptionArgs, FileList, KeyPassphrase, Passphrase, Reading, UsualCost,
+    DecryptionArgs, DefaultCost, EncryptionArgs, FileList, KeyPassphrase, Passphrase, Reading,
     parse_log_n,
 };
 
@@ -54,7 +54,7 @@ pub(crate) struct NewKeys {
     scrypt: Option<u8>,
     /// The cost if no flag sets one.
     #[arg(skip)]
-    pub(crate) usual: UsualCost,
+    pub(crate) default_cost: DefaultCost,
 }
 
 impl NewKeys {
@@ -78,7 +78,7 @@ impl NewKeys {
             plugin_timeout,
             // The same as for the old keys, which have taken it.
             key_passphrase: KeyPassphrase::default(),
-            usual: self.usual,
+            default_cost: self.default_cost,
         };
         (encryption.names_key() || passphrase.is_given()).then_some((passphrase, encryption))
     }

@@ -18,13 +18,13 @@ use steps::Steps;
 
 /// Measures, and shows the results.
 pub(super) fn run(args: &Benchmark, session: &Session) -> CommandResult {
-    let talk = session.talk;
+    let options = session.options;
     if let Some(report) = &args.report {
         check_report(report, args).map_err(failed)?;
     }
     let program = std::env::current_exe()
         .map_err(|error| messages::internal(&format!("its own program: {error}")))?;
-    let steps = Steps::new(talk);
+    let steps = Steps::new(options);
     let results = cryptstream_benchmark::run(&Options {
         file: args.file.clone(),
         processes: args.processes,
@@ -41,15 +41,15 @@ pub(super) fn run(args: &Benchmark, session: &Session) -> CommandResult {
     if let Some(report) = &args.report {
         write_public(report, results.page().as_bytes(), args.force).map_err(failed)?;
     }
-    if report::is_for_programs(talk) {
+    if report::wants_json(options) {
         let mut object = results.json();
         object["schema"] = json::SCHEMA.into();
         object["command"] = "benchmark".into();
         object["version"] = env!("CARGO_PKG_VERSION").into();
         object["report"] = args.report.as_deref().map(Path::to_string_lossy).into();
-        report::end(object, talk, false);
+        report::end(object, options, false);
     }
-    if !talk.json && !talk.quiet {
+    if !options.json && !options.quiet {
         let text = results.table(Glyphs::of_locale());
         // A closed pipe is not a failure.
         let _ = io::stdout().write_all(text.as_bytes());

@@ -50,12 +50,12 @@ impl Inputs {
     }
 
     /// The number of named inputs.
-    pub(super) fn named(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.0.len()
     }
 
     /// The path of the only named input.
-    fn only(&self) -> Option<&Path> {
+    fn single_path(&self) -> Option<&Path> {
         match &self.0[..] {
             [input] => input.path(),
             _ => None,
@@ -63,25 +63,25 @@ impl Inputs {
     }
 
     /// The named files, and the encrypted files in named folders.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Seen> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = PendingInput> + '_ {
         self.0.iter().flat_map(|input| {
             let folder = input.path().and_then(encrypted_files);
             let mut found = folder.into_iter().flatten().peekable();
             // A folder without encrypted files is refused when it is opened.
-            let itself = found.peek().is_none().then(|| Seen::of(input.clone()));
-            itself.into_iter().chain(found.map(|(input, len)| Seen { input, len }))
+            let itself = found.peek().is_none().then(|| PendingInput::of(input.clone()));
+            itself.into_iter().chain(found.map(|(input, len)| PendingInput { input, len }))
         })
     }
 }
 
 /// An input that has not been opened yet.
-pub(super) struct Seen {
+pub(super) struct PendingInput {
     pub(super) input: Input,
     /// The length of a file.
     pub(super) len: Option<u64>,
 }
 
-impl Seen {
+impl PendingInput {
     fn of(input: Input) -> Self {
         let metadata = input.path().and_then(|path| std::fs::metadata(path).ok());
         let len = metadata.filter(Metadata::is_file).map(|metadata| metadata.len());
@@ -127,14 +127,14 @@ pub(super) fn try_keys(
     parser: &Parser,
     key_files: &[KnownFile],
 ) -> Option<NoMatchingKey> {
-    let files = inputs.iter().filter(|seen| seen.check_key(key_files).is_ok());
-    cached.none_fits(files.filter_map(|seen| seen.item()), parser, false)
+    let files = inputs.iter().filter(|pending| pending.check_key(key_files).is_ok());
+    cached.none_fits(files.filter_map(|pending| pending.item()), parser, false)
 }
 
 /// The failures of a run in which no key fits.
 pub(super) fn no_key_fits(no_match: NoMatchingKey, inputs: &Inputs, context: Context) -> Failures {
     let NoMatchingKey { files, untried, first, others } = no_match;
     let failed = |error| inspect_verify::engine(error, context);
-    let all = tree::no_key_fits(inputs.only(), files, untried, failed(first));
+    let all = tree::no_key_fits(inputs.single_path(), files, untried, failed(first));
     Failures(std::iter::once(all).chain(others.into_iter().map(failed)).collect())
 }

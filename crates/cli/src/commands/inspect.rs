@@ -3,45 +3,45 @@
 use cryptstream_engine::{Error, Inspection, Parser};
 use serde_json::{Value, json};
 
-use super::inputs::{Inputs, Seen};
+use super::inputs::{Inputs, PendingInput};
 use super::session::{CommandResult, Session};
 use crate::args::Inspect;
 use crate::messages::{Context, Failure, inspect_verify};
-use crate::report::{self, Lines, Status};
+use crate::report::{self, ReportWriter, Status};
 use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, session: &Session) -> CommandResult {
-    let talk = session.talk;
+    let options = session.options;
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
     let parser = Parser::new(&worker_options(&args.reading.into()));
     let parser = parser.map_err(|error| inspect_verify::engine(error, Context::default()))?;
-    let (mut status, mut lines) = (Status::default(), Lines::default());
+    let (mut status, mut writer) = (Status::default(), ReportWriter::default());
     let (mut files, mut failed) = (0u64, 0u64);
-    for Seen { input, .. } in inputs.iter() {
+    for PendingInput { input, .. } in inputs.iter() {
         let (inspection, failure) = inspect(&input, &parser);
-        if talk.json {
+        if options.json {
             let object = object(&input, inspection.as_ref(), failure.as_ref());
-            lines.print_object(&object, &mut status);
-        } else if let (Some(inspection), false) = (&inspection, talk.quiet) {
+            writer.print_object(&object, &mut status);
+        } else if let (Some(inspection), false) = (&inspection, options.quiet) {
             let gap = if files == 0 { "" } else { "\n" };
             let text = report::inspect::text(&report::input_label(&input), inspection);
-            lines.print(&format!("{gap}{text}"), &mut status);
+            writer.print(&format!("{gap}{text}"), &mut status);
         }
         files += 1;
         if let Some(failure) = failure {
             failed += 1;
-            status.fail(&failure, talk.json);
+            status.fail(&failure, options.json);
         }
-        if lines.is_closed() {
+        if writer.is_closed() {
             break;
         }
     }
-    if report::is_for_programs(talk) {
+    if report::wants_json(options) {
         let totals = json!({
             "files": files,
             "failed": failed,
         });
-        lines.end(totals, talk, &mut status);
+        writer.end(totals, options, &mut status);
     }
     Ok(status)
 }

@@ -11,15 +11,15 @@ use cryptstream_format::x25519::SecretKey;
 use cryptstream_keys::{AnyRecipient, post_quantum};
 
 use super::session::{CommandResult, Session};
-use crate::args::{KeyPassphrase, Keygen, Talk, is_stdout};
+use crate::args::{KeyPassphrase, Keygen, ReportOptions, is_stdout};
 use crate::messages::{self, Context};
 use crate::report::Status;
 use crate::{keyring, report, system};
 
 pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
-    let talk = session.talk;
+    let options = session.options;
     if let Some(path) = &args.recipient_of {
-        return show_recipients(path, &args.key_passphrase, talk);
+        return show_recipients(path, &args.key_passphrase, options);
     }
     session.set_stdout_data(args.output.as_ref().is_none_or(|path| is_stdout(path)));
     let no_random = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
@@ -49,9 +49,9 @@ pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
             }
         }
     }
-    if report::is_for_programs(talk) {
-        report::new_identity(args.output.as_deref(), &public, talk, session.is_stdout_data());
-    } else if !talk.quiet {
+    if report::wants_json(options) {
+        report::new_identity(args.output.as_deref(), &public, options, session.is_stdout_data());
+    } else if !options.quiet {
         messages::note(&messages::new_recipient(&public));
     }
     Ok(Status::default())
@@ -64,20 +64,24 @@ fn is_open_to_others(written: io::Result<fs::Metadata>) -> bool {
     written.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
 }
 
-fn show_recipients(path: &Path, key_passphrase: &KeyPassphrase, talk: Talk) -> CommandResult {
+fn show_recipients(
+    path: &Path,
+    key_passphrase: &KeyPassphrase,
+    options: ReportOptions,
+) -> CommandResult {
     let mut recipients = Vec::new();
     for recipient in keyring::recipients_of(path, key_passphrase)? {
         if let AnyRecipient::PluginOwner(_) = recipient {
             return Err(messages::no_text_of(&recipient).into());
         }
         let recipient = recipient.to_string();
-        if !talk.json {
+        if !options.json {
             messages::print_output(format!("{recipient}\n").as_bytes())?;
         }
         recipients.push(recipient);
     }
-    if report::is_for_programs(talk) {
-        report::recipients(path, &recipients, talk);
+    if report::wants_json(options) {
+        report::recipients(path, &recipients, options);
     }
     Ok(Status::default())
 }

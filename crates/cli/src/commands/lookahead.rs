@@ -15,12 +15,12 @@ pub(super) type LookaheadFn<'a> = &'a dyn Fn(&[BatchItem]);
 pub(super) struct Lookahead<'a, I> {
     items: I,
     look: Option<LookaheadFn<'a>>,
-    seen: VecDeque<BatchItem>,
+    ready: VecDeque<BatchItem>,
 }
 
 impl<'a, I: Iterator<Item = BatchItem>> Lookahead<'a, I> {
     pub(super) fn new(items: I, look: Option<LookaheadFn<'a>>) -> Self {
-        Self { items, look, seen: VecDeque::new() }
+        Self { items, look, ready: VecDeque::new() }
     }
 }
 
@@ -29,10 +29,10 @@ impl<I: Iterator<Item = BatchItem>> Iterator for Lookahead<'_, I> {
 
     fn next(&mut self) -> Option<BatchItem> {
         let Some(look) = self.look else { return self.items.next() };
-        if self.seen.is_empty() {
-            self.seen.extend(self.items.by_ref().take(AT_ONCE));
-            look(self.seen.make_contiguous());
+        if self.ready.is_empty() {
+            self.ready.extend(self.items.by_ref().take(AT_ONCE));
+            look(self.ready.make_contiguous());
         }
-        self.seen.pop_front()
+        self.ready.pop_front()
     }
 }

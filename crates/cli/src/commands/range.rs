@@ -25,7 +25,7 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, session.talk);
+    let meter = Meter::of(&transfer, session.options);
     let request = cryptstream_engine::Decrypt::source(&mut source)
         .target(transfer.target.clone())
         .identities(&identities)
@@ -35,6 +35,6 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     meter.clear();
     let opened =
         result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;
-    report::done_range(&transfer, &opened, started.elapsed(), session.talk);
+    report::done_range(&transfer, &opened, started.elapsed(), session.options);
     Ok(Status::default())
 }

@@ -11,18 +11,18 @@ use cryptstream_engine::{Engine, Error, LockedFile, Parser, Progress, RekeySumma
 use cryptstream_format::{Format, Identity, Recipient};
 use rustix::fs::fstat;
 
-use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
+use super::inputs::{Inputs, PendingInput, no_key_fits, try_keys};
 use super::session::{CommandResult, Session};
 use crate::args::{Rekey, is_dash};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys};
 use crate::messages::{self, Context, Failure, code, inspect_verify};
 use crate::progress::Meter;
 use crate::report::Status;
-use crate::report::rekey::{self as report, Total};
+use crate::report::rekey::{self as report, RekeyReport};
 use crate::request::{Input, cores, worker_options};
 
 pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
-    let talk = session.talk;
+    let options = session.options;
     let Rekey { files, file_list, decryption, new, reencrypt, reading } = args;
     if files.iter().any(|file| is_dash(file.as_os_str())) {
         return Err(messages::rekey::not_a_stream().into());
@@ -38,7 +38,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let mut engine = Engine::new(worker_options(&reading.into()), cores());
     let parser = engine.parser().map_err(|error| messages::rekey::failed(error, has_passphrase))?;
     let (mut count, mut bytes, mut first) = (0, 0, None);
-    for Seen { input, len } in inputs.iter() {
+    for PendingInput { input, len } in inputs.iter() {
         count += 1;
         bytes += len.unwrap_or(0);
         first.get_or_insert(input);
@@ -49,15 +49,15 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     };
     let key_files = [old_keys.key_files(), new_keys.key_files()].concat();
     let cached = CachedIdentities::new(old_keys.identities(&name)?);
-    if count > inputs.named() as u64
+    if count > inputs.count() as u64
         && let Some(no_match) = try_keys(&inputs, &cached, &parser, &key_files)
     {
         let context = Context { has_passphrase, ..Context::default() };
         return Err(no_key_fits(no_match, &inputs, context));
     }
     let meter = match are_several {
-        true => Meter::of_many(name.clone(), count, talk),
-        false => Meter::new(name.clone(), talk),
+        true => Meter::of_many(name.clone(), count, options),
+        false => Meter::new(name.clone(), options),
     };
     let mut rekeyer = Rekeyer {
         engine,
@@ -65,7 +65,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
         identities: cached.identities(),
         has_passphrase,
         key_files,
-        new_keys: NewKeys { keys: new_keys, name, is_settled: false, native: None, age: None },
+        new_keys: NewKeys { keys: new_keys, name, is_ready: false, native: None, age: None },
         reencrypt,
         done: None,
     };
@@ -75,47 +75,47 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
         let done = rekeyer.rekey(&input, &meter);
         meter.clear();
         let path = input.path().unwrap_or(Path::new("-"));
-        report::tell(path, &done.map_err(Trouble::into_failure)?, started.elapsed(), talk);
+        report::done(path, &done.map_err(RekeyError::into_failure)?, started.elapsed(), options);
         return Ok(Status::default());
     }
     // A file may have several names.
     rekeyer.done = Some(HashSet::new());
-    let mut total = Total::new(talk);
+    let mut report = RekeyReport::new(options);
     meter.start(Some(bytes));
-    for (number, Seen { input, len }) in inputs.iter().enumerate() {
+    for (number, PendingInput { input, len }) in inputs.iter().enumerate() {
         let path = input.path().unwrap_or(Path::new("-"));
         meter.begin_file(path);
-        let part = Part { meter: &meter, advanced: Cell::new(0) };
+        let progress = CountedProgress { meter: &meter, advanced: Cell::new(0) };
         let started = Instant::now();
-        let done = rekeyer.rekey(&input, &part);
-        meter.advance(len.unwrap_or(0).saturating_sub(part.advanced.get()));
+        let done = rekeyer.rekey(&input, &progress);
+        meter.advance(len.unwrap_or(0).saturating_sub(progress.advanced.get()));
         meter.end_file(number);
         let done = match done {
-            Err(Trouble::Again) => continue,
-            Err(Trouble::Run(failure)) => return Err(failure.into()),
-            Err(Trouble::File(failure)) => Err(failure),
+            Err(RekeyError::AlreadyRekeyed) => continue,
+            Err(RekeyError::Run(failure)) => return Err(failure.into()),
+            Err(RekeyError::File(failure)) => Err(failure),
             Ok(summary) => Ok(summary),
         };
-        meter.aside(|| total.put_down(&input, done, started.elapsed()));
+        meter.suspend(|| report.record(&input, done, started.elapsed()));
     }
     meter.clear();
-    Ok(total.end())
+    Ok(report.end())
 }
 
 /// Why a file did not get its new keys.
-enum Trouble {
+enum RekeyError {
     /// This run has rekeyed it under another name.
-    Again,
+    AlreadyRekeyed,
     File(Failure),
     /// No file can get new keys.
     Run(Failure),
 }
 
-impl Trouble {
+impl RekeyError {
     fn into_failure(self) -> Failure {
         match self {
             Self::File(failure) | Self::Run(failure) => failure,
-            Self::Again => messages::internal("a file was done twice"),
+            Self::AlreadyRekeyed => messages::internal("a file was done twice"),
         }
     }
 }
@@ -135,18 +135,24 @@ struct Rekeyer<'a> {
 }
 
 impl Rekeyer<'_> {
-    fn rekey(&mut self, input: &Input, progress: &dyn Progress) -> Result<RekeySummary, Trouble> {
+    fn rekey(
+        &mut self,
+        input: &Input,
+        progress: &dyn Progress,
+    ) -> Result<RekeySummary, RekeyError> {
         let has_passphrase = self.has_passphrase;
         let failed = |error| messages::rekey::failed(error, has_passphrase);
         let rekeying = self.open(input)?;
         let format = rekeying.format();
         // The old passphrase is asked for, and tried, before the new one.
-        if self.new_keys.keys.asks() {
-            rekeying.check_keys(&self.identities).map_err(|error| Trouble::File(failed(error)))?;
+        if self.new_keys.keys.needs_prompt() {
+            rekeying
+                .check_keys(&self.identities)
+                .map_err(|error| RekeyError::File(failed(error)))?;
         }
-        self.new_keys.keys.check_cost(format).map_err(Trouble::File)?;
-        self.new_keys.settle().map_err(Trouble::Run)?;
-        let recipients = self.new_keys.recipients(format).map_err(Trouble::File)?;
+        self.new_keys.keys.check_cost(format).map_err(RekeyError::File)?;
+        self.new_keys.prepare().map_err(RekeyError::Run)?;
+        let recipients = self.new_keys.recipients(format).map_err(RekeyError::File)?;
         let recipients: Vec<&(dyn Recipient + Sync)> =
             recipients.iter().map(AsRef::as_ref).collect();
         let request = cryptstream_engine::Rekey::locked(rekeying)
@@ -167,14 +173,14 @@ impl Rekeyer<'_> {
                     |done: &HashSet<_>| number(input).is_some_and(|id| done.contains(&id));
                 // It has new keys already.
                 match failure.code == code::NO_KEY && self.done.as_ref().is_some_and(is_done) {
-                    true => Err(Trouble::Again),
-                    false => Err(Trouble::File(failure)),
+                    true => Err(RekeyError::AlreadyRekeyed),
+                    false => Err(RekeyError::File(failure)),
                 }
             }
         }
     }
 
-    fn open(&self, input: &Input) -> Result<LockedFile, Trouble> {
+    fn open(&self, input: &Input) -> Result<LockedFile, RekeyError> {
         let opened = match input {
             Input::Entry(entry, path) => LockedFile::open_entry(entry, path, &self.parser),
             Input::Path(path) if path.is_dir() => {
@@ -188,7 +194,7 @@ impl Rekeyer<'_> {
             },
         };
         let rekeying = opened.map_err(|error| {
-            Trouble::File(match error {
+            RekeyError::File(match error {
                 error @ Error::InputIsDirectory { .. } => {
                     inspect_verify::engine(error, Context::default())
                 }
@@ -197,7 +203,7 @@ impl Rekeyer<'_> {
         })?;
         let known = rekeying.source().known();
         match self.key_files.iter().any(|key| key.is(&known)) {
-            true => Err(Trouble::File(messages::key_is_data(rekeying.source().path()))),
+            true => Err(RekeyError::File(messages::key_is_data(rekeying.source().path()))),
             false => Ok(rekeying),
         }
     }
@@ -226,7 +232,7 @@ struct NewKeys {
     keys: EncryptionKeys,
     /// What is rekeyed, for prompts.
     name: String,
-    is_settled: bool,
+    is_ready: bool,
     native: Option<Recipients>,
     age: Option<Recipients>,
 }
@@ -234,9 +240,9 @@ struct NewKeys {
 type Recipients = Vec<Box<dyn Recipient + Sync>>;
 
 impl NewKeys {
-    fn settle(&mut self) -> Result<(), Failure> {
-        if !std::mem::replace(&mut self.is_settled, true) {
-            self.keys.settle(&self.name)?;
+    fn prepare(&mut self) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.is_ready, true) {
+            self.keys.prepare(&self.name)?;
         }
         Ok(())
     }
@@ -254,12 +260,12 @@ impl NewKeys {
 }
 
 /// The progress of one file among several.
-struct Part<'a> {
+struct CountedProgress<'a> {
     meter: &'a Meter,
     advanced: Cell<u64>,
 }
 
-impl Progress for Part<'_> {
+impl Progress for CountedProgress<'_> {
     fn start(&self, _total: Option<u64>) {}
 
     fn advance(&self, bytes: u64) {

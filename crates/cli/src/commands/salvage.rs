@@ -17,7 +17,7 @@ use crate::report::{self, Status};
 use crate::request::Transfer;
 
 pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
-    let talk = session.talk;
+    let options = session.options;
     let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
     let needs_file = |name: &str| Err(messages::salvage_needs_file(Path::new(name)).into());
     let (input, output) = match (transfer.input.path(), &transfer.target) {
@@ -36,14 +36,14 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     };
     let mut status = Status::default();
     if let Some(failure) = &failure {
-        status.fail(failure, talk.json);
+        status.fail(failure, options.json);
     }
-    if report::is_for_programs(talk) {
+    if report::wants_json(options) {
         let seconds = started.elapsed().as_secs_f64();
-        report::end(object(&transfer, &scan, failure.as_ref(), seconds), talk, false);
+        report::end(object(&transfer, &scan, failure.as_ref(), seconds), options, false);
     } else if failure.is_some() && scan.chunks_intact > 0 {
         messages::note(report::damage::holes(&scan).trim_end());
-    } else if talk.verbose {
+    } else if options.verbose {
         messages::note(&inspect_verify::nothing_damaged(input, output));
     }
     Ok(status)
@@ -60,7 +60,7 @@ fn salvage(
     let context = transfer.context(keys.has_passphrase());
     let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
-    let meter = Meter::of(transfer, session.talk);
+    let meter = Meter::of(transfer, session.options);
     let request = cryptstream_engine::Salvage::source(&mut source)
         .target(transfer.target.clone())
         .identities(&identities)
@@ -84,7 +84,7 @@ fn object(
     object["type"] = json!("file");
     object["files"] = json!(1);
     object["failed"] = json!(u8::from(failure.is_some()));
-    report::put_ends(&mut object, &transfer.input, &transfer.target);
+    report::insert_input_output(&mut object, &transfer.input, &transfer.target);
     if scan.chunks_intact == 0 {
         object["output"] = Value::Null;
     }

@@ -4,13 +4,13 @@ use std::cell::Cell;
 
 use zeroize::Zeroizing;
 
-use crate::args::Talk;
+use crate::args::ReportOptions;
 use crate::report::{Failures, Status};
 
 /// What all commands need to know.
 pub(super) struct Session {
     /// How much is reported, and how.
-    pub(super) talk: Talk,
+    pub(super) options: ReportOptions,
     /// Whether the configuration file is ignored.
     pub(super) no_config: bool,
     /// The passphrase of `--key`, until a command takes it.
@@ -24,10 +24,14 @@ pub(super) struct Session {
 pub(super) type CommandResult = Result<Status, Failures>;
 
 impl Session {
-    pub(super) fn new(talk: Talk, no_config: bool, key: Option<Zeroizing<Vec<u8>>>) -> Self {
+    pub(super) fn new(
+        options: ReportOptions,
+        no_config: bool,
+        key: Option<Zeroizing<Vec<u8>>>,
+    ) -> Self {
         // Reports go to standard output until it is known to carry the data.
         let (key, is_stdout_data) = (Cell::new(key), Cell::new(false));
-        Self { talk, no_config, key, is_stdout_data }
+        Self { options, no_config, key, is_stdout_data }
     }
 
     /// Takes the passphrase of `--key`.

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::session::{CommandResult, Session};
 use crate::args::{Color, Format, Sandbox, When};
-use crate::config::{Config, Found, Origin, Setting, Settings};
+use crate::config::{Config, ConfigValue, Origin, Setting, Settings};
 use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
-use crate::json::{SCHEMA, put_name};
+use crate::json::{SCHEMA, insert_name};
 use crate::keyring::PLUGIN_TIMEOUT;
 use crate::messages::config::Row;
 use crate::messages::{self, quoted};
@@ -20,7 +20,7 @@ use crate::report::Status;
 pub(super) fn run(session: &Session) -> CommandResult {
     let config = Config::load(session.no_config)?;
     let entries = entries(&config);
-    if session.talk.json {
+    if session.options.json {
         messages::print_json(&object(&config, &entries), false);
         return Ok(Status::default());
     }
@@ -67,7 +67,7 @@ impl SettingEntry {
             Some(Origin::Line(line)) => {
                 object["source"] = json!("file");
                 if let Some(path) = &config.path {
-                    put_name(&mut object, "file", path);
+                    insert_name(&mut object, "file", path);
                 }
                 object["line"] = json!(line);
             }
@@ -94,7 +94,7 @@ fn object(config: &Config, entries: &[SettingEntry]) -> Value {
         "settings": settings,
     });
     if let Some(path) = &config.path {
-        put_name(&mut object, "file", path);
+        insert_name(&mut object, "file", path);
     }
     object
 }
@@ -134,7 +134,7 @@ fn entries(config: &Config) -> Vec<SettingEntry> {
 fn keys<T: ListItem>(
     config: &Config,
     setting: Setting,
-    get: impl Fn(&Settings) -> &Option<Found<Vec<T>>>,
+    get: impl Fn(&Settings) -> &Option<ConfigValue<Vec<T>>>,
     entries: &mut Vec<SettingEntry>,
 ) {
     let is = |one: Option<&Settings>, place| one.is_some_and(|one| std::ptr::eq(one, place));
@@ -224,7 +224,7 @@ fn other(config: &Config, setting: Setting) -> SettingEntry {
 }
 
 fn shown<T: Copy>(
-    found: Option<&Found<T>>,
+    found: Option<&ConfigValue<T>>,
     default: T,
     value: impl Fn(T) -> Value,
 ) -> (Value, Option<Origin>) {

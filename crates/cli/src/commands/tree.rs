@@ -14,12 +14,12 @@ use rustix::fs::Stat;
 
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
-use crate::args::{Decrypt, Encrypt, Files, Talk, Tree, descriptor, is_dash};
+use crate::args::{Decrypt, Encrypt, Files, ReportOptions, Tree, descriptor, is_dash};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys, NoMatchingKey};
 use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report::tree::TreeReport;
-use crate::report::{Lines, Status};
+use crate::report::{ReportWriter, Status};
 use crate::request::{
     AGE_SUFFIX, SUFFIX, cores, ends_with, output_form, suffix_of, worker_options,
 };
@@ -28,7 +28,7 @@ use crate::tree::{
 };
 
 /// Whether folders or several files are meant, and not a single file or stream.
-pub(super) fn is_meant(files: &Files, tree: &Tree) -> bool {
+pub(super) fn is_tree_run(files: &Files, tree: &Tree) -> bool {
     let is_folder = |path: &PathBuf| !is_dash(path.as_os_str()) && path.is_dir();
     tree.is_given() || !files.more.is_empty() || files.input.as_ref().is_some_and(is_folder)
 }
@@ -43,13 +43,13 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
         form => form,
     };
     let naming = Naming::Add(suffix_of(form.format()));
-    let mut run = TreeRun::new("encrypt", files, &tree, naming, session.talk)?;
+    let mut run = TreeRun::new("encrypt", files, &tree, naming, session.options)?;
     run.plan.delete = delete;
     if delete {
         run.plan.check_folders()?;
     }
     if tree.dry_run {
-        return run.dry();
+        return run.dry_run();
     }
     if run.is_over() {
         return Ok(run.refuse(None));
@@ -84,9 +84,9 @@ fn names_age(files: &Files, tree: &Tree) -> bool {
 pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     let Decrypt { files, decryption, tree, .. } = args;
     let naming = Naming::TakeOff([SUFFIX, AGE_SUFFIX]);
-    let run = TreeRun::new("decrypt", files, &tree, naming, session.talk)?;
+    let run = TreeRun::new("decrypt", files, &tree, naming, session.options)?;
     if tree.dry_run {
-        return run.dry();
+        return run.dry_run();
     }
     if run.is_over() {
         return Ok(run.refuse(None));
@@ -118,7 +118,7 @@ struct TreeRun {
     commit: CommitOptions,
     engine: Engine,
     is_fail_fast: bool,
-    talk: Talk,
+    options: ReportOptions,
     /// Input and output for reports; for several inputs, their number.
     names: (String, String),
     input: Option<PathBuf>,
@@ -131,7 +131,7 @@ impl TreeRun {
         files: Files,
         tree: &Tree,
         naming: Naming,
-        talk: Talk,
+        options: ReportOptions,
     ) -> Result<Self, Failure> {
         let Files {
             input,
@@ -207,7 +207,7 @@ impl TreeRun {
             },
             engine,
             is_fail_fast: tree.fail_fast,
-            talk,
+            options,
             names,
             input: one_input,
             output: whole_output,
@@ -227,7 +227,7 @@ impl TreeRun {
     }
 
     fn report(&self) -> TreeReport {
-        let mut report = TreeReport::new(self.talk);
+        let mut report = TreeReport::new(self.options);
         for path in &self.plan.left_out {
             report.skip(path, messages::tree::LEFT_OUT);
         }
@@ -269,62 +269,62 @@ impl TreeRun {
         let unusable = std::mem::take(&mut self.plan.unusable);
         let told = if self.is_fail_fast { 1 } else { usize::MAX };
         for (_, failure) in unusable.into_iter().take(told) {
-            report.take(Event::Failed(failure));
+            report.record(Event::Failed(failure));
         }
         if let Some((NoMatchingKey { files, untried, first, others }, context)) = no_match {
             let first = messages::engine(first, context);
             let failure = messages::tree::no_key_fits(self.input.as_deref(), files, untried, first);
             report.fail_all(files, &failure);
             for error in others {
-                report.take(Event::Failed(messages::engine(error, context)));
+                report.record(Event::Failed(messages::engine(error, context)));
             }
         }
         report.end(self.command, self.input.as_deref(), &self.output, WorkerStats::default(), false)
     }
 
     /// Reports what would be done.
-    fn dry(mut self) -> CommandResult {
+    fn dry_run(mut self) -> CommandResult {
         let scan = self.scan()?;
         let report = RefCell::new(self.report());
         let unusable = std::mem::take(&mut self.plan.unusable);
-        let lines = RefCell::new(Lines::default());
-        let talk = self.talk;
+        let writer = RefCell::new(ReportWriter::default());
+        let options = self.options;
         let mut on_event = |event: Event| {
             let mut report = report.borrow_mut();
-            if let Some(line) = messages::tree::would_change(&event)
-                && !talk.json
-                && !talk.quiet
+            if let Some(line) = messages::tree::dry_run_change(&event)
+                && !options.json
+                && !options.quiet
             {
-                lines.borrow_mut().print(&line, report.status());
+                writer.borrow_mut().print(&line, report.status());
             }
-            report.take(event);
+            report.record(event);
         };
         let is_key = |_: &Stat, _: &dyn Fn() -> Option<PathBuf>| false;
         let mut work_items = WorkItems::new(&self.plan, scan, true, &is_key, &mut on_event);
-        work_items.tell_unusable(unusable);
+        work_items.emit_unusable(unusable);
         work_items.prepare()?;
         for item in work_items.by_ref() {
             let mut report = report.borrow_mut();
             if let Some(output) = messages::tree::output_of(&item)
                 && is_name_too_long(output)
             {
-                report.take(Event::Failed(messages::name_too_long(output)));
+                report.record(Event::Failed(messages::name_too_long(output)));
                 continue;
             }
             report.would_do(item.len);
             if item.replaces() {
                 report.replaced();
             }
-            if !self.talk.json && !self.talk.quiet {
-                let line = messages::tree::would(self.command, &item);
-                lines.borrow_mut().print(&line, report.status());
+            if !self.options.json && !self.options.quiet {
+                let line = messages::tree::dry_run_line(self.command, &item);
+                writer.borrow_mut().print(&line, report.status());
             }
-            if lines.borrow().is_closed() {
+            if writer.borrow().is_closed() {
                 break;
             }
         }
         drop(work_items);
-        if !lines.borrow().is_closed() {
+        if !writer.borrow().is_closed() {
             let is_clean = report.borrow().is_clean();
             let plan = &self.plan;
             Prune { plan, is_dry: true, is_key: &is_key, on_event: &mut on_event }
@@ -357,7 +357,7 @@ impl TreeRun {
         let report = RefCell::new(self.report());
         let unusable = std::mem::take(&mut self.plan.unusable);
         let all = scan.files + unusable.len() as u64;
-        let meter = Meter::of_many(self.names.0.clone(), all, self.talk);
+        let meter = Meter::of_many(self.names.0.clone(), all, self.options);
         meter.start(Some(scan.bytes));
         let (is_over, begun) = (Cell::new(false), Cell::new(0u64));
         let is_fail_fast = self.is_fail_fast;
@@ -374,13 +374,13 @@ impl TreeRun {
                 }
                 _ => {}
             }
-            meter.aside(|| report.borrow_mut().take_before(begun.get(), event));
+            meter.suspend(|| report.borrow_mut().record_before(begun.get(), event));
         };
         let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
             key_files.iter().any(|key| key.is_at(stat, path))
         };
         let mut work_items = WorkItems::new(&self.plan, scan, false, &is_key, &mut on_event);
-        work_items.tell_unusable(unusable);
+        work_items.emit_unusable(unusable);
         work_items.prepare()?;
         // Files in progress that replace an output, by number.
         let replacing = RefCell::new(HashSet::new());
@@ -415,11 +415,11 @@ impl TreeRun {
                     let failure = match error {
                         // It appeared after this file was begun.
                         cryptstream_engine::Error::OutputExists { path } => {
-                            messages::tree::appeared(&path)
+                            messages::tree::output_appeared(&path)
                         }
                         error => messages::engine(error, context),
                     };
-                    meter.aside(|| report.borrow_mut().failed(number, failure));
+                    meter.suspend(|| report.borrow_mut().failed(number, failure));
                 }
             }
         };
@@ -435,7 +435,7 @@ impl TreeRun {
             report.stopped(all);
         }
         if self.commit.remove_source {
-            report.tell_kept_sources();
+            report.print_kept_sources();
         }
         Ok(report.end(self.command, self.input.as_deref(), &self.output, stats, false))
     }

@@ -11,7 +11,7 @@ use cryptstream_engine::{
 };
 use cryptstream_format::Identity;
 
-use super::inputs::{Inputs, Seen, no_key_fits, try_keys};
+use super::inputs::{Inputs, PendingInput, no_key_fits, try_keys};
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
 use crate::args::DecryptInputs;
@@ -44,33 +44,33 @@ struct Verifier<'a> {
 }
 
 /// A file and its number.
-type Numbered = (usize, Seen);
+type Numbered = (usize, PendingInput);
 
 pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
-    let talk = session.talk;
+    let options = session.options;
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let context =
         Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
     let (mut count, mut total, mut first, mut can_be_tried) = (0u64, 0u64, None, true);
-    for seen in inputs.iter() {
+    for pending in inputs.iter() {
         count += 1;
         // What can be read only once must be verified in the one pass.
-        can_be_tried &= seen.len.is_some() || matches!(seen.input, Input::Unreadable(..));
-        total += seen.len.unwrap_or(0);
-        first.get_or_insert(seen.input);
+        can_be_tried &= pending.len.is_some() || matches!(pending.input, Input::Unreadable(..));
+        total += pending.len.unwrap_or(0);
+        first.get_or_insert(pending.input);
     }
     // For a folder, a terminal shows only problems and the total. Otherwise each file has its
     // line, as with sha256sum -c, for programs to read.
-    let is_folder = count > inputs.named().max(1) as u64;
-    let is_brief = is_folder && io::stdout().is_terminal() && !talk.verbose;
+    let is_folder = count > inputs.count().max(1) as u64;
+    let is_brief = is_folder && io::stdout().is_terminal() && !options.verbose;
     let name = match first {
         Some(input) if count == 1 => report::input_label(&input),
         _ => format!("{count} files"),
     };
     let key_files = keys.key_files();
     // Nobody is asked for a key if no file can be decrypted.
-    let identities = match inputs.iter().any(|seen| check(&seen, &key_files).is_ok()) {
+    let identities = match inputs.iter().any(|pending| check(&pending, &key_files).is_ok()) {
         true => keys.identities(&name)?,
         false => Vec::new(),
     };
@@ -90,8 +90,8 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
         identities: cached.identities(),
         context,
         key_files,
-        meter: Meter::new(name, talk),
-        report: RefCell::new(VerifyReport::new(talk, is_brief)),
+        meter: Meter::new(name, options),
+        report: RefCell::new(VerifyReport::new(options, is_brief)),
         count,
         begun: Cell::new(0),
     };
@@ -103,75 +103,83 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
 
 /// Checks that a file can be opened and is not a key of this run. Pipes are not opened, since
 /// that could block.
-fn check(seen: &Seen, key_files: &[KnownFile]) -> Result<(), Failure> {
-    seen.check_key(key_files)?;
-    if let Input::Path(path) = &seen.input
+fn check(pending: &PendingInput, key_files: &[KnownFile]) -> Result<(), Failure> {
+    pending.check_key(key_files)?;
+    if let Input::Path(path) = &pending.input
         && std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir())
     {
         return Ok(());
     }
-    let opened = seen.input.open();
+    let opened = pending.input.open();
     opened.map(drop).map_err(|error| inspect_verify::engine(error, Context::default()))
 }
 
 /// Whether a file is verified together with others.
-fn is_small(seen: &Seen) -> bool {
-    seen.len.is_some_and(|len| len < SMALL)
+fn is_small(pending: &PendingInput) -> bool {
+    pending.len.is_some_and(|len| len < SMALL)
 }
 
 impl Verifier<'_> {
-    fn verify(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
+    fn verify(
+        &self,
+        engine: &mut Engine,
+        inputs: &mut Peekable<impl Iterator<Item = PendingInput>>,
+    ) {
         // All files are verified even if nobody reads the report, since they determine the exit
         // status.
-        while let Some(seen) = inputs.peek() {
-            if self.count > 1 && is_small(seen) {
+        while let Some(pending) = inputs.peek() {
+            if self.count > 1 && is_small(pending) {
                 self.verify_small(engine, inputs);
-            } else if let Some(seen) = inputs.next() {
-                self.verify_one(engine, self.number(seen));
+            } else if let Some(pending) = inputs.next() {
+                self.verify_one(engine, self.number(pending));
             }
         }
     }
 
-    fn number(&self, seen: Seen) -> Numbered {
+    fn number(&self, pending: PendingInput) -> Numbered {
         let number = self.begun.get();
         self.begun.set(number + 1);
-        (number, seen)
+        (number, pending)
     }
 
-    fn verify_one(&self, engine: &mut Engine, (number, seen): Numbered) {
-        let opened = seen.check_key(&self.key_files).and_then(|()| {
-            seen.input.open().map_err(|error| inspect_verify::engine(error, self.context))
+    fn verify_one(&self, engine: &mut Engine, (number, pending): Numbered) {
+        let opened = pending.check_key(&self.key_files).and_then(|()| {
+            pending.input.open().map_err(|error| inspect_verify::engine(error, self.context))
         });
         let mut source = match opened {
             Ok(source) => source.parsed_by(&self.parser),
-            Err(failure) => return self.put_down(number, seen.input, Outcome::Failed(failure)),
+            Err(failure) => return self.record(number, pending.input, Outcome::Failed(failure)),
         };
-        let part = Part(&self.meter);
+        let progress = FileProgress(&self.meter);
         let request = cryptstream_engine::Verify::source(&mut source);
-        let result = engine.verify(request.identities(&self.identities).progress(&part));
+        let result = engine.verify(request.identities(&self.identities).progress(&progress));
         let stats = match &result {
             Ok(summary) => summary.workers,
             Err(_) => engine.take_stats(),
         };
         self.report.borrow_mut().add(stats);
-        self.close((number, seen), result);
+        self.close((number, pending), result);
     }
 
     /// The small files that come next, several at a time.
-    fn verify_small(&self, engine: &mut Engine, inputs: &mut Peekable<impl Iterator<Item = Seen>>) {
+    fn verify_small(
+        &self,
+        engine: &mut Engine,
+        inputs: &mut Peekable<impl Iterator<Item = PendingInput>>,
+    ) {
         // By the engine's numbers.
         let under_way = RefCell::new((0usize, HashMap::new()));
         let items = std::iter::from_fn(|| {
             loop {
-                let seen = inputs.next_if(is_small)?;
-                let (number, seen) = self.number(seen);
-                let Some(item) = seen.item() else { continue };
-                if let Err(failure) = seen.check_key(&self.key_files) {
-                    self.put_down(number, seen.input, Outcome::Failed(failure));
+                let pending = inputs.next_if(is_small)?;
+                let (number, pending) = self.number(pending);
+                let Some(item) = pending.item() else { continue };
+                if let Err(failure) = pending.check_key(&self.key_files) {
+                    self.record(number, pending.input, Outcome::Failed(failure));
                     continue;
                 }
                 let (count, files) = &mut *under_way.borrow_mut();
-                files.insert(*count, (number, seen));
+                files.insert(*count, (number, pending));
                 *count += 1;
                 return Some(item);
             }
@@ -188,13 +196,13 @@ impl Verifier<'_> {
     }
 
     /// Reports the result; scans a damaged file for intact parts.
-    fn close(&self, (number, seen): Numbered, result: Result<Summary, Error>) {
+    fn close(&self, (number, pending): Numbered, result: Result<Summary, Error>) {
         let outcome = match result {
             Ok(summary) => Outcome::Intact(summary),
-            Err(error) if error.is_damaged_payload() => self.scan(&seen.input, error),
+            Err(error) if error.is_damaged_payload() => self.scan(&pending.input, error),
             Err(error) => Outcome::Failed(inspect_verify::engine(error, self.context)),
         };
-        self.put_down(number, seen.input, outcome);
+        self.record(number, pending.input, outcome);
     }
 
     fn scan(&self, input: &Input, error: Error) -> Outcome {
@@ -202,7 +210,7 @@ impl Verifier<'_> {
         let Some(path) = input.path() else { return Outcome::Failed(failure) };
         let meter = (self.count == 1).then(|| {
             self.meter.clear();
-            Meter::new(report::input_label(input), self.report.borrow().talk)
+            Meter::new(report::input_label(input), self.report.borrow().options)
         });
         let progress: &dyn Progress = match &meter {
             Some(meter) => meter,
@@ -230,15 +238,15 @@ impl Verifier<'_> {
         }
     }
 
-    fn put_down(&self, number: usize, input: Input, outcome: Outcome) {
-        self.meter.aside(|| self.report.borrow_mut().put_down(number, input, outcome));
+    fn record(&self, number: usize, input: Input, outcome: Outcome) {
+        self.meter.suspend(|| self.report.borrow_mut().record(number, input, outcome));
     }
 }
 
 /// The progress of one file among several.
-struct Part<'a>(&'a Meter);
+struct FileProgress<'a>(&'a Meter);
 
-impl Progress for Part<'_> {
+impl Progress for FileProgress<'_> {
     fn start(&self, _total: Option<u64>) {}
 
     fn advance(&self, bytes: u64) {

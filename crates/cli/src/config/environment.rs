@@ -8,7 +8,7 @@ use super::settings::{Kind, Origin, Setting, Settings};
 use crate::messages;
 use crate::messages::Failure;
 
-/// What the environment says; an empty variable says nothing.
+/// Reads the settings; an empty variable counts as unset.
 pub(super) fn read() -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     for setting in Setting::ALL {
@@ -16,15 +16,16 @@ pub(super) fn read() -> Result<Settings, Failure> {
         let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
             continue;
         };
-        let set = settings.set(setting, &texts(setting, value), Origin::Variable(variable), None);
+        let set =
+            settings.set(setting, &split_list(setting, value), Origin::Variable(variable), None);
         set.map_err(|(_, problem)| messages::config::in_variable(variable, problem))?;
     }
     Ok(settings)
 }
 
-/// The parts of a list: names of files as in PATH, recipients (of which some
-/// have spaces) one a line.
-fn texts(setting: Setting, value: OsString) -> Vec<OsString> {
+/// Splits a list: file names at colons, as in PATH; recipients at line breaks, as some contain
+/// spaces.
+fn split_list(setting: Setting, value: OsString) -> Vec<OsString> {
     match (setting, setting.kind(), value.to_str()) {
         (Setting::Recipients, _, Some(text)) => {
             text.lines().filter(|line| !line.trim().is_empty()).map(OsString::from).collect()

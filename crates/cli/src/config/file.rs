@@ -18,46 +18,46 @@ use crate::messages::config::Problem;
 use crate::messages::{self, Failure};
 use crate::write_access;
 
-/// Names another file.
+/// The environment variable that names another file.
 const VARIABLE: &str = "CRYPTSTREAM_CONFIG";
 
-/// Far more than anybody writes.
+/// The largest file that is read, in bytes.
 const MAX_LEN: u64 = 1 << 20;
 
-/// The only text where a number may stand.
+/// The only text that is allowed instead of a number.
 const AUTO: &str = "auto";
 
-/// Where the file is, or would be.
+/// The path of the configuration file.
 pub(super) struct ConfigPath {
     pub(super) path: PathBuf,
-    /// Whether somebody said that it is there.
+    /// Whether the user named the path, so that the file must exist.
     is_named: bool,
 }
 
-pub(super) fn place() -> Option<ConfigPath> {
+pub(super) fn config_path() -> Option<ConfigPath> {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = variable(VARIABLE) {
         return Some(ConfigPath { path: path.into(), is_named: true });
     }
-    // Relative ones do not count, as the XDG specification says.
+    // The XDG specification says to ignore relative paths.
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
     Some(ConfigPath { path: folder.join("cryptstream/config.toml"), is_named: false })
 }
 
-/// What the file says, if there is one.
-pub(super) fn read(place: &ConfigPath) -> Result<Option<Settings>, Failure> {
-    let path = &place.path;
+/// Reads the file, if it exists.
+pub(super) fn read(config_path: &ConfigPath) -> Result<Option<Settings>, Failure> {
+    let path = &config_path.path;
     let unreadable = |error: std::io::Error| messages::config::unreadable(path, &error);
-    let file = match open(place) {
+    let file = match open(config_path) {
         Ok(file) => file,
         Err(error) => {
             let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-            if !place.is_named && is_out_of_reach(path) {
+            if !config_path.is_named && is_out_of_reach(path) {
                 messages::warn(&messages::config::out_of_reach(path));
                 return Ok(None);
             }
-            return match (is_missing, place.is_named) {
+            return match (is_missing, config_path.is_named) {
                 (true, false) => Ok(None),
                 (true, true) => Err(messages::config::named_but_missing(path, VARIABLE)),
                 (false, _) => Err(unreadable(error)),
@@ -88,27 +88,27 @@ pub(super) fn read(place: &ConfigPath) -> Result<Option<Settings>, Failure> {
         .map_err(|(at, problem)| messages::config::in_file(path, line(text, at), problem))
 }
 
-/// Whether a folder above does not let this user in, as where HOME still is another
-/// user's (`su` without `-`). To look at a file takes no permission on the file itself.
+/// Whether this user may not enter a folder above, as with `su` without `-`, which keeps the HOME
+/// of another user. Looking at a file takes no permission on the file itself.
 fn is_out_of_reach(path: &Path) -> bool {
     let there = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     there.is_err_and(|error| error == Errno::ACCESS)
 }
 
-/// Opens the file. Where nobody has named it, only a regular file is taken: the command is
-/// not to wait for a pipe that stands there.
-fn open(place: &ConfigPath) -> io::Result<File> {
-    let path = &place.path;
-    // Looks, and does nothing else yet.
+/// Opens the file. If the user did not name it, it must be a regular file, so that the command
+/// never waits for a pipe in its place.
+fn open(config_path: &ConfigPath) -> io::Result<File> {
+    let path = &config_path.path;
+    // Only looks; opening could already wait or have an effect.
     let there = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let kind = |fd: BorrowedFd<'_>| fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
     let kind_there = kind(there.as_fd())?;
-    if !place.is_named && kind_there != FileType::RegularFile {
+    if !config_path.is_named && kind_there != FileType::RegularFile {
         return Err(io::Error::other(messages::config::NOT_REGULAR));
     }
     if kind_there == FileType::Fifo {
-        // This very pipe, of which the caller knows that it may be waited for. One of
-        // another user is refused before that.
+        // Opens this very pipe, which the user named, so waiting is fine. A pipe of another user
+        // is returned unread, and the caller refuses it.
         let there = File::from(there);
         if write_access::of(path, &there)?.other_owner.is_some() {
             return Ok(there);
@@ -125,12 +125,12 @@ fn open(place: &ConfigPath) -> io::Result<File> {
     Ok(file.into())
 }
 
-/// The line of a place in the text, from 1.
+/// The line of an offset in the text, from 1.
 fn line(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// Reads the settings; what is wrong comes with its place in the text.
+/// Parses the settings. An error has its offset in the text.
 fn parse(text: &str, path: &Path) -> Result<Settings, (usize, Problem)> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span: Range<usize>| span.start);
@@ -180,7 +180,7 @@ fn parts(
         }
         (Kind::Number | Kind::NumberOrText, DeValue::Integer(number)) => {
             let number = i128::from_str_radix(number.as_str(), number.radix());
-            // Too long for anything.
+            // Too large for an `i128`.
             let number = number.map_err(|_| wrong(value))?;
             Ok((at(value), OsString::from(number.to_string())))
         }

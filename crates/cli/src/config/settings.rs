@@ -1,4 +1,4 @@
-//! The settings: what they are called, and what they may be.
+//! The names and the possible values of the settings.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -16,38 +16,38 @@ use crate::messages;
 use crate::messages::config::Problem;
 use crate::request::parse_encryption_cost;
 
-/// A value, and where it was found.
+/// A value, and where it comes from.
 #[derive(Clone, Debug)]
-pub(crate) struct Found<T> {
+pub(crate) struct ConfigValue<T> {
     pub(crate) value: T,
     pub(crate) origin: Origin,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
-    /// In the file, on this line.
+    /// This line of the file.
     Line(usize),
-    /// The environment variable.
+    /// This environment variable.
     Variable(&'static str),
 }
 
-/// What one place says. Lists are never empty: that would be saying nothing.
+/// The settings of one source. Lists are never empty: an empty list counts as unset.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
-    pub(crate) recipients: Option<Found<Vec<String>>>,
-    pub(crate) recipients_files: Option<Found<Vec<PathBuf>>>,
-    pub(crate) identity: Option<Found<Vec<PathBuf>>>,
-    pub(crate) format: Option<Found<Format>>,
-    pub(crate) processes: Option<Found<Processes>>,
-    pub(crate) sandbox: Option<Found<Sandbox>>,
-    pub(crate) progress: Option<Found<When>>,
-    pub(crate) color: Option<Found<Color>>,
-    pub(crate) argon2id: Option<Found<Cost>>,
-    pub(crate) scrypt: Option<Found<u8>>,
-    pub(crate) plugin_timeout: Option<Found<u64>>,
+    pub(crate) recipients: Option<ConfigValue<Vec<String>>>,
+    pub(crate) recipients_files: Option<ConfigValue<Vec<PathBuf>>>,
+    pub(crate) identity: Option<ConfigValue<Vec<PathBuf>>>,
+    pub(crate) format: Option<ConfigValue<Format>>,
+    pub(crate) processes: Option<ConfigValue<Processes>>,
+    pub(crate) sandbox: Option<ConfigValue<Sandbox>>,
+    pub(crate) progress: Option<ConfigValue<When>>,
+    pub(crate) color: Option<ConfigValue<Color>>,
+    pub(crate) argon2id: Option<ConfigValue<Cost>>,
+    pub(crate) scrypt: Option<ConfigValue<u8>>,
+    pub(crate) plugin_timeout: Option<ConfigValue<u64>>,
 }
 
-/// The name of one.
+/// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     Recipients,
@@ -63,7 +63,7 @@ pub(crate) enum Setting {
     PluginTimeout,
 }
 
-/// How one is written in the file.
+/// The type of a setting in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     List,
@@ -103,7 +103,7 @@ impl Setting {
         }
     }
 
-    /// The environment variable, which is called after the flag.
+    /// The environment variable, which is named after the flag.
     pub(super) fn variable(self) -> &'static str {
         match self {
             Self::Recipients => "CRYPTSTREAM_RECIPIENT",
@@ -133,7 +133,7 @@ impl Setting {
 }
 
 impl Settings {
-    /// Whether anybody is named to seal for.
+    /// Whether there is a key to encrypt with.
     pub(crate) fn names_key(&self) -> bool {
         self.names_recipient() || self.identity.is_some()
     }
@@ -142,8 +142,8 @@ impl Settings {
         self.recipients.is_some() || self.recipients_files.is_some()
     }
 
-    /// Takes a value, one text of which is wrong otherwise. Names of files are
-    /// taken from the folder `base`.
+    /// Sets a value. An error has the index of the wrong text. File names are relative to the
+    /// folder `base`.
     pub(super) fn set(
         &mut self,
         setting: Setting,
@@ -167,12 +167,12 @@ impl Settings {
                     recipient(text).map_err(|problem| (number, problem))
                 };
                 let value = list().map(recipient).collect::<Result<_, _>>()?;
-                self.recipients = Some(Found { value, origin });
+                self.recipients = Some(ConfigValue { value, origin });
             }
             Setting::RecipientsFiles => {
-                self.recipients_files = Some(Found { value: paths()?, origin });
+                self.recipients_files = Some(ConfigValue { value: paths()?, origin });
             }
-            Setting::Identity => self.identity = Some(Found { value: paths()?, origin }),
+            Setting::Identity => self.identity = Some(ConfigValue { value: paths()?, origin }),
             _ => self.set_single(setting, &texts[0], origin).map_err(|problem| (0, problem))?,
         }
         Ok(())
@@ -186,28 +186,28 @@ impl Settings {
     ) -> Result<(), Problem> {
         let text = text.to_str().ok_or_else(messages::config::not_text)?;
         match setting {
-            Setting::Format => self.format = Some(Found { value: one_of(text)?, origin }),
-            Setting::Sandbox => self.sandbox = Some(Found { value: one_of(text)?, origin }),
-            Setting::Color => self.color = Some(Found { value: one_of(text)?, origin }),
-            Setting::Progress => self.progress = Some(Found { value: one_of(text)?, origin }),
+            Setting::Format => self.format = Some(ConfigValue { value: one_of(text)?, origin }),
+            Setting::Sandbox => self.sandbox = Some(ConfigValue { value: one_of(text)?, origin }),
+            Setting::Color => self.color = Some(ConfigValue { value: one_of(text)?, origin }),
+            Setting::Progress => self.progress = Some(ConfigValue { value: one_of(text)?, origin }),
             Setting::Processes => {
                 let value =
                     parse_processes(text).map_err(|must| messages::config::must_be(&must))?;
-                self.processes = Some(Found { value, origin });
+                self.processes = Some(ConfigValue { value, origin });
             }
             Setting::Argon2id => {
                 let value = parse_encryption_cost(text).ok_or_else(messages::config::no_cost)?;
-                self.argon2id = Some(Found { value, origin });
+                self.argon2id = Some(ConfigValue { value, origin });
             }
             Setting::Scrypt => {
                 let value = parse_log_n(text).map_err(|must| messages::config::must_be(&must))?;
-                self.scrypt = Some(Found { value, origin });
+                self.scrypt = Some(ConfigValue { value, origin });
             }
             Setting::PluginTimeout => {
                 let value = text.parse().map_err(|_| messages::config::no_seconds())?;
-                self.plugin_timeout = Some(Found { value, origin });
+                self.plugin_timeout = Some(ConfigValue { value, origin });
             }
-            // Those are lists.
+            // `set` handles the lists.
             Setting::Recipients | Setting::RecipientsFiles | Setting::Identity => {}
         }
         Ok(())
@@ -230,7 +230,7 @@ fn recipient(text: &OsStr) -> Result<String, Problem> {
 
 fn path(text: &OsStr, base: Option<&Path>) -> Result<PathBuf, Problem> {
     let path = Path::new(text);
-    // It would be shown as a file's name.
+    // A message could show the secret as a file name.
     if is_secret(path) {
         return Err(messages::config::secret_as_name());
     }
@@ -246,7 +246,7 @@ fn path(text: &OsStr, base: Option<&Path>) -> Result<PathBuf, Problem> {
     }
 }
 
-/// What may have been meant, by the measure that clap uses for flags.
+/// The most similar name, by the measure that clap uses for flags.
 pub(super) fn most_like<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |name: &'a str| (strsim::jaro(text, name), name);
     names
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_are_taken_from_the_folder_of_the_file() {
+    fn file_names_are_relative_to_the_folder_of_the_file() {
         let read = |text: &str| path(OsStr::new(text), Some(Path::new("/etc/cs"))).ok();
         assert_eq!(read("me.key"), Some("/etc/cs/me.key".into()));
         assert_eq!(read("/me.key"), Some("/me.key".into()));

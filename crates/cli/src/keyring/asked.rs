@@ -98,7 +98,7 @@ impl Identity for AskedPassphrase {
             // An empty passphrase decrypts nothing.
             let Ok(passphrase) = Passphrase::new(answer) else { continue };
             if let Some(kind) = passphrase.warning() {
-                messages::keep_passphrase_warning(kind);
+                messages::remember_passphrase_warning(kind);
             }
             let keys = Keys::new(passphrase, self.limit);
             if let Some(file_key) = keys.unwrap(format, stanzas)? {

@@ -1,4 +1,4 @@
-//! Files that keys are read from.
+//! Reads key files.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,16 +19,16 @@ use crate::args::is_dash;
 use crate::messages::{self, Failure, KeyKind};
 use crate::write_access;
 
-/// The largest file of keys that is read: 16 MiB, as age has it, which is some
-/// 8,000 post-quantum recipients.
+/// The largest key file that is read: 16 MiB, as in age, which is about 8,000 post-quantum
+/// recipients.
 const MAX_KEY_FILE_LEN: usize = 16 << 20;
-/// The permission bits of those who are neither the owner nor in the group.
+/// The permission bits of users who are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
 
-/// Which files and pipes keys were read from.
+/// The files and pipes that keys were read from.
 pub(super) struct KeyFiles {
-    /// Whether files are encrypted with these keys, so that whoever can change them
-    /// chooses who can read what is encrypted.
+    /// Whether files are encrypted with these keys. Then anyone who can change a key file chooses
+    /// who can read what is encrypted.
     is_for_encryption: bool,
     known: Vec<KnownFile>,
     is_stdin_read: bool,
@@ -56,7 +56,7 @@ impl KeyFiles {
         parse_recipients(&bytes).map_err(|error| messages::recipients_invalid(path, &error))
     }
 
-    /// Reads an identity file, and says so where it is open to others.
+    /// Reads an identity file, and warns if other users can read it.
     pub(super) fn read_identities(
         &mut self,
         path: &Path,
@@ -76,15 +76,14 @@ impl KeyFiles {
         Ok(identities)
     }
 
-    /// Reads a passphrase from a file or an open descriptor, and says so where it is open
-    /// to others. The first of what is returned says where it comes from.
+    /// Reads a passphrase from a file or an open descriptor, and warns if other users can read the
+    /// file. Also returns where the passphrase comes from, for messages.
     pub(super) fn read_passphrase(
         &mut self,
         file: Option<&Path>,
         (flag, descriptor): (&str, Option<u32>),
     ) -> Result<Option<(String, Passphrase)>, Failure> {
-        // Opened anew by its name: a descriptor's number alone says nothing about who
-        // owns it.
+        // Opens the descriptor by a path: its number alone does not say who owns it.
         let path = match (file, descriptor) {
             (Some(path), _) => path.to_owned(),
             (None, Some(number)) => {
@@ -106,7 +105,7 @@ impl KeyFiles {
         Ok(Some((origin, passphrase)))
     }
 
-    /// Reads a whole file that is no larger than a file of keys can be.
+    /// Reads a whole file of at most [`MAX_KEY_FILE_LEN`] bytes.
     fn read_small(&mut self, path: &Path, kind: KeyKind) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let bytes = self.read(path, kind, MAX_KEY_FILE_LEN + 1)?;
         if bytes.len() > MAX_KEY_FILE_LEN {
@@ -122,7 +121,7 @@ impl KeyFiles {
         kind: KeyKind,
         limit: usize,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        // It would be shown as a file's name.
+        // A message could show the secret as a file name.
         if is_secret(path) {
             return Err(messages::secret_as_name());
         }
@@ -171,9 +170,9 @@ impl KeyFiles {
     }
 }
 
-/// Why there are no identities from a file.
+/// Why an identity file gave no identities.
 pub(super) enum IdentityFileError {
-    /// What is in it cannot be used; another file may do.
+    /// Its content cannot be used; another file may do.
     Unusable(Failure),
     /// It could not be read, or must not be used.
     Failed(Failure),
@@ -186,7 +185,7 @@ impl IdentityFileError {
     }
 }
 
-/// Says so where a file with a secret is open to other users.
+/// Warns if other users can access a file with a secret.
 fn warn_if_open(path: &Path, kind: KeyKind) {
     let is_open = !is_dash(path.as_os_str())
         && std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & OTHERS != 0);
@@ -195,14 +194,13 @@ fn warn_if_open(path: &Path, kind: KeyKind) {
     }
 }
 
-/// Whether a name is no name but a secret key.
+/// Whether a path is really a secret key.
 pub(crate) fn is_secret(path: &Path) -> bool {
     let text = path.as_os_str().to_string_lossy().to_ascii_uppercase();
     text.starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-")
 }
 
-/// Reads to the end without leaving copies behind in memory: a buffer that
-/// becomes too small is wiped, not moved.
+/// Reads to the end without leaving copies in memory: a buffer that becomes too small is wiped.
 fn read_secret(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; 4096]);
     let mut len = 0;

@@ -45,7 +45,7 @@ impl Secret {
             let warning = messages::passphrase_warning(&origin, kind);
             match warning.filter(|_| files.is_for_encryption()) {
                 Some(warning) => messages::warn(&warning),
-                None => messages::keep_passphrase_warning(kind),
+                None => messages::remember_passphrase_warning(kind),
             }
         }
         Ok(Self::Given(passphrase))

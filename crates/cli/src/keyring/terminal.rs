@@ -1,4 +1,4 @@
-//! Asks the user on the terminal, for keys and for the program itself.
+//! Asks the user on the terminal, for plugins, protected keys and the program itself.
 
 mod lock;
 mod session;
@@ -10,10 +10,10 @@ pub(crate) use self::session::restore;
 pub(super) use self::session::{Answer, Session};
 use crate::messages;
 
-/// The terminal that the process belongs to, wherever its streams go.
+/// The process's controlling terminal, wherever the standard streams go.
 #[derive(Default)]
 pub(super) struct Terminal {
-    /// The passphrase of protected keys, for which nobody is asked then.
+    /// The passphrase of protected keys; if set, the user is not asked for it.
     pub(super) key_passphrase: Option<Passphrase>,
 }
 
@@ -55,7 +55,7 @@ impl Callbacks for Terminal {
     }
 }
 
-/// Whether there is a terminal to ask on.
+/// Whether the process has a controlling terminal.
 pub(super) fn is_there() -> bool {
     session::open_terminal().is_ok()
 }

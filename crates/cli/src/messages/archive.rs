@@ -189,7 +189,7 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
             format!("{NOTHING}; if you trust the archive, --any-links creates such links too")
         }
         Error::LimitExceeded { reason: LimitExceeded::Folders(_), .. } => {
-            format!("{NOTHING}; {}", through(input, "tar -x"))
+            format!("{NOTHING}; {}", pipe_help(input, "tar -x"))
         }
         Error::LimitExceeded { reason, .. } => {
             let flag = match reason {
@@ -200,18 +200,18 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
             format!("{NOTHING}; if you trust the archive, raise the limit with {flag}")
         }
         Error::Refused { .. } => {
-            let by = way_out(input, &error);
+            let by = unpack_help(input, &error);
             format!("{NOTHING}; `cryptstream list` shows what is in it; if you trust it, {by}")
         }
-        _ => format!("{NOTHING}; {}", way_out(input, &error)),
+        _ => format!("{NOTHING}; {}", unpack_help(input, &error)),
     };
-    bad(input, &error, help)
+    unusable(input, &error, help)
 }
 
 /// How to unpack it with other programs.
-fn way_out(input: &Path, error: &Error) -> String {
+fn unpack_help(input: &Path, error: &Error) -> String {
     match error {
-        Error::Refused { reason: Refusal::Concatenated, .. } => through(input, "tar -xi"),
+        Error::Refused { reason: Refusal::Concatenated, .. } => pipe_help(input, "tar -xi"),
         Error::Refused { reason: Refusal::MultiVolume, .. } => {
             "decrypt all volumes without --extract, then `tar -xM -f FIRST -f SECOND` unpacks them"
                 .to_owned()
@@ -219,22 +219,22 @@ fn way_out(input: &Path, error: &Error) -> String {
         Error::Decompress(source) => {
             let text = source.to_string();
             if text.contains("too much memory") {
-                through(input, "zstd -d --long=31 | tar -x")
+                pipe_help(input, "zstd -d --long=31 | tar -x")
             } else if text.contains("Dictionary") {
-                through(input, "zstd -d -D DICTIONARY | tar -x")
+                pipe_help(input, "zstd -d -D DICTIONARY | tar -x")
             } else {
                 "without --extract, the compressed file itself is written".to_owned()
             }
         }
-        Error::NotTar { head } => match file_type::unpacks(head) {
-            Some(by) => through(input, by),
+        Error::NotTar { head } => match file_type::unpack_command(head) {
+            Some(by) => pipe_help(input, by),
             None => "without --extract, the file itself is decrypted".to_owned(),
         },
-        _ => through(input, "tar -x"),
+        _ => pipe_help(input, "tar -x"),
     }
 }
 
-fn through(input: &Path, by: &str) -> String {
+fn pipe_help(input: &Path, by: &str) -> String {
     let name = match input.exists() {
         true => quoted(input),
         false => "-".to_owned(),
@@ -281,14 +281,14 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
         return failure;
     }
     let help = match &error {
-        Error::NotTar { head } => Some(match file_type::unpacks(head) {
-            Some(by) => through(input, by),
+        Error::NotTar { head } => Some(match file_type::unpack_command(head) {
+            Some(by) => pipe_help(input, by),
             None => "is this the right file? `cryptstream decrypt` decrypts it".to_owned(),
         }),
-        Error::Decompress(_) => Some(way_out(input, &error)),
+        Error::Decompress(_) => Some(unpack_help(input, &error)),
         _ => None,
     };
-    bad(input, &error, help.unwrap_or_default())
+    unusable(input, &error, help.unwrap_or_default())
 }
 
 /// The archive was compressed with a window larger than the memory there is.
@@ -420,7 +420,7 @@ pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
     level.unwrap_or(SandboxLevel::None).name()
 }
 
-fn bad(input: &Path, error: &Error, help: String) -> Failure {
+fn unusable(input: &Path, error: &Error, help: String) -> Failure {
     let (kind, message) = match error {
         Error::NotTar { head } => {
             let guess = super::text::guess(file_type::looks_like(head));
@@ -438,7 +438,7 @@ fn bad(input: &Path, error: &Error, help: String) -> Failure {
     Failure::new(code::DATA, kind, message, help).about(input)
 }
 
-pub(crate) fn kept(output: &Path, old: &Path) -> String {
+pub(crate) fn old_name_kept(output: &Path, old: &Path) -> String {
     format!("the folder that was {} is now {}", quoted(output), quoted(old))
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn engine(error: Error, context: Context) -> Failure {
 
 /// What the error says of itself, without the file, and with the system's reason as it is
 /// given everywhere.
-pub(super) fn words_of(error: &Error) -> String {
+pub(super) fn error_text(error: &Error) -> String {
     let message = error.message();
     match std::error::Error::source(error).and_then(|it| it.downcast_ref::<std::io::Error>()) {
         Some(source) => message.replace(&source.to_string(), &reason(source)),
@@ -113,11 +113,11 @@ fn failure(error: &Error, context: Context) -> Failure {
             } else {
                 "check the disk or the connection; no partial output was left"
             };
-            return Failure::new(code::IO, "write", words_of(error), help).full(is_full(source));
+            return Failure::new(code::IO, "write", error_text(error), help).full(is_full(source));
         }
         Error::NoRoom { source, .. } => {
             let help = "make room or choose another disk";
-            return Failure::new(code::IO, "write", words_of(error), help).full(is_full(source));
+            return Failure::new(code::IO, "write", error_text(error), help).full(is_full(source));
         }
         Error::NotDurable { .. } => (code::IO, "durable", "check the disk; the input was kept"),
         Error::NoOtherName { .. } => (
@@ -214,7 +214,7 @@ fn failure(error: &Error, context: Context) -> Failure {
         | Error::CutInPayload { .. } => (code::DATA, "damaged", ANOTHER_COPY),
         _ => return internal(&error.message()),
     };
-    Failure::new(code, kind, words_of(error), help)
+    Failure::new(code, kind, error_text(error), help)
 }
 
 /// What to do about a damaged file.
@@ -234,7 +234,7 @@ fn cannot_create(error: &Error, path: &Path, source: &std::io::Error) -> Failure
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another place",
         _ => "check that the folder exists and is writable",
     };
-    Failure::new(code, "output", words_of(error), help).full(is_full)
+    Failure::new(code, "output", error_text(error), help).full(is_full)
 }
 
 /// The input does not begin like an encrypted file.
@@ -345,7 +345,7 @@ fn flag(cost: Cost) -> String {
 }
 
 /// Printed for a new file that cannot be decrypted with the default limit.
-pub(crate) fn costly(cost: Cost) -> String {
+pub(crate) fn high_cost_note(cost: Cost) -> String {
     format!("note: decrypting this file needs --argon2id-limit {}", flag(cost))
 }
 

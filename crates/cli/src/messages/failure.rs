@@ -61,7 +61,7 @@ impl Failure {
             "help": self.help,
         });
         if let Some(file) = &self.file {
-            json::put_name(&mut object, "file", file);
+            json::insert_name(&mut object, "file", file);
         }
         object
     }

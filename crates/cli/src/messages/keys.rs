@@ -161,7 +161,7 @@ pub(crate) fn identity_passed_over(failure: &Failure) -> String {
 static PASSPHRASE_WARNING: OnceLock<PassphraseWarning> = OnceLock::new();
 
 /// Remembers what is unusual about a passphrase.
-pub(crate) fn keep_passphrase_warning(kind: PassphraseWarning) {
+pub(crate) fn remember_passphrase_warning(kind: PassphraseWarning) {
     let _ = PASSPHRASE_WARNING.set(kind);
 }
 

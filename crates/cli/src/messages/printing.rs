@@ -17,7 +17,7 @@ pub(crate) fn print_error(failure: &Failure) {
     if failure.code == code::OK {
         return;
     }
-    if is_for_programs() {
+    if wants_json() {
         return print_event("error", failure.json());
     }
     let (red, cyan, off) = ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m");
@@ -37,7 +37,7 @@ pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
     if failure.code == code::OK {
         return;
     }
-    if is_in_events() {
+    if wants_json_events() {
         print_event("error", failure.json());
         // Both would go to standard error.
         if is_stdout_data {
@@ -49,7 +49,7 @@ pub(crate) fn print_json_error(failure: &Failure, is_stdout_data: bool) {
 
 /// Writes one JSON object in one line.
 pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
-    is_ending();
+    mark_ended();
     let object = escaped_json(object);
     if is_stdout_data {
         // Standard error may be closed; there is nowhere else to report that.
@@ -66,16 +66,16 @@ pub(crate) fn print_json(object: &Value, is_stdout_data: bool) {
 }
 
 /// Whether it was said how the run has ended, which an interruption has then not changed.
-static IS_END_SAID: AtomicBool = AtomicBool::new(false);
+static IS_END_REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// An interruption from now on changes nothing: the end is being said.
-pub(crate) fn is_ending() {
-    IS_END_SAID.store(true, Ordering::SeqCst);
+pub(crate) fn mark_ended() {
+    IS_END_REPORTED.store(true, Ordering::SeqCst);
 }
 
 /// Whether it was said how the run has ended.
-pub(crate) fn is_end_said() -> bool {
-    IS_END_SAID.load(Ordering::SeqCst)
+pub(crate) fn is_end_reported() -> bool {
+    IS_END_REPORTED.load(Ordering::SeqCst)
 }
 
 /// Whether a report could not be written.
@@ -106,7 +106,7 @@ pub(crate) fn warn(text: &str) {
     if IS_QUIET.load(Ordering::Relaxed) {
         return;
     }
-    if is_for_programs() {
+    if wants_json() {
         print_event("warning", json!({ "message": text }));
     } else {
         // Standard error may be closed; there is nowhere else to report that.
@@ -116,7 +116,7 @@ pub(crate) fn warn(text: &str) {
 
 /// Prints a note.
 pub(crate) fn note(text: &str) {
-    if is_for_programs() {
+    if wants_json() {
         return print_event("note", json!({ "message": text }));
     }
     let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -146,37 +146,37 @@ pub(crate) fn set_quiet(is_quiet: bool) {
 }
 
 /// Whether a report is wanted (--json).
-static HAS_REPORT: AtomicBool = AtomicBool::new(false);
+static WANTS_JSON_REPORT: AtomicBool = AtomicBool::new(false);
 
 /// Whether events are wanted (--progress json).
-static IS_IN_EVENTS: AtomicBool = AtomicBool::new(false);
+static WANTS_JSON_EVENTS: AtomicBool = AtomicBool::new(false);
 
 /// Prints reports or events for a program from now on, or both.
-pub(crate) fn speak_to_programs(has_report: bool, is_in_events: bool) {
-    HAS_REPORT.store(has_report, Ordering::Relaxed);
-    IS_IN_EVENTS.store(is_in_events, Ordering::Relaxed);
+pub(crate) fn set_json_output(wants_json_report: bool, wants_json_events: bool) {
+    WANTS_JSON_REPORT.store(wants_json_report, Ordering::Relaxed);
+    WANTS_JSON_EVENTS.store(wants_json_events, Ordering::Relaxed);
 }
 
 /// Whether a report is wanted.
-pub(crate) fn has_report() -> bool {
-    HAS_REPORT.load(Ordering::Relaxed)
+pub(crate) fn wants_json_report() -> bool {
+    WANTS_JSON_REPORT.load(Ordering::Relaxed)
 }
 
 /// Whether events are wanted.
-pub(crate) fn is_in_events() -> bool {
-    IS_IN_EVENTS.load(Ordering::Relaxed)
+pub(crate) fn wants_json_events() -> bool {
+    WANTS_JSON_EVENTS.load(Ordering::Relaxed)
 }
 
 /// Whether every line on standard error must be JSON.
-fn is_for_programs() -> bool {
-    has_report() || is_in_events()
+fn wants_json() -> bool {
+    wants_json_report() || wants_json_events()
 }
 
 /// Whether standard output carries the data, as far as is known.
 static IS_STDOUT_DATA: AtomicBool = AtomicBool::new(false);
 
 /// Remembers that the data goes to standard output.
-pub(crate) fn keep_off_stdout() {
+pub(crate) fn set_stdout_data() {
     IS_STDOUT_DATA.store(true, Ordering::Relaxed);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cryptstream_engine::{Error, RekeyMethod};
 use indicatif::HumanCount;
 
-use super::engine::words_of;
+use super::engine::error_text;
 use super::{Context, Failure, code, engine, quoted};
 
 pub(crate) fn not_a_stream() -> Failure {
@@ -62,7 +62,7 @@ pub(crate) fn failed(error: Error, has_passphrase: bool) -> Failure {
             ));
         }
     };
-    let failure = Failure::new(code, kind, words_of(&error), help);
+    let failure = Failure::new(code, kind, error_text(&error), help);
     let failure = match &error {
         Error::NotChangeable { source, .. } => failure.or_shortage(source),
         _ => failure,

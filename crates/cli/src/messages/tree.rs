@@ -226,10 +226,10 @@ pub(crate) fn leftover(path: &Path) -> String {
 }
 
 /// A killed run left this, and the input is asked for by its former name.
-pub(crate) fn left_aside(path: &Path, aside: &Path) -> Failure {
+pub(crate) fn renamed_for_removal(path: &Path, suspend: &Path) -> Failure {
     let message = format!(
         "no such file; a run that was killed while removing it left it as {}",
-        quoted(aside)
+        quoted(suspend)
     );
     let help = "its output is complete; rename it back to use it again";
     Failure::new(code::NO_INPUT, "input", message, help).about(path)
@@ -278,7 +278,7 @@ pub(crate) fn not_a_file(output: &Path) -> Failure {
 }
 
 /// An output that another program created after this run had found none.
-pub(crate) fn appeared(output: &Path) -> Failure {
+pub(crate) fn output_appeared(output: &Path) -> Failure {
     let message = "was created by another program during this run, and was left as it is";
     let help = "another run may be writing to the same folder; run again when it is done";
     Failure::new(code::TRY_AGAIN, "exists", message, help).about(output)
@@ -358,14 +358,14 @@ pub(crate) fn output_of(item: &BatchItem) -> Option<&Path> {
 }
 
 /// One line of a dry run, for a file.
-pub(crate) fn would(command: &str, item: &BatchItem) -> String {
+pub(crate) fn dry_run_line(command: &str, item: &BatchItem) -> String {
     let output = output_of(item).map_or("-".to_owned(), quoted);
     let replaces = if item.replaces() { " (replaces it)" } else { "" };
     format!("{command} {} -> {output}{replaces}\n", quoted(&item.input))
 }
 
 /// One line of a dry run, for anything else that would happen to the copy.
-pub(crate) fn would_change(event: &Event) -> Option<String> {
+pub(crate) fn dry_run_change(event: &Event) -> Option<String> {
     match event {
         Event::Mode(path, mode) => Some(format!("chmod {mode:o} {}\n", quoted(path))),
         Event::Relinked(path) => Some(format!("link {} (replaces it)\n", quoted(path))),
@@ -375,7 +375,7 @@ pub(crate) fn would_change(event: &Event) -> Option<String> {
 }
 
 /// Says that not everything is listed.
-pub(crate) fn untold(count: u64, what: &str) -> String {
+pub(crate) fn more_not_listed(count: u64, what: &str) -> String {
     format!("{} more {what} are not listed here; --json lists 1,000", HumanCount(count))
 }
 

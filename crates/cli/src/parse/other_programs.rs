@@ -1,6 +1,6 @@
-//! What users of other programs type: taken as it is meant where it can mean one
-//! thing only, answered with the right name where it cannot. The answers are in
-//! [`crate::messages::other_programs`].
+//! Arguments that users know from other programs. Those with only one possible meaning are
+//! accepted; others are refused with a message that names the right flag or command. The
+//! messages are in [`crate::messages::other_programs`].
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,9 +13,9 @@ use cryptstream_archive::ZSTD_LEVELS;
 use super::Cli;
 use crate::messages::{self, Failure};
 
-/// The same with the command named: `cryptstream -d -i key file`, as with age, is
-/// `cryptstream decrypt -i key file`.
-pub(super) fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+/// Replaces a flag for the direction by its command: `cryptstream -d -i key file`, as with age,
+/// becomes `cryptstream decrypt -i key file`.
+pub(super) fn insert_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let is_flag = |word: &OsString| word.as_bytes().starts_with(b"-");
     if !arguments.get(1).is_some_and(is_flag) || command_of(&arguments).is_some() {
         return arguments;
@@ -24,7 +24,7 @@ pub(super) fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let Some((at, command, rest)) = before_names
         .enumerate()
         .skip(1)
-        .find_map(|(at, word)| direction(word).map(|(command, rest)| (at, command, rest)))
+        .find_map(|(at, word)| command_for_flag(word).map(|(command, rest)| (at, command, rest)))
     else {
         return arguments;
     };
@@ -36,8 +36,8 @@ pub(super) fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// The command that a flag stands for, and the flags that are written together with it.
-fn direction(word: &OsStr) -> Option<(&'static str, Option<OsString>)> {
+/// The command that a flag stands for, and the short flags that follow in the same argument.
+fn command_for_flag(word: &OsStr) -> Option<(&'static str, Option<OsString>)> {
     match word.as_bytes() {
         b"--decrypt" => Some(("decrypt", None)),
         b"--encrypt" => Some(("encrypt", None)),
@@ -50,7 +50,7 @@ fn direction(word: &OsStr) -> Option<(&'static str, Option<OsString>)> {
     }
 }
 
-/// The command that is named, as it is called here.
+/// The command that the arguments name.
 pub(super) fn command_of(arguments: &[OsString]) -> Option<&str> {
     let cli = Cli::command();
     let names: Vec<_> =
@@ -60,7 +60,7 @@ pub(super) fn command_of(arguments: &[OsString]) -> Option<&str> {
     words.find(|word| names.iter().any(|name| name == word))
 }
 
-/// An answer to words that would be taken for others: `-in` for `-i n`.
+/// Refuses arguments that would be misunderstood, such as `-in`, which would mean `-i n`.
 pub(super) fn misread(arguments: &[OsString]) -> Option<Failure> {
     let command = command_of(arguments);
     let words: Vec<_> = arguments.iter().skip(1).take_while(|word| *word != "--").collect();
@@ -79,7 +79,7 @@ pub(super) fn misread(arguments: &[OsString]) -> Option<Failure> {
     })
 }
 
-/// An answer to what the parser does not know, where another program does.
+/// An answer to an argument that this parser does not know, but another program does.
 pub(super) fn answer(error: &clap::Error, arguments: &[OsString]) -> Option<Failure> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -90,7 +90,7 @@ pub(super) fn answer(error: &clap::Error, arguments: &[OsString]) -> Option<Fail
         ErrorKind::UnknownArgument => {
             let flag = text(ContextKind::InvalidArg)?;
             let help = match command {
-                None if is_short_of_command(flag) => {
+                None if is_transfer_flag(flag) => {
                     Some(messages::other_programs::NAME_THE_COMMAND.to_owned())
                 }
                 _ => messages::other_programs::for_flag(command, flag),
@@ -108,7 +108,7 @@ pub(super) fn answer(error: &clap::Error, arguments: &[OsString]) -> Option<Fail
             };
             Some(messages::other_programs::unknown_command(word, &help))
         }
-        // The value would be shown.
+        // The standard message would show the value.
         ErrorKind::TooManyValues
             if text(ContextKind::InvalidArg)
                 .is_some_and(|flag| flag.starts_with("--passphrase")) =>
@@ -119,8 +119,8 @@ pub(super) fn answer(error: &clap::Error, arguments: &[OsString]) -> Option<Fail
     }
 }
 
-/// Whether a flag is one of `encrypt` or `decrypt`.
-fn is_short_of_command(flag: &str) -> bool {
+/// Whether `encrypt` or `decrypt` has this flag.
+fn is_transfer_flag(flag: &str) -> bool {
     let cli = Cli::command();
     let is_it = |argument: &clap::Arg| {
         argument.get_long().is_some_and(|long| flag == format!("--{long}"))
@@ -139,7 +139,7 @@ mod tests {
     fn rewritten(typed: &str) -> String {
         let words = typed.split_whitespace().map(OsString::from).collect();
         let words: Vec<_> =
-            with_command(words).into_iter().map(|word| word.into_string().unwrap()).collect();
+            insert_command(words).into_iter().map(|word| word.into_string().unwrap()).collect();
         words.join(" ")
     }
 
@@ -153,7 +153,7 @@ mod tests {
             ("cs -q --encrypt f", "cs encrypt -q f"),
             ("cs -dc f", "cs decrypt -c f"),
             ("cs -di k f", "cs decrypt -i k f"),
-            // Not where a command is named, or where it would be a name.
+            // Not if a command is named, or if the flag would be a file name.
             ("cs decrypt -d f", "cs decrypt -d f"),
             ("cs -q decrypt -d f", "cs -q decrypt -d f"),
             ("cs f -d", "cs f -d"),

@@ -1,4 +1,4 @@
-//! What stands on the terminal: one line for one file, two for many.
+//! The progress bar: one line for one file, two lines for many.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use indicatif::{
 use rustix::termios::{LocalModes, tcgetattr, tcgetwinsize};
 
 const REDRAWS_PER_SECOND: u8 = 10;
-/// Where nobody says how wide the terminal is.
+/// The width if the terminal does not report one.
 const USUAL_WIDTH: usize = 80;
-/// Columns that are enough for everything, for all but the total, and for the rate. In fewer a
-/// frame would take up several lines.
+/// The columns needed for everything, for everything but the total, and for the rate. A frame
+/// that is too wide would take up several lines.
 const WIDE: usize = 100;
 const MEDIUM: usize = 64;
 const NARROW: usize = 40;
 
-/// A bar, and for which terminal it was made.
+/// A bar, and the state that its style was made for.
 #[derive(Clone)]
 pub(super) struct Bar {
     bar: ProgressBar,
@@ -27,7 +27,7 @@ pub(super) struct Bar {
     width: usize,
     message: String,
     workers: usize,
-    /// Bytes per second; 0 as long as that is not known.
+    /// Bytes per second; 0 while unknown.
     rate: Arc<AtomicU64>,
 }
 
@@ -43,10 +43,9 @@ impl Bar {
         Self { bar, has_total: total.is_some(), width: 0, message, workers: 0, rate }
     }
 
-    /// Shows a position, and what is under way: the name of a file, or numbers and
-    /// a name on a line of their own.
+    /// Updates the position and the label. The label of many files has a line of its own.
     pub(super) fn show(&mut self, done: u64, label: &Label<'_>, workers: usize, rate: Option<u64>) {
-        // A program asks for a passphrase there, perhaps another one of the pipe.
+        // A program is asking for a passphrase, perhaps another one in the same pipe.
         if !has_echo() {
             return;
         }
@@ -61,12 +60,12 @@ impl Bar {
         self.bar.set_position(done);
     }
 
-    /// Does something while the bar is off the terminal.
-    pub(super) fn suspend(&self, say: impl FnOnce()) {
-        self.bar.suspend(say);
+    /// Calls `print` while the bar is hidden.
+    pub(super) fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
-    /// Takes it off the terminal.
+    /// Removes the bar.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -116,14 +115,14 @@ impl Bar {
     }
 }
 
-/// What is under way.
+/// What is in progress: one file, or the counts of many and the name of the oldest.
 pub(super) enum Label<'a> {
     One(&'a str),
     Many { numbers: String, name: String },
 }
 
 impl Label<'_> {
-    /// As text that takes up no more than its share of a line.
+    /// The label as text that fits in its share of a line of `width` columns.
     fn in_columns(&self, width: usize) -> String {
         match self {
             Label::One(name) => shortened(name, width / 3),
@@ -138,8 +137,8 @@ impl Label<'_> {
     }
 }
 
-/// The end of a long name tells more than its beginning. Characters that are two
-/// columns wide are counted as such without knowing them: all that are not ASCII.
+/// The end of `name`, which says more than its beginning, in at most this many columns. Every
+/// character outside ASCII counts as two columns, as some of them are that wide.
 fn shortened(name: &str, columns: usize) -> String {
     let width = |c: char| if c.is_ascii() { 1 } else { 2 };
     if name.chars().map(width).sum::<usize>() <= columns {
@@ -157,7 +156,7 @@ fn shortened(name: &str, columns: usize) -> String {
     format!("…{}", &name[start..])
 }
 
-/// Columns of the terminal, now.
+/// The current width of the terminal in columns.
 fn width() -> usize {
     match tcgetwinsize(std::io::stderr()) {
         Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
@@ -165,7 +164,7 @@ fn width() -> usize {
     }
 }
 
-/// Whether the terminal shows what is typed.
+/// Whether the terminal echoes what is typed.
 fn has_echo() -> bool {
     tcgetattr(std::io::stderr()).map_or(true, |modes| modes.local_modes.contains(LocalModes::ECHO))
 }

@@ -8,17 +8,17 @@ use cryptstream_engine::RekeySummary;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use super::{Lines, Status, end, is_for_programs};
-use crate::args::Talk;
-use crate::json::{SCHEMA, put_name};
+use super::{ReportWriter, Status, end, wants_json};
+use crate::args::ReportOptions;
+use crate::json::{SCHEMA, insert_name};
 use crate::messages::{self, Failure};
 use crate::report;
 use crate::request::Input;
 
 /// Reports the only file of a run.
-pub(crate) fn tell(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
-    note(file, summary, took, talk);
-    if is_for_programs(talk) {
+pub(crate) fn done(file: &Path, summary: &RekeySummary, took: Duration, options: ReportOptions) {
+    note(file, summary, took, options);
+    if wants_json(options) {
         let mut object = object(summary);
         for (name, value) in [
             ("schema", json!(SCHEMA)),
@@ -29,19 +29,19 @@ pub(crate) fn tell(file: &Path, summary: &RekeySummary, took: Duration, talk: Ta
         ] {
             object[name] = value;
         }
-        put_name(&mut object, "input", file);
-        put_name(&mut object, "output", file);
-        put_work(&mut object, took);
-        end(object, talk, false);
+        insert_name(&mut object, "input", file);
+        insert_name(&mut object, "output", file);
+        insert_run_fields(&mut object, took);
+        end(object, options, false);
     }
 }
 
 /// Reports one file to people.
-fn note(file: &Path, summary: &RekeySummary, took: Duration, talk: Talk) {
+fn note(file: &Path, summary: &RekeySummary, took: Duration, options: ReportOptions) {
     if summary.names_left > 0 {
         messages::warn(&messages::rekey::names_left(file, summary.names_left));
     }
-    if talk.verbose && !is_for_programs(talk) {
+    if options.verbose && !wants_json(options) {
         let written = HumanBytes(summary.bytes_written).to_string();
         messages::note(&messages::rekey::done(file, summary.method, &written, took));
     }
@@ -61,7 +61,7 @@ fn object(summary: &RekeySummary) -> Value {
 }
 
 /// This command has no workers.
-fn put_work(object: &mut Value, took: Duration) {
+fn insert_run_fields(object: &mut Value, took: Duration) {
     object["seconds"] = json!(took.as_secs_f64());
     for name in ["workers", "workers_died", "segments_redone"] {
         object[name] = json!(0);
@@ -70,10 +70,10 @@ fn put_work(object: &mut Value, took: Duration) {
 }
 
 /// The report of several files.
-pub(crate) struct Total {
-    talk: Talk,
+pub(crate) struct RekeyReport {
+    options: ReportOptions,
     started: Instant,
-    lines: Lines,
+    writer: ReportWriter,
     status: Status,
     done: u64,
     failed: u64,
@@ -82,12 +82,12 @@ pub(crate) struct Total {
     bytes_written: u64,
 }
 
-impl Total {
-    pub(crate) fn new(talk: Talk) -> Self {
+impl RekeyReport {
+    pub(crate) fn new(options: ReportOptions) -> Self {
         Self {
-            talk,
+            options,
             started: Instant::now(),
-            lines: Lines::default(),
+            writer: ReportWriter::default(),
             status: Status::default(),
             done: 0,
             failed: 0,
@@ -98,7 +98,7 @@ impl Total {
     }
 
     /// Reports one file.
-    pub(crate) fn put_down(
+    pub(crate) fn record(
         &mut self,
         input: &Input,
         done: Result<RekeySummary, Failure>,
@@ -110,28 +110,28 @@ impl Total {
                 self.bytes_in += summary.bytes_in;
                 self.bytes_out += summary.bytes_out;
                 self.bytes_written += summary.bytes_written;
-                note(input.path().unwrap_or(Path::new("-")), summary, took, self.talk);
+                note(input.path().unwrap_or(Path::new("-")), summary, took, self.options);
             }
             Err(failure) => {
                 self.failed += 1;
-                self.status.fail(failure, self.talk.json);
+                self.status.fail(failure, self.options.json);
             }
         }
-        if self.talk.json {
+        if self.options.json {
             let mut object = done.as_ref().map_or_else(|_| json!({}), object);
             report::name_file_event(&mut object, "rekey", input);
             if let Err(failure) = &done {
                 object["error"] = failure.json();
             }
-            self.lines.print_object(&object, &mut self.status);
+            self.writer.print_object(&object, &mut self.status);
         }
     }
 
     /// Reports the totals.
     pub(crate) fn end(mut self) -> Status {
-        let Self { talk, done, failed, bytes_written, .. } = self;
+        let Self { options, done, failed, bytes_written, .. } = self;
         let took = self.started.elapsed();
-        if is_for_programs(talk) {
+        if wants_json(options) {
             let mut totals = json!({
                 "files": done + failed,
                 "failed": failed,
@@ -139,9 +139,9 @@ impl Total {
                 "bytes_out": self.bytes_out,
                 "bytes_written": bytes_written,
             });
-            put_work(&mut totals, took);
-            self.lines.end(totals, talk, &mut self.status);
-        } else if !talk.quiet && (talk.verbose || failed > 0 || io::stderr().is_terminal()) {
+            insert_run_fields(&mut totals, took);
+            self.writer.end(totals, options, &mut self.status);
+        } else if !options.quiet && (options.verbose || failed > 0 || io::stderr().is_terminal()) {
             let written = HumanBytes(bytes_written).to_string();
             messages::note(&messages::rekey::done_many(done, failed, &written, took));
         }

@@ -6,20 +6,20 @@ use std::time::Instant;
 use cryptstream_engine::{LostAttributes, SandboxLevel, Summary, WorkerStats};
 use serde_json::{Value, json};
 
-use super::{Status, end, is_for_programs};
-use crate::args::Talk;
-use crate::json::{SCHEMA, put_name};
+use super::{Status, end, wants_json};
+use crate::args::ReportOptions;
+use crate::json::{SCHEMA, insert_name};
 use crate::messages::{self, Failure, Shared};
 use crate::tree::{Counts, Event};
 
 /// The maximum number of failures, and of skipped files, that are printed; others are only
 /// counted.
-const MAX_TOLD: u64 = 100;
+const MAX_PRINTED: u64 = 100;
 /// The same maximum in a JSON report.
 const MAX_LISTED: usize = 1000;
 
 pub(crate) struct TreeReport {
-    talk: Talk,
+    options: ReportOptions,
     started: Instant,
     counts: Counts,
     status: Status,
@@ -29,14 +29,14 @@ pub(crate) struct TreeReport {
     failures: Vec<Value>,
     skipped: Vec<Value>,
     /// The shared reasons already reported, and the number of failures omitted because of them.
-    told: Vec<Shared>,
-    alike: u64,
+    reported: Vec<Shared>,
+    omitted: u64,
 }
 
 impl TreeReport {
-    pub(crate) fn new(talk: Talk) -> Self {
+    pub(crate) fn new(options: ReportOptions) -> Self {
         Self {
-            talk,
+            options,
             started: Instant::now(),
             counts: Counts::default(),
             status: Status::default(),
@@ -44,8 +44,8 @@ impl TreeReport {
             place: 0,
             failures: Vec::new(),
             skipped: Vec::new(),
-            told: Vec::new(),
-            alike: 0,
+            reported: Vec::new(),
+            omitted: 0,
         }
     }
 
@@ -54,22 +54,22 @@ impl TreeReport {
     }
 
     /// Records an event after this number of files.
-    pub(crate) fn take_before(&mut self, files: u64, event: Event) {
+    pub(crate) fn record_before(&mut self, files: u64, event: Event) {
         self.place = 2 * files;
-        self.take(event);
+        self.record(event);
     }
 
     /// Records the failure of a file, counted from 0.
     pub(crate) fn failed(&mut self, number: usize, failure: Failure) {
         self.place = 2 * number as u64 + 1;
-        self.take(Event::Failed(failure));
+        self.record(Event::Failed(failure));
     }
 
     pub(crate) fn done(&mut self, summary: &Summary) {
         self.counts.files += 1;
         self.counts.bytes_in += summary.bytes_in;
         self.counts.bytes_out += summary.bytes_out;
-        self.drop_of(summary.dropped);
+        self.record_dropped(summary.dropped);
     }
 
     /// Counts a file that replaces an existing output.
@@ -77,7 +77,7 @@ impl TreeReport {
         self.counts.replaced += 1;
     }
 
-    fn drop_of(&mut self, LostAttributes { times, mode, acl }: LostAttributes) {
+    fn record_lost(&mut self, LostAttributes { times, mode, acl }: LostAttributes) {
         self.dropped.times |= times;
         self.dropped.mode |= mode;
         self.dropped.acl |= acl;
@@ -89,8 +89,8 @@ impl TreeReport {
     }
 
     /// Warns of sources that were not removed, although that was asked for.
-    pub(crate) fn tell_kept_sources(&self) {
-        if self.counts.kept > 0 && !self.talk.json {
+    pub(crate) fn print_kept_sources(&self) {
+        if self.counts.kept > 0 && !self.options.json {
             messages::warn(&messages::tree::sources_kept(self.counts.kept));
         }
     }
@@ -100,7 +100,7 @@ impl TreeReport {
         self.counts.bytes_in += bytes;
     }
 
-    pub(crate) fn take(&mut self, event: Event) {
+    pub(crate) fn record(&mut self, event: Event) {
         let skipped = match event {
             Event::Folder => {
                 self.counts.folders += 1;
@@ -122,7 +122,7 @@ impl TreeReport {
                 self.counts.removed += 1;
                 return;
             }
-            Event::LostAttributes(dropped) => return self.drop_of(dropped),
+            Event::LostAttributes(lost) => return self.record_lost(lost),
             Event::Failed(failure) => return self.fail(&failure),
             Event::Foreign(path) => (path, messages::tree::FOREIGN),
             Event::Special(path) => (path, messages::tree::SPECIAL),
@@ -140,12 +140,12 @@ impl TreeReport {
     /// Records something that was skipped.
     pub(crate) fn skip(&mut self, path: &Path, reason: &str) {
         self.counts.skipped += 1;
-        if is_for_programs(self.talk) && self.skipped.len() < MAX_LISTED {
+        if wants_json(self.options) && self.skipped.len() < MAX_LISTED {
             let mut skipped = json!({ "reason": reason });
-            put_name(&mut skipped, "file", path);
+            insert_name(&mut skipped, "file", path);
             self.skipped.push(skipped);
         }
-        if !self.talk.json && self.counts.skipped <= MAX_TOLD {
+        if !self.options.json && self.counts.skipped <= MAX_PRINTED {
             messages::warn(&messages::tree::skipped(path, reason));
         }
     }
@@ -155,21 +155,21 @@ impl TreeReport {
         self.fail(failure);
         let others = files.saturating_sub(1);
         self.counts.failed += others;
-        self.alike += others;
+        self.omitted += others;
     }
 
     fn fail(&mut self, failure: &Failure) {
         self.counts.failed += 1;
-        if is_for_programs(self.talk) && self.failures.len() < MAX_LISTED {
+        if wants_json(self.options) && self.failures.len() < MAX_LISTED {
             self.failures.push(failure.json());
         }
         // On a full disk all files in progress fail alike, and so do all links on a file system
         // without any.
-        let is_alike = failure.shared().is_some_and(|reason| self.told.contains(&reason));
-        self.told.extend(failure.shared().filter(|_| !is_alike));
-        self.alike += u64::from(is_alike);
-        let is_silent = is_alike || self.counts.failed - self.alike > MAX_TOLD;
-        self.status.fail_at(self.place, failure, self.talk.json || is_silent);
+        let is_alike = failure.shared().is_some_and(|reason| self.reported.contains(&reason));
+        self.reported.extend(failure.shared().filter(|_| !is_alike));
+        self.omitted += u64::from(is_alike);
+        let is_silent = is_alike || self.counts.failed - self.omitted > MAX_PRINTED;
+        self.status.fail_at(self.place, failure, self.options.json || is_silent);
     }
 
     /// Records that the run was stopped, with the number of all files.
@@ -189,13 +189,13 @@ impl TreeReport {
     ) -> Status {
         use std::io::IsTerminal;
         let took = self.started.elapsed();
-        let Self { talk, counts, status, dropped, failures, skipped, alike, .. } = self;
-        if !talk.json {
+        let Self { options, counts, status, dropped, failures, skipped, omitted, .. } = self;
+        if !options.json {
             let shown = output.to_string_lossy();
             messages::tree::dropped(dropped, &shown).iter().for_each(|text| messages::warn(text));
         }
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-        if is_for_programs(talk) {
+        if wants_json(options) {
             let mut object = json!({
                 "schema": SCHEMA,
                 "command": command,
@@ -224,24 +224,25 @@ impl TreeReport {
                 "sandbox": sandbox,
             });
             if let Some(input) = input {
-                put_name(&mut object, "input", input);
+                insert_name(&mut object, "input", input);
             }
-            put_name(&mut object, "output", output);
-            end(object, talk, false);
+            insert_name(&mut object, "output", output);
+            end(object, options, false);
             return status;
         }
-        if alike > 0 {
-            messages::note(&messages::tree::failed_alike(alike));
+        if omitted > 0 {
+            messages::note(&messages::tree::failed_alike(omitted));
         }
-        let told_alone = counts.failed - alike;
+        let told_alone = counts.failed - omitted;
         for (count, what) in [(told_alone, "failures"), (counts.skipped, "skipped files")] {
-            if count > MAX_TOLD {
-                messages::note(&messages::tree::untold(count - MAX_TOLD, what));
+            if count > MAX_PRINTED {
+                messages::note(&messages::tree::more_not_listed(count - MAX_PRINTED, what));
             }
         }
         let is_noteworthy = counts.failed > 0 || counts.skipped > 0;
-        let is_wanted = talk.verbose || is_dry || is_noteworthy || std::io::stderr().is_terminal();
-        if is_wanted && !talk.quiet {
+        let is_wanted =
+            options.verbose || is_dry || is_noteworthy || std::io::stderr().is_terminal();
+        if is_wanted && !options.quiet {
             messages::note(&messages::tree::summary(command, &counts, took, is_dry));
         }
         status

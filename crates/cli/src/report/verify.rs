@@ -7,8 +7,8 @@ use cryptstream_engine::{DamageReport, SandboxLevel, Summary, WorkerStats};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use super::{Lines, Status};
-use crate::args::Talk;
+use super::{ReportWriter, Status};
+use crate::args::ReportOptions;
 use crate::messages::{self, Failure, inspect_verify};
 use crate::report;
 use crate::request::Input;
@@ -21,14 +21,14 @@ pub(crate) enum Outcome {
 }
 
 pub(crate) struct VerifyReport {
-    pub(crate) talk: Talk,
+    pub(crate) options: ReportOptions,
     /// Report only problems and the total.
     is_brief: bool,
     started: Instant,
     /// Outcomes that wait for those of earlier files.
     waiting: BTreeMap<usize, (Input, Outcome)>,
     next: usize,
-    lines: Lines,
+    writer: ReportWriter,
     status: Status,
     intact: u64,
     damaged: u64,
@@ -39,14 +39,14 @@ pub(crate) struct VerifyReport {
 }
 
 impl VerifyReport {
-    pub(crate) fn new(talk: Talk, is_brief: bool) -> Self {
+    pub(crate) fn new(options: ReportOptions, is_brief: bool) -> Self {
         Self {
-            talk,
+            options,
             is_brief,
             started: Instant::now(),
             waiting: BTreeMap::new(),
             next: 0,
-            lines: Lines::default(),
+            writer: ReportWriter::default(),
             status: Status::default(),
             intact: 0,
             damaged: 0,
@@ -65,15 +65,15 @@ impl VerifyReport {
         self.workers.sandbox = sandbox.or(self.workers.sandbox);
     }
 
-    pub(crate) fn put_down(&mut self, number: usize, input: Input, outcome: Outcome) {
+    pub(crate) fn record(&mut self, number: usize, input: Input, outcome: Outcome) {
         self.waiting.insert(number, (input, outcome));
         while let Some((input, outcome)) = self.waiting.remove(&self.next) {
-            self.tell(&input, &outcome);
+            self.print_outcome(&input, &outcome);
             self.next += 1;
         }
     }
 
-    fn tell(&mut self, input: &Input, outcome: &Outcome) {
+    fn print_outcome(&mut self, input: &Input, outcome: &Outcome) {
         let (said, failure) = match outcome {
             Outcome::Intact(summary) => {
                 self.intact += 1;
@@ -96,28 +96,28 @@ impl VerifyReport {
                 (format!("not verified: {}", failure.message()), Some(failure))
             }
         };
-        if self.talk.json {
-            self.lines.print_object(&object(input, outcome), &mut self.status);
-        } else if !self.talk.quiet && (failure.is_some() || !self.is_brief) {
+        if self.options.json {
+            self.writer.print_object(&object(input, outcome), &mut self.status);
+        } else if !self.options.quiet && (failure.is_some() || !self.is_brief) {
             let line = format!("{}: {said}\n", report::input_label(input));
-            self.lines.print(&line, &mut self.status);
+            self.writer.print(&line, &mut self.status);
         }
         if let Some(failure) = failure {
-            self.status.fail(failure, self.talk.json);
+            self.status.fail(failure, self.options.json);
         }
     }
 
     /// Reports the totals.
     pub(crate) fn end(mut self) -> Status {
-        if self.is_brief && !self.talk.json && !self.talk.quiet {
+        if self.is_brief && !self.options.json && !self.options.quiet {
             let (damaged, failed) = (self.damaged, self.failed);
             let text = inspect_verify::verified(self.intact, damaged, failed, self.bytes_out);
-            self.lines.print(&text, &mut self.status);
+            self.writer.print(&text, &mut self.status);
         }
         let took = self.started.elapsed().as_secs_f64();
         let Self { intact, damaged, failed, bytes_in, bytes_out, workers, .. } = self;
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-        if report::is_for_programs(self.talk) {
+        if report::wants_json(self.options) {
             let totals = json!({
                 "files": intact + damaged + failed,
                 "intact": intact,
@@ -131,8 +131,8 @@ impl VerifyReport {
                 "segments_redone": workers.redone,
                 "sandbox": sandbox,
             });
-            self.lines.end(totals, self.talk, &mut self.status);
-        } else if self.talk.verbose {
+            self.writer.end(totals, self.options, &mut self.status);
+        } else if self.options.verbose {
             messages::note(&format!(
                 "{intact} intact, {damaged} damaged, {failed} not verified: {} in {took:.2} s ({}/s), \
                  {} workers (sandbox: {sandbox})",

@@ -140,8 +140,8 @@ impl<'a> Comparison<'a> {
             Naming::Add(_) => {
                 let (folder, id) = (copy.folder.clone(), FileId::of(there));
                 let entry = FileEntry { folder, name: name.to_owned(), id };
-                let sealed = Source::open_entry(&entry, &copy.path(name));
-                self.content_len(sealed.ok()) == Some(len(input.stat.st_size))
+                let encrypted = Source::open_entry(&entry, &copy.path(name));
+                self.content_len(encrypted.ok()) == Some(len(input.stat.st_size))
             }
             Naming::TakeOff(_) => self.content_len(input.open()) == Some(len(there.st_size)),
         }
@@ -150,8 +150,8 @@ impl<'a> Comparison<'a> {
     /// The length of an encrypted file's content, according to its header and its length.
     fn content_len(&self, source: Option<Source>) -> Option<u64> {
         let mut source = source?.parsed_by(self.parser);
-        let seen = Inspection::of(&mut source).ok()?;
-        seen.layout()?.ok().map(|layout| layout.plaintext_len())
+        let inspection = Inspection::of(&mut source).ok()?;
+        inspection.layout()?.ok().map(|layout| layout.plaintext_len())
     }
 }
 

@@ -148,7 +148,7 @@ impl CopyFolder {
 
     /// Whether this name was not a regular file when the folder was first read. A new folder is
     /// empty.
-    pub(super) fn had_other(&self, name: &OsStr) -> bool {
+    pub(super) fn had_other_kind(&self, name: &OsStr) -> bool {
         let list = || {
             let names = self.folder.dir().and_then(|dir| dir.entries());
             let names = names.into_iter().flatten().flatten();
@@ -159,7 +159,10 @@ impl CopyFolder {
     }
 
     /// Opens the folder of this name, if it exists, without changing anything.
-    pub(super) fn look(self: &Arc<Self>, name: &OsStr) -> Result<Option<Arc<Self>>, Failure> {
+    pub(super) fn open_existing(
+        self: &Arc<Self>,
+        name: &OsStr,
+    ) -> Result<Option<Arc<Self>>, Failure> {
         match self.folder.open_child(name) {
             Ok((folder, _)) => Ok(Some(self.below(folder, Finish::Leave, true))),
             Err(Errno::LOOP | Errno::NOTDIR) => Err(messages::tree::not_a_folder(&self.path(name))),
@@ -230,7 +233,7 @@ impl CopyFolder {
         let mode = if is_new { kept } else { there & kept } | there & SETGID;
         // Before the bits, which may forbid it.
         match dir.set_own_times(&times_of(like)) {
-            Err(error) if is_refusal(error) => self.drop_of(LostAttributes { times: true, ..NONE }),
+            Err(error) if is_refusal(error) => self.emit_lost(LostAttributes { times: true, ..NONE }),
             set => set?,
         }
         // The group bits would also grant access to those named in an access control list that
@@ -246,7 +249,7 @@ impl CopyFolder {
             // A file system that has no such bits, or another user's folder.
             Err(error) if is_refusal(error) => {
                 if there & !STICKY & !mode != 0 {
-                    self.drop_of(LostAttributes { mode: true, ..NONE });
+                    self.emit_lost(LostAttributes { mode: true, ..NONE });
                 }
             }
             set => set?,
@@ -254,12 +257,12 @@ impl CopyFolder {
         Ok(())
     }
 
-    fn drop_of(&self, dropped: LostAttributes) {
-        self.tell(Event::LostAttributes(dropped));
+    fn emit_lost(&self, lost: LostAttributes) {
+        self.emit(Event::LostAttributes(lost));
     }
 
     /// Records an event to be reported later.
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         self.context.late.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
@@ -269,7 +272,7 @@ const NONE: LostAttributes = LostAttributes { times: false, mode: false, acl: fa
 impl Drop for CopyFolder {
     fn drop(&mut self) {
         if let Err(error) = self.finish() {
-            self.tell(Event::Failed(self.failed(error)));
+            self.emit(Event::Failed(self.failed(error)));
         }
         // In a loop, since recursion could exhaust the stack.
         let mut above = self.above.take();
@@ -342,19 +345,19 @@ fn own_uid_in(dir: &Dir) -> Result<Option<u32>, Errno> {
     }
 }
 
-/// Calls `look` with a temporary file in a folder.
+/// Calls `open_existing` with a temporary file in a folder.
 pub(super) fn with_scratch_file(
     dir: &Dir,
-    look: impl FnOnce(&File) -> Result<Stat, Errno>,
+    open_existing: impl FnOnce(&File) -> Result<Stat, Errno>,
 ) -> Result<Stat, Errno> {
     let mode = Mode::RUSR | Mode::WUSR;
     if let Ok(file) = dir.create_unnamed(mode) {
-        return look(&file);
+        return open_existing(&file);
     }
     // A file of this name is created or the call fails, so a known name does no harm.
     let name: OsString = format!(".cryptstream-{}.scratch", std::process::id()).into();
     let file = dir.create_file(&name, mode)?;
-    let stat = look(&file);
+    let stat = open_existing(&file);
     drop(file);
     dir.remove_file(&name)?;
     stat
@@ -420,7 +423,7 @@ pub(super) fn root(
 }
 
 /// Opens the same folder, if it exists, without changing anything.
-pub(super) fn look_at_root(root: &Root, context: &CopyContext) -> Option<Arc<CopyFolder>> {
+pub(super) fn open_existing_root(root: &Root, context: &CopyContext) -> Option<Arc<CopyFolder>> {
     let path = match root.folder {
         Some(_) => &root.output,
         None => parent_of(&root.output),

@@ -54,7 +54,7 @@ impl<'a> Existing<'a> {
     }
 
     /// Reports an event.
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         (self.on_event)(event);
     }
 
@@ -122,7 +122,7 @@ impl<'a> Existing<'a> {
 
     /// Reports the outdated copy of a file that is now a folder or a link, in an existing copy
     /// and when encrypting. Decryption could not tell which one is right.
-    pub(super) fn tell_stale_file(&mut self, copy: &CopyFolder, found: &WalkEntry, path: &Path) {
+    pub(super) fn emit_stale_file(&mut self, copy: &CopyFolder, found: &WalkEntry, path: &Path) {
         if !self.plan.encrypts() || self.plan.delete || !copy.is_present() {
             return;
         }
@@ -137,10 +137,10 @@ impl<'a> Existing<'a> {
     }
 
     /// Reports the outdated copy of a folder or link that is now a file.
-    pub(super) fn tell_stale_other(&mut self, copy: &CopyFolder, name: &OsStr, path: &Path) {
+    pub(super) fn emit_stale_other(&mut self, copy: &CopyFolder, name: &OsStr, path: &Path) {
         if self.plan.encrypts()
             && !self.plan.delete
-            && copy.had_other(name)
+            && copy.had_other_kind(name)
             && let Ok(dir) = copy.dir()
             && dir.stat(name).is_ok_and(|there| is_folder(&there) || is_link(&there))
         {

@@ -84,7 +84,7 @@ impl Plan {
         let root = Root::open(input)?;
         let output = match output {
             Some(output) => output,
-            None => beside(&root.input, naming)?,
+            None => default_output(&root.input, naming)?,
         };
         if root.folder.is_some() {
             check_parent(&output)?;
@@ -209,7 +209,7 @@ impl Plan {
 
     /// The name of another entry beside `found` that would get the same output name. Only files
     /// change their names. `is_wanted` says whether an entry of this name is included.
-    pub(super) fn rival(
+    pub(super) fn colliding_name(
         &self,
         found: &WalkEntry,
         mut is_wanted: impl FnMut(&OsStr) -> bool,
@@ -245,7 +245,7 @@ impl Plan {
 }
 
 /// The default output of an input, beside it.
-fn beside(input: &Path, naming: Naming) -> Result<PathBuf, Failure> {
+fn default_output(input: &Path, naming: Naming) -> Result<PathBuf, Failure> {
     let name = own_name(input)?;
     let output = naming.apply(&name).ok_or_else(|| messages::no_default_name(input))?;
     match input.file_name() {
@@ -273,8 +273,8 @@ mod tests {
         let add = Naming::Add(".enc");
         let off = Naming::TakeOff([".enc", ".age"]);
         for name in ["a", "a.tar", ".hidden", "a.enc", "ä ö", "a\nb", "x."] {
-            let sealed = add.apply(OsStr::new(name)).unwrap();
-            assert_eq!(off.apply(&sealed).unwrap(), name, "{sealed:?}");
+            let encrypted = add.apply(OsStr::new(name)).unwrap();
+            assert_eq!(off.apply(&encrypted).unwrap(), name, "{encrypted:?}");
         }
         assert_eq!(off.apply(OsStr::new("a.age")).unwrap(), "a");
         for name in ["a", "enc", ".enc", "a.ENC", "a.enc.gz"] {

@@ -17,7 +17,7 @@ use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 
 use super::case_collisions::lower;
-use super::copy_structure::{CopyContext, look_at_root};
+use super::copy_structure::{CopyContext, open_existing_root};
 use super::event::Event;
 use super::plan::Plan;
 use super::root::Root;
@@ -59,7 +59,7 @@ impl Prune<'_> {
     fn all(&mut self) {
         for root in &self.plan.roots {
             let Some(original) = &root.folder else { continue };
-            let Some(copy) = look_at_root(root, &CopyContext::default()) else { continue };
+            let Some(copy) = open_existing_root(root, &CopyContext::default()) else { continue };
             if let Err(failure) = self.root(root, original, &copy.folder) {
                 (self.on_event)(Event::Failed(failure));
             }
@@ -133,7 +133,7 @@ impl Prune<'_> {
         if !self.is_dry {
             changed
                 .into_iter()
-                .for_each(|(relative, folder)| settle(&original, &relative, &folder));
+                .for_each(|(relative, folder)| restore_times(&original, &relative, &folder));
         }
         Ok(())
     }
@@ -218,7 +218,7 @@ impl Prune<'_> {
             return false;
         }
         let is_own = match kind {
-            FileType::RegularFile => self.begins_like_ours(entry, id),
+            FileType::RegularFile => self.has_encrypted_header(entry, id),
             kind => matches!(kind, FileType::Directory | FileType::Symlink),
         };
         if !is_own {
@@ -238,7 +238,7 @@ impl Prune<'_> {
         removed.is_ok()
     }
 
-    fn begins_like_ours(&self, entry: &CopyEntry, id: FileId) -> bool {
+    fn has_encrypted_header(&self, entry: &CopyEntry, id: FileId) -> bool {
         let (folder, name) = (Arc::clone(&entry.folder), entry.name.clone());
         let source = Source::open_entry(&FileEntry { folder, name, id }, &entry.path);
         let source = source.map(|source| source.parsed_by(&self.plan.parser));
@@ -294,7 +294,7 @@ fn unlink(dir: &Dir, name: &OsStr, kind: FileType) -> Result<(), Errno> {
 }
 
 /// Restores the times of a folder of the copy after something was removed from it.
-fn settle(original: &Dir, relative: &Path, copy: &Folder) {
+fn restore_times(original: &Dir, relative: &Path, copy: &Folder) {
     let stat = match relative.as_os_str().is_empty() {
         true => original.own_stat(),
         false => original.stat(relative),

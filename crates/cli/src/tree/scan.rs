@@ -60,11 +60,12 @@ impl TreeScan {
                 let is_wanted = |name: &OsStr| {
                     tree.wants(&found.folder, &found.relative.with_file_name(name), false)
                 };
-                if let Some(rival) = plan.rival(&found, is_wanted) {
+                if let Some(colliding_name) = plan.colliding_name(&found, is_wanted) {
                     let path = join(&root.input, &found.relative);
-                    let failure = messages::tree::same_output(&path.with_file_name(&rival), &path);
-                    let rival = found.relative.with_file_name(rival);
-                    scan.clashes.insert((number, rival), None);
+                    let failure =
+                        messages::tree::same_output(&path.with_file_name(&colliding_name), &path);
+                    let colliding_name = found.relative.with_file_name(colliding_name);
+                    scan.clashes.insert((number, colliding_name), None);
                     scan.clashes.insert((number, found.relative), Some(failure));
                     if found.opened.is_some() {
                         tree.skip_folder();

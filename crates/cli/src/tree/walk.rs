@@ -86,7 +86,7 @@ impl Rules {
         };
         let is_wanted = !overrides.matched(relative, false).is_ignore()
             && !ignored.matched(relative, false).is_ignore();
-        self.matches.put_down(is_wanted);
+        self.matches.record(is_wanted);
         Ok(is_wanted)
     }
 
@@ -164,7 +164,7 @@ impl Rules {
                 && !ignored.matched(&path, is_folder).is_ignore()
                 && !is_nested();
             if !is_folder || !is_wanted {
-                matches.put_down(is_wanted);
+                matches.record(is_wanted);
             }
             is_wanted
         }))
@@ -172,7 +172,7 @@ impl Rules {
 }
 
 impl Matches {
-    fn put_down(&self, is_wanted: bool) {
+    fn record(&self, is_wanted: bool) {
         let which = if is_wanted { &self.is_any_wanted } else { &self.is_any_left_out };
         which.store(true, Ordering::Relaxed);
     }

@@ -28,7 +28,7 @@ pub(crate) struct WorkItems<'a> {
     /// The folder of each root's copy; none may exist in a dry run.
     roots: Vec<Option<Arc<CopyFolder>>>,
     /// Folders of the copy that were created early, for large files, by root and path.
-    early: HashMap<(usize, PathBuf), Arc<CopyFolder>>,
+    folders_ahead: HashMap<(usize, PathBuf), Arc<CopyFolder>>,
     /// Folders of the copy that could not be created, and were reported.
     barred: HashSet<(usize, PathBuf)>,
     /// The number of roots begun, and the walk through the last one.
@@ -51,8 +51,8 @@ enum CopyLevel {
     Into(Arc<CopyFolder>),
     /// The folder does not exist, in a dry run.
     Nothing,
-    /// Nowhere: the folder could not be created.
-    Barred,
+    /// The folder could not be created.
+    Failed,
 }
 
 impl<'a> WorkItems<'a> {
@@ -71,7 +71,7 @@ impl<'a> WorkItems<'a> {
             large: large.into_iter(),
             named,
             roots: Vec::new(),
-            early: HashMap::new(),
+            folders_ahead: HashMap::new(),
             barred: HashSet::new(),
             root: 0,
             tree: None,
@@ -85,7 +85,7 @@ impl<'a> WorkItems<'a> {
     }
 
     /// Reports inputs that cannot be used, each in its turn.
-    pub(crate) fn tell_unusable(&mut self, mut unusable: Vec<(usize, Failure)>) {
+    pub(crate) fn emit_unusable(&mut self, mut unusable: Vec<(usize, Failure)>) {
         unusable.reverse();
         self.unusable = unusable;
     }
@@ -99,19 +99,19 @@ impl<'a> WorkItems<'a> {
             let shared = parents.get(parent).filter(|_| root.folder.is_none());
             let copy = match (shared, self.is_dry) {
                 (Some(copy), _) => copy.clone(),
-                (None, true) => copy_structure::look_at_root(root, &self.context),
+                (None, true) => copy_structure::open_existing_root(root, &self.context),
                 (None, false) => {
-                    let like = match &root.folder {
-                        Some(folder) => self.like(folder, root.stat),
+                    let copied_stat = match &root.folder {
+                        Some(folder) => self.copied_stat(folder, root.stat),
                         None => root.stat,
                     };
-                    match copy_structure::root(root, like, &self.context) {
+                    match copy_structure::root(root, copied_stat, &self.context) {
                         Ok(copy) => Some(copy),
                         // Other roots may go elsewhere, unless the folder of all is at fault.
                         Err(failure)
                             if root.folder.is_some() && copy_structure::has_parent(root) =>
                         {
-                            self.existing.tell(Event::Failed(failure));
+                            self.existing.emit(Event::Failed(failure));
                             None
                         }
                         Err(failure) => return Err(failure),
@@ -130,7 +130,7 @@ impl<'a> WorkItems<'a> {
     pub(crate) fn finish(&mut self) {
         (self.large, self.tree) = (Vec::new().into_iter(), None);
         self.levels.clear();
-        self.early.clear();
+        self.folders_ahead.clear();
         self.roots.clear();
         self.report();
     }
@@ -138,16 +138,15 @@ impl<'a> WorkItems<'a> {
     fn report(&mut self) {
         let late = &self.context.late;
         let late = std::mem::take(&mut *late.lock().unwrap_or_else(PoisonError::into_inner));
-        late.into_iter().for_each(|event| self.existing.tell(event));
+        late.into_iter().for_each(|event| self.existing.emit(event));
     }
 
     /// The status that the copy of a folder gets: its access control list is not copied.
-    fn like(&mut self, folder: &Folder, mut stat: Stat) -> Stat {
+    fn copied_stat(&mut self, folder: &Folder, mut stat: Stat) -> Stat {
         let Ok(dir) = folder.dir() else { return stat };
         let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
         if acl {
-            self.existing
-                .tell(Event::LostAttributes(LostAttributes { acl, ..LostAttributes::default() }));
+            self.existing.emit(Event::LostAttributes(LostAttributes { acl, ..LostAttributes::default() }));
         }
         stat.st_mode = st_mode;
         stat
@@ -157,12 +156,12 @@ impl<'a> WorkItems<'a> {
         match self.roots.get(number) {
             Some(Some(copy)) => CopyLevel::Into(Arc::clone(copy)),
             _ if self.is_dry => CopyLevel::Nothing,
-            _ => CopyLevel::Barred,
+            _ => CopyLevel::Failed,
         }
     }
 
     /// Processes an entry; returns a work item for a file.
-    fn treat(&mut self, number: usize, found: WalkEntry) -> Option<BatchItem> {
+    fn process(&mut self, number: usize, found: WalkEntry) -> Option<BatchItem> {
         let plan = self.plan;
         let path = join(&plan.roots[number].input, &found.relative);
         self.levels.truncate(found.depth);
@@ -170,7 +169,7 @@ impl<'a> WorkItems<'a> {
         if !self.clashes.is_empty()
             && let Some(failure) = self.clashes.remove(&(number, found.relative.clone()))
         {
-            failure.into_iter().for_each(|failure| self.existing.tell(Event::Failed(failure)));
+            failure.into_iter().for_each(|failure| self.existing.emit(Event::Failed(failure)));
             if action == Action::Folder {
                 self.skip();
             }
@@ -179,7 +178,7 @@ impl<'a> WorkItems<'a> {
         if let (Action::Folder | Action::Link, Some(CopyLevel::Into(copy))) =
             (&action, self.levels.last())
         {
-            self.existing.tell_stale_file(copy, &found, &path);
+            self.existing.emit_stale_file(copy, &found, &path);
         }
         if action == Action::Folder {
             let level = self.folder(number, &found, &path);
@@ -189,7 +188,7 @@ impl<'a> WorkItems<'a> {
         let level = match self.levels.last() {
             Some(CopyLevel::Into(copy)) => Some(Arc::clone(copy)),
             Some(CopyLevel::Nothing) => None,
-            Some(CopyLevel::Barred) | None => return None,
+            Some(CopyLevel::Failed) | None => return None,
         };
         let event = match action {
             Action::File(name) => {
@@ -207,7 +206,7 @@ impl<'a> WorkItems<'a> {
             Action::NotEncrypted => Event::NotEncrypted(path),
             Action::Special | Action::Folder => Event::Special(path),
         };
-        self.existing.tell(event);
+        self.existing.emit(event);
         None
     }
 
@@ -222,31 +221,31 @@ impl<'a> WorkItems<'a> {
         if outputs.any(|mut copy| copy.any(is_output)) {
             // It was moved there after the first walk.
             self.skip();
-            self.existing.tell(Event::Failed(messages::tree::output_in_input(path, path)));
-            return CopyLevel::Barred;
+            self.existing.emit(Event::Failed(messages::tree::output_in_input(path, path)));
+            return CopyLevel::Failed;
         }
         let key = (number, found.relative.clone());
-        let level = match (self.levels.last(), self.early.remove(&key)) {
+        let level = match (self.levels.last(), self.folders_ahead.remove(&key)) {
             (_, Some(copy)) => CopyLevel::Into(copy),
             (Some(CopyLevel::Into(above)), None) => {
                 let above = Arc::clone(above);
-                let like = match &found.opened {
-                    Some(folder) => self.like(folder, found.stat),
+                let copied_stat = match &found.opened {
+                    Some(folder) => self.copied_stat(folder, found.stat),
                     None => found.stat,
                 };
-                match self.make(&above, &found.folder, &found.name, like) {
+                match self.make(&above, &found.folder, &found.name, copied_stat) {
                     Ok(level) => level,
                     Err(failure) => {
-                        self.bar(key, failure);
-                        CopyLevel::Barred
+                        self.fail_folder(key, failure);
+                        CopyLevel::Failed
                     }
                 }
             }
             (Some(CopyLevel::Nothing), None) => CopyLevel::Nothing,
-            (Some(CopyLevel::Barred) | None, None) => CopyLevel::Barred,
+            (Some(CopyLevel::Failed) | None, None) => CopyLevel::Failed,
         };
-        if !matches!(level, CopyLevel::Barred) {
-            self.existing.tell(Event::Folder);
+        if !matches!(level, CopyLevel::Failed) {
+            self.existing.emit(Event::Folder);
         }
         level
     }
@@ -257,7 +256,7 @@ impl<'a> WorkItems<'a> {
         above: &Arc<CopyFolder>,
         original: &Folder,
         name: &OsStr,
-        like: Stat,
+        copied_stat: Stat,
     ) -> Result<CopyLevel, Failure> {
         let is_cleared = self.plan.delete
             && above.is_present()
@@ -269,8 +268,8 @@ impl<'a> WorkItems<'a> {
         }
         match self.is_dry {
             true if is_cleared => Ok(CopyLevel::Nothing),
-            true => Ok(above.look(name)?.map_or(CopyLevel::Nothing, CopyLevel::Into)),
-            false => above.make(name, like).map(CopyLevel::Into),
+            true => Ok(above.open_existing(name)?.map_or(CopyLevel::Nothing, CopyLevel::Into)),
+            false => above.make(name, copied_stat).map(CopyLevel::Into),
         }
     }
 
@@ -281,30 +280,30 @@ impl<'a> WorkItems<'a> {
     }
 
     /// Reports a folder of the copy that could not be created.
-    fn bar(&mut self, key: (usize, PathBuf), failure: Failure) {
+    fn fail_folder(&mut self, key: (usize, PathBuf), failure: Failure) {
         if self.barred.insert(key) {
-            self.existing.tell(Event::Failed(failure));
+            self.existing.emit(Event::Failed(failure));
         }
     }
 
     /// The copy of a large file's folder, which the walk has not reached yet; `None` if it, or
     /// one above it, could not be created.
-    fn early(&mut self, number: usize, folder: &Arc<Folder>) -> Option<CopyLevel> {
+    fn level_ahead(&mut self, number: usize, folder: &Arc<Folder>) -> Option<CopyLevel> {
         let Some(original) = folder.above() else { return Some(self.root_level(number)) };
         let key = (number, folder.relative());
-        if let Some(copy) = self.early.get(&key) {
+        if let Some(copy) = self.folders_ahead.get(&key) {
             return Some(CopyLevel::Into(Arc::clone(copy)));
         }
-        let above = match self.early(number, original)? {
+        let above = match self.level_ahead(number, original)? {
             CopyLevel::Into(above) => above,
             other => return Some(other),
         };
         let name = key.1.file_name()?.to_owned();
-        let like = folder.dir().and_then(|dir| dir.own_stat());
-        let made = match like {
-            Ok(like) => {
-                let like = self.like(folder, like);
-                self.make(&above, original, &name, like)
+        let copied_stat = folder.dir().and_then(|dir| dir.own_stat());
+        let made = match copied_stat {
+            Ok(copied_stat) => {
+                let copied_stat = self.copied_stat(folder, copied_stat);
+                self.make(&above, original, &name, copied_stat)
             }
             Err(error) => {
                 let path = join(&self.plan.roots[number].input, &key.1);
@@ -313,12 +312,12 @@ impl<'a> WorkItems<'a> {
         };
         match made {
             Ok(CopyLevel::Into(copy)) => {
-                self.early.insert(key, Arc::clone(&copy));
+                self.folders_ahead.insert(key, Arc::clone(&copy));
                 Some(CopyLevel::Into(copy))
             }
             Ok(level) => Some(level),
             Err(failure) => {
-                self.bar(key, failure);
+                self.fail_folder(key, failure);
                 None
             }
         }
@@ -333,7 +332,7 @@ impl<'a> WorkItems<'a> {
         name: OsString,
     ) -> Option<BatchItem> {
         if is_leftover(&found.name) {
-            self.existing.tell(Event::Leftover(path.clone()));
+            self.existing.emit(Event::Leftover(path.clone()));
         }
         let output = match copy {
             Some(copy) => copy.path(&name),
@@ -343,7 +342,7 @@ impl<'a> WorkItems<'a> {
             }
         };
         if let Some(copy) = copy {
-            self.existing.tell_stale_other(copy, &found.name, &path);
+            self.existing.emit_stale_other(copy, &found.name, &path);
         }
         let stat = found.stat;
         self.file(SourceFile { path, entry: Some(entry(found)), stat }, copy, name, output)
@@ -358,7 +357,7 @@ impl<'a> WorkItems<'a> {
         output: PathBuf,
     ) -> Option<BatchItem> {
         if self.existing.is_key(&input) {
-            self.existing.tell(Event::Key(input.path));
+            self.existing.emit(Event::Key(input.path));
             return None;
         }
         let len = len(input.stat.st_size);
@@ -372,11 +371,11 @@ impl<'a> WorkItems<'a> {
             Ok(Present::Nothing) => false,
             Ok(Present::ToReplace) => true,
             Ok(Present::Fresh) => {
-                self.existing.tell(Event::Kept(len));
+                self.existing.emit(Event::Kept(len));
                 return None;
             }
             Err(failure) => {
-                self.existing.tell(Event::Failed(failure));
+                self.existing.emit(Event::Failed(failure));
                 return None;
             }
         };
@@ -399,11 +398,11 @@ impl<'a> WorkItems<'a> {
     /// The next large file.
     fn next_large(&mut self) -> Option<BatchItem> {
         while let Some((number, found, name)) = self.large.next() {
-            let level = self.early(number, &found.folder);
+            let level = self.level_ahead(number, &found.folder);
             let copy = match level {
                 Some(CopyLevel::Into(copy)) => Some(copy),
                 Some(CopyLevel::Nothing) => None,
-                Some(CopyLevel::Barred) | None => continue,
+                Some(CopyLevel::Failed) | None => continue,
             };
             let path = join(&self.plan.roots[number].input, &found.relative);
             let item = self.found_file(number, copy.as_ref(), found, path, name);
@@ -419,9 +418,9 @@ impl<'a> WorkItems<'a> {
         loop {
             if let Some(found) = self.tree.as_mut().and_then(Iterator::next) {
                 let item = match found {
-                    Ok(found) => self.treat(self.root - 1, found),
+                    Ok(found) => self.process(self.root - 1, found),
                     Err(failure) => {
-                        self.existing.tell(Event::Failed(failure));
+                        self.existing.emit(Event::Failed(failure));
                         None
                     }
                 };
@@ -432,7 +431,7 @@ impl<'a> WorkItems<'a> {
             }
             let number = self.root;
             while let Some((_, failure)) = self.unusable.pop_if(|(place, _)| *place <= number) {
-                self.existing.tell(Event::Failed(failure));
+                self.existing.emit(Event::Failed(failure));
             }
             let root = self.plan.roots.get(number)?;
             self.root += 1;
@@ -442,7 +441,7 @@ impl<'a> WorkItems<'a> {
                 Some(folder) => {
                     match self.plan.rules.walk(folder, &root.input) {
                         Ok(tree) => self.tree = Some(tree),
-                        Err(failure) => self.existing.tell(Event::Failed(failure)),
+                        Err(failure) => self.existing.emit(Event::Failed(failure)),
                     }
                     None
                 }
@@ -466,7 +465,7 @@ impl<'a> WorkItems<'a> {
                 self.file(input, copy.as_ref(), name, root.output.clone())
             }
             None => {
-                self.existing.tell(Event::Special(root.input.clone()));
+                self.existing.emit(Event::Special(root.input.clone()));
                 None
             }
         }

@@ -39,7 +39,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, session.talk);
+    let meter = Meter::of(&transfer, session.options);
     let options = Options { any_links: unpacking.wants_any_links(), umask: umask() };
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
@@ -76,7 +76,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
         .commit(own.map(|(mode, _)| options.bits(mode)), modified, sync)
         .map_err(|error| messages::engine(error, context))?;
     if let Some(old) = &old {
-        messages::warn(&messages::archive::kept(&output, old));
+        messages::warn(&messages::archive::old_name_kept(&output, old));
     }
     messages::archive::differences(&differences).iter().for_each(|remark| messages::warn(remark));
     let extra = Extra {
@@ -90,7 +90,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
         ],
         text: messages::archive::unpacked(entries, bytes, level),
     };
-    report::done_archive("decrypt", &transfer, summary, started.elapsed(), session.talk, &extra);
+    report::done_archive("decrypt", &transfer, summary, started.elapsed(), session.options, &extra);
     Ok(Status::default())
 }
 

@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use super::extract::input_path;
 use super::reader::Task;
 use super::reader_process::{ReaderProcess, combine};
-use crate::args::{DecryptInputs, Talk};
-use crate::commands::inputs::{Inputs, Seen};
+use crate::args::{DecryptInputs, ReportOptions};
+use crate::commands::inputs::{Inputs, PendingInput};
 use crate::commands::session::{CommandResult, Session};
-use crate::json::{SCHEMA, hex, put_name};
+use crate::json::{SCHEMA, hex, insert_name};
 use crate::keyring::{CachedIdentities, DecryptionKeys};
 use crate::messages::{self, Context, Failure, escaped_json, inspect_verify};
 use crate::progress::Meter;
-use crate::report::{self, Lines, Status};
+use crate::report::{self, ReportWriter, Status};
 use crate::request::{Input, cores, worker_options};
 use crate::system;
 
 pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
-    let talk = session.talk;
+    let options = session.options;
     let is_listed = args.file_list.files_from.is_some();
     let inputs = Inputs::of(args.files, is_listed)?;
     let are_several = inputs.are_several(is_listed);
@@ -34,7 +34,7 @@ pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> Comman
         engine.parser().map_err(|error| inspect_verify::engine(error, Context::default()))?;
     let (key_files, has_passphrase) = (keys.key_files(), keys.has_passphrase());
     let (mut count, mut first) = (0, None);
-    for Seen { input, .. } in inputs.iter() {
+    for PendingInput { input, .. } in inputs.iter() {
         count += 1;
         first.get_or_insert(input);
     }
@@ -50,37 +50,37 @@ pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> Comman
         identities: cached.identities(),
         key_files,
         has_passphrase,
-        talk,
+        options,
     };
     if !are_several {
         let input = first.unwrap_or(Input::Stdin);
-        let mut listing = Listing::new(talk, &input, None)?;
+        let mut listing = Listing::new(options, &input, None)?;
         let listed = lister.list(&input, &mut listing)?;
-        return Ok(one(&input, listing, &listed, talk));
+        return Ok(one(&input, listing, &listed, options));
     }
-    let (mut lines, mut status) = (Lines::default(), Status::default());
+    let (mut writer, mut status) = (ReportWriter::default(), Status::default());
     let (mut files, mut failed) = (0u64, 0u64);
-    for Seen { input, .. } in inputs.iter() {
+    for PendingInput { input, .. } in inputs.iter() {
         let heading = Heading { is_first: files == 0 };
-        let mut listing = Listing::new(talk, &input, Some(heading))?;
-        (listing.lines, listing.status) = (lines, status);
+        let mut listing = Listing::new(options, &input, Some(heading))?;
+        (listing.writer, listing.status) = (writer, status);
         let listed = lister.list(&input, &mut listing);
         files += 1;
         if let Err(failure) = &listed {
             failed += 1;
-            listing.status.fail(failure, talk.json);
+            listing.status.fail(failure, options.json);
         }
-        (lines, status) = listing.end(listed.as_ref());
-        if lines.is_closed() {
+        (writer, status) = listing.end(listed.as_ref());
+        if writer.is_closed() {
             break;
         }
     }
-    if report::is_for_programs(talk) {
+    if report::wants_json(options) {
         let totals = json!({
             "files": files,
             "failed": failed,
         });
-        lines.end(totals, talk, &mut status);
+        writer.end(totals, options, &mut status);
     }
     Ok(status)
 }
@@ -93,7 +93,7 @@ struct Lister<'a> {
     identities: Vec<&'a dyn Identity>,
     key_files: Vec<KnownFile>,
     has_passphrase: bool,
-    talk: Talk,
+    options: ReportOptions,
 }
 
 /// What is reported of an archive besides its entries.
@@ -114,8 +114,8 @@ impl Lister<'_> {
             return Err(messages::key_is_data(path));
         }
         // Not on the terminal that shows the list.
-        let meter = Meter::new(report::input_label(input), self.talk);
-        let progress: &dyn Progress = match self.talk.json || !io::stdout().is_terminal() {
+        let meter = Meter::new(report::input_label(input), self.options);
+        let progress: &dyn Progress = match self.options.json || !io::stdout().is_terminal() {
             true => &meter,
             false => &(),
         };
@@ -140,7 +140,7 @@ impl Lister<'_> {
                 |error| inspect_verify::engine(error, context),
                 |error| messages::archive::list(&input_path(input), error),
             );
-            messages::archive::of_list(failure, !self.talk.json && !listing.is_first)
+            messages::archive::of_list(failure, !self.options.json && !listing.is_first)
         })?;
         Ok(Listed { summary, level })
     }
@@ -162,17 +162,17 @@ impl Listed {
 }
 
 /// Ends the list of a single archive.
-fn one(input: &Input, listing: Listing<'_>, listed: &Listed, talk: Talk) -> Status {
+fn one(input: &Input, listing: Listing<'_>, listed: &Listed, options: ReportOptions) -> Status {
     let Listing { entries, status, .. } = listing;
-    if report::is_for_programs(talk) {
+    if report::wants_json(options) {
         let mut object = listed.object();
-        messages::is_ending();
-        put_name(&mut object, "input", input_path(input));
+        messages::mark_ended();
+        insert_name(&mut object, "input", input_path(input));
         if let Some(entries) = entries {
             // A closed pipe is not a failure.
             let _ = print_entries(&escaped_json(&object), entries);
         }
-        if messages::is_in_events() {
+        if messages::wants_json_events() {
             messages::print_event("end", object);
         }
     }
@@ -192,7 +192,7 @@ fn print_entries(object: &str, entries: Spool) -> io::Result<()> {
 
 struct Listing<'a> {
     input: &'a Input,
-    lines: Lines,
+    writer: ReportWriter,
     status: Status,
     /// For programs, which get the entries after all of the archive is verified.
     entries: Option<Spool>,
@@ -207,18 +207,22 @@ struct Heading {
 }
 
 impl<'a> Listing<'a> {
-    fn new(talk: Talk, input: &'a Input, heading: Option<Heading>) -> Result<Self, Failure> {
+    fn new(
+        options: ReportOptions,
+        input: &'a Input,
+        heading: Option<Heading>,
+    ) -> Result<Self, Failure> {
         let spool = || Spool::new().map_err(|error| messages::archive::internal(&error));
-        let entries = talk.json.then(spool).transpose()?;
-        let (lines, status) = Default::default();
-        Ok(Self { input, lines, status, entries, heading, is_first: true })
+        let entries = options.json.then(spool).transpose()?;
+        let (writer, status) = Default::default();
+        Ok(Self { input, writer, status, entries, heading, is_first: true })
     }
 
     fn take(&mut self, member: &Member) -> Result<(), Failure> {
         let is_first = std::mem::take(&mut self.is_first);
         let Some(spool) = &mut self.entries else {
             self.print_heading();
-            self.lines.print(&line(member), &mut self.status);
+            self.writer.print(&line(member), &mut self.status);
             return Ok(());
         };
         let comma = if is_first { "" } else { "," };
@@ -234,18 +238,18 @@ impl<'a> Listing<'a> {
         if let Some(Heading { is_first }) = self.heading.take() {
             let gap = if is_first { "" } else { "\n" };
             let text = format!("{gap}{}:\n", report::input_label(self.input));
-            self.lines.print(&text, &mut self.status);
+            self.writer.print(&text, &mut self.status);
         }
     }
 
     /// Ends the list of one archive of several.
-    fn end(mut self, listed: Result<&Listed, &Failure>) -> (Lines, Status) {
+    fn end(mut self, listed: Result<&Listed, &Failure>) -> (ReportWriter, Status) {
         let Some(entries) = self.entries.take() else {
             // Also for an empty archive.
             if listed.is_ok() {
                 self.print_heading();
             }
-            return (self.lines, self.status);
+            return (self.writer, self.status);
         };
         let mut object = listed.map_or_else(|_| json!({}), Listed::object);
         report::name_file_event(&mut object, "list", self.input);
@@ -254,10 +258,10 @@ impl<'a> Listing<'a> {
             Ok(_) => drop(print_entries(&escaped_json(&object), entries)),
             Err(failure) => {
                 object["error"] = failure.json();
-                self.lines.print_object(&object, &mut self.status);
+                self.writer.print_object(&object, &mut self.status);
             }
         }
-        (self.lines, self.status)
+        (self.writer, self.status)
     }
 }
 

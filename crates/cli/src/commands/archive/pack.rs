@@ -64,7 +64,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
-    let meter = Meter::of(&transfer, session.talk);
+    let meter = Meter::of(&transfer, session.options);
     let job = Packing { folder: &folder, opened: &opened, rules: &rules, key_files: &key_files };
     let ran: Result<_, Failure> = thread::scope(|scope| {
         let packer = thread::Builder::new().name("packer".to_owned());
@@ -105,7 +105,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
                 &transfer,
                 summary,
                 started.elapsed(),
-                session.talk,
+                session.options,
                 &extra,
             );
             Ok(Status::default())

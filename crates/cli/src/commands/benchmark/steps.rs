@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use cryptstream_benchmark::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::{Talk, When};
+use crate::args::{ReportOptions, When};
 use crate::messages;
 
 const TEMPLATE: &str = "{wide_bar} {percent:>3} % · {msg}";
@@ -18,11 +18,11 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) fn new(talk: Talk) -> Self {
+    pub(super) fn new(options: ReportOptions) -> Self {
         let is_terminal = io::stderr().is_terminal();
-        let (has_bar, has_lines) = match talk.progress() {
+        let (has_bar, has_lines) = match options.progress() {
             When::Never => (false, false),
-            When::Auto => (is_terminal && !talk.quiet && !talk.json, false),
+            When::Auto => (is_terminal && !options.quiet && !options.json, false),
             When::Always => (is_terminal, !is_terminal),
             When::Json => (false, true),
         };

@@ -1,13 +1,11 @@
-//! Which of several processes may ask on a terminal.
+//! A lock, so that only one process at a time asks on a terminal.
 //!
-//! Of two programs in one pipe that both ask, the second would turn the echo off
-//! that the first has turned off, and either may get the answer meant for the
-//! other. So each takes a lock (flock) on the terminal first. It is the device
-//! that is locked, not /dev/tty, which is one file for all terminals of the
-//! machine; nobody but the terminal's owner can open it, so that other users
-//! cannot hold it up. Serial lines are left alone: other programs lock those for
-//! as long as they use them. Where there is nothing to lock, prompts still say
-//! which file they are for.
+//! If two programs in a pipe ask at the same time, the second turns off an echo that the first has
+//! already turned off, and either may get the answer meant for the other. So each locks the
+//! terminal first, with flock. It locks the terminal's own device, since /dev/tty is one file for
+//! all terminals of the machine. Only the terminal's owner can open the device, so other users
+//! cannot hold the lock. Serial lines are not locked, because other programs lock those for as
+//! long as they use them. Without a lock, the prompts still name the file they are for.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,18 +14,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat};
 use rustix::io::Errno;
 
-/// How often the lock is tried.
+/// The time between two attempts to take the lock.
 const RETRY: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-/// Device numbers of pseudo-terminals and of consoles.
+/// Major device numbers of pseudo-terminals and consoles, and minor ones of consoles.
 const PTS: std::ops::RangeInclusive<u32> = 136..=143;
 const CONSOLE: u32 = 4;
 const CONSOLES: std::ops::RangeInclusive<u32> = 1..=63;
 
-/// Held while this lives; `None` where there is none.
+/// The lock, released on drop; `None` if the terminal cannot be locked.
 pub(super) struct Lock(#[expect(dead_code, reason = "closing it unlocks")] Option<OwnedFd>);
 
 impl Lock {
-    /// Waits for the lock; `None` when a signal comes meanwhile, for which `signals` becomes
+    /// Waits for the lock. Returns `None` if a signal arrives first, which makes `signals`
     /// readable.
     pub(super) fn take(signals: &impl AsFd) -> Option<Self> {
         let Some(device) = device() else { return Some(Self(None)) };
@@ -37,7 +35,7 @@ impl Lock {
         };
         loop {
             match flock(&device, FlockOperation::NonBlockingLockExclusive) {
-                // It may be free because its holder has got the same signal.
+                // The lock may be free because its holder got the same signal.
                 Ok(()) if has_signal(&Timespec::default()) => return None,
                 Ok(()) => return Some(Self(Some(device))),
                 Err(Errno::WOULDBLOCK) => {}
@@ -50,10 +48,10 @@ impl Lock {
     }
 }
 
-/// The controlling terminal's own device.
+/// Opens the controlling terminal's own device.
 fn device() -> Option<OwnedFd> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name, in brackets, may hold anything; the number is the seventh field.
+    // The name, in parentheses, may contain any character. The number is the seventh field.
     let number: u32 = stat.rsplit_once(") ")?.1.split(' ').nth(4)?.parse().ok()?;
     let (major, minor) = ((number >> 8) & 0xfff, (number & 0xff) | ((number >> 12) & 0xfff00));
     let path = match major {

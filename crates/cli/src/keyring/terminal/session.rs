@@ -1,10 +1,9 @@
 //! Questions on the terminal.
 //!
-//! The terminal stays in canonical mode with signals, so that Ctrl-C, Ctrl-\
-//! and Ctrl-Z reach every process of the foreground group, as everywhere else;
-//! only the echo is turned off. The terminal gets its settings back on every
-//! end. Signals are put off from before the echo is turned off until it is on
-//! again, see [`defer_interrupts`]; only SIGKILL leaves the terminal without.
+//! The terminal stays in canonical mode with signals, so that Ctrl-C, Ctrl-\ and Ctrl-Z reach
+//! every process of the foreground group as usual; only the echo is turned off. Signals are held
+//! back from before the echo is turned off until it is on again (see [`defer_interrupts`]), so
+//! the settings are always restored; only SIGKILL leaves the terminal without echo.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,25 +20,25 @@ use zeroize::Zeroizing;
 
 use super::lock::Lock;
 
-/// As much as the kernel keeps of a line in canonical mode, with its end. Of a
-/// longer line it drops what is too much.
+/// The longest line that the kernel keeps in canonical mode, with the newline. It drops the rest
+/// of a longer line.
 const MAX_LINE_LEN: usize = 4096;
 
-/// The settings of the terminal before it was changed, for [`restore`].
+/// The terminal's original settings, for [`restore`].
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// What the user has entered.
+/// What the user entered.
 pub(in crate::keyring) enum Answer {
-    /// A line, without its end.
+    /// A line, without the newline.
     Line(Zeroizing<Vec<u8>>),
-    /// The end of the input (Ctrl-D), and nothing before it.
+    /// The end of the input (Ctrl-D) without any text.
     End,
 }
 
-/// The terminal, while it is used for questions that belong together. No other
-/// process that asks in this way has it meanwhile.
+/// The terminal, locked for questions that belong together. No other process that takes the lock
+/// can ask meanwhile.
 pub(in crate::keyring) struct Session {
-    // In the order in which they are given back: an interruption comes last.
+    // Fields are dropped in this order, so held interruptions are delivered last.
     changed: Mutex<Option<Termios>>,
     lock: Mutex<Option<Lock>>,
     terminal: OwnedFd,
@@ -47,7 +46,7 @@ pub(in crate::keyring) struct Session {
 }
 
 impl Session {
-    /// Waits until no other process asks on this terminal.
+    /// Opens and locks the terminal. Waits while another process asks.
     pub(in crate::keyring) fn open() -> io::Result<Self> {
         let terminal = open_terminal()?;
         let guard = defer_interrupts()?;
@@ -56,17 +55,17 @@ impl Session {
         Ok(session)
     }
 
-    /// Asks for what is shown while it is typed.
+    /// Asks with echo.
     pub(in crate::keyring) fn ask_shown(&self, prompt: &str) -> io::Result<Answer> {
         self.ask(prompt, true)
     }
 
-    /// Asks for what is not shown.
+    /// Asks without echo.
     pub(in crate::keyring) fn ask_hidden(&self, prompt: &str) -> io::Result<Answer> {
         self.ask(prompt, false)
     }
 
-    /// Shows something.
+    /// Writes text to the terminal.
     pub(in crate::keyring) fn show(&self, mut text: &[u8]) -> io::Result<()> {
         while !text.is_empty() {
             match rustix::io::write(&self.terminal, text) {
@@ -88,15 +87,15 @@ impl Session {
         let _secrets = SecretScope::open();
         let mut line = Zeroizing::new(vec![0; MAX_LINE_LEN]);
         let answer = loop {
-            self.set(is_shown)?;
-            // A line of progress may stand there.
+            self.prepare_question(is_shown)?;
+            // Overwrites a progress line.
             self.show(format!("\r\x1b[K{prompt}").as_bytes())?;
             match self.read_line(&mut line) {
                 Ok(Some(answer)) => break answer,
-                // Stopped and continued: what was typed before is gone.
+                // The process was stopped and continued, and the text typed before is lost.
                 Ok(None) => {}
                 Err(error) => {
-                    self.reset();
+                    self.restore_settings();
                     let _ = self.show(b"\n");
                     return Err(error);
                 }
@@ -108,7 +107,7 @@ impl Session {
         Ok(answer)
     }
 
-    /// Reads a line; `None` when it must be asked for again.
+    /// Reads a line. Returns `None` if the question must be asked again.
     fn read_line(&self, line: &mut Zeroizing<Vec<u8>>) -> io::Result<Option<Answer>> {
         let mut len = 0;
         loop {
@@ -118,11 +117,11 @@ impl Session {
                 return Err(interrupted());
             }
             if interrupts.is_stop_requested {
-                self.reset();
+                self.restore_settings();
                 self.release();
                 self.guard.stop();
                 self.take()?;
-                // Continuing has been noted.
+                // Clears the record of having been continued.
                 return if self.guard.take_interrupts().is_terminating {
                     Err(interrupted())
                 } else {
@@ -142,7 +141,7 @@ impl Session {
                         break;
                     }
                 }
-                // Another program has taken it.
+                // Another program has read the line.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -150,14 +149,14 @@ impl Session {
                 return Err(too_long());
             }
         }
-        // Perhaps the kernel has dropped the rest.
+        // The kernel may have dropped the rest.
         if len == MAX_LINE_LEN - 1 {
             return Err(too_long());
         }
         Ok(Some(Answer::Line(Zeroizing::new(line[..len].to_vec()))))
     }
 
-    /// Waits for the terminal, or for a signal.
+    /// Waits for the terminal or a signal.
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
         let mut fds = [
             PollFd::from_borrowed_fd(self.terminal.as_fd(), flags),
@@ -169,10 +168,10 @@ impl Session {
         }
     }
 
-    /// Waits until this process is in the foreground, and no other one asks.
+    /// Waits until this process is in the foreground and holds the lock.
     fn take(&self) -> io::Result<()> {
         let lock = loop {
-            // Also what has come before its descriptor could say so.
+            // Includes signals that arrived before the descriptor could report them.
             let interrupts = self.guard.take_interrupts();
             if interrupts.is_terminating {
                 return Err(interrupted());
@@ -180,9 +179,9 @@ impl Session {
             if interrupts.is_stop_requested {
                 self.guard.stop();
             }
-            // In the background this stops the process, as it is to be: it must not keep the
-            // lock from one in the foreground. It changes nothing, unlike tcsetattr, which
-            // could undo what another process does at the same time.
+            // Stops a background process, which must not hold the lock while one in the
+            // foreground needs it. Unlike tcsetattr, this changes no settings, so it cannot undo
+            // a change that another process makes at the same time.
             tcflow(&self.terminal, Action::OOn)?;
             if let Some(lock) = Lock::take(&self.guard) {
                 break lock;
@@ -196,9 +195,9 @@ impl Session {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Puts the terminal into the state for a question. What was typed before
-    /// was shown, so it is no answer to one that is hidden.
-    fn set(&self, is_shown: bool) -> io::Result<()> {
+    /// Sets the terminal up for a question. Before the first hidden one, it discards what was
+    /// typed already: that was echoed, so it cannot be the answer.
+    fn prepare_question(&self, is_shown: bool) -> io::Result<()> {
         let now = tcgetattr(&self.terminal)?;
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = changed.is_none();
@@ -208,7 +207,7 @@ impl Session {
         wanted.local_modes |= LocalModes::ICANON | LocalModes::ISIG;
         wanted.local_modes.set(LocalModes::ECHO, is_shown);
         wanted.local_modes.remove(LocalModes::ECHONL);
-        // Enter must end the line, and bytes must come as they were typed.
+        // Enter must end the line, and bytes must arrive as they were typed.
         wanted.input_modes |= InputModes::ICRNL;
         wanted.input_modes.remove(InputModes::INLCR | InputModes::IGNCR | InputModes::ISTRIP);
         let when =
@@ -217,11 +216,11 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the terminal its settings back.
-    fn reset(&self) {
+    /// Restores the original settings.
+    fn restore_settings(&self) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = changed.take() {
-            // It may be gone.
+            // The terminal may be gone.
             let _ = tcsetattr(&self.terminal, OptionalActions::Now, &before);
             *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
@@ -230,19 +229,17 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.reset();
+        self.restore_settings();
     }
 }
 
-/// The terminal's own descriptor, which does not wait: reading must not be
-/// stuck when a signal comes.
+/// Opens the controlling terminal in non-blocking mode, so that a signal can interrupt a read.
 pub(super) fn open_terminal() -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(rustix::fs::open("/dev/tty", flags, Mode::empty())?)
 }
 
-/// Gives the terminal its settings back when the process ends in the middle of
-/// a question because of an internal error.
+/// Restores the terminal's settings when an internal error ends the process during a question.
 pub(crate) fn restore() {
     if let Ok(mut before) = BEFORE.try_lock()
         && let Some(before) = before.take()

@@ -5,16 +5,16 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::Status;
-use crate::args::Talk;
+use crate::args::ReportOptions;
 use crate::messages::{self, escaped_json};
 
 /// Standard output, until it is closed.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub(crate) struct ReportWriter {
     is_closed: bool,
 }
 
-impl Lines {
+impl ReportWriter {
     /// Writes `text` at once, so that errors appear after what they belong to. A closed pipe is
     /// not a failure.
     pub(crate) fn print(&mut self, text: &str, status: &mut Status) {
@@ -37,13 +37,13 @@ impl Lines {
 
     /// Reports the totals to a program, as the last line, the last event, or both. `totals` is an
     /// object.
-    pub(crate) fn end(&mut self, totals: Value, talk: Talk, status: &mut Status) {
-        messages::is_ending();
+    pub(crate) fn end(&mut self, totals: Value, options: ReportOptions, status: &mut Status) {
+        messages::mark_ended();
         let object = messages::event("end", totals);
-        if talk.json {
+        if options.json {
             self.print_object(&object, status);
         }
-        if messages::is_in_events() {
+        if messages::wants_json_events() {
             messages::print_event("end", object);
         }
     }

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 /// How much the program prints, and how.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
-pub(crate) struct Talk {
+pub(crate) struct ReportOptions {
     /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", overrides_with = "quiet")]
     pub(crate) quiet: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Talk {
     pub(crate) no_color: bool,
 }
 
-impl Talk {
+impl ReportOptions {
     /// When to show progress.
     pub(crate) fn progress(self) -> When {
         self.progress.unwrap_or(When::Auto)
