@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::common::{Dir, Done, shield, wait};
+use crate::common::{Dir, Done, clear_defaults, wait};
 use crate::exchange::exchanging;
 use crate::rounds;
 
@@ -21,7 +21,7 @@ fn without_openat2(dir: &Dir, errno: &str, args: &[&str]) -> Option<Done> {
     command.args(["-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=openat2", "-e"]);
     command.arg(inject).arg(env!("CARGO_BIN_EXE_cryptstream"));
     command.args(args).args(["-i", "id", "--processes", "2"]).current_dir(dir.root());
-    shield(&mut command);
+    clear_defaults(&mut command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = match command.spawn() {
         Ok(child) => child,

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{ChildStdin, Stdio};
 
-use crate::common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, test_bytes};
 use crate::neighbour::{Victim, descriptors};
 
 /// Encrypts what comes from a pipe, which stays open, with workers that are waiting for
@@ -14,7 +14,7 @@ pub(crate) fn waiting_for_input(dir: &Dir, script: &str) -> (Victim, ChildStdin)
     run.command.stdin(Stdio::piped());
     let mut victim = Victim::start(run);
     let mut stdin = victim.child.stdin.take().unwrap();
-    stdin.write_all(&paint(40 << 20)).unwrap();
+    stdin.write_all(&test_bytes(40 << 20)).unwrap();
     victim.until("two workers are there", |victim| (victim.workers().len() == 2).then_some(()));
     (victim, stdin)
 }
@@ -37,19 +37,19 @@ fn workers_have_no_descriptor_of_the_caller() {
     drop(stdin);
     victim.end().ok();
     let opened = dir.shell("exec 9<secret; $CS decrypt --passphrase-fd 9 sealed -").run().ok();
-    assert!(opened.stdout == paint(40 << 20));
+    assert!(opened.stdout == test_bytes(40 << 20));
 }
 
 #[test]
 fn what_the_user_names_by_its_descriptor_still_works() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(1000));
+    dir.write("plain", test_bytes(1000));
     dir.shell("$CS encrypt -i <(cat id) plain sealed").run().ok();
     dir.shell("exec 7<id; $CS decrypt -i /dev/fd/7 sealed one").run().ok();
     dir.shell("exec 7<id; $CS decrypt -i /proc/self/fd/7 sealed two").run().ok();
     dir.shell("exec 8<sealed 9>three; $CS decrypt -i id /dev/fd/8 - >&9").run().ok();
     for name in ["one", "two", "three"] {
-        assert!(dir.read(name) == paint(1000), "{name}");
+        assert!(dir.read(name) == test_bytes(1000), "{name}");
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 use crate::neighbour::{Victim, descriptors, go_on, is_writer, names, stop};
 
 const FILES: usize = 24;
@@ -16,7 +16,7 @@ fn no_worker_can_write_to_a_file_that_has_its_name() {
     dir.keygen("id");
     fs::create_dir(dir.path("plain")).unwrap();
     for number in 0..FILES {
-        dir.write(format!("plain/{number}"), paint(LEN));
+        dir.write(format!("plain/{number}"), test_bytes(LEN));
     }
     let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "2", "--sandbox", "off"];
     let mut victim = Victim::start(dir.command(&args));
@@ -48,6 +48,6 @@ fn no_worker_can_write_to_a_file_that_has_its_name() {
     victim.end().ok();
     for number in 0..FILES {
         let opened = dir.run(&["decrypt", "-i", "id", &format!("sealed/{number}.enc"), "-"]).ok();
-        assert!(opened.stdout == paint(LEN));
+        assert!(opened.stdout == test_bytes(LEN));
     }
 }

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::process::Child;
 
-use crate::common::{CHEAP, Dir, Run, paint};
+use crate::common::{CHEAP, Dir, Run, test_bytes};
 use crate::memory::{find, status, wait_until_idle};
 use crate::ssh_low_order::put_key;
 
@@ -56,7 +56,7 @@ fn keys_in_use_lie_in_locked_memory_only() {
 fn a_passphrase_is_nowhere_once_the_key_is_derived() {
     let dir = Dir::new();
     dir.write("word", MARKER);
-    dir.write("plain", paint(8 << 20));
+    dir.write("plain", test_bytes(8 << 20));
     let base = ["encrypt", "plain", "-", CHEAP];
     let runs = [
         dir.command(&[&base[..], &["--key", MARKER]].concat()),

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 
 /// Where `wanted` occurs in the memory of a process that can be written, each with
 /// whether that memory is locked; `None` where this user may not look.
@@ -46,7 +46,7 @@ pub(crate) fn status(pid: u32, name: &str) -> u64 {
 pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "waited for nothing");
+        assert!(started.elapsed() < TIMEOUT, "waited for nothing");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

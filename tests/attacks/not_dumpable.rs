@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 use crate::memory::wait_until_idle;
 
 const NOBODY: u32 = 65_534;
@@ -49,7 +49,7 @@ fn a_process_of_the_same_user_cannot_read_the_memory() {
 #[test]
 fn an_unprivileged_user_can_do_everything() {
     let dir = open_dir();
-    let plain = dir.write("plain", paint(40 << 20));
+    let plain = dir.write("plain", test_bytes(40 << 20));
     fs::set_permissions(plain, fs::Permissions::from_mode(0o644)).unwrap();
     dir.unprivileged(&["keygen", "-o", "id"]).run().ok();
     // Workers, an unnamed temporary that is linked by its descriptor.
@@ -58,7 +58,7 @@ fn an_unprivileged_user_can_do_everything() {
     assert!(done.stdout_text().contains("\"workers\":2"), "{done:?}");
     assert!(!done.stdout_text().contains("\"sandbox\":\"none\""), "{done:?}");
     dir.unprivileged(&["decrypt", "-i", "id", "sealed", "opened"]).run().ok();
-    assert!(dir.read("opened") == paint(40 << 20));
+    assert!(dir.read("opened") == test_bytes(40 << 20));
     // The passphrase in the arguments is blanked.
     let args = ["decrypt", "-", "-", "--key", "visible-word"];
     let mut child = dir.unprivileged(&args).spawn();
@@ -83,7 +83,7 @@ fn an_unprivileged_user_can_do_everything() {
     } else {
         println!("not root: only this user was tried");
     }
-    crate::common::shield(&mut bash);
+    crate::common::clear_defaults(&mut bash);
     assert!(bash.status().unwrap().success());
     crate::memory::wait_until(|| {
         fs::metadata(dir.path("copied")).is_ok_and(|copied| copied.len() == 40 << 20)

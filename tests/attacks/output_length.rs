@@ -1,6 +1,6 @@
 //! A neighbour says of segments that they are done, though nobody has written them.
 
-use crate::common::{Dir, Done, paint};
+use crate::common::{Dir, Done, test_bytes};
 use crate::neighbour::{Shared, Victim, go_on, stop};
 
 #[test]
@@ -21,7 +21,7 @@ fn what_was_not_written_gets_no_name() {
 fn attack() -> Done {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(24 << 20));
+    dir.write("plain", test_bytes(24 << 20));
     let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "1", "--sandbox", "off"];
     let mut victim = Victim::start(dir.command(&args));
     let (worker, shared) = victim.until("the worker is at work", |victim| {

@@ -3,7 +3,7 @@
 
 use std::process::Child;
 
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 use crate::neighbour::{Shared, Victim, memories, stop};
 
 const LEN: usize = (96 << 20) - 1;
@@ -18,7 +18,7 @@ fn main_does_the_segments_that_it_has_planned() {
     }
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(LEN));
+    dir.write("plain", test_bytes(LEN));
     // The moment between a segment's publication and its claim is short.
     for _ in 0..crate::rounds().min(30) {
         let mut victim = alone_with_its_memory(&dir);
@@ -30,7 +30,7 @@ fn main_does_the_segments_that_it_has_planned() {
         // An error would do too.
         if done.code() == Some(0) {
             let opened = dir.run(&["decrypt", "-i", "id", "sealed", "-"]);
-            assert!(opened.code() == Some(0) && opened.stdout == paint(LEN), "{opened:?}");
+            assert!(opened.code() == Some(0) && opened.stdout == test_bytes(LEN), "{opened:?}");
         }
     }
 }

@@ -19,7 +19,7 @@ fn folder() -> Dir {
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
     // More than is read at once, so that half of it keeps a run waiting.
-    dir.write("in/file", crate::common::paint(4 << 20));
+    dir.write("in/file", crate::common::test_bytes(4 << 20));
     dir.run(&["encrypt", "--archive", "-i", "id", "in", "sealed"]).ok();
     fs::create_dir(dir.path("shared")).unwrap();
     fs::set_permissions(dir.path("shared"), PermissionsExt::from_mode(0o777)).unwrap();
@@ -36,8 +36,8 @@ fn temporaries(dir: &Dir) -> Vec<OsString> {
 fn leave_one(dir: &Dir) -> String {
     let mut child = dir.command(&["decrypt", "--extract", "-i", "id", "-", "shared/out"]).spawn();
     let mut stdin = child.stdin.take().unwrap();
-    let sealed = dir.read("sealed");
-    stdin.write_all(&sealed[..sealed.len() / 2]).unwrap();
+    let encrypted = dir.read("sealed");
+    stdin.write_all(&encrypted[..encrypted.len() / 2]).unwrap();
     stdin.flush().unwrap();
     wait_until("the folder is being made", || !temporaries(dir).is_empty());
     child.kill().unwrap();
@@ -89,8 +89,8 @@ fn what_a_living_run_is_making_is_left_alone() {
     let left = leave_one(&dir);
     let mut child = dir.command(&["decrypt", "--extract", "-i", "id", "-", "shared/other"]).spawn();
     let mut stdin = child.stdin.take().unwrap();
-    let sealed = dir.read("sealed");
-    let (first, second) = sealed.split_at(sealed.len() / 2);
+    let encrypted = dir.read("sealed");
+    let (first, second) = encrypted.split_at(encrypted.len() / 2);
     stdin.write_all(first).unwrap();
     wait_until("the folder is being made", || temporaries(&dir).len() > 1);
     let living = temporaries(&dir).into_iter().find(|name| **name != *left).unwrap();

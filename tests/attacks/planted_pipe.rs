@@ -20,8 +20,8 @@ fn folder(mode: u32) -> Option<Dir> {
         return None;
     }
     let dir = Dir::new();
-    let sealed = dir.sealed(b"a secret");
-    dir.write("sealed", sealed);
+    let encrypted = dir.encrypted(b"a secret");
+    dir.write("sealed", encrypted);
     fs::create_dir(dir.path("shared")).unwrap();
     fs::set_permissions(dir.path("shared"), PermissionsExt::from_mode(mode)).unwrap();
     Some(dir)
@@ -111,8 +111,8 @@ fn folders_without_a_name_of_their_own_work() {
     let dir = Dir::new();
     fs::create_dir_all(dir.path("here/in")).unwrap();
     fs::create_dir(dir.path("here/out")).unwrap();
-    let sealed = dir.sealed(b"a secret");
-    dir.write("here/in/a.enc", sealed);
+    let encrypted = dir.encrypted(b"a secret");
+    dir.write("here/in/a.enc", encrypted);
     symlink("..", dir.path("here/up")).unwrap();
     for (folder, output) in [
         (".", "here/a"),
@@ -159,8 +159,8 @@ fn what_is_exchanged_for_a_link_writes_over_nothing() {
 #[test]
 fn the_users_own_pipes_and_devices_work() {
     let dir = Dir::new();
-    let sealed = dir.sealed(b"a secret");
-    dir.write("sealed", sealed);
+    let encrypted = dir.encrypted(b"a secret");
+    dir.write("sealed", encrypted);
     for script in [
         "$CS decrypt -i id sealed /dev/null",
         "[[ $($CS decrypt -i id sealed /dev/stdout) == 'a secret' ]]",

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::{Dir, Done, shield, wait};
+use crate::common::{Dir, Done, clear_defaults, wait};
 use crate::exchange::{exchanging, repeating};
 use crate::rounds;
 
@@ -17,7 +17,7 @@ fn remove(dir: &Dir, is_slow: bool) -> Done {
     command.args(["-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=unlink,unlinkat"]);
     command.args(["-e", "inject=unlink,unlinkat:delay_enter=1000"]);
     command.arg(env!("CARGO_BIN_EXE_cryptstream")).args(args).current_dir(dir.root());
-    shield(&mut command);
+    clear_defaults(&mut command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     match is_slow.then(|| command.spawn()) {
         Some(Ok(child)) => wait(child),
@@ -49,8 +49,8 @@ fn a_folder_becomes_a_link_to_another() {
         // What is gone is sealed.
         let is_link = fs::symlink_metadata(dir.path("out/sub")).is_ok_and(|it| it.is_symlink());
         for number in (0..FILES).filter(|_| !is_link) {
-            let sealed = dir.path("out/sub").join(format!("{number}.enc"));
-            assert!(dir.path("in/sub").join(number.to_string()).exists() || sealed.exists());
+            let encrypted = dir.path("out/sub").join(format!("{number}.enc"));
+            assert!(dir.path("in/sub").join(number.to_string()).exists() || encrypted.exists());
         }
     }
 }

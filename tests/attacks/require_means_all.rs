@@ -7,7 +7,7 @@ use std::fs;
 
 use cryptstream_protection::{TRAP, TRAP_STATUS};
 
-use crate::common::{Dir, Done, Run, paint};
+use crate::common::{Dir, Done, Run, test_bytes};
 
 /// Small, of several chunks, and large enough for workers.
 const LENGTHS: [usize; 4] = [0, 4096, 100_000, (9 << 20) + 5];
@@ -33,7 +33,7 @@ fn folder() -> Dir {
     dir.keygen("id");
     dir.keygen("new");
     for len in LENGTHS {
-        dir.write(format!("plain-{len}"), paint(len));
+        dir.write(format!("plain-{len}"), test_bytes(len));
         for (name, flags) in [("native", ""), ("age", "--format age"), ("armor", "--armor")] {
             let script = format!("$CS encrypt -i id plain-{len} {name}-{len} {flags}");
             dir.shell(&script).run().ok();
@@ -65,20 +65,20 @@ fn every_kind_of_file_is_opened_elsewhere() {
     for (name, len) in names() {
         for processes in ["auto", "0", "2"] {
             works(&dir, &format!("decrypt -i id {name} out --processes {processes}"));
-            assert!(dir.read("out") == paint(len), "{name} {processes}");
+            assert!(dir.read("out") == test_bytes(len), "{name} {processes}");
             fs::remove_file(dir.path("out")).unwrap();
         }
         let piped = works(&dir, &format!("decrypt -i id - - < {name}"));
-        assert!(piped.stdout == paint(len), "{name}");
+        assert!(piped.stdout == test_bytes(len), "{name}");
         works(&dir, &format!("verify -i id {name}"));
         works(&dir, &format!("verify -i id - < {name}"));
         works(&dir, &format!("inspect {name}"));
         works(&dir, &format!("inspect - < {name}"));
         if len > 0 && !name.starts_with("armor") {
             let part = works(&dir, &format!("decrypt -i id {name} - --range 10-99"));
-            assert!(part.stdout == paint(len)[10..100], "{name}");
+            assert!(part.stdout == test_bytes(len)[10..100], "{name}");
             let end = works(&dir, &format!("decrypt -i id {name} - --range=-7"));
-            assert!(end.stdout == paint(len)[len - 7..], "{name}");
+            assert!(end.stdout == test_bytes(len)[len - 7..], "{name}");
         }
     }
     for (name, len) in names() {
@@ -105,7 +105,7 @@ fn damaged_files_are_opened_elsewhere() {
         assert_eq!(done.code(), Some(65), "{name}: {done:?}");
         let done = trapped(&dir, "decrypt -i id damaged out --salvage").run();
         assert_eq!(done.code(), Some(65), "{name}: {done:?}");
-        assert_eq!(dir.read("out")[..1000], paint(len)[..1000]);
+        assert_eq!(dir.read("out")[..1000], test_bytes(len)[..1000]);
         fs::remove_file(dir.path("out")).unwrap();
     }
     for (kind, bytes) in [
@@ -127,7 +127,7 @@ fn trees_and_archives_are_opened_elsewhere() {
     let dir = folder();
     fs::create_dir_all(dir.path("tree/sub")).unwrap();
     for len in LENGTHS {
-        dir.write(format!("tree/sub/{len}"), paint(len));
+        dir.write(format!("tree/sub/{len}"), test_bytes(len));
     }
     works(&dir, "encrypt -i id tree sealed");
     works(&dir, "decrypt -i id sealed opened");
@@ -136,7 +136,7 @@ fn trees_and_archives_are_opened_elsewhere() {
     works(&dir, "decrypt -i id sealed opened");
     works(&dir, "verify -i id sealed");
     for len in LENGTHS {
-        assert!(dir.read(format!("opened/sub/{len}")) == paint(len));
+        assert!(dir.read(format!("opened/sub/{len}")) == test_bytes(len));
     }
     works(&dir, "encrypt -i id tree tree.enc --archive");
     works(&dir, "list -i id tree.enc");
@@ -150,7 +150,7 @@ fn rekeying_reads_elsewhere() {
         works(&dir, &format!("rekey {name} -i id --new-identity new"));
         works(&dir, &format!("rekey {name} -i new --new-identity id --reencrypt"));
         works(&dir, &format!("decrypt -i id {name} out"));
-        assert!(dir.read("out") == paint(len), "{name}");
+        assert!(dir.read("out") == test_bytes(len), "{name}");
         fs::remove_file(dir.path("out")).unwrap();
     }
 }
@@ -158,21 +158,21 @@ fn rekeying_reads_elsewhere() {
 #[test]
 fn a_stray_journal_is_read_elsewhere() {
     let dir = folder();
-    let sealed = dir.read("native-4096");
-    let header = sealed.windows(4).position(|four| four == b"\n---").unwrap() + 49;
+    let encrypted = dir.read("native-4096");
+    let header = encrypted.windows(4).position(|four| four == b"\n---").unwrap() + 49;
     let journal = cryptstream_format::Journal::new(
-        sealed.len() as u64,
-        &sealed[..header],
-        &sealed[header..header + 56],
+        encrypted.len() as u64,
+        &encrypted[..header],
+        &encrypted[header..header + 56],
         b"the new header",
     );
     dir.write(".native-4096.cryptstream-rekey", journal.encode());
     // A header that was written in part.
-    let mut torn = sealed.clone();
+    let mut torn = encrypted.clone();
     torn[20..60].fill(b'x');
     dir.write("native-4096", torn);
     works(&dir, "decrypt -i id native-4096 out");
-    assert!(dir.read("out") == paint(4096));
+    assert!(dir.read("out") == test_bytes(4096));
     works(&dir, "rekey native-4096 -i id --new-identity new");
     works(&dir, "verify -i new native-4096");
 }

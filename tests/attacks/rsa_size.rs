@@ -21,9 +21,9 @@ fn identities_of_unusual_sizes_decrypt_and_do_not_panic() {
     let dir = Dir::new();
     dir.write("plain", "secret");
     let public = put_key(&dir, "ssh_rsa_8192");
-    for sealed in ["a.age", "a.enc"] {
-        dir.run(&["encrypt", "plain", sealed, "-r", public.trim()]).ok();
-        dir.run(&["decrypt", sealed, "out", "--force", "-i", "ssh_rsa_8192"]).ok();
+    for encrypted in ["a.age", "a.enc"] {
+        dir.run(&["encrypt", "plain", encrypted, "-r", public.trim()]).ok();
+        dir.run(&["decrypt", encrypted, "out", "--force", "-i", "ssh_rsa_8192"]).ok();
         assert_eq!(dir.read("out"), b"secret");
     }
     dir.run(&["decrypt", "a.age", "again", "-i", "ssh_rsa_8192"]).ok();

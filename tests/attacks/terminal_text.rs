@@ -9,8 +9,8 @@ const PIECE: usize = 256 << 10;
 /// Decrypts to a terminal. The exit status, and what the terminal has shown.
 fn shown(content: &[u8]) -> (i32, Vec<u8>) {
     let dir = Dir::new();
-    let sealed = dir.sealed(content);
-    dir.write("sealed", sealed);
+    let encrypted = dir.encrypted(content);
+    dir.write("sealed", encrypted);
     Terminal::start(&dir, "$CS decrypt -i id < sealed").end_in_bytes()
 }
 

@@ -25,14 +25,14 @@ fn folder(name: &str, number: u64) -> Header {
     header
 }
 
-fn sealed(dir: &Dir, members: u64, name: impl Fn(u64) -> String) {
+fn encrypted(dir: &Dir, members: u64, name: impl Fn(u64) -> String) {
     let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
     for number in 0..members {
         zstd.write_all(folder(&name(number), number).as_bytes()).unwrap();
     }
     zstd.write_all(&[0; 1024]).unwrap();
-    let sealed = dir.sealed(&zstd.finish().unwrap());
-    dir.write("a.enc", sealed);
+    let encrypted = dir.encrypted(&zstd.finish().unwrap());
+    dir.write("a.enc", encrypted);
 }
 
 /// The most memory that main and the reading process have had, in KiB; and main's exit
@@ -67,7 +67,7 @@ fn peak(dir: &Dir, args: &[&str]) -> (u64, Option<i32>) {
 fn a_folder_that_comes_again_is_not_remembered_again() {
     let dir = Dir::new();
     let name = "n".repeat(98);
-    sealed(&dir, 700_000, |_| format!("{name}/"));
+    encrypted(&dir, 700_000, |_| format!("{name}/"));
     let (peak, code) = peak(&dir, &["decrypt", "--extract", "a.enc", "out", "-i", "id"]);
     assert_eq!(code, Some(0));
     assert!(peak < MOST, "{peak} KiB");
@@ -76,7 +76,7 @@ fn a_folder_that_comes_again_is_not_remembered_again() {
 #[test]
 fn a_list_is_held_back_within_bounds() {
     let dir = Dir::new();
-    sealed(&dir, 200_000, |number| {
+    encrypted(&dir, 200_000, |number| {
         let mix = |salt: u64| (number + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         format!("{:016x}{:016x}/", mix(1), mix(77).rotate_left(17))
     });

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::common::{Dir, paint, wait};
+use crate::common::{Dir, test_bytes, wait};
 
 /// An archive of one large file.
-fn sealed(dir: &Dir) -> Vec<u8> {
+fn encrypted(dir: &Dir) -> Vec<u8> {
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
-    dir.write("in/large", paint(4 << 20));
+    dir.write("in/large", test_bytes(4 << 20));
     dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn reader_of(main: &Child) -> (i32, String) {
 #[test]
 fn it_is_locked_in_while_it_reads() {
     let dir = Dir::new();
-    let sealed = sealed(&dir);
+    let encrypted = encrypted(&dir);
     let folder = dir.path("secret-folder");
     fs::create_dir(&folder).unwrap();
     for args in [&["decrypt", "--extract", "-", "out", "-i", "id"][..], &["list", "-", "-i", "id"]]
@@ -48,7 +48,7 @@ fn it_is_locked_in_while_it_reads() {
         let mut child = dir.shell(&script).spawn();
         let mut stdin = child.stdin.take().unwrap();
         // What is missing will come later.
-        stdin.write_all(&sealed[..2 << 20]).unwrap();
+        stdin.write_all(&encrypted[..2 << 20]).unwrap();
         let (pid, _) = reader_of(&child);
         let is_full = |status: &str| {
             status.contains("\nSeccomp:\t2\n") && status.contains("\nNoNewPrivs:\t1\n")
@@ -70,7 +70,7 @@ fn it_is_locked_in_while_it_reads() {
         } else {
             println!("skipped: descriptors and environment can be seen by root only");
         }
-        stdin.write_all(&sealed[2 << 20..]).unwrap();
+        stdin.write_all(&encrypted[2 << 20..]).unwrap();
         drop(stdin);
         wait(child).ok();
     }
@@ -105,7 +105,7 @@ fn what_it_tries_does_not_get_through() {
         "descriptors",
     ];
     let dir = Dir::new();
-    dir.write("a.enc", sealed(&dir));
+    dir.write("a.enc", encrypted(&dir));
     let off = std::env::var(cryptstream_protection::SWITCH).unwrap_or_default();
     let mut got_through = Vec::new();
     for attempt in ATTEMPTS {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Dir, PATIENCE, paint, wait};
+use crate::common::{Dir, TIMEOUT, test_bytes, wait};
 
 const LEN: usize = 48 << 20;
 const MIB: usize = 1 << 20;
@@ -47,7 +47,7 @@ fn run_and_change(dir: &Dir, args: &[&str]) -> Outcome {
         if fs::read_dir(format!("/proc/{process}/fd", process = child.id())).is_err() {
             break None;
         }
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
     };
     let is_over = |child: std::process::Child, outcome| {
         let _ = kill_process(process, Signal::CONT);
@@ -112,7 +112,7 @@ fn attack(args: &[&str], source: &str, output: &str, prepare: impl Fn(&Dir)) {
 }
 
 fn encrypted(dir: &Dir) {
-    dir.write("plain", paint(LEN));
+    dir.write("plain", test_bytes(LEN));
     dir.run(&["encrypt", "-q", "-i", "id", "plain", "sealed"]).ok();
     fs::remove_file(dir.path("plain")).unwrap();
 }
@@ -120,7 +120,7 @@ fn encrypted(dir: &Dir) {
 #[test]
 fn a_source_stays_when_its_encrypted_output_is_wrong() {
     let args = ["encrypt", "-i", "id", "--processes=2", "--remove-source", "plain", "sealed"];
-    attack(&args, "plain", "sealed", |dir| drop(dir.write("plain", paint(LEN))));
+    attack(&args, "plain", "sealed", |dir| drop(dir.write("plain", test_bytes(LEN))));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn what_is_right_goes_through() {
     let dir = Dir::new();
     dir.keygen("id");
     for len in [0, 1, 70_000, 9 << 20] {
-        let content = paint(len);
+        let content = test_bytes(len);
         dir.write("plain", &content);
         for form in [&[][..], &["--armor"], &["--format=age"]] {
             let seal = ["encrypt", "-i", "id", "--verify-output", "plain", "sealed"];
@@ -151,9 +151,9 @@ fn what_is_right_goes_through() {
     // Trees too.
     fs::create_dir(dir.path("tree")).unwrap();
     dir.write("tree/small", "small");
-    dir.write("tree/large", paint(9 << 20));
+    dir.write("tree/large", test_bytes(9 << 20));
     dir.run(&["encrypt", "-i", "id", "--remove-source", "tree", "sealed-tree"]).ok();
     assert!(!dir.path("tree/large").exists());
     dir.run(&["decrypt", "-i", "id", "--verify-output", "sealed-tree", "back"]).ok();
-    assert!(dir.read("back/large") == paint(9 << 20));
+    assert!(dir.read("back/large") == test_bytes(9 << 20));
 }

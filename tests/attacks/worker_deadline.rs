@@ -4,14 +4,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 use crate::neighbour::{LIMIT, Shared, Victim, go_on, stop};
 
 #[test]
 fn main_gives_up_on_workers_that_finish_nothing() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(96 << 20));
+    dir.write("plain", test_bytes(96 << 20));
     let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "2", "--sandbox", "off"];
     let mut victim = Victim::start(dir.command(&args));
     let shared = victim.until("a worker keeps a segment", |victim| {
@@ -45,5 +45,5 @@ fn main_gives_up_on_workers_that_finish_nothing() {
     assert!(is_over, "it hangs");
     done.ok();
     let opened = dir.run(&["decrypt", "-i", "id", "sealed", "-"]).ok();
-    assert!(opened.stdout == paint(96 << 20));
+    assert!(opened.stdout == test_bytes(96 << 20));
 }

@@ -1,8 +1,7 @@
-//! Files of age: what it writes is opened, what is written it opens, whoever
-//! does the work and by whichever way.
+//! Files in the age format: the program and age decrypt what either encrypts, in every way.
 
 use crate::common::age_matrix::Matrix;
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 
 /// Lengths around age's chunks, around a unit of work, and of several for
 /// workers.
@@ -42,21 +41,21 @@ const MATRIX: Matrix<5, 5> = Matrix {
         "$CS decrypt -i id - opened --processes 3 < sealed.age",
     ],
     flags_of_age: "",
-    check: |sealed| assert!(sealed.starts_with(b"age-encryption.org/v1\n-> X25519 ")),
+    check: |encrypted| assert!(encrypted.starts_with(b"age-encryption.org/v1\n-> X25519 ")),
 };
 
 #[test]
-fn what_is_written_is_read_in_every_way() {
+fn encrypted_files_are_decrypted_in_every_way() {
     MATRIX.reads_what_it_writes();
 }
 
 #[test]
-fn age_reads_what_is_written() {
+fn age_decrypts_encrypted_files() {
     MATRIX.age_reads_what_it_writes();
 }
 
 #[test]
-fn what_age_writes_is_read() {
+fn files_encrypted_by_age_are_decrypted() {
     MATRIX.reads_what_age_writes();
 }
 
@@ -65,7 +64,7 @@ fn damage_anywhere_is_found() {
     let dir = Dir::new();
     dir.keygen("id");
     for len in [0, 100, 65_536, 131_073, 9 << 20] {
-        dir.write("plain", paint(len));
+        dir.write("plain", test_bytes(len));
         dir.run(&["encrypt", "-i", "id", "plain", "good.age", "--force"]).ok();
         let good = dir.read("good.age");
         let header = good.windows(4).position(|bytes| bytes == b"--- ").unwrap() + 4 + 43 + 1;
@@ -90,7 +89,7 @@ fn damage_anywhere_is_found() {
 }
 
 #[test]
-fn the_format_is_told_by_flag_or_name() {
+fn a_flag_or_the_output_name_selects_the_format() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "text");

@@ -1,4 +1,4 @@
-//! Folders as one sealed archive, there and back, and between programs.
+//! A folder as one encrypted archive: packed, unpacked, and exchanged with other programs.
 
 mod list;
 mod pack;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 
 const SPARSE_LEN: u64 = 40 << 20;
 
@@ -50,7 +50,7 @@ fn umask() -> u32 {
 }
 
 /// The same but for bits that the umask forbids: of those, see
-/// `bits_are_those_of_the_archive_less_the_umask`.
+/// `permission_bits_are_those_of_the_archive_minus_the_umask`.
 #[track_caller]
 fn assert_same(one: &Path, other: &Path) {
     let (mut one, mut other) = (tree(one), tree(other));
@@ -78,12 +78,12 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 /// A folder with everything that a folder can have, as far as it is kept.
-fn oddities(dir: &Dir, name: &str) -> PathBuf {
+fn unusual_entries(dir: &Dir, name: &str) -> PathBuf {
     let root = dir.path(name);
     let at = |name: &[u8]| root.join(OsString::from_vec(name.to_vec()));
     fs::create_dir_all(root.join("deep/er")).unwrap();
     fs::create_dir(root.join("empty folder")).unwrap();
-    fs::write(root.join("file"), paint(300_000)).unwrap();
+    fs::write(root.join("file"), test_bytes(300_000)).unwrap();
     fs::write(root.join("empty"), "").unwrap();
     for name in [&b"new\nline"[..], b"not UTF-8 \xff\xfe", b"\x1b[31m", "ä ö".as_bytes(), b"-rf"]
     {
@@ -102,7 +102,7 @@ fn oddities(dir: &Dir, name: &str) -> PathBuf {
     fs::hard_link(at(&[long.as_bytes(), b"/file"].concat()), root.join("second name")).unwrap();
 
     let sparse = File::create(root.join("sparse")).unwrap();
-    sparse.write_all_at(&paint(5000), 3 << 20).unwrap();
+    sparse.write_all_at(&test_bytes(5000), 3 << 20).unwrap();
     sparse.write_all_at(b"x", 20 << 20).unwrap();
     sparse.set_len(SPARSE_LEN).unwrap();
     File::create(root.join("hole")).unwrap().set_len(1 << 20).unwrap();
@@ -125,8 +125,8 @@ fn is_root() -> bool {
 }
 
 /// The folder, with what a user may not read made readable.
-fn readable_oddities(dir: &Dir, name: &str) -> PathBuf {
-    let root = oddities(dir, name);
+fn readable_entries(dir: &Dir, name: &str) -> PathBuf {
+    let root = unusual_entries(dir, name);
     if !is_root() {
         set_mode(&root.join("empty"), 0o400);
     }

@@ -1,11 +1,11 @@
-//! Archives that are hostile, damaged or too large: each is refused with a reason,
-//! and nothing of it is left.
+//! Archives that are hostile, damaged or too large: each is refused with a reason, and leaves nothing
+//! behind.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::common::{CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, test_bytes};
 use tar::{EntryType, Header};
 
 /// An archive under construction, which nobody checks.
@@ -80,8 +80,8 @@ impl Place {
     }
 
     fn extract(&self, archive: &[u8], flags: &[&str]) -> Run {
-        let sealed = self.0.sealed(archive);
-        self.0.write("a.enc", sealed);
+        let encrypted = self.0.encrypted(archive);
+        self.0.write("a.enc", encrypted);
         self.0.command(&[&["decrypt", "--extract", "a.enc", "in/out", "-i", "id"], flags].concat())
     }
 
@@ -125,7 +125,7 @@ fn absolute_names_stay_in_the_folder() {
 }
 
 #[test]
-fn names_that_lead_up() {
+fn names_with_parent_folders_are_refused() {
     for name in ["../victim", "a/../../victim", "a/..", "..", "./../victim"] {
         refuses(archive().file("good").file(name), &[&format!("{name} has .. in its name")]);
     }
@@ -155,7 +155,7 @@ fn writing_through_a_symbolic_link() {
 }
 
 #[test]
-fn symbolic_links_that_lead_out() {
+fn symbolic_links_out_of_the_folder_are_refused() {
     for (name, to) in [
         ("l", "/etc/passwd"),
         ("l", "../victim"),
@@ -174,7 +174,7 @@ fn symbolic_links_that_lead_out() {
 }
 
 #[test]
-fn hard_links_that_lead_out() {
+fn hard_links_out_of_the_folder_are_refused() {
     let place = Place::new();
     let victim = place.0.path("victim").to_str().unwrap().to_owned();
     place.refuses(
@@ -209,7 +209,7 @@ fn hard_links_that_lead_out() {
 }
 
 #[test]
-fn of_names_that_come_twice_the_last_counts() {
+fn the_last_of_two_members_with_one_name_counts() {
     // As with tar: `tar -r` puts the new version of a file behind the old one.
     let new = |archive: Archive, name| archive.add(EntryType::Regular, name, "", b"new");
     for (evil, name, content) in [
@@ -287,7 +287,7 @@ fn devices_and_pipes_are_left_out() {
 }
 
 #[test]
-fn what_only_tar_can_deal_with() {
+fn archives_that_only_tar_can_unpack_are_refused() {
     let unknown = archive().add(EntryType::new(b'Q'), "x", "", b"");
     refuses(unknown, &["x is of an unknown type", "cryptstream decrypt a.enc - | tar -x"]);
     let volume = archive().add(EntryType::new(b'M'), "x", "", b"");
@@ -299,7 +299,7 @@ fn what_only_tar_can_deal_with() {
 }
 
 #[test]
-fn rights_are_not_lent() {
+fn special_permission_bits_are_not_restored() {
     let place = Place::new();
     let good = archive().file("f").add(EntryType::Directory, "d", "", b"");
     let good = good.add(EntryType::Directory, "./", "", b"").end();
@@ -311,7 +311,7 @@ fn rights_are_not_lent() {
 }
 
 #[test]
-fn sizes_that_are_lies() {
+fn false_sizes_are_refused() {
     let sized = |size| archive().file("a").add_sized(EntryType::Regular, "huge", "", b"few", size);
     let place = Place::new();
     // Without an end, as it would not be reached.
@@ -341,7 +341,7 @@ fn sizes_that_are_lies() {
 }
 
 #[test]
-fn headers_that_mean_two_things() {
+fn duplicate_and_conflicting_headers() {
     // All programs take the last, and nothing for what is empty.
     let twice = [pax("path", b"a"), pax("path", b"b"), pax("linkpath", b"")].concat();
     let place = Place::new();
@@ -360,7 +360,7 @@ fn headers_that_mean_two_things() {
 }
 
 #[test]
-fn archives_that_were_cut_off() {
+fn truncated_archives_are_refused() {
     let place = Place::new();
     let whole = archive().file("a").file("b").end();
     for len in [1, 511, 512, 513, 1024, 1500, 2048, 2049] {
@@ -423,21 +423,21 @@ fn as_deep_as_can_be() {
 }
 
 #[test]
-fn damaged_sealed_files_and_wrong_keys() {
+fn damaged_files_and_wrong_keys_are_refused() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.keygen("other");
     fs::create_dir(dir.path("in")).unwrap();
     for number in 0..20 {
-        dir.write(format!("in/{number}"), paint(500_000));
+        dir.write(format!("in/{number}"), test_bytes(500_000));
     }
-    let sealed = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
+    let encrypted = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
     let extract = ["decrypt", "--extract", "a.enc", "out", "-i", "id"];
-    let payload = header_len(&sealed) + PREFIX;
-    let chunks = (sealed.len() - payload).div_ceil(SEALED_CHUNK);
+    let payload = header_len(&encrypted) + PREFIX;
+    let chunks = (encrypted.len() - payload).div_ceil(SEALED_CHUNK);
     assert!(chunks * CHUNK > 9_000_000);
     for (chunk, processes) in [(0, "0"), (chunks / 2, "0"), (chunks / 2, "2"), (chunks - 1, "0")] {
-        let mut damaged = sealed.clone();
+        let mut damaged = encrypted.clone();
         damaged[payload + chunk * SEALED_CHUNK + 5] ^= 1;
         dir.write("a.enc", &damaged);
         let args = [&extract[..], &["--processes", processes]].concat();
@@ -449,9 +449,9 @@ fn damaged_sealed_files_and_wrong_keys() {
         let done = dir.fails(dir.command(&["list", "--json", "a.enc", "-i", "id"]), 65, &[]);
         assert_eq!(done.json(&done.stdout)["error"]["code"], 65);
     }
-    dir.write("a.enc", &sealed[..sealed.len() / 2]);
+    dir.write("a.enc", &encrypted[..encrypted.len() / 2]);
     dir.fails(dir.command(&extract), 65, &["a.enc: "]);
-    dir.write("a.enc", &sealed);
+    dir.write("a.enc", &encrypted);
     let wrong = ["decrypt", "--extract", "a.enc", "out", "-i", "other"];
     dir.fails(dir.command(&wrong), 77, &["no key fits"]);
     dir.fails(dir.command(&["list", "a.enc", "-i", "other"]), 77, &["no key fits"]);
@@ -462,13 +462,13 @@ fn damaged_sealed_files_and_wrong_keys() {
 fn the_list_shows_hostile_archives_as_they_are() {
     let dir = Dir::new();
     let evil = archive().file("../up").link("l", "/etc").add(EntryType::Fifo, "p", "", b"").end();
-    let sealed = dir.sealed(&evil);
-    dir.write("a.enc", sealed);
+    let encrypted = dir.encrypted(&evil);
+    dir.write("a.enc", encrypted);
     let text = dir.run(&["list", "a.enc", "-i", "id"]).ok_and_silent().stdout_text();
     for line in ["-rwsr-xr-x            7 2001-09-09T01:46:40Z ../up\n", " l -> /etc\n", "prwsr"] {
         assert!(text.contains(line), "{text}");
     }
-    dir.write("b.enc", dir.sealed(&evil[..700]));
+    dir.write("b.enc", dir.encrypted(&evil[..700]));
     dir.fails(dir.command(&["list", "b.enc", "-i", "id"]), 65, &["cut off", "only the beginning"]);
 }
 

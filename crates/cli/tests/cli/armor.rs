@@ -1,8 +1,7 @@
-//! Sealed files as text: what is written is opened by every way and by age,
-//! what age writes is opened, and what was touched is refused.
+//! Armored files: this program and age decrypt what either encrypts, and modified text is refused.
 
 use crate::common::age_matrix::Matrix;
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const END: &str = "-----END AGE ENCRYPTED FILE-----";
@@ -48,35 +47,35 @@ fn assert_armor(text: &[u8]) {
 }
 
 #[test]
-fn what_is_written_is_read_in_every_way() {
+fn encrypted_files_are_decrypted_in_every_way() {
     MATRIX.reads_what_it_writes();
 }
 
 #[test]
-fn age_reads_what_is_written() {
+fn age_decrypts_encrypted_files() {
     MATRIX.age_reads_what_it_writes();
 }
 
 #[test]
-fn what_age_writes_is_read() {
+fn files_encrypted_by_age_are_decrypted() {
     MATRIX.reads_what_age_writes();
 }
 
 /// Seals `len` bytes, of which `plain` then consists, and gives the text.
-fn sealed(dir: &Dir, len: usize) -> Vec<u8> {
+fn encrypted(dir: &Dir, len: usize) -> Vec<u8> {
     if !dir.path("id").exists() {
         dir.keygen("id");
     }
-    dir.write("plain", paint(len));
+    dir.write("plain", test_bytes(len));
     dir.run(&["encrypt", "-a", "-i", "id", "plain", "sealed.age", "--force"]).ok();
     dir.read("sealed.age")
 }
 
 #[test]
-fn damage_is_refused_with_its_place() {
+fn damage_is_refused_with_its_position() {
     let dir = Dir::new();
     for len in [0, 100, 65_536, 9 << 20] {
-        let good = sealed(&dir, len);
+        let good = encrypted(&dir, len);
         let says = |bad: Vec<u8>, what: &str, words: &[&str]| {
             dir.write("sealed.age", bad);
             let text = MATRIX.assert_refuses(&dir, &format!("{len}: {what}")).stderr_text();
@@ -111,7 +110,7 @@ fn damage_is_refused_with_its_place() {
 fn line_ends_and_white_space_outside_are_free() {
     let dir = Dir::new();
     for len in [100, 200_000, 9 << 20] {
-        let text = String::from_utf8(sealed(&dir, len)).unwrap();
+        let text = String::from_utf8(encrypted(&dir, len)).unwrap();
         for text in [
             text.replace('\n', "\r\n"),
             text.trim_end().to_owned(),
@@ -126,7 +125,7 @@ fn line_ends_and_white_space_outside_are_free() {
 #[test]
 fn text_that_comes_slowly_is_taken_as_it_comes() {
     let dir = Dir::new();
-    let text = sealed(&dir, 9 << 20);
+    let text = encrypted(&dir, 9 << 20);
     // Ends of portions within lines, at line ends, and within the last line.
     let (a, b, c) = (10_000, 35 + 65 * 100_000, text.len() - 20);
     dir.write("a", &text[..a]);
@@ -139,15 +138,15 @@ fn text_that_comes_slowly_is_taken_as_it_comes() {
              $CS decrypt -i id --processes {processes} - opened --force"
         );
         dir.shell(&script).run().ok();
-        assert!(dir.read("opened") == paint(9 << 20));
+        assert!(dir.read("opened") == test_bytes(9 << 20));
     }
 }
 
 #[test]
-fn an_armored_file_is_sealed_as_it_is() {
+fn an_armored_file_is_encrypted_as_it_is() {
     let dir = Dir::new();
     for len in [100, 9 << 20] {
-        let text = sealed(&dir, len);
+        let text = encrypted(&dir, len);
         for flags in ["", "--format age", "--armor"] {
             for input in ["sealed.age", "- < sealed.age"] {
                 let script = format!(
@@ -184,7 +183,7 @@ fn armor_means_age() {
 fn reports_say_whether_it_was_armored() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(1000));
+    dir.write("plain", test_bytes(1000));
     for (flag, is_armored) in [("--armor", true), ("--format=age", false)] {
         let seal = ["encrypt", "-i", "id", "plain", "x.age", flag, "--force"];
         let open = ["decrypt", "-i", "id", "x.age", "opened", "--force"];
@@ -192,10 +191,10 @@ fn reports_say_whether_it_was_armored() {
             let done = dir.run(&[args, &["--json"]].concat()).ok();
             done.json(&done.stdout)
         };
-        let (sealed, opened) = (json(&seal), json(&open));
+        let (encrypted, opened) = (json(&seal), json(&open));
         let len = dir.read("x.age").len();
         for (report, text, plain) in
-            [(sealed, "bytes_out", "bytes_in"), (opened, "bytes_in", "bytes_out")]
+            [(encrypted, "bytes_out", "bytes_in"), (opened, "bytes_in", "bytes_out")]
         {
             assert_eq!(report["armored"], is_armored);
             assert_eq!(report["format"], "age");
@@ -210,21 +209,21 @@ fn reports_say_whether_it_was_armored() {
 }
 
 #[test]
-fn workers_take_part_between_files() {
+fn workers_encrypt_and_decrypt_armored_files() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(20 << 20));
+    dir.write("plain", test_bytes(20 << 20));
     let processes = |args: &[&str]| {
         let done = dir.run(&[args, &["-i", "id", "--json", "--processes", "2"]].concat()).ok();
         done.json(&done.stdout)["workers"].as_u64().unwrap()
     };
     assert!(processes(&["encrypt", "-a", "plain", "sealed.age"]) > 0);
     assert!(processes(&["decrypt", "sealed.age", "opened"]) > 0);
-    assert!(dir.read("opened") == paint(20 << 20));
+    assert!(dir.read("opened") == test_bytes(20 << 20));
 }
 
 #[test]
-fn what_is_in_the_armor_must_be_sealed() {
+fn the_content_of_the_armor_must_be_encrypted() {
     let dir = Dir::new();
     dir.keygen("id");
     let armor = |line: &str| format!("{BEGIN}\n{line}{END}\n");
@@ -246,13 +245,13 @@ fn what_is_in_the_armor_must_be_sealed() {
 }
 
 #[test]
-fn a_source_is_removed_when_the_text_is_safe() {
+fn a_source_is_removed_after_its_armored_output_is_complete() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(100_000));
+    dir.write("plain", test_bytes(100_000));
     dir.run(&["encrypt", "-a", "-i", "id", "plain", "--remove-source"]).ok();
     assert!(!dir.path("plain").exists());
     dir.run(&["decrypt", "-i", "id", "plain.age", "--remove-source"]).ok();
     assert!(!dir.path("plain.age").exists());
-    assert!(dir.read("plain") == paint(100_000));
+    assert!(dir.read("plain") == test_bytes(100_000));
 }

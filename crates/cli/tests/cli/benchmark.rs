@@ -1,4 +1,4 @@
-//! `benchmark`: what it says, what it leaves behind, and its page in a browser.
+//! `benchmark`: its report, the files that it leaves behind, and its page in a browser.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ const OPERATIONS: [&str; 3] = ["encrypt", "decrypt", "verify"];
 
 fn with_file() -> Dir {
     let dir = Dir::new();
-    dir.write("data", paint(LEN));
+    dir.write("data", test_bytes(LEN));
     dir
 }
 
@@ -49,7 +49,7 @@ fn a_file_is_measured_and_left_alone() {
         dir.run(&["benchmark", "--file", "data", "--processes", "2", "--runs", "3", "--json"]);
     let done = done.ok_and_silent();
     assert_eq!(names(&dir), ["data"], "the temporary folder is gone");
-    assert!(dir.read("data") == paint(LEN));
+    assert!(dir.read("data") == test_bytes(LEN));
     assert_eq!(fs::metadata(dir.path("data")).unwrap().modified().unwrap(), before);
 
     let json = done.json(&done.stdout);
@@ -219,7 +219,7 @@ fn an_interrupted_run_leaves_nothing_behind() {
         let child = dir.command(&args).env("TMPDIR", dir.root()).spawn();
         let start = Instant::now();
         while names(&dir).is_empty() {
-            assert!(start.elapsed() < crate::common::PATIENCE, "it never began");
+            assert!(start.elapsed() < crate::common::TIMEOUT, "it never began");
             thread::sleep(Duration::from_millis(1));
         }
         thread::sleep(Duration::from_millis(500));
@@ -243,7 +243,7 @@ fn the_next_run_removes_what_a_killed_one_left() {
         let start = Instant::now();
         let has_files = || fs::read_dir(dir.path(&own)).is_ok_and(|mut all| all.next().is_some());
         while !has_files() {
-            assert!(start.elapsed() < crate::common::PATIENCE, "it never began");
+            assert!(start.elapsed() < crate::common::TIMEOUT, "it never began");
             thread::sleep(Duration::from_millis(1));
         }
         (child, own)
@@ -267,7 +267,7 @@ fn the_next_run_removes_what_a_killed_one_left() {
 
 /// A file system that is too small is never filled.
 #[test]
-fn room_is_looked_for_first() {
+fn space_is_checked_first() {
     let dir = Dir::new();
     dir.write("data", "x");
     let file = fs::OpenOptions::new().write(true).open(dir.path("data")).unwrap();
@@ -338,11 +338,11 @@ fn browse(dir: &Dir, page: &Path, args: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn the_page_stands_by_itself() {
+fn the_page_is_self_contained() {
     let dir = Dir::in_memory();
     // A name that would be markup.
     let name = "<img src=x>&\".bin";
-    dir.write(name, paint(LEN));
+    dir.write(name, test_bytes(LEN));
     let base = ["benchmark", "--runs", "1", "--quiet"];
     let run = |more: &[&str]| {
         let all = [&base[..], more].concat();

@@ -1,4 +1,4 @@
-//! Standard streams that are closed or full: nothing is lost without a word.
+//! Standard streams that are closed or full: nothing is lost silently.
 
 use crate::common::{CHEAP, Dir};
 
@@ -35,7 +35,7 @@ fn world() -> Dir {
 }
 
 #[test]
-fn a_closed_output_is_no_success() {
+fn writing_to_a_closed_output_fails() {
     let dir = world();
     for command in COMMANDS {
         let done = dir.shell(&format!("$CS {command} >&-")).run();
@@ -60,7 +60,7 @@ fn a_closed_output_is_no_success() {
 }
 
 #[test]
-fn a_full_output_is_no_success() {
+fn writing_to_a_full_output_fails() {
     let dir = world();
     for command in COMMANDS {
         let done = dir.shell(&format!("$CS {command} > /dev/full")).run();
@@ -70,7 +70,7 @@ fn a_full_output_is_no_success() {
 }
 
 #[test]
-fn a_discarded_output_is_a_success() {
+fn a_discarded_output_succeeds() {
     let dir = world();
     for command in COMMANDS {
         // Read-write, as Python's subprocess.DEVNULL is.
@@ -79,7 +79,7 @@ fn a_discarded_output_is_a_success() {
 }
 
 #[test]
-fn a_closed_input_is_not_an_empty_one() {
+fn a_closed_input_is_not_an_empty_input() {
     let dir = world();
     for command in ["encrypt -i id - out", "decrypt -i id - out", "inspect -", "verify -i id -"] {
         let done = dir.shell(&format!("$CS {command} <&-")).run();

@@ -1,12 +1,11 @@
-//! Defaults of one's own: the file, the environment, the flags, and which of
-//! them wins.
+//! The user's defaults: the file, the environment and the flags, and which of them takes precedence.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{CHEAP, Dir, Run, paint};
+use crate::common::{CHEAP, Dir, Run, test_bytes};
 
 const FILE: &str = ".config/cryptstream/config.toml";
 
@@ -36,26 +35,26 @@ fn recipient(dir: &Dir, name: &str) -> String {
     String::from_utf8(dir.read(format!("{name}.pub"))).unwrap()
 }
 
-/// Which of the keys open what was sealed.
-fn openers(dir: &Dir, sealed: &str) -> String {
+/// The keys that decrypt the file.
+fn keys_that_open(dir: &Dir, encrypted: &str) -> String {
     let opens = |keys: &[&str]| {
-        let args = [&["verify", "--no-config", sealed], keys].concat();
+        let args = [&["verify", "--no-config", encrypted], keys].concat();
         match command(dir, &args).run().code() {
             Some(0) => true,
             Some(77) => false,
             code => panic!("{code:?}"),
         }
     };
-    let mut openers = Vec::new();
+    let mut keys_that_open = Vec::new();
     dir.write_secret("word", "a word");
     for (name, keys) in
         [("me", ["-i", "me"]), ("you", ["-i", "you"]), ("word", ["--passphrase-file", "word"])]
     {
         if opens(&keys) {
-            openers.push(name);
+            keys_that_open.push(name);
         }
     }
-    openers.join(" ")
+    keys_that_open.join(" ")
 }
 
 /// What `config --json` says about a setting: value, source, line or variable.
@@ -122,7 +121,7 @@ fn a_home_that_cannot_be_entered_is_left_alone_with_a_warning() {
 }
 
 #[test]
-fn the_environment_wins_over_the_file_and_that_over_the_default() {
+fn the_environment_overrides_the_file_which_overrides_the_default() {
     let all = "format = \"age\"\nprocesses = 0x3\nsandbox = \"off\"\nprogress = \"never\"\n\
                argon2id = \"64MiB\"\nscrypt = 16\nplugin-timeout = 7\n";
     let dir = home(all);
@@ -151,7 +150,7 @@ fn the_environment_wins_over_the_file_and_that_over_the_default() {
 }
 
 #[test]
-fn flags_win_over_the_environment() {
+fn flags_override_the_environment() {
     let dir = home("format = \"age\"\nprocesses = 1\nargon2id = \"64MiB\"\nscrypt = 16");
     let seal = |args: &[&str], format: Option<&str>| {
         let args = [&["encrypt", "-i", "me", "plain", "--json", "--force"], args].concat();
@@ -225,12 +224,12 @@ fn keys_of_several_places_are_never_mixed() {
             run = run.env(name, value);
         }
         run.run().ok_and_silent();
-        assert_eq!(openers(&dir, "out"), *expected, "{config} {variables:?} {flags:?}");
+        assert_eq!(keys_that_open(&dir, "out"), *expected, "{config} {variables:?} {flags:?}");
     }
 }
 
 #[test]
-fn what_opens_comes_from_the_highest_place_too() {
+fn decryption_keys_come_from_the_first_source_too() {
     let dir = home("identity = \"~/me\"\nrecipients-files = \"~/you.pub\"");
     let seal = |flags: &[&str], out: &str| {
         command(&dir, &[&["encrypt", "plain", out], flags].concat()).run().ok_and_silent();
@@ -255,7 +254,7 @@ fn what_opens_comes_from_the_highest_place_too() {
     command(&dir, &["decrypt", "for-me", "opened"]).run().ok_and_silent();
     assert_eq!(dir.read("opened"), b"content");
     command(&dir, &["rekey", "for-me", "--new-identity", "you"]).run().ok_and_silent();
-    assert_eq!(openers(&dir, "for-me"), "you");
+    assert_eq!(keys_that_open(&dir, "for-me"), "you");
     // New keys are never taken from the file.
     dir.fails(command(&dir, &["rekey", "-i", "you", "for-you"]), 64, &["help: "]);
 }
@@ -329,7 +328,7 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
     command(&dir, &["keygen", "-y", "me"]).run().ok_and_silent();
     command(&dir, &["man"]).run().ok_and_silent();
     let measure = ["benchmark", "-q", "--runs", "1", "--processes", "1", "--file", "large"];
-    dir.write("large", paint(8 << 20));
+    dir.write("large", test_bytes(8 << 20));
     command(&dir, &measure).run().ok();
 }
 
@@ -439,7 +438,7 @@ fn the_file_is_found_where_xdg_says() {
 }
 
 #[test]
-fn what_is_in_force_is_shown_without_secrets() {
+fn the_effective_settings_are_shown_without_secrets() {
     let dir = home("identity = \"~/me\"\n\n\nprocesses = 2");
     let run = command(&dir, &["config"]).env("CRYPTSTREAM_FORMAT", "age");
     let text = run.run().ok_and_silent().stdout_text();
@@ -478,5 +477,5 @@ fn defaults_reach_the_work() {
     fs::create_dir(dir.path("folder")).unwrap();
     dir.write("folder/a", "a");
     command(&dir, &["encrypt", "folder", "sealed"]).run().ok();
-    assert_eq!(openers(&dir, "sealed/a.enc"), "me");
+    assert_eq!(keys_that_open(&dir, "sealed/a.enc"), "me");
 }

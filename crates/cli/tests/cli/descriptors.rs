@@ -1,5 +1,5 @@
-//! Pipes, devices and descriptors that are named as files. As in age, cat(1) and the shells:
-//! what is named is read or written, or an error says how.
+//! Pipes, devices and descriptors that are named as files. As in age, cat(1) and shells, they are read
+//! or written, or an error says how to do it.
 
 use crate::common::*;
 
@@ -67,7 +67,7 @@ fn descriptors_are_streams_and_never_replaced() {
 }
 
 #[test]
-fn what_has_no_name_gets_one_or_an_error_that_says_how() {
+fn descriptors_need_an_output_name() {
     let dir = folder();
     script(
         &dir,

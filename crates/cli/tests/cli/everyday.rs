@@ -1,10 +1,10 @@
-//! What users do every day, and what they then find.
+//! Everyday use, and its results.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use crate::common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, test_bytes};
 
 const SIZES: [usize; 11] = [
     0,
@@ -25,7 +25,7 @@ fn every_size_comes_back_through_files_and_pipes() {
     let dir = Dir::new();
     dir.keygen("id");
     for size in SIZES {
-        let content = paint(size);
+        let content = test_bytes(size);
         dir.write("plain", &content);
         for (encrypt, decrypt) in [
             ("$CS encrypt -i id plain sealed", "$CS decrypt -i id sealed opened"),
@@ -39,10 +39,10 @@ fn every_size_comes_back_through_files_and_pipes() {
             assert!(dir.read("opened") == content, "{size}: {script}");
         }
         let expected = size + 16 * (size / crate::common::CHUNK + 1) + crate::common::PREFIX;
-        let sealed = dir.read("sealed");
-        assert_eq!(sealed.len() - crate::common::header_len(&sealed), expected);
+        let encrypted = dir.read("sealed");
+        assert_eq!(encrypted.len() - crate::common::header_len(&encrypted), expected);
         assert_eq!(
-            crate::common::header_len(&sealed).is_multiple_of(4096),
+            crate::common::header_len(&encrypted).is_multiple_of(4096),
             size >= 1 << 20,
             "{size}"
         );
@@ -61,7 +61,7 @@ fn the_first_command_that_anybody_tries_works() {
 #[test]
 fn two_runs_never_give_the_same_file() {
     let dir = Dir::new();
-    assert_ne!(dir.sealed(b"same"), dir.sealed(b"same"));
+    assert_ne!(dir.encrypted(b"same"), dir.encrypted(b"same"));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn passphrases_come_from_everywhere_and_are_the_same() {
 #[test]
 fn a_large_file_under_a_passphrase_is_the_same_whether_the_header_comes_first_or_last() {
     let dir = Dir::new();
-    let content = paint((3 << 20) + 5);
+    let content = test_bytes((3 << 20) + 5);
     dir.write("plain", &content);
     dir.run(&["encrypt", "plain", "file", "--key", "x", CHEAP]).ok_and_silent();
     dir.shell("$CS encrypt plain - --key x $CHEAP > pipe")
@@ -110,10 +110,10 @@ fn a_large_file_under_a_passphrase_is_the_same_whether_the_header_comes_first_or
 }
 
 #[test]
-fn a_variable_left_over_does_not_get_in_the_way_of_a_flag() {
+fn a_leftover_variable_does_not_conflict_with_a_flag() {
     let dir = Dir::new();
-    let sealed = dir.sealed(b"content");
-    dir.write("a.enc", sealed);
+    let encrypted = dir.encrypted(b"content");
+    dir.write("a.enc", encrypted);
     let run = dir.command(&["decrypt", "a.enc", "-", "-i", "id"]);
     assert_eq!(run.env("CRYPTSTREAM_PASSPHRASE", "other").run().ok().stdout, b"content");
 }
@@ -157,7 +157,7 @@ fn default_names_are_added_and_taken_off() {
 }
 
 #[test]
-fn odd_names_are_names() {
+fn unusual_names_are_accepted() {
     let dir = Dir::new();
     dir.keygen("id");
     let long = "n".repeat(251);
@@ -169,12 +169,12 @@ fn odd_names_are_names() {
         let args = ["encrypt", "-i", "id", "--"].map(std::ffi::OsString::from);
         dir.run(&[&args[..], &[name.to_owned()]].concat()).ok_and_silent();
         fs::remove_file(dir.path(name)).unwrap();
-        let mut sealed = name.to_owned();
-        sealed.push(".enc");
+        let mut encrypted = name.to_owned();
+        encrypted.push(".enc");
         let args = ["decrypt", "-i", "id", "--"].map(std::ffi::OsString::from);
-        dir.run(&[&args[..], &[sealed.clone()]].concat()).ok_and_silent();
+        dir.run(&[&args[..], &[encrypted.clone()]].concat()).ok_and_silent();
         assert_eq!(dir.read(name), b"content");
-        let again = dir.fails(dir.command(&[&args[..], &[sealed]].concat()), 73, &["exists"]);
+        let again = dir.fails(dir.command(&[&args[..], &[encrypted]].concat()), 73, &["exists"]);
         assert_eq!(again.stderr_text().lines().count(), 2, "{:?}", again.stderr_text());
     }
 }
@@ -226,7 +226,7 @@ fn force_replaces_and_nothing_else_does() {
 }
 
 #[test]
-fn the_source_goes_only_when_asked_and_only_when_the_output_is_there() {
+fn the_source_is_removed_only_on_request_and_after_the_output_exists() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "content");
@@ -260,7 +260,7 @@ fn the_source_goes_only_when_asked_and_only_when_the_output_is_there() {
 fn json_reports_are_objects_on_the_stream_that_is_not_the_data() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(70_000));
+    dir.write("plain", test_bytes(70_000));
     let done = dir.run(&["encrypt", "-i", "id", "plain", "--json"]).ok_and_silent();
     let report = done.json(&done.stdout);
     assert_eq!(report["schema"], 1);
@@ -274,7 +274,7 @@ fn json_reports_are_objects_on_the_stream_that_is_not_the_data() {
         assert!(!report[field].is_null(), "{field}");
     }
     let done = dir.run(&["decrypt", "-i", "id", "plain.enc", "-", "--json"]).ok();
-    assert_eq!(done.stdout, paint(70_000));
+    assert_eq!(done.stdout, test_bytes(70_000));
     assert_eq!(done.json(&done.stderr)["bytes_out"], 70_000);
 
     let done = dir.run(&["decrypt", "-i", "id", "plain.enc", "--json"]);
@@ -288,7 +288,7 @@ fn json_reports_are_objects_on_the_stream_that_is_not_the_data() {
 }
 
 #[test]
-fn words_are_few_unless_asked_for() {
+fn messages_are_brief_without_verbose() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "content");

@@ -1,5 +1,5 @@
-//! What befalls a run with workers from outside: signals to main or to all,
-//! inputs that change, pipes that stall.
+//! Faults from outside during a run with workers: signals to the main process or to all, changing
+//! inputs, stalled pipes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::group::{Group, wait_until};
-use crate::common::{CHEAP, Dir, Done, PATIENCE, Random, paint};
+use crate::common::{CHEAP, Dir, Done, Random, TIMEOUT, test_bytes};
 use rustix::process::Signal;
 
 /// Enough for two workers, and little enough for many rounds.
@@ -21,11 +21,11 @@ const LARGE: usize = (40 << 20) + 12_345;
 /// What stands under the output's name before a run that replaces it.
 const OLD: &[u8] = b"what was there before";
 
-/// A folder with an identity, a plain file and the same sealed.
+/// A folder with an identity, a plain file and its encrypted copy.
 fn folder(len: usize) -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(len));
+    dir.write("plain", test_bytes(len));
     dir.run(&["encrypt", "-i", "id", "plain", "sealed"]).ok();
     dir
 }
@@ -84,9 +84,9 @@ impl Way {
             assert!(!done.status.success(), "nothing was done: {self:?}, {done:?}");
         } else if self.command == "encrypt" {
             let opened = dir.run(&["decrypt", "-i", "id", "out", "-"]).ok().stdout;
-            assert!(opened == paint(len), "{self:?}, {done:?}");
+            assert!(opened == test_bytes(len), "{self:?}, {done:?}");
         } else {
-            assert!(out == Some(paint(len)), "{self:?}, {done:?}");
+            assert!(out == Some(test_bytes(len)), "{self:?}, {done:?}");
         }
     }
 
@@ -142,7 +142,7 @@ fn interrupt(dir: &Dir, way: Way, number: i32, mut at: impl FnMut(&Group) -> boo
     let signal = Signal::from_named_raw(number).unwrap();
     let start = Instant::now();
     loop {
-        assert!(start.elapsed() < PATIENCE, "{way:?} was always over before it was interrupted");
+        assert!(start.elapsed() < TIMEOUT, "{way:?} was always over before it was interrupted");
         let group = way.start(dir);
         let is_there = at(&group);
         group.signal(signal);
@@ -188,7 +188,7 @@ fn an_interruption_in_any_phase_ends_main_and_workers_and_leaves_nothing() {
 #[test]
 fn an_interruption_during_the_key_derivation_leaves_nothing_either() {
     let dir = Dir::new();
-    dir.write("plain", paint(SMALL));
+    dir.write("plain", test_bytes(SMALL));
     dir.run(&["encrypt", "plain", "sealed", "--key", "x", "--argon2id", "512MiB,4,4"]).ok();
     let seal = ["encrypt", "plain", "out", "--key", "x", "--argon2id", "512MiB,8,4"];
     let open = ["decrypt", "sealed", "out", "--key", "x"];
@@ -233,7 +233,7 @@ fn being_stopped_and_continued_with_all_workers_changes_nothing() {
             frozen >= 5
         });
     }
-    assert!(dir.read("opened") == paint(LARGE));
+    assert!(dir.read("opened") == test_bytes(LARGE));
     assert_eq!(dir.names().len(), 5);
 }
 
@@ -251,8 +251,8 @@ fn an_input_that_changes_while_workers_read_it() {
         for (what, change) in changes {
             let start = Instant::now();
             loop {
-                assert!(start.elapsed() < PATIENCE, "{what}: always over before it was stopped");
-                dir.write("changing", paint(LARGE));
+                assert!(start.elapsed() < TIMEOUT, "{what}: always over before it was stopped");
+                dir.write("changing", test_bytes(LARGE));
                 let args = ["encrypt", "-i", "id", "changing", "out", "--processes", processes];
                 let group = Group::start(dir.command(&args));
                 // All are stopped while the output is not complete.
@@ -314,10 +314,11 @@ fn stalling(dir: &Dir, args: &[&str], input: &[u8]) -> Vec<u8> {
 #[test]
 fn pipes_that_stall_on_either_side_lose_nothing() {
     let dir = folder(SMALL);
-    let content = paint(SMALL);
-    let sealed = stalling(&dir, &["encrypt", "-i", "id", "-", "-", "--processes", "2"], &content);
+    let content = test_bytes(SMALL);
+    let encrypted =
+        stalling(&dir, &["encrypt", "-i", "id", "-", "-", "--processes", "2"], &content);
     let open = ["decrypt", "-i", "id", "-", "-", "--processes", "2"];
-    assert!(stalling(&dir, &open, &sealed) == content);
+    assert!(stalling(&dir, &open, &encrypted) == content);
     // A file on one side.
     let none = stalling(&dir, &["encrypt", "-i", "id", "-", "o", "--processes", "2"], &content);
     assert_eq!(none, b"");
@@ -334,8 +335,8 @@ fn two_runs_over_one_file_give_two_different_files() {
     assert_eq!(one.len(), two.len());
     // Not a single chunk is the same.
     let start = crate::common::header_len(&one) + crate::common::PREFIX;
-    let chunks = |sealed: &[u8]| -> Vec<Vec<u8>> {
-        sealed[start..].chunks(crate::common::SEALED_CHUNK).map(<[u8]>::to_vec).collect()
+    let chunks = |encrypted: &[u8]| -> Vec<Vec<u8>> {
+        encrypted[start..].chunks(crate::common::SEALED_CHUNK).map(<[u8]>::to_vec).collect()
     };
     assert!(chunks(&one).iter().zip(chunks(&two)).all(|(one, two)| *one != two));
     // With a passphrase too.

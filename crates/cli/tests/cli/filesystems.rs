@@ -1,6 +1,6 @@
-//! File systems and systems that lack something: what is written must come into being in
-//! another way, whole, with nothing left beside it. As cp(1), rsync and restic, which ask
-//! no more of a file system than that it takes files. `ci/filesystems.sh` tries real ones.
+//! Systems and file systems that lack a feature: the output is written in another way, complete, and
+//! with nothing left beside it. The models are cp(1), rsync and restic, which need no more than that a
+//! file system stores files. `ci/filesystems.sh` tries real file systems.
 
 use crate::common::Dir;
 use crate::common::failing_calls::FailingCalls;
@@ -55,7 +55,7 @@ fn lacking() -> Option<(Dir, FailingCalls)> {
 }
 
 #[test]
-fn what_a_file_system_lacks_is_done_in_another_way() {
+fn outputs_are_complete_on_limited_file_systems() {
     let Some((dir, calls)) = lacking() else { return };
     dir.write("large", vec![7; 5 << 18]);
     std::fs::create_dir_all(dir.path("tree/sub")).unwrap();
@@ -74,7 +74,7 @@ fn what_a_file_system_lacks_is_done_in_another_way() {
 
 /// Whoever asks for durability is told that it is not to be had, and loses nothing.
 #[test]
-fn what_cannot_be_made_durable_is_said_where_that_was_asked_for() {
+fn sync_reports_a_file_system_without_fsync() {
     let Some((dir, calls)) = lacking() else { return };
     for option in ["--sync", "--remove-source"] {
         let script = format!("{} $CS encrypt -i id small out {option}", calls.wrap("fsync=EINVAL"));

@@ -1,9 +1,9 @@
-//! The recipes of docs/guide.md, run as they are written.
+//! Runs the recipes of docs/guide.md as they are written.
 
 use std::fs;
 use std::process::Command;
 
-use crate::common::{Dir, has_private_group, paint};
+use crate::common::{Dir, has_private_group, test_bytes};
 
 /// The blocks of the guide that are for a shell, with the lines where they begin.
 fn recipes(guide: &str) -> Vec<(usize, String)> {
@@ -39,8 +39,8 @@ fn every_recipe_does_what_it_says() {
     for folder in ["home", "bin", "work/photos/2026"] {
         fs::create_dir_all(dir.path(folder)).unwrap();
     }
-    dir.write("work/photos/beach.raw", paint(3 << 20));
-    dir.write("work/photos/2026/mountain.raw", paint(70_000));
+    dir.write("work/photos/beach.raw", test_bytes(3 << 20));
+    dir.write("work/photos/2026/mountain.raw", test_bytes(70_000));
     dir.write("work/photos/notes.txt", "notes");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cryptstream"), dir.path("bin/cryptstream"))
         .unwrap();
@@ -61,7 +61,7 @@ fn every_recipe_does_what_it_says() {
         assert!(done.status.success(), "docs/guide.md:{line}: {done:?}\n{recipe}");
     }
     let work = |name: &str| fs::read(dir.path("work").join(name)).unwrap();
-    assert!(work("beach-at-kims.raw") == paint(3 << 20));
+    assert!(work("beach-at-kims.raw") == test_bytes(3 << 20));
     assert_eq!((work("first-block").len(), work("end").len()), (512, 1024));
     assert!(!dir.path("work/some/2026").exists());
     assert!(dir.path("work/nightly/2026").exists());

@@ -1,5 +1,4 @@
-//! What users of other programs type is taken as they mean it, or answered with the
-//! right name.
+//! Arguments that users know from other programs are accepted, or answered with the right name.
 
 use std::fs;
 
@@ -17,7 +16,7 @@ fn is_answered(dir: &Dir, typed: &str, wrong: &str, right: &str) {
 }
 
 #[test]
-fn a_direction_is_enough_as_with_age() {
+fn a_direction_flag_replaces_the_command_as_with_age() {
     let dir = Dir::new();
     let recipient = dir.keygen("key");
     dir.write("f", "content");
@@ -179,7 +178,7 @@ fn a_passphrase_behind_a_flag_that_takes_none_is_not_repeated() {
 }
 
 #[test]
-fn what_is_not_there_is_said_before_anything_about_its_name() {
+fn a_missing_file_is_reported_before_anything_about_its_name() {
     let dir = Dir::new();
     dir.keygen("key");
     dir.write("f.txt", "content");
@@ -231,7 +230,7 @@ fn a_wrong_value_is_answered_with_the_right_one() {
 }
 
 #[test]
-fn what_cannot_be_made_says_why() {
+fn an_output_that_cannot_be_created_says_why() {
     let dir = Dir::new();
     dir.keygen("key");
     dir.write("f", "content");

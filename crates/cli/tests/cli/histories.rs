@@ -1,9 +1,9 @@
-//! Random histories of a folder and its encrypted copy: after each run that says that all
-//! is done, what comes back is the folder as it is. `CRYPTSTREAM_HISTORIES` says how many
-//! rounds there are, `CRYPTSTREAM_SEED` which ones.
+//! Random histories of a folder and its encrypted copy: after every run that reports success, decrypting
+//! the copy gives the folder as it is. `CRYPTSTREAM_HISTORIES` sets the number of rounds, and
+//! `CRYPTSTREAM_SEED` selects them.
 //!
-//! Every change gets a time that nothing had before: what keeps length and time is not
-//! noticed, and that is documented (as with rsync(1)).
+//! Every change gets a new time, because a change that keeps length and time is not noticed. That is
+//! documented, as for rsync(1).
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use crate::common::group::Group;
 use crate::common::tree::{Entry, assert_same, described};
-use crate::common::{Dir, Done, Random, paint};
+use crate::common::{Dir, Done, Random, test_bytes};
 
 /// Rounds in an ordinary run of the tests.
 const ROUNDS: usize = 12;
@@ -89,7 +89,7 @@ impl History {
             2..=4 => self.below(70_000),
             _ => self.below(300),
         };
-        let mut content = paint(len);
+        let mut content = test_bytes(len);
         let salt = u8::try_from(self.below(256)).unwrap();
         content.iter_mut().for_each(|byte| *byte ^= salt);
         content
@@ -364,7 +364,7 @@ impl Drop for History {
 }
 
 #[test]
-fn a_copy_that_is_called_done_is_the_folder_as_it_is() {
+fn after_a_successful_run_the_copy_matches_the_folder() {
     let rounds = std::env::var("CRYPTSTREAM_HISTORIES").ok();
     let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let (dir, random) = (Dir::new(), Random::new());

@@ -1,8 +1,8 @@
-//! What sealed files tell without any key, and how little of them is read.
+//! What `inspect` reports about an encrypted file without any key, and how little of it is read.
 
 use std::fs::{self, OpenOptions};
 
-use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, file_events, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, file_events, header_len, test_bytes};
 use serde_json::{Value, json};
 
 /// What `inspect --json` says of one file.
@@ -17,7 +17,7 @@ fn inspected(dir: &Dir, name: &str) -> Value {
 }
 
 #[test]
-fn sizes_are_those_of_what_was_sealed() {
+fn the_sizes_are_those_of_the_encrypted_file() {
     let dir = Dir::new();
     dir.keygen("id");
     let around = |len: usize| [len - 1, len, len + 1];
@@ -25,11 +25,11 @@ fn sizes_are_those_of_what_was_sealed() {
     lengths.extend([CHUNK, 1 << 16, 1 << 20, 2 << 20].into_iter().flat_map(around));
     for (format, prefix, chunk) in [("native", 56, CHUNK), ("age", 16, 1 << 16)] {
         for len in &lengths {
-            dir.write("plain", paint(*len));
+            dir.write("plain", test_bytes(*len));
             dir.run(&["encrypt", "-i", "id", "--format", format, "plain", "s", "--force"]).ok();
-            let sealed = dir.read("s");
+            let encrypted = dir.read("s");
             let file = inspected(&dir, "s");
-            let header = header_len(&sealed);
+            let header = header_len(&encrypted);
             let chunks = match format {
                 "native" => len / chunk + 1,
                 _ => len.div_ceil(chunk).max(1),
@@ -37,9 +37,9 @@ fn sizes_are_those_of_what_was_sealed() {
             for (field, expected) in [
                 ("format", json!(format)),
                 ("header_bytes", json!(header)),
-                ("file_bytes", json!(sealed.len())),
-                ("sealed_bytes", json!(sealed.len())),
-                ("payload_bytes", json!(sealed.len() - header)),
+                ("file_bytes", json!(encrypted.len())),
+                ("sealed_bytes", json!(encrypted.len())),
+                ("payload_bytes", json!(encrypted.len() - header)),
                 ("plaintext_bytes", json!(len)),
                 ("overhead_bytes", json!(header + prefix + 16 * chunks)),
                 ("chunks", json!(chunks)),
@@ -60,7 +60,7 @@ fn sizes_are_those_of_what_was_sealed() {
 }
 
 #[test]
-fn recipients_and_key_derivations_are_told() {
+fn recipients_and_key_derivations_are_reported() {
     let dir = Dir::new();
     let (one, other) = (dir.keygen("one"), dir.keygen("other"));
     dir.write("plain", "content");
@@ -104,7 +104,7 @@ fn recipients_and_key_derivations_are_told() {
 #[test]
 fn the_text_has_all_of_it_in_aligned_lines() {
     let dir = Dir::new();
-    dir.write("plain", paint(3 << 20));
+    dir.write("plain", test_bytes(3 << 20));
     dir.run(&["encrypt", "plain", "p.enc", "--key", "x", CHEAP]).ok();
     dir.run(&["encrypt", "plain", "q.enc", "--key", "x", CHEAP]).ok();
     let text = dir.run(&["inspect", "p.enc", "q.enc"]).ok_and_silent().stdout_text();
@@ -129,11 +129,11 @@ fn the_text_has_all_of_it_in_aligned_lines() {
 }
 
 #[test]
-fn of_a_huge_file_only_the_header_is_read() {
+fn only_the_header_of_a_huge_file_is_read() {
     let dir = Dir::new();
-    let sealed = dir.sealed(&paint(2 << 20));
-    let header = header_len(&sealed);
-    dir.write("huge.enc", &sealed);
+    let encrypted = dir.encrypted(&test_bytes(2 << 20));
+    let header = header_len(&encrypted);
+    dir.write("huge.enc", &encrypted);
     // A possible length, at more than 1 TiB, that nobody could read in time.
     let chunks = (1u64 << 40).div_ceil(SEALED_CHUNK as u64);
     let len = (header + PREFIX) as u64 + chunks * SEALED_CHUNK as u64 + 16;
@@ -155,9 +155,9 @@ fn of_a_huge_file_only_the_header_is_read() {
 }
 
 #[test]
-fn of_a_pipe_only_the_header_is_read() {
+fn only_the_header_is_read_from_a_pipe() {
     let dir = Dir::new();
-    dir.write("a.enc", dir.sealed(&paint(100_000)));
+    dir.write("a.enc", dir.encrypted(&test_bytes(100_000)));
     for script in ["cat a.enc | $CS inspect -", "cat a.enc | $CS inspect", "$CS inspect < a.enc"] {
         let done = dir.shell(script).run().ok_and_silent();
         assert!(done.stdout_text().contains("X25519"), "{done:?}");
@@ -176,14 +176,14 @@ fn of_a_pipe_only_the_header_is_read() {
 }
 
 #[test]
-fn what_is_not_sealed_is_refused_as_by_decrypt() {
+fn a_file_that_is_not_encrypted_is_refused_as_by_decrypt() {
     let dir = Dir::new();
-    let sealed = dir.sealed(&paint(100_000));
+    let encrypted = dir.encrypted(&test_bytes(100_000));
     for (content, code, words) in [
         (&b"just some text"[..], 65, &["neither a CryptStream nor an age file", "plain text"][..]),
         (b"", 65, &["an empty file"]),
         (b"cryptstream/v1\n-> X25519 abc\nnonsense!\n", 65, &["the header is damaged", "byte 29"]),
-        (&sealed[..40], 65, &["ends after 40 bytes"]),
+        (&encrypted[..40], 65, &["ends after 40 bytes"]),
     ] {
         dir.write("bad.enc", content);
         let done = dir.fails(dir.command(&["inspect", "bad.enc"]), code, words);
@@ -201,11 +201,11 @@ fn what_is_not_sealed_is_refused_as_by_decrypt() {
 }
 
 #[test]
-fn of_an_impossible_length_everything_else_is_told() {
+fn a_file_of_impossible_length_is_still_reported() {
     let dir = Dir::new();
-    let sealed = dir.sealed(&paint(100_000));
-    for len in [header_len(&sealed) + 5, header_len(&sealed) + PREFIX + SEALED_CHUNK + 3] {
-        dir.write("bad.enc", &sealed[..len]);
+    let encrypted = dir.encrypted(&test_bytes(100_000));
+    for len in [header_len(&encrypted) + 5, header_len(&encrypted) + PREFIX + SEALED_CHUNK + 3] {
+        dir.write("bad.enc", &encrypted[..len]);
         let done = dir.fails(dir.command(&["inspect", "bad.enc"]), 65, &["bad.enc", "bytes"]);
         for words in ["X25519", "no encrypted file has this size"] {
             assert!(done.stdout_text().contains(words), "{}", done.stdout_text());
@@ -223,9 +223,9 @@ fn of_an_impossible_length_everything_else_is_told() {
 #[test]
 fn each_of_several_files_is_reported() {
     let dir = Dir::new();
-    let sealed = dir.sealed(b"content");
-    dir.write("good", &sealed);
-    dir.write("cut", &sealed[..30]);
+    let encrypted = dir.encrypted(b"content");
+    dir.write("good", &encrypted);
+    dir.write("cut", &encrypted[..30]);
     let args = ["inspect", "good", "missing", "cut", "good"];
     let done = dir.fails(dir.command(&args), 66, &["missing: ", "cut: "]);
     assert_eq!(done.stdout_text().matches("X25519").count(), 2);

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::group::wait_until;
-use crate::common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, test_bytes};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn signal(child: &Child, signal: Signal) {
@@ -30,9 +30,9 @@ fn an_interruption_leaves_nothing() {
     for (number, kill) in
         [(2, Signal::INT), (15, Signal::TERM), (1, Signal::HUP), (9, Signal::KILL)]
     {
-        // Waiting for input, with some of it sealed already.
+        // Waiting for input, with some of it already encrypted.
         let mut child = dir.command(&["encrypt", "-i", "id", "-", "out"]).spawn();
-        child.stdin.as_mut().unwrap().write_all(&paint(3 << 20)).unwrap();
+        child.stdin.as_mut().unwrap().write_all(&test_bytes(3 << 20)).unwrap();
         wait_until("at work", || holds_unnamed_file(&child));
         signal(&child, kill);
         let done = crate::common::wait(child);
@@ -104,10 +104,10 @@ fn of_two_runs_for_one_name_one_wins_and_the_other_says_so() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_reader_that_stops_early_is_not_a_failure() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(8 << 20));
+    dir.write("plain", test_bytes(8 << 20));
     dir.run(&["encrypt", "-i", "id", "plain"]).ok();
     for command in ["encrypt -i id plain -", "decrypt -i id plain.enc -", "--help"] {
         let script =
@@ -124,8 +124,8 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 #[test]
 fn a_pipe_that_gives_one_byte_at_a_time() {
     let dir = Dir::new();
-    let content = paint(3000);
-    let sealed = dir.sealed(&content);
+    let content = test_bytes(3000);
+    let encrypted = dir.encrypted(&content);
     let trickle = |args: &[&str], bytes: &[u8]| {
         let mut child = dir.command(args).spawn();
         let mut stdin = child.stdin.take().unwrap();
@@ -136,17 +136,17 @@ fn a_pipe_that_gives_one_byte_at_a_time() {
         drop(stdin);
         crate::common::wait(child).ok().stdout
     };
-    assert!(trickle(&["decrypt", "-", "-", "-i", "id"], &sealed) == content);
-    let resealed = trickle(&["encrypt", "-", "-", "-i", "id"], &content);
-    let opened = dir.command(&["decrypt", "-", "-", "-i", "id"]).input(&resealed).run().ok();
+    assert!(trickle(&["decrypt", "-", "-", "-i", "id"], &encrypted) == content);
+    let encrypted_again = trickle(&["encrypt", "-", "-", "-i", "id"], &content);
+    let opened = dir.command(&["decrypt", "-", "-", "-i", "id"]).input(&encrypted_again).run().ok();
     assert!(opened.stdout == content);
 }
 
 #[test]
 fn a_reader_that_stalls_loses_nothing() {
     let dir = Dir::new();
-    let content = paint(5 << 20);
-    dir.write("a.enc", dir.sealed(&content));
+    let content = test_bytes(5 << 20);
+    dir.write("a.enc", dir.encrypted(&content));
     let mut child = dir.command(&["decrypt", "-i", "id", "a.enc", "-"]).spawn();
     let mut stdout = child.stdout.take().unwrap();
     let mut first = vec![0; 1000];
@@ -162,7 +162,7 @@ fn a_reader_that_stalls_loses_nothing() {
 fn being_stopped_and_continued_changes_nothing() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(40 << 20));
+    dir.write("plain", test_bytes(40 << 20));
     let child = dir.command(&["encrypt", "plain", "--key", "x", CHEAP]).spawn();
     for _ in 0..5 {
         thread::sleep(Duration::from_millis(5));
@@ -171,5 +171,7 @@ fn being_stopped_and_continued_changes_nothing() {
         let _ = kill_process(Pid::from_child(&child), Signal::CONT);
     }
     crate::common::wait(child).ok();
-    assert!(dir.run(&["decrypt", "plain.enc", "-", "--key", "x"]).ok().stdout == paint(40 << 20));
+    assert!(
+        dir.run(&["decrypt", "plain.enc", "-", "--key", "x"]).ok().stdout == test_bytes(40 << 20)
+    );
 }

@@ -1,5 +1,5 @@
-//! What programs read: every command's report and events, of success, failure and
-//! interruption, fit docs/schema.
+//! Machine-readable output: the reports and events of every command, for success, failure and
+//! interruption, match docs/schema.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::common::group::wait_until;
-use crate::common::{Dir, Done, paint};
+use crate::common::{Dir, Done, test_bytes};
 
 /// Documents that were printed, each with the run that has printed it.
 #[derive(Default)]
@@ -71,7 +71,7 @@ fn prepared() -> Dir {
     let dir = Dir::new();
     dir.keygen("key");
     dir.keygen("other");
-    dir.write("f", paint(300_000));
+    dir.write("f", test_bytes(300_000));
     let script = "mkdir -p d/sub empty; echo a > d/a; echo b > d/sub/b; ln -s a d/link; mkfifo d/fifo
         mkdir e; echo c > e/c
         $CS encrypt -i key f; $CS encrypt -i key d ds 2> /dev/null; $CS encrypt -i key e es
@@ -209,7 +209,7 @@ const WARNED: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn beside_json_there_is_nothing_but_json() {
+fn json_output_contains_nothing_else() {
     let dir = prepared();
     let mut printed = Printed::default();
     for (before, typed, words) in WARNED {
@@ -435,7 +435,7 @@ fn names_that_are_not_utf_8_can_be_told_apart() {
     let dir = Dir::new();
     dir.keygen("key");
     let mut printed = Printed::default();
-    let (name, sealed) = (odd("f"), odd("g"));
+    let (name, encrypted) = (odd("f"), odd("g"));
     dir.write(&name, "content");
     fs::create_dir(dir.path(odd("d"))).unwrap();
     fs::write(dir.path(odd("d")).join(odd("x")), "content").unwrap();
@@ -449,19 +449,19 @@ fn names_that_are_not_utf_8_can_be_told_apart() {
         let done = with(&[words, &key].concat(), names);
         printed.take(&format!("{words:?}"), "report", &done.stdout)
     };
-    let one = report(&["encrypt"], &[&name, &sealed]).remove(0);
+    let one = report(&["encrypt"], &[&name, &encrypted]).remove(0);
     assert_eq!((&one["input_hex"], &one["output_hex"]), (&json!("66ff"), &json!("67ff")));
     let one = report(&["encrypt"], &[&odd("d"), &odd("ds")]).remove(0);
     assert_eq!((&one["input_hex"], &one["output_hex"]), (&json!("64ff"), &json!("6473ff")));
     let one = report(&["decrypt"], &[&odd("d"), &odd("dd")]).remove(0);
     assert_eq!(one["error"]["file"], "d\u{fffd}", "{one}");
-    let events = report(&["verify"], &[&sealed, &name]);
+    let events = report(&["verify"], &[&encrypted, &name]);
     assert_eq!(events[0]["file_hex"], "67ff");
     assert_eq!(
         (&events[1]["file_hex"], &events[1]["error"]["file_hex"]),
         (&json!("66ff"), &json!("66ff"))
     );
-    let one = report(&["rekey", "--new-identity", "key"], &[&sealed]).remove(0);
+    let one = report(&["rekey", "--new-identity", "key"], &[&encrypted]).remove(0);
     assert_eq!(one["input_hex"], "67ff");
     let one = report(&["encrypt"], &[&odd("no")]).remove(0);
     assert_eq!(one["error"]["file_hex"], "6e6fff");

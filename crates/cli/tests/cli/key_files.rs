@@ -1,13 +1,12 @@
-//! Files of keys in every form that people have them in: opened, or refused by name with
-//! advice that leaves the key alone. `ci/keys.sh` has the programs make each form anew and
-//! follows the advice.
+//! Key files in every form that people have: they work, or are refused by name with advice that leaves
+//! the key alone. `ci/keys.sh` creates each form with the original programs and follows the advice.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use base64ct::{Base64, Encoding};
 
-use crate::common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, test_bytes};
 
 const CONTENT_LEN: usize = 3_000;
 const PASSPHRASE: &[&str] = &["--identity-passphrase-file", "passphrase"];
@@ -72,7 +71,7 @@ fn put(dir: &Dir, name: &str) {
 /// A folder with a file to encrypt, an identity, and the passphrase of all keys.
 fn dir() -> Dir {
     let dir = Dir::new();
-    dir.write("plain", paint(CONTENT_LEN));
+    dir.write("plain", test_bytes(CONTENT_LEN));
     dir.keygen("id");
     dir.write_secret("passphrase", "horse\n");
     dir
@@ -90,7 +89,7 @@ fn each_form_of_a_key_opens_what_is_encrypted_to_its_public_half() {
             put(&dir, name);
             let args = ["decrypt", "sealed.age", "opened", "--force", "-i", name];
             dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
-            assert!(dir.read("opened") == paint(CONTENT_LEN), "{name}");
+            assert!(dir.read("opened") == test_bytes(CONTENT_LEN), "{name}");
             let shown = dir.run(&[&["keygen", "-y", name], PASSPHRASE].concat()).ok();
             let line = String::from_utf8(dir.read(&public)).unwrap();
             assert!(line.starts_with(shown.stdout_text().trim()), "{name}");
@@ -176,7 +175,7 @@ fn a_wrong_passphrase_is_asked_for_once_a_run_and_not_once_a_file() {
         // From an open descriptor.
         let args = args.join(" ").replace(" out", " - > out");
         dir.shell(&format!("$CS {args} --identity-passphrase-fd 3 3<passphrase")).run().ok();
-        assert!(dir.read("out") == paint(CONTENT_LEN), "{name}");
+        assert!(dir.read("out") == test_bytes(CONTENT_LEN), "{name}");
         std::fs::remove_file(dir.path("out")).unwrap();
     }
     for by in ["--identity-passphrase-file", "--passphrase-file"] {
@@ -196,7 +195,7 @@ fn protected_identity_files_are_opened_without_a_terminal() {
     dir.run(&[&["encrypt", "id", "id.enc", CHEAP], &by[..]].concat()).ok_and_silent();
     let args = "decrypt sealed.age out -i id.enc --identity-passphrase-file passphrase";
     dir.shell(&format!("setsid -w $CS {args}")).run().ok_and_silent();
-    assert!(dir.read("out") == paint(CONTENT_LEN));
+    assert!(dir.read("out") == test_bytes(CONTENT_LEN));
     let args = "encrypt plain own.age -i id.enc --identity-passphrase-file passphrase";
     dir.shell(&format!("setsid -w $CS {args}")).run().ok_and_silent();
     let args =
@@ -220,7 +219,7 @@ fn a_line_whose_plugin_is_missing_hides_none_of_the_others() {
     for name in ["both", "both.enc"] {
         let args = ["decrypt", "sealed.age", "out", "--force", "-i", name];
         dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
-        assert!(dir.read("out") == paint(CONTENT_LEN), "{name}");
+        assert!(dir.read("out") == test_bytes(CONTENT_LEN), "{name}");
     }
     // Where nothing fits it is named.
     dir.keygen("other");
@@ -273,7 +272,7 @@ fn a_byte_order_mark_may_come_before_anything() {
     for name in ["id", "locked", "openssh-aes128-gcm"] {
         let args = ["decrypt", "sealed", "out", "--force", "-i", name];
         dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
-        assert!(dir.read("out") == paint(CONTENT_LEN), "{name}");
+        assert!(dir.read("out") == test_bytes(CONTENT_LEN), "{name}");
     }
     // What is text in UTF-16 is called so.
     let text = String::from_utf8(dir.read("id")).unwrap();
@@ -291,13 +290,13 @@ fn keys_in_hardware_are_encrypted_to_without_their_plugin() {
     let dir = dir();
     // The one from the tests of rage.
     let tag = "age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e";
-    for sealed in ["sealed.enc", "sealed.age"] {
-        let run = dir.command(&["encrypt", "plain", sealed, "-r", tag, "-i", "id"]);
+    for encrypted in ["sealed.enc", "sealed.age"] {
+        let run = dir.command(&["encrypt", "plain", encrypted, "-r", tag, "-i", "id"]);
         run.env("PATH", dir.root()).run().ok_and_silent();
-        let bytes = dir.read(sealed);
+        let bytes = dir.read(encrypted);
         assert!(String::from_utf8_lossy(&bytes[..600]).contains("\n-> p256tag "));
-        dir.run(&["verify", sealed, "-i", "id"]).ok();
-        let inspected = dir.run(&["inspect", sealed]).ok();
+        dir.run(&["verify", encrypted, "-i", "id"]).ok();
+        let inspected = dir.run(&["inspect", encrypted]).ok();
         assert!(inspected.stdout_text().contains("p256tag"), "{inspected:?}");
     }
     let typo = tag.replace("qt8", "qq8");
@@ -306,7 +305,7 @@ fn keys_in_hardware_are_encrypted_to_without_their_plugin() {
 }
 
 #[test]
-fn whoever_is_named_twice_gets_one_stanza() {
+fn a_recipient_named_twice_gets_one_stanza() {
     let dir = dir();
     put(&dir, "pkcs8.pub");
     put(&dir, "pkcs8");
@@ -314,8 +313,8 @@ fn whoever_is_named_twice_gets_one_stanza() {
     dir.write("all", format!("{public}{public}"));
     let keys = ["-R", "all", "-r", public.trim(), "-i", "id", "-R", "pkcs8.pub", "-i", "pkcs8"];
     dir.run(&[&["encrypt", "plain", "sealed.age"], &keys[..]].concat()).ok_and_silent();
-    let sealed = dir.read("sealed.age");
-    let header = String::from_utf8_lossy(&sealed[..600]).into_owned();
+    let encrypted = dir.read("sealed.age");
+    let header = String::from_utf8_lossy(&encrypted[..600]).into_owned();
     assert_eq!(header.matches("\n-> X25519 ").count(), 1, "{header}");
     assert_eq!(header.matches("\n-> ssh-ed25519 ").count(), 1, "{header}");
 }

@@ -1,11 +1,10 @@
-//! The keys that people have: SSH keys, passphrases in files of age, protected
-//! identity files, post-quantum keys; and what is said about
-//! those that cannot be used.
+//! The kinds of keys that people have: SSH keys, passphrases in age files, protected identity files
+//! and post-quantum keys; and the errors about those that cannot be used.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, test_bytes};
 
 /// The cheapest key derivation that is allowed in files of age.
 const CHEAP_SCRYPT: &str = "--scrypt=16";
@@ -29,29 +28,29 @@ fn dir() -> Dir {
     put_ssh_keys(&dir);
     dir.keygen("id");
     dir.run(&["keygen", "--pq", "-o", "pq"]).ok();
-    dir.write("plain", paint(CONTENT_LEN));
+    dir.write("plain", test_bytes(CONTENT_LEN));
     dir
 }
 
 #[track_caller]
-fn opens(dir: &Dir, identity: &str, sealed: &str) {
-    dir.run(&["decrypt", "-i", identity, sealed, "opened", "--force"]).ok_and_silent();
-    assert!(dir.read("opened") == paint(CONTENT_LEN), "{identity}: {sealed}");
+fn opens(dir: &Dir, identity: &str, encrypted: &str) {
+    dir.run(&["decrypt", "-i", identity, encrypted, "opened", "--force"]).ok_and_silent();
+    assert!(dir.read("opened") == test_bytes(CONTENT_LEN), "{identity}: {encrypted}");
 }
 
 #[test]
-fn each_kind_of_key_opens_what_is_sealed_for_it() {
+fn each_kind_of_key_decrypts_what_is_encrypted_to_it() {
     let dir = dir();
     for name in ["id", "pq", "ssh_ed25519", "ssh_rsa"] {
-        for sealed in ["sealed.enc", "sealed.age"] {
+        for encrypted in ["sealed.enc", "sealed.age"] {
             let public = dir.run(&["keygen", "-y", name]).ok().stdout_text();
             dir.write("recipients", format!("# theirs\n\n{public}"));
-            let args = ["encrypt", "plain", sealed, "--force"];
+            let args = ["encrypt", "plain", encrypted, "--force"];
             dir.run(&[&args[..], &["-r", public.trim()]].concat()).ok_and_silent();
-            opens(&dir, name, sealed);
+            opens(&dir, name, encrypted);
             for by in [["-R", "recipients"], ["-i", name]] {
                 dir.run(&[&args[..], &by].concat()).ok_and_silent();
-                opens(&dir, name, sealed);
+                opens(&dir, name, encrypted);
             }
         }
     }
@@ -60,20 +59,21 @@ fn each_kind_of_key_opens_what_is_sealed_for_it() {
 #[test]
 fn several_kinds_stand_side_by_side_but_not_beside_post_quantum_ones() {
     let dir = dir();
-    for sealed in ["sealed.enc", "sealed.age"] {
+    for encrypted in ["sealed.enc", "sealed.age"] {
         let all = ["-i", "id", "-R", "ssh_ed25519.pub", "-R", "ssh_rsa.pub", "-i", "ssh_protected"];
-        dir.run(&[&["encrypt", "plain", sealed], &all[..]].concat()).ok_and_silent();
+        dir.run(&[&["encrypt", "plain", encrypted], &all[..]].concat()).ok_and_silent();
         for name in ["id", "ssh_ed25519", "ssh_rsa"] {
-            opens(&dir, name, sealed);
+            opens(&dir, name, encrypted);
         }
-        let run = dir.command(&["decrypt", "-i", "pq", sealed, "other"]);
+        let run = dir.command(&["decrypt", "-i", "pq", encrypted, "other"]);
         dir.fails(run, 77, &["no key fits", "ssh-ed25519, ssh-rsa"]);
         for other in ["id", "ssh_ed25519"] {
             let run = dir.command(&["encrypt", "-i", "pq", "-i", other, "plain", "mixed.age"]);
             dir.fails(run, 64, &["post-quantum recipient"]);
         }
-        dir.run(&["encrypt", "plain", sealed, "--force", "-i", "pq", "-i", "pq"]).ok_and_silent();
-        opens(&dir, "pq", sealed);
+        dir.run(&["encrypt", "plain", encrypted, "--force", "-i", "pq", "-i", "pq"])
+            .ok_and_silent();
+        opens(&dir, "pq", encrypted);
     }
 }
 
@@ -81,11 +81,11 @@ fn several_kinds_stand_side_by_side_but_not_beside_post_quantum_ones() {
 fn a_passphrase_seals_files_of_age() {
     let dir = dir();
     dir.run(&["encrypt", "plain", "sealed.age", "--key", "word", CHEAP_SCRYPT]).ok_and_silent();
-    let sealed = dir.read("sealed.age");
-    assert!(String::from_utf8_lossy(&sealed[..200]).contains("\n-> scrypt "));
-    assert!(String::from_utf8_lossy(&sealed[..200]).contains(" 16\n"));
+    let encrypted = dir.read("sealed.age");
+    assert!(String::from_utf8_lossy(&encrypted[..200]).contains("\n-> scrypt "));
+    assert!(String::from_utf8_lossy(&encrypted[..200]).contains(" 16\n"));
     dir.run(&["decrypt", "sealed.age", "opened", "--key", "word"]).ok_and_silent();
-    assert!(dir.read("opened") == paint(CONTENT_LEN));
+    assert!(dir.read("opened") == test_bytes(CONTENT_LEN));
     let wrong = dir.command(&["decrypt", "sealed.age", "other", "--key", "Word"]);
     dir.fails(wrong, 77, &["the passphrase is wrong"]);
     let without = dir.command(&["decrypt", "sealed.age", "other", "-i", "id"]);
@@ -100,17 +100,17 @@ fn a_passphrase_seals_files_of_age() {
     let by_file = ["--passphrase-file", "word", CHEAP_SCRYPT];
     dir.run(&[&["encrypt", "plain", "b.age"], &by_file[..]].concat()).ok_and_silent();
     dir.run(&["decrypt", "b.age", "opened", "--force", "--passphrase-file", "word"]).ok();
-    assert!(dir.read("opened") == paint(CONTENT_LEN));
+    assert!(dir.read("opened") == test_bytes(CONTENT_LEN));
 }
 
 #[test]
-fn a_cost_that_nobody_pays_is_refused() {
+fn an_excessive_key_derivation_cost_is_refused() {
     let dir = dir();
     dir.run(&["encrypt", "plain", "sealed.age", "--key", "word", CHEAP_SCRYPT]).ok();
-    let sealed = dir.read("sealed.age");
+    let encrypted = dir.read("sealed.age");
     for cost in ["23", "63"] {
-        let at = sealed.windows(4).position(|bytes| bytes == b" 16\n").unwrap();
-        let mut costly = sealed.clone();
+        let at = encrypted.windows(4).position(|bytes| bytes == b" 16\n").unwrap();
+        let mut costly = encrypted.clone();
         costly[at + 1..at + 3].copy_from_slice(cost.as_bytes());
         dir.write("costly.age", costly);
         let run = dir.command(&["decrypt", "costly.age", "other", "--key", "word"]);
@@ -136,7 +136,7 @@ fn nobody_can_be_asked_for_the_passphrase_of_a_key() {
 }
 
 #[test]
-fn a_key_that_is_something_else_is_named() {
+fn a_wrong_kind_of_key_is_named() {
     let dir = dir();
     let secret = String::from_utf8(dir.read("id")).unwrap();
     let secret = secret.lines().last().unwrap();

@@ -1,4 +1,4 @@
-//! The program as its users meet it: every test runs the real binary.
+//! The program as its users run it: every test runs the real binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod age;

@@ -1,5 +1,5 @@
-//! The copy of a folder that is run again: what counts as the same, and what becomes of
-//! what does not. The model is rsync(1): length and time, in both directions.
+//! Copying a folder again: which files count as unchanged, and what happens to the others. The model is
+//! rsync(1): length and time, in both directions.
 
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::common::tree::{assert_same, described};
-use crate::common::{Dir, Done, paint};
+use crate::common::{Dir, Done, test_bytes};
 
 /// A folder with a key and the folder `in`, with a few files in it and their copy in `out`.
 fn with_copy() -> Dir {
@@ -67,10 +67,10 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_rekeyed_copy_keeps_its_time_and_what_that_says() {
+fn a_rekeyed_copy_keeps_its_time_and_stays_up_to_date() {
     let dir = with_copy();
     // In its place, and by another file.
-    fs::write(dir.path("in/large"), paint(2 << 20)).unwrap();
+    fs::write(dir.path("in/large"), test_bytes(2 << 20)).unwrap();
     encrypt(&dir, &["--newer"]).ok();
     let other = dir.keygen("other");
     let rekey = |name: &str, flags: &[&str]| {
@@ -108,7 +108,7 @@ fn an_older_version_is_a_change_too() {
 }
 
 #[test]
-fn a_broken_copy_is_never_already_there() {
+fn a_damaged_copy_is_never_up_to_date() {
     let dir = with_copy();
     let path = dir.path("out/a.enc");
     let (whole, time) =
@@ -297,7 +297,7 @@ fn what_the_original_no_longer_has_is_removed_where_that_is_wanted() {
 }
 
 #[test]
-fn nothing_is_removed_where_anything_failed() {
+fn nothing_is_removed_if_anything_failed() {
     let dir = with_copy();
     fs::remove_file(dir.path("in/b")).unwrap();
     // Something that cannot be encrypted: it clashes.
@@ -326,7 +326,7 @@ fn nothing_is_removed_where_anything_failed() {
 }
 
 #[test]
-fn a_name_that_gets_too_long_is_told_of_beforehand() {
+fn a_name_that_becomes_too_long_is_reported_beforehand() {
     let dir = with_copy();
     fs::write(dir.path("in").join("n".repeat(252)), "x").unwrap();
     for flags in [&["--dry-run"][..], &[]] {
@@ -369,7 +369,7 @@ fn a_file_that_is_replaced_leaves_its_owner_to_the_new_one() {
 
 /// With an access control list the group's bits are what the list may give at the most.
 #[test]
-fn an_access_control_list_opens_no_copy() {
+fn an_access_control_list_grants_no_access_to_a_copy() {
     let dir = with_copy();
     set_mode(&dir.path("in/a"), 0o600);
     set_mode(&dir.path("in/sub"), 0o700);

@@ -1,4 +1,4 @@
-//! What outputs take from the place that they are created in, and from the umask.
+//! What outputs inherit from the folder that they are created in, and from the umask.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Dir, Run, paint};
+use crate::common::{Dir, Run, test_bytes};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -21,7 +21,7 @@ fn with_files() -> Dir {
     dir.keygen("id");
     fs::create_dir_all(dir.path("in/sub/deep")).unwrap();
     for (name, len) in [("in/a", 10), ("in/sub/b", 2 << 20), ("in/sub/deep/c", 0)] {
-        dir.write(name, paint(len));
+        dir.write(name, test_bytes(len));
         set_mode(&dir.path(name), 0o644);
     }
     for name in ["in", "in/sub", "in/sub/deep"] {
@@ -116,7 +116,11 @@ fn a_umask_that_withholds_bits_from_the_owner_breaks_nothing() {
         set_mode(&place.join("unpacked"), 0o700);
         set_mode(&place.join("unpacked/sub"), 0o700);
         if rustix::process::geteuid().is_root() {
-            assert_eq!(fs::read(place.join("unpacked/sub/b")).unwrap(), paint(2 << 20), "{umask}");
+            assert_eq!(
+                fs::read(place.join("unpacked/sub/b")).unwrap(),
+                test_bytes(2 << 20),
+                "{umask}"
+            );
         }
         assert_eq!(fs::read_dir(&place).unwrap().count(), 9, "{umask}: something was left");
         fs::remove_dir_all(place).unwrap();
@@ -161,7 +165,7 @@ fn new_folders_take_the_set_group_id_bit_from_the_one_above() {
 /// an archive, which has no lists, they are what the group has: tar(1) without --acls records
 /// the former, and unpacking gives that to the group.
 #[test]
-fn an_access_control_list_opens_no_member_of_an_archive() {
+fn an_access_control_list_grants_no_access_to_an_archive_member() {
     let dir = with_files();
     for (name, bits, list) in [
         ("in/a", 0o600, "g::---,u:1:rw"),

@@ -1,5 +1,5 @@
-//! Which files are meant: patterns on files that are named, patterns that match nothing,
-//! folders in which nothing is encrypted.
+//! File selection: patterns on named files, patterns that match nothing, and folders without encrypted
+//! files.
 
 use std::fs;
 
@@ -40,7 +40,7 @@ fn patterns_hold_for_named_files_as_with_rsync_and_tar() {
 }
 
 #[test]
-fn an_include_that_matches_nothing_is_no_success() {
+fn an_include_pattern_that_matches_nothing_fails() {
     let dir = folder();
     let words = ["contains no file that matches --include", "nothing was written"];
     for typed in [
@@ -70,7 +70,7 @@ fn a_folder_without_encrypted_files_leaves_no_empty_one() {
 }
 
 #[test]
-fn a_folder_under_a_files_name_is_pointed_out() {
+fn a_folder_with_the_name_of_an_encrypted_file_is_reported() {
     let dir = folder();
     let done = encrypt(&dir, "d out.enc").run().ok();
     let words = ["out.enc becomes a folder", "--archive"];
@@ -83,7 +83,7 @@ fn a_folder_under_a_files_name_is_pointed_out() {
 }
 
 #[test]
-fn no_room_is_said_once_for_all_files_under_way() {
+fn lack_of_space_is_reported_once_for_all_files_in_progress() {
     let dir = Dir::new();
     dir.keygen("key");
     dir.shell("mkdir d; for i in $(seq 200); do head -c 5000 /dev/zero > d/$i; done").run().ok();
@@ -106,7 +106,7 @@ fn no_room_is_said_once_for_all_files_under_way() {
 }
 
 #[test]
-fn too_many_open_files_are_no_wrong_name() {
+fn too_many_open_files_are_not_reported_as_a_wrong_name() {
     let dir = Dir::new();
     dir.keygen("key");
     dir.write("f", "content");
@@ -127,7 +127,7 @@ fn too_many_open_files_are_no_wrong_name() {
 }
 
 #[test]
-fn a_lost_report_is_no_lost_output() {
+fn a_lost_report_keeps_the_output() {
     let dir = Dir::new();
     dir.keygen("key");
     dir.write("f", "content");

@@ -1,4 +1,4 @@
-//! Keys of plugins, with a toy plugin that can also misbehave in every way
+//! Plugin keys, with a toy plugin that can misbehave in every way
 //! (`tests/helpers/age_plugin_toy.rs`).
 
 use std::os::unix::fs::PermissionsExt;
@@ -8,11 +8,11 @@ use std::process::Command;
 use crate::common::age_matrix::has_age;
 use crate::common::group::Group;
 use crate::common::pty::{Terminal, on_terminal};
-use crate::common::{Dir, Run, paint};
+use crate::common::{Dir, Run, test_bytes};
 use bech32::{Bech32, Hrp};
 
 const CONTENT_LEN: usize = 70_000;
-/// Names of a sealed file, in both formats.
+/// Names of an encrypted file, in both formats.
 const SEALED: [&str; 2] = ["sealed.enc", "sealed.age"];
 /// Ways for a plugin to fail, and what is said then.
 const FAILURES: [(&str, &str); 6] = [
@@ -31,7 +31,7 @@ const TOY: &str = env!("CARGO_BIN_EXE_age-plugin-toy");
 /// their recipients.
 fn dir() -> (Dir, [String; 3]) {
     let dir = Dir::new();
-    dir.write("plain", paint(CONTENT_LEN));
+    dir.write("plain", test_bytes(CONTENT_LEN));
     let recipients = [1, 2, 3].map(|number: u8| {
         let text =
             |prefix| bech32::encode::<Bech32>(Hrp::parse(prefix).unwrap(), &[number; 16]).unwrap();
@@ -67,41 +67,41 @@ fn unattended(dir: &Dir, mode: &str, args: &[&str]) -> Run {
     command.arg("--wait").arg(env!("CARGO_BIN_EXE_cryptstream")).args(args);
     let mut run = dir.command(&[""]);
     command.current_dir(dir.root());
-    crate::common::shield(&mut command);
+    crate::common::clear_defaults(&mut command);
     run.command = command;
     with_toy(run, mode)
 }
 
 #[track_caller]
-fn opens(dir: &Dir, identity: &str, sealed: &str) {
-    command(dir, "", &["decrypt", "-i", identity, sealed, "opened", "--force"])
+fn opens(dir: &Dir, identity: &str, encrypted: &str) {
+    command(dir, "", &["decrypt", "-i", identity, encrypted, "opened", "--force"])
         .run()
         .ok_and_silent();
-    assert!(dir.read("opened") == paint(CONTENT_LEN), "{identity}: {sealed}");
+    assert!(dir.read("opened") == test_bytes(CONTENT_LEN), "{identity}: {encrypted}");
 }
 
 #[test]
-fn what_is_sealed_for_a_plugins_key_is_opened_with_it() {
+fn a_file_encrypted_to_a_plugin_key_is_decrypted_with_it() {
     let (dir, [one, two, _]) = dir();
     let public = dir.keygen("id");
     dir.write("recipients", format!("# theirs\n{two}\n{public}\n"));
-    for sealed in SEALED {
-        for (keys, openers) in [
+    for encrypted in SEALED {
+        for (keys, keys_that_open) in [
             (&["-r", &one][..], &["toy1"][..]),
             (&["-i", "toy2"], &["toy2"]),
             (&["-r", &one, "-r", &public, "-r", &two], &["toy1", "id", "toy2"]),
             (&["-R", "recipients", "-i", "toy1"], &["toy1", "id", "toy2"]),
         ] {
-            let args = [&["encrypt", "plain", sealed, "--force"], keys].concat();
+            let args = [&["encrypt", "plain", encrypted, "--force"], keys].concat();
             command(&dir, "", &args).run().ok_and_silent();
-            for opener in openers {
-                opens(&dir, opener, sealed);
+            for opener in keys_that_open {
+                opens(&dir, opener, encrypted);
             }
         }
         // Among others, and where it does not fit.
-        let args = ["decrypt", "-i", "toy3", "-i", "toy2", sealed, "opened", "--force"];
+        let args = ["decrypt", "-i", "toy3", "-i", "toy2", encrypted, "opened", "--force"];
         command(&dir, "", &args).run().ok_and_silent();
-        let args = ["decrypt", "-i", "toy3", sealed, "new"];
+        let args = ["decrypt", "-i", "toy3", encrypted, "new"];
         dir.fails(command(&dir, "", &args), 77, &["no key fits"]);
     }
 }
@@ -119,19 +119,19 @@ fn age_uses_the_same_plugin() {
     opens(&dir, "toy2", "theirs.age");
     command(&dir, "", &["encrypt", "plain", "ours.age", "-r", &one]).run().ok_and_silent();
     let done = with_toy(dir.shell("age -d -i toy1 ours.age"), "").run().ok();
-    assert!(done.stdout == paint(CONTENT_LEN));
+    assert!(done.stdout == test_bytes(CONTENT_LEN));
 }
 
 #[test]
 fn a_plugin_that_is_missing_is_named() {
     let (dir, [one, ..]) = dir();
-    for sealed in SEALED {
-        command(&dir, "", &["encrypt", "plain", sealed, "-r", &one]).run().ok();
+    for encrypted in SEALED {
+        command(&dir, "", &["encrypt", "plain", encrypted, "-r", &one]).run().ok();
         let words = ["age-plugin-toy", "PATH"];
         for args in [
             ["encrypt", "plain", "new", "-r", &one],
             ["encrypt", "plain", "new", "-i", "toy1"],
-            ["decrypt", sealed, "new", "-i", "toy1"],
+            ["decrypt", encrypted, "new", "-i", "toy1"],
         ] {
             let run = dir.command(&args).env("PATH", dir.root());
             dir.fails(run, 78, &words);
@@ -143,12 +143,12 @@ fn a_plugin_that_is_missing_is_named() {
 fn a_plugin_that_fails_leaves_nothing() {
     let (dir, [one, ..]) = dir();
     let public = dir.keygen("id");
-    for sealed in SEALED {
-        command(&dir, "", &["encrypt", "plain", sealed, "-r", &one]).run().ok();
+    for encrypted in SEALED {
+        command(&dir, "", &["encrypt", "plain", encrypted, "-r", &one]).run().ok();
         for (mode, words) in FAILURES {
             for args in [
                 &["encrypt", "plain", "new", "-r", &one, "-r", &public][..],
-                &["decrypt", sealed, "new", "-i", "toy1"],
+                &["decrypt", encrypted, "new", "-i", "toy1"],
             ] {
                 let done = dir.fails(unattended(&dir, mode, args), 77, &[words]);
                 assert!(done.stderr_text().contains("help: "), "{mode}: {done:?}");
@@ -157,7 +157,7 @@ fn a_plugin_that_fails_leaves_nothing() {
         let args = ["encrypt", "plain", "new", "-r", &one];
         dir.fails(command(&dir, "nothing", &args), 77, &["plugin"]);
         // To say nothing is to say that no key fits.
-        let args = ["decrypt", sealed, "new", "-i", "toy1"];
+        let args = ["decrypt", encrypted, "new", "-i", "toy1"];
         dir.fails(command(&dir, "nothing", &args), 77, &["no key fits"]);
         dir.fails(command(&dir, "short-key", &args), 77, &["plugin"]);
         dir.fails(command(&dir, "wrong-key", &args), 65, &["header"]);
@@ -165,7 +165,7 @@ fn a_plugin_that_fails_leaves_nothing() {
 }
 
 #[test]
-fn a_plugin_that_hangs_is_ended() {
+fn a_plugin_that_hangs_is_killed() {
     let (dir, [one, ..]) = dir();
     command(&dir, "", &["encrypt", "plain", "sealed.age", "-r", &one]).run().ok();
     for mode in ["hang", "hang-midway"] {
@@ -186,7 +186,7 @@ fn a_plugin_that_hangs_is_ended() {
 }
 
 #[test]
-fn a_plugin_that_says_something_may_take_its_time() {
+fn a_plugin_that_reports_progress_may_take_longer() {
     let (dir, [one, ..]) = dir();
     let args = ["encrypt", "plain", "sealed.age", "-r", &one, "--plugin-timeout", "3"];
     let done = command(&dir, "slow", &args).run().ok();
@@ -198,12 +198,12 @@ fn a_plugin_that_says_something_may_take_its_time() {
 fn recipients_go_with_none_but_their_like_where_a_plugin_says_so() {
     let (dir, [one, two, _]) = dir();
     let public = dir.keygen("id");
-    for sealed in SEALED {
-        let both = ["encrypt", "plain", sealed, "-r", &one, "-r", &two];
+    for encrypted in SEALED {
+        let both = ["encrypt", "plain", encrypted, "-r", &one, "-r", &two];
         command(&dir, "labels", &both).run().ok_and_silent();
-        opens(&dir, "toy1", sealed);
-        opens(&dir, "toy2", sealed);
-        let format = if sealed.ends_with(".age") { "age" } else { "native" };
+        opens(&dir, "toy1", encrypted);
+        opens(&dir, "toy2", encrypted);
+        let format = if encrypted.ends_with(".age") { "age" } else { "native" };
         let mixed = ["encrypt", "plain", "new", "-r", &one, "-r", &public, "--format", format];
         dir.fails(command(&dir, "labels", &mixed), 64, &["recipient"]);
     }
@@ -267,7 +267,7 @@ fn a_plugin_is_started_once_for_many_files() {
     std::fs::create_dir_all(dir.path("tree/sub")).unwrap();
     for number in 0..FILES {
         let folder = ["tree", "tree/sub"][number % 2];
-        dir.write(format!("{folder}/{number}"), paint(number * number));
+        dir.write(format!("{folder}/{number}"), test_bytes(number * number));
     }
     count_starts(&dir);
     // A few for all, unless the plugin takes one file only.
@@ -307,7 +307,7 @@ fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
     let (dir, [one, ..]) = dir();
     std::fs::create_dir(dir.path("tree")).unwrap();
     for number in 0..5 {
-        dir.write(format!("tree/{number}"), paint(10 + number));
+        dir.write(format!("tree/{number}"), test_bytes(10 + number));
     }
     command(&dir, "", &["encrypt", "tree", "sealed", "-r", &one]).run().ok();
     count_starts(&dir);
@@ -338,11 +338,11 @@ fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
 
 /// A PIN is entered once for a folder, not once for each of its files.
 #[test]
-fn an_answer_that_was_right_is_given_again() {
+fn a_right_answer_is_reused() {
     let (dir, [one, ..]) = dir();
     std::fs::create_dir(dir.path("tree")).unwrap();
     for number in 0..4 {
-        dir.write(format!("tree/{number}"), paint(10 + number));
+        dir.write(format!("tree/{number}"), test_bytes(10 + number));
     }
     command(&dir, "", &["encrypt", "tree", "sealed", "-r", &one]).run().ok();
     for (command, made) in [("decrypt sealed back -i toy1", "back"), ("verify sealed -i toy1", "")]
@@ -352,7 +352,7 @@ fn an_answer_that_was_right_is_given_again() {
         assert_eq!(code, 0, "{shown}");
         assert_eq!(shown.matches("What is the word?").count(), 1, "{shown}");
         if !made.is_empty() {
-            assert!(dir.read("back/3") == paint(13), "{shown}");
+            assert!(dir.read("back/3") == test_bytes(13), "{shown}");
         }
     }
 }

@@ -1,10 +1,9 @@
-//! Parts of files: what `decrypt --range` writes is that slice of the content,
-//! or nothing.
+//! `decrypt --range` writes exactly that slice of the content, or nothing.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Random, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Random, SEALED_CHUNK, header_len, test_bytes};
 
 const FORMATS: [&str; 2] = ["native", "age"];
 /// Lengths around the chunks of both formats and around a unit of work.
@@ -23,7 +22,7 @@ const LENGTHS: [usize; 12] = [
     3 << 20,
 ];
 
-/// Seals `content` as `sealed.enc`, for the identity `id`.
+/// Encrypts `content` as `sealed.enc` to the identity `id`.
 fn seal(dir: &Dir, format: &str, content: &[u8]) -> Vec<u8> {
     if !dir.path("id").exists() {
         dir.keygen("id");
@@ -80,7 +79,7 @@ fn every_range_is_that_slice_of_the_content() {
     for format in FORMATS {
         let dir = Dir::new();
         for len in LENGTHS {
-            let content = paint(len);
+            let content = test_bytes(len);
             seal(&dir, format, &content);
             for (number, range) in ranges(len).into_iter().enumerate() {
                 // Every spelling in turn.
@@ -104,7 +103,7 @@ fn ranges_anywhere_are_slices_too() {
         let dir = Dir::new();
         for _ in 0..8 {
             let len = 1 + below(2 << 20);
-            let content = paint(len);
+            let content = test_bytes(len);
             seal(&dir, format, &content);
             for _ in 0..12 {
                 let start = below(len);
@@ -123,7 +122,7 @@ fn nothing_lies_beyond_the_end() {
     for format in FORMATS {
         let dir = Dir::new();
         for len in LENGTHS {
-            seal(&dir, format, &paint(len));
+            seal(&dir, format, &test_bytes(len));
             let said = format!("only {len} bytes");
             for start in [len, len + 1, len + 70_000, 5 << 20] {
                 for range in [format!("{start}-"), format!("{start}+1"), format!("{start}-9TiB")] {
@@ -145,9 +144,9 @@ fn nothing_lies_beyond_the_end() {
 }
 
 #[test]
-fn what_is_no_range_is_a_mistake() {
+fn an_invalid_range_is_a_usage_error() {
     let dir = Dir::new();
-    seal(&dir, "native", &paint(100));
+    seal(&dir, "native", &test_bytes(100));
     for wrong in ["", "x", "-", "5", "9-8", "5+0", "-0", "1-2-3", "0-1,3-4", "1KB-", "+5", "1 - 2"]
     {
         dir.fails(dir.command(&args(wrong)), 64, &["--range"]);
@@ -159,9 +158,9 @@ fn what_is_no_range_is_a_mistake() {
 }
 
 #[test]
-fn an_input_that_is_read_in_order_is_refused() {
+fn an_input_that_is_not_seekable_is_refused() {
     let dir = Dir::new();
-    let sealed = seal(&dir, "native", &paint(100_000));
+    let encrypted = seal(&dir, "native", &test_bytes(100_000));
     for script in [
         "cat sealed.enc | $CS decrypt -i id --range 0-9",
         "cat sealed.enc | $CS decrypt -i id - part --range 0-9",
@@ -187,10 +186,10 @@ fn an_input_that_is_read_in_order_is_refused() {
         dir.fails(run, 64, &["armored.age", "armor"]);
     }
     // A link, or a descriptor of a file, is as good as the file.
-    dir.write("sealed.enc", sealed);
+    dir.write("sealed.enc", encrypted);
     let done = dir.shell("$CS decrypt -i id /dev/stdin --range 5+10 < sealed.enc").run().ok();
-    assert_eq!(done.stdout, paint(15)[5..]);
-    // What is no sealed file is told as ever.
+    assert_eq!(done.stdout, test_bytes(15)[5..]);
+    // A file that is not encrypted gives the usual error.
     dir.write("text.enc", "text");
     let run = dir.command(&["decrypt", "-i", "id", "text.enc", "--range", "0-9"]);
     dir.fails(run, 65, &["text.enc", "plain text"]);
@@ -199,7 +198,7 @@ fn an_input_that_is_read_in_order_is_refused() {
     dir.fails(run, 65, &["an empty file"]);
 }
 
-/// Chunk length, its length when sealed, bytes before the first one.
+/// The lengths of a chunk and of an encrypted chunk, and the bytes before the first one.
 fn geometry(format: &str) -> (usize, usize, usize) {
     match format {
         "native" => (CHUNK, SEALED_CHUNK, PREFIX),
@@ -210,15 +209,15 @@ fn geometry(format: &str) -> (usize, usize, usize) {
 #[test]
 fn damage_is_found_in_the_range_and_only_there() {
     for format in FORMATS {
-        let (chunk, sealed_chunk, prefix) = geometry(format);
+        let (chunk, encrypted_chunk_len, prefix) = geometry(format);
         let dir = Dir::new();
-        let content = paint(40 * chunk + 100);
+        let content = test_bytes(40 * chunk + 100);
         let good = seal(&dir, format, &content);
         let first = header_len(&good) + prefix;
         let mut bad = good.clone();
-        bad[first + 7 * sealed_chunk + 1000] ^= 1;
+        bad[first + 7 * encrypted_chunk_len + 1000] ^= 1;
         dir.write("sealed.enc", &bad);
-        let at = format!("chunk 7, at byte {}", first + 7 * sealed_chunk);
+        let at = format!("chunk 7, at byte {}", first + 7 * encrypted_chunk_len);
         for range in [
             format!("{}+1", 7 * chunk),
             format!("{}-{}", 7 * chunk - 1, 7 * chunk),
@@ -244,7 +243,7 @@ fn damage_is_found_in_the_range_and_only_there() {
 
         // Chunks in each other's place, and of another file.
         let mut moved = good.clone();
-        let place = |number: usize| first + number * sealed_chunk;
+        let place = |number: usize| first + number * encrypted_chunk_len;
         moved.copy_within(place(3)..place(4), place(5));
         dir.write("sealed.enc", &moved);
         dir.fails(dir.command(&args(&format!("{}+1", 5 * chunk))), 65, &["chunk 5"]);
@@ -252,14 +251,14 @@ fn damage_is_found_in_the_range_and_only_there() {
 }
 
 #[test]
-fn the_end_is_believed_only_when_it_opens() {
+fn the_end_is_trusted_only_after_it_decrypts() {
     for format in FORMATS {
-        let (chunk, sealed_chunk, prefix) = geometry(format);
+        let (chunk, encrypted_chunk_len, prefix) = geometry(format);
         let dir = Dir::new();
-        let content = paint(10 * chunk + 100);
+        let content = test_bytes(10 * chunk + 100);
         let good = seal(&dir, format, &content);
         let first = header_len(&good) + prefix;
-        let place = |number: usize| first + number * sealed_chunk;
+        let place = |number: usize| first + number * encrypted_chunk_len;
         let mut altered = good.clone();
         *altered.last_mut().unwrap() ^= 1;
         for (what, bad) in [
@@ -293,7 +292,7 @@ fn the_end_is_believed_only_when_it_opens() {
 #[test]
 fn a_part_goes_to_standard_output_or_to_a_file_of_its_own() {
     let dir = Dir::new();
-    let content = paint(3_000_000);
+    let content = test_bytes(3_000_000);
     seal(&dir, "native", &content);
     dir.shell("rm plain").run().ok();
     dir.run(&args("10+20")).ok_and_silent();
@@ -316,7 +315,7 @@ fn a_part_goes_to_standard_output_or_to_a_file_of_its_own() {
 #[test]
 fn what_was_written_is_reported() {
     let dir = Dir::new();
-    seal(&dir, "age", &paint(100_000));
+    seal(&dir, "age", &test_bytes(100_000));
     let done = dir.run(&[&args("10-19")[..], &["--json"]].concat()).ok();
     let object = done.json(&done.stderr);
     let range = serde_json::json!({ "start": 10, "end": 20, "length": null });
@@ -335,13 +334,13 @@ fn what_was_written_is_reported() {
 }
 
 #[test]
-fn a_passphrase_opens_parts_and_a_wrong_key_does_not() {
+fn a_passphrase_decrypts_ranges_and_a_wrong_key_does_not() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(50_000));
+    dir.write("plain", test_bytes(50_000));
     dir.run(&["encrypt", "plain", "sealed.enc", "--key", "x", CHEAP]).ok();
     let part = |key| dir.command(&["decrypt", "sealed.enc", "--range", "5+5", "--key", key]);
-    assert_eq!(part("x").run().ok_and_silent().stdout, paint(10)[5..]);
+    assert_eq!(part("x").run().ok_and_silent().stdout, test_bytes(10)[5..]);
     dir.fails(part("y"), 77, &["passphrase is wrong"]);
     dir.fails(dir.command(&args("5+5")), 77, &["passphrase"]);
 }

@@ -1,13 +1,13 @@
-//! Damaged, foreign and hostile input: the exit status, the words, and no
-//! output file and no temporary, whatever it is.
+//! Damaged, foreign and hostile input: the exit status and the message, and neither an output nor a
+//! temporary file.
 
-use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, test_bytes};
 
-/// A folder with a sealed file of a few chunks, and its bytes.
-fn sealed_chunks(chunks: usize, rest: usize) -> (Dir, Vec<u8>) {
+/// A folder with an encrypted file of a few chunks, and its bytes.
+fn encrypted_file(chunks: usize, rest: usize) -> (Dir, Vec<u8>) {
     let dir = Dir::new();
-    let sealed = dir.sealed(&paint(chunks * CHUNK + rest));
-    (dir, sealed)
+    let encrypted = dir.encrypted(&test_bytes(chunks * CHUNK + rest));
+    (dir, encrypted)
 }
 
 /// Tries to open `bytes` as a file and as a pipe; both must fail alike.
@@ -20,7 +20,7 @@ fn refused(dir: &Dir, bytes: &[u8], code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_wrong_key_is_told_from_damage() {
+fn a_wrong_key_is_distinguished_from_damage() {
     let dir = Dir::new();
     dir.write("plain", "content");
     dir.run(&["encrypt", "plain", "p.enc", "--key", "right", CHEAP]).ok();
@@ -43,7 +43,7 @@ fn a_wrong_key_is_told_from_damage() {
 }
 
 #[test]
-fn a_foreign_file_is_named_for_what_it_seems_to_be() {
+fn a_foreign_file_is_described_by_its_type() {
     let dir = Dir::new();
     dir.keygen("id");
     let mut tar = vec![b'a'; 600];
@@ -69,27 +69,27 @@ fn a_foreign_file_is_named_for_what_it_seems_to_be() {
 
 #[test]
 fn every_cut_through_the_header_is_refused() {
-    let (dir, sealed) = sealed_chunks(0, 5);
-    for len in 0..header_len(&sealed) + PREFIX + 16 {
-        dir.write("bad.enc", &sealed[..len]);
+    let (dir, encrypted) = encrypted_file(0, 5);
+    for len in 0..header_len(&encrypted) + PREFIX + 16 {
+        dir.write("bad.enc", &encrypted[..len]);
         dir.fails(dir.command(&["decrypt", "bad.enc", "-i", "id"]), 65, &["bad.enc"]);
     }
     // One byte less of content is another content, not a shorter one.
-    refused(&dir, &sealed[..sealed.len() - 1], 65, &["chunk 0"]);
+    refused(&dir, &encrypted[..encrypted.len() - 1], 65, &["chunk 0"]);
 }
 
 #[test]
 fn every_cut_at_a_chunks_edge_is_refused() {
     for (chunks, rest) in [(3, 100), (2, 0), (65, 7), (128, 0)] {
-        let (dir, sealed) = sealed_chunks(chunks, rest);
-        let start = header_len(&sealed) + PREFIX;
+        let (dir, encrypted) = encrypted_file(chunks, rest);
+        let start = header_len(&encrypted) + PREFIX;
         for chunk in (0..=chunks).filter(|chunk| *chunk < 4 || *chunk > chunks - 3 || *chunk == 64)
         {
             for len in [-1i64, 0, 1, 15, 16, 17] {
                 let len = (start + chunk * SEALED_CHUNK) as i64 + len;
                 let len = usize::try_from(len).unwrap();
-                if len < sealed.len() {
-                    refused(&dir, &sealed[..len], 65, &["bad.enc"][..0]);
+                if len < encrypted.len() {
+                    refused(&dir, &encrypted[..len], 65, &["bad.enc"][..0]);
                 }
             }
         }
@@ -98,8 +98,8 @@ fn every_cut_at_a_chunks_edge_is_refused() {
 
 #[test]
 fn a_flipped_bit_anywhere_is_refused() {
-    let (dir, sealed) = sealed_chunks(2, 40);
-    let header = header_len(&sealed);
+    let (dir, encrypted) = encrypted_file(2, 40);
+    let header = header_len(&encrypted);
     let payload = [
         (0, "first 56 bytes"),
         (23, "first 56 bytes"),
@@ -110,15 +110,15 @@ fn a_flipped_bit_anywhere_is_refused() {
         (PREFIX + SEALED_CHUNK - 1, "chunk 0"),
         (PREFIX + SEALED_CHUNK, "chunk 1"),
         (PREFIX + 2 * SEALED_CHUNK, "chunk 2"),
-        (sealed.len() - header - 1, "chunk 2"),
+        (encrypted.len() - header - 1, "chunk 2"),
     ];
     for (offset, words) in payload {
-        let mut bad = sealed.clone();
+        let mut bad = encrypted.clone();
         bad[header + offset] ^= 1;
         refused(&dir, &bad, 65, &[words]);
     }
     for offset in 0..header {
-        let mut bad = sealed.clone();
+        let mut bad = encrypted.clone();
         bad[offset] ^= 1 << (offset % 7);
         dir.write("bad.enc", &bad);
         // Where the wrapped key itself is hit, no key fits any more.
@@ -129,24 +129,24 @@ fn a_flipped_bit_anywhere_is_refused() {
 }
 
 #[test]
-fn the_place_of_damage_is_named() {
-    let (dir, mut sealed) = sealed_chunks(70, 0);
-    let offset = header_len(&sealed) + PREFIX + 66 * SEALED_CHUNK;
-    sealed[offset + 5] ^= 0x80;
-    refused(&dir, &sealed, 65, &["chunk 66", &format!("byte {offset}")]);
+fn the_position_of_damage_is_reported() {
+    let (dir, mut encrypted) = encrypted_file(70, 0);
+    let offset = header_len(&encrypted) + PREFIX + 66 * SEALED_CHUNK;
+    encrypted[offset + 5] ^= 0x80;
+    refused(&dir, &encrypted, 65, &["chunk 66", &format!("byte {offset}")]);
 }
 
 #[test]
 fn chunks_are_neither_moved_nor_repeated_nor_lost_nor_added() {
-    let (dir, sealed) = sealed_chunks(4, 100);
-    let start = header_len(&sealed) + PREFIX;
-    let (front, payload) = sealed.split_at(start);
+    let (dir, encrypted) = encrypted_file(4, 100);
+    let start = header_len(&encrypted) + PREFIX;
+    let (front, payload) = encrypted.split_at(start);
     let chunks: Vec<_> = payload.chunks(SEALED_CHUNK).collect();
     let file = |order: &[usize]| {
         let chosen: Vec<u8> = order.iter().flat_map(|index| chunks[*index]).copied().collect();
         [front, &chosen].concat()
     };
-    assert!(file(&[0, 1, 2, 3, 4]) == sealed);
+    assert!(file(&[0, 1, 2, 3, 4]) == encrypted);
     for order in [
         &[1, 0, 2, 3, 4][..],
         &[0, 1, 3, 2, 4],
@@ -160,15 +160,15 @@ fn chunks_are_neither_moved_nor_repeated_nor_lost_nor_added() {
     ] {
         refused(&dir, &file(order), 65, &["bad.enc"][..0]);
     }
-    for appended in [&b"x"[..], &[0; 16], &[0; SEALED_CHUNK], payload, &sealed] {
-        refused(&dir, &[&sealed, appended].concat(), 65, &["bad.enc"][..0]);
+    for appended in [&b"x"[..], &[0; 16], &[0; SEALED_CHUNK], payload, &encrypted] {
+        refused(&dir, &[&encrypted, appended].concat(), 65, &["bad.enc"][..0]);
     }
 }
 
 #[test]
 fn a_header_opens_only_its_own_payload() {
     let dir = Dir::new();
-    let (one, other) = (dir.sealed(b"one"), dir.sealed(b"two"));
+    let (one, other) = (dir.encrypted(b"one"), dir.encrypted(b"two"));
     let mixed = [&one[..header_len(&one)], &other[header_len(&other)..]].concat();
     refused(&dir, &mixed, 65, &["does not belong to this header"]);
 }
@@ -216,7 +216,7 @@ fn hostile_key_derivation_costs_are_refused_before_allocating() {
 }
 
 #[test]
-fn a_limit_that_is_raised_lets_a_costly_file_through() {
+fn a_raised_limit_accepts_a_costly_file() {
     let dir = Dir::new();
     dir.write("plain", "content");
     dir.run(&["encrypt", "plain", "--key", "x", "--argon2id", "64MiB,17,4"]).ok();
@@ -269,7 +269,7 @@ fn malformed_headers_are_refused() {
 }
 
 #[test]
-fn an_endless_header_is_given_up_on() {
+fn an_endless_header_is_refused() {
     let dir = Dir::new();
     dir.keygen("id");
     let script =
@@ -281,11 +281,11 @@ fn an_endless_header_is_given_up_on() {
 #[test]
 fn plaintext_leaves_through_a_pipe_only_when_it_is_verified() {
     let dir = Dir::new();
-    let content = paint((2 << 20) + 100);
-    let mut sealed = dir.sealed(&content);
-    let second_segment = header_len(&sealed) + PREFIX + 64 * SEALED_CHUNK;
-    sealed[second_segment + 3] ^= 1;
-    let done: Run = dir.command(&["decrypt", "-", "-", "-i", "id"]).input(&sealed);
+    let content = test_bytes((2 << 20) + 100);
+    let mut encrypted = dir.encrypted(&content);
+    let second_segment = header_len(&encrypted) + PREFIX + 64 * SEALED_CHUNK;
+    encrypted[second_segment + 3] ^= 1;
+    let done: Run = dir.command(&["decrypt", "-", "-", "-i", "id"]).input(&encrypted);
     let done = done.run();
     assert_eq!(done.code(), Some(65));
     assert!(done.stderr_text().contains("chunk 64"), "{done:?}");

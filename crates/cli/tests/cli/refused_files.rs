@@ -1,5 +1,4 @@
-//! Files that are missing, unreadable, in the way or changing; full disks;
-//! mistakes on the command line.
+//! Files that are missing, unreadable, in the way or changing; full disks; usage errors.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -7,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Instant;
 
 use crate::common::group::Group;
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 use rustix::process::Signal;
 
 fn chmod(dir: &Dir, name: &str, mode: u32) {
@@ -31,7 +30,7 @@ fn an_input_that_cannot_be_read() {
 }
 
 #[test]
-fn an_output_that_is_in_the_way_or_cannot_be() {
+fn an_output_that_exists_or_cannot_be_created_is_refused() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "content");
@@ -67,8 +66,8 @@ fn a_folder_that_may_not_be_written() {
 #[test]
 fn the_same_file_is_known_under_all_its_names() {
     let dir = Dir::new();
-    let sealed = dir.sealed(b"content");
-    dir.write("a", &sealed);
+    let encrypted = dir.encrypted(b"content");
+    dir.write("a", &encrypted);
     fs::hard_link(dir.path("a"), dir.path("hard")).unwrap();
     symlink("a", dir.path("soft")).unwrap();
     for output in ["a", "./a", "hard", "soft"] {
@@ -106,7 +105,7 @@ fn an_input_that_changes_meanwhile() {
         let start = Instant::now();
         loop {
             assert!(
-                start.elapsed() < crate::common::PATIENCE,
+                start.elapsed() < crate::common::TIMEOUT,
                 "{what}: always over before it was stopped"
             );
             fs::File::create(dir.path("big")).unwrap().set_len(size).unwrap();
@@ -138,9 +137,9 @@ fn an_input_that_changes_meanwhile() {
 #[test]
 fn a_full_disk_and_a_file_size_limit() {
     let dir = Dir::new();
-    let sealed = dir.sealed(&paint(3 << 20));
-    dir.write("a.enc", sealed);
-    dir.write("plain", paint(3 << 20));
+    let encrypted = dir.encrypted(&test_bytes(3 << 20));
+    dir.write("a.enc", encrypted);
+    dir.write("plain", test_bytes(3 << 20));
     dir.fails(
         dir.command(&["decrypt", "-i", "id", "a.enc", "/dev/full"]),
         74,
@@ -162,7 +161,7 @@ fn too_little_memory_for_the_key_derivation() {
 }
 
 #[test]
-fn mistakes_on_the_command_line() {
+fn usage_errors_on_the_command_line() {
     let dir = Dir::new();
     let recipient = dir.keygen("id");
     dir.write("plain", "content");
@@ -194,7 +193,7 @@ fn mistakes_on_the_command_line() {
 }
 
 #[test]
-fn a_key_is_never_taken_for_data_nor_overwritten() {
+fn a_key_file_is_never_encrypted_or_overwritten() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "content");
@@ -277,24 +276,24 @@ fn closed_streams_do_no_harm() {
 fn a_new_name_of_the_input_does_not_count_as_a_change() {
     let dir = Dir::new();
     dir.keygen("id");
-    let content = paint(3 << 20);
+    let content = test_bytes(3 << 20);
     let path = dir.write("f", &content);
     let changed_meanwhile = |change: &dyn Fn()| {
         let args = ["encrypt", "-i", "id", "f", "-", "--processes", "0"];
         let mut child = dir.command(&args).spawn();
         // The input is open by now; the rest does not fit into the pipe.
-        let (mut stdout, mut sealed) = (child.stdout.take().unwrap(), vec![0]);
-        stdout.read_exact(&mut sealed).unwrap();
+        let (mut stdout, mut encrypted) = (child.stdout.take().unwrap(), vec![0]);
+        stdout.read_exact(&mut encrypted).unwrap();
         change();
-        stdout.read_to_end(&mut sealed).unwrap();
-        (child.wait_with_output().unwrap().status.code(), sealed)
+        stdout.read_to_end(&mut encrypted).unwrap();
+        (child.wait_with_output().unwrap().status.code(), encrypted)
     };
-    let (code, sealed) = changed_meanwhile(&|| {
+    let (code, encrypted) = changed_meanwhile(&|| {
         fs::hard_link(&path, dir.path("second")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     });
     assert_eq!(code, Some(0));
-    let opened = dir.command(&["decrypt", "-i", "id", "-", "-"]).input(&sealed).run().ok();
+    let opened = dir.command(&["decrypt", "-i", "id", "-", "-"]).input(&encrypted).run().ok();
     assert!(opened.stdout == content);
     let (code, _) = changed_meanwhile(&|| {
         let file = fs::File::options().write(true).open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Other keys for a file whose content stays.
+//! New keys for a file whose content stays the same.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 
 use crate::common::acl::{self, ACCESS, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ};
 use crate::common::age_matrix::has_age;
-use crate::common::{CHEAP, Dir, Run, header_len, paint};
+use crate::common::{CHEAP, Dir, Run, header_len, test_bytes};
 use rustix::fs::{FlockOperation, flock};
 
 const MIB: usize = 1 << 20;
@@ -62,9 +62,9 @@ fn other_recipients_open_the_same_payload() {
     let dir = world();
     for format in FORMATS {
         for len in [0, MIB - 1, MIB, 2 * MIB + 1] {
-            let content = paint(len);
+            let content = test_bytes(len);
             encrypt(&dir, &content, format, &["-i", "a"]);
-            let sealed = payload(&dir);
+            let encrypted = payload(&dir);
             let mut old = "a";
             for new in [&["b"][..], &["a", "c", "d"], &["c"], &["b", "d"], &["a"]] {
                 let mut args = vec!["-i", old];
@@ -77,7 +77,7 @@ fn other_recipients_open_the_same_payload() {
                 assert_eq!(json["header_after"], header_len(&after));
                 assert_eq!(json["bytes_in"], before.len());
                 assert_eq!(json["bytes_out"], after.len());
-                assert!(payload(&dir) == sealed, "{format} {len}: the payload was changed");
+                assert!(payload(&dir) == encrypted, "{format} {len}: the payload was changed");
                 for name in ["a", "b", "c", "d"] {
                     let is_new = new.contains(&name);
                     assert_eq!(opens(&dir, &["-i", name], &content), is_new, "{format} {len}");
@@ -96,14 +96,14 @@ fn other_recipients_open_the_same_payload() {
 }
 
 #[test]
-fn a_passphrase_takes_the_place_of_keys_and_the_other_way_round() {
+fn a_passphrase_replaces_keys_and_keys_replace_a_passphrase() {
     let dir = world();
     dir.write_secret("pw2", "another one");
     // In place and not.
     for (format, len) in [("native", MIB + 1), ("age", 1)] {
-        let content = paint(len);
+        let content = test_bytes(len);
         encrypt(&dir, &content, format, &["-i", "a"]);
-        let sealed = payload(&dir);
+        let encrypted = payload(&dir);
         let cost = if format == "age" { "--scrypt=16" } else { CHEAP };
         let (first, second) = (["--passphrase-file", "pw"], ["--passphrase-file", "pw2"]);
         rekey(&dir, &["-i", "a", "--new-passphrase-file", "pw", cost]);
@@ -112,7 +112,7 @@ fn a_passphrase_takes_the_place_of_keys_and_the_other_way_round() {
         assert!(!opens(&dir, &first, &content) && opens(&dir, &second, &content));
         rekey(&dir, &[second[0], second[1], "--new-identity", "b"]);
         assert!(!opens(&dir, &second, &content) && opens(&dir, &["-i", "b"], &content));
-        assert!(payload(&dir) == sealed);
+        assert!(payload(&dir) == encrypted);
     }
 }
 
@@ -120,7 +120,7 @@ fn a_passphrase_takes_the_place_of_keys_and_the_other_way_round() {
 fn in_place_the_file_stays_the_same_file() {
     let dir = world();
     for (format, len) in [("native", MIB), ("native", 100), ("age", MIB), ("age", 0)] {
-        let content = paint(len);
+        let content = test_bytes(len);
         encrypt(&dir, &content, format, &["-i", "a"]);
         // Other names of the file keep it from being replaced.
         fs::hard_link(dir.path("f"), dir.path("g")).unwrap();
@@ -138,7 +138,7 @@ fn in_place_the_file_stays_the_same_file() {
 }
 
 #[test]
-fn other_names_that_keep_the_old_file_are_told() {
+fn other_links_to_the_old_file_are_reported() {
     let dir = world();
     encrypt(&dir, b"content", "age", &["-i", "a"]);
     fs::hard_link(dir.path("f"), dir.path("g")).unwrap();
@@ -176,7 +176,7 @@ fn reencrypting_seals_the_content_under_another_key() {
     let dir = world();
     for format in FORMATS {
         for len in [0, 1, MIB - 1, MIB, 10 * MIB + 77] {
-            let content = paint(len);
+            let content = test_bytes(len);
             encrypt(&dir, &content, format, &["-i", "a"]);
             let (before, len_before) = (payload(&dir), dir.read("f").len());
             let json = rekey(&dir, &["-i", "a", "--new-identity", "b", "--reencrypt"]);
@@ -190,7 +190,7 @@ fn reencrypting_seals_the_content_under_another_key() {
         }
     }
     // Whatever is damaged, the old file stays.
-    encrypt(&dir, &paint(10 * MIB), "native", &["-i", "a"]);
+    encrypt(&dir, &test_bytes(10 * MIB), "native", &["-i", "a"]);
     let file = File::options().write(true).open(dir.path("f")).unwrap();
     file.write_all_at(&[!dir.read("f")[5 * MIB]], 5 * MIB as u64).unwrap();
     let run = dir.command(&["rekey", "f", "-i", "a", "--new-identity", "b", "--reencrypt"]);
@@ -200,9 +200,9 @@ fn reencrypting_seals_the_content_under_another_key() {
 #[test]
 fn what_cannot_be_rekeyed_is_left_alone() {
     let dir = world();
-    let content = paint(2 * MIB);
+    let content = test_bytes(2 * MIB);
     encrypt(&dir, &content, "native", &["-i", "a"]);
-    let sealed = dir.read("f");
+    let encrypted = dir.read("f");
     let to_b = |args: &[&str]| dir.command(&[&["rekey"], args, &["--new-identity", "b"]].concat());
     dir.fails(to_b(&["f", "-i", "c"]), 77, &["f: no key fits", "-i"]);
     dir.fails(to_b(&["f", "--key", "x"]), 77, &["f: no key fits"]);
@@ -222,32 +222,32 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     let run = dir.command(&["rekey", "f", "-i", "a", "--new-passphrase-file", "f"]);
     dir.fails(run, 64, &["f: "]);
 
-    let header = header_len(&sealed);
+    let header = header_len(&encrypted);
     let damage = |at: usize| {
-        let mut damaged = sealed.clone();
+        let mut damaged = encrypted.clone();
         damaged[at] ^= 1;
         dir.write("f", damaged);
     };
     damage(5);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["neither a CryptStream nor"]);
-    let mut damaged = sealed.clone();
+    let mut damaged = encrypted.clone();
     damaged[30] = b'!';
     dir.write("f", damaged);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["the header is damaged", "nothing was done"]);
     // Another letter of base64, and not the last one, whose low bits must be zero.
-    let mut damaged = sealed.clone();
+    let mut damaged = encrypted.clone();
     damaged[header - 10] = if damaged[header - 10] == b'A' { b'B' } else { b'A' };
     dir.write("f", damaged);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["the header was altered", "nothing was done"]);
     damage(header + 30);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["does not belong to this header"]);
-    damage(sealed.len() - 1);
+    damage(encrypted.len() - 1);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["is damaged at its end"]);
-    dir.write("f", &sealed[..sealed.len() - 20_000]);
+    dir.write("f", &encrypted[..encrypted.len() - 20_000]);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["is damaged at its end"]);
-    dir.write("f", &sealed[..header + 60]);
+    dir.write("f", &encrypted[..header + 60]);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["fewer than"]);
-    dir.write("f", &sealed[..header - 60]);
+    dir.write("f", &encrypted[..header - 60]);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["cut off"]);
     dir.write(
         "f",
@@ -255,7 +255,7 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     );
     dir.fails(to_b(&["f", "-i", "a"]), 64, &["armored", "encrypt it again"]);
 
-    dir.write("f", &sealed);
+    dir.write("f", &encrypted);
     let lock = File::open(dir.path("f")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     dir.fails(to_b(&["f", "-i", "a"]), 75, &["f: is locked by another program"]);
@@ -277,21 +277,21 @@ fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
     if rustix::process::geteuid().is_root() {
         let mut replaced = std::process::Command::new(dir.program());
         replaced.args(args).current_dir(dir.root()).uid(65_534);
-        crate::common::shield(&mut replaced);
+        crate::common::clear_defaults(&mut replaced);
         run.command = replaced;
     }
     run
 }
 
 #[test]
-fn permissions_are_heeded() {
+fn permissions_are_respected() {
     let dir = world();
     let chmod = |name: &str, mode| {
         fs::set_permissions(dir.path(name), fs::Permissions::from_mode(mode)).unwrap();
     };
     for len in [1, 2 * MIB] {
         chmod(".", 0o777);
-        let content = paint(len);
+        let content = test_bytes(len);
         encrypt(&dir, &content, "native", &["-i", "a"]);
         chmod("a", 0o644);
         chmod("b", 0o644);
@@ -310,9 +310,9 @@ fn permissions_are_heeded() {
 }
 
 #[test]
-fn a_file_that_has_no_room_to_be_written_anew_stays() {
+fn a_file_without_space_for_a_rewrite_stays() {
     let dir = world();
-    encrypt(&dir, &paint(3 * MIB), "age", &["-i", "a"]);
+    encrypt(&dir, &test_bytes(3 * MIB), "age", &["-i", "a"]);
     let script = "ulimit -f 1024; exec $CS rekey f -i a --new-identity b --new-identity c";
     dir.fails(dir.shell(script), 74, &["f", "file too large", "the old file is still there"]);
     let script = "ulimit -f 1024; exec $CS rekey f -i a --new-identity b --reencrypt";
@@ -320,12 +320,12 @@ fn a_file_that_has_no_room_to_be_written_anew_stays() {
 }
 
 #[test]
-fn age_opens_what_was_filled_up() {
+fn age_decrypts_a_salvaged_file() {
     let dir = world();
     if !has_age() {
         return;
     }
-    let content = paint(MIB);
+    let content = test_bytes(MIB);
     encrypt(&dir, &content, "age", &["-i", "a", "-i", "b", "-i", "c"]);
     let json = rekey(&dir, &["-i", "a", "--new-identity", "d"]);
     assert_eq!(json["header_before"], json["header_after"]);
@@ -335,9 +335,9 @@ fn age_opens_what_was_filled_up() {
 }
 
 #[test]
-fn what_was_done_is_told_when_asked() {
+fn verbose_reports_what_was_done() {
     let dir = world();
-    encrypt(&dir, &paint(MIB), "native", &["-i", "a"]);
+    encrypt(&dir, &test_bytes(MIB), "native", &["-i", "a"]);
     dir.run(&["rekey", "f", "-i", "a", "--new-identity", "b"]).ok_and_silent();
     let text = dir.run(&["rekey", "f", "-i", "b", "--new-identity", "a", "-v"]).ok().stderr_text();
     assert!(text.contains("f: ") && text.contains("written in"), "{text}");
@@ -363,7 +363,7 @@ fn access_lists_are_kept_and_never_widen_who_may_read() {
         len.map(|len| value[..len].to_vec()).ok()
     };
     for extra in [&[][..], &["--reencrypt"]] {
-        encrypt(&dir, &paint(1000), "native", &["-i", "a"]);
+        encrypt(&dir, &test_bytes(1000), "native", &["-i", "a"]);
         if set("f", ACCESS, &access_list()).is_err() || set("f", "user.note", b"mine").is_err() {
             eprintln!("skipped: this file system has no access control lists or attributes");
             return;

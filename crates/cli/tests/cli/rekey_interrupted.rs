@@ -1,10 +1,10 @@
-//! A rekeying that is killed: before every system call that changes anything,
-//! and on every file system that takes another way.
+//! Rekeying that is killed: before every system call that changes anything, and on every kind of file
+//! system that needs another method.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Dir, Done, paint};
+use crate::common::{Dir, Done, test_bytes};
 
 /// What changes something that others can see; before it, it is interrupted. (A
 /// signal is delivered when a call begins, and SIGKILL keeps it from being made.)
@@ -35,7 +35,7 @@ fn is_exhaustive() -> bool {
 struct Case {
     format: &'static str,
     len: usize,
-    /// For how many identities it is sealed at first.
+    /// The number of identities that it is encrypted to at first.
     old: usize,
     /// And then.
     new: usize,
@@ -60,12 +60,12 @@ fn has(program: &str) -> bool {
     is_there
 }
 
-/// A sealed file in a folder of its own, and the command that rekeys it.
+/// An encrypted file in its own folder, and the command that rekeys it.
 struct World<'a> {
     dir: &'a Dir,
     case: &'a Case,
     content: Vec<u8>,
-    sealed: Vec<u8>,
+    encrypted: Vec<u8>,
     args: Vec<String>,
 }
 
@@ -78,21 +78,21 @@ impl<'a> World<'a> {
                 dir.keygen(&format!("keys/{name}"));
             }
         }
-        let content = paint(case.len);
+        let content = test_bytes(case.len);
         let own = |name: &str| dir.run(&["keygen", "-y", name]).ok().stdout_text();
         let list = |name: &str, count| own(name).repeat(count);
         dir.write("keys/old-list", list("keys/old", case.old));
         dir.write("keys/new-list", list("keys/new", case.new));
         let encrypt = ["encrypt", "--format", case.format, "-R", "keys/old-list", "-", "-"];
-        let sealed = dir.command(&encrypt).input(&content).run().ok().stdout;
+        let encrypted = dir.command(&encrypt).input(&content).run().ok().stdout;
         let args = ["rekey", "f", "-i", "keys/old", "--new-recipients-file", "keys/new-list"];
         let args = args.iter().chain(case.flags).map(|arg| (*arg).to_owned()).collect();
-        Self { dir, case, content, sealed, args }
+        Self { dir, case, content, encrypted, args }
     }
 
     /// How often each of the calls is made in a run that is not interrupted.
     fn count_calls(&self) -> Vec<(&'static str, usize)> {
-        self.dir.write("f", &self.sealed);
+        self.dir.write("f", &self.encrypted);
         let traced = format!("trace={}", CALLS.join(","));
         let trace = self.dir.path("keys/trace");
         let args = ["-f", "-qq", "-e", "signal=none", "-o", trace.to_str().unwrap(), "-e", &traced];
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
         for (call, made) in self.count_calls() {
             for count in 1..=made {
                 let _ = std::fs::remove_file(self.dir.path("f"));
-                self.dir.write("f", &self.sealed);
+                self.dir.write("f", &self.encrypted);
                 let done = self.interrupted(call, signal, count);
                 let what = format!("{signal} at {call} {count}: {done:?}");
                 assert!(matches!(done.code(), None | Some(0)), "{what}");
@@ -181,7 +181,7 @@ impl<'a> World<'a> {
 /// The way that a case is made for, on this file system.
 fn method_of(dir: &Dir, case: &Case) -> String {
     let world = World::new(dir, case);
-    dir.write("f", &world.sealed);
+    dir.write("f", &world.encrypted);
     let mut args = world.args.clone();
     args.push("--json".to_owned());
     let done = dir.run(&args).ok();
@@ -214,7 +214,7 @@ fn in_place() {
 }
 
 #[test]
-fn a_small_file_written_anew() {
+fn a_small_file_is_rewritten() {
     interrupt(&Dir::new(), &SMALL);
 }
 
@@ -224,7 +224,7 @@ fn a_copy_behind_a_longer_header() {
 }
 
 #[test]
-fn content_sealed_anew() {
+fn content_encrypted_again() {
     interrupt(&Dir::new(), &RESEALED);
 }
 
@@ -260,7 +260,7 @@ impl Drop for Mounted {
 }
 
 #[test]
-fn where_there_are_no_unnamed_files() {
+fn a_file_system_without_unnamed_files() {
     let Some(mounted) = Mounted::by("bindfs", "bindfs real mnt") else { return };
     let cases: &[Case] = if is_exhaustive() { &[IN_PLACE, SMALL, COPIED] } else { &[SMALL] };
     for case in cases {

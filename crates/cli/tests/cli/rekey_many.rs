@@ -1,12 +1,12 @@
-//! Other keys for several files in one run. As with `verify` and `inspect`, failures are
-//! reported and the rest continues (`several.rs`).
+//! Rekeying several files in one run. As with `verify` and `inspect`, failures are reported and the
+//! rest continues (`several.rs`).
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 
-use crate::common::{CHEAP, Dir, file_events, paint};
+use crate::common::{CHEAP, Dir, file_events, test_bytes};
 
 /// A folder of files of both formats, small and large, encrypted to `old`.
 fn world() -> Dir {
@@ -16,7 +16,7 @@ fn world() -> Dir {
     }
     fs::create_dir_all(dir.path("plain/sub")).unwrap();
     dir.write("plain/small", "small");
-    dir.write("plain/sub/large", paint(3 << 20));
+    dir.write("plain/sub/large", test_bytes(3 << 20));
     dir.write("plain/sub/last", "last");
     dir.run(&["encrypt", "plain", "all", "-i", "old"]).ok();
     dir.run(&["encrypt", "plain", "of-age", "-i", "old", "--format", "age"]).ok();
@@ -108,7 +108,7 @@ fn links_in_a_folder_are_not_followed() {
 
 /// As `verify` and `decrypt`.
 #[test]
-fn a_key_that_fits_no_file_of_a_folder_is_known_at_once() {
+fn a_key_that_fits_no_file_of_a_folder_is_reported_at_once() {
     let dir = world();
     let args = ["rekey", "all", "-i", "other", "--new-identity", "new"];
     let done = dir.fails(dir.command(&args), 77, &["no key fits any of 3 files"]);

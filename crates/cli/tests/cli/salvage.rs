@@ -1,9 +1,9 @@
-//! What is intact of a damaged file is at its place, and nothing else is.
+//! Salvage writes every intact part of a damaged file at its position, and nothing else.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, paint};
+use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, test_bytes};
 use serde_json::{Value, json};
 
 /// Salvages `bad`, and holds the output against the plaintext: as it was where
@@ -50,7 +50,7 @@ fn damage_becomes_holes_and_everything_else_is_there() {
     for (format, prefix, chunk) in FORMATS {
         let edge = (1 << 20) / chunk;
         for len in [(2 << 20) + 100, 2 << 20, (2 << 20) + chunk + 1, (2 << 20) - 1] {
-            let plain = paint(len);
+            let plain = test_bytes(len);
             let good = seal(&dir, format, &plain);
             let start = header_len(&good) + prefix;
             let chunks = (good.len() - start).div_ceil(chunk + 16);
@@ -64,11 +64,11 @@ fn damage_becomes_holes_and_everything_else_is_there() {
                 &[edge, edge + 1, edge + 3],
                 &[0, edge - 1, edge, chunks - 2],
             ] {
-                let mut sealed = good.clone();
+                let mut encrypted = good.clone();
                 for number in bad {
-                    sealed[start + number * (chunk + 16) + 15] ^= 0x10;
+                    encrypted[start + number * (chunk + 16) + 15] ^= 0x10;
                 }
-                dir.write("bad", &sealed);
+                dir.write("bad", &encrypted);
                 let object = salvaged(&dir, &plain, if bad.is_empty() { 0 } else { 65 });
                 let what = format!("{format} {len} {bad:?}: {object}");
                 assert_eq!(object["end"], "whole", "{what}");
@@ -85,11 +85,11 @@ fn a_small_file_and_a_damaged_end_are_salvaged() {
     dir.keygen("id");
     for (format, prefix, chunk) in FORMATS {
         for len in [chunk + 10, 3 * chunk + 1000] {
-            let plain = paint(len);
+            let plain = test_bytes(len);
             let good = seal(&dir, format, &plain);
-            let mut sealed = good.clone();
-            *sealed.last_mut().unwrap() ^= 1;
-            dir.write("bad", &sealed);
+            let mut encrypted = good.clone();
+            *encrypted.last_mut().unwrap() ^= 1;
+            dir.write("bad", &encrypted);
             let object = salvaged(&dir, &plain, 65);
             assert_eq!((&object["end"], &object["bytes_out"]), (&json!("damaged"), &json!(len)));
             // Cut at every kind of place.
@@ -119,28 +119,28 @@ fn a_small_file_and_a_damaged_end_are_salvaged() {
 }
 
 #[test]
-fn chunks_that_changed_places_stay_out() {
+fn swapped_chunks_are_not_salvaged() {
     let dir = Dir::new();
-    let plain = paint(10 * CHUNK + 3);
-    let good = dir.sealed(&plain);
+    let plain = test_bytes(10 * CHUNK + 3);
+    let good = dir.encrypted(&plain);
     let start = header_len(&good) + PREFIX;
     let chunk = |number: usize| start + number * SEALED_CHUNK..start + (number + 1) * SEALED_CHUNK;
-    let mut sealed = good.clone();
-    sealed[chunk(1)].copy_from_slice(&good[chunk(7)]);
-    sealed[chunk(7)].copy_from_slice(&good[chunk(1)]);
-    dir.write("bad", &sealed);
+    let mut encrypted = good.clone();
+    encrypted[chunk(1)].copy_from_slice(&good[chunk(7)]);
+    encrypted[chunk(7)].copy_from_slice(&good[chunk(1)]);
+    dir.write("bad", &encrypted);
     assert_eq!(salvaged(&dir, &plain, 65)["bad_ranges"].as_array().unwrap().len(), 2);
 }
 
 #[test]
 fn holes_are_listed_take_no_room_and_the_permissions_are_kept() {
     let dir = Dir::new();
-    let plain = paint(8 << 20);
-    let mut sealed = dir.sealed(&plain);
-    let start = header_len(&sealed) + PREFIX;
+    let plain = test_bytes(8 << 20);
+    let mut encrypted = dir.encrypted(&plain);
+    let start = header_len(&encrypted) + PREFIX;
     // All but the first and the last MiB.
-    sealed[start + 64 * SEALED_CHUNK..start + 7 * 64 * SEALED_CHUNK].fill(0);
-    let path = dir.write("bad.enc", &sealed);
+    encrypted[start + 64 * SEALED_CHUNK..start + 7 * 64 * SEALED_CHUNK].fill(0);
+    let path = dir.write("bad.enc", &encrypted);
     fs::set_permissions(path, fs::Permissions::from_mode(0o640)).unwrap();
     let before = dir.snapshot();
     let done = dir.run(&["decrypt", "--salvage", "bad.enc", "-i", "id", "-q"]);
@@ -163,27 +163,27 @@ fn holes_are_listed_take_no_room_and_the_permissions_are_kept() {
 }
 
 #[test]
-fn of_many_holes_the_first_are_shown_and_all_are_counted() {
+fn the_first_of_many_holes_are_shown_and_all_are_counted() {
     let dir = Dir::new();
-    let mut sealed = dir.sealed(&paint(100 * CHUNK));
-    let start = header_len(&sealed) + PREFIX;
+    let mut encrypted = dir.encrypted(&test_bytes(100 * CHUNK));
+    let start = header_len(&encrypted) + PREFIX;
     for chunk in (0..90).step_by(3) {
-        sealed[start + chunk * SEALED_CHUNK] ^= 1;
+        encrypted[start + chunk * SEALED_CHUNK] ^= 1;
     }
-    dir.write("bad", &sealed);
+    dir.write("bad", &encrypted);
     let done = dir.run(&["decrypt", "--salvage", "bad", "out", "-i", "id"]);
     assert_eq!(done.code(), Some(65));
     let text = done.stderr_text();
     assert_eq!(text.matches("hole: bytes").count(), 20, "{text}");
     assert!(text.contains("and 10 more ranges; --json lists them"), "{text}");
-    let object = salvaged(&dir, &paint(100 * CHUNK), 65);
+    let object = salvaged(&dir, &test_bytes(100 * CHUNK), 65);
     assert_eq!(object["bad_ranges"].as_array().unwrap().len(), 30);
 }
 
 #[test]
 fn what_cannot_be_salvaged_leaves_nothing() {
     let dir = Dir::new();
-    let good = dir.sealed(&paint(5 * CHUNK));
+    let good = dir.encrypted(&test_bytes(5 * CHUNK));
     let header = header_len(&good);
     dir.keygen("other");
     dir.write("good.enc", &good);
@@ -214,7 +214,7 @@ fn what_cannot_be_salvaged_leaves_nothing() {
 #[test]
 fn pipes_and_removal_are_refused() {
     let dir = Dir::new();
-    let mut bad = dir.sealed(&paint(5 * CHUNK));
+    let mut bad = dir.encrypted(&test_bytes(5 * CHUNK));
     let place = header_len(&bad) + PREFIX;
     bad[place] ^= 1;
     dir.write("bad.enc", &bad);
@@ -235,15 +235,15 @@ fn pipes_and_removal_are_refused() {
 }
 
 #[test]
-fn a_passphrase_salvages_as_well() {
+fn salvage_accepts_a_passphrase() {
     let dir = Dir::new();
-    let plain = paint(3 * CHUNK);
+    let plain = test_bytes(3 * CHUNK);
     dir.write("plain", &plain);
     dir.run(&["encrypt", "plain", "bad.enc", "--key", "x", CHEAP]).ok();
-    let mut sealed = dir.read("bad.enc");
-    let place = header_len(&sealed) + PREFIX + SEALED_CHUNK;
-    sealed[place] ^= 1;
-    dir.write("bad.enc", &sealed);
+    let mut encrypted = dir.read("bad.enc");
+    let place = header_len(&encrypted) + PREFIX + SEALED_CHUNK;
+    encrypted[place] ^= 1;
+    dir.write("bad.enc", &encrypted);
     let done = dir.run(&["decrypt", "--salvage", "bad.enc", "--key", "x"]);
     assert_eq!(done.code(), Some(65), "{done:?}");
     let mut expected = plain;

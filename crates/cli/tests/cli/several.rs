@@ -1,5 +1,5 @@
-//! Commands that take several inputs: one that fails is named, the others are done, and
-//! the exit status is that of the first failure, as with cp, tar, grep and sha256sum.
+//! Commands with several inputs: a failing input is named, the others are done, and the exit status
+//! is that of the first failure, as with cp, tar, grep and sha256sum.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -58,11 +58,11 @@ fn folder() -> Dir {
     dir.keygen("other");
     fs::create_dir(dir.path("content")).unwrap();
     dir.run(&["encrypt", "--archive", "content", "-i", "id"]).ok();
-    let sealed = dir.read("content.tar.enc");
+    let encrypted = dir.read("content.tar.enc");
     for name in ["1.enc", "2.enc", "3.enc", "shut.enc", "name"] {
-        dir.write(name, &sealed);
+        dir.write(name, &encrypted);
     }
-    let mut damaged = sealed.clone();
+    let mut damaged = encrypted.clone();
     *damaged.last_mut().unwrap() ^= 1;
     dir.write("damaged.enc", damaged);
     dir.write("text.enc", "just some text");
@@ -140,7 +140,7 @@ fn one_that_fails_is_named_and_the_others_are_done() {
 }
 
 #[test]
-fn where_none_can_be_used_nothing_is_made_and_nobody_asked() {
+fn without_a_usable_input_nothing_is_written_and_nothing_is_asked() {
     let dir = folder();
     // Asking would fail with 78: there is no terminal.
     let script = "setsid -w $CS encrypt no-such nor-this -p --output-dir made";
@@ -171,7 +171,7 @@ fn tree(files: usize, key: &[&str]) -> Dir {
 
 /// restic and borg know it before anything else: they open the key first.
 #[test]
-fn a_key_that_fits_no_file_is_known_before_anything_is_made() {
+fn a_key_that_fits_no_file_is_reported_before_anything_is_written() {
     const FILES: usize = 200;
     for (key, wrong) in [
         (&["-i", "id"][..], &["-i", "other"][..]),
@@ -195,7 +195,7 @@ fn a_key_that_fits_no_file_is_known_before_anything_is_made() {
 
 /// As age says of each file by itself.
 #[test]
-fn files_that_do_fit_are_done_among_others() {
+fn files_that_the_key_fits_are_done_among_others() {
     let dir = tree(40, &["-i", "id"]);
     fs::create_dir(dir.path("sealed/mine")).unwrap();
     dir.write("x", "mine");
@@ -223,7 +223,7 @@ fn files_that_do_fit_are_done_among_others() {
 
 /// What is wrong with the first says nothing about the key.
 #[test]
-fn a_wrong_key_is_known_behind_a_damaged_file() {
+fn a_wrong_key_is_reported_even_after_a_damaged_file() {
     let dir = folder();
     let named = ["decrypt", "text.enc", "1.enc", "2.enc", "--output-dir", "made", "-i", "other"];
     let words = ["no key fits any of 2 files; the first is 1.enc", "text.enc: is neither"];
@@ -233,19 +233,19 @@ fn a_wrong_key_is_known_behind_a_damaged_file() {
 /// A derivation takes about a second: a wrong passphrase must not cost one for each file
 /// of a folder whose files were encrypted one by one.
 #[test]
-fn a_passphrase_is_derived_a_few_times_for_nothing() {
+fn a_wrong_passphrase_is_derived_only_a_few_times() {
     let dir = Dir::new();
     fs::create_dir(dir.path("sealed")).unwrap();
     dir.write("x", "content");
     dir.write("wrong", "a wrong word");
     dir.run(&["encrypt", "x", "x.enc", "--key", "right", CHEAP]).ok();
     // Other salts; that the headers are no longer theirs shows behind the right passphrase.
-    let sealed = dir.read("x.enc");
-    let salt = sealed.windows(12).position(|window| window == b"-> argon2id ").unwrap() + 12;
+    let encrypted = dir.read("x.enc");
+    let salt = encrypted.windows(12).position(|window| window == b"-> argon2id ").unwrap() + 12;
     for number in 0..20 {
-        let mut sealed = sealed.clone();
-        sealed[salt..salt + 2].copy_from_slice(format!("{number:02}").as_bytes());
-        dir.write(format!("sealed/{number}.enc"), sealed);
+        let mut encrypted = encrypted.clone();
+        encrypted[salt..salt + 2].copy_from_slice(format!("{number:02}").as_bytes());
+        dir.write(format!("sealed/{number}.enc"), encrypted);
     }
     let args = ["decrypt", "sealed", "back", "--passphrase-file", "wrong"];
     dir.fails(dir.command(&args), 77, &["no key fits any of 20 files", "not tried on 4 other"]);
@@ -253,7 +253,7 @@ fn a_passphrase_is_derived_a_few_times_for_nothing() {
 
 /// A key that asks is asked once: what it has said for the trial is not asked for again.
 #[test]
-fn nobody_is_asked_twice_for_the_first_file() {
+fn the_passphrase_for_the_first_file_is_derived_once() {
     let dir = Dir::new();
     dir.write("x", "content");
     dir.write("word", "right");

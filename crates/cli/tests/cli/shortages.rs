@@ -1,5 +1,5 @@
-//! Workers where something is short: room, memory, descriptors, cores, or the
-//! system's means to start them and to lock them in.
+//! Workers when something is short: disk space, memory, descriptors, cores, or the system's means to
+//! start and to sandbox them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::failing_calls::{FailingCalls, can};
 use crate::common::group::{Group, wait_until};
-use crate::common::{Dir, Done, Run, paint};
+use crate::common::{Dir, Done, Run, test_bytes};
 
 /// Large enough for three workers.
 const LEN: usize = (24 << 20) + 12_345;
@@ -27,7 +27,7 @@ fn folder_in_memory() -> Option<Dir> {
 
 fn furnished(dir: Dir) -> Dir {
     dir.keygen("id");
-    dir.write("plain", paint(LEN));
+    dir.write("plain", test_bytes(LEN));
     dir.run(&["encrypt", "-i", "id", "plain", "sealed"]).ok();
     dir
 }
@@ -43,7 +43,7 @@ fn assert_right(dir: &Dir, what: &str) {
     } else {
         dir.read("out")
     };
-    assert!(out == paint(LEN), "{what}");
+    assert!(out == test_bytes(LEN), "{what}");
     fs::remove_file(dir.path("out")).unwrap();
 }
 
@@ -74,7 +74,7 @@ fn a_disk_that_fills_while_workers_write() {
 }
 
 #[test]
-fn a_full_disk_kills_no_worker() {
+fn a_full_disk_does_not_kill_workers() {
     let Some(dir) = folder_in_memory() else { return };
     // Room for the shared memory, but not for much of the output. The system signals
     // whoever writes beyond the limit, and that is a worker.
@@ -105,7 +105,7 @@ fn little_memory_gives_the_right_output_or_none() {
                 let done = Group::start(dir.shell(&script)).wait();
                 if done.status.success() {
                     let opened = dir.run(&["decrypt", "x", "-", "--key", "x"]).ok();
-                    assert!(opened.stdout == paint(LEN));
+                    assert!(opened.stdout == test_bytes(LEN));
                     fs::remove_file(dir.path("x")).unwrap();
                 }
                 succeeded += u32::from(done.status.success());
@@ -230,7 +230,7 @@ fn a_memory_limit_of_a_control_group() {
 
 /// The system would give the memory, and kill the process when it is used.
 #[test]
-fn a_key_derivation_does_not_begin_where_its_memory_is_not_there() {
+fn a_key_derivation_does_not_start_without_enough_memory() {
     let dir = folder();
     dir.write("word", "word");
     dir.write("text", "text");
@@ -264,12 +264,12 @@ fn with_archives() -> Dir {
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
     for number in 0..20 {
-        dir.write(format!("in/{number}"), paint(200_000));
+        dir.write(format!("in/{number}"), test_bytes(200_000));
     }
     // What is made of it until something is short is removed, however deep it is.
     let deep = dir.path("in/0a/b/c/d/e/f/g/h");
     fs::create_dir_all(&deep).unwrap();
-    fs::write(deep.join("file"), paint(2000)).unwrap();
+    fs::write(deep.join("file"), test_bytes(2000)).unwrap();
     for (name, level) in [("plain.enc", None), ("3.enc", Some("3")), ("22.enc", Some("22"))] {
         let mut args = vec!["encrypt", "--archive", "in", name, "-i", "id"];
         let level = level.map(|level| format!("--zstd={level}"));
@@ -317,7 +317,7 @@ fn done_or_short(dir: &Dir, limit: &str, what: &str) -> bool {
 }
 
 #[test]
-fn few_processes_and_threads_are_no_bug() {
+fn few_processes_and_threads_are_not_reported_as_a_bug() {
     let dir = with_archives();
     let mut done = 0;
     for limit in ["1", "2", "3", "4", "5"] {
@@ -333,7 +333,7 @@ fn few_processes_and_threads_are_no_bug() {
 }
 
 #[test]
-fn little_memory_is_no_damage() {
+fn little_memory_is_not_reported_as_damage() {
     let dir = with_archives();
     // The loader alone needs some 40 MB for a program with all its debug information.
     for limit in [50_000, 60_000, 100_000, 200_000] {
@@ -355,7 +355,7 @@ fn little_memory_is_no_damage() {
 }
 
 #[test]
-fn few_descriptors_are_no_bug() {
+fn few_descriptors_are_not_reported_as_a_bug() {
     let dir = with_archives();
     for limit in [8, 9, 10, 12, 14, 16, 20] {
         for what in WITH_ARCHIVES {
@@ -399,7 +399,7 @@ fn without_proc_no_worker_starts() {
 }
 
 #[test]
-fn where_the_system_refuses_to_lock_in() {
+fn a_system_that_refuses_the_sandbox() {
     let dir = folder();
     let Some(failing) = FailingCalls::new(&dir) else { return };
     dir.run(&["encrypt", "-i", "id", "failing_calls.py", "small"]).ok();

@@ -1,5 +1,5 @@
-//! What happens on a terminal, as a person meets it: questions, signals, progress, and the
-//! terminal's end.
+//! The program on a terminal, as a person uses it: questions, signals, progress, and losing the
+//! terminal.
 
 mod hang_up;
 mod output;

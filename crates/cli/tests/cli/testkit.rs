@@ -1,5 +1,5 @@
-//! The public test vectors of age, which come with the crate `age`: files that
-//! must be opened, and files that must be refused, each for its reason.
+//! age's public test vectors, from the crate `age`: files that must be decrypted, and files that must
+//! be refused, each for its own reason.
 
 use std::fs;
 use std::path::Path;
@@ -87,7 +87,7 @@ fn vectors() -> Vec<Vector> {
     vectors
 }
 
-/// A way to open the file `sealed`, and whether it ends in the file `opened` or
+/// A way to open the file `encrypted`, and whether it ends in the file `opened` or
 /// on standard output.
 struct Way {
     args: &'static [&'static str],

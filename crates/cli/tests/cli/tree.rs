@@ -1,18 +1,18 @@
-//! Folders, and several files at once: what becomes of everything in them.
+//! Folders and several files at once: what happens to everything in them.
 
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::common::tree::{assert_same, described, oddities};
-use crate::common::{CHEAP, Dir, header_len, paint};
+use crate::common::tree::{assert_same, described, unusual_entries};
+use crate::common::{CHEAP, Dir, header_len, test_bytes};
 
 /// A folder with a key, beside the folder `in` with everything in it.
-fn with_oddities() -> Dir {
+fn with_unusual_entries() -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
-    oddities(&dir.path("in"));
+    unusual_entries(&dir.path("in"));
     dir
 }
 
@@ -36,7 +36,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn everything_comes_back_as_it_was() {
-    let dir = with_oddities();
+    let dir = with_unusual_entries();
     let before = described(&dir.path("in"));
     for (number, (sealing, opening)) in [
         (&["--processes", "0"][..], &["--processes", "0"][..]),
@@ -47,22 +47,22 @@ fn everything_comes_back_as_it_was() {
     .iter()
     .enumerate()
     {
-        let (sealed, opened) = (format!("sealed{number}"), format!("opened{number}"));
-        let args = [&["encrypt", "-i", "id", "in", &sealed][..], sealing].concat();
+        let (encrypted, opened) = (format!("sealed{number}"), format!("opened{number}"));
+        let args = [&["encrypt", "-i", "id", "in", &encrypted][..], sealing].concat();
         dir.run(&args).ok_and_silent();
-        let args = [&["decrypt", "-i", "id", &sealed, &opened][..], opening].concat();
+        let args = [&["decrypt", "-i", "id", &encrypted, &opened][..], opening].concat();
         dir.run(&args).ok_and_silent();
         assert_same(&dir.path("in"), &dir.path(&opened));
     }
     assert!(described(&dir.path("in")) == before, "the input was touched");
-    // What is sealed has the names, bits and times too.
-    let sealed = described(&dir.path("sealed0"));
+    // The encrypted copy has the names, permission bits and times too.
+    let encrypted = described(&dir.path("sealed0"));
     let suffixed = before.keys().filter(|name| dir.path("in").join(name).is_file());
     let is_link = |name: &Path| dir.path("in").join(name).is_symlink();
     for name in suffixed.filter(|name| !is_link(name)) {
         let mut with = name.clone().into_os_string();
         with.push(".enc");
-        assert!(sealed.contains_key(Path::new(&with)), "{name:?}");
+        assert!(encrypted.contains_key(Path::new(&with)), "{name:?}");
     }
 }
 
@@ -97,12 +97,12 @@ fn one_passphrase_and_one_derivation_but_no_two_keys_alike() {
     let files: Vec<_> = (0..40).map(|number| format!("{}/{number}", number % 3)).collect();
     let files: Vec<_> = files.iter().map(|name| (name.as_str(), &b"the same"[..])).collect();
     let dir = with_files(&files);
-    fs::write(dir.path("in/large"), paint(9 << 20)).unwrap();
+    fs::write(dir.path("in/large"), test_bytes(9 << 20)).unwrap();
     dir.run(&["encrypt", "in", "out", "--key", "word", CHEAP, "--processes", "2"]).ok_and_silent();
     let (mut salts, mut nonces, mut bodies) = (HashSet::new(), HashSet::new(), HashSet::new());
-    let sealed = names(&dir.path("out"));
-    let sealed: Vec<_> = sealed.iter().filter(|name| name.ends_with(".enc")).collect();
-    for name in &sealed {
+    let encrypted = names(&dir.path("out"));
+    let encrypted: Vec<_> = encrypted.iter().filter(|name| name.ends_with(".enc")).collect();
+    for name in &encrypted {
         let content = fs::read(dir.path("out").join(name)).unwrap();
         let header = String::from_utf8(content[..header_len(&content)].to_vec()).unwrap();
         let mut lines = header.lines().skip_while(|line| !line.starts_with("-> argon2id "));
@@ -122,7 +122,7 @@ fn one_passphrase_and_one_derivation_but_no_two_keys_alike() {
 }
 
 #[test]
-fn what_is_chosen() {
+fn selection_of_files() {
     let dir = with_files(&[
         ("a.jpg", b""),
         ("a.txt", b""),
@@ -162,7 +162,7 @@ fn what_is_chosen() {
 }
 
 #[test]
-fn what_would_be_done_is_said_and_not_done() {
+fn a_dry_run_prints_what_it_would_do() {
     let dir = with_files(&[("a", b"12345"), ("sub/b", b"678")]);
     let done = dir.run(&["encrypt", "-r", "nobody is asked", "in", "out", "--dry-run"]).ok();
     let mut lines: Vec<_> = done.stdout_text().lines().map(str::to_owned).collect();
@@ -176,7 +176,7 @@ fn what_would_be_done_is_said_and_not_done() {
 }
 
 #[test]
-fn what_is_there_already_is_not_done_again() {
+fn files_that_are_up_to_date_are_skipped() {
     let dir = with_files(&[("a", b"a"), ("sub/b", b"b"), ("c", b"c")]);
     let run = |args: &[&str]| {
         dir.run(&[&["encrypt", "-i", "id", "in", "out", "--json"][..], args].concat())
@@ -214,7 +214,7 @@ fn what_is_there_already_is_not_done_again() {
 }
 
 #[test]
-fn one_that_fails_does_not_keep_the_others() {
+fn one_failure_does_not_stop_the_other_files() {
     let files: Vec<_> = (0..60).map(|number| format!("{number:02}")).collect();
     let files: Vec<_> = files.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
     let dir = with_files(&files);
@@ -265,7 +265,7 @@ fn one_that_fails_does_not_keep_the_others() {
 }
 
 #[test]
-fn sources_are_removed_only_where_they_were_sealed() {
+fn sources_are_removed_only_if_they_were_encrypted() {
     let dir = with_files(&[("a", b"a"), ("sub/b", b"b")]);
     fs::create_dir(dir.path("out")).unwrap();
     fs::write(dir.path("out/a.enc"), "in the way").unwrap();

@@ -1,5 +1,5 @@
-//! Folders with something in them, or in the way, that must not be followed,
-//! replaced or lost; and runs over folders that end early.
+//! Folders with entries that must not be followed, replaced or lost, and runs over folders that end
+//! early.
 
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::group::Group;
-use crate::common::tree::{assert_same, described, oddities};
-use crate::common::{Dir, Done, Random, paint};
+use crate::common::tree::{assert_same, described, unusual_entries};
+use crate::common::{Dir, Done, Random, test_bytes};
 use rustix::fs::{CWD, FileType, Mode, mkdirat, mknodat, openat};
 use rustix::process::Signal;
 
@@ -23,7 +23,7 @@ fn with_files() -> Dir {
     for name in ["a", "b", "sub/c"] {
         fs::write(dir.path("in").join(name), name).unwrap();
     }
-    fs::write(dir.path("in/sub/large"), paint(2 << 20)).unwrap();
+    fs::write(dir.path("in/sub/large"), test_bytes(2 << 20)).unwrap();
     dir
 }
 
@@ -98,7 +98,7 @@ fn two_inputs_for_one_output_are_refused_before_anything_is_written() {
 
 /// Two things in a folder that would become one are both left out, and the rest is done.
 #[test]
-fn only_what_clashes_is_left_out() {
+fn only_conflicting_files_are_left_out() {
     let dir = with_files();
     let run = |args: &[&str], words: &[&str], left: usize| {
         let _ = fs::remove_dir_all(dir.path("out"));
@@ -112,7 +112,7 @@ fn only_what_clashes_is_left_out() {
     run(&args, &words, 5);
     fs::remove_file(dir.path("in/a.enc")).unwrap();
     fs::create_dir(dir.path("in/a.enc")).unwrap();
-    fs::write(dir.path("in/a.enc/large"), paint(2 << 20)).unwrap();
+    fs::write(dir.path("in/a.enc/large"), test_bytes(2 << 20)).unwrap();
     run(&args, &words, 5);
     let excluded = [&args[..], &["--exclude", "/a.enc"]].concat();
     let _ = fs::remove_dir_all(dir.path("out"));
@@ -172,7 +172,7 @@ fn a_key_of_the_run_is_never_an_output() {
 
 /// They are read like any other file: through no link, and not without bounds.
 #[test]
-fn files_of_patterns_that_are_none() {
+fn unusable_gitignore_files_are_reported() {
     let dir = with_files();
     dir.write("rules", "a\n");
     let run = |args: &[&str]| {
@@ -342,13 +342,13 @@ fn what_the_file_system_cannot_hold_is_named_and_the_rest_is_done() {
 fn an_interrupted_run_is_simply_started_again() {
     let dir = Dir::new();
     dir.keygen("id");
-    oddities(&dir.path("in"));
+    unusual_entries(&dir.path("in"));
     for number in 0..1500 {
         let folder = dir.path("in").join(format!("many/{}", number % 40));
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(number.to_string()), paint(number * 7)).unwrap();
+        fs::write(folder.join(number.to_string()), test_bytes(number * 7)).unwrap();
     }
-    fs::write(dir.path("in/many/large"), paint(40 << 20)).unwrap();
+    fs::write(dir.path("in/many/large"), test_bytes(40 << 20)).unwrap();
     let mut random = Random::new();
     for (command, input, output) in [("encrypt", "in", "out"), ("decrypt", "out", "back")] {
         let args = [command, "-i", "id", input, output, "--processes", "2"];
@@ -416,8 +416,8 @@ fn a_tree_that_changes_meanwhile() {
         is_over.store(true, Ordering::Relaxed);
     });
     for round in 0..4 {
-        let (sealed, opened) = (format!("out{round}"), format!("back{round}"));
-        dir.run(&["decrypt", "-i", "id", &sealed, &opened]).ok();
+        let (encrypted, opened) = (format!("out{round}"), format!("back{round}"));
+        dir.run(&["decrypt", "-i", "id", &encrypted, &opened]).ok();
         for number in 0..300 {
             let file = dir.path(&opened).join(["", "sub"][number % 2]).join(number.to_string());
             if fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_file()) {

@@ -1,9 +1,11 @@
-//! Opening everything and writing nothing: what is intact, what is not, and
+//! `verify` decrypts everything and writes nothing: it reports what is intact, what is damaged, and
 //! where.
 
 use std::fs;
 
-use crate::common::{CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, file_events, header_len, paint};
+use crate::common::{
+    CHEAP, CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, file_events, header_len, test_bytes,
+};
 use serde_json::{Value, json};
 
 /// What `verify --json` says of one file, which must end with this status.
@@ -30,7 +32,7 @@ fn range(offset: usize, length: usize) -> Value {
 }
 
 #[test]
-fn what_is_intact_is_said_to_be() {
+fn intact_files_are_reported_as_intact() {
     let dir = Dir::new();
     dir.keygen("id");
     let around = |len: usize| [len - 1, len, len + 1];
@@ -38,7 +40,7 @@ fn what_is_intact_is_said_to_be() {
     lengths.extend([CHUNK, 1 << 16, 1 << 20, 8 << 20].into_iter().flat_map(around));
     for format in ["native", "age"] {
         for len in &lengths {
-            dir.write("plain", paint(*len));
+            dir.write("plain", test_bytes(*len));
             dir.run(&["encrypt", "-i", "id", "--format", format, "plain", "s", "--force"]).ok();
             let file = verified(&dir, "s", 0);
             for (field, expected) in [
@@ -69,14 +71,14 @@ fn what_is_intact_is_said_to_be() {
 #[test]
 fn workers_are_counted_whether_all_is_intact_or_not() {
     let dir = Dir::new();
-    let mut sealed = dir.sealed(&paint(20 << 20));
+    let mut encrypted = dir.encrypted(&test_bytes(20 << 20));
     for code in [0, 65] {
-        dir.write("s", &sealed);
+        dir.write("s", &encrypted);
         let done = dir.run(&["verify", "s", "-i", "id", "--json", "--processes", "1"]);
         assert_eq!(done.code(), Some(code));
         assert_eq!(file_events(&done).1["workers"], 1, "{done:?}");
-        let last = sealed.len() - 1;
-        sealed[last] ^= 1;
+        let last = encrypted.len() - 1;
+        encrypted[last] ^= 1;
     }
 }
 
@@ -87,7 +89,7 @@ fn every_damaged_range_is_named() {
     for (format, prefix, chunk) in [("native", PREFIX, CHUNK), ("age", 16, 1 << 16)] {
         let len = (3 << 20) + 2 * chunk + 100;
         let chunks = len / chunk;
-        dir.write("plain", paint(len));
+        dir.write("plain", test_bytes(len));
         dir.run(&["encrypt", "-i", "id", "--format", format, "plain", "good", "--force"]).ok();
         let good = dir.read("good");
         let start = header_len(&good) + prefix;
@@ -99,11 +101,11 @@ fn every_damaged_range_is_named() {
             (&[0, 2, edge - 1, edge], &[(0, 1), (2, 1), (edge - 1, 2)]),
             (&[chunks - 1], &[(chunks - 1, 1)]),
         ] {
-            let mut sealed = good.clone();
+            let mut encrypted = good.clone();
             for chunk_number in bad {
-                sealed[start + chunk_number * (chunk + 16) + 7] ^= 4;
+                encrypted[start + chunk_number * (chunk + 16) + 7] ^= 4;
             }
-            dir.write("bad", &sealed);
+            dir.write("bad", &encrypted);
             let file = verified(&dir, "bad", 65);
             let ranges: Vec<_> =
                 runs.iter().map(|(first, count)| range(first * chunk, count * chunk)).collect();
@@ -117,9 +119,9 @@ fn every_damaged_range_is_named() {
             assert_eq!(file["error"]["code"], 65);
         }
         // The final chunk.
-        let mut sealed = good.clone();
-        *sealed.last_mut().unwrap() ^= 1;
-        dir.write("bad", &sealed);
+        let mut encrypted = good.clone();
+        *encrypted.last_mut().unwrap() ^= 1;
+        dir.write("bad", &encrypted);
         let file = verified(&dir, "bad", 65);
         assert_eq!(file["bad_ranges"], json!([range(chunks * chunk, 100)]));
         assert_eq!(file["end"], "damaged");
@@ -129,12 +131,12 @@ fn every_damaged_range_is_named() {
 #[test]
 fn a_line_says_what_is_damaged_and_the_next_what_to_do() {
     let dir = Dir::new();
-    let mut sealed = dir.sealed(&paint(100 * CHUNK + 9));
-    let start = header_len(&sealed) + PREFIX;
+    let mut encrypted = dir.encrypted(&test_bytes(100 * CHUNK + 9));
+    let start = header_len(&encrypted) + PREFIX;
     for chunk in (0..60).step_by(2) {
-        sealed[start + chunk * SEALED_CHUNK] ^= 1;
+        encrypted[start + chunk * SEALED_CHUNK] ^= 1;
     }
-    dir.write("bad.enc", &sealed);
+    dir.write("bad.enc", &encrypted);
     let run = dir.command(&["verify", "bad.enc", "-i", "id"]);
     let said =
         failing(&dir, run, 65, &["error: bad.enc: is damaged in chunk 0", "help: ", "--salvage"]);
@@ -145,16 +147,16 @@ fn a_line_says_what_is_damaged_and_the_next_what_to_do() {
     let quiet = dir.command(&["verify", "bad.enc", "-i", "id", "-q"]);
     assert_eq!(failing(&dir, quiet, 65, &["bad.enc"]), "");
     // Of a pipe the first place is told.
-    let piped = dir.command(&["verify", "-", "-i", "id"]).input(&sealed);
+    let piped = dir.command(&["verify", "-", "-i", "id"]).input(&encrypted);
     let said = failing(&dir, piped, 65, &["chunk 0"]);
     assert!(said.starts_with("standard input: damaged: "), "{said}");
 }
 
 #[test]
-fn cuts_and_additions_are_told_from_other_damage() {
+fn truncation_and_additions_are_distinguished_from_other_damage() {
     let dir = Dir::new();
     let len = 70 * CHUNK + 50;
-    let good = dir.sealed(&paint(len));
+    let good = dir.encrypted(&test_bytes(len));
     let start = header_len(&good) + PREFIX;
     for chunks in [0, 1, 63, 64, 65, 70] {
         for rest in [0, 5, 16, 60] {
@@ -196,21 +198,21 @@ fn cuts_and_additions_are_told_from_other_damage() {
 #[test]
 fn each_of_many_files_is_reported_in_order() {
     let dir = Dir::new();
-    let sealed = dir.sealed(&paint(50_000));
+    let encrypted = dir.encrypted(&test_bytes(50_000));
     dir.keygen("other");
     let mut names = Vec::new();
     for number in 0..40 {
         let name = format!("{number}.enc");
-        let mut sealed = sealed.clone();
+        let mut encrypted = encrypted.clone();
         if number % 10 == 3 {
-            let place = header_len(&sealed) + PREFIX + SEALED_CHUNK;
-            sealed[place] ^= 1;
+            let place = header_len(&encrypted) + PREFIX + SEALED_CHUNK;
+            encrypted[place] ^= 1;
         }
-        dir.write(&name, sealed);
+        dir.write(&name, encrypted);
         names.push(name);
     }
     // Larger ones among them, and what is no file.
-    dir.write("large.enc", dir.sealed(&paint(9 << 20)));
+    dir.write("large.enc", dir.encrypted(&test_bytes(9 << 20)));
     names.insert(20, "large.enc".into());
     names.insert(30, "missing.enc".into());
     for processes in ["0", "2"] {
@@ -243,11 +245,11 @@ fn each_of_many_files_is_reported_in_order() {
 }
 
 #[test]
-fn the_status_is_that_of_the_first_failure() {
+fn the_exit_status_is_that_of_the_first_failure() {
     let dir = Dir::new();
-    let sealed = dir.sealed(&paint(50_000));
-    dir.write("good", &sealed);
-    dir.write("cut", &sealed[..sealed.len() - 1]);
+    let encrypted = dir.encrypted(&test_bytes(50_000));
+    dir.write("good", &encrypted);
+    dir.write("cut", &encrypted[..encrypted.len() - 1]);
     dir.keygen("other");
     dir.run(&["encrypt", "good", "foreign", "-i", "other"]).ok();
     dir.write("text", "just some text");
@@ -266,17 +268,17 @@ fn the_status_is_that_of_the_first_failure() {
         assert_eq!(done.code(), Some(code), "{files:?}: {done:?}");
         assert_eq!(done.stdout_text().lines().count(), files.len());
     }
-    // Of a folder all that are sealed by their names, and nothing else.
+    // In a folder, all files with the name of an encrypted file, and nothing else.
     dir.fails(dir.command(&["verify", "folder", "-i", "id"]), 66, &["folder: is a folder", ".enc"]);
     fs::create_dir(dir.path("folder/sub")).unwrap();
-    fs::write(dir.path("folder/sub/2.enc"), &sealed).unwrap();
+    fs::write(dir.path("folder/sub/2.enc"), &encrypted).unwrap();
     fs::write(dir.path("folder/sub/text"), "text").unwrap();
-    fs::write(dir.path("folder/1.age"), &sealed).unwrap();
+    fs::write(dir.path("folder/1.age"), &encrypted).unwrap();
     let done = dir.run(&["verify", "folder", "good", "-i", "id"]).ok();
     let lines = done.stdout_text();
     let names: Vec<_> = lines.lines().map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(names, ["folder/1.age", "folder/sub/2.enc", "good"]);
-    fs::write(dir.path("folder/sub/3.enc"), &sealed[..sealed.len() - 1]).unwrap();
+    fs::write(dir.path("folder/sub/3.enc"), &encrypted[..encrypted.len() - 1]).unwrap();
     assert_eq!(dir.run(&["verify", "folder", "-i", "id"]).code(), Some(65));
     dir.fails(dir.command(&["verify", "-", "-", "-i", "id"]), 64, &["only once"]);
     dir.fails(dir.command(&["verify", "good"]), 64, &["no key was given"]);
@@ -286,10 +288,10 @@ fn the_status_is_that_of_the_first_failure() {
 
 /// A backup script must learn of the last file too. `sha256sum -c | head` ends by SIGPIPE.
 #[test]
-fn all_is_verified_even_if_nobody_reads_to_the_end() {
+fn verification_is_complete_even_if_the_reader_stops() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(300_000));
+    dir.write("plain", test_bytes(300_000));
     dir.shell("for i in 1 2 3 4 5 6; do $CS encrypt -i id plain $i.enc; done").run().ok();
     let mut damaged = dir.read("6.enc");
     damaged[100_000] ^= 1;
@@ -299,7 +301,7 @@ fn all_is_verified_even_if_nobody_reads_to_the_end() {
 }
 
 #[test]
-fn nobody_is_asked_for_a_key_that_opens_nothing() {
+fn no_passphrase_is_asked_for_if_there_is_nothing_to_decrypt() {
     let dir = Dir::new();
     // Asking would fail with 64: there is no terminal.
     let run = dir.shell("setsid -w $CS verify missing -p");
@@ -307,19 +309,19 @@ fn nobody_is_asked_for_a_key_that_opens_nothing() {
 }
 
 #[test]
-fn a_passphrase_opens_and_is_told_to_be_wrong() {
+fn a_right_passphrase_decrypts_and_a_wrong_one_is_reported() {
     let dir = Dir::new();
-    dir.write("plain", paint(100_000));
+    dir.write("plain", test_bytes(100_000));
     dir.run(&["encrypt", "plain", "p.enc", "--key", "right", CHEAP]).ok();
     let said = dir.run(&["verify", "p.enc", "--key", "right"]).ok_and_silent().stdout_text();
     assert!(said.starts_with("p.enc: intact, "), "{said}");
     let run = dir.command(&["verify", "p.enc", "--key", "wrong"]);
     let said = failing(&dir, run, 77, &["the passphrase is wrong"]);
     assert!(said.starts_with("p.enc: not verified: "), "{said}");
-    let mut sealed = dir.read("p.enc");
-    let place = header_len(&sealed) + PREFIX + 2 * SEALED_CHUNK;
-    sealed[place] ^= 1;
-    dir.write("p.enc", sealed);
+    let mut encrypted = dir.read("p.enc");
+    let place = header_len(&encrypted) + PREFIX + 2 * SEALED_CHUNK;
+    encrypted[place] ^= 1;
+    dir.write("p.enc", encrypted);
     let said = failing(&dir, dir.command(&["verify", "p.enc", "--key", "right"]), 65, &["chunk 2"]);
     assert!(said.contains("bad: bytes 32768-49151"), "{said}");
 }
@@ -327,8 +329,8 @@ fn a_passphrase_opens_and_is_told_to_be_wrong() {
 #[test]
 fn memory_does_not_grow_with_the_number_of_files() {
     let dir = Dir::new();
-    let sealed = dir.sealed(b"content");
-    dir.write("one.enc", sealed);
+    let encrypted = dir.encrypted(b"content");
+    dir.write("one.enc", encrypted);
     const FILES: usize = 10_000;
     for number in 0..FILES {
         let folder = dir.path(format!("all/{}", number / 1000));

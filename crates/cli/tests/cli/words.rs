@@ -1,10 +1,9 @@
-//! The words around the work: help and its examples, completions, the manual,
-//! and what is said about a mistyped word.
+//! Help and its examples, completions, the manual, and the answer to a mistyped word.
 
 use std::fs;
 use std::process::Command;
 
-use crate::common::{CHEAP, Dir, paint};
+use crate::common::{CHEAP, Dir, test_bytes};
 
 const COMMANDS: &[&str] = &[
     "encrypt",
@@ -55,7 +54,7 @@ fn examples(help: &str) -> Vec<String> {
 /// What the examples work on.
 fn prepare(dir: &Dir, command: &str) {
     dir.write("notes.txt", "notes");
-    dir.write("video.mp4", paint(2 << 20));
+    dir.write("video.mp4", test_bytes(2 << 20));
     fs::create_dir(dir.path("photos")).unwrap();
     dir.write("photos/a.jpg", "a");
     dir.write("photos/b.jpg", "b");
@@ -86,7 +85,7 @@ fn prepare(dir: &Dir, command: &str) {
 }
 
 #[test]
-fn the_examples_work_as_they_stand_there() {
+fn the_examples_work_as_written() {
     for command in [""].iter().chain(COMMANDS) {
         let dir = home();
         prepare(&dir, command);
@@ -111,10 +110,10 @@ fn the_examples_work_as_they_stand_there() {
         // They did what is said about them.
         for (of, file, content) in [
             ("", "again.txt", b"notes".to_vec()),
-            ("", "again.mp4", paint(2 << 20)),
+            ("", "again.mp4", test_bytes(2 << 20)),
             ("decrypt", "notes.txt", b"notes".to_vec()),
             ("decrypt", "restored/b.jpg", b"b".to_vec()),
-            ("decrypt", "tail.bin", paint(2 << 20)[(2 << 20) - 1024..].to_vec()),
+            ("decrypt", "tail.bin", test_bytes(2 << 20)[(2 << 20) - 1024..].to_vec()),
         ] {
             assert!(*command != of || dir.read(file) == content, "{file}");
         }
@@ -222,7 +221,7 @@ fn the_manual_has_a_page_for_each_command() {
 }
 
 #[test]
-fn groff_has_nothing_to_say_about_the_manual() {
+fn groff_accepts_the_manual_without_warnings() {
     if !has("groff") {
         return;
     }

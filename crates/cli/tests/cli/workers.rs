@@ -1,5 +1,4 @@
-//! Worker processes: the same files with any number of them, and whatever
-//! befalls them.
+//! Worker processes: any number of them gives the same files, whatever happens to them.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -8,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::group::{Group, wait_until};
-use crate::common::{Dir, Done, paint};
+use crate::common::{Dir, Done, test_bytes};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Large enough for several workers.
@@ -18,7 +17,7 @@ const LEN: usize = (40 << 20) + 12_345;
 fn large() -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.write("plain", paint(LEN));
+    dir.write("plain", test_bytes(LEN));
     dir
 }
 
@@ -42,7 +41,7 @@ fn run_with(dir: &Dir, args: &[&str], mut interfere: impl FnMut(&Child, &[Pid]))
     drop(child.stdin.take());
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < crate::common::PATIENCE, "it hangs");
+        assert!(start.elapsed() < crate::common::TIMEOUT, "it hangs");
         let workers: Vec<_> =
             workers_of(&child).into_iter().filter(|pid| is_worker(*pid)).collect();
         interfere(&child, &workers);
@@ -54,7 +53,7 @@ fn run_with(dir: &Dir, args: &[&str], mut interfere: impl FnMut(&Child, &[Pid]))
 #[track_caller]
 fn assert_opens(dir: &Dir, name: &str) {
     let opened = dir.run(&["decrypt", "-i", "id", name, "-"]).ok();
-    assert!(opened.stdout == paint(LEN), "{name} has another content");
+    assert!(opened.stdout == test_bytes(LEN), "{name} has another content");
 }
 
 #[test]
@@ -68,7 +67,7 @@ fn every_number_of_workers_gives_a_file_that_every_other_opens() {
         for other in ["0", "1", "5", "auto"] {
             let open = ["decrypt", "-i", "id", "sealed", "opened", "--force", "--processes", other];
             dir.run(&open).ok_and_silent();
-            assert!(dir.read("opened") == paint(LEN), "{count} {other}");
+            assert!(dir.read("opened") == test_bytes(LEN), "{count} {other}");
         }
     }
 }
@@ -78,19 +77,19 @@ fn multiples_of_a_segment_and_their_neighbours() {
     let dir = Dir::new();
     dir.keygen("id");
     for len in [8 << 20, (8 << 20) - 1, (8 << 20) + 1, 9 << 20, (9 << 20) + 16_384] {
-        dir.write("plain", paint(len));
+        dir.write("plain", test_bytes(len));
         for args in [
             ["encrypt", "-i", "id", "plain", "sealed", "--force", "--processes", "2"],
             ["decrypt", "-i", "id", "sealed", "opened", "--force", "--processes", "2"],
         ] {
             dir.run(&args).ok_and_silent();
         }
-        assert!(dir.read("opened") == paint(len), "{len}");
+        assert!(dir.read("opened") == test_bytes(len), "{len}");
     }
 }
 
 #[test]
-fn reports_say_who_worked_and_how_well_locked_in() {
+fn reports_name_the_workers_and_their_sandbox() {
     let dir = large();
     let args = ["encrypt", "-i", "id", "plain", "--json", "--processes", "2"];
     let done = dir.run(&args).ok();
@@ -143,7 +142,7 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
         if round >= 6 && deaths > 0 {
             break;
         }
-        assert!(start.elapsed() < crate::common::PATIENCE, "nobody was killed");
+        assert!(start.elapsed() < crate::common::TIMEOUT, "nobody was killed");
         let seal =
             ["encrypt", "-i", "id", "plain", "sealed", "--force", "--json", "--processes", "3"];
         let open =
@@ -170,13 +169,13 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
                 died += done.json(&done.stdout)["workers_died"].as_u64().unwrap();
             }
         }
-        assert!(dir.read("opened") == paint(LEN), "round {round}, {died} died");
+        assert!(dir.read("opened") == test_bytes(LEN), "round {round}, {died} died");
         deaths += died;
     }
 }
 
 #[test]
-fn a_worker_that_is_stopped_for_good_is_done_without() {
+fn a_run_finishes_without_a_stopped_worker() {
     let dir = large();
     let mut stopped = None;
     let args = ["encrypt", "-i", "id", "plain", "--force", "--json", "--processes", "2"];
@@ -222,7 +221,7 @@ fn when_main_is_killed_nothing_is_left() {
 }
 
 #[test]
-fn where_no_process_can_be_started_main_works_alone_or_says_so() {
+fn without_new_processes_the_main_process_works_alone_or_fails() {
     let dir = large();
     dir.program();
     let run = |sandbox: &str| {
@@ -263,12 +262,12 @@ fn where_no_process_can_be_started_main_works_alone_or_says_so() {
 fn damage_is_found_and_named_by_workers_too() {
     let dir = large();
     dir.run(&["encrypt", "-i", "id", "plain", "--processes", "2"]).ok();
-    let mut sealed = dir.read("plain.enc");
-    let offset = crate::common::header_len(&sealed)
+    let mut encrypted = dir.read("plain.enc");
+    let offset = crate::common::header_len(&encrypted)
         + crate::common::PREFIX
         + 2000 * crate::common::SEALED_CHUNK;
-    sealed[offset + 100] ^= 1;
-    dir.write("bad.enc", sealed);
+    encrypted[offset + 100] ^= 1;
+    dir.write("bad.enc", encrypted);
     let run = dir.command(&["decrypt", "-i", "id", "bad.enc", "--processes", "2"]);
     dir.fails(run, 65, &["chunk 2000", &format!("byte {offset}")]);
 }

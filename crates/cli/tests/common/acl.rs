@@ -1,4 +1,4 @@
-//! POSIX access control lists, as extended attributes have them (linux/posix_acl_xattr.h).
+//! POSIX access control lists in the form of extended attributes (linux/posix_acl_xattr.h).
 
 pub const ACCESS: &str = "system.posix_acl_access";
 pub const DEFAULT: &str = "system.posix_acl_default";
@@ -10,7 +10,7 @@ pub const GROUP_OBJ: u16 = 4;
 pub const MASK: u16 = 0x10;
 pub const OTHER: u16 = 0x20;
 
-/// A list of kinds and rights (as in a permission mode); [`USER`] means `user`.
+/// An access control list of kinds and permission bits; [`USER`] means `user`.
 pub fn list(user: u32, entries: &[(u16, u16)]) -> Vec<u8> {
     let mut bytes = 2_u32.to_le_bytes().to_vec();
     for (kind, rights) in entries {

@@ -1,11 +1,11 @@
-//! Files of age in every way: written and read, as files and as streams, by this process and
-//! by workers, and both also by age itself.
+//! Writes and reads files in the age format in every way: as files and as streams, in one process
+//! and with workers, and with age itself.
 
 use std::process::Command;
 
-use super::{Dir, Done, paint};
+use super::{Dir, Done, test_bytes};
 
-/// Whether there is an age to compare with; says that a test is skipped if not.
+/// Whether the program `age` is installed; if not, prints that the test is skipped.
 pub fn has_age() -> bool {
     let has = Command::new("age").arg("--version").output().is_ok_and(|o| o.status.success());
     if !has {
@@ -14,7 +14,7 @@ pub fn has_age() -> bool {
     has
 }
 
-/// What is tried.
+/// The ways to encrypt and to decrypt that are combined.
 pub struct Matrix<const S: usize, const O: usize> {
     /// Lengths of the content.
     pub lengths: &'static [usize],
@@ -22,19 +22,19 @@ pub struct Matrix<const S: usize, const O: usize> {
     pub encrypting: [&'static str; S],
     /// Ways to decrypt `sealed.age` as `opened`.
     pub decrypting: [&'static str; O],
-    /// Flags with which age writes the same.
+    /// The flags with which age writes such a file.
     pub flags_of_age: &'static str,
-    /// Looks at what was written.
+    /// Checks an encrypted file.
     pub check: fn(&[u8]),
 }
 
 impl<const S: usize, const O: usize> Matrix<S, O> {
-    /// Writes in every way, and reads that in two of the ways, others for each length.
+    /// Encrypts in every way, and decrypts each file in two ways, which vary with the length.
     pub fn reads_what_it_writes(&self) {
         let dir = Dir::in_memory();
         let recipient = dir.keygen("id");
         for &len in self.lengths {
-            dir.write("plain", paint(len));
+            dir.write("plain", test_bytes(len));
             for (number, encrypting) in self.encrypting.iter().enumerate() {
                 run(&dir, &format!("R={recipient}; {encrypting}"));
                 (self.check)(&dir.read("sealed.age"));
@@ -45,7 +45,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         }
     }
 
-    /// Has age read what was written, for each length in two of the ways.
+    /// Encrypts each length in two ways, and decrypts it with age.
     pub fn age_reads_what_it_writes(&self) {
         if !has_age() {
             return;
@@ -53,7 +53,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         let dir = Dir::in_memory();
         let recipient = dir.keygen("id");
         for (number, &len) in self.lengths.iter().enumerate() {
-            dir.write("plain", paint(len));
+            dir.write("plain", test_bytes(len));
             for way in [number, number + S / 2] {
                 run(&dir, &format!("R={recipient}; {}", self.encrypting[way % S]));
                 self.assert_opened(&dir, len, "age -d -i id sealed.age > opened");
@@ -61,7 +61,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         }
     }
 
-    /// Reads in every way what age writes for several recipients.
+    /// Encrypts to several recipients with age, and decrypts in every way.
     pub fn reads_what_age_writes(&self) {
         if !has_age() {
             return;
@@ -71,7 +71,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         let other = dir.keygen("other");
         let flags = self.flags_of_age;
         for &len in self.lengths {
-            dir.write("plain", paint(len));
+            dir.write("plain", test_bytes(len));
             run(&dir, &format!("age {flags} -r {other} -r {recipient} -o sealed.age plain"));
             for way in self.decrypting {
                 self.assert_opened(&dir, len, way);
@@ -79,15 +79,15 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         }
     }
 
-    /// Asserts that this way decrypts to what was encrypted.
+    /// Asserts that this way decrypts `sealed.age` to the `len` bytes of `plain`.
     #[track_caller]
     fn assert_opened(&self, dir: &Dir, len: usize, decrypting: &str) {
         run(dir, decrypting);
-        assert!(dir.read("opened") == paint(len), "{len}: {decrypting}");
+        assert!(dir.read("opened") == test_bytes(len), "{len}: {decrypting}");
         std::fs::remove_file(dir.path("opened")).unwrap();
     }
 
-    /// Asserts that every way decrypts `sealed.age` to this much.
+    /// Asserts that every way decrypts `sealed.age` to `len` bytes of `plain`.
     #[track_caller]
     pub fn assert_opens(&self, dir: &Dir, len: usize) {
         for way in self.decrypting {
@@ -95,8 +95,8 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         }
     }
 
-    /// Asserts that every way refuses `sealed.age`, and gives what the first one says. What a
-    /// stream has got before is right.
+    /// Asserts that every way refuses `sealed.age`, and returns the result of the first. What a
+    /// stream received before that must be right.
     #[track_caller]
     pub fn assert_refuses(&self, dir: &Dir, what: &str) -> Done {
         let mut first = None;
@@ -115,7 +115,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
     }
 }
 
-/// Runs a script whose every part must succeed; `sealed.age` may be there from before.
+/// Runs a script of which every command must succeed.
 #[track_caller]
 fn run(dir: &Dir, script: &str) {
     dir.shell(&format!("set -e -o pipefail; {script}")).run().ok();

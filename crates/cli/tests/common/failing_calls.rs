@@ -1,4 +1,4 @@
-//! System calls that fail, as where a system or a file system lacks them.
+//! Makes system calls fail, as on a system or a file system that does not support them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,8 +11,8 @@ pub struct FailingCalls {
 }
 
 impl FailingCalls {
-    /// Puts what is needed for it into the folder, as `failing_calls.py`; `None` where system
-    /// calls cannot be made to fail here.
+    /// Writes the script `failing_calls.py` to the folder. Returns `None` if system calls cannot be
+    /// made to fail on this machine.
     pub fn new(dir: &Dir) -> Option<Self> {
         let script = dir.write("failing_calls.py", SCRIPT);
         let calls = Self { script };
@@ -20,14 +20,14 @@ impl FailingCalls {
         can(&trial, "Python 3 and seccomp filters").then_some(calls)
     }
 
-    /// What to put before a program. The faults are words, each NAME=ERROR; `tmpfile` is any
+    /// The prefix of a command line. `faults` are words of the form NAME=ERROR; `tmpfile` is any
     /// call that would open an unnamed file.
     pub fn wrap(&self, faults: &str) -> String {
         format!("python3 {} {faults} --", self.script.display())
     }
 }
 
-/// Whether a script can be run here; says that a test is skipped if not.
+/// Whether a script succeeds; if not, prints that the test is skipped.
 pub fn can(script: &str, lacks: &str) -> bool {
     let can = Command::new("bash").args(["-c", script]).output().is_ok_and(|o| o.status.success());
     if !can {
@@ -36,7 +36,7 @@ pub fn can(script: &str, lacks: &str) -> bool {
     can
 }
 
-/// Runs what comes after `--`, with a seccomp filter before it.
+/// Runs the command after `--` under a seccomp filter.
 const SCRIPT: &str = r#"
 import ctypes, errno, os, platform, struct, sys
 NUMBERS = {

@@ -1,5 +1,5 @@
-//! The program in a process group of its own: who belongs to it, down to the
-//! last worker, can be told by the group even when main is gone.
+//! Runs the program in its own process group. The group identifies all its processes, down to the
+//! last worker, even after the main process has exited.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -12,19 +12,19 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
 
-use super::{Done, PATIENCE, Run};
+use super::{Done, Run, TIMEOUT};
 
-/// Waits until something is so, and fails when it never is.
+/// Waits until a condition holds, and panics after [`TIMEOUT`].
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < TIMEOUT, "never: {what}");
         thread::sleep(Duration::from_micros(300));
     }
 }
 
-/// Main, and whatever it starts.
+/// The main process and all processes that it starts.
 pub struct Group {
     child: Child,
     pub pid: Pid,
@@ -42,12 +42,12 @@ impl Group {
         Self { child, pid, root }
     }
 
-    /// The processes of the group that live, and how each is: R, S, T and so on.
+    /// The running processes of the group, each with its state: R, S, T and so on.
     pub fn members(&self) -> Vec<(Pid, char)> {
         members(self.pid)
     }
 
-    /// Those that are workers already.
+    /// The processes that have become workers.
     pub fn workers(&self) -> Vec<Pid> {
         let is_worker = |pid: &Pid| {
             let cmdline = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
@@ -56,7 +56,7 @@ impl Group {
         self.members().into_iter().map(|(pid, _)| pid).filter(is_worker).collect()
     }
 
-    /// Bytes in the output that has no name yet; `None` without one.
+    /// The length of the output that has no name yet, if there is one.
     pub fn unnamed_len(&self) -> Option<u64> {
         let fds = fs::read_dir(format!("/proc/{}/fd", self.pid.as_raw_nonzero())).ok()?;
         let mut unnamed = fds.flatten().map(|fd| fd.path()).filter(|fd| {
@@ -67,13 +67,13 @@ impl Group {
         Some(fs::metadata(unnamed.next()?).ok()?.len())
     }
 
-    /// Whether main has ended. Its number stays its own until [`Self::wait`].
+    /// Whether the main process has exited. Its process ID stays reserved until [`Self::wait`].
     pub fn is_over(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(self.pid), look).unwrap().is_some()
     }
 
-    /// Waits until something is so, or all is over: then `false`.
+    /// Waits until a condition holds. Returns `false` if the main process exits first.
     #[track_caller]
     pub fn reaches(&self, what: &str, is_so: impl Fn(&Self) -> bool) -> bool {
         let mut reached = false;
@@ -84,26 +84,27 @@ impl Group {
         reached
     }
 
-    /// A signal to main alone.
+    /// Sends a signal to the main process only.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
     }
 
-    /// A signal to all, as from a terminal.
+    /// Sends a signal to all processes, as a terminal does.
     pub fn signal_all(&self, signal: Signal) {
-        // Nobody may be left.
+        // All processes may have exited.
         let _ = kill_process_group(self.pid, signal);
     }
 
-    /// Stops all, and waits until they have stopped; `false` if it is over.
+    /// Stops all processes, and waits until they have stopped. Returns `false` if the main process
+    /// has exited.
     #[track_caller]
     pub fn freeze(&self) -> bool {
         self.signal_all(Signal::STOP);
         let mut looks = 0u32;
         wait_until("all have stopped", || {
             looks += 1;
-            // Main cannot stop while it waits for a stopped child to become a
-            // worker. Then the two get a moment, and a longer one each time.
+            // The main process cannot stop while it waits for a stopped child to become a worker.
+            // So both continue for a moment, which becomes longer each time.
             if looks.is_multiple_of(20) {
                 self.signal_all(Signal::CONT);
                 thread::sleep(Duration::from_millis(u64::from(looks / 20)));
@@ -114,10 +115,10 @@ impl Group {
         !self.is_over()
     }
 
-    /// Waits for main, and then for everybody else to be gone.
+    /// Waits for the main process, and then until all others have exited.
     #[track_caller]
     pub fn wait(self) -> Done {
-        // No other group can bear its number before the last worker is gone.
+        // No other group can get its ID before the last worker has exited.
         let done = super::wait(self.child);
         wait_until("all workers are gone", || members(self.pid).is_empty());
         done
@@ -129,7 +130,7 @@ fn members(group: Pid) -> Vec<(Pid, char)> {
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in brackets, may hold anything.
+        // The name, in parentheses, may contain any character.
         let mut fields = stat.rsplit_once(") ")?.1.split(' ');
         let (state, _parent, its_group) = (fields.next()?, fields.next()?, fields.next()?);
         let state = state.chars().next().filter(|state| !matches!(state, 'Z' | 'X'))?;

@@ -1,4 +1,4 @@
-//! A folder to work in, the program to run in it, and a watchdog on both.
+//! Temporary folders, and running the program in them with a timeout.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
 pub mod acl;
@@ -20,16 +20,16 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nothing here takes a tenth of this, even on a slow machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long to wait for anything. Nothing takes a tenth of this, even on a slow machine.
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The cheapest key derivation that is allowed.
+/// The cheapest key derivation that the program accepts.
 pub const CHEAP: &str = "--argon2id=64MiB";
 
-/// A user without any rights.
+/// The ID of a user without any permissions.
 const NOBODY: u32 = 65_534;
 
-/// A folder that is removed at the end.
+/// A temporary folder, removed on drop.
 pub struct Dir(tempfile::TempDir);
 
 impl Dir {
@@ -37,13 +37,13 @@ impl Dir {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// A folder in `parent`; `None` where none can be made.
+    /// A folder in `parent`, or `None` if it cannot be created.
     pub fn new_in(parent: &Path) -> Option<Self> {
         tempfile::tempdir_in(parent).ok().map(Self)
     }
 
-    /// A folder in memory where there can be one: for thousands of files that have nothing
-    /// to do with file systems.
+    /// A folder in memory if possible, for tests that write thousands of files but do not depend on
+    /// the file system.
     pub fn in_memory() -> Self {
         Self::new_in(Path::new("/dev/shm")).unwrap_or_else(Self::new)
     }
@@ -62,7 +62,7 @@ impl Dir {
         path
     }
 
-    /// The same with the permissions of a file that holds a secret.
+    /// Writes a file with the permissions of a file that holds a secret.
     pub fn write_secret(&self, name: impl AsRef<OsStr>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.write(name, content);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -73,14 +73,14 @@ impl Dir {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// Makes an identity file and returns its recipient.
+    /// Generates an identity file and returns its recipient.
     pub fn keygen(&self, name: &str) -> String {
         self.run(&["keygen", "-o", name]).ok();
         self.run(&["keygen", "-y", name]).ok().stdout_text().trim().to_owned()
     }
 
-    /// The content sealed for the identity `id`, which is made if need be.
-    pub fn sealed(&self, content: &[u8]) -> Vec<u8> {
+    /// The content encrypted to the identity `id`, which is generated if it does not exist.
+    pub fn encrypted(&self, content: &[u8]) -> Vec<u8> {
         if !self.path("id").exists() {
             self.keygen("id");
         }
@@ -90,16 +90,16 @@ impl Dir {
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
         let mut command = as_from_a_shell(env!("CARGO_BIN_EXE_cryptstream"));
         command.args(args).current_dir(self.root());
-        shield(&mut command);
+        clear_defaults(&mut command);
         Run { command, input: Vec::new() }
     }
 
-    /// The same through a shell, where `$CS` is the program.
+    /// A shell script, in which `$CS` is the program.
     pub fn shell(&self, script: &str) -> Run {
         let mut command = as_from_a_shell("bash");
         command.args(["-c", script]).current_dir(self.root());
         command.env("CS", env!("CARGO_BIN_EXE_cryptstream"));
-        shield(&mut command);
+        clear_defaults(&mut command);
         Run { command, input: Vec::new() }
     }
 
@@ -107,9 +107,9 @@ impl Dir {
         self.command(args).run()
     }
 
-    /// A copy of the program in the folder, for users who cannot reach it where
-    /// it is. Not copied by this process: another test's child could inherit
-    /// the descriptor, and what is open for writing cannot be run.
+    /// A copy of the program in the folder, for users who cannot reach the original. Another
+    /// process copies it: otherwise the child of another test could inherit the descriptor, and a
+    /// file that is open for writing cannot be run.
     pub fn program(&self) -> PathBuf {
         let copy = self.path("cs");
         let mut cp = Command::new("cp");
@@ -117,20 +117,20 @@ impl Dir {
         copy
     }
 
-    /// The same as somebody whom permissions bind; tests may run as root, whom they
-    /// do not. Such a user must be able to reach the folder, and to read the key.
+    /// Runs the program as a user whom permissions restrict, even if the tests run as root. That
+    /// user must be able to enter the folder and to read the key.
     pub fn unprivileged<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
         let mut run = self.command(args);
         if rustix::process::geteuid().is_root() {
             let mut replaced = Command::new(self.program());
             replaced.args(args).current_dir(self.root()).uid(NOBODY);
-            shield(&mut replaced);
+            clear_defaults(&mut replaced);
             run.command = replaced;
         }
         run
     }
 
-    /// The names in the folder.
+    /// The names in the folder, sorted.
     pub fn names(&self) -> Vec<OsString> {
         let entries = fs::read_dir(self.root()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
@@ -138,7 +138,7 @@ impl Dir {
         names
     }
 
-    /// Everything in the folder: names, kinds, contents.
+    /// All paths in the folder, with the contents of files.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let entries = fs::read_dir(self.root()).unwrap().map(|entry| entry.unwrap().path());
         entries
@@ -151,8 +151,8 @@ impl Dir {
             .collect()
     }
 
-    /// Runs what must fail with this exit code, these words on standard
-    /// error, and must leave the folder as it was: no output, no temporary.
+    /// Asserts that a run fails with this exit code and these words on standard error, and leaves
+    /// the folder unchanged: no output, no temporary file.
     #[track_caller]
     pub fn fails(&self, run: Run, code: i32, words: &[&str]) -> Done {
         let before = self.snapshot();
@@ -169,7 +169,7 @@ impl Dir {
     }
 }
 
-/// Whether this user is alone in the group that new files get, so that a umask of 002
+/// Whether this user is the only member of the group that new files get, so that a umask of 002
 /// lets nobody else write.
 pub fn has_private_group() -> bool {
     let me = rustix::process::geteuid().as_raw().to_string();
@@ -186,9 +186,8 @@ pub fn has_private_group() -> bool {
         && named.next().is_none()
 }
 
-/// A program that no signal is ignored for, even where the tests are run under nohup
-/// or as a background job of a script, whose children have SIGHUP or SIGINT ignored
-/// from the start.
+/// A command that ignores no signal, even if the tests run under nohup or as a background job of a
+/// script, whose children ignore SIGHUP or SIGINT from the start.
 fn as_from_a_shell(program: &str) -> Command {
     // SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU.
     const SIGNALS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 19 | 1 << 20 | 1 << 21;
@@ -198,16 +197,16 @@ fn as_from_a_shell(program: &str) -> Command {
     if ignored & SIGNALS == 0 {
         return Command::new(program);
     }
-    // By its path: a test may set PATH.
+    // By its full path, as a test may set PATH.
     let mut command = Command::new("/usr/bin/env");
     command.args(["--default-signal=HUP,INT,QUIT,TERM,TSTP,TTIN,TTOU", program]);
     command
 }
 
-/// Keeps the defaults of whoever runs the tests out of them.
-pub fn shield(command: &mut Command) {
+/// Removes the defaults of the user who runs the tests from the environment.
+pub fn clear_defaults(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        // Not the switch that ci/attacks.sh turns protections off with.
+        // Keeps the switch with which ci/attacks.sh turns protections off.
         let is_default = name.to_string_lossy().starts_with("CRYPTSTREAM_");
         if is_default && name != cryptstream_protection::SWITCH {
             command.env_remove(name);
@@ -216,7 +215,7 @@ pub fn shield(command: &mut Command) {
     command.env("CRYPTSTREAM_CONFIG", "/dev/null");
 }
 
-/// A program about to be run.
+/// A command that is about to run.
 pub struct Run {
     pub command: Command,
     input: Vec<u8>,
@@ -243,7 +242,7 @@ impl Run {
         let input = self.input.clone();
         let mut child = self.spawn();
         let mut stdin = child.stdin.take().unwrap();
-        // The program may well end before it has read everything.
+        // The program may exit before it has read everything.
         let writer = thread::spawn(move || drop(stdin.write_all(&input)));
         let done = wait(child);
         writer.join().unwrap();
@@ -251,7 +250,7 @@ impl Run {
     }
 }
 
-/// Waits for a program, and kills it when it hangs.
+/// Waits for a program, and kills it after [`TIMEOUT`].
 #[track_caller]
 pub fn wait(mut child: Child) -> Done {
     let stdout = child.stdout.take().unwrap();
@@ -275,7 +274,7 @@ pub fn wait_status(child: &mut Child) -> ExitStatus {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             child.kill().unwrap();
             panic!("the program hangs");
         }
@@ -283,7 +282,7 @@ pub fn wait_status(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// A program that has ended.
+/// The result of a program that has exited.
 pub struct Done {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
@@ -313,7 +312,7 @@ impl Done {
         self
     }
 
-    /// Succeeded without a word.
+    /// Asserts success without any message.
     #[track_caller]
     pub fn ok_and_silent(self) -> Self {
         let done = self.ok();
@@ -335,8 +334,8 @@ impl Done {
     }
 }
 
-/// What a command that takes several files has said of each with `--json`, and at the end:
-/// a line for each, as `rg --json` does it.
+/// The events that a command with several files prints with `--json`, one per line as with
+/// `rg --json`: one for each file, and the one at the end.
 #[track_caller]
 pub fn file_events(done: &Done) -> (Vec<serde_json::Value>, serde_json::Value) {
     let text = done.stdout_text();
@@ -348,11 +347,11 @@ pub fn file_events(done: &Done) -> (Vec<serde_json::Value>, serde_json::Value) {
     (events, end)
 }
 
-/// Numbers that look random, and are the same again for the same seed.
+/// A pseudo-random number generator.
 pub struct Random(u64);
 
 impl Random {
-    /// Another seed each time, which is printed; `CRYPTSTREAM_SEED` sets it.
+    /// Uses the seed in `CRYPTSTREAM_SEED`, or a new one, and prints it.
     pub fn new() -> Self {
         let given = std::env::var("CRYPTSTREAM_SEED").ok().and_then(|seed| seed.parse().ok());
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
@@ -361,7 +360,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A moment within the first `most`.
+    /// A random duration below `most`.
     pub fn within(&mut self, most: Duration) -> Duration {
         // splitmix64
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -372,23 +371,24 @@ impl Random {
     }
 }
 
-/// Bytes in which no two chunks are alike: a prime period, and the position.
-pub fn paint(len: usize) -> Vec<u8> {
-    // Kept, since many tests compare with the same megabytes over and over.
-    static PAINTED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-    let mut painted = PAINTED.lock().unwrap();
-    let known = painted.len();
-    painted.extend((known..len).map(|i| (i % 251) as u8 ^ (i >> 14) as u8));
-    painted[..len].to_vec()
+/// Test data in which no two chunks are equal: its period is prime, and it includes the position.
+pub fn test_bytes(len: usize) -> Vec<u8> {
+    // Cached, as many tests compare with the same megabytes again and again.
+    static CACHE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let mut bytes = CACHE.lock().unwrap();
+    let known = bytes.len();
+    bytes.extend((known..len).map(|i| (i % 251) as u8 ^ (i >> 14) as u8));
+    bytes[..len].to_vec()
 }
 
-/// Where the payload of a sealed file begins.
-pub fn header_len(sealed: &[u8]) -> usize {
-    let mark = sealed.windows(5).position(|window| window == b"\n--- ").unwrap();
-    mark + 5 + sealed[mark + 5..].iter().position(|byte| *byte == b'\n').unwrap() + 1
+/// The length of the header of an encrypted file.
+pub fn header_len(encrypted: &[u8]) -> usize {
+    let mark = encrypted.windows(5).position(|window| window == b"\n--- ").unwrap();
+    mark + 5 + encrypted[mark + 5..].iter().position(|byte| *byte == b'\n').unwrap() + 1
 }
 
-/// Bytes before the first chunk, in a sealed chunk, in a chunk.
+/// The payload bytes before the first chunk, and the lengths of an encrypted chunk and of a
+/// plaintext chunk.
 pub const PREFIX: usize = 56;
 pub const SEALED_CHUNK: usize = 16_400;
 pub const CHUNK: usize = 16_384;

@@ -1,4 +1,4 @@
-//! A pseudo-terminal on which a shell script runs. The test plays the user.
+//! Runs a shell script on a pseudo-terminal. The test acts as the user.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,37 +15,36 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use super::group::wait_until;
-use super::{CHEAP, Dir, PATIENCE, paint, wait_status};
+use super::{CHEAP, Dir, TIMEOUT, test_bytes, wait_status};
 
-/// A terminal of 80 columns, and the script that runs on it. When this is dropped, the
-/// terminal hangs up.
+/// A terminal of 80 columns, and the script that runs on it. Dropping it hangs up the terminal.
 pub struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Screen>,
-    /// Ends the thread that reads the screen, which has the terminal open too.
+    /// The thread that reads the screen. Closing the socket ends it.
     reader: Option<(UnixStream, JoinHandle<()>)>,
     seen: usize,
-    /// Its settings when the script was started.
+    /// The settings before the script started.
     before: String,
 }
 
-/// What the terminal has shown.
+/// The output on the terminal.
 #[derive(Default)]
 struct Screen {
-    shown: Mutex<Shown>,
+    shown: Mutex<Output>,
     has_changed: Condvar,
 }
 
 #[derive(Default)]
-struct Shown {
+struct Output {
     bytes: Vec<u8>,
-    /// Whether no process has the terminal open any more.
+    /// Whether all processes have closed the terminal.
     is_over: bool,
 }
 
 impl Terminal {
-    /// Starts a script in bash, as the first process of a session that has the terminal.
+    /// Starts a script in bash, as the leader of a session with this controlling terminal.
     pub fn start(dir: &Dir, script: &str) -> Self {
         let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&main).unwrap();
@@ -74,32 +73,32 @@ impl Terminal {
         terminal
     }
 
-    /// Gives it so many columns.
+    /// Sets the number of columns.
     pub fn resize(&self, columns: u16) {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&self.keyboard, size).unwrap();
     }
 
-    /// All that was shown.
+    /// All output so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.screen.shown.lock().unwrap().bytes).into_owned()
     }
 
-    /// Waits until this text has appeared after the last one.
+    /// Waits until this text appears, after the text of the previous wait.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
         self.wait_for_one_of(&[text]);
     }
 
-    /// Waits until one of these has appeared, and says which.
+    /// Waits until one of these texts appears, and returns its index.
     #[track_caller]
     pub fn wait_for_one_of(&mut self, texts: &[&str]) -> usize {
-        let which = self.appears(texts, PATIENCE);
+        let which = self.wait_up_to(texts, TIMEOUT);
         which.unwrap_or_else(|| panic!("none of {texts:?} in {:?}", self.text()))
     }
 
-    fn appears(&mut self, texts: &[&str], patience: Duration) -> Option<usize> {
-        let deadline = Instant::now() + patience;
+    fn wait_up_to(&mut self, texts: &[&str], timeout: Duration) -> Option<usize> {
+        let deadline = Instant::now() + timeout;
         let mut shown = self.screen.shown.lock().unwrap();
         loop {
             let new = &shown.bytes[self.seen..];
@@ -116,45 +115,44 @@ impl Terminal {
         }
     }
 
-    /// Answers a question whose answer is not shown.
+    /// Answers a question that is asked without echo.
     #[track_caller]
     pub fn answer(&mut self, keys: impl AsRef<[u8]>) {
-        // What is typed before does not count.
+        // The program discards what was typed earlier.
         wait_until("the echo is off", || self.is_hidden());
         self.press(keys);
     }
 
-    /// Types something.
+    /// Types keys.
     pub fn press(&mut self, keys: impl AsRef<[u8]>) {
         self.keyboard.write_all(keys.as_ref()).unwrap();
     }
 
-    /// Whether the terminal does not show what is typed, and still takes Ctrl-C and the
-    /// like for signals.
+    /// Whether the echo is off and keys such as Ctrl-C still send signals.
     pub fn is_hidden(&self) -> bool {
         let signals = LocalModes::ICANON | LocalModes::ISIG;
         let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
         modes & (LocalModes::ECHO | signals) == signals
     }
 
-    /// Whether the terminal has all the settings that it had at first.
+    /// Whether the terminal has its original settings.
     pub fn is_as_before(&self) -> bool {
         settings(&self.keyboard) == self.before
     }
 
-    /// Waits for the end of the script, and gives its exit status and all that was shown.
+    /// Waits for the end of the script, and returns its exit status and all output.
     #[track_caller]
     pub fn end(self) -> (i32, String) {
         let (code, bytes) = self.end_in_bytes();
         (code, String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The same, with the bytes that were shown.
+    /// Like [`Self::end`], with the output as bytes.
     #[track_caller]
     pub fn end_in_bytes(mut self) -> (i32, Vec<u8>) {
         let status = wait_status(&mut self.child);
         let shown = self.screen.shown.lock().unwrap();
-        let wait = self.screen.has_changed.wait_timeout_while(shown, PATIENCE, |it| !it.is_over);
+        let wait = self.screen.has_changed.wait_timeout_while(shown, TIMEOUT, |it| !it.is_over);
         let (shown, timed_out) = wait.unwrap();
         assert!(!timed_out.timed_out(), "a process has kept the terminal");
         let bytes = shown.bytes.clone();
@@ -163,16 +161,16 @@ impl Terminal {
         (code.unwrap_or_else(|| panic!("{status}: {}", String::from_utf8_lossy(&bytes))), bytes)
     }
 
-    /// Takes the terminal away, and waits for the end of its shell.
+    /// Hangs up the terminal, and waits until its shell exits.
     #[track_caller]
     pub fn hang_up(mut self) {
-        self.let_go();
+        self.stop_reader();
         let null = File::options().write(true).open("/dev/null").unwrap();
         drop(std::mem::replace(&mut self.keyboard, null));
         wait_status(&mut self.child);
     }
 
-    fn let_go(&mut self) {
+    fn stop_reader(&mut self) {
         if let Some((stop, reader)) = self.reader.take() {
             drop(stop);
             reader.join().unwrap();
@@ -182,12 +180,12 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.let_go();
+        self.stop_reader();
     }
 }
 
 impl Screen {
-    /// Keeps what is shown, until the other end of `stopped` is closed.
+    /// Records the output until the other end of `stopped` is closed.
     fn follow(&self, main: OwnedFd, stopped: &UnixStream) {
         let mut main = File::from(main);
         let mut bytes = [0; 4096];
@@ -200,7 +198,7 @@ impl Screen {
             if !fds[1].revents().is_empty() {
                 return;
             }
-            // An error is the end: nobody has it open.
+            // An error means the end: no process has the terminal open.
             let len = main.read(&mut bytes).unwrap_or(0);
             let mut shown = self.shown.lock().unwrap();
             shown.bytes.extend_from_slice(&bytes[..len]);
@@ -213,7 +211,7 @@ impl Screen {
     }
 }
 
-/// Every setting of a terminal.
+/// All settings of a terminal.
 fn settings(terminal: impl AsFd) -> String {
     format!("{:?}", tcgetattr(terminal).unwrap())
 }
@@ -222,8 +220,8 @@ fn end_of(text: &[u8], within: &[u8]) -> Option<usize> {
     within.windows(text.len()).position(|window| window == text).map(|at| at + text.len())
 }
 
-/// Runs a script and gives these answers, each once its question has appeared. Gives the
-/// script's exit status and what the terminal has shown.
+/// Runs a script and gives each answer when its question appears. Returns the script's exit status
+/// and the output.
 #[track_caller]
 pub fn on_terminal<K: AsRef<[u8]>>(
     dir: &Dir,
@@ -238,54 +236,54 @@ pub fn on_terminal<K: AsRef<[u8]>>(
     terminal.end()
 }
 
-/// The same where nothing is asked.
+/// Runs a script that asks nothing. Returns its exit status and the output.
 #[track_caller]
 pub fn shown(dir: &Dir, script: &str) -> (i32, String) {
     Terminal::start(dir, script).end()
 }
 
-/// A named pipe `feed` in the folder, which gives a program as much input as a test wants it
-/// to have. It ends when this is dropped.
-pub struct Feed {
+/// A named pipe `feed` in the folder, through which a test gives a program input step by step.
+/// Dropping it ends the input.
+pub struct PipeFeeder {
     pipe: File,
     content: Vec<u8>,
     at: usize,
 }
 
-impl Feed {
+impl PipeFeeder {
     pub fn new(dir: &Dir) -> Self {
         let path = dir.path("feed");
         if !path.exists() {
             dir.shell("mkfifo feed").run().ok();
         }
-        // Opened for reading as well, it need not wait for a reader.
+        // Opening for reading and writing does not wait for a reader.
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let pipe = rustix::fs::open(&path, flags, Mode::empty()).unwrap().into();
-        Self { pipe, content: paint(1 << 20), at: 0 }
+        Self { pipe, content: test_bytes(1 << 20), at: 0 }
     }
 
-    /// Gives the program more and more, until the terminal shows this.
+    /// Writes more and more input until this text appears on the terminal.
     #[track_caller]
     pub fn until(&mut self, terminal: &mut Terminal, text: &str) {
         let start = Instant::now();
-        while terminal.appears(&[text], Duration::from_millis(5)).is_none() {
-            assert!(start.elapsed() < PATIENCE, "no {text:?} in {:?}", terminal.text());
+        while terminal.wait_up_to(&[text], Duration::from_millis(5)).is_none() {
+            assert!(start.elapsed() < TIMEOUT, "no {text:?} in {:?}", terminal.text());
             self.more();
         }
     }
 
-    /// The same until all that was shown is as it should be.
+    /// Writes more and more input until the output meets a condition.
     #[track_caller]
     pub fn until_shown(&mut self, terminal: &mut Terminal, is_so: impl Fn(&str) -> bool) {
         let start = Instant::now();
         while !is_so(&terminal.text()) {
-            assert!(start.elapsed() < PATIENCE, "never as wanted: {:?}", terminal.text());
+            assert!(start.elapsed() < TIMEOUT, "never as wanted: {:?}", terminal.text());
             self.more();
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Gives the program a little, if it has taken what it had.
+    /// Writes a little input if the program has read what was written before.
     pub fn more(&mut self) {
         let rest = &self.content[self.at..(self.at + (16 << 10)).min(self.content.len())];
         if let Ok(len) = self.pipe.write(rest) {

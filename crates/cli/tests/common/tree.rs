@@ -1,4 +1,4 @@
-//! Folders with all that may be in them, and whether two are the same.
+//! Describes folders, compares them, and creates one with unusual entries.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,15 +8,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::paint;
+use super::test_bytes;
 
-/// What something in a folder is.
+/// An entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     kind: Kind,
-    /// Permission bits; of a link 0.
+    /// Permission bits; 0 for a link.
     mode: u32,
-    /// The time of its content, in nanoseconds since 1970.
+    /// Modification time, in nanoseconds since 1970.
     time: i128,
 }
 
@@ -24,24 +24,23 @@ pub struct Entry {
 enum Kind {
     Folder,
     Link(PathBuf),
-    /// Length, and what a program would see.
+    /// The content.
     File(Vec<u8>),
     Other,
 }
 
 impl Entry {
-    /// Whether this is a file.
     pub fn is_file(&self) -> bool {
         matches!(self.kind, Kind::File(_))
     }
 
-    /// Whether both have the same content and the same time.
+    /// Whether both have the same content and modification time.
     pub fn is_same_content(&self, other: &Self) -> bool {
         (&self.kind, self.time) == (&other.kind, other.time)
     }
 }
 
-/// Everything below a folder, and the folder itself.
+/// The folder and everything below it, by relative path.
 pub fn described(root: &Path) -> BTreeMap<PathBuf, Entry> {
     let mut found = BTreeMap::new();
     describe(root, root, &mut found);
@@ -67,8 +66,8 @@ fn describe(root: &Path, path: &Path, found: &mut BTreeMap<PathBuf, Entry>) {
     found.insert(name, Entry { kind, mode, time });
 }
 
-/// Fails where two folders differ in a name, a content, a permission bit, a time
-/// or a link, and says where.
+/// Panics if two folders differ in a name, a content, a permission bit, a time or a link, and names
+/// the difference.
 #[track_caller]
 pub fn assert_same(one: &Path, other: &Path) {
     let (one, other) = (described(one), described(other));
@@ -88,8 +87,8 @@ fn shown(entry: Option<&Entry>) -> String {
     }
 }
 
-/// Makes a folder with everything that a copy could lose.
-pub fn oddities(root: &Path) {
+/// Creates a folder with everything that a copy could lose.
+pub fn unusual_entries(root: &Path) {
     let folder = |name: &str| fs::create_dir_all(root.join(name)).unwrap();
     let file = |name: &OsStr, content: &[u8]| fs::write(root.join(name), content).unwrap();
     for name in ["", "empty", "a/b/c", "closed", "shared", ".hidden"] {
@@ -98,7 +97,7 @@ pub fn oddities(root: &Path) {
     for (number, len) in
         [0, 1, 16_383, 16_384, 65_536, 65_537, 1 << 20, (2 << 20) + 5].iter().enumerate()
     {
-        file(format!("a/{number}").as_ref(), &paint(*len));
+        file(format!("a/{number}").as_ref(), &test_bytes(*len));
     }
     for name in [
         &b"line\nfeed"[..],
@@ -112,7 +111,7 @@ pub fn oddities(root: &Path) {
     ] {
         file(OsStr::from_bytes(name), name);
     }
-    // As long as they may be, with the four bytes that sealing adds.
+    // The longest name that leaves room for the four bytes of the suffix `.enc`.
     file("n".repeat(251).as_ref(), b"long");
     file("closed/x".as_ref(), b"private");
     file("a/b/c/deep".as_ref(), b"deep");
@@ -143,7 +142,7 @@ pub fn oddities(root: &Path) {
             .set_times(FileTimes::new().set_modified(time))
             .unwrap();
     };
-    // The folders last, and those within others first.
+    // Folders last, and inner folders before outer ones.
     for (number, name) in
         ["a/1", "a/2", "closed/x", "a/b/c/deep", "empty", "closed", "a/b/c", "a/b", "a", ""]
             .iter()

@@ -5,12 +5,11 @@
 //! TEST_PASSPHRASE=… export_file_key FILE
 //! ```
 //!
-//! The program that we ship must never be able to do this. Someone with a file key
-//! can read the file for ever, whatever happens to the recipients' keys, and can
-//! write another payload under the same header, which every recipient takes for
-//! the original. A command that prints it would soon be in scripts, logs and shell
-//! histories. But a second implementation of the format needs to compare the value
-//! that everything else is derived from.
+//! The released program must never be able to do this. Someone with a file key can read the file
+//! for ever, whatever happens to the recipients' keys, and can write another payload under the same
+//! header, which every recipient would accept as the original. A command that prints file keys
+//! would soon appear in scripts, logs and shell histories. But a second implementation of the
+//! format needs to compare the value from which everything else is derived.
 
 use std::error::Error;
 use std::{env, fs};
@@ -20,7 +19,7 @@ use cryptstream_format::{Header, Identity, x25519};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args_os().skip(1);
-    let sealed = args.next().ok_or("usage: export_file_key FILE [IDENTITY_FILE]")?;
+    let encrypted = args.next().ok_or("usage: export_file_key FILE [IDENTITY_FILE]")?;
     let identity: Box<dyn Identity> = match args.next() {
         Some(path) => Box::new(read_identity(&fs::read_to_string(path)?)?),
         None => {
@@ -29,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
 
-    let header = Header::parse(&fs::read(sealed)?)?.ok_or("the header is cut off")?;
+    let header = Header::parse(&fs::read(encrypted)?)?.ok_or("the header is cut off")?;
     let file_key = header.unlock(&[identity.as_ref()])?;
     for byte in file_key.expose() {
         print!("{byte:02x}");

@@ -1,13 +1,13 @@
-//! What is in an archive.
+//! Listing the content of an archive.
 
-use super::{readable_oddities, tree};
+use super::{readable_entries, tree};
 use crate::common::Dir;
 
 #[test]
 fn the_list_shows_everything_and_writes_nothing() {
     let dir = Dir::new();
     dir.keygen("id");
-    readable_oddities(&dir, "in");
+    readable_entries(&dir, "in");
     dir.run(&["encrypt", "--archive", "--zstd", "in", "-i", "id"]).ok();
     let before = dir.names();
     let done = dir.run(&["list", "in.tar.zst.enc", "-i", "id"]).ok_and_silent();

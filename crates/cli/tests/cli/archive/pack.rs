@@ -1,4 +1,4 @@
-//! From a folder to an archive.
+//! Packing a folder into an archive.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,14 +8,14 @@ use std::process::Command;
 
 use rustix::fs::{CWD, Mode};
 
-use super::{SPARSE_LEN, assert_same, is_root, readable_oddities, set_mode, tree};
-use crate::common::{Dir, paint};
+use super::{SPARSE_LEN, assert_same, is_root, readable_entries, set_mode, tree};
+use crate::common::{Dir, test_bytes};
 
 #[test]
 fn a_folder_comes_back_as_it_was() {
     let dir = Dir::new();
     dir.keygen("id");
-    let root = readable_oddities(&dir, "in");
+    let root = readable_entries(&dir, "in");
     for (flags, name) in [
         (&[][..], "in.tar.enc"),
         (&["--zstd"], "in.tar.zst.enc"),
@@ -24,9 +24,9 @@ fn a_folder_comes_back_as_it_was() {
     ] {
         let args = [&["encrypt", "--archive", "in", "-i", "id"], flags].concat();
         dir.run(&args).ok_and_silent();
-        let sealed = fs::metadata(dir.path(name)).unwrap();
-        assert_eq!(sealed.mode() & 0o777, 0o640, "the bits of the folder, as far as for files");
-        assert!(sealed.len() < 2 << 20, "holes take no room");
+        let encrypted = fs::metadata(dir.path(name)).unwrap();
+        assert_eq!(encrypted.mode() & 0o777, 0o640, "the bits of the folder, as far as for files");
+        assert!(encrypted.len() < 2 << 20, "holes take no room");
         dir.run(&["decrypt", "--extract", name, "out", "-i", "id"]).ok_and_silent();
         assert_same(&root, &dir.path("out"));
         let blocks = fs::metadata(dir.path("out/sparse")).unwrap().blocks();
@@ -45,14 +45,14 @@ fn pipes_and_default_names() {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
-    dir.write("in/large", paint(20 << 20));
-    let sealed = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
+    dir.write("in/large", test_bytes(20 << 20));
+    let encrypted = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
     let unpack = ["decrypt", "--extract", "-", "out", "-i", "id"];
-    dir.command(&unpack).input(&sealed).run().ok_and_silent();
+    dir.command(&unpack).input(&encrypted).run().ok_and_silent();
     assert_same(&dir.path("in"), &dir.path("out"));
-    dir.command(&["decrypt", "--extract", "-", "-i", "id"]).input(&sealed);
+    dir.command(&["decrypt", "--extract", "-", "-i", "id"]).input(&encrypted);
     dir.fails(
-        dir.command(&["decrypt", "--extract", "-", "-i", "id"]).input(&sealed),
+        dir.command(&["decrypt", "--extract", "-", "-i", "id"]).input(&encrypted),
         64,
         &["needs a folder"],
     );
@@ -108,7 +108,7 @@ fn what_cannot_be_packed_leaves_no_archive() {
 }
 
 #[test]
-fn all_that_cannot_be_read_is_named() {
+fn every_unreadable_file_is_named() {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir_all(dir.path("in/closed")).unwrap();
@@ -146,23 +146,23 @@ fn a_file_that_changes_meanwhile_leaves_no_archive() {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
-    let path = dir.write("in/log", paint(64 << 20));
+    let path = dir.write("in/log", test_bytes(64 << 20));
     // The archive's reader stalls, so that the packer is in the middle of it.
     for change in ["grow", "shrink"] {
         let mut child = dir.command(&["encrypt", "--archive", "in", "-", "-i", "id"]).spawn();
         let mut stdout = child.stdout.take().unwrap();
-        let mut sealed = vec![0; 1 << 20];
-        std::io::Read::read_exact(&mut stdout, &mut sealed).unwrap();
+        let mut encrypted = vec![0; 1 << 20];
+        std::io::Read::read_exact(&mut stdout, &mut encrypted).unwrap();
         let mut file = File::options().append(true).open(&path).unwrap();
         match change {
             "grow" => file.write_all(b"more").unwrap(),
             _ => file.set_len(48 << 20).unwrap(),
         }
-        std::io::Read::read_to_end(&mut stdout, &mut sealed).unwrap();
+        std::io::Read::read_to_end(&mut stdout, &mut encrypted).unwrap();
         let done = crate::common::wait_status(&mut child);
         assert_eq!(done.code(), Some(75), "{change}");
         // What has left already is not taken for a whole.
-        let opened = dir.command(&["decrypt", "-", "out", "-i", "id"]).input(&sealed).run();
+        let opened = dir.command(&["decrypt", "-", "out", "-i", "id"]).input(&encrypted).run();
         assert_eq!(opened.code(), Some(65), "{change}: {opened:?}");
         assert!(!dir.path("out").exists());
     }
@@ -206,7 +206,7 @@ fn what_unpacking_will_ask_for_is_said_when_packing() {
 }
 
 #[test]
-fn a_name_that_hides_the_compression_is_pointed_out() {
+fn a_name_that_hides_the_compression_is_reported() {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();

@@ -1,12 +1,12 @@
-//! To and from the tar programs that are installed. `tests/archives` has more of them.
+//! Exchange with the installed tar programs. `tests/archives` tries more of them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{State, assert_same, readable_oddities, tree, umask};
-use crate::common::{Dir, paint};
+use super::{State, assert_same, readable_entries, tree, umask};
+use crate::common::{Dir, test_bytes};
 
 fn tar(dir: &Dir, args: &[&str]) -> bool {
     let done = Command::new("tar").args(args).current_dir(dir.root()).output();
@@ -26,7 +26,7 @@ fn tar(dir: &Dir, args: &[&str]) -> bool {
 fn gnu_tar_reads_what_was_packed() {
     let dir = Dir::new();
     dir.keygen("id");
-    let root = readable_oddities(&dir, "in");
+    let root = readable_entries(&dir, "in");
     for (flag, name) in [(&[][..], "in.tar"), (&["--zstd"], "in.tar.zst")] {
         dir.run(&[&["encrypt", "--archive", "in", "-i", "id"], flag].concat()).ok();
         dir.run(&["decrypt", "-i", "id", &format!("{name}.enc")]).ok();
@@ -48,7 +48,7 @@ fn gnu_tar_reads_what_was_packed() {
 fn what_gnu_tar_has_packed_is_unpacked() {
     let dir = Dir::new();
     dir.keygen("id");
-    let root = readable_oddities(&dir, "in");
+    let root = readable_entries(&dir, "in");
     for flags in [
         &["--format=posix"][..],
         &["--format=posix", "-S"],
@@ -81,6 +81,6 @@ fn what_gnu_tar_has_packed_is_unpacked() {
         dir.run(&["encrypt", "-i", "id", "b.tar"]).ok();
         dir.run(&["decrypt", "--extract", "b.tar.enc", "-i", "id"]).ok_and_silent();
         assert_eq!(dir.read("b/in/short"), b"ustar");
-        assert_eq!(dir.read("b/in/deep/er/same"), paint(300_000));
+        assert_eq!(dir.read("b/in/deep/er/same"), test_bytes(300_000));
     }
 }

@@ -1,4 +1,4 @@
-//! From an archive to a folder.
+//! Unpacking an archive to a folder.
 
 use std::fs;
 use std::io::Write;
@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::assert_same;
 use crate::common::group::wait_until;
-use crate::common::{Dir, paint};
+use crate::common::{Dir, test_bytes};
 
 #[test]
-fn what_stands_there_is_kept() {
+fn existing_files_are_kept() {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
@@ -48,9 +48,9 @@ fn an_interruption_leaves_no_folder() {
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
     for number in 0..50 {
-        dir.write(format!("in/{number:02}"), paint(1 << 20));
+        dir.write(format!("in/{number:02}"), test_bytes(1 << 20));
     }
-    let sealed = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
+    let encrypted = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
     let is_begun = || {
         let names = dir.names();
         let staging = names.iter().find(|name| name.to_string_lossy().starts_with(".out."));
@@ -61,7 +61,7 @@ fn an_interruption_leaves_no_folder() {
         let mut child = dir.command(&["decrypt", "--extract", "-", "out", "-i", "id"]).spawn();
         let mut stdin = child.stdin.take().unwrap();
         // Most of it; what is missing will never come.
-        stdin.write_all(&sealed[..sealed.len() - 1000]).unwrap();
+        stdin.write_all(&encrypted[..encrypted.len() - 1000]).unwrap();
         wait_until("unpacking", is_begun);
         kill_process(Pid::from_child(&child), kill).unwrap();
         let status = crate::common::wait_status(&mut child);
@@ -75,14 +75,15 @@ fn an_interruption_leaves_no_folder() {
     let left: Vec<_> = dir.names().into_iter().filter(|name| !before.contains(name)).collect();
     let [left] = &left[..] else { panic!("{left:?}") };
     assert_eq!(fs::metadata(dir.path(left)).unwrap().mode() & 0o777, 0o700);
-    let done = dir.command(&["decrypt", "--extract", "-", "out", "-i", "id"]).input(&sealed).run();
+    let done =
+        dir.command(&["decrypt", "--extract", "-", "out", "-i", "id"]).input(&encrypted).run();
     done.ok_and_silent();
     assert!(!dir.path(left).exists());
     assert_same(&dir.path("in"), &dir.path("out"));
 }
 
 #[test]
-fn bits_are_those_of_the_archive_less_the_umask() {
+fn permission_bits_are_those_of_the_archive_minus_the_umask() {
     let dir = Dir::new();
     dir.keygen("id");
     let mut archive = tar::Builder::new(Vec::new());
@@ -97,7 +98,7 @@ fn bits_are_those_of_the_archive_less_the_umask() {
         header.set_cksum();
         archive.append(&header, &b""[..]).unwrap();
     }
-    dir.write("a.enc", dir.sealed(&archive.into_inner().unwrap()));
+    dir.write("a.enc", dir.encrypted(&archive.into_inner().unwrap()));
     for (umask, bits) in [("000", 0o777), ("027", 0o750), ("077", 0o700)] {
         let script = format!("umask {umask}; exec $CS decrypt --extract a.enc {umask} -i id");
         dir.shell(&script).run().ok_and_silent();
@@ -122,12 +123,12 @@ fn reader_of(main: u32) -> Option<Pid> {
 }
 
 #[test]
-fn the_end_of_the_reading_process_is_an_error_and_leaves_nothing() {
+fn a_reader_process_that_dies_is_an_error_and_leaves_nothing() {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
-    dir.write("in/large", paint(20 << 20));
-    let sealed = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
+    dir.write("in/large", test_bytes(20 << 20));
+    let encrypted = dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout;
     let before = dir.names();
     for (args, signal, code, words) in [
         (
@@ -141,7 +142,7 @@ fn the_end_of_the_reading_process_is_an_error_and_leaves_nothing() {
     ] {
         let mut child = dir.command(args).spawn();
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(&sealed[..10 << 20]).unwrap();
+        stdin.write_all(&encrypted[..10 << 20]).unwrap();
         let mut reader = None;
         wait_until("a reading process", || {
             reader = reader_of(child.id());
@@ -149,7 +150,7 @@ fn the_end_of_the_reading_process_is_an_error_and_leaves_nothing() {
         });
         kill_process(reader.unwrap(), signal).unwrap();
         // Nobody may be reading any more.
-        let _ = stdin.write_all(&sealed[10 << 20..]);
+        let _ = stdin.write_all(&encrypted[10 << 20..]);
         drop(stdin);
         let done = crate::common::wait(child);
         assert_eq!(done.code(), Some(code), "{done:?}");
@@ -181,7 +182,7 @@ fn a_file_that_the_file_system_cannot_have_is_named() {
     header.set_size(map.len() as u64);
     header.set_mode(0o644);
     archive.append_data(&mut header, "x", &map[..]).unwrap();
-    dir.write("a.enc", dir.sealed(&archive.into_inner().unwrap()));
+    dir.write("a.enc", dir.encrypted(&archive.into_inner().unwrap()));
     let extract = ["decrypt", "--extract", "a.enc", "out", "-i", "id"];
     dir.fails(dir.command(&extract), 65, &["larger than the archive, at huge", "--max-size"]);
     let names = dir.names();

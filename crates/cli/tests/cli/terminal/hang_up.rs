@@ -1,9 +1,9 @@
-//! The terminal goes away: its window is closed, or the connection is lost. Its shell dies of
-//! SIGHUP, and with that all that runs in the foreground gets the signal.
+//! The terminal goes away: its window is closed, or the connection is lost. SIGHUP ends its shell and
+//! is sent to all processes in the foreground.
 
 use crate::common::Dir;
 use crate::common::group::wait_until;
-use crate::common::pty::{Feed, Terminal};
+use crate::common::pty::{PipeFeeder, Terminal};
 
 /// Runs a script below the terminal's own shell, and keeps its exit status in the file
 /// `status`. `trap` is what the script does about SIGHUP.
@@ -62,7 +62,7 @@ fn programs_that_wait_for_their_turn_to_ask_end_with_the_terminal_too() {
 fn a_run_with_a_bar_ends_with_its_terminal_and_leaves_nothing() {
     let dir = Dir::new();
     dir.keygen("id");
-    let mut feed = Feed::new(&dir);
+    let mut feed = PipeFeeder::new(&dir);
     let mut terminal = start(&dir, TRAPS[0], "$CS encrypt -i id - out < feed");
     feed.until(&mut terminal, " · for ");
     terminal.hang_up();
@@ -74,7 +74,7 @@ fn a_run_with_a_bar_ends_with_its_terminal_and_leaves_nothing() {
 fn with_nohup_a_run_goes_on_without_its_terminal() {
     let dir = Dir::new();
     dir.keygen("id");
-    let mut feed = Feed::new(&dir);
+    let mut feed = PipeFeeder::new(&dir);
     let mut terminal = start(&dir, TRAPS[1], "$CS encrypt -i id - out < feed");
     feed.until(&mut terminal, " · for ");
     terminal.hang_up();

@@ -1,4 +1,4 @@
-//! What is shown: results, refusals, colours.
+//! Output on a terminal: results, errors and colours.
 
 use std::thread;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn typed_input_ends_once_and_does_not_mix_with_what_comes_out() {
 }
 
 #[test]
-fn a_folder_that_is_verified_has_one_line_where_all_is_well() {
+fn an_intact_folder_is_verified_with_one_line() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.shell("mkdir in; for i in $(seq 20); do echo $i > in/$i; done").run().ok();
@@ -91,7 +91,7 @@ fn a_folder_that_is_verified_has_one_line_where_all_is_well() {
 }
 
 #[test]
-fn a_file_that_is_done_has_a_line() {
+fn each_finished_file_has_a_line() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "content");

@@ -7,7 +7,7 @@ use crate::common::{CHEAP, Dir};
 const QUESTIONS: &[(&str, &str)] =
     &[("Passphrase for a:", "old\r"), ("New passphrase for b", "new\r"), ("Confirm", "new\r")];
 
-/// What is to be opened by one program and sealed by the other.
+/// A file for one program to decrypt and the other to encrypt again.
 fn prepared() -> Dir {
     let dir = Dir::new();
     dir.write("plain", "content");

@@ -1,4 +1,4 @@
-//! How far a run has come, as it is shown on a terminal.
+//! Progress on a terminal.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use rustix::process::{Signal, kill_process};
 
 use super::signals::{pid, with_pid};
 use crate::common::group::wait_until;
-use crate::common::pty::{Feed, Terminal, shown};
-use crate::common::{Dir, paint};
+use crate::common::pty::{PipeFeeder, Terminal, shown};
+use crate::common::{Dir, test_bytes};
 
 #[test]
 fn progress_appears_on_a_terminal_after_a_while_and_goes_again() {
     let dir = Dir::new();
     dir.keygen("id");
-    let mut feed = Feed::new(&dir);
+    let mut feed = PipeFeeder::new(&dir);
     let mut terminal = Terminal::start(&dir, "$CS encrypt -i id - out < feed");
     feed.until(&mut terminal, " · for ");
     drop(feed);
@@ -21,7 +21,7 @@ fn progress_appears_on_a_terminal_after_a_while_and_goes_again() {
     assert_eq!(code, 0, "{text}");
     let last = text.rsplit("\u{1b}[2K").next().unwrap_or_default();
     assert!(last.starts_with("- -> out: ") && last.matches('\n').count() == 1, "{text}");
-    dir.write("plain", paint(3 << 20));
+    dir.write("plain", test_bytes(3 << 20));
     let slow = "(head -c 2M plain; sleep 0.8; head -c 2M plain) | $CS encrypt -i id - out2";
     let (_, text) = shown(&dir, &format!("{slow} --progress never"));
     assert!(!text.contains(" · for "), "{text}");
@@ -37,9 +37,9 @@ fn progress_appears_on_a_terminal_after_a_while_and_goes_again() {
 }
 
 #[test]
-fn a_first_frame_promises_nothing_and_units_are_the_same() {
+fn the_first_frame_has_no_estimate_and_units_agree() {
     let dir = Dir::new();
-    dir.write("plain", paint(3 << 20));
+    dir.write("plain", test_bytes(3 << 20));
     // Half a second for the key, and the next frames come before there is a rate.
     let script = "(head -c 2M plain; sleep 0.7; head -c 2M plain; sleep 0.1) | \
                   $CS encrypt --key x --argon2id=256MiB,6 - out";
@@ -71,7 +71,7 @@ fn an_interruption_takes_the_bar_away_and_says_what_is_left() {
             "trap : INT; cat feed | {}; echo ended $?; test -s out && echo remains; rm -f out pid",
             with_pid(command)
         );
-        let mut feed = Feed::new(&dir);
+        let mut feed = PipeFeeder::new(&dir);
         let mut terminal = Terminal::start(&dir, &script);
         feed.until(&mut terminal, " · for ");
         match signal {
@@ -97,7 +97,7 @@ fn an_interruption_takes_the_bar_away_and_says_what_is_left() {
 fn a_run_with_a_bar_can_be_stopped_and_continued() {
     let dir = Dir::new();
     dir.keygen("id");
-    let mut feed = Feed::new(&dir);
+    let mut feed = PipeFeeder::new(&dir);
     let script = "set -m; $CS encrypt -i id - out < feed; echo stopped; read line; fg";
     let mut terminal = Terminal::start(&dir, script);
     feed.until(&mut terminal, " · for ");
@@ -122,7 +122,7 @@ fn last_frame(text: &str) -> &str {
 fn a_bar_follows_the_size_of_the_terminal() {
     let dir = Dir::new();
     dir.keygen("id");
-    let mut feed = Feed::new(&dir);
+    let mut feed = PipeFeeder::new(&dir);
     let mut terminal = Terminal::start(&dir, "$CS encrypt -i id - out < feed");
     let name = "standard input · ";
     for (columns, has_name) in [(120, true), (40, false), (15, false), (100, true)] {

@@ -1,4 +1,4 @@
-//! Passphrases that are asked for.
+//! Passphrase prompts.
 
 use crate::common::pty::{on_terminal, shown};
 use crate::common::{CHEAP, Dir, Done};
@@ -54,7 +54,7 @@ fn protected_keys_ask_for_their_passphrase_once() {
 }
 
 #[test]
-fn two_different_answers_seal_nothing() {
+fn two_different_answers_encrypt_nothing() {
     let dir = Dir::new();
     dir.write("plain", "content");
     let dialogue = [("New passphrase", "one\r"), ("Confirm", "two\r")];
@@ -65,7 +65,7 @@ fn two_different_answers_seal_nothing() {
 }
 
 #[test]
-fn an_empty_answer_has_a_passphrase_made_and_shown() {
+fn an_empty_answer_generates_and_shows_a_passphrase() {
     let dir = Dir::new();
     dir.write("plain", "content");
     let dialogue = [("New passphrase", "\r")];

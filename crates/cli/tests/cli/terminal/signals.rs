@@ -1,5 +1,5 @@
-//! Signals and keys that mean signals, while a passphrase is asked for. As with sudo and
-//! ssh, the terminal shows again what is typed, whatever ends or stops the program.
+//! Signals, and keys that send them, during a passphrase prompt. As with sudo and ssh, the terminal
+//! echoes again whatever ends or stops the program.
 
 use rustix::process::{Pid, Signal, kill_process};
 
