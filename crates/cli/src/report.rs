@@ -216,7 +216,7 @@ fn write_if_ready(to: BorrowedFd<'_>, line: &str) {
     let mut fds = [PollFd::new(&to, PollFlags::OUT)];
     let now = Timespec::default();
     if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) {
-        // Nobody may be reading; there is nobody else to tell.
+        // The stream may be closed; there is nowhere else to report that.
         let _ = rustix::io::write(to, line.as_bytes());
     }
 }

@@ -17,7 +17,7 @@ use cryptstream_protection::Protection;
 /// Permission bits with which the group or all users may write.
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
-/// The paths of descriptors: whoever has opened one has chosen the file.
+/// Paths of descriptors: the process that opened one has chosen the file.
 const DESCRIPTORS: [&str; 3] = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
 /// Set by sudo to the user who ran it.
 const SUDO_UID: &str = "SUDO_UID";

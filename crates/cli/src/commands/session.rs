@@ -9,7 +9,7 @@ use crate::report::{Failures, Status};
 
 /// What all commands need to know.
 pub(super) struct Session {
-    /// How much is reported, and how.
+    /// What to report, and in which form.
     pub(super) options: ReportOptions,
     /// Whether the configuration file is ignored.
     pub(super) no_config: bool,

@@ -48,7 +48,7 @@ impl ReportWriter {
         }
     }
 
-    /// Whether nobody reads the output any more.
+    /// Whether the reader has closed the output.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
     }

@@ -8,7 +8,7 @@ const GROUPS: &str = "/etc/group";
 /// Far more than the files of one machine have. Larger ones are not looked at.
 const MAX_LEN: u64 = 4 << 20;
 
-/// Whether nobody but this user is known to be in the group.
+/// Whether this user is the only known member of the group.
 pub(super) fn is_private(group: u32, user: u32) -> bool {
     match (read(USERS), read(GROUPS)) {
         (Some(users), Some(groups)) => is_private_in(&users, &groups, group, user),

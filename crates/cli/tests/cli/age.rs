@@ -3,8 +3,7 @@
 use crate::common::age_matrix::Matrix;
 use crate::common::{Dir, test_bytes};
 
-/// Lengths around age's chunks, around a unit of work, and of several for
-/// workers.
+/// Lengths around age's chunks, around a unit of work, and of several units for workers.
 const LENGTHS: [usize; 16] = [
     0,
     1,

@@ -18,10 +18,11 @@ use crate::common::{Dir, test_bytes};
 
 const SPARSE_LEN: u64 = 40 << 20;
 
-/// What matters of a file: kind and bits, time, number of names, content or target.
+/// The compared properties of a file: kind and permission bits, time, number of names, content or
+/// target.
 type State = (u32, i64, i64, u64, Vec<u8>);
 
-/// Everything in a folder, itself too.
+/// Everything in a folder, and the folder itself.
 fn tree(root: &Path) -> BTreeMap<PathBuf, State> {
     let mut tree = BTreeMap::new();
     let mut left = vec![root.to_owned()];
@@ -42,14 +43,14 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, State> {
     tree
 }
 
-/// The permission bits that new files do not get here.
+/// The permission bits that the umask withholds from new files.
 fn umask() -> u32 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let umask = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
     u32::from_str_radix(umask.trim(), 8).unwrap()
 }
 
-/// The same but for bits that the umask forbids: of those, see
+/// Compares two folders, without the bits that the umask forbids. For those, see
 /// `permission_bits_are_those_of_the_archive_minus_the_umask`.
 #[track_caller]
 fn assert_same(one: &Path, other: &Path) {
@@ -60,7 +61,7 @@ fn assert_same(one: &Path, other: &Path) {
     }
     assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
     for (path, state) in &one {
-        // Not the content: it may be long.
+        // Without the content, which may be long.
         let of = |state: &State| (state.0, state.1, state.2, state.3);
         assert_eq!(of(state), of(&other[path]), "{path:?}");
         assert!(state.4 == other[path].4, "{path:?}");
@@ -77,7 +78,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A folder with everything that a folder can have, as far as it is kept.
+/// A folder with everything that an archive preserves.
 fn unusual_entries(dir: &Dir, name: &str) -> PathBuf {
     let root = dir.path(name);
     let at = |name: &[u8]| root.join(OsString::from_vec(name.to_vec()));
@@ -124,7 +125,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The folder, with what a user may not read made readable.
+/// The same folder, with everything readable for an ordinary user.
 fn readable_entries(dir: &Dir, name: &str) -> PathBuf {
     let root = unusual_entries(dir, name);
     if !is_root() {

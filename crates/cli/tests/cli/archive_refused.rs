@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::common::{CHUNK, Dir, PREFIX, Run, SEALED_CHUNK, header_len, test_bytes};
 use tar::{EntryType, Header};
 
-/// An archive under construction, which nobody checks.
+/// An archive under construction, which may be invalid.
 #[derive(Default)]
 struct Archive(Vec<u8>);
 
@@ -85,7 +85,7 @@ impl Place {
         self.0.command(&[&["decrypt", "--extract", "a.enc", "in/out", "-i", "id"], flags].concat())
     }
 
-    /// It is refused for this reason, and nothing is there that was not before.
+    /// Asserts that the archive is refused for this reason and leaves nothing new.
     #[track_caller]
     fn refuses(&self, archive: &[u8], flags: &[&str], words: &[&str]) {
         let run = self.extract(archive, flags);
@@ -109,7 +109,7 @@ fn refuses(archive: Archive, words: &[&str]) {
 
 #[test]
 fn absolute_names_stay_in_the_folder() {
-    // As tar, bsdtar and Python take them.
+    // tar, bsdtar and Python accept them in the same way.
     let place = Place::new();
     let victim = place.0.path("victim");
     let records = pax("path", victim.to_str().unwrap().as_bytes());
@@ -136,12 +136,12 @@ fn names_with_parent_folders_are_refused() {
 
 #[test]
 fn writing_through_a_symbolic_link() {
-    // One that stays within.
+    // A link that stays within the folder.
     refuses(
         archive().add(EntryType::Directory, "d", "", b"").link("l", "d").file("l/evil"),
         &["l/evil has a parent that is not a folder"],
     );
-    // One that does not, where such links are wanted.
+    // A link that does not, when such links are allowed.
     let place = Place::new();
     let outside = place.0.root().to_str().unwrap().to_owned();
     let evil = archive().link("l", &outside).file("l/evil").end();
@@ -150,7 +150,7 @@ fn writing_through_a_symbolic_link() {
     place.refuses(&evil, &["--any-links"], &["has a parent"]);
     let evil = archive().link("l", "..").link("l/d", "x").end();
     place.refuses(&evil, &["--any-links"], &["has a parent"]);
-    // A file is no way either.
+    // A file in place of a folder does not work either.
     refuses(archive().file("f").file("f/evil"), &["f/evil has a parent"]);
 }
 
@@ -193,7 +193,7 @@ fn hard_links_out_of_the_folder_are_refused() {
         archive().hard_link("h", "./"),
         &["h is a hard link to something that is not a regular file"],
     );
-    // Through a link, and of a link: elsewhere it would lead out.
+    // Through a link, and to a link, which would lead out from another folder.
     let evil = archive().link("l", "..").hard_link("h", "l/victim").end();
     place.refuses(&evil, &["--any-links"], &["h has a parent"]);
     refuses(archive().file("f").link("d/l", "../f").hard_link("l", "d/l"), &["not a regular file"]);
@@ -210,7 +210,7 @@ fn hard_links_out_of_the_folder_are_refused() {
 
 #[test]
 fn the_last_of_two_members_with_one_name_counts() {
-    // As with tar: `tar -r` puts the new version of a file behind the old one.
+    // As with tar: `tar -r` appends the new version of a file.
     let new = |archive: Archive, name| archive.add(EntryType::Regular, name, "", b"new");
     for (evil, name, content) in [
         (new(archive().file("a"), "a"), "a", "new"),
@@ -225,7 +225,7 @@ fn the_last_of_two_members_with_one_name_counts() {
         assert!(done.stderr_text().contains("more than once in the archive: 1"), "{done:?}");
         assert_eq!(place.0.read(format!("in/out/{name}")), content.as_bytes(), "{name}");
     }
-    // Nothing is replaced through a link, and nothing outside.
+    // Nothing is replaced through a link, and nothing outside the folder.
     let place = Place::new();
     let evil = new(archive().link("l", "../../victim"), "l").link("m", "..");
     place.takes(
@@ -248,7 +248,7 @@ fn the_last_of_two_members_with_one_name_counts() {
     refuses(folder(archive()).file("d"), refusal);
     refuses(archive().file("d/a").file("d"), refusal);
     refuses(archive().file("d/a").link("d", "x"), refusal);
-    // Where the file system may take two names for one, neither is lost.
+    // If the file system may treat two names as one, neither file is lost.
     refuses(archive().file("a").hard_link("A", "a").file("a"), &["does not distinguish"]);
 }
 
@@ -269,7 +269,7 @@ fn an_existing_folder() {
 
 #[test]
 fn devices_and_pipes_are_left_out() {
-    // As they are when a folder is packed; rsync leaves them out too.
+    // Packing a folder leaves them out as well, like rsync.
     let place = Place::new();
     let kinds = [EntryType::Char, EntryType::Block, EntryType::Fifo];
     let many = kinds
@@ -314,19 +314,19 @@ fn special_permission_bits_are_not_restored() {
 fn false_sizes_are_refused() {
     let sized = |size| archive().file("a").add_sized(EntryType::Regular, "huge", "", b"few", size);
     let place = Place::new();
-    // Without an end, as it would not be reached.
+    // Without an end, which would not be reached.
     place.refuses(&sized(1 << 30).0, &[], &["in huge: it is cut off"]);
     place.refuses(&sized(1 << 41).0, &[], &["in huge: it is cut off"]);
     place.refuses(&sized(1 << 62).0, &["--max-size", "8388607TiB"], &["it is cut off"]);
     place.refuses(&sized(1 << 20).0, &["--max-size", "1MiB"], &["larger than 1048576 bytes"]);
-    // A name that takes the memory of the machine.
+    // A name that would take all the memory of the machine.
     let name = archive().add_sized(EntryType::GNULongName, "l", "", b"x", 1 << 40);
     place.refuses(&name.0, &[], &["too long"]);
     for size in [&b"-1"[..], b"1e9", b"99999999999999999999999"] {
         let lie = archive().pax(&pax("size", size)).file("a");
         place.refuses(&lie.end(), &[], &["invalid"]);
     }
-    // A hole that is larger than all disks, and one that overlaps.
+    // A hole that is larger than any disk, and one that overlaps.
     for map in ["0,1,99999999999999,1", "5,3,0,4", "0", "0,7,3,0", "x,1"] {
         let records = [
             pax("GNU.sparse.size", b"100"),
@@ -342,7 +342,7 @@ fn false_sizes_are_refused() {
 
 #[test]
 fn duplicate_and_conflicting_headers() {
-    // All programs take the last, and nothing for what is empty.
+    // All programs take the last value, and ignore an empty one.
     let twice = [pax("path", b"a"), pax("path", b"b"), pax("linkpath", b"")].concat();
     let place = Place::new();
     place.takes(&archive().pax(&twice).file("x").end(), &[]);
@@ -355,7 +355,7 @@ fn duplicate_and_conflicting_headers() {
     for key in ["path", "linkpath", "size", "GNU.sparse.name"] {
         refuses(global(&pax(key, b"1")).file("x"), &["only a single member may have"]);
     }
-    // As `git archive` writes it.
+    // As written by `git archive`.
     Place::new().takes(&global(&pax("comment", b"abc")).file("x").end(), &[]);
 }
 
@@ -382,7 +382,7 @@ fn truncated_archives_are_refused() {
     place.refuses(&damaged, &[], &["checksum"]);
     place.refuses(&[&whole[..], b"more"].concat(), &[], &["there is data after its end"]);
     place.refuses(&[&whole[..], &whole].concat(), &[], &["a comes after the end of the archive"]);
-    // Zeros may follow; and some programs write one block of them only, as tar accepts.
+    // Zeros may follow. Some programs write only one block of them, which tar accepts too.
     place.takes(&[&whole[..], &[0; 10_000]].concat(), &[]);
     fs::remove_dir_all(place.0.path("in/out")).unwrap();
     place.takes(&whole[..2560], &[]);
@@ -472,7 +472,7 @@ fn the_list_shows_hostile_archives_as_they_are() {
     dir.fails(dir.command(&["list", "b.enc", "-i", "id"]), 65, &["cut off", "only the beginning"]);
 }
 
-/// A record of PAX.
+/// A PAX record.
 fn pax(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let len = (rest + 1..).find(|len| rest + len.to_string().len() == *len).unwrap();

@@ -6,8 +6,7 @@ use crate::common::{Dir, test_bytes};
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const END: &str = "-----END AGE ENCRYPTED FILE-----";
 
-/// Lengths around a line, around a chunk, around a unit of work, and for
-/// workers.
+/// Lengths around a line, around a chunk, around a unit of work, and for workers.
 const LENGTHS: [usize; 12] =
     [0, 1, 47, 48, 49, 65_535, 65_536, 65_537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 9 << 20];
 
@@ -33,7 +32,7 @@ const MATRIX: Matrix<6, 6> = Matrix {
     check: assert_armor,
 };
 
-/// Asserts that `text` is an armor as it should be, around content of age.
+/// Asserts that `text` is a valid armor around an age file.
 #[track_caller]
 fn assert_armor(text: &[u8]) {
     let text = std::str::from_utf8(text).unwrap();
@@ -61,7 +60,7 @@ fn files_encrypted_by_age_are_decrypted() {
     MATRIX.reads_what_age_writes();
 }
 
-/// Seals `len` bytes, of which `plain` then consists, and gives the text.
+/// Encrypts `len` bytes, which it writes to `plain`, and returns the text.
 fn encrypted(dir: &Dir, len: usize) -> Vec<u8> {
     if !dir.path("id").exists() {
         dir.keygen("id");
@@ -83,14 +82,14 @@ fn damage_is_refused_with_its_position() {
                 assert!(text.contains(word), "{len}: {what}: {word:?} is not in: {text}");
             }
         };
-        // A character, at the beginning, in the middle, in the last line.
+        // A character at the beginning, in the middle, and in the last line.
         for place in [36, good.len() / 2, good.len() - 40] {
             let place = if good[place] == b'\n' { place + 1 } else { place };
             let mut bad = good.clone();
             bad[place] = b'*';
             says(bad, "a character", &["the armor is damaged", &format!("at byte {place}")]);
         }
-        // Another character of base64: what is in the armor does not fit.
+        // Another base64 character, so that the content of the armor is invalid.
         let mut bad = good.clone();
         let place = good.len() / 2 + usize::from(good[good.len() / 2] == b'\n');
         bad[place] = if bad[place] == b'A' { b'B' } else { b'A' };
@@ -126,7 +125,7 @@ fn line_ends_and_white_space_outside_are_free() {
 fn text_that_comes_slowly_is_taken_as_it_comes() {
     let dir = Dir::new();
     let text = encrypted(&dir, 9 << 20);
-    // Ends of portions within lines, at line ends, and within the last line.
+    // Splits within lines, at line ends, and within the last line.
     let (a, b, c) = (10_000, 35 + 65 * 100_000, text.len() - 20);
     dir.write("a", &text[..a]);
     dir.write("b", &text[a..b]);

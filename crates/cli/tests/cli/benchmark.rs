@@ -109,7 +109,7 @@ fn a_file_is_measured_and_left_alone() {
     assert_programs(&json["programs"], LEN);
 }
 
-/// Every program that is installed is beside CryptStream, and no other.
+/// Every installed program is compared with CryptStream, and no other.
 #[track_caller]
 fn assert_programs(programs: &Value, len: usize) {
     assert_eq!((&programs["operation"], &programs["bytes"]), (&"encrypt".into(), &len.into()));
@@ -140,7 +140,7 @@ fn assert_programs(programs: &Value, len: usize) {
     assert!(failed.is_empty(), "{programs}");
 }
 
-/// What does not encrypt is left out, and named; what is missing is only left out.
+/// A program that does not encrypt is left out and named; a missing one is only left out.
 #[test]
 fn programs_that_fail_or_are_missing_are_left_out() {
     let dir = with_file();
@@ -157,7 +157,7 @@ fn programs_that_fail_or_are_missing_are_left_out() {
     assert_eq!(json["programs"]["failed"], serde_json::json!(["age", "rage"]));
     let all = json["programs"]["programs"].as_array().unwrap();
     let names: Vec<_> = all.iter().map(|program| program["name"].as_str().unwrap()).collect();
-    // On a processor without AES the age format is there too.
+    // On a processor without AES instructions, the age format is included.
     assert!(names.iter().all(|name| name.starts_with("CryptStream")), "{names:?}");
     assert_eq!(json["conclusion"], "inconclusive", "one run shows no spread");
     assert!(json["recommended_workers"].is_null());
@@ -188,7 +188,7 @@ fn several_sizes_are_measured_in_a_temporary_folder() {
         assert!(text.contains(words), "{words:?} is not in: {text}");
     }
     let terminal = |text: &str| {
-        // A long path of a folder is not cut.
+        // The long path of a folder is not shortened.
         let lines = text.lines().filter(|line| !line.starts_with("Folder"));
         assert!(lines.clone().all(|line| line.chars().count() <= 80), "{text}");
     };
@@ -231,8 +231,8 @@ fn an_interrupted_run_leaves_nothing_behind() {
     }
 }
 
-/// A benchmark that was killed cannot clean up; the next one does, but leaves
-/// alone the folder of one that still runs.
+/// A killed benchmark cannot clean up. The next one does, but leaves the folder of a running
+/// benchmark alone.
 #[test]
 fn the_next_run_removes_what_a_killed_one_left() {
     let dir = Dir::new();
@@ -302,7 +302,7 @@ fn what_cannot_be_measured_is_refused() {
     fails(&["--force"], 64, &["--report"]);
 }
 
-/// Runs Chromium: what it gave on both streams, and whether it succeeded.
+/// Runs Chromium. Returns the output of both streams, and whether it succeeded.
 fn chromium(dir: &Dir, args: &[&str], page: &str) -> Option<(bool, String, String)> {
     let output = Command::new("timeout")
         .args(["100", "chromium", "--headless", "--no-sandbox", "--disable-gpu"])
@@ -317,7 +317,7 @@ fn chromium(dir: &Dir, args: &[&str], page: &str) -> Option<(bool, String, Strin
     Some((output.status.success(), text(&output.stdout), text(&output.stderr)))
 }
 
-/// Whether there is a Chromium that can show anything at all.
+/// Whether there is a working Chromium.
 fn has_browser(dir: &Dir) -> bool {
     let blank = chromium(dir, &["--dump-dom"], "about:blank");
     let works = blank.is_some_and(|(success, dom, _)| success && dom.contains("<html"));
@@ -327,7 +327,7 @@ fn has_browser(dir: &Dir) -> bool {
     works
 }
 
-/// Opens a page: what Chromium gave on both streams.
+/// Opens a page. Returns what Chromium wrote to both streams.
 fn browse(dir: &Dir, page: &Path, args: &[&str]) -> (String, String) {
     let page = format!("file://{}", page.display());
     let (success, stdout, stderr) = chromium(dir, args, &page).unwrap();
@@ -340,7 +340,7 @@ fn browse(dir: &Dir, page: &Path, args: &[&str]) -> (String, String) {
 #[test]
 fn the_page_is_self_contained() {
     let dir = Dir::in_memory();
-    // A name that would be markup.
+    // A name that would be markup without escaping.
     let name = "<img src=x>&\".bin";
     dir.write(name, test_bytes(LEN));
     let base = ["benchmark", "--runs", "1", "--quiet"];
@@ -368,7 +368,7 @@ fn the_page_is_self_contained() {
         ] {
             assert!(html.contains(wanted), "{wanted} is not in {page}");
         }
-        // The advice is one sentence, wherever it stands.
+        // The advice is the same sentence everywhere.
         let advice = "Inconclusive with fewer than 3 runs";
         assert_eq!(html.matches(advice).count(), 2, "{page}");
         assert!(!html.contains("Quickest"), "{page}");

@@ -55,7 +55,7 @@ fn writing_to_a_closed_output_fails() {
             assert!(text.contains("standard output: is closed"), "{command}: {text}");
         }
     }
-    // Where nothing goes there it does not matter.
+    // It does not matter if nothing is written there.
     dir.shell("$CS encrypt -i id plain other >&-").run().ok_and_silent();
 }
 
@@ -73,7 +73,7 @@ fn writing_to_a_full_output_fails() {
 fn a_discarded_output_succeeds() {
     let dir = world();
     for command in COMMANDS {
-        // Read-write, as Python's subprocess.DEVNULL is.
+        // Opened for reading and writing, like Python's subprocess.DEVNULL.
         dir.shell(&format!("$CS {command} 1<> /dev/null")).run().ok();
     }
 }

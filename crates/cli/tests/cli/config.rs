@@ -9,7 +9,8 @@ use crate::common::{CHEAP, Dir, Run, test_bytes};
 
 const FILE: &str = ".config/cryptstream/config.toml";
 
-/// A folder that is home too, with identities `me`, `you`, and this file.
+/// A folder that is also the home folder, with the identities `me` and `you`, and this
+/// configuration file.
 fn home(config: impl AsRef<[u8]>) -> Dir {
     let dir = Dir::new();
     for name in ["me", "you"] {
@@ -57,7 +58,7 @@ fn keys_that_open(dir: &Dir, encrypted: &str) -> String {
     keys_that_open.join(" ")
 }
 
-/// What `config --json` says about a setting: value, source, line or variable.
+/// The report of `config --json` about a setting: value, source, line or variable.
 fn setting(run: Run, name: &str) -> (serde_json::Value, String) {
     let done = run.run().ok_and_silent();
     let object = done.json(&done.stdout);
@@ -90,7 +91,7 @@ fn a_file_of_another_user_is_not_obeyed() {
     run().run().ok();
 }
 
-/// As with `su` without `-`, which keeps HOME.
+/// With `su` without `-`, which keeps HOME.
 #[test]
 fn a_home_that_cannot_be_entered_is_left_alone_with_a_warning() {
     if !rustix::process::geteuid().is_root() {
@@ -114,7 +115,7 @@ fn a_home_that_cannot_be_entered_is_left_alone_with_a_warning() {
     chmod(&dir.path("home"), 0o700);
     let done = inspect().ok();
     assert!(done.stderr_text().contains("warning: ") && done.stderr_text().contains("HOME"));
-    // What can be reached must be readable.
+    // A reachable file must be readable.
     chmod(&dir.path("home"), 0o755);
     chmod(&file, 0o600);
     assert_eq!(inspect().code(), Some(78));
@@ -144,7 +145,7 @@ fn the_environment_overrides_the_file_which_overrides_the_default() {
         let (value, from) = setting(show(&[]).env(variable, environment), name);
         assert_eq!(from, variable);
         assert_eq!(value.to_string().trim_matches('"'), environment);
-        // An empty one is none.
+        // An empty variable counts as unset.
         assert_eq!(setting(show(&[]).env(variable, ""), name).1, format!("line {}", line + 1));
     }
 }
@@ -162,12 +163,12 @@ fn flags_override_the_environment() {
     assert_eq!(seal(&["out"], Some("native")), "native");
     assert_eq!(seal(&["out", "--format", "native"], Some("age")), "native");
     assert_eq!(seal(&["out", "--no-config"], None), "native");
-    // What the output's name or a flag says is no conflict with a default.
+    // An output name or a flag does not conflict with a default.
     assert_eq!(seal(&["out.age"], Some("native")), "age");
     assert_eq!(seal(&["out", "--armor"], Some("native")), "age");
     assert_eq!(seal(&[], None), "age");
     assert!(dir.path("plain.age").exists());
-    // Each cost is for its own format; a typed one is a wish for that.
+    // Each cost applies to its own format; a typed cost selects the format.
     dir.write_secret("word", "a word");
     let word = ["--passphrase-file", "word"];
     let seal = |args: &[&str]| {
@@ -198,11 +199,11 @@ fn keys_of_several_places_are_never_mixed() {
     let lines = [("CRYPTSTREAM_RECIPIENT", &*lines)];
     type Variables<'a> = &'a [(&'a str, &'a str)];
     let cases: &[(&str, Variables<'_>, &[&str], &str)] = &[
-        // The file alone: for its recipients, or where it has none for oneself.
+        // Only the file: its recipients, or without any, the user's own identity.
         (&both, &[], &[], "you"),
         (own, &[], &[], "me"),
         (files, &[], &[], "me you"),
-        // A flag.
+        // A flag overrides it.
         (&both, &[], &["-i", "me"], "me"),
         (&both, &[], &["-r", &me], "me"),
         (&both, &[], &["-R", "me.pub"], "me"),
@@ -211,7 +212,7 @@ fn keys_of_several_places_are_never_mixed() {
         (own, &cheap, &["--passphrase-file", "word"], "word"),
         (&both, &lines, &["-r", &you], "you"),
         (&both, &word, &["-r", &you], "you"),
-        // The environment.
+        // The environment overrides the file.
         (&both, &mine, &[], "me"),
         (own, &lines, &[], "me you"),
         (&both, &word, &[], "word"),
@@ -250,12 +251,12 @@ fn decryption_keys_come_from_the_first_source_too() {
     assert_eq!(code(verify("for-me", &[]).env("CRYPTSTREAM_PASSPHRASE", "word")), 77);
     let both = environment("for-me", "me").env("CRYPTSTREAM_PASSPHRASE", "word");
     assert_eq!(code(both), 0);
-    // The others that open.
+    // The other commands that decrypt.
     command(&dir, &["decrypt", "for-me", "opened"]).run().ok_and_silent();
     assert_eq!(dir.read("opened"), b"content");
     command(&dir, &["rekey", "for-me", "--new-identity", "you"]).run().ok_and_silent();
     assert_eq!(keys_that_open(&dir, "for-me"), "you");
-    // New keys are never taken from the file.
+    // New keys never come from the file.
     dir.fails(command(&dir, &["rekey", "-i", "you", "for-you"]), 64, &["help: "]);
 }
 
@@ -323,7 +324,7 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
     let done = command(&dir, &["decrypt", "--json", "plain", "x"]).run();
     let error = &done.json(&done.stdout)["error"];
     assert_eq!((&error["code"], &error["kind"]), (&78.into(), &"config".into()));
-    // Neither is it read with --no-config, nor by commands that do not ask it.
+    // It is not read with --no-config either, nor by commands that do not use it.
     command(&dir, &["encrypt", "--no-config", "-i", "me", "plain"]).run().ok_and_silent();
     command(&dir, &["keygen", "-y", "me"]).run().ok_and_silent();
     command(&dir, &["man"]).run().ok_and_silent();
@@ -357,7 +358,7 @@ fn files_that_cannot_be_trusted_or_read_are_refused() {
     fs::remove_file(dir.path(FILE)).unwrap();
     fs::create_dir(dir.path(FILE)).unwrap();
     dir.fails(command(&dir, &["config"]), 78, &[FILE, "cannot be read", "--no-config"]);
-    // None at all is none too many, unless somebody named it.
+    // A missing file is fine, unless the user named it.
     fs::remove_dir(dir.path(FILE)).unwrap();
     command(&dir, &["encrypt", "-i", "me", "plain"]).run().ok_and_silent();
     fs::remove_dir(dir.path(".config/cryptstream")).unwrap();
@@ -388,7 +389,7 @@ fn a_pipe_is_read_only_where_it_is_named() {
         let line = text.lines().find(|line| line.starts_with("format"));
         assert_eq!(line.unwrap().contains("age"), is_age, "{named}: {text}");
     }
-    // One of another user, for which nobody waits.
+    // A pipe of another user, for which the program does not wait.
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(dir.path("p"), Some(65_534), None).unwrap();
         let named = command(&dir, &["config"]).env("CRYPTSTREAM_CONFIG", "p");
@@ -426,7 +427,7 @@ fn the_file_is_found_where_xdg_says() {
     assert_eq!(setting(show(), "scrypt").0, 16);
     let xdg = || show().env("XDG_CONFIG_HOME", dir.path("xdg"));
     assert_eq!(setting(xdg(), "scrypt").0, 17);
-    // A relative one does not count.
+    // A relative path does not count.
     assert_eq!(setting(show().env("XDG_CONFIG_HOME", "xdg"), "scrypt").0, 16);
     let named = || xdg().env("CRYPTSTREAM_CONFIG", dir.path("named.toml"));
     assert_eq!(setting(named(), "scrypt").0, 18);
@@ -473,7 +474,7 @@ fn defaults_reach_the_work() {
     };
     assert_eq!(seal(&[]), 0);
     assert_eq!(seal(&["--processes", "1"]), 1);
-    // A folder, too.
+    // For a folder too.
     fs::create_dir(dir.path("folder")).unwrap();
     dir.write("folder/a", "a");
     command(&dir, &["encrypt", "folder", "sealed"]).run().ok();

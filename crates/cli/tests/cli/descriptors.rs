@@ -10,7 +10,7 @@ fn folder() -> Dir {
     dir
 }
 
-/// Runs a script, which must go well as a whole.
+/// Runs a script in which every command must succeed.
 #[track_caller]
 fn script(dir: &Dir, script: &str) -> Done {
     dir.shell(&format!("set -e\n{script}")).run().ok()
@@ -59,7 +59,7 @@ fn descriptors_are_streams_and_never_replaced() {
          ! $CS keygen -o id 2> said
          grep -q 'already exists' said",
     );
-    // With a report, which must not get into the data.
+    // With a report, which must not be mixed with the data.
     let done = dir.shell("$CS decrypt -i id sealed /dev/stdout --json").run().ok();
     assert_eq!(done.stdout, b"small");
     let same = dir.shell("$CS encrypt -i id small /dev/fd/3 3<> small");

@@ -195,7 +195,7 @@ fn the_output_has_the_inputs_permission_bits() {
         }
         fs::remove_file(dir.path("plain")).unwrap();
     }
-    // What is replaced does not become readable for more people.
+    // A replaced file does not become readable for more users.
     dir.write("plain", "content");
     dir.write("private", "old");
     fs::set_permissions(dir.path("plain"), fs::Permissions::from_mode(0o644)).unwrap();

@@ -13,12 +13,12 @@ use crate::common::group::{Group, wait_until};
 use crate::common::{CHEAP, Dir, Done, Random, TIMEOUT, test_bytes};
 use rustix::process::Signal;
 
-/// Enough for two workers, and little enough for many rounds.
+/// Enough for two workers, and small enough for many rounds.
 const SMALL: usize = (16 << 20) + 4321;
-/// Enough for several workers, which then are busy for a while.
+/// Enough to keep several workers busy for a while.
 const LARGE: usize = (40 << 20) + 12_345;
 
-/// What stands under the output's name before a run that replaces it.
+/// The old content of an output that a run replaces.
 const OLD: &[u8] = b"what was there before";
 
 /// A folder with an identity, a plain file and its encrypted copy.
@@ -30,19 +30,19 @@ fn folder(len: usize) -> Dir {
     dir
 }
 
-/// The names in the folder that begin with a dot: temporaries.
+/// The names in the folder that begin with a dot: temporary files.
 fn temporaries(dir: &Dir) -> Vec<OsString> {
     dir.names().into_iter().filter(|name| name.to_string_lossy().starts_with('.')).collect()
 }
 
-/// Shared memory that bears our name. (None ever should: a memfd has no name.)
+/// Named shared memory of this program. There should never be any, as a memfd has no name.
 fn named_shared_memory() -> Vec<OsString> {
     let names = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
     let names = names.map(|entry| entry.file_name());
     names.filter(|name| name.to_string_lossy().contains("cryptstream")).collect()
 }
 
-/// One way of running the program, from a large file to `out`.
+/// One way to run the program, from a large file to `out`.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     command: &'static str,
@@ -75,7 +75,7 @@ impl Way {
         Group::start(dir.command(&args))
     }
 
-    /// Asserts that `out` is what was there before, or complete and right.
+    /// Asserts that `out` has its old content, or is complete and right.
     #[track_caller]
     fn check_output(self, dir: &Dir, len: usize, done: &Done) {
         let out = fs::read(dir.path("out")).ok();
@@ -90,7 +90,7 @@ impl Way {
         }
     }
 
-    /// How long an undisturbed run takes.
+    /// The duration of an undisturbed run.
     fn measure(self, dir: &Dir) -> Duration {
         let start = Instant::now();
         self.start(dir).wait().ok();
@@ -113,7 +113,7 @@ fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file
         let group = way.start(&dir);
         thread::sleep(random.within(*duration));
         group.signal(Signal::KILL);
-        // Waits for the workers too; with the last one goes the memory.
+        // Waits for the workers too; the memory is freed with the last one.
         let done = group.wait();
         let is_killed = done.status.signal() == Some(9);
         assert!(is_killed || done.status.success(), "{way:?}, {done:?}");
@@ -122,7 +122,7 @@ fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file
         if !temporaries(&dir).is_empty() {
             temporaries_left += 1;
             assert!(way.is_replacing, "{way:?} has no need of {:?}", temporaries(&dir));
-            // Another try if meanwhile somebody else bears the dead one's number.
+            // Tries again if another process has got the dead one's ID meanwhile.
             wait_until("the next run cleans up", || {
                 let next = ["encrypt", "-i", "id", "plain", "out", "--force"];
                 dir.run(&next).ok();
@@ -135,8 +135,8 @@ fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file
     assert!(dir.names().len() <= 4, "{:?}", dir.names());
 }
 
-/// Interrupts a run at the moment that `at` waits for; again, if it was over
-/// before that. The output must be as it was, or be complete.
+/// Interrupts a run at the moment that `at` waits for, and tries again if the run has finished
+/// before. The output must be unchanged or complete.
 #[track_caller]
 fn interrupt(dir: &Dir, way: Way, number: i32, mut at: impl FnMut(&Group) -> bool) {
     let signal = Signal::from_named_raw(number).unwrap();
@@ -164,7 +164,7 @@ fn an_interruption_in_any_phase_ends_main_and_workers_and_leaves_nothing() {
     for (way, numbers) in ways.zip([[2, 15], [15, 2]].into_iter().cycle()) {
         // Before anything is read.
         interrupt(&dir, way, numbers[0], |_| true);
-        // As soon as the output is there.
+        // As soon as the output exists.
         interrupt(&dir, way, numbers[1], |group| {
             group.reaches("at work", |group| group.unnamed_len().is_some())
         });
@@ -174,8 +174,8 @@ fn an_interruption_in_any_phase_ends_main_and_workers_and_leaves_nothing() {
                 group.reaches("a worker", |group| !group.workers().is_empty())
             });
         }
-        // Near the end, where the output gets its name: closer to it, the
-        // more often it was too late.
+        // Near the end, when the output gets its name: closer to it, the more often it was too
+        // late.
         let mut latest = way.measure(&dir);
         interrupt(&dir, way, numbers[1], |_| {
             thread::sleep(latest.mul_f64(0.9) + random.within(latest.mul_f64(0.1)));
@@ -195,7 +195,7 @@ fn an_interruption_during_the_key_derivation_leaves_nothing_either() {
     for (args, number) in [(&seal[..], 2), (&seal, 15), (&open, 2), (&open, 15)] {
         let args = [args, &["--processes", "2"]].concat();
         let group = Group::start(dir.command(&args));
-        // The derivation is what takes so much memory; sealing goes on beside.
+        // The derivation takes that much memory; encryption continues beside it.
         let kib = |group: &Group| {
             let status = fs::read_to_string(format!("/proc/{}/status", group.pid.as_raw_nonzero()));
             let status = status.unwrap_or_default();
@@ -255,7 +255,7 @@ fn an_input_that_changes_while_workers_read_it() {
                 dir.write("changing", test_bytes(LARGE));
                 let args = ["encrypt", "-i", "id", "changing", "out", "--processes", processes];
                 let group = Group::start(dir.command(&args));
-                // All are stopped while the output is not complete.
+                // All processes are stopped while the output is incomplete.
                 let is_in_time = group.reaches("a worker", |group| !group.workers().is_empty())
                     && group.freeze()
                     && group.unnamed_len().is_some_and(|len| len < LARGE as u64);
@@ -278,8 +278,7 @@ fn an_input_that_changes_while_workers_read_it() {
     }
 }
 
-/// Runs with an input that comes, and an output that is fetched, in parts with
-/// pauses.
+/// Runs with an input that arrives, and an output that is read, in parts with pauses.
 fn stalling(dir: &Dir, args: &[&str], input: &[u8]) -> Vec<u8> {
     const PAUSE: Duration = Duration::from_millis(60);
     let mut child = dir.command(args).spawn();
@@ -287,7 +286,7 @@ fn stalling(dir: &Dir, args: &[&str], input: &[u8]) -> Vec<u8> {
     thread::scope(|scope| {
         scope.spawn(move || {
             for part in input.chunks(input.len() / 3 + 1) {
-                // Much more than a pipe holds, and an end within a chunk.
+                // Much more than fits in a pipe, and an end within a chunk.
                 stdin.write_all(part).unwrap();
                 thread::sleep(PAUSE);
             }
@@ -319,7 +318,7 @@ fn pipes_that_stall_on_either_side_lose_nothing() {
         stalling(&dir, &["encrypt", "-i", "id", "-", "-", "--processes", "2"], &content);
     let open = ["decrypt", "-i", "id", "-", "-", "--processes", "2"];
     assert!(stalling(&dir, &open, &encrypted) == content);
-    // A file on one side.
+    // With a file on one side.
     let none = stalling(&dir, &["encrypt", "-i", "id", "-", "o", "--processes", "2"], &content);
     assert_eq!(none, b"");
     assert!(stalling(&dir, &["decrypt", "-i", "id", "o", "-", "--processes", "2"], b"") == content);
@@ -333,7 +332,7 @@ fn two_runs_over_one_file_give_two_different_files() {
     }
     let (one, two) = (dir.read("one"), dir.read("two"));
     assert_eq!(one.len(), two.len());
-    // Not a single chunk is the same.
+    // No two chunks are the same.
     let start = crate::common::header_len(&one) + crate::common::PREFIX;
     let chunks = |encrypted: &[u8]| -> Vec<Vec<u8>> {
         encrypted[start..].chunks(crate::common::SEALED_CHUNK).map(<[u8]>::to_vec).collect()

@@ -5,11 +5,11 @@
 use crate::common::Dir;
 use crate::common::failing_calls::FailingCalls;
 
-/// What systems answer that have no unnamed files.
+/// The errors of systems without unnamed files.
 const NO_UNNAMED: &[&str] =
     &["EOPNOTSUPP", "EPERM", "ENOSYS", "EACCES", "ENXIO", "EISDIR", "EINVAL", "ENOENT"];
 
-/// What a file system or a filter of system calls may lack besides.
+/// Other features that a file system or a filter of system calls may lack.
 const FAULTS: &[&str] = &[
     "linkat=EPERM",
     "linkat=EOPNOTSUPP",
@@ -45,7 +45,7 @@ const WHOLE: &str = "
     $CS rekey -i id out/small --new-identity out/id
     $CS verify -q -i out/id out/large out/small";
 
-/// A folder, and what makes system calls fail; `None` where that cannot be done here.
+/// A folder, and a way to make system calls fail; `None` if that is not possible here.
 fn lacking() -> Option<(Dir, FailingCalls)> {
     let dir = Dir::new();
     let calls = FailingCalls::new(&dir)?;
@@ -72,7 +72,7 @@ fn outputs_are_complete_on_limited_file_systems() {
     }
 }
 
-/// Whoever asks for durability is told that it is not to be had, and loses nothing.
+/// A user who asks for durability learns that it is not available, and loses nothing.
 #[test]
 fn sync_reports_a_file_system_without_fsync() {
     let Some((dir, calls)) = lacking() else { return };

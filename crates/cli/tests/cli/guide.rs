@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::common::{Dir, has_private_group, test_bytes};
 
-/// The blocks of the guide that are for a shell, with the lines where they begin.
+/// The shell blocks of the guide, with their first lines.
 fn recipes(guide: &str) -> Vec<(usize, String)> {
     let mut recipes: Vec<(usize, String)> = Vec::new();
     let mut is_inside = false;
@@ -50,12 +50,12 @@ fn every_recipe_does_what_it_says() {
     let recipes = recipes(&guide.unwrap());
     assert!(recipes.len() > 12, "{} recipes were found", recipes.len());
     let path = format!("{}:{}", dir.path("bin").display(), std::env::var("PATH").unwrap());
-    // As on Debian and Fedora, where every user has a group.
+    // As on Debian and Fedora, where every user has a private group.
     let umask = if has_private_group() { "umask 002; " } else { "" };
     for (line, recipe) in recipes {
         let script = format!("set -eu -o pipefail; {umask}cd work; {recipe}");
         let mut run = dir.shell(&script).env("HOME", dir.path("home")).env("PATH", &path);
-        // The recipes have a configuration of their own.
+        // The recipes have their own configuration.
         run.command.env_remove("CRYPTSTREAM_CONFIG").env_remove("XDG_CONFIG_HOME");
         let done = run.run();
         assert!(done.status.success(), "docs/guide.md:{line}: {done:?}\n{recipe}");

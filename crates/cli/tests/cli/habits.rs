@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::common::Dir;
 
-/// Two lines, of which the first has `wrong` and the second `right`.
+/// Two lines, of which the first contains `wrong` and the second `right`.
 #[track_caller]
 fn is_answered(dir: &Dir, typed: &str, wrong: &str, right: &str) {
     let words: Vec<_> = typed.split_whitespace().collect();
@@ -29,7 +29,7 @@ fn a_direction_flag_replaces_the_command_as_with_age() {
     }
     dir.run(&["--encrypt", "-i", "key", "f"]).ok_and_silent();
     assert!(dir.path("f.enc").exists());
-    // Without one age encrypts, and here both are possible.
+    // Without a direction age encrypts; here both are possible.
     is_answered(&dir, "-i key f.age", "'-i'", "`cryptstream encrypt ...`");
     is_answered(&dir, "-p f", "'-p'", "`cryptstream decrypt ...`");
     is_answered(&dir, "encrypt -d f", "'-d'", "`cryptstream decrypt`");
@@ -48,7 +48,7 @@ fn standard_output_by_a_flag_as_with_gzip_and_zstd() {
         let words: Vec<_> = decrypt.split_whitespace().collect();
         assert_eq!(dir.run(&words).ok_and_silent().stdout, b"content", "{decrypt}");
     }
-    // To gpg it is a passphrase that -c means.
+    // In gpg, -c means a passphrase.
     is_answered(&dir, "encrypt -c f", "'-c'", "(gpg -c) use -p; for standard output (gzip -c)");
     is_answered(&dir, "decrypt -c f.enc out", "'--stdout'", "`cryptstream decrypt --help`");
 }
@@ -86,7 +86,7 @@ fn colours_are_chosen_as_with_ripgrep() {
     assert!(!has_colour(wrong("--color always --color never")));
     assert!(!has_colour(wrong("--color always --no-color")));
     assert!(has_colour(wrong("--no-color --color always")));
-    // Mistakes on the command line, too.
+    // Usage errors too.
     assert!(has_colour(dir.command(&["decrypt", "--color=always", "--nonsense"])));
     assert!(has_colour(wrong("-q").env("CRYPTSTREAM_COLOR", "always")));
     dir.write("config.toml", "color = \"always\"");
@@ -155,7 +155,7 @@ fn flags_of_other_programs_are_answered_with_the_right_name() {
         ("generate", "'generate'", "cryptstream keygen"),
         ("tar d", "'tar'", "--archive"),
         ("passwd f.enc", "'passwd'", "cryptstream rekey"),
-        // A file, and no command.
+        // A file without a command.
         ("f", "'f'", "`cryptstream encrypt f`"),
         ("f.enc", "'f.enc'", "`cryptstream decrypt f.enc`"),
     ] {
@@ -195,7 +195,7 @@ fn a_missing_file_is_reported_before_anything_about_its_name() {
         let typed: Vec<_> = typed.split(' ').chain(["-i", "key"]).collect();
         dir.fails(dir.command(&typed), 66, &words);
     }
-    // One that is there has no such name.
+    // An existing file gets no suggestion.
     dir.fails(dir.command(&["decrypt", "f.txt", "-i", "key"]), 64, &["does not end in .enc"]);
 }
 

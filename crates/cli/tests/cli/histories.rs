@@ -19,17 +19,17 @@ use crate::common::group::Group;
 use crate::common::tree::{Entry, assert_same, described};
 use crate::common::{Dir, Done, Random, test_bytes};
 
-/// Rounds in an ordinary run of the tests.
+/// The number of rounds in an ordinary test run.
 const ROUNDS: usize = 12;
-/// Names that are used again and again, so that things take each other's place.
+/// Names that are reused, so that entries replace each other.
 const NAMES: [&str; 7] = ["a", "b", "c.enc", "d.age", "e f", "g", "ä"];
 
 struct History {
     dir: Dir,
     random: Random,
-    /// Counts changes, so that no two have one time.
+    /// The number of changes, so that no two have the same time.
     clock: i64,
-    /// What was done, for the message of a failure.
+    /// A log of the changes, for failure messages.
     log: Vec<String>,
 }
 
@@ -48,21 +48,21 @@ impl History {
         self.log.push(format!("{what} {}", path.strip_prefix(self.dir.root()).unwrap().display()));
     }
 
-    /// Sets a time that nothing had before, later or earlier than all others.
+    /// Sets a new time, later or earlier than all others.
     fn date(&mut self, path: &Path, is_older: bool) {
         self.clock += 1;
         let days = if is_older { -self.clock } else { self.clock };
         set_time(path, 1_500_000_000 + days * 86_400, self.clock * 1_003 % 1_000_000_000);
     }
 
-    /// Paths in the folder, of the kinds that are wanted.
+    /// The paths in the folder of these kinds.
     fn paths(&self, root: &str, is_wanted: impl Fn(&fs::Metadata) -> bool) -> Vec<PathBuf> {
         let root = self.dir.path(root);
         if !root.exists() {
             return Vec::new();
         }
         let all = described(&root).into_keys().filter(|name| !name.as_os_str().is_empty());
-        // This one stays, so that the folder is never empty.
+        // This entry stays, so that the folder is never empty.
         let all = all.filter(|name| !name.starts_with("anchor"));
         let all = all.map(|name| root.join(name));
         all.filter(|path| is_wanted(&fs::symlink_metadata(path).unwrap())).collect()
@@ -73,7 +73,7 @@ impl History {
         (!paths.is_empty()).then(|| self.pick(&paths))
     }
 
-    /// A free or a taken name in some folder.
+    /// A free or used name in some folder.
     fn place(&mut self) -> PathBuf {
         let mut folders = self.paths("in", fs::Metadata::is_dir);
         folders.retain(|path| path.components().count() < self.dir.root().components().count() + 5);
@@ -95,8 +95,8 @@ impl History {
         content
     }
 
-    /// Makes something of any kind under a name that is free, unless it would become the
-    /// same as another thing.
+    /// Creates an entry of any kind under a free name, unless its output would be that of another
+    /// entry.
     fn make(&mut self, path: &Path) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let stem = name.strip_suffix(".enc").unwrap_or(name);
@@ -122,7 +122,7 @@ impl History {
         self.note(["file", "folder", "link"][kind], path);
     }
 
-    /// Does something to the folder or to the copy.
+    /// Changes the folder or the copy.
     fn change(&mut self) {
         let is_any = |_: &fs::Metadata| true;
         match self.below(16) {
@@ -132,7 +132,8 @@ impl History {
                     self.make(&path);
                 }
             }
-            // An edit; a version with another date put back, of any length or of the same.
+            // An edit, or another version put back with its own date, of any length or the same
+            // one.
             number @ 3..=6 => {
                 let Some(path) = self.some("in", fs::Metadata::is_file) else { return };
                 let mut content = self.content();
@@ -158,7 +159,7 @@ impl History {
             9 => {
                 let (Some(from), to) = (self.some("in", is_any), self.place()) else { return };
                 let is_free = fs::symlink_metadata(&to).is_err() && !to.starts_with(&from);
-                // Not where it would clash.
+                // Unless it would conflict.
                 let is_plain = |path: &Path| path.extension().is_none();
                 let has_enc = |path: &Path| {
                     let name = path.file_name().unwrap().to_str().unwrap();
@@ -196,7 +197,7 @@ impl History {
                 if extra {
                     args.push("--reencrypt");
                 }
-                // One that was broken before is refused.
+                // A copy that was damaged before is refused.
                 self.dir.run(&args);
                 self.note("rekey", &path);
             }
@@ -218,7 +219,7 @@ impl History {
         }
     }
 
-    /// Breaks a copy in a way that its length or its beginning shows, and keeps its time.
+    /// Damages a copy so that its length or its beginning shows it, and keeps its time.
     fn break_copy(&mut self, path: &Path) {
         let metadata = fs::metadata(path).unwrap();
         let time = metadata.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -242,19 +243,19 @@ impl History {
         self.dir.run(&[&["encrypt", "-i", "id", "in", "out"], flags].concat())
     }
 
-    /// A run that ends early.
+    /// A run that is interrupted.
     fn interrupt(&mut self) {
         let args = ["encrypt", "-i", "id", "in", "out", "--newer", "--delete"];
         let group = Group::start(self.dir.command(&args));
         thread::sleep(self.random.within(Duration::from_millis(60)));
         let signal = self.pick(&[Signal::KILL, Signal::TERM]);
-        // It may be through already.
+        // The run may have finished already.
         let _ = rustix::process::kill_process(group.pid, signal);
         group.wait();
         self.log.push(format!("interrupted by {signal:?}"));
     }
 
-    /// What the copy gives back.
+    /// The decrypted copy.
     fn restored(&self, may_fail: bool) -> PathBuf {
         let back = self.dir.path("back");
         let _ = fs::remove_dir_all(&back);
@@ -263,8 +264,8 @@ impl History {
         back
     }
 
-    /// Everything in the folder comes back, perhaps with more, or with copies of what is
-    /// gone that were broken before.
+    /// Asserts that everything in the folder is decrypted. There may be more, and copies of removed
+    /// files that were damaged before.
     fn check_contained(&self) {
         let (original, back) = (described(&self.dir.path("in")), described(&self.restored(true)));
         for (name, entry) in &original {
@@ -272,7 +273,7 @@ impl History {
         }
     }
 
-    /// A folder into which everything was decrypted before has what it was told to have.
+    /// A folder of earlier decryptions contains what the reports said.
     fn check_kept(&mut self) {
         let args = ["decrypt", "-i", "id", "-i", "id2", "out", "kept", "--newer", "--json"];
         let done = self.dir.run(&args);
@@ -324,7 +325,7 @@ impl History {
             ["files", "replaced", "kept", "failed"].map(|field| report[field].clone())
         };
         assert_eq!(counts(&told), counts(&done), "what was told and what was done");
-        // Copies of what is gone that do not begin like one any more are named.
+        // Copies of removed files that no longer begin like one are named.
         let report = done.json(&done.stdout);
         for skipped in report["skipped_files"].as_array().unwrap() {
             remove(&self.dir.path(skipped["file"].as_str().unwrap()));
@@ -334,7 +335,7 @@ impl History {
         }
         assert_same(&self.dir.path("in"), &self.restored(false));
         self.check_kept();
-        // And that is all.
+        // Nothing else is reported.
         let again = self.encrypt(&["--json"]).ok();
         let report = again.json(&again.stdout);
         assert_eq!((&report["files"], &report["updated"]), (&0.into(), &0.into()), "{report}");
@@ -354,7 +355,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// Tells what has happened, where a test fails.
+/// Prints the history if a test fails.
 impl Drop for History {
     fn drop(&mut self) {
         if thread::panicking() {

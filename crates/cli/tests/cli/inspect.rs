@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, file_events, header_len, test_bytes};
 use serde_json::{Value, json};
 
-/// What `inspect --json` says of one file.
+/// The report of `inspect --json` about one file.
 #[track_caller]
 fn inspected(dir: &Dir, name: &str) -> Value {
     let done = dir.run(&["inspect", name, "--json"]).ok_and_silent();
@@ -134,14 +134,14 @@ fn only_the_header_of_a_huge_file_is_read() {
     let encrypted = dir.encrypted(&test_bytes(2 << 20));
     let header = header_len(&encrypted);
     dir.write("huge.enc", &encrypted);
-    // A possible length, at more than 1 TiB, that nobody could read in time.
+    // A possible length, more than 1 TiB, which nobody could read in time.
     let chunks = (1u64 << 40).div_ceil(SEALED_CHUNK as u64);
     let len = (header + PREFIX) as u64 + chunks * SEALED_CHUNK as u64 + 16;
     OpenOptions::new().write(true).open(dir.path("huge.enc")).unwrap().set_len(len).unwrap();
     let file = inspected(&dir, "huge.enc");
     assert_eq!(file["plaintext_bytes"], json!(chunks * CHUNK as u64));
     assert_eq!(file["sealed_bytes"], json!(len));
-    // What it asks of the system is a few reads of a few KiB.
+    // It makes only a few reads of a few KiB.
     let traced = dir.shell("strace -e trace=pread64,read -o trace $CS inspect huge.enc").run();
     if traced.status.success() {
         let trace = fs::read_to_string(dir.path("trace")).unwrap();
@@ -169,7 +169,7 @@ fn only_the_header_is_read_from_a_pipe() {
             assert_eq!(file[field], Value::Null, "{field}");
         }
     }
-    // The pipe stays open after the header; nobody waits for its end.
+    // The pipe stays open after the header; inspect does not wait for its end.
     dir.shell("mkfifo pipe; exec 3<> pipe; cat a.enc > pipe & $CS inspect pipe > said; kill $!")
         .run();
     assert!(String::from_utf8(dir.read("said")).unwrap().contains("X25519"));

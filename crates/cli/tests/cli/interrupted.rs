@@ -15,7 +15,7 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// Whether the program holds an unnamed file open: it is at work.
+/// Whether the program holds an unnamed file open, and so is at work.
 fn holds_unnamed_file(child: &Child) -> bool {
     let fds = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
     fds.into_iter().any(|fd| {
@@ -39,7 +39,7 @@ fn an_interruption_leaves_nothing() {
         assert_eq!(done.status.signal(), Some(number));
         assert_eq!(dir.snapshot().len(), 1);
     }
-    // A shell shows 128 + the signal's number.
+    // A shell reports 128 + the signal's number.
     let script = "(sleep 0.3; kill -INT $$) & exec $CS encrypt -i id - out < <(sleep 5)";
     let status = dir.shell(&format!("bash -c '{script}'; echo $?")).run().stdout_text();
     assert_eq!(status.trim(), "130");
@@ -78,13 +78,13 @@ fn at_any_moment_of_replacing_a_file_it_is_the_old_or_the_new_one() {
         let content = dir.run(&["decrypt", "-i", "id", "out", "-"]).ok().stdout;
         assert_eq!(content, b"new content");
         if kill != Signal::KILL {
-            // Its own: one that SIGKILL left in the round before may lie there still.
+            // Its own temporary file: one that SIGKILL left in an earlier round may still exist.
             let temporary =
                 dir.snapshot().into_keys().find(|path| path.to_string_lossy().contains(&own));
             assert_eq!(temporary, None, "round {round}: {done:?}");
         }
     }
-    // What SIGKILL may have left, the next run removes.
+    // The next run removes what SIGKILL left.
     dir.run(&["encrypt", "-i", "id", "new", "out", "--force"]).ok();
     assert_eq!(dir.snapshot().len(), 4);
 }

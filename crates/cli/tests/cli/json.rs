@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use crate::common::group::wait_until;
 use crate::common::{Dir, Done, test_bytes};
 
-/// Documents that were printed, each with the run that has printed it.
+/// Printed documents, each with the run that printed it.
 #[derive(Default)]
 struct Printed(Vec<Value>);
 
 impl Printed {
-    /// Takes the lines of JSON in `bytes`, of which there is at least one.
+    /// Takes the lines of JSON in `bytes`, of which there must be at least one.
     #[track_caller]
     fn take(&mut self, run: &str, schema: &str, bytes: &[u8]) -> Vec<Value> {
         let documents = self.take_any(run, schema, bytes);
@@ -27,7 +27,7 @@ impl Printed {
         documents
     }
 
-    /// The same where there may be none. There is nothing but lines of JSON.
+    /// Takes any number of lines, which must all be JSON.
     #[track_caller]
     fn take_any(&mut self, run: &str, schema: &str, bytes: &[u8]) -> Vec<Value> {
         let text = String::from_utf8_lossy(bytes);
@@ -147,7 +147,7 @@ fn every_report_fits_the_schema() {
         let reports = printed.take(typed, "report", &done.stdout);
         // Warnings, if any.
         printed.take_any(typed, "event", &done.stderr);
-        // Each says which command it is from.
+        // Each names its command.
         let named = typed.split(' ').next().filter(|word| *word != "nonsense");
         for report in &reports {
             assert_eq!(report["command"], json!(named), "{typed}: {report}");
@@ -163,13 +163,13 @@ fn every_report_fits_the_schema() {
         if let Some(error) = reports[0].get("error").filter(|_| !is_of_many) {
             assert_eq!(error["code"], *code, "{typed}");
         }
-        // A count wherever it stands.
+        // Checks every count.
         for report in &reports {
             let files = report.get("files");
             assert!(files.is_none_or(Value::is_u64), "{typed}: {report}");
         }
     }
-    // Data on standard output: the report is on the other stream.
+    // With the data on standard output, the report is on the other stream.
     let to_stdout = [
         ("encrypt -i key f -", 0),
         ("decrypt -i key f.enc -", 0),
@@ -191,8 +191,8 @@ fn every_report_fits_the_schema() {
     printed.check();
 }
 
-/// What goes well, and is not as it should be: what is done to the folder before, what is
-/// typed, and what the warning says.
+/// Successful runs with warnings: how to prepare the folder, what to type, and the text of the
+/// warning.
 const WARNED: &[(&str, &str, &str)] = &[
     ("chmod 644 key", "encrypt -i key f out", "other users of this machine can read"),
     ("chmod 644 key", "decrypt -i key f.enc out", "other users of this machine can read"),
@@ -250,7 +250,7 @@ fn where_the_report_goes_to_standard_error_it_is_the_last_line() {
         let warnings = printed.take_any(typed, "event", &warnings.concat());
         assert_eq!(warnings.len(), usize::from(!typed.contains("other")), "{done:?}");
     }
-    // Lines of progress, which are text otherwise.
+    // Progress lines, which are text otherwise.
     let typed = "encrypt -i key - out --json --progress always";
     let done = dir.command(&typed.split(' ').collect::<Vec<_>>()).input(b"content").run().ok();
     printed.take(typed, "report", &done.stdout);
@@ -259,7 +259,7 @@ fn where_the_report_goes_to_standard_error_it_is_the_last_line() {
     printed.check();
 }
 
-/// What is answered before anything is run.
+/// Errors that are reported before the command runs.
 const MISTYPED: &[&str] = &[
     "encrypt --nonsense",
     "encrypt --password x f",
@@ -294,7 +294,7 @@ fn mistyped_commands_are_answered_in_json_too() {
         let done = run("--json --progress json", "");
         printed.take(typed, "report", &done.stdout);
         printed.take(typed, "event", &done.stderr);
-        // It is no flag any more after `--`, or where another one says so.
+        // It is not a flag after `--`, or if another flag overrides it.
         for flags in ["-- --json --progress=json", "--progress never"] {
             let variable = if flags.starts_with("--progress") { "json" } else { "" };
             let done = run(flags, variable);
@@ -319,7 +319,7 @@ fn mistyped_commands_are_answered_in_json_too() {
 fn every_event_fits_the_schema_and_the_last_one_says_how_it_went() {
     let dir = prepared();
     let mut printed = Printed::default();
-    // Of what takes no time no events are needed.
+    // A quick run needs no progress events.
     let has_events = |typed: &str| {
         let mut words = typed.split(' ');
         let command = words.next().unwrap_or_default();
@@ -339,7 +339,7 @@ fn every_event_fits_the_schema_and_the_last_one_says_how_it_went() {
             printed.0.push(json!({ "schema": "report", "run": run, "document": end }));
         }
     }
-    // Both: a report, and events to their end.
+    // Both: a report, and events to the end.
     let done = dir.run(&["encrypt", "-i", "key", "f", "both.enc", "--json", "--progress", "json"]);
     printed.take("both", "report", &done.stdout);
     let events = printed.take("both", "event", &done.stderr);
@@ -370,7 +370,7 @@ fn an_interruption_is_reported_too() {
             {
                 let words: Vec<_> = typed.split(' ').chain(flags.iter().copied()).collect();
                 let child = dir.command(&words).spawn();
-                // It reads its input, of which there is none yet.
+                // It waits for its input, which is still empty.
                 wait_until("at work", || is_waiting(child.id()));
                 kill_process(Pid::from_child(&child), signal).unwrap();
                 let run = format!("{typed} {flags:?} and {signal:?}");
@@ -396,7 +396,7 @@ fn an_interruption_is_reported_too() {
     printed.check();
 }
 
-/// Whether a process has its thread for interruptions, and does nothing.
+/// Whether a process has its interruption thread and is idle.
 fn is_waiting(process: u32) -> bool {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let mut names = tasks.map(|task| fs::read_to_string(task.path().join("comm")));
@@ -405,7 +405,7 @@ fn is_waiting(process: u32) -> bool {
         && stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
 }
 
-/// Waits with the input left open: its end would end the run as well.
+/// Waits with the input left open, as its end would end the run as well.
 fn wait_open(mut child: std::process::Child) -> Done {
     let stdin = child.stdin.take();
     let done = crate::common::wait(child);
@@ -420,7 +420,7 @@ fn a_reader_that_stalls_does_not_hold_an_interruption_up() {
     dir.shell("mkdir d; for i in $(seq 400); do echo $i > d/$i; done").run().ok();
     dir.run(&["encrypt", "-i", "key", "d", "ds"]).ok();
     let child = dir.command(&["verify", "-i", "key", "ds", "--json"]).spawn();
-    // More than a pipe holds.
+    // More than fits in a pipe.
     let stdout = child.stdout.as_ref().unwrap();
     wait_until("the pipe is full", || {
         rustix::io::ioctl_fionread(stdout).is_ok_and(|len| len > (56 << 10))
@@ -465,7 +465,7 @@ fn names_that_are_not_utf_8_can_be_told_apart() {
     assert_eq!(one["input_hex"], "67ff");
     let one = report(&["encrypt"], &[&odd("no")]).remove(0);
     assert_eq!(one["error"]["file_hex"], "6e6fff");
-    // And where people read.
+    // The same in the messages for people.
     let done =
         dir.command(&[OsStr::new("encrypt"), &odd("no"), OsStr::new("-i"), OsStr::new("key")]);
     let text = done.run().stderr_text();

@@ -11,7 +11,7 @@ use crate::common::{CHEAP, Dir, test_bytes};
 const CONTENT_LEN: usize = 3_000;
 const PASSPHRASE: &[&str] = &["--identity-passphrase-file", "passphrase"];
 
-/// The keys that can be used: those of each line have the first word's public half.
+/// The usable keys: those of each line have the public half of its first word.
 const USABLE: [&[&str]; 4] = [
     &[
         "openssh",
@@ -42,7 +42,7 @@ const USABLE: [&[&str]; 4] = [
     ],
 ];
 
-/// Those that cannot, with words of the error and of the help.
+/// The unusable keys, with words of the error and of the help.
 const UNUSABLE: [(&str, &str, &str); 16] = [
     ("pkcs8-camellia", "the cipher 1.2.392.", "openssl pkcs8 -topk8 -in pkcs8-camellia -out"),
     ("pkcs8-pbe", "the cipher 1.2.840.", "openssl pkcs8 -topk8"),
@@ -62,7 +62,7 @@ const UNUSABLE: [(&str, &str, &str); 16] = [
     ("openssh.pub", "not an identity", "the secret key is needed"),
 ];
 
-/// Puts a key of the data into the folder, with the permissions of keys.
+/// Copies a key from the test data into the folder, with the permissions of keys.
 fn put(dir: &Dir, name: &str) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys");
     dir.write_secret(name, std::fs::read(data.join(name)).unwrap());
@@ -103,7 +103,7 @@ fn a_protected_key_in_openssh_form_is_encrypted_to_without_its_passphrase() {
     put(&dir, "openssh-aes128-cbc");
     let args = "encrypt plain sealed.age -i openssh-aes128-cbc";
     dir.shell(&format!("setsid -w $CS {args}")).run().ok_and_silent();
-    // In the other forms the public half is protected too.
+    // In the other forms, the public half is protected too.
     put(&dir, "pkcs8-aes256");
     let run = dir.shell("setsid -w $CS encrypt plain other.age -i pkcs8-aes256");
     dir.fails(run, 64, &["pkcs8-aes256 is protected", "--identity-passphrase-file"]);
@@ -120,7 +120,7 @@ fn a_key_that_cannot_be_used_is_named_and_the_advice_leaves_it_alone() {
             assert!(!done.stderr_text().contains(bad), "{name}: {done:?}");
         }
     }
-    // Where another one fits, it is a warning, as in age.
+    // If another key fits, it is a warning, as in age.
     dir.run(&["encrypt", "plain", "sealed.age", "-i", "id"]).ok_and_silent();
     for (name, ..) in UNUSABLE {
         let args = ["decrypt", "sealed.age", "opened", "--force", "-i", name, "-i", "id"];
@@ -128,7 +128,7 @@ fn a_key_that_cannot_be_used_is_named_and_the_advice_leaves_it_alone() {
         assert!(done.stderr_text().contains(&format!("warning: {name}: ")), "{done:?}");
         assert!(done.stderr_text().contains("the file is not used"), "{done:?}");
     }
-    // A public key that has its secret half beside it.
+    // A public key with its secret half beside it.
     dir.write("openssh", "whatever");
     let run = dir.command(&["decrypt", "plain", "out", "-i", "openssh.pub"]);
     dir.fails(run, 78, &["use -i openssh\n"]);
@@ -221,7 +221,7 @@ fn a_line_whose_plugin_is_missing_hides_none_of_the_others() {
         dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
         assert!(dir.read("out") == test_bytes(CONTENT_LEN), "{name}");
     }
-    // Where nothing fits it is named.
+    // If nothing fits, it is named.
     dir.keygen("other");
     dir.run(&["encrypt", "plain", "theirs.age", "-i", "other"]).ok_and_silent();
     let args = ["decrypt", "theirs.age", "new", "-i", "both.enc"];
@@ -235,8 +235,8 @@ fn a_key_that_would_take_hours_to_open_is_refused_at_once() {
     let text = String::from_utf8(dir.read("openssh-aes256-ctr")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let mut bytes = Base64::decode_vec(&lines[1..lines.len() - 1].concat()).unwrap();
-    // Behind the name of the function: the length of the options, 16 bytes of salt with
-    // their length, and the rounds.
+    // After the function's name: the length of the options, 16 bytes of salt with their length, and
+    // the number of rounds.
     let at = bytes.windows(6).position(|bytes| bytes == b"bcrypt").unwrap() + 6 + 4 + 4 + 16;
     bytes[at..at + 4].copy_from_slice(&0x7fff_ffff_u32.to_be_bytes());
     let body = Base64::encode_string(&bytes);
@@ -274,7 +274,7 @@ fn a_byte_order_mark_may_come_before_anything() {
         dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
         assert!(dir.read("out") == test_bytes(CONTENT_LEN), "{name}");
     }
-    // What is text in UTF-16 is called so.
+    // UTF-16 text is recognized as such.
     let text = String::from_utf8(dir.read("id")).unwrap();
     dir.write_secret("wide", utf16(&text));
     let run = dir.command(&["decrypt", "sealed", "new", "-i", "wide"]);
@@ -288,7 +288,7 @@ fn a_byte_order_mark_may_come_before_anything() {
 #[test]
 fn keys_in_hardware_are_encrypted_to_without_their_plugin() {
     let dir = dir();
-    // The one from the tests of rage.
+    // The key from rage's tests.
     let tag = "age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e";
     for encrypted in ["sealed.enc", "sealed.age"] {
         let run = dir.command(&["encrypt", "plain", encrypted, "-r", tag, "-i", "id"]);
@@ -335,7 +335,7 @@ fn a_passphrase_that_cannot_be_typed_is_warned_about_and_named_where_it_is_wrong
         let done = dir.run(&[&args[..], &by].concat()).ok();
         assert!(done.stderr_text().contains("warning: word: "), "{done:?}");
         assert!(done.stderr_text().contains(what), "{done:?}");
-        // It is what it is all the same.
+        // It is still the right passphrase.
         dir.run(&[&["decrypt", "sealed", "out", "--force"], &by[..]].concat()).ok_and_silent();
         let run = dir.command(&[&["decrypt", "other", "new"], &by[..]].concat());
         dir.fails(run, 77, &["the passphrase is wrong", what]);

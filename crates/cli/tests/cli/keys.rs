@@ -6,11 +6,11 @@ use std::path::Path;
 
 use crate::common::{CHEAP, Dir, test_bytes};
 
-/// The cheapest key derivation that is allowed in files of age.
+/// The cheapest key derivation that is allowed in age files.
 const CHEAP_SCRYPT: &str = "--scrypt=16";
 const CONTENT_LEN: usize = 70_000;
 
-/// Puts copies of the SSH keys into the folder, with the permissions of keys.
+/// Copies the SSH keys into the folder, with the permissions of keys.
 fn put_ssh_keys(dir: &Dir) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     for name in ["ssh_ed25519", "ssh_rsa", "ssh_protected"] {
@@ -22,7 +22,7 @@ fn put_ssh_keys(dir: &Dir) {
     dir.write(other, std::fs::read(data.join(other)).unwrap());
 }
 
-/// A folder with every kind of key, and a file to seal.
+/// A folder with every kind of key, and a file to encrypt.
 fn dir() -> Dir {
     let dir = Dir::new();
     put_ssh_keys(&dir);
@@ -95,7 +95,7 @@ fn a_passphrase_seals_files_of_age() {
         let run = dir.command(&["encrypt", "plain", "other.age", "--key", "word", &cost]);
         dir.fails(run, 64, &["16 to 22"]);
     }
-    // A passphrase that is no text.
+    // A passphrase that is not text.
     dir.write_secret("word", b"\xff\xf0\n");
     let by_file = ["--passphrase-file", "word", CHEAP_SCRYPT];
     dir.run(&[&["encrypt", "plain", "b.age"], &by_file[..]].concat()).ok_and_silent();
@@ -121,7 +121,7 @@ fn an_excessive_key_derivation_cost_is_refused() {
 #[test]
 fn nobody_can_be_asked_for_the_passphrase_of_a_key() {
     let dir = dir();
-    // A terminal of the test's own must not be asked either.
+    // The terminal of the test itself must not be used either.
     let shell = |script: &str| dir.shell(&format!("setsid -w {script}"));
     dir.run(&["encrypt", "plain", "sealed.age", "-i", "ssh_protected"]).ok_and_silent();
     let run = shell("$CS decrypt sealed.age other -i ssh_protected");
@@ -130,7 +130,7 @@ fn nobody_can_be_asked_for_the_passphrase_of_a_key() {
     dir.run(&["encrypt", "plain", "sealed", "-i", "id"]).ok();
     let run = shell("$CS decrypt sealed other -i id.enc");
     dir.fails(run, 64, &["id.enc is protected by a passphrase", "terminal"]);
-    // Nor is anybody, where another key fits.
+    // The user is not asked if another key fits.
     let run = shell("$CS decrypt sealed opened -i id.enc -i ssh_protected -i id");
     run.run().ok_and_silent();
 }
@@ -151,7 +151,7 @@ fn a_wrong_kind_of_key_is_named() {
     fails(&["decrypt", "plain", "out", "-i", "ssh_rsa.pub"], 78, &["not an identity"]);
     dir.write("mine", secret);
     fails(&["encrypt", "plain", "-R", "mine"], 78, &["line 1", "secret key"]);
-    // Another letter than the one that is there.
+    // A letter other than the original one.
     let letter = if &public[30..31] == "x" { "z" } else { "x" };
     dir.write("typo", format!("# us\n{}{letter}{}", &public[..30], &public[31..]));
     fails(&["encrypt", "plain", "-R", "typo"], 78, &["line 2", "mistyped"]);
@@ -203,7 +203,7 @@ fn an_identity_file_that_others_can_read_is_warned_about() {
     }
 }
 
-/// As age-keygen.
+/// Like age-keygen.
 #[test]
 fn a_new_key_in_a_file_that_others_can_read_is_warned_about() {
     let dir = Dir::new();
@@ -222,7 +222,7 @@ fn a_file_that_is_too_large_for_keys_is_not_read() {
     huge.set_len(1 << 30).unwrap();
     for args in [["decrypt", "plain", "out", "-i"], ["encrypt", "plain", "out", "-R"]] {
         let run = dir.command(&[&args[..], &["huge"]].concat());
-        // Not compared with what was there before: it is large.
+        // Without comparing the folder before and after, as it is large.
         let done = run.run();
         assert_eq!(done.code(), Some(78), "{done:?}");
         assert!(done.stderr_text().contains("larger than 16 MiB"), "{done:?}");

@@ -41,12 +41,12 @@ fn counts(done: &Done, fields: [&str; 4]) -> [u64; 4] {
     fields.map(|field| report[field].as_u64().unwrap())
 }
 
-/// Encrypted, of these again, already there, failed.
+/// The counts: encrypted, of these replaced, up to date, failed.
 fn usual(done: &Done) -> [u64; 4] {
     counts(done, ["files", "replaced", "kept", "failed"])
 }
 
-/// What comes back is what is in the folder.
+/// Asserts that decrypting the copy gives the folder.
 #[track_caller]
 fn comes_back(dir: &Dir) {
     let _ = fs::remove_dir_all(dir.path("back"));
@@ -69,7 +69,7 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn a_rekeyed_copy_keeps_its_time_and_stays_up_to_date() {
     let dir = with_copy();
-    // In its place, and by another file.
+    // Changed in place, and replaced by another file.
     fs::write(dir.path("in/large"), test_bytes(2 << 20)).unwrap();
     encrypt(&dir, &["--newer"]).ok();
     let other = dir.keygen("other");
@@ -83,7 +83,7 @@ fn a_rekeyed_copy_keeps_its_time_and_stays_up_to_date() {
         rekey(name, flags);
     }
     assert_eq!(usual(&encrypt(&dir, &[]).ok()), [0, 0, 4, 0]);
-    // One that was out of date before still is.
+    // A copy that was out of date before still is.
     fs::write(dir.path("in/a"), "v2").unwrap();
     rekey("out/a.enc", &[]);
     assert_eq!(usual(&encrypt(&dir, &[])), [0, 0, 3, 1]);
@@ -130,7 +130,7 @@ fn a_damaged_copy_is_never_up_to_date() {
     comes_back(&dir);
 }
 
-/// What was decrypted may have been edited since: as with `cp --update`.
+/// A decrypted file may have been edited since: as with `cp --update`.
 #[test]
 fn what_was_decrypted_and_is_newer_by_now_is_not_replaced() {
     let dir = with_copy();
@@ -161,19 +161,19 @@ fn permission_bits_follow_without_encrypting() {
         comes_back(&dir);
     }
     assert_eq!(inode("out/a.enc"), before);
-    // A new version has the bits too, whatever those of the old copy were.
+    // A new version has its own bits, whatever those of the old copy were.
     set_mode(&dir.path("out/a.enc"), 0o600);
     fs::write(dir.path("in/a"), "new version").unwrap();
     encrypt(&dir, &["--newer"]).ok();
     comes_back(&dir);
-    // What was decrypted and closed afterwards stays closed.
+    // Outputs that were closed to others afterwards stay closed.
     set_mode(&dir.path("back/a"), 0o600);
     set_mode(&dir.path("back/sub"), 0o700);
     set_mode(&dir.path("out/b.enc"), 0o400);
     decrypt(&dir, &[]).ok();
     let modes = ["back/a", "back/sub", "back/b"].map(|name| mode(&dir.path(name)));
     assert_eq!(modes, [0o600, 0o700, 0o400]);
-    // And a folder that the user has named is not opened.
+    // A folder that the user named is not opened to others either.
     set_mode(&dir.path("out"), 0o700);
     encrypt(&dir, &[]).ok();
     assert_eq!(mode(&dir.path("out")), 0o700);
@@ -185,7 +185,7 @@ fn links_and_folders_follow() {
     symlink("a", dir.path("in/link")).unwrap();
     encrypt(&dir, &[]).ok();
     let link_time = |name: &str| fs::symlink_metadata(dir.path(name)).unwrap().modified().unwrap();
-    // As a run leaves it that is killed before it has set the time.
+    // As after a run that was killed before it set the time.
     fs::remove_file(dir.path("out/link")).unwrap();
     symlink("a", dir.path("out/link")).unwrap();
     set_time(&dir.path("out/sub"), UNIX_EPOCH);
@@ -202,7 +202,7 @@ fn links_and_folders_follow() {
     comes_back(&dir);
 }
 
-/// What became of another kind is named, and replaced with --delete only.
+/// An entry of another kind is named, and replaced with --delete only.
 #[test]
 fn files_folders_and_links_that_took_each_others_place() {
     let dir = with_copy();
@@ -239,7 +239,7 @@ fn files_folders_and_links_that_took_each_others_place() {
         assert_eq!(counts(&told, fields), counts(&done, fields), "{kind}");
         comes_back(&dir);
     }
-    // A file that goes by the name that a folder had.
+    // A file with the former name of a folder.
     remove();
     fs::create_dir(dir.path("in/x.enc")).unwrap();
     encrypt(&dir, &["--delete"]).ok();
@@ -250,7 +250,7 @@ fn files_folders_and_links_that_took_each_others_place() {
     comes_back(&dir);
 }
 
-/// As `rsync --delete`, but of what has other names nothing is removed.
+/// Like `rsync --delete`, but files with other names are never removed.
 #[test]
 fn what_the_original_no_longer_has_is_removed_where_that_is_wanted() {
     let dir = with_copy();
@@ -280,10 +280,10 @@ fn what_the_original_no_longer_has_is_removed_where_that_is_wanted() {
         "remove out/kept/cache/z.enc",
     ];
     assert_eq!(lines, gone);
-    // What is left out is protected, as with rsync's --exclude.
+    // Excluded files are protected, as with rsync's --exclude.
     let done = encrypt(&dir, &["--delete", "--exclude", "cache/", "--exclude", "b"]).ok();
     assert_eq!(counts(&done, ["files", "kept", "removed", "failed"]), [0, 2, 5, 0]);
-    // What somebody else has put there stays, and is named.
+    // Files of other users stay, and are named.
     dir.write("out/notes", "mine");
     dir.write("out/kept/cache/mine.enc", "Salted__ by another program");
     let done = encrypt(&dir, &["--delete"]).ok();
@@ -300,13 +300,13 @@ fn what_the_original_no_longer_has_is_removed_where_that_is_wanted() {
 fn nothing_is_removed_if_anything_failed() {
     let dir = with_copy();
     fs::remove_file(dir.path("in/b")).unwrap();
-    // Something that cannot be encrypted: it clashes.
+    // An entry that cannot be encrypted because of a conflict.
     symlink("x", dir.path("in/a.enc")).unwrap();
     let done = encrypt(&dir, &["--delete"]);
     assert_eq!((done.code(), report(&done)["removed"].as_u64()), (Some(64), Some(0)));
     assert!(dir.path("out/b.enc").exists());
     fs::remove_file(dir.path("in/a.enc")).unwrap();
-    // An original that is not mounted, perhaps.
+    // The original may not be mounted.
     fs::rename(dir.path("in"), dir.path("away")).unwrap();
     fs::create_dir(dir.path("in")).unwrap();
     let before = described(&dir.path("out")).len();
@@ -314,7 +314,7 @@ fn nothing_is_removed_if_anything_failed() {
     assert_eq!(done.code(), Some(66), "{done:?}");
     assert!(report(&done)["errors"][0]["help"].as_str().unwrap().contains("mounted"));
     assert_eq!(described(&dir.path("out")).len(), before);
-    // Where it would be dangerous, or would mean nothing.
+    // Where it would be dangerous or meaningless.
     for flags in [&["--remove-source"][..], &["--gitignore"]] {
         let args = [&["encrypt", "-i", "id", "in", "out", "--delete"], flags].concat();
         dir.fails(dir.command(&args), 64, &["--delete"]);
@@ -359,7 +359,7 @@ fn a_file_that_is_replaced_leaves_its_owner_to_the_new_one() {
     fs::write(dir.path("in/a"), "changed").unwrap();
     encrypt(&dir, &["--newer"]).ok();
     assert_eq!(owner("out/a.enc"), (1234, 4321, mode(&dir.path("in/a"))));
-    // What another user has put where everybody may is given to nobody.
+    // Files that another user put in a public folder are not given away.
     set_mode(&dir.path("."), 0o1777);
     dir.run(&["decrypt", "-i", "id", "single.enc", "single", "--force"]).ok_and_silent();
     chown(dir.path("single"), Some(1234), None).unwrap();
@@ -367,7 +367,7 @@ fn a_file_that_is_replaced_leaves_its_owner_to_the_new_one() {
     assert_eq!(owner("single").0, 0);
 }
 
-/// With an access control list the group's bits are what the list may give at the most.
+/// With an access control list, the group bits are the most that the list may grant.
 #[test]
 fn an_access_control_list_grants_no_access_to_a_copy() {
     let dir = with_copy();
@@ -391,7 +391,7 @@ fn an_access_control_list_grants_no_access_to_a_copy() {
     }
 }
 
-/// What file systems answer that keep no times or no permission bits.
+/// The errors of file systems without times or permission bits.
 #[test]
 fn a_file_system_without_times_or_bits_gets_whole_files() {
     let dir = with_copy();
@@ -417,7 +417,7 @@ fn a_file_system_without_times_or_bits_gets_whole_files() {
     }
     dir.run(&["decrypt", "-i", "id", "new", "back"]).ok();
     assert_eq!(dir.read("back/sub/c"), b"sub/c");
-    // An archive is unpacked there too.
+    // An archive can be unpacked there too.
     dir.run(&["encrypt", "-i", "id", "--archive", "in", "archive.enc"]).ok_and_silent();
     let script = "strace -f -qq -o /dev/null -e trace=utimensat,fchmod \
                   -e inject=utimensat,fchmod:error=EPERM \
@@ -425,17 +425,17 @@ fn a_file_system_without_times_or_bits_gets_whole_files() {
     let text = dir.shell(script).run().ok().stderr_text();
     assert_eq!(text.matches("times and permission bits").count(), 1, "{text}");
     assert_eq!(dir.read("unpacked/sub/c"), b"sub/c");
-    // And a single file.
+    // So can a single file.
     let script = "umask 077; strace -f -qq -o /dev/null -e trace=fchmod \
                   -e inject=fchmod:error=EPERM \"$CS\" encrypt -i id in/a single.enc";
     dir.shell(script).run().ok();
-    // Nobody can tell any more what is up to date.
+    // From then on, nothing can tell what is up to date.
     without("utimensat", "EPERM", "new");
     let args = ["encrypt", "-i", "id", "in", "new", "--newer", "--json"];
     assert_eq!(usual(&dir.run(&args).ok()), [3, 3, 0, 0]);
 }
 
-/// A file system with times in whole seconds, as ext3, SFTP and FAT (in pairs) have them.
+/// A file system with times in whole seconds, like ext3, SFTP and FAT (two seconds).
 #[test]
 fn times_are_compared_as_the_file_system_stores_them() {
     let dir = with_copy();
@@ -445,9 +445,9 @@ fn times_are_compared_as_the_file_system_stores_them() {
         return;
     };
     symlink("a", dir.path("in/link")).unwrap();
-    // An odd second.
+    // A time in an odd second.
     set_time(&dir.path("in/a"), UNIX_EPOCH + Duration::new(1_600_000_001, 5));
-    // What this file system cannot store at all: it ends in 2038.
+    // A time that this file system cannot store, as its times end in 2038.
     set_time(&dir.path("in/b"), UNIX_EPOCH + Duration::new(3_000_000_000, 5));
     let run = |flags: &[&str]| {
         dir.run(&[&["encrypt", "-i", "id", "in", "mnt/out", "--json"][..], flags].concat())
@@ -460,8 +460,8 @@ fn times_are_compared_as_the_file_system_stores_them() {
         assert_eq!(usual(&done), [0, 0, 3, 0]);
         assert_eq!(report(&done)["updated"], 0);
     }
-    // A dry run creates nothing to find out, so it sees less. It takes the change in an even
-    // second for no sign that times are even.
+    // A dry run creates no file to find out, so it knows less. It does not take a change in an even
+    // second as a sign that times are even.
     let is_changed_in_an_even_second = || {
         let copy = dir.path("mnt/out/a.enc");
         fs::set_permissions(&copy, fs::metadata(&copy).unwrap().permissions()).unwrap();
@@ -475,7 +475,7 @@ fn times_are_compared_as_the_file_system_stores_them() {
     drop(mounted);
 }
 
-/// A file system in a file, mounted on `mnt` as long as this lives.
+/// A file system in a file, mounted on `mnt` until it is dropped.
 struct Mounted(std::path::PathBuf);
 
 impl Mounted {

@@ -30,8 +30,8 @@ fn with_files() -> Dir {
     dir
 }
 
-/// What is missing above the output may be a disk that is not mounted: as with cp(1) and
-/// rsync(1), only the folder that was named is created.
+/// A missing folder above the output may be a disk that is not mounted. As with cp(1) and rsync(1),
+/// only the named folder itself is created.
 #[test]
 fn a_folder_is_not_created_where_there_is_no_folder_for_it() {
     let dir = with_files();
@@ -58,7 +58,7 @@ fn a_folder_is_not_created_where_there_is_no_folder_for_it() {
     assert!(dir.path("new/a.enc").exists() && dir.path("new/b.enc").exists());
 }
 
-/// The command, under this umask and as a user whom permission bits bind.
+/// The command under this umask, as a user whom permission bits restrict.
 fn under(dir: &Dir, umask: &str, command: &str) -> Run {
     let mut run = dir.shell(&format!("umask {umask}; exec $CS {command}"));
     if rustix::process::geteuid().is_root() {
@@ -67,9 +67,9 @@ fn under(dir: &Dir, umask: &str, command: &str) -> Run {
     run
 }
 
-/// A umask may withhold bits from the owner too. Nothing fails by that halfway, and outputs
-/// are as cp(1) and tar(1) make them: single files get what the umask leaves, files and
-/// folders in copied trees what their originals have.
+/// A umask may withhold bits from the owner too. That causes no failure halfway, and outputs are as
+/// cp(1) and tar(1) create them: single files get what the umask leaves, files and folders in
+/// copied trees what their originals have.
 #[test]
 fn a_umask_that_withholds_bits_from_the_owner_breaks_nothing() {
     let dir = with_files();
@@ -111,7 +111,7 @@ fn a_umask_that_withholds_bits_from_the_owner_breaks_nothing() {
         }
         assert_eq!(of("unpacked"), 0o755 & !mask, "{umask}");
         assert_eq!(of("key"), 0o600, "{umask}");
-        // As the folders that `mkdir -p` creates on its way.
+        // Like the folders that `mkdir -p` creates above.
         assert_eq!(of("several"), 0o777 & !mask | 0o700, "{umask}");
         set_mode(&place.join("unpacked"), 0o700);
         set_mode(&place.join("unpacked/sub"), 0o700);
@@ -127,14 +127,14 @@ fn a_umask_that_withholds_bits_from_the_owner_breaks_nothing() {
     }
 }
 
-/// In a folder with the set-group-ID bit, what is created belongs to the folder's group, and
-/// new folders have the bit too: as with mkdir(1) and `cp -r`.
+/// In a folder with the set-group-ID bit, new entries belong to the folder's group, and new folders
+/// have the bit too, as with mkdir(1) and `cp -r`.
 #[test]
 fn new_folders_take_the_set_group_id_bit_from_the_one_above() {
     let dir = with_files();
     dir.run(&["encrypt", "-i", "id", "in", "copy"]).ok();
     dir.run(&["encrypt", "-i", "id", "--archive", "in", "archive.enc"]).ok();
-    // Not copied from the original, which belongs to another group.
+    // The group is not copied from the original, which belongs to another one.
     set_mode(&dir.path("in/sub/deep"), 0o2755);
     dir.run(&["encrypt", "-i", "id", "in", "plain"]).ok();
     assert_eq!(mode(&dir.path("plain/sub/deep")), 0o755);
@@ -143,7 +143,7 @@ fn new_folders_take_the_set_group_id_bit_from_the_one_above() {
     set_mode(&dir.path("shared"), 0o2755);
     for args in [
         &["encrypt", "-i", "id", "in", "shared/tree"][..],
-        // Again, when they are there.
+        // Again, with existing outputs.
         &["encrypt", "-i", "id", "in", "shared/tree"],
         &["decrypt", "-i", "id", "copy", "shared/back"],
         &["decrypt", "-i", "id", "--extract", "archive.enc", "shared/unpacked"],
@@ -161,9 +161,9 @@ fn new_folders_take_the_set_group_id_bit_from_the_one_above() {
     }
 }
 
-/// With an access control list the group's bits are what the list may give at the most. In
-/// an archive, which has no lists, they are what the group has: tar(1) without --acls records
-/// the former, and unpacking gives that to the group.
+/// With an access control list, the group bits are the most that the list may grant. In an archive,
+/// which has no lists, they are the group's own permissions: tar(1) without --acls records the
+/// former, and unpacking grants them to the group.
 #[test]
 fn an_access_control_list_grants_no_access_to_an_archive_member() {
     let dir = with_files();

@@ -26,13 +26,13 @@ fn patterns_hold_for_named_files_as_with_rsync_and_tar() {
     encrypt(&dir, "c.tmp d/a.txt d/sub --exclude *.tmp --output-dir o").run().ok();
     assert_eq!(fs::read_dir(dir.path("o")).unwrap().count(), 2);
     assert!(dir.path("o/a.txt.enc").exists() && dir.path("o/sub/b.txt.enc").exists());
-    // By the name as it was typed where the pattern has a folder in it.
+    // A pattern with a folder matches the path as it was typed.
     encrypt(&dir, "c.tmp d/a.txt --include d/*.txt --output-dir p").run().ok();
     assert!(dir.path("p/a.txt.enc").exists() && !dir.path("p/c.tmp.enc").exists());
     dir.write("patterns", "*.tmp\n");
     encrypt(&dir, "c.tmp --ignore-file patterns").run().ok();
     assert!(!dir.path("c.tmp.enc").exists());
-    // For programs.
+    // The report for programs.
     let done = encrypt(&dir, "c.tmp --exclude *.tmp --json").run().ok_and_silent();
     let report = done.json(&done.stdout);
     assert_eq!(report["skipped_files"][0]["file"], "c.tmp");
@@ -52,7 +52,7 @@ fn an_include_pattern_that_matches_nothing_fails() {
     ] {
         dir.fails(encrypt(&dir, typed), 66, &words);
     }
-    // An empty folder is what it is, and to leave everything out can be meant.
+    // An empty folder is fine, and leaving everything out can be intended.
     fs::create_dir(dir.path("empty")).unwrap();
     encrypt(&dir, "empty o --include *.jpg").run().ok();
     encrypt(&dir, "d p --exclude *.txt").run().ok();
@@ -76,7 +76,7 @@ fn a_folder_with_the_name_of_an_encrypted_file_is_reported() {
     let words = ["out.enc becomes a folder", "--archive"];
     assert!(words.iter().all(|word| done.stderr_text().contains(word)), "{done:?}");
     assert!(dir.path("out.enc/a.txt.enc").exists());
-    // Now it is one.
+    // Now it is a folder.
     encrypt(&dir, "d out.enc").run().ok_and_silent();
     encrypt(&dir, "d other").run().ok_and_silent();
     encrypt(&dir, "d").run().ok_and_silent();
@@ -87,7 +87,7 @@ fn lack_of_space_is_reported_once_for_all_files_in_progress() {
     let dir = Dir::new();
     dir.keygen("key");
     dir.shell("mkdir d; for i in $(seq 200); do head -c 5000 /dev/zero > d/$i; done").run().ok();
-    // A limit on the length of files fails as a full disk does.
+    // A file size limit fails like a full disk.
     let done = dir.shell("ulimit -f 2; $CS encrypt -i key d o").run();
     assert_eq!(done.code(), Some(74), "{done:?}");
     let text = done.stderr_text();
@@ -96,7 +96,7 @@ fn lack_of_space_is_reported_once_for_all_files_in_progress() {
     let failed = text.rsplit_once(" failed").unwrap().0.rsplit(' ').next().unwrap();
     let alike = text.contains("for the same reason");
     assert_eq!(alike, failed != "1", "{text}");
-    // Programs get them all.
+    // Programs get all of them.
     let done = dir.shell("ulimit -f 2; $CS encrypt -i key d o --json").run();
     let report = done.json(&done.stdout);
     assert_eq!(
@@ -157,7 +157,7 @@ newline\"; echo c > -; printf 'd/a\\n\\n-\\n' > lines
     assert!(dir.path("p/a.enc").exists() && dir.path("p/-.enc").exists());
     let lines = String::from_utf8(dir.read("verified")).unwrap();
     assert_eq!(lines.matches(": intact").count(), 2, "{lines}");
-    // Nothing to do is no failure, and not the same as nothing named.
+    // Having nothing to do is not a failure, unlike naming nothing.
     for typed in ["encrypt --output-dir r", "verify", "decrypt --output-dir r"] {
         let script = format!("$CS {typed} -i key -T /dev/null");
         dir.shell(&script).run().ok_and_silent();

@@ -14,7 +14,7 @@ use bech32::{Bech32, Hrp};
 const CONTENT_LEN: usize = 70_000;
 /// Names of an encrypted file, in both formats.
 const SEALED: [&str; 2] = ["sealed.enc", "sealed.age"];
-/// Ways for a plugin to fail, and what is said then.
+/// Ways for a plugin to fail, and the expected message.
 const FAILURES: [(&str, &str); 6] = [
     ("crash", "plugin"),
     ("crash-midway", "plugin"),
@@ -27,8 +27,8 @@ const FAILURES: [(&str, &str); 6] = [
 /// The plugin.
 const TOY: &str = env!("CARGO_BIN_EXE_age-plugin-toy");
 
-/// A folder with a file to seal and the identities of three keys of the toy;
-/// their recipients.
+/// A folder with a file to encrypt and the identities of three keys of the toy plugin, and their
+/// recipients.
 fn dir() -> (Dir, [String; 3]) {
     let dir = Dir::new();
     dir.write("plain", test_bytes(CONTENT_LEN));
@@ -43,12 +43,12 @@ fn dir() -> (Dir, [String; 3]) {
     (dir, recipients)
 }
 
-/// The program, for which the plugin is there and behaves in this way.
+/// The program, with the plugin in this mode.
 fn command(dir: &Dir, mode: &str, args: &[&str]) -> Run {
     with_toy(dir.command(args), mode)
 }
 
-/// The same for a script on a terminal.
+/// A script on a terminal, with the plugin in this mode.
 fn script(mode: &str, command: &str) -> String {
     let folder = Path::new(TOY).parent().unwrap().display();
     format!("PATH='{folder}':\"$PATH\" AGE_PLUGIN_TOY={mode} {command}")
@@ -61,7 +61,7 @@ fn with_toy(run: Run, mode: &str) -> Run {
     run.env("PATH", path).env("AGE_PLUGIN_TOY", mode)
 }
 
-/// The same in a session without a terminal, where nobody can be asked.
+/// The program in a session without a terminal, where it cannot ask.
 fn unattended(dir: &Dir, mode: &str, args: &[&str]) -> Run {
     let mut command = Command::new("setsid");
     command.arg("--wait").arg(env!("CARGO_BIN_EXE_cryptstream")).args(args);
@@ -98,7 +98,7 @@ fn a_file_encrypted_to_a_plugin_key_is_decrypted_with_it() {
                 opens(&dir, opener, encrypted);
             }
         }
-        // Among others, and where it does not fit.
+        // Among other keys, and with a key that does not fit.
         let args = ["decrypt", "-i", "toy3", "-i", "toy2", encrypted, "opened", "--force"];
         command(&dir, "", &args).run().ok_and_silent();
         let args = ["decrypt", "-i", "toy3", encrypted, "new"];
@@ -106,7 +106,7 @@ fn a_file_encrypted_to_a_plugin_key_is_decrypted_with_it() {
     }
 }
 
-/// Whether the toy speaks as plugins do is judged by a program that is not ours.
+/// Another program judges whether the toy speaks the plugin protocol.
 #[test]
 fn age_uses_the_same_plugin() {
     if !has_age() {
@@ -156,7 +156,7 @@ fn a_plugin_that_fails_leaves_nothing() {
         }
         let args = ["encrypt", "plain", "new", "-r", &one];
         dir.fails(command(&dir, "nothing", &args), 77, &["plugin"]);
-        // To say nothing is to say that no key fits.
+        // No answer means that no key fits.
         let args = ["decrypt", encrypted, "new", "-i", "toy1"];
         dir.fails(command(&dir, "nothing", &args), 77, &["no key fits"]);
         dir.fails(command(&dir, "short-key", &args), 77, &["plugin"]);
@@ -175,7 +175,7 @@ fn a_plugin_that_hangs_is_killed() {
         ] {
             let args = [args, &["--plugin-timeout", "1"]].concat();
             let before = dir.snapshot();
-            // Ends only when nobody of the group is left.
+            // Ends only when all processes of the group have exited.
             let done = Group::start(command(&dir, mode, &args)).wait();
             assert_eq!(done.code(), Some(75), "{mode}: {done:?}");
             let text = done.stderr_text();
@@ -234,7 +234,7 @@ fn what_a_plugin_asks_is_answered_on_the_terminal() {
     }
 }
 
-/// Puts a plugin into the folder `bin` that counts how often it is started.
+/// Installs a plugin in the folder `bin` that counts how often it is started.
 fn count_starts(dir: &Dir) {
     let script = format!(
         "#!/bin/sh\necho start >> '{}'\nexec '{}' \"$@\"\n",
@@ -253,12 +253,12 @@ fn counting_path(dir: &Dir) -> std::ffi::OsString {
     path
 }
 
-/// How often it was started since `starts` was emptied.
+/// The number of starts since `starts` was emptied.
 fn starts_of(dir: &Dir) -> usize {
     String::from_utf8(dir.read("starts")).unwrap().lines().count()
 }
 
-/// The protocol takes several files in a session; age itself has one file.
+/// The protocol takes several files in a session; age itself sends one file.
 #[test]
 fn a_plugin_is_started_once_for_many_files() {
     const FILES: usize = 40;
@@ -270,7 +270,7 @@ fn a_plugin_is_started_once_for_many_files() {
         dir.write(format!("{folder}/{number}"), test_bytes(number * number));
     }
     count_starts(&dir);
-    // A few for all, unless the plugin takes one file only.
+    // A few starts for all files, unless the plugin takes only one file.
     for (mode, few) in [("", true), ("labels", true), ("one-file", false)] {
         let starts = |args: &[&str]| {
             dir.write("starts", "");
@@ -291,7 +291,7 @@ fn a_plugin_is_started_once_for_many_files() {
             }
         }
     }
-    // A key that costs nothing is enough: the plugin is not started.
+    // A key that costs nothing fits, so the plugin is not started.
     let both = ["encrypt", "tree", "sealed", "-r", &one, "-r", &public];
     with_toy(dir.command(&both), "").run().ok();
     dir.write("starts", "");
@@ -300,8 +300,8 @@ fn a_plugin_is_started_once_for_many_files() {
     assert_eq!(starts_of(&dir), 0);
 }
 
-/// Tokens lock themselves after some wrong PINs, and a timeout that is waited for once a file
-/// takes all night.
+/// Tokens lock themselves after some wrong PINs, and waiting for a timeout once per file takes all
+/// night.
 #[test]
 fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
     let (dir, [one, ..]) = dir();
@@ -325,7 +325,7 @@ fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
             assert_eq!(done.code(), Some(code), "{mode}: {done:?}");
             let count = starts_of(&dir);
             assert!(starts.contains(&count), "{mode}: {args:?}: {count}: {done:?}");
-            // Where no key fits any file, that is said once.
+            // If no key fits any file, that is reported once.
             let is_said = done.stderr_text().contains("not used again in this run");
             let is_stopped = ["ask", "hang"].contains(&mode);
             assert!(args[0] == "decrypt" || is_said == is_stopped, "{mode}: {done:?}");
@@ -336,7 +336,7 @@ fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
     }
 }
 
-/// A PIN is entered once for a folder, not once for each of its files.
+/// The user enters a PIN once for a folder, not once for each file.
 #[test]
 fn a_right_answer_is_reused() {
     let (dir, [one, ..]) = dir();

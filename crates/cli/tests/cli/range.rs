@@ -168,9 +168,9 @@ fn an_input_that_is_not_seekable_is_refused() {
         "cat sealed.enc | $CS decrypt -i id /dev/stdin part --range 0-9",
         "$CS decrypt -i id <(cat sealed.enc) part --range 0-9",
         "$CS decrypt -i id /dev/null part --range 0-9",
-        // It claims to have no bytes.
+        // Its reported length is 0.
         "$CS decrypt -i id /proc/self/status part --range 0-9",
-        // It claims to have a page.
+        // Its reported length is one page.
         "$CS decrypt -i id /sys/kernel/mm/transparent_hugepage/enabled part --range 0-9",
     ] {
         let has_input = !script.contains("/sys/")
@@ -185,7 +185,7 @@ fn an_input_that_is_not_seekable_is_refused() {
         let run = dir.command(&["decrypt", "-i", "id", "armored.age", "--range", "0-9"]);
         dir.fails(run, 64, &["armored.age", "armor"]);
     }
-    // A link, or a descriptor of a file, is as good as the file.
+    // Links and descriptors of a file work like the file.
     dir.write("sealed.enc", encrypted);
     let done = dir.shell("$CS decrypt -i id /dev/stdin --range 5+10 < sealed.enc").run().ok();
     assert_eq!(done.stdout, test_bytes(15)[5..]);
@@ -226,7 +226,7 @@ fn damage_is_found_in_the_range_and_only_there() {
             "0-".to_owned(),
         ] {
             dir.fails(dir.command(&args(&range)), 65, &[&at]);
-            // Nothing comes into being, and a file that is there stays.
+            // No output is created, and an existing file stays.
             let run = [&args(&range)[..], &["part"]].concat();
             dir.fails(dir.command(&run), 65, &[&at]);
         }
@@ -236,12 +236,12 @@ fn damage_is_found_in_the_range_and_only_there() {
                 assert!(done.stdout == content[range.clone()], "{format}: {spelling}");
             }
         }
-        // What has left before is right.
+        // What was written before that is right.
         let done = dir.run(&args("0-"));
         assert_eq!(done.code(), Some(65));
         assert!(content.starts_with(&done.stdout) && done.stdout.len() <= 7 * chunk);
 
-        // Chunks in each other's place, and of another file.
+        // Swapped chunks, and chunks of another file.
         let mut moved = good.clone();
         let place = |number: usize| first + number * encrypted_chunk_len;
         moved.copy_within(place(3)..place(4), place(5));
@@ -272,7 +272,7 @@ fn the_end_is_trusted_only_after_it_decrypts() {
             ("altered", altered),
         ] {
             dir.write("sealed.enc", bad);
-            // Whatever is counted from the end, or reaches it, or lies beyond.
+            // Ranges that are counted from the end, reach it, or lie beyond it.
             for range in ["-1", "-100", "-1TiB", "0-", "5-", "0-1TiB", "1GiB-", "1GiB+1"] {
                 let done = dir.fails(dir.command(&args(range)), 65, &["sealed.enc"]);
                 assert_eq!(done.stdout, b"", "{format}, {what}: {range}");
@@ -306,7 +306,7 @@ fn a_part_goes_to_standard_output_or_to_a_file_of_its_own() {
     with(&["part", "--force"]).run().ok_and_silent();
     assert!(dir.read("part") == content[100_000..=2_500_000]);
     assert_eq!(dir.names(), ["id", "part", "sealed.enc"]);
-    // A reader that has enough ends it quietly.
+    // A reader that stops early ends the run without an error.
     let done = dir.shell("set -o pipefail; $CS decrypt -i id sealed.enc --range 5- | head -c 9");
     let done = done.run().ok_and_silent();
     assert_eq!(done.stdout, content[5..14]);

@@ -10,7 +10,7 @@ fn encrypted_file(chunks: usize, rest: usize) -> (Dir, Vec<u8>) {
     (dir, encrypted)
 }
 
-/// Tries to open `bytes` as a file and as a pipe; both must fail alike.
+/// Tries to decrypt `bytes` as a file and from a pipe; both must fail in the same way.
 #[track_caller]
 fn refused(dir: &Dir, bytes: &[u8], code: i32, words: &[&str]) {
     dir.write("bad.enc", bytes);
@@ -74,7 +74,7 @@ fn every_cut_through_the_header_is_refused() {
         dir.write("bad.enc", &encrypted[..len]);
         dir.fails(dir.command(&["decrypt", "bad.enc", "-i", "id"]), 65, &["bad.enc"]);
     }
-    // One byte less of content is another content, not a shorter one.
+    // A content that is one byte shorter is different, not a prefix.
     refused(&dir, &encrypted[..encrypted.len() - 1], 65, &["chunk 0"]);
 }
 
@@ -121,7 +121,7 @@ fn a_flipped_bit_anywhere_is_refused() {
         let mut bad = encrypted.clone();
         bad[offset] ^= 1 << (offset % 7);
         dir.write("bad.enc", &bad);
-        // Where the wrapped key itself is hit, no key fits any more.
+        // If the wrapped key itself is damaged, no key fits any more.
         let done = dir.run(&["decrypt", "bad.enc", "-i", "id"]);
         assert!(matches!(done.code(), Some(65 | 77)), "byte {offset}: {done:?}");
         assert_eq!(dir.snapshot().len(), 2, "byte {offset} left something");
@@ -173,7 +173,7 @@ fn a_header_opens_only_its_own_payload() {
     refused(&dir, &mixed, 65, &["does not belong to this header"]);
 }
 
-/// A header with `stanzas` in front of some payload.
+/// A header with `stanzas`, followed by some payload.
 fn header(stanzas: &str) -> Vec<u8> {
     let mac = "A".repeat(43);
     [format!("cryptstream/v1\n{stanzas}--- {mac}\n").as_bytes(), &[0; 100]].concat()
@@ -264,7 +264,7 @@ fn malformed_headers_are_refused() {
     ] {
         refused(&dir, &header(&stanzas), 65, &[words, "header is damaged"]);
     }
-    // Right in form, but nobody's: no key fits.
+    // Well-formed, but for an unknown key: no key fits.
     refused(&dir, &header(&format!("-> grease\n\n-> X\n{body}-> pad 1\n\n")), 77, &["no key fits"]);
 }
 

@@ -109,9 +109,8 @@ fn an_input_that_changes_meanwhile() {
                 "{what}: always over before it was stopped"
             );
             fs::File::create(dir.path("big")).unwrap().set_len(size).unwrap();
-            // The program is stopped as soon as it works on the file, which it
-            // shows by the output that it holds open. If it was quicker and
-            // has written all of it, there is another try.
+            // Stops the program as soon as it works on the file, which its open output shows. If it
+            // has already finished, tries again.
             let group = Group::start(dir.command(&["encrypt", "-i", "id", "big", "out"]));
             let is_in_time = group.reaches("at work", |group| group.unnamed_len().is_some())
                 && group.freeze()
@@ -197,7 +196,7 @@ fn a_key_file_is_never_encrypted_or_overwritten() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "content");
-    // A descriptor that is not open must not turn out to be the input's own.
+    // A closed descriptor must not turn out to be that of the input.
     let run = dir.shell("exec $CS encrypt plain --passphrase-fd 3 --remove-source 3<&-");
     dir.fails(run, 66, &["--passphrase-fd 3"]);
     for script in [
@@ -268,10 +267,10 @@ fn closed_streams_do_no_harm() {
     assert_eq!(dir.shell("$CS decrypt -i id nothing out 2>&-").run().code(), Some(66));
 }
 
-/// Another program gives the input a second name or other permission bits while it is read:
-/// `cp -al` of a folder of backups does. Borg and GNU tar warn of it, as the time of the last
-/// change (ctime) moves. The content is the same, so the copy is right. New content under the
-/// old time is noticed.
+/// Another program gives the input a second name or other permission bits while it is read, as `cp
+/// -al` of a folder of backups does. Borg and GNU tar warn about that, because the time of the last
+/// change (ctime) moves. The content is the same, so the copy is right. New content under the old
+/// time is noticed.
 #[test]
 fn a_new_name_of_the_input_does_not_count_as_a_change() {
     let dir = Dir::new();

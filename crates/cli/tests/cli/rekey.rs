@@ -27,7 +27,7 @@ fn encrypt(dir: &Dir, content: &[u8], format: &str, keys: &[&str]) {
     dir.command(&args).input(content).run().ok();
 }
 
-/// Whether this key opens it; if so, the content must be right.
+/// Whether this key decrypts the file; if so, the content must be right.
 #[track_caller]
 fn opens(dir: &Dir, keys: &[&str], content: &[u8]) -> bool {
     let done = dir.run(&[&["decrypt", "f", "-"], keys].concat());
@@ -82,7 +82,7 @@ fn other_recipients_open_the_same_payload() {
                     let is_new = new.contains(&name);
                     assert_eq!(opens(&dir, &["-i", name], &content), is_new, "{format} {len}");
                 }
-                // A file of age's has only the room that its recipients took.
+                // An age file has only the space that its recipients took.
                 let is_written_anew = len < MIB || format == "age" && after.len() > before.len();
                 let method = json["method"].as_str().unwrap();
                 match is_written_anew {
@@ -99,7 +99,7 @@ fn other_recipients_open_the_same_payload() {
 fn a_passphrase_replaces_keys_and_keys_replace_a_passphrase() {
     let dir = world();
     dir.write_secret("pw2", "another one");
-    // In place and not.
+    // In place, and with a new file.
     for (format, len) in [("native", MIB + 1), ("age", 1)] {
         let content = test_bytes(len);
         encrypt(&dir, &content, format, &["-i", "a"]);
@@ -122,7 +122,7 @@ fn in_place_the_file_stays_the_same_file() {
     for (format, len) in [("native", MIB), ("native", 100), ("age", MIB), ("age", 0)] {
         let content = test_bytes(len);
         encrypt(&dir, &content, format, &["-i", "a"]);
-        // Other names of the file keep it from being replaced.
+        // Other names of the file prevent replacing it.
         fs::hard_link(dir.path("f"), dir.path("g")).unwrap();
         fs::set_permissions(dir.path("f"), fs::Permissions::from_mode(0o640)).unwrap();
         let before = fs::metadata(dir.path("f")).unwrap();
@@ -211,7 +211,7 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     dir.fails(to_b(&[".", "-i", "a"]), 66, &["is a folder without a file named"]);
     dir.fails(to_b(&["a", "-i", "a"]), 65, &["neither a CryptStream nor an age file"]);
     dir.fails(dir.command(&["rekey", "f", "-i", "a"]), 64, &["no new key", "--new-recipient"]);
-    // A variable left over is not taken for the new passphrase.
+    // A leftover variable is not used as the new passphrase.
     let run = dir.command(&["rekey", "f", "-i", "a"]).env("CRYPTSTREAM_PASSPHRASE", "x");
     dir.fails(run, 64, &["no new key"]);
     dir.fails(to_b(&["f"]), 64, &["no key was given"]);
@@ -234,7 +234,7 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     damaged[30] = b'!';
     dir.write("f", damaged);
     dir.fails(to_b(&["f", "-i", "a"]), 65, &["the header is damaged", "nothing was done"]);
-    // Another letter of base64, and not the last one, whose low bits must be zero.
+    // Another letter of base64, but not the last one, whose low bits must be zero.
     let mut damaged = encrypted.clone();
     damaged[header - 10] = if damaged[header - 10] == b'A' { b'B' } else { b'A' };
     dir.write("f", damaged);
@@ -271,7 +271,7 @@ fn what_cannot_be_rekeyed_is_left_alone() {
     assert_eq!(done.json(&done.stdout)["error"]["code"], 77);
 }
 
-/// Runs as somebody whom permissions bind.
+/// Runs as a user whom permissions restrict.
 fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
     let mut run = dir.command(args);
     if rustix::process::geteuid().is_root() {
@@ -345,8 +345,8 @@ fn verbose_reports_what_was_done() {
     assert!(help.contains("does not revoke access") && help.contains("--reencrypt"), "{help}");
 }
 
-/// An access control list as the system stores it (acl(5)): the owner and the
-/// user 1234 may read and write, the group may not, nor may others.
+/// An access control list as the system stores it (acl(5)): the owner and the user 1234 may read
+/// and write; the group and others may not.
 fn access_list() -> Vec<u8> {
     acl::list(1234, &[(USER_OBJ, 6), (USER, 6), (GROUP_OBJ, 0), (MASK, 6), (OTHER, 0)])
 }
@@ -373,7 +373,7 @@ fn access_lists_are_kept_and_never_widen_who_may_read() {
         assert_eq!(get("f", ACCESS), Some(access_list()));
         assert_eq!(get("f", "user.note"), Some(b"mine".to_vec()));
         assert_eq!(fs::metadata(dir.path("f")).unwrap().mode() & 0o777, 0o660);
-        // A copy without the list must not let the group in.
+        // A copy without the list must not give the group access.
         dir.run(&["decrypt", "-i", "b", "f", "opened", "--force"]).ok();
         assert_eq!(get("opened", ACCESS), None);
         assert_eq!(fs::metadata(dir.path("opened")).unwrap().mode() & 0o777, 0o600);

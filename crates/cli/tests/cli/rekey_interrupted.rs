@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::common::{Dir, Done, test_bytes};
 
-/// What changes something that others can see; before it, it is interrupted. (A
-/// signal is delivered when a call begins, and SIGKILL keeps it from being made.)
+/// The system calls that change something visible to others; the run is interrupted before each of
+/// them. (A signal is delivered when a call begins, and SIGKILL prevents the call.)
 const CALLS: [&str; 15] = [
     "flock",
     "linkat",
@@ -26,18 +26,18 @@ const CALLS: [&str; 15] = [
     "exit_group",
 ];
 
-/// Whether every case is tried on every file system, as `ci/rekey_interrupted.sh` asks for.
+/// Whether to try every case on every file system, as `ci/rekey_interrupted.sh` does.
 fn is_exhaustive() -> bool {
     std::env::var_os("CRYPTSTREAM_EXHAUSTIVE").is_some()
 }
 
-/// What is rekeyed, and how that is expected to be done.
+/// A file to rekey, and the expected method.
 struct Case {
     format: &'static str,
     len: usize,
     /// The number of identities that it is encrypted to at first.
     old: usize,
-    /// And then.
+    /// The number of identities afterwards.
     new: usize,
     method: &'static str,
     flags: &'static [&'static str],
@@ -49,7 +49,7 @@ const SMALL: Case = Case { len: 100, method: "rewritten", ..IN_PLACE };
 const COPIED: Case = Case { format: "age", new: 2, method: "rewritten", ..IN_PLACE };
 const RESEALED: Case = Case { method: "reencrypted", flags: &["--reencrypt"], ..IN_PLACE };
 const CLONED: Case = Case { method: "shared", ..IN_PLACE };
-/// From one block of header to two.
+/// The header grows from one block to two.
 const SHIFTED: Case = Case { new: 60, method: "shared", ..IN_PLACE };
 
 fn has(program: &str) -> bool {
@@ -71,7 +71,7 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(dir: &'a Dir, case: &'a Case) -> Self {
-        // What is not to be looked at for leftovers.
+        // Names that do not count as leftovers.
         std::fs::create_dir_all(dir.path("keys")).unwrap();
         for name in ["old", "new"] {
             if !dir.path("keys").join(name).exists() {
@@ -90,7 +90,7 @@ impl<'a> World<'a> {
         Self { dir, case, content, encrypted, args }
     }
 
-    /// How often each of the calls is made in a run that is not interrupted.
+    /// The number of times that each call is made in an uninterrupted run.
     fn count_calls(&self) -> Vec<(&'static str, usize)> {
         self.dir.write("f", &self.encrypted);
         let traced = format!("trace={}", CALLS.join(","));
@@ -99,7 +99,7 @@ impl<'a> World<'a> {
         self.under_strace(&args).ok();
         let trace = self.dir.read("keys/trace");
         let trace = String::from_utf8_lossy(&trace);
-        // Lines such as `123 pwrite64(3, ...) = 7`; a call that was left behind is resumed later.
+        // Lines such as `123 pwrite64(3, ...) = 7`; an interrupted line is resumed later.
         let begins = |line: &str, call: &str| {
             let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
             line.strip_prefix(call).is_some_and(|rest| rest.starts_with('('))
@@ -108,7 +108,7 @@ impl<'a> World<'a> {
         CALLS.map(|call| (call, count(call))).into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Rekeys; the `count`th of these calls is answered with this signal.
+    /// Rekeys, and delivers this signal at the `count`th of these calls.
     fn interrupted(&self, call: &str, signal: &str, count: usize) -> Done {
         let traced = format!("trace={call}");
         let injected = format!("inject={call}:signal={signal}:when={count}");
@@ -139,7 +139,7 @@ impl<'a> World<'a> {
         names.filter(|name| name.to_string_lossy().starts_with('.')).collect()
     }
 
-    /// Interrupts it before every call there is, and returns how often.
+    /// Interrupts it before every call, and returns the number of interruptions.
     fn interrupt_everywhere(&self, signal: &str) -> usize {
         let mut times = 0;
         for (call, made) in self.count_calls() {
@@ -158,7 +158,7 @@ impl<'a> World<'a> {
                 assert!(is_new || !is_over, "{what}");
                 times += usize::from(!is_over);
                 if is_new && self.leftovers().is_empty() {
-                    // Nothing is left to be done.
+                    // Nothing is left to do.
                     continue;
                 }
 
@@ -166,7 +166,7 @@ impl<'a> World<'a> {
                 again.extend(["-i", "keys/new", "--json"].map(str::to_owned));
                 let again = self.dir.run(&again).ok();
                 if !is_new {
-                    // With what is left the same way must be open.
+                    // The remaining state must allow the same method.
                     let method = &again.json(&again.stdout)["method"];
                     assert_eq!(method, self.case.method, "{what}");
                 }
@@ -178,7 +178,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// The way that a case is made for, on this file system.
+/// The method that this file system uses for a case.
 fn method_of(dir: &Dir, case: &Case) -> String {
     let world = World::new(dir, case);
     dir.write("f", &world.encrypted);
@@ -201,8 +201,8 @@ fn interrupt(dir: &Dir, case: &Case) {
     for signal in ["SIGKILL", "SIGTERM"] {
         let times = World::new(dir, case).interrupt_everywhere(signal);
         println!("{method}, {}: interrupted {times} times with {signal}", case.format);
-        // A termination may come too late: it is put off while a file is
-        // replaced, and the last call ends the program by itself.
+        // A termination may come too late: it is deferred while a file is replaced, and after the
+        // last call the program ends by itself.
         let least = if signal == "SIGKILL" { 6 } else { 3 };
         assert!(times >= least, "{times}");
     }
@@ -228,11 +228,11 @@ fn content_encrypted_again() {
     interrupt(&Dir::new(), &RESEALED);
 }
 
-/// A file system in a file, mounted at `mnt` of a folder.
+/// A file system in a file, mounted on `mnt` in a folder.
 struct Mounted(Dir);
 
 impl Mounted {
-    /// `None` where that is not possible.
+    /// `None` if that is not possible.
     fn new(kind: &str) -> Option<Self> {
         let image = "truncate -s 400M image";
         Self::by(kind, &format!("{image} && mkfs.{kind} -q image && mount -o loop image mnt"))
@@ -281,7 +281,7 @@ fn where_blocks_are_shared() {
             assert_eq!(method_of(&dir, &case), "shared", "{kind}");
             interrupt(&dir, &case);
         }
-        // More than half of the room: there is none for a copy.
+        // More than half of the space, so that a copy does not fit.
         let dir = mounted.dir();
         for case in [CLONED, SHIFTED, Case { format: "age", old: 3, ..CLONED }] {
             let case = Case { len: 230 << 20, ..case };

@@ -55,7 +55,7 @@ fn folders_and_files_get_new_keys_in_one_run() {
         "{text}"
     );
     opens(&dir, "all", "new");
-    // Nothing at all is nothing to do.
+    // An empty list is not a failure.
     dir.write("nothing", "");
     dir.run(&["rekey", "--files-from", "nothing", "--new-identity", "new", "-i", "old"])
         .ok_and_silent();
@@ -64,7 +64,7 @@ fn folders_and_files_get_new_keys_in_one_run() {
     dir.fails(dir.command(&run), 64, &["standard input"]);
 }
 
-/// One derivation, and one question, for all of them.
+/// One derivation and one question for all files.
 #[test]
 fn a_new_passphrase_is_for_files_of_both_formats() {
     let dir = world();
@@ -90,7 +90,7 @@ fn a_file_that_has_its_new_keys_already_is_not_taken_for_another_keys() {
         ["all", "all/small.enc", "link.enc", "all/sub", "-i", "old", "--new-identity", "new"];
     let done = dir.run(&[&["rekey", "--json"], &args[..]].concat()).ok();
     let (files, end) = file_events(&done);
-    // The header of a file with several names is exchanged where it is.
+    // The header of a file with several names is replaced in place.
     assert_eq!(files.len(), 3, "{files:?}");
     assert_eq!((&end["files"], &end["failed"]), (&3.into(), &0.into()));
     dir.run(&["verify", "all", "-i", "new"]).ok();
@@ -106,21 +106,21 @@ fn links_in_a_folder_are_not_followed() {
     dir.run(&["verify", "outside.enc", "-i", "old"]).ok();
 }
 
-/// As `verify` and `decrypt`.
+/// Like `verify` and `decrypt`.
 #[test]
 fn a_key_that_fits_no_file_of_a_folder_is_reported_at_once() {
     let dir = world();
     let args = ["rekey", "all", "-i", "other", "--new-identity", "new"];
     let done = dir.fails(dir.command(&args), 77, &["no key fits any of 3 files"]);
     assert_eq!(done.stderr_text().matches("error:").count(), 1, "{done:?}");
-    // Programs are told the folder, and no file where it is about several of them.
+    // Programs get the folder, and no file if the error is about several of them.
     for (input, file) in [(&["all"][..], "all".into()), (&["all", "of-age"], Value::Null)] {
         let args =
             [&["rekey", "--json", "-i", "other", "--new-identity", "new"][..], input].concat();
         let done = dir.run(&args);
         assert_eq!((done.code(), &done.json(&done.stdout)["error"]["file"]), (Some(77), &file));
     }
-    // Nobody is asked for a new passphrase that no file can get.
+    // The user is not asked for a new passphrase that no file can get.
     let script = "setsid -w $CS rekey all -i other --new-passphrase";
     dir.fails(dir.shell(script), 77, &["no key fits"]);
     let script = "setsid -w $CS rekey all of-age -i old --new-passphrase";
@@ -128,7 +128,7 @@ fn a_key_that_fits_no_file_of_a_folder_is_reported_at_once() {
     assert_eq!(done.stderr_text().matches("error:").count(), 1, "{done:?}");
 }
 
-/// A protected identity file is a file of age's as others are.
+/// A protected identity file is an ordinary age file.
 #[test]
 fn a_key_file_among_the_files_is_left_alone() {
     let dir = world();

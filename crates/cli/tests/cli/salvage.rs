@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use crate::common::{CHEAP, CHUNK, Dir, PREFIX, SEALED_CHUNK, header_len, test_bytes};
 use serde_json::{Value, json};
 
-/// Salvages `bad`, and holds the output against the plaintext: as it was where
-/// no hole is listed, and zeros where one is. Gives what was reported.
+/// Salvages `bad` and compares the output with the plaintext: equal where no hole is listed, and
+/// zeros in holes. Returns the report.
 #[track_caller]
 fn salvaged(dir: &Dir, plain: &[u8], code: i32) -> Value {
     let args = ["decrypt", "--salvage", "bad", "out", "-i", "id", "--force", "--json"];
@@ -92,7 +92,7 @@ fn a_small_file_and_a_damaged_end_are_salvaged() {
             dir.write("bad", &encrypted);
             let object = salvaged(&dir, &plain, 65);
             assert_eq!((&object["end"], &object["bytes_out"]), (&json!("damaged"), &json!(len)));
-            // Cut at every kind of place.
+            // Truncated at every kind of position.
             let start = header_len(&good) + prefix;
             for full in 1..=len / chunk {
                 for rest in [0, 1, 15, 16, 17, 900] {
@@ -106,7 +106,7 @@ fn a_small_file_and_a_damaged_end_are_salvaged() {
                     assert!(object["end"] == "missing" || object["end"] == "damaged", "{object}");
                 }
             }
-            // Added to.
+            // With appended bytes.
             for added in [1, 16, 17, 70_000] {
                 dir.write("bad", [&good[..], &vec![1; added]].concat());
                 let object = salvaged(&dir, &plain, 65);
@@ -205,7 +205,7 @@ fn what_cannot_be_salvaged_leaves_nothing() {
     dir.fails(salvage("id"), 65, &["plain text"]);
     with(&[&good[..header + PREFIX], &[0; 5 * SEALED_CHUNK][..]].concat());
     dir.fails(salvage("id"), 65, &["not one chunk is intact"]);
-    // The output is in the way.
+    // The output already exists.
     with(&bad);
     dir.write("out", "precious");
     dir.fails(salvage("id"), 73, &["already exists"]);
@@ -230,7 +230,7 @@ fn pipes_and_removal_are_refused() {
     }
     let script = "$CS decrypt --salvage -i id <(cat bad.enc) out";
     dir.fails(dir.shell(script), 64, &["not a file"]);
-    // Without the flag a damaged file is refused as ever.
+    // Without the flag, a damaged file is refused as usual.
     dir.fails(dir.command(&["decrypt", "bad.enc", "-i", "id"]), 65, &["chunk 0"]);
 }
 

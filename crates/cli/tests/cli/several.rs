@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::common::{CHEAP, Dir, file_events};
 
-/// What goes wrong, with which input, and with which commands and their status.
+/// Failures: the input, and the exit status of each command.
 type Kind = (&'static str, &'static str, &'static [(&'static str, i32)]);
 const KINDS: [Kind; 7] = [
     (
@@ -69,7 +69,7 @@ fn folder() -> Dir {
     dir.run(&["encrypt", "-i", "other", "1.enc", "foreign.enc"]).ok();
     fs::create_dir(dir.path("empty")).unwrap();
     fs::create_dir(dir.path("out")).unwrap();
-    // Another user works here, and changes files in their place.
+    // Another user may write here, and changes files in place.
     for name in ["1.enc", "2.enc", "3.enc", "damaged.enc", "text.enc", "foreign.enc"] {
         fs::set_permissions(dir.path(name), Permissions::from_mode(0o666)).unwrap();
     }
@@ -86,7 +86,7 @@ fn one_that_fails_is_named_and_the_others_are_done() {
             let dir = folder();
             let other = dir.run(&["keygen", "-y", "other"]).ok().stdout_text();
             let other = other.trim();
-            // Another failure, later, whose status is not that of the run.
+            // A second failure, whose status must not be that of the run.
             let later = if *command == "inspect" { "text.enc" } else { "missing.age" };
             let mut args = vec![*command, "1.enc", bad, "2.enc", later, "3.enc"];
             if *command != "inspect" {
@@ -125,7 +125,7 @@ fn one_that_fails_is_named_and_the_others_are_done() {
                 }
             }
             if writes {
-                // Unless it is wanted so.
+                // Unless the user asks for it.
                 let first = ["encrypt", bad, "1.enc", "-i", "id", "--output-dir", "out/fast"];
                 let mut args = first.to_vec();
                 args[0] = command;
@@ -169,7 +169,7 @@ fn tree(files: usize, key: &[&str]) -> Dir {
     dir
 }
 
-/// restic and borg know it before anything else: they open the key first.
+/// Like restic and borg, which open the key before anything else.
 #[test]
 fn a_key_that_fits_no_file_is_reported_before_anything_is_written() {
     const FILES: usize = 200;
@@ -193,7 +193,7 @@ fn a_key_that_fits_no_file_is_reported_before_anything_is_written() {
     }
 }
 
-/// As age says of each file by itself.
+/// age reports the same for each file by itself.
 #[test]
 fn files_that_the_key_fits_are_done_among_others() {
     let dir = tree(40, &["-i", "id"]);
@@ -203,7 +203,7 @@ fn files_that_the_key_fits_are_done_among_others() {
     let done = dir.run(&["decrypt", "-i", "other", "sealed", "back"]);
     assert_eq!((done.code(), dir.read("back/mine/x")), (Some(77), b"mine".to_vec()), "{done:?}");
     assert!(done.stderr_text().contains("1 file decrypted, 40 failed"), "{done:?}");
-    // Damage does not make it another key, and is told too.
+    // Damage does not mean that another key is needed, and is reported too.
     dir.write("sealed/mine/x.enc", "damaged");
     let done = dir.fails(
         dir.command(&["decrypt", "-i", "other", "sealed", "again"]),
@@ -213,7 +213,7 @@ fn files_that_the_key_fits_are_done_among_others() {
     assert!(done.stderr_text().contains("41 failed"), "{done:?}");
     let done = dir.run(&["verify", "-i", "other", "sealed", "--json"]);
     assert_eq!(done.json(&done.stdout)["error"]["code"], 77);
-    // What is there already needs no key.
+    // Files that are up to date need no key.
     dir.run(&["decrypt", "-i", "id", "sealed", "done"]);
     fs::remove_file(dir.path("sealed/mine/x.enc")).unwrap();
     dir.run(&["decrypt", "-i", "other", "sealed", "done"]).ok();
@@ -221,7 +221,7 @@ fn files_that_the_key_fits_are_done_among_others() {
     assert_eq!(file_events(&done).1["intact"], 40);
 }
 
-/// What is wrong with the first says nothing about the key.
+/// Damage in the first file says nothing about the key.
 #[test]
 fn a_wrong_key_is_reported_even_after_a_damaged_file() {
     let dir = folder();
@@ -230,8 +230,8 @@ fn a_wrong_key_is_reported_even_after_a_damaged_file() {
     dir.fails(dir.command(&named), 77, &words);
 }
 
-/// A derivation takes about a second: a wrong passphrase must not cost one for each file
-/// of a folder whose files were encrypted one by one.
+/// A derivation takes about a second. A wrong passphrase must not cost one for each file of a
+/// folder whose files were encrypted one by one.
 #[test]
 fn a_wrong_passphrase_is_derived_only_a_few_times() {
     let dir = Dir::new();
@@ -251,7 +251,7 @@ fn a_wrong_passphrase_is_derived_only_a_few_times() {
     dir.fails(dir.command(&args), 77, &["no key fits any of 20 files", "not tried on 4 other"]);
 }
 
-/// A key that asks is asked once: what it has said for the trial is not asked for again.
+/// An interactive key is asked once: its answer for the trial is reused.
 #[test]
 fn the_passphrase_for_the_first_file_is_derived_once() {
     let dir = Dir::new();
@@ -260,18 +260,18 @@ fn the_passphrase_for_the_first_file_is_derived_once() {
     dir.run(&["encrypt", "x", "s.age", "--passphrase-file", "word", "--scrypt", "16"]).ok();
     fs::create_dir(dir.path("sealed")).unwrap();
     fs::rename(dir.path("s.age"), dir.path("sealed/s.age")).unwrap();
-    // The derivation itself is counted: it reads and writes the memory that it maps.
+    // Counts the derivations by the memory that they map.
     let script = "strace -f -e trace=mmap -o calls $CS decrypt sealed back --passphrase-file word";
     let done = dir.shell(script).run();
     if !dir.path("calls").exists() || done.code() == Some(127) {
         return eprintln!("skipped: counting derivations needs the program `strace`");
     }
     done.ok();
-    // 64 MiB and a page or so.
+    // 64 MiB and about one page.
     let calls = String::from_utf8(dir.read("calls")).unwrap();
     let maps = calls.lines().filter(|line| line.contains("PROT_READ|PROT_WRITE"));
     let maps = maps.filter_map(|line| line.split("mmap(NULL, ").nth(1));
     let large = maps.filter_map(|rest| rest.split(',').next()?.parse::<u64>().ok());
-    // One to see whether there is so much memory, and one to derive.
+    // One call checks that there is enough memory, and one derives.
     assert_eq!(large.filter(|len| *len >= 64 << 20).count(), 2, "{calls}");
 }

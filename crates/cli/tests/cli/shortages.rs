@@ -16,7 +16,7 @@ fn folder() -> Dir {
     furnished(Dir::new())
 }
 
-/// The same in memory, where room is not taken beforehand, as it is on ext4.
+/// A folder in memory, where, unlike on ext4, space is not reserved beforehand.
 fn folder_in_memory() -> Option<Dir> {
     let dir = Dir::new_in(Path::new("/dev/shm"));
     if dir.is_none() {
@@ -47,8 +47,8 @@ fn assert_right(dir: &Dir, what: &str) {
     fs::remove_file(dir.path("out")).unwrap();
 }
 
-/// Runs the shell's way under a limit; either it succeeds and the output is
-/// right, or it fails and nothing is left. The folder is as before.
+/// Runs a command under a limit of the shell. Either it succeeds and the output is right, or it
+/// fails and leaves nothing; the folder is unchanged otherwise.
 #[track_caller]
 fn right_or_nothing(dir: &Dir, limit: &str, what: &str) -> Done {
     let before = dir.names();
@@ -63,7 +63,7 @@ fn right_or_nothing(dir: &Dir, limit: &str, what: &str) -> Done {
 #[test]
 fn a_disk_that_fills_while_workers_write() {
     for dir in [Some(folder()), folder_in_memory()].into_iter().flatten() {
-        // From no room at all to all but the last chunk.
+        // From no space at all to all but the last chunk.
         for (limit, processes) in [(0, 2), (1, 3), (7000, 2), (20_480, 4), (LEN / 1024, 4)] {
             for what in [SEAL, OPEN] {
                 let script = format!("ulimit -f {limit}; exec $CS {what} --processes {processes}");
@@ -76,8 +76,8 @@ fn a_disk_that_fills_while_workers_write() {
 #[test]
 fn a_full_disk_does_not_kill_workers() {
     let Some(dir) = folder_in_memory() else { return };
-    // Room for the shared memory, but not for much of the output. The system signals
-    // whoever writes beyond the limit, and that is a worker.
+    // Enough for the shared memory, but not for much of the output. The system signals the process
+    // that writes beyond the limit, which is a worker.
     for processes in [1, 2, 3] {
         for what in [SEAL, OPEN] {
             let script = format!("ulimit -f 14000; exec $CS {what} --processes {processes}");
@@ -92,8 +92,8 @@ fn a_full_disk_does_not_kill_workers() {
 fn little_memory_gives_the_right_output_or_none() {
     let dir = folder();
     let (mut succeeded, mut refused) = (0, 0);
-    // In KiB: too little for the program itself, for its buffers, for shared
-    // memory, for workers; for the key derivation; enough.
+    // In KiB: too little for the program itself, for its buffers, for shared memory, for workers,
+    // for the key derivation; and enough.
     for limit in
         [4000, 8400, 8700, 9500, 12_000, 14_500, 15_500, 16_000, 20_000, 40_000, 80_000, 1_000_000]
     {
@@ -125,7 +125,7 @@ fn little_memory_gives_the_right_output_or_none() {
 #[test]
 fn few_descriptors_give_the_right_output_or_a_clear_error() {
     let dir = folder();
-    // The loader needs some for itself. 16 are enough for workers, too.
+    // The loader needs some for itself. 16 are enough for workers too.
     for limit in 4..=16 {
         for what in [SEAL, OPEN] {
             let what = format!("{what} --processes 3");
@@ -155,11 +155,11 @@ fn many_more_workers_than_cores() {
     }
 }
 
-/// A control group, which is removed at the end.
+/// A control group, removed on drop.
 struct ControlGroup(PathBuf);
 
 impl ControlGroup {
-    /// One with a limit; `None`, and a word about it, where none can be made.
+    /// A control group with a limit. Prints a note and returns `None` if none can be created.
     fn new(controller: &str, file: (&str, &str), limit: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -183,7 +183,7 @@ impl ControlGroup {
         Self::new("memory", ("memory.limit_in_bytes", "memory.max"), limit)
     }
 
-    /// Where a group can be made, and the version of groups.
+    /// The folder in which a group can be created, and the version of control groups.
     fn parent(controller: &str) -> Option<(PathBuf, u32)> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let named = |prefix: &str| {
@@ -203,7 +203,7 @@ impl ControlGroup {
         }
     }
 
-    /// The beginning of a script that then runs in the group.
+    /// The start of a script that then runs in the group.
     fn join(&self) -> String {
         format!("echo 0 > {}/cgroup.procs || exit 1", self.0.display())
     }
@@ -221,14 +221,14 @@ fn a_memory_limit_of_a_control_group() {
     for limit in ["16M", "64M", "256M"] {
         let Some(group) = ControlGroup::memory(limit) else { return };
         for what in [SEAL, OPEN] {
-            // Either it fits or the system kills somebody: a worker, which is
-            // done without, or main.
+            // Either it fits or the system kills a process: a worker, without which the run
+            // continues, or main.
             right_or_nothing(&dir, &group.join(), &format!("{what} --processes 3"));
         }
     }
 }
 
-/// The system would give the memory, and kill the process when it is used.
+/// The system would grant the memory, and kill the process when it is used.
 #[test]
 fn a_key_derivation_does_not_start_without_enough_memory() {
     let dir = folder();
@@ -250,7 +250,7 @@ fn a_key_derivation_does_not_start_without_enough_memory() {
         let needs = format!("the key derivation needs {mib}");
         dir.fails(dir.shell(&script), 75, &[&needs, "left in its control group", "--argon2id"]);
     }
-    // With a key it needs no more than the file does.
+    // With a key, it needs no more memory than for the file.
     dir.shell(&format!("{}; exec $CS decrypt -i id sealed out", group.join())).run().ok();
     drop(group);
     let Some(group) = ControlGroup::memory("400M") else { return };
@@ -266,7 +266,7 @@ fn with_archives() -> Dir {
     for number in 0..20 {
         dir.write(format!("in/{number}"), test_bytes(200_000));
     }
-    // What is made of it until something is short is removed, however deep it is.
+    // What was created before the shortage is removed, however deep it is.
     let deep = dir.path("in/0a/b/c/d/e/f/g/h");
     fs::create_dir_all(&deep).unwrap();
     fs::write(deep.join("file"), test_bytes(2000)).unwrap();
@@ -292,7 +292,7 @@ const WITH_ARCHIVES: [&str; 10] = [
     "verify 3.enc -i id",
 ];
 
-/// Runs it; it must succeed, or say that something is short and leave nothing.
+/// Runs it; it must succeed, or report a shortage and leave nothing.
 #[track_caller]
 fn done_or_short(dir: &Dir, limit: &str, what: &str) -> bool {
     let before = dir.names();
@@ -305,7 +305,7 @@ fn done_or_short(dir: &Dir, limit: &str, what: &str) -> bool {
         }
         Some(75) => {
             assert!(!text.contains("bug"), "{limit}: {what}: {text}");
-            // What is complete of a folder stays.
+            // The complete files of a folder stay.
             if what.starts_with("encrypt in ") {
                 let _ = fs::remove_dir_all(dir.path("out"));
             }
@@ -328,7 +328,7 @@ fn few_processes_and_threads_are_not_reported_as_a_bug() {
             done += u32::from(done_or_short(&dir, &group.join(), what));
         }
     }
-    // What needs no sandbox does without processes, and single files without threads.
+    // Commands that need no sandbox do without processes, and single files without threads.
     assert!(done >= 20, "{done}");
 }
 
@@ -349,7 +349,7 @@ fn little_memory_is_not_reported_as_damage() {
             done_or_short(&dir, &format!("ulimit -v {limit}"), &what);
         }
     }
-    // What is needed is named.
+    // The message names what is needed.
     let list = "ulimit -v 100000; exec $CS list 22.enc -i id";
     dir.fails(dir.shell(list), 75, &["22.enc: ", "memory", "140 MiB"]);
 }
@@ -364,8 +364,8 @@ fn few_descriptors_are_not_reported_as_a_bug() {
     }
 }
 
-/// The report of a run that went well with `--sandbox auto`, after `-v` has
-/// said the same and `require` has been refused.
+/// The report of a successful run with `--sandbox auto`, after checking that `-v` says the same and
+/// that `require` is refused.
 #[track_caller]
 fn auto_goes_on_and_require_does_not(dir: &Dir, wrap: &str, what: &str, level: &str) {
     let run = |more: &str| -> Run { dir.shell(&format!("{wrap} $CS {what} --processes 2 {more}")) };
@@ -373,7 +373,7 @@ fn auto_goes_on_and_require_does_not(dir: &Dir, wrap: &str, what: &str, level: &
     let report = done.json(&done.stdout);
     assert_right(dir, what);
     assert_eq!(report["sandbox"], level, "{report}");
-    // Nobody has to ask for it: a warning says what is missing.
+    // No flag is needed: a warning says what is missing.
     let warning = "worker processes are not fully sandboxed: ";
     assert!(level != "partial" || done.stderr_text().contains(warning), "{done:?}");
     let words = match report["workers"].as_u64() {

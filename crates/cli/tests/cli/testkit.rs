@@ -8,18 +8,18 @@ use crate::common::{Dir, Done};
 use cryptstream_reference::age_vectors;
 use sha2::{Digest, Sha256};
 
-/// As many as there were when this was written. Fewer are not all.
+/// The number of vectors when this was written, as a check that none is missing.
 const FEWEST: usize = 123;
 
-/// Bytes in a chunk of age.
+/// The length of a chunk in age.
 const CHUNK: usize = 65_536;
 
-/// One file of the test kit: `key: value` lines, a blank line, a file of age.
+/// One file of the test kit: `key: value` lines, a blank line, an age file.
 #[derive(Default)]
 struct Vector {
     name: String,
     expect: String,
-    /// SHA-256 of the plaintext, or of what of it comes before the damage.
+    /// SHA-256 of the plaintext, or of its part before the damage.
     payload: Option<String>,
     identities: Vec<String>,
     passphrases: Vec<String>,
@@ -51,7 +51,7 @@ impl Vector {
         vector
     }
 
-    /// The exit status that belongs to what is expected.
+    /// The exit status for the expected result.
     fn code(&self) -> i32 {
         match self.expect.as_str() {
             "success" => 0,
@@ -61,15 +61,15 @@ impl Vector {
         }
     }
 
-    /// Whether the bytes are the payload, or all of it that comes before the damage.
+    /// Whether the bytes are the payload, or its whole part before the damage.
     fn is_payload(&self, bytes: &[u8]) -> bool {
         let digest = Sha256::digest(bytes);
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         self.payload.as_ref() == Some(&digest)
     }
 
-    /// Whether the bytes may be released although there is damage: nothing, or
-    /// the beginning of what comes before the damage, which is one of `sound`.
+    /// Whether the bytes may be released despite the damage: nothing, or a prefix of the part
+    /// before the damage, which is one of `sound`.
     fn may_release(&self, bytes: &[u8], sound: &[Vec<u8>]) -> bool {
         if self.expect != "payload failure" {
             return bytes.is_empty();
@@ -87,14 +87,14 @@ fn vectors() -> Vec<Vector> {
     vectors
 }
 
-/// A way to open the file `encrypted`, and whether it ends in the file `opened` or
-/// on standard output.
+/// A way to decrypt the file `encrypted`, and whether the result is in the file `opened` or on
+/// standard output.
 struct Way {
     args: &'static [&'static str],
     is_pipe: bool,
 }
 
-/// Opens every vector one way; all that go wrong are named at the end.
+/// Decrypts every vector in one way, and names all failures at the end.
 fn check(way: &Way) {
     let dir = Dir::new();
     dir.keygen("unrelated");
@@ -109,8 +109,7 @@ fn check(way: &Way) {
             sound.push(opened);
         }
     }
-    // The vectors that are damaged begin as the others do: some after a whole
-    // payload, some after one or two chunks.
+    // Damaged vectors begin like the others: some follow a whole payload, some one or two chunks.
     let longest = sound.iter().max_by_key(|text| text.len()).unwrap();
     sound.extend([longest[..CHUNK].to_vec(), longest[..2 * CHUNK].to_vec()]);
     for vector in bad {
@@ -128,7 +127,7 @@ fn check(way: &Way) {
     assert!(complaints.is_empty(), "{count} complaints:\n{}", complaints.join("\n"));
 }
 
-/// Opens a vector, and returns what came of it. Nothing else may be left.
+/// Decrypts a vector and returns the result. Nothing else may be left.
 fn open(dir: &Dir, vector: &Vector, way: &Way) -> (Done, Vec<u8>) {
     dir.write("sealed", &vector.file);
     dir.write("id", vector.identities.join("\n"));

@@ -77,7 +77,7 @@ fn names_follow_from_the_input() {
     fs::rename(dir.path("in"), dir.path("was")).unwrap();
     dir.run(&["decrypt", "-i", "id", "in.enc"]).ok_and_silent();
     assert_same(&dir.path("was"), &dir.path("in"));
-    // Several, each under its own name, in a folder that is made.
+    // Several inputs, each under its own name, in a new folder.
     let args = ["encrypt", "-i", "id", "in", "single", "--output-dir", "new"];
     dir.run(&args).ok_and_silent();
     let expected = ["in", "in/a.enc", "in/sub", "in/sub/b.enc", "single.enc"];
@@ -86,7 +86,7 @@ fn names_follow_from_the_input() {
     dir.run(&args).ok_and_silent();
     assert_same(&dir.path("was"), &dir.path("back/in"));
     assert_eq!(fs::read(dir.path("back/single")).unwrap(), b"single");
-    // What was named may be a link; what was found may not.
+    // A named path may be a link; a found one may not.
     std::os::unix::fs::symlink("in", dir.path("named")).unwrap();
     dir.run(&["encrypt", "-i", "id", "named", "of-link"]).ok_and_silent();
     assert_eq!(names(&dir.path("of-link")), ["a.enc", "sub", "sub/b.enc"]);
@@ -114,7 +114,7 @@ fn one_passphrase_and_one_derivation_but_no_two_keys_alike() {
     assert_eq!((salts.len(), nonces.len(), bodies.len()), (1, 41, 41));
     dir.run(&["decrypt", "out", "back", "--key", "word"]).ok_and_silent();
     assert_same(&dir.path("in"), &dir.path("back"));
-    // Of age's files each has a derivation of its own, and that is said before.
+    // Each age file has its own derivation, which is announced beforehand.
     fs::remove_file(dir.path("in/large")).unwrap();
     let args = ["encrypt", "in", "slow", "--key", "word", "--scrypt", "16", "--format", "age"];
     let text = dir.run(&[&args[..], &["--include", "?0"]].concat()).ok().stderr_text();
@@ -193,7 +193,7 @@ fn files_that_are_up_to_date_are_skipped() {
     let first = inode("a.enc");
     assert_eq!(counts(&run(&[]).ok()), [0, 3, 0]);
     assert_eq!(inode("a.enc"), first);
-    // A new file, a file that was removed, and one that has changed.
+    // A new file, a removed file, and a changed file.
     fs::write(dir.path("in/new"), "new").unwrap();
     fs::remove_file(dir.path("out/sub/b.enc")).unwrap();
     fs::write(dir.path("in/a"), "changed").unwrap();
@@ -205,7 +205,7 @@ fn files_that_are_up_to_date_are_skipped() {
     assert!(error["help"].as_str().unwrap().contains("--newer"), "{error}");
     assert_eq!(counts(&run(&["--newer"]).ok()), [1, 3, 0]);
     assert_ne!(inode("a.enc"), first);
-    // Whatever differs is replaced, also what is newer than the input, as rsync does it.
+    // Whatever differs is replaced, even if it is newer than the input, as with rsync.
     fs::write(dir.path("out/c.enc"), "something else").unwrap();
     assert_eq!(counts(&run(&["--newer"]).ok()), [1, 3, 0]);
     assert_eq!(counts(&run(&["--force"]).ok()), [4, 0, 0]);
@@ -231,7 +231,7 @@ fn one_failure_does_not_stop_the_other_files() {
     assert!(text.contains("out/notes: is not an encrypted file"), "{text}");
     assert!(text.contains("58 files decrypted, 1 skipped, 2 failed"), "{text}");
     assert_eq!(names(&dir.path("back")).len(), 58);
-    // Unless it is wanted so.
+    // Unless the user asks for it.
     let args = ["decrypt", "-i", "id", "out", "first", "--fail-fast", "--processes", "0"];
     let done = dir.run(&args);
     assert_eq!(done.code(), Some(65));
@@ -244,19 +244,19 @@ fn one_failure_does_not_stop_the_other_files() {
     let kinds: HashSet<_> =
         report["errors"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, HashSet::from(["damaged", "foreign"]));
-    // Of many failures the first are named, and the others counted.
+    // The first of many failures are named, and the others counted.
     for number in 0..120 {
         dir.write(format!("out/bad{number}.enc"), "not sealed");
     }
     let text = dir.run(&["decrypt", "-i", "id", "out", "many"]).stderr_text();
     assert_eq!(text.matches("error:").count(), 100);
     assert!(text.contains("22 more failures are not listed here"), "{text}");
-    // Nothing that could be opened is no success.
+    // A run that could open nothing fails.
     fs::create_dir(dir.path("plain")).unwrap();
     dir.write("plain/notes", "beside");
     let done = dir.run(&["decrypt", "-i", "id", "plain", "nothing"]);
     assert_eq!(done.code(), Some(66), "{done:?}");
-    // The wrong key: nothing is written at all.
+    // With the wrong key, nothing is written at all.
     dir.keygen("other");
     dir.run(&["encrypt", "-i", "id", "in", "again"]).ok_and_silent();
     let done = dir.run(&["decrypt", "-i", "other", "again", "wrong"]);
@@ -291,7 +291,7 @@ fn nothing_behind_a_link_is_removed() {
     assert_eq!(names(&dir.path("in")), ["a", "sub"]);
 }
 
-/// The copy's folders stay open while what is in them is worked on.
+/// The copy's folders stay open while their entries are processed.
 #[test]
 fn too_few_descriptors_are_no_other_users_folder() {
     let dir = with_files(&[("a", b"a")]);
@@ -336,8 +336,7 @@ fn events_are_lines_that_a_program_can_read() {
     assert_eq!((&last["event"], &last["bytes_in"]), (&"end".into(), &1.into()));
 }
 
-/// More folders within each other, and beside each other, than a process may have open
-/// files.
+/// More nested and neighbouring folders than a process may have open files.
 #[test]
 fn deep_and_wide_trees_need_few_descriptors() {
     let dir = Dir::new();
@@ -348,7 +347,7 @@ fn deep_and_wide_trees_need_few_descriptors() {
     for file in files.chain((0..500).map(|number| format!("w{number}/f"))) {
         let path = dir.path("in").join(&file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Some of them come first, and their folders with them.
+        // Some large files come first, and their folders with them.
         let len = if file.ends_with("9/f") { 1 << 20 } else { 10 };
         fs::File::create(path).unwrap().set_len(len).unwrap();
     }
@@ -359,8 +358,8 @@ fn deep_and_wide_trees_need_few_descriptors() {
     assert_same(&dir.path("in"), &dir.path("back"));
 }
 
-/// Only its owner may change the times and bits of a folder that a team shares: rsync
-/// without --omit-dir-times fails there, cp and tar without -p do not try.
+/// Only its owner may change the times and bits of a folder that a team shares: rsync without
+/// --omit-dir-times fails there, and cp and tar without -p do not try.
 #[test]
 fn a_folder_of_outputs_may_belong_to_somebody_else() {
     if !rustix::process::geteuid().is_root() {
@@ -394,8 +393,8 @@ fn sources_that_an_earlier_run_has_encrypted_are_told_to_stay() {
     assert!(dir.path("in/1").exists() && dir.path("in/2").exists() && !dir.path("in/3").exists());
 }
 
-/// Runs of cron that overlap: each file is encrypted by one of them, and the others may say
-/// that it appeared, but not that it must be replaced.
+/// Overlapping cron jobs: each file is encrypted by one of them, and the others may report that it
+/// appeared, but not that it must be replaced.
 #[test]
 fn runs_at_the_same_time_leave_each_file_to_one_of_them() {
     let dir = Dir::new();

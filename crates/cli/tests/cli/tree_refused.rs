@@ -27,7 +27,7 @@ fn with_files() -> Dir {
     dir
 }
 
-/// Fails with this exit status and these words, and changes nothing at all.
+/// Asserts that a run fails with this exit status and these words, and changes nothing.
 #[track_caller]
 fn refuses(dir: &Dir, args: &[&str], code: i32, words: &[&str]) {
     let before = described(dir.root());
@@ -96,7 +96,7 @@ fn two_inputs_for_one_output_are_refused_before_anything_is_written() {
     refuses(&dir, &args, 64, &["would become the same"]);
 }
 
-/// Two things in a folder that would become one are both left out, and the rest is done.
+/// Two entries that would get the same output are both left out, and the rest is done.
 #[test]
 fn only_conflicting_files_are_left_out() {
     let dir = with_files();
@@ -105,7 +105,7 @@ fn only_conflicting_files_are_left_out() {
         ends(dir.run(args), 64, words);
         assert_eq!(described(&dir.path("out")).len(), left);
     };
-    // A link and a folder keep their names, a file gets another.
+    // A link and a folder keep their names; a file gets another.
     let args = ["encrypt", "-i", "id", "in", "out"];
     let words = ["in/a and in/a.enc would become the same", "3 files encrypted, 1 failed"];
     symlink("x", dir.path("in/a.enc")).unwrap();
@@ -154,7 +154,7 @@ fn special_files_and_keys_are_named_and_left_out() {
     assert_eq!(described(&dir.path("out")).len(), 6);
 }
 
-/// Not even with --force: without the key nothing of it could be opened again.
+/// Not even with --force: without the key, the files could never be decrypted.
 #[test]
 fn a_key_of_the_run_is_never_an_output() {
     let dir = with_files();
@@ -170,7 +170,7 @@ fn a_key_of_the_run_is_never_an_output() {
     }
 }
 
-/// They are read like any other file: through no link, and not without bounds.
+/// They are read like other files: not through links, and only up to a limit.
 #[test]
 fn unusable_gitignore_files_are_reported() {
     let dir = with_files();
@@ -193,7 +193,7 @@ fn unusable_gitignore_files_are_reported() {
     mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0).unwrap();
     check(run(&["--gitignore"]));
     fs::remove_file(&place).unwrap();
-    // Of all that apply at once, what fits is taken.
+    // Of all pattern files that apply at once, those within the limit are used.
     let patterns = |len: usize| "#".repeat(len) + "\na\n";
     fs::create_dir_all(dir.path("in/one/two")).unwrap();
     fs::create_dir_all(dir.path("in/other")).unwrap();
@@ -212,8 +212,7 @@ fn unusable_gitignore_files_are_reported() {
     ends(run(&["--include", ""]), 64, &["an empty glob"]);
 }
 
-/// What stands where a folder of the copy should be is never written through,
-/// wherever it leads.
+/// An entry in place of a folder of the copy is never followed, wherever it leads.
 #[test]
 fn nothing_is_written_through_a_link_in_the_copy() {
     let dir = with_files();
@@ -236,7 +235,7 @@ fn nothing_is_written_through_a_link_in_the_copy() {
             assert_eq!(done.len(), 4, "the files beside it are there: {:?}", done.keys());
         }
     }
-    // Under the name of a file neither.
+    // The same under the name of a file.
     dir.write("precious", "precious");
     fs::remove_dir_all(dir.path("out")).unwrap();
     fs::create_dir(dir.path("out")).unwrap();
@@ -268,7 +267,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_done() {
     let done = dir.unprivileged(&["encrypt", "-i", "id", "in", "free/out"]).run();
     let words = ["in/a: ", "in/closed: ", "permission denied", "3 files encrypted, 2 failed"];
     ends(done, 66, &words);
-    // The folder stands in the copy, and is as closed.
+    // The folder exists in the copy, with the same restrictive permissions.
     let copied = fs::metadata(dir.path("free/out/closed")).unwrap();
     assert_eq!(copied.permissions().mode() & 0o777, 0);
     for name in ["in/closed", "free/out/closed"] {
@@ -283,7 +282,7 @@ fn names_and_paths_that_are_too_long() {
     let done = dir.run(&["encrypt", "-i", "id", "in", "out"]);
     ends(done, 73, &["nnn.enc: ", "name is too long (259 bytes)", "4 files encrypted, 1 failed"]);
     fs::remove_file(dir.path("in").join("n".repeat(255))).unwrap();
-    // Deeper than any path can say.
+    // Deeper than any path can express.
     let mut folder =
         openat(CWD, dir.path("in"), rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
     let name = "f".repeat(200);
@@ -293,7 +292,7 @@ fn names_and_paths_that_are_too_long() {
     }
     let done = dir.run(&["encrypt", "-i", "id", "in", "out2"]);
     ends(done, 66, &["name too long", "move the folder up", "4 files encrypted"]);
-    // What is so deep may be missing in the copy, so nothing is removed from there.
+    // Such deep entries may be missing in the copy, so nothing is removed there.
     dir.write("out2/old.enc", "");
     let done = dir.run(&["encrypt", "-i", "id", "in", "out2", "--newer", "--delete"]);
     ends(done, 66, &["name too long", "4 up to date, 1 failed", "nothing was removed"]);
@@ -303,12 +302,13 @@ fn names_and_paths_that_are_too_long() {
     assert!(!dir.path("in.tar.enc").exists());
     fs::rename(dir.path("in/a"), dir.path("in/a.enc")).unwrap();
     ends(dir.run(&["verify", "-i", "id", "in"]), 65, &["name too long", "in/a.enc: "]);
-    // `remove_dir_all` can do it, as it does not go by paths.
+    // `remove_dir_all` can remove it, as it does not use paths.
     fs::remove_dir_all(dir.path("in").join(&name)).unwrap();
 }
 
-/// What file systems answer that refuse names (exFAT behind FUSE, NTFS with `windows_names`) or
-/// have no links: as with cp(1), all else is done, and each run says that something is missing.
+/// The errors of file systems that refuse names (exFAT behind FUSE, NTFS with `windows_names`) or
+/// have no links. As with cp(1), everything else is done, and each run says that something is
+/// missing.
 #[test]
 fn what_the_file_system_cannot_hold_is_named_and_the_rest_is_done() {
     let dir = with_files();
@@ -336,8 +336,8 @@ fn what_the_file_system_cannot_hold_is_named_and_the_rest_is_done() {
     ends(dir.shell(script).run(), 73, &["out/c:d: ", "accept this name", "1 failed"]);
 }
 
-/// Ended at random moments, and started again: at the end all is there, and never
-/// anything that is not whole.
+/// Kills runs at random moments and starts them again: in the end everything is there, and no file
+/// is ever incomplete.
 #[test]
 fn an_interrupted_run_is_simply_started_again() {
     let dir = Dir::new();
@@ -356,7 +356,7 @@ fn an_interrupted_run_is_simply_started_again() {
             let group = Group::start(dir.command(&args));
             thread::sleep(random.within(Duration::from_millis(250)));
             let signal = [Signal::KILL, Signal::TERM][round % 2];
-            // It may be through already.
+            // The run may have finished already.
             let _ = rustix::process::kill_process(group.pid, signal);
             let done = group.wait();
             assert!(!done.stderr_text().contains("error"), "{done:?}");
@@ -370,8 +370,8 @@ fn an_interrupted_run_is_simply_started_again() {
     assert_same(&dir.path("in"), &dir.path("back"));
 }
 
-/// Files that are written, replaced and removed meanwhile: what comes out is whole,
-/// or it is said that it is not there.
+/// Files are written, replaced and removed during a run: every output is complete, or reported as
+/// missing.
 #[test]
 fn a_tree_that_changes_meanwhile() {
     let dir = Dir::new();
@@ -383,7 +383,7 @@ fn a_tree_that_changes_meanwhile() {
     for number in 0..300 {
         fs::write(name(number), content(number, 1)).unwrap();
     }
-    // Under its name a file is always whole, whatever moment it is read at.
+    // A file is always complete under its name, whenever it is read.
     let replace = |number: usize, version: u8| {
         let aside = dir.path("aside");
         fs::write(&aside, content(number, version)).unwrap();

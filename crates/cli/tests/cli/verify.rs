@@ -8,7 +8,7 @@ use crate::common::{
 };
 use serde_json::{Value, json};
 
-/// What `verify --json` says of one file, which must end with this status.
+/// The report of `verify --json` about one file; the command must exit with this status.
 #[track_caller]
 fn verified(dir: &Dir, name: &str, code: i32) -> Value {
     let args = ["verify", name, "-i", "id", "--json", "--processes", "2"];
@@ -21,7 +21,7 @@ fn verified(dir: &Dir, name: &str, code: i32) -> Value {
     file.clone()
 }
 
-/// Runs what must not change anything.
+/// Runs a command that must not change anything.
 #[track_caller]
 fn failing(dir: &Dir, run: Run, code: i32, words: &[&str]) -> String {
     dir.fails(run, code, words).stdout_text()
@@ -146,7 +146,7 @@ fn a_line_says_what_is_damaged_and_the_next_what_to_do() {
     assert_eq!(said.lines().count(), 1);
     let quiet = dir.command(&["verify", "bad.enc", "-i", "id", "-q"]);
     assert_eq!(failing(&dir, quiet, 65, &["bad.enc"]), "");
-    // Of a pipe the first place is told.
+    // For a pipe, only the first damaged position is reported.
     let piped = dir.command(&["verify", "-", "-i", "id"]).input(&encrypted);
     let said = failing(&dir, piped, 65, &["chunk 0"]);
     assert!(said.starts_with("standard input: damaged: "), "{said}");
@@ -187,7 +187,7 @@ fn truncation_and_additions_are_distinguished_from_other_damage() {
     dir.write("bad", &swapped);
     let ranges = json!([range(2 * CHUNK, CHUNK), range(66 * CHUNK, CHUNK)]);
     assert_eq!(verified(&dir, "bad", 65)["bad_ranges"], ranges);
-    // Where nothing can be opened, nothing is surveyed.
+    // If nothing can be decrypted, no damage scan is made.
     for len in [start - 1, 10] {
         dir.write("bad", &good[..len]);
         let file = verified(&dir, "bad", 65);
@@ -211,7 +211,7 @@ fn each_of_many_files_is_reported_in_order() {
         dir.write(&name, encrypted);
         names.push(name);
     }
-    // Larger ones among them, and what is no file.
+    // With larger files among them, and entries that are not files.
     dir.write("large.enc", dir.encrypted(&test_bytes(9 << 20)));
     names.insert(20, "large.enc".into());
     names.insert(30, "missing.enc".into());
@@ -286,7 +286,8 @@ fn the_exit_status_is_that_of_the_first_failure() {
     assert!(!done.stderr_text().contains("panicked"), "{done:?}");
 }
 
-/// A backup script must learn of the last file too. `sha256sum -c | head` ends by SIGPIPE.
+/// A backup script must learn of the last file too. `sha256sum -c | head`, in contrast, dies of
+/// SIGPIPE.
 #[test]
 fn verification_is_complete_even_if_the_reader_stops() {
     let dir = Dir::new();
@@ -339,7 +340,7 @@ fn memory_does_not_grow_with_the_number_of_files() {
         }
         fs::hard_link(dir.path("one.enc"), folder.join(format!("{number}.enc"))).unwrap();
     }
-    // Twice of what is needed; a list of all these files took more.
+    // Twice the memory that is needed; a list of all these files took more.
     for what in ["verify all -i id --processes 0 --json", "inspect all --json"] {
         let done = dir.shell(&format!("ulimit -v 40000; exec $CS {what}")).run().ok();
         let (files, end) = file_events(&done);

@@ -19,7 +19,7 @@ const COMMANDS: &[&str] = &[
     "man",
 ];
 
-/// Whether a program is installed that a test needs.
+/// Whether a program that a test needs is installed.
 fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();
     if !there {
@@ -28,7 +28,7 @@ fn has(program: &str) -> bool {
     there
 }
 
-/// A folder in which `cryptstream` is the program, and that is also home.
+/// A folder in which `cryptstream` is the program, and which is the home folder.
 fn home() -> Dir {
     let dir = Dir::in_memory();
     fs::create_dir(dir.path("bin")).unwrap();
@@ -42,7 +42,7 @@ fn shell(dir: &Dir, script: &str) -> crate::common::Run {
     dir.shell(script).env("PATH", path).env("HOME", dir.root()).env("TMPDIR", dir.root())
 }
 
-/// The commands that stand under "Examples:".
+/// The commands under "Examples:".
 fn examples(help: &str) -> Vec<String> {
     let (_, examples) = help.split_once("\nExamples:\n").unwrap();
     let is_heading = |line: &&str| !line.is_empty() && !line.starts_with(' ');
@@ -51,7 +51,7 @@ fn examples(help: &str) -> Vec<String> {
     commands.map(|line| line.trim().to_owned()).collect()
 }
 
-/// What the examples work on.
+/// The files that the examples use.
 fn prepare(dir: &Dir, command: &str) {
     dir.write("notes.txt", "notes");
     dir.write("video.mp4", test_bytes(2 << 20));
@@ -96,18 +96,18 @@ fn the_examples_work_as_written() {
             if example.contains("man -l") && !has("man") {
                 continue;
             }
-            // Nobody is there to answer; that questions are asked is tested elsewhere.
+            // There is nobody to answer; prompts are tested elsewhere.
             let script = match example.contains("cryptstream ") {
                 true => example.replace(" -p ", " --passphrase-file pass.txt "),
                 false => example.clone(),
             };
-            // One run shows as well that the command is understood.
+            // One run also shows that the command is understood.
             let script = script.replace("benchmark --runs 3", "benchmark --runs 1 --processes 1");
             let done = shell(&dir, &format!("set -o pipefail; {script}")).run();
             let expected = if example.contains("--salvage") { 65 } else { 0 };
             assert_eq!(done.code(), Some(expected), "{example}: {done:?}");
         }
-        // They did what is said about them.
+        // The examples did what their text says.
         for (of, file, content) in [
             ("", "again.txt", b"notes".to_vec()),
             ("", "again.mp4", test_bytes(2 << 20)),
@@ -148,7 +148,7 @@ fn every_shell_gets_completions_without_secrets() {
             assert!(!script.contains(word), "{shell}: {word}");
         }
         let file = dir.write(format!("script.{shell}"), script);
-        // A syntax error would be found.
+        // This would find a syntax error.
         let check = match shell {
             "bash" | "zsh" => vec![shell, "-n"],
             "fish" => vec!["fish", "--no-execute"],
@@ -235,7 +235,7 @@ fn groff_accepts_the_manual_without_warnings() {
     }
 }
 
-/// `make` with this program in place of one that would have to be built first.
+/// `make`, with this program instead of one that would have to be built first.
 fn make(dir: &Dir, words: &str) -> crate::common::Run {
     let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let root = dir.root().display();
@@ -266,7 +266,7 @@ fn make_installs_the_pages_and_completions_too() {
     assert_eq!(installed.lines().count(), COMMANDS.len() + 5);
     let zsh = dir.read("a root/usr/share/zsh/site-functions/_cryptstream");
     assert!(zsh.starts_with(b"#compdef cryptstream"));
-    // Again, and away, with what others have put there left alone.
+    // Installs again, then uninstalls, leaving the files of others alone.
     make(&dir, "PREFIX=/usr install").run().ok();
     dir.write("a root/usr/share/man/man1/other.1", "other");
     make(&dir, "PREFIX=/usr uninstall").run().ok();
@@ -283,7 +283,7 @@ fn without_cargo_deb_there_is_no_success_without_a_package() {
         return;
     }
     let dir = Dir::new();
-    // A cargo that has no such command.
+    // A cargo without such a command.
     dir.shell("mkdir bin; printf '#!/bin/sh\\nexit 101\\n' > bin/cargo; chmod +x bin/cargo")
         .run()
         .ok();
@@ -298,7 +298,7 @@ fn without_cargo_deb_there_is_no_success_without_a_package() {
 fn a_page_of_somebody_else_is_not_replaced() {
     let dir = Dir::new();
     dir.run(&["man", "."]).ok_and_silent();
-    // Nothing is to be done.
+    // Nothing needs to be done.
     dir.run(&["man", "."]).ok_and_silent();
     dir.write("cryptstream.1", "mine");
     dir.fails(dir.command(&["man", "."]), 73, &["cryptstream.1", "help: "]);
@@ -320,7 +320,7 @@ fn mistyped_words_are_guessed_in_two_lines() {
         ("verify --sandbox requier x", "'requier'", "'require'"),
         ("completions basch", "'basch'", "'bash'"),
         ("encrypt --progress alway x", "'alway'", "'always'"),
-        // Where nothing is like it, the help says where to look.
+        // If nothing is similar, the help says where to look.
         ("inspect -i x", "'-i'", "`cryptstream inspect --help`"),
         ("--sandbx", "'--sandbx'", "`cryptstream --help`"),
     ] {

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Large enough for several workers.
 const LEN: usize = (40 << 20) + 12_345;
 
-/// A folder with an identity and a file that workers are worth.
+/// A folder with an identity and a file that is large enough for workers.
 fn large() -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
@@ -28,14 +28,13 @@ fn workers_of(child: &Child) -> Vec<Pid> {
     text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
-/// Whether a process is a worker already, and not a copy of main that waits to
-/// be made one: main waits for that too.
+/// Whether a process has become a worker. Until then it is a copy of main, and main waits for it.
 fn is_worker(pid: Pid) -> bool {
     let cmdline = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
     cmdline == b"cryptstream\0__worker\0"
 }
 
-/// Runs with `interfere` called over and over, on main and its workers.
+/// Runs the program and calls `interfere` repeatedly with main and its workers.
 fn run_with(dir: &Dir, args: &[&str], mut interfere: impl FnMut(&Child, &[Pid])) -> Done {
     let mut child = dir.command(args).spawn();
     drop(child.stdin.take());
@@ -118,7 +117,7 @@ fn workers_know_nothing_that_they_need_not() {
     dir.write_secret("word", "S3CRET");
     let mut seen = 0;
     let args = ["encrypt", "plain", "--passphrase-file", "word", "--force", "--processes", "2"];
-    // A run can be over before this process has had a chance to look.
+    // A run can be over before this process looks.
     wait_until("a worker was seen", || {
         run_with(&dir, &args, |_, workers| {
             for worker in workers {
@@ -137,7 +136,7 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
     let dir = large();
     let mut deaths = 0;
     let start = Instant::now();
-    // Six rounds; more if no signal has come in time for a worker to die of it.
+    // Six rounds; more if no signal killed a worker in time.
     for round in 0.. {
         if round >= 6 && deaths > 0 {
             break;
@@ -152,7 +151,7 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
             let mut calls = 0;
             let done = run_with(&dir, &args, |_, workers| {
                 calls += 1;
-                // Now one, now all, at ever other moments.
+                // Sometimes one, sometimes all, at varying moments.
                 let victims = if round % 2 == 0 { 1 } else { workers.len() };
                 if calls % (round % 6 + 2) == 0 {
                     for worker in workers.iter().take(victims) {
@@ -160,7 +159,7 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
                     }
                 }
             });
-            // Three deaths over one segment end a run, which says so.
+            // Three deaths over one segment end the run with an error.
             if done.code() == Some(75) {
                 assert!(done.stdout_text().contains("segment"), "{done:?}");
                 dir.run(&args).ok();
@@ -206,7 +205,7 @@ fn when_main_is_killed_nothing_is_left() {
         group.signal(Signal::KILL);
         // Waits for the workers too.
         group.wait();
-        // A run that was over before the signal has left its output.
+        // A run that finished before the signal has left its output.
         let left: Vec<_> =
             dir.snapshot().into_keys().filter(|path| !path.ends_with("id")).collect();
         assert!(
@@ -236,7 +235,7 @@ fn without_new_processes_the_main_process_works_alone_or_fails() {
     fs::set_permissions(dir.root(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     fs::set_permissions(dir.path("id"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .unwrap();
-    // To a stream it is the same.
+    // The same holds for a stream.
     run("auto").run().ok();
     let done = run("require").run();
     assert_eq!(done.code(), Some(75), "{done:?}");

@@ -16,37 +16,37 @@ const KEY_LEN: usize = 16;
 /// The right answer in [`Mode::Ask`].
 const WORD: &str = "sesame";
 
-/// What the plugin does besides its work, or instead of it.
+/// What the plugin does in addition to its work, or instead of it.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Well,
-    /// Ends before it reads anything.
+    /// Exits before it reads anything.
     Crash,
-    /// Ends in the midst of an answer.
+    /// Exits in the middle of an answer.
     CrashMidway,
     /// Does nothing for ever, whatever happens to its streams.
     Hang,
-    /// The same, once it has read everything.
+    /// Reads everything, then does nothing for ever.
     HangMidway,
     /// Answers with something that is not a stanza.
     Garbage,
     /// Reports an error.
     Error,
-    /// Neither answers nor complains.
+    /// Sends neither an answer nor an error.
     Nothing,
     /// Asks for a word.
     Ask,
-    /// Asks whether to go on.
+    /// Asks whether to continue.
     Confirm,
-    /// Takes its time, but says so.
+    /// Takes a while, but reports progress.
     Slow,
-    /// Says that its recipients may not be mixed with others.
+    /// Requires that its recipients are not mixed with others.
     Labels,
-    /// Gives a file key that is too short.
+    /// Returns a file key that is too short.
     ShortKey,
-    /// Gives another file key.
+    /// Returns a wrong file key.
     WrongKey,
-    /// Takes only one file, as simple plugins do.
+    /// Takes only one file, like simple plugins.
     OneFile,
 }
 
@@ -112,7 +112,7 @@ impl Wire {
 
     fn send(&mut self, args: &[&str], body: &[u8]) -> io::Result<()> {
         let mut text = format!("-> {}\n", args.join(" "));
-        // A last line that is full is followed by an empty one.
+        // A full last line is followed by an empty one.
         for line in body.chunks(48) {
             text += &format!("{}\n", Base64Unpadded::encode_string(line));
         }
@@ -157,7 +157,7 @@ fn hang() -> ! {
     }
 }
 
-/// Does what the mode says once everything is said; `false`: no answer follows.
+/// Acts on the mode after everything was sent. Returns `false` if no answer follows.
 fn behave(wire: &mut Wire, mode: Mode) -> io::Result<bool> {
     match mode {
         Mode::HangMidway => hang(),
@@ -287,7 +287,7 @@ fn key(text: &str, prefix: &str) -> io::Result<Vec<u8>> {
     Ok(key)
 }
 
-/// What a stanza shows of the key that it is for.
+/// The tag of the key that a stanza is for.
 fn tag(key: &[u8]) -> String {
     Base64Unpadded::encode_string(&key[..4])
 }

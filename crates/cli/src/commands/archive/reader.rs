@@ -98,7 +98,7 @@ pub(super) fn extract(
 
 /// The main function of a process started with [`READER_ARGUMENT`].
 pub(crate) fn reader_main() -> ExitCode {
-    // A message would reach nobody; the exit status does.
+    // A message would not be read, but the exit status is.
     std::panic::set_hook(Box::new(|_| std::process::exit(i32::from(code::INTERNAL))));
     match run() {
         Ok(()) => ExitCode::SUCCESS,

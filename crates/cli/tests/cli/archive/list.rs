@@ -33,7 +33,7 @@ fn the_list_shows_everything_and_writes_nothing() {
     assert_eq!(dir.names(), before);
 }
 
-/// A heading above each, as with ls(1); failures are reported, and the rest continues
+/// A heading above each list, as with ls(1); failures are reported, and the rest continues
 /// (`several.rs`).
 #[test]
 fn several_archives_are_listed_one_after_the_other() {

@@ -33,7 +33,7 @@ fn a_folder_comes_back_as_it_was() {
         assert!(blocks * 512 < SPARSE_LEN / 2, "{blocks}");
         fs::remove_dir_all(dir.path("out")).unwrap();
     }
-    // Twice the same stream.
+    // The same stream twice.
     let content = |name: &str| dir.run(&["decrypt", name, "-", "-i", "id"]).ok().stdout;
     let first = content("in.tar.enc");
     dir.run(&["encrypt", "--archive", "in", "-i", "id", "--force"]).ok();
@@ -100,7 +100,7 @@ fn what_cannot_be_packed_leaves_no_archive() {
     dir.fails(encrypt(&["--archive", "in", "--zstd=0"]), 64, &["0"]);
     dir.fails(encrypt(&["in", "--zstd"]), 64, &["--archive"]);
     dir.fails(encrypt(&["--archive", "in", "--remove-source"]), 64, &["--remove-source"]);
-    // Through a redirection its name is not known, the file is.
+    // A redirection hides the name, but the file is recognized.
     let script = "$CS encrypt --archive in - -i id > in/out; echo $?";
     let done = dir.shell(script).run();
     assert_eq!(done.stdout_text().trim(), "64", "{done:?}");
@@ -120,7 +120,7 @@ fn every_unreadable_file_is_named() {
     }
     let args = ["encrypt", "--archive", "in", "in.tar.enc", "-i", "id"];
     let run = if is_root() {
-        // Root can read everything, unless its rights are taken.
+        // Root can read everything, unless its capabilities are removed.
         let can_drop = Command::new("setpriv").arg("--version").output().is_ok();
         if !can_drop {
             eprintln!("skipped: there is no setpriv, and root can read everything");
@@ -147,7 +147,7 @@ fn a_file_that_changes_meanwhile_leaves_no_archive() {
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
     let path = dir.write("in/log", test_bytes(64 << 20));
-    // The archive's reader stalls, so that the packer is in the middle of it.
+    // The archive's reader stalls, so that the packer is in the middle of the file.
     for change in ["grow", "shrink"] {
         let mut child = dir.command(&["encrypt", "--archive", "in", "-", "-i", "id"]).spawn();
         let mut stdout = child.stdout.take().unwrap();
@@ -161,7 +161,7 @@ fn a_file_that_changes_meanwhile_leaves_no_archive() {
         std::io::Read::read_to_end(&mut stdout, &mut encrypted).unwrap();
         let done = crate::common::wait_status(&mut child);
         assert_eq!(done.code(), Some(75), "{change}");
-        // What has left already is not taken for a whole.
+        // What was already written is not mistaken for a complete archive.
         let opened = dir.command(&["decrypt", "-", "out", "-i", "id"]).input(&encrypted).run();
         assert_eq!(opened.code(), Some(65), "{change}: {opened:?}");
         assert!(!dir.path("out").exists());
@@ -189,7 +189,7 @@ fn what_unpacking_will_ask_for_is_said_when_packing() {
     let size_flag = size.to_string();
     dir.run(&[&extract[..], &["--max-size", &size_flag]].concat()).ok_and_silent();
     assert_eq!(fs::metadata(dir.path("out/disk")).unwrap().len(), size);
-    // What is named is the limit, also where it is less than what would be allowed.
+    // The message names the limit, even if it is less than what would be allowed.
     let too_small = (size - 1).to_string();
     fs::remove_dir_all(dir.path("out")).unwrap();
     let args = [&extract[..], &["--max-size", &too_small]].concat();

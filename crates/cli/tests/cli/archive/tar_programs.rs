@@ -66,7 +66,7 @@ fn what_gnu_tar_has_packed_is_unpacked() {
         if flags[0] == "--format=posix" {
             assert_same(&root, &dir.path("out"));
         } else {
-            // There are no fractions of seconds.
+            // Without fractions of seconds.
             let content = |tree: BTreeMap<PathBuf, State>| -> Vec<_> {
                 tree.into_iter().map(|(path, it)| (path, it.0 & !umask(), it.3, it.4)).collect()
             };
@@ -74,7 +74,7 @@ fn what_gnu_tar_has_packed_is_unpacked() {
         }
         fs::remove_dir_all(dir.path("out")).unwrap();
     }
-    // Short names only; folders with a prefix, whose attributes do not come.
+    // Short names only; folders have a prefix, whose attributes are not stored.
     dir.write("in/short", "ustar");
     let args = ["-c", "-f", "b.tar", "--format=ustar", "in/short", "in/deep/er"];
     if tar(&dir, &args) {

@@ -28,7 +28,7 @@ fn existing_files_are_kept() {
     assert!(done.stderr_text().contains("the folder that was out is now out.old"), "{done:?}");
     assert_eq!((dir.read("out.old/old"), dir.read("out/new")), (b"old".into(), b"new".into()));
     assert!(!dir.path("out/old").exists());
-    // What was kept is not lost the next time.
+    // What was kept once is not lost the next time.
     dir.fails(dir.command(&[&extract[..], &["--force"]].concat()), 73, &["out.old"]);
     dir.fails(
         dir.command(&["decrypt", "--extract", "in.tar.enc", ".", "-i", "id"]),
@@ -60,7 +60,7 @@ fn an_interruption_leaves_no_folder() {
     for kill in [Signal::INT, Signal::TERM, Signal::KILL] {
         let mut child = dir.command(&["decrypt", "--extract", "-", "out", "-i", "id"]).spawn();
         let mut stdin = child.stdin.take().unwrap();
-        // Most of it; what is missing will never come.
+        // Most of the archive; the rest will never come.
         stdin.write_all(&encrypted[..encrypted.len() - 1000]).unwrap();
         wait_until("unpacking", is_begun);
         kill_process(Pid::from_child(&child), kill).unwrap();
@@ -71,7 +71,7 @@ fn an_interruption_leaves_no_folder() {
             assert_eq!(dir.names(), before);
         }
     }
-    // What is left of the killed one is closed to others, and the next run removes it.
+    // What the killed run left is closed to others, and the next run removes it.
     let left: Vec<_> = dir.names().into_iter().filter(|name| !before.contains(name)).collect();
     let [left] = &left[..] else { panic!("{left:?}") };
     assert_eq!(fs::metadata(dir.path(left)).unwrap().mode() & 0o777, 0o700);
@@ -109,7 +109,7 @@ fn permission_bits_are_those_of_the_archive_minus_the_umask() {
     }
 }
 
-/// The process that reads an archive for this one.
+/// The process that reads the archive for this one.
 fn reader_of(main: u32) -> Option<Pid> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -149,7 +149,7 @@ fn a_reader_process_that_dies_is_an_error_and_leaves_nothing() {
             reader.is_some()
         });
         kill_process(reader.unwrap(), signal).unwrap();
-        // Nobody may be reading any more.
+        // The process may already have exited.
         let _ = stdin.write_all(&encrypted[10 << 20..]);
         drop(stdin);
         let done = crate::common::wait(child);

@@ -5,8 +5,8 @@ use crate::common::Dir;
 use crate::common::group::wait_until;
 use crate::common::pty::{PipeFeeder, Terminal};
 
-/// Runs a script below the terminal's own shell, and keeps its exit status in the file
-/// `status`. `trap` is what the script does about SIGHUP.
+/// Runs a script below the terminal's own shell, and writes its exit status to the file `status`.
+/// `trap` is how the script handles SIGHUP.
 fn start(dir: &Dir, trap: &str, script: &str) -> Terminal {
     dir.write("job", format!("trap {trap} HUP; {script}; echo $? > status"));
     Terminal::start(dir, "bash job; exit $?")
@@ -15,7 +15,7 @@ fn start(dir: &Dir, trap: &str, script: &str) -> Terminal {
 /// Waits for the exit status.
 #[track_caller]
 fn status(dir: &Dir) -> String {
-    // Written by the shell itself: the signal, which may come late, ends other programs.
+    // The shell itself writes it: the signal, which may come late, ends other programs.
     let is_there = || std::fs::read(dir.path("status")).is_ok_and(|text| text.ends_with(b"\n"));
     wait_until("the job has ended", is_there);
     let status = String::from_utf8(dir.read("status")).unwrap();
@@ -23,8 +23,8 @@ fn status(dir: &Dir) -> String {
     status.trim().to_owned()
 }
 
-/// A trap that does nothing, which programs do not inherit, and what they do inherit, as
-/// from nohup.
+/// A trap that does nothing, which programs do not inherit, and an ignored signal, which they do,
+/// as with nohup.
 const TRAPS: [&str; 2] = [":", "''"];
 
 #[test]
@@ -36,7 +36,7 @@ fn a_prompt_ends_with_its_terminal() {
         terminal.wait_for("New passphrase");
         assert!(terminal.is_hidden());
         terminal.hang_up();
-        // By the signal; or there is no answer, which the program may be told before.
+        // The signal ends it, or the program notices first that the terminal gives no answer.
         let (status, errors) = (status(&dir), String::from_utf8(dir.read("errors")).unwrap());
         assert!(status == "64" || (status == "129" && trap == ":"), "{status}: {errors}");
         assert_eq!(dir.snapshot().len(), 3, "{:?}", dir.names());

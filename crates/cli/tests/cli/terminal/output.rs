@@ -56,7 +56,7 @@ fn typed_input_ends_once_and_does_not_mix_with_what_comes_out() {
     let mut terminal = Terminal::start(&dir, "echo ready; $CS encrypt -i id -a - -");
     terminal.wait_for("ready");
     terminal.press("one\r");
-    // Long enough for progress, if there were any.
+    // Long enough for progress to appear.
     thread::sleep(Duration::from_millis(700));
     terminal.press("two\r\x04");
     let (code, text) = terminal.end();
@@ -80,7 +80,7 @@ fn an_intact_folder_is_verified_with_one_line() {
     assert!(text.contains("20 files intact, 51 B") && !text.contains(".enc"), "{text}");
     let (_, text) = shown(&dir, "$CS verify -v -i id sealed");
     assert_eq!(text.matches(": intact").count(), 20, "{text}");
-    // A line each for programs, as sha256sum -c has it.
+    // One line each for programs, as with sha256sum -c.
     let lines = dir.run(&["verify", "-i", "id", "sealed"]).ok().stdout_text();
     assert_eq!(lines.matches(": intact").count(), 20, "{lines}");
     dir.shell("truncate -s -1 sealed/7.enc").run().ok();
@@ -99,7 +99,7 @@ fn each_finished_file_has_a_line() {
     assert!(text.contains("plain -> plain.enc: 7 B -> "), "{text}");
     let (_, text) = shown(&dir, "$CS encrypt -q -i id plain b");
     assert!(!text.contains("->"), "{text}");
-    // Not where the output is.
+    // Not if the output goes to the terminal.
     let (_, text) = shown(&dir, "$CS decrypt -i id plain.enc -");
     assert!(text.contains("content") && !text.contains("->"), "{text}");
 }

@@ -15,21 +15,21 @@ fn prepared() -> Dir {
     dir
 }
 
-/// The pipe, and files with the numbers of its two processes.
+/// The pipe, and files with the process IDs of its two programs.
 fn pipe() -> String {
     let open = with_pid_in("pid1", "decrypt -p a -");
     let seal = with_pid_in("pid2", "encrypt -p - b $CHEAP");
     format!("{open} | {seal}")
 }
 
-/// Waits until one program asks, and the other one waits for its turn.
+/// Waits until one program asks and the other waits for its turn.
 fn wait_for_question(dir: &Dir, terminal: &mut Terminal) {
     terminal.wait_for_one_of(&[QUESTIONS[0].0, QUESTIONS[1].0]);
     wait_until_it_would_ask(dir, "pid1");
     wait_until_it_would_ask(dir, "pid2");
 }
 
-/// Answers whatever is asked, in any order, each once.
+/// Answers both questions once, in any order.
 fn answer_all(terminal: &mut Terminal) {
     let mut left = QUESTIONS.to_vec();
     while !left.is_empty() {
@@ -48,7 +48,7 @@ fn assert_done(dir: &Dir) {
 #[test]
 fn two_programs_in_one_pipe_ask_one_after_the_other() {
     let dir = prepared();
-    // Either may be first: the answer goes by what is asked.
+    // Either may ask first, so the answer depends on the question.
     for _ in 0..5 {
         let mut terminal =
             Terminal::start(&dir, "$CS decrypt -p a - | $CS encrypt -p - b $CHEAP; echo ended");

@@ -26,7 +26,7 @@ fn progress_appears_on_a_terminal_after_a_while_and_goes_again() {
     let (_, text) = shown(&dir, &format!("{slow} --progress never"));
     assert!(!text.contains(" · for "), "{text}");
     assert!(text.contains("- -> out2: 4.00 MiB -> "), "{text}");
-    // A quick run shows none; on a busy machine it may take a few to be quick.
+    // A quick run shows no progress; on a busy machine it may take a few tries.
     wait_until("a run is quick", || {
         let start = Instant::now();
         let (_, text) = shown(&dir, "$CS encrypt -i id plain --force");
@@ -40,7 +40,7 @@ fn progress_appears_on_a_terminal_after_a_while_and_goes_again() {
 fn the_first_frame_has_no_estimate_and_units_agree() {
     let dir = Dir::new();
     dir.write("plain", test_bytes(3 << 20));
-    // Half a second for the key, and the next frames come before there is a rate.
+    // Half a second for the key derivation; the next frames come before there is a rate.
     let script = "(head -c 2M plain; sleep 0.7; head -c 2M plain; sleep 0.1) | \
                   $CS encrypt --key x --argon2id=256MiB,6 - out";
     let (code, text) = shown(&dir, script);
@@ -66,7 +66,7 @@ fn an_interruption_takes_the_bar_away_and_says_what_is_left() {
         (to_file, no_file, Some(Signal::HUP), "ended 129"),
         (to_file, no_file, Some(Signal::QUIT), "ended 131"),
     ] {
-        // The shell goes on when the program dies of the signal.
+        // The shell continues when the signal kills the program.
         let script = format!(
             "trap : INT; cat feed | {}; echo ended $?; test -s out && echo remains; rm -f out pid",
             with_pid(command)
@@ -75,7 +75,8 @@ fn an_interruption_takes_the_bar_away_and_says_what_is_left() {
         let mut terminal = Terminal::start(&dir, &script);
         feed.until(&mut terminal, " · for ");
         match signal {
-            // The other end of the pipe dies as well, which is no end of the input.
+            // The other process of the pipe is killed as well, which must not look like the end of
+            // the input.
             None => terminal.press("\x03"),
             Some(signal) => {
                 kill_process(pid(&dir), signal).unwrap();
@@ -112,7 +113,7 @@ fn a_run_with_a_bar_can_be_stopped_and_continued() {
     dir.run(&["verify", "-i", "id", "out"]).ok();
 }
 
-/// What the bar shows now: the last of its frames, without what moves the cursor.
+/// The current content of the bar: its last frame, without cursor movements.
 fn last_frame(text: &str) -> &str {
     let mut frames = text.split(['\r', '\n']).map(|frame| frame.trim_start_matches("\u{1b}[2K"));
     frames.rfind(|frame| frame.contains("iB")).unwrap_or_default()
@@ -127,7 +128,7 @@ fn a_bar_follows_the_size_of_the_terminal() {
     let name = "standard input · ";
     for (columns, has_name) in [(120, true), (40, false), (15, false), (100, true)] {
         terminal.resize(columns);
-        // A frame that was under way may come after the change.
+        // A frame in progress may still appear after the change.
         feed.until_shown(&mut terminal, |text| {
             let frame = last_frame(text);
             frame.contains("iB")

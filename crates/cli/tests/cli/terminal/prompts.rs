@@ -40,7 +40,7 @@ fn protected_keys_ask_for_their_passphrase_once() {
         assert_eq!(code, 0, "{text}");
         assert_eq!(text.matches("Passphrase").count(), 1, "{text}");
         std::fs::remove_file(dir.path("out")).unwrap();
-        // As with age, a wrong one may be tried again, three times in all.
+        // As with age, the user may try three times in all.
         let again = "Wrong passphrase. Passphrase of";
         let dialogue = [(prompt, "wrong\r"), (again, "wrong\r"), (again, word)];
         let (code, text) = on_terminal(&dir, script, &dialogue);
@@ -73,7 +73,7 @@ fn an_empty_answer_generates_and_shows_a_passphrase() {
     assert_eq!(code, 0, "{text}");
     let made = text.split("The passphrase is: ").nth(1).unwrap().lines().next().unwrap().trim();
     assert_eq!(dir.run(&["decrypt", "plain.enc", "-", "--key", made]).ok().stdout, b"content");
-    // It is shown even where nothing else is.
+    // The generated passphrase is shown even with --quiet.
     let script = "$CS encrypt -p -q plain again $CHEAP 2> /dev/null";
     let (_, text) = on_terminal(&dir, script, &dialogue);
     assert!(text.contains("The passphrase is: "), "{text}");

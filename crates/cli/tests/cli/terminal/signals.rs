@@ -7,12 +7,12 @@ use crate::common::Dir;
 use crate::common::group::wait_until;
 use crate::common::pty::Terminal;
 
-/// Runs a command whose process number is in the file `pid`.
+/// Runs a command and writes its process ID to the file `pid`.
 pub(super) fn with_pid(command: &str) -> String {
     with_pid_in("pid", command)
 }
 
-/// The same with another file.
+/// Like `with_pid`, with another file.
 pub(super) fn with_pid_in(file: &str, command: &str) -> String {
     format!("(echo $BASHPID > {file}; exec $CS {command})")
 }
@@ -22,11 +22,11 @@ pub(super) fn pid(dir: &Dir) -> Pid {
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
 }
 
-/// Waits until a program asks, or waits for its turn to ask. A shell that is about to run it
-/// may lose a signal.
+/// Waits until a program asks or waits for its turn. A shell that is about to start it may lose a
+/// signal.
 #[track_caller]
 pub(super) fn wait_until_it_would_ask(dir: &Dir, file: &str) {
-    // Only then it has a handler for SIGCONT.
+    // Only then does it have a handler for SIGCONT.
     let has_handler = |pid: &str| {
         let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).ok()?;
         let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -48,7 +48,7 @@ fn wait_stopped(pid: Pid) {
     });
 }
 
-/// What was typed when the program stopped is no part of the answer.
+/// Text typed before the program was stopped is not part of the answer.
 #[track_caller]
 fn assert_passphrase(dir: &Dir, passphrase: &str) {
     let done = dir.run(&["decrypt", "plain.enc", "-", "--key", passphrase]);
@@ -69,7 +69,7 @@ fn keys_that_end_a_program_work_at_a_prompt_and_leave_the_terminal_as_it_was() {
         terminal.wait_for(ended);
         assert!(terminal.is_as_before());
         let (_, text) = terminal.end();
-        // As the whole foreground group gets the signal, so does the script.
+        // The whole foreground group gets the signal, so the script does too.
         assert!(text.contains("the script heard it too") && !text.contains("abc"), "{text}");
         assert_eq!(dir.snapshot().len(), 1);
     }
@@ -107,7 +107,7 @@ fn a_prompt_can_be_stopped_and_continued() {
     terminal.answer("abc\u{1a}");
     terminal.wait_for("stopped 14");
     assert!(terminal.is_as_before());
-    // What is typed meanwhile is for the shell.
+    // Text typed meanwhile goes to the shell.
     terminal.press("shown\r");
     terminal.wait_for("New passphrase");
     terminal.answer("pass word\r");
@@ -123,7 +123,7 @@ fn a_prompt_can_be_stopped_and_continued() {
 fn a_prompt_that_another_program_stops_gives_the_terminal_back_and_comes_again() {
     let dir = Dir::new();
     dir.write("plain", "content");
-    // A shell of its own waits for it, and does not take the terminal when it stops.
+    // A separate shell waits for it, and does not take the terminal when it stops.
     dir.write("job", with_pid("encrypt -p plain $CHEAP"));
     for signal in [Signal::TSTP, Signal::STOP] {
         let mut terminal = Terminal::start(&dir, "set -m; bash job; exit $?");
@@ -133,12 +133,12 @@ fn a_prompt_that_another_program_stops_gives_the_terminal_back_and_comes_again()
         let pid = pid(&dir);
         kill_process(pid, signal).unwrap();
         wait_stopped(pid);
-        // Of SIGSTOP no program hears anything.
+        // No program can notice SIGSTOP.
         assert!(signal == Signal::STOP || terminal.is_as_before());
         kill_process(pid, Signal::CONT).unwrap();
         terminal.wait_for("New passphrase");
         if signal == Signal::STOP {
-            // The terminal has kept what was typed: it is taken off again.
+            // The terminal has kept the typed text, which is removed again.
             terminal.answer("\u{15}");
         }
         terminal.answer("pass word\r");
