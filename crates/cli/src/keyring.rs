@@ -63,7 +63,7 @@ impl EncryptionKeys {
         Self::read_beside(passphrase, args, key, None)
     }
 
-    /// The same after `beside` was read, whose callbacks are shared.
+    /// Reads the keys after `beside`, and shares its callbacks.
     pub(crate) fn read_beside(
         passphrase: &args::Passphrase,
         args: &EncryptionArgs,

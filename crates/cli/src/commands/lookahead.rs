@@ -11,7 +11,7 @@ const AT_ONCE: usize = 32;
 /// Called with the next files.
 pub(super) type LookaheadFn<'a> = &'a dyn Fn(&[BatchItem]);
 
-/// The same items. `look`, if any, sees each of them first.
+/// An iterator over the same items. `look`, if any, is called with each item in advance.
 pub(super) struct Lookahead<'a, I> {
     items: I,
     look: Option<LookaheadFn<'a>>,

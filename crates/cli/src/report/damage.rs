@@ -61,7 +61,7 @@ pub(crate) fn holes(scan: &DamageReport) -> String {
     lines.chain(end(scan).map(|end| format!("  {end}\n"))).collect()
 }
 
-/// The same for programs.
+/// The damage as a JSON object.
 pub(crate) fn object(scan: &DamageReport) -> Value {
     let (end, trailing) = match scan.end {
         End::Whole => ("whole", 0),

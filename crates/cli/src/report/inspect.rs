@@ -60,7 +60,7 @@ pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
     text
 }
 
-/// The same for programs.
+/// The report for programs.
 pub(crate) fn object(inspection: &Inspection) -> Value {
     let header = &inspection.header;
     let Extent { is_armored, encrypted_len, file_len, .. } = inspection.extent;

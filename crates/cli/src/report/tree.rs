@@ -15,7 +15,7 @@ use crate::tree::{Counts, Event};
 /// The maximum number of failures, and of skipped files, that are printed; others are only
 /// counted.
 const MAX_PRINTED: u64 = 100;
-/// The same maximum in a JSON report.
+/// The maximum number that a JSON report lists.
 const MAX_LISTED: usize = 1000;
 
 pub(crate) struct TreeReport {

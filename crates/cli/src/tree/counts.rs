@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) files: u64,
-    /// Of these, outputs that existed and differed.
+    /// The number of these whose output existed and differed.
     pub(crate) replaced: u64,
     pub(crate) kept: u64,
     /// Existing files and links whose bits, target or time were corrected.

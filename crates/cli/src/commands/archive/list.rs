@@ -278,7 +278,7 @@ fn letter(kind: &Kind) -> char {
     }
 }
 
-/// As `ls -l` and `tar -tv` show them.
+/// The permissions in the form of `ls -l` and `tar -tv`.
 fn permissions(mode: u32) -> String {
     let bits = "rwxrwxrwx".chars().enumerate();
     let mut text: Vec<char> =
