@@ -2,8 +2,8 @@
 //! hands files to the engine, [`copy_structure`] creates folders and links, [`compare`]
 //! recognizes what is up to date, and [`prune`] removes what the original no longer has.
 //!
-//! A tree is walked three times: to count and to find errors, to do the work, and to set the
-//! times of folders. So only the names of the largest files and of those in progress are kept in
+//! A tree is walked twice: to count and to find errors, and to do the work. `--delete` walks the
+//! copy as well. So only the names of the largest files and of those in progress are kept in
 //! memory.
 
 mod case_collisions;

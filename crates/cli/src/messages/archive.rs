@@ -268,7 +268,7 @@ pub(crate) fn differences(differences: &Differences) -> Vec<String> {
     }
     if *unset > 0 {
         lines.push(format!(
-            "the file system does not store all times and permission bits, of {} members",
+            "the file system cannot store the times or permission bits of {} members",
             HumanCount(*unset)
         ));
     }

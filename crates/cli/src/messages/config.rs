@@ -6,7 +6,6 @@ use std::path::Path;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::RecipientError;
 
-use super::system::{is_shortage, no_descriptors};
 use super::{Failure, code, quoted, reason};
 
 /// What is wrong with a value, and what to do about it.
@@ -48,9 +47,6 @@ pub(crate) fn in_variable(variable: &str, problem: Problem) -> Failure {
 const WITHOUT: &str = "or ignore the file with --no-config";
 
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    if is_shortage(error) {
-        return no_descriptors().about(path);
-    }
     let message = format!("the configuration cannot be read: {}", reason(error));
     let help = format!("check the file and its permissions, {WITHOUT}");
     Failure::new(code::CONFIG, "config", message, help).about(path).or_shortage(error)

@@ -7,7 +7,7 @@ use cryptstream_engine::{Error, MemoryLimit, available_memory};
 use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
 
-use super::system::{is_full, is_shortage, no_descriptors};
+use super::system::is_full;
 use super::text::guess;
 use super::{Failure, code, internal, key_failure, outputs, quoted, range, reason};
 use crate::file_type;
@@ -62,9 +62,6 @@ pub(super) fn error_text(error: &Error) -> String {
 
 fn failure(error: &Error, context: Context) -> Failure {
     let (code, kind, help) = match error {
-        Error::Open { source, .. } | Error::Create { source, .. } if is_shortage(source) => {
-            return no_descriptors();
-        }
         Error::Open { .. } => (code::NO_INPUT, "input", "check the name and the permissions"),
         Error::InputIsDirectory { .. } => (
             code::NO_INPUT,
@@ -176,13 +173,13 @@ fn failure(error: &Error, context: Context) -> Failure {
             code::TRY_AGAIN,
             "processes",
             "raise the limit on processes (ulimit -u, pids.max of a container) or on memory, or \
-             use --sandbox auto instead of require, which does without",
+             use --sandbox auto, which needs no other process",
         ),
         Error::NoWorkers => (
             code::TRY_AGAIN,
             "processes",
             "the system kills processes when memory is short (see its log): try again when there \
-             is more, or use --sandbox auto instead of require, which does without",
+             is more, or use --sandbox auto, which needs no other process",
         ),
         Error::ReaderKilled { .. } => (
             code::TRY_AGAIN,

@@ -6,14 +6,10 @@ use std::sync::OnceLock;
 use cryptstream_format::{KeyFailure, KeyFailureKind};
 use cryptstream_keys::{AnyRecipient, LineError, PassphraseWarning, RecipientError, SshError};
 
-use super::system::{is_shortage, no_descriptors};
 use super::{Failure, code, quoted, reason};
 
 /// A file with a passphrase or keys that cannot be read.
 pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    if is_shortage(error) {
-        return no_descriptors().about(path);
-    }
     Failure::new(
         code::NO_INPUT,
         "key-file",
@@ -209,8 +205,8 @@ pub(crate) fn no_text_of(recipient: &AnyRecipient) -> Failure {
     Failure::new(
         code::CONFIG,
         "key-file",
-        format!("{recipient} has no recipient that can be shown"),
-        "the plugin shows it; to encrypt to it, use -i with the identity file",
+        format!("only the plugin can show the recipient of {recipient}"),
+        "to encrypt to it, use -i with the identity file",
     )
 }
 

@@ -13,7 +13,7 @@ use super::failure::{Failure, code};
 pub(crate) fn output_planted(path: &Path, owner: u32) -> Failure {
     let message = Error::OutputPlanted { path: path.to_owned(), owner }.message();
     let help = "name an output in a folder that only you may write to; to write there all the \
-                same, use -o - and redirect standard output with the shell";
+                same, use - as OUTPUT and redirect it";
     Failure::new(code::CANNOT_CREATE, "output", message, help).about(path)
 }
 

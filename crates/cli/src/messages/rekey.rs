@@ -56,10 +56,9 @@ pub(crate) fn failed(error: Error, has_passphrase: bool) -> Failure {
             "move it away, unless it belongs to a file that was renamed and no longer decrypts",
         ),
         _ => {
-            return with_help_for_rekey(engine(
-                error,
-                Context { has_passphrase, ..Context::default() },
-            ));
+            let is_in_folder = matches!(error, Error::Create { .. });
+            let context = Context { has_passphrase, ..Context::default() };
+            return with_help_for_rekey(engine(error, context), is_in_folder);
         }
     };
     let failure = Failure::new(code, kind, error_text(&error), help);
@@ -70,13 +69,14 @@ pub(crate) fn failed(error: Error, has_passphrase: bool) -> Failure {
     Failure { file: error.path().map(Path::to_owned), ..failure }
 }
 
-/// Replaces help that assumes an output beside the input.
-fn with_help_for_rekey(failure: Failure) -> Failure {
+/// Replaces help that assumes an output beside the input. `is_in_folder` tells whether a file
+/// could not be created beside it.
+fn with_help_for_rekey(failure: Failure, is_in_folder: bool) -> Failure {
     let help = match (failure.kind, failure.code) {
         ("changed", _) => "nothing was done; try again when nothing else writes to it",
         ("damaged", _) => "nothing was done; fetch the file again or use another copy",
         ("read", _) => "nothing was done; check the disk or the connection",
-        ("output", code::CANNOT_CREATE) if failure.message.starts_with("cannot be created") => {
+        ("output", code::CANNOT_CREATE) if is_in_folder => {
             "its folder must be writable, since a copy or a journal is kept beside it for a moment"
         }
         ("write", _) => "the old file is still there; make room, or check the disk",

@@ -61,20 +61,6 @@ pub(super) fn is_full(error: &std::io::Error) -> bool {
     )
 }
 
-/// Whether the process or the system has too many open files, which is no fault of the file.
-pub(super) fn is_shortage(error: &std::io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-}
-
-pub(super) fn no_descriptors() -> Failure {
-    Failure::new(
-        code::TRY_AGAIN,
-        "shortage",
-        "cannot be opened: too many open files",
-        "raise the limit (ulimit -n) or close other programs, then try again",
-    )
-}
-
 /// The system's reason in lower case, without Rust's "(os error N)".
 pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();

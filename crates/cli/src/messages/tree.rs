@@ -17,8 +17,8 @@ use crate::tree::{Counts, Event};
 pub(crate) const SPECIAL: &str = "is not a file, folder or link";
 pub(crate) const NOT_ENCRYPTED: &str =
     "is not an encrypted file: its name does not end in .enc or .age";
-pub(crate) const NO_PATTERNS: &str = "is not a readable regular file, or exceeds 256 KiB together \
-                                      with those of the folders above it";
+pub(crate) const NO_PATTERNS: &str = "is not a readable regular file, or is larger than 256 KiB \
+                                      together with those of the folders above it";
 pub(crate) const IS_KEY: &str = "is a key of this run";
 pub(crate) const FOREIGN: &str = "was not written by this program, or contains something that was \
                                   not, and was not removed";
@@ -51,7 +51,7 @@ pub(crate) fn nothing_included(input: &str) -> Failure {
 /// A folder gets a name that looks like a file.
 pub(crate) fn folder_named_as_file(output: &Path) -> String {
     format!(
-        "{} becomes a folder with one encrypted file for each file; for a single file use --archive",
+        "{} becomes a folder with one encrypted file per input file; for a single file use --archive",
         quoted(output)
     )
 }
@@ -92,8 +92,7 @@ pub(crate) fn same_output(one: &Path, other: &Path) -> Failure {
 
 /// The copy of something that has become a file, folder or link since.
 pub(crate) fn stale(copy: &Path, original: &Path) -> Failure {
-    let message =
-        format!("is a copy of what {} used to be: a file, folder or link", quoted(original));
+    let message = format!("is the old copy of {}, which was of another type", quoted(original));
     let help = "remove it, or run again with --delete; until then, decrypting refuses both";
     Failure::new(code::CANNOT_CREATE, "stale", message, help).about(copy)
 }
