@@ -244,7 +244,7 @@ done
 # Nothing can be made durable: what was asked for that is said, and its source is kept.
 not_durable() {
     cp small mnt/source
-    fails 74 "durable" "$CS" encrypt -i id mnt/source mnt/target --remove-source
+    fails 74 "flushed" "$CS" encrypt -i id mnt/source mnt/target --remove-source
     try cmp small mnt/source
     try "$CS" verify -q -i id mnt/target
 }
