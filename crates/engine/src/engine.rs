@@ -28,9 +28,9 @@ pub struct Engine {
     pub(crate) options: WorkerOptions,
     pub(crate) cores: usize,
     coordinator: Option<Coordinator>,
-    /// Who parses what strangers wrote, once that is settled.
+    /// Parses untrusted input; `None` until it is first needed.
     parser: Option<Parser>,
-    /// There is no shared memory to be had.
+    /// Shared memory could not be created.
     has_no_memory: bool,
     /// Workers were started in advance, and are to stay from file to file.
     keeps_workers: bool,
@@ -239,7 +239,7 @@ impl Engine {
         self.options.threads(self.cores)
     }
 
-    /// Whether there are workers to be had.
+    /// Whether workers can be used.
     pub(crate) fn has_coordinator(&mut self) -> Result<bool, Error> {
         Ok(self.coordinator().map_err(no_workers)?.is_some())
     }

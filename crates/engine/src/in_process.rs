@@ -57,7 +57,7 @@ pub(crate) fn run_in_process(
     progress: &dyn Progress,
 ) -> Result<InProcess, Error> {
     match payload.layout {
-        // What another process opens comes back to this one, which writes it.
+        // The parser process returns the plaintext, and this process writes it.
         Some(layout) if !sink.is_in_order() && !is_opened_elsewhere(&payload, source) => {
             let last = run_at_offsets(payload, layout, threads, source, sink, progress)?;
             Ok(InProcess::Complete(last))

@@ -43,6 +43,11 @@
 //! | [`encrypt_all`](Engine::encrypt_all) | [`EncryptAll`] | [`BatchSummary`] |
 //! | [`decrypt_all`](Engine::decrypt_all) | [`DecryptAll`] | [`BatchSummary`] |
 //!
+//! A recipient or an identity in text form is parsed:
+//! `"age1…".parse::<cryptstream_format::x25519::PublicKey>()`, and likewise `SecretKey` for
+//! `AGE-SECRET-KEY-1…`; `cryptstream-keys` reads every other kind. Outputs that exist are not
+//! replaced unless the [`Target`] says `force`.
+//!
 //! All lengths, offsets and ranges are in bytes. The folder `examples` has short programs
 //! that encrypt a file, a stream and a tree, decrypt a range, define a recipient type, and
 //! bring worker processes.

@@ -1,9 +1,8 @@
 //! Decrypts a range of a file. Only the chunks that it lies in are read.
 //!
-//! Chunks that others follow prove by themselves what they are and where they
-//! belong. Where the plaintext ends only the final chunk can prove, as a length
-//! alone is anybody's word; so it is opened first when the part is counted from
-//! the end or reaches it.
+//! A chunk that others follow proves its own place. Only the final chunk proves where the
+//! plaintext ends, since anybody can change a length. So it is decrypted first if the range
+//! reaches the end or is counted from it.
 //!
 //! Main does it alone: a worker's segments begin at multiples of 1 MiB, and
 //! their output has the place that they have in the whole.

@@ -49,7 +49,8 @@ impl Engine {
 
 /// Reads and seeks in the plaintext of an encrypted file. It returns only verified bytes. Reading a
 /// damaged chunk fails with an [`io::Error`] that holds an [`Error`]; the other chunks can still be
-/// read.
+/// read. Like a [`File`](std::fs::File), it may seek past the end, where it reads nothing. It does
+/// not borrow the engine.
 pub struct Reader {
     source: Source,
     layout: Layout,

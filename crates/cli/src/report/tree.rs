@@ -69,7 +69,7 @@ impl TreeReport {
         self.counts.files += 1;
         self.counts.bytes_in += summary.bytes_in;
         self.counts.bytes_out += summary.bytes_out;
-        self.record_dropped(summary.dropped);
+        self.record_lost(summary.dropped);
     }
 
     /// Counts a file that replaces an existing output.

@@ -233,7 +233,9 @@ impl CopyFolder {
         let mode = if is_new { kept } else { there & kept } | there & SETGID;
         // Before the bits, which may forbid it.
         match dir.set_own_times(&times_of(like)) {
-            Err(error) if is_refusal(error) => self.emit_lost(LostAttributes { times: true, ..NONE }),
+            Err(error) if is_refusal(error) => {
+                self.emit_lost(LostAttributes { times: true, ..NONE });
+            }
             set => set?,
         }
         // The group bits would also grant access to those named in an access control list that

@@ -146,7 +146,8 @@ impl<'a> WorkItems<'a> {
         let Ok(dir) = folder.dir() else { return stat };
         let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
         if acl {
-            self.existing.emit(Event::LostAttributes(LostAttributes { acl, ..LostAttributes::default() }));
+            self.existing
+                .emit(Event::LostAttributes(LostAttributes { acl, ..LostAttributes::default() }));
         }
         stat.st_mode = st_mode;
         stat

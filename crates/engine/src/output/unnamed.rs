@@ -34,7 +34,7 @@ pub(super) fn open_unnamed(folder: &Dir, permissions: Permissions) -> Result<Opt
     }
     let file = match folder.create_unnamed(permissions.of_unnamed()) {
         Ok(file) => file,
-        // That it needs more descriptors, memory or room than there is helps nobody.
+        // A named file would fail for the same reason.
         Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOSPC)) => {
             return Err(error);
         }
@@ -82,7 +82,7 @@ fn create_named(folder: &Dir, name: &OsStr) -> Result<(File, OsString), Errno> {
     Ok((file, temporary))
 }
 
-/// Closes a file before its time. The folder takes its place.
+/// Closes the file early. The descriptor of the folder takes its place.
 pub(super) fn close(file: &mut File, folder: &Dir) {
     if let Ok(other) = folder.try_clone() {
         *file = File::from(OwnedFd::from(other));
