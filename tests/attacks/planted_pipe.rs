@@ -51,7 +51,7 @@ fn a_pipe_of_another_user_gets_nothing() {
         let pipe = make_pipe(&dir, "shared/out", NOBODY);
         for force in [&[][..], &["--force"]] {
             let args = [&["decrypt", "-i", "id", "sealed", "shared/out"], force].concat();
-            dir.fails(dir.command(&args), 73, &["another user", "-o -"]);
+            dir.fails(dir.command(&args), 73, &["another user", "use - as OUTPUT"]);
         }
         assert_eq!(taken_from(&pipe), b"");
     }
