@@ -369,8 +369,10 @@ pub(crate) fn list_too_long(input: &Path) -> Failure {
     Failure::new(code::DATA, "too-much", message, help).about(input)
 }
 
+/// What the archive is read through could not be created, which only a shortage explains.
 pub(crate) fn internal(error: &std::io::Error) -> Failure {
-    super::internal(&error.to_string()).or_shortage(error)
+    let message = format!("the archive cannot be read: {}", reason(error));
+    super::internal(&message).or_shortage(error)
 }
 
 /// Whether zstd lacks memory, which only its text says.
