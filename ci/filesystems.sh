@@ -261,9 +261,15 @@ in_order_only() {
     trees
     archives
     try "$CS" keygen -o mnt/new-id
-    fails 64 "cannot be read again" "$CS" encrypt -i id small mnt/source --remove-source
+    fails 64 "cannot be read back" "$CS" encrypt -i id small mnt/source --remove-source
 }
-on rclone in_order_only
+# rclone 1.60 sometimes keeps showing a file as empty, or cannot read it, after it was renamed;
+# the file behind the mount is right. That is no verdict on this program.
+if rclone version 2> /dev/null | grep -q '^rclone v1\.60'; then
+    echo "filesystems: rclone is skipped: version 1.60 may show renamed files as empty"
+else
+    on rclone in_order_only
+fi
 on "faulty append" in_order_only
 
 # What cannot work is said before the work, and how it can be done.
