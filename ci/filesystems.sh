@@ -289,7 +289,7 @@ twins() {
         mkdir -p twins/Dir twins/dir
         for text in A a Dir/1 dir/1; do echo "$text" > "twins/$text"; done
         for _ in 1 2; do # shellcheck disable=SC2086 # They are several.
-            fails 73 "lower case only" "$CS" encrypt -i id twins mnt/copy $flags --processes 0
+            fails 73 "only in upper and lower case" "$CS" encrypt -i id twins mnt/copy $flags --processes 0
         done
         try "$CS" decrypt -i id mnt/copy back
         [[ $(cat back/? back/*/1 twins/? twins/*/1 2> /dev/null | sort -u | wc -l) == 4 ]] ||
