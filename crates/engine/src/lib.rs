@@ -99,6 +99,7 @@ mod reader;
 mod rekey;
 mod request;
 mod reread;
+mod runs;
 mod sandboxed_process;
 mod summary;
 mod thread_pool;

@@ -13,19 +13,17 @@ use cryptstream_format::payload::chunk_offset;
 use cryptstream_format::{ChunkCipher, Format, Identity, Layout, LayoutError, Segment};
 use rustix::fs::Advice;
 
-use crate::error_context::{ErrorContext, InContext};
+use crate::error_context::ErrorContext;
 use crate::header::unlock;
 use crate::journal::open_header;
 use crate::memory::grow;
 use crate::output::Sink;
-use crate::parser_cipher::ParserCipher;
-use crate::part_io::{BufferWriter, CiphertextReader};
+use crate::part_io::BufferWriter;
 use crate::request::{Decrypt, Output};
-use crate::transform::{Operation, PartWriter, transform};
+use crate::runs::{RUN_LEN, decrypt_run};
+use crate::transform::PartWriter;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary};
 
-/// Plaintext that is read, opened and written in one go: 256 KiB.
-const PART_LEN: usize = 256 << 10;
 /// Parts above this size are worth being read ahead.
 const SEQUENTIAL_ABOVE: u64 = 1 << 20;
 
@@ -99,8 +97,7 @@ fn decrypt_source(
             let path = source.path().to_owned();
             return Err(Error::NotSeekable { path, is_armored: true });
         }
-        // Before the key derivation: where the length is wrong, it would be
-        // for nothing.
+        // Before the key derivation, which a wrong length makes useless.
         let payload_len = len.saturating_sub(header.len() as u64);
         let reach = Reach::of(range, header.format(), payload_len)
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
@@ -198,7 +195,7 @@ fn runs_in(
 ) -> impl Iterator<Item = Segment> {
     let chunk_len = format.chunk_len() as u64;
     let end = range.end.div_ceil(chunk_len).min(limit.unwrap_or(u64::MAX));
-    let most = (PART_LEN / format.chunk_len()) as u64;
+    let most = (RUN_LEN / format.chunk_len()) as u64;
     let mut next = range.start / chunk_len;
     std::iter::from_fn(move || {
         let count = end.saturating_sub(next).min(most);
@@ -229,12 +226,7 @@ struct RunDecryption<'a> {
 impl RunDecryption<'_> {
     fn decrypt(&mut self, run: &Segment, writer: &mut impl PartWriter<Error>) -> Result<(), Error> {
         let Self { source, cipher, context, bytes_in, buffer } = self;
-        let start = context.start;
-        grow(buffer, run.sealed_len())?;
-        let reader = CiphertextReader { file: source.file(), start, buffer };
-        let mut reader = InContext { reader, context };
-        let mut cipher = ParserCipher { operation: Operation::Decrypt, cipher, source, start };
-        transform(run, PART_LEN, &mut reader, &mut cipher, writer)?;
+        decrypt_run(run, source, cipher, context, buffer, writer)?;
         *bytes_in += run.sealed_len() as u64;
         Ok(())
     }

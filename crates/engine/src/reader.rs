@@ -6,17 +6,12 @@ use std::path::Path;
 use cryptstream_format::{ChunkCipher, Identity, Layout, Segment};
 use zeroize::Zeroizing;
 
-use crate::error_context::{ErrorContext, InContext};
+use crate::error_context::ErrorContext;
 use crate::header::unlock;
 use crate::journal::open_header;
-use crate::memory::grow;
-use crate::parser_cipher::ParserCipher;
-use crate::part_io::{BufferWriter, CiphertextReader};
-use crate::transform::{Operation, transform};
+use crate::part_io::BufferWriter;
+use crate::runs::{RUN_LEN, decrypt_run};
 use crate::{Engine, Error, Source};
-
-/// The bytes of plaintext that are decrypted at once: 256 KiB.
-const RUN_LEN: usize = 256 << 10;
 
 impl Engine {
     /// Opens an encrypted file for random access, with the first identity that fits.
@@ -39,8 +34,11 @@ impl Engine {
                 .map_err(|error| Error::Layout { path, source: error })?;
             Ok((layout, unlock(source, &header, identities)?, start))
         })?;
+        let path = source.path().to_owned();
+        let context = ErrorContext { output_path: path.clone(), path, start };
         let (input, text) = (Vec::new(), Zeroizing::default());
-        let mut reader = Reader { source, layout, cipher, start, position: 0, at: 0, input, text };
+        let mut reader =
+            Reader { source, layout, cipher, context, position: 0, at: 0, input, text };
         // The length proves nothing; the final chunk does.
         reader.decrypt(&layout.final_chunk())?;
         Ok(reader)
@@ -55,8 +53,7 @@ pub struct Reader {
     source: Source,
     layout: Layout,
     cipher: ChunkCipher,
-    /// The offset of the payload in the file.
-    start: u64,
+    context: ErrorContext,
     /// The offset of the next byte to read.
     position: u64,
     /// The offset of `text` in the plaintext.
@@ -76,15 +73,8 @@ impl Reader {
 
     /// Decrypts a run of chunks into `text`.
     fn decrypt(&mut self, run: &Segment) -> Result<(), Error> {
-        let Self { source, cipher, start, input, text, .. } = self;
-        grow(input, run.sealed_len())?;
-        let path = source.path().to_owned();
-        let context = ErrorContext { output_path: path.clone(), path, start: *start };
-        let reader = CiphertextReader { file: source.file(), start: *start, buffer: input };
-        let mut reader = InContext { reader, context: &context };
-        let mut cipher =
-            ParserCipher { operation: Operation::Decrypt, cipher, source, start: *start };
-        let done = transform(run, RUN_LEN, &mut reader, &mut cipher, &mut BufferWriter(text));
+        let Self { source, cipher, context, input, text, .. } = self;
+        let done = decrypt_run(run, source, cipher, context, input, &mut BufferWriter(text));
         self.at = run.plaintext_offset();
         if done.is_err() {
             self.text.clear();

@@ -252,8 +252,8 @@ impl<'a> Rekey<'a> {
         Self { file, identities: &[], recipients: &[], reencrypt: false, progress: &() }
     }
 
-    /// Encrypts the content again with a new file key. Whoever knows the old file key can
-    /// then not decrypt the new file.
+    /// Encrypts the content again with a new file key. The old file key does not decrypt the
+    /// new file.
     pub fn reencrypt(self, reencrypt: bool) -> Self {
         Self { reencrypt, ..self }
     }
