@@ -53,7 +53,7 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     let result = resolve_files(&mut command).and_then(|()| dispatch(command, &session));
     match result {
         Ok(status) => status.exit_code(),
-        Err(failures) => failures.report(options.json, session.is_stdout_data()).exit_code(),
+        Err(failures) => failures.report(options.json, messages::is_stdout_data()).exit_code(),
     }
 }
 

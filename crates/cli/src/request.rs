@@ -128,7 +128,6 @@ impl Transfer {
                 if system::is_output_closed() {
                     return Err(messages::closed_output());
                 }
-                messages::set_stdout_data();
                 let target = Target::Stdout { only_text: io::stdout().is_terminal() };
                 Ok(Self { target, ..transfer })
             }
@@ -171,9 +170,6 @@ impl Transfer {
         };
         if matches!(target, Target::Stdout { .. }) && system::is_output_closed() {
             return Err(messages::closed_output());
-        }
-        if matches!(target, Target::Stdout { .. }) {
-            messages::set_stdout_data();
         }
         let commit = CommitOptions { sync, remove_source, verify, ..CommitOptions::default() };
         let workers = worker_options(&workers);

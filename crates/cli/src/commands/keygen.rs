@@ -21,7 +21,7 @@ pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
     if let Some(path) = &args.recipient_of {
         return show_recipients(path, &args.key_passphrase, options);
     }
-    session.set_stdout_data(args.output.as_ref().is_none_or(|path| is_stdout(path)));
+    messages::set_stdout_data(args.output.as_ref().is_none_or(|path| is_stdout(path)));
     let no_random = |error: &dyn std::fmt::Display| messages::internal(&error.to_string());
     let (secret, public): (_, Box<dyn std::fmt::Display>) = if args.pq {
         let key = post_quantum::SecretKey::generate().map_err(|error| no_random(&error))?;
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
         }
     }
     if report::wants_json(options) {
-        report::new_identity(args.output.as_deref(), &public, options, session.is_stdout_data());
+        report::new_identity(args.output.as_deref(), &public, options, messages::is_stdout_data());
     } else if !options.quiet {
         messages::note(&messages::new_recipient(&public));
     }

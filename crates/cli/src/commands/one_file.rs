@@ -15,7 +15,7 @@ use crate::request::Transfer;
 
 pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
     let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format, args.armor)?;
-    session.set_stdout_data(transfer.is_stdout_data());
+    messages::set_stdout_data(transfer.is_stdout_data());
     let keys = EncryptionKeys::read(&args.passphrase, &args.encryption, session.take_key())?;
     let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
@@ -34,7 +34,7 @@ pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
 
 pub(super) fn decrypt(mut args: Decrypt, session: &Session) -> CommandResult {
     let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
-    session.set_stdout_data(transfer.is_stdout_data());
+    messages::set_stdout_data(transfer.is_stdout_data());
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;

@@ -14,7 +14,7 @@ use cryptstream_format::Identity;
 pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     let range = args.range.ok_or_else(|| messages::internal("no range was named"))?;
     let transfer = Transfer::decrypt_range(std::mem::take(&mut args.files))?;
-    session.set_stdout_data(transfer.is_stdout_data());
+    messages::set_stdout_data(transfer.is_stdout_data());
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;

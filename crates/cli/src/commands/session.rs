@@ -15,8 +15,6 @@ pub(super) struct Session {
     pub(super) no_config: bool,
     /// The passphrase of `--key`, until a command takes it.
     key: Cell<Option<Zeroizing<Vec<u8>>>>,
-    /// Whether standard output carries the data, so that reports go elsewhere.
-    is_stdout_data: Cell<bool>,
 }
 
 /// How a command ends: with the status of what it has reported itself, or with failures that
@@ -29,21 +27,11 @@ impl Session {
         no_config: bool,
         key: Option<Zeroizing<Vec<u8>>>,
     ) -> Self {
-        // Reports go to standard output until it is known to carry the data.
-        let (key, is_stdout_data) = (Cell::new(key), Cell::new(false));
-        Self { options, no_config, key, is_stdout_data }
+        Self { options, no_config, key: Cell::new(key) }
     }
 
     /// Takes the passphrase of `--key`.
     pub(super) fn take_key(&self) -> Option<Zeroizing<Vec<u8>>> {
         self.key.take()
-    }
-
-    pub(super) fn set_stdout_data(&self, is_stdout_data: bool) {
-        self.is_stdout_data.set(is_stdout_data);
-    }
-
-    pub(super) fn is_stdout_data(&self) -> bool {
-        self.is_stdout_data.get()
     }
 }

@@ -172,12 +172,12 @@ fn wants_json() -> bool {
     wants_json_report() || wants_json_events()
 }
 
-/// Whether standard output carries the data, as far as is known.
+/// Whether standard output carries the data, so that reports go elsewhere.
 static IS_STDOUT_DATA: AtomicBool = AtomicBool::new(false);
 
-/// Remembers that the data goes to standard output.
-pub(crate) fn set_stdout_data() {
-    IS_STDOUT_DATA.store(true, Ordering::Relaxed);
+/// Sets whether standard output carries the data. Until then reports go there.
+pub(crate) fn set_stdout_data(is_stdout_data: bool) {
+    IS_STDOUT_DATA.store(is_stdout_data, Ordering::Relaxed);
 }
 
 pub(crate) fn is_stdout_data() -> bool {

@@ -44,7 +44,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
         files.output = Some(packed_name(&folder, packing.zstd.is_some(), form.format())?);
     }
     let transfer = Transfer::encrypt(files, format, armor)?;
-    session.set_stdout_data(transfer.is_stdout_data());
+    messages::set_stdout_data(transfer.is_stdout_data());
     // Nothing is parsed, but a required sandbox must be available.
     transfer.parser()?;
     let here = Dir::open(&folder).map_err(|error| unreadable(&error.into()))?;
