@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use cryptstream_engine::probe::{Forbidden, attempt};
 use cryptstream_engine::{
-    FaultPoint, SandboxMode, WORKER_ARGUMENT, enter_sandbox, init_worker, set_fault_hook,
+    FaultPoint, Profile, SandboxMode, WORKER_ARGUMENT, init_worker, restrict_process,
+    set_fault_hook,
 };
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
@@ -103,7 +104,7 @@ fn holds_poison() -> bool {
 /// if it was refused with EPERM, with 2 on another error; often it is killed.
 fn probe(mode: &str, what: &str) -> ExitCode {
     let mode = if mode == "off" { SandboxMode::Off } else { SandboxMode::Require };
-    let level = enter_sandbox(mode);
+    let level = restrict_process(mode, Profile::Worker);
     eprintln!("{}", level.name());
     match try_it(what) {
         Ok(()) => ExitCode::SUCCESS,

@@ -139,8 +139,6 @@ pub use request::{
 pub use sandboxed_process::{SandboxedProcess, SandboxedTask, Stream};
 pub use summary::{BatchSummary, Form, Summary};
 pub use umask::{keep_owner_bits, umask};
-#[cfg(feature = "fault-hooks")]
-pub use workers::enter_sandbox;
 pub use workers::{
     Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,
     WorkerOptions, WorkerProgram, WorkerStats, init_worker, restrict_process,

@@ -27,8 +27,6 @@ pub use options::{
 pub use parser::Parser;
 pub(crate) use parser::{Beginning, Unarmor};
 pub(crate) use sandbox::die_with_parent;
-#[cfg(feature = "fault-hooks")]
-pub use sandbox::enter_sandbox;
 pub use sandbox::{Profile, SandboxLevel, SandboxMode, restrict_process};
 pub(crate) use start::sandboxed;
 pub(crate) use stop::Stop;

@@ -109,13 +109,6 @@ pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel
     }
 }
 
-/// Sandboxes this process like a worker.
-#[cfg(feature = "fault-hooks")]
-#[must_use]
-pub fn enter_sandbox(mode: SandboxMode) -> SandboxLevel {
-    restrict_process(mode, Profile::Worker)
-}
-
 /// The rights below the folder of [`Profile::Unpack`]: create files, folders and links, write, and
 /// open folders, whose permission bits and times are set last. Nothing in it can be read or
 /// removed.
