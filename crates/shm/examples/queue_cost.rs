@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use cryptstream_shm::queue::{RESULT_WORDS, TASK_WORDS};
 use cryptstream_shm::{
-    Bytes, Channel, Consumer, FutexSemaphore, HeapWords, Memory, PipeSemaphore, Producer, Region,
-    RegionWords, Semaphore, Shape, WorkerId,
+    Bytes, Channel, Consumer, FutexSemaphore, HeapWords, Memory, PipeSemaphore, Producer,
+    QueueLayout, Region, RegionWords, Semaphore, WorkerId,
 };
 
 /// Slots: a few more than there are workers on a large machine.
@@ -34,12 +34,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn measure() -> Result<(), Box<dyn Error>> {
-    let shape = Shape::new(CAPACITY)?;
-    let heap = Arc::new(HeapWords::new(shape.words()));
-    per_task("publish, claim, load, complete, retire; heap", &heap, shape)?;
+    let layout = QueueLayout::new(CAPACITY)?;
+    let heap = Arc::new(HeapWords::new(layout.words()));
+    per_task("publish, claim, load, complete, retire; heap", &heap, layout)?;
     let region = Arc::new(Region::create(COPY + COPY_LEN)?);
-    let words = RegionWords::new(region.clone(), 0, shape.words());
-    per_task("publish, claim, load, complete, retire; region", &words, shape)?;
+    let words = RegionWords::new(region.clone(), 0, layout.words());
+    per_task("publish, claim, load, complete, retire; region", &words, layout)?;
 
     let region = Arc::new(Region::create(COPY + COPY_LEN)?);
     let futexes = [TOKENS, TOKENS + 64].map(|at| FutexSemaphore::new(region.clone(), at));
@@ -55,9 +55,13 @@ fn measure() -> Result<(), Box<dyn Error>> {
 }
 
 /// One process does everything by itself.
-fn per_task<M: Memory + Clone>(name: &str, words: &M, shape: Shape) -> Result<(), Box<dyn Error>> {
-    let mut producer = Producer::new(words.clone(), shape)?;
-    let consumer = Consumer::new(words.clone(), shape, WorkerId::new(1))?;
+fn per_task<M: Memory + Clone>(
+    name: &str,
+    words: &M,
+    layout: QueueLayout,
+) -> Result<(), Box<dyn Error>> {
+    let mut producer = Producer::new(words.clone(), layout)?;
+    let consumer = Consumer::new(words.clone(), layout, WorkerId::new(1))?;
     report(name, 200_000, || {
         let slot = producer.free_slot().expect("one task at a time");
         producer.publish(slot, &[1; TASK_WORDS], Bytes::Absent);
@@ -88,9 +92,9 @@ fn between_processes(
     fds.extend(ends);
     ours.send(b"work", &fds)?;
 
-    let shape = Shape::new(CAPACITY)?;
-    let words = RegionWords::new(region.clone(), 0, shape.words());
-    let mut producer = Producer::new(words, shape)?;
+    let layout = QueueLayout::new(CAPACITY)?;
+    let words = RegionWords::new(region.clone(), 0, layout.words());
+    let mut producer = Producer::new(words, layout)?;
     let mut round = |width: usize| {
         for _ in 0..width {
             let slot = producer.free_slot().expect("at most as many as there are slots");
@@ -128,9 +132,9 @@ fn work() -> Result<(), Box<dyn Error>> {
             Box::new(FutexSemaphore::new(region.clone(), TOKENS + 64)?),
         ),
     };
-    let shape = Shape::new(CAPACITY)?;
-    let words = RegionWords::new(region, 0, shape.words());
-    let consumer = Consumer::new(words, shape, WorkerId::new(1))?;
+    let layout = QueueLayout::new(CAPACITY)?;
+    let words = RegionWords::new(region, 0, layout.words());
+    let consumer = Consumer::new(words, layout, WorkerId::new(1))?;
     loop {
         work.wait(None)?;
         let Some(mut claim) = consumer.claim() else { continue };

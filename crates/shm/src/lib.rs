@@ -33,22 +33,22 @@
 //! ```
 //! # #[cfg(not(loom))] {
 //! use std::sync::Arc;
-//! use cryptstream_shm::{Bytes, Consumer, Producer, Region, RegionWords, Shape, WorkerId};
+//! use cryptstream_shm::{Bytes, Consumer, Producer, Region, RegionWords, QueueLayout, WorkerId};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Both sides: one region, four slots at its beginning.
-//! let shape = Shape::new(4)?;
+//! let layout = QueueLayout::new(4)?;
 //! let region = Arc::new(Region::create(64 * 1024)?);
-//! let words = || RegionWords::new(region.clone(), 0, shape.words());
+//! let words = || RegionWords::new(region.clone(), 0, layout.words());
 //!
 //! // Main publishes a task.
-//! let mut producer = Producer::new(words(), shape)?;
+//! let mut producer = Producer::new(words(), layout)?;
 //! let slot = producer.free_slot().ok_or("the queue is full")?;
 //! producer.publish(slot, &[7, 0, 0, 0, 0, 0, 0, 0], Bytes::Absent);
 //!
 //! // A worker claims it, says when its input is in the slot's buffer, and
 //! // completes it.
-//! let consumer = Consumer::new(words(), shape, WorkerId::new(1))?;
+//! let consumer = Consumer::new(words(), layout, WorkerId::new(1))?;
 //! let mut claim = consumer.claim().ok_or("nothing to do")?;
 //! assert_eq!(claim.task()[0], 7);
 //! claim.mark_loaded()?;
@@ -95,7 +95,9 @@ pub mod semaphore;
 pub mod stdio;
 
 pub use memory::{HeapWords, Memory};
-pub use queue::{Bytes, Claim, Completed, Consumer, Corrupt, HeldTask, Producer, Shape, Stale};
+pub use queue::{
+    Bytes, Claim, Completed, Consumer, CorruptSlot, HeldTask, Producer, QueueLayout, TaskRevoked,
+};
 pub use slot::WorkerId;
 
 #[cfg(not(loom))]

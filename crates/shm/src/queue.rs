@@ -45,8 +45,8 @@
 mod consumer;
 mod producer;
 
-pub use consumer::{Claim, Consumer, Stale};
-pub use producer::{Bytes, Completed, Corrupt, HeldTask, Producer};
+pub use consumer::{Claim, Consumer, TaskRevoked};
+pub use producer::{Bytes, Completed, CorruptSlot, HeldTask, Producer};
 
 use crate::memory::Memory;
 
@@ -76,20 +76,20 @@ pub const MAX_CAPACITY: usize = 4096;
 /// The two counters and each slot have 128 bytes of their own, so that two workers do not share a
 /// cache line, nor the adjacent line that the processor fetches with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct QueueLayout {
     /// Slots, from 1 to [`MAX_CAPACITY`].
     capacity: usize,
 }
 
-impl Shape {
+impl QueueLayout {
     /// The layout of a queue with `capacity` slots.
     ///
     /// # Errors
     /// If `capacity` is 0 or above [`MAX_CAPACITY`].
-    pub const fn new(capacity: usize) -> Result<Self, ShapeError> {
+    pub const fn new(capacity: usize) -> Result<Self, QueueLayoutError> {
         match capacity {
             1..=MAX_CAPACITY => Ok(Self { capacity }),
-            _ => Err(ShapeError::Capacity(capacity)),
+            _ => Err(QueueLayoutError::Capacity(capacity)),
         }
     }
 
@@ -106,9 +106,9 @@ impl Shape {
     }
 
     /// `memory`, if it is large enough.
-    fn check(self, memory: &impl Memory) -> Result<(), ShapeError> {
+    fn check(self, memory: &impl Memory) -> Result<(), QueueLayoutError> {
         let (words, needed) = (memory.words(), self.words());
-        if words < needed { Err(ShapeError::Memory { words, needed }) } else { Ok(()) }
+        if words < needed { Err(QueueLayoutError::Memory { words, needed }) } else { Ok(()) }
     }
 
     /// The index of the word of slot `slot`.
@@ -130,7 +130,7 @@ impl Shape {
 
 /// Why a queue is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ShapeError {
+pub enum QueueLayoutError {
     /// No queue can have this many slots.
     #[error("a queue has from 1 to {MAX_CAPACITY} slots, not {0}")]
     Capacity(usize),

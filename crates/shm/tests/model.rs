@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use cryptstream_shm::memory::{AtomicU64, Ordering};
-use cryptstream_shm::{Bytes, Consumer, HeapWords, Memory, Producer, Shape, Stale, WorkerId};
+use cryptstream_shm::{
+    Bytes, Consumer, HeapWords, Memory, Producer, QueueLayout, TaskRevoked, WorkerId,
+};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
@@ -78,7 +80,7 @@ impl Semaphore {
 /// What the processes share besides the queue.
 struct World {
     queue: Arc<HeapWords>,
-    shape: Shape,
+    layout: QueueLayout,
     /// For consumers: there is a task, or the run is over.
     work: Semaphore,
     /// For main: a task is done, or a consumer has died.
@@ -95,10 +97,10 @@ struct World {
 
 impl World {
     fn new(capacity: usize) -> Self {
-        let shape = Shape::new(capacity).unwrap();
+        let layout = QueueLayout::new(capacity).unwrap();
         Self {
-            queue: Arc::new(HeapWords::new(shape.words())),
-            shape,
+            queue: Arc::new(HeapWords::new(layout.words())),
+            layout,
             work: Semaphore::new(),
             news: Semaphore::new(),
             is_over: loom::sync::atomic::AtomicBool::new(false),
@@ -110,11 +112,11 @@ impl World {
     }
 
     fn producer(&self) -> Producer<Arc<HeapWords>> {
-        Producer::new(self.queue.clone(), self.shape).unwrap()
+        Producer::new(self.queue.clone(), self.layout).unwrap()
     }
 
     /// What a worker does with a task: read, encrypt, complete.
-    fn work_off<M: Memory>(&self, consumer: &Consumer<M>) -> Result<bool, Stale> {
+    fn work_off<M: Memory>(&self, consumer: &Consumer<M>) -> Result<bool, TaskRevoked> {
         let Some(mut claim) = consumer.claim() else { return Ok(false) };
         let task = claim.task()[0];
         assert_ne!(task, 0, "the task is seen with the slot that announces it");
@@ -193,7 +195,7 @@ fn run(slots: &'static [usize], hint: Option<u64>, life: usize, preemptions: usi
             let world = world.clone();
             move || {
                 let memory = Mortal { memory: world.queue.clone(), life: life.into() };
-                let consumer = Consumer::new(memory, world.shape, MORTAL).unwrap();
+                let consumer = Consumer::new(memory, world.layout, MORTAL).unwrap();
                 if let Err(cause) = catch_unwind(AssertUnwindSafe(|| world.live(&consumer))) {
                     if !cause.is::<Death>() {
                         resume_unwind(cause);
@@ -208,7 +210,7 @@ fn run(slots: &'static [usize], hint: Option<u64>, life: usize, preemptions: usi
         let other = thread::spawn({
             let world = world.clone();
             move || {
-                let consumer = Consumer::new(world.queue.clone(), world.shape, OTHER).unwrap();
+                let consumer = Consumer::new(world.queue.clone(), world.layout, OTHER).unwrap();
                 world.live(&consumer);
             }
         });
@@ -279,19 +281,19 @@ fn the_undead_change_nothing() {
         let undead = thread::spawn({
             let world = world.clone();
             move || {
-                let consumer = Consumer::new(world.queue.clone(), world.shape, MORTAL).unwrap();
+                let consumer = Consumer::new(world.queue.clone(), world.layout, MORTAL).unwrap();
                 world.work_off(&consumer)
             }
         });
         let held = producer.recover(MORTAL).unwrap();
-        let main = Consumer::new(world.queue.clone(), world.shape, WorkerId::MAIN).unwrap();
+        let main = Consumer::new(world.queue.clone(), world.layout, WorkerId::MAIN).unwrap();
         let by_main = world.work_off(&main).unwrap();
         let by_undead = undead.join().unwrap();
 
         // The task was taken back, so the worker's next step is refused, unless it came first.
         assert!(!(by_main && by_undead == Ok(true)), "completed twice");
         assert!(
-            held.len() == 1 || by_undead != Err(Stale),
+            held.len() == 1 || by_undead != Err(TaskRevoked),
             "refused, though it was not taken back"
         );
         assert!(by_main || by_undead == Ok(true), "completed once");

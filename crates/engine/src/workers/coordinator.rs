@@ -98,7 +98,7 @@ impl Coordinator {
     pub(crate) fn new(options: &WorkerOptions, workers: usize) -> std::io::Result<Self> {
         let slots = Self::slots(workers);
         let (pool, producer) = Pool::new(options.clone(), slots)?;
-        let consumer = Consumer::new(pool.words(), producer.shape(), WorkerId::MAIN)
+        let consumer = Consumer::new(pool.words(), producer.layout(), WorkerId::MAIN)
             .expect("the memory was large enough for the producer");
         Ok(Self {
             pool,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cryptstream_protection::Protection;
 use cryptstream_shm::{
-    Channel, FutexSemaphore, PostMortemReader, Producer, Region, RegionWords, Shape, WorkerId,
-    descriptors,
+    Channel, FutexSemaphore, PostMortemReader, Producer, QueueLayout, Region, RegionWords,
+    WorkerId, descriptors,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -82,12 +82,12 @@ impl Pool {
         slots: usize,
     ) -> io::Result<(Self, Producer<RegionWords>)> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-        let shape = Shape::new(slots).map_err(invalid)?;
-        let layout = RegionLayout::new(shape);
+        let queue = QueueLayout::new(slots).map_err(invalid)?;
+        let layout = RegionLayout::new(queue);
         let region = Arc::new(Region::create(layout.len())?);
         let (tasks, done) = layout.semaphores(&region)?;
-        let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
-        let producer = Producer::new(words, shape).map_err(invalid)?;
+        let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, queue.words());
+        let producer = Producer::new(words, queue).map_err(invalid)?;
         let pool = Self {
             options,
             region,
@@ -105,8 +105,8 @@ impl Pool {
 
     /// The queue's memory, for main to take segments from it itself.
     pub(super) fn words(&self) -> RegionWords {
-        let shape = self.layout.shape;
-        RegionWords::new(Arc::clone(&self.region), RegionLayout::QUEUE, shape.words())
+        let queue = self.layout.queue;
+        RegionWords::new(Arc::clone(&self.region), RegionLayout::QUEUE, queue.words())
     }
 
     /// The buffers of slot `slot`.
@@ -198,7 +198,7 @@ impl Pool {
         let start = Start {
             parent: std::process::id(),
             worker: id,
-            shape: self.layout.shape,
+            queue: self.layout.queue,
             sandbox: self.options.sandbox,
         };
         let _ = start.send(&worker.channel, self.region.as_fd());

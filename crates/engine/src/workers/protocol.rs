@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
 use cryptstream_shm::queue::{Task, TaskResult};
-use cryptstream_shm::{Channel, Message, PostMortemReader, Shape};
+use cryptstream_shm::{Channel, Message, PostMortemReader, QueueLayout};
 use zeroize::Zeroizing;
 
 use super::sandbox::{SandboxLevel, SandboxMode};
@@ -27,7 +27,7 @@ pub(super) struct Start {
     pub(super) parent: u32,
     /// The worker's number in the queue, from 1.
     pub(super) worker: u16,
-    pub(super) shape: Shape,
+    pub(super) queue: QueueLayout,
     pub(super) sandbox: SandboxMode,
 }
 
@@ -36,7 +36,7 @@ impl Start {
         let mut bytes = VERSION.to_vec();
         bytes.extend_from_slice(&self.parent.to_le_bytes());
         bytes.extend_from_slice(&self.worker.to_le_bytes());
-        bytes.extend_from_slice(&(self.shape.capacity() as u32).to_le_bytes());
+        bytes.extend_from_slice(&(self.queue.capacity() as u32).to_le_bytes());
         bytes.push(self.sandbox as u8);
         channel.send(&bytes, &[region])
     }
@@ -49,7 +49,7 @@ impl Start {
             Some(Self {
                 parent: u32::from_le_bytes(rest.take()?),
                 worker: u16::from_le_bytes(rest.take()?),
-                shape: Shape::new(u32::from_le_bytes(rest.take()?) as usize).ok()?,
+                queue: QueueLayout::new(u32::from_le_bytes(rest.take()?) as usize).ok()?,
                 sandbox: SandboxMode::from_byte(rest.take::<1>()?[0])?,
             })
         })();

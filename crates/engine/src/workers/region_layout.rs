@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use cryptstream_shm::{FutexSemaphore, Region, Shape};
+use cryptstream_shm::{FutexSemaphore, QueueLayout, Region};
 
 use crate::job::SlotBuffers;
 
 /// The offsets in the region: two semaphores, the queue, then two buffers for each slot.
 #[derive(Clone, Copy)]
 pub(super) struct RegionLayout {
-    pub(super) shape: Shape,
+    pub(super) queue: QueueLayout,
 }
 
 impl RegionLayout {
@@ -21,13 +21,13 @@ impl RegionLayout {
     /// The distance in bytes from one buffer to the next.
     const STRIDE: usize = SlotBuffers::LEN.next_multiple_of(Self::PAGE);
 
-    pub(super) fn new(shape: Shape) -> Self {
-        Self { shape }
+    pub(super) fn new(queue: QueueLayout) -> Self {
+        Self { queue }
     }
 
     /// The offset of buffer `number`.
     fn buffer(self, number: usize) -> usize {
-        let buffers = (Self::QUEUE + 8 * self.shape.words()).next_multiple_of(Self::PAGE);
+        let buffers = (Self::QUEUE + 8 * self.queue.words()).next_multiple_of(Self::PAGE);
         buffers + number * Self::STRIDE
     }
 
@@ -38,7 +38,7 @@ impl RegionLayout {
 
     /// The length of the whole region in bytes.
     pub(super) fn len(self) -> usize {
-        self.buffer(2 * self.shape.capacity())
+        self.buffer(2 * self.queue.capacity())
     }
 
     /// The semaphores: tasks that are ready, and tasks that are done.

@@ -1,7 +1,7 @@
 //! The steps from a claimed segment to its result, for main and for workers.
 
 use cryptstream_format::Segment;
-use cryptstream_shm::{Claim, PrivateBuffer, RegionWords, Stale};
+use cryptstream_shm::{Claim, PrivateBuffer, RegionWords, TaskRevoked};
 
 use super::protocol::encode_result;
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub(super) fn perform(
     slot: SlotBuffers<'_>,
     input: TaskInput<'_>,
     buffers: &mut Buffers,
-) -> Result<(), Stale> {
+) -> Result<(), TaskRevoked> {
     let result = match work {
         None => Err(Failure::Internal),
         Some((job, segment)) => {
@@ -47,7 +47,7 @@ fn input_location<'a>(
     claim: &mut Claim<'_, RegionWords>,
     job: &Job,
     input: TaskInput<'a>,
-) -> Result<InputLocation<'a>, Stale> {
+) -> Result<InputLocation<'a>, TaskRevoked> {
     match (&job.input, job.operation, input) {
         (None, ..) => Ok(InputLocation::Slot),
         (Some(_), Operation::Encrypt, TaskInput::Slot) => Ok(InputLocation::Slot),

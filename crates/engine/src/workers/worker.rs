@@ -53,17 +53,17 @@ fn run() -> io::Result<()> {
     if std::os::unix::process::parent_id() != start.parent {
         return Ok(());
     }
-    let Start { worker, shape, sandbox: mode, .. } = start;
+    let Start { worker, queue, sandbox: mode, .. } = start;
     fault_points::name(worker);
     at(Point::Started);
     let region = Arc::new(Region::attach(region)?);
-    let layout = RegionLayout::new(shape);
+    let layout = RegionLayout::new(queue);
     if !region.contains(0, layout.len()) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let (tasks, done) = layout.semaphores(&region)?;
-    let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, shape.words());
-    let consumer = Consumer::new(words, shape, WorkerId::new(worker))
+    let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, queue.words());
+    let consumer = Consumer::new(words, queue, WorkerId::new(worker))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     // Everything is open and allocated. The sandbox begins here.
     let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
@@ -85,7 +85,7 @@ fn run() -> io::Result<()> {
             let job = jobs.get(job_of(claim.task()))?;
             let work = job.and_then(|job| Some((job, segment_of(claim.task(), job)?)));
             let slot = layout.slot_buffers(&region, claim.slot());
-            // Stale: main considered this worker dead, and does not wait for its result.
+            // Revoked: main considered this worker dead, and does not wait for its result.
             let _ = perform(claim, work, slot, TaskInput::Private(&mut private), &mut buffers);
             done.post(1)?;
             // A finished job is dropped now, even if there is more to do, because its file

@@ -1,7 +1,8 @@
 //! The consumer side: claim, load, complete.
 
 use super::{
-    FRONT, PUBLICATIONS, RESULT_WORDS, Shape, ShapeError, TASK_WORDS, Task, TaskResult, mutant,
+    FRONT, PUBLICATIONS, QueueLayout, QueueLayoutError, RESULT_WORDS, TASK_WORDS, Task, TaskResult,
+    mutant,
 };
 use crate::memory::{Memory, Ordering};
 use crate::slot::{State, Word, WorkerId};
@@ -10,7 +11,7 @@ use crate::slot::{State, Word, WorkerId};
 #[derive(Debug)]
 pub struct Consumer<M> {
     memory: M,
-    shape: Shape,
+    layout: QueueLayout,
     worker: WorkerId,
 }
 
@@ -18,10 +19,10 @@ impl<M: Memory> Consumer<M> {
     /// Gives worker `worker` access to the queue in `memory`.
     ///
     /// # Errors
-    /// If `memory` is too small for `shape`.
-    pub fn new(memory: M, shape: Shape, worker: WorkerId) -> Result<Self, ShapeError> {
-        shape.check(&memory)?;
-        Ok(Self { memory, shape, worker })
+    /// If `memory` is too small for `layout`.
+    pub fn new(memory: M, layout: QueueLayout, worker: WorkerId) -> Result<Self, QueueLayoutError> {
+        layout.check(&memory)?;
+        Ok(Self { memory, layout, worker })
     }
 
     /// Claims a task if one is ready.
@@ -55,7 +56,7 @@ impl<M: Memory> Consumer<M> {
     /// publications must not keep it in a loop.
     #[must_use]
     pub fn claim_once(&self) -> Option<Claim<'_, M>> {
-        let capacity = self.shape.capacity();
+        let capacity = self.layout.capacity();
         let hint = self.memory.word(FRONT).load(Ordering::Relaxed);
         let front = (hint % capacity as u64) as usize;
         (0..capacity).find_map(|step| self.claim_slot((front + step) % capacity))
@@ -63,7 +64,7 @@ impl<M: Memory> Consumer<M> {
 
     /// Claims the task in `slot`, if it is ready and nobody else is faster.
     fn claim_slot(&self, slot: usize) -> Option<Claim<'_, M>> {
-        let at = self.shape.word_of(slot);
+        let at = self.layout.word_of(slot);
         // SYNC POINT taken, the acquiring end: what the one that took the task knew, if one did.
         let look = if mutant::relaxed_look() { Ordering::Relaxed } else { Ordering::Acquire };
         let bits = self.memory.word(at).load(look);
@@ -85,7 +86,7 @@ impl<M: Memory> Consumer<M> {
         self.memory.word(FRONT).store(slot as u64 + 1, Ordering::Relaxed);
         let mut task = [0; TASK_WORDS];
         for (index, value) in task.iter_mut().enumerate() {
-            *value = self.memory.word(self.shape.task_of(slot, index)).load(Ordering::Relaxed);
+            *value = self.memory.word(self.layout.task_of(slot, index)).load(Ordering::Relaxed);
         }
         Some(Claim { consumer: self, slot, word, task })
     }
@@ -151,7 +152,7 @@ impl<M: Memory> Claim<'_, M> {
     ///
     /// # Errors
     /// If this worker was considered dead and the task given to another.
-    pub fn mark_loaded(&mut self) -> Result<(), Stale> {
+    pub fn mark_loaded(&mut self) -> Result<(), TaskRevoked> {
         match self.word.loaded() {
             // SYNC POINT loaded, the releasing end: the bytes in the buffer.
             Some(loaded) => self.advance(loaded),
@@ -168,16 +169,16 @@ impl<M: Memory> Claim<'_, M> {
     ///
     /// # Panics
     /// If the task's bytes were not [marked](Self::mark_loaded) as loaded.
-    pub fn complete(mut self, result: &TaskResult) -> Result<(), Stale> {
+    pub fn complete(mut self, result: &TaskResult) -> Result<(), TaskRevoked> {
         let done = self.word.done().expect("a task is completed after its bytes were loaded");
         let memory = &self.consumer.memory;
         // Stops most workers that come too late from overwriting the result.
-        let at = self.consumer.shape.word_of(self.slot);
+        let at = self.consumer.layout.word_of(self.slot);
         if memory.word(at).load(Ordering::Relaxed) != self.word.encode() {
-            return Err(Stale);
+            return Err(TaskRevoked);
         }
         for (index, value) in result.iter().enumerate().take(RESULT_WORDS) {
-            let at = self.consumer.shape.result_of(self.slot, index);
+            let at = self.consumer.layout.result_of(self.slot, index);
             memory.word(at).store(*value, Ordering::Relaxed);
         }
         // SYNC POINT done, the releasing end: the result and the buffer.
@@ -186,14 +187,14 @@ impl<M: Memory> Claim<'_, M> {
 
     /// Makes one transition of the slot's word, with release ordering; fails if the word no longer
     /// belongs to this claim.
-    fn advance(&mut self, next: Word) -> Result<(), Stale> {
-        let at = self.consumer.shape.word_of(self.slot);
+    fn advance(&mut self, next: Word) -> Result<(), TaskRevoked> {
+        let at = self.consumer.layout.word_of(self.slot);
         let (from, to) = (self.word.encode(), next.encode());
         self.consumer
             .memory
             .word(at)
             .compare_exchange(from, to, Ordering::Release, Ordering::Relaxed)
-            .map_err(|_| Stale)?;
+            .map_err(|_| TaskRevoked)?;
         self.word = next;
         Ok(())
     }
@@ -203,4 +204,4 @@ impl<M: Memory> Claim<'_, M> {
 /// expects nothing more from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the task was taken back from this worker and given to another")]
-pub struct Stale;
+pub struct TaskRevoked;

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    FRONT, PUBLICATIONS, RESULT_WORDS, Shape, ShapeError, TASK_WORDS, Task, TaskResult, mutant,
+    FRONT, PUBLICATIONS, QueueLayout, QueueLayoutError, RESULT_WORDS, TASK_WORDS, Task, TaskResult,
+    mutant,
 };
 use crate::memory::{Memory, Ordering};
 use crate::slot::{State, Word, WorkerId};
@@ -15,7 +16,7 @@ use crate::slot::{State, Word, WorkerId};
 #[derive(Debug)]
 pub struct Producer<M> {
     pub(super) memory: M,
-    shape: Shape,
+    layout: QueueLayout,
     /// One entry for each slot.
     table: Vec<Entry>,
     /// The slots with a task that is not retired, in the order in which they
@@ -49,16 +50,16 @@ impl<M: Memory> Producer<M> {
     /// Creates the producer of the queue in `memory`, which must be all zero.
     ///
     /// # Errors
-    /// If `memory` is too small for `shape`.
-    pub fn new(memory: M, shape: Shape) -> Result<Self, ShapeError> {
-        shape.check(&memory)?;
+    /// If `memory` is too small for `layout`.
+    pub fn new(memory: M, layout: QueueLayout) -> Result<Self, QueueLayoutError> {
+        layout.check(&memory)?;
         let empty =
             Entry { is_outstanding: false, generation: 0, attempt: 0, task: [0; TASK_WORDS] };
         Ok(Self {
             memory,
-            shape,
-            table: vec![empty; shape.capacity()],
-            outstanding: VecDeque::with_capacity(shape.capacity()),
+            layout,
+            table: vec![empty; layout.capacity()],
+            outstanding: VecDeque::with_capacity(layout.capacity()),
             publications: 0,
             next: 0,
         })
@@ -66,8 +67,8 @@ impl<M: Memory> Producer<M> {
 
     /// The layout of the queue.
     #[must_use]
-    pub fn shape(&self) -> Shape {
-        self.shape
+    pub fn layout(&self) -> QueueLayout {
+        self.layout
     }
 
     /// The number of tasks that are published and not retired.
@@ -79,7 +80,7 @@ impl<M: Memory> Producer<M> {
     /// A slot without a task, in circular order; `None` if the queue is full.
     #[must_use]
     pub fn free_slot(&self) -> Option<usize> {
-        let capacity = self.shape.capacity();
+        let capacity = self.layout.capacity();
         let in_order = (0..capacity).map(|step| (self.next + step) % capacity);
         in_order.into_iter().find(|&slot| !self.table[slot].is_outstanding)
     }
@@ -94,16 +95,16 @@ impl<M: Memory> Producer<M> {
         let generation = entry.generation.wrapping_add(1);
         *entry = Entry { is_outstanding: true, generation, attempt: 0, task: *task };
         self.outstanding.push_back(slot);
-        self.next = (slot + 1) % self.shape.capacity();
+        self.next = (slot + 1) % self.layout.capacity();
 
         for (index, value) in task.iter().enumerate() {
-            self.memory.word(self.shape.task_of(slot, index)).store(*value, Ordering::Relaxed);
+            self.memory.word(self.layout.task_of(slot, index)).store(*value, Ordering::Relaxed);
         }
         let word = Word::published(generation, bytes == Bytes::Present);
         // SYNC POINT publish, the releasing end: the task, and what main has
         // written into the buffer.
         let order = if mutant::relaxed_publish() { Ordering::Relaxed } else { Ordering::Release };
-        self.memory.word(self.shape.word_of(slot)).store(word.encode(), order);
+        self.memory.word(self.layout.word_of(slot)).store(word.encode(), order);
         self.count_publications(1);
     }
 
@@ -129,7 +130,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Errors
     /// If the slot's word is invalid for this task.
-    pub fn done(&self, slot: usize) -> Result<Option<Completed>, Corrupt> {
+    pub fn done(&self, slot: usize) -> Result<Option<Completed>, CorruptSlot> {
         if !self.table[slot].is_outstanding {
             return Ok(None);
         }
@@ -138,7 +139,7 @@ impl<M: Memory> Producer<M> {
         let State::Done(worker) = word.state else { return Ok(None) };
         let mut result = [0; RESULT_WORDS];
         for (index, value) in result.iter_mut().enumerate() {
-            *value = self.memory.word(self.shape.result_of(slot, index)).load(Ordering::Relaxed);
+            *value = self.memory.word(self.layout.result_of(slot, index)).load(Ordering::Relaxed);
         }
         Ok(Some(Completed { slot, worker, word, result }))
     }
@@ -147,7 +148,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Errors
     /// If a slot's word is invalid for its task.
-    pub fn first_done(&self) -> Result<Option<Completed>, Corrupt> {
+    pub fn first_done(&self) -> Result<Option<Completed>, CorruptSlot> {
         self.outstanding.iter().find_map(|&slot| self.done(slot).transpose()).transpose()
     }
 
@@ -168,7 +169,7 @@ impl<M: Memory> Producer<M> {
         let free = word.freed().expect("a completed task is done");
         // SYNC POINT taken, by way of main: whoever finds the slot free also sees what has been
         // published so far.
-        self.memory.word(self.shape.word_of(slot)).store(free.encode(), Ordering::Release);
+        self.memory.word(self.layout.word_of(slot)).store(free.encode(), Ordering::Release);
     }
 
     /// The tasks that `worker` holds, and whether their bytes are loaded. If the worker is
@@ -176,7 +177,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Errors
     /// If a slot's word is invalid for its task.
-    pub fn held(&self, worker: WorkerId) -> Result<Vec<HeldTask>, Corrupt> {
+    pub fn held(&self, worker: WorkerId) -> Result<Vec<HeldTask>, CorruptSlot> {
         let mut held = Vec::new();
         for &slot in &self.outstanding {
             let word = self.look(slot)?;
@@ -196,7 +197,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Errors
     /// If a slot's word is invalid for its task.
-    pub fn is_any_held(&self) -> Result<bool, Corrupt> {
+    pub fn is_any_held(&self) -> Result<bool, CorruptSlot> {
         for &slot in &self.outstanding {
             if self.look(slot)?.holder().is_some() {
                 return Ok(true);
@@ -210,7 +211,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Errors
     /// If a slot's word is invalid for its task.
-    pub fn recover(&mut self, worker: WorkerId) -> Result<Vec<HeldTask>, Corrupt> {
+    pub fn recover(&mut self, worker: WorkerId) -> Result<Vec<HeldTask>, CorruptSlot> {
         let mut held = Vec::new();
         for index in 0..self.outstanding.len() {
             let slot = self.outstanding[index];
@@ -233,7 +234,7 @@ impl<M: Memory> Producer<M> {
     }
 
     /// Takes `slot` back if `worker` holds it. Returns the slot's new word.
-    fn recover_slot(&self, slot: usize, worker: WorkerId) -> Result<Option<Word>, Corrupt> {
+    fn recover_slot(&self, slot: usize, worker: WorkerId) -> Result<Option<Word>, CorruptSlot> {
         // For a dead worker one attempt is enough. A worker that is still alive can make two
         // transitions meanwhile, from `CLAIMED` to `LOADED` to `DONE`.
         for _ in 0..3 {
@@ -250,7 +251,7 @@ impl<M: Memory> Producer<M> {
             if mutant::rereads() {
                 ready.state = State::Ready;
             }
-            let at = self.memory.word(self.shape.word_of(slot));
+            let at = self.memory.word(self.layout.word_of(slot));
             // SYNC POINT publish, the releasing end, and SYNC POINT loaded
             // handed on: whoever claims the slot next sees those bytes.
             let (success, failure) = (Ordering::Release, Ordering::Relaxed);
@@ -258,17 +259,17 @@ impl<M: Memory> Producer<M> {
                 return Ok(Some(ready));
             }
         }
-        Err(Corrupt { slot })
+        Err(CorruptSlot { slot })
     }
 
     /// The word of an outstanding slot, with acquire ordering, if it is valid for its task.
-    fn look(&self, slot: usize) -> Result<Word, Corrupt> {
+    fn look(&self, slot: usize) -> Result<Word, CorruptSlot> {
         let entry = &self.table[slot];
-        let bits = self.memory.word(self.shape.word_of(slot)).load(Ordering::Acquire);
+        let bits = self.memory.word(self.layout.word_of(slot)).load(Ordering::Acquire);
         Word::decode(bits)
             .filter(|word| word.state != State::Free)
             .filter(|word| (word.generation, word.attempt) == (entry.generation, entry.attempt))
-            .ok_or(Corrupt { slot })
+            .ok_or(CorruptSlot { slot })
     }
 
     fn count_publications(&mut self, more: u64) {
@@ -330,7 +331,7 @@ pub struct HeldTask {
 /// must not be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("slot {slot} of the queue was overwritten")]
-pub struct Corrupt {
+pub struct CorruptSlot {
     /// The slot.
     pub slot: usize,
 }

@@ -8,13 +8,13 @@ const ONE: WorkerId = WorkerId::new(1);
 const TWO: WorkerId = WorkerId::new(2);
 
 fn queue(capacity: usize) -> (Arc<HeapWords>, Producer<Arc<HeapWords>>) {
-    let shape = Shape::new(capacity).unwrap();
-    let memory = Arc::new(HeapWords::new(shape.words()));
-    (memory.clone(), Producer::new(memory, shape).unwrap())
+    let layout = QueueLayout::new(capacity).unwrap();
+    let memory = Arc::new(HeapWords::new(layout.words()));
+    (memory.clone(), Producer::new(memory, layout).unwrap())
 }
 
 fn consumer(producer: &Producer<Arc<HeapWords>>, worker: WorkerId) -> Consumer<Arc<HeapWords>> {
-    Consumer::new(producer.memory.clone(), producer.shape(), worker).unwrap()
+    Consumer::new(producer.memory.clone(), producer.layout(), worker).unwrap()
 }
 
 impl Producer<Arc<HeapWords>> {
@@ -107,8 +107,8 @@ fn what_the_dead_held_comes_back() {
 
     // A worker that was considered dead is refused, even if the word looks similar.
     let mut claimed = claimed;
-    assert_eq!(claimed.mark_loaded(), Err(Stale));
-    assert_eq!(loaded.complete(&[7; RESULT_WORDS]), Err(Stale));
+    assert_eq!(claimed.mark_loaded(), Err(TaskRevoked));
+    assert_eq!(loaded.complete(&[7; RESULT_WORDS]), Err(TaskRevoked));
     assert_eq!(producer.first_done().unwrap().map(|done| done.slot()), Some(2));
 
     // After a second death the task is still loaded.
@@ -133,7 +133,7 @@ fn a_late_comer_cannot_touch_the_next_generation() {
     let mut next = one.claim().unwrap();
     next.mark_loaded().unwrap();
     assert_eq!(next.generation(), late.generation() + 1);
-    assert_eq!(late.complete(&[66; RESULT_WORDS]), Err(Stale));
+    assert_eq!(late.complete(&[66; RESULT_WORDS]), Err(TaskRevoked));
     next.complete(&[2; RESULT_WORDS]).unwrap();
     let completed = producer.first_done().unwrap().unwrap();
     assert_eq!(completed.result(), &[2; RESULT_WORDS]);
@@ -165,21 +165,21 @@ fn main_works_too() {
 fn scribbling_is_noticed() {
     let (memory, mut producer) = queue(2);
     let slot = producer.publish_next(5);
-    let at = producer.shape().word_of(slot);
+    let at = producer.layout().word_of(slot);
     let good = memory.word(at).load(Ordering::Relaxed);
     // No such state; another generation; another attempt; free.
     for bits in [u64::MAX, good + 1, good + (1 << 48), good & 0xffff_ffff] {
         memory.word(at).store(bits, Ordering::Relaxed);
-        assert_eq!(producer.done(slot), Err(Corrupt { slot }));
-        assert_eq!(producer.first_done(), Err(Corrupt { slot }));
-        assert_eq!(producer.recover(ONE), Err(Corrupt { slot }));
+        assert_eq!(producer.done(slot), Err(CorruptSlot { slot }));
+        assert_eq!(producer.first_done(), Err(CorruptSlot { slot }));
+        assert_eq!(producer.recover(ONE), Err(CorruptSlot { slot }));
     }
     // Any value of the hint is harmless.
     memory.word(at).store(good, Ordering::Relaxed);
     memory.word(FRONT).store(u64::MAX, Ordering::Relaxed);
     assert!(consumer(&producer, ONE).claim().is_some());
     // Main ignores the words of slots without a task.
-    let at = producer.shape().word_of(1);
+    let at = producer.layout().word_of(1);
     memory.word(at).store(u64::MAX, Ordering::Relaxed);
     assert_eq!(producer.done(1), Ok(None));
     assert_eq!(producer.recover(TWO), Ok(vec![]));
@@ -188,12 +188,15 @@ fn scribbling_is_noticed() {
 }
 
 #[test]
-fn shapes_have_bounds() {
-    assert_eq!(Shape::new(0), Err(ShapeError::Capacity(0)));
-    assert_eq!(Shape::new(MAX_CAPACITY + 1), Err(ShapeError::Capacity(MAX_CAPACITY + 1)));
-    let shape = Shape::new(3).unwrap();
-    let small = ShapeError::Memory { words: shape.words() - 1, needed: shape.words() };
-    assert_eq!(Producer::new(HeapWords::new(shape.words() - 1), shape).err(), Some(small));
+fn capacities_have_bounds() {
+    assert_eq!(QueueLayout::new(0), Err(QueueLayoutError::Capacity(0)));
+    assert_eq!(
+        QueueLayout::new(MAX_CAPACITY + 1),
+        Err(QueueLayoutError::Capacity(MAX_CAPACITY + 1))
+    );
+    let layout = QueueLayout::new(3).unwrap();
+    let small = QueueLayoutError::Memory { words: layout.words() - 1, needed: layout.words() };
+    assert_eq!(Producer::new(HeapWords::new(layout.words() - 1), layout).err(), Some(small));
 }
 
 #[test]

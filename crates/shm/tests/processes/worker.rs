@@ -49,7 +49,7 @@ impl Worker {
             }
         };
         let consumer: Consumer<RegionWords> =
-            Consumer::new(self.world.words(), World::shape(), self.id).unwrap();
+            Consumer::new(self.world.words(), World::layout(), self.id).unwrap();
         reached("start");
         loop {
             self.world.work.wait(None).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cryptstream_shm::region::Backing;
 use cryptstream_shm::{
-    Channel, FutexSemaphore, PipeSemaphore, Producer, Region, RegionWords, Semaphore, Shape,
+    Channel, FutexSemaphore, PipeSemaphore, Producer, QueueLayout, Region, RegionWords, Semaphore,
     WorkerId,
 };
 
@@ -96,17 +96,17 @@ impl World {
         Self { kind, region, work, news, pipes }
     }
 
-    pub(crate) fn shape() -> Shape {
-        Shape::new(CAPACITY).unwrap()
+    pub(crate) fn layout() -> QueueLayout {
+        QueueLayout::new(CAPACITY).unwrap()
     }
 
     pub(crate) fn words(&self) -> RegionWords {
-        assert!(Self::shape().words() * 8 <= WORK);
-        RegionWords::new(self.region.clone(), 0, Self::shape().words())
+        assert!(Self::layout().words() * 8 <= WORK);
+        RegionWords::new(self.region.clone(), 0, Self::layout().words())
     }
 
     pub(crate) fn producer(&self) -> Producer<RegionWords> {
-        Producer::new(self.words(), Self::shape()).unwrap()
+        Producer::new(self.words(), Self::layout()).unwrap()
     }
 
     pub(crate) fn buffer(slot: usize) -> usize {

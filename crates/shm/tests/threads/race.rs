@@ -7,7 +7,7 @@ use std::thread;
 
 use cryptstream_shm::memory::AtomicU64;
 use cryptstream_shm::queue::TASK_WORDS;
-use cryptstream_shm::{Bytes, Consumer, HeapWords, Memory, Producer, Shape, WorkerId};
+use cryptstream_shm::{Bytes, Consumer, HeapWords, Memory, Producer, QueueLayout, WorkerId};
 
 const CAPACITY: usize = 4;
 const CONSUMERS: usize = 3;
@@ -38,8 +38,8 @@ impl Memory for Words<'_> {
 }
 
 pub(super) fn run() {
-    let shape = Shape::new(CAPACITY).unwrap();
-    let words = HeapWords::new(shape.words());
+    let layout = QueueLayout::new(CAPACITY).unwrap();
+    let words = HeapWords::new(layout.words());
     let buffers: [Buffer; CAPACITY] = Default::default();
     let is_over = AtomicBool::new(false);
     // For each thread the id under which it stopped with a claimed task, until main has handled it.
@@ -55,7 +55,7 @@ pub(super) fn run() {
                 let mut id = first;
                 while !is_over.load(Ordering::Relaxed) {
                     let worker = WorkerId::new(id);
-                    let consumer = Consumer::new(Words(words), shape, worker).unwrap();
+                    let consumer = Consumer::new(Words(words), layout, worker).unwrap();
                     work(&consumer, buffers, is_over);
                     // Orders its accesses before main's, as a death does.
                     dead.store(id, Ordering::Release);
@@ -67,7 +67,7 @@ pub(super) fn run() {
             })
         });
 
-        let mut producer = Producer::new(Words(&words), shape).unwrap();
+        let mut producer = Producer::new(Words(&words), layout).unwrap();
         let (mut published, mut done, mut redone) = (0, 0, 0);
         while done < TASKS {
             while let Some(slot) = producer.free_slot().filter(|_| published < TASKS) {
