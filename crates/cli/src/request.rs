@@ -8,8 +8,8 @@ use std::thread;
 
 use cryptstream_beneath::FileEntry;
 use cryptstream_engine::{
-    CommitOptions, Encrypt, Engine, Error, Form, Parser, Processes, Progress, SandboxMode, Source,
-    Summary, Target, WorkerOptions, leftover_of,
+    CommitOptions, Encrypt, Engine, Error, OutputFormat, Parser, Processes, Progress, SandboxMode,
+    Source, Summary, Target, WorkerOptions, leftover_of,
 };
 use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{Format, Recipient};
@@ -78,7 +78,7 @@ pub(crate) struct Transfer {
     pub(crate) target: Target,
     pub(crate) commit: CommitOptions,
     /// The format to write.
-    pub(crate) form: Form,
+    pub(crate) output_format: OutputFormat,
     pub(crate) workers: WorkerOptions,
 }
 
@@ -89,20 +89,20 @@ impl Transfer {
         format: Option<args::Format>,
         armor: bool,
     ) -> Result<Self, Failure> {
-        let form = output_form(format, armor)?;
-        let suffix = suffix_of(form.format());
+        let output_format = output_format(format, armor)?;
+        let suffix = suffix_of(output_format.format());
         let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix).into()))?;
-        let form = match (form, &transfer.target) {
-            (Form::Binary(Format::Native), Target::Path { path, .. })
+        let output_format = match (output_format, &transfer.target) {
+            (OutputFormat::Binary(Format::Native), Target::Path { path, .. })
                 if format.is_none() && ends_with(path, AGE_SUFFIX) =>
             {
-                Form::Binary(Format::Age)
+                OutputFormat::Binary(Format::Age)
             }
-            (form, _) => form,
+            (output_format, _) => output_format,
         };
         match transfer.target {
             Target::Stdout { only_text: true } if !armor => Err(messages::binary_to_terminal()),
-            _ => Ok(Self { form, ..transfer }),
+            _ => Ok(Self { output_format, ..transfer }),
         }
     }
 
@@ -173,8 +173,8 @@ impl Transfer {
         }
         let commit = CommitOptions { sync, remove_source, verify, ..CommitOptions::default() };
         let workers = worker_options(&workers);
-        let form = Form::Binary(Format::Native);
-        Ok(Self { input, target, commit, form, workers })
+        let output_format = OutputFormat::Binary(Format::Native);
+        Ok(Self { input, target, commit, output_format, workers })
     }
 
     /// Opens the input, and checks the output against it.
@@ -241,7 +241,7 @@ impl Transfer {
         self.engine().encrypt(
             Encrypt::source(source)
                 .target(self.target.clone())
-                .form(self.form)
+                .format(self.output_format)
                 .recipients(recipients)
                 .commit(self.commit)
                 .progress(progress),
@@ -268,12 +268,15 @@ impl Transfer {
 }
 
 /// The format to write, as far as flags determine it.
-pub(crate) fn output_form(format: Option<args::Format>, armor: bool) -> Result<Form, Failure> {
+pub(crate) fn output_format(
+    format: Option<args::Format>,
+    armor: bool,
+) -> Result<OutputFormat, Failure> {
     match format {
         Some(args::Format::Native) if armor => Err(messages::armor_is_age()),
-        _ if armor => Ok(Form::Armored),
-        Some(args::Format::Age) => Ok(Form::Binary(Format::Age)),
-        Some(args::Format::Native) | None => Ok(Form::Binary(Format::Native)),
+        _ if armor => Ok(OutputFormat::Armored),
+        Some(args::Format::Age) => Ok(OutputFormat::Binary(Format::Age)),
+        Some(args::Format::Native) | None => Ok(OutputFormat::Binary(Format::Native)),
     }
 }
 

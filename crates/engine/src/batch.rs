@@ -72,10 +72,10 @@ impl Engine {
     /// Encrypts many files, several at a time. A file that fails does not stop the others.
     /// Its error goes to [`EncryptAll::on_done`], and [`BatchSummary::failed`] counts it.
     pub fn encrypt_all(&mut self, request: EncryptAll<'_>) -> BatchSummary {
-        let EncryptAll { items, form, recipients, commit, progress, on_done } = request;
+        let EncryptAll { items, format, recipients, commit, progress, on_done } = request;
         let begin = |source: &mut Source, target: Option<&Target>| {
             let target = target.ok_or(Error::Internal("an encryption without a target"))?;
-            let mut encryption = FileEncryption::begin(source, target, form, recipients, commit)?;
+            let mut encryption = FileEncryption::begin(source, target, format, recipients, commit)?;
             let payload = encryption.head(recipients)?;
             Ok((Conversion::Encrypt(encryption), payload))
         };

@@ -13,7 +13,9 @@ use crate::output::Sink;
 use crate::payload::Payload;
 use crate::reread::check_encrypted;
 use crate::transform::Operation;
-use crate::{CommitOptions, Encrypt, Engine, Error, Form, Progress, Source, Summary, Target};
+use crate::{
+    CommitOptions, Encrypt, Engine, Error, OutputFormat, Progress, Source, Summary, Target,
+};
 
 /// From this plaintext length on the header is filled up, so that the payload
 /// starts at a block of the file system and recipients can be exchanged
@@ -26,10 +28,10 @@ impl Engine {
     /// # Errors
     /// See [`Error`]; there is no output then.
     pub fn encrypt(&mut self, request: Encrypt<'_>) -> Result<Summary, Error> {
-        let Encrypt { input, target, form, recipients, commit, progress } = request;
+        let Encrypt { input, target, format, recipients, commit, progress } = request;
         let parser = self.parser_for(&input)?;
         input.with(&parser, |source| {
-            self.encrypt_source(source, &target, form, recipients, commit, progress)
+            self.encrypt_source(source, &target, format, recipients, commit, progress)
         })
     }
 
@@ -37,13 +39,14 @@ impl Engine {
         &mut self,
         source: &mut Source,
         target: &Target,
-        form: Form,
+        output_format: OutputFormat,
         recipients: &[&(dyn Recipient + Sync)],
         commit: CommitOptions,
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
-        let format = form.format();
-        let mut encryption = FileEncryption::begin(source, target, form, recipients, commit)?;
+        let format = output_format.format();
+        let mut encryption =
+            FileEncryption::begin(source, target, output_format, recipients, commit)?;
         progress.start(source.expected_len());
         // Measured for 1 GiB on two cores, 256 MiB of Argon2id: 0.56 s side by
         // side, 0.79 s one after the other, 0.45 s for encrypting alone.
@@ -95,19 +98,19 @@ impl FileEncryption {
     pub(crate) fn begin(
         source: &mut Source,
         target: &Target,
-        form: Form,
+        output_format: OutputFormat,
         recipients: &[&(dyn Recipient + Sync)],
         commit: CommitOptions,
     ) -> Result<Self, Error> {
-        let format = form.format();
+        let format = output_format.format();
         let layout = source
             .known_len()
             .map(|len| Layout::of_plaintext(format, len))
             .transpose()
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
-        let sink = match (target.open(source, commit)?, form) {
-            (sink, Form::Armored) => sink.armored(),
-            (sink, Form::Binary(_)) => sink,
+        let sink = match (target.open(source, commit)?, output_format) {
+            (sink, OutputFormat::Armored) => sink.armored(),
+            (sink, OutputFormat::Binary(_)) => sink,
         };
         let is_long = match layout {
             // age has no padding.
@@ -119,7 +122,7 @@ impl FileEncryption {
         let prepared = recipients.iter().find_map(|recipient| recipient.prepared_file_key());
         let file_key = prepared.map_or_else(FileKey::generate, Ok)?;
         let cipher = PayloadCipher::generate(format, &file_key)?;
-        let is_armored = form == Form::Armored;
+        let is_armored = output_format == OutputFormat::Armored;
         let header = Vec::new();
         Ok(Self { sink, layout, file_key, cipher, padding, is_armored, start: 0, header })
     }

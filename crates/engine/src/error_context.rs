@@ -47,12 +47,12 @@ impl ErrorContext {
 }
 
 /// A reader whose failures become errors about files.
-pub(crate) struct InContext<'a, R> {
+pub(crate) struct WithErrorContext<'a, R> {
     pub(crate) reader: R,
     pub(crate) context: &'a ErrorContext,
 }
 
-impl<R: PartReader<Failure>> PartReader<Error> for InContext<'_, R> {
+impl<R: PartReader<Failure>> PartReader<Error> for WithErrorContext<'_, R> {
     fn read(&mut self, part: &Segment) -> Result<&[u8], Error> {
         self.reader.read(part).map_err(|failure| self.context.clone().error(part, failure))
     }

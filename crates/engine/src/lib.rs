@@ -137,7 +137,7 @@ pub use request::{
     Verify,
 };
 pub use sandboxed_process::{SandboxedProcess, SandboxedTask, Stream};
-pub use summary::{BatchSummary, Form, Summary};
+pub use summary::{BatchSummary, OutputFormat, Summary};
 pub use umask::{keep_owner_bits, umask};
 pub use workers::{
     Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,

@@ -92,18 +92,18 @@ fn decrypt_source(
     progress: &dyn Progress,
 ) -> Result<RangeSummary, Error> {
     let len = source.begin_random_access()?;
-    let (header, reach, mut sink, cipher) = open_header(source, |source, header| {
+    let (header, plan, mut sink, cipher) = open_header(source, |source, header| {
         if source.is_armored() {
             let path = source.path().to_owned();
             return Err(Error::NotSeekable { path, is_armored: true });
         }
         // Before the key derivation, which a wrong length makes useless.
         let payload_len = len.saturating_sub(header.len() as u64);
-        let reach = Reach::of(range, header.format(), payload_len)
+        let plan = RangePlan::of(range, header.format(), payload_len)
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
         let sink = open(source)?;
         let cipher = unlock(source, &header, identities)?;
-        Ok((header, reach, sink, cipher))
+        Ok((header, plan, sink, cipher))
     })?;
     let start = header.len() as u64;
     let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
@@ -115,9 +115,9 @@ fn decrypt_source(
         buffer: Vec::new(),
     };
     let mut tail = None;
-    let (range, plaintext_len) = match reach {
-        Reach::Inner(range) => (range, None),
-        Reach::End(layout) => {
+    let (range, plaintext_len) = match plan {
+        RangePlan::BeforeEnd(range) => (range, None),
+        RangePlan::ToEnd(layout) => {
             let chunk = layout.final_chunk();
             let mut text = Vec::new();
             runs.decrypt(&chunk, &mut BufferWriter(&mut text))?;
@@ -152,26 +152,25 @@ fn decrypt_source(
     Ok(RangeSummary { summary, range, plaintext_len })
 }
 
-/// How far a part reaches in a payload of some length.
+/// Whether the final chunk must be decrypted first.
 #[derive(Debug, PartialEq, Eq)]
-enum Reach {
-    /// These bytes, in chunks that others follow. They are what they are,
-    /// whatever has become of the end.
-    Inner(Range<u64>),
-    /// To the final chunk, or what is counted from it.
-    End(Layout),
+enum RangePlan {
+    /// No: these bytes are in chunks that others follow, which prove their own place.
+    BeforeEnd(Range<u64>),
+    /// Yes: the range reaches the final chunk of this payload, or is counted from it.
+    ToEnd(Layout),
 }
 
-impl Reach {
+impl RangePlan {
     fn of(range: ByteRange, format: Format, payload_len: u64) -> Result<Self, LayoutError> {
         if let ByteRange::Between { start, end } = range
             && start < end
             && end <= Layout::max_plaintext_len(format)
             && chunk_offset(format, end.div_ceil(format.chunk_len() as u64)) < payload_len
         {
-            return Ok(Self::Inner(start..end));
+            return Ok(Self::BeforeEnd(start..end));
         }
-        Layout::of_payload(format, payload_len).map(Self::End)
+        Layout::of_payload(format, payload_len).map(Self::ToEnd)
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use cryptstream_format::{Format, Identity, Recipient};
 
 use crate::{
-    BatchItem, CommitOptions, Error, Form, LockedFile, Parser, Progress, Source, Summary, Target,
+    BatchItem, CommitOptions, Error, LockedFile, OutputFormat, Parser, Progress, Source, Summary,
+    Target,
 };
 
 /// Methods that several requests have.
@@ -28,10 +29,10 @@ macro_rules! methods {
             self.target(Target::Path { path: path.into(), force: false })
         }
     };
-    (form) => {
+    (format) => {
         /// The format of the result, and whether it is text. By default [`Format::Native`].
-        pub fn form(self, form: impl Into<Form>) -> Self {
-            Self { form: form.into(), ..self }
+        pub fn format(self, format: impl Into<OutputFormat>) -> Self {
+            Self { format: format.into(), ..self }
         }
     };
     (recipients) => {
@@ -74,7 +75,7 @@ macro_rules! methods {
 pub struct Encrypt<'a> {
     pub(crate) input: Input<'a>,
     pub(crate) target: Target,
-    pub(crate) form: Form,
+    pub(crate) format: OutputFormat,
     pub(crate) recipients: &'a [&'a (dyn Recipient + Sync)],
     pub(crate) commit: CommitOptions,
     pub(crate) progress: &'a dyn Progress,
@@ -83,7 +84,7 @@ pub struct Encrypt<'a> {
 impl<'a> Encrypt<'a> {
     methods!(input);
     methods!(target);
-    methods!(form);
+    methods!(format);
     methods!(recipients);
     methods!(commit);
     methods!(progress);
@@ -92,7 +93,7 @@ impl<'a> Encrypt<'a> {
         Self {
             input,
             target: STDOUT,
-            form: BINARY,
+            format: BINARY,
             recipients: &[],
             commit: CommitOptions::default(),
             progress: &(),
@@ -263,7 +264,7 @@ impl<'a> Rekey<'a> {
 #[must_use = "it does nothing until an engine gets it"]
 pub struct EncryptAll<'a> {
     pub(crate) items: Items<'a>,
-    pub(crate) form: Form,
+    pub(crate) format: OutputFormat,
     pub(crate) recipients: &'a [&'a (dyn Recipient + Sync)],
     pub(crate) commit: CommitOptions,
     pub(crate) progress: &'a dyn Progress,
@@ -271,7 +272,7 @@ pub struct EncryptAll<'a> {
 }
 
 impl<'a> EncryptAll<'a> {
-    methods!(form);
+    methods!(format);
     methods!(recipients);
     methods!(commit);
     methods!(progress);
@@ -280,7 +281,7 @@ impl<'a> EncryptAll<'a> {
     /// Encrypts every item into its own output.
     pub fn items(items: Items<'a>) -> Self {
         let commit = CommitOptions::default();
-        Self { items, form: BINARY, recipients: &[], commit, progress: &(), on_done: None }
+        Self { items, format: BINARY, recipients: &[], commit, progress: &(), on_done: None }
     }
 }
 
@@ -309,7 +310,7 @@ impl<'a> DecryptAll<'a> {
 }
 
 const STDOUT: Target = Target::Stdout { only_text: false };
-const BINARY: Form = Form::Binary(Format::Native);
+const BINARY: OutputFormat = OutputFormat::Binary(Format::Native);
 
 /// The files of a batch. Each is taken when its turn comes, so that there may be any
 /// number of them.

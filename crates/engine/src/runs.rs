@@ -2,7 +2,7 @@
 
 use cryptstream_format::{ChunkCipher, Segment};
 
-use crate::error_context::{ErrorContext, InContext};
+use crate::error_context::{ErrorContext, WithErrorContext};
 use crate::memory::grow;
 use crate::parser_cipher::ParserCipher;
 use crate::part_io::CiphertextReader;
@@ -24,7 +24,7 @@ pub(crate) fn decrypt_run(
     let start = context.start;
     grow(buffer, run.sealed_len())?;
     let reader = CiphertextReader { file: source.file(), start, buffer };
-    let mut reader = InContext { reader, context };
+    let mut reader = WithErrorContext { reader, context };
     let mut cipher = ParserCipher { operation: Operation::Decrypt, cipher, source, start };
     transform(run, RUN_LEN, &mut reader, &mut cipher, writer)
 }

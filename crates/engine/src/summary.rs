@@ -1,4 +1,4 @@
-//! The results of encrypting and decrypting, and the form of what is written.
+//! The results of encrypting and decrypting, and the format of what is written.
 
 use cryptstream_format::Format;
 
@@ -8,14 +8,14 @@ use crate::workers::WorkerStats;
 
 /// How an encrypted file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum OutputFormat {
     /// As bytes, in this format.
     Binary(Format),
     /// As text: in age's format, in its ASCII armor.
     Armored,
 }
 
-impl Form {
+impl OutputFormat {
     /// The format, of what is in the armor too.
     #[must_use]
     pub fn format(self) -> Format {
@@ -26,7 +26,7 @@ impl Form {
     }
 }
 
-impl From<Format> for Form {
+impl From<Format> for OutputFormat {
     fn from(format: Format) -> Self {
         Self::Binary(format)
     }

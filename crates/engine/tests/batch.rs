@@ -8,7 +8,8 @@ use std::fs;
 
 use common::{World, paint, watched};
 use cryptstream_engine::{
-    CommitOptions, Encrypt, Engine, Error, Form, Processes, SandboxMode, Source, WorkerOptions,
+    CommitOptions, Encrypt, Engine, Error, OutputFormat, Processes, SandboxMode, Source,
+    WorkerOptions,
 };
 use cryptstream_format::Format;
 
@@ -78,11 +79,17 @@ fn armored_files_are_decrypted_among_others() {
             for (n, len) in names() {
                 world.write("plain", &paint(len));
                 let mut source = Source::open(&world.path("plain")).unwrap();
-                let form = if n % 3 == 1 { Form::Armored } else { Form::Binary(Format::Age) };
+                let format = if n % 3 == 1 {
+                    OutputFormat::Armored
+                } else {
+                    OutputFormat::Binary(Format::Age)
+                };
                 let (target, recipients) = (world.target(&format!("{n}.age")), world.recipients());
                 let commit = CommitOptions::default();
                 let request = Encrypt::source(&mut source).target(target);
-                engine.encrypt(request.form(form).recipients(&recipients).commit(commit)).unwrap();
+                engine
+                    .encrypt(request.format(format).recipients(&recipients).commit(commit))
+                    .unwrap();
             }
             let mut armored = 0;
             let mut on_done = |n: usize, result: Result<cryptstream_engine::Summary, Error>| {

@@ -28,7 +28,8 @@ fn encrypt(world: &World, format: Format, content: &[u8]) {
     let mut source = Source::open(&world.path("plain")).unwrap();
     let (target, recipients) = (world.target("sealed"), world.recipients());
     let commit = CommitOptions::default();
-    let request = Encrypt::source(&mut source).target(target).form(format).recipients(&recipients);
+    let request =
+        Encrypt::source(&mut source).target(target).format(format).recipients(&recipients);
     engine().encrypt(request.commit(commit)).unwrap();
 }
 

@@ -19,7 +19,7 @@ pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
     let keys = EncryptionKeys::read(&args.passphrase, &args.encryption, session.take_key())?;
     let source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
-    let recipients = keys.recipients(transfer.form.format(), &transfer.output_label())?;
+    let recipients = keys.recipients(transfer.output_format.format(), &transfer.output_label())?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
     let mut source = transfer.take_typed(source)?;
 

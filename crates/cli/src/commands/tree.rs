@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use cryptstream_beneath::KnownFile;
 use cryptstream_engine::{
-    BatchItem, CommitOptions, DecryptAll, EncryptAll, Engine, Form, Progress, SecretScope, Summary,
-    WorkerStats,
+    BatchItem, CommitOptions, DecryptAll, EncryptAll, Engine, OutputFormat, Progress, SecretScope,
+    Summary, WorkerStats,
 };
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
@@ -21,7 +21,7 @@ use crate::progress::Meter;
 use crate::report::tree::TreeReport;
 use crate::report::{ReportWriter, Status};
 use crate::request::{
-    AGE_SUFFIX, SUFFIX, cores, ends_with, output_form, suffix_of, worker_options,
+    AGE_SUFFIX, SUFFIX, cores, ends_with, output_format, suffix_of, worker_options,
 };
 use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
@@ -35,14 +35,14 @@ pub(super) fn is_tree_run(files: &Files, tree: &Tree) -> bool {
 
 pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let Encrypt { files, passphrase, encryption, format, armor, tree, delete, packing: _ } = args;
-    let form = match output_form(format, armor)? {
+    let output_format = match output_format(format, armor)? {
         // The output's name asks for it; of a folder, only its files' names would.
-        Form::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {
-            Form::Binary(Format::Age)
+        OutputFormat::Binary(Format::Native) if format.is_none() && names_age(&files, &tree) => {
+            OutputFormat::Binary(Format::Age)
         }
-        form => form,
+        output_format => output_format,
     };
-    let naming = Naming::Add(suffix_of(form.format()));
+    let naming = Naming::Add(suffix_of(output_format.format()));
     let mut run = TreeRun::new("encrypt", files, &tree, naming, session.options)?;
     run.plan.delete = delete;
     if delete {
@@ -56,11 +56,11 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     }
     let keys = EncryptionKeys::read(&passphrase, &encryption, session.take_key())?;
     let scan = run.scan()?;
-    if keys.has_passphrase() && form.format() == Format::Age && scan.files > 1 {
+    if keys.has_passphrase() && output_format.format() == Format::Age && scan.files > 1 {
         messages::warn(&messages::tree::key_derivation_for_each(scan.files));
     }
     let key_files = keys.key_files();
-    let recipients = keys.recipients(form.format(), &run.names.1)?;
+    let recipients = keys.recipients(output_format.format(), &run.names.1)?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
     let context = Context { has_passphrase: true, ..Context::default() };
     // One plugin recipient prepares several files at once; the others use what it has prepared.
@@ -71,7 +71,7 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     };
     let look = plugin.map(|_| &expect as LookaheadFn<'_>);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
-        let request = EncryptAll::items(items).form(form).recipients(&recipients);
+        let request = EncryptAll::items(items).format(output_format).recipients(&recipients);
         engine.encrypt_all(request.commit(commit).progress(progress).on_done(on_done)).workers
     })
 }

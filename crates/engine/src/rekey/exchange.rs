@@ -1,6 +1,6 @@
 //! Another header written over the old one, which has the same length.
 
-use super::file::{LockedFile, Unlocked};
+use super::file::{LockedFile, UnlockedHeader};
 use super::summary::{RekeyMethod, RekeySummary};
 use crate::Error;
 use crate::journal::{Journaled, UndoJournal};
@@ -8,7 +8,11 @@ use crate::journal::{Journaled, UndoJournal};
 impl LockedFile {
     /// Writes `header` over the old one, which has its length, and sees to it
     /// that an interruption at any moment can be undone.
-    pub(super) fn exchange(&self, old: &Unlocked, header: &[u8]) -> Result<RekeySummary, Error> {
+    pub(super) fn exchange(
+        &self,
+        old: &UnlockedHeader,
+        header: &[u8],
+    ) -> Result<RekeySummary, Error> {
         // So that an interruption does not even leave the journal.
         let _deferred = crate::interrupt::defer();
         let prefix = old.cipher.prefix();

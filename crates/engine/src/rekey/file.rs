@@ -38,8 +38,8 @@ pub struct LockedFile {
     pub(super) journal: Option<UndoJournal>,
 }
 
-/// A header that was unlocked, and what it led to.
-pub(super) struct Unlocked {
+/// A header that an identity has unlocked, the file key, and the payload that it leads to.
+pub(super) struct UnlockedHeader {
     pub(super) format: Format,
     /// As it stands in the file.
     pub(super) header: Vec<u8>,
@@ -48,7 +48,7 @@ pub(super) struct Unlocked {
     pub(super) cipher: PayloadCipher,
 }
 
-impl Unlocked {
+impl UnlockedHeader {
     /// Where the payload begins.
     pub(super) fn start(&self) -> u64 {
         self.header.len() as u64
@@ -163,7 +163,7 @@ impl LockedFile {
     /// Finds the file key, and sees to it that it is that of this payload.
     /// Before that is known, nothing is changed; then, what an interrupted run
     /// left is brought to its end.
-    pub(super) fn unlock(&mut self, identities: &[&dyn Identity]) -> Result<Unlocked, Error> {
+    pub(super) fn unlock(&mut self, identities: &[&dyn Identity]) -> Result<UnlockedHeader, Error> {
         let header = std::mem::replace(&mut self.header, Err(Error::Internal("read twice")));
         let error = match header.and_then(|header| self.unlock_with(&header, identities)) {
             Ok(unlocked) => {
@@ -184,7 +184,7 @@ impl LockedFile {
         &self,
         header: &Header,
         identities: &[&dyn Identity],
-    ) -> Result<Unlocked, Error> {
+    ) -> Result<UnlockedHeader, Error> {
         let path = || self.source.path().to_owned();
         let (format, start) = (header.format(), header.len() as u64);
         if self.len < start + format.prefix_len() as u64 {
@@ -201,14 +201,14 @@ impl LockedFile {
             Some(journal) if journal.is_header(header) => journal.old_header().to_vec(),
             _ => self.read_exactly(0, header.len())?,
         };
-        let unlocked = Unlocked { format, header: bytes, file_key, layout, cipher };
+        let unlocked = UnlockedHeader { format, header: bytes, file_key, layout, cipher };
         self.check_end(&unlocked)?;
         Ok(unlocked)
     }
 
     /// Opens the final chunk: so the key is known to be that of this payload,
     /// and the payload to be whole in its length.
-    fn check_end(&self, unlocked: &Unlocked) -> Result<(), Error> {
+    fn check_end(&self, unlocked: &UnlockedHeader) -> Result<(), Error> {
         let last = crate::payload::last_of(&unlocked.layout)?;
         let part = last
             .split(unlocked.format.chunk_len())
@@ -259,7 +259,7 @@ impl LockedFile {
 
     pub(super) fn summary(
         &self,
-        old: &Unlocked,
+        old: &UnlockedHeader,
         method: RekeyMethod,
         header: &[u8],
         bytes_written: u64,

@@ -4,9 +4,9 @@
 use cryptstream_format::{ChunkCipher, PayloadCipher, Segment};
 use zeroize::Zeroizing;
 
-use super::file::{LockedFile, Unlocked};
+use super::file::{LockedFile, UnlockedHeader};
 use super::summary::{RekeyMethod, RekeySummary};
-use crate::error_context::{ErrorContext, InContext};
+use crate::error_context::{ErrorContext, WithErrorContext};
 use crate::memory::zeroed;
 use crate::output::PendingFile;
 use crate::parallel::run_on_threads;
@@ -22,7 +22,7 @@ impl LockedFile {
     /// Replaces this file with one that has `header` and a payload encrypted with `cipher`.
     pub(super) fn write_reencrypted(
         &self,
-        old: &Unlocked,
+        old: &UnlockedHeader,
         header: &[u8],
         cipher: &PayloadCipher,
         threads: usize,
@@ -48,7 +48,7 @@ impl LockedFile {
     /// `new_start`.
     fn segment_reencryptor<'a>(
         &'a self,
-        old: &'a Unlocked,
+        old: &'a UnlockedHeader,
         chunks: &'a ChunkCipher,
         new_start: u64,
         new: &'a PayloadCipher,
@@ -66,7 +66,7 @@ impl LockedFile {
         };
         Ok(move |segment: &Segment| {
             let reader = CiphertextReader { file: &self.file, start, buffer: &mut input };
-            let mut reader = InContext { reader, context: &context };
+            let mut reader = WithErrorContext { reader, context: &context };
             let put = |offset: u64, bytes: &[u8]| pending.write_at(offset, bytes);
             let offset = Operation::Encrypt.output_offset(segment, new_start);
             let mut writer = WriteCoalescer::new(Operation::Encrypt, &mut output, offset, put);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cryptstream_format::{Padding, WrapError, WrappedKey};
 use rustix::io::Errno;
 
-use super::file::{LockedFile, Unlocked};
+use super::file::{LockedFile, UnlockedHeader};
 use super::summary::{RekeyMethod, RekeySummary};
 use crate::file_io::read_at;
 use crate::header::HEADER_BLOCK;
@@ -28,7 +28,7 @@ impl LockedFile {
     /// one; `None` where the file system or the header's length is against it.
     pub(super) fn share(
         &self,
-        old: &Unlocked,
+        old: &UnlockedHeader,
         wrapped: &WrappedKey,
         exact: Option<&[u8]>,
     ) -> Result<Option<RekeySummary>, Error> {
@@ -61,7 +61,7 @@ impl LockedFile {
     /// Lets a copy take the place of this file.
     pub(super) fn rewrite(
         &self,
-        old: &Unlocked,
+        old: &UnlockedHeader,
         header: &[u8],
         progress: &dyn Progress,
     ) -> Result<RekeySummary, Error> {
@@ -98,7 +98,7 @@ impl LockedFile {
 
     fn copy_payload(
         &self,
-        old: &Unlocked,
+        old: &UnlockedHeader,
         pending: &PendingFile,
         start: u64,
         progress: &dyn Progress,
@@ -183,7 +183,7 @@ fn copy_by_system(from: &File, at: u64, to: &File, to_at: u64, len: u64) -> Resu
 
 /// The shortest header after which the payload lies in its blocks as it does
 /// now.
-fn aligned_like(old: &Unlocked, wrapped: &WrappedKey) -> Result<Option<Vec<u8>>, Error> {
+fn aligned_like(old: &UnlockedHeader, wrapped: &WrappedKey) -> Result<Option<Vec<u8>>, Error> {
     let shortest = wrapped.header(&old.file_key, Padding::None)?.len();
     let first =
         shortest + (old.header.len() + HEADER_BLOCK - shortest % HEADER_BLOCK) % HEADER_BLOCK;

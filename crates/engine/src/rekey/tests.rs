@@ -37,7 +37,7 @@ impl World {
         let to: Vec<_> = public.iter().map(|key| key as &(dyn Recipient + Sync)).collect();
         let mut source = Source::open(&input).unwrap();
         let target = Target::Path { path: path.clone(), force: false };
-        let request = Encrypt::source(&mut source).target(target).form(format).recipients(&to);
+        let request = Encrypt::source(&mut source).target(target).format(format).recipients(&to);
         engine().encrypt(request).unwrap();
         let sealed = fs::read(&path).unwrap();
         let header = cryptstream_format::Header::parse(&sealed).unwrap().unwrap();

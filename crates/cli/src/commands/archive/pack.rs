@@ -17,7 +17,7 @@ use crate::keyring::EncryptionKeys;
 use crate::messages::{self, Context, Failure, tree};
 use crate::progress::Meter;
 use crate::report::{self, Extra, Failures, Status};
-use crate::request::{Transfer, cores, output_form, suffix_of};
+use crate::request::{Transfer, cores, output_format, suffix_of};
 use crate::tree::{Rules, lies_in};
 
 /// The maximum number of compression threads; each takes much memory.
@@ -40,8 +40,8 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
         return Err(messages::archive::no_folder(&folder).into());
     }
     if files.output.is_none() {
-        let form = output_form(format, armor)?;
-        files.output = Some(packed_name(&folder, packing.zstd.is_some(), form.format())?);
+        let output_format = output_format(format, armor)?;
+        files.output = Some(packed_name(&folder, packing.zstd.is_some(), output_format.format())?);
     }
     let transfer = Transfer::encrypt(files, format, armor)?;
     messages::set_stdout_data(transfer.is_stdout_data());
@@ -60,7 +60,7 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
     transfer.target.check(&source).map_err(failed)?;
     keys.check(&source, &transfer.target)?;
     let key_files = keys.key_files();
-    let recipients = keys.recipients(transfer.form.format(), &transfer.output_label())?;
+    let recipients = keys.recipients(transfer.output_format.format(), &transfer.output_label())?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
 
     let started = Instant::now();
