@@ -60,10 +60,11 @@ fn without_armor(text: &[u8]) -> Vec<u8> {
     if decoded.is_ok() { bytes } else { Vec::new() }
 }
 
-type Problem = (KeyFailureKind, String);
-
 /// Decrypts a small file.
-fn decrypt_in_memory(ciphertext: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Problem> {
+fn decrypt_in_memory(
+    ciphertext: &[u8],
+    passphrase: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, (KeyFailureKind, String)> {
     let damaged = || (KeyFailureKind::Unusable, "is damaged".to_owned());
     let header = Header::parse(ciphertext).ok().flatten().ok_or_else(damaged)?;
     let format = header.format();

@@ -158,7 +158,7 @@ impl SshSecretKey {
                     StoredKey::Encrypted { key: EncryptedKey::openssh(bytes, &container), public }
                 }
             }
-            PKCS1 if pem.header("Proc-Type").is_some() => encrypted(EncryptedKey::legacy(pem)?),
+            PKCS1 if pem.header("Proc-Type").is_some() => encrypted(EncryptedKey::pkcs1(pem)?),
             PKCS1 => StoredKey::Unencrypted(UnencryptedKey::from_pkcs1(bytes)?),
             "PRIVATE KEY" => StoredKey::Unencrypted(UnencryptedKey::from_pkcs8(bytes)?),
             "ENCRYPTED PRIVATE KEY" => encrypted(EncryptedKey::pkcs8(bytes)?),

@@ -18,7 +18,7 @@ pub(super) fn read() -> Result<Settings, Failure> {
         };
         let set =
             settings.set(setting, &split_list(setting, value), Origin::Variable(variable), None);
-        set.map_err(|(_, problem)| messages::config::in_variable(variable, problem))?;
+        set.map_err(|(_, error)| messages::config::in_variable(variable, error))?;
     }
     Ok(settings)
 }

@@ -14,7 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{Kind, Origin, Setting, Settings, most_like};
-use crate::messages::config::Problem;
+use crate::messages::config::SettingError;
 use crate::messages::{self, Failure};
 use crate::write_access;
 
@@ -85,7 +85,7 @@ pub(super) fn read(config_path: &ConfigPath) -> Result<Option<Settings>, Failure
     };
     parse(text, path)
         .map(Some)
-        .map_err(|(at, problem)| messages::config::in_file(path, line(text, at), problem))
+        .map_err(|(at, error)| messages::config::in_file(path, line(text, at), error))
 }
 
 /// Whether this user may not enter a folder above, as with `su` without `-`, which keeps the HOME
@@ -131,7 +131,7 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 /// Parses the settings. An error has its offset in the text.
-fn parse(text: &str, path: &Path) -> Result<Settings, (usize, Problem)> {
+fn parse(text: &str, path: &Path) -> Result<Settings, (usize, SettingError)> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span: Range<usize>| span.start);
         (at, messages::config::no_toml(error.message()))
@@ -141,18 +141,18 @@ fn parse(text: &str, path: &Path) -> Result<Settings, (usize, Problem)> {
     let mut settings = Settings::default();
     for (name, value) in entries {
         let at = name.span().start;
-        let setting = find(name.get_ref()).map_err(|problem| (at, problem))?;
+        let setting = find(name.get_ref()).map_err(|error| (at, error))?;
         let parts = parts(setting, value)?;
         let (places, texts): (Vec<usize>, Vec<OsString>) = parts.into_iter().unzip();
         let origin = Origin::Line(line(text, at));
         settings
             .set(setting, &texts, origin, path.parent())
-            .map_err(|(number, problem)| (places[number], problem.of(setting.name())))?;
+            .map_err(|(number, error)| (places[number], error.of(setting.name())))?;
     }
     Ok(settings)
 }
 
-fn find(name: &str) -> Result<Setting, Problem> {
+fn find(name: &str) -> Result<Setting, SettingError> {
     if let Some(setting) = Setting::ALL.into_iter().find(|setting| setting.name() == name) {
         return Ok(setting);
     }
@@ -168,7 +168,7 @@ fn find(name: &str) -> Result<Setting, Problem> {
 fn parts(
     setting: Setting,
     value: &Spanned<DeValue<'_>>,
-) -> Result<Vec<(usize, OsString)>, (usize, Problem)> {
+) -> Result<Vec<(usize, OsString)>, (usize, SettingError)> {
     let at = |value: &Spanned<DeValue<'_>>| value.span().start;
     let wrong = |value: &Spanned<DeValue<'_>>| {
         (at(value), messages::config::wrong_type(setting.name(), expected(setting)))

@@ -13,7 +13,7 @@ use crate::args::{
 };
 use crate::keyring::is_secret;
 use crate::messages;
-use crate::messages::config::Problem;
+use crate::messages::config::SettingError;
 use crate::request::parse_encryption_cost;
 
 /// A value, and where it comes from.
@@ -150,21 +150,21 @@ impl Settings {
         texts: &[OsString],
         origin: Origin,
         base: Option<&Path>,
-    ) -> Result<(), (usize, Problem)> {
+    ) -> Result<(), (usize, SettingError)> {
         if texts.is_empty() {
             return Ok(());
         }
         let list = || texts.iter().enumerate();
         let paths = || {
             let path = |(number, text): (usize, &OsString)| {
-                path(text, base).map_err(|problem| (number, problem))
+                path(text, base).map_err(|error| (number, error))
             };
             list().map(path).collect::<Result<Vec<_>, _>>()
         };
         match setting {
             Setting::Recipients => {
                 let recipient = |(number, text): (usize, &OsString)| {
-                    recipient(text).map_err(|problem| (number, problem))
+                    recipient(text).map_err(|error| (number, error))
                 };
                 let value = list().map(recipient).collect::<Result<_, _>>()?;
                 self.recipients = Some(ConfigValue { value, origin });
@@ -173,7 +173,7 @@ impl Settings {
                 self.recipients_files = Some(ConfigValue { value: paths()?, origin });
             }
             Setting::Identity => self.identity = Some(ConfigValue { value: paths()?, origin }),
-            _ => self.set_single(setting, &texts[0], origin).map_err(|problem| (0, problem))?,
+            _ => self.set_single(setting, &texts[0], origin).map_err(|error| (0, error))?,
         }
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Settings {
         setting: Setting,
         text: &OsStr,
         origin: Origin,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), SettingError> {
         let text = text.to_str().ok_or_else(messages::config::not_text)?;
         match setting {
             Setting::Format => self.format = Some(ConfigValue { value: one_of(text)?, origin }),
@@ -214,7 +214,7 @@ impl Settings {
     }
 }
 
-fn one_of<T: ValueEnum>(text: &str) -> Result<T, Problem> {
+fn one_of<T: ValueEnum>(text: &str) -> Result<T, SettingError> {
     T::from_str(text, false).map_err(|_| {
         let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
@@ -222,13 +222,13 @@ fn one_of<T: ValueEnum>(text: &str) -> Result<T, Problem> {
     })
 }
 
-fn recipient(text: &OsStr) -> Result<String, Problem> {
+fn recipient(text: &OsStr) -> Result<String, SettingError> {
     let text = text.to_str().ok_or_else(messages::config::not_text)?;
     parse_recipient(text).map_err(|error| messages::config::no_recipient(&error))?;
     Ok(text.trim().to_owned())
 }
 
-fn path(text: &OsStr, base: Option<&Path>) -> Result<PathBuf, Problem> {
+fn path(text: &OsStr, base: Option<&Path>) -> Result<PathBuf, SettingError> {
     let path = Path::new(text);
     // A message could show the secret as a file name.
     if is_secret(path) {

@@ -10,12 +10,12 @@ use super::{Failure, code, quoted, reason};
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct SettingError {
     message: String,
     help: String,
 }
 
-impl Problem {
+impl SettingError {
     fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: help.into() }
     }
@@ -32,14 +32,14 @@ pub(crate) const A_TEXT: &str = "a string in quotes";
 pub(crate) const A_NUMBER: &str = "a number without quotes";
 pub(crate) const A_NUMBER_OR_AUTO: &str = "a number without quotes, or \"auto\"";
 
-pub(crate) fn in_file(path: &Path, line: usize, problem: Problem) -> Failure {
-    let message = format!("line {line}: {}", problem.message);
-    Failure::new(code::CONFIG, "config", message, problem.help).about(path)
+pub(crate) fn in_file(path: &Path, line: usize, error: SettingError) -> Failure {
+    let message = format!("line {line}: {}", error.message);
+    Failure::new(code::CONFIG, "config", message, error.help).about(path)
 }
 
-pub(crate) fn in_variable(variable: &str, problem: Problem) -> Failure {
-    let message = format!("the environment variable {variable} {}", problem.message);
-    Failure::new(code::CONFIG, "config", message, problem.help)
+pub(crate) fn in_variable(variable: &str, error: SettingError) -> Failure {
+    let message = format!("the environment variable {variable} {}", error.message);
+    Failure::new(code::CONFIG, "config", message, error.help)
 }
 
 // ---- The file -------------------------------------------------------------
@@ -94,24 +94,24 @@ pub(crate) fn too_large(path: &Path) -> Failure {
     Failure::new(code::CONFIG, "config", message, help).about(path)
 }
 
-pub(crate) fn no_toml(reason: &str) -> Problem {
+pub(crate) fn no_toml(reason: &str) -> SettingError {
     let message = format!("is not valid TOML: {}", reason.replace('\n', " "));
-    Problem::new(
+    SettingError::new(
         message,
         "write NAME = VALUE, with strings in quotes; see `cryptstream config --help`",
     )
 }
 
-pub(crate) fn unknown(name: &str, like: Option<&str>) -> Problem {
+pub(crate) fn unknown(name: &str, like: Option<&str>) -> SettingError {
     let help = like.map_or_else(
         || "`cryptstream config --help` lists the settings".to_owned(),
         |like| format!("did you mean {like}?"),
     );
-    Problem::new(format!("there is no setting {name:?}"), help)
+    SettingError::new(format!("there is no setting {name:?}"), help)
 }
 
-pub(crate) fn passphrase_in_file() -> Problem {
-    Problem::new(
+pub(crate) fn passphrase_in_file() -> SettingError {
+    SettingError::new(
         "a configuration file cannot hold a passphrase or a secret key, since such files are \
          copied and shared carelessly",
         "move it to a file that only you can read, for --passphrase-file or -i, or use -p; stop \
@@ -119,41 +119,44 @@ pub(crate) fn passphrase_in_file() -> Problem {
     )
 }
 
-pub(crate) fn wrong_type(setting: &str, expected: &str) -> Problem {
+pub(crate) fn wrong_type(setting: &str, expected: &str) -> SettingError {
     let help = "`cryptstream config --help` has an example of each";
-    Problem::new(format!("{setting} must be {expected}"), help)
+    SettingError::new(format!("{setting} must be {expected}"), help)
 }
 
 // ---- Values ---------------------------------------------------------------
 
-pub(crate) fn not_text() -> Problem {
-    Problem::new("is not UTF-8 text", "write it in UTF-8")
+pub(crate) fn not_text() -> SettingError {
+    SettingError::new("is not UTF-8 text", "write it in UTF-8")
 }
 
-pub(crate) fn must_be(expected: &str) -> Problem {
-    Problem::new(format!("must be {expected}"), "correct it, or leave it out")
+pub(crate) fn must_be(expected: &str) -> SettingError {
+    SettingError::new(format!("must be {expected}"), "correct it, or leave it out")
 }
 
-pub(crate) fn not_one_of(names: &[String], like: Option<&str>) -> Problem {
+pub(crate) fn not_one_of(names: &[String], like: Option<&str>) -> SettingError {
     let help = like.map_or_else(
         || "correct it, or leave it out".to_owned(),
         |like| format!("did you mean {like}?"),
     );
-    Problem::new(format!("must be one of {}", names.join(", ")), help)
+    SettingError::new(format!("must be one of {}", names.join(", ")), help)
 }
 
-pub(crate) fn no_cost() -> Problem {
-    Problem::new(
+pub(crate) fn no_cost() -> SettingError {
+    SettingError::new(
         "is not a valid cost, or is too low",
         "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4; at least 64MiB,3,4",
     )
 }
 
-pub(crate) fn no_seconds() -> Problem {
-    Problem::new("must be a number of seconds", "write a number such as 120, or 0 to wait forever")
+pub(crate) fn no_seconds() -> SettingError {
+    SettingError::new(
+        "must be a number of seconds",
+        "write a number such as 120, or 0 to wait forever",
+    )
 }
 
-pub(crate) fn no_recipient(error: &RecipientError) -> Problem {
+pub(crate) fn no_recipient(error: &RecipientError) -> SettingError {
     let help = match error {
         RecipientError::IsSecret => {
             "move it to a file that only you can read; `cryptstream keygen -y FILE` shows the \
@@ -161,25 +164,25 @@ pub(crate) fn no_recipient(error: &RecipientError) -> Problem {
         }
         _ => "copy it again, one string for each recipient",
     };
-    Problem::new(format!("has a wrong entry: {error}"), help)
+    SettingError::new(format!("has a wrong entry: {error}"), help)
 }
 
-pub(crate) fn secret_as_name() -> Problem {
-    Problem::new(
+pub(crate) fn secret_as_name() -> SettingError {
+    SettingError::new(
         "has a secret key instead of a file name",
         "put it into a file that only you can read, and name the file",
     )
 }
 
-pub(crate) fn no_file_name() -> Problem {
-    Problem::new(
+pub(crate) fn no_file_name() -> SettingError {
+    SettingError::new(
         "has an entry that is not a file",
         "name a key file; standard input does not work here",
     )
 }
 
-pub(crate) fn no_home() -> Problem {
-    Problem::new(
+pub(crate) fn no_home() -> SettingError {
+    SettingError::new(
         "has a name that begins with ~, but HOME is not set",
         "set HOME, or write the full name",
     )

@@ -48,8 +48,8 @@ pub(super) enum EncryptedKey {
     OpenSsh(Box<ssh_key::PrivateKey>),
     /// PKCS #8.
     Pkcs8(Vec<u8>),
-    /// `Proc-Type: 4,ENCRYPTED`
-    Legacy(Legacy),
+    /// PKCS #1, encrypted by PEM itself (`Proc-Type: 4,ENCRYPTED`).
+    Pkcs1(Pkcs1Key),
     /// It cannot be decrypted. The public key may still be known.
     Unsupported(SshError),
 }
@@ -104,14 +104,14 @@ impl EncryptedKey {
     }
 
     /// A key in PKCS #1.
-    pub(super) fn legacy(pem: &Pem<'_>) -> Result<Self, SshError> {
+    pub(super) fn pkcs1(pem: &Pem<'_>) -> Result<Self, SshError> {
         let info = pem.header("DEK-Info").ok_or(SshError::Invalid)?;
         let (cipher, iv) = info.split_once(',').ok_or(SshError::Invalid)?;
-        let cipher = LegacyCipher::named(cipher)
+        let cipher = PemCipher::named(cipher)
             .ok_or_else(|| SshError::Scheme(wire::printable(cipher.as_bytes())))?;
         let iv = from_hex(iv.trim()).filter(|iv| iv.len() == cipher.iv_len());
         let iv = iv.ok_or(SshError::Invalid)?;
-        Ok(Self::Legacy(Legacy { cipher, iv, content: pem.content.to_vec() }))
+        Ok(Self::Pkcs1(Pkcs1Key { cipher, iv, content: pem.content.to_vec() }))
     }
 
     /// Decrypts the key.
@@ -132,7 +132,7 @@ impl EncryptedKey {
                 let key = info.decrypt(passphrase).map_err(|_| DecryptError::WrongPassphrase)?;
                 UnencryptedKey::from_pkcs8(key.as_bytes())
             }
-            Self::Legacy(key) => {
+            Self::Pkcs1(key) => {
                 let bytes = key.open(passphrase).ok_or(DecryptError::WrongPassphrase)?;
                 // One wrong passphrase in 256 yields valid padding.
                 if wire::public_half_of_pkcs1(&bytes).is_none() {
@@ -146,15 +146,15 @@ impl EncryptedKey {
     }
 }
 
-/// A key in openssl's older format (`EVP_BytesToKey`).
-pub(super) struct Legacy {
-    cipher: LegacyCipher,
+/// A PKCS #1 key that PEM itself encrypts (RFC 1421), with `EVP_BytesToKey` of openssl.
+pub(super) struct Pkcs1Key {
+    cipher: PemCipher,
     iv: Vec<u8>,
     content: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
-enum LegacyCipher {
+enum PemCipher {
     Aes128,
     Aes192,
     Aes256,
@@ -162,7 +162,7 @@ enum LegacyCipher {
     TripleDes,
 }
 
-impl LegacyCipher {
+impl PemCipher {
     fn named(name: &str) -> Option<Self> {
         Some(match name.trim() {
             "AES-128-CBC" => Self::Aes128,
@@ -182,14 +182,14 @@ impl LegacyCipher {
     }
 }
 
-impl Legacy {
+impl Pkcs1Key {
     fn open(&self, passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         match self.cipher {
-            LegacyCipher::Aes128 => self.decrypt_with::<Aes128>(passphrase),
-            LegacyCipher::Aes192 => self.decrypt_with::<Aes192>(passphrase),
-            LegacyCipher::Aes256 => self.decrypt_with::<Aes256>(passphrase),
-            LegacyCipher::Des => self.decrypt_with::<Des>(passphrase),
-            LegacyCipher::TripleDes => self.decrypt_with::<TdesEde3>(passphrase),
+            PemCipher::Aes128 => self.decrypt_with::<Aes128>(passphrase),
+            PemCipher::Aes192 => self.decrypt_with::<Aes192>(passphrase),
+            PemCipher::Aes256 => self.decrypt_with::<Aes256>(passphrase),
+            PemCipher::Des => self.decrypt_with::<Des>(passphrase),
+            PemCipher::TripleDes => self.decrypt_with::<TdesEde3>(passphrase),
         }
     }
 
