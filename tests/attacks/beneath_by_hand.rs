@@ -46,7 +46,7 @@ fn folders(root: &Path, content: Option<&str>) {
     }
 }
 
-fn world() -> Dir {
+fn fixture() -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
     folders(&dir.path("in/a"), Some("in the tree"));
@@ -57,7 +57,7 @@ fn world() -> Dir {
 
 #[test]
 fn a_folder_of_the_input_becomes_a_link() {
-    let dir = world();
+    let dir = fixture();
     folders(&dir.path("elsewhere"), Some("secret"));
     let (a, link) = (dir.path("in/a"), dir.path("beside/link"));
     for round in 0..rounds() {
@@ -82,7 +82,7 @@ fn a_folder_of_the_input_becomes_a_link() {
 
 #[test]
 fn a_folder_of_the_output_becomes_a_link() {
-    let dir = world();
+    let dir = fixture();
     folders(&dir.path("elsewhere"), None);
     let link = dir.path("beside/link");
     for round in 0..rounds() {

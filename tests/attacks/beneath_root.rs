@@ -14,7 +14,7 @@ const FILES: usize = 60;
 
 /// A folder `in` with files and the folder `sub`; beside it `elsewhere`, which is not to
 /// be read or written, and in `beside` the link `link` to it.
-fn world() -> Dir {
+fn fixture() -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
     for folder in ["in", "elsewhere", "beside"] {
@@ -48,7 +48,7 @@ fn ends(dir: &Dir, args: &[&str]) {
 
 #[test]
 fn a_folder_of_the_input_becomes_a_link() {
-    let dir = world();
+    let dir = fixture();
     dir.write("elsewhere/secret", "secret");
     let before = described(&dir.path("elsewhere"));
     let (sub, link) = (dir.path("in/sub"), dir.path("beside/link"));
@@ -63,7 +63,7 @@ fn a_folder_of_the_input_becomes_a_link() {
 
 #[test]
 fn a_folder_of_the_output_becomes_a_link() {
-    let dir = world();
+    let dir = fixture();
     let link = dir.path("beside/link");
     run(&dir, &["encrypt", "in", "sealed"]);
     for round in 0..rounds() {
@@ -80,7 +80,7 @@ fn a_folder_of_the_output_becomes_a_link() {
 
 #[test]
 fn a_file_becomes_something_else() {
-    let dir = world();
+    let dir = fixture();
     dir.write("elsewhere/secret", "secret");
     let other = dir.path("beside/other");
     let kinds: [(&str, &dyn Fn()); 5] = [
@@ -115,7 +115,7 @@ fn a_file_becomes_something_else() {
 
 #[test]
 fn a_folder_leaves_the_tree() {
-    let dir = world();
+    let dir = fixture();
     fs::create_dir(dir.path("beside/empty")).unwrap();
     for _ in 0..rounds() {
         let (sub, empty) = (dir.path("in/sub"), dir.path("beside/empty"));

@@ -19,7 +19,7 @@ fn mode(path: &Path, bits: u32) {
 }
 
 /// A tree that anybody may write to, as its copy is in the end.
-fn world() -> Option<Dir> {
+fn fixture() -> Option<Dir> {
     if !geteuid().is_root() {
         println!("skipped: only root can also be another user");
         return None;
@@ -46,7 +46,7 @@ fn count(folder: &Path) -> usize {
 
 #[test]
 fn nobody_takes_a_folder_away_before_it_is_full() {
-    let Some(dir) = world() else { return };
+    let Some(dir) = fixture() else { return };
     let (trap, deep) = (dir.path("traps/trap"), dir.path("public/out/sub/deep"));
     for round in 0..rounds() {
         let _ = fs::remove_dir_all(dir.path("public/out"));
@@ -74,7 +74,7 @@ fn nobody_takes_a_folder_away_before_it_is_full() {
 /// made just now.
 #[test]
 fn what_was_made_is_what_is_filled() {
-    let Some(dir) = world() else { return };
+    let Some(dir) = fixture() else { return };
     let own = |path: &Path| chown(path, Some(Uid::from_raw(NOBODY)), None).unwrap();
     own(&dir.path("traps"));
     for round in 0..rounds() {

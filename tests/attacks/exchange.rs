@@ -22,7 +22,7 @@ pub(crate) fn exchanging<T>(
     uid: Option<u32>,
     act: impl FnOnce() -> T,
 ) -> T {
-    let (one, other) = (Place::of(one), Place::of(other));
+    let (one, other) = (FolderEntry::of(one), FolderEntry::of(other));
     repeating(
         uid,
         || one.exchange(&other),
@@ -72,12 +72,12 @@ pub(crate) fn repeating<T>(
 }
 
 /// A name in a folder that is open.
-struct Place {
+struct FolderEntry {
     folder: File,
     name: Box<OsStr>,
 }
 
-impl Place {
+impl FolderEntry {
     fn of(path: &Path) -> Self {
         let folder = File::open(path.parent().unwrap()).unwrap();
         Self { folder, name: path.file_name().unwrap().into() }

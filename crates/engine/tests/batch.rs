@@ -6,7 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::fs;
 
-use common::{World, paint, watched};
+use common::{Fixture, paint, watched};
 use cryptstream_engine::{
     CommitOptions, Encrypt, Engine, Error, OutputFormat, Processes, SandboxMode, Source,
     WorkerOptions,
@@ -33,16 +33,16 @@ const LENGTHS: [usize; 12] = [
 fn all_are_encrypted_and_decrypted() {
     watched(|| {
         for count in [0, 1, 3] {
-            let world = World::new();
-            let mut engine = world.engine(count, "good");
+            let fixture = Fixture::new();
+            let mut engine = fixture.engine(count, "good");
             let names = || (0..LENGTHS.len() * 3).map(|n| (n, LENGTHS[n % LENGTHS.len()]));
             for (n, len) in names() {
-                world.write(&format!("{n}"), &paint(len + n));
+                fixture.write(&format!("{n}"), &paint(len + n));
             }
             let mut done = Vec::new();
-            let _ = world.encrypt_all(
+            let _ = fixture.encrypt_all(
                 &mut engine,
-                &mut names().map(|(n, _)| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
+                &mut names().map(|(n, _)| fixture.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &mut |n, result| {
                     result.unwrap();
                     done.push(n);
@@ -51,10 +51,10 @@ fn all_are_encrypted_and_decrypted() {
             done.sort_unstable();
             assert_eq!(done, names().map(|(n, _)| n).collect::<Vec<_>>());
             done.clear();
-            let _ = world.decrypt_all(
+            let _ = fixture.decrypt_all(
                 &mut engine,
                 &mut names()
-                    .map(|(n, _)| world.item(&format!("{n}.enc"), Some(&format!("{n}.out")))),
+                    .map(|(n, _)| fixture.item(&format!("{n}.enc"), Some(&format!("{n}.out")))),
                 &mut |n, result| {
                     result.unwrap();
                     done.push(n);
@@ -62,7 +62,7 @@ fn all_are_encrypted_and_decrypted() {
             );
             assert_eq!(done.len(), names().count());
             for (n, len) in names() {
-                assert!(world.read(&format!("{n}.out")) == paint(len + n), "{n}");
+                assert!(fixture.read(&format!("{n}.out")) == paint(len + n), "{n}");
             }
         }
     });
@@ -73,18 +73,19 @@ fn all_are_encrypted_and_decrypted() {
 fn armored_files_are_decrypted_among_others() {
     watched(|| {
         for count in [0, 2] {
-            let world = World::new();
-            let mut engine = world.engine(count, "good");
+            let fixture = Fixture::new();
+            let mut engine = fixture.engine(count, "good");
             let names = || (0..8).map(|n| (n, (9 << 20) + 1000 * n));
             for (n, len) in names() {
-                world.write("plain", &paint(len));
-                let mut source = Source::open(&world.path("plain")).unwrap();
+                fixture.write("plain", &paint(len));
+                let mut source = Source::open(&fixture.path("plain")).unwrap();
                 let format = if n % 3 == 1 {
                     OutputFormat::Armored
                 } else {
                     OutputFormat::Binary(Format::Age)
                 };
-                let (target, recipients) = (world.target(&format!("{n}.age")), world.recipients());
+                let (target, recipients) =
+                    (fixture.target(&format!("{n}.age")), fixture.recipients());
                 let commit = CommitOptions::default();
                 let request = Encrypt::source(&mut source).target(target);
                 engine
@@ -97,20 +98,20 @@ fn armored_files_are_decrypted_among_others() {
                 assert_eq!(summary.is_armored, n % 3 == 1);
                 armored += usize::from(summary.is_armored);
             };
-            let _ = world.decrypt_all(
+            let _ = fixture.decrypt_all(
                 &mut engine,
                 &mut names()
-                    .map(|(n, _)| world.item(&format!("{n}.age"), Some(&format!("{n}.out")))),
+                    .map(|(n, _)| fixture.item(&format!("{n}.age"), Some(&format!("{n}.out")))),
                 &mut on_done,
             );
-            let _ = world.decrypt_all(
+            let _ = fixture.decrypt_all(
                 &mut engine,
-                &mut names().map(|(n, _)| world.item(&format!("{n}.age"), None)),
+                &mut names().map(|(n, _)| fixture.item(&format!("{n}.age"), None)),
                 &mut on_done,
             );
             assert_eq!(armored, 6);
             for (n, len) in names() {
-                assert!(world.read(&format!("{n}.out")) == paint(len), "{n}");
+                assert!(fixture.read(&format!("{n}.out")) == paint(len), "{n}");
             }
         }
     });
@@ -119,22 +120,23 @@ fn armored_files_are_decrypted_among_others() {
 #[test]
 fn one_that_fails_does_not_keep_the_others() {
     watched(|| {
-        let world = World::new();
+        let fixture = Fixture::new();
         for n in 0..8 {
-            world.write(&format!("{n}"), &paint(400_000 + n));
-            world
-                .encrypt(&mut world.engine(0, "good"), &format!("{n}"), &format!("{n}.enc"))
+            fixture.write(&format!("{n}"), &paint(400_000 + n));
+            fixture
+                .encrypt(&mut fixture.engine(0, "good"), &format!("{n}"), &format!("{n}.enc"))
                 .unwrap();
         }
-        let mut bad = world.read("3.enc");
+        let mut bad = fixture.read("3.enc");
         bad[300_000] ^= 1;
-        world.write("3.enc", &bad);
+        fixture.write("3.enc", &bad);
         for count in [0, 2] {
-            let mut engine = world.engine(count, "good");
+            let mut engine = fixture.engine(count, "good");
             let mut failed = Vec::new();
-            let summary = world.decrypt_all(
+            let summary = fixture.decrypt_all(
                 &mut engine,
-                &mut (0..8).map(|n| world.item(&format!("{n}.enc"), Some(&format!("{n}.{count}")))),
+                &mut (0..8)
+                    .map(|n| fixture.item(&format!("{n}.enc"), Some(&format!("{n}.{count}")))),
                 &mut |n, result| {
                     if let Err(error) = result {
                         assert!(matches!(error, Error::Damaged { .. }), "{error}");
@@ -144,11 +146,11 @@ fn one_that_fails_does_not_keep_the_others() {
             );
             assert_eq!((failed, summary.files, summary.failed), (vec![3], 8, 1));
             for n in [0, 1, 2, 4, 5, 6, 7] {
-                assert!(world.read(&format!("{n}.{count}")) == paint(400_000 + n));
+                assert!(fixture.read(&format!("{n}.{count}")) == paint(400_000 + n));
             }
-            assert!(!world.path(&format!("3.{count}")).exists());
+            assert!(!fixture.path(&format!("3.{count}")).exists());
         }
-        assert_eq!(fs::read_dir(world.root()).unwrap().count(), 8 + 8 + 2 * 7 + 1);
+        assert_eq!(fs::read_dir(fixture.root()).unwrap().count(), 8 + 8 + 2 * 7 + 1);
     });
 }
 
@@ -157,18 +159,18 @@ fn one_that_fails_does_not_keep_the_others() {
 fn no_more_are_asked_for_than_are_about_to_be_done() {
     watched(|| {
         for (count, large) in [(0, 0), (2, 0), (2, 3)] {
-            let world = World::new();
-            world.write("small", b"small");
-            world.write("large", &paint(9 << 20));
-            let mut engine = world.engine(count, "good");
+            let fixture = Fixture::new();
+            fixture.write("small", b"small");
+            fixture.write("large", &paint(9 << 20));
+            let mut engine = fixture.engine(count, "good");
             let (asked, ahead, done) = (Cell::new(0_usize), Cell::new(0), Cell::new(0));
             let mut items = (0..2000).map(|n| {
                 asked.set(n + 1);
                 ahead.set(ahead.get().max(asked.get() - done.get()));
                 let name = if n < large { "large" } else { "small" };
-                world.item(name, Some(&format!("{n}.enc")))
+                fixture.item(name, Some(&format!("{n}.enc")))
             });
-            let summary = world.encrypt_all(&mut engine, &mut items, &mut |_, result| {
+            let summary = fixture.encrypt_all(&mut engine, &mut items, &mut |_, result| {
                 result.unwrap();
                 done.set(done.get() + 1);
             });
@@ -181,20 +183,20 @@ fn no_more_are_asked_for_than_are_about_to_be_done() {
 #[test]
 fn workers_that_die_are_done_without() {
     watched(|| {
-        let world = World::new();
+        let fixture = Fixture::new();
         for n in 0..20 {
-            world.write(&format!("{n}"), &paint(400_000 + n));
+            fixture.write(&format!("{n}"), &paint(400_000 + n));
         }
         for point in ["Claimed", "Loaded", "Written", "Done"] {
-            let mut engine = world.engine(2, &format!("die.1.{point}.2"));
+            let mut engine = fixture.engine(2, &format!("die.1.{point}.2"));
             engine.warm_up().unwrap();
-            let _ = world.encrypt_all(
+            let _ = fixture.encrypt_all(
                 &mut engine,
-                &mut (0..20).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
+                &mut (0..20).map(|n| fixture.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &mut |_, result| assert!(result.is_ok(), "{result:?}"),
             );
             for n in 0..20 {
-                assert!(world.content(&format!("{n}.enc")) == paint(400_000 + n), "{point} {n}");
+                assert!(fixture.content(&format!("{n}.enc")) == paint(400_000 + n), "{point} {n}");
             }
         }
     });
@@ -206,29 +208,29 @@ fn a_file_that_kills_workers_fails_alone() {
     watched(|| {
         const FILES: usize = 6;
         const POISON: usize = 3;
-        let world = World::new();
+        let fixture = Fixture::new();
         for n in 0..FILES {
             // The length that the faulty worker looks for.
             let len = if n == POISON { (9 << 20) + 777 } else { (9 << 20) + n };
-            world.write(&format!("{n}"), &paint(len));
+            fixture.write(&format!("{n}"), &paint(len));
         }
         // Main works too, and may finish the file before three workers have died.
         let mut has_failed = false;
         while !has_failed {
-            let program = world.program("poison.0.Claimed.1");
+            let program = fixture.program("poison.0.Claimed.1");
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Off);
             let mut engine =
                 Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
             let mut done = 0;
-            let _ = world.encrypt_all(
+            let _ = fixture.encrypt_all(
                 &mut engine,
-                &mut (0..FILES).map(|n| world.item(&format!("{n}"), Some(&format!("{n}.enc")))),
+                &mut (0..FILES).map(|n| fixture.item(&format!("{n}"), Some(&format!("{n}.enc")))),
                 &mut |n, result| {
                     done += 1;
                     match result {
                         Ok(_) => {}
                         Err(Error::WorkersDied { path, .. }) if n == POISON => {
-                            assert_eq!(path, world.path(&format!("{n}")));
+                            assert_eq!(path, fixture.path(&format!("{n}")));
                             has_failed = true;
                         }
                         Err(error) => panic!("{n}: {error}"),
@@ -237,7 +239,7 @@ fn a_file_that_kills_workers_fails_alone() {
             );
             assert_eq!(done, FILES);
             for n in (0..FILES).filter(|n| *n != POISON) {
-                assert!(world.content(&format!("{n}.enc")) == paint((9 << 20) + n), "{n}");
+                assert!(fixture.content(&format!("{n}.enc")) == paint((9 << 20) + n), "{n}");
             }
         }
     });

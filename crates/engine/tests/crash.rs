@@ -6,39 +6,39 @@ mod common;
 use std::fs;
 use std::time::Instant;
 
-use common::{World, paint, watched};
+use common::{Fixture, paint, watched};
 use cryptstream_engine::{Engine, Error, Processes, SandboxMode, WorkerOptions};
 
 const LEN: usize = (24 << 20) + 54_321;
 
-fn world() -> World {
-    let world = World::new();
-    world.write("plain", &paint(LEN));
-    let mut alone = world.engine(0, "alone");
-    world.encrypt(&mut alone, "plain", "sealed").unwrap();
-    world
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.write("plain", &paint(LEN));
+    let mut alone = fixture.engine(0, "alone");
+    fixture.encrypt(&mut alone, "plain", "sealed").unwrap();
+    fixture
 }
 
 /// Worker 1 of two dies at `point` for the `time`th time. Returns how many died and how many
 /// segments were redone, while encrypting and decrypting. If it never gets there, because the other
 /// worker does nearly everything, the run is repeated.
 fn one_death(action: &str, point: &str, time: u32) -> [(u32, u32); 2] {
-    let world = world();
+    let fixture = fixture();
     let plan = format!("{action}.1.{point}.{time}");
     // Only encryption stops there.
     let is_everywhere = !["Claimed", "Loaded"].contains(&point);
     [true, false].map(|is_sealing| {
         loop {
-            let mut engine = world.engine(2, &plan);
+            let mut engine = fixture.engine(2, &plan);
             // So that main leaves the work to them.
             engine.warm_up().unwrap();
             let summary = if is_sealing {
-                let summary = world.encrypt(&mut engine, "plain", "out").unwrap();
-                assert!(world.content("out") == paint(LEN), "{plan}");
+                let summary = fixture.encrypt(&mut engine, "plain", "out").unwrap();
+                assert!(fixture.content("out") == paint(LEN), "{plan}");
                 summary
             } else {
-                let summary = world.decrypt(&mut engine, "sealed", "opened").unwrap();
-                assert!(world.read("opened") == paint(LEN), "{plan}");
+                let summary = fixture.decrypt(&mut engine, "sealed", "opened").unwrap();
+                assert!(fixture.read("opened") == paint(LEN), "{plan}");
                 summary
             };
             if summary.workers.died > 0 || !(is_sealing || is_everywhere) {
@@ -109,17 +109,17 @@ fn by_other_deaths_than_a_signal() {
 #[test]
 fn every_worker_over_and_over() {
     watched(|| {
-        let world = world();
+        let fixture = fixture();
         for point in ["Started", "LockedIn", "Claimed", "Loaded", "Writing", "Written", "Done"] {
-            let mut engine = world.engine(3, &format!("die.0.{point}.2"));
+            let mut engine = fixture.engine(3, &format!("die.0.{point}.2"));
             engine.warm_up().unwrap();
-            match world.encrypt(&mut engine, "plain", "out") {
-                Ok(_) => assert!(world.content("out") == paint(LEN), "{point}"),
+            match fixture.encrypt(&mut engine, "plain", "out") {
+                Ok(_) => assert!(fixture.content("out") == paint(LEN), "{point}"),
                 // Three deaths over one segment end the run, and leave nothing.
-                Err(Error::WorkersDied { .. }) => assert!(!world.path("out").exists()),
+                Err(Error::WorkersDied { .. }) => assert!(!fixture.path("out").exists()),
                 Err(error) => panic!("{point}: {error}"),
             }
-            let _ = fs::remove_file(world.path("out"));
+            let _ = fs::remove_file(fixture.path("out"));
         }
     });
 }
@@ -127,12 +127,12 @@ fn every_worker_over_and_over() {
 #[test]
 fn workers_that_never_come_up() {
     watched(|| {
-        let world = world();
+        let fixture = fixture();
         for point in ["Started", "LockedIn"] {
-            let mut engine = world.engine(3, &format!("die.0.{point}.1"));
-            let summary = world.encrypt(&mut engine, "plain", "out").unwrap();
+            let mut engine = fixture.engine(3, &format!("die.0.{point}.1"));
+            let summary = fixture.encrypt(&mut engine, "plain", "out").unwrap();
             assert_eq!(summary.workers.sandbox, None);
-            assert!(world.content("out") == paint(LEN), "{point}");
+            assert!(fixture.content("out") == paint(LEN), "{point}");
         }
     });
 }
@@ -140,12 +140,12 @@ fn workers_that_never_come_up() {
 #[test]
 fn a_segment_that_kills_everybody_ends_the_run() {
     watched(|| {
-        let world = world();
-        let mut engine = world.engine(1, "die.0.Written.1");
+        let fixture = fixture();
+        let mut engine = fixture.engine(1, "die.0.Written.1");
         engine.warm_up().unwrap();
         // Main works too while its only worker is dead, so the segment may be saved after one or
         // two deaths.
-        match world.encrypt(&mut engine, "plain", "out") {
+        match fixture.encrypt(&mut engine, "plain", "out") {
             Ok(summary) => assert!(summary.workers.died > 0),
             Err(error) => assert!(matches!(error, Error::WorkersDied { .. }), "{error}"),
         }
@@ -155,14 +155,14 @@ fn a_segment_that_kills_everybody_ends_the_run() {
 #[test]
 fn a_worker_that_hangs_is_killed_and_done_without() {
     watched(|| {
-        let world = world();
-        let mut engine = world.engine(1, "hang.1.Loaded.5");
+        let fixture = fixture();
+        let mut engine = fixture.engine(1, "hang.1.Loaded.5");
         engine.warm_up().unwrap();
         let start = Instant::now();
-        let summary = world.encrypt(&mut engine, "plain", "out").unwrap();
+        let summary = fixture.encrypt(&mut engine, "plain", "out").unwrap();
         assert_eq!((summary.workers.died, summary.workers.redone), (1, 1));
         assert!(start.elapsed() > std::time::Duration::from_secs(5), "nobody hung");
-        assert!(world.content("out") == paint(LEN));
+        assert!(fixture.content("out") == paint(LEN));
     });
 }
 
@@ -170,21 +170,21 @@ fn a_worker_that_hangs_is_killed_and_done_without() {
 #[test]
 fn where_workers_are_required_and_killed_it_is_said_so() {
     watched(|| {
-        let world = world();
+        let fixture = fixture();
         for point in ["Started", "LockedIn", "Written"] {
-            let program = world.program(&format!("die.0.{point}.1"));
+            let program = fixture.program(&format!("die.0.{point}.1"));
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
             let mut engine =
                 Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
-            let result = world.decrypt(&mut engine, "sealed", "opened");
+            let result = fixture.decrypt(&mut engine, "sealed", "opened");
             let is_said = matches!(result, Err(Error::NoWorkers | Error::WorkersDied { .. }));
             assert!(is_said, "{point}: {result:?}");
         }
-        let program = world.path("missing");
+        let program = fixture.path("missing");
         let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
         let mut engine =
             Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
-        let result = world.decrypt(&mut engine, "sealed", "opened");
+        let result = fixture.decrypt(&mut engine, "sealed", "opened");
         // That is not a shortage of resources.
         assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");
     });

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 
-use common::{World, paint};
+use common::{Fixture, paint};
 use cryptstream_engine::{
     ByteRange, CommitOptions, Decrypt, Encrypt, Engine, Processes, RangeSummary, Source,
     WorkerOptions,
@@ -23,19 +23,19 @@ fn engine() -> Engine {
     Engine::new(options, 1)
 }
 
-fn encrypt(world: &World, format: Format, content: &[u8]) {
-    world.write("plain", content);
-    let mut source = Source::open(&world.path("plain")).unwrap();
-    let (target, recipients) = (world.target("sealed"), world.recipients());
+fn encrypt(fixture: &Fixture, format: Format, content: &[u8]) {
+    fixture.write("plain", content);
+    let mut source = Source::open(&fixture.path("plain")).unwrap();
+    let (target, recipients) = (fixture.target("sealed"), fixture.recipients());
     let commit = CommitOptions::default();
     let request =
         Encrypt::source(&mut source).target(target).format(format).recipients(&recipients);
     engine().encrypt(request.commit(commit)).unwrap();
 }
 
-fn open(world: &World, range: ByteRange) -> RangeSummary {
-    let mut source = Source::open(&world.path("sealed")).unwrap();
-    let (target, identities) = (world.target("part"), world.identities());
+fn open(fixture: &Fixture, range: ByteRange) -> RangeSummary {
+    let mut source = Source::open(&fixture.path("sealed")).unwrap();
+    let (target, identities) = (fixture.target("part"), fixture.identities());
     let commit = CommitOptions::default();
     let request = Decrypt::source(&mut source).target(target).identities(&identities);
     engine().decrypt_range(request.commit(commit), range).unwrap()
@@ -62,8 +62,8 @@ fn only_the_chunks_of_a_part_are_read() {
     let end = len as u64;
     let between = |start, end| ByteRange::Between { start, end };
     for format in Format::ALL {
-        let world = World::new();
-        encrypt(&world, format, &content);
+        let fixture = Fixture::new();
+        encrypt(&fixture, format, &content);
         let chunk = format.chunk_len() as u64;
         let sealed_chunk = format.sealed_chunk_len() as u64;
         let final_chunk = end % chunk + 16;
@@ -85,15 +85,15 @@ fn only_the_chunks_of_a_part_are_read() {
             (between(end - 1, end + 1), final_chunk),
         ] {
             let before = bytes_read().unwrap();
-            let opened = open(&world, range);
+            let opened = open(&fixture, range);
             let read = bytes_read().unwrap() - before - counting;
             let part = opened.range.start as usize..opened.range.end as usize;
-            assert!(world.read("part") == content[part], "{format:?} {range:?}");
+            assert!(fixture.read("part") == content[part], "{format:?} {range:?}");
             assert!(
                 (chunks + FIRST_READ..chunks + FIRST_READ + LOOKS).contains(&read),
                 "{format:?} {range:?}: {read} bytes were read for {chunks} in chunks"
             );
-            let header = world.read("sealed").len() as u64 - sealed_len(format, end);
+            let header = fixture.read("sealed").len() as u64 - sealed_len(format, end);
             let prefix = format.prefix_len() as u64;
             assert_eq!(opened.summary.bytes_in, header + prefix + chunks);
         }
@@ -108,9 +108,9 @@ fn sealed_len(format: Format, len: u64) -> u64 {
 #[test]
 fn a_length_is_told_only_when_it_is_proved() {
     for format in Format::ALL {
-        let world = World::new();
-        encrypt(&world, format, &paint(200_000));
-        let told = |range| open(&world, range).plaintext_len;
+        let fixture = Fixture::new();
+        encrypt(&fixture, format, &paint(200_000));
+        let told = |range| open(&fixture, range).plaintext_len;
         assert_eq!(told(ByteRange::Between { start: 0, end: 100 }), None);
         assert_eq!(told(ByteRange::Between { start: 199_999, end: 200_000 }), Some(200_000));
         assert_eq!(told(ByteRange::Between { start: 0, end: u64::MAX }), Some(200_000));
@@ -123,9 +123,9 @@ fn a_length_is_told_only_when_it_is_proved() {
 fn a_reader_gives_verified_bytes_at_any_place() {
     let content = paint((1 << 20) + 70_000);
     for format in Format::ALL {
-        let world = World::new();
-        encrypt(&world, format, &content);
-        let mut reader = engine().open(world.path("sealed"), &world.identities()).unwrap();
+        let fixture = Fixture::new();
+        encrypt(&fixture, format, &content);
+        let mut reader = engine().open(fixture.path("sealed"), &fixture.identities()).unwrap();
         assert_eq!(reader.len(), content.len() as u64);
         let mut all = Vec::new();
         assert_eq!(reader.read_to_end(&mut all).unwrap(), content.len());
@@ -141,11 +141,11 @@ fn a_reader_gives_verified_bytes_at_any_place() {
         reader.seek(SeekFrom::Current(-(content.len() as i64 + 4))).unwrap_err();
 
         // Damaged bytes are not returned, and the rest still is.
-        let mut sealed = world.read("sealed");
+        let mut sealed = fixture.read("sealed");
         let damaged = sealed.len() / 2;
         sealed[damaged] ^= 1;
-        world.write("sealed", &sealed);
-        let mut reader = engine().open(world.path("sealed"), &world.identities()).unwrap();
+        fixture.write("sealed", &sealed);
+        let mut reader = engine().open(fixture.path("sealed"), &fixture.identities()).unwrap();
         reader.seek(SeekFrom::Start(damaged as u64)).unwrap();
         let error = reader.read(&mut [0; 9]).unwrap_err();
         assert!(error.to_string().contains("sealed"), "{error}");
@@ -155,7 +155,7 @@ fn a_reader_gives_verified_bytes_at_any_place() {
         assert_eq!(part, content[7..16]);
 
         // A truncated file is not opened: its length proves nothing.
-        world.write("sealed", &sealed[..sealed.len() - 100_000]);
-        assert!(engine().open(world.path("sealed"), &world.identities()).is_err());
+        fixture.write("sealed", &sealed[..sealed.len() - 100_000]);
+        assert!(engine().open(fixture.path("sealed"), &fixture.identities()).is_err());
     }
 }

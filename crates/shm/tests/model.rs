@@ -78,7 +78,7 @@ impl Semaphore {
 }
 
 /// What the processes share besides the queue.
-struct World {
+struct SharedState {
     queue: Arc<HeapWords>,
     layout: QueueLayout,
     /// For consumers: there is a task, or the run is over.
@@ -95,7 +95,7 @@ struct World {
     sealed: std::sync::Mutex<Vec<(u64, u64)>>,
 }
 
-impl World {
+impl SharedState {
     fn new(capacity: usize) -> Self {
         let layout = QueueLayout::new(capacity).unwrap();
         Self {
@@ -188,59 +188,59 @@ const FRONT: usize = 16;
 /// `hint`.
 fn run(slots: &'static [usize], hint: Option<u64>, life: usize, preemptions: usize) {
     explore(preemptions, move || {
-        let world = Arc::new(World::new(slots.len()));
-        let mut producer = world.producer();
+        let shared = Arc::new(SharedState::new(slots.len()));
+        let mut producer = shared.producer();
 
         let mortal = thread::spawn({
-            let world = world.clone();
+            let shared = shared.clone();
             move || {
-                let memory = Mortal { memory: world.queue.clone(), life: life.into() };
-                let consumer = Consumer::new(memory, world.layout, MORTAL).unwrap();
-                if let Err(cause) = catch_unwind(AssertUnwindSafe(|| world.live(&consumer))) {
+                let memory = Mortal { memory: shared.queue.clone(), life: life.into() };
+                let consumer = Consumer::new(memory, shared.layout, MORTAL).unwrap();
+                if let Err(cause) = catch_unwind(AssertUnwindSafe(|| shared.live(&consumer))) {
                     if !cause.is::<Death>() {
                         resume_unwind(cause);
                     }
                     assert!(life < LONGEST_LIFE, "nobody dies of a life as long as that");
                     // As the kernel does for main: the death is certain.
-                    world.is_dead.store(true, Ordering::Release);
-                    world.news.post(1);
+                    shared.is_dead.store(true, Ordering::Release);
+                    shared.news.post(1);
                 }
             }
         });
         let other = thread::spawn({
-            let world = world.clone();
+            let shared = shared.clone();
             move || {
-                let consumer = Consumer::new(world.queue.clone(), world.layout, OTHER).unwrap();
-                world.live(&consumer);
+                let consumer = Consumer::new(shared.queue.clone(), shared.layout, OTHER).unwrap();
+                shared.live(&consumer);
             }
         });
 
         for &slot in slots {
             producer.publish(slot, &[slot as u64 + 1], Bytes::Absent);
-            world.work.post(1);
+            shared.work.post(1);
             if let Some(hint) = hint {
-                world.queue.word(FRONT).store(hint, Ordering::Relaxed);
+                shared.queue.word(FRONT).store(hint, Ordering::Relaxed);
             }
         }
         let mut done = Vec::new();
         let mut is_recovered = false;
         while done.len() < slots.len() {
-            world.news.wait();
-            if !is_recovered && world.is_dead.load(Ordering::Acquire) {
+            shared.news.wait();
+            if !is_recovered && shared.is_dead.load(Ordering::Acquire) {
                 is_recovered = true;
                 let held = producer.recover(MORTAL).unwrap();
-                world.work.post(held.len() + 1);
+                shared.work.post(held.len() + 1);
             }
-            done.extend(world.collect(&mut producer));
+            done.extend(shared.collect(&mut producer));
         }
-        world.is_over();
+        shared.is_over();
         mortal.join().unwrap();
         other.join().unwrap();
 
         done.sort_unstable();
         assert!(done.iter().copied().eq(1..=slots.len() as u64), "each once: {done:?}");
         assert_eq!(producer.outstanding(), 0);
-        world.check_sealed();
+        shared.check_sealed();
     });
 }
 
@@ -275,19 +275,19 @@ fn a_consumer_dies_over_a_single_task() {
 #[test]
 fn the_undead_change_nothing() {
     explore(3, || {
-        let world = Arc::new(World::new(1));
-        let mut producer = world.producer();
+        let shared = Arc::new(SharedState::new(1));
+        let mut producer = shared.producer();
         producer.publish(0, &[1], Bytes::Present);
         let undead = thread::spawn({
-            let world = world.clone();
+            let shared = shared.clone();
             move || {
-                let consumer = Consumer::new(world.queue.clone(), world.layout, MORTAL).unwrap();
-                world.work_off(&consumer)
+                let consumer = Consumer::new(shared.queue.clone(), shared.layout, MORTAL).unwrap();
+                shared.work_off(&consumer)
             }
         });
         let held = producer.recover(MORTAL).unwrap();
-        let main = Consumer::new(world.queue.clone(), world.layout, WorkerId::MAIN).unwrap();
-        let by_main = world.work_off(&main).unwrap();
+        let main = Consumer::new(shared.queue.clone(), shared.layout, WorkerId::MAIN).unwrap();
+        let by_main = shared.work_off(&main).unwrap();
         let by_undead = undead.join().unwrap();
 
         // The task was taken back, so the worker's next step is refused, unless it came first.
@@ -297,11 +297,11 @@ fn the_undead_change_nothing() {
             "refused, though it was not taken back"
         );
         assert!(by_main || by_undead == Ok(true), "completed once");
-        assert_eq!(world.collect(&mut producer).len(), 1);
-        world.check_sealed();
+        assert_eq!(shared.collect(&mut producer).len(), 1);
+        shared.check_sealed();
         // The worker cannot change a new task in the same slot.
         producer.publish(0, &[2], Bytes::Present);
-        assert!(world.work_off(&main).unwrap());
-        assert_eq!(world.collect(&mut producer), [2]);
+        assert!(shared.work_off(&main).unwrap());
+        assert_eq!(shared.collect(&mut producer), [2]);
     });
 }

@@ -10,7 +10,7 @@ use crate::{FileEntry, Folder, Walk, has_same_content};
 
 /// `root` with a file, a folder, a link to each, links that lead out, and a loop; and
 /// a secret beside it.
-fn world() -> (tempfile::TempDir, Dir) {
+fn fixture() -> (tempfile::TempDir, Dir) {
     let outer = tempfile::tempdir().unwrap();
     let root = outer.path().join("root");
     fs::create_dir_all(root.join("a/b/c")).unwrap();
@@ -29,7 +29,7 @@ const READ: OFlags = OFlags::RDONLY.union(SAFE_FLAGS);
 
 #[test]
 fn both_ways_reach_the_same_and_refuse_the_same() {
-    let (_outer, root) = world();
+    let (_outer, root) = fixture();
     for path in ["a/b/file", "a/b/c", "a/b"] {
         let by_kernel = with_openat2(&root.fd, Path::new(path), READ, Mode::empty()).unwrap();
         let ours = component_by_component(&root.fd, Path::new(path), READ, Mode::empty()).unwrap();
@@ -54,7 +54,7 @@ fn both_ways_reach_the_same_and_refuse_the_same() {
 
 #[test]
 fn nothing_leads_up() {
-    let (_outer, root) = world();
+    let (_outer, root) = fixture();
     for path in ["..", "../secret", "a/../../secret", "/etc/passwd", "", ".", "a/.."] {
         assert_eq!(root.open_file(path).unwrap_err(), Errno::INVAL, "{path}");
         assert_eq!(root.stat(path).unwrap_err(), Errno::INVAL, "{path}");
@@ -64,7 +64,7 @@ fn nothing_leads_up() {
 
 #[test]
 fn no_call_goes_through_a_link() {
-    let (outer, root) = world();
+    let (outer, root) = fixture();
     let other = root.open_dir("a/b").unwrap();
     let mode = Mode::RUSR | Mode::WUSR;
     let times = Timestamps {
@@ -97,7 +97,7 @@ fn no_call_goes_through_a_link() {
 
 #[test]
 fn the_last_component_is_taken_as_it_is() {
-    let (outer, root) = world();
+    let (outer, root) = fixture();
     let is = |path: &str| FileType::from_raw_mode(root.stat(path).unwrap().st_mode);
     assert_eq!(is("a/out"), FileType::Symlink);
     assert_eq!(root.read_link("a/out").unwrap(), Path::new("../../secret"));
@@ -118,7 +118,7 @@ fn the_last_component_is_taken_as_it_is() {
 
 #[test]
 fn a_folder_that_was_closed_is_opened_again_unless_it_was_exchanged() {
-    let (outer, root) = world();
+    let (outer, root) = fixture();
     let place = outer.path().join("root");
     let root = Folder::root(root).unwrap();
     let a = root.open_child(OsStr::new("a")).unwrap().0;
@@ -148,7 +148,7 @@ fn a_folder_that_was_closed_is_opened_again_unless_it_was_exchanged() {
 
 #[test]
 fn only_the_file_that_was_seen_is_opened() {
-    let (outer, root) = world();
+    let (outer, root) = fixture();
     let place = outer.path().join("root/a/b");
     let folder = Folder::root(root.open_dir("a/b").unwrap()).unwrap();
     let id = FileId::of(&folder.dir().unwrap().stat("file").unwrap());
@@ -168,7 +168,7 @@ fn only_the_file_that_was_seen_is_opened() {
 
 #[test]
 fn a_walk_goes_through_no_link_and_into_nothing_that_is_not_wanted() {
-    let (_outer, root) = world();
+    let (_outer, root) = fixture();
     let root = Folder::root(root).unwrap();
     let walked = |is_wanted: fn(&Path) -> bool| {
         let wanted = move |_: &Arc<Folder>, path: &Path, _: bool| is_wanted(path);

@@ -67,9 +67,9 @@ fn archive() -> Archive {
 }
 
 /// A folder to attack: the archive is unpacked into `in/out`.
-struct Place(Dir);
+struct Fixture(Dir);
 
-impl Place {
+impl Fixture {
     fn new() -> Self {
         let dir = Dir::new();
         fs::create_dir(dir.path("in")).unwrap();
@@ -104,24 +104,24 @@ impl Place {
 
 #[track_caller]
 fn refuses(archive: Archive, words: &[&str]) {
-    Place::new().refuses(&archive.end(), &[], words);
+    Fixture::new().refuses(&archive.end(), &[], words);
 }
 
 #[test]
 fn absolute_names_stay_in_the_folder() {
     // tar, bsdtar and Python accept them in the same way.
-    let place = Place::new();
-    let victim = place.0.path("victim");
+    let fixture = Fixture::new();
+    let victim = fixture.0.path("victim");
     let records = pax("path", victim.to_str().unwrap().as_bytes());
     let evil = archive().file("good").file("/evil").file("//etc/x").pax(&records).file("x").end();
-    let done = place.extract(&evil, &[]).run().ok();
+    let done = fixture.extract(&evil, &[]).run().ok();
     assert!(done.stderr_text().contains("absolute names: 3"), "{done:?}");
     for name in ["in/out/evil", "in/out/etc/x"] {
-        assert_eq!(place.0.read(name), b"content");
+        assert_eq!(fixture.0.read(name), b"content");
     }
-    let below = place.0.path("in/out").join(victim.strip_prefix("/").unwrap());
+    let below = fixture.0.path("in/out").join(victim.strip_prefix("/").unwrap());
     assert_eq!(fs::read(below).unwrap(), b"content");
-    assert_eq!(place.0.read("victim"), b"untouched");
+    assert_eq!(fixture.0.read("victim"), b"untouched");
 }
 
 #[test]
@@ -142,14 +142,14 @@ fn writing_through_a_symbolic_link() {
         &["l/evil has a parent that is not a folder"],
     );
     // A link that does not, when such links are allowed.
-    let place = Place::new();
-    let outside = place.0.root().to_str().unwrap().to_owned();
+    let fixture = Fixture::new();
+    let outside = fixture.0.root().to_str().unwrap().to_owned();
     let evil = archive().link("l", &outside).file("l/evil").end();
-    place.refuses(&evil, &["--any-links"], &["has a parent"]);
+    fixture.refuses(&evil, &["--any-links"], &["has a parent"]);
     let evil = archive().link("l", "..").add(EntryType::Directory, "l/d", "", b"").end();
-    place.refuses(&evil, &["--any-links"], &["has a parent"]);
+    fixture.refuses(&evil, &["--any-links"], &["has a parent"]);
     let evil = archive().link("l", "..").link("l/d", "x").end();
-    place.refuses(&evil, &["--any-links"], &["has a parent"]);
+    fixture.refuses(&evil, &["--any-links"], &["has a parent"]);
     // A file in place of a folder does not work either.
     refuses(archive().file("f").file("f/evil"), &["f/evil has a parent"]);
 }
@@ -165,19 +165,19 @@ fn symbolic_links_out_of_the_folder_are_refused() {
     ] {
         let evil = || archive().file("d/good").link(name, to);
         refuses(evil(), &[&format!("{name} is a symbolic link that may lead out"), "--any-links"]);
-        let place = Place::new();
-        place.takes(&evil().end(), &["--any-links"]);
-        let link = fs::read_link(place.0.path("in/out").join(name)).unwrap();
+        let fixture = Fixture::new();
+        fixture.takes(&evil().end(), &["--any-links"]);
+        let link = fs::read_link(fixture.0.path("in/out").join(name)).unwrap();
         assert_eq!(link, Path::new(to));
-        assert_eq!(place.0.read("victim"), b"untouched");
+        assert_eq!(fixture.0.read("victim"), b"untouched");
     }
 }
 
 #[test]
 fn hard_links_out_of_the_folder_are_refused() {
-    let place = Place::new();
-    let victim = place.0.path("victim").to_str().unwrap().to_owned();
-    place.refuses(
+    let fixture = Fixture::new();
+    let victim = fixture.0.path("victim").to_str().unwrap().to_owned();
+    fixture.refuses(
         &archive().hard_link("h", &victim).end(),
         &[],
         &["h is a hard link to a file that does not"],
@@ -195,7 +195,7 @@ fn hard_links_out_of_the_folder_are_refused() {
     );
     // Through a link, and to a link, which would lead out from another folder.
     let evil = archive().link("l", "..").hard_link("h", "l/victim").end();
-    place.refuses(&evil, &["--any-links"], &["h has a parent"]);
+    fixture.refuses(&evil, &["--any-links"], &["h has a parent"]);
     refuses(archive().file("f").link("d/l", "../f").hard_link("l", "d/l"), &["not a regular file"]);
     let linked = archive().file("f").pax(&pax("size", b"7"));
     refuses(
@@ -220,30 +220,30 @@ fn the_last_of_two_members_with_one_name_counts() {
         (new(archive().file("a").hard_link("b", "a"), "a"), "b", "content"),
         (archive().file("b").file("a").hard_link("a", "b"), "a", "content"),
     ] {
-        let place = Place::new();
-        let done = place.extract(&evil.end(), &[]).run().ok();
+        let fixture = Fixture::new();
+        let done = fixture.extract(&evil.end(), &[]).run().ok();
         assert!(done.stderr_text().contains("more than once in the archive: 1"), "{done:?}");
-        assert_eq!(place.0.read(format!("in/out/{name}")), content.as_bytes(), "{name}");
+        assert_eq!(fixture.0.read(format!("in/out/{name}")), content.as_bytes(), "{name}");
     }
     // Nothing is replaced through a link, and nothing outside the folder.
-    let place = Place::new();
+    let fixture = Fixture::new();
     let evil = new(archive().link("l", "../../victim"), "l").link("m", "..");
-    place.takes(
+    fixture.takes(
         &evil.add(EntryType::Directory, "m", "", b"").file("m/victim").end(),
         &["--any-links"],
     );
-    assert_eq!(place.0.read("in/out/l"), b"new");
-    assert_eq!(place.0.read("in/out/m/victim"), b"content");
+    assert_eq!(fixture.0.read("in/out/l"), b"new");
+    assert_eq!(fixture.0.read("in/out/m/victim"), b"content");
     assert_eq!(
-        (place.0.read("victim"), place.0.read("in/victim")),
+        (fixture.0.read("victim"), fixture.0.read("in/victim")),
         (b"untouched".into(), b"untouched".into())
     );
     // The same file, and folders.
-    let place = Place::new();
+    let fixture = Fixture::new();
     let folder = |archive: Archive| archive.add(EntryType::Directory, "d", "", b"");
     let good = folder(folder(archive()).file("d/a")).hard_link("d/a", "d/a").end();
-    place.extract(&good, &[]).run().ok_and_silent();
-    assert_eq!(place.0.read("in/out/d/a"), b"content");
+    fixture.extract(&good, &[]).run().ok_and_silent();
+    assert_eq!(fixture.0.read("in/out/d/a"), b"content");
     let refusal = &["d has the name of a folder in the archive"];
     refuses(folder(archive()).file("d"), refusal);
     refuses(archive().file("d/a").file("d"), refusal);
@@ -254,35 +254,35 @@ fn the_last_of_two_members_with_one_name_counts() {
 
 #[test]
 fn an_existing_folder() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let good = archive().file("victim").end();
-    fs::create_dir(place.0.path("in/out")).unwrap();
-    place.0.write("in/out/victim", "untouched");
-    let run = place.extract(&good, &[]);
-    place.0.fails(run, 73, &["in/out: already exists"]);
-    assert_eq!(place.0.read("in/out/victim"), b"untouched");
-    fs::remove_dir_all(place.0.path("in/out")).unwrap();
-    std::os::unix::fs::symlink("nowhere", place.0.path("in/out")).unwrap();
-    let run = place.extract(&good, &["--force"]);
-    place.0.fails(run, 73, &["already exists"]);
+    fs::create_dir(fixture.0.path("in/out")).unwrap();
+    fixture.0.write("in/out/victim", "untouched");
+    let run = fixture.extract(&good, &[]);
+    fixture.0.fails(run, 73, &["in/out: already exists"]);
+    assert_eq!(fixture.0.read("in/out/victim"), b"untouched");
+    fs::remove_dir_all(fixture.0.path("in/out")).unwrap();
+    std::os::unix::fs::symlink("nowhere", fixture.0.path("in/out")).unwrap();
+    let run = fixture.extract(&good, &["--force"]);
+    fixture.0.fails(run, 73, &["already exists"]);
 }
 
 #[test]
 fn devices_and_pipes_are_left_out() {
     // Packing a folder leaves them out as well, like rsync.
-    let place = Place::new();
+    let fixture = Fixture::new();
     let kinds = [EntryType::Char, EntryType::Block, EntryType::Fifo];
     let many = kinds
         .into_iter()
         .cycle()
         .take(25)
         .fold(archive().file("a"), |archive, kind| archive.add(kind, "x\x1b", "", b""));
-    let done = place.extract(&many.file("b").end(), &["--json"]).run().ok();
+    let done = fixture.extract(&many.file("b").end(), &["--json"]).run().ok();
     let text = done.stderr_text();
     assert_eq!(text.matches("is a device or a named pipe; skipped").count(), 20, "{text}");
     assert!(text.contains("5 more skipped"), "{text}");
     assert_eq!(done.json(&done.stdout)["skipped"], 25);
-    let names: Vec<_> = fs::read_dir(place.0.path("in/out")).unwrap().collect();
+    let names: Vec<_> = fs::read_dir(fixture.0.path("in/out")).unwrap().collect();
     assert_eq!(names.len(), 2);
 }
 
@@ -293,19 +293,19 @@ fn archives_that_only_tar_can_unpack_are_refused() {
     let volume = archive().add(EntryType::new(b'M'), "x", "", b"");
     refuses(volume, &["x begins in another volume", "tar -xM"]);
     let joined = [archive().file("a").end(), archive().file("b").end()].concat();
-    Place::new().refuses(&joined, &[], &["b comes after the end", "tar -xi"]);
+    Fixture::new().refuses(&joined, &[], &["b comes after the end", "tar -xi"]);
     refuses(archive().add(EntryType::Regular, "", "", b""), &["invalid"]);
     refuses(archive().add(EntryType::Regular, ".", "", b"x"), &[". has no name"]);
 }
 
 #[test]
 fn special_permission_bits_are_not_restored() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let good = archive().file("f").add(EntryType::Directory, "d", "", b"");
     let good = good.add(EntryType::Directory, "./", "", b"").end();
-    place.takes(&good, &[]);
+    fixture.takes(&good, &[]);
     for name in ["in/out/f", "in/out/d", "in/out"] {
-        let mode = fs::metadata(place.0.path(name)).unwrap().permissions().mode();
+        let mode = fs::metadata(fixture.0.path(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o755, "{name}");
     }
 }
@@ -313,18 +313,18 @@ fn special_permission_bits_are_not_restored() {
 #[test]
 fn false_sizes_are_refused() {
     let sized = |size| archive().file("a").add_sized(EntryType::Regular, "huge", "", b"few", size);
-    let place = Place::new();
+    let fixture = Fixture::new();
     // Without an end, which would not be reached.
-    place.refuses(&sized(1 << 30).0, &[], &["in huge: it is cut off"]);
-    place.refuses(&sized(1 << 41).0, &[], &["in huge: it is cut off"]);
-    place.refuses(&sized(1 << 62).0, &["--max-size", "8388607TiB"], &["it is cut off"]);
-    place.refuses(&sized(1 << 20).0, &["--max-size", "1MiB"], &["larger than 1048576 bytes"]);
+    fixture.refuses(&sized(1 << 30).0, &[], &["in huge: it is cut off"]);
+    fixture.refuses(&sized(1 << 41).0, &[], &["in huge: it is cut off"]);
+    fixture.refuses(&sized(1 << 62).0, &["--max-size", "8388607TiB"], &["it is cut off"]);
+    fixture.refuses(&sized(1 << 20).0, &["--max-size", "1MiB"], &["larger than 1048576 bytes"]);
     // A name that would take all the memory of the machine.
     let name = archive().add_sized(EntryType::GNULongName, "l", "", b"x", 1 << 40);
-    place.refuses(&name.0, &[], &["too long"]);
+    fixture.refuses(&name.0, &[], &["too long"]);
     for size in [&b"-1"[..], b"1e9", b"99999999999999999999999"] {
         let lie = archive().pax(&pax("size", size)).file("a");
-        place.refuses(&lie.end(), &[], &["invalid"]);
+        fixture.refuses(&lie.end(), &[], &["invalid"]);
     }
     // A hole that is larger than any disk, and one that overlaps.
     for map in ["0,1,99999999999999,1", "5,3,0,4", "0", "0,7,3,0", "x,1"] {
@@ -334,19 +334,19 @@ fn false_sizes_are_refused() {
             pax("GNU.sparse.map", map.as_bytes()),
         ];
         let lie = archive().pax(&records.concat()).file("a");
-        place.refuses(&lie.end(), &[], &["holes", "a"]);
+        fixture.refuses(&lie.end(), &[], &["holes", "a"]);
     }
     let huge = [pax("GNU.sparse.size", b"4611686018427387904"), pax("GNU.sparse.map", b"0,7")];
-    place.refuses(&archive().pax(&huge.concat()).file("a").end(), &[], &["--max-size"]);
+    fixture.refuses(&archive().pax(&huge.concat()).file("a").end(), &[], &["--max-size"]);
 }
 
 #[test]
 fn duplicate_and_conflicting_headers() {
     // All programs take the last value, and ignore an empty one.
     let twice = [pax("path", b"a"), pax("path", b"b"), pax("linkpath", b"")].concat();
-    let place = Place::new();
-    place.takes(&archive().pax(&twice).file("x").end(), &[]);
-    assert_eq!(place.0.read("in/out/b"), b"content");
+    let fixture = Fixture::new();
+    fixture.takes(&archive().pax(&twice).file("x").end(), &[]);
+    assert_eq!(fixture.0.read("in/out/b"), b"content");
     refuses(archive().pax(&pax("path", b"a\0b")).file("x"), &["invalid"]);
     refuses(archive().pax(b"99 path=a\n").file("x"), &["invalid"]);
     refuses(archive().pax(&pax("path", b"a")).pax(&pax("path", b"b")).file("x"), &["two names"]);
@@ -356,56 +356,56 @@ fn duplicate_and_conflicting_headers() {
         refuses(global(&pax(key, b"1")).file("x"), &["only a single member may have"]);
     }
     // As written by `git archive`.
-    Place::new().takes(&global(&pax("comment", b"abc")).file("x").end(), &[]);
+    Fixture::new().takes(&global(&pax("comment", b"abc")).file("x").end(), &[]);
 }
 
 #[test]
 fn truncated_archives_are_refused() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let whole = archive().file("a").file("b").end();
     for len in [1, 511, 512, 513, 1024, 1500, 2048, 2049] {
         let code_words: &[&str] = match len {
             ..512 => &["not a tar archive"],
             _ => &["it is cut off"],
         };
-        place.refuses(&whole[..len], &[], code_words);
+        fixture.refuses(&whole[..len], &[], code_words);
     }
-    place.refuses(b"", &[], &["it looks like an empty file"]);
-    place.refuses(b"plain text, and no archive\n", &[], &["it looks like plain text"]);
+    fixture.refuses(b"", &[], &["it looks like an empty file"]);
+    fixture.refuses(b"plain text, and no archive\n", &[], &["it looks like plain text"]);
     let gzip = ["it looks like a gzip file", "`cryptstream decrypt a.enc - | tar -xz`"];
-    place.refuses(b"\x1f\x8b\x08 and so on", &[], &gzip);
-    let list = place.0.command(&["list", "a.enc", "-i", "id"]);
-    let done = place.0.fails(list, 65, &gzip);
+    fixture.refuses(b"\x1f\x8b\x08 and so on", &[], &gzip);
+    let list = fixture.0.command(&["list", "a.enc", "-i", "id"]);
+    let done = fixture.0.fails(list, 65, &gzip);
     assert!(!done.stderr_text().contains("beginning"), "{done:?}");
     let mut damaged = whole.clone();
     damaged[1024] ^= 1;
-    place.refuses(&damaged, &[], &["checksum"]);
-    place.refuses(&[&whole[..], b"more"].concat(), &[], &["there is data after its end"]);
-    place.refuses(&[&whole[..], &whole].concat(), &[], &["a comes after the end of the archive"]);
+    fixture.refuses(&damaged, &[], &["checksum"]);
+    fixture.refuses(&[&whole[..], b"more"].concat(), &[], &["there is data after its end"]);
+    fixture.refuses(&[&whole[..], &whole].concat(), &[], &["a comes after the end of the archive"]);
     // Zeros may follow. Some programs write only one block of them, which tar accepts too.
-    place.takes(&[&whole[..], &[0; 10_000]].concat(), &[]);
-    fs::remove_dir_all(place.0.path("in/out")).unwrap();
-    place.takes(&whole[..2560], &[]);
+    fixture.takes(&[&whole[..], &[0; 10_000]].concat(), &[]);
+    fs::remove_dir_all(fixture.0.path("in/out")).unwrap();
+    fixture.takes(&whole[..2560], &[]);
 }
 
 #[test]
 fn bombs() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let bomb = archive().add(EntryType::Regular, "zeros", "", &vec![0; 100 << 20]).end();
     let bomb = zstd::encode_all(&bomb[..], 3).unwrap();
     assert!(bomb.len() < 100_000);
-    place.refuses(&bomb, &[], &["more than 1000 times larger", "--max-ratio"]);
-    place.takes(&bomb, &["--max-ratio", "100000"]);
-    fs::remove_dir_all(place.0.path("in/out")).unwrap();
+    fixture.refuses(&bomb, &[], &["more than 1000 times larger", "--max-ratio"]);
+    fixture.takes(&bomb, &["--max-ratio", "100000"]);
+    fs::remove_dir_all(fixture.0.path("in/out")).unwrap();
 
     let many = (0..100).fold(archive(), |archive, number| archive.file(&number.to_string())).end();
-    place.refuses(&many, &["--max-entries", "99"], &["more than 99 members", "--max-entries"]);
+    fixture.refuses(&many, &["--max-entries", "99"], &["more than 99 members", "--max-entries"]);
     let small = zstd::encode_all(&many[..], 3).unwrap();
     for cut in [5, small.len() / 2, small.len() - 1] {
-        place.refuses(&small[..cut], &[], &["cannot be decompressed"]);
+        fixture.refuses(&small[..cut], &[], &["cannot be decompressed"]);
     }
-    place.refuses(&[&small[..], b"more"].concat(), &[], &["cannot be decompressed"]);
-    place.takes(&small, &["--max-entries", "100"]);
+    fixture.refuses(&[&small[..], b"more"].concat(), &[], &["cannot be decompressed"]);
+    fixture.takes(&small, &["--max-entries", "100"]);
 
     let deep = vec!["d"; 501].join("/");
     refuses(
@@ -416,10 +416,10 @@ fn bombs() {
 
 #[test]
 fn as_deep_as_can_be() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let deep = vec!["d"; 500].join("/");
     let good = archive().pax(&pax("path", deep.as_bytes())).file("x");
-    place.refuses(&good.file("../evil").end(), &[], &["../evil has .. in its name"]);
+    fixture.refuses(&good.file("../evil").end(), &[], &["../evil has .. in its name"]);
 }
 
 #[test]

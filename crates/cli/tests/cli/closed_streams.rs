@@ -24,7 +24,7 @@ const COMMANDS: [&str; 18] = [
     "--help",
 ];
 
-fn world() -> Dir {
+fn fixture() -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", "content");
@@ -36,7 +36,7 @@ fn world() -> Dir {
 
 #[test]
 fn writing_to_a_closed_output_fails() {
-    let dir = world();
+    let dir = fixture();
     for command in COMMANDS {
         let done = dir.shell(&format!("$CS {command} >&-")).run();
         assert_eq!(done.code(), Some(74), "{command}: {done:?}");
@@ -61,7 +61,7 @@ fn writing_to_a_closed_output_fails() {
 
 #[test]
 fn writing_to_a_full_output_fails() {
-    let dir = world();
+    let dir = fixture();
     for command in COMMANDS {
         let done = dir.shell(&format!("$CS {command} > /dev/full")).run();
         assert_eq!(done.code(), Some(74), "{command}: {done:?}");
@@ -71,7 +71,7 @@ fn writing_to_a_full_output_fails() {
 
 #[test]
 fn a_discarded_output_succeeds() {
-    let dir = world();
+    let dir = fixture();
     for command in COMMANDS {
         // Opened for reading and writing, like Python's subprocess.DEVNULL.
         dir.shell(&format!("$CS {command} 1<> /dev/null")).run().ok();
@@ -80,7 +80,7 @@ fn a_discarded_output_succeeds() {
 
 #[test]
 fn a_closed_input_is_not_an_empty_input() {
-    let dir = world();
+    let dir = fixture();
     for command in ["encrypt -i id - out", "decrypt -i id - out", "inspect -", "verify -i id -"] {
         let done = dir.shell(&format!("$CS {command} <&-")).run();
         assert_eq!(done.code(), Some(66), "{command}: {done:?}");

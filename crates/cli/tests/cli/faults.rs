@@ -44,23 +44,23 @@ fn named_shared_memory() -> Vec<OsString> {
 
 /// One way to run the program, from a large file to `out`.
 #[derive(Clone, Copy, Debug)]
-struct Way {
+struct Invocation {
     command: &'static str,
     processes: &'static str,
     is_replacing: bool,
 }
 
-impl Way {
+impl Invocation {
     fn all() -> Vec<Self> {
-        let mut ways = Vec::new();
+        let mut invocations = Vec::new();
         for processes in ["2", "0", "4"] {
             for is_replacing in [false, true] {
                 for command in ["encrypt", "decrypt"] {
-                    ways.push(Self { command, processes, is_replacing });
+                    invocations.push(Self { command, processes, is_replacing });
                 }
             }
         }
-        ways
+        invocations
     }
 
     fn start(self, dir: &Dir) -> Group {
@@ -102,26 +102,33 @@ impl Way {
 fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file() {
     let dir = folder(SMALL);
     let mut random = Random::new();
-    let ways: Vec<_> = Way::all().into_iter().map(|way| (way, way.measure(&dir))).collect();
+    let invocations: Vec<_> = Invocation::all()
+        .into_iter()
+        .map(|invocation| (invocation, invocation.measure(&dir)))
+        .collect();
     let (mut killed, mut temporaries_left) = (0, 0);
     let wanted = std::env::var("CRYPTSTREAM_KILLS").ok().map_or(24, |kills| kills.parse().unwrap());
-    for (round, (way, duration)) in ways.iter().cycle().enumerate() {
+    for (round, (invocation, duration)) in invocations.iter().cycle().enumerate() {
         if killed == wanted {
             break;
         }
         assert!(round < 10 * wanted as usize, "{killed} were killed in {round} rounds");
-        let group = way.start(&dir);
+        let group = invocation.start(&dir);
         thread::sleep(random.within(*duration));
         group.signal(Signal::KILL);
         // Waits for the workers too; the memory is freed with the last one.
         let done = group.wait();
         let is_killed = done.status.signal() == Some(9);
-        assert!(is_killed || done.status.success(), "{way:?}, {done:?}");
+        assert!(is_killed || done.status.success(), "{invocation:?}, {done:?}");
         killed += u32::from(is_killed);
-        way.check_output(&dir, SMALL, &done);
+        invocation.check_output(&dir, SMALL, &done);
         if !temporaries(&dir).is_empty() {
             temporaries_left += 1;
-            assert!(way.is_replacing, "{way:?} has no need of {:?}", temporaries(&dir));
+            assert!(
+                invocation.is_replacing,
+                "{invocation:?} has no need of {:?}",
+                temporaries(&dir)
+            );
             // Tries again if another process has got the dead one's ID meanwhile.
             wait_until("the next run cleans up", || {
                 let next = ["encrypt", "-i", "id", "plain", "out", "--force"];
@@ -138,21 +145,24 @@ fn main_killed_at_random_moments_leaves_no_process_no_memory_and_no_partial_file
 /// Interrupts a run at the moment that `at` waits for, and tries again if the run has finished
 /// before. The output must be unchanged or complete.
 #[track_caller]
-fn interrupt(dir: &Dir, way: Way, number: i32, mut at: impl FnMut(&Group) -> bool) {
+fn interrupt(dir: &Dir, invocation: Invocation, number: i32, mut at: impl FnMut(&Group) -> bool) {
     let signal = Signal::from_named_raw(number).unwrap();
     let start = Instant::now();
     loop {
-        assert!(start.elapsed() < TIMEOUT, "{way:?} was always over before it was interrupted");
-        let group = way.start(dir);
+        assert!(
+            start.elapsed() < TIMEOUT,
+            "{invocation:?} was always over before it was interrupted"
+        );
+        let group = invocation.start(dir);
         let is_there = at(&group);
         group.signal(signal);
         let done = group.wait();
-        way.check_output(dir, SMALL, &done);
-        assert_eq!(temporaries(dir), Vec::<OsString>::new(), "{way:?}, {done:?}");
+        invocation.check_output(dir, SMALL, &done);
+        assert_eq!(temporaries(dir), Vec::<OsString>::new(), "{invocation:?}, {done:?}");
         if is_there && done.status.signal() == Some(number) {
             return;
         }
-        assert!(done.status.success(), "{way:?}, {done:?}");
+        assert!(done.status.success(), "{invocation:?}, {done:?}");
     }
 }
 
@@ -160,24 +170,25 @@ fn interrupt(dir: &Dir, way: Way, number: i32, mut at: impl FnMut(&Group) -> boo
 fn an_interruption_in_any_phase_ends_main_and_workers_and_leaves_nothing() {
     let dir = folder(SMALL);
     let mut random = Random::new();
-    let ways = Way::all().into_iter().filter(|way| way.processes != "4");
-    for (way, numbers) in ways.zip([[2, 15], [15, 2]].into_iter().cycle()) {
+    let invocations =
+        Invocation::all().into_iter().filter(|invocation| invocation.processes != "4");
+    for (invocation, numbers) in invocations.zip([[2, 15], [15, 2]].into_iter().cycle()) {
         // Before anything is read.
-        interrupt(&dir, way, numbers[0], |_| true);
+        interrupt(&dir, invocation, numbers[0], |_| true);
         // As soon as the output exists.
-        interrupt(&dir, way, numbers[1], |group| {
+        interrupt(&dir, invocation, numbers[1], |group| {
             group.reaches("at work", |group| group.unnamed_len().is_some())
         });
         // While workers are busy.
-        if way.processes != "0" {
-            interrupt(&dir, way, numbers[0], |group| {
+        if invocation.processes != "0" {
+            interrupt(&dir, invocation, numbers[0], |group| {
                 group.reaches("a worker", |group| !group.workers().is_empty())
             });
         }
         // Near the end, when the output gets its name: closer to it, the more often it was too
         // late.
-        let mut latest = way.measure(&dir);
-        interrupt(&dir, way, numbers[1], |_| {
+        let mut latest = invocation.measure(&dir);
+        interrupt(&dir, invocation, numbers[1], |_| {
             thread::sleep(latest.mul_f64(0.9) + random.within(latest.mul_f64(0.1)));
             latest = latest.mul_f64(0.95);
             true

@@ -13,7 +13,7 @@ const MIB: usize = 1 << 20;
 const FORMATS: [&str; 2] = ["native", "age"];
 
 /// A folder with the identities a, b, c and d, and the passphrase file `pw`.
-fn world() -> Dir {
+fn fixture() -> Dir {
     let dir = Dir::new();
     for name in ["a", "b", "c", "d"] {
         dir.keygen(name);
@@ -59,7 +59,7 @@ fn assert_tidy(dir: &Dir) {
 
 #[test]
 fn other_recipients_open_the_same_payload() {
-    let dir = world();
+    let dir = fixture();
     for format in FORMATS {
         for len in [0, MIB - 1, MIB, 2 * MIB + 1] {
             let content = test_bytes(len);
@@ -97,7 +97,7 @@ fn other_recipients_open_the_same_payload() {
 
 #[test]
 fn a_passphrase_replaces_keys_and_keys_replace_a_passphrase() {
-    let dir = world();
+    let dir = fixture();
     dir.write_secret("pw2", "another one");
     // In place, and with a new file.
     for (format, len) in [("native", MIB + 1), ("age", 1)] {
@@ -118,7 +118,7 @@ fn a_passphrase_replaces_keys_and_keys_replace_a_passphrase() {
 
 #[test]
 fn in_place_the_file_stays_the_same_file() {
-    let dir = world();
+    let dir = fixture();
     for (format, len) in [("native", MIB), ("native", 100), ("age", MIB), ("age", 0)] {
         let content = test_bytes(len);
         encrypt(&dir, &content, format, &["-i", "a"]);
@@ -139,7 +139,7 @@ fn in_place_the_file_stays_the_same_file() {
 
 #[test]
 fn other_links_to_the_old_file_are_reported() {
-    let dir = world();
+    let dir = fixture();
     encrypt(&dir, b"content", "age", &["-i", "a"]);
     fs::hard_link(dir.path("f"), dir.path("g")).unwrap();
     let old = dir.read("g");
@@ -151,7 +151,7 @@ fn other_links_to_the_old_file_are_reported() {
 
 #[test]
 fn a_file_that_is_replaced_keeps_its_permissions_and_its_links() {
-    let dir = world();
+    let dir = fixture();
     encrypt(&dir, b"content", "native", &["-i", "a"]);
     fs::create_dir(dir.path("away")).unwrap();
     fs::rename(dir.path("f"), dir.path("away/real")).unwrap();
@@ -173,7 +173,7 @@ fn a_file_that_is_replaced_keeps_its_permissions_and_its_links() {
 
 #[test]
 fn reencrypting_seals_the_content_under_another_key() {
-    let dir = world();
+    let dir = fixture();
     for format in FORMATS {
         for len in [0, 1, MIB - 1, MIB, 10 * MIB + 77] {
             let content = test_bytes(len);
@@ -199,7 +199,7 @@ fn reencrypting_seals_the_content_under_another_key() {
 
 #[test]
 fn what_cannot_be_rekeyed_is_left_alone() {
-    let dir = world();
+    let dir = fixture();
     let content = test_bytes(2 * MIB);
     encrypt(&dir, &content, "native", &["-i", "a"]);
     let encrypted = dir.read("f");
@@ -285,7 +285,7 @@ fn unprivileged(dir: &Dir, args: &[&str]) -> Run {
 
 #[test]
 fn permissions_are_respected() {
-    let dir = world();
+    let dir = fixture();
     let chmod = |name: &str, mode| {
         fs::set_permissions(dir.path(name), fs::Permissions::from_mode(mode)).unwrap();
     };
@@ -311,7 +311,7 @@ fn permissions_are_respected() {
 
 #[test]
 fn a_file_without_space_for_a_rewrite_stays() {
-    let dir = world();
+    let dir = fixture();
     encrypt(&dir, &test_bytes(3 * MIB), "age", &["-i", "a"]);
     let script = "ulimit -f 1024; exec $CS rekey f -i a --new-identity b --new-identity c";
     dir.fails(dir.shell(script), 74, &["f", "file too large", "the old file is still there"]);
@@ -321,7 +321,7 @@ fn a_file_without_space_for_a_rewrite_stays() {
 
 #[test]
 fn age_decrypts_a_salvaged_file() {
-    let dir = world();
+    let dir = fixture();
     if !has_age() {
         return;
     }
@@ -336,7 +336,7 @@ fn age_decrypts_a_salvaged_file() {
 
 #[test]
 fn verbose_reports_what_was_done() {
-    let dir = world();
+    let dir = fixture();
     encrypt(&dir, &test_bytes(MIB), "native", &["-i", "a"]);
     dir.run(&["rekey", "f", "-i", "a", "--new-identity", "b"]).ok_and_silent();
     let text = dir.run(&["rekey", "f", "-i", "b", "--new-identity", "a", "-v"]).ok().stderr_text();
@@ -353,7 +353,7 @@ fn access_list() -> Vec<u8> {
 
 #[test]
 fn access_lists_are_kept_and_never_widen_who_may_read() {
-    let dir = world();
+    let dir = fixture();
     let set = |name: &str, attribute: &str, value: &[u8]| {
         rustix::fs::setxattr(dir.path(name), attribute, value, rustix::fs::XattrFlags::empty())
     };

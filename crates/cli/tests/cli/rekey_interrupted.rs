@@ -61,7 +61,7 @@ fn has(program: &str) -> bool {
 }
 
 /// An encrypted file in its own folder, and the command that rekeys it.
-struct World<'a> {
+struct Fixture<'a> {
     dir: &'a Dir,
     case: &'a Case,
     content: Vec<u8>,
@@ -69,7 +69,7 @@ struct World<'a> {
     args: Vec<String>,
 }
 
-impl<'a> World<'a> {
+impl<'a> Fixture<'a> {
     fn new(dir: &'a Dir, case: &'a Case) -> Self {
         // Names that do not count as leftovers.
         std::fs::create_dir_all(dir.path("keys")).unwrap();
@@ -180,9 +180,9 @@ impl<'a> World<'a> {
 
 /// The method that this file system uses for a case.
 fn method_of(dir: &Dir, case: &Case) -> String {
-    let world = World::new(dir, case);
-    dir.write("f", &world.encrypted);
-    let mut args = world.args.clone();
+    let fixture = Fixture::new(dir, case);
+    dir.write("f", &fixture.encrypted);
+    let mut args = fixture.args.clone();
     args.push("--json".to_owned());
     let done = dir.run(&args).ok();
     done.json(&done.stdout)["method"].as_str().unwrap().to_owned()
@@ -199,7 +199,7 @@ fn interrupt(dir: &Dir, case: &Case) {
         return;
     }
     for signal in ["SIGKILL", "SIGTERM"] {
-        let times = World::new(dir, case).interrupt_everywhere(signal);
+        let times = Fixture::new(dir, case).interrupt_everywhere(signal);
         println!("{method}, {}: interrupted {times} times with {signal}", case.format);
         // A termination may come too late: it is deferred while a file is replaced, and after the
         // last call the program ends by itself.
@@ -286,8 +286,8 @@ fn where_blocks_are_shared() {
         for case in [CLONED, SHIFTED, Case { format: "age", old: 3, ..CLONED }] {
             let case = Case { len: 230 << 20, ..case };
             assert_eq!(method_of(&dir, &case), "shared", "{kind}");
-            let world = World::new(&dir, &case);
-            assert!(world.opens("keys/new") && !world.opens("keys/old"));
+            let fixture = Fixture::new(&dir, &case);
+            assert!(fixture.opens("keys/new") && !fixture.opens("keys/old"));
             std::fs::remove_file(dir.path("f")).unwrap();
         }
     }

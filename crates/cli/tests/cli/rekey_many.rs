@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::common::{CHEAP, Dir, file_events, test_bytes};
 
 /// A folder of files of both formats, small and large, encrypted to `old`.
-fn world() -> Dir {
+fn fixture() -> Dir {
     let dir = Dir::new();
     for name in ["old", "new", "other"] {
         dir.keygen(name);
@@ -35,7 +35,7 @@ fn opens(dir: &Dir, folder: &str, key: &str) {
 
 #[test]
 fn folders_and_files_get_new_keys_in_one_run() {
-    let dir = world();
+    let dir = fixture();
     dir.write("named.enc", dir.read("all/small.enc"));
     dir.write("in-a-list.age", dir.read("of-age/small.age"));
     dir.write("list", "in-a-list.age\0");
@@ -67,7 +67,7 @@ fn folders_and_files_get_new_keys_in_one_run() {
 /// One derivation and one question for all files.
 #[test]
 fn a_new_passphrase_is_for_files_of_both_formats() {
-    let dir = world();
+    let dir = fixture();
     dir.write_secret("word", "right");
     let args = ["rekey", "all", "of-age/small.age", "-i", "old", "--new-passphrase-file", "word"];
     dir.run(&args).ok();
@@ -83,7 +83,7 @@ fn a_new_passphrase_is_for_files_of_both_formats() {
 
 #[test]
 fn a_file_that_has_its_new_keys_already_is_not_taken_for_another_keys() {
-    let dir = world();
+    let dir = fixture();
     fs::hard_link(dir.path("all/sub/large.enc"), dir.path("all/sub/also.enc")).unwrap();
     symlink("all/small.enc", dir.path("link.enc")).unwrap();
     let args =
@@ -99,7 +99,7 @@ fn a_file_that_has_its_new_keys_already_is_not_taken_for_another_keys() {
 
 #[test]
 fn links_in_a_folder_are_not_followed() {
-    let dir = world();
+    let dir = fixture();
     dir.write("outside.enc", dir.read("all/small.enc"));
     symlink("../outside.enc", dir.path("all/link.enc")).unwrap();
     dir.run(&["rekey", "all", "-i", "old", "--new-identity", "new"]).ok();
@@ -109,7 +109,7 @@ fn links_in_a_folder_are_not_followed() {
 /// Like `verify` and `decrypt`.
 #[test]
 fn a_key_that_fits_no_file_of_a_folder_is_reported_at_once() {
-    let dir = world();
+    let dir = fixture();
     let args = ["rekey", "all", "-i", "other", "--new-identity", "new"];
     let done = dir.fails(dir.command(&args), 77, &["no key fits any of 3 files"]);
     assert_eq!(done.stderr_text().matches("error:").count(), 1, "{done:?}");
@@ -131,7 +131,7 @@ fn a_key_that_fits_no_file_of_a_folder_is_reported_at_once() {
 /// A protected identity file is an ordinary age file.
 #[test]
 fn a_key_file_among_the_files_is_left_alone() {
-    let dir = world();
+    let dir = fixture();
     dir.write_secret("word", "right");
     let protect = ["encrypt", "old", "all/key.age", "--passphrase-file", "word", "--scrypt", "16"];
     dir.run(&protect).ok();

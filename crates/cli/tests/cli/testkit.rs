@@ -87,22 +87,22 @@ fn vectors() -> Vec<Vector> {
     vectors
 }
 
-/// A way to decrypt the file `encrypted`, and whether the result is in the file `opened` or on
-/// standard output.
-struct Way {
+/// Arguments that decrypt the file `encrypted`, and whether the result is on standard output or
+/// in the file `decrypted`.
+struct Invocation {
     args: &'static [&'static str],
     is_pipe: bool,
 }
 
-/// Decrypts every vector in one way, and names all failures at the end.
-fn check(way: &Way) {
+/// Decrypts every vector with these arguments, and names all failures at the end.
+fn check(invocation: &Invocation) {
     let dir = Dir::new();
     dir.keygen("unrelated");
     let (good, bad): (Vec<_>, Vec<_>) = vectors().into_iter().partition(|v| v.code() == 0);
     let mut complaints = Vec::new();
     let mut sound = vec![Vec::new()];
     for vector in good {
-        let (done, opened) = open(&dir, &vector, way);
+        let (done, opened) = open(&dir, &vector, invocation);
         if done.code() != Some(0) || !vector.is_payload(&opened) {
             complaints.push(format!("{}: {} bytes, {done:?}", vector.name, opened.len()));
         } else {
@@ -113,8 +113,8 @@ fn check(way: &Way) {
     let longest = sound.iter().max_by_key(|text| text.len()).unwrap();
     sound.extend([longest[..CHUNK].to_vec(), longest[..2 * CHUNK].to_vec()]);
     for vector in bad {
-        let (done, opened) = open(&dir, &vector, way);
-        let is_right = match way.is_pipe {
+        let (done, opened) = open(&dir, &vector, invocation);
+        let is_right = match invocation.is_pipe {
             true => vector.may_release(&opened, &sound),
             false => opened.is_empty() && !dir.path("opened").exists(),
         };
@@ -128,11 +128,11 @@ fn check(way: &Way) {
 }
 
 /// Decrypts a vector and returns the result. Nothing else may be left.
-fn open(dir: &Dir, vector: &Vector, way: &Way) -> (Done, Vec<u8>) {
+fn open(dir: &Dir, vector: &Vector, invocation: &Invocation) -> (Done, Vec<u8>) {
     dir.write("sealed", &vector.file);
     dir.write("id", vector.identities.join("\n"));
     dir.write_secret("passphrase", vector.passphrases.first().map_or("", String::as_str));
-    let mut args = [&["decrypt"], way.args].concat();
+    let mut args = [&["decrypt"], invocation.args].concat();
     if !vector.passphrases.is_empty() {
         args.extend(["--passphrase-file", "passphrase"]);
     }
@@ -143,11 +143,12 @@ fn open(dir: &Dir, vector: &Vector, way: &Way) -> (Done, Vec<u8>) {
     }
     let _ = fs::remove_file(dir.path("opened"));
     let before = dir.names();
-    let mut done = dir.command(&args).input(if way.is_pipe { &vector.file } else { b"" }).run();
+    let mut done =
+        dir.command(&args).input(if invocation.is_pipe { &vector.file } else { b"" }).run();
     let mut left = dir.names();
     left.retain(|name| name != "opened" || done.code() != Some(0));
     assert_eq!(left, before, "{}", vector.name);
-    let opened = match way.is_pipe {
+    let opened = match invocation.is_pipe {
         true => std::mem::take(&mut done.stdout),
         false => fs::read(dir.path("opened")).unwrap_or_default(),
     };
@@ -156,15 +157,15 @@ fn open(dir: &Dir, vector: &Vector, way: &Way) -> (Done, Vec<u8>) {
 
 #[test]
 fn from_a_file() {
-    check(&Way { args: &["sealed", "opened", "--processes", "0"], is_pipe: false });
+    check(&Invocation { args: &["sealed", "opened", "--processes", "0"], is_pipe: false });
 }
 
 #[test]
 fn from_a_file_with_workers() {
-    check(&Way { args: &["sealed", "opened", "--processes", "2"], is_pipe: false });
+    check(&Invocation { args: &["sealed", "opened", "--processes", "2"], is_pipe: false });
 }
 
 #[test]
 fn from_a_pipe() {
-    check(&Way { args: &["-", "-"], is_pipe: true });
+    check(&Invocation { args: &["-", "-"], is_pipe: true });
 }

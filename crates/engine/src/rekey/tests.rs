@@ -12,7 +12,7 @@ use super::RekeyMethod;
 use crate::{Decrypt, Encrypt, Engine, Error, Rekey, RekeySummary, Source, Target, WorkerOptions};
 
 /// A sealed file of 2 MiB, and what a rekeying would make of it.
-struct World {
+struct Fixture {
     dir: TempDir,
     path: PathBuf,
     plain: Vec<u8>,
@@ -24,7 +24,7 @@ struct World {
     new_header: Vec<u8>,
 }
 
-impl World {
+impl Fixture {
     /// `recipients` is for how many it is sealed at first.
     fn new(format: Format, recipients: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -105,113 +105,119 @@ fn engine() -> Engine {
 #[test]
 fn a_header_that_was_written_in_part_is_undone() {
     for (format, recipients) in [(Format::Native, 1), (Format::Native, 60), (Format::Age, 60)] {
-        let world = World::new(format, recipients);
-        fs::write(world.journal_path(), world.journal().encode()).unwrap();
-        let len = world.header_len;
+        let fixture = Fixture::new(format, recipients);
+        fs::write(fixture.journal_path(), fixture.journal().encode()).unwrap();
+        let len = fixture.header_len;
         assert!(len > 4096 || recipients == 1);
         let mut count = 0;
         for unit in [512, 4096] {
             for from in (0..len).step_by(unit) {
                 for to in (from + unit..len + unit).step_by(unit) {
                     let to = to.min(len);
-                    world.tear(from, to);
+                    fixture.tear(from, to);
                     let is_new = (from, to) == (0, len);
                     // What differs may all be in what was written.
-                    let now = fs::read(&world.path).unwrap();
-                    let is_new = is_new || now[..len] == world.new_header;
-                    assert_eq!(world.opens(&world.new), is_new, "{from}..{to}");
-                    assert_eq!(world.opens(&world.old), !is_new, "{from}..{to}");
+                    let now = fs::read(&fixture.path).unwrap();
+                    let is_new = is_new || now[..len] == fixture.new_header;
+                    assert_eq!(fixture.opens(&fixture.new), is_new, "{from}..{to}");
+                    assert_eq!(fixture.opens(&fixture.old), !is_new, "{from}..{to}");
                     count += 1;
                 }
             }
         }
         assert!(count > 8);
         // And a rekeying brings it in order.
-        world.tear(0, 512);
-        assert_eq!(world.rekey(&world.old, &world.new).unwrap().new_header_len, len as u64);
-        assert!(world.opens(&world.new) && !world.opens(&world.old) && world.is_tidy());
+        fixture.tear(0, 512);
+        assert_eq!(fixture.rekey(&fixture.old, &fixture.new).unwrap().new_header_len, len as u64);
+        assert!(fixture.opens(&fixture.new) && !fixture.opens(&fixture.old) && fixture.is_tidy());
     }
 }
 
 #[test]
 fn nothing_but_a_torn_header_makes_a_journal_count() {
-    let world = World::new(Format::Native, 1);
+    let fixture = Fixture::new(Format::Native, 1);
     let stranger = SecretKey::generate().unwrap();
-    fs::write(world.journal_path(), world.journal().encode()).unwrap();
+    fs::write(fixture.journal_path(), fixture.journal().encode()).unwrap();
     // Complete: the old key is out.
-    world.tear(0, world.header_len);
-    assert!(!world.opens(&world.old) && world.opens(&world.new));
-    assert!(matches!(world.rekey(&world.old, &stranger), Err(Error::Unlock { .. })));
-    assert!(world.journal_path().exists());
-    let summary = world.rekey(&world.new, &stranger).unwrap();
-    assert!(world.opens(&stranger) && world.is_tidy());
+    fixture.tear(0, fixture.header_len);
+    assert!(!fixture.opens(&fixture.old) && fixture.opens(&fixture.new));
+    assert!(matches!(fixture.rekey(&fixture.old, &stranger), Err(Error::Unlock { .. })));
+    assert!(fixture.journal_path().exists());
+    let summary = fixture.rekey(&fixture.new, &stranger).unwrap();
+    assert!(fixture.opens(&stranger) && fixture.is_tidy());
     assert!(matches!(summary.method, RekeyMethod::InPlace | RekeyMethod::Shared));
 
     // Not begun.
-    fs::write(&world.path, &world.sealed).unwrap();
-    fs::write(world.journal_path(), world.journal().encode()).unwrap();
-    assert!(world.opens(&world.old) && !world.opens(&world.new));
-    world.rekey(&world.old, &world.new).unwrap();
-    assert!(world.opens(&world.new) && world.is_tidy());
+    fs::write(&fixture.path, &fixture.sealed).unwrap();
+    fs::write(fixture.journal_path(), fixture.journal().encode()).unwrap();
+    assert!(fixture.opens(&fixture.old) && !fixture.opens(&fixture.new));
+    fixture.rekey(&fixture.old, &fixture.new).unwrap();
+    assert!(fixture.opens(&fixture.new) && fixture.is_tidy());
 }
 
 #[test]
 fn a_torn_header_without_its_journal_is_damage() {
-    let world = World::new(Format::Native, 1);
-    let other = World::new(Format::Native, 1);
-    world.tear(0, 100);
-    let before = fs::read(&world.path).unwrap();
-    let cut = &world.journal().encode()[..300];
+    let fixture = Fixture::new(Format::Native, 1);
+    let other = Fixture::new(Format::Native, 1);
+    fixture.tear(0, 100);
+    let before = fs::read(&fixture.path).unwrap();
+    let cut = &fixture.journal().encode()[..300];
     for journal in [&b""[..], b"nonsense", cut, &other.journal().encode()] {
-        fs::write(world.journal_path(), journal).unwrap();
-        assert!(world.rekey(&world.old, &world.new).is_err());
-        assert!(world.rekey(&world.new, &world.old).is_err());
-        assert!(fs::read(&world.path).unwrap() == before);
-        assert_eq!(fs::read(world.journal_path()).unwrap(), journal);
+        fs::write(fixture.journal_path(), journal).unwrap();
+        assert!(fixture.rekey(&fixture.old, &fixture.new).is_err());
+        assert!(fixture.rekey(&fixture.new, &fixture.old).is_err());
+        assert!(fs::read(&fixture.path).unwrap() == before);
+        assert_eq!(fs::read(fixture.journal_path()).unwrap(), journal);
     }
     // Nor does a name that leads elsewhere, or a pipe, which would hang.
-    fs::remove_file(world.journal_path()).unwrap();
-    fs::write(world.dir.path().join("elsewhere"), world.journal().encode()).unwrap();
-    symlink("elsewhere", world.journal_path()).unwrap();
-    assert!(world.rekey(&world.old, &world.new).is_err());
-    fs::remove_file(world.journal_path()).unwrap();
+    fs::remove_file(fixture.journal_path()).unwrap();
+    fs::write(fixture.dir.path().join("elsewhere"), fixture.journal().encode()).unwrap();
+    symlink("elsewhere", fixture.journal_path()).unwrap();
+    assert!(fixture.rekey(&fixture.old, &fixture.new).is_err());
+    fs::remove_file(fixture.journal_path()).unwrap();
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mknodat(rustix::fs::CWD, world.journal_path(), rustix::fs::FileType::Fifo, mode, 0)
-        .unwrap();
-    assert!(world.rekey(&world.old, &world.new).is_err());
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        fixture.journal_path(),
+        rustix::fs::FileType::Fifo,
+        mode,
+        0,
+    )
+    .unwrap();
+    assert!(fixture.rekey(&fixture.old, &fixture.new).is_err());
 }
 
 #[test]
 fn a_strangers_journal_cannot_harm_a_file() {
-    let world = World::new(Format::Native, 1);
-    let payload = &world.sealed[world.header_len..];
+    let fixture = Fixture::new(Format::Native, 1);
+    let payload = &fixture.sealed[fixture.header_len..];
     // Says that the file is torn, and offers a header of its own.
     let stranger = SecretKey::generate().unwrap();
     let key = cryptstream_format::FileKey::generate().unwrap();
     let hostile = WrappedKey::wrap(Format::Native, &key, &[&stranger.to_public()]).unwrap();
-    let hostile = hostile.header(&key, Padding::Exactly(world.header_len)).unwrap();
-    let journal = Journal::new(world.sealed.len() as u64, &hostile, &payload[..56], b"other");
-    fs::write(world.journal_path(), journal.encode()).unwrap();
-    for who in [&stranger, &world.new] {
-        assert!(world.rekey(who, &world.new).is_err());
-        assert!(fs::read(&world.path).unwrap() == world.sealed);
+    let hostile = hostile.header(&key, Padding::Exactly(fixture.header_len)).unwrap();
+    let journal = Journal::new(fixture.sealed.len() as u64, &hostile, &payload[..56], b"other");
+    fs::write(fixture.journal_path(), journal.encode()).unwrap();
+    for who in [&stranger, &fixture.new] {
+        assert!(fixture.rekey(who, &fixture.new).is_err());
+        assert!(fs::read(&fixture.path).unwrap() == fixture.sealed);
     }
-    assert!(world.opens(&world.old));
-    world.rekey(&world.old, &world.new).unwrap();
-    assert!(world.opens(&world.new) && world.is_tidy());
+    assert!(fixture.opens(&fixture.old));
+    fixture.rekey(&fixture.old, &fixture.new).unwrap();
+    assert!(fixture.opens(&fixture.new) && fixture.is_tidy());
 }
 
 #[test]
 fn what_is_in_the_journals_way_is_left_alone() {
-    let world = World::new(Format::Native, 1);
-    fs::hard_link(&world.path, world.dir.path().join("other-name")).unwrap();
-    fs::write(world.journal_path(), "somebody's").unwrap();
-    let error = world.rekey(&world.old, &world.new).unwrap_err();
-    assert!(matches!(&error, Error::JournalInTheWay { path } if is(path, &world)), "{error}");
-    assert_eq!(fs::read(world.journal_path()).unwrap(), b"somebody's");
-    assert!(fs::read(&world.path).unwrap() == world.sealed);
+    let fixture = Fixture::new(Format::Native, 1);
+    fs::hard_link(&fixture.path, fixture.dir.path().join("other-name")).unwrap();
+    fs::write(fixture.journal_path(), "somebody's").unwrap();
+    let error = fixture.rekey(&fixture.old, &fixture.new).unwrap_err();
+    assert!(matches!(&error, Error::JournalInTheWay { path } if is(path, &fixture)), "{error}");
+    assert_eq!(fs::read(fixture.journal_path()).unwrap(), b"somebody's");
+    assert!(fs::read(&fixture.path).unwrap() == fixture.sealed);
 }
 
-fn is(path: &Path, world: &World) -> bool {
-    path.file_name() == world.journal_path().file_name()
+fn is(path: &Path, fixture: &Fixture) -> bool {
+    path.file_name() == fixture.journal_path().file_name()
 }

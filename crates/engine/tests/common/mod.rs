@@ -64,13 +64,13 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-pub struct World {
+pub struct Fixture {
     dir: tempfile::TempDir,
     secret: SecretKey,
     public: PublicKey,
 }
 
-impl World {
+impl Fixture {
     /// A folder on the file system of the build, so that the worker program can be hard-linked
     /// there.
     pub fn new() -> Self {

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use cryptstream_shm::queue::Task;
 use cryptstream_shm::{Bytes, HeldTask, Producer, RegionWords};
 
-use crate::world::{BUFFER_LEN, CAPACITY, KINDS, World, watched};
+use crate::shared_memory::{BUFFER_LEN, CAPACITY, KINDS, SharedMemory, watched};
 
 /// Publishes task number `number`, with its token.
-fn publish(world: &World, producer: &mut Producer<RegionWords>, number: u64) {
+fn publish(memory: &SharedMemory, producer: &mut Producer<RegionWords>, number: u64) {
     let slot = producer.free_slot().unwrap();
     let task: Task = [number, 1, 2, 3, 4, 5, 6, 7];
     producer.publish(slot, &task, Bytes::Absent);
-    world.work.post(1).unwrap();
+    memory.work.post(1).unwrap();
 }
 
 /// A completed task.
@@ -46,22 +46,22 @@ fn killed_at(point: &'static str) -> Vec<(Vec<HeldTask>, HashMap<u64, Done>)> {
     KINDS
         .into_iter()
         .map(|kind| {
-            let world = World::new(kind);
-            let mut producer = world.producer();
-            let first = world.start(1, point);
+            let memory = SharedMemory::new(kind);
+            let mut producer = memory.producer();
+            let first = memory.start(1, point);
             for number in 0..3 {
-                publish(&world, &mut producer, number);
+                publish(&memory, &mut producer, number);
             }
             first.expect(point);
             let dead = first.kill();
             let held = producer.recover(dead).unwrap();
-            world.work.post(held.len() as u32 + 1).unwrap();
+            memory.work.post(held.len() as u32 + 1).unwrap();
 
-            let second = world.start(2, "never");
+            let second = memory.start(2, "never");
             let mut done = HashMap::new();
             collect(&mut producer, &mut done);
             while done.len() < 3 {
-                assert!(world.news.wait(None).unwrap());
+                assert!(memory.news.wait(None).unwrap());
                 collect(&mut producer, &mut done);
             }
             drop(second);
@@ -126,18 +126,18 @@ fn killed_after_telling() {
 #[test]
 fn three_deaths_over_one_task_are_counted() {
     watched(|| {
-        let world = World::new(KINDS[0]);
-        let mut producer = world.producer();
-        publish(&world, &mut producer, 0);
+        let memory = SharedMemory::new(KINDS[0]);
+        let mut producer = memory.producer();
+        publish(&memory, &mut producer, 0);
         for (id, point) in [(1, "claimed"), (2, "loaded"), (3, "loaded")] {
-            let worker = world.start(id, point);
+            let worker = memory.start(id, point);
             worker.expect(point);
             let held = producer.recover(worker.kill()).unwrap();
             assert_eq!(held[0].attempt, id as u8);
             assert_eq!(producer.attempts(0), id as u8);
-            world.work.post(2).unwrap();
+            memory.work.post(2).unwrap();
         }
-        let worker = world.start(4, "done");
+        let worker = memory.start(4, "done");
         worker.expect("done");
         let mut done = HashMap::new();
         collect(&mut producer, &mut done);
@@ -150,10 +150,10 @@ fn killed_at_any_moment_again_and_again() {
     watched(|| {
         const TASKS: u64 = 3_000;
         for kind in KINDS {
-            let world = World::new(kind);
-            let mut producer = world.producer();
+            let memory = SharedMemory::new(kind);
+            let mut producer = memory.producer();
             let mut ids = 1..;
-            let mut start = || world.start(ids.next().unwrap(), "slowly");
+            let mut start = || memory.start(ids.next().unwrap(), "slowly");
             let mut workers = vec![start(), start(), start()];
             let (mut done, mut next, mut deaths) = (HashMap::new(), 0, 0);
             let mut kill_at = Instant::now() + Duration::from_millis(20);
@@ -166,20 +166,20 @@ fn killed_at_any_moment_again_and_again() {
                     break;
                 }
                 while wants_more && producer.free_slot().is_some() {
-                    publish(&world, &mut producer, next);
+                    publish(&memory, &mut producer, next);
                     next += 1;
                 }
                 if Instant::now() >= kill_at {
                     let dead = workers.remove(0).kill();
                     let held = producer.recover(dead).unwrap();
-                    world.work.post(held.len() as u32 + 1).unwrap();
+                    memory.work.post(held.len() as u32 + 1).unwrap();
                     workers.push(start());
                     deaths += 1;
                     // Irregular intervals, so that the workers cannot synchronize with them.
                     kill_at = Instant::now() + Duration::from_micros(500 + 739 * (deaths % 23));
                 }
                 // With a timeout, since a dead worker may not have posted.
-                world.news.wait(Some(Duration::from_millis(1))).unwrap();
+                memory.news.wait(Some(Duration::from_millis(1))).unwrap();
                 collect(&mut producer, &mut done);
             }
             let redone = done.values().filter(|done| done.attempt > 0).count();

@@ -8,14 +8,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod death;
+mod shared_memory;
 mod sharing;
 mod worker;
-mod world;
 
 /// The code of a child process. Does nothing when run as an ordinary test.
 #[test]
 fn child() {
-    if std::env::var_os(world::CHILD).is_some() {
+    if std::env::var_os(shared_memory::CHILD).is_some() {
         worker::serve();
     }
 }

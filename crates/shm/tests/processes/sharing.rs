@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use crate::world::{KINDS, LIMIT, World, watched};
+use crate::shared_memory::{KINDS, LIMIT, SharedMemory, watched};
 
 #[test]
 fn tokens_go_to_and_fro() {
     watched(|| {
         for kind in KINDS {
-            let world = World::new(kind);
-            let echoes: Vec<_> = (1..4).map(|id| world.start(id, "echo")).collect();
+            let memory = SharedMemory::new(kind);
+            let echoes: Vec<_> = (1..4).map(|id| memory.start(id, "echo")).collect();
             for count in [1, 2, 100] {
                 for _ in 0..100 {
-                    world.work.post(count).unwrap();
+                    memory.work.post(count).unwrap();
                     for _ in 0..count {
-                        assert!(world.news.wait(Some(LIMIT)).unwrap());
+                        assert!(memory.news.wait(Some(LIMIT)).unwrap());
                     }
                 }
             }
-            assert!(!world.news.wait(Some(Duration::ZERO)).unwrap(), "as many as were posted");
+            assert!(!memory.news.wait(Some(Duration::ZERO)).unwrap(), "as many as were posted");
             drop(echoes);
         }
     });
@@ -28,16 +28,16 @@ fn tokens_go_to_and_fro() {
 fn a_sleeper_that_is_killed_takes_no_token() {
     watched(|| {
         for kind in KINDS {
-            let world = World::new(kind);
+            let memory = SharedMemory::new(kind);
             for (id, sleep) in [(1, 0), (2, 50)] {
-                let sleeper = world.start(id, "sleep");
+                let sleeper = memory.start(id, "sleep");
                 sleeper.expect("asleep soon");
                 std::thread::sleep(Duration::from_millis(sleep));
                 sleeper.kill();
             }
-            let other = world.start(3, "sleep");
+            let other = memory.start(3, "sleep");
             other.expect("asleep soon");
-            world.work.post(1).unwrap();
+            memory.work.post(1).unwrap();
             other.expect("awake");
         }
     });
@@ -46,9 +46,9 @@ fn a_sleeper_that_is_killed_takes_no_token() {
 #[test]
 fn a_dead_process_is_an_end_of_the_channel() {
     watched(|| {
-        let world = World::new(KINDS[0]);
-        let child = world.start(1, "token");
-        world.work.post(1).unwrap();
+        let memory = SharedMemory::new(KINDS[0]);
+        let child = memory.start(1, "token");
+        memory.work.post(1).unwrap();
         child.expect("token");
         std::thread::scope(|scope| {
             let channel = &child.channel;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cryptstream_shm::{Channel, Consumer, RegionWords, WorkerId};
 
-use crate::world::{BUFFER_LEN, Kind, LIMIT, World};
+use crate::shared_memory::{BUFFER_LEN, Kind, LIMIT, SharedMemory};
 
 /// Receives the hello on standard input and does what it says.
 pub(crate) fn serve() {
@@ -21,7 +21,7 @@ pub(crate) fn serve() {
     let kind = if kind == "Pipes" { Kind::Pipes } else { Kind::Futexes };
     let worker = Worker {
         id: WorkerId::new(id.parse().unwrap()),
-        world: World::attach(kind, hello.fds),
+        memory: SharedMemory::attach(kind, hello.fds),
         channel,
     };
     match role {
@@ -33,7 +33,7 @@ pub(crate) fn serve() {
 
 struct Worker {
     id: WorkerId,
-    world: World,
+    memory: SharedMemory,
     channel: Channel,
 }
 
@@ -49,30 +49,30 @@ impl Worker {
             }
         };
         let consumer: Consumer<RegionWords> =
-            Consumer::new(self.world.words(), World::layout(), self.id).unwrap();
+            Consumer::new(self.memory.words(), SharedMemory::layout(), self.id).unwrap();
         reached("start");
         loop {
-            self.world.work.wait(None).unwrap();
+            self.memory.work.wait(None).unwrap();
             reached("token");
             let Some(mut claim) = consumer.claim() else { continue };
             reached("claimed");
-            let buffer = World::buffer(claim.slot());
+            let buffer = SharedMemory::buffer(claim.slot());
             if !claim.is_loaded() {
                 // "Reading": each worker reads different bytes.
                 let bytes = [self.id.get() as u8; BUFFER_LEN];
-                self.world.region.copy_in(buffer, &bytes[..BUFFER_LEN / 2]);
+                self.memory.region.copy_in(buffer, &bytes[..BUFFER_LEN / 2]);
                 reached("half loaded");
-                self.world.region.copy_in(buffer + BUFFER_LEN / 2, &bytes[..BUFFER_LEN / 2]);
+                self.memory.region.copy_in(buffer + BUFFER_LEN / 2, &bytes[..BUFFER_LEN / 2]);
             }
             claim.mark_loaded().unwrap();
             reached("loaded");
             let mut bytes = [0; BUFFER_LEN];
-            self.world.region.copy_out(buffer, &mut bytes);
+            self.memory.region.copy_out(buffer, &mut bytes);
             let sum = bytes.iter().map(|&byte| u64::from(byte)).sum();
             let result = [claim.task()[0], sum, u64::from(bytes[0]), u64::from(self.id.get())];
             claim.complete(&result).unwrap();
             reached("done");
-            self.world.news.post(1).unwrap();
+            self.memory.news.post(1).unwrap();
             reached("told");
         }
     }
@@ -80,15 +80,15 @@ impl Worker {
     /// Answers each token.
     fn echo(&self) {
         loop {
-            self.world.work.wait(None).unwrap();
-            self.world.news.post(1).unwrap();
+            self.memory.work.wait(None).unwrap();
+            self.memory.news.post(1).unwrap();
         }
     }
 
     /// Waits for a token that does not come.
     fn sleep(&self) {
         self.channel.send(b"asleep soon", &[]).unwrap();
-        self.world.work.wait(None).unwrap();
+        self.memory.work.wait(None).unwrap();
         self.channel.send(b"awake", &[]).unwrap();
     }
 

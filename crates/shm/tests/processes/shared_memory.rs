@@ -49,7 +49,7 @@ impl Kind {
 }
 
 /// The shared memory, and the semaphores in it or beside it.
-pub(crate) struct World {
+pub(crate) struct SharedMemory {
     pub(crate) kind: Kind,
     pub(crate) region: Arc<Region>,
     /// For workers: there is a task.
@@ -60,7 +60,7 @@ pub(crate) struct World {
     pipes: Vec<OwnedFd>,
 }
 
-impl World {
+impl SharedMemory {
     pub(crate) fn new(kind: Kind) -> Self {
         let region = Region::create_on(kind.backing(), LEN).unwrap();
         let pipes = match kind {
