@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use tar::{EntryType, Header};
 
 use crate::common::{Dir, wait};
-use crate::unpack_sandbox::reader_of;
+use crate::unpack_sandbox::parser_of;
 
 /// Most memory that a process may have had, in KiB: 64 MiB, and a window of 8 MiB.
 const MOST: u64 = (64 + 8) << 10;
@@ -35,13 +35,13 @@ fn encrypted(dir: &Dir, members: u64, name: impl Fn(u64) -> String) {
     dir.write("a.enc", encrypted);
 }
 
-/// The most memory that main and the reading process have had, in KiB; and main's exit
+/// The most memory that main and the parser process have had, in KiB; and main's exit
 /// status.
 fn peak(dir: &Dir, args: &[&str]) -> (u64, Option<i32>) {
     let mut child = dir.command(args).spawn();
     drop(child.stdin.take());
-    let (reader, _) = reader_of(&child);
-    let pids = [reader, i32::try_from(child.id()).unwrap()];
+    let (parser, _) = parser_of(&child);
+    let pids = [parser, i32::try_from(child.id()).unwrap()];
     let mut peak = 0;
     // What is read last is close to the end: memory is never given back.
     let output = std::thread::spawn(move || wait(child));

@@ -16,8 +16,8 @@ fn encrypted(dir: &Dir) -> Vec<u8> {
     dir.run(&["encrypt", "--archive", "in", "-", "-i", "id"]).ok().stdout
 }
 
-/// The process that reads an archive for this one, and the lines of its status.
-pub(crate) fn reader_of(main: &Child) -> (i32, String) {
+/// The parser process of `main`, and the lines of its status.
+pub(crate) fn parser_of(main: &Child) -> (i32, String) {
     let start = Instant::now();
     loop {
         for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -49,7 +49,7 @@ fn it_is_locked_in_while_it_reads() {
         let mut stdin = child.stdin.take().unwrap();
         // What is missing will come later.
         stdin.write_all(&encrypted[..2 << 20]).unwrap();
-        let (pid, _) = reader_of(&child);
+        let (pid, _) = parser_of(&child);
         let is_full = |status: &str| {
             status.contains("\nSeccomp:\t2\n") && status.contains("\nNoNewPrivs:\t1\n")
         };

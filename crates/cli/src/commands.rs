@@ -18,7 +18,7 @@ mod show;
 mod tree;
 mod verify;
 
-pub(crate) use archive::{READER_ARGUMENT, reader_main};
+pub(crate) use archive::{PARSER_ARGUMENT, parser_main};
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

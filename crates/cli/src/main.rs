@@ -38,9 +38,9 @@ fn main() -> ExitCode {
         system::survive_size_limit();
     }
     system::init_worker();
-    if std::env::args_os().nth(1).is_some_and(|first| first == commands::READER_ARGUMENT) {
+    if std::env::args_os().nth(1).is_some_and(|first| first == commands::PARSER_ARGUMENT) {
         system::survive_size_limit();
-        return commands::reader_main();
+        return commands::parser_main();
     }
     system::prepare();
     report_panics();

@@ -297,14 +297,14 @@ pub enum Error {
     },
     /// The sandboxed process that parses the file died, or sent an invalid answer.
     #[error("{}: the sandboxed process that parses it died or gave an invalid answer", path.display())]
-    ReaderDied {
+    ParserDied {
         /// The input.
         path: PathBuf,
     },
     /// The sandboxed process that parses the file was killed from outside, or ran out of
     /// memory.
     #[error("{}: the sandboxed process that parses it was killed, or ran out of memory", path.display())]
-    ReaderKilled {
+    ParserKilled {
         /// The input.
         path: PathBuf,
     },
@@ -419,8 +419,8 @@ impl Error {
             | Self::CutInPayload { path, .. }
             | Self::NotAFile { path }
             | Self::WorkersDied { path, .. }
-            | Self::ReaderDied { path }
-            | Self::ReaderKilled { path }
+            | Self::ParserDied { path }
+            | Self::ParserKilled { path }
             | Self::WorkerMisbehaved { path }
             | Self::OutputLength { path, .. }
             | Self::NotRegular { path }

@@ -52,11 +52,11 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
             }
             Beginning::Header(offsets) => {
                 if offsets.len() > len {
-                    return Err(Error::ReaderDied { path });
+                    return Err(Error::ParserDied { path });
                 }
                 source.give_back(&bytes[offsets.len()..len])?;
                 // A wrong table means that the sandboxed process has been taken over.
-                return Header::new(bytes, &offsets).ok_or(Error::ReaderDied { path });
+                return Header::new(bytes, &offsets).ok_or(Error::ParserDied { path });
             }
             // Full means that there may be more; the parser gives up at the
             // format's limit.

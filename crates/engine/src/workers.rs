@@ -9,9 +9,9 @@
 mod coordinator;
 mod options;
 mod parser;
+mod parser_process;
 mod pool;
 mod protocol;
-mod reader;
 mod region_layout;
 mod sandbox;
 mod start;

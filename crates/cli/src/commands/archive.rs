@@ -1,7 +1,7 @@
 //! Folders as one encrypted archive: `encrypt --archive`, `decrypt --extract`, `list`.
 //!
-//! A thread packs the folder into a pipe that the engine reads. An archive is read by a sandboxed
-//! process at the other end of a pipe from the engine: [`reader_process`] starts it, [`reader`]
+//! A thread packs the folder into a pipe that the engine reads. An archive is parsed by a sandboxed
+//! process at the other end of a pipe from the engine: [`parser_process`] starts it, [`parser`]
 //! is what it does.
 
 #[cfg(feature = "protection-switches")]
@@ -9,8 +9,8 @@ mod attempts;
 mod extract;
 mod list;
 mod pack;
-mod reader;
-mod reader_process;
+mod parser;
+mod parser_process;
 
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +21,7 @@ use cryptstream_engine::Target;
 pub(super) use self::extract::run as extract;
 pub(super) use self::list::run as list;
 pub(super) use self::pack::run as pack;
-pub(crate) use self::reader::{READER_ARGUMENT, reader_main};
+pub(crate) use self::parser::{PARSER_ARGUMENT, parser_main};
 use crate::messages::{self, archive};
 
 /// Warns if a compressed archive was decrypted to the name of an uncompressed one.

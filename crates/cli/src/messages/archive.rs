@@ -314,7 +314,7 @@ pub(crate) fn of_list(failure: Failure, has_listed: bool) -> Failure {
 }
 
 /// The process that reads the archive ended before it reported the content.
-pub(crate) fn reader_died(input: &Path, status: ExitStatus) -> Failure {
+pub(crate) fn parser_died(input: &Path, status: ExitStatus) -> Failure {
     use signal_hook::consts::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS};
     const NOTHING_LEFT: &str = "no partial output was left";
     match (status.signal(), status.code()) {
@@ -356,7 +356,7 @@ pub(crate) fn reader_died(input: &Path, status: ExitStatus) -> Failure {
     }
 }
 
-pub(crate) fn reader_nonsense(input: &Path) -> Failure {
+pub(crate) fn parser_answer_invalid(input: &Path) -> Failure {
     let message = "the process that read the archive gave an invalid answer";
     let help = "no partial output was left; do not trust the archive";
     Failure::new(code::DATA, "hostile", message, help).about(input)
@@ -393,7 +393,7 @@ pub(crate) fn no_sandbox(level: SandboxLevel) -> Failure {
     Failure::new(code::CONFIG, "sandbox", message, AUTO)
 }
 
-pub(crate) fn no_reader(error: &std::io::Error) -> Failure {
+pub(crate) fn no_parser(error: &std::io::Error) -> Failure {
     let what = "the process that reads archives, which --sandbox require demands,";
     if error.kind() == std::io::ErrorKind::WouldBlock {
         return super::cannot_start(what, error);
@@ -402,7 +402,7 @@ pub(crate) fn no_reader(error: &std::io::Error) -> Failure {
     Failure::new(code::CONFIG, "sandbox", message, AUTO).or_shortage(error)
 }
 
-pub(crate) fn no_reader_process(error: &std::io::Error) -> String {
+pub(crate) fn no_parser_process(error: &std::io::Error) -> String {
     format!(
         "no process can be started to read the archive ({}); it is read without a sandbox",
         reason(error)

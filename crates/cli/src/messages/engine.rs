@@ -181,12 +181,12 @@ fn failure(error: &Error, context: Context) -> Failure {
             "the system kills processes when memory is short (see its log): try again when there \
              is more, or use --sandbox auto, which needs no other process",
         ),
-        Error::ReaderKilled { .. } => (
+        Error::ParserKilled { .. } => (
             code::TRY_AGAIN,
             "processes",
             "the system kills processes when memory is short (see its log): try again when there is more",
         ),
-        Error::ReaderDied { .. } => (
+        Error::ParserDied { .. } => (
             code::DATA,
             "reader",
             "do not trust this file; if it comes from a source that you trust, report this as a bug",

@@ -1,9 +1,9 @@
 //! Parses untrusted input in this process or in a sandboxed one.
 //!
-//! With `--sandbox require` main only moves such bytes. It passes them to a separate kind of
-//! process ([`reader`](super::reader)), which has no descriptors but its socket and the shared
-//! memory. The answer has a fixed form: a table of offsets, which main checks against the bytes;
-//! decoded text; or a decrypted run of chunks.
+//! With `--sandbox require` main only moves such bytes. It passes them to a
+//! [parser process](super::parser_process), which has no descriptors but its socket and the
+//! shared memory. The answer has a fixed form: a table of offsets, which main checks against the
+//! bytes; decoded text; or a decrypted run of chunks.
 
 use std::fmt;
 use std::io;
@@ -25,7 +25,7 @@ use rustix::process::Signal;
 use zeroize::Zeroizing;
 
 use super::options::{WORKER_ARGUMENT, WorkerOptions};
-use super::reader::{Answer, INPUT_LEN, OUTPUT_LEN, Request, Start, level_of};
+use super::parser_process::{Answer, INPUT_LEN, OUTPUT_LEN, Request, Start, level_of};
 use super::sandbox::{SandboxLevel, SandboxMode};
 use super::start::sandboxed;
 use super::stop::is_shortage;
@@ -38,12 +38,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The process that parses untrusted input: this one by default, or a sandboxed one.
+/// What parses untrusted input: this process by default, or sandboxed parser processes.
 #[derive(Clone, Default)]
-pub struct Parser(Option<Arc<Readers>>);
+pub struct Parser(Option<Arc<ParserProcesses>>);
 
 /// Sandboxed processes.
-struct Readers {
+struct ParserProcesses {
     options: WorkerOptions,
     /// Idle processes.
     idle: Mutex<Vec<Process>>,
@@ -78,10 +78,10 @@ impl Parser {
         if options.sandbox != SandboxMode::Require || !Protection::RequireMeansAll.is_on() {
             return Ok(Self::default());
         }
-        let readers = Readers { options: options.clone(), idle: Mutex::default() };
-        let first = readers.start()?;
-        readers.put_back(first);
-        Ok(Self(Some(Arc::new(readers))))
+        let processes = ParserProcesses { options: options.clone(), idle: Mutex::default() };
+        let first = processes.start()?;
+        processes.put_back(first);
+        Ok(Self(Some(Arc::new(processes))))
     }
 
     /// Whether another process parses.
@@ -97,7 +97,7 @@ impl Parser {
         bytes: &[u8],
         may_be_armor: bool,
     ) -> Result<Beginning, Error> {
-        let Some(readers) = &self.0 else {
+        let Some(processes) = &self.0 else {
             if may_be_armor && armor::is_armored(bytes) {
                 return Ok(Beginning::Armor);
             }
@@ -107,9 +107,9 @@ impl Parser {
                 Err(error) => Beginning::Wrong(error),
             });
         };
-        // No header is longer, and the reader reports that.
+        // No header is longer, and the parser process reports that.
         let bytes = &bytes[..bytes.len().min(INPUT_LEN)];
-        readers.ask(path, |process| {
+        processes.ask(path, |process| {
             process.region.copy_in(0, bytes);
             match process.ask(&Request::Begin { len: bytes.len(), may_be_armor })? {
                 Answer::Incomplete => Ok(Beginning::Incomplete),
@@ -136,7 +136,7 @@ impl Parser {
         plain: &mut [u8],
     ) -> Result<Option<u64>, Error> {
         let wrong_length = Error::Internal("a buffer of the wrong length");
-        let Some(readers) = &self.0 else {
+        let Some(processes) = &self.0 else {
             return match cipher.open(part, sealed, plain) {
                 Ok(()) => Ok(None),
                 Err(ChunkError::Damaged { chunk, .. }) => Ok(Some(chunk)),
@@ -147,7 +147,7 @@ impl Parser {
             return Err(wrong_length);
         }
         let chunks = part.first_chunk()..part.first_chunk() + part.chunks() as u64;
-        let damaged = readers.ask(path, |process| {
+        let damaged = processes.ask(path, |process| {
             process.region.copy_in(0, sealed);
             match process.ask(&Request::Open { cipher, part: *part })? {
                 Answer::Done => {
@@ -173,8 +173,8 @@ impl Parser {
         head: &[u8],
         tail: &[u8],
     ) -> Result<Option<u64>, Error> {
-        let Some(readers) = &self.0 else { return Ok(armor::content_len(size, head, tail)) };
-        readers.ask(path, |process| {
+        let Some(processes) = &self.0 else { return Ok(armor::content_len(size, head, tail)) };
+        processes.ask(path, |process| {
             process.region.copy_in(0, head);
             process.region.copy_in(head.len(), tail);
             let request = Request::ContentLen { size, head: head.len(), tail: tail.len() };
@@ -187,27 +187,27 @@ impl Parser {
 
     /// A decoder for the armor of the file `path`.
     pub(crate) fn unarmor(&self, path: &Path) -> Result<Unarmor, Error> {
-        let Some(readers) = &self.0 else { return Ok(Unarmor::Here(Decoder::new())) };
+        let Some(processes) = &self.0 else { return Ok(Unarmor::Here(Decoder::new())) };
         let process =
-            readers.ask_keeping(path, |process| match process.ask(&Request::ArmorBegin)? {
+            processes.ask_keeping(path, |process| match process.ask(&Request::ArmorBegin)? {
                 Answer::Done => Ok(()),
                 _ => Err(invalid_answer()),
             })?;
-        let readers = Arc::clone(readers);
-        Ok(Unarmor::There(BusyReader { process: Some(process), readers }))
+        let processes = Arc::clone(processes);
+        Ok(Unarmor::There(BusyProcess { process: Some(process), processes }))
     }
 }
 
 /// Decodes armor piece by piece.
 pub(crate) enum Unarmor {
     Here(Decoder),
-    There(BusyReader),
+    There(BusyProcess),
 }
 
 /// The process that decodes the armor of one file.
-pub(crate) struct BusyReader {
+pub(crate) struct BusyProcess {
     process: Option<Process>,
-    readers: Arc<Readers>,
+    processes: Arc<ParserProcesses>,
 }
 
 impl Unarmor {
@@ -220,7 +220,7 @@ impl Unarmor {
     ) -> Result<Result<(), ArmorError>, Error> {
         match self {
             Self::Here(decoder) => Ok(decoder.decode(text, bytes)),
-            Self::There(reader) => reader.ask(path, |process| {
+            Self::There(busy) => busy.ask(path, |process| {
                 process.region.copy_in(0, text);
                 match process.ask(&Request::ArmorText { len: text.len() })? {
                     Answer::Bytes { len } => {
@@ -238,8 +238,8 @@ impl Unarmor {
     pub(crate) fn finish(self, path: &Path) -> Result<Result<(), ArmorError>, Error> {
         match self {
             Self::Here(decoder) => Ok(decoder.finish()),
-            Self::There(mut reader) => {
-                reader.ask(path, |process| match process.ask(&Request::ArmorEnd)? {
+            Self::There(mut busy) => {
+                busy.ask(path, |process| match process.ask(&Request::ArmorEnd)? {
                     Answer::Done => Ok(Ok(())),
                     Answer::ArmorError(error) => Ok(Err(error)),
                     _ => Err(invalid_answer()),
@@ -249,27 +249,27 @@ impl Unarmor {
     }
 }
 
-impl BusyReader {
+impl BusyProcess {
     fn ask<T>(
         &mut self,
         path: &Path,
         ask: impl FnOnce(&Process) -> io::Result<T>,
     ) -> Result<T, Error> {
-        let died = || Error::ReaderDied { path: path.to_owned() };
+        let died = || Error::ParserDied { path: path.to_owned() };
         let process = self.process.as_ref().ok_or_else(died)?;
         ask(process).map_err(|_| self.process.take().map_or_else(died, |it| it.lost(path)))
     }
 }
 
-impl Drop for BusyReader {
+impl Drop for BusyProcess {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
-            self.readers.put_back(process);
+            self.processes.put_back(process);
         }
     }
 }
 
-impl Readers {
+impl ParserProcesses {
     /// Sends a request to a process.
     fn ask<T>(&self, path: &Path, ask: impl FnMut(&Process) -> io::Result<T>) -> Result<T, Error> {
         let mut answer = None;
@@ -366,8 +366,8 @@ impl Process {
         // It was killed from outside, for example for lack of memory, or has reported that itself.
         let is_killed = [Signal::KILL, Signal::TERM, Signal::ABORT].into_iter().any(is_signal);
         match is_killed || status.is_some_and(|status| status.code().is_some()) {
-            true => Error::ReaderKilled { path },
-            false => Error::ReaderDied { path },
+            true => Error::ParserKilled { path },
+            false => Error::ParserDied { path },
         }
     }
 

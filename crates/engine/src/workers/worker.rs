@@ -12,8 +12,8 @@ use cryptstream_shm::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::options::{WORKER_ARGUMENT, WorkerProgram};
+use super::parser_process;
 use super::protocol::{Command, Start, job_of, segment_of, send_ready, send_released};
-use super::reader;
 use super::region_layout::RegionLayout;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use super::task::{TaskInput, perform};
@@ -45,8 +45,8 @@ fn run() -> io::Result<()> {
     }
     let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
     let Some(message) = channel.receive()? else { return Ok(()) };
-    if reader::is_start(&message) {
-        return reader::serve(&channel, message);
+    if parser_process::is_start(&message) {
+        return parser_process::serve(&channel, message);
     }
     let (start, region) = Start::decode(message)?;
     // Main may have ended before this process asked to die with it.

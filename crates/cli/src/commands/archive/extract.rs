@@ -8,8 +8,8 @@ use cryptstream_beneath::Dir;
 use cryptstream_engine::{StagingFolder, umask};
 use cryptstream_format::Identity;
 
-use super::reader::Task;
-use super::reader_process::{ReaderProcess, UnpackFolder, combine};
+use super::parser::Task;
+use super::parser_process::{ParserProcess, UnpackFolder, combine};
 use crate::args::{Decrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
 use crate::keyring::DecryptionKeys;
@@ -45,13 +45,13 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
     // Before the folder is created: an interruption then ends the process before it removes the
     // folder.
-    let reading = ReaderProcess::new(&task, system::own_program());
+    let parser = ParserProcess::new(&task, system::own_program());
     let staging = StagingFolder::create(&output, force).map_err(failed)?;
     let folder =
         UnpackFolder::new(&staging).map_err(|error| messages::archive::internal(&error))?;
     let engine = &mut transfer.engine();
     let mut nothing = |_| Ok(());
-    let (opened, unpacked, level) = reading.run(Some(&folder), &mut nothing, |pipe| {
+    let (opened, unpacked, level) = parser.run(Some(&folder), &mut nothing, |pipe| {
         engine.decrypt(
             cryptstream_engine::Decrypt::source(&mut source)
                 .to_pipe(pipe)

@@ -9,8 +9,8 @@ use cryptstream_format::Identity;
 use serde_json::{Value, json};
 
 use super::extract::input_path;
-use super::reader::Task;
-use super::reader_process::{ReaderProcess, combine};
+use super::parser::Task;
+use super::parser_process::{ParserProcess, combine};
 use crate::args::{DecryptInputs, ReportOptions};
 use crate::commands::inputs::{Inputs, PendingInput};
 use crate::commands::session::{CommandResult, Session};
@@ -99,7 +99,7 @@ struct Lister<'a> {
 /// What is reported of an archive besides its entries.
 struct Listed {
     summary: Summary,
-    /// The sandbox of the reader process.
+    /// The sandbox of the parser process.
     level: Option<SandboxLevel>,
 }
 
@@ -120,10 +120,10 @@ impl Lister<'_> {
             false => &(),
         };
         let task = Task { unpack: None, limits: Limits::NONE, sandbox: self.workers.sandbox };
-        let reading = ReaderProcess::new(&task, system::own_program());
+        let parser = ParserProcess::new(&task, system::own_program());
         let (engine, identities) = (&mut self.engine, &self.identities);
         let (opened, listed, level) =
-            reading.run(None, &mut |member| listing.take(&member), |pipe| {
+            parser.run(None, &mut |member| listing.take(&member), |pipe| {
                 engine.decrypt(
                     cryptstream_engine::Decrypt::source(&mut source)
                         .to_pipe(pipe)

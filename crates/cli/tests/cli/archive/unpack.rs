@@ -109,21 +109,21 @@ fn permission_bits_are_those_of_the_archive_minus_the_umask() {
     }
 }
 
-/// The process that reads the archive for this one.
-fn reader_of(main: u32) -> Option<Pid> {
+/// The parser process of `main`.
+fn parser_of(main: u32) -> Option<Pid> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let text = |pid: i32, name: &str| fs::read_to_string(format!("/proc/{pid}/{name}"));
-    let reader = pids.find(|pid| {
+    let parser = pids.find(|pid| {
         text(*pid, "cmdline").is_ok_and(|cmdline| cmdline == "cryptstream\0__unpack\0")
             && text(*pid, "status")
                 .is_ok_and(|status| status.contains(&format!("\nPPid:\t{main}\n")))
     });
-    Pid::from_raw(reader?)
+    Pid::from_raw(parser?)
 }
 
 #[test]
-fn a_reader_process_that_dies_is_an_error_and_leaves_nothing() {
+fn a_parser_process_that_dies_is_an_error_and_leaves_nothing() {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
@@ -143,12 +143,12 @@ fn a_reader_process_that_dies_is_an_error_and_leaves_nothing() {
         let mut child = dir.command(args).spawn();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&encrypted[..10 << 20]).unwrap();
-        let mut reader = None;
-        wait_until("a reading process", || {
-            reader = reader_of(child.id());
-            reader.is_some()
+        let mut parser = None;
+        wait_until("a parser process", || {
+            parser = parser_of(child.id());
+            parser.is_some()
         });
-        kill_process(reader.unwrap(), signal).unwrap();
+        kill_process(parser.unwrap(), signal).unwrap();
         // The process may already have exited.
         let _ = stdin.write_all(&encrypted[10 << 20..]);
         drop(stdin);

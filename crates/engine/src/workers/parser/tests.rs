@@ -1,4 +1,4 @@
-//! A reader that lies: main accepts no answer that does not fit the bytes that it has sent.
+//! A parser process that lies: main accepts no answer that does not fit the bytes that it has sent.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -27,9 +27,9 @@ fn lying(answers: Vec<Vec<u8>>, output: &[u8]) -> Parser {
     let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
     let program = PathBuf::from("/nonexistent");
     let options = WorkerOptions { program: Some(program.into()), ..WorkerOptions::default() };
-    let readers = Readers { options, idle: Mutex::default() };
-    readers.put_back(Process { child, channel, region });
-    Parser(Some(Arc::new(readers)))
+    let processes = ParserProcesses { options, idle: Mutex::default() };
+    processes.put_back(Process { child, channel, region });
+    Parser(Some(Arc::new(processes)))
 }
 
 /// A header, and its table.

@@ -1,4 +1,4 @@
-//! Starts and serves the process that reads an archive.
+//! Starts and serves the process that parses an archive.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -13,7 +13,7 @@ use cryptstream_beneath::Dir;
 use cryptstream_engine::{Error, SandboxLevel, SandboxMode, SandboxedProcess, Stream, Summary};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::reader::{self, READER_ARGUMENT, ReaderOutcome, Task};
+use super::parser::{self, PARSER_ARGUMENT, Parsed, Task};
 use crate::messages::{self, Failure};
 
 /// A folder to be filled.
@@ -27,20 +27,20 @@ pub(super) struct UnpackFolder<'a> {
 pub(super) type TakeMember<'t> = dyn FnMut(Member) -> Result<(), Failure> + Send + 't;
 
 /// Why an archive could not be read.
-pub(super) enum ReadError {
+pub(super) enum ParserError {
     /// It could not be decrypted.
     Engine(Error),
     /// It is invalid, or could not be unpacked.
     Archive(cryptstream_archive::Error),
-    /// The reader process ended without a reason.
+    /// The parser process ended without a reason.
     Died(ExitStatus),
-    /// The reader process sent something invalid.
-    Nonsense,
+    /// The parser process sent something invalid.
+    InvalidAnswer,
     /// A member was not accepted.
-    Taking(Failure),
+    Refused(Failure),
 }
 
-impl ReadError {
+impl ParserError {
     pub(super) fn into_failure(
         self,
         input: &Path,
@@ -50,51 +50,51 @@ impl ReadError {
         match self {
             Self::Engine(error) => engine(error),
             Self::Archive(error) => archive(error),
-            Self::Died(status) => messages::archive::reader_died(input, status),
-            Self::Nonsense => messages::archive::reader_nonsense(input),
-            Self::Taking(failure) => failure,
+            Self::Died(status) => messages::archive::parser_died(input, status),
+            Self::InvalidAnswer => messages::archive::parser_answer_invalid(input),
+            Self::Refused(failure) => failure,
         }
     }
 }
 
 type DecryptResult = Result<Summary, Error>;
-type ReaderResult = Result<ReaderOutcome, ReadError>;
+type ParseResult = Result<Parsed, ParserError>;
 
-/// Combines the results of decryption and reading; the earlier failure counts.
+/// Combines the results of decrypting and parsing; the earlier failure counts.
 pub(super) fn combine(
-    opened: DecryptResult,
-    worked: ReaderResult,
-) -> Result<(Summary, ReaderOutcome), ReadError> {
-    match (opened, worked) {
-        (Ok(opened), Ok(worked)) => Ok((opened, worked)),
-        // The reader ended before the writer was done.
-        (Err(Error::BrokenPipe { .. }) | Ok(_), Err(trouble)) => Err(trouble),
+    decrypted: DecryptResult,
+    parsed: ParseResult,
+) -> Result<(Summary, Parsed), ParserError> {
+    match (decrypted, parsed) {
+        (Ok(decrypted), Ok(parsed)) => Ok((decrypted, parsed)),
+        // The parser process ended before the writer was done.
+        (Err(Error::BrokenPipe { .. }) | Ok(_), Err(error)) => Err(error),
         // It claimed to have read everything, and had not.
-        (Err(Error::BrokenPipe { .. }), Ok(_)) => Err(ReadError::Nonsense),
-        (Err(error), _) => Err(ReadError::Engine(error)),
+        (Err(Error::BrokenPipe { .. }), Ok(_)) => Err(ParserError::InvalidAnswer),
+        (Err(error), _) => Err(ParserError::Engine(error)),
     }
 }
 
-/// An archive that is about to be read.
-pub(super) struct ReaderProcess {
+/// The process that parses one archive, before it has its task.
+pub(super) struct ParserProcess {
     task: Task,
     process: io::Result<SandboxedProcess>,
 }
 
-impl ReaderProcess {
+impl ParserProcess {
     /// Starts the process, which waits for its task.
     pub(super) fn new(task: &Task, program: &Path) -> Self {
-        Self { task: *task, process: SandboxedProcess::start(program, READER_ARGUMENT) }
+        Self { task: *task, process: SandboxedProcess::start(program, PARSER_ARGUMENT) }
     }
 
-    /// Reads what `open` writes, and passes members to `take`. Also returns the sandbox of the
+    /// Reads what `decrypt` writes, and passes members to `take`. Also returns the sandbox of the
     /// process; `None` if this process read the archive.
     pub(super) fn run(
         self,
         folder: Option<&UnpackFolder<'_>>,
         take: &mut TakeMember<'_>,
-        open: impl FnOnce(OwnedFd) -> DecryptResult,
-    ) -> Result<(DecryptResult, ReaderResult, Option<SandboxLevel>), Failure> {
+        decrypt: impl FnOnce(OwnedFd) -> DecryptResult,
+    ) -> Result<(DecryptResult, ParseResult, Option<SandboxLevel>), Failure> {
         let Self { task, process } = self;
         let pipe = pipe_with(PipeFlags::CLOEXEC);
         let (reader, writer) = pipe.map_err(|error| messages::archive::internal(&error.into()))?;
@@ -111,73 +111,73 @@ impl ReaderProcess {
                     messages::warn(&messages::archive::weak_sandbox(level));
                 }
                 drop(reader);
-                let (opened, worked) = process.run(folder, take, || open(writer))?;
-                Ok((opened, worked, Some(level)))
+                let (decrypted, parsed) = process.run(folder, take, || decrypt(writer))?;
+                Ok((decrypted, parsed, Some(level)))
             }
             Err(error) if task.sandbox == SandboxMode::Require => {
-                Err(messages::archive::no_reader(&error))
+                Err(messages::archive::no_parser(&error))
             }
             Err(error) => {
-                messages::warn(&messages::archive::no_reader_process(&error));
-                let (opened, worked) =
-                    in_process(&task, File::from(reader), folder, take, || open(writer))?;
-                Ok((opened, worked, None))
+                messages::warn(&messages::archive::no_parser_process(&error));
+                let (decrypted, parsed) =
+                    in_process(&task, File::from(reader), folder, take, || decrypt(writer))?;
+                Ok((decrypted, parsed, None))
             }
         }
     }
 }
 
-/// A process that is ready to read.
+/// A process that is ready to parse.
 struct Process {
-    confined: SandboxedProcess,
+    sandboxed: SandboxedProcess,
     events: BufReader<Stream>,
     level: SandboxLevel,
 }
 
 impl Process {
     fn begin(
-        mut confined: SandboxedProcess,
+        mut sandboxed: SandboxedProcess,
         task: &Task,
         reader: &OwnedFd,
         folder: Option<&UnpackFolder<'_>>,
     ) -> io::Result<Self> {
         let mut fds = vec![reader.as_fd()];
         fds.extend(folder.map(|folder| folder.dir.as_fd()));
-        confined.send(&task.encode(), &fds)?;
-        let mut events = BufReader::new(confined.stream()?);
+        sandboxed.send(&task.encode(), &fds)?;
+        let mut events = BufReader::new(sandboxed.stream()?);
         let Some(Event::Ready(level)) = read_event(&mut events)? else {
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
         let level = SandboxLevel::from_byte(level).ok_or(io::ErrorKind::InvalidData)?;
         events.get_mut().is_ready();
-        confined.is_ready()?;
-        Ok(Self { confined, events, level })
+        sandboxed.is_ready()?;
+        Ok(Self { sandboxed, events, level })
     }
 
     fn run(
         self,
         folder: Option<&UnpackFolder<'_>>,
         take: &mut TakeMember<'_>,
-        open: impl FnOnce() -> DecryptResult,
-    ) -> Result<(DecryptResult, ReaderResult), Failure> {
-        let Self { confined, mut events, .. } = self;
-        let (opened, heard) = thread::scope(|scope| {
+        decrypt: impl FnOnce() -> DecryptResult,
+    ) -> Result<(DecryptResult, ParseResult), Failure> {
+        let Self { sandboxed, mut events, .. } = self;
+        let (decrypted, heard) = thread::scope(|scope| {
             let listener = thread::Builder::new().name("listener".to_owned());
             let listening = listener.spawn_scoped(scope, || {
                 let heard = listen(&mut events, folder, take);
                 if !matches!(heard, Ok(None)) {
                     // It has nothing left to do, and nothing may wait for it.
-                    confined.kill();
+                    sandboxed.kill();
                 }
                 heard
             });
             let listening = listening.map_err(|error| cannot_listen(&error))?;
-            let opened = open();
-            Ok((opened, listening.join()))
+            let decrypted = decrypt();
+            Ok((decrypted, listening.join()))
         })?;
         let heard = heard.map_err(|_| messages::internal("the listening thread failed"))?;
-        let status = confined.wait().map_err(|error| messages::archive::internal(&error))?;
-        Ok((opened, heard.and_then(|heard| heard.ok_or(ReadError::Died(status)))))
+        let status = sandboxed.wait().map_err(|error| messages::archive::internal(&error))?;
+        Ok((decrypted, heard.and_then(|heard| heard.ok_or(ParserError::Died(status)))))
     }
 }
 
@@ -190,17 +190,19 @@ fn listen(
     events: &mut BufReader<Stream>,
     folder: Option<&UnpackFolder<'_>>,
     take: &mut TakeMember<'_>,
-) -> Result<Option<ReaderOutcome>, ReadError> {
+) -> Result<Option<Parsed>, ParserError> {
     let mut path_ops = folder.map(|folder| DirectPathOps::new(&folder.dir));
     loop {
         match (read_event(events), &mut path_ops) {
             (Ok(None), _) => return Ok(None),
-            (Ok(Some(Event::Member(member))), None) => take(member).map_err(ReadError::Taking)?,
+            (Ok(Some(Event::Member(member))), None) => {
+                take(member).map_err(ParserError::Refused)?;
+            }
             (Ok(Some(Event::LinkTime { path, time })), Some(path_ops)) => {
-                path_ops.set_link_time(&path, time).map_err(|_| ReadError::Nonsense)?;
+                path_ops.set_link_time(&path, time).map_err(|_| ParserError::InvalidAnswer)?;
             }
             (Ok(Some(Event::Remove(path))), Some(path_ops)) => {
-                let removed = path_ops.remove(&path).map_err(|_| ReadError::Nonsense)?;
+                let removed = path_ops.remove(&path).map_err(|_| ParserError::InvalidAnswer)?;
                 let _ = events.get_mut().write_all(&[u8::from(removed)]);
             }
             (Ok(Some(Event::Wait)), Some(_)) => {
@@ -208,10 +210,10 @@ fn listen(
                 let _ = events.get_mut().write_all(&[0]);
             }
             (Ok(Some(Event::Done(read, is_zstd))), _) => return Ok(Some((read, is_zstd))),
-            (Ok(Some(Event::Failed(error))), _) => return Err(ReadError::Archive(error)),
+            (Ok(Some(Event::Failed(error))), _) => return Err(ParserError::Archive(error)),
             // It died while writing.
             (Err(error), _) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            _ => return Err(ReadError::Nonsense),
+            _ => return Err(ParserError::InvalidAnswer),
         }
     }
 }
@@ -222,35 +224,35 @@ fn in_process(
     pipe: File,
     folder: Option<&UnpackFolder<'_>>,
     take: &mut TakeMember<'_>,
-    open: impl FnOnce() -> DecryptResult,
-) -> Result<(DecryptResult, ReaderResult), Failure> {
+    decrypt: impl FnOnce() -> DecryptResult,
+) -> Result<(DecryptResult, ParseResult), Failure> {
     let work = || match (task.unpack, folder) {
         (Some(options), Some(UnpackFolder { dir, change_lock })) => {
             let mut path_ops = DirectPathOps::new(dir);
-            reader::extract(pipe, task.limits, options, dir, change_lock, &mut path_ops)
-                .map_err(ReadError::Archive)
+            parser::extract(pipe, task.limits, options, dir, change_lock, &mut path_ops)
+                .map_err(ParserError::Archive)
         }
         _ => {
             let mut failure = None;
-            let listed = reader::list(pipe, task.limits, &mut |member| {
+            let listed = parser::list(pipe, task.limits, &mut |member| {
                 take(member).map_err(|error| {
                     failure = Some(error);
                     io::ErrorKind::Other.into()
                 })
             });
             match failure {
-                Some(failure) => Err(ReadError::Taking(failure)),
-                None => listed.map_err(ReadError::Archive),
+                Some(failure) => Err(ParserError::Refused(failure)),
+                None => listed.map_err(ParserError::Archive),
             }
         }
     };
     thread::scope(|scope| {
-        let worker = thread::Builder::new().name("reader".to_owned());
+        let worker = thread::Builder::new().name("parser".to_owned());
         let working = worker.spawn_scoped(scope, work).map_err(|error| cannot_listen(&error))?;
-        let opened = open();
-        let worked = working.join();
-        worked
-            .map(|worked| (opened, worked))
+        let decrypted = decrypt();
+        let parsed = working.join();
+        parsed
+            .map(|parsed| (decrypted, parsed))
             .map_err(|_| messages::internal("the other end of the pipe failed"))
     })
 }

@@ -1,4 +1,4 @@
-//! Reads archives in a sandboxed process, which has nothing but the decrypted stream, the folder
+//! Parses archives in a sandboxed process, which has nothing but the decrypted stream, the folder
 //! to fill, if any, and a stream for its findings. It has parsed no arguments and never held a
 //! key or passphrase.
 
@@ -17,8 +17,8 @@ use cryptstream_engine::{Profile, SandboxLevel, SandboxMode, SandboxedTask, rest
 
 use crate::messages::code;
 
-/// The argument that starts the program as a reader of archives.
-pub(crate) const READER_ARGUMENT: &str = "__unpack";
+/// The argument that starts the program as a parser process of archives.
+pub(crate) const PARSER_ARGUMENT: &str = "__unpack";
 
 /// What to do with an archive.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,8 @@ pub(super) struct Task {
     pub(super) sandbox: SandboxMode,
 }
 
-/// What was read, and whether it was compressed.
-pub(super) type ReaderOutcome = (Unpacked, bool);
+/// What an archive had in it, and whether it was compressed.
+pub(super) type Parsed = (Unpacked, bool);
 
 impl Task {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -71,7 +71,7 @@ pub(super) fn list(
     pipe: File,
     limits: Limits,
     take: &mut dyn FnMut(Member) -> io::Result<()>,
-) -> Result<ReaderOutcome, Error> {
+) -> Result<Parsed, Error> {
     let mut archive = ArchiveReader::new(pipe, limits)?;
     let mut read = Unpacked::default();
     while let Some(member) = archive.next()? {
@@ -90,14 +90,14 @@ pub(super) fn extract(
     folder: &Dir,
     change_lock: &Mutex<()>,
     path_ops: &mut dyn PathOps,
-) -> Result<ReaderOutcome, Error> {
+) -> Result<Parsed, Error> {
     let mut archive = ArchiveReader::new(pipe, limits)?;
     let unpacked = unpack(&mut archive, folder, change_lock, options, path_ops)?;
     Ok((unpacked, archive.is_zstd()))
 }
 
-/// The main function of a process started with [`READER_ARGUMENT`].
-pub(crate) fn reader_main() -> ExitCode {
+/// The main function of a process started with [`PARSER_ARGUMENT`].
+pub(crate) fn parser_main() -> ExitCode {
     // A message would not be read, but the exit status is.
     std::panic::set_hook(Box::new(|_| std::process::exit(i32::from(code::INTERNAL))));
     match run() {

@@ -19,7 +19,7 @@ use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use crate::memory::{grow, zeroed};
 
 /// Distinguishes this process from a worker and from other versions.
-const VERSION: &[u8; 24] = b"cryptstream reader 0.1.0";
+const VERSION: &[u8; 24] = b"cryptstream parser 0.1.0";
 
 /// Bytes for the longest header that is read.
 pub(super) const INPUT_LEN: usize = Format::Age.max_header_len();
@@ -158,7 +158,7 @@ impl Answer {
     }
 }
 
-/// Whether the first message of a process is for a reader.
+/// Whether the first message of a process is for a parser process.
 pub(super) fn is_start(message: &Message) -> bool {
     message.bytes.starts_with(VERSION)
 }
@@ -181,23 +181,24 @@ pub(super) fn serve(channel: &Channel, message: Message) -> io::Result<()> {
         return Ok(());
     }
     cryptstream_protection::confined();
-    let mut reader = Reader { region, input: Vec::new(), output: Vec::new(), armor: None };
+    let mut state = State { region, input: Vec::new(), output: Vec::new(), armor: None };
     while let Some(message) = channel.receive()? {
         let request = Zeroizing::new(message.bytes);
-        let answer = reader.answer(&request)?.ok_or_else(malformed)?;
+        let answer = state.answer(&request)?.ok_or_else(malformed)?;
         channel.send(&answer.encode(), &[])?;
     }
     Ok(())
 }
 
-struct Reader {
+/// What the process keeps from one request to the next.
+struct State {
     region: Region,
     input: Vec<u8>,
     output: Vec<u8>,
     armor: Option<Decoder>,
 }
 
-impl Reader {
+impl State {
     /// The answer to a request; `None` if the request is invalid.
     fn answer(&mut self, request: &[u8]) -> io::Result<Option<Answer>> {
         let mut rest = Fields(request);
