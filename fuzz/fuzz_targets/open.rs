@@ -76,7 +76,9 @@ fn edited_file(input: &[u8]) {
         }
     }
     match agree(&file) {
-        Some(opened) => assert!(file == original && opened == plaintext, "an edit went unseen"),
+        Some(decrypted) => {
+            assert!(file == original && decrypted == plaintext, "an edit went unseen");
+        }
         None => assert!(file != original, "a good file was refused"),
     }
 }

@@ -41,12 +41,12 @@ fuzz_target!(|input: &[u8]| {
     let payload = seal_payload(&PayloadCipher::with_salt(&file_key, salt), &plaintext);
     assert!(payload == reference::encrypt_payload(FILE_KEY, salt, &plaintext), "payloads differ");
     let file = [header, payload].concat();
-    let opened = reference::decrypt(&file, &reference::Key::X25519(SECRET));
-    assert!(opened.as_ref() == Ok(&plaintext), "the reference: {:?}", opened.err());
+    let decrypted = reference::decrypt(&file, &reference::Key::X25519(SECRET));
+    assert!(decrypted.as_ref() == Ok(&plaintext), "the reference: {:?}", decrypted.err());
 
     let public = reference::x25519_public_key(SECRET);
     let stanzas = [reference::x25519_stanza(FILE_KEY, public, [*others; 32])];
     let file = reference::encrypt(FILE_KEY, salt, &stanzas, &plaintext);
-    let opened = open(&file, &identity);
-    assert!(opened.as_ref() == Ok(&plaintext), "the product: {:?}", opened.err());
+    let decrypted = open(&file, &identity);
+    assert!(decrypted.as_ref() == Ok(&plaintext), "the product: {:?}", decrypted.err());
 });

@@ -10,7 +10,7 @@ use crate::common::{Dir, Done, clear_defaults, wait};
 use crate::exchange::exchanging;
 use crate::rounds;
 
-/// More folders than a run keeps open, so that they are opened again, by several names
+/// More folders than a run keeps open, so that they are decrypted again, by several names
 /// in one go.
 const FOLDERS: usize = 150;
 
@@ -69,13 +69,13 @@ fn a_folder_of_the_input_becomes_a_link() {
         if exchanging(&a, &link, None, run).is_none() {
             return;
         }
-        let opened = dir.run(&["decrypt", "-i", "id", "out", "back"]);
+        let decrypted = dir.run(&["decrypt", "-i", "id", "out", "back"]);
         for number in 0..FOLDERS {
             let file = dir.path("back/a").join(number.to_string()).join("x");
             // In the copy it may be a link by now, as it was in the tree.
             let is_link = fs::symlink_metadata(dir.path("back/a")).is_ok_and(|it| it.is_symlink());
             let text = fs::read(file).unwrap_or_default();
-            assert!(is_link || text != b"secret", "round {round}: {opened:?}");
+            assert!(is_link || text != b"secret", "round {round}: {decrypted:?}");
         }
     }
 }

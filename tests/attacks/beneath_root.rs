@@ -65,9 +65,9 @@ fn a_folder_of_the_input_becomes_a_link() {
 fn a_folder_of_the_output_becomes_a_link() {
     let dir = fixture();
     let link = dir.path("beside/link");
-    run(&dir, &["encrypt", "in", "sealed"]);
+    run(&dir, &["encrypt", "in", "encrypted"]);
     for round in 0..rounds() {
-        for (command, input) in [("encrypt", "in"), ("decrypt", "sealed")] {
+        for (command, input) in [("encrypt", "in"), ("decrypt", "encrypted")] {
             let _ = fs::remove_dir_all(dir.path("out"));
             fs::create_dir_all(dir.path("out/sub")).unwrap();
             let sub = dir.path("out/sub");
@@ -103,11 +103,11 @@ fn a_file_becomes_something_else() {
             exchanging(&dir.path("in/sub/50"), &other, None, || {
                 run(&dir, &["encrypt", "in", "out"]);
             });
-            // What was sealed is what stood in the tree.
+            // What was encrypted is what stood in the tree.
             let _ = fs::remove_dir_all(dir.path("back"));
             ends(&dir, &["decrypt", "out", "back"]);
-            let opened = fs::read(dir.path("back/sub/50")).unwrap_or_default();
-            assert_ne!(opened, b"secret", "{kind}");
+            let decrypted = fs::read(dir.path("back/sub/50")).unwrap_or_default();
+            assert_ne!(decrypted, b"secret", "{kind}");
         }
         let _ = fs::remove_dir(&other).or_else(|_| fs::remove_file(&other));
     }

@@ -26,7 +26,7 @@ fn workers_have_no_descriptor_of_the_caller() {
     // Workers that are not locked in can be looked at without being root.
     let script = format!(
         "exec 9<secret 200<secret; exec $CS encrypt {CHEAP} --passphrase-fd 9 --processes 2 \
-         --sandbox off - sealed"
+         --sandbox off - encrypted"
     );
     let (victim, stdin) = waiting_for_input(&dir, &script);
     for worker in victim.workers() {
@@ -36,8 +36,9 @@ fn workers_have_no_descriptor_of_the_caller() {
     }
     drop(stdin);
     victim.end().ok();
-    let opened = dir.shell("exec 9<secret; $CS decrypt --passphrase-fd 9 sealed -").run().ok();
-    assert!(opened.stdout == test_bytes(40 << 20));
+    let decrypted =
+        dir.shell("exec 9<secret; $CS decrypt --passphrase-fd 9 encrypted -").run().ok();
+    assert!(decrypted.stdout == test_bytes(40 << 20));
 }
 
 #[test]
@@ -45,10 +46,10 @@ fn what_the_user_names_by_its_descriptor_still_works() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", test_bytes(1000));
-    dir.shell("$CS encrypt -i <(cat id) plain sealed").run().ok();
-    dir.shell("exec 7<id; $CS decrypt -i /dev/fd/7 sealed one").run().ok();
-    dir.shell("exec 7<id; $CS decrypt -i /proc/self/fd/7 sealed two").run().ok();
-    dir.shell("exec 8<sealed 9>three; $CS decrypt -i id /dev/fd/8 - >&9").run().ok();
+    dir.shell("$CS encrypt -i <(cat id) plain encrypted").run().ok();
+    dir.shell("exec 7<id; $CS decrypt -i /dev/fd/7 encrypted one").run().ok();
+    dir.shell("exec 7<id; $CS decrypt -i /proc/self/fd/7 encrypted two").run().ok();
+    dir.shell("exec 8<encrypted 9>three; $CS decrypt -i id /dev/fd/8 - >&9").run().ok();
     for name in ["one", "two", "three"] {
         assert!(dir.read(name) == test_bytes(1000), "{name}");
     }

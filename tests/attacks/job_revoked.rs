@@ -18,7 +18,8 @@ fn no_worker_can_write_to_a_file_that_has_its_name() {
     for number in 0..FILES {
         dir.write(format!("plain/{number}"), test_bytes(LEN));
     }
-    let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "2", "--sandbox", "off"];
+    let args =
+        ["encrypt", "-i", "id", "plain", "encrypted", "--processes", "2", "--sandbox", "off"];
     let mut victim = Victim::start(dir.command(&args));
     let holds = |worker| {
         descriptors(worker).into_iter().filter(move |(number, _)| is_writer(worker, *number))
@@ -47,7 +48,8 @@ fn no_worker_can_write_to_a_file_that_has_its_name() {
     go_on(worker);
     victim.end().ok();
     for number in 0..FILES {
-        let opened = dir.run(&["decrypt", "-i", "id", &format!("sealed/{number}.enc"), "-"]).ok();
-        assert!(opened.stdout == test_bytes(LEN));
+        let decrypted =
+            dir.run(&["decrypt", "-i", "id", &format!("encrypted/{number}.enc"), "-"]).ok();
+        assert!(decrypted.stdout == test_bytes(LEN));
     }
 }

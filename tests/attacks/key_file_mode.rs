@@ -88,7 +88,7 @@ fn the_private_group_of_the_user_may_write() {
         chmod(&dir, name, 0o660);
         assert_eq!(run.run().ok().stderr_text(), "", "{name}");
     }
-    let script = "umask 002; $CS keygen -y id > me.pub; $CS encrypt plain sealed -R me.pub";
+    let script = "umask 002; $CS keygen -y id > me.pub; $CS encrypt plain encrypted -R me.pub";
     dir.shell(script).run().ok_and_silent();
     // Not where an access list names another user, to whom the group's bits then apply.
     let entries = [(USER_OBJ, 6), (USER, 6), (GROUP_OBJ, 6), (MASK, 6), (OTHER, 4)];
@@ -137,9 +137,10 @@ fn what_another_user_has_written_is_not_used_unseen() {
         let warning = format!("{name}: belongs to another user (id {NOBODY}), who could ");
         assert!(said.contains(&warning) && said.lines().count() == 1, "{said}");
     }
-    dir.run(&["encrypt", "-q", "plain", "sealed", "-R", "recipients", "-i", "id"]).ok_and_silent();
+    dir.run(&["encrypt", "-q", "plain", "encrypted", "-R", "recipients", "-i", "id"])
+        .ok_and_silent();
     // Who has the key can do nothing more to one who decrypts with it.
-    dir.run(&["decrypt", "sealed", "opened", "-i", "id"]).ok_and_silent();
+    dir.run(&["decrypt", "encrypted", "decrypted", "-i", "id"]).ok_and_silent();
 }
 
 #[test]

@@ -53,12 +53,12 @@ fn an_unprivileged_user_can_do_everything() {
     fs::set_permissions(plain, fs::Permissions::from_mode(0o644)).unwrap();
     dir.unprivileged(&["keygen", "-o", "id"]).run().ok();
     // Workers, an unnamed temporary that is linked by its descriptor.
-    let args = ["encrypt", "--json", "--processes", "2", "-i", "id", "plain", "sealed"];
+    let args = ["encrypt", "--json", "--processes", "2", "-i", "id", "plain", "encrypted"];
     let done = dir.unprivileged(&args).run().ok();
     assert!(done.stdout_text().contains("\"workers\":2"), "{done:?}");
     assert!(!done.stdout_text().contains("\"sandbox\":\"none\""), "{done:?}");
-    dir.unprivileged(&["decrypt", "-i", "id", "sealed", "opened"]).run().ok();
-    assert!(dir.read("opened") == test_bytes(40 << 20));
+    dir.unprivileged(&["decrypt", "-i", "id", "encrypted", "decrypted"]).run().ok();
+    assert!(dir.read("decrypted") == test_bytes(40 << 20));
     // The passphrase in the arguments is blanked.
     let args = ["decrypt", "-", "-", "--key", "visible-word"];
     let mut child = dir.unprivileged(&args).spawn();
@@ -71,9 +71,9 @@ fn an_unprivileged_user_can_do_everything() {
     let program = dir.program();
     let script = format!(
         "set -o pipefail; CS={}; \
-         $CS decrypt -i id sealed /dev/stdout | cmp - plain && \
-         $CS decrypt -i /dev/fd/8 /dev/stdin - 8< id < sealed | cmp - plain && \
-         $CS decrypt -i <(cat id) <(cat sealed) >(cat > copied)",
+         $CS decrypt -i id encrypted /dev/stdout | cmp - plain && \
+         $CS decrypt -i /dev/fd/8 /dev/stdin - 8< id < encrypted | cmp - plain && \
+         $CS decrypt -i <(cat id) <(cat encrypted) >(cat > copied)",
         program.display()
     );
     let mut bash = Command::new("bash");

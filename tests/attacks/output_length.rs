@@ -12,7 +12,7 @@ fn what_was_not_written_gets_no_name() {
     assert_eq!(done.code(), Some(74), "{done:?}");
     let text = done.stderr_text();
     assert!(
-        text.contains("sealed: the output has ") && text.contains(" bytes instead of "),
+        text.contains("encrypted: the output has ") && text.contains(" bytes instead of "),
         "{text}"
     );
 }
@@ -22,7 +22,8 @@ fn attack() -> Done {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", test_bytes(24 << 20));
-    let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "1", "--sandbox", "off"];
+    let args =
+        ["encrypt", "-i", "id", "plain", "encrypted", "--processes", "1", "--sandbox", "off"];
     let mut victim = Victim::start(dir.command(&args));
     let (worker, shared) = victim.until("the worker is at work", |victim| {
         let worker = *victim.workers().first()?;
@@ -42,7 +43,7 @@ fn attack() -> Done {
     });
     let done = victim.end();
     assert!(said > 0, "the attack came too late");
-    assert!(done.code() == Some(0) || !dir.path("sealed").exists(), "{done:?}");
+    assert!(done.code() == Some(0) || !dir.path("encrypted").exists(), "{done:?}");
     done
 }
 

@@ -29,8 +29,11 @@ fn main_does_the_segments_that_it_has_planned() {
         let done = victim.end();
         // An error would do too.
         if done.code() == Some(0) {
-            let opened = dir.run(&["decrypt", "-i", "id", "sealed", "-"]);
-            assert!(opened.code() == Some(0) && opened.stdout == test_bytes(LEN), "{opened:?}");
+            let decrypted = dir.run(&["decrypt", "-i", "id", "encrypted", "-"]);
+            assert!(
+                decrypted.code() == Some(0) && decrypted.stdout == test_bytes(LEN),
+                "{decrypted:?}"
+            );
         }
     }
 }
@@ -39,7 +42,7 @@ fn main_does_the_segments_that_it_has_planned() {
 /// itself. The moment is short, so it takes a few tries.
 fn alone_with_its_memory(dir: &Dir) -> Victim {
     for _ in 0..200 {
-        let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "1", "--force"];
+        let args = ["encrypt", "-i", "id", "plain", "encrypted", "--processes", "1", "--force"];
         let mut victim = Victim::start(dir.command(&args));
         while victim.workers().is_empty() && !victim.is_over() {}
         if let Some(&worker) = victim.workers().first() {

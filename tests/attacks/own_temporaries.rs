@@ -13,14 +13,14 @@ use crate::common::{Dir, wait_status};
 
 const NOBODY: u32 = 65_534;
 
-/// A folder in which another user may rename, if there is one, with a sealed archive.
+/// A folder in which another user may rename, if there is one, with an encrypted archive.
 fn folder() -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
     fs::create_dir(dir.path("in")).unwrap();
     // More than is read at once, so that half of it keeps a run waiting.
     dir.write("in/file", crate::common::test_bytes(4 << 20));
-    dir.run(&["encrypt", "--archive", "-i", "id", "in", "sealed"]).ok();
+    dir.run(&["encrypt", "--archive", "-i", "id", "in", "encrypted"]).ok();
     fs::create_dir(dir.path("shared")).unwrap();
     fs::set_permissions(dir.path("shared"), PermissionsExt::from_mode(0o777)).unwrap();
     dir
@@ -36,7 +36,7 @@ fn temporaries(dir: &Dir) -> Vec<OsString> {
 fn leave_one(dir: &Dir) -> String {
     let mut child = dir.command(&["decrypt", "--extract", "-i", "id", "-", "shared/out"]).spawn();
     let mut stdin = child.stdin.take().unwrap();
-    let encrypted = dir.read("sealed");
+    let encrypted = dir.read("encrypted");
     stdin.write_all(&encrypted[..encrypted.len() / 2]).unwrap();
     stdin.flush().unwrap();
     wait_until("the folder is being made", || !temporaries(dir).is_empty());
@@ -56,7 +56,7 @@ fn rename(dir: &Dir, from: &str, to: &str) {
 }
 
 fn unpack(dir: &Dir) {
-    dir.run(&["decrypt", "--extract", "-i", "id", "sealed", "shared/out"]).ok();
+    dir.run(&["decrypt", "--extract", "-i", "id", "encrypted", "shared/out"]).ok();
     assert!(dir.path("shared/out/file").exists());
 }
 
@@ -89,7 +89,7 @@ fn what_a_living_run_is_making_is_left_alone() {
     let left = leave_one(&dir);
     let mut child = dir.command(&["decrypt", "--extract", "-i", "id", "-", "shared/other"]).spawn();
     let mut stdin = child.stdin.take().unwrap();
-    let encrypted = dir.read("sealed");
+    let encrypted = dir.read("encrypted");
     let (first, second) = encrypted.split_at(encrypted.len() / 2);
     stdin.write_all(first).unwrap();
     wait_until("the folder is being made", || temporaries(&dir).len() > 1);

@@ -13,7 +13,7 @@ use crate::rounds;
 
 const NOBODY: u32 = 65_534;
 
-/// A folder with a sealed file, and one in it that everybody may write to.
+/// A folder with an encrypted file, and one in it that everybody may write to.
 fn folder(mode: u32) -> Option<Dir> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can act as another user");
@@ -21,7 +21,7 @@ fn folder(mode: u32) -> Option<Dir> {
     }
     let dir = Dir::new();
     let encrypted = dir.encrypted(b"a secret");
-    dir.write("sealed", encrypted);
+    dir.write("encrypted", encrypted);
     fs::create_dir(dir.path("shared")).unwrap();
     fs::set_permissions(dir.path("shared"), PermissionsExt::from_mode(mode)).unwrap();
     Some(dir)
@@ -50,7 +50,7 @@ fn a_pipe_of_another_user_gets_nothing() {
         chown(dir.path("shared"), Some(owner), None).unwrap();
         let pipe = make_pipe(&dir, "shared/out", NOBODY);
         for force in [&[][..], &["--force"]] {
-            let args = [&["decrypt", "-i", "id", "sealed", "shared/out"], force].concat();
+            let args = [&["decrypt", "-i", "id", "encrypted", "shared/out"], force].concat();
             dir.fails(dir.command(&args), 73, &["another user", "use - as OUTPUT"]);
         }
         assert_eq!(taken_from(&pipe), b"");
@@ -63,7 +63,7 @@ fn a_link_of_another_user_is_not_followed() {
     dir.write("victim", "content");
     symlink("../victim", dir.path("shared/out")).unwrap();
     lchown(dir.path("shared/out"), Some(NOBODY), None).unwrap();
-    let args = ["decrypt", "-i", "id", "sealed", "shared/out", "--force"];
+    let args = ["decrypt", "-i", "id", "encrypted", "shared/out", "--force"];
     dir.fails(dir.command(&args), 73, &["another user"]);
     // The user's own link is followed, so that the file is replaced.
     lchown(dir.path("shared/out"), Some(0), None).unwrap();
@@ -79,7 +79,7 @@ fn a_link_of_another_user_in_place_of_a_folder_is_not_followed() {
         let Some(dir) = folder(mode) else { return };
         fs::create_dir_all(dir.path("in/sub")).unwrap();
         for name in ["in/a.enc", "in/sub/b.enc"] {
-            fs::copy(dir.path("sealed"), dir.path(name)).unwrap();
+            fs::copy(dir.path("encrypted"), dir.path(name)).unwrap();
         }
         fs::create_dir(dir.path("victim")).unwrap();
         fs::set_permissions(dir.path("victim"), PermissionsExt::from_mode(0o700)).unwrap();
@@ -148,7 +148,7 @@ fn what_is_exchanged_for_a_link_writes_over_nothing() {
             }
         });
         for _ in 0..rounds() {
-            let done = dir.run(&["decrypt", "-i", "id", "sealed", "shared/out"]);
+            let done = dir.run(&["decrypt", "-i", "id", "encrypted", "shared/out"]);
             assert!(matches!(done.code(), Some(0 | 73)), "{done:?}");
         }
         is_over.store(true, Ordering::Relaxed);
@@ -160,14 +160,14 @@ fn what_is_exchanged_for_a_link_writes_over_nothing() {
 fn the_users_own_pipes_and_devices_work() {
     let dir = Dir::new();
     let encrypted = dir.encrypted(b"a secret");
-    dir.write("sealed", encrypted);
+    dir.write("encrypted", encrypted);
     for script in [
-        "$CS decrypt -i id sealed /dev/null",
-        "[[ $($CS decrypt -i id sealed /dev/stdout) == 'a secret' ]]",
-        "[[ $($CS decrypt -i id sealed /dev/fd/5 5>&1) == 'a secret' ]]",
-        "mkfifo p; $CS decrypt -i id sealed p & [[ $(cat p) == 'a secret' ]]",
-        "ln -s p link; $CS decrypt -i id sealed link & [[ $(cat p) == 'a secret' ]]",
-        "[[ $($CS decrypt -i id sealed >(cat); sleep 0.3) == 'a secret' ]]",
+        "$CS decrypt -i id encrypted /dev/null",
+        "[[ $($CS decrypt -i id encrypted /dev/stdout) == 'a secret' ]]",
+        "[[ $($CS decrypt -i id encrypted /dev/fd/5 5>&1) == 'a secret' ]]",
+        "mkfifo p; $CS decrypt -i id encrypted p & [[ $(cat p) == 'a secret' ]]",
+        "ln -s p link; $CS decrypt -i id encrypted link & [[ $(cat p) == 'a secret' ]]",
+        "[[ $($CS decrypt -i id encrypted >(cat); sleep 0.3) == 'a secret' ]]",
     ] {
         let done = dir.shell(script).run();
         assert!(done.status.success(), "{script}: {done:?}");

@@ -46,7 +46,7 @@ fn a_folder_becomes_a_link_to_another() {
         let done = exchanging(&sub, &link, None, || remove(&dir, round % 2 == 0));
         assert!([0, 66, 74, 75].contains(&done.code().unwrap()), "{done:?}");
         assert_eq!(fs::read_dir(dir.path("victim")).unwrap().count(), FILES, "round {round}");
-        // What is gone is sealed.
+        // What is gone is encrypted.
         let is_link = fs::symlink_metadata(dir.path("out/sub")).is_ok_and(|it| it.is_symlink());
         for number in (0..FILES).filter(|_| !is_link) {
             let encrypted = dir.path("out/sub").join(format!("{number}.enc"));
@@ -56,7 +56,7 @@ fn a_folder_becomes_a_link_to_another() {
 }
 
 /// An editor that saves while the file is removed loses nothing: every version that it
-/// has written is sealed, or still there.
+/// has written is encrypted, or still there.
 #[test]
 fn what_is_saved_meanwhile_stays() {
     let dir = Dir::new();

@@ -129,14 +129,14 @@ fn trees_and_archives_are_opened_elsewhere() {
     for len in LENGTHS {
         dir.write(format!("tree/sub/{len}"), test_bytes(len));
     }
-    works(&dir, "encrypt -i id tree sealed");
-    works(&dir, "decrypt -i id sealed opened");
+    works(&dir, "encrypt -i id tree encrypted");
+    works(&dir, "decrypt -i id encrypted decrypted");
     // Once more: what is there is looked at.
-    works(&dir, "encrypt -i id tree sealed");
-    works(&dir, "decrypt -i id sealed opened");
-    works(&dir, "verify -i id sealed");
+    works(&dir, "encrypt -i id tree encrypted");
+    works(&dir, "decrypt -i id encrypted decrypted");
+    works(&dir, "verify -i id encrypted");
     for len in LENGTHS {
-        assert!(dir.read(format!("opened/sub/{len}")) == test_bytes(len));
+        assert!(dir.read(format!("decrypted/sub/{len}")) == test_bytes(len));
     }
     works(&dir, "encrypt -i id tree tree.enc --archive");
     works(&dir, "list -i id tree.enc");

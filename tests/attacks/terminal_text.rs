@@ -10,8 +10,8 @@ const PIECE: usize = 256 << 10;
 fn shown(content: &[u8]) -> (i32, Vec<u8>) {
     let dir = Dir::new();
     let encrypted = dir.encrypted(content);
-    dir.write("sealed", encrypted);
-    Terminal::start(&dir, "$CS decrypt -i id < sealed").end_in_bytes()
+    dir.write("encrypted", encrypted);
+    Terminal::start(&dir, "$CS decrypt -i id < encrypted").end_in_bytes()
 }
 
 fn text(len: usize) -> Vec<u8> {

@@ -123,6 +123,6 @@ fn trees_keep_their_bits() {
     let dir = folder(0o664);
     fs::create_dir(dir.path("tree")).unwrap();
     fs::rename(dir.path("plain"), dir.path("tree/plain")).unwrap();
-    dir.shell("umask 077; $CS encrypt -i id tree sealed").run().ok();
-    assert_eq!(mode(&dir, "sealed/plain.enc"), 0o664);
+    dir.shell("umask 077; $CS encrypt -i id tree encrypted").run().ok();
+    assert_eq!(mode(&dir, "encrypted/plain.enc"), 0o664);
 }

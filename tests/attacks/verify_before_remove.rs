@@ -113,20 +113,20 @@ fn attack(args: &[&str], source: &str, output: &str, prepare: impl Fn(&Dir)) {
 
 fn encrypted(dir: &Dir) {
     dir.write("plain", test_bytes(LEN));
-    dir.run(&["encrypt", "-q", "-i", "id", "plain", "sealed"]).ok();
+    dir.run(&["encrypt", "-q", "-i", "id", "plain", "encrypted"]).ok();
     fs::remove_file(dir.path("plain")).unwrap();
 }
 
 #[test]
 fn a_source_stays_when_its_encrypted_output_is_wrong() {
-    let args = ["encrypt", "-i", "id", "--processes=2", "--remove-source", "plain", "sealed"];
-    attack(&args, "plain", "sealed", |dir| drop(dir.write("plain", test_bytes(LEN))));
+    let args = ["encrypt", "-i", "id", "--processes=2", "--remove-source", "plain", "encrypted"];
+    attack(&args, "plain", "encrypted", |dir| drop(dir.write("plain", test_bytes(LEN))));
 }
 
 #[test]
 fn a_source_stays_when_its_decrypted_output_is_wrong() {
-    let args = ["decrypt", "-i", "id", "--processes=2", "--remove-source", "sealed", "plain"];
-    attack(&args, "sealed", "plain", encrypted);
+    let args = ["decrypt", "-i", "id", "--processes=2", "--remove-source", "encrypted", "plain"];
+    attack(&args, "encrypted", "plain", encrypted);
 }
 
 #[test]
@@ -137,23 +137,24 @@ fn what_is_right_goes_through() {
         let content = test_bytes(len);
         dir.write("plain", &content);
         for form in [&[][..], &["--armor"], &["--format=age"]] {
-            let seal = ["encrypt", "-i", "id", "--verify-output", "plain", "sealed"];
-            dir.run(&[&seal, form].concat()).ok_and_silent();
+            let encrypt = ["encrypt", "-i", "id", "--verify-output", "plain", "encrypted"];
+            dir.run(&[&encrypt, form].concat()).ok_and_silent();
             assert!(dir.path("plain").exists());
-            dir.run(&["decrypt", "-i", "id", "--remove-source", "sealed", "out"]).ok_and_silent();
-            assert!(!dir.path("sealed").exists());
+            dir.run(&["decrypt", "-i", "id", "--remove-source", "encrypted", "out"])
+                .ok_and_silent();
+            assert!(!dir.path("encrypted").exists());
             assert!(dir.read("out") == content);
             fs::remove_file(dir.path("out")).unwrap();
         }
     }
-    let stream = dir.command(&["encrypt", "-i", "id", "--verify-output", "-", "sealed"]);
+    let stream = dir.command(&["encrypt", "-i", "id", "--verify-output", "-", "encrypted"]);
     dir.fails(stream.input(b"x"), 64, &["--verify-output needs a file"]);
     // Trees too.
     fs::create_dir(dir.path("tree")).unwrap();
     dir.write("tree/small", "small");
     dir.write("tree/large", test_bytes(9 << 20));
-    dir.run(&["encrypt", "-i", "id", "--remove-source", "tree", "sealed-tree"]).ok();
+    dir.run(&["encrypt", "-i", "id", "--remove-source", "tree", "encrypted-tree"]).ok();
     assert!(!dir.path("tree/large").exists());
-    dir.run(&["decrypt", "-i", "id", "--verify-output", "sealed-tree", "back"]).ok();
+    dir.run(&["decrypt", "-i", "id", "--verify-output", "encrypted-tree", "back"]).ok();
     assert!(dir.read("back/large") == test_bytes(9 << 20));
 }

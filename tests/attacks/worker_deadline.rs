@@ -12,7 +12,8 @@ fn main_gives_up_on_workers_that_finish_nothing() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", test_bytes(96 << 20));
-    let args = ["encrypt", "-i", "id", "plain", "sealed", "--processes", "2", "--sandbox", "off"];
+    let args =
+        ["encrypt", "-i", "id", "plain", "encrypted", "--processes", "2", "--sandbox", "off"];
     let mut victim = Victim::start(dir.command(&args));
     let shared = victim.until("a worker keeps a segment", |victim| {
         let workers = victim.workers();
@@ -44,6 +45,6 @@ fn main_gives_up_on_workers_that_finish_nothing() {
     let done = victim.end();
     assert!(is_over, "it hangs");
     done.ok();
-    let opened = dir.run(&["decrypt", "-i", "id", "sealed", "-"]).ok();
-    assert!(opened.stdout == test_bytes(96 << 20));
+    let decrypted = dir.run(&["decrypt", "-i", "id", "encrypted", "-"]).ok();
+    assert!(decrypted.stdout == test_bytes(96 << 20));
 }

@@ -10,7 +10,7 @@ use crate::common::Dir;
 fn workers_do_not_have_the_callers_standard_error() {
     let dir = Dir::new();
     dir.keygen("id");
-    let script = "exec $CS encrypt -i id --processes 2 --sandbox off - sealed 2>told";
+    let script = "exec $CS encrypt -i id --processes 2 --sandbox off - encrypted 2>told";
     let (victim, stdin) = waiting_for_input(&dir, script);
     let told = dir.path("told");
     for worker in victim.workers() {

@@ -106,8 +106,9 @@ impl<'a> Harness<'a> {
     ) -> Result<[f64; 3], Error> {
         self.progress.step(&size_class.label(), &configuration.label());
         let before: Vec<_> = inputs.iter().map(|input| state(input)).collect();
-        let encrypting = self.outputs("sealed", inputs.iter());
-        let decrypting = self.outputs("opened", encrypting.iter().map(|(_, encrypted)| encrypted));
+        let encrypting = self.outputs("encrypted", inputs.iter());
+        let decrypting =
+            self.outputs("decrypted", encrypting.iter().map(|(_, encrypted)| encrypted));
         warm_memory(self.folder, inputs);
         let engine_run = |processes| self.engine_run(processes);
         let mut timed = |operation| {
@@ -129,8 +130,8 @@ impl<'a> Harness<'a> {
         };
         let seconds =
             [timed(Operation::Encrypt)?, timed(Operation::Decrypt)?, timed(Operation::Verify)?];
-        for ((input, before), (_, opened)) in inputs.iter().zip(before).zip(&decrypting) {
-            match first_difference(input, opened)? {
+        for ((input, before), (_, decrypted)) in inputs.iter().zip(before).zip(&decrypting) {
+            match first_difference(input, decrypted)? {
                 None => self.outputs_verified += 2,
                 Some(_) if state(input) != before => {
                     return Err(EngineError::InputChanged { path: input.clone() }.into());

@@ -33,7 +33,7 @@ pub(crate) use key_files::{identities_invalid, recipients_invalid};
 pub(crate) use keys::*;
 pub(crate) use outputs::*;
 pub(crate) use printing::*;
-pub(crate) use range::{range_of_stdin, range_opened};
+pub(crate) use range::{range_note, range_of_stdin};
 pub(crate) use run::{interrupted, interruption, worker_note};
 pub(crate) use system::{cannot_start, internal};
 pub(crate) use text::{escaped_json, quoted};

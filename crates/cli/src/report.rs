@@ -45,11 +45,11 @@ pub(crate) fn done(
 /// Reports that a part of a file was decrypted.
 pub(crate) fn done_range(
     transfer: &Transfer,
-    opened: &RangeSummary,
+    part: &RangeSummary,
     took: Duration,
     options: ReportOptions,
 ) {
-    report_transfer("decrypt", transfer, opened.summary, took, options, Some(opened), None);
+    report_transfer("decrypt", transfer, part.summary, took, options, Some(part), None);
 }
 
 /// What is also reported of an archive.
@@ -123,7 +123,7 @@ fn report_transfer(
             1 => format!("1 worker (sandbox: {sandbox}{died})"),
             started => format!("{started} workers (sandbox: {sandbox}{died})"),
         };
-        let part = part.map_or(String::new(), messages::range_opened);
+        let part = part.map_or(String::new(), messages::range_note);
         let extra = extra.map_or("", |extra| &extra.text);
         let armored = if summary.is_armored { ", armored" } else { "" };
         let by = if options.verbose { format!(", {by}") } else { String::new() };

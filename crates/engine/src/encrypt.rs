@@ -189,14 +189,14 @@ fn wrap(
 /// one does both.
 fn beside<T>(
     wrap: impl Fn() -> Result<Vec<u8>, WrapError> + Sync,
-    seal: impl FnOnce() -> Result<T, Error>,
+    encrypt: impl FnOnce() -> Result<T, Error>,
 ) -> Result<(Vec<u8>, T), Error> {
     std::thread::scope(|scope| {
         let Ok(wrapping) = std::thread::Builder::new().spawn_scoped(scope, &wrap) else {
-            return Ok((wrap()?, seal()?));
+            return Ok((wrap()?, encrypt()?));
         };
-        let sealed = seal();
+        let encrypted = encrypt();
         let header = wrapping.join().map_err(|_| Error::Internal("the key derivation failed"))?;
-        Ok((header?, sealed?))
+        Ok((header?, encrypted?))
     })
 }

@@ -15,7 +15,7 @@ fn fixture() -> Fixture {
     let fixture = Fixture::new();
     fixture.write("plain", &paint(LEN));
     let mut alone = fixture.engine(0, "alone");
-    fixture.encrypt(&mut alone, "plain", "sealed").unwrap();
+    fixture.encrypt(&mut alone, "plain", "encrypted").unwrap();
     fixture
 }
 
@@ -37,8 +37,8 @@ fn one_death(action: &str, point: &str, time: u32) -> [(u32, u32); 2] {
                 assert!(fixture.content("out") == paint(LEN), "{plan}");
                 summary
             } else {
-                let summary = fixture.decrypt(&mut engine, "sealed", "opened").unwrap();
-                assert!(fixture.read("opened") == paint(LEN), "{plan}");
+                let summary = fixture.decrypt(&mut engine, "encrypted", "decrypted").unwrap();
+                assert!(fixture.read("decrypted") == paint(LEN), "{plan}");
                 summary
             };
             if summary.workers.died > 0 || !(is_sealing || is_everywhere) {
@@ -176,7 +176,7 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
             let mut engine =
                 Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
-            let result = fixture.decrypt(&mut engine, "sealed", "opened");
+            let result = fixture.decrypt(&mut engine, "encrypted", "decrypted");
             let is_said = matches!(result, Err(Error::NoWorkers | Error::WorkersDied { .. }));
             assert!(is_said, "{point}: {result:?}");
         }
@@ -184,7 +184,7 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
         let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
         let mut engine =
             Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
-        let result = fixture.decrypt(&mut engine, "sealed", "opened");
+        let result = fixture.decrypt(&mut engine, "encrypted", "decrypted");
         // That is not a shortage of resources.
         assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");
     });

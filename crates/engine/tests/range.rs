@@ -26,7 +26,7 @@ fn engine() -> Engine {
 fn encrypt(fixture: &Fixture, format: Format, content: &[u8]) {
     fixture.write("plain", content);
     let mut source = Source::open(&fixture.path("plain")).unwrap();
-    let (target, recipients) = (fixture.target("sealed"), fixture.recipients());
+    let (target, recipients) = (fixture.target("encrypted"), fixture.recipients());
     let commit = CommitOptions::default();
     let request =
         Encrypt::source(&mut source).target(target).format(format).recipients(&recipients);
@@ -34,7 +34,7 @@ fn encrypt(fixture: &Fixture, format: Format, content: &[u8]) {
 }
 
 fn open(fixture: &Fixture, range: ByteRange) -> RangeSummary {
-    let mut source = Source::open(&fixture.path("sealed")).unwrap();
+    let mut source = Source::open(&fixture.path("encrypted")).unwrap();
     let (target, identities) = (fixture.target("part"), fixture.identities());
     let commit = CommitOptions::default();
     let request = Decrypt::source(&mut source).target(target).identities(&identities);
@@ -85,17 +85,17 @@ fn only_the_chunks_of_a_part_are_read() {
             (between(end - 1, end + 1), final_chunk),
         ] {
             let before = bytes_read().unwrap();
-            let opened = open(&fixture, range);
+            let decrypted = open(&fixture, range);
             let read = bytes_read().unwrap() - before - counting;
-            let part = opened.range.start as usize..opened.range.end as usize;
+            let part = decrypted.range.start as usize..decrypted.range.end as usize;
             assert!(fixture.read("part") == content[part], "{format:?} {range:?}");
             assert!(
                 (chunks + FIRST_READ..chunks + FIRST_READ + LOOKS).contains(&read),
                 "{format:?} {range:?}: {read} bytes were read for {chunks} in chunks"
             );
-            let header = fixture.read("sealed").len() as u64 - sealed_len(format, end);
+            let header = fixture.read("encrypted").len() as u64 - sealed_len(format, end);
             let prefix = format.prefix_len() as u64;
-            assert_eq!(opened.summary.bytes_in, header + prefix + chunks);
+            assert_eq!(decrypted.summary.bytes_in, header + prefix + chunks);
         }
     }
 }
@@ -125,7 +125,7 @@ fn a_reader_gives_verified_bytes_at_any_place() {
     for format in Format::ALL {
         let fixture = Fixture::new();
         encrypt(&fixture, format, &content);
-        let mut reader = engine().open(fixture.path("sealed"), &fixture.identities()).unwrap();
+        let mut reader = engine().open(fixture.path("encrypted"), &fixture.identities()).unwrap();
         assert_eq!(reader.len(), content.len() as u64);
         let mut all = Vec::new();
         assert_eq!(reader.read_to_end(&mut all).unwrap(), content.len());
@@ -141,21 +141,21 @@ fn a_reader_gives_verified_bytes_at_any_place() {
         reader.seek(SeekFrom::Current(-(content.len() as i64 + 4))).unwrap_err();
 
         // Damaged bytes are not returned, and the rest still is.
-        let mut sealed = fixture.read("sealed");
-        let damaged = sealed.len() / 2;
-        sealed[damaged] ^= 1;
-        fixture.write("sealed", &sealed);
-        let mut reader = engine().open(fixture.path("sealed"), &fixture.identities()).unwrap();
+        let mut encrypted = fixture.read("encrypted");
+        let damaged = encrypted.len() / 2;
+        encrypted[damaged] ^= 1;
+        fixture.write("encrypted", &encrypted);
+        let mut reader = engine().open(fixture.path("encrypted"), &fixture.identities()).unwrap();
         reader.seek(SeekFrom::Start(damaged as u64)).unwrap();
         let error = reader.read(&mut [0; 9]).unwrap_err();
-        assert!(error.to_string().contains("sealed"), "{error}");
+        assert!(error.to_string().contains("encrypted"), "{error}");
         reader.seek(SeekFrom::Start(7)).unwrap();
         let mut part = [0; 9];
         reader.read_exact(&mut part).unwrap();
         assert_eq!(part, content[7..16]);
 
         // A truncated file is not opened: its length proves nothing.
-        fixture.write("sealed", &sealed[..sealed.len() - 100_000]);
-        assert!(engine().open(fixture.path("sealed"), &fixture.identities()).is_err());
+        fixture.write("encrypted", &encrypted[..encrypted.len() - 100_000]);
+        assert!(engine().open(fixture.path("encrypted"), &fixture.identities()).is_err());
     }
 }

@@ -81,8 +81,8 @@ proptest! {
             prop_assert_eq!(file.len() % multiple, 0);
         }
         file.extend(seal_payload(&PayloadCipher::generate(Format::Native, &file_key).unwrap(), &plaintext));
-        let opened = reference::decrypt(&file, &reference::Key::X25519(secret));
-        prop_assert!(opened.as_ref() == Ok(&plaintext), "{:?}", opened.err());
+        let decrypted = reference::decrypt(&file, &reference::Key::X25519(secret));
+        prop_assert!(decrypted.as_ref() == Ok(&plaintext), "{:?}", decrypted.err());
         prop_assert!(open(&file, &identity) == Ok(plaintext));
     }
 
@@ -107,8 +107,8 @@ proptest! {
         }
         let plaintext = content(len, seed);
         let file = reference::encrypt(file_key, salt, &stanzas, &plaintext);
-        let opened = open(&file, &x25519::SecretKey::from_bytes(secret));
-        prop_assert!(opened.as_ref() == Ok(&plaintext), "{:?}", opened.err());
+        let decrypted = open(&file, &x25519::SecretKey::from_bytes(secret));
+        prop_assert!(decrypted.as_ref() == Ok(&plaintext), "{:?}", decrypted.err());
     }
 
     /// The lengths in which a stream is read give the segments of its layout.
@@ -156,8 +156,8 @@ fn the_reference_opens_a_passphrase_file_of_the_product() {
         &PayloadCipher::generate(Format::Native, &file_key).unwrap(),
         b"text",
     ));
-    let opened = reference::decrypt(&file, &reference::Key::Passphrase(passphrase.clone()));
-    assert_eq!(opened.as_deref(), Ok(b"text".as_slice()));
+    let decrypted = reference::decrypt(&file, &reference::Key::Passphrase(passphrase.clone()));
+    assert_eq!(decrypted.as_deref(), Ok(b"text".as_slice()));
     let wrong = PassphraseIdentity::new(passphrase[1..].to_vec().into(), ReadLimit::DEFAULT);
     assert!(open(&file, &wrong).is_err());
 }
@@ -235,8 +235,8 @@ fn tampering() -> impl Strategy<Value = Tampering> {
 
 /// The payload after the tampering; unchanged if there is nothing to do.
 fn tamper(format: Format, payload: &[u8], tampering: Tampering) -> Vec<u8> {
-    let (prefix, sealed) = payload.split_at(format.prefix_len());
-    let mut chunks: Vec<&[u8]> = sealed.chunks(format.sealed_chunk_len()).collect();
+    let (prefix, encrypted) = payload.split_at(format.prefix_len());
+    let mut chunks: Vec<&[u8]> = encrypted.chunks(format.sealed_chunk_len()).collect();
     let count = chunks.len();
     match tampering {
         Tampering::FlipBit(bit) => {
@@ -322,8 +322,8 @@ fn a_payload_cut_at_a_chunk_is_refused() {
             for chunks in 0..=2 {
                 let boundary = format.prefix_len() + chunks * format.sealed_chunk_len();
                 for cut in boundary.saturating_sub(17)..(boundary + 18).min(payload.len()) {
-                    let opened = open_payload(format, &payload[..cut], &file_key);
-                    assert!(opened.is_err(), "{len} cut to {cut}");
+                    let decrypted = open_payload(format, &payload[..cut], &file_key);
+                    assert!(decrypted.is_err(), "{len} cut to {cut}");
                 }
             }
         }

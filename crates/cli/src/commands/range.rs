@@ -33,8 +33,7 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
         .progress(&meter);
     let result = transfer.engine().decrypt_range(request, range);
     meter.clear();
-    let opened =
-        result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;
-    report::done_range(&transfer, &opened, started.elapsed(), session.options);
+    let part = result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;
+    report::done_range(&transfer, &part, started.elapsed(), session.options);
     Ok(Status::default())
 }

@@ -29,8 +29,8 @@ pub(super) fn not_seekable(is_armored: bool) -> Failure {
 }
 
 /// Added to the line that says what was done.
-pub(crate) fn range_opened(opened: &RangeSummary) -> String {
-    let RangeSummary { range, plaintext_len, .. } = opened;
+pub(crate) fn range_note(part: &RangeSummary) -> String {
+    let RangeSummary { range, plaintext_len, .. } = part;
     let of = plaintext_len.map_or(String::new(), |len| format!(" of {len}"));
     match range.end.checked_sub(1) {
         Some(last) if range.start <= last => format!("; bytes {}-{last}{of}", range.start),

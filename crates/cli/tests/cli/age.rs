@@ -26,18 +26,18 @@ const LENGTHS: [usize; 16] = [
 const MATRIX: Matrix<5, 5> = Matrix {
     lengths: &LENGTHS,
     encrypting: [
-        "$CS encrypt -r $R plain sealed.age --force --processes 0",
-        "$CS encrypt -r $R plain sealed.age --force --processes 2",
-        "cat plain | $CS encrypt --format age -i id > sealed.age",
-        "cat plain | $CS encrypt --format age -i id --processes 2 | cat > sealed.age",
-        "$CS encrypt -r $R - sealed.age --force --processes 3 < plain",
+        "$CS encrypt -r $R plain encrypted.age --force --processes 0",
+        "$CS encrypt -r $R plain encrypted.age --force --processes 2",
+        "cat plain | $CS encrypt --format age -i id > encrypted.age",
+        "cat plain | $CS encrypt --format age -i id --processes 2 | cat > encrypted.age",
+        "$CS encrypt -r $R - encrypted.age --force --processes 3 < plain",
     ],
     decrypting: [
-        "$CS decrypt -i id sealed.age opened --processes 0",
-        "$CS decrypt -i id sealed.age opened --processes 2",
-        "cat sealed.age | $CS decrypt -i id > opened",
-        "cat sealed.age | $CS decrypt -i id --processes 2 | cat > opened",
-        "$CS decrypt -i id - opened --processes 3 < sealed.age",
+        "$CS decrypt -i id encrypted.age decrypted --processes 0",
+        "$CS decrypt -i id encrypted.age decrypted --processes 2",
+        "cat encrypted.age | $CS decrypt -i id > decrypted",
+        "cat encrypted.age | $CS decrypt -i id --processes 2 | cat > decrypted",
+        "$CS decrypt -i id - decrypted --processes 3 < encrypted.age",
     ],
     flags_of_age: "",
     check: |encrypted| assert!(encrypted.starts_with(b"age-encryption.org/v1\n-> X25519 ")),
@@ -72,16 +72,16 @@ fn damage_anywhere_is_found() {
         for place in places.into_iter().chain(middle) {
             let mut bad = good.clone();
             bad[place] ^= 1;
-            dir.write("sealed.age", bad);
+            dir.write("encrypted.age", bad);
             MATRIX.assert_refuses(&dir, &format!("{len}: bit of byte {place}"));
         }
         for cut in [1, 16, 17, 65_552, 65_553, 1 << 20] {
             let Some(kept) = good.len().checked_sub(cut) else { continue };
-            dir.write("sealed.age", &good[..kept]);
+            dir.write("encrypted.age", &good[..kept]);
             MATRIX.assert_refuses(&dir, &format!("{len}: cut by {cut}"));
         }
         for added in [&b"x"[..], &[0; 16], &good[header + 16..]] {
-            dir.write("sealed.age", [&good, added].concat());
+            dir.write("encrypted.age", [&good, added].concat());
             MATRIX.assert_refuses(&dir, &format!("{len}: {} added", added.len()));
         }
     }
@@ -104,9 +104,9 @@ fn a_flag_or_the_output_name_selects_the_format() {
         let done = dir.run(&[&["encrypt", "-i", "id", "--json"], args].concat()).ok();
         assert_eq!(json(done), format);
         assert_eq!(dir.read(name).starts_with(b"age-encryption.org/v1\n"), is_age, "{name}");
-        let done = dir.run(&["decrypt", "-i", "id", name, "opened", "--force", "--json"]).ok();
+        let done = dir.run(&["decrypt", "-i", "id", name, "decrypted", "--force", "--json"]).ok();
         assert_eq!(json(done), format);
-        assert_eq!(dir.read("opened"), b"text");
+        assert_eq!(dir.read("decrypted"), b"text");
     }
 }
 
@@ -116,9 +116,9 @@ fn another_key_does_not_fit() {
     dir.keygen("id");
     dir.keygen("other");
     dir.write("plain", "text");
-    dir.run(&["encrypt", "-i", "id", "plain", "sealed.age"]).ok();
-    let run = dir.command(&["decrypt", "-i", "other", "sealed.age", "opened"]);
+    dir.run(&["encrypt", "-i", "id", "plain", "encrypted.age"]).ok();
+    let run = dir.command(&["decrypt", "-i", "other", "encrypted.age", "decrypted"]);
     dir.fails(run, 77, &["no key fits", "X25519"]);
-    let run = dir.command(&["decrypt", "sealed.age", "opened", "--key", "x"]);
+    let run = dir.command(&["decrypt", "encrypted.age", "decrypted", "--key", "x"]);
     dir.fails(run, 77, &["no key fits"]);
 }

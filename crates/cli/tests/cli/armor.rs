@@ -13,20 +13,20 @@ const LENGTHS: [usize; 12] =
 const MATRIX: Matrix<6, 6> = Matrix {
     lengths: &LENGTHS,
     encrypting: [
-        "$CS encrypt --armor -r $R plain sealed.age --force --processes 0",
-        "$CS encrypt -a -r $R plain sealed.age --force --processes 2",
-        "cat plain | $CS encrypt -a -r $R > sealed.age",
-        "cat plain | $CS encrypt -a -r $R --processes 2 | cat > sealed.age",
-        "$CS encrypt -a -r $R plain - --processes 2 | cat > sealed.age",
-        "cat plain | $CS encrypt -a -r $R - sealed.age --force --processes 2",
+        "$CS encrypt --armor -r $R plain encrypted.age --force --processes 0",
+        "$CS encrypt -a -r $R plain encrypted.age --force --processes 2",
+        "cat plain | $CS encrypt -a -r $R > encrypted.age",
+        "cat plain | $CS encrypt -a -r $R --processes 2 | cat > encrypted.age",
+        "$CS encrypt -a -r $R plain - --processes 2 | cat > encrypted.age",
+        "cat plain | $CS encrypt -a -r $R - encrypted.age --force --processes 2",
     ],
     decrypting: [
-        "$CS decrypt -i id sealed.age opened --processes 0",
-        "$CS decrypt -i id sealed.age opened --processes 2",
-        "cat sealed.age | $CS decrypt -i id > opened",
-        "cat sealed.age | $CS decrypt -i id --processes 2 | cat > opened",
-        "$CS decrypt -i id - opened --processes 2 < sealed.age",
-        "cat sealed.age | $CS decrypt -i id --processes 2 - opened",
+        "$CS decrypt -i id encrypted.age decrypted --processes 0",
+        "$CS decrypt -i id encrypted.age decrypted --processes 2",
+        "cat encrypted.age | $CS decrypt -i id > decrypted",
+        "cat encrypted.age | $CS decrypt -i id --processes 2 | cat > decrypted",
+        "$CS decrypt -i id - decrypted --processes 2 < encrypted.age",
+        "cat encrypted.age | $CS decrypt -i id --processes 2 - decrypted",
     ],
     flags_of_age: "-a",
     check: assert_armor,
@@ -66,8 +66,8 @@ fn encrypted(dir: &Dir, len: usize) -> Vec<u8> {
         dir.keygen("id");
     }
     dir.write("plain", test_bytes(len));
-    dir.run(&["encrypt", "-a", "-i", "id", "plain", "sealed.age", "--force"]).ok();
-    dir.read("sealed.age")
+    dir.run(&["encrypt", "-a", "-i", "id", "plain", "encrypted.age", "--force"]).ok();
+    dir.read("encrypted.age")
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn damage_is_refused_with_its_position() {
     for len in [0, 100, 65_536, 9 << 20] {
         let good = encrypted(&dir, len);
         let says = |bad: Vec<u8>, what: &str, words: &[&str]| {
-            dir.write("sealed.age", bad);
+            dir.write("encrypted.age", bad);
             let text = MATRIX.assert_refuses(&dir, &format!("{len}: {what}")).stderr_text();
             for word in words {
                 assert!(text.contains(word), "{len}: {what}: {word:?} is not in: {text}");
@@ -93,7 +93,7 @@ fn damage_is_refused_with_its_position() {
         let mut bad = good.clone();
         let place = good.len() / 2 + usize::from(good[good.len() / 2] == b'\n');
         bad[place] = if bad[place] == b'A' { b'B' } else { b'A' };
-        says(bad, "a bit", &["sealed.age"]);
+        says(bad, "a bit", &["encrypted.age"]);
 
         says(good[..good.len() / 2].to_vec(), "cut", &["the armor is damaged", "ends without"]);
         says(good[..good.len() - 33].to_vec(), "no last line", &["ends without"]);
@@ -115,7 +115,7 @@ fn line_ends_and_white_space_outside_are_free() {
             text.trim_end().to_owned(),
             format!(" \r\n\t\n\n{text}\n \t\r\n"),
         ] {
-            dir.write("sealed.age", text);
+            dir.write("encrypted.age", text);
             MATRIX.assert_opens(&dir, len);
         }
     }
@@ -134,10 +134,10 @@ fn text_that_comes_slowly_is_taken_as_it_comes() {
     for processes in [0, 2] {
         let script = format!(
             "(for part in a b c d; do cat $part; sleep 0.1; done) | \
-             $CS decrypt -i id --processes {processes} - opened --force"
+             $CS decrypt -i id --processes {processes} - decrypted --force"
         );
         dir.shell(&script).run().ok();
-        assert!(dir.read("opened") == test_bytes(9 << 20));
+        assert!(dir.read("decrypted") == test_bytes(9 << 20));
     }
 }
 
@@ -147,17 +147,17 @@ fn an_armored_file_is_encrypted_as_it_is() {
     for len in [100, 9 << 20] {
         let text = encrypted(&dir, len);
         for flags in ["", "--format age", "--armor"] {
-            for input in ["sealed.age", "- < sealed.age"] {
+            for input in ["encrypted.age", "- < encrypted.age"] {
                 let script = format!(
-                    "(cat sealed.age | $CS encrypt {flags} -i id - one && \
+                    "(cat encrypted.age | $CS encrypt {flags} -i id - one && \
                      $CS encrypt {flags} -i id {input} > two) && \
-                     $CS decrypt -i id one one.opened && $CS decrypt -i id - two.opened < two"
+                     $CS decrypt -i id one one.decrypted && $CS decrypt -i id - two.decrypted < two"
                 );
-                let script = script.replace("sealed.age > two", "sealed.age - > two");
+                let script = script.replace("encrypted.age > two", "encrypted.age - > two");
                 dir.shell(&script).run().ok();
-                assert!(dir.read("one.opened") == text, "{len}: {flags}");
-                assert!(dir.read("two.opened") == text, "{len}: {flags}");
-                dir.shell("rm one one.opened two two.opened").run().ok();
+                assert!(dir.read("one.decrypted") == text, "{len}: {flags}");
+                assert!(dir.read("two.decrypted") == text, "{len}: {flags}");
+                dir.shell("rm one one.decrypted two two.decrypted").run().ok();
             }
         }
     }
@@ -185,15 +185,15 @@ fn reports_say_whether_it_was_armored() {
     dir.write("plain", test_bytes(1000));
     for (flag, is_armored) in [("--armor", true), ("--format=age", false)] {
         let seal = ["encrypt", "-i", "id", "plain", "x.age", flag, "--force"];
-        let open = ["decrypt", "-i", "id", "x.age", "opened", "--force"];
+        let open = ["decrypt", "-i", "id", "x.age", "decrypted", "--force"];
         let json = |args: &[&str]| {
             let done = dir.run(&[args, &["--json"]].concat()).ok();
             done.json(&done.stdout)
         };
-        let (encrypted, opened) = (json(&seal), json(&open));
+        let (encrypted, decrypted) = (json(&seal), json(&open));
         let len = dir.read("x.age").len();
         for (report, text, plain) in
-            [(encrypted, "bytes_out", "bytes_in"), (opened, "bytes_in", "bytes_out")]
+            [(encrypted, "bytes_out", "bytes_in"), (decrypted, "bytes_in", "bytes_out")]
         {
             assert_eq!(report["armored"], is_armored);
             assert_eq!(report["format"], "age");
@@ -216,9 +216,9 @@ fn workers_encrypt_and_decrypt_armored_files() {
         let done = dir.run(&[args, &["-i", "id", "--json", "--processes", "2"]].concat()).ok();
         done.json(&done.stdout)["workers"].as_u64().unwrap()
     };
-    assert!(processes(&["encrypt", "-a", "plain", "sealed.age"]) > 0);
-    assert!(processes(&["decrypt", "sealed.age", "opened"]) > 0);
-    assert!(dir.read("opened") == test_bytes(20 << 20));
+    assert!(processes(&["encrypt", "-a", "plain", "encrypted.age"]) > 0);
+    assert!(processes(&["decrypt", "encrypted.age", "decrypted"]) > 0);
+    assert!(dir.read("decrypted") == test_bytes(20 << 20));
 }
 
 #[test]
@@ -237,9 +237,9 @@ fn the_content_of_the_armor_must_be_encrypted() {
         (format!("{BEGIN} \n"), &["the first line is not"]),
         (format!("{BEGIN}\n"), &["ends without"]),
     ] {
-        dir.write("sealed.age", text);
-        let run = dir.command(&["decrypt", "-i", "id", "sealed.age"]);
-        dir.fails(run, 65, &[&["sealed.age"], words].concat());
+        dir.write("encrypted.age", text);
+        let run = dir.command(&["decrypt", "-i", "id", "encrypted.age"]);
+        dir.fails(run, 65, &[&["encrypted.age"], words].concat());
     }
 }
 

@@ -252,8 +252,8 @@ fn decryption_keys_come_from_the_first_source_too() {
     let both = environment("for-me", "me").env("CRYPTSTREAM_PASSPHRASE", "word");
     assert_eq!(code(both), 0);
     // The other commands that decrypt.
-    command(&dir, &["decrypt", "for-me", "opened"]).run().ok_and_silent();
-    assert_eq!(dir.read("opened"), b"content");
+    command(&dir, &["decrypt", "for-me", "decrypted"]).run().ok_and_silent();
+    assert_eq!(dir.read("decrypted"), b"content");
     command(&dir, &["rekey", "for-me", "--new-identity", "you"]).run().ok_and_silent();
     assert_eq!(keys_that_open(&dir, "for-me"), "you");
     // New keys never come from the file.
@@ -477,6 +477,6 @@ fn defaults_reach_the_work() {
     // For a folder too.
     fs::create_dir(dir.path("folder")).unwrap();
     dir.write("folder/a", "a");
-    command(&dir, &["encrypt", "folder", "sealed"]).run().ok();
-    assert_eq!(keys_that_open(&dir, "sealed/a.enc"), "me");
+    command(&dir, &["encrypt", "folder", "encrypted"]).run().ok();
+    assert_eq!(keys_that_open(&dir, "encrypted/a.enc"), "me");
 }

@@ -21,20 +21,20 @@ fn descriptors_are_streams_and_never_replaced() {
     let dir = folder();
     script(
         &dir,
-        "$CS encrypt -i id small sealed
-         $CS decrypt -i id sealed /dev/stdout > opened
-         cmp small opened
-         cat sealed | $CS decrypt -i id /dev/stdin /dev/fd/1 | cmp - small
-         $CS decrypt -i id /dev/stdin < sealed | cmp - small
+        "$CS encrypt -i id small encrypted
+         $CS decrypt -i id encrypted /dev/stdout > decrypted
+         cmp small decrypted
+         cat encrypted | $CS decrypt -i id /dev/stdin /dev/fd/1 | cmp - small
+         $CS decrypt -i id /dev/stdin < encrypted | cmp - small
          exec 3> log
          echo before >&3
-         $CS decrypt -i id sealed /dev/fd/3
+         $CS decrypt -i id encrypted /dev/fd/3
          echo after >&3
          printf 'before\\nsmallafter\\n' | cmp - log
          echo kept > log
-         $CS decrypt -i id sealed /dev/fd/3 3>> log
+         $CS decrypt -i id encrypted /dev/fd/3 3>> log
          printf 'kept\\nsmall' | cmp - log
-         $CS decrypt -i id --range 0-1 /dev/stdin < sealed | grep -qx sm
+         $CS decrypt -i id --range 0-1 /dev/stdin < encrypted | grep -qx sm
          $CS keygen -o /dev/stdout > new-id 2> /dev/null
          $CS encrypt -i new-id small again",
     );
@@ -60,7 +60,7 @@ fn descriptors_are_streams_and_never_replaced() {
          grep -q 'already exists' said",
     );
     // With a report, which must not be mixed with the data.
-    let done = dir.shell("$CS decrypt -i id sealed /dev/stdout --json").run().ok();
+    let done = dir.shell("$CS decrypt -i id encrypted /dev/stdout --json").run().ok();
     assert_eq!(done.stdout, b"small");
     let same = dir.shell("$CS encrypt -i id small /dev/fd/3 3<> small");
     dir.fails(same, 73, &["same file"]);
@@ -71,7 +71,7 @@ fn descriptors_need_an_output_name() {
     let dir = folder();
     script(
         &dir,
-        "$CS encrypt -i id <(printf small) sealed; $CS decrypt -i id sealed - | cmp - small",
+        "$CS encrypt -i id <(printf small) encrypted; $CS decrypt -i id encrypted - | cmp - small",
     );
     let before = dir.snapshot();
     for command in [
@@ -82,7 +82,7 @@ fn descriptors_need_an_output_name() {
         let run = dir.shell(&format!("$CS {command} < /dev/null"));
         dir.fails(run, 64, &["without a name", "name the OUTPUT"]);
     }
-    let run = dir.shell("$CS rekey -i id <(cat sealed) --new-identity id");
+    let run = dir.shell("$CS rekey -i id <(cat encrypted) --new-identity id");
     dir.fails(run, 66, &["is not a regular file", "decrypt - | encrypt - OUTPUT"]);
     assert_eq!(before, dir.snapshot());
 }

@@ -28,18 +28,25 @@ fn every_size_comes_back_through_files_and_pipes() {
         let content = test_bytes(size);
         dir.write("plain", &content);
         for (encrypt, decrypt) in [
-            ("$CS encrypt -i id plain sealed", "$CS decrypt -i id sealed opened"),
-            ("cat plain | $CS encrypt -i id > sealed", "cat sealed | $CS decrypt -i id > opened"),
-            ("$CS encrypt -i id plain - > sealed", "$CS decrypt -i id sealed - > opened"),
-            ("cat plain | $CS encrypt -i id - sealed", "cat sealed | $CS decrypt -i id - opened"),
-            ("$CS encrypt -i id < plain > sealed", "$CS decrypt -i id < sealed > opened"),
+            ("$CS encrypt -i id plain encrypted", "$CS decrypt -i id encrypted decrypted"),
+            (
+                "cat plain | $CS encrypt -i id > encrypted",
+                "cat encrypted | $CS decrypt -i id > decrypted",
+            ),
+            ("$CS encrypt -i id plain - > encrypted", "$CS decrypt -i id encrypted - > decrypted"),
+            (
+                "cat plain | $CS encrypt -i id - encrypted",
+                "cat encrypted | $CS decrypt -i id - decrypted",
+            ),
+            ("$CS encrypt -i id < plain > encrypted", "$CS decrypt -i id < encrypted > decrypted"),
         ] {
-            let script = format!("set -e -o pipefail; rm -f sealed opened; {encrypt}; {decrypt}");
+            let script =
+                format!("set -e -o pipefail; rm -f encrypted decrypted; {encrypt}; {decrypt}");
             dir.shell(&script).run().ok_and_silent();
-            assert!(dir.read("opened") == content, "{size}: {script}");
+            assert!(dir.read("decrypted") == content, "{size}: {script}");
         }
         let expected = size + 16 * (size / crate::common::CHUNK + 1) + crate::common::PREFIX;
-        let encrypted = dir.read("sealed");
+        let encrypted = dir.read("encrypted");
         assert_eq!(encrypted.len() - crate::common::header_len(&encrypted), expected);
         assert_eq!(
             crate::common::header_len(&encrypted).is_multiple_of(4096),
@@ -79,15 +86,15 @@ fn passphrases_come_from_everywhere_and_are_the_same() {
         "printf 'pass word' | $CS encrypt plain $OUT --passphrase-file - $CHEAP",
     ];
     for (number, sealing) in sealings.iter().enumerate() {
-        let name = format!("sealed{number}.enc");
+        let name = format!("encrypted{number}.enc");
         dir.shell(sealing).env("OUT", &name).env("CHEAP", CHEAP).run().ok_and_silent();
-        let opened = dir.run(&["decrypt", &name, "-", "--key", "pass word"]).ok();
-        assert_eq!(opened.stdout, b"content", "{sealing}");
+        let decrypted = dir.run(&["decrypt", &name, "-", "--key", "pass word"]).ok();
+        assert_eq!(decrypted.stdout, b"content", "{sealing}");
     }
     for opening in [
-        "$CS decrypt sealed0.enc - --passphrase-file word",
-        "$CS decrypt sealed0.enc - --passphrase-fd 3 3< word",
-        "CRYPTSTREAM_PASSPHRASE='pass word' $CS decrypt sealed0.enc -",
+        "$CS decrypt encrypted0.enc - --passphrase-file word",
+        "$CS decrypt encrypted0.enc - --passphrase-fd 3 3< word",
+        "CRYPTSTREAM_PASSPHRASE='pass word' $CS decrypt encrypted0.enc -",
     ] {
         assert_eq!(dir.shell(opening).run().ok().stdout, b"content", "{opening}");
     }
@@ -127,8 +134,8 @@ fn every_recipient_can_open_and_nobody_else() {
     dir.write("plain", "content");
     dir.run(&["encrypt", "plain", "-r", &one, "-R", "team"]).ok_and_silent();
     for name in ["one", "two", "three"] {
-        let opened = dir.run(&["decrypt", "plain.enc", "-", "-i", name]).ok();
-        assert_eq!(opened.stdout, b"content");
+        let decrypted = dir.run(&["decrypt", "plain.enc", "-", "-i", name]).ok();
+        assert_eq!(decrypted.stdout, b"content");
     }
     dir.fails(
         dir.command(&["decrypt", "plain.enc", "x", "-i", "four"]),
@@ -148,11 +155,11 @@ fn default_names_are_added_and_taken_off() {
     fs::remove_file(dir.path("a.txt")).unwrap();
     dir.run(&["decrypt", "a.txt.enc", "-i", "id"]).ok_and_silent();
     assert_eq!(dir.read("a.txt"), b"content");
-    dir.write("a.sealed", dir.read("a.txt.enc"));
+    dir.write("a.encrypted", dir.read("a.txt.enc"));
     dir.fails(
-        dir.command(&["decrypt", "a.sealed", "-i", "id"]),
+        dir.command(&["decrypt", "a.encrypted", "-i", "id"]),
         64,
-        &["a.sealed", ".enc", "OUTPUT"],
+        &["a.encrypted", ".enc", "OUTPUT"],
     );
 }
 
@@ -345,12 +352,14 @@ fn help_and_version_go_to_stdout_and_succeed() {
 fn streams_may_be_named_as_files() {
     let dir = Dir::new();
     dir.keygen("id");
-    dir.shell("$CS encrypt -i id <(printf content) sealed").run().ok_and_silent();
-    dir.shell("$CS decrypt -i id sealed /dev/stdout | cat > opened").run().ok_and_silent();
-    assert_eq!(dir.read("opened"), b"content");
-    dir.shell("mkfifo f; $CS decrypt -i id sealed f & cat f > opened2; wait").run().ok_and_silent();
-    assert_eq!(dir.read("opened2"), b"content");
-    dir.run(&["decrypt", "-i", "id", "sealed", "/dev/null", "--force"]).ok_and_silent();
+    dir.shell("$CS encrypt -i id <(printf content) encrypted").run().ok_and_silent();
+    dir.shell("$CS decrypt -i id encrypted /dev/stdout | cat > decrypted").run().ok_and_silent();
+    assert_eq!(dir.read("decrypted"), b"content");
+    dir.shell("mkfifo f; $CS decrypt -i id encrypted f & cat f > decrypted2; wait")
+        .run()
+        .ok_and_silent();
+    assert_eq!(dir.read("decrypted2"), b"content");
+    dir.run(&["decrypt", "-i", "id", "encrypted", "/dev/null", "--force"]).ok_and_silent();
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
 }
 
@@ -364,8 +373,9 @@ fn files_whose_size_cannot_be_trusted_are_read_to_their_end() {
             continue;
         };
         let done = dir.run(&["encrypt", "-i", "id", path, "-"]).ok_and_silent();
-        let opened = dir.command(&["decrypt", "-i", "id", "-", "-"]).input(&done.stdout).run().ok();
-        assert_eq!(opened.stdout, content, "{path}");
+        let decrypted =
+            dir.command(&["decrypt", "-i", "id", "-", "-"]).input(&done.stdout).run().ok();
+        assert_eq!(decrypted.stdout, content, "{path}");
     }
 }
 

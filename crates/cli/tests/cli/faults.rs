@@ -26,7 +26,7 @@ fn folder(len: usize) -> Dir {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", test_bytes(len));
-    dir.run(&["encrypt", "-i", "id", "plain", "sealed"]).ok();
+    dir.run(&["encrypt", "-i", "id", "plain", "encrypted"]).ok();
     dir
 }
 
@@ -64,7 +64,7 @@ impl Invocation {
     }
 
     fn start(self, dir: &Dir) -> Group {
-        let input = if self.command == "encrypt" { "plain" } else { "sealed" };
+        let input = if self.command == "encrypt" { "plain" } else { "encrypted" };
         let mut args = vec![self.command, "-i", "id", input, "out", "--processes", self.processes];
         if self.is_replacing {
             dir.write("out", OLD);
@@ -83,8 +83,8 @@ impl Invocation {
         if is_untouched {
             assert!(!done.status.success(), "nothing was done: {self:?}, {done:?}");
         } else if self.command == "encrypt" {
-            let opened = dir.run(&["decrypt", "-i", "id", "out", "-"]).ok().stdout;
-            assert!(opened == test_bytes(len), "{self:?}, {done:?}");
+            let decrypted = dir.run(&["decrypt", "-i", "id", "out", "-"]).ok().stdout;
+            assert!(decrypted == test_bytes(len), "{self:?}, {done:?}");
         } else {
             assert!(out == Some(test_bytes(len)), "{self:?}, {done:?}");
         }
@@ -200,9 +200,9 @@ fn an_interruption_in_any_phase_ends_main_and_workers_and_leaves_nothing() {
 fn an_interruption_during_the_key_derivation_leaves_nothing_either() {
     let dir = Dir::new();
     dir.write("plain", test_bytes(SMALL));
-    dir.run(&["encrypt", "plain", "sealed", "--key", "x", "--argon2id", "512MiB,4,4"]).ok();
+    dir.run(&["encrypt", "plain", "encrypted", "--key", "x", "--argon2id", "512MiB,4,4"]).ok();
     let seal = ["encrypt", "plain", "out", "--key", "x", "--argon2id", "512MiB,8,4"];
-    let open = ["decrypt", "sealed", "out", "--key", "x"];
+    let open = ["decrypt", "encrypted", "out", "--key", "x"];
     for (args, number) in [(&seal[..], 2), (&seal, 15), (&open, 2), (&open, 15)] {
         let args = [args, &["--processes", "2"]].concat();
         let group = Group::start(dir.command(&args));
@@ -226,7 +226,7 @@ fn being_stopped_and_continued_with_all_workers_changes_nothing() {
     let dir = folder(LARGE);
     for args in [
         ["encrypt", "-i", "id", "plain", "out", "--force", "--json", "--processes", "3"],
-        ["decrypt", "-i", "id", "out", "opened", "--force", "--json", "--processes", "3"],
+        ["decrypt", "-i", "id", "out", "decrypted", "--force", "--json", "--processes", "3"],
     ] {
         let mut frozen = 0;
         wait_until("workers were stopped", || {
@@ -244,7 +244,7 @@ fn being_stopped_and_continued_with_all_workers_changes_nothing() {
             frozen >= 5
         });
     }
-    assert!(dir.read("opened") == test_bytes(LARGE));
+    assert!(dir.read("decrypted") == test_bytes(LARGE));
     assert_eq!(dir.names().len(), 5);
 }
 

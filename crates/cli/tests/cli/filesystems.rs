@@ -30,8 +30,8 @@ const WHOLE: &str = "
     $CS encrypt -i id large out/large
     $CS encrypt -i id small out/small 2> /dev/null && exit 1 || test $? = 73
     $CS encrypt -i id large out/large --force
-    $CS decrypt -i id out/large out/opened --verify-output
-    cmp large out/opened
+    $CS decrypt -i id out/large out/decrypted --verify-output
+    cmp large out/decrypted
     $CS encrypt -i id tree out/tree
     $CS encrypt -i id tree out/tree
     $CS decrypt -i id out/tree out/back

@@ -138,8 +138,9 @@ fn a_pipe_that_gives_one_byte_at_a_time() {
     };
     assert!(trickle(&["decrypt", "-", "-", "-i", "id"], &encrypted) == content);
     let encrypted_again = trickle(&["encrypt", "-", "-", "-i", "id"], &content);
-    let opened = dir.command(&["decrypt", "-", "-", "-i", "id"]).input(&encrypted_again).run().ok();
-    assert!(opened.stdout == content);
+    let decrypted =
+        dir.command(&["decrypt", "-", "-", "-i", "id"]).input(&encrypted_again).run().ok();
+    assert!(decrypted.stdout == content);
 }
 
 #[test]

@@ -84,12 +84,12 @@ fn each_form_of_a_key_opens_what_is_encrypted_to_its_public_half() {
         let (public, names) = names.split_first().unwrap();
         let public = format!("{public}.pub");
         put(&dir, &public);
-        dir.run(&["encrypt", "plain", "sealed.age", "-R", &public, "--force"]).ok_and_silent();
+        dir.run(&["encrypt", "plain", "encrypted.age", "-R", &public, "--force"]).ok_and_silent();
         for name in names {
             put(&dir, name);
-            let args = ["decrypt", "sealed.age", "opened", "--force", "-i", name];
+            let args = ["decrypt", "encrypted.age", "decrypted", "--force", "-i", name];
             dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
-            assert!(dir.read("opened") == test_bytes(CONTENT_LEN), "{name}");
+            assert!(dir.read("decrypted") == test_bytes(CONTENT_LEN), "{name}");
             let shown = dir.run(&[&["keygen", "-y", name], PASSPHRASE].concat()).ok();
             let line = String::from_utf8(dir.read(&public)).unwrap();
             assert!(line.starts_with(shown.stdout_text().trim()), "{name}");
@@ -101,7 +101,7 @@ fn each_form_of_a_key_opens_what_is_encrypted_to_its_public_half() {
 fn a_protected_key_in_openssh_form_is_encrypted_to_without_its_passphrase() {
     let dir = dir();
     put(&dir, "openssh-aes128-cbc");
-    let args = "encrypt plain sealed.age -i openssh-aes128-cbc";
+    let args = "encrypt plain encrypted.age -i openssh-aes128-cbc";
     dir.shell(&format!("setsid -w $CS {args}")).run().ok_and_silent();
     // In the other forms, the public half is protected too.
     put(&dir, "pkcs8-aes256");
@@ -121,9 +121,9 @@ fn a_key_that_cannot_be_used_is_named_and_the_advice_leaves_it_alone() {
         }
     }
     // If another key fits, it is a warning, as in age.
-    dir.run(&["encrypt", "plain", "sealed.age", "-i", "id"]).ok_and_silent();
+    dir.run(&["encrypt", "plain", "encrypted.age", "-i", "id"]).ok_and_silent();
     for (name, ..) in UNUSABLE {
-        let args = ["decrypt", "sealed.age", "opened", "--force", "-i", name, "-i", "id"];
+        let args = ["decrypt", "encrypted.age", "decrypted", "--force", "-i", name, "-i", "id"];
         let done = dir.run(&args).ok();
         assert!(done.stderr_text().contains(&format!("warning: {name}: ")), "{done:?}");
         assert!(done.stderr_text().contains("the file is not used"), "{done:?}");
@@ -168,9 +168,9 @@ fn a_wrong_passphrase_is_asked_for_once_a_run_and_not_once_a_file() {
         let public = if name.starts_with("openssh") { "openssh.pub" } else { "pkcs8.pub" };
         let public = if name.starts_with("pkcs1") { "pkcs8-rsa.pub" } else { public };
         put(&dir, public);
-        dir.run(&["encrypt", "plain", "sealed.age", "-R", public, "--force"]).ok_and_silent();
+        dir.run(&["encrypt", "plain", "encrypted.age", "-R", public, "--force"]).ok_and_silent();
         let by = ["--identity-passphrase-file", "wrong"];
-        let args = ["decrypt", "sealed.age", "out", "-i", name];
+        let args = ["decrypt", "encrypted.age", "out", "-i", name];
         dir.fails(dir.command(&[&args[..], &by].concat()), 77, &["another passphrase"]);
         // From an open descriptor.
         let args = args.join(" ").replace(" out", " - > out");
@@ -180,9 +180,9 @@ fn a_wrong_passphrase_is_asked_for_once_a_run_and_not_once_a_file() {
     }
     for by in ["--identity-passphrase-file", "--passphrase-file"] {
         dir.write("empty", "\n");
-        let run = dir.command(&["decrypt", "sealed.age", "out", "-i", "id", by, "empty"]);
+        let run = dir.command(&["decrypt", "encrypted.age", "out", "-i", "id", by, "empty"]);
         dir.fails(run, 64, &["the passphrase is empty"]);
-        let run = dir.command(&["decrypt", "sealed.age", "out", "-i", "id", by, "missing"]);
+        let run = dir.command(&["decrypt", "encrypted.age", "out", "-i", "id", by, "missing"]);
         dir.fails(run, 66, &["missing"]);
     }
 }
@@ -190,10 +190,10 @@ fn a_wrong_passphrase_is_asked_for_once_a_run_and_not_once_a_file() {
 #[test]
 fn protected_identity_files_are_opened_without_a_terminal() {
     let dir = dir();
-    dir.run(&["encrypt", "plain", "sealed.age", "-i", "id"]).ok_and_silent();
+    dir.run(&["encrypt", "plain", "encrypted.age", "-i", "id"]).ok_and_silent();
     let by = ["--passphrase-file", "passphrase"];
     dir.run(&[&["encrypt", "id", "id.enc", CHEAP], &by[..]].concat()).ok_and_silent();
-    let args = "decrypt sealed.age out -i id.enc --identity-passphrase-file passphrase";
+    let args = "decrypt encrypted.age out -i id.enc --identity-passphrase-file passphrase";
     dir.shell(&format!("setsid -w $CS {args}")).run().ok_and_silent();
     assert!(dir.read("out") == test_bytes(CONTENT_LEN));
     let args = "encrypt plain own.age -i id.enc --identity-passphrase-file passphrase";
@@ -202,14 +202,14 @@ fn protected_identity_files_are_opened_without_a_terminal() {
         "rekey own.age -i id.enc --new-identity id.enc --identity-passphrase-fd 3 3<passphrase";
     dir.shell(&format!("setsid -w $CS {args}")).run().ok();
     dir.run(&["verify", "own.age", "-i", "id"]).ok();
-    let run = dir.shell("setsid -w $CS decrypt sealed.age other -i id.enc");
+    let run = dir.shell("setsid -w $CS decrypt encrypted.age other -i id.enc");
     dir.fails(run, 64, &["--identity-passphrase-file"]);
 }
 
 #[test]
 fn a_line_whose_plugin_is_missing_hides_none_of_the_others() {
     let dir = dir();
-    dir.run(&["encrypt", "plain", "sealed.age", "-i", "id"]).ok_and_silent();
+    dir.run(&["encrypt", "plain", "encrypted.age", "-i", "id"]).ok_and_silent();
     let own = String::from_utf8(dir.read("id")).unwrap();
     let hrp = bech32::Hrp::parse("age-plugin-nowhere-").unwrap();
     let missing = bech32::encode::<bech32::Bech32>(hrp, &[1; 16]).unwrap().to_uppercase();
@@ -217,7 +217,7 @@ fn a_line_whose_plugin_is_missing_hides_none_of_the_others() {
     let by = ["--passphrase-file", "passphrase", CHEAP];
     dir.run(&[&["encrypt", "both", "both.enc"], &by[..]].concat()).ok_and_silent();
     for name in ["both", "both.enc"] {
-        let args = ["decrypt", "sealed.age", "out", "--force", "-i", name];
+        let args = ["decrypt", "encrypted.age", "out", "--force", "-i", name];
         dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
         assert!(dir.read("out") == test_bytes(CONTENT_LEN), "{name}");
     }
@@ -241,8 +241,8 @@ fn a_key_that_would_take_hours_to_open_is_refused_at_once() {
     bytes[at..at + 4].copy_from_slice(&0x7fff_ffff_u32.to_be_bytes());
     let body = Base64::encode_string(&bytes);
     dir.write_secret("costly", format!("{}\n{body}\n{}\n", lines[0], lines[lines.len() - 1]));
-    dir.run(&["encrypt", "plain", "sealed.age", "-i", "costly"]).ok_and_silent();
-    let args = ["decrypt", "sealed.age", "out", "-i", "costly"];
+    dir.run(&["encrypt", "plain", "encrypted.age", "-i", "costly"]).ok_and_silent();
+    let args = ["decrypt", "encrypted.age", "out", "-i", "costly"];
     let done = dir.fails(
         dir.command(&[&args[..], PASSPHRASE].concat()),
         78,
@@ -266,22 +266,22 @@ fn a_byte_order_mark_may_come_before_anything() {
     for name in ["id", "locked", "openssh.pub", "openssh-aes128-gcm"] {
         dir.write(name, [b"\xef\xbb\xbf", &dir.read(name)[..]].concat());
     }
-    let args = ["encrypt", "plain", "sealed", "--armor", "-R", "openssh.pub", "-i", "id"];
+    let args = ["encrypt", "plain", "encrypted", "--armor", "-R", "openssh.pub", "-i", "id"];
     dir.run(&args).ok_and_silent();
-    dir.write("sealed", [b"\xef\xbb\xbf", &dir.read("sealed")[..]].concat());
+    dir.write("encrypted", [b"\xef\xbb\xbf", &dir.read("encrypted")[..]].concat());
     for name in ["id", "locked", "openssh-aes128-gcm"] {
-        let args = ["decrypt", "sealed", "out", "--force", "-i", name];
+        let args = ["decrypt", "encrypted", "out", "--force", "-i", name];
         dir.run(&[&args[..], PASSPHRASE].concat()).ok_and_silent();
         assert!(dir.read("out") == test_bytes(CONTENT_LEN), "{name}");
     }
     // UTF-16 text is recognized as such.
     let text = String::from_utf8(dir.read("id")).unwrap();
     dir.write_secret("wide", utf16(&text));
-    let run = dir.command(&["decrypt", "sealed", "new", "-i", "wide"]);
+    let run = dir.command(&["decrypt", "encrypted", "new", "-i", "wide"]);
     dir.fails(run, 78, &["UTF-16", "iconv"]);
-    let text = String::from_utf8(dir.read("sealed")).unwrap();
-    dir.write("sealed.wide", utf16(&text));
-    let run = dir.command(&["decrypt", "sealed.wide", "new", "-i", "id"]);
+    let text = String::from_utf8(dir.read("encrypted")).unwrap();
+    dir.write("encrypted.wide", utf16(&text));
+    let run = dir.command(&["decrypt", "encrypted.wide", "new", "-i", "id"]);
     dir.fails(run, 65, &["UTF-16", "iconv"]);
 }
 
@@ -290,7 +290,7 @@ fn keys_in_hardware_are_encrypted_to_without_their_plugin() {
     let dir = dir();
     // The key from rage's tests.
     let tag = "age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e";
-    for encrypted in ["sealed.enc", "sealed.age"] {
+    for encrypted in ["encrypted.enc", "encrypted.age"] {
         let run = dir.command(&["encrypt", "plain", encrypted, "-r", tag, "-i", "id"]);
         run.env("PATH", dir.root()).run().ok_and_silent();
         let bytes = dir.read(encrypted);
@@ -312,8 +312,8 @@ fn a_recipient_named_twice_gets_one_stanza() {
     let public = dir.run(&["keygen", "-y", "id"]).ok().stdout_text();
     dir.write("all", format!("{public}{public}"));
     let keys = ["-R", "all", "-r", public.trim(), "-i", "id", "-R", "pkcs8.pub", "-i", "pkcs8"];
-    dir.run(&[&["encrypt", "plain", "sealed.age"], &keys[..]].concat()).ok_and_silent();
-    let encrypted = dir.read("sealed.age");
+    dir.run(&[&["encrypt", "plain", "encrypted.age"], &keys[..]].concat()).ok_and_silent();
+    let encrypted = dir.read("encrypted.age");
     let header = String::from_utf8_lossy(&encrypted[..600]).into_owned();
     assert_eq!(header.matches("\n-> X25519 ").count(), 1, "{header}");
     assert_eq!(header.matches("\n-> ssh-ed25519 ").count(), 1, "{header}");
@@ -331,18 +331,19 @@ fn a_passphrase_that_cannot_be_typed_is_warned_about_and_named_where_it_is_wrong
         (b"word\nanother\n", "line"),
     ] {
         dir.write_secret("word", bytes);
-        let args = ["encrypt", "plain", "sealed", "--force", CHEAP];
+        let args = ["encrypt", "plain", "encrypted", "--force", CHEAP];
         let done = dir.run(&[&args[..], &by].concat()).ok();
         assert!(done.stderr_text().contains("warning: word: "), "{done:?}");
         assert!(done.stderr_text().contains(what), "{done:?}");
         // It is still the right passphrase.
-        dir.run(&[&["decrypt", "sealed", "out", "--force"], &by[..]].concat()).ok_and_silent();
+        dir.run(&[&["decrypt", "encrypted", "out", "--force"], &by[..]].concat()).ok_and_silent();
         let run = dir.command(&[&["decrypt", "other", "new"], &by[..]].concat());
         dir.fails(run, 77, &["the passphrase is wrong", what]);
     }
     for (typed, made) in [("stra\u{df}e\u{e9}", "stra\u{df}ee\u{301}"), ("e\u{301}", "\u{e9}")] {
-        dir.run(&["encrypt", "plain", "sealed", "--force", "--key", made, CHEAP]).ok_and_silent();
-        let run = dir.command(&["decrypt", "sealed", "new", "--key", typed]);
+        dir.run(&["encrypt", "plain", "encrypted", "--force", "--key", made, CHEAP])
+            .ok_and_silent();
+        let run = dir.command(&["decrypt", "encrypted", "new", "--key", typed]);
         dir.fails(run, 77, &["NFC and NFD"]);
     }
     dir.write("word", "word\n");

@@ -34,15 +34,15 @@ fn dir() -> Dir {
 
 #[track_caller]
 fn opens(dir: &Dir, identity: &str, encrypted: &str) {
-    dir.run(&["decrypt", "-i", identity, encrypted, "opened", "--force"]).ok_and_silent();
-    assert!(dir.read("opened") == test_bytes(CONTENT_LEN), "{identity}: {encrypted}");
+    dir.run(&["decrypt", "-i", identity, encrypted, "decrypted", "--force"]).ok_and_silent();
+    assert!(dir.read("decrypted") == test_bytes(CONTENT_LEN), "{identity}: {encrypted}");
 }
 
 #[test]
 fn each_kind_of_key_decrypts_what_is_encrypted_to_it() {
     let dir = dir();
     for name in ["id", "pq", "ssh_ed25519", "ssh_rsa"] {
-        for encrypted in ["sealed.enc", "sealed.age"] {
+        for encrypted in ["encrypted.enc", "encrypted.age"] {
             let public = dir.run(&["keygen", "-y", name]).ok().stdout_text();
             dir.write("recipients", format!("# theirs\n\n{public}"));
             let args = ["encrypt", "plain", encrypted, "--force"];
@@ -59,7 +59,7 @@ fn each_kind_of_key_decrypts_what_is_encrypted_to_it() {
 #[test]
 fn several_kinds_stand_side_by_side_but_not_beside_post_quantum_ones() {
     let dir = dir();
-    for encrypted in ["sealed.enc", "sealed.age"] {
+    for encrypted in ["encrypted.enc", "encrypted.age"] {
         let all = ["-i", "id", "-R", "ssh_ed25519.pub", "-R", "ssh_rsa.pub", "-i", "ssh_protected"];
         dir.run(&[&["encrypt", "plain", encrypted], &all[..]].concat()).ok_and_silent();
         for name in ["id", "ssh_ed25519", "ssh_rsa"] {
@@ -80,15 +80,15 @@ fn several_kinds_stand_side_by_side_but_not_beside_post_quantum_ones() {
 #[test]
 fn a_passphrase_seals_files_of_age() {
     let dir = dir();
-    dir.run(&["encrypt", "plain", "sealed.age", "--key", "word", CHEAP_SCRYPT]).ok_and_silent();
-    let encrypted = dir.read("sealed.age");
+    dir.run(&["encrypt", "plain", "encrypted.age", "--key", "word", CHEAP_SCRYPT]).ok_and_silent();
+    let encrypted = dir.read("encrypted.age");
     assert!(String::from_utf8_lossy(&encrypted[..200]).contains("\n-> scrypt "));
     assert!(String::from_utf8_lossy(&encrypted[..200]).contains(" 16\n"));
-    dir.run(&["decrypt", "sealed.age", "opened", "--key", "word"]).ok_and_silent();
-    assert!(dir.read("opened") == test_bytes(CONTENT_LEN));
-    let wrong = dir.command(&["decrypt", "sealed.age", "other", "--key", "Word"]);
+    dir.run(&["decrypt", "encrypted.age", "decrypted", "--key", "word"]).ok_and_silent();
+    assert!(dir.read("decrypted") == test_bytes(CONTENT_LEN));
+    let wrong = dir.command(&["decrypt", "encrypted.age", "other", "--key", "Word"]);
     dir.fails(wrong, 77, &["the passphrase is wrong"]);
-    let without = dir.command(&["decrypt", "sealed.age", "other", "-i", "id"]);
+    let without = dir.command(&["decrypt", "encrypted.age", "other", "-i", "id"]);
     dir.fails(without, 77, &["encrypted with a passphrase"]);
     for cost in ["15", "23", "-1", "x", ""] {
         let cost = format!("--scrypt={cost}");
@@ -99,15 +99,15 @@ fn a_passphrase_seals_files_of_age() {
     dir.write_secret("word", b"\xff\xf0\n");
     let by_file = ["--passphrase-file", "word", CHEAP_SCRYPT];
     dir.run(&[&["encrypt", "plain", "b.age"], &by_file[..]].concat()).ok_and_silent();
-    dir.run(&["decrypt", "b.age", "opened", "--force", "--passphrase-file", "word"]).ok();
-    assert!(dir.read("opened") == test_bytes(CONTENT_LEN));
+    dir.run(&["decrypt", "b.age", "decrypted", "--force", "--passphrase-file", "word"]).ok();
+    assert!(dir.read("decrypted") == test_bytes(CONTENT_LEN));
 }
 
 #[test]
 fn an_excessive_key_derivation_cost_is_refused() {
     let dir = dir();
-    dir.run(&["encrypt", "plain", "sealed.age", "--key", "word", CHEAP_SCRYPT]).ok();
-    let encrypted = dir.read("sealed.age");
+    dir.run(&["encrypt", "plain", "encrypted.age", "--key", "word", CHEAP_SCRYPT]).ok();
+    let encrypted = dir.read("encrypted.age");
     for cost in ["23", "63"] {
         let at = encrypted.windows(4).position(|bytes| bytes == b" 16\n").unwrap();
         let mut costly = encrypted.clone();
@@ -123,15 +123,15 @@ fn nobody_can_be_asked_for_the_passphrase_of_a_key() {
     let dir = dir();
     // The terminal of the test itself must not be used either.
     let shell = |script: &str| dir.shell(&format!("setsid -w {script}"));
-    dir.run(&["encrypt", "plain", "sealed.age", "-i", "ssh_protected"]).ok_and_silent();
-    let run = shell("$CS decrypt sealed.age other -i ssh_protected");
+    dir.run(&["encrypt", "plain", "encrypted.age", "-i", "ssh_protected"]).ok_and_silent();
+    let run = shell("$CS decrypt encrypted.age other -i ssh_protected");
     dir.fails(run, 64, &["ssh_protected is protected by a passphrase", "terminal"]);
     dir.run(&["encrypt", "id", "id.enc", "--key", "word", CHEAP]).ok();
-    dir.run(&["encrypt", "plain", "sealed", "-i", "id"]).ok();
-    let run = shell("$CS decrypt sealed other -i id.enc");
+    dir.run(&["encrypt", "plain", "encrypted", "-i", "id"]).ok();
+    let run = shell("$CS decrypt encrypted other -i id.enc");
     dir.fails(run, 64, &["id.enc is protected by a passphrase", "terminal"]);
     // The user is not asked if another key fits.
-    let run = shell("$CS decrypt sealed opened -i id.enc -i ssh_protected -i id");
+    let run = shell("$CS decrypt encrypted decrypted -i id.enc -i ssh_protected -i id");
     run.run().ok_and_silent();
 }
 
@@ -185,9 +185,9 @@ fn ssh_keys_that_cannot_be_used_are_passed_over_with_a_warning() {
     let dir = dir();
     let of = |name: &str| String::from_utf8(dir.read(name)).unwrap();
     dir.write("authorized_keys", of("ssh_ecdsa.pub") + &of("ssh_ed25519.pub"));
-    let done = dir.run(&["encrypt", "plain", "sealed.age", "-R", "authorized_keys"]).ok();
+    let done = dir.run(&["encrypt", "plain", "encrypted.age", "-R", "authorized_keys"]).ok();
     assert!(done.stderr_text().contains("line 1"), "{done:?}");
-    opens(&dir, "ssh_ed25519", "sealed.age");
+    opens(&dir, "ssh_ed25519", "encrypted.age");
     let run = dir.run(&["encrypt", "-q", "plain", "b.age", "-R", "authorized_keys"]);
     run.ok_and_silent();
 }
@@ -195,10 +195,10 @@ fn ssh_keys_that_cannot_be_used_are_passed_over_with_a_warning() {
 #[test]
 fn an_identity_file_that_others_can_read_is_warned_about() {
     let dir = dir();
-    dir.run(&["encrypt", "plain", "sealed", "-i", "id"]).ok_and_silent();
+    dir.run(&["encrypt", "plain", "encrypted", "-i", "id"]).ok_and_silent();
     for (mode, is_open) in [(0o644, true), (0o604, true), (0o640, false), (0o400, false)] {
         std::fs::set_permissions(dir.path("id"), std::fs::Permissions::from_mode(mode)).unwrap();
-        let done = dir.run(&["decrypt", "sealed", "-", "-i", "id"]).ok();
+        let done = dir.run(&["decrypt", "encrypted", "-", "-i", "id"]).ok();
         assert_eq!(done.stderr_text().contains("chmod 600 id"), is_open, "{mode:o}: {done:?}");
     }
 }

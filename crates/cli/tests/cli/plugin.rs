@@ -13,7 +13,7 @@ use bech32::{Bech32, Hrp};
 
 const CONTENT_LEN: usize = 70_000;
 /// Names of an encrypted file, in both formats.
-const SEALED: [&str; 2] = ["sealed.enc", "sealed.age"];
+const ENCRYPTED: [&str; 2] = ["encrypted.enc", "encrypted.age"];
 /// Ways for a plugin to fail, and the expected message.
 const FAILURES: [(&str, &str); 6] = [
     ("crash", "plugin"),
@@ -74,10 +74,10 @@ fn unattended(dir: &Dir, mode: &str, args: &[&str]) -> Run {
 
 #[track_caller]
 fn opens(dir: &Dir, identity: &str, encrypted: &str) {
-    command(dir, "", &["decrypt", "-i", identity, encrypted, "opened", "--force"])
+    command(dir, "", &["decrypt", "-i", identity, encrypted, "decrypted", "--force"])
         .run()
         .ok_and_silent();
-    assert!(dir.read("opened") == test_bytes(CONTENT_LEN), "{identity}: {encrypted}");
+    assert!(dir.read("decrypted") == test_bytes(CONTENT_LEN), "{identity}: {encrypted}");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_file_encrypted_to_a_plugin_key_is_decrypted_with_it() {
     let (dir, [one, two, _]) = dir();
     let public = dir.keygen("id");
     dir.write("recipients", format!("# theirs\n{two}\n{public}\n"));
-    for encrypted in SEALED {
+    for encrypted in ENCRYPTED {
         for (keys, keys_that_open) in [
             (&["-r", &one][..], &["toy1"][..]),
             (&["-i", "toy2"], &["toy2"]),
@@ -99,7 +99,7 @@ fn a_file_encrypted_to_a_plugin_key_is_decrypted_with_it() {
             }
         }
         // Among other keys, and with a key that does not fit.
-        let args = ["decrypt", "-i", "toy3", "-i", "toy2", encrypted, "opened", "--force"];
+        let args = ["decrypt", "-i", "toy3", "-i", "toy2", encrypted, "decrypted", "--force"];
         command(&dir, "", &args).run().ok_and_silent();
         let args = ["decrypt", "-i", "toy3", encrypted, "new"];
         dir.fails(command(&dir, "", &args), 77, &["no key fits"]);
@@ -125,7 +125,7 @@ fn age_uses_the_same_plugin() {
 #[test]
 fn a_plugin_that_is_missing_is_named() {
     let (dir, [one, ..]) = dir();
-    for encrypted in SEALED {
+    for encrypted in ENCRYPTED {
         command(&dir, "", &["encrypt", "plain", encrypted, "-r", &one]).run().ok();
         let words = ["age-plugin-toy", "PATH"];
         for args in [
@@ -143,7 +143,7 @@ fn a_plugin_that_is_missing_is_named() {
 fn a_plugin_that_fails_leaves_nothing() {
     let (dir, [one, ..]) = dir();
     let public = dir.keygen("id");
-    for encrypted in SEALED {
+    for encrypted in ENCRYPTED {
         command(&dir, "", &["encrypt", "plain", encrypted, "-r", &one]).run().ok();
         for (mode, words) in FAILURES {
             for args in [
@@ -167,11 +167,11 @@ fn a_plugin_that_fails_leaves_nothing() {
 #[test]
 fn a_plugin_that_hangs_is_killed() {
     let (dir, [one, ..]) = dir();
-    command(&dir, "", &["encrypt", "plain", "sealed.age", "-r", &one]).run().ok();
+    command(&dir, "", &["encrypt", "plain", "encrypted.age", "-r", &one]).run().ok();
     for mode in ["hang", "hang-midway"] {
         for args in [
             &["encrypt", "plain", "new", "-r", &one][..],
-            &["decrypt", "sealed.age", "new", "-i", "toy1"],
+            &["decrypt", "encrypted.age", "new", "-i", "toy1"],
         ] {
             let args = [args, &["--plugin-timeout", "1"]].concat();
             let before = dir.snapshot();
@@ -188,17 +188,17 @@ fn a_plugin_that_hangs_is_killed() {
 #[test]
 fn a_plugin_that_reports_progress_may_take_longer() {
     let (dir, [one, ..]) = dir();
-    let args = ["encrypt", "plain", "sealed.age", "-r", &one, "--plugin-timeout", "3"];
+    let args = ["encrypt", "plain", "encrypted.age", "-r", &one, "--plugin-timeout", "3"];
     let done = command(&dir, "slow", &args).run().ok();
     assert!(done.stderr_text().contains("the toy thinks"), "{done:?}");
-    opens(&dir, "toy1", "sealed.age");
+    opens(&dir, "toy1", "encrypted.age");
 }
 
 #[test]
 fn recipients_go_with_none_but_their_like_where_a_plugin_says_so() {
     let (dir, [one, two, _]) = dir();
     let public = dir.keygen("id");
-    for encrypted in SEALED {
+    for encrypted in ENCRYPTED {
         let both = ["encrypt", "plain", encrypted, "-r", &one, "-r", &two];
         command(&dir, "labels", &both).run().ok_and_silent();
         opens(&dir, "toy1", encrypted);
@@ -218,7 +218,7 @@ fn what_a_plugin_asks_is_answered_on_the_terminal() {
         ("confirm", "Shall the toy go on?", "1\r", 0),
         ("confirm", "Shall the toy go on?", "2\r", 77),
     ] {
-        let command = format!("$CS encrypt plain sealed.age --force -r {one}");
+        let command = format!("$CS encrypt plain encrypted.age --force -r {one}");
         let mut terminal = Terminal::start(&dir, &script(mode, &command));
         terminal.wait_for(question);
         match mode {
@@ -229,7 +229,7 @@ fn what_a_plugin_asks_is_answered_on_the_terminal() {
         assert_eq!(ended, code, "{mode}, {answer}: {shown}");
         assert!(!shown.contains("sesame"), "{shown}");
         if code == 0 {
-            opens(&dir, "toy1", "sealed.age");
+            opens(&dir, "toy1", "encrypted.age");
         }
     }
 }
@@ -282,20 +282,20 @@ fn a_plugin_is_started_once_for_many_files() {
             assert!(few || starts >= FILES, "{mode}: {args:?}: {starts}");
         };
         for format in ["native", "age"] {
-            starts(&["encrypt", "tree", "sealed", "-r", &one, "--format", format]);
-            starts(&["decrypt", "sealed", "back", "-i", "toy1"]);
-            starts(&["verify", "sealed", "-i", "id", "-i", "toy2", "-i", "toy1"]);
+            starts(&["encrypt", "tree", "encrypted", "-r", &one, "--format", format]);
+            starts(&["decrypt", "encrypted", "back", "-i", "toy1"]);
+            starts(&["verify", "encrypted", "-i", "id", "-i", "toy2", "-i", "toy1"]);
             dir.shell("diff -r tree back").run().ok();
-            for made in ["sealed", "back"] {
+            for made in ["encrypted", "back"] {
                 std::fs::remove_dir_all(dir.path(made)).unwrap();
             }
         }
     }
     // A key that costs nothing fits, so the plugin is not started.
-    let both = ["encrypt", "tree", "sealed", "-r", &one, "-r", &public];
+    let both = ["encrypt", "tree", "encrypted", "-r", &one, "-r", &public];
     with_toy(dir.command(&both), "").run().ok();
     dir.write("starts", "");
-    let args = ["decrypt", "sealed", "back", "-i", "toy1", "-i", "id"];
+    let args = ["decrypt", "encrypted", "back", "-i", "toy1", "-i", "id"];
     with_toy(dir.command(&args), "").env("PATH", counting_path(&dir)).run().ok();
     assert_eq!(starts_of(&dir), 0);
 }
@@ -309,13 +309,13 @@ fn a_plugin_that_asked_and_failed_is_not_used_again_in_the_run() {
     for number in 0..5 {
         dir.write(format!("tree/{number}"), test_bytes(10 + number));
     }
-    command(&dir, "", &["encrypt", "tree", "sealed", "-r", &one]).run().ok();
+    command(&dir, "", &["encrypt", "tree", "encrypted", "-r", &one]).run().ok();
     count_starts(&dir);
     for (mode, code, starts) in
         [("ask", 77, 1..=1), ("hang", 75, 1..=1), ("error", 77, 5..=6), ("", 0, 1..=2)]
     {
         for args in [
-            &["decrypt", "sealed", "back", "-i", "toy1"][..],
+            &["decrypt", "encrypted", "back", "-i", "toy1"][..],
             &["encrypt", "tree", "again", "-r", &one],
         ] {
             dir.write("starts", "");
@@ -344,8 +344,9 @@ fn a_right_answer_is_reused() {
     for number in 0..4 {
         dir.write(format!("tree/{number}"), test_bytes(10 + number));
     }
-    command(&dir, "", &["encrypt", "tree", "sealed", "-r", &one]).run().ok();
-    for (command, made) in [("decrypt sealed back -i toy1", "back"), ("verify sealed -i toy1", "")]
+    command(&dir, "", &["encrypt", "tree", "encrypted", "-r", &one]).run().ok();
+    for (command, made) in
+        [("decrypt encrypted back -i toy1", "back"), ("verify encrypted -i toy1", "")]
     {
         let script = script("ask", &format!("$CS {command}"));
         let (code, shown) = on_terminal(&dir, &script, &[("What is the word?", "sesame\r")]);

@@ -22,19 +22,19 @@ const LENGTHS: [usize; 12] = [
     3 << 20,
 ];
 
-/// Encrypts `content` as `sealed.enc` to the identity `id`.
-fn seal(dir: &Dir, format: &str, content: &[u8]) -> Vec<u8> {
+/// Encrypts `content` as `encrypted.enc` to the identity `id`.
+fn encrypt(dir: &Dir, format: &str, content: &[u8]) -> Vec<u8> {
     if !dir.path("id").exists() {
         dir.keygen("id");
     }
     dir.write("plain", content);
-    let args = ["encrypt", "-i", "id", "plain", "sealed.enc", "--force", "--format", format];
+    let args = ["encrypt", "-i", "id", "plain", "encrypted.enc", "--force", "--format", format];
     dir.run(&args).ok();
-    dir.read("sealed.enc")
+    dir.read("encrypted.enc")
 }
 
 fn args(range: &str) -> [&str; 6] {
-    ["decrypt", "-i", "id", "sealed.enc", "--range", range]
+    ["decrypt", "-i", "id", "encrypted.enc", "--range", range]
 }
 
 /// Ways to write a range of `len` bytes, which is not empty.
@@ -80,7 +80,7 @@ fn every_range_is_that_slice_of_the_content() {
         let dir = Dir::new();
         for len in LENGTHS {
             let content = test_bytes(len);
-            seal(&dir, format, &content);
+            encrypt(&dir, format, &content);
             for (number, range) in ranges(len).into_iter().enumerate() {
                 // Every spelling in turn.
                 let all = spellings(&range, len);
@@ -104,7 +104,7 @@ fn ranges_anywhere_are_slices_too() {
         for _ in 0..8 {
             let len = 1 + below(2 << 20);
             let content = test_bytes(len);
-            seal(&dir, format, &content);
+            encrypt(&dir, format, &content);
             for _ in 0..12 {
                 let start = below(len);
                 let end = start + 1 + below(len - start);
@@ -122,7 +122,7 @@ fn nothing_lies_beyond_the_end() {
     for format in FORMATS {
         let dir = Dir::new();
         for len in LENGTHS {
-            seal(&dir, format, &test_bytes(len));
+            encrypt(&dir, format, &test_bytes(len));
             let said = format!("only {len} bytes");
             for start in [len, len + 1, len + 70_000, 5 << 20] {
                 for range in [format!("{start}-"), format!("{start}+1"), format!("{start}-9TiB")] {
@@ -138,7 +138,7 @@ fn nothing_lies_beyond_the_end() {
             let error = &done.json(&done.stderr)["error"];
             assert_eq!((&error["kind"], &error["code"]), (&"range".into(), &64.into()));
         }
-        seal(&dir, format, b"");
+        encrypt(&dir, format, b"");
         assert_eq!(dir.run(&args("-5")).ok_and_silent().stdout, b"", "all of nothing");
     }
 }
@@ -146,7 +146,7 @@ fn nothing_lies_beyond_the_end() {
 #[test]
 fn an_invalid_range_is_a_usage_error() {
     let dir = Dir::new();
-    seal(&dir, "native", &test_bytes(100));
+    encrypt(&dir, "native", &test_bytes(100));
     for wrong in ["", "x", "-", "5", "9-8", "5+0", "-0", "1-2-3", "0-1,3-4", "1KB-", "+5", "1 - 2"]
     {
         dir.fails(dir.command(&args(wrong)), 64, &["--range"]);
@@ -160,13 +160,13 @@ fn an_invalid_range_is_a_usage_error() {
 #[test]
 fn an_input_that_is_not_seekable_is_refused() {
     let dir = Dir::new();
-    let encrypted = seal(&dir, "native", &test_bytes(100_000));
+    let encrypted = encrypt(&dir, "native", &test_bytes(100_000));
     for script in [
-        "cat sealed.enc | $CS decrypt -i id --range 0-9",
-        "cat sealed.enc | $CS decrypt -i id - part --range 0-9",
-        "$CS decrypt -i id --range 0-9 < sealed.enc",
-        "cat sealed.enc | $CS decrypt -i id /dev/stdin part --range 0-9",
-        "$CS decrypt -i id <(cat sealed.enc) part --range 0-9",
+        "cat encrypted.enc | $CS decrypt -i id --range 0-9",
+        "cat encrypted.enc | $CS decrypt -i id - part --range 0-9",
+        "$CS decrypt -i id --range 0-9 < encrypted.enc",
+        "cat encrypted.enc | $CS decrypt -i id /dev/stdin part --range 0-9",
+        "$CS decrypt -i id <(cat encrypted.enc) part --range 0-9",
         "$CS decrypt -i id /dev/null part --range 0-9",
         // Its reported length is 0.
         "$CS decrypt -i id /proc/self/status part --range 0-9",
@@ -186,8 +186,8 @@ fn an_input_that_is_not_seekable_is_refused() {
         dir.fails(run, 64, &["armored.age", "armor"]);
     }
     // Links and descriptors of a file work like the file.
-    dir.write("sealed.enc", encrypted);
-    let done = dir.shell("$CS decrypt -i id /dev/stdin --range 5+10 < sealed.enc").run().ok();
+    dir.write("encrypted.enc", encrypted);
+    let done = dir.shell("$CS decrypt -i id /dev/stdin --range 5+10 < encrypted.enc").run().ok();
     assert_eq!(done.stdout, test_bytes(15)[5..]);
     // A file that is not encrypted gives the usual error.
     dir.write("text.enc", "text");
@@ -212,11 +212,11 @@ fn damage_is_found_in_the_range_and_only_there() {
         let (chunk, encrypted_chunk_len, prefix) = geometry(format);
         let dir = Dir::new();
         let content = test_bytes(40 * chunk + 100);
-        let good = seal(&dir, format, &content);
+        let good = encrypt(&dir, format, &content);
         let first = header_len(&good) + prefix;
         let mut bad = good.clone();
         bad[first + 7 * encrypted_chunk_len + 1000] ^= 1;
-        dir.write("sealed.enc", &bad);
+        dir.write("encrypted.enc", &bad);
         let at = format!("chunk 7, at byte {}", first + 7 * encrypted_chunk_len);
         for range in [
             format!("{}+1", 7 * chunk),
@@ -245,7 +245,7 @@ fn damage_is_found_in_the_range_and_only_there() {
         let mut moved = good.clone();
         let place = |number: usize| first + number * encrypted_chunk_len;
         moved.copy_within(place(3)..place(4), place(5));
-        dir.write("sealed.enc", &moved);
+        dir.write("encrypted.enc", &moved);
         dir.fails(dir.command(&args(&format!("{}+1", 5 * chunk))), 65, &["chunk 5"]);
     }
 }
@@ -256,7 +256,7 @@ fn the_end_is_trusted_only_after_it_decrypts() {
         let (chunk, encrypted_chunk_len, prefix) = geometry(format);
         let dir = Dir::new();
         let content = test_bytes(10 * chunk + 100);
-        let good = seal(&dir, format, &content);
+        let good = encrypt(&dir, format, &content);
         let first = header_len(&good) + prefix;
         let place = |number: usize| first + number * encrypted_chunk_len;
         let mut altered = good.clone();
@@ -271,10 +271,10 @@ fn the_end_is_trusted_only_after_it_decrypts() {
             ("added to by chunks", [&good[..], &good[first..place(3)]].concat()),
             ("altered", altered),
         ] {
-            dir.write("sealed.enc", bad);
+            dir.write("encrypted.enc", bad);
             // Ranges that are counted from the end, reach it, or lie beyond it.
             for range in ["-1", "-100", "-1TiB", "0-", "5-", "0-1TiB", "1GiB-", "1GiB+1"] {
-                let done = dir.fails(dir.command(&args(range)), 65, &["sealed.enc"]);
+                let done = dir.fails(dir.command(&args(range)), 65, &["encrypted.enc"]);
                 assert_eq!(done.stdout, b"", "{format}, {what}: {range}");
             }
             for range in [0..1, 0..7 * chunk, 5 * chunk - 1..5 * chunk + 1] {
@@ -282,9 +282,9 @@ fn the_end_is_trusted_only_after_it_decrypts() {
                 assert!(done.ok_and_silent().stdout == content[range], "{format}, {what}");
             }
         }
-        dir.write("sealed.enc", &good[..first - 1]);
+        dir.write("encrypted.enc", &good[..first - 1]);
         dir.fails(dir.command(&args("0-9")), 65, &[]);
-        dir.write("sealed.enc", &good[..first + 100]);
+        dir.write("encrypted.enc", &good[..first + 100]);
         dir.fails(dir.command(&args("0-9")), 65, &[]);
     }
 }
@@ -293,21 +293,21 @@ fn the_end_is_trusted_only_after_it_decrypts() {
 fn a_part_goes_to_standard_output_or_to_a_file_of_its_own() {
     let dir = Dir::new();
     let content = test_bytes(3_000_000);
-    seal(&dir, "native", &content);
+    encrypt(&dir, "native", &content);
     dir.shell("rm plain").run().ok();
     dir.run(&args("10+20")).ok_and_silent();
-    assert!(!dir.path("sealed").exists(), "no part under the name of the whole");
+    assert!(!dir.path("encrypted").exists(), "no part under the name of the whole");
     let with = |more: &[&str]| dir.command(&[&args("100000-2500000")[..], more].concat());
     with(&["part"]).run().ok_and_silent();
     assert!(dir.read("part") == content[100_000..=2_500_000]);
     dir.fails(with(&["part"]), 73, &["already exists"]);
-    dir.fails(with(&["sealed.enc", "--force"]), 73, &["same file"]);
+    dir.fails(with(&["encrypted.enc", "--force"]), 73, &["same file"]);
     dir.write("part", "before");
     with(&["part", "--force"]).run().ok_and_silent();
     assert!(dir.read("part") == content[100_000..=2_500_000]);
-    assert_eq!(dir.names(), ["id", "part", "sealed.enc"]);
+    assert_eq!(dir.names(), ["encrypted.enc", "id", "part"]);
     // A reader that stops early ends the run without an error.
-    let done = dir.shell("set -o pipefail; $CS decrypt -i id sealed.enc --range 5- | head -c 9");
+    let done = dir.shell("set -o pipefail; $CS decrypt -i id encrypted.enc --range 5- | head -c 9");
     let done = done.run().ok_and_silent();
     assert_eq!(done.stdout, content[5..14]);
 }
@@ -315,7 +315,7 @@ fn a_part_goes_to_standard_output_or_to_a_file_of_its_own() {
 #[test]
 fn what_was_written_is_reported() {
     let dir = Dir::new();
-    seal(&dir, "age", &test_bytes(100_000));
+    encrypt(&dir, "age", &test_bytes(100_000));
     let done = dir.run(&[&args("10-19")[..], &["--json"]].concat()).ok();
     let object = done.json(&done.stderr);
     let range = serde_json::json!({ "start": 10, "end": 20, "length": null });
@@ -329,7 +329,7 @@ fn what_was_written_is_reported() {
     let done = dir.run(&[&args("10-19")[..], &["-v"]].concat()).ok();
     assert!(done.stderr_text().trim_end().ends_with("bytes 10-19"), "{done:?}");
     // A whole file has no range.
-    let done = dir.run(&["decrypt", "-i", "id", "sealed.enc", "whole", "--json"]).ok();
+    let done = dir.run(&["decrypt", "-i", "id", "encrypted.enc", "whole", "--json"]).ok();
     assert!(done.json(&done.stdout).get("range").is_none());
 }
 
@@ -338,8 +338,8 @@ fn a_passphrase_decrypts_ranges_and_a_wrong_key_does_not() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.write("plain", test_bytes(50_000));
-    dir.run(&["encrypt", "plain", "sealed.enc", "--key", "x", CHEAP]).ok();
-    let part = |key| dir.command(&["decrypt", "sealed.enc", "--range", "5+5", "--key", key]);
+    dir.run(&["encrypt", "plain", "encrypted.enc", "--key", "x", CHEAP]).ok();
+    let part = |key| dir.command(&["decrypt", "encrypted.enc", "--range", "5+5", "--key", key]);
     assert_eq!(part("x").run().ok_and_silent().stdout, test_bytes(10)[5..]);
     dir.fails(part("y"), 77, &["passphrase is wrong"]);
     dir.fails(dir.command(&args("5+5")), 77, &["passphrase"]);

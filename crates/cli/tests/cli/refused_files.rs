@@ -292,8 +292,8 @@ fn a_new_name_of_the_input_does_not_count_as_a_change() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     });
     assert_eq!(code, Some(0));
-    let opened = dir.command(&["decrypt", "-i", "id", "-", "-"]).input(&encrypted).run().ok();
-    assert!(opened.stdout == content);
+    let decrypted = dir.command(&["decrypt", "-i", "id", "-", "-"]).input(&encrypted).run().ok();
+    assert!(decrypted.stdout == content);
     let (code, _) = changed_meanwhile(&|| {
         let file = fs::File::options().write(true).open(&path).unwrap();
         let time = file.metadata().unwrap().modified().unwrap();

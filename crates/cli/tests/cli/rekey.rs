@@ -374,10 +374,10 @@ fn access_lists_are_kept_and_never_widen_who_may_read() {
         assert_eq!(get("f", "user.note"), Some(b"mine".to_vec()));
         assert_eq!(fs::metadata(dir.path("f")).unwrap().mode() & 0o777, 0o660);
         // A copy without the list must not give the group access.
-        dir.run(&["decrypt", "-i", "b", "f", "opened", "--force"]).ok();
-        assert_eq!(get("opened", ACCESS), None);
-        assert_eq!(fs::metadata(dir.path("opened")).unwrap().mode() & 0o777, 0o600);
+        dir.run(&["decrypt", "-i", "b", "f", "decrypted", "--force"]).ok();
+        assert_eq!(get("decrypted", ACCESS), None);
+        assert_eq!(fs::metadata(dir.path("decrypted")).unwrap().mode() & 0o777, 0o600);
         fs::remove_file(dir.path("f")).unwrap();
-        fs::remove_file(dir.path("opened")).unwrap();
+        fs::remove_file(dir.path("decrypted")).unwrap();
     }
 }

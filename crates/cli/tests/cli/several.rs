@@ -165,7 +165,7 @@ fn tree(files: usize, key: &[&str]) -> Dir {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(format!("{number}")), number.to_string()).unwrap();
     }
-    dir.run(&[&["encrypt", "in", "sealed"], key].concat()).ok();
+    dir.run(&[&["encrypt", "in", "encrypted"], key].concat()).ok();
     dir
 }
 
@@ -180,14 +180,14 @@ fn a_key_that_fits_no_file_is_reported_before_anything_is_written() {
         (&["--key", "right", CHEAP], &["--passphrase-file", "wrong", "-i", "other"]),
     ] {
         let dir = tree(FILES, key);
-        let args = [&["decrypt", "sealed", "back"], wrong].concat();
-        let done = dir.fails(dir.command(&args), 77, &["sealed: no key fits any of 200 files"]);
+        let args = [&["decrypt", "encrypted", "back"], wrong].concat();
+        let done = dir.fails(dir.command(&args), 77, &["encrypted: no key fits any of 200 files"]);
         assert_eq!(done.stderr_text().matches("error:").count(), 1, "{done:?}");
         let report = dir.run(&[&args[..], &["--json"]].concat());
         let report = report.json(&report.stdout);
         assert_eq!(report["failed"], FILES, "{report}");
         assert_eq!(report["errors"].as_array().unwrap().len(), 1);
-        let verify = [&["verify", "sealed"], wrong].concat();
+        let verify = [&["verify", "encrypted"], wrong].concat();
         let done = dir.fails(dir.command(&verify), 77, &["no key fits any of 200 files"]);
         assert_eq!((done.stdout.len(), done.stderr_text().matches("error:").count()), (0, 1));
     }
@@ -197,27 +197,27 @@ fn a_key_that_fits_no_file_is_reported_before_anything_is_written() {
 #[test]
 fn files_that_the_key_fits_are_done_among_others() {
     let dir = tree(40, &["-i", "id"]);
-    fs::create_dir(dir.path("sealed/mine")).unwrap();
+    fs::create_dir(dir.path("encrypted/mine")).unwrap();
     dir.write("x", "mine");
-    dir.run(&["encrypt", "-i", "other", "x", "sealed/mine/x.enc"]).ok();
-    let done = dir.run(&["decrypt", "-i", "other", "sealed", "back"]);
+    dir.run(&["encrypt", "-i", "other", "x", "encrypted/mine/x.enc"]).ok();
+    let done = dir.run(&["decrypt", "-i", "other", "encrypted", "back"]);
     assert_eq!((done.code(), dir.read("back/mine/x")), (Some(77), b"mine".to_vec()), "{done:?}");
     assert!(done.stderr_text().contains("1 file decrypted, 40 failed"), "{done:?}");
     // Damage does not mean that another key is needed, and is reported too.
-    dir.write("sealed/mine/x.enc", "damaged");
+    dir.write("encrypted/mine/x.enc", "damaged");
     let done = dir.fails(
-        dir.command(&["decrypt", "-i", "other", "sealed", "again"]),
+        dir.command(&["decrypt", "-i", "other", "encrypted", "again"]),
         77,
-        &["no key fits any of 40 files", "sealed/mine/x.enc: is neither"],
+        &["no key fits any of 40 files", "encrypted/mine/x.enc: is neither"],
     );
     assert!(done.stderr_text().contains("41 failed"), "{done:?}");
-    let done = dir.run(&["verify", "-i", "other", "sealed", "--json"]);
+    let done = dir.run(&["verify", "-i", "other", "encrypted", "--json"]);
     assert_eq!(done.json(&done.stdout)["error"]["code"], 77);
     // Files that are up to date need no key.
-    dir.run(&["decrypt", "-i", "id", "sealed", "done"]);
-    fs::remove_file(dir.path("sealed/mine/x.enc")).unwrap();
-    dir.run(&["decrypt", "-i", "other", "sealed", "done"]).ok();
-    let done = dir.run(&["verify", "-i", "id", "sealed", "--json"]).ok();
+    dir.run(&["decrypt", "-i", "id", "encrypted", "done"]);
+    fs::remove_file(dir.path("encrypted/mine/x.enc")).unwrap();
+    dir.run(&["decrypt", "-i", "other", "encrypted", "done"]).ok();
+    let done = dir.run(&["verify", "-i", "id", "encrypted", "--json"]).ok();
     assert_eq!(file_events(&done).1["intact"], 40);
 }
 
@@ -235,7 +235,7 @@ fn a_wrong_key_is_reported_even_after_a_damaged_file() {
 #[test]
 fn a_wrong_passphrase_is_derived_only_a_few_times() {
     let dir = Dir::new();
-    fs::create_dir(dir.path("sealed")).unwrap();
+    fs::create_dir(dir.path("encrypted")).unwrap();
     dir.write("x", "content");
     dir.write("wrong", "a wrong word");
     dir.run(&["encrypt", "x", "x.enc", "--key", "right", CHEAP]).ok();
@@ -245,9 +245,9 @@ fn a_wrong_passphrase_is_derived_only_a_few_times() {
     for number in 0..20 {
         let mut encrypted = encrypted.clone();
         encrypted[salt..salt + 2].copy_from_slice(format!("{number:02}").as_bytes());
-        dir.write(format!("sealed/{number}.enc"), encrypted);
+        dir.write(format!("encrypted/{number}.enc"), encrypted);
     }
-    let args = ["decrypt", "sealed", "back", "--passphrase-file", "wrong"];
+    let args = ["decrypt", "encrypted", "back", "--passphrase-file", "wrong"];
     dir.fails(dir.command(&args), 77, &["no key fits any of 20 files", "not tried on 4 other"]);
 }
 
@@ -258,10 +258,11 @@ fn the_passphrase_for_the_first_file_is_derived_once() {
     dir.write("x", "content");
     dir.write("word", "right");
     dir.run(&["encrypt", "x", "s.age", "--passphrase-file", "word", "--scrypt", "16"]).ok();
-    fs::create_dir(dir.path("sealed")).unwrap();
-    fs::rename(dir.path("s.age"), dir.path("sealed/s.age")).unwrap();
+    fs::create_dir(dir.path("encrypted")).unwrap();
+    fs::rename(dir.path("s.age"), dir.path("encrypted/s.age")).unwrap();
     // Counts the derivations by the memory that they map.
-    let script = "strace -f -e trace=mmap -o calls $CS decrypt sealed back --passphrase-file word";
+    let script =
+        "strace -f -e trace=mmap -o calls $CS decrypt encrypted back --passphrase-file word";
     let done = dir.shell(script).run();
     if !dir.path("calls").exists() || done.code() == Some(127) {
         return eprintln!("skipped: counting derivations needs the program `strace`");

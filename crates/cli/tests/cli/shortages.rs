@@ -28,12 +28,12 @@ fn folder_in_memory() -> Option<Dir> {
 fn furnished(dir: Dir) -> Dir {
     dir.keygen("id");
     dir.write("plain", test_bytes(LEN));
-    dir.run(&["encrypt", "-i", "id", "plain", "sealed"]).ok();
+    dir.run(&["encrypt", "-i", "id", "plain", "encrypted"]).ok();
     dir
 }
 
 const SEAL: &str = "encrypt -i id plain out";
-const OPEN: &str = "decrypt -i id sealed out";
+const OPEN: &str = "decrypt -i id encrypted out";
 
 /// Asserts that `out` is right, and removes it.
 #[track_caller]
@@ -104,8 +104,8 @@ fn little_memory_gives_the_right_output_or_none() {
                 let script = format!("{limited}; exec $CS {what} --json");
                 let done = Group::start(dir.shell(&script)).wait();
                 if done.status.success() {
-                    let opened = dir.run(&["decrypt", "x", "-", "--key", "x"]).ok();
-                    assert!(opened.stdout == test_bytes(LEN));
+                    let decrypted = dir.run(&["decrypt", "x", "-", "--key", "x"]).ok();
+                    assert!(decrypted.stdout == test_bytes(LEN));
                     fs::remove_file(dir.path("x")).unwrap();
                 }
                 succeeded += u32::from(done.status.success());
@@ -147,7 +147,7 @@ fn many_more_workers_than_cores() {
     let len = (256 << 20) + 1;
     File::create(dir.path("plain")).unwrap().set_len(len).unwrap();
     let script = "$CS encrypt -i id plain out --processes 64 --json \
-                  && $CS decrypt -i id out opened --processes 64 --json && cmp plain opened";
+                  && $CS decrypt -i id out decrypted --processes 64 --json && cmp plain decrypted";
     let done = Group::start(dir.shell(script)).wait().ok();
     for line in done.stdout_text().lines() {
         assert!(done.json(line.as_bytes())["workers"].as_u64().unwrap() > 0, "{line}");
@@ -251,7 +251,7 @@ fn a_key_derivation_does_not_start_without_enough_memory() {
         dir.fails(dir.shell(&script), 75, &[&needs, "left in its control group", "--argon2id"]);
     }
     // With a key, it needs no more memory than for the file.
-    dir.shell(&format!("{}; exec $CS decrypt -i id sealed out", group.join())).run().ok();
+    dir.shell(&format!("{}; exec $CS decrypt -i id encrypted out", group.join())).run().ok();
     drop(group);
     let Some(group) = ControlGroup::memory("400M") else { return };
     let script = format!("{}; exec $CS decrypt p.enc - --passphrase-file word", group.join());

@@ -102,25 +102,25 @@ fn check(invocation: &Invocation) {
     let mut complaints = Vec::new();
     let mut sound = vec![Vec::new()];
     for vector in good {
-        let (done, opened) = open(&dir, &vector, invocation);
-        if done.code() != Some(0) || !vector.is_payload(&opened) {
-            complaints.push(format!("{}: {} bytes, {done:?}", vector.name, opened.len()));
+        let (done, decrypted) = open(&dir, &vector, invocation);
+        if done.code() != Some(0) || !vector.is_payload(&decrypted) {
+            complaints.push(format!("{}: {} bytes, {done:?}", vector.name, decrypted.len()));
         } else {
-            sound.push(opened);
+            sound.push(decrypted);
         }
     }
     // Damaged vectors begin like the others: some follow a whole payload, some one or two chunks.
     let longest = sound.iter().max_by_key(|text| text.len()).unwrap();
     sound.extend([longest[..CHUNK].to_vec(), longest[..2 * CHUNK].to_vec()]);
     for vector in bad {
-        let (done, opened) = open(&dir, &vector, invocation);
+        let (done, decrypted) = open(&dir, &vector, invocation);
         let is_right = match invocation.is_pipe {
-            true => vector.may_release(&opened, &sound),
-            false => opened.is_empty() && !dir.path("opened").exists(),
+            true => vector.may_release(&decrypted, &sound),
+            false => decrypted.is_empty() && !dir.path("decrypted").exists(),
         };
         if done.code() != Some(vector.code()) || !is_right {
             let (name, expect) = (vector.name, vector.expect);
-            complaints.push(format!("{name} ({expect}): {} bytes, {done:?}", opened.len()));
+            complaints.push(format!("{name} ({expect}): {} bytes, {done:?}", decrypted.len()));
         }
     }
     let count = complaints.len();
@@ -129,7 +129,7 @@ fn check(invocation: &Invocation) {
 
 /// Decrypts a vector and returns the result. Nothing else may be left.
 fn open(dir: &Dir, vector: &Vector, invocation: &Invocation) -> (Done, Vec<u8>) {
-    dir.write("sealed", &vector.file);
+    dir.write("encrypted", &vector.file);
     dir.write("id", vector.identities.join("\n"));
     dir.write_secret("passphrase", vector.passphrases.first().map_or("", String::as_str));
     let mut args = [&["decrypt"], invocation.args].concat();
@@ -141,28 +141,28 @@ fn open(dir: &Dir, vector: &Vector, invocation: &Invocation) -> (Done, Vec<u8>) 
     } else if vector.passphrases.is_empty() {
         args.extend(["-i", "unrelated"]);
     }
-    let _ = fs::remove_file(dir.path("opened"));
+    let _ = fs::remove_file(dir.path("decrypted"));
     let before = dir.names();
     let mut done =
         dir.command(&args).input(if invocation.is_pipe { &vector.file } else { b"" }).run();
     let mut left = dir.names();
-    left.retain(|name| name != "opened" || done.code() != Some(0));
+    left.retain(|name| name != "decrypted" || done.code() != Some(0));
     assert_eq!(left, before, "{}", vector.name);
-    let opened = match invocation.is_pipe {
+    let decrypted = match invocation.is_pipe {
         true => std::mem::take(&mut done.stdout),
-        false => fs::read(dir.path("opened")).unwrap_or_default(),
+        false => fs::read(dir.path("decrypted")).unwrap_or_default(),
     };
-    (done, opened)
+    (done, decrypted)
 }
 
 #[test]
 fn from_a_file() {
-    check(&Invocation { args: &["sealed", "opened", "--processes", "0"], is_pipe: false });
+    check(&Invocation { args: &["encrypted", "decrypted", "--processes", "0"], is_pipe: false });
 }
 
 #[test]
 fn from_a_file_with_workers() {
-    check(&Invocation { args: &["sealed", "opened", "--processes", "2"], is_pipe: false });
+    check(&Invocation { args: &["encrypted", "decrypted", "--processes", "2"], is_pipe: false });
 }
 
 #[test]

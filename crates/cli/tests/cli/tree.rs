@@ -47,16 +47,16 @@ fn everything_comes_back_as_it_was() {
     .iter()
     .enumerate()
     {
-        let (encrypted, opened) = (format!("sealed{number}"), format!("opened{number}"));
+        let (encrypted, decrypted) = (format!("encrypted{number}"), format!("decrypted{number}"));
         let args = [&["encrypt", "-i", "id", "in", &encrypted][..], sealing].concat();
         dir.run(&args).ok_and_silent();
-        let args = [&["decrypt", "-i", "id", &encrypted, &opened][..], opening].concat();
+        let args = [&["decrypt", "-i", "id", &encrypted, &decrypted][..], opening].concat();
         dir.run(&args).ok_and_silent();
-        assert_same(&dir.path("in"), &dir.path(&opened));
+        assert_same(&dir.path("in"), &dir.path(&decrypted));
     }
     assert!(described(&dir.path("in")) == before, "the input was touched");
     // The encrypted copy has the names, permission bits and times too.
-    let encrypted = described(&dir.path("sealed0"));
+    let encrypted = described(&dir.path("encrypted0"));
     let suffixed = before.keys().filter(|name| dir.path("in").join(name).is_file());
     let is_link = |name: &Path| dir.path("in").join(name).is_symlink();
     for name in suffixed.filter(|name| !is_link(name)) {
@@ -222,7 +222,7 @@ fn one_failure_does_not_stop_the_other_files() {
     let mut damaged = fs::read(dir.path("out/07.enc")).unwrap();
     *damaged.last_mut().unwrap() ^= 1;
     fs::write(dir.path("out/07.enc"), damaged).unwrap();
-    fs::write(dir.path("out/09.enc"), "not sealed").unwrap();
+    fs::write(dir.path("out/09.enc"), "not encrypted").unwrap();
     fs::write(dir.path("out/notes"), "beside").unwrap();
     let done = dir.run(&["decrypt", "-i", "id", "out", "back"]);
     let text = done.stderr_text();
@@ -246,7 +246,7 @@ fn one_failure_does_not_stop_the_other_files() {
     assert_eq!(kinds, HashSet::from(["damaged", "foreign"]));
     // The first of many failures are named, and the others counted.
     for number in 0..120 {
-        dir.write(format!("out/bad{number}.enc"), "not sealed");
+        dir.write(format!("out/bad{number}.enc"), "not encrypted");
     }
     let text = dir.run(&["decrypt", "-i", "id", "out", "many"]).stderr_text();
     assert_eq!(text.matches("error:").count(), 100);

@@ -118,14 +118,14 @@ fn only_conflicting_files_are_left_out() {
     let _ = fs::remove_dir_all(dir.path("out"));
     dir.run(&excluded).ok_and_silent();
     fs::remove_dir_all(dir.path("in/a.enc")).unwrap();
-    dir.run(&["encrypt", "-i", "id", "in", "sealed"]).ok_and_silent();
-    fs::copy(dir.path("sealed/a.enc"), dir.path("sealed/a.age")).unwrap();
-    let args = ["decrypt", "-i", "id", "sealed", "out"];
-    let words = ["a.enc and sealed/a.age would become the same", "3 files decrypted, 1 failed"];
+    dir.run(&["encrypt", "-i", "id", "in", "encrypted"]).ok_and_silent();
+    fs::copy(dir.path("encrypted/a.enc"), dir.path("encrypted/a.age")).unwrap();
+    let args = ["decrypt", "-i", "id", "encrypted", "out"];
+    let words = ["a.enc and encrypted/a.age would become the same", "3 files decrypted, 1 failed"];
     run(&args, &words, 5);
-    fs::remove_file(dir.path("sealed/a.age")).unwrap();
-    fs::create_dir(dir.path("sealed/a")).unwrap();
-    fs::write(dir.path("sealed/a/x.enc"), dir.read("sealed/a.enc")).unwrap();
+    fs::remove_file(dir.path("encrypted/a.age")).unwrap();
+    fs::create_dir(dir.path("encrypted/a")).unwrap();
+    fs::write(dir.path("encrypted/a/x.enc"), dir.read("encrypted/a.enc")).unwrap();
     run(&args, &["would become the same", "3 files decrypted, 1 failed"], 5);
     let _ = fs::remove_dir_all(dir.path("out"));
     dir.run(&[&args[..], &["--exclude", "a.enc"]].concat()).ok_and_silent();
@@ -219,9 +219,9 @@ fn nothing_is_written_through_a_link_in_the_copy() {
     fs::create_dir_all(dir.path("elsewhere/deep")).unwrap();
     fs::create_dir(dir.path("in/sub/deep")).unwrap();
     fs::write(dir.path("in/sub/deep/d"), "d").unwrap();
-    dir.run(&["encrypt", "-i", "id", "in", "sealed"]).ok_and_silent();
+    dir.run(&["encrypt", "-i", "id", "in", "encrypted"]).ok_and_silent();
     let before = described(&dir.path("elsewhere"));
-    for (command, input) in [("encrypt", "in"), ("decrypt", "sealed")] {
+    for (command, input) in [("encrypt", "in"), ("decrypt", "encrypted")] {
         for extra in ["--force", "--newer"] {
             let _ = fs::remove_dir_all(dir.path("out"));
             fs::create_dir(dir.path("out")).unwrap();
@@ -416,14 +416,14 @@ fn a_tree_that_changes_meanwhile() {
         is_over.store(true, Ordering::Relaxed);
     });
     for round in 0..4 {
-        let (encrypted, opened) = (format!("out{round}"), format!("back{round}"));
-        dir.run(&["decrypt", "-i", "id", &encrypted, &opened]).ok();
+        let (encrypted, decrypted) = (format!("out{round}"), format!("back{round}"));
+        dir.run(&["decrypt", "-i", "id", &encrypted, &decrypted]).ok();
         for number in 0..300 {
-            let file = dir.path(&opened).join(["", "sub"][number % 2]).join(number.to_string());
+            let file = dir.path(&decrypted).join(["", "sub"][number % 2]).join(number.to_string());
             if fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
-                let opened = fs::read(&file).unwrap();
-                let is_whole = [1, 2].iter().any(|v| opened == content(number, *v));
-                assert!(is_whole, "{number}: {} bytes", opened.len());
+                let decrypted = fs::read(&file).unwrap();
+                let is_whole = [1, 2].iter().any(|v| decrypted == content(number, *v));
+                assert!(is_whole, "{number}: {} bytes", decrypted.len());
             }
         }
     }

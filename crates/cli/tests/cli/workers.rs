@@ -51,8 +51,8 @@ fn run_with(dir: &Dir, args: &[&str], mut interfere: impl FnMut(&Child, &[Pid]))
 
 #[track_caller]
 fn assert_opens(dir: &Dir, name: &str) {
-    let opened = dir.run(&["decrypt", "-i", "id", name, "-"]).ok();
-    assert!(opened.stdout == test_bytes(LEN), "{name} has another content");
+    let decrypted = dir.run(&["decrypt", "-i", "id", name, "-"]).ok();
+    assert!(decrypted.stdout == test_bytes(LEN), "{name} has another content");
 }
 
 #[test]
@@ -60,13 +60,15 @@ fn every_number_of_workers_gives_a_file_that_every_other_opens() {
     let dir = large();
     for count in [0, 1, 2, 3, 4, 8, 16] {
         let count = count.to_string();
-        let seal = ["encrypt", "-i", "id", "plain", "sealed", "--force", "--processes", &count];
-        dir.run(&seal).ok_and_silent();
-        assert_opens(&dir, "sealed");
+        let encrypt =
+            ["encrypt", "-i", "id", "plain", "encrypted", "--force", "--processes", &count];
+        dir.run(&encrypt).ok_and_silent();
+        assert_opens(&dir, "encrypted");
         for other in ["0", "1", "5", "auto"] {
-            let open = ["decrypt", "-i", "id", "sealed", "opened", "--force", "--processes", other];
-            dir.run(&open).ok_and_silent();
-            assert!(dir.read("opened") == test_bytes(LEN), "{count} {other}");
+            let decrypt =
+                ["decrypt", "-i", "id", "encrypted", "decrypted", "--force", "--processes", other];
+            dir.run(&decrypt).ok_and_silent();
+            assert!(dir.read("decrypted") == test_bytes(LEN), "{count} {other}");
         }
     }
 }
@@ -78,12 +80,12 @@ fn multiples_of_a_segment_and_their_neighbours() {
     for len in [8 << 20, (8 << 20) - 1, (8 << 20) + 1, 9 << 20, (9 << 20) + 16_384] {
         dir.write("plain", test_bytes(len));
         for args in [
-            ["encrypt", "-i", "id", "plain", "sealed", "--force", "--processes", "2"],
-            ["decrypt", "-i", "id", "sealed", "opened", "--force", "--processes", "2"],
+            ["encrypt", "-i", "id", "plain", "encrypted", "--force", "--processes", "2"],
+            ["decrypt", "-i", "id", "encrypted", "decrypted", "--force", "--processes", "2"],
         ] {
             dir.run(&args).ok_and_silent();
         }
-        assert!(dir.read("opened") == test_bytes(len), "{len}");
+        assert!(dir.read("decrypted") == test_bytes(len), "{len}");
     }
 }
 
@@ -142,12 +144,21 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
             break;
         }
         assert!(start.elapsed() < crate::common::TIMEOUT, "nobody was killed");
-        let seal =
-            ["encrypt", "-i", "id", "plain", "sealed", "--force", "--json", "--processes", "3"];
-        let open =
-            ["decrypt", "-i", "id", "sealed", "opened", "--force", "--json", "--processes", "3"];
+        let encrypt =
+            ["encrypt", "-i", "id", "plain", "encrypted", "--force", "--json", "--processes", "3"];
+        let decrypt = [
+            "decrypt",
+            "-i",
+            "id",
+            "encrypted",
+            "decrypted",
+            "--force",
+            "--json",
+            "--processes",
+            "3",
+        ];
         let mut died = 0;
-        for args in [seal, open] {
+        for args in [encrypt, decrypt] {
             let mut calls = 0;
             let done = run_with(&dir, &args, |_, workers| {
                 calls += 1;
@@ -168,7 +179,7 @@ fn workers_that_are_killed_again_and_again_change_nothing() {
                 died += done.json(&done.stdout)["workers_died"].as_u64().unwrap();
             }
         }
-        assert!(dir.read("opened") == test_bytes(LEN), "round {round}, {died} died");
+        assert!(dir.read("decrypted") == test_bytes(LEN), "round {round}, {died} died");
         deaths += died;
     }
 }

@@ -18,9 +18,9 @@ pub fn has_age() -> bool {
 pub struct Matrix<const S: usize, const O: usize> {
     /// Lengths of the content.
     pub lengths: &'static [usize],
-    /// Ways to encrypt `plain` as `sealed.age`; `$R` is the recipient, `id` the identity.
+    /// Ways to encrypt `plain` as `encrypted.age`; `$R` is the recipient, `id` the identity.
     pub encrypting: [&'static str; S],
-    /// Ways to decrypt `sealed.age` as `opened`.
+    /// Ways to decrypt `encrypted.age` as `decrypted`.
     pub decrypting: [&'static str; O],
     /// The flags with which age writes such a file.
     pub flags_of_age: &'static str,
@@ -37,7 +37,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
             dir.write("plain", test_bytes(len));
             for (number, encrypting) in self.encrypting.iter().enumerate() {
                 run(&dir, &format!("R={recipient}; {encrypting}"));
-                (self.check)(&dir.read("sealed.age"));
+                (self.check)(&dir.read("encrypted.age"));
                 for way in [number + len, number + len + O / 2] {
                     self.assert_opened(&dir, len, self.decrypting[way % O]);
                 }
@@ -56,7 +56,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
             dir.write("plain", test_bytes(len));
             for way in [number, number + S / 2] {
                 run(&dir, &format!("R={recipient}; {}", self.encrypting[way % S]));
-                self.assert_opened(&dir, len, "age -d -i id sealed.age > opened");
+                self.assert_opened(&dir, len, "age -d -i id encrypted.age > decrypted");
             }
         }
     }
@@ -72,22 +72,22 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         let flags = self.flags_of_age;
         for &len in self.lengths {
             dir.write("plain", test_bytes(len));
-            run(&dir, &format!("age {flags} -r {other} -r {recipient} -o sealed.age plain"));
+            run(&dir, &format!("age {flags} -r {other} -r {recipient} -o encrypted.age plain"));
             for way in self.decrypting {
                 self.assert_opened(&dir, len, way);
             }
         }
     }
 
-    /// Asserts that this way decrypts `sealed.age` to the `len` bytes of `plain`.
+    /// Asserts that this way decrypts `encrypted.age` to the `len` bytes of `plain`.
     #[track_caller]
     fn assert_opened(&self, dir: &Dir, len: usize, decrypting: &str) {
         run(dir, decrypting);
-        assert!(dir.read("opened") == test_bytes(len), "{len}: {decrypting}");
-        std::fs::remove_file(dir.path("opened")).unwrap();
+        assert!(dir.read("decrypted") == test_bytes(len), "{len}: {decrypting}");
+        std::fs::remove_file(dir.path("decrypted")).unwrap();
     }
 
-    /// Asserts that every way decrypts `sealed.age` to `len` bytes of `plain`.
+    /// Asserts that every way decrypts `encrypted.age` to `len` bytes of `plain`.
     #[track_caller]
     pub fn assert_opens(&self, dir: &Dir, len: usize) {
         for way in self.decrypting {
@@ -95,7 +95,7 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
         }
     }
 
-    /// Asserts that every way refuses `sealed.age`, and returns the result of the first. What a
+    /// Asserts that every way refuses `encrypted.age`, and returns the result of the first. What a
     /// stream received before that must be right.
     #[track_caller]
     pub fn assert_refuses(&self, dir: &Dir, what: &str) -> Done {
@@ -104,11 +104,11 @@ impl<const S: usize, const O: usize> Matrix<S, O> {
             let done = dir.shell(&format!("set -o pipefail; {way}")).run();
             assert_eq!(done.code(), Some(65), "{what}: {way}: {done:?}");
             if way.contains('>') {
-                let written = dir.read("opened");
+                let written = dir.read("decrypted");
                 assert!(dir.read("plain").starts_with(&written), "{what}: {way}");
-                std::fs::remove_file(dir.path("opened")).unwrap();
+                std::fs::remove_file(dir.path("decrypted")).unwrap();
             }
-            assert!(!dir.path("opened").exists(), "{what}: {way}");
+            assert!(!dir.path("decrypted").exists(), "{what}: {way}");
             first = first.or(Some(done));
         }
         first.unwrap()

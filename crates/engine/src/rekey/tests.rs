@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::RekeyMethod;
 use crate::{Decrypt, Encrypt, Engine, Error, Rekey, RekeySummary, Source, Target, WorkerOptions};
 
-/// A sealed file of 2 MiB, and what a rekeying would make of it.
+/// A encrypted file of 2 MiB, and what a rekeying would make of it.
 struct Fixture {
     dir: TempDir,
     path: PathBuf,
@@ -19,13 +19,13 @@ struct Fixture {
     old: SecretKey,
     new: SecretKey,
     /// The file with its old header.
-    sealed: Vec<u8>,
+    encrypted: Vec<u8>,
     header_len: usize,
     new_header: Vec<u8>,
 }
 
 impl Fixture {
-    /// `recipients` is for how many it is sealed at first.
+    /// `recipients` is for how many it is encrypted at first.
     fn new(format: Format, recipients: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let plain: Vec<u8> = (0..2 << 20).map(|i: u32| (i % 251) as u8).collect();
@@ -39,13 +39,13 @@ impl Fixture {
         let target = Target::Path { path: path.clone(), force: false };
         let request = Encrypt::source(&mut source).target(target).format(format).recipients(&to);
         engine().encrypt(request).unwrap();
-        let sealed = fs::read(&path).unwrap();
-        let header = cryptstream_format::Header::parse(&sealed).unwrap().unwrap();
+        let encrypted = fs::read(&path).unwrap();
+        let header = cryptstream_format::Header::parse(&encrypted).unwrap().unwrap();
         let file_key = header.unlock(&[&old]).unwrap();
         let wrapped = WrappedKey::wrap(format, &file_key, &[&new.to_public()]).unwrap();
         let new_header = wrapped.header(&file_key, Padding::Exactly(header.len())).unwrap();
         let header_len = header.len();
-        Self { dir, path, plain, old, new, sealed, header_len, new_header }
+        Self { dir, path, plain, old, new, encrypted, header_len, new_header }
     }
 
     fn journal_path(&self) -> PathBuf {
@@ -53,21 +53,21 @@ impl Fixture {
     }
 
     fn journal(&self) -> Journal {
-        let format = cryptstream_format::Header::parse(&self.sealed).unwrap().unwrap().format();
-        let (header, payload) = self.sealed.split_at(self.header_len);
+        let format = cryptstream_format::Header::parse(&self.encrypted).unwrap().unwrap().format();
+        let (header, payload) = self.encrypted.split_at(self.header_len);
         let prefix = &payload[..format.prefix_len()];
-        Journal::new(self.sealed.len() as u64, header, prefix, &self.new_header)
+        Journal::new(self.encrypted.len() as u64, header, prefix, &self.new_header)
     }
 
     /// The file when the new header was written up to this byte, and after it.
     fn tear(&self, from: usize, to: usize) {
-        let mut torn = self.sealed.clone();
+        let mut torn = self.encrypted.clone();
         torn[from..to].copy_from_slice(&self.new_header[from..to]);
         fs::write(&self.path, torn).unwrap();
     }
 
     fn opens(&self, key: &SecretKey) -> bool {
-        let output = self.dir.path().join("opened");
+        let output = self.dir.path().join("decrypted");
         let _ = fs::remove_file(&output);
         let target = Target::Path { path: output.clone(), force: false };
         let mut source = Source::open(&self.path).unwrap();
@@ -148,7 +148,7 @@ fn nothing_but_a_torn_header_makes_a_journal_count() {
     assert!(matches!(summary.method, RekeyMethod::InPlace | RekeyMethod::Shared));
 
     // Not begun.
-    fs::write(&fixture.path, &fixture.sealed).unwrap();
+    fs::write(&fixture.path, &fixture.encrypted).unwrap();
     fs::write(fixture.journal_path(), fixture.journal().encode()).unwrap();
     assert!(fixture.opens(&fixture.old) && !fixture.opens(&fixture.new));
     fixture.rekey(&fixture.old, &fixture.new).unwrap();
@@ -190,17 +190,17 @@ fn a_torn_header_without_its_journal_is_damage() {
 #[test]
 fn a_strangers_journal_cannot_harm_a_file() {
     let fixture = Fixture::new(Format::Native, 1);
-    let payload = &fixture.sealed[fixture.header_len..];
+    let payload = &fixture.encrypted[fixture.header_len..];
     // Says that the file is torn, and offers a header of its own.
     let stranger = SecretKey::generate().unwrap();
     let key = cryptstream_format::FileKey::generate().unwrap();
     let hostile = WrappedKey::wrap(Format::Native, &key, &[&stranger.to_public()]).unwrap();
     let hostile = hostile.header(&key, Padding::Exactly(fixture.header_len)).unwrap();
-    let journal = Journal::new(fixture.sealed.len() as u64, &hostile, &payload[..56], b"other");
+    let journal = Journal::new(fixture.encrypted.len() as u64, &hostile, &payload[..56], b"other");
     fs::write(fixture.journal_path(), journal.encode()).unwrap();
     for who in [&stranger, &fixture.new] {
         assert!(fixture.rekey(who, &fixture.new).is_err());
-        assert!(fs::read(&fixture.path).unwrap() == fixture.sealed);
+        assert!(fs::read(&fixture.path).unwrap() == fixture.encrypted);
     }
     assert!(fixture.opens(&fixture.old));
     fixture.rekey(&fixture.old, &fixture.new).unwrap();
@@ -215,7 +215,7 @@ fn what_is_in_the_journals_way_is_left_alone() {
     let error = fixture.rekey(&fixture.old, &fixture.new).unwrap_err();
     assert!(matches!(&error, Error::JournalInTheWay { path } if is(path, &fixture)), "{error}");
     assert_eq!(fs::read(fixture.journal_path()).unwrap(), b"somebody's");
-    assert!(fs::read(&fixture.path).unwrap() == fixture.sealed);
+    assert!(fs::read(&fixture.path).unwrap() == fixture.encrypted);
 }
 
 fn is(path: &Path, fixture: &Fixture) -> bool {

@@ -51,7 +51,7 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
         UnpackFolder::new(&staging).map_err(|error| messages::archive::internal(&error))?;
     let engine = &mut transfer.engine();
     let mut nothing = |_| Ok(());
-    let (opened, unpacked, level) = parser.run(Some(&folder), &mut nothing, |pipe| {
+    let (decrypted, unpacked, level) = parser.run(Some(&folder), &mut nothing, |pipe| {
         engine.decrypt(
             cryptstream_engine::Decrypt::source(&mut source)
                 .to_pipe(pipe)
@@ -62,8 +62,8 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     meter.clear();
     let context = Context { is_armored: source.is_armored(), ..transfer.context(has_passphrase) };
     let input = input_path(&transfer.input);
-    let (summary, (unpacked, is_zstd)) = combine(opened, unpacked).map_err(|trouble| {
-        trouble.into_failure(
+    let (summary, (unpacked, is_zstd)) = combine(decrypted, unpacked).map_err(|error| {
+        error.into_failure(
             &input,
             |error| messages::engine(error, context),
             |error| messages::archive::unpack(&input, &output, error),

@@ -122,7 +122,7 @@ impl Lister<'_> {
         let task = Task { unpack: None, limits: Limits::NONE, sandbox: self.workers.sandbox };
         let parser = ParserProcess::new(&task, system::own_program());
         let (engine, identities) = (&mut self.engine, &self.identities);
-        let (opened, listed, level) =
+        let (decrypted, listed, level) =
             parser.run(None, &mut |member| listing.take(&member), |pipe| {
                 engine.decrypt(
                     cryptstream_engine::Decrypt::source(&mut source)
@@ -134,8 +134,8 @@ impl Lister<'_> {
         meter.clear();
         let is_armored = source.is_armored();
         let context = Context { has_passphrase: self.has_passphrase, is_stream: false, is_armored };
-        let (summary, _) = combine(opened, listed).map_err(|trouble| {
-            let failure = trouble.into_failure(
+        let (summary, _) = combine(decrypted, listed).map_err(|error| {
+            let failure = error.into_failure(
                 &input_path(input),
                 |error| inspect_verify::engine(error, context),
                 |error| messages::archive::list(&input_path(input), error),

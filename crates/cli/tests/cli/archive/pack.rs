@@ -162,8 +162,8 @@ fn a_file_that_changes_meanwhile_leaves_no_archive() {
         let done = crate::common::wait_status(&mut child);
         assert_eq!(done.code(), Some(75), "{change}");
         // What was already written is not mistaken for a complete archive.
-        let opened = dir.command(&["decrypt", "-", "out", "-i", "id"]).input(&encrypted).run();
-        assert_eq!(opened.code(), Some(65), "{change}: {opened:?}");
+        let decrypted = dir.command(&["decrypt", "-", "out", "-i", "id"]).input(&encrypted).run();
+        assert_eq!(decrypted.code(), Some(65), "{change}: {decrypted:?}");
         assert!(!dir.path("out").exists());
     }
 }

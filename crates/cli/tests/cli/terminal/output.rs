@@ -74,17 +74,17 @@ fn an_intact_folder_is_verified_with_one_line() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.shell("mkdir in; for i in $(seq 20); do echo $i > in/$i; done").run().ok();
-    dir.run(&["encrypt", "-i", "id", "in", "sealed"]).ok();
-    let (code, text) = shown(&dir, "$CS verify -i id sealed");
+    dir.run(&["encrypt", "-i", "id", "in", "encrypted"]).ok();
+    let (code, text) = shown(&dir, "$CS verify -i id encrypted");
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("20 files intact, 51 B") && !text.contains(".enc"), "{text}");
-    let (_, text) = shown(&dir, "$CS verify -v -i id sealed");
+    let (_, text) = shown(&dir, "$CS verify -v -i id encrypted");
     assert_eq!(text.matches(": intact").count(), 20, "{text}");
     // One line each for programs, as with sha256sum -c.
-    let lines = dir.run(&["verify", "-i", "id", "sealed"]).ok().stdout_text();
+    let lines = dir.run(&["verify", "-i", "id", "encrypted"]).ok().stdout_text();
     assert_eq!(lines.matches(": intact").count(), 20, "{lines}");
-    dir.shell("truncate -s -1 sealed/7.enc").run().ok();
-    let (code, text) = shown(&dir, "$CS verify -i id sealed");
+    dir.shell("truncate -s -1 encrypted/7.enc").run().ok();
+    let (code, text) = shown(&dir, "$CS verify -i id encrypted");
     assert_eq!(code, 65, "{text}");
     assert!(text.contains("7.enc: damaged") && text.contains("19 files intact"), "{text}");
     assert!(text.contains("1 damaged"), "{text}");

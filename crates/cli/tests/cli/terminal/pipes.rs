@@ -18,8 +18,8 @@ fn prepared() -> Dir {
 /// The pipe, and files with the process IDs of its two programs.
 fn pipe() -> String {
     let open = with_pid_in("pid1", "decrypt -p a -");
-    let seal = with_pid_in("pid2", "encrypt -p - b $CHEAP");
-    format!("{open} | {seal}")
+    let encrypt = with_pid_in("pid2", "encrypt -p - b $CHEAP");
+    format!("{open} | {encrypt}")
 }
 
 /// Waits until one program asks and the other waits for its turn.

@@ -48,7 +48,7 @@ fn the_first_frame_has_no_estimate_and_units_agree() {
     assert!(!text.contains(" left"), "{text}");
     dir.shell("mkdir in; head -c 100000 plain > in/a; head -c 100000 plain > in/b").run().ok();
     dir.keygen("id");
-    let (_, text) = shown(&dir, "$CS encrypt -i id in sealed");
+    let (_, text) = shown(&dir, "$CS encrypt -i id in encrypted");
     assert!(text.contains("iB/s)") && !text.contains("MB/s"), "{text}");
 }
 

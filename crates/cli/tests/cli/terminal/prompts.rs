@@ -26,12 +26,12 @@ fn protected_keys_ask_for_their_passphrase_once() {
     dir.write("plain", "content");
     let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     dir.write("ssh", std::fs::read(data.join("ssh_protected")).unwrap());
-    dir.shell("chmod 600 ssh; $CS encrypt -i ssh plain sealed.age").run().ok();
+    dir.shell("chmod 600 ssh; $CS encrypt -i ssh plain encrypted.age").run().ok();
     dir.keygen("id");
     dir.shell("$CS encrypt -i id plain; $CS encrypt id --key house --argon2id=64MiB").run().ok();
     dir.shell("$CS encrypt id --key house --scrypt=16 --format age; rm id").run().ok();
     for (script, prompt, word) in [
-        ("$CS decrypt -i ssh sealed.age out", "the SSH key in ssh:", "horse\r"),
+        ("$CS decrypt -i ssh encrypted.age out", "the SSH key in ssh:", "horse\r"),
         ("$CS decrypt -i id.enc plain.enc out", "the identity file id.enc:", "house\r"),
         ("$CS decrypt -i id.age plain.enc out", "the identity file id.age:", "house\r"),
         ("$CS encrypt -i id.age plain out", "the identity file id.age:", "house\r"),
@@ -98,25 +98,25 @@ fn a_file_with_a_passphrase_asks_for_it_as_age_does() {
     let dir = Dir::new();
     dir.write("plain", "content");
     for args in [&["--key", "word", CHEAP][..], &["--key", "word", "--scrypt=16", "--format=age"]] {
-        dir.run(&[&["encrypt", "plain", "sealed", "--force"], args].concat()).ok();
-        let again = ("Wrong passphrase. Passphrase for sealed", "word\r");
-        let dialogue = [("Passphrase for sealed", "wrong\r"), again];
-        let script = "$CS decrypt sealed out --force";
+        dir.run(&[&["encrypt", "plain", "encrypted", "--force"], args].concat()).ok();
+        let again = ("Wrong passphrase. Passphrase for encrypted", "word\r");
+        let dialogue = [("Passphrase for encrypted", "wrong\r"), again];
+        let script = "$CS decrypt encrypted out --force";
         let (code, text) = on_terminal(&dir, script, &dialogue);
         assert_eq!(code, 0, "{text}");
         assert_eq!(dir.read("out"), b"content");
     }
-    let wrong = ("assphrase for sealed", "wrong\r");
-    let (code, text) = on_terminal(&dir, "$CS verify sealed", &[wrong, wrong, wrong]);
+    let wrong = ("assphrase for encrypted", "wrong\r");
+    let (code, text) = on_terminal(&dir, "$CS verify encrypted", &[wrong, wrong, wrong]);
     assert!(code == 77 && text.contains("the passphrase is wrong"), "{text}");
-    let end = ("Passphrase for sealed", "\u{4}");
-    let (code, text) = on_terminal(&dir, "$CS verify sealed", &[end]);
+    let end = ("Passphrase for encrypted", "\u{4}");
+    let (code, text) = on_terminal(&dir, "$CS verify encrypted", &[end]);
     assert!(code == 64 && text.contains("no passphrase was entered"), "{text}");
     let end = ("New passphrase", "\u{4}");
     let (code, text) = on_terminal(&dir, "$CS encrypt -p plain", &[end]);
     assert!(code == 64 && text.contains("no passphrase was entered"), "{text}");
     // Not in a script, whose user would not see why it waits.
-    let (code, text) = shown(&dir, "$CS decrypt sealed - 2> errors; cat errors");
+    let (code, text) = shown(&dir, "$CS decrypt encrypted - 2> errors; cat errors");
     assert!(code == 0 && text.contains("use -p to be asked"), "{text}");
 }
 
@@ -124,9 +124,9 @@ fn a_file_with_a_passphrase_asks_for_it_as_age_does() {
 fn a_folder_asks_once() {
     let dir = Dir::new();
     dir.shell("mkdir in; for i in 1 2 3; do echo $i > in/$i; done").run().ok();
-    dir.run(&["encrypt", "in", "sealed", "--key", "word", CHEAP]).ok();
-    let dialogue = [("Passphrase for sealed", "word\r")];
-    let (code, text) = on_terminal(&dir, "$CS decrypt sealed out", &dialogue);
+    dir.run(&["encrypt", "in", "encrypted", "--key", "word", CHEAP]).ok();
+    let dialogue = [("Passphrase for encrypted", "word\r")];
+    let (code, text) = on_terminal(&dir, "$CS decrypt encrypted out", &dialogue);
     assert_eq!(code, 0, "{text}");
     assert_eq!(text.matches("Passphrase for").count(), 1, "{text}");
     assert_eq!(dir.read("out/3"), b"3\n");
