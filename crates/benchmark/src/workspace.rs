@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cryptstream_engine::{Error as EngineError, unignored_signals};
+use cryptstream_engine::Error as EngineError;
+use cryptstream_engine::program::unignored_signals;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process, waitid};
 use signal_hook::iterator::Signals;

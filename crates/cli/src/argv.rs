@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use cryptstream_engine::SecretScope;
+use cryptstream_engine::program::SecretScope;
 use zeroize::Zeroizing;
 
 use crate::initial_memory::InitialMemory;

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::{Mutex, PoisonError};
 
-use cryptstream_engine::SecretScope;
+use cryptstream_engine::program::SecretScope;
 use cryptstream_protection::Protection;
 use zeroize::Zeroizing;
 

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cryptstream_beneath::KnownFile;
-use cryptstream_engine::{SecretScope, Source, Target};
+use cryptstream_engine::program::SecretScope;
+use cryptstream_engine::{Source, Target};
 use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
 use cryptstream_format::{Format, Identity, Recipient};
 use cryptstream_keys::{

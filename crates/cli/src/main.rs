@@ -26,7 +26,7 @@ mod write_access;
 
 use std::process::ExitCode;
 
-use cryptstream_engine::{WORKER_ARGUMENT, WipingAllocator};
+use cryptstream_engine::program::{WORKER_ARGUMENT, WipingAllocator};
 
 /// Wipes all memory that is freed, also that of libraries.
 #[global_allocator]

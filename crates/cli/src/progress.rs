@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cryptstream_engine::{OnInterrupt, Progress, WorkerNote, report_on_interrupt};
+use cryptstream_engine::program::{OnInterrupt, report_on_interrupt};
+use cryptstream_engine::{Progress, WorkerNote};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 

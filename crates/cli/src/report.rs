@@ -18,9 +18,8 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use cryptstream_engine::{
-    OnInterrupt, RangeSummary, SandboxLevel, Summary, Target, pending_signal, report_on_interrupt,
-};
+use cryptstream_engine::program::{OnInterrupt, pending_signal, report_on_interrupt};
+use cryptstream_engine::{RangeSummary, SandboxLevel, Summary, Target};
 use cryptstream_format::Format;
 use indicatif::HumanBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

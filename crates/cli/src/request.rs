@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use cryptstream_beneath::FileEntry;
+use cryptstream_engine::program::leftover_of;
 use cryptstream_engine::{
     CommitOptions, Encrypt, Engine, Error, OutputFormat, Parser, Processes, Progress, SandboxMode,
-    Source, Summary, Target, WorkerOptions, leftover_of,
+    Source, Summary, Target, WorkerOptions,
 };
 use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{Format, Recipient};

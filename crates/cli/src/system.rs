@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use cryptstream_engine::{WorkerProgram, lock_memory, memory_refused, was_closed};
+use cryptstream_engine::WorkerProgram;
+use cryptstream_engine::program::{lock_memory, memory_refused, was_closed};
 use cryptstream_protection::Protection;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
@@ -34,9 +35,9 @@ pub(crate) fn prepare() {
     if Protection::CloseDescriptors.is_on() {
         // One of them may carry the passphrase. They stay open in this process, for
         // --passphrase-fd and /dev/fd. If this fails, workers still close them.
-        let _ = cryptstream_engine::keep_from_programs();
+        let _ = cryptstream_engine::program::keep_from_programs();
     }
-    cryptstream_engine::keep_owner_bits();
+    cryptstream_engine::program::keep_owner_bits();
     survive_size_limit();
     end_without_memory();
     refuse_closed_output();

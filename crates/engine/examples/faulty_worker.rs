@@ -15,10 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cryptstream_engine::probe::{Forbidden, attempt};
-use cryptstream_engine::{
-    FaultPoint, Profile, SandboxMode, WORKER_ARGUMENT, init_worker, restrict_process,
-    set_fault_hook,
-};
+use cryptstream_engine::program::{Profile, WORKER_ARGUMENT, restrict_process};
+use cryptstream_engine::{FaultPoint, SandboxMode, init_worker, set_fault_hook};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 fn main() -> ExitCode {

@@ -93,6 +93,7 @@ mod part_io;
 mod path_resolution;
 mod payload;
 mod pipeline;
+pub mod program;
 mod progress;
 mod range;
 mod reader;
@@ -109,25 +110,14 @@ mod umask;
 mod workers;
 
 pub use batch_item::{BatchItem, Destination};
-pub use cryptstream_shm::secrets::{lock as lock_memory, refused as memory_refused};
-pub use cryptstream_shm::stdio::was_closed;
-pub use cryptstream_shm::{SecretScope, WipingAllocator};
 pub use damage_scan::{Damage, DamageReport, End};
 pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 #[cfg(feature = "fault-hooks")]
 pub use fault_points::{Point as FaultPoint, set_fault_hook};
-pub use input::{PipeWriter, Source, is_leftover, leftover_of};
+pub use input::{PipeWriter, Source};
 pub use inspect::{Extent, Inspection};
-pub use interrupt::{
-    InterruptGuard, Interrupts, OnInterrupt, defer_interrupts, on_interrupt,
-    pending as pending_signal, report_on_interrupt, unignored_signals,
-};
-pub use memory::{MemoryLimit, available_memory};
-pub use output::{
-    CommitOptions, LostAttributes, StagingFolder, Target, write_private, write_public,
-};
-pub use path_resolution::open_folder;
+pub use output::{CommitOptions, LostAttributes, Target};
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};
 pub use reader::Reader;
@@ -136,16 +126,11 @@ pub use request::{
     DamageScan, Decrypt, DecryptAll, Encrypt, EncryptAll, Inspect, Items, OnDone, Rekey, Salvage,
     Verify,
 };
-pub use sandboxed_process::{SandboxedProcess, SandboxedTask, Stream};
 pub use summary::{BatchSummary, OutputFormat, Summary};
-pub use umask::{keep_owner_bits, umask};
 pub use workers::{
-    Parser, Processes, Profile, SandboxLevel, SandboxMode, WORKER_ARGUMENT, WorkerNote,
-    WorkerOptions, WorkerProgram, WorkerStats, init_worker, restrict_process,
+    Parser, Processes, SandboxLevel, SandboxMode, WorkerNote, WorkerOptions, WorkerProgram,
+    WorkerStats, init_worker,
 };
-
-/// Keeps what the caller has left open from the programs that this process starts.
-pub use cryptstream_shm::descriptors::keep_from_programs;
 
 /// What tests of the sandbox try.
 #[cfg(feature = "fault-hooks")]

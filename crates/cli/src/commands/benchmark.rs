@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use cryptstream_benchmark::{Glyphs, Options};
-use cryptstream_engine::{Error, Source, Target, write_public};
+use cryptstream_engine::program::write_public;
+use cryptstream_engine::{Error, Source, Target};
 
 use super::session::{CommandResult, Session};
 use crate::args::Benchmark;

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use cryptstream_engine::{Error, write_private};
+use cryptstream_engine::Error;
+use cryptstream_engine::program::write_private;
 use cryptstream_format::x25519::SecretKey;
 use cryptstream_keys::{AnyRecipient, post_quantum};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use clap_mangen::Man;
-use cryptstream_engine::write_public;
+use cryptstream_engine::program::write_public;
 use roff::{Inline, Roff, bold, roman};
 
 use super::session::CommandResult;

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use cryptstream_beneath::KnownFile;
+use cryptstream_engine::program::SecretScope;
 use cryptstream_engine::{
-    BatchItem, CommitOptions, DecryptAll, EncryptAll, Engine, OutputFormat, Progress, SecretScope,
-    Summary, WorkerStats,
+    BatchItem, CommitOptions, DecryptAll, EncryptAll, Engine, OutputFormat, Progress, Summary,
+    WorkerStats,
 };
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cryptstream_engine::SecretScope;
+use cryptstream_engine::program::SecretScope;
 use cryptstream_format::argon2id::{PassphraseIdentity, ReadLimit};
 use cryptstream_format::{
     FileKey, Format, Identity, KeyFailure, KeyFailureKind, Stanza, UnwrapError,

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cryptstream_engine::{BatchItem, Error, Parser, SecretScope};
+use cryptstream_engine::program::SecretScope;
+use cryptstream_engine::{BatchItem, Error, Parser};
 use cryptstream_format::{FileKey, Format, Identity, Stanza, UnlockError, UnwrapError};
 
 /// A key derivation for each salt takes about a second. A passphrase that fits none of the first

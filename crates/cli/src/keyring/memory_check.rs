@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cryptstream_engine::available_memory;
+use cryptstream_engine::program::available_memory;
 use cryptstream_format::argon2id::{Cost, ReadLimit};
 use cryptstream_format::{
     FileKey, Format, Identity, KeyDerivation, Recipient, Stanza, UnwrapError, WrapError, Wrapped,

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use cryptstream_engine::{Error, MemoryLimit, available_memory};
+use cryptstream_engine::Error;
+use cryptstream_engine::program::{MemoryLimit, available_memory};
 use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
 

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cryptstream_beneath::{Dir, Folder, WalkEntry, has_acl, is_refusal, times_of};
-use cryptstream_engine::{Error, LostAttributes, open_folder};
+use cryptstream_engine::program::open_folder;
+use cryptstream_engine::{Error, LostAttributes};
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;

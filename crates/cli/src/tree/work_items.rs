@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use cryptstream_beneath::{Folder, WalkEntry, dir_mode_without_acl};
-use cryptstream_engine::{BatchItem, Destination, LostAttributes, is_leftover};
+use cryptstream_engine::program::is_leftover;
+use cryptstream_engine::{BatchItem, Destination, LostAttributes};
 use rustix::fs::Stat;
 
 use super::compare::SourceFile;

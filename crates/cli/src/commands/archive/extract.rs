@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use cryptstream_archive::{Options, Unpacked};
 use cryptstream_beneath::Dir;
-use cryptstream_engine::{StagingFolder, umask};
+use cryptstream_engine::program::{StagingFolder, umask};
 use cryptstream_format::Identity;
 
 use super::parser::Task;

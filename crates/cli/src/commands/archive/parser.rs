@@ -13,7 +13,8 @@ use cryptstream_archive::{
     write_event,
 };
 use cryptstream_beneath::Dir;
-use cryptstream_engine::{Profile, SandboxLevel, SandboxMode, SandboxedTask, restrict_process};
+use cryptstream_engine::program::{Profile, SandboxedTask, restrict_process};
+use cryptstream_engine::{SandboxLevel, SandboxMode};
 
 use crate::messages::code;
 

@@ -10,7 +10,8 @@ use std::thread;
 
 use cryptstream_archive::{DirectPathOps, Event, Member, PathOps, read_event};
 use cryptstream_beneath::Dir;
-use cryptstream_engine::{Error, SandboxLevel, SandboxMode, SandboxedProcess, Stream, Summary};
+use cryptstream_engine::program::{SandboxedProcess, Stream};
+use cryptstream_engine::{Error, SandboxLevel, SandboxMode, Summary};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::parser::{self, PARSER_ARGUMENT, Parsed, Task};

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use cryptstream_engine::{InterruptGuard, SecretScope, defer_interrupts};
+use cryptstream_engine::program::{InterruptGuard, SecretScope, defer_interrupts};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
