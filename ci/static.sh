@@ -15,8 +15,6 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 export RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"'
 
 if [[ ${1:-} == test ]]; then
-    # The engine's tests start one of its examples.
-    cargo build --locked --target "$triple" --package cryptstream-engine --examples
     cargo test --locked --target "$triple" --package cryptstream-engine --test crash --test sandbox
     cargo test --locked --target "$triple" --package cryptstream \
         --test cli -- everyday:: interrupted:: keys:: plugin:: workers::

@@ -1,17 +1,69 @@
 //! The examples run, do what they say, and are short.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use cryptstream_engine::{Engine, Inspect};
 
-/// Runs an example that cargo has built, in `folder`.
+const EXAMPLES: [&str; 6] = [
+    "encrypt_file",
+    "encrypt_stream",
+    "encrypt_tree",
+    "decrypt_range",
+    "own_recipient",
+    "with_workers",
+];
+
+/// The folder of the examples. Cargo has not built them if it was asked for this test alone.
+fn examples() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let tests = std::env::current_exe().unwrap();
+        let built = tests.ancestors().nth(2).unwrap();
+        let folder = built.join("examples");
+        if !EXAMPLES.iter().all(|name| is_fresh(&folder.join(name)).unwrap_or_default()) {
+            build(built);
+        }
+        folder
+    });
+    &FOLDER
+}
+
+/// Whether a program is newer than its sources, which cargo lists in a file beside it.
+fn is_fresh(program: &Path) -> io::Result<bool> {
+    let built = fs::metadata(program)?.modified()?;
+    let list = fs::read_to_string(program.with_extension("d"))?;
+    for source in list.split_whitespace().skip(1) {
+        if fs::metadata(source)?.modified()? > built {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Builds the examples into `built`, the folder that this test was built into.
+fn build(built: &Path) {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--examples", "--package", env!("CARGO_PKG_NAME")]);
+    cargo.arg("--target-dir").arg(target);
+    // A target triple, if one was given, and the profile.
+    let mut parts: Vec<_> = built.strip_prefix(target).unwrap().iter().collect();
+    let profile = parts.pop().unwrap();
+    cargo.arg("--profile").arg(if profile == "debug" { OsStr::new("dev") } else { profile });
+    for triple in parts {
+        cargo.arg("--target").arg(triple);
+    }
+    assert!(cargo.status().unwrap().success());
+}
+
+/// Runs an example in `folder`.
 fn run(name: &str, folder: &Path, input: Stdio) -> Output {
-    let tests = std::env::current_exe().unwrap();
-    let example = tests.ancestors().nth(2).unwrap().join("examples").join(name);
-    assert!(example.exists(), "{} is built by `cargo test --workspace`", example.display());
+    let example = examples().join(name);
     let output = Command::new(example).current_dir(folder).stdin(input).output().unwrap();
     assert!(output.status.success(), "{name}: {output:?}");
     output
@@ -83,14 +135,7 @@ fn a_program_brings_its_workers() {
 
 #[test]
 fn examples_are_short() {
-    for name in [
-        "encrypt_file",
-        "encrypt_stream",
-        "encrypt_tree",
-        "decrypt_range",
-        "own_recipient",
-        "with_workers",
-    ] {
+    for name in EXAMPLES {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.rs"));
         let text = fs::read_to_string(path).unwrap();
         let code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 /// The exit code and the signal of a process that sandboxes itself (or not) and then tries `what`,
 /// and its sandbox level.
 fn attempt(mode: &str, what: &str) -> (Option<i32>, Option<i32>, String) {
-    let mut command = Command::new(common::faulty_worker());
+    let mut command = Command::new(common::FAULTY_WORKER);
     command.args(["probe", mode, what]).stderr(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
     let status = common::wait(&mut child);

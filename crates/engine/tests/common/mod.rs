@@ -28,13 +28,8 @@ pub fn paint(len: usize) -> Vec<u8> {
     painted[..len].to_vec()
 }
 
-/// The program that acts as the worker, which cargo has built.
-pub fn faulty_worker() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let built = tests.ancestors().nth(2).unwrap().join("examples/faulty_worker");
-    assert!(built.exists(), "{} is built by `cargo test --workspace`", built.display());
-    built
-}
+/// The program that acts as the worker.
+pub const FAULTY_WORKER: &str = env!("CARGO_BIN_EXE_faulty_worker");
 
 /// Runs `test` under a watchdog.
 pub fn watched(test: impl FnOnce() + Send + 'static) {
@@ -101,7 +96,7 @@ impl Fixture {
         let program = self.path(plan);
         if !program.exists() {
             // Not a copy: a file that was just written may be busy.
-            fs::hard_link(faulty_worker(), &program).unwrap();
+            fs::hard_link(FAULTY_WORKER, &program).unwrap();
         }
         program
     }

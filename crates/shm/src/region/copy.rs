@@ -4,7 +4,7 @@
 //! and the compiler may, for example, read a byte twice and get two values. Relaxed atomics are
 //! allowed, and so is machine code that is opaque to the compiler. The former moves 8 bytes at a
 //! time; the latter can be as fast as `memcpy`. Copying 16 KiB that were in the cache took (Xeon
-//! with AVX-512, the example `queue_cost`): `memcpy` 0.10 µs, `rep movsb` 0.10 µs, relaxed atomics
+//! with AVX-512, the benchmark `queue_cost`): `memcpy` 0.10 µs, `rep movsb` 0.10 µs, relaxed atomics
 //! 0.31 µs; encrypting them takes 1.0 µs.
 #![allow(unsafe_code)]
 

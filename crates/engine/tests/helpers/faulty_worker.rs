@@ -1,10 +1,10 @@
-//! A worker that dies or hangs at a given point, and a process that tries what
-//! is forbidden to workers: for the tests.
+//! A worker that dies or hangs at a given point, and a process that tries what is forbidden to
+//! workers.
 //!
-//! As a worker it is told what to do by its own file name, since it gets no
-//! environment: `ACTION.WORKER.POINT.TIME`, such as `die.1.Loaded.3`: worker 1
-//! dies when it comes to that point for the third time (`0` for WORKER: every
-//! worker). `poison` as ACTION: it dies whenever it has a file of a certain length. As `faulty_worker probe MODE WHAT` it locks itself in and tries.
+//! A worker gets no environment, so its own file name says what to do: `ACTION.WORKER.POINT.TIME`.
+//! For example, as `die.1.Loaded.3`, worker 1 dies when it comes to that point for the third time.
+//! With `0` as WORKER, every worker does. With `poison` as ACTION, it dies whenever it has a file of
+//! a certain length. As `faulty_worker probe MODE WHAT` it enters the sandbox and tries WHAT.
 
 use std::fs::{self, File};
 use std::io;
@@ -98,8 +98,8 @@ fn holds_poison() -> bool {
     fds.filter_map(|fd| fs::metadata(fd.path()).ok()).any(|file| file.len() == POISON)
 }
 
-/// Locks itself in and tries `what`. Exits with 0 if that got through, with 1
-/// if it was refused with EPERM, with 2 on another error; often it is killed.
+/// Enters the sandbox and tries `what`. Exits with 0 if that succeeded, with 1 if it was refused
+/// with EPERM, with 2 on another error; often it is killed.
 fn probe(mode: &str, what: &str) -> ExitCode {
     let mode = if mode == "off" { SandboxMode::Off } else { SandboxMode::Require };
     let level = restrict_process(mode, Profile::Worker);
