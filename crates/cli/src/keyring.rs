@@ -6,6 +6,7 @@
 
 mod asked;
 mod cached_identities;
+mod cost;
 mod files;
 mod memory_check;
 mod secret;
@@ -29,6 +30,8 @@ use zeroize::Zeroizing;
 
 use self::asked::AskedPassphrase;
 pub(crate) use self::cached_identities::{CachedIdentities, NoMatchingKey};
+use self::cost::parse_cost;
+pub(crate) use self::cost::parse_encryption_cost;
 pub(crate) use self::files::is_secret;
 use self::files::{IdentityFileError, KeyFiles};
 use self::secret::{Secret, ask_new};
@@ -36,7 +39,6 @@ use self::terminal::Terminal;
 pub(crate) use self::terminal::restore as restore_terminal;
 use crate::args::{self, DecryptionArgs, DefaultCost, EncryptionArgs, KeyPassphrase};
 use crate::messages::{self, Failure};
-use crate::request::{parse_cost, parse_encryption_cost};
 
 /// The default time that a plugin may stay silent, in seconds.
 pub(crate) const PLUGIN_TIMEOUT: u64 = 120;

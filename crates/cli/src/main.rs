@@ -10,6 +10,7 @@ mod args;
 mod argv;
 mod commands;
 mod config;
+mod file_names;
 mod file_type;
 mod initial_environment;
 mod initial_memory;

@@ -1,6 +1,5 @@
 //! What the command line means: resolves defaults and finds contradictions.
 
-use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,18 +11,14 @@ use cryptstream_engine::{
     CommitOptions, Encrypt, Engine, Error, OutputFormat, Parser, Processes, Progress, SandboxMode,
     Source, Summary, Target, WorkerOptions,
 };
-use cryptstream_format::argon2id::Cost;
 use cryptstream_format::{Format, Recipient};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::args::{self, Files, Sandbox, descriptor, is_stdin, is_stdout};
+use crate::file_names::{AGE_SUFFIX, ends_with, suffix_of, with_suffix, without_suffix};
 use crate::messages::{self, Context, Failure};
 use crate::system;
-
-/// The suffixes of encrypted files.
-pub(crate) const SUFFIX: &str = ".enc";
-pub(crate) const AGE_SUFFIX: &str = ".age";
 
 /// Where the data comes from.
 #[derive(Clone, Debug)]
@@ -184,7 +179,7 @@ impl Transfer {
         let source = self.input.open().map_err(|error| match &error {
             Error::Open { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 match leftover_of(path) {
-                    Some(suspend) => messages::tree::renamed_for_removal(path, &suspend),
+                    Some(temporary) => messages::tree::renamed_for_removal(path, &temporary),
                     None => messages::missing(path),
                 }
             }
@@ -297,93 +292,4 @@ pub(crate) fn worker_options(workers: &args::Workers) -> WorkerOptions {
 /// The cores that this process may use, within its affinity and quota.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// A name, or a path, with a suffix.
-pub(crate) fn with_suffix(name: impl AsRef<OsStr>, suffix: &str) -> OsString {
-    let mut name = name.as_ref().to_owned();
-    name.push(suffix);
-    name
-}
-
-fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
-    match input.file_stem() {
-        Some(stem) if is_encrypted_name(input) => Ok(input.with_file_name(stem)),
-        _ => Err(no_default_name(input)),
-    }
-}
-
-/// Why `input` has no default output: perhaps it does not exist.
-pub(crate) fn no_default_name(input: &Path) -> Failure {
-    match input.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => messages::missing(input),
-        _ => messages::no_default_name(input),
-    }
-}
-
-/// The suffix of encrypted files of a format.
-pub(crate) fn suffix_of(format: Format) -> &'static str {
-    if format == Format::Age { AGE_SUFFIX } else { SUFFIX }
-}
-
-/// Whether a name is that of an encrypted file.
-pub(crate) fn is_encrypted_name(path: &Path) -> bool {
-    ends_with(path, SUFFIX) || ends_with(path, AGE_SUFFIX)
-}
-
-/// Whether a name ends in this suffix, with something before it.
-pub(crate) fn ends_with(path: &Path, suffix: &str) -> bool {
-    path.extension().is_some_and(|extension| extension == &suffix[1..])
-}
-
-/// Parses `MEM[,T[,P]]`, such as `256MiB,3,4`; missing parts come from [`Cost::DEFAULT`].
-pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
-    let default = Cost::DEFAULT;
-    let mut parts = text.split(',');
-    let memory_kib = parse_memory_kib(parts.next()?)?;
-    let mut number = |default| parts.next().map_or(Some(default), |part| part.parse().ok());
-    let cost = Cost { memory_kib, passes: number(default.passes)?, lanes: number(default.lanes)? };
-    parts.next().is_none().then_some(cost)
-}
-
-/// Parses the same for a new file, and refuses a cost that is too low.
-pub(crate) fn parse_encryption_cost(text: &str) -> Option<Cost> {
-    parse_cost(text).filter(|cost| {
-        cost.memory_kib >= Cost::MIN.memory_kib
-            && cost.passes >= Cost::MIN.passes
-            && cost.lanes >= Cost::MIN.lanes
-    })
-}
-
-fn parse_memory_kib(text: &str) -> Option<u32> {
-    [("GiB", 1 << 20), ("MiB", 1 << 10), ("KiB", 1)].iter().find_map(|(unit, kib)| {
-        text.strip_suffix(unit)?.trim_end().parse::<u32>().ok()?.checked_mul(*kib)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn default_names_add_and_take_off_the_suffix() {
-        assert_eq!(with_suffix(Path::new("dir/a.tar"), SUFFIX), Path::new("dir/a.tar.enc"));
-        let plain = |name| without_suffix(Path::new(name)).ok();
-        assert_eq!(plain("dir/a.tar.enc"), Some("dir/a.tar".into()));
-        assert_eq!(plain("a.age"), Some("a".into()));
-        assert_eq!(plain("a.txt"), None);
-        assert_eq!(plain("dir/.enc"), None);
-        assert_eq!(plain("dir/x.enc/"), Some("dir/x".into()));
-    }
-
-    #[test]
-    fn costs_are_read() {
-        let cost = parse_cost;
-        assert_eq!(cost("64MiB"), Some(Cost { memory_kib: 65536, passes: 3, lanes: 4 }));
-        assert_eq!(cost("1GiB,5,8"), Some(Cost { memory_kib: 1 << 20, passes: 5, lanes: 8 }));
-        assert_eq!(cost("70000KiB,4"), Some(Cost { memory_kib: 70_000, passes: 4, lanes: 4 }));
-        for wrong in ["", "64", "64MB", "MiB", "-1MiB", "64MiB,", "64MiB,3,4,5", "9999999GiB"] {
-            assert_eq!(cost(wrong), None, "{wrong:?}");
-        }
-    }
 }

@@ -16,14 +16,13 @@ use rustix::fs::Stat;
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
 use crate::args::{Decrypt, Encrypt, Files, ReportOptions, Tree, descriptor, is_dash};
+use crate::file_names::{AGE_SUFFIX, SUFFIX, ends_with, suffix_of};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys, NoMatchingKey};
 use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report::tree::TreeReport;
 use crate::report::{ReportWriter, Status};
-use crate::request::{
-    AGE_SUFFIX, SUFFIX, cores, ends_with, output_format, suffix_of, worker_options,
-};
+use crate::request::{cores, output_format, worker_options};
 use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
 };

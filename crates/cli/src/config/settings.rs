@@ -12,9 +12,9 @@ use crate::args::{
     Color, Format, PROGRESS_VARIABLE, Sandbox, When, is_dash, parse_log_n, parse_processes,
 };
 use crate::keyring::is_secret;
+use crate::keyring::parse_encryption_cost;
 use crate::messages;
 use crate::messages::config::SettingError;
-use crate::request::parse_encryption_cost;
 
 /// A value, and where it comes from.
 #[derive(Clone, Debug)]

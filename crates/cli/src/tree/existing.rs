@@ -17,8 +17,8 @@ use super::copy_structure::{CopyFolder, Linked};
 use super::event::Event;
 use super::plan::Plan;
 use super::prune::{IsKey, Prune};
+use crate::file_names::{AGE_SUFFIX, SUFFIX, is_encrypted_name, with_suffix};
 use crate::messages::{self, Failure};
-use crate::request::{AGE_SUFFIX, SUFFIX, is_encrypted_name, with_suffix};
 
 /// What exists under the output's name.
 pub(super) enum Present {

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use super::copy_structure::check_parent;
 use super::root::{Root, lies_in};
 use super::walk::Rules;
+use crate::file_names::{ends_with, with_suffix};
 use crate::messages::{self, Context, Failure};
-use crate::request::{ends_with, with_suffix};
 
 /// How the names of files change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

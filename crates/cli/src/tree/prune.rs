@@ -22,8 +22,8 @@ use super::event::Event;
 use super::plan::Plan;
 use super::root::Root;
 use super::walk::join;
+use crate::file_names::is_encrypted_name;
 use crate::messages::{self, Failure};
-use crate::request::is_encrypted_name;
 
 /// Whether a key was read from a file, whose path without links is determined only if needed.
 pub(crate) type IsKey<'a> = dyn Fn(&Stat, &dyn Fn() -> Option<PathBuf>) -> bool + 'a;

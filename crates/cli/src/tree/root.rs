@@ -9,8 +9,8 @@ use rustix::fd::AsFd;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
+use crate::file_names::is_encrypted_name;
 use crate::messages::{self, Failure};
-use crate::request::is_encrypted_name;
 
 /// An input that the user has named, and its output.
 #[derive(Debug)]

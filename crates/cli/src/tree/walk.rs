@@ -15,8 +15,9 @@ use rustix::io::Errno;
 
 use super::gitignore::{self, Nested};
 use crate::args;
+use crate::file_names::is_encrypted_name;
 use crate::messages::{self, Context, Failure};
-use crate::request::{Input, is_encrypted_name};
+use crate::request::Input;
 
 /// The filters.
 #[derive(Debug)]

@@ -12,11 +12,12 @@ use super::parser::Task;
 use super::parser_process::{ParserProcess, UnpackFolder, combine};
 use crate::args::{Decrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
+use crate::file_names::no_default_name;
 use crate::keyring::DecryptionKeys;
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::report::{self, Extra, Status};
-use crate::request::{Input, Transfer, no_default_name};
+use crate::request::{Input, Transfer};
 use crate::system;
 
 pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResult {

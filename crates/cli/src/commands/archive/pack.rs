@@ -13,11 +13,12 @@ use cryptstream_format::{Format, Recipient};
 
 use crate::args::{Encrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
+use crate::file_names::suffix_of;
 use crate::keyring::EncryptionKeys;
 use crate::messages::{self, Context, Failure, tree};
 use crate::progress::Meter;
 use crate::report::{self, Extra, Failures, Status};
-use crate::request::{Transfer, cores, output_format, suffix_of};
+use crate::request::{Transfer, cores, output_format};
 use crate::tree::{Rules, lies_in};
 
 /// The maximum number of compression threads; each takes much memory.
