@@ -1,9 +1,13 @@
 //! Reports of commands, for people and for programs.
 
-pub(crate) mod damage;
+pub(crate) mod benchmark;
+mod damage;
 pub(crate) mod inspect;
+pub(crate) mod list;
 pub(crate) mod rekey;
+pub(crate) mod salvage;
 mod status;
+pub(crate) mod transfer;
 pub(crate) mod tree;
 pub(crate) mod verify;
 mod writer;
@@ -11,138 +15,22 @@ mod writer;
 pub(crate) use status::{Failures, Status};
 pub(crate) use writer::ReportWriter;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
+use cryptstream_engine::Target;
 use cryptstream_engine::program::{OnInterrupt, pending_signal, report_on_interrupt};
-use cryptstream_engine::{RangeSummary, SandboxLevel, Summary, Target};
 use cryptstream_format::Format;
-use indicatif::HumanBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use crate::args::{ReportOptions, When};
 use crate::json::{SCHEMA, insert_name};
 use crate::messages::{self, Failure};
-use crate::request::{Input, Transfer};
-
-/// Reports that a file was encrypted or decrypted.
-pub(crate) fn done(
-    command: &str,
-    transfer: &Transfer,
-    summary: Summary,
-    took: Duration,
-    options: ReportOptions,
-) {
-    report_transfer(command, transfer, summary, took, options, None, None);
-}
-
-/// Reports that a part of a file was decrypted.
-pub(crate) fn done_range(
-    transfer: &Transfer,
-    part: &RangeSummary,
-    took: Duration,
-    options: ReportOptions,
-) {
-    report_transfer("decrypt", transfer, part.summary, took, options, Some(part), None);
-}
-
-/// What is also reported of an archive.
-pub(crate) struct Extra {
-    /// For programs.
-    pub(crate) fields: Vec<(&'static str, Value)>,
-    /// Added to the line for people.
-    pub(crate) text: String,
-}
-
-/// Reports that a folder was packed, or an archive unpacked.
-pub(crate) fn done_archive(
-    command: &str,
-    transfer: &Transfer,
-    summary: Summary,
-    took: Duration,
-    options: ReportOptions,
-    extra: &Extra,
-) {
-    report_transfer(command, transfer, summary, took, options, None, Some(extra));
-}
-
-fn report_transfer(
-    command: &str,
-    transfer: &Transfer,
-    summary: Summary,
-    took: Duration,
-    options: ReportOptions,
-    part: Option<&RangeSummary>,
-    extra: Option<&Extra>,
-) {
-    let output = output_name(&transfer.target);
-    messages::tree::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
-    let workers = summary.workers;
-    let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
-    if wants_json(options) {
-        let mut object = json!({
-            "schema": SCHEMA,
-            "command": command,
-            "type": if extra.is_some() { "archive" } else { "file" },
-            "files": 1,
-            "failed": 0,
-            "format": format_name(summary.format),
-            "armored": summary.is_armored,
-            "bytes_in": summary.bytes_in,
-            "bytes_out": summary.bytes_out,
-            "seconds": took.as_secs_f64(),
-            "workers": workers.workers,
-            "workers_died": workers.died,
-            "segments_redone": workers.redone,
-            "sandbox": sandbox,
-        });
-        insert_input_output(&mut object, &transfer.input, &transfer.target);
-        if let Some(RangeSummary { range, plaintext_len, .. }) = part {
-            // `end` is exclusive; `length` is that of the whole plaintext, if it was verified.
-            object["range"] =
-                json!({ "start": range.start, "end": range.end, "length": plaintext_len });
-        }
-        for (name, value) in extra.iter().flat_map(|extra| &extra.fields) {
-            object[*name] = value.clone();
-        }
-        end(object, options, transfer.is_stdout_data());
-    } else if options.verbose || shows_summary(transfer, options) {
-        let rate = summary.bytes_in as f64 / took.as_secs_f64().max(1e-9);
-        let died = match workers.died {
-            0 => String::new(),
-            died => format!("; {died} died, {} segments done again", workers.redone),
-        };
-        let by = match workers.workers {
-            0 => "one process".to_owned(),
-            1 => format!("1 worker (sandbox: {sandbox}{died})"),
-            started => format!("{started} workers (sandbox: {sandbox}{died})"),
-        };
-        let part = part.map_or(String::new(), messages::range_note);
-        let extra = extra.map_or("", |extra| &extra.text);
-        let armored = if summary.is_armored { ", armored" } else { "" };
-        let by = if options.verbose { format!(", {by}") } else { String::new() };
-        messages::note(&format!(
-            "{} -> {}: {} -> {} in {:.2} s ({}/s){by}{part}{extra}{armored}",
-            messages::quoted(Path::new(&input_name(&transfer.input))),
-            messages::quoted(Path::new(&output_name(&transfer.target))),
-            HumanBytes(summary.bytes_in),
-            HumanBytes(summary.bytes_out),
-            took.as_secs_f64(),
-            HumanBytes(rate as u64),
-        ));
-    }
-}
-
-/// Whether the user watches a terminal and the output is a file: then one line reports success,
-/// as with folders.
-fn shows_summary(transfer: &Transfer, options: ReportOptions) -> bool {
-    !options.quiet && !transfer.is_stdout_data() && io::stderr().is_terminal()
-}
+use crate::request::Input;
 
 /// Whether a program reads the report.
 pub(crate) fn wants_json(options: ReportOptions) -> bool {
@@ -276,12 +164,4 @@ pub(crate) fn name_file_event(object: &mut Value, command: &str, input: &Input) 
 /// The input's name for messages.
 pub(crate) fn input_label(input: &Input) -> String {
     input.path().map_or_else(|| "standard input".to_owned(), messages::quoted)
-}
-
-pub(crate) fn input_name(input: &Input) -> String {
-    input.path().map_or_else(|| "-".to_owned(), |path| path.to_string_lossy().into_owned())
-}
-
-pub(crate) fn output_name(target: &Target) -> String {
-    target.path().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned())
 }

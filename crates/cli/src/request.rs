@@ -65,6 +65,11 @@ impl Input {
             | Self::Special(path) => Some(path),
         }
     }
+
+    /// Its path for messages about its content.
+    pub(crate) fn path_for_messages(&self) -> &Path {
+        self.path().unwrap_or(Path::new("standard input"))
+    }
 }
 
 /// The encryption or decryption of one file.

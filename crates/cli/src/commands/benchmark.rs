@@ -3,18 +3,17 @@
 mod steps;
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
-use cryptstream_benchmark::{Glyphs, Options};
+use cryptstream_benchmark::Options;
 use cryptstream_engine::program::write_public;
 use cryptstream_engine::{Error, Source, Target};
 
 use super::session::{CommandResult, Session};
 use crate::args::Benchmark;
 use crate::messages::{self, Context, Failure};
-use crate::report::Status;
-use crate::{json, report, system};
+use crate::report::{self, Status};
+use crate::system;
 use steps::Steps;
 
 /// Measures, and shows the results.
@@ -42,22 +41,7 @@ pub(super) fn run(args: &Benchmark, session: &Session) -> CommandResult {
     if let Some(report) = &args.report {
         write_public(report, results.page().as_bytes(), args.force).map_err(failed)?;
     }
-    if report::wants_json(options) {
-        let mut object = results.json();
-        object["schema"] = json::SCHEMA.into();
-        object["command"] = "benchmark".into();
-        object["version"] = env!("CARGO_PKG_VERSION").into();
-        object["report"] = args.report.as_deref().map(Path::to_string_lossy).into();
-        report::end(object, options, false);
-    }
-    if !options.json && !options.quiet {
-        let text = results.table(Glyphs::of_locale());
-        // A closed pipe is not a failure.
-        let _ = io::stdout().write_all(text.as_bytes());
-        if let Some(report) = &args.report {
-            messages::note(&messages::report_written(report));
-        }
-    }
+    report::benchmark::done(&results, args.report.as_deref(), options);
     Ok(Status::default())
 }
 

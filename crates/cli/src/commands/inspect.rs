@@ -1,49 +1,27 @@
 //! `inspect`: describes encrypted files, without a key.
 
 use cryptstream_engine::{Error, Inspection, Parser};
-use serde_json::{Value, json};
 
 use super::inputs::{Inputs, PendingInput};
 use super::session::{CommandResult, Session};
 use crate::args::Inspect;
 use crate::messages::{Context, Failure, inspect_verify};
-use crate::report::{self, ReportWriter, Status};
+use crate::report::inspect::InspectReport;
 use crate::request::{Input, worker_options};
 
 pub(super) fn run(args: Inspect, session: &Session) -> CommandResult {
-    let options = session.options;
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
     let parser = Parser::new(&worker_options(&args.reading.into()));
     let parser = parser.map_err(|error| inspect_verify::engine(error, Context::default()))?;
-    let (mut status, mut writer) = (Status::default(), ReportWriter::default());
-    let (mut files, mut failed) = (0u64, 0u64);
+    let mut report = InspectReport::new(session.options);
     for PendingInput { input, .. } in inputs.iter() {
         let (inspection, failure) = inspect(&input, &parser);
-        if options.json {
-            let object = object(&input, inspection.as_ref(), failure.as_ref());
-            writer.print_object(&object, &mut status);
-        } else if let (Some(inspection), false) = (&inspection, options.quiet) {
-            let gap = if files == 0 { "" } else { "\n" };
-            let text = report::inspect::text(&report::input_label(&input), inspection);
-            writer.print(&format!("{gap}{text}"), &mut status);
-        }
-        files += 1;
-        if let Some(failure) = failure {
-            failed += 1;
-            status.fail(&failure, options.json);
-        }
-        if writer.is_closed() {
+        report.record(&input, inspection.as_ref(), failure);
+        if report.is_closed() {
             break;
         }
     }
-    if report::wants_json(options) {
-        let totals = json!({
-            "files": files,
-            "failed": failed,
-        });
-        writer.end(totals, options, &mut status);
-    }
-    Ok(status)
+    Ok(report.end())
 }
 
 /// Inspects a file; if its length is impossible, returns a failure as well.
@@ -62,13 +40,4 @@ fn inspect(input: &Input, parser: &Parser) -> (Option<Inspection>, Option<Failur
             (Some(inspection), failure)
         }
     }
-}
-
-fn object(input: &Input, inspection: Option<&Inspection>, failure: Option<&Failure>) -> Value {
-    let mut object = inspection.map_or_else(|| json!({}), report::inspect::object);
-    report::name_file_event(&mut object, "inspect", input);
-    if let Some(failure) = failure {
-        object["error"] = failure.json();
-    }
-    object
 }

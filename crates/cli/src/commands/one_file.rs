@@ -28,7 +28,7 @@ pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
     let result = transfer.encrypt_from(&mut source, &recipients, &meter);
     meter.clear();
     let summary = result.map_err(|error| messages::engine(error, transfer.context(true)))?;
-    report::done("encrypt", &transfer, summary, started.elapsed(), session.options);
+    report::transfer::done("encrypt", &transfer, summary, started.elapsed(), session.options);
     Ok(Status::default())
 }
 
@@ -57,6 +57,6 @@ pub(super) fn decrypt(mut args: Decrypt, session: &Session) -> CommandResult {
     let context = Context { is_armored, ..transfer.context(has_passphrase) };
     let summary = result.map_err(|error| messages::engine(error, context))?;
     archive::note_zstd(&transfer.target);
-    report::done("decrypt", &transfer, summary, started.elapsed(), session.options);
+    report::transfer::done("decrypt", &transfer, summary, started.elapsed(), session.options);
     Ok(Status::default())
 }

@@ -34,6 +34,6 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     let result = transfer.engine().decrypt_range(request, range);
     meter.clear();
     let part = result.map_err(|error| messages::engine(error, transfer.context(has_passphrase)))?;
-    report::done_range(&transfer, &part, started.elapsed(), session.options);
+    report::transfer::range(&transfer, &part, started.elapsed(), session.options);
     Ok(Status::default())
 }

@@ -1,4 +1,4 @@
-//! Reports about a file for `inspect`.
+//! The report of `inspect`.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,74 @@ use cryptstream_format::{Format, Header, KeyDerivation, Stanza};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
-use super::format_name;
+use super::{ReportWriter, Status, format_name, input_label, name_file_event, wants_json};
+use crate::args::ReportOptions;
+use crate::messages::Failure;
+use crate::request::Input;
 
 /// The most kinds of recipients to show to people, and the most characters of each, since they are
 /// text from the file.
 const MAX_SHOWN: usize = 8;
 const MAX_SHOWN_LEN: usize = 32;
 
+/// The report of inspected files, in their order.
+pub(crate) struct InspectReport {
+    options: ReportOptions,
+    writer: ReportWriter,
+    status: Status,
+    files: u64,
+    failed: u64,
+}
+
+impl InspectReport {
+    pub(crate) fn new(options: ReportOptions) -> Self {
+        let (writer, status) = Default::default();
+        Self { options, writer, status, files: 0, failed: 0 }
+    }
+
+    /// Reports one file. One whose length is impossible has an inspection and a failure.
+    pub(crate) fn record(
+        &mut self,
+        input: &Input,
+        inspection: Option<&Inspection>,
+        failure: Option<Failure>,
+    ) {
+        if self.options.json {
+            let mut object = inspection.map_or_else(|| json!({}), object);
+            name_file_event(&mut object, "inspect", input);
+            if let Some(failure) = &failure {
+                object["error"] = failure.json();
+            }
+            self.writer.print_object(&object, &mut self.status);
+        } else if let (Some(inspection), false) = (inspection, self.options.quiet) {
+            let gap = if self.files == 0 { "" } else { "\n" };
+            let text = text(&input_label(input), inspection);
+            self.writer.print(&format!("{gap}{text}"), &mut self.status);
+        }
+        self.files += 1;
+        if let Some(failure) = failure {
+            self.failed += 1;
+            self.status.fail(&failure, self.options.json);
+        }
+    }
+
+    /// Whether nobody reads the report any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.writer.is_closed()
+    }
+
+    /// Reports the totals.
+    pub(crate) fn end(mut self) -> Status {
+        if wants_json(self.options) {
+            let totals = json!({ "files": self.files, "failed": self.failed });
+            self.writer.end(totals, self.options, &mut self.status);
+        }
+        self.status
+    }
+}
+
 /// For people, in aligned lines.
-pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
+fn text(name: &str, inspection: &Inspection) -> String {
     let header = &inspection.header;
     let Extent { is_armored, encrypted_len, file_len, .. } = inspection.extent;
     let mut text = format!("{name}\n");
@@ -60,14 +119,14 @@ pub(crate) fn text(name: &str, inspection: &Inspection) -> String {
     text
 }
 
-/// The report for programs.
-pub(crate) fn object(inspection: &Inspection) -> Value {
+/// For programs.
+fn object(inspection: &Inspection) -> Value {
     let header = &inspection.header;
     let Extent { is_armored, encrypted_len, file_len, .. } = inspection.extent;
     let layout = inspection.layout();
     let possible = layout.and_then(Result::ok);
     let plaintext_len = possible.map(|layout| layout.plaintext_len());
-    let overhead = |(sealed, plaintext): (u64, u64)| sealed.saturating_sub(plaintext);
+    let overhead = |(encrypted, plaintext): (u64, u64)| encrypted.saturating_sub(plaintext);
     let recipients: Vec<_> = recipients(header)
         .into_iter()
         .map(|(tag, count)| json!({ "type": tag, "count": count }))

@@ -16,8 +16,8 @@ use crate::file_names::no_default_name;
 use crate::keyring::DecryptionKeys;
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
-use crate::report::{self, Extra, Status};
-use crate::request::{Input, Transfer};
+use crate::report::{self, Status};
+use crate::request::Transfer;
 use crate::system;
 
 pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResult {
@@ -62,15 +62,15 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     })?;
     meter.clear();
     let context = Context { is_armored: source.is_armored(), ..transfer.context(has_passphrase) };
-    let input = input_path(&transfer.input);
-    let (summary, (unpacked, is_zstd)) = combine(decrypted, unpacked).map_err(|error| {
+    let input = transfer.input.path_for_messages();
+    let (summary, unpacked) = combine(decrypted, unpacked).map_err(|error| {
         error.into_failure(
-            &input,
+            input,
             |error| messages::engine(error, context),
-            |error| messages::archive::unpack(&input, &output, error),
+            |error| messages::archive::unpack(input, &output, error),
         )
     })?;
-    let Unpacked { entries, bytes, folder: own, differences } = unpacked;
+    let Unpacked { folder: own, differences, .. } = &unpacked.0;
     let modified = own.map(|(_, time)| (time.seconds, time.nanoseconds));
     // The mode comes from another process and is masked.
     let old = staging
@@ -79,19 +79,9 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     if let Some(old) = &old {
         messages::warn(&messages::archive::old_name_kept(&output, old));
     }
-    messages::archive::differences(&differences).iter().for_each(|remark| messages::warn(remark));
-    let extra = Extra {
-        fields: vec![
-            ("entries", entries.into()),
-            ("content_bytes", bytes.into()),
-            ("skipped", differences.special.into()),
-            ("replaced", differences.replaced.into()),
-            ("zstd", is_zstd.into()),
-            ("unpacking_sandbox", messages::archive::level(level).into()),
-        ],
-        text: messages::archive::unpacked(entries, bytes, level),
-    };
-    report::done_archive("decrypt", &transfer, summary, started.elapsed(), session.options, &extra);
+    messages::archive::differences(differences).iter().for_each(|remark| messages::warn(remark));
+    let (took, options) = (started.elapsed(), session.options);
+    report::transfer::unpacked(&transfer, summary, &unpacked, level, took, options);
     Ok(Status::default())
 }
 
@@ -121,8 +111,4 @@ pub(super) fn unpacked_name(input: &Path) -> Result<PathBuf, Failure> {
         off(&["tar"]);
     }
     Ok(name)
-}
-
-pub(super) fn input_path(input: &Input) -> PathBuf {
-    input.path().map_or_else(|| "standard input".into(), Path::to_owned)
 }

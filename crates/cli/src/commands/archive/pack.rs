@@ -17,7 +17,7 @@ use crate::file_names::suffix_of;
 use crate::keyring::EncryptionKeys;
 use crate::messages::{self, Context, Failure, tree};
 use crate::progress::Meter;
-use crate::report::{self, Extra, Failures, Status};
+use crate::report::{self, Failures, Status};
 use crate::request::{Transfer, cores, output_format};
 use crate::tree::{Rules, lies_in};
 
@@ -94,21 +94,8 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
             {
                 messages::warn(&messages::archive::hides_zstd(path, &plain));
             }
-            let extra = Extra {
-                fields: vec![
-                    ("entries", packed.entries.into()),
-                    ("skipped", outcome.skipped.into()),
-                ],
-                text: messages::archive::packed(&packed),
-            };
-            report::done_archive(
-                "encrypt",
-                &transfer,
-                summary,
-                started.elapsed(),
-                session.options,
-                &extra,
-            );
+            let (took, options) = (started.elapsed(), session.options);
+            report::transfer::packed(&transfer, summary, &packed, outcome.skipped, took, options);
             Ok(Status::default())
         }
     }
