@@ -1,6 +1,7 @@
-//! Folders: [`walk`] finds what is in them, [`plan`] decides what it becomes, [`work_items`]
-//! hands files to the engine, [`copy_structure`] creates folders and links, [`compare`]
-//! recognizes what is up to date, and [`prune`] removes what the original no longer has.
+//! Folders: [`walk`] finds what is in them, [`plan`] decides what it becomes, [`steps`] is what
+//! is to be done, in order. [`work_items`] applies the steps: it hands files to the engine, and
+//! creates folders and links ([`copy_structure`]). [`compare`] recognizes what is up to date, and
+//! [`prune`] removes what the original no longer has.
 //!
 //! A tree is walked twice: to count and to find errors, and to do the work. `--delete` walks the
 //! copy as well. So only the names of the largest files and of those in progress are kept in
@@ -18,6 +19,7 @@ mod plan;
 mod prune;
 mod root;
 mod scan;
+mod steps;
 mod walk;
 mod work_items;
 

@@ -249,9 +249,8 @@ impl TreeRun {
             key_files.iter().any(|key| key.is_at(stat, path))
         };
         let mut on_event = |_| {};
-        let mut work_items =
-            WorkItems::new(plan, TreeScan::default(), true, &is_key, &mut on_event);
-        work_items.prepare()?;
+        let scan = TreeScan::default();
+        let work_items = WorkItems::new(plan, scan, Vec::new(), true, &is_key, &mut on_event)?;
         Ok(cached.none_fits(work_items, &plan.parser, *is_fail_fast))
     }
 
@@ -300,9 +299,8 @@ impl TreeRun {
             report.record(event);
         };
         let is_key = |_: &Stat, _: &dyn Fn() -> Option<PathBuf>| false;
-        let mut work_items = WorkItems::new(&self.plan, scan, true, &is_key, &mut on_event);
-        work_items.emit_unusable(unusable);
-        work_items.prepare()?;
+        let mut work_items =
+            WorkItems::new(&self.plan, scan, unusable, true, &is_key, &mut on_event)?;
         for item in work_items.by_ref() {
             let mut report = report.borrow_mut();
             if let Some(output) = messages::tree::output_of(&item)
@@ -379,9 +377,8 @@ impl TreeRun {
         let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
             key_files.iter().any(|key| key.is_at(stat, path))
         };
-        let mut work_items = WorkItems::new(&self.plan, scan, false, &is_key, &mut on_event);
-        work_items.emit_unusable(unusable);
-        work_items.prepare()?;
+        let mut work_items =
+            WorkItems::new(&self.plan, scan, unusable, false, &is_key, &mut on_event)?;
         // Files in progress that replace an output, by number.
         let replacing = RefCell::new(HashSet::new());
         let mut number = 0;
@@ -425,7 +422,6 @@ impl TreeRun {
         };
         let stats = with(&mut self.engine, &mut items, self.commit, &meter, &mut on_done);
         work_items.finish();
-        drop(work_items);
         let is_clean = report.borrow().is_clean() && !is_over.get();
         let plan = &self.plan;
         Prune { plan, is_dry: false, is_key: &is_key, on_event: &mut on_event }.after_run(is_clean);

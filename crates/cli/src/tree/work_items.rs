@@ -1,6 +1,7 @@
-//! The second walk: hands files to the engine, the largest first, and creates folders and links.
+//! Applies the steps of a run: creates folders and links of the copy, and yields a work item for
+//! each file. A dry run looks at the copy and changes nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -16,240 +17,247 @@ use super::event::Event;
 use super::existing::{Existing, Present, is_folder};
 use super::plan::{Action, Plan};
 use super::prune::IsKey;
+use super::root::Root;
 use super::scan::TreeScan;
-use super::walk::{FilteredWalk, entry, join, len};
+use super::steps::{Step, Steps};
+use super::walk::{entry, join, len};
 use crate::messages::{self, Failure};
 
 /// The files that are still to be processed.
 pub(crate) struct WorkItems<'a> {
     plan: &'a Plan,
-    large: std::vec::IntoIter<(usize, WalkEntry, OsString)>,
-    /// The paths of the largest files, for each root.
-    named: Vec<HashSet<PathBuf>>,
-    /// The folder of each root's copy; none may exist in a dry run.
-    roots: Vec<Option<Arc<CopyFolder>>>,
+    steps: Steps<'a>,
+    /// The folder of each root's copy.
+    roots: Vec<CopyLevel>,
     /// Folders of the copy that were created early, for large files, by root and path.
-    folders_ahead: HashMap<(usize, PathBuf), Arc<CopyFolder>>,
-    /// Folders of the copy that could not be created, and were reported.
-    barred: HashSet<(usize, PathBuf)>,
-    /// The number of roots begun, and the walk through the last one.
-    root: usize,
-    tree: Option<FilteredWalk>,
+    ahead: HashMap<(usize, PathBuf), CopyLevel>,
     /// The folders of the copy on the way to the current one.
     levels: Vec<CopyLevel>,
     /// Changes are only reported.
     is_dry: bool,
-    /// Why inputs cannot be used, each with the number of roots before it, in reverse order.
-    unusable: Vec<(usize, Failure)>,
     existing: Existing<'a>,
-    /// Entries whose output names collide, by root and path.
-    clashes: HashMap<(usize, PathBuf), Option<Failure>>,
     context: CopyContext,
 }
 
 /// Where the outputs of a folder go.
+#[derive(Clone)]
 enum CopyLevel {
     Into(Arc<CopyFolder>),
     /// The folder does not exist, in a dry run.
     Nothing,
-    /// The folder could not be created.
+    /// The folder could not be created, which was reported.
     Failed,
 }
 
+impl Iterator for WorkItems<'_> {
+    type Item = BatchItem;
+
+    fn next(&mut self) -> Option<BatchItem> {
+        self.report_late();
+        loop {
+            let step = self.steps.next()?;
+            let item = self.apply(step);
+            if item.is_some() {
+                return item;
+            }
+        }
+    }
+}
+
 impl<'a> WorkItems<'a> {
+    /// The items of `plan`. `unusable` says why other inputs cannot be used, each with the number
+    /// of roots before it; each is reported in its turn.
     pub(crate) fn new(
         plan: &'a Plan,
         scan: TreeScan,
+        unusable: Vec<(usize, Failure)>,
         is_dry: bool,
         is_key: &'a IsKey<'a>,
         on_event: &'a mut dyn FnMut(Event),
-    ) -> Self {
-        let TreeScan { large, named, clashes, .. } = scan;
+    ) -> Result<Self, Failure> {
         // Decrypted files never become accessible to more users.
         let context = CopyContext { follows: plan.encrypts(), ..CopyContext::default() };
-        Self {
+        let mut items = Self {
             plan,
-            large: large.into_iter(),
-            named,
+            steps: Steps::new(plan, scan, unusable),
             roots: Vec::new(),
-            folders_ahead: HashMap::new(),
-            barred: HashSet::new(),
-            root: 0,
-            tree: None,
+            ahead: HashMap::new(),
             levels: Vec::new(),
             is_dry,
-            unusable: Vec::new(),
             existing: Existing::new(plan, is_dry, is_key, on_event),
-            clashes,
             context,
-        }
-    }
-
-    /// Reports inputs that cannot be used, each in its turn.
-    pub(crate) fn emit_unusable(&mut self, mut unusable: Vec<(usize, Failure)>) {
-        unusable.reverse();
-        self.unusable = unusable;
+        };
+        items.prepare()?;
+        Ok(items)
     }
 
     /// Opens the folders of all copies, or creates them.
-    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+    fn prepare(&mut self) -> Result<(), Failure> {
         // Single outputs in the same folder share its descriptor.
-        let mut parents: HashMap<&Path, Option<Arc<CopyFolder>>> = HashMap::new();
+        let mut parents: HashMap<&Path, CopyLevel> = HashMap::new();
         for root in &self.plan.roots {
             let parent = parent_of(&root.output);
             let shared = parents.get(parent).filter(|_| root.folder.is_none());
-            let copy = match (shared, self.is_dry) {
-                (Some(copy), _) => copy.clone(),
-                (None, true) => copy_structure::open_existing_root(root, &self.context),
-                (None, false) => {
-                    let copied_stat = match &root.folder {
-                        Some(folder) => self.copied_stat(folder, root.stat),
-                        None => root.stat,
-                    };
-                    match copy_structure::root(root, copied_stat, &self.context) {
-                        Ok(copy) => Some(copy),
-                        // Other roots may go elsewhere, unless the folder of all is at fault.
-                        Err(failure)
-                            if root.folder.is_some() && copy_structure::has_parent(root) =>
-                        {
-                            self.existing.emit(Event::Failed(failure));
-                            None
-                        }
-                        Err(failure) => return Err(failure),
-                    }
-                }
+            let level = match shared {
+                Some(level) => level.clone(),
+                None => self.root_level(root)?,
             };
             if root.folder.is_none() {
-                parents.insert(parent, copy.clone());
+                parents.insert(parent, level.clone());
             }
-            self.roots.push(copy);
+            self.roots.push(level);
         }
         Ok(())
     }
 
-    /// Finishes all folders, and reports those that cannot be finished.
-    pub(crate) fn finish(&mut self) {
-        (self.large, self.tree) = (Vec::new().into_iter(), None);
-        self.levels.clear();
-        self.folders_ahead.clear();
-        self.roots.clear();
-        self.report();
+    /// Opens the folder of a root's copy, or creates it.
+    fn root_level(&mut self, root: &Root) -> Result<CopyLevel, Failure> {
+        if self.is_dry {
+            let copy = copy_structure::open_existing_root(root, &self.context);
+            return Ok(copy.map_or(CopyLevel::Nothing, CopyLevel::Into));
+        }
+        let copied_stat = match &root.folder {
+            Some(folder) => self.copied_stat(folder, root.stat),
+            None => root.stat,
+        };
+        match copy_structure::root(root, copied_stat, &self.context) {
+            Ok(copy) => Ok(CopyLevel::Into(copy)),
+            // Other roots may go elsewhere, unless the folder of all is at fault.
+            Err(failure) if root.folder.is_some() && copy_structure::has_parent(root) => {
+                self.existing.emit(Event::Failed(failure));
+                Ok(CopyLevel::Failed)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
-    fn report(&mut self) {
+    /// Finishes all folders, and reports those that cannot be finished.
+    pub(crate) fn finish(mut self) {
+        self.levels.clear();
+        self.ahead.clear();
+        self.roots.clear();
+        self.report_late();
+    }
+
+    fn report_late(&mut self) {
         let late = &self.context.late;
         let late = std::mem::take(&mut *late.lock().unwrap_or_else(PoisonError::into_inner));
         late.into_iter().for_each(|event| self.existing.emit(event));
     }
 
-    /// The status that the copy of a folder gets: its access control list is not copied.
-    fn copied_stat(&mut self, folder: &Folder, mut stat: Stat) -> Stat {
-        let Ok(dir) = folder.dir() else { return stat };
-        let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
-        if acl {
-            self.existing
-                .emit(Event::LostAttributes(LostAttributes { acl, ..LostAttributes::default() }));
-        }
-        stat.st_mode = st_mode;
-        stat
-    }
-
-    fn root_level(&self, number: usize) -> CopyLevel {
-        match self.roots.get(number) {
-            Some(Some(copy)) => CopyLevel::Into(Arc::clone(copy)),
-            _ if self.is_dry => CopyLevel::Nothing,
-            _ => CopyLevel::Failed,
-        }
-    }
-
-    /// Processes an entry; returns a work item for a file.
-    fn process(&mut self, number: usize, found: WalkEntry) -> Option<BatchItem> {
-        let plan = self.plan;
-        let path = join(&plan.roots[number].input, &found.relative);
-        self.levels.truncate(found.depth);
-        let action = plan.action(&found);
-        if !self.clashes.is_empty()
-            && let Some(failure) = self.clashes.remove(&(number, found.relative.clone()))
-        {
-            failure.into_iter().for_each(|failure| self.existing.emit(Event::Failed(failure)));
-            if action == Action::Folder {
-                self.skip();
+    /// Applies a step; returns a work item for a file.
+    fn apply(&mut self, step: Step) -> Option<BatchItem> {
+        match step {
+            Step::LargeFile(number, found, name) => {
+                let level = self.level_ahead(number, &found.folder);
+                self.found_file(number, level, found, name)
             }
-            return None;
+            Step::Root(number) => {
+                self.levels = vec![self.roots[number].clone()];
+                None
+            }
+            Step::NamedFile(number) => {
+                self.levels.clear();
+                self.named_file(number)
+            }
+            Step::Entry(number, found, action) => self.entry(number, found, action),
+            Step::Failed(failure) => {
+                self.existing.emit(Event::Failed(failure));
+                None
+            }
         }
-        if let (Action::Folder | Action::Link, Some(CopyLevel::Into(copy))) =
-            (&action, self.levels.last())
-        {
+    }
+
+    fn entry(&mut self, number: usize, found: WalkEntry, action: Action) -> Option<BatchItem> {
+        self.levels.truncate(found.depth);
+        let level = self.levels.last().cloned().unwrap_or(CopyLevel::Failed);
+        let path = join(&self.plan.roots[number].input, &found.relative);
+        if let (Action::Folder | Action::Link, CopyLevel::Into(copy)) = (&action, &level) {
             self.existing.emit_stale_file(copy, &found, &path);
         }
-        if action == Action::Folder {
-            let level = self.folder(number, &found, &path);
-            self.levels.push(level);
-            return None;
-        }
-        let level = match self.levels.last() {
-            Some(CopyLevel::Into(copy)) => Some(Arc::clone(copy)),
-            Some(CopyLevel::Nothing) => None,
-            Some(CopyLevel::Failed) | None => return None,
-        };
-        let event = match action {
-            Action::File(name) => {
-                let named = self.named.get(number);
-                if named.is_some_and(|named| named.contains(&found.relative)) {
-                    return None;
-                }
-                return self.found_file(number, level.as_ref(), found, path, name);
+        let event = match (action, level) {
+            (Action::Folder, above) => {
+                let level = self.folder(number, above, &found, &path);
+                self.levels.push(level);
+                return None;
             }
-            Action::Link => match level {
-                None => Event::Link,
-                Some(copy) => self.existing.link(&copy, &found, &path),
-            },
-            Action::NotEncrypted if is_leftover(&found.name) => Event::Leftover(path),
-            Action::NotEncrypted => Event::NotEncrypted(path),
-            Action::Special | Action::Folder => Event::Special(path),
+            (_, CopyLevel::Failed) => return None,
+            (Action::File(name), level) => return self.found_file(number, level, found, name),
+            (Action::Link, CopyLevel::Into(copy)) => self.existing.link(&copy, &found, &path),
+            (Action::Link, CopyLevel::Nothing) => Event::Link,
+            (Action::NotEncrypted, _) if is_leftover(&found.name) => Event::Leftover(path),
+            (Action::NotEncrypted, _) => Event::NotEncrypted(path),
+            (Action::Special, _) => Event::Special(path),
         };
         self.existing.emit(event);
         None
     }
 
     /// Copies a folder.
-    fn folder(&mut self, number: usize, found: &WalkEntry, path: &Path) -> CopyLevel {
-        let is_output = |copy: &Arc<CopyFolder>| {
-            found.opened.as_ref().is_some_and(|folder| folder.is(&copy.folder))
-        };
-        let outputs = self.plan.roots.iter().zip(&self.roots);
-        let mut outputs =
-            outputs.filter(|(root, _)| root.folder.is_some()).map(|(_, copy)| copy.iter());
-        if outputs.any(|mut copy| copy.any(is_output)) {
+    fn folder(
+        &mut self,
+        number: usize,
+        above: CopyLevel,
+        found: &WalkEntry,
+        path: &Path,
+    ) -> CopyLevel {
+        let Some(original) = &found.opened else { return CopyLevel::Failed };
+        let mut outputs = self.plan.roots.iter().zip(&self.roots);
+        if outputs.any(|(root, level)| {
+            let is_output = |copy: &CopyFolder| original.is(&copy.folder);
+            root.folder.is_some() && matches!(level, CopyLevel::Into(copy) if is_output(copy))
+        }) {
             // It was moved there after the first walk.
-            self.skip();
+            self.steps.skip_folder();
             self.existing.emit(Event::Failed(messages::tree::output_in_input(path, path)));
             return CopyLevel::Failed;
         }
-        let key = (number, found.relative.clone());
-        let level = match (self.levels.last(), self.folders_ahead.remove(&key)) {
-            (_, Some(copy)) => CopyLevel::Into(copy),
-            (Some(CopyLevel::Into(above)), None) => {
-                let above = Arc::clone(above);
-                let copied_stat = match &found.opened {
-                    Some(folder) => self.copied_stat(folder, found.stat),
-                    None => found.stat,
-                };
-                match self.make(&above, &found.folder, &found.name, copied_stat) {
-                    Ok(level) => level,
-                    Err(failure) => {
-                        self.fail_folder(key, failure);
-                        CopyLevel::Failed
-                    }
-                }
-            }
-            (Some(CopyLevel::Nothing), None) => CopyLevel::Nothing,
-            (Some(CopyLevel::Failed) | None, None) => CopyLevel::Failed,
+        let level = match self.ahead.remove(&(number, found.relative.clone())) {
+            Some(level) => level,
+            None => self.level_below(above, &found.folder, original, &found.name, Ok(found.stat)),
         };
         if !matches!(level, CopyLevel::Failed) {
             self.existing.emit(Event::Folder);
         }
         level
+    }
+
+    /// The copy of a large file's folder, which the walk has not reached yet.
+    fn level_ahead(&mut self, number: usize, folder: &Arc<Folder>) -> CopyLevel {
+        let Some(parent) = folder.above() else { return self.roots[number].clone() };
+        let key = (number, folder.relative());
+        if let Some(level) = self.ahead.get(&key) {
+            return level.clone();
+        }
+        let above = self.level_ahead(number, parent);
+        let stat = folder.dir().and_then(|dir| dir.own_stat()).map_err(|error| {
+            let path = join(&self.plan.roots[number].input, &key.1);
+            messages::unreadable(&path, &error.into())
+        });
+        let name = key.1.file_name().unwrap_or_default();
+        let level = self.level_below(above, parent, folder, name, stat);
+        self.ahead.insert(key, level.clone());
+        level
+    }
+
+    /// The copy, in `above`, of a folder of this name in `parent`.
+    fn level_below(
+        &mut self,
+        above: CopyLevel,
+        parent: &Folder,
+        folder: &Folder,
+        name: &OsStr,
+        stat: Result<Stat, Failure>,
+    ) -> CopyLevel {
+        let CopyLevel::Into(above) = above else { return above };
+        let made = stat.and_then(|stat| {
+            let copied_stat = self.copied_stat(folder, stat);
+            self.make(&above, parent, name, copied_stat)
+        });
+        made.unwrap_or_else(|failure| {
+            self.existing.emit(Event::Failed(failure));
+            CopyLevel::Failed
+        })
     }
 
     /// Creates a folder of the copy, or in a dry run opens it.
@@ -275,79 +283,53 @@ impl<'a> WorkItems<'a> {
         }
     }
 
-    fn skip(&mut self) {
-        if let Some(tree) = &mut self.tree {
-            tree.skip_folder();
+    /// The status that the copy of a folder gets: its access control list is not copied.
+    fn copied_stat(&mut self, folder: &Folder, mut stat: Stat) -> Stat {
+        let Ok(dir) = folder.dir() else { return stat };
+        let (st_mode, acl) = dir_mode_without_acl(&dir, stat.st_mode);
+        if acl {
+            self.existing
+                .emit(Event::LostAttributes(LostAttributes { acl, ..LostAttributes::default() }));
         }
+        stat.st_mode = st_mode;
+        stat
     }
 
-    /// Reports a folder of the copy that could not be created.
-    fn fail_folder(&mut self, key: (usize, PathBuf), failure: Failure) {
-        if self.barred.insert(key) {
-            self.existing.emit(Event::Failed(failure));
-        }
-    }
-
-    /// The copy of a large file's folder, which the walk has not reached yet; `None` if it, or
-    /// one above it, could not be created.
-    fn level_ahead(&mut self, number: usize, folder: &Arc<Folder>) -> Option<CopyLevel> {
-        let Some(original) = folder.above() else { return Some(self.root_level(number)) };
-        let key = (number, folder.relative());
-        if let Some(copy) = self.folders_ahead.get(&key) {
-            return Some(CopyLevel::Into(Arc::clone(copy)));
-        }
-        let above = match self.level_ahead(number, original)? {
-            CopyLevel::Into(above) => above,
-            other => return Some(other),
+    /// A file that the user has named.
+    fn named_file(&mut self, number: usize) -> Option<BatchItem> {
+        let (root, level) = (&self.plan.roots[number], self.roots[number].clone());
+        // A pipe or a device too, as the user has named it.
+        let Some(name) = root.output.file_name() else {
+            self.existing.emit(Event::Special(root.input.clone()));
+            return None;
         };
-        let name = key.1.file_name()?.to_owned();
-        let copied_stat = folder.dir().and_then(|dir| dir.own_stat());
-        let made = match copied_stat {
-            Ok(copied_stat) => {
-                let copied_stat = self.copied_stat(folder, copied_stat);
-                self.make(&above, original, &name, copied_stat)
-            }
-            Err(error) => {
-                let path = join(&self.plan.roots[number].input, &key.1);
-                Err(messages::unreadable(&path, &error.into()))
-            }
-        };
-        match made {
-            Ok(CopyLevel::Into(copy)) => {
-                self.folders_ahead.insert(key, Arc::clone(&copy));
-                Some(CopyLevel::Into(copy))
-            }
-            Ok(level) => Some(level),
-            Err(failure) => {
-                self.fail_folder(key, failure);
-                None
-            }
-        }
+        let input = SourceFile { path: root.input.clone(), entry: None, stat: root.stat };
+        self.file(input, level.folder()?.as_ref(), name.to_owned(), root.output.clone())
     }
 
+    /// A file that was found in a folder.
     fn found_file(
         &mut self,
         number: usize,
-        copy: Option<&Arc<CopyFolder>>,
+        level: CopyLevel,
         found: WalkEntry,
-        path: PathBuf,
         name: OsString,
     ) -> Option<BatchItem> {
+        let copy = level.folder()?;
+        let root = &self.plan.roots[number];
+        let path = join(&root.input, &found.relative);
         if is_leftover(&found.name) {
             self.existing.emit(Event::Leftover(path.clone()));
         }
-        let output = match copy {
+        let output = match &copy {
             Some(copy) => copy.path(&name),
-            None => {
-                let root = &self.plan.roots[number];
-                join(&root.output, &found.relative).with_file_name(&name)
-            }
+            None => join(&root.output, &found.relative).with_file_name(&name),
         };
-        if let Some(copy) = copy {
+        if let Some(copy) = &copy {
             self.existing.emit_stale_other(copy, &found.name, &path);
         }
         let stat = found.stat;
-        self.file(SourceFile { path, entry: Some(entry(found)), stat }, copy, name, output)
+        self.file(SourceFile { path, entry: Some(entry(found)), stat }, copy.as_ref(), name, output)
     }
 
     /// Processes a file whose output has this name in `copy`.
@@ -396,90 +378,15 @@ impl<'a> WorkItems<'a> {
         };
         Some(BatchItem { input: path, entry, len, output, guard })
     }
-
-    /// The next large file.
-    fn next_large(&mut self) -> Option<BatchItem> {
-        while let Some((number, found, name)) = self.large.next() {
-            let level = self.level_ahead(number, &found.folder);
-            let copy = match level {
-                Some(CopyLevel::Into(copy)) => Some(copy),
-                Some(CopyLevel::Nothing) => None,
-                Some(CopyLevel::Failed) | None => continue,
-            };
-            let path = join(&self.plan.roots[number].input, &found.relative);
-            let item = self.found_file(number, copy.as_ref(), found, path, name);
-            if item.is_some() {
-                return item;
-            }
-        }
-        None
-    }
-
-    /// The next file of the walks, or named file.
-    fn next_other(&mut self) -> Option<BatchItem> {
-        loop {
-            if let Some(found) = self.tree.as_mut().and_then(Iterator::next) {
-                let item = match found {
-                    Ok(found) => self.process(self.root - 1, found),
-                    Err(failure) => {
-                        self.existing.emit(Event::Failed(failure));
-                        None
-                    }
-                };
-                if item.is_some() {
-                    return item;
-                }
-                continue;
-            }
-            let number = self.root;
-            while let Some((_, failure)) = self.unusable.pop_if(|(place, _)| *place <= number) {
-                self.existing.emit(Event::Failed(failure));
-            }
-            let root = self.plan.roots.get(number)?;
-            self.root += 1;
-            self.tree = None;
-            self.levels = vec![self.root_level(number)];
-            let item = match &root.folder {
-                Some(folder) => {
-                    match self.plan.rules.walk(folder, &root.input) {
-                        Ok(tree) => self.tree = Some(tree),
-                        Err(failure) => self.existing.emit(Event::Failed(failure)),
-                    }
-                    None
-                }
-                None => self.named_file(number),
-            };
-            if item.is_some() {
-                return item;
-            }
-        }
-    }
-
-    /// A file that the user has named.
-    fn named_file(&mut self, number: usize) -> Option<BatchItem> {
-        let root = &self.plan.roots[number];
-        let name = root.output.file_name().map(OsStr::to_owned);
-        match name {
-            // A pipe or a device too, as the user has named it.
-            Some(name) => {
-                let copy = self.roots.get(number).cloned().flatten();
-                let input = SourceFile { path: root.input.clone(), entry: None, stat: root.stat };
-                self.file(input, copy.as_ref(), name, root.output.clone())
-            }
-            None => {
-                self.existing.emit(Event::Special(root.input.clone()));
-                None
-            }
-        }
-    }
 }
 
-impl Iterator for WorkItems<'_> {
-    type Item = BatchItem;
-
-    fn next(&mut self) -> Option<BatchItem> {
-        self.report();
-        let item = self.next_large();
-        if item.is_some() { item } else { self.next_other() }
+impl CopyLevel {
+    /// The folder if it exists; `None` if it could not be created.
+    fn folder(self) -> Option<Option<Arc<CopyFolder>>> {
+        match self {
+            Self::Into(copy) => Some(Some(copy)),
+            Self::Nothing => Some(None),
+            Self::Failed => None,
+        }
     }
 }
