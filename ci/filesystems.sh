@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs everyday commands on every file system that can be had here: those of the kernel in
 # loop devices, those behind FUSE (ntfs-3g, sshfs to this machine, bindfs, mergerfs, unionfs,
-# rclone), and tests/filesystems/faulty.py, which lacks the features it is told to. Needs
-# root; runs in a mount namespace of its own, so that nothing stays mounted.
+# rclone), tests/filesystems/faulty.py, which lacks the features it is told to, and delaying.py,
+# which is slow. Needs root; runs in a mount namespace of its own, so that nothing stays mounted.
 #     ci/filesystems.sh [NAME...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,6 +17,7 @@ if [[ ${CRYPTSTREAM_MOUNTS:-} != own ]]; then
 fi
 
 faulty=$PWD/tests/filesystems/faulty.py
+delaying=$PWD/tests/filesystems/delaying.py
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
 CS=${CRYPTSTREAM:-$target/release/cryptstream}
 work=$(mktemp -d)
@@ -92,6 +93,8 @@ mount_it() {
         rclone) rclone mount --config /dev/null --daemon "$work/real" mnt ;;
         faulty*) # shellcheck disable=SC2086 # Each word is a fault.
             /usr/bin/python3 "$faulty" real mnt ${1#faulty} ;;
+        delaying*) # shellcheck disable=SC2086 # Each word is an argument.
+            python3 "$delaying" real mnt ${1#delaying} ;;
     esac
 }
 
@@ -271,6 +274,22 @@ else
     on rclone in_order_only
 fi
 on "faulty append" in_order_only
+
+# Where storage makes the workers wait, there are more of them than cores.
+company() {
+    local cores workers
+    cores=$(nproc)
+    head -c 48M /dev/urandom > real/long
+    try "$CS" encrypt -i id --json mnt/long mnt/long.enc
+    workers=$(sed -n 's/.*"workers":\([0-9]*\).*/\1/p' out)
+    [[ $cores -eq 1 || $workers -gt $((cores < 4 ? cores : 4)) ]] ||
+        { echo "FAILED on $name: $workers workers"; cat out; exit 1; }
+    try "$CS" decrypt -i id mnt/long.enc mnt/opened-long
+    try cmp real/long real/opened-long
+    try "$CS" encrypt -i id --json --processes 1 mnt/large mnt/one.enc
+    grep -q '"workers":1,' out || { echo "FAILED on $name: not one worker"; cat out; exit 1; }
+}
+on "delaying --mib 15" single_files trees company
 
 # What cannot work is said before the work, and how it can be done.
 no_other_names() {

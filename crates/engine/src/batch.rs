@@ -18,8 +18,9 @@ use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::payload::Payload;
 use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
+use crate::scaling::Scaling;
 use crate::thread_pool::{SmallFilePool, WorkQueue};
-use crate::workers::{CHECK_INTERVAL, Coordinator, Stop};
+use crate::workers::{CHECK_INTERVAL, Stop};
 use crate::{
     BatchSummary, CommitOptions, DecryptAll, EncryptAll, Engine, Error, Items, OnDone, Parser,
     Processes, Progress, Source, Summary, Target,
@@ -120,7 +121,8 @@ impl Engine {
         let work = |item: &BatchItem| process_small(item, &parser, begin, commit);
         let queue = WorkQueue::default();
         std::thread::scope(|scope| {
-            let pool = SmallFilePool::start(scope, threads, &queue, &work);
+            let scaling = Scaling::new(self.cores, self.options.processes == Processes::Auto);
+            let pool = SmallFilePool::start(scope, threads, scaling, &queue, &work);
             let mut in_flight = InFlight::default();
             self.run_all(&mut items.enumerate(), pool, &mut in_flight, &mut batch);
         });
@@ -131,11 +133,10 @@ impl Engine {
     fn run_all(
         &mut self,
         items: &mut dyn Iterator<Item = (usize, BatchItem)>,
-        mut pool: SmallFilePool<'_>,
+        mut pool: SmallFilePool<'_, '_>,
         in_flight: &mut InFlight,
         batch: &mut Batch<'_>,
     ) {
-        let slots = Coordinator::slots(self.options.allowed(self.cores));
         let mut is_more = true;
         while is_more || !in_flight.is_empty() || !pool.is_idle() {
             // No more at a time, so that transfers in flight are not kept waiting, and
@@ -159,7 +160,7 @@ impl Engine {
             if !is_more {
                 pool.flush();
             }
-            while let Some((number, item, is_suspect)) = in_flight.next(slots) {
+            while let Some((number, item, is_suspect)) = in_flight.next(self.capacity()) {
                 match self.start(number, item, batch) {
                     Ok(Started::Running(transfer)) => {
                         in_flight.transfers.push(FileTransfer { is_suspect, ..*transfer });

@@ -151,7 +151,7 @@ impl Engine {
     /// The workers; `None` where there is no memory for them.
     pub(crate) fn coordinator(&mut self) -> Result<Option<&mut Coordinator>, Stop> {
         if self.coordinator.is_none() && !self.has_no_memory {
-            match Coordinator::new(&self.options, self.options.allowed(self.cores)) {
+            match Coordinator::new(&self.options, self.cores) {
                 Ok(coordinator) => self.coordinator = Some(coordinator),
                 Err(error) if self.options.is_sandbox_required() => {
                     return Err(Stop::from_io(&error));
@@ -160,6 +160,12 @@ impl Engine {
             }
         }
         Ok(self.coordinator.as_mut())
+    }
+
+    /// How many segments may be on their way to workers.
+    pub(crate) fn capacity(&self) -> usize {
+        let allowed = self.options.allowed(self.cores);
+        self.coordinator.as_ref().map_or_else(|| Coordinator::slots(allowed), Coordinator::capacity)
     }
 
     /// Ends the workers, and drops all segments that they hold.

@@ -69,6 +69,7 @@
 
 mod batch;
 mod batch_item;
+mod busy_time;
 mod damage_scan;
 mod decrypt;
 mod encrypt;
@@ -102,6 +103,7 @@ mod request;
 mod reread;
 mod runs;
 mod sandboxed_process;
+mod scaling;
 mod summary;
 mod thread_pool;
 mod transform;

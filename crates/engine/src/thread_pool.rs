@@ -7,8 +7,11 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
+use std::time::{Duration, Instant};
 
 use crate::batch_item::BatchItem;
+use crate::busy_time::BusyTime;
+use crate::scaling::{MIN_INTERVAL, Scaling, Usage};
 use crate::{Error, Summary};
 
 /// Files per batch. On a virtual processor waking a thread can take 50 µs, and a small file
@@ -20,6 +23,8 @@ const MAX_BATCHES_PER_THREAD: usize = 3;
 /// An item, its number, and its result.
 type Batch = Vec<(usize, BatchItem)>;
 type Results = Vec<(usize, Result<Summary, Error>)>;
+/// Processes an item.
+type Work<'a> = dyn Fn(&BatchItem) -> Result<Summary, Error> + Sync + 'a;
 
 /// The batches that wait for a thread.
 #[derive(Default)]
@@ -54,41 +59,95 @@ impl WorkQueue {
     }
 }
 
+/// What a thread has made of a batch.
+struct Done {
+    results: Results,
+    /// How long it took, and how much of that the thread was busy.
+    elapsed: Duration,
+    busy: Option<Duration>,
+}
+
 /// The threads, from main's side. They end when this is dropped.
-pub(crate) struct SmallFilePool<'a> {
-    queue: &'a WorkQueue,
-    results: Receiver<Results>,
+pub(crate) struct SmallFilePool<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    queue: &'scope WorkQueue,
+    work: &'scope Work<'scope>,
+    sender: Sender<Done>,
+    done: Receiver<Done>,
     count: usize,
     filling: Batch,
     /// Number of batches without a result yet.
     outstanding: usize,
+    scaling: Scaling,
+    interval: Interval,
 }
 
-impl<'a> SmallFilePool<'a> {
-    /// Starts up to `count` threads that call `work` for each item.
-    pub(crate) fn start<'scope>(
-        scope: &'scope Scope<'scope, '_>,
+/// What is measured to find out whether storage makes the threads wait.
+struct Interval {
+    start: Instant,
+    batches: usize,
+    files: usize,
+    occupied: Duration,
+    busy: Option<Duration>,
+}
+
+impl Interval {
+    fn begin() -> Self {
+        let (occupied, busy) = (Duration::ZERO, Some(Duration::ZERO));
+        Self { start: Instant::now(), batches: 0, files: 0, occupied, busy }
+    }
+}
+
+impl<'scope, 'env> SmallFilePool<'scope, 'env> {
+    /// Starts up to `count` threads that call `work` for each item, and more if `scaling` finds
+    /// that storage makes them wait.
+    pub(crate) fn start(
+        scope: &'scope Scope<'scope, 'env>,
         count: usize,
-        queue: &'a WorkQueue,
-        work: &'scope (dyn Fn(&BatchItem) -> Result<Summary, Error> + Sync),
-    ) -> Self
-    where
-        'a: 'scope,
-    {
-        let (sender, results) = channel();
-        let started = (0..count).take_while(|_| {
-            let sender: Sender<Results> = sender.clone();
+        scaling: Scaling,
+        queue: &'scope WorkQueue,
+        work: &'scope Work<'scope>,
+    ) -> Self {
+        let (sender, done) = channel();
+        let (filling, interval) = (Vec::new(), Interval::begin());
+        let (started, outstanding) = (0, 0);
+        let mut pool = Self {
+            scope,
+            queue,
+            work,
+            sender,
+            done,
+            count: started,
+            filling,
+            outstanding,
+            scaling,
+            interval,
+        };
+        pool.grow(count);
+        pool
+    }
+
+    /// Starts threads until there are `count`, or as many as the system allows.
+    fn grow(&mut self, count: usize) {
+        while self.count < count {
+            let (queue, work, sender) = (self.queue, self.work, self.sender.clone());
             let run = move || {
+                let clock = BusyTime::of_this_thread();
                 while let Some(batch) = queue.take() {
-                    let done = batch.iter().map(|(number, item)| (*number, work(item)));
+                    let (start, before) = (Instant::now(), clock.read());
+                    let results = batch.iter().map(|(number, item)| (*number, work(item)));
+                    let results = results.collect();
+                    let busy =
+                        clock.read().zip(before).map(|(now, before)| now.saturating_sub(before));
                     // The receiver waits for every batch.
-                    let _ = sender.send(done.collect());
+                    let _ = sender.send(Done { results, elapsed: start.elapsed(), busy });
                 }
             };
-            Builder::new().name("small-files".into()).spawn_scoped(scope, run).is_ok()
-        });
-        let count = started.count();
-        Self { queue, results, count, filling: Vec::new(), outstanding: 0 }
+            if Builder::new().name("small-files".into()).spawn_scoped(self.scope, run).is_err() {
+                break;
+            }
+            self.count += 1;
+        }
     }
 
     /// Whether there is any thread.
@@ -126,16 +185,37 @@ impl<'a> SmallFilePool<'a> {
     /// The results of a batch, if there are any already. With `may_wait`, waits for those of
     /// a batch under way.
     pub(crate) fn results(&mut self, may_wait: bool) -> Option<Results> {
-        let results = match may_wait && self.outstanding > 0 {
-            true => self.results.recv().ok(),
-            false => self.results.try_recv().ok(),
-        };
-        self.outstanding -= usize::from(results.is_some());
-        results
+        let done = match may_wait && self.outstanding > 0 {
+            true => self.done.recv().ok(),
+            false => self.done.try_recv().ok(),
+        }?;
+        self.outstanding -= 1;
+        self.measure(&done);
+        Some(done.results)
+    }
+
+    /// Measures whether storage makes the threads wait, and starts more if it does.
+    fn measure(&mut self, done: &Done) {
+        if self.scaling.is_decided() {
+            return;
+        }
+        let interval = &mut self.interval;
+        interval.batches += 1;
+        interval.files += done.results.len();
+        interval.occupied += done.elapsed;
+        interval.busy = interval.busy.zip(done.busy).map(|(all, more)| all + more);
+        let elapsed = interval.start.elapsed();
+        if elapsed < MIN_INTERVAL || interval.batches < 2 * self.count {
+            return;
+        }
+        let Interval { files, occupied, busy, .. } = std::mem::replace(interval, Interval::begin());
+        let busy = busy.unwrap_or_default();
+        self.scaling.observe(Usage { workers: self.count, elapsed, occupied, busy, done: files });
+        self.grow(self.scaling.wanted());
     }
 }
 
-impl Drop for SmallFilePool<'_> {
+impl Drop for SmallFilePool<'_, '_> {
     fn drop(&mut self) {
         self.queue.lock().is_closed = true;
         self.queue.changed.notify_all();

@@ -11,6 +11,7 @@ mod options;
 mod parser;
 mod parser_process;
 mod pool;
+mod pool_scaling;
 mod protocol;
 mod region_layout;
 mod sandbox;

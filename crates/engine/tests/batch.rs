@@ -244,3 +244,26 @@ fn a_file_that_kills_workers_fails_alone() {
         }
     });
 }
+
+#[test]
+fn workers_that_wait_get_company() {
+    watched(|| {
+        let fixture = Fixture::new();
+        fixture.write("plain", &paint(40 << 20));
+        let program = Some(fixture.program("slow.0.Claimed.25").into());
+        let options = |processes| WorkerOptions {
+            processes,
+            sandbox: SandboxMode::Auto,
+            program: program.clone(),
+        };
+        let mut engine = Engine::new(options(Processes::Auto), 2);
+        let summary = fixture.encrypt(&mut engine, "plain", "out").unwrap();
+        assert!(fixture.content("out") == paint(40 << 20));
+        if std::path::Path::new("/proc/thread-self/schedstat").exists() {
+            assert!(summary.workers.workers > 2, "{summary:?}");
+        }
+        let mut engine = Engine::new(options(Processes::Exactly(2)), 2);
+        let summary = fixture.encrypt(&mut engine, "plain", "out").unwrap();
+        assert_eq!(summary.workers.workers, 2);
+    });
+}

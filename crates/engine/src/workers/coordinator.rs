@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use cryptstream_format::Segment;
-use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
+use cryptstream_format::payload::{MAX_SEALED_SEGMENT_LEN, SEGMENT_LEN};
 use cryptstream_protection::Protection;
 use cryptstream_shm::{
     Bytes, Completed, Consumer, PostMortemReader, Producer, RegionWords, Semaphore, WorkerId,
@@ -14,12 +14,13 @@ use cryptstream_shm::{
 
 use super::options::{WORTH, WorkerNote, WorkerOptions, WorkerStats};
 use super::pool::{ExitedWorker, Pool};
+use super::pool_scaling::PoolScaling;
 use super::protocol::{decode_result, job_of, segment_of, task_of};
 use super::stop::{NO_MEMORY, Stop};
 use super::task::{TaskInput, perform};
 use crate::Progress;
 use crate::failure::{Failure, read_exact_at};
-use crate::job::{Job, SlotBuffers};
+use crate::job::{Job, Output, SlotBuffers};
 use crate::memory::zeroed;
 use crate::part_io::Buffers;
 use crate::transform::Operation;
@@ -63,6 +64,9 @@ pub(crate) struct Coordinator {
     producer: Producer<RegionWords>,
     /// Used by main to take tasks from the queue itself.
     consumer: Consumer<RegionWords>,
+    /// The number of workers without those that are started because storage is slow.
+    allowed: usize,
+    scaling: PoolScaling,
     /// The unfinished jobs, by number.
     jobs: VecDeque<(u32, Job)>,
     next_job: u32,
@@ -89,21 +93,27 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// How many segments can be published at a time.
+    /// How many segments are on their way at a time with this number of workers.
     pub(crate) fn slots(workers: usize) -> usize {
         2 * QUEUED_PER_WORKER * workers + 2
     }
 
-    /// Creates the queue for at most `workers` workers. None of them is started yet.
-    pub(crate) fn new(options: &WorkerOptions, workers: usize) -> std::io::Result<Self> {
-        let slots = Self::slots(workers);
-        let (pool, producer) = Pool::new(options.clone(), slots)?;
+    /// Creates the queue for the workers on `cores` cores. None of them is started yet.
+    pub(crate) fn new(options: &WorkerOptions, cores: usize) -> std::io::Result<Self> {
+        let allowed = options.allowed(cores);
+        // With fewer slots if the address space is limited.
+        let new = |workers| Pool::new(options.clone(), Self::slots(workers));
+        let (pool, producer) = new(options.allowed_waiting(cores)).or_else(|_| new(allowed))?;
+        let slots = producer.layout().capacity();
+        let may_scale = slots > Self::slots(allowed);
         let consumer = Consumer::new(pool.words(), producer.layout(), WorkerId::MAIN)
             .expect("the memory was large enough for the producer");
         Ok(Self {
             pool,
             producer,
             consumer,
+            allowed,
+            scaling: PoolScaling::new(cores, may_scale),
             jobs: VecDeque::new(),
             next_job: 0,
             bytes: 0,
@@ -209,9 +219,14 @@ impl Coordinator {
         self.pool.ready()
     }
 
+    /// How many segments may be on their way.
+    pub(crate) fn capacity(&self) -> usize {
+        Self::slots(self.allowed.max(self.pool.len())).min(self.has_input.len())
+    }
+
     /// A slot for the next segment, unless too many are on their way.
     pub(crate) fn free_slot(&self) -> Option<usize> {
-        self.producer.free_slot()
+        if self.outstanding() < self.capacity() { self.producer.free_slot() } else { None }
     }
 
     /// The same for a segment that needs the slot's buffers: always one of the
@@ -255,8 +270,8 @@ impl Coordinator {
     }
 
     /// Moves the work on: starts a worker, if the `left` bytes that are not
-    /// published yet are worth another and there are fewer than `target`; then
-    /// does a segment here, while workers are still missing, or sleeps until
+    /// published yet are worth another and there are fewer than `target`, or more if storage is
+    /// slow; then does a segment here, while workers are still missing, or sleeps until
     /// something is done, at most for `longest`.
     pub(crate) fn step(&mut self, left: u64, target: usize, longest: Duration) -> Result<(), Stop> {
         // If main may process nothing itself, any work is worth a worker.
@@ -264,10 +279,26 @@ impl Coordinator {
         if self.pool.len() < target && left >= WORTH * self.pool.len() as u64 {
             self.start_worker();
         }
+        if self.pool.len() >= target {
+            let segments = usize::try_from(left / SEGMENT_LEN as u64).unwrap_or(usize::MAX);
+            let wanted = self.scaling.wanted().min(segments);
+            while self.pool.len() < wanted && self.start_worker() {}
+        }
         if self.pool.ready() >= target.max(1) || !self.run_one_here()? {
             self.wait(longest);
         }
-        self.check_workers()
+        self.check_workers()?;
+        self.measure();
+        Ok(())
+    }
+
+    /// Measures whether storage makes the workers wait, where they read and write themselves.
+    fn measure(&mut self) {
+        let is_by_workers = |job: &Job| job.input.is_some() && !matches!(job.output, Output::Slot);
+        let ready = self.pool.ready();
+        let is_fed = self.outstanding() > QUEUED_PER_WORKER * ready
+            && self.jobs.iter().all(|(_, job)| is_by_workers(job));
+        self.scaling.update(ready, is_fed, || self.pool.busy_time());
     }
 
     /// Starts a worker if that makes sense. Returns whether it did.
@@ -347,6 +378,7 @@ impl Coordinator {
     pub(crate) fn retire(&mut self, finished: Finished) {
         self.idle = Duration::ZERO;
         self.woke_spuriously = false;
+        self.scaling.count();
         self.bytes -= finished.segment.plaintext_len() as u64;
         self.producer.retire(finished.completed);
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sandbox::{SandboxLevel, SandboxMode};
+use crate::scaling::MAX_WAITING;
 
 /// Bytes of plaintext for which a process is worth starting. A worker begins to work about a
 /// millisecond after it is started, in which main encrypts 2 MB by itself. This is several
@@ -10,7 +11,7 @@ use super::sandbox::{SandboxLevel, SandboxMode};
 pub(crate) const WORTH: u64 = 8 << 20;
 
 /// By default no single output file gets more workers: its inode lock allows one write at a time,
-/// so a few are enough.
+/// so a few are enough. Slow storage gets up to [`MAX_WAITING`].
 const MAX_AUTO: usize = 4;
 
 /// From this number of cores on, pipes get workers by default.
@@ -22,7 +23,8 @@ pub const WORKER_ARGUMENT: &str = "__worker";
 /// How many worker processes a run may have, or threads if there is no worker program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processes {
-    /// As many as the cores that this process may use, at most four; none on a single core.
+    /// As many as the cores that this process may use, at most four; none on a single core. Up to
+    /// sixteen while storage makes them wait and more of them are faster.
     Auto,
     /// This many, for files that are large enough to be worth it; 0 for none.
     Exactly(u16),
@@ -79,6 +81,14 @@ impl WorkerOptions {
             Processes::Auto if cores < 2 => 0,
             Processes::Auto => cores.min(MAX_AUTO),
             Processes::Exactly(count) => usize::from(count),
+        }
+    }
+
+    /// How many workers there may be if storage makes them wait.
+    pub(crate) fn allowed_waiting(&self, cores: usize) -> usize {
+        match (self.processes, self.allowed(cores)) {
+            (Processes::Auto, 1..) => self.allowed(cores).max(MAX_WAITING),
+            (_, allowed) => allowed,
         }
     }
 
@@ -164,5 +174,8 @@ mod tests {
         assert_eq!(options(Processes::Exactly(0)).target(1 << 40, 16), 0);
         assert_eq!(options(Processes::Exactly(12)).target(1 << 40, 2), 12);
         assert_eq!(options(Processes::Exactly(12)).target(3 * WORTH, 2), 3);
+        assert_eq!((auto.allowed_waiting(2), auto.allowed_waiting(1)), (MAX_WAITING, 0));
+        assert_eq!(options(Processes::Exactly(3)).allowed_waiting(2), 3);
+        assert_eq!(alone.allowed_waiting(2), 0);
     }
 }

@@ -19,6 +19,7 @@ use super::region_layout::RegionLayout;
 use super::sandbox::{SandboxLevel, SandboxMode};
 use super::start::sandboxed;
 use super::stop::Stop;
+use crate::busy_time::BusyTime;
 use crate::job::{Job, SlotBuffers};
 
 /// After this many workers that failed to start, no more are started.
@@ -122,6 +123,13 @@ impl Pool {
     /// Number of workers that are ready.
     pub(super) fn ready(&self) -> usize {
         self.workers.iter().filter(|worker| worker.ready.is_some()).count()
+    }
+
+    /// For how long all that are ready were busy since they were started; `None` where the system
+    /// does not tell.
+    pub(super) fn busy_time(&self) -> Option<Duration> {
+        let ready = self.workers.iter().filter(|worker| worker.ready.is_some());
+        ready.map(|worker| BusyTime::of_process(worker.child.id()).read()).sum()
     }
 
     /// Whether it makes sense to start another worker.
