@@ -81,9 +81,7 @@ impl SecretKey {
     /// # Errors
     /// If the operating system cannot provide random bytes.
     pub fn generate() -> Result<Self, RandomError> {
-        let mut secret = Zeroizing::new([0; 32]);
-        crypto::fill_random(secret.as_mut_slice())?;
-        Ok(Self::new(secret))
+        Ok(Self::new(random_secret()?))
     }
 
     /// The key with these 32 bytes (RFC 7748).
@@ -93,11 +91,8 @@ impl SecretKey {
     }
 
     fn new(secret: Zeroizing<[u8; 32]>) -> Self {
-        let public = private_key(&secret)
-            .compute_public_key()
-            .expect("every private key of X25519 has a public one");
-        let public = public.as_ref().try_into().expect("a public key of X25519 has 32 bytes");
-        Self { secret, public: PublicKey(public) }
+        let public = public_key(&private_key(&secret));
+        Self { secret, public }
     }
 
     /// The public key of this secret key.
@@ -132,8 +127,20 @@ fn agree(secret: &PrivateKey, share: &PublicKey) -> Option<Zeroizing<[u8; 32]>> 
     (*shared != [0; 32]).then_some(shared)
 }
 
+fn random_secret() -> Result<Zeroizing<[u8; 32]>, RandomError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    crypto::fill_random(secret.as_mut_slice())?;
+    Ok(secret)
+}
+
+/// Computes the public key too, which takes about as long as an agreement.
 fn private_key(secret: &[u8; 32]) -> PrivateKey {
     PrivateKey::from_private_key(&X25519, secret).expect("any 32 bytes are a private key of X25519")
+}
+
+fn public_key(key: &PrivateKey) -> PublicKey {
+    let public = key.compute_public_key().expect("every private key of X25519 has a public one");
+    PublicKey(public.as_ref().try_into().expect("a public key of X25519 has 32 bytes"))
 }
 
 fn wrap_key(shared: &[u8; 32], share: &PublicKey, recipient: &PublicKey) -> Zeroizing<[u8; 32]> {
@@ -142,9 +149,9 @@ fn wrap_key(shared: &[u8; 32], share: &PublicKey, recipient: &PublicKey) -> Zero
 
 impl Recipient for PublicKey {
     fn wrap(&self, _: Format, file_key: &FileKey) -> Result<Wrapped, WrapError> {
-        let ephemeral = SecretKey::generate()?;
-        let share = ephemeral.to_public();
-        let shared = ephemeral.agree(self).ok_or(WrapError::WeakRecipient)?;
+        let ephemeral = private_key(&*random_secret()?);
+        let share = public_key(&ephemeral);
+        let shared = agree(&ephemeral, self).ok_or(WrapError::WeakRecipient)?;
         let body = key_wrap::wrap(&wrap_key(&shared, &share, self), file_key);
         let share = Base64Unpadded::encode_string(&share.0);
         Ok(Stanza::from_parts(&[tag::X25519, &share], &body).into())
@@ -153,7 +160,7 @@ impl Recipient for PublicKey {
 
 impl Identity for SecretKey {
     fn unwrap(&self, _: Format, stanzas: &[Stanza]) -> Result<Option<FileKey>, UnwrapError> {
-        // Created once: it costs as much as an agreement, and there may be 1,024 stanzas.
+        // Created once, since there may be 1,024 stanzas.
         let mut secret = None;
         for stanza in stanzas {
             let Some((share, body)) = parse(stanza.text())? else { continue };
