@@ -8,7 +8,7 @@ use std::time::Duration;
 use cryptstream_format::Segment;
 use cryptstream_protection::Protection;
 
-use crate::batch_item::BatchItem;
+use crate::batch_item::{BatchItem, SMALL};
 use crate::decrypt::FileDecryption;
 use crate::encrypt::FileEncryption;
 use crate::error_context::{ErrorContext, no_workers};
@@ -26,8 +26,6 @@ use crate::{
     Processes, Progress, Source, Summary, Target,
 };
 
-/// Up to this length a file is small: 64 KiB.
-const SMALL: u64 = 64 << 10;
 /// Larger files that are read from the list ahead of those in flight, so that small
 /// files behind them are done meanwhile.
 const MAX_WAITING: usize = 4096;

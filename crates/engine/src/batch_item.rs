@@ -10,6 +10,9 @@ use rustix::fs::FileType;
 
 use crate::{Error, Parser, Source, Target};
 
+/// Up to this length a file is small: 64 KiB.
+pub(crate) const SMALL: u64 = 64 << 10;
+
 /// One file of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchItem {
@@ -44,6 +47,9 @@ pub enum Destination {
         path: PathBuf,
         /// Whether a file that exists may be replaced.
         force: bool,
+        /// Whether nothing had the name a moment ago. For a small file it is then not looked up
+        /// again; a name that is taken meanwhile is found out at the end.
+        is_free: bool,
     },
 }
 
@@ -93,12 +99,13 @@ impl BatchItem {
         match &self.output {
             Destination::Nowhere => Ok(None),
             Destination::Named(target) => Ok(Some(target.clone())),
-            Destination::Beneath { folder, name, path, force } => match folder.dir() {
+            Destination::Beneath { folder, name, path, force, is_free } => match folder.dir() {
                 Ok(dir) => Ok(Some(Target::Beneath {
                     dir,
                     name: name.clone(),
                     path: path.clone(),
                     force: *force,
+                    is_free: *is_free && self.len <= SMALL,
                 })),
                 Err(error) => Err(Error::Create { path: path.clone(), source: error.into() }),
             },

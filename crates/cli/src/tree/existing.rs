@@ -23,6 +23,8 @@ use crate::messages::{self, Failure};
 /// What exists under the output's name.
 pub(super) enum Present {
     Nothing,
+    /// It cannot be looked up. Why, is reported when the output is created.
+    Unknown,
     /// An output that is up to date.
     Fresh,
     ToReplace,
@@ -159,8 +161,8 @@ impl<'a> Existing<'a> {
         let dir = copy.dir()?;
         let there = match dir.stat(name) {
             Ok(there) => there,
-            // Other errors are reported when it is created.
-            Err(_) => return Ok(Present::Nothing),
+            Err(Errno::NOENT) => return Ok(Present::Nothing),
+            Err(_) => return Ok(Present::Unknown),
         };
         if (self.is_key)(&there, &|| kernel_path(&*dir).map(|dir| dir.join(name))) {
             return Err(messages::key_is_output(output));

@@ -349,11 +349,12 @@ impl<'a> WorkItems<'a> {
             None => Ok(Present::Nothing),
             Some(copy) => self.existing.present(&input, copy, &name, &output),
         };
-        let force = match present {
+        let (force, is_free) = match present {
             // Not even with --force: on a case-insensitive file system it may become the output
             // of another file of this run.
-            Ok(Present::Nothing) => false,
-            Ok(Present::ToReplace) => true,
+            Ok(Present::Nothing) => (false, true),
+            Ok(Present::Unknown) => (false, false),
+            Ok(Present::ToReplace) => (true, false),
             Ok(Present::Fresh) => {
                 self.existing.emit(Event::Kept(len));
                 return None;
@@ -373,7 +374,7 @@ impl<'a> WorkItems<'a> {
             Some(copy) => {
                 let folder = Arc::clone(&copy.folder);
                 let guard: Arc<dyn std::any::Any + Send + Sync> = Arc::<CopyFolder>::clone(copy);
-                (Destination::Beneath { folder, name, path: output, force }, Some(guard))
+                (Destination::Beneath { folder, name, path: output, force, is_free }, Some(guard))
             }
         };
         Some(BatchItem { input: path, entry, len, output, guard })

@@ -41,6 +41,9 @@ pub enum Target {
         path: PathBuf,
         /// Whether a file or a link that exists may be replaced.
         force: bool,
+        /// Whether nothing had the name a moment ago, so that it need not be looked up now. If it
+        /// was taken meanwhile, that is found out at the end.
+        is_free: bool,
     },
     /// Standard output.
     Stdout {
@@ -59,7 +62,7 @@ impl Target {
     pub fn check(&self, source: &Source) -> Result<(), Error> {
         match self {
             Self::Path { path, force } => resolve(path, *force, Some(source)).map(drop),
-            Self::Beneath { dir, name, path, force } => {
+            Self::Beneath { dir, name, path, force, .. } => {
                 beneath(dir, name, path, *force, source).map(drop)
             }
             Self::Stdout { .. } => Ok(()),
@@ -123,8 +126,11 @@ impl Target {
                     Ok(Sink::Stream(Stream::new(file, path.to_owned(), false)))
                 }
             },
-            Self::Beneath { dir, name, path, force } => {
-                let present = beneath(dir, name, path, *force, source)?;
+            Self::Beneath { dir, name, path, force, is_free } => {
+                let present = match is_free {
+                    true => None,
+                    false => beneath(dir, name, path, *force, source)?,
+                };
                 let resolved = ResolvedPath { folder: Arc::clone(dir), name: name.clone() };
                 PendingFile::create_over(resolved, path, *force, present, permissions)
                     .map(Sink::File)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use cryptstream_beneath::{Dir, FileId};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, flock};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, flock, linkat};
 use rustix::io::Errno;
 
 use super::permissions::Permissions;
@@ -70,7 +70,15 @@ pub(super) fn descriptor_path(file: &File) -> String {
 }
 
 pub(super) fn link_unnamed(file: &File, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
-    rustix::fs::linkat(CWD, descriptor_path(file), folder, name, AtFlags::SYMLINK_FOLLOW)
+    // By the descriptor alone it is faster, but until Linux 6.10 only root could do that.
+    static NEEDS_PATH: AtomicBool = AtomicBool::new(false);
+    if !NEEDS_PATH.load(Ordering::Relaxed) {
+        match linkat(file, "", folder, name, AtFlags::EMPTY_PATH) {
+            linked @ (Ok(()) | Err(Errno::EXIST)) => return linked,
+            Err(_) => NEEDS_PATH.store(true, Ordering::Relaxed),
+        }
+    }
+    linkat(CWD, descriptor_path(file), folder, name, AtFlags::SYMLINK_FOLLOW)
 }
 
 /// Creates a file that bears a temporary name.
