@@ -5,6 +5,7 @@ mod stream;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -13,7 +14,7 @@ use cryptstream_beneath::{
     Dir, FileId, KnownFile, dir_mode_without_acl, has_same_content, is_same_file, mode_without_acl,
     uncached_stat,
 };
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{Advice, FileType, Stat, fadvise};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
 
@@ -32,6 +33,9 @@ pub use stream::ZSTD_LEVELS;
 const PART: usize = 256 << 10;
 /// The most that is read of a file whose length the file system does not report.
 const MAX_UNKNOWN_LEN: usize = 16 << 20;
+/// Contents are dropped from the page cache whenever so many bytes more have been read. The system
+/// drops whole folios, which may be 2 MiB long.
+const DROP_STRIDE: u64 = 8 << 20;
 /// The permission bits of the group.
 const GROUP: u32 = 0o070;
 /// Times and sizes from here on do not fit into the octal digits of a header.
@@ -79,6 +83,8 @@ pub struct Packer<'a, W: Write> {
     output: Option<KnownFile>,
     /// Files that are not packed.
     excluded: Vec<KnownFile>,
+    /// Whether long contents are dropped from the page cache.
+    drops_content: bool,
     buffer: Vec<u8>,
     packed: Packed,
 }
@@ -101,6 +107,7 @@ impl<'a, W: Write> Packer<'a, W> {
             links: HashMap::new(),
             output: None,
             excluded: Vec::new(),
+            drops_content: false,
             buffer: vec![0; PART],
             packed: Packed::default(),
         })
@@ -114,6 +121,11 @@ impl<'a, W: Write> Packer<'a, W> {
     /// Excludes these files.
     pub fn exclude(&mut self, files: &[KnownFile]) {
         self.excluded.extend_from_slice(files);
+    }
+
+    /// Drops what has been read of contents of 8 MiB and more from the page cache.
+    pub fn drop_content(&mut self) {
+        self.drops_content = true;
     }
 
     /// Packs the file, folder or link at this path in the folder; the empty path is the folder
@@ -331,6 +343,10 @@ impl<'a, W: Write> Packer<'a, W> {
             })?;
             self.put(&buffer[..len])?;
             offset += len as u64;
+            if self.drops_content && offset / DROP_STRIDE > (offset - len as u64) / DROP_STRIDE {
+                // Only a hint, so its failure does not matter.
+                let _ = fadvise(file, 0, NonZeroU64::new(offset), Advice::DontNeed);
+            }
         }
         self.buffer = buffer;
         Ok(())

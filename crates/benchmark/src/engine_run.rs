@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use cryptstream_engine::{
-    BatchItem, DecryptAll, Destination, EncryptAll, Engine, Items, OnDone, Processes, Target,
-    WorkerOptions, WorkerProgram,
+    BatchItem, DecryptAll, Destination, EncryptAll, Engine, EngineOptions, Items, OnDone,
+    Processes, Target, WorkerProgram,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Identity, Recipient};
@@ -44,7 +44,7 @@ impl<'a> EngineRun<'a> {
         program: Option<WorkerProgram>,
     ) -> Self {
         let processes = Processes::Exactly(processes);
-        let workers = WorkerOptions { processes, program, ..WorkerOptions::default() };
+        let workers = EngineOptions { processes, program, ..EngineOptions::default() };
         Self { key, engine: Engine::new(workers, cores) }
     }
 

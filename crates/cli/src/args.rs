@@ -31,7 +31,7 @@ pub(crate) use rekey::Rekey;
 pub(crate) use report_options::{Color, PROGRESS_VARIABLE, ReportOptions, When};
 pub(crate) use streams::{descriptor, is_dash, is_stdin, is_stdout};
 pub(crate) use tree::Tree;
-pub(crate) use workers::{Reading, Sandbox, Workers, parse_processes};
+pub(crate) use workers::{CacheMode, Reading, Sandbox, Workers, parse_processes};
 
 /// Fast, sandboxed file encryption that reads and writes age files
 #[derive(Debug, Parser)]

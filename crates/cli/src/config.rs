@@ -11,7 +11,7 @@ mod settings;
 use std::path::PathBuf;
 
 use crate::args::{
-    self, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, Reading,
+    self, CacheMode, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, Reading,
     ReportOptions, Workers,
 };
 use crate::initial_environment;
@@ -59,6 +59,7 @@ pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<(), Failure> {
             config.fill_report_options(options);
             config.fill_decryption(&mut args.decryption);
             config.fill_reading(&mut args.reading);
+            config.fill_cache(&mut args.cache);
             // Only flags name new keys.
             args.new.default_cost = config.default_cost();
         }
@@ -121,9 +122,14 @@ impl Config {
     }
 
     fn fill_workers(&self, workers: &mut Workers) {
-        let Workers { processes, sandbox } = workers;
+        let Workers { processes, sandbox, cache } = workers;
         *processes = processes.or(self.get(|it| &it.processes).map(|value| value.value));
         *sandbox = sandbox.or(self.get(|it| &it.sandbox).map(|value| value.value));
+        self.fill_cache(cache);
+    }
+
+    fn fill_cache(&self, cache: &mut Option<CacheMode>) {
+        *cache = cache.or(self.get(|it| &it.cache).map(|value| value.value));
     }
 
     /// A default of `native` does not override an output name or a flag that means age. A cost on

@@ -8,8 +8,8 @@ use std::thread;
 use cryptstream_beneath::FileEntry;
 use cryptstream_engine::program::leftover_of;
 use cryptstream_engine::{
-    CommitOptions, Encrypt, Engine, Error, OutputFormat, Parser, Processes, Progress, SandboxMode,
-    Source, Summary, Target, WorkerOptions,
+    Cache, CommitOptions, Encrypt, Engine, EngineOptions, Error, OutputFormat, Parser, Processes,
+    Progress, SandboxMode, Source, Summary, Target,
 };
 use cryptstream_format::{Format, Recipient};
 use rustix::io::Errno;
@@ -80,7 +80,7 @@ pub(crate) struct Transfer {
     pub(crate) commit: CommitOptions,
     /// The format to write.
     pub(crate) output_format: OutputFormat,
-    pub(crate) workers: WorkerOptions,
+    pub(crate) workers: EngineOptions,
 }
 
 impl Transfer {
@@ -173,7 +173,7 @@ impl Transfer {
             return Err(messages::closed_output());
         }
         let commit = CommitOptions { sync, remove_source, verify, ..CommitOptions::default() };
-        let workers = worker_options(&workers);
+        let workers = engine_options(&workers);
         let output_format = OutputFormat::Binary(Format::Native);
         Ok(Self { input, target, commit, output_format, workers })
     }
@@ -282,8 +282,8 @@ pub(crate) fn output_format(
 }
 
 /// The worker options from the flags.
-pub(crate) fn worker_options(workers: &args::Workers) -> WorkerOptions {
-    WorkerOptions {
+pub(crate) fn engine_options(workers: &args::Workers) -> EngineOptions {
+    EngineOptions {
         processes: workers.processes.unwrap_or(Processes::Auto),
         sandbox: match workers.sandbox {
             Some(Sandbox::Require) => SandboxMode::Require,
@@ -291,6 +291,7 @@ pub(crate) fn worker_options(workers: &args::Workers) -> WorkerOptions {
             Some(Sandbox::Off) => SandboxMode::Off,
         },
         program: system::worker_program(),
+        cache: workers.cache.map_or(Cache::Auto, Cache::from),
     }
 }
 

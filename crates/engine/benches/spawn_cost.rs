@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cryptstream_engine::{Engine, Error, Processes, SandboxMode, WorkerOptions, init_worker};
+use cryptstream_engine::{Engine, EngineOptions, Error, Processes, SandboxMode, init_worker};
 
 fn main() -> Result<(), Error> {
     let program = init_worker();
@@ -14,7 +14,12 @@ fn main() -> Result<(), Error> {
             let mut ended = Vec::new();
             for _ in 0..21 {
                 let processes = Processes::Exactly(count);
-                let options = WorkerOptions { processes, sandbox, program: Some(program.clone()) };
+                let options = EngineOptions {
+                    processes,
+                    sandbox,
+                    program: Some(program.clone()),
+                    ..EngineOptions::default()
+                };
                 let mut engine = Engine::new(options, 2);
                 let start = Instant::now();
                 engine.warm_up()?;

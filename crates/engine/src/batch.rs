@@ -12,7 +12,6 @@ use crate::batch_item::{BatchItem, SMALL};
 use crate::decrypt::FileDecryption;
 use crate::encrypt::FileEncryption;
 use crate::error_context::{ErrorContext, no_workers};
-use crate::file_io::clone_of;
 use crate::in_process::run_to_end;
 use crate::job::{Job, Output};
 use crate::output::Sink;
@@ -251,6 +250,7 @@ impl Engine {
         let &Batch { begin, commit, progress, .. } = batch;
         let mut source = item.open(&self.parser()?)?;
         let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
+        self.set_caching(&mut source, conversion.sink(), commit);
         let is_in_order = conversion.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
         let may_queue = !is_in_order && allowed > 0 && self.has_coordinator()?;
@@ -265,7 +265,7 @@ impl Engine {
             Sink::File(pending) => Output::File(pending.open_for_workers()?),
             Sink::Stream(_) | Sink::Armored(_) | Sink::Nowhere => Output::Nowhere,
         };
-        let input = Some(clone_of(source.file(), source.path())?);
+        let input = Some(source.file().duplicate(source.path())?);
         let job =
             Job { operation, layout: Some(layout), payload_start: start, cipher, input, output };
         let Some(coordinator) = self.coordinator().map_err(no_workers)? else {

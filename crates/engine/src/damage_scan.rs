@@ -7,7 +7,6 @@ mod report;
 mod scan;
 
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use cryptstream_format::payload::MAX_CHUNKS;
 use cryptstream_format::{ChunkCipher, Header, Identity, LayoutError};

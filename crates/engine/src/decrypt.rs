@@ -60,6 +60,7 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Summary, Error> {
         let (mut decryption, payload) = begin(source)?;
+        self.set_caching(source, &mut decryption.sink, commit);
         progress.start(source.expected_len());
         progress.advance(payload.start + payload.cipher.format().prefix_len() as u64);
         let last = self.run_payload(payload, source, &mut decryption.sink, progress)?;

@@ -4,8 +4,8 @@ use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Layout, Segment};
 use cryptstream_protection::Protection;
 
+use crate::data_file::Caching;
 use crate::error_context::{ErrorContext, no_workers};
-use crate::file_io::clone_of;
 use crate::in_process::{InProcess, run_in_process};
 use crate::job::{Job, Output};
 use crate::output::{PendingFile, Sink};
@@ -14,7 +14,7 @@ use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
 use crate::request::Input;
 use crate::workers::{Coordinator, Stop, WORTH};
 use crate::{
-    CommitOptions, Error, Parser, Processes, Progress, SandboxMode, Source, WorkerOptions,
+    Cache, CommitOptions, EngineOptions, Error, Parser, Processes, Progress, SandboxMode, Source,
     WorkerProgram, WorkerStats,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 /// are started when a file is large enough to be worth it, and end when the engine is
 /// dropped.
 pub struct Engine {
-    pub(crate) options: WorkerOptions,
+    pub(crate) options: EngineOptions,
     pub(crate) cores: usize,
     coordinator: Option<Coordinator>,
     /// Parses untrusted input; `None` until it is first needed.
@@ -43,14 +43,14 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 #[must_use = "call `build`"]
 pub struct EngineBuilder {
-    options: WorkerOptions,
+    options: EngineOptions,
     cores: usize,
 }
 
 impl Default for EngineBuilder {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { options: WorkerOptions::default(), cores }
+        Self { options: EngineOptions::default(), cores }
     }
 }
 
@@ -81,6 +81,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether the content of files stays in the system's page cache.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.options.cache = cache;
+        self
+    }
+
     /// The engine. Nothing is started yet.
     #[must_use]
     pub fn build(self) -> Engine {
@@ -96,7 +102,7 @@ impl Engine {
 
     /// An engine for a process that may use `cores` cores.
     #[must_use]
-    pub fn new(options: WorkerOptions, cores: usize) -> Self {
+    pub fn new(options: EngineOptions, cores: usize) -> Self {
         Self {
             options,
             cores,
@@ -171,6 +177,17 @@ impl Engine {
     /// Ends the workers, and drops all segments that they hold.
     pub(crate) fn drop_workers(&mut self) {
         self.coordinator = None;
+    }
+
+    /// Decides how the content of a file and its output passes through the page cache.
+    pub(crate) fn set_caching(&self, source: &mut Source, sink: &mut Sink, commit: CommitOptions) {
+        let caching = self.options.cache.caching(source.known_len(), commit);
+        sink.set_caching(caching);
+        // Others have read it, or are about to.
+        let is_in_use = caching != Caching::KEEP
+            && self.options.cache == Cache::Auto
+            && source.is_mostly_cached();
+        source.set_caching(if is_in_use { Caching::KEEP } else { caching });
     }
 
     /// Ends the workers' part of a file. Where the output is to be read again, they go
@@ -267,7 +284,7 @@ impl Engine {
             Sink::Nowhere => Output::Nowhere,
         };
         let input = match layout {
-            Some(_) => Some(clone_of(source.file(), source.path())?),
+            Some(_) => Some(source.file().duplicate(source.path())?),
             None => None,
         };
         let target = match expected_plaintext_len(layout.as_ref(), source) {

@@ -1,10 +1,10 @@
 //! Why a segment could not be done, as workers report it: without names of files.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use cryptstream_format::ChunkError;
+
+use crate::data_file::DataFile;
 
 /// Why a segment could not be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,11 @@ impl From<ChunkError> for Failure {
 }
 
 /// Reads a piece of the input.
-pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> Result<(), Failure> {
+pub(crate) fn read_exact_at(
+    file: &DataFile,
+    buffer: &mut [u8],
+    offset: u64,
+) -> Result<(), Failure> {
     file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => Failure::Short,
         _ => Failure::Read { errno: errno(&error), offset },

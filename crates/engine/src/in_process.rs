@@ -3,7 +3,6 @@
 use cryptstream_format::{Layout, Segment};
 
 use crate::error_context::ErrorContext;
-use crate::file_io::clone_of;
 use crate::job::{InputLocation, Job, Output};
 use crate::memory::grow;
 use crate::output::Sink;
@@ -145,9 +144,9 @@ fn run_at_offsets(
         layout: Some(layout),
         payload_start: start,
         cipher,
-        input: Some(clone_of(source.file(), source.path())?),
+        input: Some(source.file().duplicate(source.path())?),
         output: match sink {
-            Sink::File(pending) => Output::File(clone_of(pending.file(), pending.path())?),
+            Sink::File(pending) => Output::File(pending.file().duplicate(pending.path())?),
             _ => Output::Nowhere,
         },
     };

@@ -1,13 +1,11 @@
 //! One payload, and how one segment of it is encrypted or decrypted, by main or by a
 //! worker.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
 use cryptstream_format::{ChunkCipher, Layout, Segment};
 use cryptstream_shm::{PrivateBuffer, Region};
 
+use crate::data_file::DataFile;
 use crate::failure::{Failure, errno, read_exact_at};
 use crate::fault_points::{Point, at};
 use crate::part_io::{Buffers, PART_LEN, WriteCoalescer};
@@ -24,14 +22,14 @@ pub(crate) struct Job {
     pub(crate) cipher: ChunkCipher,
     /// What segments are read from, at their offsets; `None` when main reads
     /// them, into the buffers of the slots.
-    pub(crate) input: Option<File>,
+    pub(crate) input: Option<DataFile>,
     pub(crate) output: Output,
 }
 
 /// Where the results of a job go.
 pub(crate) enum Output {
     /// To a file, at their offsets.
-    File(File),
+    File(DataFile),
     /// Into the buffers of the slots, from where main takes them.
     Slot,
     /// Nowhere: the job is to find out whether everything opens.

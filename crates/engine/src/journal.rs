@@ -19,7 +19,7 @@ use cryptstream_format::{Format, Header, Journal, UnlockError, UnwrapError};
 use rustix::fs::{FileType, Timestamps};
 use rustix::io::Errno;
 
-use crate::file_io::read_at;
+use crate::data_file::DataFile;
 use crate::header::read_header;
 use crate::output::attributes::keep_access;
 use crate::output::{PendingFile, Permissions, remove_durably};
@@ -49,7 +49,7 @@ pub(crate) struct Journaled<'a> {
     pub(crate) folder: &'a Arc<Dir>,
     pub(crate) name: &'a OsStr,
     pub(crate) source: &'a Source,
-    pub(crate) file: &'a File,
+    pub(crate) file: &'a DataFile,
     pub(crate) len: u64,
 }
 
@@ -59,13 +59,13 @@ impl UndoJournal {
     pub(crate) fn find(
         folder: &Arc<Dir>,
         name: &OsStr,
-        file: &File,
+        file: &DataFile,
         source: &Source,
     ) -> Option<Self> {
         let name = name_beside(name);
         let (journal, header, times) = read(folder, &name, source)?;
         let mut head = crate::memory::zeroed(journal.head_len()).ok()?;
-        let head = read_at(file, &mut head, 0).ok()?;
+        let head = file.read_up_to(&mut head, 0).ok()?;
         let present = journal.header_state(file.metadata().ok()?.len(), head)?;
         let (folder, header) = (Arc::clone(folder), Some(header));
         Some(Self { folder, name, journal, header, present, times })

@@ -70,7 +70,9 @@
 mod batch;
 mod batch_item;
 mod busy_time;
+mod cache;
 mod damage_scan;
+mod data_file;
 mod decrypt;
 mod encrypt;
 mod engine;
@@ -78,7 +80,6 @@ mod error;
 mod error_context;
 mod failure;
 mod fault_points;
-mod file_io;
 mod header;
 mod in_process;
 mod input;
@@ -112,6 +113,7 @@ mod umask;
 mod workers;
 
 pub use batch_item::{BatchItem, Destination};
+pub use cache::Cache;
 pub use damage_scan::{Damage, DamageReport, End};
 pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
@@ -130,7 +132,7 @@ pub use request::{
 };
 pub use summary::{BatchSummary, OutputFormat, Summary};
 pub use workers::{
-    Parser, Processes, SandboxLevel, SandboxMode, WorkerNote, WorkerOptions, WorkerProgram,
+    EngineOptions, Parser, Processes, SandboxLevel, SandboxMode, WorkerNote, WorkerProgram,
     WorkerStats, init_worker,
 };
 

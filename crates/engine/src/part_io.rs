@@ -1,10 +1,9 @@
 //! Readers and writers of parts, for [`transform`](crate::transform).
 
-use std::fs::File;
-
 use cryptstream_format::Segment;
 use cryptstream_format::payload::TAG_LEN;
 
+use crate::data_file::DataFile;
 use crate::failure::{Failure, read_exact_at};
 use crate::memory::{OutOfMemory, grow, zeroed};
 use crate::transform::{Operation, PartReader, PartWriter};
@@ -56,7 +55,7 @@ impl<E> PartReader<E> for SliceReader<'_> {
 
 /// Reads encrypted chunks at their offsets in a file.
 pub(crate) struct CiphertextReader<'a> {
-    pub(crate) file: &'a File,
+    pub(crate) file: &'a DataFile,
     /// Where the payload begins.
     pub(crate) start: u64,
     /// Long enough for a part.

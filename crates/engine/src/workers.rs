@@ -23,7 +23,7 @@ mod worker;
 pub(crate) use coordinator::{CHECK_INTERVAL, Coordinator, Finished};
 pub(crate) use options::WORTH;
 pub use options::{
-    Processes, WORKER_ARGUMENT, WorkerNote, WorkerOptions, WorkerProgram, WorkerStats,
+    EngineOptions, Processes, WORKER_ARGUMENT, WorkerNote, WorkerProgram, WorkerStats,
 };
 pub use parser::Parser;
 pub(crate) use parser::{Beginning, Unarmor};

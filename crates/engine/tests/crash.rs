@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Instant;
 
 use common::{Fixture, paint, watched};
-use cryptstream_engine::{Engine, Error, Processes, SandboxMode, WorkerOptions};
+use cryptstream_engine::{Engine, EngineOptions, Error, Processes, SandboxMode};
 
 const LEN: usize = (24 << 20) + 54_321;
 
@@ -175,7 +175,7 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
             let program = fixture.program(&format!("die.0.{point}.1"));
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
             let mut engine =
-                Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
+                Engine::new(EngineOptions { processes, sandbox, program: Some(program.into()) }, 2);
             let result = fixture.decrypt(&mut engine, "encrypted", "decrypted");
             let is_said = matches!(result, Err(Error::NoWorkers | Error::WorkersDied { .. }));
             assert!(is_said, "{point}: {result:?}");
@@ -183,7 +183,7 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
         let program = fixture.path("missing");
         let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
         let mut engine =
-            Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
+            Engine::new(EngineOptions { processes, sandbox, program: Some(program.into()) }, 2);
         let result = fixture.decrypt(&mut engine, "encrypted", "decrypted");
         // That is not a shortage of resources.
         assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");

@@ -8,8 +8,8 @@ use std::io::{Read, Seek, SeekFrom};
 
 use common::{Fixture, paint};
 use cryptstream_engine::{
-    ByteRange, CommitOptions, Decrypt, Encrypt, Engine, Processes, RangeSummary, Source,
-    WorkerOptions,
+    ByteRange, CommitOptions, Decrypt, Encrypt, Engine, EngineOptions, Processes, RangeSummary,
+    Source,
 };
 use cryptstream_format::Format;
 
@@ -19,7 +19,7 @@ const FIRST_READ: u64 = 16 << 10;
 const LOOKS: u64 = 256;
 
 fn engine() -> Engine {
-    let options = WorkerOptions { processes: Processes::Exactly(0), ..WorkerOptions::default() };
+    let options = EngineOptions { processes: Processes::Exactly(0), ..EngineOptions::default() };
     Engine::new(options, 1)
 }
 

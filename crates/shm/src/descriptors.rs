@@ -43,6 +43,25 @@ pub fn has_other_writers(fd: impl AsFd) -> io::Result<bool> {
     native::has_other_writers(fd.as_fd())
 }
 
+/// How many bytes of a file are in the page cache.
+///
+/// # Errors
+/// If the system cannot tell, as Linux before 6.5, or does not tell this user.
+pub fn cached_len(fd: impl AsFd) -> io::Result<u64> {
+    native::cached_len(fd.as_fd())
+}
+
+/// Starts writing `len` bytes of a file, from `start` on, to its device, and with `waits` also
+/// waits until they are written. It does not make the file durable: its length and the places of
+/// its blocks are not written. `fsync` does that, and then has little left to do.
+///
+/// # Errors
+/// If the system or the file system cannot do it, or the device has failed. The error of a
+/// device is reported once, so it must not be ignored.
+pub fn write_back(fd: impl AsFd, start: u64, len: u64, waits: bool) -> io::Result<()> {
+    native::write_back(fd.as_fd(), start, len, waits)
+}
+
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(portable_platform)))]
 mod tests {

@@ -162,6 +162,7 @@ The file:
     format           = \"native\"       # or \"age\"
     processes        = \"auto\"         # or a number, 0 for none
     sandbox          = \"auto\"         # or \"require\", \"off\"
+    cache            = \"auto\"         # or \"keep\", \"drop\"
     progress         = \"auto\"         # or \"always\", \"never\", \"json\"
     color            = \"auto\"         # or \"always\", \"never\"
     argon2id         = \"256MiB,3,4\"   # cost of a passphrase
@@ -177,7 +178,7 @@ Environment:
     CRYPTSTREAM_RECIPIENT  CRYPTSTREAM_RECIPIENTS_FILE  CRYPTSTREAM_IDENTITY
     CRYPTSTREAM_FORMAT     CRYPTSTREAM_PROCESSES        CRYPTSTREAM_SANDBOX
     CRYPTSTREAM_PROGRESS   CRYPTSTREAM_ARGON2ID         CRYPTSTREAM_SCRYPT
-    CRYPTSTREAM_COLOR      CRYPTSTREAM_PLUGIN_TIMEOUT
+    CRYPTSTREAM_COLOR      CRYPTSTREAM_PLUGIN_TIMEOUT   CRYPTSTREAM_CACHE
 
 Keys:
   Keys from different places are never mixed. If a flag names a key, no others are

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    DecryptionArgs, DefaultCost, EncryptionArgs, FileList, KeyPassphrase, Passphrase, Reading,
-    parse_log_n,
+    CacheMode, DecryptionArgs, DefaultCost, EncryptionArgs, FileList, KeyPassphrase, Passphrase,
+    Reading, parse_log_n,
 };
 
 #[derive(Args, Debug)]
@@ -25,6 +25,10 @@ pub(crate) struct Rekey {
     pub(crate) reencrypt: bool,
     #[command(flatten)]
     pub(crate) reading: Reading,
+    /// Whether content that must be rewritten stays in the page cache; auto: none of files from
+    /// 8 MiB on [default: auto]
+    #[arg(long, value_name = "MODE", help_heading = "Processes")]
+    pub(crate) cache: Option<CacheMode>,
 }
 
 /// Whom the file is encrypted to from now on.

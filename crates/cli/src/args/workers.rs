@@ -1,7 +1,7 @@
 //! The flags about worker processes.
 
 use clap::{Args, ValueEnum};
-use cryptstream_engine::Processes;
+use cryptstream_engine::{Cache, Processes};
 
 /// The worker processes.
 #[derive(Args, Clone, Debug, Default)]
@@ -14,6 +14,10 @@ pub(crate) struct Workers {
     /// Whether to sandbox worker processes; auto: as far as the system can [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) sandbox: Option<Sandbox>,
+    /// Whether content stays in the page cache; drop: none of files from 8 MiB on; auto: none of
+    /// those that take more than a quarter of the memory or are made durable [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) cache: Option<CacheMode>,
 }
 
 /// Who parses input from strangers, in commands that have no workers.
@@ -27,7 +31,7 @@ pub(crate) struct Reading {
 
 impl From<Reading> for Workers {
     fn from(Reading { sandbox }: Reading) -> Self {
-        Self { processes: None, sandbox }
+        Self { processes: None, sandbox, cache: None }
     }
 }
 
@@ -36,6 +40,23 @@ pub(crate) enum Sandbox {
     Require,
     Auto,
     Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CacheMode {
+    Auto,
+    Keep,
+    Drop,
+}
+
+impl From<CacheMode> for Cache {
+    fn from(mode: CacheMode) -> Self {
+        match mode {
+            CacheMode::Auto => Self::Auto,
+            CacheMode::Keep => Self::Keep,
+            CacheMode::Drop => Self::Drop,
+        }
+    }
 }
 
 pub(crate) fn parse_processes(text: &str) -> Result<Processes, String> {

@@ -7,11 +7,11 @@ use super::session::{CommandResult, Session};
 use crate::args::Inspect;
 use crate::messages::{Context, Failure, inspect_verify};
 use crate::report::inspect::InspectReport;
-use crate::request::{Input, worker_options};
+use crate::request::{Input, engine_options};
 
 pub(super) fn run(args: Inspect, session: &Session) -> CommandResult {
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
-    let parser = Parser::new(&worker_options(&args.reading.into()));
+    let parser = Parser::new(&engine_options(&args.reading.into()));
     let parser = parser.map_err(|error| inspect_verify::engine(error, Context::default()))?;
     let mut report = InspectReport::new(session.options);
     for PendingInput { input, .. } in inputs.iter() {

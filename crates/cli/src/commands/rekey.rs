@@ -13,17 +13,17 @@ use rustix::fs::fstat;
 
 use super::inputs::{Inputs, PendingInput, no_key_fits, try_keys};
 use super::session::{CommandResult, Session};
-use crate::args::{Rekey, is_dash};
+use crate::args::{Rekey, Workers, is_dash};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys};
 use crate::messages::{self, Context, Failure, code, inspect_verify};
 use crate::progress::Meter;
 use crate::report::Status;
 use crate::report::rekey::{self as report, RekeyReport};
-use crate::request::{Input, cores, worker_options};
+use crate::request::{Input, cores, engine_options};
 
 pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let options = session.options;
-    let Rekey { files, file_list, decryption, new, reencrypt, reading } = args;
+    let Rekey { files, file_list, decryption, new, reencrypt, reading, cache } = args;
     if files.iter().any(|file| is_dash(file.as_os_str())) {
         return Err(messages::rekey::not_a_stream().into());
     }
@@ -35,7 +35,8 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let new_keys = EncryptionKeys::read_beside(&passphrase, &encryption, None, Some(&old_keys))?;
 
     let has_passphrase = old_keys.has_passphrase();
-    let mut engine = Engine::new(worker_options(&reading.into()), cores());
+    let workers = Workers { cache, ..reading.into() };
+    let mut engine = Engine::new(engine_options(&workers), cores());
     let parser = engine.parser().map_err(|error| messages::rekey::failed(error, has_passphrase))?;
     let (mut count, mut bytes, mut first) = (0, 0, None);
     for PendingInput { input, len } in inputs.iter() {

@@ -8,7 +8,7 @@ use cryptstream_keys::DEFAULT_LOG_N;
 use serde_json::{Value, json};
 
 use super::session::{CommandResult, Session};
-use crate::args::{Color, Format, Sandbox, When};
+use crate::args::{CacheMode, Color, Format, Sandbox, When};
 use crate::config::{Config, ConfigValue, Origin, Setting, Settings};
 use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
 use crate::json::{SCHEMA, insert_name};
@@ -193,6 +193,13 @@ fn other(config: &Config, setting: Setting) -> SettingEntry {
                 Sandbox::Require => "require",
                 Sandbox::Auto => "auto",
                 Sandbox::Off => "off",
+            })
+        }),
+        Setting::Cache => shown(config.get(|it| &it.cache), CacheMode::Auto, |cache| {
+            json!(match cache {
+                CacheMode::Auto => "auto",
+                CacheMode::Keep => "keep",
+                CacheMode::Drop => "drop",
             })
         }),
         Setting::Progress => shown(config.get(|it| &it.progress), When::Auto, |when| {

@@ -22,7 +22,7 @@ use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report::tree::TreeReport;
 use crate::report::{ReportWriter, Status};
-use crate::request::{cores, output_format, worker_options};
+use crate::request::{cores, engine_options, output_format};
 use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
 };
@@ -189,7 +189,7 @@ impl TreeRun {
             plan.check_removable()?;
         }
         // Before any file is read.
-        let mut engine = Engine::new(worker_options(&workers), cores());
+        let mut engine = Engine::new(engine_options(&workers), cores());
         let parser = engine.parser();
         plan.parser = parser.map_err(|error| messages::engine(error, Context::default()))?;
         plan.rules.may_vanish = remove_source;

@@ -20,7 +20,7 @@ use crate::messages::{Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
 use crate::report::verify::{Outcome, VerifyReport};
-use crate::request::{Input, cores, worker_options};
+use crate::request::{Input, cores, engine_options};
 
 /// Smaller files are decrypted several at a time. Larger ones keep all workers busy, and show
 /// progress.
@@ -74,7 +74,7 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
         true => keys.identities(&name)?,
         false => Vec::new(),
     };
-    let mut engine = Engine::new(worker_options(&args.workers), cores());
+    let mut engine = Engine::new(engine_options(&args.workers), cores());
     let parser = engine.parser().map_err(|error| inspect_verify::engine(error, context))?;
     let cached = CachedIdentities::new(identities);
     if is_folder

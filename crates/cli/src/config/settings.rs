@@ -9,7 +9,8 @@ use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::parse_recipient;
 
 use crate::args::{
-    Color, Format, PROGRESS_VARIABLE, Sandbox, When, is_dash, parse_log_n, parse_processes,
+    CacheMode, Color, Format, PROGRESS_VARIABLE, Sandbox, When, is_dash, parse_log_n,
+    parse_processes,
 };
 use crate::keyring::is_secret;
 use crate::keyring::parse_encryption_cost;
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) format: Option<ConfigValue<Format>>,
     pub(crate) processes: Option<ConfigValue<Processes>>,
     pub(crate) sandbox: Option<ConfigValue<Sandbox>>,
+    pub(crate) cache: Option<ConfigValue<CacheMode>>,
     pub(crate) progress: Option<ConfigValue<When>>,
     pub(crate) color: Option<ConfigValue<Color>>,
     pub(crate) argon2id: Option<ConfigValue<Cost>>,
@@ -56,6 +58,7 @@ pub(crate) enum Setting {
     Format,
     Processes,
     Sandbox,
+    Cache,
     Progress,
     Color,
     Argon2id,
@@ -73,13 +76,14 @@ pub(super) enum Kind {
 }
 
 impl Setting {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Recipients,
         Self::RecipientsFiles,
         Self::Identity,
         Self::Format,
         Self::Processes,
         Self::Sandbox,
+        Self::Cache,
         Self::Progress,
         Self::Color,
         Self::Argon2id,
@@ -95,6 +99,7 @@ impl Setting {
             Self::Format => "format",
             Self::Processes => "processes",
             Self::Sandbox => "sandbox",
+            Self::Cache => "cache",
             Self::Progress => "progress",
             Self::Color => "color",
             Self::Argon2id => "argon2id",
@@ -112,6 +117,7 @@ impl Setting {
             Self::Format => "CRYPTSTREAM_FORMAT",
             Self::Processes => "CRYPTSTREAM_PROCESSES",
             Self::Sandbox => "CRYPTSTREAM_SANDBOX",
+            Self::Cache => "CRYPTSTREAM_CACHE",
             Self::Progress => PROGRESS_VARIABLE,
             Self::Color => "CRYPTSTREAM_COLOR",
             Self::Argon2id => "CRYPTSTREAM_ARGON2ID",
@@ -123,9 +129,12 @@ impl Setting {
     pub(super) fn kind(self) -> Kind {
         match self {
             Self::Recipients | Self::RecipientsFiles | Self::Identity => Kind::List,
-            Self::Format | Self::Sandbox | Self::Progress | Self::Color | Self::Argon2id => {
-                Kind::Text
-            }
+            Self::Format
+            | Self::Sandbox
+            | Self::Cache
+            | Self::Progress
+            | Self::Color
+            | Self::Argon2id => Kind::Text,
             Self::Processes => Kind::NumberOrText,
             Self::Scrypt | Self::PluginTimeout => Kind::Number,
         }
@@ -188,6 +197,7 @@ impl Settings {
         match setting {
             Setting::Format => self.format = Some(ConfigValue { value: one_of(text)?, origin }),
             Setting::Sandbox => self.sandbox = Some(ConfigValue { value: one_of(text)?, origin }),
+            Setting::Cache => self.cache = Some(ConfigValue { value: one_of(text)?, origin }),
             Setting::Color => self.color = Some(ConfigValue { value: one_of(text)?, origin }),
             Setting::Progress => self.progress = Some(ConfigValue { value: one_of(text)?, origin }),
             Setting::Processes => {

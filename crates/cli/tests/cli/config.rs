@@ -123,13 +123,14 @@ fn a_home_that_cannot_be_entered_is_left_alone_with_a_warning() {
 
 #[test]
 fn the_environment_overrides_the_file_which_overrides_the_default() {
-    let all = "format = \"age\"\nprocesses = 0x3\nsandbox = \"off\"\nprogress = \"never\"\n\
-               argon2id = \"64MiB\"\nscrypt = 16\nplugin-timeout = 7\n";
+    let all = "format = \"age\"\nprocesses = 0x3\nsandbox = \"off\"\ncache = \"drop\"\n\
+               progress = \"never\"\nargon2id = \"64MiB\"\nscrypt = 16\nplugin-timeout = 7\n";
     let dir = home(all);
     for (line, (name, variable, default, file, environment)) in [
         ("format", "CRYPTSTREAM_FORMAT", "native".into(), "age".into(), "native"),
         ("processes", "CRYPTSTREAM_PROCESSES", "auto".into(), 3.into(), "auto"),
         ("sandbox", "CRYPTSTREAM_SANDBOX", "auto".into(), "off".into(), "require"),
+        ("cache", "CRYPTSTREAM_CACHE", "auto".into(), "drop".into(), "keep"),
         ("progress", "CRYPTSTREAM_PROGRESS", "auto".into(), "never".into(), "json"),
         ("argon2id", "CRYPTSTREAM_ARGON2ID", "256MiB,3,4".into(), "64MiB,3,4".into(), "128MiB,5,6"),
         ("scrypt", "CRYPTSTREAM_SCRYPT", 18.into(), serde_json::json!(16), "17"),

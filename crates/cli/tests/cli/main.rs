@@ -24,6 +24,7 @@ mod key_files;
 mod keys;
 mod mirror;
 mod output_place;
+mod page_cache;
 mod patterns;
 mod plugin;
 mod range;

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileEntry, mode_without_acl, uncached_stat};
+use cryptstream_shm::descriptors::cached_len;
 use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
 
 use super::armor::Armor;
 use super::pipe::{PIPE_SIZE, PipeWriter, PipedEnd, pipe};
+use crate::data_file::{Caching, DataFile};
 use crate::{Error, Parser};
 
 /// Up to this size a file is read until it ends, whatever its size is said to
@@ -25,7 +27,7 @@ const SEQUENTIAL_ABOVE: u64 = 1 << 20;
 
 /// An opened input.
 pub struct Source {
-    pub(super) file: File,
+    pub(super) file: DataFile,
     pub(super) path: PathBuf,
     /// As it was when the input was opened.
     pub(super) stat: Stat,
@@ -139,7 +141,7 @@ impl Source {
         // What a cache says of it would look like a change later.
         let stat = if is_regular { uncached_stat(&file, stat) } else { stat };
         Self {
-            file,
+            file: file.into(),
             path,
             stat,
             is_positional: may_seek && is_regular,
@@ -236,8 +238,23 @@ impl Source {
     }
 
     /// The file itself, for others to read from at offsets.
-    pub(crate) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &DataFile {
         &self.file
+    }
+
+    /// Whether most of it is in the page cache.
+    pub(crate) fn is_mostly_cached(&self) -> bool {
+        cached_len(&self.file).is_ok_and(|len| len > self.size() / 2)
+    }
+
+    /// Drops what is left of it in the page cache, if it is not to stay there.
+    pub(crate) fn drop_rest(&self) {
+        self.file.drop_rest();
+    }
+
+    /// How its content passes through the page cache from now on.
+    pub(crate) fn set_caching(&mut self, caching: Caching) {
+        self.file.set_caching(caching);
     }
 
     /// Bytes given so far.

@@ -35,7 +35,10 @@ impl Source {
     pub(crate) fn again(&self) -> Result<Self, Error> {
         let file = self.file.try_clone();
         let file = file.map_err(|source| Error::Open { path: self.path.clone(), source })?;
-        Ok(Self::new(file, self.path.clone(), self.is_positional)?.parsed_by(&self.parser))
+        let mut again =
+            Self::new(file, self.path.clone(), self.is_positional)?.parsed_by(&self.parser);
+        again.set_caching(self.file.caching());
+        Ok(again)
     }
 
     /// An output that is to be read again.

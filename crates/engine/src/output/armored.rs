@@ -45,6 +45,10 @@ impl<T: TextOutput> Armored<T> {
         &self.to
     }
 
+    pub(super) fn sink_mut(&mut self) -> &mut T {
+        &mut self.to
+    }
+
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if offset != self.position {
             return Err(Error::Internal("an armor was written out of order"));

@@ -8,7 +8,6 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +27,7 @@ use super::unnamed::{
     Temporary, close, descriptor_path, identity, is_named, link_unnamed, open_temporary,
     open_unnamed, refuse_links, unlink_own,
 };
+use crate::data_file::{Caching, DataFile};
 use crate::path_resolution::ResolvedPath;
 use crate::{Error, interrupt};
 
@@ -38,7 +38,7 @@ const EXT4_SUPER_MAGIC: rustix::fs::FsWord = 0xEF53;
 
 /// An output file that does not have its name yet.
 pub(crate) struct PendingFile {
-    file: File,
+    file: DataFile,
     folder: Arc<Dir>,
     name: OsString,
     /// The temporary name in the folder, if there is one, and what removes it when the process is
@@ -133,7 +133,7 @@ impl PendingFile {
         let path = path.to_owned();
         let lacks_acl = false;
         Ok(Self {
-            file,
+            file: file.into(),
             folder,
             name,
             temporary,
@@ -182,23 +182,25 @@ impl PendingFile {
     }
 
     /// The file itself, for others to write to before the commit.
-    pub(crate) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &DataFile {
         &self.file
+    }
+
+    /// How its content passes through the page cache from now on.
+    pub(crate) fn set_caching(&mut self, caching: Caching) {
+        self.file.set_caching(caching);
     }
 
     /// Opens the file again for the workers. Unlike a duplicate of the descriptor, this one counts
     /// in [`has_other_writers`].
     ///
     /// [`has_other_writers`]: Self::has_other_writers
-    pub(crate) fn open_for_workers(&self) -> Result<File, Error> {
+    pub(crate) fn open_for_workers(&self) -> Result<DataFile, Error> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, descriptor_path(&self.file), flags, Mode::empty()) {
-            Ok(file) => Ok(file.into()),
+            Ok(file) => Ok(DataFile::new(file.into(), self.file.caching())),
             // Without /proc, or if the file must not be reopened.
-            Err(_) => {
-                let path = || self.path.clone();
-                self.file.try_clone().map_err(|source| Error::Open { path: path(), source })
-            }
+            Err(_) => self.file.duplicate(&self.path),
         }
     }
 
@@ -299,7 +301,11 @@ impl PendingFile {
         if !sync && self.replaced.is_none() && self.temporary.is_none() {
             return Ok(Durability::NotAsked);
         }
-        Durability::of(&self.file)
+        let durability = Durability::of(&self.file)?;
+        if matches!(durability, Durability::Synced) {
+            self.file.drop_rest();
+        }
+        Ok(durability)
     }
 
     /// Returns whether the name must be made durable too.
@@ -366,7 +372,7 @@ impl PendingFile {
         let mut from = self.reopen().map_err(|_| reason)?;
         let (mut file, temporary) = open_temporary(&self.folder, &self.name)?;
         self.temporary = Some(temporary);
-        let unnamed = std::mem::replace(&mut self.file, file.try_clone().map_err(|_| reason)?);
+        let unnamed = std::mem::replace(&mut *self.file, file.try_clone().map_err(|_| reason)?);
         let as_errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
         io::copy(&mut from, &mut file).map_err(as_errno)?;
         let stat = unnamed.metadata().map_err(as_errno)?;

@@ -12,6 +12,7 @@ use super::armored::{Armored, TextOutput};
 use super::options::{CommitOptions, LostAttributes};
 use super::pending::PendingFile;
 use super::stream::Stream;
+use crate::data_file::Caching;
 use crate::{Error, Source};
 
 /// Compares an output, which is read again, with its source.
@@ -19,7 +20,7 @@ pub(crate) type Reread<'a> = &'a dyn Fn(&mut Source) -> Result<(), Error>;
 
 /// Where the bytes go while a run lasts.
 pub(crate) enum Sink {
-    File(PendingFile),
+    File(Box<PendingFile>),
     Stream(Stream),
     /// Into one of the others, as text.
     Armored(Box<Armored<Self>>),
@@ -63,6 +64,15 @@ impl Sink {
             Self::Stream(_) => true,
             Self::Armored(armored) => armored.sink().is_stream(),
             Self::File(_) | Self::Nowhere => false,
+        }
+    }
+
+    /// How what is written to a file passes through the page cache from now on.
+    pub(crate) fn set_caching(&mut self, caching: Caching) {
+        match self {
+            Self::File(pending) => pending.set_caching(caching),
+            Self::Armored(armored) => armored.sink_mut().set_caching(caching),
+            Self::Stream(_) | Self::Nowhere => {}
         }
     }
 
@@ -146,12 +156,16 @@ impl Sink {
                 if options.remove_source {
                     source.remove()?;
                 }
+                source.drop_rest();
                 Ok(LostAttributes { times: !has_times, mode: !has_mode, acl })
             }
             Self::Stream(stream) if options.sync => {
                 stream.sync().map(|()| LostAttributes::default())
             }
-            Self::Stream(_) | Self::Nowhere => Ok(LostAttributes::default()),
+            Self::Stream(_) | Self::Nowhere => {
+                source.drop_rest();
+                Ok(LostAttributes::default())
+            }
         }
     }
 

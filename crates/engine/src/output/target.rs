@@ -118,7 +118,7 @@ impl Target {
             Self::Path { path, force } => match resolve(path, *force, Some(source))? {
                 PathState::File(resolved, present) => {
                     PendingFile::create_over(resolved, path, *force, present, permissions)
-                        .map(Sink::File)
+                        .map(|pending| Sink::File(Box::new(pending)))
                 }
                 PathState::Stream(reached) => {
                     let failed = |error: Errno| create_error(path, error.into());
@@ -133,7 +133,7 @@ impl Target {
                 };
                 let resolved = ResolvedPath { folder: Arc::clone(dir), name: name.clone() };
                 PendingFile::create_over(resolved, path, *force, present, permissions)
-                    .map(Sink::File)
+                    .map(|pending| Sink::File(Box::new(pending)))
             }
             Self::Stdout { only_text } => open_stdout(*only_text, source),
         }

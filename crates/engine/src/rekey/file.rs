@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags, Ti
 use rustix::io::Errno;
 
 use super::summary::{RekeyMethod, RekeySummary};
-use crate::file_io::read_at;
+use crate::data_file::{Caching, DataFile};
 use crate::header::{HEADER_BLOCK, cut_in_header, read_header, unlock_error};
 use crate::journal::{self, UndoJournal};
 use crate::memory::zeroed;
@@ -28,7 +28,7 @@ pub(super) const SMALL: u64 = SEGMENT_LEN as u64;
 pub struct LockedFile {
     pub(super) source: Source,
     /// The same, to be written to.
-    pub(super) file: File,
+    pub(super) file: DataFile,
     /// The folder that it is in, behind symbolic links, and its name there.
     pub(super) folder: Arc<Dir>,
     pub(super) name: OsString,
@@ -102,6 +102,7 @@ impl LockedFile {
         if locked == Err(Errno::WOULDBLOCK) {
             return Err(Error::Busy { path: path.to_owned() });
         }
+        let file = DataFile::from(file);
         // Another run may have replaced the file just before the lock.
         let is_it = |id: FileId| source.id().may_be(id, &file);
         let is_named = folder.stat(&name).is_ok_and(|stat| is_it(FileId::of(&stat)));
@@ -123,6 +124,12 @@ impl LockedFile {
             Err(error) if journal.is_none() => Err(error),
             header => Ok(Self { source, file, folder, name, len, header, journal }),
         }
+    }
+
+    /// How the content of this file and of its replacement passes through the page cache.
+    pub(super) fn set_caching(&mut self, caching: Caching) {
+        self.source.set_caching(caching);
+        self.file.set_caching(caching);
     }
 
     /// The file as an input.
@@ -286,7 +293,7 @@ impl LockedFile {
 
     fn read_exactly(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = zeroed(len)?;
-        match read_at(&self.file, &mut bytes, offset) {
+        match self.file.read_up_to(&mut bytes, offset) {
             Ok(read) if read.len() == len => Ok(bytes),
             Ok(_) => Err(self.source.changed()),
             Err(source) => Err(self.unreadable(offset, source)),

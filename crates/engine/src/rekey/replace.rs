@@ -1,7 +1,6 @@
 //! Another file in the place of the old one.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use cryptstream_format::{Padding, WrapError, WrappedKey};
@@ -9,7 +8,6 @@ use rustix::io::Errno;
 
 use super::file::{LockedFile, UnlockedHeader};
 use super::summary::{RekeyMethod, RekeySummary};
-use crate::file_io::read_at;
 use crate::header::HEADER_BLOCK;
 use crate::memory::zeroed;
 use crate::output::attributes::{copy_user_attributes, keep_access};
@@ -81,7 +79,10 @@ impl LockedFile {
         // What killed runs of any kind have left.
         remove_abandoned(&self.folder, &self.name);
         let (folder, name) = (Arc::clone(&self.folder), self.name.clone());
-        PendingFile::create(folder, name, self.source.path(), true, Permissions::Private)
+        let (path, permissions) = (self.source.path(), Permissions::Private);
+        let mut pending = PendingFile::create(folder, name, path, true, permissions)?;
+        pending.set_caching(self.file.caching());
+        Ok(pending)
     }
 
     /// Gives the finished file the name, the owner, the permission bits and the times of
@@ -159,7 +160,9 @@ impl LockedFile {
     ) -> Result<u64, Error> {
         let len = usize::try_from(len).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
         let mut buffer = zeroed(len)?;
-        let read = read_at(&self.file, &mut buffer, from)
+        let read = self
+            .file
+            .read_up_to(&mut buffer, from)
             .map_err(|source| self.unreadable(from, source))?;
         pending.file().write_all_at(read, to).map_err(|source| Error::Write {
             path: self.source.path().to_owned(),

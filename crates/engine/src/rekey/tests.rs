@@ -9,7 +9,7 @@ use cryptstream_format::{Format, Identity, Journal, Padding, Recipient, WrappedK
 use tempfile::TempDir;
 
 use super::RekeyMethod;
-use crate::{Decrypt, Encrypt, Engine, Error, Rekey, RekeySummary, Source, Target, WorkerOptions};
+use crate::{Decrypt, Encrypt, Engine, EngineOptions, Error, Rekey, RekeySummary, Source, Target};
 
 /// A encrypted file of 2 MiB, and what a rekeying would make of it.
 struct Fixture {
@@ -97,7 +97,7 @@ impl Fixture {
 
 fn engine() -> Engine {
     Engine::new(
-        WorkerOptions { processes: crate::Processes::Exactly(0), ..WorkerOptions::default() },
+        EngineOptions { processes: crate::Processes::Exactly(0), ..EngineOptions::default() },
         1,
     )
 }

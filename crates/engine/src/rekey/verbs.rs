@@ -6,7 +6,7 @@ use super::file::{LockedFile, SMALL};
 use super::replace::fitting;
 use super::summary::RekeySummary;
 use crate::request::RekeyInput;
-use crate::{Engine, Error, Progress, Rekey};
+use crate::{CommitOptions, Engine, Error, Progress, Rekey};
 
 impl Engine {
     /// Changes who can decrypt a file: wraps its file key, which one of the identities
@@ -18,10 +18,12 @@ impl Engine {
     /// output. The file is then as it was.
     pub fn rekey(&mut self, request: Rekey<'_>) -> Result<RekeySummary, Error> {
         let Rekey { file, identities, recipients, reencrypt, progress } = request;
-        let file = match file {
+        let mut file = match file {
             RekeyInput::Path(path) => LockedFile::open(&path, &self.parser()?)?,
             RekeyInput::Locked(file) => *file,
         };
+        let commit = CommitOptions { sync: true, ..CommitOptions::default() };
+        file.set_caching(self.options.cache.caching(Some(file.len), commit));
         match reencrypt {
             true => file.reencrypt(identities, recipients, self.cores, progress),
             false => file.rekey(identities, recipients, progress),

@@ -12,7 +12,7 @@ use cryptstream_shm::{
     Bytes, Completed, Consumer, PostMortemReader, Producer, RegionWords, Semaphore, WorkerId,
 };
 
-use super::options::{WORTH, WorkerNote, WorkerOptions, WorkerStats};
+use super::options::{EngineOptions, WORTH, WorkerNote, WorkerStats};
 use super::pool::{ExitedWorker, Pool};
 use super::pool_scaling::PoolScaling;
 use super::protocol::{decode_result, job_of, segment_of, task_of};
@@ -99,7 +99,7 @@ impl Coordinator {
     }
 
     /// Creates the queue for the workers on `cores` cores. None of them is started yet.
-    pub(crate) fn new(options: &WorkerOptions, cores: usize) -> std::io::Result<Self> {
+    pub(crate) fn new(options: &EngineOptions, cores: usize) -> std::io::Result<Self> {
         let allowed = options.allowed(cores);
         // With fewer slots if the address space is limited.
         let new = |workers| Pool::new(options.clone(), Self::slots(workers));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sandbox::{SandboxLevel, SandboxMode};
+use crate::Cache;
 use crate::scaling::MAX_WAITING;
 
 /// Bytes of plaintext for which a process is worth starting. A worker begins to work about a
@@ -30,15 +31,17 @@ pub enum Processes {
     Exactly(u16),
 }
 
-/// How workers are started.
+/// How an engine works.
 #[derive(Clone, Debug)]
-pub struct WorkerOptions {
-    /// How many.
+pub struct EngineOptions {
+    /// How many workers there may be.
     pub processes: Processes,
     /// Whether they must be sandboxed.
     pub sandbox: SandboxMode,
     /// The program that becomes a worker. Without one there are no worker processes.
     pub program: Option<WorkerProgram>,
+    /// Whether the content of files stays in the system's page cache.
+    pub cache: Cache,
 }
 
 /// A program that becomes a worker when it is started with [`WORKER_ARGUMENT`].
@@ -67,13 +70,18 @@ impl From<PathBuf> for WorkerProgram {
     }
 }
 
-impl Default for WorkerOptions {
+impl Default for EngineOptions {
     fn default() -> Self {
-        Self { processes: Processes::Auto, sandbox: SandboxMode::Auto, program: None }
+        Self {
+            processes: Processes::Auto,
+            sandbox: SandboxMode::Auto,
+            program: None,
+            cache: Cache::Auto,
+        }
     }
 }
 
-impl WorkerOptions {
+impl EngineOptions {
     /// How many workers there may be on `cores` cores.
     pub(crate) fn allowed(&self, cores: usize) -> usize {
         match self.processes {
@@ -157,12 +165,12 @@ mod tests {
     #[test]
     fn workers_come_with_the_work_and_the_cores() {
         let program = Some(WorkerProgram::this());
-        let options = |processes| WorkerOptions {
+        let options = |processes| EngineOptions {
             processes,
             program: program.clone(),
-            ..WorkerOptions::default()
+            ..EngineOptions::default()
         };
-        let alone = WorkerOptions { program: None, ..options(Processes::Exactly(12)) };
+        let alone = EngineOptions { program: None, ..options(Processes::Exactly(12)) };
         assert_eq!(alone.target(1 << 40, 16), 0, "no program that would become a worker");
         assert_eq!((alone.threads(16), options(Processes::Auto).threads(16)), (12, 1));
         let auto = options(Processes::Auto);

@@ -24,7 +24,7 @@ use cryptstream_shm::{Channel, Region};
 use rustix::process::Signal;
 use zeroize::Zeroizing;
 
-use super::options::{WORKER_ARGUMENT, WorkerOptions};
+use super::options::{EngineOptions, WORKER_ARGUMENT};
 use super::parser_process::{Answer, INPUT_LEN, OUTPUT_LEN, Request, Start, level_of};
 use super::sandbox::{SandboxLevel, SandboxMode};
 use super::start::sandboxed;
@@ -44,7 +44,7 @@ pub struct Parser(Option<Arc<ParserProcesses>>);
 
 /// Sandboxed processes.
 struct ParserProcesses {
-    options: WorkerOptions,
+    options: EngineOptions,
     /// Idle processes.
     idle: Mutex<Vec<Process>>,
 }
@@ -74,7 +74,7 @@ impl Parser {
     /// # Errors
     /// [`Error::NoSandbox`] if the process cannot be sandboxed fully, [`Error::NoProcess`]
     /// and [`Error::NoWorkers`] if it cannot be started.
-    pub fn new(options: &WorkerOptions) -> Result<Self, Error> {
+    pub fn new(options: &EngineOptions) -> Result<Self, Error> {
         if options.sandbox != SandboxMode::Require || !Protection::RequireMeansAll.is_on() {
             return Ok(Self::default());
         }
@@ -328,7 +328,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(options: &WorkerOptions) -> io::Result<(Self, SandboxLevel)> {
+    fn start(options: &EngineOptions) -> io::Result<(Self, SandboxLevel)> {
         let region = Region::create(INPUT_LEN + OUTPUT_LEN)?;
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(ANSWER_TIMEOUT))?;

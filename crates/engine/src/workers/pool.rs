@@ -13,7 +13,7 @@ use cryptstream_shm::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::options::{WORKER_ARGUMENT, WorkerOptions};
+use super::options::{EngineOptions, WORKER_ARGUMENT};
 use super::protocol::{Reply, Start, send_job, send_release};
 use super::region_layout::RegionLayout;
 use super::sandbox::{SandboxLevel, SandboxMode};
@@ -62,7 +62,7 @@ pub(super) struct ExitedWorker {
 
 /// The workers of a run.
 pub(super) struct Pool {
-    options: WorkerOptions,
+    options: EngineOptions,
     region: Arc<Region>,
     layout: RegionLayout,
     workers: Vec<Worker>,
@@ -79,7 +79,7 @@ pub(super) struct Pool {
 impl Pool {
     /// A pool without workers.
     pub(super) fn new(
-        options: WorkerOptions,
+        options: EngineOptions,
         slots: usize,
     ) -> io::Result<(Self, Producer<RegionWords>)> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);

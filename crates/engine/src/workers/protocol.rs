@@ -2,7 +2,6 @@
 //! each job before its first segment, and the release of a job before its file gets its name.
 //! Segments and results go through the queue.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -12,6 +11,7 @@ use cryptstream_shm::{Channel, Message, PostMortemReader, QueueLayout};
 use zeroize::Zeroizing;
 
 use super::sandbox::{SandboxLevel, SandboxMode};
+use crate::data_file::{Caching, DataFile};
 use crate::failure::Failure;
 use crate::job::{Job, Output};
 use crate::transform::Operation;
@@ -134,8 +134,14 @@ pub(super) fn send_job(channel: &Channel, number: u32, job: &Job) -> io::Result<
     bytes.extend_from_slice(&len.to_le_bytes());
     bytes.extend_from_slice(job.cipher.expose_secret());
     let mut fds = Vec::new();
-    fds.extend(job.input.as_ref().map(AsFd::as_fd));
-    if let Output::File(file) = &job.output {
+    let output = match &job.output {
+        Output::File(file) => Some(file),
+        Output::Slot | Output::Nowhere => None,
+    };
+    for file in job.input.iter().chain(output) {
+        let Caching { drop_from, is_written_through } = file.caching();
+        bytes.extend_from_slice(&drop_from.to_le_bytes());
+        bytes.push(u8::from(is_written_through));
         fds.push(file.as_fd());
     }
     channel.send(&bytes, &fds)
@@ -169,7 +175,6 @@ impl Command {
 }
 
 fn take_job(rest: &mut Fields<'_>, fds: Vec<OwnedFd>) -> Option<(u32, Job)> {
-    let mut fds = fds.into_iter().map(File::from);
     let number = u32::from_le_bytes(rest.take()?);
     let format = match rest.take()? {
         [0] => Format::Native,
@@ -181,21 +186,27 @@ fn take_job(rest: &mut Fields<'_>, fds: Vec<OwnedFd>) -> Option<(u32, Job)> {
         [1] => Operation::Decrypt,
         _ => return None,
     };
-    let input = match rest.take()? {
-        [0] => None,
-        _ => Some(fds.next()?),
-    };
-    let output = match rest.take()? {
-        [0] => Output::File(fds.next()?),
-        [1] => Output::Slot,
-        _ => Output::Nowhere,
-    };
+    let [has_input, output] = rest.take()?;
     let payload_start = u64::from_le_bytes(rest.take()?);
     let layout = match u64::from_le_bytes(rest.take()?) {
         UNKNOWN => None,
         len => Some(Layout::of_plaintext(format, len).ok()?),
     };
     let cipher = ChunkCipher::from_secret(format, Zeroizing::new(rest.take()?));
+    let mut files = fds.into_iter().map(|fd| {
+        let drop_from = u64::from_le_bytes(rest.take()?);
+        let is_written_through = rest.take()? != [0];
+        Some(DataFile::new(fd.into(), Caching { drop_from, is_written_through }))
+    });
+    let input = match has_input {
+        0 => None,
+        _ => Some(files.next()??),
+    };
+    let output = match output {
+        0 => Output::File(files.next()??),
+        1 => Output::Slot,
+        _ => Output::Nowhere,
+    };
     Some((number, Job { operation, layout, payload_start, cipher, input, output }))
 }
 
@@ -296,7 +307,7 @@ mod tests {
 
     fn job(operation: Operation) -> Job {
         let cipher = PayloadCipher::generate(Format::Native, &FileKey::generate().unwrap());
-        let file = || File::open("/dev/null").unwrap();
+        let file = || std::fs::File::open("/dev/null").unwrap().into();
         Job {
             operation,
             layout: Layout::of_plaintext(Format::Native, LEN).ok(),

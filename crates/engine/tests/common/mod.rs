@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::{
-    BatchItem, BatchSummary, Decrypt, DecryptAll, Destination, Encrypt, EncryptAll, Engine, Error,
-    Items, OnDone, Processes, SandboxMode, Source, Summary, Target, WorkerOptions,
+    BatchItem, BatchSummary, Decrypt, DecryptAll, Destination, Encrypt, EncryptAll, Engine,
+    EngineOptions, Error, Items, OnDone, Processes, SandboxMode, Source, Summary, Target,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Identity, Recipient};
@@ -106,7 +106,12 @@ impl Fixture {
         let program = self.program(plan);
         let processes = Processes::Exactly(count);
         Engine::new(
-            WorkerOptions { processes, sandbox: SandboxMode::Auto, program: Some(program.into()) },
+            EngineOptions {
+                processes,
+                sandbox: SandboxMode::Auto,
+                program: Some(program.into()),
+                ..EngineOptions::default()
+            },
             2,
         )
     }

@@ -161,6 +161,49 @@ unsafe fn close_range(flags: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// How many bytes of a file are in the page cache (cachestat(2), Linux 6.5).
+///
+/// # Errors
+/// If the system refuses or does not have the call.
+pub(crate) fn cached_len(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    use std::os::fd::AsRawFd;
+    /// `__NR_cachestat`, the same on all architectures.
+    const SYS_CACHESTAT: libc::c_long = 451;
+    // `struct cachestat_range`: 0 bytes mean up to the end.
+    let range = [0_u64; 2];
+    // `struct cachestat`: the first is the number of pages in the cache.
+    let mut pages = [0_u64; 5];
+    // SAFETY: the kernel reads two numbers of 64 bits and writes five, which is what the arrays
+    // are, and keeps no pointer to them.
+    let done = unsafe {
+        libc::syscall(SYS_CACHESTAT, fd.as_raw_fd(), range.as_ptr(), pages.as_mut_ptr(), 0)
+    };
+    match done {
+        0 => Ok(pages[0] * rustix::param::page_size() as u64),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Starts writing the dirty pages of a range of a file to its device, and with `waits` also waits
+/// until they are written.
+///
+/// # Errors
+/// If the system refuses, or the device has failed.
+pub(crate) fn write_back(fd: BorrowedFd<'_>, start: u64, len: u64, waits: bool) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let (start, len) = (start.try_into().map_err(invalid)?, len.try_into().map_err(invalid)?);
+    let all = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+        | libc::SYNC_FILE_RANGE_WRITE
+        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    let flags = if waits { all } else { libc::SYNC_FILE_RANGE_WRITE };
+    // SAFETY: the call takes numbers and touches no memory of this process.
+    match unsafe { libc::sync_file_range(fd.as_raw_fd(), start, len, flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Whether the file of `fd`, which is open for writing only, is open for writing elsewhere too.
 /// Only a sole writer can take a write lease; it is given back at once.
 ///

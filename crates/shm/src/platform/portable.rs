@@ -158,3 +158,18 @@ pub(crate) fn close_all() -> io::Result<()> {
 pub(crate) fn has_other_writers(_fd: BorrowedFd<'_>) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Always fails: only Linux has it.
+pub(crate) fn cached_len(_fd: BorrowedFd<'_>) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Always fails: only Linux has it.
+pub(crate) fn write_back(
+    _fd: BorrowedFd<'_>,
+    _start: u64,
+    _len: u64,
+    _waits: bool,
+) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use cryptstream_archive::Limits;
 use cryptstream_beneath::KnownFile;
-use cryptstream_engine::{Engine, Parser, Progress, WorkerOptions};
+use cryptstream_engine::{Engine, EngineOptions, Parser, Progress};
 use cryptstream_format::Identity;
 
 use super::parser::Task;
@@ -17,7 +17,7 @@ use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
 use crate::report::list::{EntryList, ListReport, Listed};
-use crate::request::{Input, cores, worker_options};
+use crate::request::{Input, cores, engine_options};
 use crate::system;
 
 pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
@@ -26,7 +26,7 @@ pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> Comman
     let inputs = Inputs::of(args.files, is_listed)?;
     let are_several = inputs.are_several(is_listed);
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
-    let workers = worker_options(&args.workers);
+    let workers = engine_options(&args.workers);
     let mut engine = Engine::new(workers.clone(), cores());
     let parser =
         engine.parser().map_err(|error| inspect_verify::engine(error, Context::default()))?;
@@ -66,7 +66,7 @@ pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> Comman
 struct Lister<'a> {
     engine: Engine,
     parser: Parser,
-    workers: WorkerOptions,
+    workers: EngineOptions,
     identities: Vec<&'a dyn Identity>,
     key_files: Vec<KnownFile>,
     has_passphrase: bool,

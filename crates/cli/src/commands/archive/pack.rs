@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use cryptstream_archive::{Added, PackError, Packed, Packer};
 use cryptstream_beneath::{Dir, KnownFile};
-use cryptstream_engine::{Error, PipeWriter, Source, Target};
+use cryptstream_engine::{Cache, Error, PipeWriter, Source, Target};
 use cryptstream_format::{Format, Recipient};
 
 use crate::args::{Encrypt, is_dash};
@@ -66,7 +66,13 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
 
     let started = Instant::now();
     let meter = Meter::of(&transfer, session.options);
-    let job = Packing { folder: &folder, opened: &opened, rules: &rules, key_files: &key_files };
+    let job = Packing {
+        folder: &folder,
+        opened: &opened,
+        rules: &rules,
+        key_files: &key_files,
+        drops_content: transfer.workers.cache == Cache::Drop,
+    };
     let ran: Result<_, Failure> = thread::scope(|scope| {
         let packer = thread::Builder::new().name("packer".to_owned());
         let packing = packer.spawn_scoped(scope, || job.run(writer, packing.zstd));
@@ -127,6 +133,8 @@ struct Packing<'a> {
     opened: &'a File,
     rules: &'a Rules,
     key_files: &'a [KnownFile],
+    /// Whether long files are dropped from the page cache.
+    drops_content: bool,
 }
 
 /// The result of packing.
@@ -173,6 +181,9 @@ impl Packing<'_> {
             packer.set_output(stdout);
         }
         packer.exclude(self.key_files);
+        if self.drops_content {
+            packer.drop_content();
+        }
         packer.add(Path::new("")).map_err(failed)?;
         for found in self.rules.sorted(dir()?, self.folder)? {
             let relative = match found {

@@ -39,7 +39,7 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
             Format::Native,
             (*cipher.expose_secret()).into(),
         ),
-        input: Some(File::open(&input).unwrap()),
+        input: Some(File::open(&input).unwrap().into()),
         output: Output::File(
             File::options()
                 .create(true)
@@ -47,13 +47,18 @@ fn sealed_after_a_death(plan: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
                 .write(true)
                 .truncate(false)
                 .open(&output)
-                .unwrap(),
+                .unwrap()
+                .into(),
         ),
     };
 
     let processes = Processes::Exactly(1);
-    let options =
-        WorkerOptions { processes, sandbox: SandboxMode::Auto, program: Some(program.into()) };
+    let options = EngineOptions {
+        processes,
+        sandbox: SandboxMode::Auto,
+        program: Some(program.into()),
+        ..EngineOptions::default()
+    };
     let mut coordinator = Coordinator::new(&options, 1).unwrap();
     coordinator.warm_up(1).unwrap();
     let number = coordinator.add(job());

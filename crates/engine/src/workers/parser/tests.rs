@@ -26,7 +26,7 @@ fn lying(answers: Vec<Vec<u8>>, output: &[u8]) -> Parser {
     });
     let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
     let program = PathBuf::from("/nonexistent");
-    let options = WorkerOptions { program: Some(program.into()), ..WorkerOptions::default() };
+    let options = EngineOptions { program: Some(program.into()), ..EngineOptions::default() };
     let processes = ParserProcesses { options, idle: Mutex::default() };
     processes.put_back(Process { child, channel, region });
     Parser(Some(Arc::new(processes)))

@@ -37,9 +37,17 @@ const COMMON: &[i64] = &[
     libc::SYS_exit_group,
 ];
 
-/// What a worker needs in addition: to read segments, and the control socket.
-pub(super) const WORKER: &[i64] =
-    &[libc::SYS_pread64, libc::SYS_recvmsg, libc::SYS_sendmsg, libc::SYS_poll, libc::SYS_ppoll];
+/// What a worker needs in addition: to read segments, to keep the page cache free of them, and the
+/// control socket.
+pub(super) const WORKER: &[i64] = &[
+    libc::SYS_pread64,
+    libc::SYS_sync_file_range,
+    libc::SYS_fadvise64,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+];
 
 /// What listing an archive needs in addition.
 pub(super) const LIST: &[i64] = &[];
