@@ -7,6 +7,6 @@ fn main() -> Result<(), Error> {
     let public = SecretKey::generate()?.to_public();
     let mut input = Source::stdin()?;
     let mut engine = Engine::builder().build();
-    engine.encrypt(Encrypt::source(&mut input).recipients(&[&public]))?;
+    engine.encrypt(Encrypt::source(&mut input).to_stdout().recipients(&[&public]))?;
     Ok(())
 }

@@ -127,8 +127,8 @@ pub use range::{ByteRange, RangeSummary};
 pub use reader::Reader;
 pub use rekey::{LockedFile, RekeyMethod, RekeySummary};
 pub use request::{
-    DamageScan, Decrypt, DecryptAll, Encrypt, EncryptAll, Inspect, Items, OnDone, Rekey, Salvage,
-    Verify,
+    DamageScan, Decrypt, DecryptAll, Encrypt, EncryptAll, Inspect, Items, NeedsOutput, OnDone,
+    Rekey, Salvage, Verify,
 };
 pub use summary::{BatchSummary, OutputFormat, Summary};
 pub use workers::{

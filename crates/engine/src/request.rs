@@ -23,10 +23,15 @@ macro_rules! methods {
             Self::new(Input::Source(source))
         }
     };
-    (target) => {
-        /// Writes a new file at `path`. Fails if there is one.
-        pub fn to(self, path: impl Into<PathBuf>) -> Self {
-            self.target(Target::Path { path: path.into(), force: false })
+    (input without output) => {
+        /// Reads the file, pipe or device at `path`.
+        pub fn file(path: impl Into<PathBuf>) -> NeedsOutput<'a, Self> {
+            NeedsOutput { input: Input::Path(path.into()), build: Self::new }
+        }
+
+        /// Reads an input that is open.
+        pub fn source(source: &'a mut Source) -> NeedsOutput<'a, Self> {
+            NeedsOutput { input: Input::Source(source), build: Self::new }
         }
     };
     (format) => {
@@ -69,8 +74,39 @@ macro_rules! methods {
     };
 }
 
-/// A file to encrypt, for [`Engine::encrypt`](crate::Engine::encrypt). Without
-/// [`to`](Self::to) the result goes to standard output.
+/// A request that has no output yet. Each method names one, and returns the request.
+#[must_use = "it does nothing until it has an output, and an engine gets it"]
+pub struct NeedsOutput<'a, Request> {
+    input: Input<'a>,
+    build: fn(Input<'a>, Target) -> Request,
+}
+
+impl<Request> NeedsOutput<'_, Request> {
+    /// Writes a new file at `path`. Fails if there is one.
+    pub fn to(self, path: impl Into<PathBuf>) -> Request {
+        self.target(Target::Path { path: path.into(), force: false })
+    }
+
+    /// Writes to standard output, even if that is a terminal.
+    pub fn to_stdout(self) -> Request {
+        self.target(Target::Stdout { only_text: false })
+    }
+
+    /// Writes to any target.
+    pub fn target(self, target: Target) -> Request {
+        (self.build)(self.input, target)
+    }
+}
+
+impl<'a> NeedsOutput<'a, Decrypt<'a>> {
+    /// Writes verified segments to a pipe. Its reader must make nothing final before
+    /// decrypting has succeeded.
+    pub fn to_pipe(self, pipe: OwnedFd) -> Decrypt<'a> {
+        Decrypt::with_output(self.input, Output::Pipe(pipe))
+    }
+}
+
+/// A file to encrypt, for [`Engine::encrypt`](crate::Engine::encrypt).
 #[must_use = "it does nothing until an engine gets it"]
 pub struct Encrypt<'a> {
     pub(crate) input: Input<'a>,
@@ -82,33 +118,26 @@ pub struct Encrypt<'a> {
 }
 
 impl<'a> Encrypt<'a> {
-    methods!(input);
-    methods!(target);
+    methods!(input without output);
     methods!(format);
     methods!(recipients);
     methods!(commit);
     methods!(progress);
 
-    fn new(input: Input<'a>) -> Self {
+    fn new(input: Input<'a>, target: Target) -> Self {
         Self {
             input,
-            target: STDOUT,
+            target,
             format: BINARY,
             recipients: &[],
             commit: CommitOptions::default(),
             progress: &(),
         }
     }
-
-    /// Writes to any target.
-    pub fn target(self, target: Target) -> Self {
-        Self { target, ..self }
-    }
 }
 
 /// A file to decrypt, for [`Engine::decrypt`](crate::Engine::decrypt) and
-/// [`Engine::decrypt_range`](crate::Engine::decrypt_range). Without [`to`](Self::to) the
-/// result goes to standard output.
+/// [`Engine::decrypt_range`](crate::Engine::decrypt_range).
 #[must_use = "it does nothing until an engine gets it"]
 pub struct Decrypt<'a> {
     pub(crate) input: Input<'a>,
@@ -119,26 +148,17 @@ pub struct Decrypt<'a> {
 }
 
 impl<'a> Decrypt<'a> {
-    methods!(input);
-    methods!(target);
+    methods!(input without output);
     methods!(identities);
     methods!(commit);
     methods!(progress);
 
-    fn new(input: Input<'a>) -> Self {
-        let output = Output::Target(STDOUT);
+    fn new(input: Input<'a>, target: Target) -> Self {
+        Self::with_output(input, Output::Target(target))
+    }
+
+    fn with_output(input: Input<'a>, output: Output) -> Self {
         Self { input, output, identities: &[], commit: CommitOptions::default(), progress: &() }
-    }
-
-    /// Writes to any target.
-    pub fn target(self, target: Target) -> Self {
-        Self { output: Output::Target(target), ..self }
-    }
-
-    /// Writes verified segments to a pipe. Its reader must make nothing final before
-    /// decrypting has succeeded.
-    pub fn to_pipe(self, pipe: OwnedFd) -> Self {
-        Self { output: Output::Pipe(pipe), ..self }
     }
 }
 
@@ -194,7 +214,7 @@ impl<'a> DamageScan<'a> {
 }
 
 /// A damaged file of which to keep what is intact, for
-/// [`Engine::salvage`](crate::Engine::salvage).
+/// [`Engine::salvage`](crate::Engine::salvage). Its output must be a file.
 #[must_use = "it does nothing until an engine gets it"]
 pub struct Salvage<'a> {
     pub(crate) input: Input<'a>,
@@ -205,20 +225,14 @@ pub struct Salvage<'a> {
 }
 
 impl<'a> Salvage<'a> {
-    methods!(input);
-    methods!(target);
+    methods!(input without output);
     methods!(identities);
     methods!(commit);
     methods!(progress);
 
-    fn new(input: Input<'a>) -> Self {
+    fn new(input: Input<'a>, target: Target) -> Self {
         let commit = CommitOptions::default();
-        Self { input, target: STDOUT, identities: &[], commit, progress: &() }
-    }
-
-    /// Writes to any target that is a file.
-    pub fn target(self, target: Target) -> Self {
-        Self { target, ..self }
+        Self { input, target, identities: &[], commit, progress: &() }
     }
 }
 
@@ -309,7 +323,6 @@ impl<'a> DecryptAll<'a> {
     }
 }
 
-const STDOUT: Target = Target::Stdout { only_text: false };
 const BINARY: OutputFormat = OutputFormat::Binary(Format::Native);
 
 /// The files of a batch. Each is taken when its turn comes, so that there may be any
