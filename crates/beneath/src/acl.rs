@@ -22,9 +22,9 @@ const OTHER: u16 = 0x20;
 /// Permission to read.
 const READ: u32 = 4;
 
-/// The permission bits for a copy of `file` without its access control list, and whether there is a
-/// list. `mode` has the bits of the file. With a list, the group bits are the mask, which may allow
-/// more than the group has.
+/// The permission bits for a copy of `file` that does not get its access control list, and whether
+/// there is a list. `mode` has the bits of the file itself: if there is a list, its group bits are
+/// the mask, which may allow more than the group has.
 #[must_use]
 pub fn mode_without_acl(file: impl AsFd, mode: u32) -> (u32, bool) {
     let mut buffer = [0; 1024];
@@ -40,7 +40,7 @@ pub fn mode_without_acl(file: impl AsFd, mode: u32) -> (u32, bool) {
 /// Like [`mode_without_acl`] for a directory. Bits other than permission bits are kept.
 #[must_use]
 pub fn dir_mode_without_acl(dir: &Dir, mode: u32) -> (u32, bool) {
-    // If the mask is empty, a list gives users and groups nothing.
+    // If there is a list, its mask is empty, and it gives users and groups nothing.
     if mode & 0o070 == 0 {
         return (mode, false);
     }
@@ -58,9 +58,9 @@ pub fn has_acl(file: impl AsFd) -> bool {
     }
 }
 
-/// The bits for the group and for others that give nobody more than this list. The group gets its own
-/// entry within the mask. If an entry denies reading to a user or a group, nobody but the owner may
-/// read.
+/// The bits for the group and for others that give nobody more than this list does. The group gets
+/// its own entry within the mask. If an entry denies reading to a user or a group, only the owner
+/// may read.
 fn group_and_others(list: &[u8]) -> u32 {
     let Some((version, entries)) = list.split_first_chunk() else { return 0 };
     if u32::from_le_bytes(*version) != VERSION || entries.len() % ENTRY_LEN != 0 {

@@ -22,17 +22,16 @@ pub fn times_of(stat: &Stat) -> Timestamps {
     }
 }
 
-/// Whether an error means that the file system does not support times or permission bits, or denies
-/// this user to set them.
+/// Whether an error means that the file system does not support times or permission bits, or that
+/// this user may not set them.
 #[must_use]
 pub fn is_refusal(error: Errno) -> bool {
     use Errno as E;
     matches!(error, E::PERM | E::ACCESS | E::OPNOTSUPP | E::NOSYS | E::ROFS | E::INVAL)
 }
 
-/// Gives the file of this name, which has the attributes `there`, the permission bits of its
-/// original. If it has an access control list, it gets no bits that it does not have: the group bits
-/// are the mask of the list.
+/// Gives the file `name`, whose attributes are `there`, the permission bits `mode` of its original.
+/// A file with an access control list gets no new bits, since its group bits are the list's mask.
 ///
 /// # Errors
 /// As chmod(2); `ESTALE` if the file was replaced.

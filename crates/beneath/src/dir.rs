@@ -14,14 +14,14 @@ use rustix::io::Errno;
 use crate::identity::{FileId, has_stable_inodes, kernel_path};
 use crate::resolve::{DIRECTORY, SAFE_FLAGS, resolve, split_relative};
 
-/// An open directory, from which paths below it are resolved. It needs no read permission.
+/// An open directory, from which paths below it are resolved. Opening it needs no read permission.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
 }
 
 impl Dir {
-    /// Opens the directory at `path`, following links. For a path that the user has named.
+    /// Opens the directory at `path`, following links. Use it for paths that the user has named.
     ///
     /// # Errors
     /// As openat(2); `ENOTDIR` if it is not a directory.
@@ -31,7 +31,7 @@ impl Dir {
     }
 
     /// Opens the parent directory of `path`, following links, and returns it with the last
-    /// component. For a path that the user has named; the last component need not exist.
+    /// component, which need not exist. Use it for paths that the user has named.
     ///
     /// # Errors
     /// As openat(2); `EISDIR` if the path does not end in a name, such as `/` or `a/..`.
@@ -60,7 +60,7 @@ impl Dir {
     }
 
     /// Opens the file of this name for reading, following links and waiting for the writer of a
-    /// pipe. For a name that the user has given.
+    /// pipe. Use it for names that the user has given.
     ///
     /// # Errors
     /// As openat(2).
@@ -113,7 +113,7 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| mkdirat(dir, name, mode))
     }
 
-    /// The attributes of the file at `path`, or of the link itself.
+    /// The attributes of the file at `path`. A link is not followed.
     ///
     /// # Errors
     /// As fstatat(2).
@@ -237,7 +237,7 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| unlinkat(dir, name, AtFlags::REMOVEDIR))
     }
 
-    /// Sets the times of the file at `path`, or of the link itself.
+    /// Sets the times of the file at `path`. A link is not followed.
     ///
     /// # Errors
     /// As utimensat(2).
@@ -245,8 +245,8 @@ impl Dir {
         self.at(path.as_ref(), |dir, name| utimensat(dir, name, times, AtFlags::SYMLINK_NOFOLLOW))
     }
 
-    /// Sets the permission bits of the file of this name, which must have this `id`. The file need
-    /// not be readable.
+    /// Sets the permission bits of the file of this name, if it has this `id`. The file need not
+    /// be readable.
     ///
     /// # Errors
     /// As chmod(2); `ESTALE` if it is another file.
@@ -277,7 +277,7 @@ impl Dir {
         // fchmod(2) refuses a descriptor with `O_PATH`. `.` is the same directory, not a link.
         match self.open_self() {
             Ok(readable) => fchmod(&readable, mode),
-            // The owner may not enter it. This needs /proc; nobody else can change this path.
+            // Its bits deny reading. This needs /proc; nobody else can change this path.
             Err(Errno::ACCESS) => {
                 let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
                 chmodat(CWD, path, mode, AtFlags::empty())

@@ -12,14 +12,15 @@ use rustix::io::Errno;
 
 use crate::{Dir, FileId, KnownFile, kernel_path};
 
-/// Unused directories of a tree that stay open. A process may have as few as 256 descriptors, and
-/// there can be two trees.
+/// The number of unused directories of a tree that stay open. A process may have as few as 256
+/// descriptors, and there can be two trees.
 const KEPT_OPEN: usize = 32;
 
 /// A directory below a root, or the root itself.
 ///
-/// Any number of these can exist, but only a few are open. A closed one is reopened from its nearest
-/// open parent without following links, and must have the same device and inode as before.
+/// Any number of these can exist, but only a few are open. A closed one is reopened from the
+/// nearest open directory above it, without following links, and must have the same device and
+/// inode as before.
 #[derive(Debug)]
 pub struct Folder {
     id: FileId,
@@ -194,7 +195,7 @@ fn is_compared() -> bool {
     Protection::BeneathRoot.is_on() && Protection::BeneathByHand.is_on()
 }
 
-/// `ESTALE` for a link, file or socket in place of the file that was seen.
+/// Turns the errors for a link, a file or a socket in the place of what was seen into `ESTALE`.
 fn exchanged_as_stale(error: Errno) -> Errno {
     match error {
         Errno::LOOP | Errno::NOTDIR | Errno::NXIO => Errno::STALE,

@@ -5,8 +5,8 @@
 //! same one; an SMB server may not send them; FAT has none. These file systems also cache
 //! attributes, so a length or a time may be a second old.
 //!
-//! There, neither equal nor different numbers prove anything. Instead, the paths that the kernel has
-//! for open files (`/proc/self/fd/N`) are compared, which no link can fake.
+//! On these, neither equal nor different numbers prove anything. Instead, the paths that the kernel
+//! has for open files (`/proc/self/fd/N`) are compared, which no link can fake.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd};
@@ -73,8 +73,8 @@ pub fn has_stable_inodes(file: impl AsFd, dev: u64) -> bool {
     is_stable
 }
 
-/// The attributes of an open file, given its fstat(2). If these may be cached, the file system is
-/// asked again.
+/// The attributes of an open file. `stat` is what fstat(2) has returned. If that may come from a
+/// cache, the file system is asked again.
 #[must_use]
 pub fn uncached_stat(file: impl AsFd, stat: Stat) -> Stat {
     if has_stable_inodes(&file, stat.st_dev) {
@@ -96,8 +96,8 @@ pub fn uncached_stat(file: impl AsFd, stat: Stat) -> Stat {
 /// and times.
 ///
 /// Every change of the content changes the time of the last status change (ctime), which no program
-/// can set back. Another name, owner or mode changes it too, but not the content; these are compared
-/// as well. The inode number is not compared, as some file systems change it.
+/// can set back. A new name, owner or mode also changes that time, but not the content, so these
+/// are compared as well. The inode number is not compared, since some file systems change it.
 #[must_use]
 pub fn has_same_content(then: &Stat, now: &Stat) -> bool {
     let content = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
@@ -202,8 +202,7 @@ fn state(stat: &Stat) -> State {
     (names, stat.st_size, modified, (stat.st_ctime, stat.st_ctime_nsec))
 }
 
-/// Whether two names with these attributes are hard links to one file. `file` is one of them,
-/// open.
+/// Whether two names with these attributes are hard links to one file. `file` is either of them.
 #[must_use]
 pub fn is_same_file(file: impl AsFd, one: &Stat, other: &Stat) -> bool {
     FileId::of(one) == FileId::of(other)

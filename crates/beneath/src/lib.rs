@@ -1,8 +1,8 @@
 //! Paths below a folder, resolved from its descriptor without following links.
 //!
 //! Anyone who can write to a folder can replace a file in it with a symbolic link at any moment. A
-//! program that checks a path and then uses it looks twice, and may see two different files. So this
-//! crate opens a folder once, as a [`Dir`], and resolves everything below it from that descriptor:
+//! program that checks a path and then uses it may see two different files. So this crate opens a
+//! folder once, as a [`Dir`], and resolves everything below it from that descriptor:
 //!
 //! - No component of a path is followed if it is a symbolic link, and none may be `..` or absolute.
 //!   So a path never leaves the folder.
@@ -39,13 +39,13 @@
 //! # }
 //! ```
 //!
-//! [`Walk`] goes through a tree in this way. A [`Folder`] is a directory of a tree that is reopened
+//! [`Walk`] goes through a tree in this way. A [`Folder`] is a directory of a tree. It is reopened
 //! when it is needed, so a tree of any depth needs few descriptors.
 //!
 //! # What this crate does not do
 //!
-//! It does not protect from someone who can change the content of the files, and it does not keep
-//! anybody from renaming them. [`FileEntry::open`] detects that a file was replaced.
+//! Whoever may change or rename the files still can. [`FileEntry::open`] detects that a file was
+//! replaced.
 
 mod acl;
 mod attributes;

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 /// How a directory is opened. `O_PATH` needs no permission to list it.
 pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Added whenever a file is opened below a directory. A pipe in place of a file does not block,
-/// and a terminal does not become the controlling one.
+/// Flags that are added whenever a file is opened below a directory. A pipe in the place of a file
+/// does not block, and a terminal does not become the controlling one.
 pub(super) const SAFE_FLAGS: OFlags =
     OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 

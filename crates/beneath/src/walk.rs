@@ -10,11 +10,11 @@ use rustix::io::Errno;
 
 use crate::{Folder, ReadDir};
 
-/// Directories that are listed incrementally at the same time. The remaining names of their parents
-/// are read into memory, so that deep trees need no more descriptors.
+/// The number of nested directories that are listed incrementally. The remaining names of those
+/// above them are read into memory, so that deep trees need no more descriptors.
 const LISTED_AT_ONCE: usize = 16;
-/// Directories with longer relative paths are not entered (`PATH_MAX`): no program can be given a
-/// longer path.
+/// Directories with longer relative paths are not entered, since no program can open such a path
+/// (`PATH_MAX`).
 const MAX_PATH_LEN: usize = 4096;
 
 /// A file, directory or link below the root of a walk.
@@ -30,7 +30,7 @@ pub struct WalkEntry {
     pub stat: Stat,
     /// The open directory, if it is one.
     pub opened: Option<Arc<Folder>>,
-    /// The number of its parents: 1 in the root.
+    /// The number of directories above it, the root included: 1 for what is in the root.
     pub depth: usize,
 }
 
@@ -54,8 +54,8 @@ pub struct WalkError {
 /// Iterates over everything below a directory. A directory comes before its content.
 ///
 /// A directory is opened before it is reported, without following a link, and its attributes are
-/// those of the open directory. Other files are not opened: [`FileEntry::open`](crate::FileEntry::open)
-/// compares device and inode later.
+/// those of the open directory. Other files are not opened;
+/// [`FileEntry::open`](crate::FileEntry::open) compares their device and inode later.
 pub struct Walk<F> {
     levels: VecDeque<Level>,
     /// The depth of the innermost directory.
@@ -88,7 +88,7 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Walk<F> {
         Self { levels, depth: 0, relative: PathBuf::new(), is_sorted, is_wanted }
     }
 
-    /// Calls `is_wanted` for another path: whether the walk would report it.
+    /// Whether the walk would report this path. Calls `is_wanted`.
     pub fn wants(&mut self, folder: &Arc<Folder>, relative: &Path, is_folder: bool) -> bool {
         (self.is_wanted)(folder, relative, is_folder)
     }
@@ -224,7 +224,7 @@ impl<F: FnMut(&Arc<Folder>, &Path, bool) -> bool> Iterator for Walk<F> {
                 None => self.ascend(),
                 Some(Err(error)) => {
                     let failed = self.failed(None, error);
-                    // It is not read again: it might fail forever.
+                    // Reading on might fail forever.
                     if let Some(level) = self.levels.back_mut() {
                         level.names = Names::Read(Vec::new().into_iter());
                     }

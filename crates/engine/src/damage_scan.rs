@@ -1,7 +1,7 @@
 //! Scans a damaged file chunk by chunk: which chunks are intact, and where the file ends.
 //!
-//! Each chunk is authenticated on its own, together with its number. A chunk that opens is
-//! therefore what was encrypted at that place, whatever happened to its neighbours.
+//! Each chunk is authenticated on its own, together with its number. So a chunk that opens holds
+//! what was encrypted at that place, even if the chunks around it are damaged.
 
 mod report;
 mod scan;
@@ -20,8 +20,8 @@ use crate::output::{PendingFile, Sink};
 use crate::{CommitOptions, DamageScan, Engine, Error, Progress, Salvage, Source, Target};
 
 impl Engine {
-    /// Finds out which chunks of a file are intact. Damage to the payload is reported, and
-    /// is no error.
+    /// Finds out which chunks of a file are intact. Damage to the payload is no error; the
+    /// report describes it.
     ///
     /// # Errors
     /// [`Error::NotAFile`] if the input is a stream, [`Error::NotSeekable`] if it is
@@ -58,7 +58,7 @@ fn salvage(
     progress: &dyn Progress,
 ) -> Result<DamageReport, Error> {
     if commit.remove_source {
-        // What could not be salvaged today may be tomorrow.
+        // Another attempt may recover more, so the source is kept.
         return Err(Error::NotRemovable { path: source.path().to_owned() });
     }
     let sink = target.open(source, commit)?;
@@ -68,7 +68,7 @@ fn salvage(
     let payload = UnlockedPayload::begin(source, identities)?;
     let report = payload.walk(source, Some(pending), progress)?;
     if report.chunks_intact > 0 {
-        // Damage at the end is a hole as well.
+        // A damaged end becomes a hole too.
         pending.file().set_len(report.bytes_out).map_err(|source| Error::Write {
             path: pending.path().to_owned(),
             offset: report.bytes_out,
@@ -153,11 +153,11 @@ impl ChunkStore for Chunks<'_> {
         let offset = self.start + offset;
         match self.source.file().read_exact_at(buffer, offset) {
             Ok(()) => Ok(true),
-            // It was longer when it was opened.
+            // The file has become shorter since it was opened.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.source.changed())
             }
-            // A place on the disk that cannot be read is damage like any other.
+            // A bad sector is damage like any other.
             Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(false),
             Err(source) => Err(Error::Read { path: self.source.path().to_owned(), offset, source }),
         }

@@ -4,8 +4,7 @@
 //! plaintext ends, since anybody can change a length. So it is decrypted first if the range
 //! reaches the end or is counted from it.
 //!
-//! Main does it alone: a worker's segments begin at multiples of 1 MiB, and
-//! their output has the place that they have in the whole.
+//! No worker takes part: a worker writes whole segments at their places in the whole file.
 
 use std::ops::Range;
 
@@ -24,23 +23,23 @@ use crate::runs::{RUN_LEN, decrypt_run};
 use crate::transform::PartWriter;
 use crate::{CommitOptions, Engine, Error, Progress, Source, Summary};
 
-/// Parts above this size are worth being read ahead.
+/// The system is told to read ahead for longer ranges, in bytes.
 const SEQUENTIAL_ABOVE: u64 = 1 << 20;
 
 /// A range of a plaintext, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
-    /// From byte `start` up to byte `end`, which is not in it, or up to the
-    /// plaintext's end if that comes first.
+    /// From byte `start` up to, but not including, byte `end`, or to the end of the
+    /// plaintext if that comes first.
     Between {
         /// The first byte.
         start: u64,
         /// The byte after the last one; above `start`.
         end: u64,
     },
-    /// From this byte up to the end.
+    /// From this byte to the end.
     From(u64),
-    /// This many bytes before the end, or all if there are fewer.
+    /// The last bytes, this many of them, or all if there are fewer.
     Last(u64),
 }
 
@@ -52,17 +51,17 @@ pub struct RangeSummary {
     pub summary: Summary,
     /// The range of the plaintext that was written, in bytes.
     pub range: Range<u64>,
-    /// Length of the whole plaintext in bytes, if the range required verifying it.
+    /// The length of the whole plaintext in bytes, if it had to be verified for this range.
     pub plaintext_len: Option<u64>,
 }
 
 impl Engine {
-    /// Decrypts a range of a file. Only the chunks in which it lies are read, so damage
+    /// Decrypts a range of a file. Only the chunks that hold it are read, so damage
     /// elsewhere goes unnoticed.
     ///
     /// # Errors
     /// [`Error::NotSeekable`], [`Error::RangeAfterEnd`], and those of
-    /// [`Engine::decrypt`]; there is no output file then.
+    /// [`Engine::decrypt`]. After an error there is no output file.
     pub fn decrypt_range(
         &mut self,
         request: Decrypt<'_>,
@@ -97,7 +96,7 @@ fn decrypt_source(
             let path = source.path().to_owned();
             return Err(Error::NotSeekable { path, is_armored: true });
         }
-        // Before the key derivation, which a wrong length makes useless.
+        // Before the slow key derivation: a file of an impossible length needs none.
         let payload_len = len.saturating_sub(header.len() as u64);
         let plan = RangePlan::of(range, header.format(), payload_len)
             .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
@@ -133,7 +132,7 @@ fn decrypt_source(
     if bytes_out > SEQUENTIAL_ABOVE {
         source.advise(Advice::Sequential);
     }
-    // Counted in plaintext, of which the length is at hand.
+    // Progress counts plaintext, since its length is known.
     progress.start(Some(bytes_out));
     let full_chunks = tail.as_ref().map(|(chunk, _)| chunk.first_chunk());
     let mut text = Vec::new();
@@ -174,8 +173,8 @@ impl RangePlan {
     }
 }
 
-/// The bytes of a plaintext of `len` bytes that were asked for; fails with
-/// the first of them if there is none.
+/// The part of the range that lies in a plaintext of `len` bytes. The error is the start of a
+/// range that lies after it.
 fn clipped(range: ByteRange, len: u64) -> Result<Range<u64>, u64> {
     let (start, end) = match range {
         ByteRange::Last(count) => return Ok(len.saturating_sub(count)..len),
@@ -185,8 +184,7 @@ fn clipped(range: ByteRange, len: u64) -> Result<Range<u64>, u64> {
     if start < end { Ok(start..end) } else { Err(start) }
 }
 
-/// The runs of chunks that hold `range`; those before chunk `limit`, if the
-/// final chunk is there.
+/// The runs of chunks that hold `range`, up to but not including chunk `limit`, if there is one.
 fn runs_in(
     range: &Range<u64>,
     format: Format,
@@ -204,7 +202,7 @@ fn runs_in(
     })
 }
 
-/// What of a run's `text` is in `range`, and its place there.
+/// The part of a run's `text` that lies in `range`, and its offset from the start of the range.
 fn wanted<'a>(range: &Range<u64>, run: &Segment, text: &'a [u8]) -> (u64, &'a [u8]) {
     let (start, len) = (run.plaintext_offset(), text.len() as u64);
     let from = range.start.saturating_sub(start).min(len);
@@ -217,7 +215,7 @@ struct RunDecryption<'a> {
     source: &'a Source,
     cipher: &'a ChunkCipher,
     context: ErrorContext,
-    /// Bytes that were of use.
+    /// Bytes of the file that were decrypted.
     bytes_in: u64,
     buffer: Vec<u8>,
 }
@@ -231,7 +229,7 @@ impl RunDecryption<'_> {
     }
 }
 
-/// Writes what of a part is in the range.
+/// Writes the bytes of each part that lie in the range.
 struct RangeWriter<'a> {
     range: &'a Range<u64>,
     sink: &'a mut Sink,

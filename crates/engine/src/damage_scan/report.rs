@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use cryptstream_format::Format;
 
-/// What of an encrypted file is intact.
+/// Which parts of an encrypted file are intact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamageReport {
@@ -12,8 +12,8 @@ pub struct DamageReport {
     pub format: Format,
     /// Bytes of the encrypted file.
     pub bytes_in: u64,
-    /// Bytes of plaintext from the first to the last chunk, damaged ones included. Verified
-    /// if the final chunk was found, otherwise computed from the file's length.
+    /// Length of the plaintext in bytes, damaged chunks included. It is verified if the
+    /// final chunk was found; otherwise it follows from the file's length.
     pub bytes_out: u64,
     /// Bytes of plaintext in intact chunks.
     pub bytes_intact: u64,
@@ -28,24 +28,24 @@ pub struct DamageReport {
 /// The damaged ranges of a plaintext.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
-    /// Byte ranges in order, none touching the next. Only the first 65,536 are kept.
+    /// Ranges of bytes, in order, with a gap between each two. Only the first 65,536 are listed.
     pub ranges: Vec<Range<u64>>,
-    /// Number of ranges, those that were not kept included.
+    /// Number of ranges, including those that are not listed.
     pub count: u64,
-    /// Bytes in all ranges.
+    /// Bytes in all these ranges.
     pub bytes: u64,
 }
 
 /// How an encrypted file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With its final chunk.
+    /// The final chunk is intact, and nothing follows it.
     Whole,
-    /// With this many bytes after its final chunk, which do not belong to it.
+    /// The final chunk is intact, and this many bytes follow that do not belong to the file.
     Followed(u64),
-    /// With a last chunk that does not open: it is damaged, cut off, or added to.
+    /// The last chunk does not open: it is damaged or cut off, or something was added to it.
     Damaged,
-    /// Without its final chunk, which was cut off.
+    /// The final chunk is missing.
     Missing,
 }
 

@@ -10,18 +10,19 @@ use super::report::{Damage, DamageReport, End};
 use crate::memory::zeroed;
 use crate::{Error, Parser, Progress};
 
-/// The most damaged ranges that are remembered one by one: 1 MiB of them.
+/// The maximum number of damaged ranges that are listed. They take 1 MiB.
 const MAX_RANGES: usize = 1 << 16;
 
 /// Where the chunks are read from, and where the intact ones go.
 pub(super) trait ChunkStore {
-    /// Reads encrypted bytes from `offset` on. `false` if some of them cannot be read.
+    /// Fills the buffer with encrypted bytes from `offset` on. Returns `false` if some of them
+    /// cannot be read.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<bool, Error>;
-    /// Takes intact plaintext, with its offset.
+    /// Keeps intact plaintext, which belongs at this offset.
     fn keep(&mut self, offset: u64, plaintext: &[u8]) -> Result<(), Error>;
 }
 
-/// Tries every chunk of `len` encrypted bytes.
+/// Tries to open every chunk of a payload of `len` bytes.
 pub(super) fn walk(
     (parser, path): (&Parser, &Path),
     cipher: &ChunkCipher,
@@ -41,7 +42,7 @@ pub(super) fn walk(
         let here = (sealed.len() as u64).min(len - offset) as usize;
         let sealed = &mut sealed[..here];
         let is_readable = store.read(offset, sealed)?;
-        // Intact chunks without a gap are written in one go.
+        // Adjacent intact chunks are written together.
         let first = chunk * format.chunk_len() as u64;
         let mut run = 0..0;
         for (number, sealed) in sealed.chunks_mut(chunk_len).enumerate() {
@@ -103,8 +104,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Opens a chunk: as one with others after it, if it is as long as those
-    /// are, or as the final one.
+    /// Opens a chunk: if it is full, as a chunk that others follow; otherwise, or if that fails,
+    /// as the final one.
     fn open(&self, chunk: u64, sealed: &[u8], plain: &mut [u8]) -> Result<Option<Segment>, Error> {
         let is_full = sealed.len() == self.format.sealed_chunk_len();
         let inner = is_full.then(|| Segment::inner_chunk(self.format, chunk));
@@ -123,12 +124,11 @@ impl Walk<'_> {
         Ok(damaged.is_none())
     }
 
-    /// If something was added to a file, the final chunk is not at its end any more, and its
-    /// length is unknown. It comes after the last intact chunk, so all lengths are tried
-    /// there. Returns where it ends.
+    /// Looks for a final chunk that is followed by something else, so that its length is
+    /// unknown: tries every length after the last intact chunk. Returns where the chunk ends.
     ///
-    /// That takes at most 30 ms, or a second with age's larger chunks, and happens only if
-    /// the end is damaged.
+    /// This is done only if the end is damaged. It takes at most 30 ms, or a second with age's
+    /// larger chunks.
     fn look_for_end(
         &mut self,
         store: &mut dyn ChunkStore,
@@ -152,43 +152,43 @@ impl Walk<'_> {
         let Some(part) = found else { return Ok(None) };
         let run = 0..part.plaintext_len();
         keep(store, part.plaintext_offset(), plain, &run)?;
-        // What seemed to be damaged after it is no part of the plaintext.
+        // The bytes after it seemed to be damaged, but are no part of the plaintext.
         self.found.run = None;
         self.found.opened(&part);
         Ok(Some(offset + part.sealed_len() as u64))
     }
 
-    /// How a file ends whose final chunk was not found.
+    /// How a file without an intact final chunk ends, going by its length.
     fn end_by_length(&self) -> End {
         let chunk_len = self.format.sealed_chunk_len() as u64;
         let (chunks, rest) = (self.len / chunk_len, self.len % chunk_len);
         let is_possible = Segment::final_chunk(self.format, chunks, rest as usize).is_some();
-        // A last chunk that is full and opens was not the final one. If it does
-        // not open, it may have been, where the final one may be full.
+        // A full last chunk that opens is not the final one. If it does not open, it may be,
+        // provided that the format allows a full final chunk.
         let may_end_full =
             rest == 0 && self.format.final_chunk_may_be_full() && self.found.next < chunks;
         if is_possible || may_end_full { End::Damaged } else { End::Missing }
     }
 }
 
-/// What was found so far.
+/// What the scan has found so far.
 #[derive(Default)]
 struct ScanState {
     damage: Damage,
-    /// The damaged range that is not over yet.
+    /// The damaged range that the scan is in.
     run: Option<Range<u64>>,
     intact: u64,
     chunks: u64,
-    /// The chunk after the last one that has opened.
+    /// The number after that of the last intact chunk.
     next: u64,
-    /// Plaintext up to the end of the last chunk, whether it has opened or not.
+    /// Bytes of plaintext up to the end of the last chunk, intact or not.
     len: u64,
 }
 
 impl ScanState {
     fn take(&mut self, format: Format, chunk: u64, sealed_len: usize, part: Option<&Segment>) {
         let Some(part) = part else {
-            // Where nothing is but a tag, or less, nothing is lost.
+            // A chunk of no more than a tag holds no plaintext.
             let start = chunk * format.chunk_len() as u64;
             let end = start + sealed_len.saturating_sub(TAG_LEN) as u64;
             if end > start {

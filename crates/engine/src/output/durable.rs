@@ -14,7 +14,7 @@ use super::naming::is_unsupported;
 pub(super) enum Durability {
     Synced,
     NotAsked,
-    /// The file system does not support it, or the system refuses.
+    /// The file system does not support it, or a filter of system calls refuses it.
     Refused(Errno),
 }
 
@@ -37,15 +37,15 @@ pub(crate) fn sync_content(file: &File) -> std::io::Result<()> {
     }
 }
 
-/// Removes the file of this name, and makes that durable. `near` is any file
-/// of the file system.
+/// Removes the file of this name, and makes the removal durable. `near` is any file of the same
+/// file system.
 pub(crate) fn remove_durably(folder: &Dir, name: &OsStr, near: &File) -> Result<(), Errno> {
     folder.remove_file(name)?;
     sync_folder(folder, near)
 }
 
-/// Makes the new name of `file` durable. The folder was opened without the
-/// right to read it.
+/// Makes the new name of `file` durable. `folder` is opened again, since its descriptor cannot be
+/// synced (`O_PATH`).
 pub(super) fn sync_folder(folder: &Dir, file: &File) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat(folder, ".", flags, Mode::empty()) {

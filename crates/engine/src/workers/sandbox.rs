@@ -1,4 +1,4 @@
-//! The sandbox of processes that handle untrusted bytes. They can compute and use the descriptors
+//! The sandbox of processes that handle untrusted bytes. They can compute, and use the descriptors
 //! that they were given. Their [`Profile`] says what else they can do.
 
 mod calls;
@@ -77,13 +77,14 @@ pub enum Profile<'a> {
     Unpack(BorrowedFd<'a>),
 }
 
-/// Has the system kill this process when the thread that started it ends. Must be called
-/// first; afterwards the process must check that its parent is still the same.
+/// Has the system kill this process when the thread that started it ends. Must be called before
+/// anything else. The process must then check that its parent is still the same, which may have
+/// ended before this call.
 pub(crate) fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// Sandboxes this process permanently. Returns how well that has worked.
+/// Sandboxes this process for good. Returns how well it is sandboxed.
 #[must_use]
 pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
     let is_off = !matches!(profile, Profile::Worker) && !Protection::UnpackSandbox.is_on();
@@ -109,15 +110,15 @@ pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel
     }
 }
 
-/// The rights below the folder of [`Profile::Unpack`]: create files, folders and links, write, and
-/// open folders, whose permission bits and times are set last. Nothing in it can be read or
+/// The rights below the folder of [`Profile::Unpack`]: to create files, folders and links, to
+/// write, and to open folders, whose permission bits and times are set last. No file can be read or
 /// removed.
 const IN_FOLDER: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     MakeReg | MakeDir | MakeSym | Refer | WriteFile | Truncate | ReadDir
 });
 
-/// Restricts this process with Landlock. All rights that the kernel knows are revoked, and `rights`
-/// are granted below `folder` only. Also sets `no_new_privs`.
+/// Restricts this process with Landlock: it loses all rights that the kernel knows, and keeps
+/// [`IN_FOLDER`] below `folder`. Also sets `no_new_privs`. Returns whether that has worked.
 fn restrict_files_and_network(folder: Option<BorrowedFd<'_>>) -> bool {
     let restricted = (|| -> Result<RestrictionStatus, RulesetError> {
         let mut ruleset = Ruleset::default();
