@@ -43,8 +43,8 @@ pub enum Kind {
 }
 
 impl Member {
-    /// Whether the name or the link target leads out of the output folder. [`unpack`](crate::unpack)
-    /// refuses such members.
+    /// Whether the name or the link target leads out of the output folder.
+    /// [`unpack`](crate::unpack) refuses such members.
     #[must_use]
     pub fn leads_out(&self) -> bool {
         match (name::parts(&self.name), &self.kind) {

@@ -171,7 +171,11 @@ pub enum Error {
     },
     /// The output was read again and differs from what was written. It was not given its
     /// name, and the source was kept.
-    #[error("{}: was read back, and differs from what was to be written from byte {offset} of the content on", path.display())]
+    #[error(
+        "{}: was read back, and differs from what was to be written from byte {offset} \
+         of the content on",
+        path.display()
+    )]
     OutputDiffers {
         /// The output.
         path: PathBuf,
@@ -288,7 +292,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// Three workers died while working on the same segment.
-    #[error("{}: three worker processes were killed over segment {segment}; the output was not created", path.display())]
+    #[error(
+        "{}: three worker processes were killed over segment {segment}; the output was not created",
+        path.display()
+    )]
     WorkersDied {
         /// The input.
         path: PathBuf,
@@ -310,7 +317,10 @@ pub enum Error {
     },
     /// A worker has sent a message, or written to shared memory, what no intact worker
     /// would.
-    #[error("{}: a worker process reported something impossible; the output was not created", path.display())]
+    #[error(
+        "{}: a worker process reported something impossible; the output was not created",
+        path.display()
+    )]
     WorkerMisbehaved {
         /// The input.
         path: PathBuf,

@@ -127,8 +127,8 @@ impl ArmorError {
 /// Whether a file that begins with `head` is armored: [`BEGIN`] comes first, perhaps after
 /// whitespace. The rest of the line may still be wrong.
 ///
-/// To recognize every armored file, `head` must have [`MAX_WHITESPACE`] bytes more than [`BEGIN`] and
-/// a byte order mark.
+/// To recognize every armored file, `head` must have [`MAX_WHITESPACE`] bytes more than [`BEGIN`]
+/// and a byte order mark.
 #[must_use]
 pub fn is_armored(head: &[u8]) -> bool {
     let head = head.strip_prefix(MARK).unwrap_or(head);
@@ -146,8 +146,8 @@ pub fn armored_len(len: u64) -> u64 {
     lines.saturating_mul(COLUMNS as u64 + 1).saturating_add(short + labels)
 }
 
-/// The length of the content of an armored text of `len` bytes, computed from its beginning and end.
-/// `head` has its first bytes and `tail` its last ones, up to 1 KiB each.
+/// The length of the content of an armored text of `len` bytes, computed from its beginning and
+/// end. `head` has its first bytes and `tail` its last ones, up to 1 KiB each.
 ///
 /// The result is right for every text that [`Decoder`] accepts and whose lines all have the same
 /// ending. The text in between is not checked. `None` if the first or last line is not found, or if

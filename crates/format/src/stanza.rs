@@ -1,4 +1,5 @@
-//! Stanzas, each with a wrapped copy of the file key, and the traits for wrapping and unwrapping it.
+//! Stanzas, each with a wrapped copy of the file key, and the traits for wrapping and unwrapping
+//! it.
 
 pub mod argon2id;
 mod derivation;

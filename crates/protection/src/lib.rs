@@ -100,8 +100,8 @@ impl Protection {
     }
 }
 
-/// The variable for a child process with an empty environment, so that the switches apply there too;
-/// `None` in a normal build.
+/// The variable for a child process with an empty environment, so that the switches apply there
+/// too; `None` in a normal build.
 #[must_use]
 pub fn environment() -> Option<(&'static str, std::ffi::OsString)> {
     #[cfg(feature = "switches")]
@@ -110,8 +110,8 @@ pub fn environment() -> Option<(&'static str, std::ffi::OsString)> {
     None
 }
 
-/// With the feature `switches`: if this environment variable is set, a process that parses untrusted
-/// bytes outside a sandbox exits with [`TRAP_STATUS`].
+/// With the feature `switches`: if this environment variable is set, a process that parses
+/// untrusted bytes outside a sandbox exits with [`TRAP_STATUS`].
 pub const TRAP: &str = "CRYPTSTREAM_TRAP_PARSING";
 
 /// The exit status of [`TRAP`], which nothing else uses.

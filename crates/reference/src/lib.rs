@@ -1,9 +1,9 @@
 //! A second implementation of the CryptStream format, written to be read: whole files in memory,
 //! chunk by chunk, with every step in the order of the specification.
 //!
-//! Tests compare the program with this crate, so the two share no code and no cryptographic library.
-//! It takes every random value as an argument and does not protect secrets in memory. It must never
-//! encrypt a real file.
+//! Tests compare the program with this crate, so the two share no code and no cryptographic
+//! library. It takes every random value as an argument and does not protect secrets in memory. It
+//! must never encrypt a real file.
 
 mod age_vectors;
 mod file;

@@ -28,11 +28,10 @@
 //!   [`Claim::mark_loaded`], acquired by [`Producer::recover`], which releases
 //!   it again as `READY_LOADED` for the next claim. Makes visible: the bytes
 //!   that the dead worker had read into the slot's buffer.
-//! - `SYNC POINT publications`: the count, released after each publication and
-//!   acquired around each look through the slots; together with
-//!   `SYNC POINT taken`, the release in each later step of the slot's word,
-//!   which is acquired by whoever looks at the slot afterwards. They ensure that nobody goes to sleep over a
-//!   task: see [`Consumer::claim`].
+//! - `SYNC POINT publications`: the count, released after each publication and acquired around each
+//!   look through the slots; together with `SYNC POINT taken`, the release in each later step of
+//!   the slot's word, which is acquired by whoever looks at the slot afterwards. They ensure that
+//!   nobody goes to sleep over a task: see [`Consumer::claim`].
 //!
 //! # Sleeping
 //!

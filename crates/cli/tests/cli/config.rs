@@ -1,4 +1,5 @@
-//! The user's defaults: the file, the environment and the flags, and which of them takes precedence.
+//! The user's defaults: the file, the environment and the flags, and which of them takes
+//! precedence.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Pipes, devices and descriptors that are named as files. As in age, cat(1) and shells, they are read
-//! or written, or an error says how to do it.
+//! Pipes, devices and descriptors that are named as files. As in age, cat(1) and shells, they are
+//! read or written, or an error says how to do it.
 
 use crate::common::*;
 

@@ -1,6 +1,6 @@
-//! Systems and file systems that lack a feature: the output is written in another way, complete, and
-//! with nothing left beside it. The models are cp(1), rsync and restic, which need no more than that a
-//! file system stores files. `ci/filesystems.sh` tries real file systems.
+//! Systems and file systems that lack a feature: the output is written in another way, complete,
+//! and with nothing left beside it. The models are cp(1), rsync and restic, which need no more than
+//! that a file system stores files. `ci/filesystems.sh` tries real file systems.
 
 use crate::common::Dir;
 use crate::common::failing_calls::FailingCalls;

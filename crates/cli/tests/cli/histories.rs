@@ -1,9 +1,9 @@
-//! Random histories of a folder and its encrypted copy: after every run that reports success, decrypting
-//! the copy gives the folder as it is. `CRYPTSTREAM_HISTORIES` sets the number of rounds, and
-//! `CRYPTSTREAM_SEED` selects them.
+//! Random histories of a folder and its encrypted copy: after every run that reports success,
+//! decrypting the copy gives the folder as it is. `CRYPTSTREAM_HISTORIES` sets the number of
+//! rounds, and `CRYPTSTREAM_SEED` selects them.
 //!
-//! Every change gets a new time, because a change that keeps length and time is not noticed. That is
-//! documented, as for rsync(1).
+//! Every change gets a new time, because a change that keeps length and time is not noticed. That
+//! is documented, as for rsync(1).
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};

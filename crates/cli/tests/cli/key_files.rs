@@ -1,5 +1,6 @@
-//! Key files in every form that people have: they work, or are refused by name with advice that leaves
-//! the key alone. `ci/keys.sh` creates each form with the original programs and follows the advice.
+//! Key files in every form that people have: they work, or are refused by name with advice that
+//! leaves the key alone. `ci/keys.sh` creates each form with the original programs and follows the
+//! advice.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Copying a folder again: which files count as unchanged, and what happens to the others. The model is
-//! rsync(1): length and time, in both directions.
+//! Copying a folder again: which files count as unchanged, and what happens to the others. The
+//! model is rsync(1): length and time, in both directions.
 
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};

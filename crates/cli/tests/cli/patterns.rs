@@ -1,5 +1,5 @@
-//! File selection: patterns on named files, patterns that match nothing, and folders without encrypted
-//! files.
+//! File selection: patterns on named files, patterns that match nothing, and folders without
+//! encrypted files.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Rekeying that is killed: before every system call that changes anything, and on every kind of file
-//! system that needs another method.
+//! Rekeying that is killed: before every system call that changes anything, and on every kind of
+//! file system that needs another method.
 
 use std::path::Path;
 use std::process::Command;

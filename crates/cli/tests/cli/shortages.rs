@@ -1,5 +1,5 @@
-//! Workers when something is short: disk space, memory, descriptors, cores, or the system's means to
-//! start and to sandbox them.
+//! Workers when something is short: disk space, memory, descriptors, cores, or the system's means
+//! to start and to sandbox them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

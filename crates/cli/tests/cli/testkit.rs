@@ -1,5 +1,5 @@
-//! age's public test vectors, from the crate `age`: files that must be decrypted, and files that must
-//! be refused, each for its own reason.
+//! age's public test vectors, from the crate `age`: files that must be decrypted, and files that
+//! must be refused, each for its own reason.
 
 use std::fs;
 use std::path::Path;

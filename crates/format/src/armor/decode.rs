@@ -12,8 +12,8 @@ const LINE_ROOM: usize = COLUMNS + 1;
 
 /// Decodes an armor, which is passed in parts of any length.
 ///
-/// The text is valid only if [`Decoder::finish`] succeeds. After an error the decoder cannot be used
-/// any more.
+/// The text is valid only if [`Decoder::finish`] succeeds. After an error the decoder cannot be
+/// used any more.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     state: State,
@@ -53,8 +53,8 @@ impl Decoder {
         Self { state: State::Mark(0), offset: 0, line: [0; LINE_ROOM], len: 0 }
     }
 
-    /// Decodes the next bytes of the text, and appends the result to `bytes`: at most three quarters
-    /// of the length of `text`, plus a line.
+    /// Decodes the next bytes of the text, and appends the result to `bytes`: at most three
+    /// quarters of the length of `text`, plus a line.
     ///
     /// # Errors
     /// [`ArmorError`] says what is wrong with the text, and where.

@@ -85,8 +85,8 @@ impl HeaderOffsets {
         })
     }
 
-    /// The stanzas of the header `bytes`; `None` if this is not its table. Every byte must belong to
-    /// the version line, a stanza or the MAC, so that the table cannot leave anything out.
+    /// The stanzas of the header `bytes`; `None` if this is not its table. Every byte must belong
+    /// to the version line, a stanza or the MAC, so that the table cannot leave anything out.
     pub(super) fn check(&self, bytes: &Arc<Vec<u8>>) -> Option<Vec<Stanza>> {
         let Self { format, len, mac, .. } = *self;
         let version = format.version_line();

@@ -47,8 +47,8 @@ impl WrappedKey {
     /// Wraps `file_key` for every recipient.
     ///
     /// # Errors
-    /// If there is no recipient; if a recipient fails; if a passphrase is not the only recipient; if
-    /// recipients have different labels.
+    /// If there is no recipient; if a recipient fails; if a passphrase is not the only recipient;
+    /// if recipients have different labels.
     pub fn wrap(
         format: Format,
         file_key: &FileKey,
@@ -81,8 +81,8 @@ impl WrappedKey {
     /// Encodes the header with padding and the MAC. `file_key` is the key that was wrapped.
     ///
     /// # Errors
-    /// [`WrapError::TooLong`] if it exceeds a limit of the format; [`WrapError::NoFit`] if it cannot
-    /// have exactly the given length.
+    /// [`WrapError::TooLong`] if it exceeds a limit of the format; [`WrapError::NoFit`] if it
+    /// cannot have exactly the given length.
     pub fn header(&self, file_key: &FileKey, padding: Padding) -> Result<Vec<u8>, WrapError> {
         let format = self.format;
         let mut header = [format.version_line(), b"\n"].concat();
@@ -149,8 +149,8 @@ fn pad_tag(format: Format) -> &'static str {
 
 /// The padding stanza of exactly `room` bytes, if there is one.
 ///
-/// The length of the body alone cannot reach every total: base64 skips one length in four, and a full
-/// line is followed by an empty one. An argument of one to four characters fills the gaps.
+/// The length of the body alone cannot reach every total: base64 skips one length in four, and a
+/// full line is followed by an empty one. An argument of one to four characters fills the gaps.
 fn padding_stanza(tag: &str, room: usize) -> Option<Stanza> {
     let room = room.checked_sub(STANZA_MARK.len() + tag.len() + 1)?;
     (0..=4).find_map(|argument_len| {

@@ -68,9 +68,9 @@ impl PayloadCipher {
     /// The cipher of the payload with this `prefix`, which has [`Format::prefix_len`] bytes.
     ///
     /// # Errors
-    /// [`CommitmentError`] if a native prefix does not belong to this file key. The comparison takes
-    /// constant time and precedes any use of the key. An age payload has no commitment: a wrong key
-    /// is detected at the first chunk.
+    /// [`CommitmentError`] if a native prefix does not belong to this file key. The comparison
+    /// takes constant time and precedes any use of the key. An age payload has no commitment: a
+    /// wrong key is detected at the first chunk.
     pub fn from_prefix(
         format: Format,
         file_key: &FileKey,
@@ -185,8 +185,8 @@ impl PayloadCipher {
 ///
 /// In native files, chunk *k* is sealed with AES-256-GCM, and the nonce is the base nonce XOR *k*.
 /// Only the final chunk is shorter than the others. In age files the cipher is ChaCha20-Poly1305,
-/// and the nonce is *k* (11 bytes) followed by a byte that is 1 for the final chunk and 0 otherwise.
-/// There is no associated data.
+/// and the nonce is *k* (11 bytes) followed by a byte that is 1 for the final chunk and 0
+/// otherwise. There is no associated data.
 pub struct ChunkCipher {
     format: Format,
     key: LessSafeKey,
@@ -335,8 +335,8 @@ fn check_len(got: usize, expected: usize) -> Result<(), ChunkError> {
     if got == expected { Ok(()) } else { Err(ChunkError::BufferLength { got, expected }) }
 }
 
-/// Pairs each chunk of plaintext with the room for the sealed chunk. The lengths were checked before,
-/// so a shorter or empty final chunk is the rest of both.
+/// Pairs each chunk of plaintext with the room for the sealed chunk. The lengths were checked
+/// before, so a shorter or empty final chunk is the rest of both.
 fn chunks<'a>(
     sealed_chunk_len: usize,
     plaintext: &'a [u8],

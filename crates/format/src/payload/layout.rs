@@ -27,8 +27,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The longest plaintext in bytes: 4 PiB − 1, as the final native chunk is never full, or 16 PiB
-    /// in age files.
+    /// The longest plaintext in bytes: 4 PiB − 1, as the final native chunk is never full, or 16
+    /// PiB in age files.
     #[must_use]
     pub const fn max_plaintext_len(format: Format) -> u64 {
         MAX_CHUNKS * format.chunk_len() as u64 - !format.final_chunk_may_be_full() as u64
@@ -88,8 +88,8 @@ impl Layout {
         count(self.format, self.plaintext_len, self.format.chunk_len() as u64)
     }
 
-    /// Segments, at least one. If the plaintext is a multiple of 1 MiB, the last segment of a native
-    /// payload holds only the empty final chunk.
+    /// Segments, at least one. If the plaintext is a multiple of 1 MiB, the last segment of a
+    /// native payload holds only the empty final chunk.
     #[must_use]
     pub fn segment_count(&self) -> u64 {
         count(self.format, self.plaintext_len, SEGMENT_LEN as u64)

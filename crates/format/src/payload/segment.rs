@@ -34,8 +34,8 @@ impl Segment {
         Self { format, first_chunk, plaintext_len: SEGMENT_LEN, is_last: false }
     }
 
-    /// `chunks` full chunks from chunk `first` on, without the final chunk: for decrypting a part of
-    /// a payload. `None` if there are no chunks, more than a segment has, or more than a payload
+    /// `chunks` full chunks from chunk `first` on, without the final chunk: for decrypting a part
+    /// of a payload. `None` if there are no chunks, more than a segment has, or more than a payload
     /// has.
     #[must_use]
     pub fn run(format: Format, first: u64, chunks: usize) -> Option<Self> {
@@ -106,8 +106,8 @@ impl Segment {
         (segment.chunks() == 1).then_some(segment)
     }
 
-    /// Divides the run into parts of `len` bytes of plaintext, at least one chunk each; the last part
-    /// may be shorter. The buffers of a part fit into the cache of the processor.
+    /// Divides the run into parts of `len` bytes of plaintext, at least one chunk each; the last
+    /// part may be shorter. The buffers of a part fit into the cache of the processor.
     pub fn split(&self, len: usize) -> impl Iterator<Item = Self> + use<> {
         let whole = *self;
         let chunks = (len / whole.format.chunk_len()).max(1);
@@ -197,8 +197,8 @@ pub(super) fn count(format: Format, len: u64, unit: u64) -> u64 {
     if format.final_chunk_may_be_full() { len.div_ceil(unit).max(1) } else { len / unit + 1 }
 }
 
-/// Bytes of plaintext in `sealed` bytes that end with the final chunk, and begin with the first one if
-/// `is_whole`. `None` if no payload ends like this.
+/// Bytes of plaintext in `sealed` bytes that end with the final chunk, and begin with the first one
+/// if `is_whole`. `None` if no payload ends like this.
 pub(super) fn opened_len(format: Format, sealed: u64, is_whole: bool) -> Option<u64> {
     let sealed_chunk = format.sealed_chunk_len() as u64;
     let chunks = count(format, sealed, sealed_chunk);

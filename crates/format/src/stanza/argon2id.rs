@@ -5,7 +5,8 @@
 //! ChaCha20-Poly1305(HKDF-SHA-256(Argon2id(passphrase), nonce, info), file key)
 //! ```
 //!
-//! Each stanza has a fresh nonce. So the files of one run can share a salt, and one run of Argon2id.
+//! Each stanza has a fresh nonce. So the files of one run can share a salt, and one run of
+//! Argon2id.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -38,8 +39,8 @@ pub struct PassphraseRecipient {
 }
 
 impl PassphraseRecipient {
-    /// A recipient with these bytes as the passphrase and a fresh salt. A cost below [`Cost::MIN`] is
-    /// raised to it.
+    /// A recipient with these bytes as the passphrase and a fresh salt. A cost below [`Cost::MIN`]
+    /// is raised to it.
     ///
     /// # Errors
     /// If the operating system cannot provide random bytes.
@@ -112,8 +113,8 @@ struct Derived {
 }
 
 impl PassphraseIdentity {
-    /// An identity with these bytes as the passphrase. `limit` is the most expensive derivation that
-    /// a file may ask for.
+    /// An identity with these bytes as the passphrase. `limit` is the most expensive derivation
+    /// that a file may ask for.
     #[must_use]
     pub fn new(passphrase: Zeroizing<Vec<u8>>, limit: ReadLimit) -> Self {
         Self { passphrase, limit, derived: Mutex::default() }

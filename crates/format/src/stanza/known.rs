@@ -60,8 +60,8 @@ pub(super) fn check(format: Format, stanza: StanzaText<'_>) -> Result<(), Stanza
     if is_well_formed { Ok(()) } else { Err(StanzaError::Malformed(tag)) }
 }
 
-/// The cost in a `scrypt` stanza, if its arguments are valid: a salt of 16 bytes and a decimal number
-/// without leading zeros.
+/// The cost in a `scrypt` stanza, if its arguments are valid: a salt of 16 bytes and a decimal
+/// number without leading zeros.
 fn scrypt_log_n(stanza: StanzaText<'_>) -> Option<u8> {
     let [salt, log_n] = stanza.fields()?;
     decode_arg::<16>(salt)?;

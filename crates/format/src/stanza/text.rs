@@ -207,8 +207,8 @@ fn is_argument_byte(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte)
 }
 
-/// Whether the lines of a body may have this byte. The mark of a stanza has others, so a stanza cannot
-/// be hidden in the body of the one before it.
+/// Whether the lines of a body may have this byte. The mark of a stanza has others, so a stanza
+/// cannot be hidden in the body of the one before it.
 fn is_body_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'\n')
 }

@@ -25,8 +25,8 @@ pub trait Recipient {
         false
     }
 
-    /// Announces that `files` files will be encrypted. A recipient that works faster on several file
-    /// keys at once, such as a plugin, may prepare some.
+    /// Announces that `files` files will be encrypted. A recipient that works faster on several
+    /// file keys at once, such as a plugin, may prepare some.
     fn expect_files(&self, files: usize) {
         let _ = files;
     }

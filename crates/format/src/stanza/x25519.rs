@@ -35,8 +35,8 @@ pub enum KeyError {
     /// The text is valid Bech32, but not this type of key.
     #[error("it is another kind of key")]
     OtherKind,
-    /// The encoding of the point is not canonical. X25519 never produces it, and as it goes into the
-    /// wrapping key, nobody could decrypt a file that is encrypted to it.
+    /// The encoding of the point is not canonical. X25519 never produces it, and as it goes into
+    /// the wrapping key, nobody could decrypt a file that is encrypted to it.
     #[error("no identity can belong to it")]
     NotCanonical,
 }

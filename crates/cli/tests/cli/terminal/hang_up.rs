@@ -1,5 +1,5 @@
-//! The terminal goes away: its window is closed, or the connection is lost. SIGHUP ends its shell and
-//! is sent to all processes in the foreground.
+//! The terminal goes away: its window is closed, or the connection is lost. SIGHUP ends its shell
+//! and is sent to all processes in the foreground.
 
 use crate::common::Dir;
 use crate::common::group::wait_until;
