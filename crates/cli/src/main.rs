@@ -10,6 +10,8 @@ mod args;
 mod argv;
 mod commands;
 mod config;
+mod counts;
+mod exit_code;
 mod file_names;
 mod file_type;
 mod initial_environment;
@@ -59,6 +61,6 @@ fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
         keyring::restore_terminal();
         report::report_internal_error(&messages::internal(&info.to_string()));
-        std::process::exit(i32::from(messages::code::INTERNAL));
+        std::process::exit(i32::from(exit_code::INTERNAL));
     }));
 }

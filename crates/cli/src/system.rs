@@ -12,7 +12,7 @@ use cryptstream_engine::program::{lock_memory, memory_refused, was_closed};
 use cryptstream_protection::Protection;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
-use crate::messages;
+use crate::exit_code;
 
 /// The signal for a write beyond the file size limit (`ulimit -f`).
 const SIGXFSZ: i32 = signal_hook::consts::SIGXFSZ;
@@ -46,7 +46,7 @@ pub(crate) fn prepare() {
 /// Has an abort for lack of memory exit with the status of a shortage; the standard library
 /// prints the message. Nothing needs cleaning up, as outputs have no name yet.
 fn end_without_memory() {
-    let status = i32::from(messages::code::TRY_AGAIN);
+    let status = i32::from(exit_code::TRY_AGAIN);
     // If this fails, the signal ends the program.
     let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, status, memory_refused());
 }

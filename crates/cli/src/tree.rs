@@ -10,7 +10,6 @@
 mod case_collisions;
 mod compare;
 mod copy_structure;
-mod counts;
 mod event;
 mod existing;
 mod first_file;
@@ -23,7 +22,6 @@ mod steps;
 mod walk;
 mod work_items;
 
-pub(crate) use counts::Counts;
 pub(crate) use event::Event;
 pub(crate) use first_file::first_file;
 pub(crate) use plan::{Naming, Plan};

@@ -290,7 +290,13 @@ impl TreeRun {
         let options = self.options;
         let mut on_event = |event: Event| {
             let mut report = report.borrow_mut();
-            if let Some(line) = messages::tree::dry_run_change(&event)
+            let line = match &event {
+                Event::Mode(path, mode) => Some(messages::tree::dry_run_mode(path, *mode)),
+                Event::Relinked(path) => Some(messages::tree::dry_run_link(path)),
+                Event::Removed(path) => Some(messages::tree::dry_run_removal(path)),
+                _ => None,
+            };
+            if let Some(line) = line
                 && !options.json
                 && !options.quiet
             {

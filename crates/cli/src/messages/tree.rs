@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::outputs::{REFUSED_NAME, is_refused_name};
 use super::system::is_full;
 use super::{Failure, Shared, code, quoted, reason};
-use crate::tree::{Counts, Event};
+use crate::counts::Counts;
 
 /// Why something was skipped.
 pub(crate) const SPECIAL: &str = "is not a file, folder or link";
@@ -363,14 +363,19 @@ pub(crate) fn dry_run_line(command: &str, item: &BatchItem) -> String {
     format!("{command} {} -> {output}{replaces}\n", quoted(&item.input))
 }
 
-/// One line of a dry run, for anything else that would happen to the copy.
-pub(crate) fn dry_run_change(event: &Event) -> Option<String> {
-    match event {
-        Event::Mode(path, mode) => Some(format!("chmod {mode:o} {}\n", quoted(path))),
-        Event::Relinked(path) => Some(format!("link {} (replaces it)\n", quoted(path))),
-        Event::Removed(path) => Some(format!("remove {}\n", quoted(path))),
-        _ => None,
-    }
+/// One line of a dry run, for an output that would get other permission bits.
+pub(crate) fn dry_run_mode(path: &Path, mode: u32) -> String {
+    format!("chmod {mode:o} {}\n", quoted(path))
+}
+
+/// One line of a dry run, for a link that would be replaced.
+pub(crate) fn dry_run_link(path: &Path) -> String {
+    format!("link {} (replaces it)\n", quoted(path))
+}
+
+/// One line of a dry run, for what would be removed from the copy.
+pub(crate) fn dry_run_removal(path: &Path) -> String {
+    format!("remove {}\n", quoted(path))
 }
 
 /// Says that not everything is listed.

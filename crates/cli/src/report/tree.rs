@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Status, end, wants_json};
 use crate::args::ReportOptions;
+use crate::counts::Counts;
 use crate::json::{SCHEMA, insert_name};
 use crate::messages::{self, Failure, Shared};
-use crate::tree::{Counts, Event};
+use crate::tree::Event;
 
 /// The maximum number of failures, and of skipped files, that are printed; others are only
 /// counted.
