@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
+use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
+
 use crate::display::short_name;
 
 /// Why packing a folder failed.
@@ -48,9 +50,14 @@ pub enum Error {
     /// The stream cannot be read.
     #[error("reading failed: {0}")]
     Read(io::Error),
-    /// The zstd stream is damaged, or needs too much memory.
-    #[error("cannot be decompressed: {0}")]
-    Decompress(io::Error),
+    /// The stream cannot be decompressed.
+    #[error("cannot be decompressed: {source}")]
+    Decompress {
+        /// Why, if the caller can do something about it.
+        reason: ZstdFailure,
+        /// The error of zstd, or of reading the stream.
+        source: io::Error,
+    },
     /// The stream does not begin with a tar header.
     #[error("is not a tar archive")]
     NotTar {
@@ -66,6 +73,12 @@ pub enum Error {
         offset: u64,
         /// What is wrong.
         reason: Cow<'static, str>,
+    },
+    /// Something follows the end of the archive that is no tar header.
+    #[error("is malformed at byte {offset}: there is data after its end")]
+    TrailingData {
+        /// The offset in the decompressed archive, in bytes.
+        offset: u64,
     },
     /// A member is not unpacked because it could do harm or is ambiguous.
     #[error("{}: {reason}", short_name(member))]
@@ -98,6 +111,38 @@ pub enum Error {
 
 fn of(member: &[u8]) -> String {
     if member.is_empty() { String::new() } else { format!(", in {}", short_name(member)) }
+}
+
+/// Why zstd has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ZstdFailure {
+    /// The stream was compressed with a larger window than zstd accepts without being told so.
+    WindowTooLarge,
+    /// The stream was compressed with a dictionary.
+    Dictionary,
+    /// There is not enough memory.
+    OutOfMemory,
+    /// The stream is damaged, or cannot be read.
+    Other,
+}
+
+impl ZstdFailure {
+    /// What an error of the zstd library says; `None` if it is none.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<Self> {
+        if error.kind() == io::ErrorKind::OutOfMemory {
+            return Some(Self::OutOfMemory);
+        }
+        let error: &zstd::Error = error.get_ref()?.downcast_ref()?;
+        let kinds = [
+            (ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge, Self::WindowTooLarge),
+            (ZSTD_ErrorCode::ZSTD_error_dictionary_wrong, Self::Dictionary),
+            (ZSTD_ErrorCode::ZSTD_error_memory_allocation, Self::OutOfMemory),
+        ];
+        let known = kinds.into_iter().find(|(kind, _)| error.is(*kind));
+        Some(known.map_or(Self::Other, |(_, failure)| failure))
+    }
 }
 
 /// Why a member is refused.

@@ -69,7 +69,7 @@ mod wire;
 
 pub use decompress::is_zstd;
 pub use display::{display_name, short_name};
-pub use error::{Error, LimitExceeded, PackError, Refusal};
+pub use error::{Error, LimitExceeded, PackError, Refusal, ZstdFailure};
 pub use folders::FOLDER_BUDGET;
 pub use member::{Kind, Member};
 pub use name::{MAX_DEPTH, leads_out};

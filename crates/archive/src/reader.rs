@@ -5,7 +5,7 @@ mod extended_headers;
 use std::io::{self, Read};
 
 use crate::decompress::Decompressor;
-use crate::error::{Error, LimitExceeded, Refusal};
+use crate::error::{Error, LimitExceeded, Refusal, ZstdFailure};
 use crate::header::{BLOCK, Header};
 use crate::member::{Kind, Member};
 use crate::sparse::{self, Extent};
@@ -68,7 +68,10 @@ impl<R: Read> ArchiveReader<R> {
     /// [`Error::Read`] if the stream cannot be read.
     pub fn new(from: R, limits: Limits) -> Result<Self, Error> {
         Ok(Self {
-            from: Decompressor::new(from).map_err(Error::Read)?,
+            from: Decompressor::new(from).map_err(|source| match ZstdFailure::of(&source) {
+                Some(reason) => Error::Decompress { reason, source },
+                None => Error::Read(source),
+            })?,
             limits,
             position: 0,
             entries: 0,
@@ -361,7 +364,7 @@ impl<R: Read> ArchiveReader<R> {
                 Some(next) if len == BLOCK => {
                     Error::Refused { member: next.path(), reason: Refusal::Concatenated }
                 }
-                _ => self.malformed("there is data after its end"),
+                _ => Error::TrailingData { offset: self.position },
             });
         }
     }
@@ -399,7 +402,10 @@ impl<R: Read> ArchiveReader<R> {
                 Ok(0) => break,
                 Ok(len) => filled += len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if self.from.is_zstd() => return Err(Error::Decompress(error)),
+                Err(source) if self.from.is_zstd() => {
+                    let reason = ZstdFailure::of(&source).unwrap_or(ZstdFailure::Other);
+                    return Err(Error::Decompress { reason, source });
+                }
                 Err(error) => return Err(Error::Read(error)),
             }
         }

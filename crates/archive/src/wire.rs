@@ -122,7 +122,7 @@ fn decode(fields: &mut Fields<'_>) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{LimitExceeded, Refusal};
+    use crate::error::{LimitExceeded, Refusal, ZstdFailure};
     use crate::member::Kind;
     use crate::unpack::Differences;
 
@@ -157,13 +157,14 @@ mod tests {
         let os = || io::Error::from_raw_os_error(28);
         let errors = [
             Error::Read(os()),
-            Error::Decompress(io::Error::other("bad")),
+            Error::Decompress { reason: ZstdFailure::Dictionary, source: io::Error::other("bad") },
             Error::NotTar { head: vec![1, 2] },
             Error::Malformed { member: member(), offset: 7, reason: "why".into() },
             Error::Refused { member: member(), reason: Refusal::LinkLeavesFolder },
             Error::LimitExceeded { member: member(), reason: LimitExceeded::Growth(9) },
             Error::Write { member: member(), source: os() },
             Error::Report(os()),
+            Error::TrailingData { offset: 9 },
         ];
         let special_names = vec![b"a".to_vec(), b"\xff".to_vec()];
         let differences =
@@ -195,7 +196,10 @@ mod tests {
         let evil = Event::Failed(Error::Malformed { member, offset: 0, reason });
         let Event::Failed(error) = again(&evil) else { panic!() };
         assert!(!error.to_string().contains(char::is_control), "{error}");
-        let evil = Event::Failed(Error::Decompress(io::Error::other("\x1b[31m".repeat(9999))));
+        let evil = Event::Failed(Error::Decompress {
+            reason: ZstdFailure::Other,
+            source: io::Error::other("\x1b[31m".repeat(9999)),
+        });
         let Event::Failed(error) = again(&evil) else { panic!() };
         assert!(!error.to_string().contains(char::is_control), "{error}");
         assert!(error.to_string().len() < 1000);

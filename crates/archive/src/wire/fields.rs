@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::{Error, LimitExceeded, Refusal};
+use crate::error::{Error, LimitExceeded, Refusal, ZstdFailure};
 use crate::member::{Kind, Member};
 use crate::time::Time;
 use crate::unpack::Differences;
@@ -56,7 +56,10 @@ impl Writer {
     pub(super) fn error(&mut self, error: &Error) -> &mut Self {
         match error {
             Error::Read(source) => self.byte(0).io(source),
-            Error::Decompress(source) => self.byte(1).io(source),
+            Error::Decompress { reason, source } => {
+                let code = ZSTD_FAILURES.iter().position(|failure| failure == reason);
+                self.byte(1).byte(code.unwrap_or_default() as u8).io(source)
+            }
             Error::NotTar { head } => self.byte(2).bytes(head),
             Error::Malformed { member, offset, reason } => {
                 self.byte(3).bytes(member).number(*offset).bytes(reason.as_bytes())
@@ -77,6 +80,7 @@ impl Writer {
             }
             Error::Write { member, source } => self.byte(6).bytes(member).io(source),
             Error::Report(source) => self.byte(7).io(source),
+            Error::TrailingData { offset } => self.byte(8).number(*offset),
         }
     }
 
@@ -98,6 +102,14 @@ impl Writer {
         }
     }
 }
+
+/// All failures of zstd, in the order of their codes.
+const ZSTD_FAILURES: [ZstdFailure; 4] = [
+    ZstdFailure::Other,
+    ZstdFailure::WindowTooLarge,
+    ZstdFailure::Dictionary,
+    ZstdFailure::OutOfMemory,
+];
 
 /// All refusals, in the order of their codes.
 const REFUSALS: [Refusal; 13] = [
@@ -165,7 +177,10 @@ impl Fields<'_> {
     pub(super) fn error(&mut self) -> Option<Error> {
         Some(match self.byte()? {
             0 => Error::Read(self.io()?),
-            1 => Error::Decompress(self.io()?),
+            1 => Error::Decompress {
+                reason: *ZSTD_FAILURES.get(usize::from(self.byte()?))?,
+                source: self.io()?,
+            },
             2 => Error::NotTar { head: self.bytes()? },
             3 => Error::Malformed {
                 member: self.bytes()?,
@@ -190,6 +205,7 @@ impl Fields<'_> {
             }
             6 => Error::Write { member: self.bytes()?, source: self.io()? },
             7 => Error::Report(self.io()?),
+            8 => Error::TrailingData { offset: self.number()? },
             _ => return None,
         })
     }

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 
 use cryptstream_archive::{
     Differences, Error, FOLDER_BUDGET, LimitExceeded, Limits, MAX_DEPTH, PackError, Packed,
-    Refusal, SPOOL_BUDGET, short_name,
+    Refusal, SPOOL_BUDGET, ZstdFailure, short_name,
 };
 use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
@@ -50,7 +50,7 @@ pub(crate) fn pack(folder: &Path, error: PackError) -> Failure {
                 .about(&folder.join(path))
                 .or_shortage(&source)
         }
-        PackError::Write(error) if is_out_of_memory(&error) => {
+        PackError::Write(error) if ZstdFailure::of(&error) == Some(ZstdFailure::OutOfMemory) => {
             let message = "there is not enough memory to compress";
             let help = "no archive was made; raise the limit, or use a lower level: --zstd=22 needs \
                         1 GiB for each core, --zstd=19 about 100 MiB, --zstd a few MiB";
@@ -216,16 +216,11 @@ fn unpack_help(input: &Path, error: &Error) -> String {
             "decrypt all volumes without --extract, then `tar -xM -f FIRST -f SECOND` unpacks them"
                 .to_owned()
         }
-        Error::Decompress(source) => {
-            let text = source.to_string();
-            if text.contains("too much memory") {
-                pipe_help(input, "zstd -d --long=31 | tar -x")
-            } else if text.contains("Dictionary") {
-                pipe_help(input, "zstd -d -D DICTIONARY | tar -x")
-            } else {
-                "without --extract, the compressed file itself is written".to_owned()
-            }
-        }
+        Error::Decompress { reason, .. } => match reason {
+            ZstdFailure::WindowTooLarge => pipe_help(input, "zstd -d --long=31 | tar -x"),
+            ZstdFailure::Dictionary => pipe_help(input, "zstd -d -D DICTIONARY | tar -x"),
+            _ => "without --extract, the compressed file itself is written".to_owned(),
+        },
         Error::NotTar { head } => match file_type::unpack_command(head) {
             Some(by) => pipe_help(input, by),
             None => "without --extract, the file itself is decrypted".to_owned(),
@@ -235,11 +230,16 @@ fn unpack_help(input: &Path, error: &Error) -> String {
 }
 
 fn pipe_help(input: &Path, by: &str) -> String {
+    format!("{} unpacks it", pipe(input, by))
+}
+
+/// A pipe into another program, which the user completes by the keys.
+fn pipe(input: &Path, by: &str) -> String {
     let name = match input.exists() {
         true => quoted(input),
         false => "-".to_owned(),
     };
-    format!("with your keys, `cryptstream decrypt {name} - | {by}` unpacks it")
+    format!("with your keys, `cryptstream decrypt {name} - | {by}`")
 }
 
 /// What differs in an archive that was unpacked from its description.
@@ -285,7 +285,13 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
             Some(by) => pipe_help(input, by),
             None => "is this the right file? `cryptstream decrypt` decrypts it".to_owned(),
         }),
-        Error::Decompress(_) => Some(unpack_help(input, &error)),
+        Error::Decompress { .. } => Some(unpack_help(input, &error)),
+        Error::TrailingData { .. } => {
+            Some("what was listed is complete; what follows is not part of the archive".to_owned())
+        }
+        Error::Refused { reason: Refusal::Concatenated, .. } => {
+            Some(format!("only the first was listed; {} lists both", pipe(input, "tar -tvi")))
+        }
         _ => None,
     };
     unusable(input, &error, help.unwrap_or_default())
@@ -293,8 +299,11 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
 
 /// The archive was compressed with a window larger than the memory there is.
 fn lack_of_memory(input: &Path, error: &Error) -> Option<Failure> {
-    let (Error::Decompress(source) | Error::Read(source)) = error else { return None };
-    let is_lacking = is_out_of_memory(source) || super::shortage(source).is_some();
+    let is_lacking = match error {
+        Error::Decompress { reason: ZstdFailure::OutOfMemory, .. } => true,
+        Error::Decompress { source, .. } | Error::Read(source) => super::shortage(source).is_some(),
+        _ => false,
+    };
     is_lacking.then(|| {
         let message = "there is not enough memory to decompress";
         let help = "nothing was written; raise the limit: an archive made with --zstd=22 needs 140 \
@@ -373,11 +382,6 @@ pub(crate) fn list_too_long(input: &Path) -> Failure {
 pub(crate) fn internal(error: &std::io::Error) -> Failure {
     let message = format!("the archive cannot be read: {}", reason(error));
     super::internal(&message).or_shortage(error)
-}
-
-/// Whether zstd lacks memory, which only its text says.
-fn is_out_of_memory(error: &std::io::Error) -> bool {
-    error.to_string().contains("not enough memory")
 }
 
 // ---- The sandbox ----------------------------------------------------------

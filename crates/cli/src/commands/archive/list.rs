@@ -105,12 +105,13 @@ impl Lister<'_> {
         let is_armored = source.is_armored();
         let context = Context { has_passphrase: self.has_passphrase, is_stream: false, is_armored };
         let (summary, _) = combine(decrypted, listed).map_err(|error| {
+            let is_after_end = error.is_after_end();
             let failure = error.into_failure(
                 input.path_for_messages(),
                 |error| inspect_verify::engine(error, context),
                 |error| messages::archive::list(input.path_for_messages(), error),
             );
-            messages::archive::of_list(failure, entries.has_printed())
+            messages::archive::of_list(failure, entries.has_printed() && !is_after_end)
         })?;
         Ok(Listed { summary, level })
     }

@@ -42,6 +42,17 @@ pub(super) enum ParserError {
 }
 
 impl ParserError {
+    /// Whether a whole archive was read, and more follows.
+    pub(super) fn is_after_end(&self) -> bool {
+        use cryptstream_archive::{Error, Refusal};
+        matches!(
+            self,
+            Self::Archive(
+                Error::TrailingData { .. } | Error::Refused { reason: Refusal::Concatenated, .. }
+            )
+        )
+    }
+
     pub(super) fn into_failure(
         self,
         input: &Path,
