@@ -379,7 +379,7 @@ def compressed():
     refused("junk behind the frame", whole + b"junk", "decompressed")
     refused("only frames to be skipped", skip, "empty file")
     refused("a file in zstd", frame(b"hello\n"), "not a tar archive", "plain text")
-    refused("nothing", b"", "an empty file")
+    refused("nothing", b"", "it is empty")
     for version in range(1, 8):
         first = 0x1e if version == 1 else 0x20 + version
         refused(f"zstd 0.{version}", bytes([first, 0xb5, 0x2f, 0xfd]) + bytes(600), f"version 0.{version}", "zstd -d | tar -x")

@@ -35,7 +35,12 @@ pub(crate) use workers::{CacheMode, Reading, Sandbox, Workers, parse_processes};
 
 /// Fast, sandboxed file encryption that reads and writes age files
 #[derive(Debug, Parser)]
-#[command(name = "cryptstream", version, after_long_help = help::ROOT, arg_required_else_help = true)]
+#[command(
+    name = "cryptstream",
+    version,
+    after_long_help = help::ROOT,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -129,7 +134,12 @@ pub(crate) struct Decrypt {
     pub(crate) stdout: bool,
     /// Write what is intact of a damaged file, with zeros for the rest, and exit with 65; input and
     /// output must be files
-    #[arg(long, conflicts_with_all = ["remove_source", "verify_output", "range", "output_dir", "dry_run", "newer"])]
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "remove_source", "verify_output", "range", "output_dir", "dry_run", "newer"
+        ]
+    )]
     pub(crate) salvage: bool,
     /// Decrypt only this part of the content: START-END (from 0, END included), START+LENGTH,
     /// START- or -LAST, also with units such as 64KiB; writes to standard output unless OUTPUT is

@@ -52,10 +52,10 @@ const MAGIC: &[(&[u8], &str)] = &[
 
 /// What a file that begins with `head` seems to be.
 pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
-    let by_magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name);
     if head.is_empty() {
-        return Some("an empty file");
+        return None;
     }
+    let by_magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name);
     by_magic
         .or_else(|| (head.get(257..262) == Some(b"ustar")).then_some("a tar archive"))
         .or_else(|| head.iter().all(|byte| *byte == 0).then_some("all zeros"))
@@ -109,13 +109,14 @@ mod tests {
             (b"\x8c\x0d\x04\x09\x03\x02", "a PGP (gpg) file"),
             (b"Salted__12345678", "a file of `openssl enc`"),
             (b"PK\x03\x04\x14", "a zip archive"),
-            (b"", "an empty file"),
             (b"hello\n", "plain text"),
             (&[0; 512], "all zeros"),
         ] {
             assert_eq!(looks_like(head), Some(name));
         }
-        assert_eq!(looks_like(b"\x01\x02\x03\xff"), None);
+        for head in [&b""[..], b"\x01\x02\x03\xff"] {
+            assert_eq!(looks_like(head), None);
+        }
         for (magic, name) in MAGIC.iter().filter(|(magic, _)| unpack_command(magic).is_some()) {
             assert_eq!(looks_like(magic), Some(*name));
         }

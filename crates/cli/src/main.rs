@@ -25,6 +25,7 @@ mod report;
 mod request;
 mod system;
 mod tree;
+mod verb;
 mod write_access;
 
 use std::process::ExitCode;

@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 mod other_programs;
 
 use crate::args::{Cli, Color, PROGRESS_VARIABLE};
-use crate::messages::{self, Failure};
+use crate::messages::{self, Failure, Printed};
 
 /// Parses the arguments. Returns an exit status if it has printed help, the version or a usage
 /// error.
@@ -42,7 +42,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
         DisplayHelp | DisplayVersion => match error.print() {
             // A closed pipe is not a failure.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                let failure = messages::stdout_failed(error, false);
+                let failure = messages::stdout_failed(&error, Printed::Text);
                 messages::print_error(&failure);
                 Err(ExitCode::from(failure.code))
             }
@@ -58,7 +58,11 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
         _ => {
             let command = other_programs::command_of(&arguments);
             let answer = other_programs::answer(&error, &arguments);
-            refuse(&answer.unwrap_or_else(|| messages::usage(&error.to_string(), command)))
+            let failure = answer.unwrap_or_else(|| messages::usage(&error.to_string(), command));
+            refuse(&match messages::dashed_file(arguments.iter().skip(1).cloned()) {
+                Some(name) => failure.helped_by(messages::dashed(&name)),
+                None => failure,
+            })
         }
     }
 }

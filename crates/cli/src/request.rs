@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -17,8 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::args::{self, Files, Sandbox, descriptor, is_stdin, is_stdout};
 use crate::file_names::{AGE_SUFFIX, ends_with, suffix_of, with_suffix, without_suffix};
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Context, Failure, Printed};
 use crate::system;
+use crate::verb::Verb;
 
 /// Where the data comes from.
 #[derive(Clone, Debug)]
@@ -75,6 +77,7 @@ impl Input {
 /// The encryption or decryption of one file.
 #[derive(Debug)]
 pub(crate) struct Transfer {
+    pub(crate) verb: Verb,
     pub(crate) input: Input,
     pub(crate) target: Target,
     pub(crate) commit: CommitOptions,
@@ -86,13 +89,14 @@ pub(crate) struct Transfer {
 impl Transfer {
     /// From the flags of `encrypt`.
     pub(crate) fn encrypt(
+        verb: Verb,
         files: Files,
         format: Option<args::Format>,
         armor: bool,
     ) -> Result<Self, Failure> {
         let output_format = output_format(format, armor)?;
         let suffix = suffix_of(output_format.format());
-        let transfer = Self::new(files, |input| Ok(with_suffix(input, suffix).into()))?;
+        let transfer = Self::new(verb, files, |input| Ok(with_suffix(input, suffix).into()))?;
         let output_format = match (output_format, &transfer.target) {
             (OutputFormat::Binary(Format::Native), Target::Path { path, .. })
                 if format.is_none() && ends_with(path, AGE_SUFFIX) =>
@@ -108,17 +112,19 @@ impl Transfer {
     }
 
     /// From the flags of `decrypt`.
-    pub(crate) fn decrypt(files: Files) -> Result<Self, Failure> {
-        Self::new(files, without_suffix)
+    pub(crate) fn decrypt(verb: Verb, files: Files) -> Result<Self, Failure> {
+        messages::check_is_file(files.input.as_deref(), verb)?;
+        Self::new(verb, files, without_suffix)
     }
 
     /// From the flags of `decrypt --range`. A part must not get the name of the whole, so it goes
     /// to standard output by default.
     pub(crate) fn decrypt_range(files: Files) -> Result<Self, Failure> {
+        messages::check_is_file(files.input.as_deref(), Verb::Range)?;
         let has_output = files.output.is_some();
         // A descriptor's path may lead to a regular file, any part of which can be read.
         let named = files.input.clone().filter(|path| descriptor(path) == Some(0));
-        let mut transfer = Self::new(files, |input| Ok(input.to_owned()))?;
+        let mut transfer = Self::new(Verb::Range, files, |input| Ok(input.to_owned()))?;
         if let Some(path) = named {
             transfer.input = Input::Path(path);
         }
@@ -127,7 +133,7 @@ impl Transfer {
             Some(_) if has_output => Ok(transfer),
             Some(_) => {
                 if system::is_output_closed() {
-                    return Err(messages::closed_output());
+                    return Err(messages::closed_output(Printed::Data));
                 }
                 let target = Target::Stdout { only_text: io::stdout().is_terminal() };
                 Ok(Self { target, ..transfer })
@@ -136,6 +142,7 @@ impl Transfer {
     }
 
     fn new(
+        verb: Verb,
         files: Files,
         default_name: impl Fn(&Path) -> Result<PathBuf, Failure>,
     ) -> Result<Self, Failure> {
@@ -169,13 +176,20 @@ impl Transfer {
             (None, Some(path)) => Target::Path { path: default_name(path)?, force },
             (None, None) => Target::Stdout { only_text: io::stdout().is_terminal() },
         };
+        if let Target::Path { path, .. } = &target
+            && verb != Verb::Extract
+            && path.as_os_str().as_bytes().ends_with(b"/")
+            && !path.is_dir()
+        {
+            return Err(messages::output_no_folder(path));
+        }
         if matches!(target, Target::Stdout { .. }) && system::is_output_closed() {
-            return Err(messages::closed_output());
+            return Err(messages::closed_output(Printed::Data));
         }
         let commit = CommitOptions { sync, remove_source, verify, ..CommitOptions::default() };
         let workers = engine_options(&workers);
         let output_format = OutputFormat::Binary(Format::Native);
-        Ok(Self { input, target, commit, output_format, workers })
+        Ok(Self { verb, input, target, commit, output_format, workers })
     }
 
     /// Opens the input, and checks the output against it.
@@ -188,18 +202,17 @@ impl Transfer {
                     None => messages::missing(path),
                 }
             }
-            _ => messages::engine(error, Context::default()),
+            _ => messages::engine(error, self.verb),
         })?;
         let source = source.parsed_by(&parser);
-        let checked = self.target.check(&source);
-        checked.map_err(|error| messages::engine(error, Context::default()))?;
+        self.target.check(&source).map_err(|error| messages::engine(error, self.verb))?;
         Ok(source)
     }
 
     /// The parser of the input.
     pub(crate) fn parser(&self) -> Result<Parser, Failure> {
         let parser = Parser::new(&self.workers);
-        parser.map_err(|error| messages::engine(error, Context::default()))
+        parser.map_err(|error| messages::engine(error, self.verb))
     }
 
     /// Reads all input from a terminal first, so that it is not mixed with the output, and so
@@ -210,12 +223,12 @@ impl Transfer {
             return Ok(source);
         }
         let failed = |source| Error::Read { path: "standard input".into(), offset: 0, source };
-        let failed = |error| messages::engine(failed(error), Context::default());
+        let failed = |error| messages::engine(failed(error), self.verb);
         let mut typed = Zeroizing::new(Vec::new());
         stdin.lock().read_to_end(&mut typed).map_err(failed)?;
         let null = File::open("/dev/null").map_err(failed)?;
         let (mut pipe, source) = Source::piped("standard input".into(), &null)
-            .map_err(|error| messages::engine(error, Context::default()))?;
+            .map_err(|error| messages::engine(error, self.verb))?;
         let writer = thread::Builder::new().name("typed".to_owned());
         let write = move || {
             // The reader may have stopped early.
@@ -254,7 +267,7 @@ impl Transfer {
         // Pipes and devices receive data before all of it is verified.
         let is_special = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_file());
         let is_stream = self.is_stdout_data() || self.target.path().is_some_and(is_special);
-        Context { has_passphrase, is_stream, is_armored: false }
+        Context { has_passphrase, is_stream, ..self.verb.into() }
     }
 
     /// The output's name for messages.

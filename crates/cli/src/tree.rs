@@ -26,7 +26,7 @@ pub(crate) use event::Event;
 pub(crate) use first_file::first_file;
 pub(crate) use plan::{Naming, Plan};
 pub(crate) use prune::Prune;
-pub(crate) use root::{is_name_too_long, lies_in};
+pub(crate) use root::{check_outside, is_name_too_long};
 pub(crate) use scan::TreeScan;
 pub(crate) use walk::{Rules, encrypted_files};
 pub(crate) use work_items::WorkItems;

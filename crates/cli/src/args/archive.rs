@@ -11,7 +11,13 @@ use crate::messages::with_binary_unit;
 #[command(next_help_heading = "Archives")]
 pub(crate) struct Packing {
     /// Pack a folder into one encrypted tar archive; to DIR.tar.enc unless OUTPUT is given
-    #[arg(long, conflicts_with_all = ["remove_source", "verify_output", "output_dir", "newer", "dry_run", "keep_going", "fail_fast"])]
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "remove_source", "verify_output", "output_dir", "newer", "dry_run", "keep_going",
+            "fail_fast"
+        ]
+    )]
     pub(crate) archive: bool,
     /// Compress the archive with zstd, level 1 to 22 [default: 3]
     #[arg(
@@ -37,8 +43,8 @@ pub(crate) struct Unpacking {
     #[arg(
         long,
         conflicts_with_all = [
-            "salvage", "range", "remove_source", "verify_output", "output_dir", "include", "exclude",
-            "ignore_file", "gitignore", "newer", "dry_run", "keep_going", "fail_fast"
+            "salvage", "range", "remove_source", "verify_output", "output_dir", "include",
+            "exclude", "ignore_file", "gitignore", "newer", "dry_run", "keep_going", "fail_fast"
         ]
     )]
     pub(crate) extract: bool,
@@ -50,10 +56,10 @@ pub(crate) struct Unpacking {
     #[arg(long, value_name = "SIZE", requires = "extract", value_parser = parse_size)]
     max_size: Option<u64>,
     /// Unpack at most N files, folders and links [default: 10000000]
-    #[arg(long, value_name = "N", requires = "extract")]
+    #[arg(long, value_name = "N", requires = "extract", allow_negative_numbers = true)]
     max_entries: Option<u64>,
     /// Maximum decompression ratio; 64 MiB are always allowed [default: 1000]
-    #[arg(long, value_name = "N", requires = "extract")]
+    #[arg(long, value_name = "N", requires = "extract", allow_negative_numbers = true)]
     max_ratio: Option<u64>,
 }
 

@@ -12,10 +12,23 @@ pub(crate) struct Benchmark {
     #[arg(long, value_name = "FILE", conflicts_with = "max_size")]
     pub(crate) file: Option<PathBuf>,
     /// Measure with up to N workers [default: one per core, at least 2, at most 8]
-    #[arg(short = 'j', long, visible_alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(
+        short = 'j',
+        long,
+        visible_alias = "threads",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256),
+        allow_negative_numbers = true
+    )]
     pub(crate) processes: Option<u16>,
     /// Repeat every measurement N times; fewer than 3 allow no conclusions
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u16).range(1..=1000),
+        allow_negative_numbers = true
+    )]
     pub(crate) runs: u16,
     /// Largest test file, such as 64MiB [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]

@@ -34,5 +34,5 @@ pub(crate) struct DecryptInputs {
 }
 
 /// The help of `list` for FILE, in place of that of `verify`.
-pub(super) const ARCHIVES_TO_LIST: &str = "Archives to list; in a folder, all files named *.enc and *.age; - or nothing for standard \
-     input";
+pub(super) const ARCHIVES_TO_LIST: &str = "Archives to list; in a folder, all files named *.enc \
+     and *.age; - or nothing for standard input";

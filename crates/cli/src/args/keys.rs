@@ -24,10 +24,10 @@ pub(crate) struct EncryptionArgs {
     #[arg(long, value_name = "MEM[,T[,P]]")]
     pub(crate) argon2id: Option<String>,
     /// Passphrase cost in age files: log2 of N, 16 to 22 (64 MiB to 4 GiB) [default: 18]
-    #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
+    #[arg(long, value_name = "LOG_N", value_parser = parse_log_n, allow_negative_numbers = true)]
     pub(crate) scrypt: Option<u8>,
     /// Abort if a plugin stays silent for this many seconds; 0 to wait forever [default: 120]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) plugin_timeout: Option<u64>,
     #[command(flatten)]
     pub(crate) key_passphrase: KeyPassphrase,
@@ -66,7 +66,7 @@ pub(crate) struct DecryptionArgs {
     #[arg(long, value_name = "MEM[,T[,P]]")]
     pub(crate) argon2id_limit: Option<String>,
     /// Abort if a plugin stays silent for this many seconds; 0 to wait forever [default: 120]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) plugin_timeout: Option<u64>,
     #[command(flatten)]
     pub(crate) key_passphrase: KeyPassphrase,
@@ -89,7 +89,7 @@ pub(crate) struct Passphrase {
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Read the passphrase from file descriptor N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) passphrase_fd: Option<u32>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct KeyPassphrase {
     #[arg(long, value_name = "FILE")]
     pub(crate) identity_passphrase_file: Option<PathBuf>,
     /// Read the passphrase of protected identity files and SSH keys from file descriptor N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) identity_passphrase_fd: Option<u32>,
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct NewKeys {
     #[arg(long, value_name = "MEM[,T[,P]]")]
     argon2id: Option<String>,
     /// Cost of the new passphrase in age files: log2 of N, 16 to 22 (64 MiB to 4 GiB) [default: 18]
-    #[arg(long, value_name = "LOG_N", value_parser = parse_log_n)]
+    #[arg(long, value_name = "LOG_N", value_parser = parse_log_n, allow_negative_numbers = true)]
     scrypt: Option<u8>,
     /// The cost if no flag sets one.
     #[arg(skip)]

@@ -9,7 +9,14 @@ use cryptstream_engine::{Cache, Processes};
 pub(crate) struct Workers {
     /// Number of worker processes for files from 8 MiB on; 0 for none [default: auto, one per core,
     /// at most 4, or 16 while storage makes them wait]
-    #[arg(short = 'j', long, visible_alias = "threads", value_name = "N|auto", value_parser = parse_processes)]
+    #[arg(
+        short = 'j',
+        long,
+        visible_alias = "threads",
+        value_name = "N|auto",
+        value_parser = parse_processes,
+        allow_negative_numbers = true
+    )]
     pub(crate) processes: Option<Processes>,
     /// Whether to sandbox worker processes; auto: as far as the system can [default: auto]
     #[arg(long, value_name = "MODE")]

@@ -11,9 +11,10 @@ use cryptstream_engine::{Error, Source, Target};
 
 use super::session::{CommandResult, Session};
 use crate::args::Benchmark;
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Failure};
 use crate::report::{self, Status};
 use crate::system;
+use crate::verb::Verb;
 use steps::Steps;
 
 /// Measures, and shows the results.
@@ -59,5 +60,5 @@ fn check_report(path: &Path, args: &Benchmark) -> Result<(), Error> {
 }
 
 fn failed(error: Error) -> Failure {
-    messages::engine(error, Context::default())
+    messages::engine(error, Verb::Benchmark)
 }

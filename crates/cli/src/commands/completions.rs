@@ -6,7 +6,7 @@ use clap_complete_nushell::Nushell;
 
 use super::session::CommandResult;
 use crate::args::{Cli, Completions, Shell};
-use crate::messages;
+use crate::messages::{self, Printed};
 use crate::report::Status;
 
 pub(super) fn run(args: &Completions) -> CommandResult {
@@ -18,7 +18,7 @@ pub(super) fn run(args: &Completions) -> CommandResult {
         Shell::Nushell => script(Nushell),
         Shell::Elvish => script(Known::Elvish),
     };
-    messages::print_output(&script)?;
+    messages::print_output(&script, Printed::Text)?;
     Ok(Status::default())
 }
 

@@ -134,7 +134,7 @@ pub(super) fn try_keys(
 /// The failures of a run in which no key fits.
 pub(super) fn no_key_fits(no_match: NoMatchingKey, inputs: &Inputs, context: Context) -> Failures {
     let NoMatchingKey { files, untried, first, others } = no_match;
-    let failed = |error| inspect_verify::engine(error, context);
+    let failed = |error| messages::engine(error, context);
     let all = tree::no_key_fits(inputs.single_path(), files, untried, failed(first));
     Failures(std::iter::once(all).chain(others.into_iter().map(failed)).collect())
 }

@@ -13,8 +13,9 @@ use cryptstream_keys::{AnyRecipient, post_quantum};
 
 use super::session::{CommandResult, Session};
 use crate::args::{KeyPassphrase, Keygen, ReportOptions, is_stdout};
-use crate::messages::{self, Context};
+use crate::messages::{self, Printed};
 use crate::report::Status;
+use crate::verb::Verb;
 use crate::{keyring, report, system};
 
 pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
@@ -37,14 +38,14 @@ pub(super) fn run(args: &Keygen, session: &Session) -> CommandResult {
         Some(path) if !is_stdout(path) => {
             write_private(path, content.as_bytes()).map_err(|error| match error {
                 Error::OutputExists { path } => messages::identity_exists(&path),
-                error => messages::engine(error, Context::default()),
+                error => messages::engine(error, Verb::Keygen),
             })?;
             if is_open_to_others(fs::metadata(path)) {
                 messages::warn(&messages::key_written_for_others(path));
             }
         }
         _ => {
-            messages::print_output(content.as_bytes())?;
+            messages::print_output(content.as_bytes(), Printed::Identity)?;
             if is_open_to_others(system::stdout_metadata()) {
                 messages::warn(messages::SECRET_KEY_FOR_OTHERS);
             }
@@ -77,7 +78,7 @@ fn show_recipients(
         }
         let recipient = recipient.to_string();
         if !options.json {
-            messages::print_output(format!("{recipient}\n").as_bytes())?;
+            messages::print_output(format!("{recipient}\n").as_bytes(), Printed::Text)?;
         }
         recipients.push(recipient);
     }

@@ -11,8 +11,9 @@ use roff::{Inline, Roff, bold, roman};
 
 use super::session::CommandResult;
 use crate::args::{Cli, Manual};
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Failure, Printed};
 use crate::report::Status;
+use crate::verb::Verb;
 
 /// The manual section of commands.
 const SECTION: &str = "1";
@@ -23,7 +24,7 @@ pub(super) fn run(args: &Manual) -> CommandResult {
     main.build();
     let names: Vec<String> = commands(&main).map(name_of).collect();
     let Some(folder) = &args.folder else {
-        messages::print_output(&page(&main, &names)?)?;
+        messages::print_output(&page(&main, &names)?, Printed::Text)?;
         return Ok(Status::default());
     };
     fs::create_dir_all(folder).map_err(|error| messages::tree::folder_failed(folder, &error))?;
@@ -48,7 +49,7 @@ fn write(path: &Path, page: &[u8], force: bool) -> Result<(), Failure> {
     if fs::read(path).is_ok_and(|there| there == page) {
         return Ok(());
     }
-    write_public(path, page, force).map_err(|error| messages::engine(error, Context::default()))
+    write_public(path, page, force).map_err(|error| messages::engine(error, Verb::Man))
 }
 
 fn page(command: &clap::Command, names: &[String]) -> Result<Vec<u8>, Failure> {

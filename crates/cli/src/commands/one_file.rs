@@ -12,9 +12,11 @@ use crate::messages::{self, Context};
 use crate::progress::Meter;
 use crate::report::{self, Status};
 use crate::request::Transfer;
+use crate::verb::Verb;
 
 pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
-    let transfer = Transfer::encrypt(std::mem::take(&mut args.files), args.format, args.armor)?;
+    let transfer =
+        Transfer::encrypt(Verb::Encrypt, std::mem::take(&mut args.files), args.format, args.armor)?;
     messages::set_stdout_data(transfer.is_stdout_data());
     let keys = EncryptionKeys::read(&args.passphrase, &args.encryption, session.take_key())?;
     let source = transfer.begin()?;
@@ -33,7 +35,7 @@ pub(super) fn encrypt(mut args: Encrypt, session: &Session) -> CommandResult {
 }
 
 pub(super) fn decrypt(mut args: Decrypt, session: &Session) -> CommandResult {
-    let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
+    let transfer = Transfer::decrypt(Verb::Decrypt, std::mem::take(&mut args.files))?;
     messages::set_stdout_data(transfer.is_stdout_data());
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let source = transfer.begin()?;

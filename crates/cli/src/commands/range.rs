@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::session::{CommandResult, Session};
 use crate::args::Decrypt;
 use crate::keyring::DecryptionKeys;
-use crate::messages::{self, Context};
+use crate::messages;
 use crate::progress::Meter;
 use crate::report::{self, Status};
 use crate::request::Transfer;
@@ -19,7 +19,7 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
     let mut source = transfer.begin()?;
     keys.check(&source, &transfer.target)?;
     // Before the user is asked for a passphrase.
-    source.begin_random_access().map_err(|error| messages::engine(error, Context::default()))?;
+    source.begin_random_access().map_err(|error| messages::engine(error, transfer.verb))?;
     let has_passphrase = keys.has_passphrase();
     let identities = keys.identities(&report::input_label(&transfer.input))?;
     let identities: Vec<&dyn Identity> = identities.iter().map(AsRef::as_ref).collect();

@@ -15,11 +15,12 @@ use super::inputs::{Inputs, PendingInput, no_key_fits, try_keys};
 use super::session::{CommandResult, Session};
 use crate::args::{Rekey, Workers, is_dash};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys};
-use crate::messages::{self, Context, Failure, code, inspect_verify};
+use crate::messages::{self, Context, Failure, code};
 use crate::progress::Meter;
 use crate::report::Status;
 use crate::report::rekey::{self as report, RekeyReport};
 use crate::request::{Input, cores, engine_options};
+use crate::verb::Verb;
 
 pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let options = session.options;
@@ -34,10 +35,10 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let old_keys = DecryptionKeys::read(&decryption, session.take_key())?;
     let new_keys = EncryptionKeys::read_beside(&passphrase, &encryption, None, Some(&old_keys))?;
 
-    let has_passphrase = old_keys.has_passphrase();
+    let context = Context { has_passphrase: old_keys.has_passphrase(), ..Verb::Rekey.into() };
     let workers = Workers { cache, ..reading.into() };
     let mut engine = Engine::new(engine_options(&workers), cores());
-    let parser = engine.parser().map_err(|error| messages::rekey::failed(error, has_passphrase))?;
+    let parser = engine.parser().map_err(|error| messages::engine(error, Verb::Rekey))?;
     let (mut count, mut bytes, mut first) = (0, 0, None);
     for PendingInput { input, len } in inputs.iter() {
         count += 1;
@@ -53,7 +54,6 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     if count > inputs.count() as u64
         && let Some(no_match) = try_keys(&inputs, &cached, &parser, &key_files)
     {
-        let context = Context { has_passphrase, ..Context::default() };
         return Err(no_key_fits(no_match, &inputs, context));
     }
     let meter = match are_several {
@@ -64,7 +64,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
         engine,
         parser,
         identities: cached.identities(),
-        has_passphrase,
+        context,
         key_files,
         new_keys: NewKeys { keys: new_keys, name, is_ready: false, native: None, age: None },
         reencrypt,
@@ -126,7 +126,7 @@ struct Rekeyer<'a> {
     engine: Engine,
     parser: Parser,
     identities: Vec<&'a dyn Identity>,
-    has_passphrase: bool,
+    context: Context,
     /// The files that keys were read from.
     key_files: Vec<KnownFile>,
     new_keys: NewKeys,
@@ -141,8 +141,8 @@ impl Rekeyer<'_> {
         input: &Input,
         progress: &dyn Progress,
     ) -> Result<RekeySummary, RekeyError> {
-        let has_passphrase = self.has_passphrase;
-        let failed = |error| messages::rekey::failed(error, has_passphrase);
+        let context = self.context;
+        let failed = |error| messages::engine(error, context);
         let rekeying = self.open(input)?;
         let format = rekeying.format();
         // The old passphrase is asked for, and tried, before the new one.
@@ -194,14 +194,8 @@ impl Rekeyer<'_> {
                 Ok(source) => Err(Error::NotRegular { path: source.path().to_owned() }),
             },
         };
-        let rekeying = opened.map_err(|error| {
-            RekeyError::File(match error {
-                error @ Error::InputIsDirectory { .. } => {
-                    inspect_verify::engine(error, Context::default())
-                }
-                error => messages::rekey::failed(error, self.has_passphrase),
-            })
-        })?;
+        let rekeying =
+            opened.map_err(|error| RekeyError::File(messages::engine(error, self.context)))?;
         let known = rekeying.source().known();
         match self.key_files.iter().any(|key| key.is(&known)) {
             true => Err(RekeyError::File(messages::key_is_data(rekeying.source().path()))),

@@ -13,9 +13,10 @@ use crate::messages::{self, Failure};
 use crate::progress::Meter;
 use crate::report;
 use crate::request::Transfer;
+use crate::verb::Verb;
 
 pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
-    let transfer = Transfer::decrypt(std::mem::take(&mut args.files))?;
+    let transfer = Transfer::decrypt(Verb::Salvage, std::mem::take(&mut args.files))?;
     let needs_file = |name: &str| Err(messages::salvage_needs_file(Path::new(name)).into());
     let (input, output) = match (transfer.input.path(), &transfer.target) {
         (Some(input), Target::Path { path: output, .. } | Target::Beneath { path: output, .. }) => {

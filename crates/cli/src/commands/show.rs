@@ -14,7 +14,7 @@ use crate::initial_environment::PASSPHRASE as PASSPHRASE_VARIABLE;
 use crate::json::{SCHEMA, insert_name};
 use crate::keyring::PLUGIN_TIMEOUT;
 use crate::messages::config::Row;
-use crate::messages::{self, quoted};
+use crate::messages::{self, Printed, quoted};
 use crate::report::Status;
 
 pub(super) fn run(session: &Session) -> CommandResult {
@@ -25,9 +25,8 @@ pub(super) fn run(session: &Session) -> CommandResult {
         return Ok(Status::default());
     }
     let rows: Vec<Row> = entries.iter().map(|entry| entry.row(&config)).collect();
-    messages::print_output(
-        messages::config::table(config.path.as_deref(), config.is_there, &rows).as_bytes(),
-    )?;
+    let table = messages::config::table(config.path.as_deref(), config.is_there, &rows);
+    messages::print_output(table.as_bytes(), Printed::Text)?;
     Ok(Status::default())
 }
 

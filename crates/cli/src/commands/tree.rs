@@ -26,6 +26,7 @@ use crate::request::{cores, engine_options, output_format};
 use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
 };
+use crate::verb::Verb;
 
 /// Whether folders or several files are meant, and not a single file or stream.
 pub(super) fn is_tree_run(files: &Files, tree: &Tree) -> bool {
@@ -62,7 +63,7 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let key_files = keys.key_files();
     let recipients = keys.recipients(output_format.format(), &run.names.1)?;
     let recipients: Vec<&(dyn Recipient + Sync)> = recipients.iter().map(AsRef::as_ref).collect();
-    let context = Context { has_passphrase: true, ..Context::default() };
+    let context = Context { has_passphrase: true, ..Verb::Encrypt.into() };
     // One plugin recipient prepares several files at once; the others use what it has prepared.
     let plugin = recipients.iter().find(|recipient| recipient.may_prompt());
     let expect = |items: &[BatchItem]| {
@@ -94,7 +95,7 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     let keys = DecryptionKeys::read(&decryption, session.take_key())?;
     let scan = run.scan()?;
     let key_files = keys.key_files();
-    let context = Context { has_passphrase: keys.has_passphrase(), ..Context::default() };
+    let context = Context { has_passphrase: keys.has_passphrase(), ..Verb::Decrypt.into() };
     let cached = CachedIdentities::new(keys.identities(&run.names.0)?);
     if let Some(no_match) = run.try_keys(&cached, &key_files)? {
         return Ok(run.refuse(Some((no_match, context))));
@@ -191,7 +192,7 @@ impl TreeRun {
         // Before any file is read.
         let mut engine = Engine::new(engine_options(&workers), cores());
         let parser = engine.parser();
-        plan.parser = parser.map_err(|error| messages::engine(error, Context::default()))?;
+        plan.parser = parser.map_err(|error| messages::engine(error, plan.verb()))?;
         plan.rules.may_vanish = remove_source;
         let follow_mode = plan.encrypts();
         Ok(Self {

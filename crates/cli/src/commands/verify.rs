@@ -16,11 +16,12 @@ use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
 use crate::args::DecryptInputs;
 use crate::keyring::{CachedIdentities, DecryptionKeys};
-use crate::messages::{Context, Failure, inspect_verify};
+use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
 use crate::report::verify::{Outcome, VerifyReport};
 use crate::request::{Input, cores, engine_options};
+use crate::verb::Verb;
 
 /// Smaller files are decrypted several at a time. Larger ones keep all workers busy, and show
 /// progress.
@@ -50,8 +51,7 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
     let options = session.options;
     let inputs = Inputs::of(args.files, args.file_list.files_from.is_some())?;
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
-    let context =
-        Context { has_passphrase: keys.has_passphrase(), is_stream: false, is_armored: false };
+    let context = Context { has_passphrase: keys.has_passphrase(), ..Verb::Verify.into() };
     let (mut count, mut total, mut first, mut can_be_tried) = (0u64, 0u64, None, true);
     for pending in inputs.iter() {
         count += 1;
@@ -75,7 +75,7 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
         false => Vec::new(),
     };
     let mut engine = Engine::new(engine_options(&args.workers), cores());
-    let parser = engine.parser().map_err(|error| inspect_verify::engine(error, context))?;
+    let parser = engine.parser().map_err(|error| messages::engine(error, context))?;
     let cached = CachedIdentities::new(identities);
     if is_folder
         && can_be_tried
@@ -111,7 +111,7 @@ fn check(pending: &PendingInput, key_files: &[KnownFile]) -> Result<(), Failure>
         return Ok(());
     }
     let opened = pending.input.open();
-    opened.map(drop).map_err(|error| inspect_verify::engine(error, Context::default()))
+    opened.map(drop).map_err(|error| messages::engine(error, Verb::Verify))
 }
 
 /// Whether a file is verified together with others.
@@ -144,7 +144,7 @@ impl Verifier<'_> {
 
     fn verify_one(&self, engine: &mut Engine, (number, pending): Numbered) {
         let opened = pending.check_key(&self.key_files).and_then(|()| {
-            pending.input.open().map_err(|error| inspect_verify::engine(error, self.context))
+            pending.input.open().map_err(|error| messages::engine(error, self.context))
         });
         let mut source = match opened {
             Ok(source) => source.parsed_by(&self.parser),
@@ -200,13 +200,13 @@ impl Verifier<'_> {
         let outcome = match result {
             Ok(summary) => Outcome::Intact(summary),
             Err(error) if error.is_damaged_payload() => self.scan(&pending.input, error),
-            Err(error) => Outcome::Failed(inspect_verify::engine(error, self.context)),
+            Err(error) => Outcome::Failed(messages::engine(error, self.context)),
         };
         self.record(number, pending.input, outcome);
     }
 
     fn scan(&self, input: &Input, error: Error) -> Outcome {
-        let failure = inspect_verify::engine(error, self.context);
+        let failure = messages::engine(error, self.context);
         let Some(path) = input.path() else { return Outcome::Failed(failure) };
         let meter = (self.count == 1).then(|| {
             self.meter.clear();
@@ -234,7 +234,7 @@ impl Verifier<'_> {
             Err(Error::NotAFile { .. } | Error::NotSeekable { .. } | Error::Unlock { .. }) => {
                 Outcome::Failed(failure)
             }
-            Err(error) => Outcome::Failed(inspect_verify::engine(error, self.context)),
+            Err(error) => Outcome::Failed(messages::engine(error, self.context)),
         }
     }
 

@@ -11,6 +11,7 @@ use cryptstream_archive::{
 use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
 
+use super::text::guess;
 use super::{Failure, code, quoted, reason};
 use crate::file_type;
 
@@ -32,12 +33,6 @@ pub(crate) fn no_folder_named() -> Failure {
     Failure::new(code::USAGE, "usage", message, help)
 }
 
-pub(crate) fn output_in_folder(folder: &Path, output: &Path) -> Failure {
-    let message = format!("is inside {}, which is to be packed", quoted(folder));
-    let help = "nothing was written; choose a place outside of it";
-    Failure::new(code::USAGE, "usage", message, help).about(output)
-}
-
 // ---- Packing --------------------------------------------------------------
 
 /// Errors of the packer about something in `folder`.
@@ -52,17 +47,19 @@ pub(crate) fn pack(folder: &Path, error: PackError) -> Failure {
         }
         PackError::Write(error) if ZstdFailure::of(&error) == Some(ZstdFailure::OutOfMemory) => {
             let message = "there is not enough memory to compress";
-            let help = "no archive was made; raise the limit, or use a lower level: --zstd=22 needs \
-                        1 GiB for each core, --zstd=19 about 100 MiB, --zstd a few MiB";
+            let help = "no archive was made; raise the limit, or use a lower level: --zstd=22 \
+                        needs 1 GiB for each core, --zstd=19 about 100 MiB, --zstd a few MiB";
             Failure::new(code::TRY_AGAIN, "memory", message, help)
         }
         PackError::Changed { path } => {
-            let help = "no archive was made; try again when nothing writes to it, encrypt a snapshot, \
-                        or leave it out with --exclude";
+            let help = "no archive was made; try again when nothing writes to it, encrypt a \
+                        snapshot, or leave it out with --exclude";
             Failure::new(code::TRY_AGAIN, "changed", "changed while it was being read", help)
                 .about(&folder.join(path))
         }
-        PackError::IsOutput { path } => output_in_folder(folder, &folder.join(path)),
+        PackError::IsOutput { path } => {
+            super::tree::output_in_input(folder, &folder.join(path), false)
+        }
         PackError::TooDeep { path } => {
             let message = format!("is more than {MAX_DEPTH} folders deep");
             let help = "no archive was made; leave it out with --exclude";
@@ -121,7 +118,8 @@ pub(crate) fn needs_more(packed: &Packed, is_compressed: bool) -> Vec<String> {
     }
     if packed.content.saturating_sub(packed.written) > growth {
         lines.push(format!(
-            "the files, holes included, are {} larger than the archive: unpacking it needs --max-size {}",
+            "the files, holes included, are {} larger than the archive: unpacking it needs \
+             --max-size {}",
             HumanBytes(packed.content - packed.written),
             packed.content
         ));
@@ -429,9 +427,7 @@ pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
 fn unusable(input: &Path, error: &Error, help: String) -> Failure {
     let (kind, message) = match error {
         Error::NotTar { head } => {
-            let guess = super::text::guess(file_type::looks_like(head));
-            let kind = "foreign";
-            (kind, format!("the content is not a tar archive; {guess}"))
+            ("foreign", format!("the content is not a tar archive; {}", guess(head)))
         }
         Error::Refused { member, reason } => {
             ("hostile", format!("in the archive, {} {reason}", short_name(member)))

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use cryptstream_benchmark::Error;
 
-use super::{Context, Failure, code, engine, internal, quoted};
+use super::{Failure, code, engine, internal, quoted};
+use crate::verb::Verb;
 
 /// Errors of the benchmark.
 pub(crate) fn benchmark(error: Error) -> Failure {
     let message = error.to_string();
     match error {
-        Error::Engine(error) => engine(error, Context::default()),
+        Error::Engine(error) => engine(error, Verb::Benchmark),
         Error::NoRoom { folder, .. } => {
             let help = "make room, or name another folder with --folder";
             Failure::new(code::IO, "no-room", message, help).about(&folder)
@@ -27,7 +28,8 @@ pub(crate) fn benchmark(error: Error) -> Failure {
             code::INTERNAL,
             "output-differs",
             message,
-            "this is a bug in cryptstream, or this machine makes mistakes; please report it with this line",
+            "this is a bug in cryptstream, or this machine makes mistakes; please report it with \
+             this line",
         )
         .about(&input),
         _ => internal(&message),

@@ -10,12 +10,14 @@ use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
 
 use super::system::is_full;
 use super::text::guess;
-use super::{Failure, code, internal, key_failure, outputs, quoted, range, reason};
+use super::{Failure, code, inputs_outputs, internal, key_failure, outputs, quoted, range, reason};
 use crate::file_type;
+use crate::verb::Verb;
 
 /// What a message depends on besides the error.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
+    pub(crate) verb: Verb,
     /// Whether a passphrase was given.
     pub(crate) has_passphrase: bool,
     /// Whether the output is a stream, from which nothing can be taken back.
@@ -24,8 +26,15 @@ pub(crate) struct Context {
     pub(crate) is_armored: bool,
 }
 
+impl From<Verb> for Context {
+    fn from(verb: Verb) -> Self {
+        Self { verb, has_passphrase: false, is_stream: false, is_armored: false }
+    }
+}
+
 /// What the engine reports.
-pub(crate) fn engine(error: Error, context: Context) -> Failure {
+pub(crate) fn engine(error: Error, context: impl Into<Context>) -> Failure {
+    let context = context.into();
     // Bytes are counted in the armored content too.
     let place = match error {
         _ if !context.is_armored => "",
@@ -44,16 +53,12 @@ pub(crate) fn engine(error: Error, context: Context) -> Failure {
         return Failure { code: code::TRY_AGAIN, kind, help: help.into(), ..failure };
     }
     failure.message.insert_str(0, place);
-    if context.is_stream && matches!(failure.kind, "damaged" | "write" | "read" | "changed") {
-        let help = "what was already written is only the beginning, and must not be used";
-        return Failure { help: help.into(), ..failure };
-    }
     failure
 }
 
 /// What the error says of itself, without the file, and with the system's reason as it is
 /// given everywhere.
-pub(super) fn error_text(error: &Error) -> String {
+fn error_text(error: &Error) -> String {
     let message = error.message();
     match std::error::Error::source(error).and_then(|it| it.downcast_ref::<std::io::Error>()) {
         Some(source) => message.replace(&source.to_string(), &reason(source)),
@@ -64,27 +69,36 @@ pub(super) fn error_text(error: &Error) -> String {
 fn failure(error: &Error, context: Context) -> Failure {
     let (code, kind, help) = match error {
         Error::Open { .. } => (code::NO_INPUT, "input", "check the name and the permissions"),
-        Error::InputIsDirectory { .. } => (
-            code::NO_INPUT,
-            "input",
-            "name a file; for folders, see `cryptstream encrypt --help` and `decrypt --help`",
-        ),
+        Error::InputIsDirectory { path } => return inputs_outputs::is_folder(path, context.verb),
         Error::Read { .. } => {
-            (code::IO, "read", "the output was not written; check the disk or the connection")
+            return incomplete(
+                error,
+                context,
+                code::IO,
+                "read",
+                "check the disk or the connection",
+            );
         }
         Error::OutOfMemory => (
             code::TRY_AGAIN,
             "memory",
             "free some memory or raise the limit (ulimit -v); nothing was left behind",
         ),
-        Error::InputChanged { .. } => (
-            code::TRY_AGAIN,
-            "changed",
-            "the output was not written; try again when nothing writes to it, or encrypt a snapshot",
-        ),
+        Error::InputChanged { .. } => {
+            let help = match context.verb.encrypts() {
+                true => "try again when nothing writes to it, or encrypt a snapshot",
+                false => "try again when nothing writes to it",
+            };
+            return incomplete(error, context, code::TRY_AGAIN, "changed", help);
+        }
         Error::SameFile { input, .. } => {
             let message = format!("is the same file as the input {}", quoted(input));
-            let help = "name another output; --remove-source deletes the input once that is safe";
+            let help = match context.verb {
+                Verb::Encrypt | Verb::Decrypt => {
+                    "name another output; --remove-source deletes the input once that is safe"
+                }
+                _ => "name another output",
+            };
             return Failure::new(code::CANNOT_CREATE, "same-file", message, help);
         }
         Error::OutputExists { .. } => {
@@ -101,28 +115,32 @@ fn failure(error: &Error, context: Context) -> Failure {
             "output",
             "name a file in it, or use the folder with --output-dir",
         ),
-        Error::Create { path, source } => return cannot_create(error, path, source),
-        Error::Write { source, .. } => {
-            let help = if source.kind() == ErrorKind::FileTooLarge {
-                "make room: raise the limit on the length of files (ulimit -f), or choose a file \
-                 system that allows longer ones; no partial output was left"
-            } else if is_full(source) {
-                "make room or choose another disk; no partial output was left"
-            } else {
-                "check the disk or the connection; no partial output was left"
+        Error::Create { path, source } => {
+            return cannot_create(error, path, source, context.verb);
+        }
+        Error::Write { source, .. } => return cannot_write(error, source, context),
+        Error::NoRoom { source, .. } => {
+            let help = match context.verb {
+                Verb::Rekey => "the old file is still there; make room",
+                _ => "make room or choose another disk",
             };
             return Failure::new(code::IO, "write", error_text(error), help).full(is_full(source));
         }
-        Error::NoRoom { source, .. } => {
-            let help = "make room or choose another disk";
-            return Failure::new(code::IO, "write", error_text(error), help).full(is_full(source));
+        Error::NotDurable { .. } => {
+            let help = match context.verb {
+                Verb::Rekey => "check the disk; the file has its new keys",
+                _ => "check the disk; the input was kept",
+            };
+            (code::IO, "durable", help)
         }
-        Error::NotDurable { .. } => (code::IO, "durable", "check the disk; the input was kept"),
-        Error::NoOtherName { .. } => (
-            code::CANNOT_CREATE,
-            "output",
-            "write it as a stream: use - as OUTPUT and redirect it, as in `cryptstream encrypt F - > OUT`",
-        ),
+        Error::NoOtherName { .. } => {
+            let command = if context.verb.encrypts() { "encrypt" } else { "decrypt" };
+            let help = format!(
+                "write it as a stream: use - as OUTPUT and redirect it, as in \
+                 `cryptstream {command} F - > OUT`"
+            );
+            return Failure::new(code::CANNOT_CREATE, "output", error_text(error), help);
+        }
         Error::OutputReplaced { .. } => (
             code::TRY_AGAIN,
             "replaced",
@@ -134,7 +152,8 @@ fn failure(error: &Error, context: Context) -> Failure {
         Error::OutputDiffers { .. } => (
             code::IO,
             "verify",
-            "the output was discarded and the input kept; check the disk and the memory, then try again",
+            "the output was discarded and the input kept; check the disk and the memory, then try \
+             again",
         ),
         Error::NotVerifiable { .. } => (
             code::USAGE,
@@ -142,8 +161,8 @@ fn failure(error: &Error, context: Context) -> Failure {
             "--verify-output needs a file as the input, and an output that can be read back",
         ),
         Error::NotRemovable { .. } => {
-            let message = "--remove-source needs a regular file as input (not a link or a pipe) and \
-                           a file as output";
+            let message = "--remove-source needs a regular file as input (not a link or a pipe) \
+                 and a file as output";
             return Failure::new(code::USAGE, "usage", message, "leave --remove-source out");
         }
         Error::Remove { .. } => {
@@ -153,7 +172,8 @@ fn failure(error: &Error, context: Context) -> Failure {
         Error::WorkersDied { .. } => (
             code::TRY_AGAIN,
             "workers",
-            "the system kills processes when memory is short (see its log): try again when there is more, or with --processes 0",
+            "the system kills processes when memory is short (see its log): try again when there \
+             is more, or with --processes 0",
         ),
         Error::WorkerMisbehaved { .. } => (
             code::TRY_AGAIN,
@@ -168,7 +188,8 @@ fn failure(error: &Error, context: Context) -> Failure {
         Error::NoSandbox => (
             code::CONFIG,
             "sandbox",
-            "--sandbox require refuses to run like this; use --sandbox auto to go as far as the system can",
+            "--sandbox require refuses to run like this; use --sandbox auto to go as far as the \
+             system can",
         ),
         Error::NoProcess { .. } => (
             code::TRY_AGAIN,
@@ -185,20 +206,24 @@ fn failure(error: &Error, context: Context) -> Failure {
         Error::ParserKilled { .. } => (
             code::TRY_AGAIN,
             "processes",
-            "the system kills processes when memory is short (see its log): try again when there is more",
+            "the system kills processes when memory is short (see its log): try again when there \
+             is more",
         ),
         Error::ParserDied { .. } => (
             code::DATA,
             "reader",
-            "do not trust this file; if it comes from a source that you trust, report this as a bug",
+            "do not trust this file; if it comes from a source that you trust, report this as a \
+             bug",
         ),
         Error::Unlock { source, recipients, recipient_types, .. } => {
-            return unlock(source, *recipients, recipient_types, context.has_passphrase);
+            return unlock(error, source, *recipients, recipient_types, context);
         }
         Error::Wrap(error) => return wrap(error),
         Error::Random(_) => (code::INTERNAL, "random", ""),
         Error::Internal(text) => return internal(text),
-        Error::NotSeekable { is_armored, .. } => return range::not_seekable(*is_armored),
+        Error::NotSeekable { is_armored, .. } => {
+            return range::not_seekable(*is_armored, context.verb);
+        }
         Error::RangeAfterEnd { .. } => {
             (code::USAGE, "range", "bytes are counted from 0; -LAST counts from the end")
         }
@@ -209,23 +234,105 @@ fn failure(error: &Error, context: Context) -> Failure {
         | Error::Commitment { .. }
         | Error::Layout { .. }
         | Error::Damaged { .. }
-        | Error::CutInPayload { .. } => (code::DATA, "damaged", ANOTHER_COPY),
+        | Error::CutInPayload { .. } => {
+            return incomplete(error, context, code::DATA, "damaged", ANOTHER_COPY);
+        }
+        Error::NotRegular { .. } => (
+            code::NO_INPUT,
+            "input",
+            "name the file itself; for a pipe, use `decrypt - | encrypt - OUTPUT`",
+        ),
+        Error::NotChangeable { source, .. } => {
+            let help = "check its permissions, and whether its file system can change files; else \
+                        decrypt it and encrypt it again";
+            let failure = Failure::new(code::CANNOT_CREATE, "output", error_text(error), help);
+            return failure.or_shortage(source);
+        }
+        Error::Busy { .. } => {
+            (code::TRY_AGAIN, "busy", "it may be another rekey: try again when that is done")
+        }
+        Error::Armored { .. } => (
+            code::USAGE,
+            "armored",
+            "only binary files can be rekeyed: decrypt it, and encrypt it again to the new keys",
+        ),
+        Error::JournalInTheWay { .. } => (
+            code::CANNOT_CREATE,
+            "journal",
+            "move it away, unless it belongs to a file that was renamed and no longer decrypts",
+        ),
         _ => return internal(&error.message()),
     };
     Failure::new(code, kind, error_text(error), help)
 }
 
 /// What to do about a damaged file.
-const ANOTHER_COPY: &str = "the output was not written; fetch the file again or use another copy";
+const ANOTHER_COPY: &str = "fetch the file again or use another copy";
 
-fn cannot_create(error: &Error, path: &Path, source: &std::io::Error) -> Failure {
-    if source.kind() == ErrorKind::InvalidFilename {
+/// A failure that ends the work on a file: the help says what was written, and what to do.
+fn incomplete(
+    error: &Error,
+    context: Context,
+    code: u8,
+    kind: &'static str,
+    help: &str,
+) -> Failure {
+    // Before the content, nothing can have been written.
+    let is_before_content = matches!(
+        error,
+        Error::Header { .. }
+            | Error::CutInHeader { .. }
+            | Error::Unlock { .. }
+            | Error::Commitment { .. }
+            | Error::Layout { .. }
+    ) || matches!(error, Error::Damaged { chunk: 0, .. } if context.verb != Verb::Range);
+    let written = match context.verb {
+        verb if verb.is_read_only() => "",
+        Verb::Rekey => "nothing was done; ",
+        _ if !context.is_stream => "the output was not written; ",
+        _ if is_before_content => "nothing was written; ",
+        _ => PARTLY_WRITTEN,
+    };
+    Failure::new(code, kind, error_text(error), format!("{written}{help}"))
+}
+
+/// What became of an output that is a stream.
+const PARTLY_WRITTEN: &str =
+    "anything already written is only the beginning and must not be used; ";
+
+fn cannot_write(error: &Error, source: &std::io::Error, context: Context) -> Failure {
+    let is_too_large = source.kind() == ErrorKind::FileTooLarge;
+    let help = match context.verb {
+        Verb::Rekey => "the old file is still there; make room, or check the disk".to_owned(),
+        _ => {
+            let what = match is_full(source) {
+                true if is_too_large => {
+                    "make room: raise the limit on the length of files (ulimit -f), or choose a \
+                     file system that allows longer ones"
+                }
+                true => "make room or choose another disk",
+                false => "check the disk or the connection",
+            };
+            match context.is_stream {
+                true => format!("{PARTLY_WRITTEN}{what}"),
+                false => format!("{what}; no partial output was left"),
+            }
+        }
+    };
+    Failure::new(code::IO, "write", error_text(error), help).full(is_full(source))
+}
+
+fn cannot_create(error: &Error, path: &Path, source: &std::io::Error, verb: Verb) -> Failure {
+    if source.kind() == ErrorKind::InvalidFilename && verb != Verb::Rekey {
         return outputs::name_too_long(path);
     }
     let is_full = is_full(source);
     let code = if is_full { code::IO } else { code::CANNOT_CREATE };
     let help = match source.kind() {
         _ if is_full => "make room or choose another disk",
+        _ if verb == Verb::Rekey => {
+            "its folder must be writable, since a copy or a journal is kept beside it for a moment"
+        }
         _ if outputs::is_refused_name(path, source) => outputs::REFUSED_NAME,
         ErrorKind::NotFound => "create the folder first, or check its name",
         ErrorKind::PermissionDenied => "check the permissions of the folder",
@@ -237,28 +344,29 @@ fn cannot_create(error: &Error, path: &Path, source: &std::io::Error) -> Failure
 
 /// The input does not begin like an encrypted file.
 fn not_encrypted(error: &Error, head: &[u8]) -> Failure {
-    let what = file_type::looks_like(head);
-    let help = match what {
+    let help = match file_type::looks_like(head) {
         Some("a PGP (gpg) file" | "a PGP (gpg) file in ASCII armor") => "use `gpg -d`",
         Some("a file of `openssl enc`") => {
             "use `openssl enc -d` with the options it was written with"
         }
+        None if head.is_empty() => "is this the right file, and was it written to its end?",
         _ => "is this the right file?",
     };
-    let message = format!("{}; {}", error.message(), guess(what));
+    let message = format!("{}; {}", error.message(), guess(head));
     Failure::new(code::DATA, "foreign", message, help)
 }
 
 fn unlock(
-    error: &UnlockError,
+    error: &Error,
+    source: &UnlockError,
     recipients: usize,
     recipient_types: &[String],
-    has_passphrase: bool,
+    context: Context,
 ) -> Failure {
     let by_passphrase = recipient_types.iter().any(|tag| tag == "argon2id" || tag == "scrypt");
     let no_key = |message: &str, help: &str| Failure::new(code::NO_KEY, "no-key", message, help);
-    match error {
-        UnlockError::NoMatch if by_passphrase && has_passphrase => {
+    match source {
+        UnlockError::NoMatch if by_passphrase && context.has_passphrase => {
             no_key("the passphrase is wrong", super::check_passphrase())
         }
         UnlockError::NoMatch if by_passphrase => no_key(
@@ -287,17 +395,23 @@ fn unlock(
                 _ => "no program writes such files; do not trust this one".to_owned(),
             },
         ),
-        UnlockError::Unwrap(UnwrapError::OutOfMemory(kib)) => out_of_memory(*kib),
+        UnlockError::Unwrap(UnwrapError::OutOfMemory(kib)) => {
+            out_of_memory(*kib, "free some memory or raise the limit")
+        }
         UnlockError::Unwrap(UnwrapError::Key(failure)) => key_failure(failure),
         UnlockError::Mac | UnlockError::Unwrap(_) => {
-            Failure::new(code::DATA, "damaged", error.to_string(), ANOTHER_COPY)
+            incomplete(error, context, code::DATA, "damaged", ANOTHER_COPY)
         }
     }
 }
 
 fn wrap(error: &WrapError) -> Failure {
     match error {
-        WrapError::OutOfMemory(kib) => out_of_memory(*kib),
+        WrapError::OutOfMemory(kib) => out_of_memory(
+            *kib,
+            "free some memory or raise the limit; --argon2id 64MiB needs less, and recipients \
+             (-r, -i) hardly any",
+        ),
         WrapError::Key(failure) => key_failure(failure),
         WrapError::Random(error) => Failure::new(code::INTERNAL, "random", error.to_string(), ""),
         WrapError::WeakRecipient => {
@@ -307,7 +421,7 @@ fn wrap(error: &WrapError) -> Failure {
     }
 }
 
-fn out_of_memory(kib: u32) -> Failure {
+fn out_of_memory(kib: u32, help: &str) -> Failure {
     Failure::new(
         code::TRY_AGAIN,
         "memory",
@@ -316,7 +430,7 @@ fn out_of_memory(kib: u32) -> Failure {
             kib.div_ceil(1024),
             available(kib)
         ),
-        "free some memory or raise the limit; when encrypting, --argon2id 64MiB needs less, and recipients (-r, -i) hardly any",
+        help,
     )
 }
 

@@ -43,6 +43,11 @@ impl Failure {
         Self { shared: is_full.then_some(Shared::NoRoom), ..self }
     }
 
+    /// With other help.
+    pub(crate) fn helped_by(self, help: String) -> Self {
+        Self { help, ..self }
+    }
+
     pub(crate) fn shared(&self) -> Option<Shared> {
         self.shared
     }

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use cryptstream_engine::Error;
-
-use super::engine::{Context, engine};
 use super::failure::{Failure, code};
-use super::system::reason;
+use super::system::{is_full, reason};
 use super::text::quoted;
 use crate::system;
+use crate::verb::Verb;
 
 /// There is no such input. A similar name that exists is suggested.
 pub(crate) fn missing(input: &Path) -> Failure {
@@ -34,19 +32,48 @@ fn near_names(input: &Path) -> Vec<PathBuf> {
 
 /// An input that the system does not let this user look at.
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    let source = match error.raw_os_error() {
-        Some(number) => std::io::Error::from_raw_os_error(number),
-        None => std::io::Error::new(error.kind(), reason(error)),
-    };
-    let is_too_long = source.kind() == std::io::ErrorKind::InvalidFilename;
-    let failure = engine(Error::Open { path: path.to_owned(), source }, Context::default());
-    match is_too_long {
-        true => {
-            let help = "the system allows paths of up to 4,095 bytes: move the folder up, or leave it \
-                        out with --exclude";
-            Failure { help: help.to_owned(), ..failure }
+    let message = format!("cannot be opened: {}", reason(error));
+    let help = match error.kind() {
+        std::io::ErrorKind::InvalidFilename => {
+            "the system allows paths of up to 4,095 bytes: move the folder up, or leave it out \
+             with --exclude"
         }
-        false => failure,
+        _ => "check the name and the permissions",
+    };
+    Failure::new(code::NO_INPUT, "input", message, help).about(path).or_shortage(error)
+}
+
+/// An input that is a folder, where this command needs a file.
+pub(super) fn is_folder(path: &Path, verb: Verb) -> Failure {
+    let (message, help) = match verb {
+        Verb::Verify | Verb::List | Verb::Inspect | Verb::Rekey => (
+            "is a folder without a file named *.enc or *.age",
+            "name encrypted files that have other names",
+        ),
+        Verb::Range => ("is a folder, and --range needs a file", "name one of its files"),
+        Verb::Salvage => (
+            "is a folder, and --salvage needs a file",
+            "name one of its files; `cryptstream verify FOLDER` finds those that are damaged",
+        ),
+        Verb::Extract => (
+            "is a folder, and --extract needs an archive",
+            "name one archive; to decrypt all files of a folder, leave --extract out",
+        ),
+        Verb::Encrypt | Verb::Decrypt => {
+            ("is a folder, not a file", "name the folder as INPUT, with its path")
+        }
+        Verb::Pack | Verb::Keygen | Verb::Benchmark | Verb::Man => {
+            ("is a folder, not a file", "name a file")
+        }
+    };
+    Failure::new(code::NO_INPUT, "input", message, help).about(path)
+}
+
+/// An input that can only be a file, and is named like a folder that exists.
+pub(crate) fn check_is_file(input: Option<&Path>, verb: Verb) -> Result<(), Failure> {
+    match input.filter(|input| input.is_dir()) {
+        Some(folder) => Err(is_folder(folder, verb)),
+        None => Ok(()),
     }
 }
 
@@ -75,29 +102,50 @@ pub(crate) fn nameless(input: &Path) -> Failure {
 pub(crate) const SPECIAL_IN_FOLDER: &str =
     "it is a pipe or a device, and only files are read in folders; name it to read it";
 
-/// Standard output could not be written. If it carries data, a reader that closes it early is no
-/// failure.
-pub(crate) fn stdout_failed(source: std::io::Error, is_data: bool) -> Failure {
+/// What a command writes to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Printed {
+    /// What is encrypted or decrypted.
+    Data,
+    /// A new identity.
+    Identity,
+    /// A report, a list or a help text, which only standard output gets.
+    Text,
+}
+
+/// Standard output could not be written. A reader that closes it early is no failure.
+pub(crate) fn stdout_failed(source: &std::io::Error, what: Printed) -> Failure {
     if system::is_output_closed() {
-        return closed_output();
+        return closed_output(what);
     }
-    let path = PathBuf::from("standard output");
-    let error = match source.kind() {
-        std::io::ErrorKind::BrokenPipe => Error::BrokenPipe { path },
-        _ => Error::Write { path, offset: 0, source },
+    if source.kind() == std::io::ErrorKind::BrokenPipe {
+        return Failure::new(code::OK, "broken-pipe", "", "");
+    }
+    let help = match what {
+        Printed::Data => "anything already written is only the beginning and must not be used",
+        Printed::Identity => {
+            "the identity is incomplete and must not be used: generate another, with -o FILE"
+        }
+        Printed::Text if is_full(source) => "make room, or redirect the output to another place",
+        Printed::Text => "redirect the output to another place",
     };
-    engine(error, Context { is_stream: is_data, ..Context::default() })
+    Failure::new(code::IO, "write", format!("write failed: {}", reason(source)), help)
+        .full(is_full(source))
+        .about(Path::new("standard output"))
+        .or_shortage(source)
 }
 
 /// Standard output was closed when the program started.
-pub(crate) fn closed_output() -> Failure {
-    Failure::new(
-        code::IO,
-        "write",
-        "is closed; the output would be lost",
-        "name an OUTPUT, or redirect with `>`; to discard the output, use `> /dev/null`",
-    )
-    .about(Path::new("standard output"))
+pub(crate) fn closed_output(what: Printed) -> Failure {
+    let help = match what {
+        Printed::Data => {
+            "name an OUTPUT, or redirect with `>`; to discard the output, use `> /dev/null`"
+        }
+        Printed::Identity => "write it to a file with -o FILE, or redirect with `>`",
+        Printed::Text => "redirect it with `>`; to discard the output, use `> /dev/null`",
+    };
+    Failure::new(code::IO, "write", "is closed; the output would be lost", help)
+        .about(Path::new("standard output"))
 }
 
 /// A report for programs could not be written.

@@ -2,32 +2,10 @@
 
 use std::path::Path;
 
-use cryptstream_engine::Error;
-
+use cryptstream_engine::{DamageReport, End};
 use indicatif::{HumanBytes, HumanCount};
 
-use super::{Context, Failure, code, quoted};
-
-/// Errors of the engine in a command that writes nothing.
-pub(crate) fn engine(error: Error, context: Context) -> Failure {
-    if let Error::InputIsDirectory { path } = error {
-        return folder(&path);
-    }
-    let failure = super::engine(error, context);
-    let help = match failure.kind {
-        "damaged" => "fetch the file again or use another copy",
-        "read" => "check the disk or the connection",
-        "changed" => "try again when nothing writes to it",
-        _ => return failure,
-    };
-    Failure { help: help.into(), ..failure }
-}
-
-fn folder(path: &Path) -> Failure {
-    let message = "is a folder without a file named *.enc or *.age";
-    let help = "name encrypted files that have other names";
-    Failure::new(code::NO_INPUT, "input", message, help).about(path)
-}
+use super::{Failure, code, quoted};
 
 /// A folder to decrypt contains nothing that could be decrypted.
 pub(crate) fn nothing_encrypted(path: &Path) -> Failure {
@@ -80,12 +58,20 @@ pub(crate) fn unsteady(path: &Path) -> Failure {
 }
 
 /// What is damaged; the rest is in the output.
-pub(crate) fn salvaged(input: &Path, output: &Path, what: &str) -> Failure {
+pub(crate) fn salvaged(input: &Path, output: &Path, what: &str, scan: &DamageReport) -> Failure {
+    let contains = match (scan.damage.count, scan.end) {
+        (0, End::Followed(_)) => "contains all of it, without what was added after its end",
+        (0, _) => "contains what is intact, up to where the input was cut off",
+        (_, End::Missing) => {
+            "contains what is intact up to where the input was cut off, with zeros for the rest"
+        }
+        (_, _) => "contains what is intact, with zeros for the rest",
+    };
     Failure::new(
         code::DATA,
         "damaged",
         format!("is damaged: {what}"),
-        format!("{} contains what is intact, with zeros for the rest", quoted(output)),
+        format!("{} {contains}", quoted(output)),
     )
     .about(input)
 }

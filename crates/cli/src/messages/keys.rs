@@ -41,8 +41,8 @@ pub(crate) fn secret_as_name() -> Failure {
 }
 
 /// Standard output, where a secret key was written, is a file with wide permissions.
-pub(crate) const SECRET_KEY_FOR_OTHERS: &str = "the secret key was written to a file that other users can read; run chmod 600 on it, and \
-     next time use -o FILE";
+pub(crate) const SECRET_KEY_FOR_OTHERS: &str = "the secret key was written to a file that other \
+     users can read; run chmod 600 on it, and next time use -o FILE";
 
 /// A file with a new secret key has wide permissions.
 pub(crate) fn key_written_for_others(path: &Path) -> String {
@@ -83,8 +83,8 @@ pub(crate) enum KeyKind {
 pub(crate) fn key_file_writable(path: &Path, other_owner: Option<u32>) -> Failure {
     let help = match other_owner {
         None => format!(
-            "check its content, then run: chmod go-w {0}; where that has no effect (FAT, NTFS), use \
-             a copy in your home folder: install -m 600 {0} ~/",
+            "check its content, then run: chmod go-w {0}; where that has no effect (FAT, NTFS), \
+             use a copy in your home folder: install -m 600 {0} ~/",
             quoted(path)
         ),
         Some(owner) => format!(
@@ -126,7 +126,8 @@ pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
             "give only the key, in quotes; it begins with its type: ssh-ed25519 AAAA..."
         }
         _ => {
-            "copy it again; a recipient from `cryptstream keygen` begins with `age1` and has 62 characters"
+            "copy it again; a recipient from `cryptstream keygen` begins with `age1` and has 62 \
+             characters"
         }
     };
     Failure::new(code::USAGE, "recipient", format!("--recipient: {error}"), help)
@@ -211,7 +212,8 @@ pub(crate) fn no_text_of(recipient: &AnyRecipient) -> Failure {
 }
 
 /// Works on a copy, so that the key survives whatever goes wrong.
-const CONVERT: &str = "convert a copy of it: cp KEY KEY.copy && ssh-keygen -p -a 24 -f KEY.copy, then use -i KEY.copy";
+const CONVERT: &str = "convert a copy of it: cp KEY KEY.copy && ssh-keygen -p -a 24 -f KEY.copy, \
+     then use -i KEY.copy";
 
 /// A key that needs a passphrase or a plugin could not be used.
 pub(crate) fn key_failure(failure: &KeyFailure) -> Failure {

@@ -6,8 +6,8 @@ use super::{Failure, code, quoted};
 pub(crate) const NAME_THE_COMMAND: &str =
     "name the command first: `cryptstream encrypt ...` or `cryptstream decrypt ...`";
 
-const PASSPHRASE: &str = "use -p to be asked for a passphrase, or --passphrase-file FILE; with --key \
-                          TEXT, other users can see it for a moment";
+const PASSPHRASE: &str = "use -p to be asked for a passphrase, or --passphrase-file FILE; with \
+     --key TEXT, other users can see it for a moment";
 const TO_STDOUT: &str = "name `-` as the OUTPUT for standard output";
 const FORCE: &str = "use --force to replace an output";
 const DECRYPT: &str = "use `cryptstream decrypt`";
@@ -15,7 +15,8 @@ const ENCRYPT: &str = "use `cryptstream encrypt`";
 const VERIFY: &str = "use `cryptstream verify FILE`";
 const KEEP: &str = "inputs are kept unless you say --remove-source";
 const ONE_CIPHER: &str = "leave it out: each format has one cipher";
-const COST: &str = "leave it out: passphrases always go through a slow key derivation; --argon2id MEM,T,P sets its cost";
+const COST: &str = "leave it out: passphrases always go through a slow key derivation; --argon2id \
+     MEM,T,P sets its cost";
 const LIST: &str = "use `cryptstream list ARCHIVE`, or `cryptstream inspect FILE` for any file";
 const UNPACK: &str = "use `cryptstream decrypt --extract ARCHIVE [FOLDER]`";
 const PACK: &str = "use `cryptstream encrypt --archive FOLDER [OUTPUT]`";
@@ -28,6 +29,9 @@ const NAME: &str = "name the OUTPUT: `cryptstream encrypt - NAME.enc`";
 
 /// Translates a flag of another program, for the command that it was given to.
 pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
+    if let Some(help) = for_key_flag(command, flag) {
+        return Some(help.to_owned());
+    }
     let is_encrypt = command == Some("encrypt");
     let is_decrypt = command == Some("decrypt");
     let help = match flag {
@@ -109,6 +113,25 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
         _ => return None,
     };
     Some(help.to_owned())
+}
+
+/// Does the same for a flag that names a key for another command of this program.
+fn for_key_flag(command: Option<&str>, flag: &str) -> Option<&'static str> {
+    let is_recipient = ["-r", "--recipient", "-R", "--recipients-file"].contains(&flag);
+    let is_old = ["-i", "--identity", "-p", "--passphrase", "--key", "--passphrase-file"];
+    match command? {
+        "rekey" if is_recipient => Some(
+            "use --new-recipient RECIPIENT or --new-recipients-file FILE; those given replace all \
+             recipients of the file",
+        ),
+        "decrypt" | "verify" | "list" if is_recipient => {
+            Some("use -i FILE, with the identity of a recipient")
+        }
+        "inspect" if is_recipient || is_old.contains(&flag) => {
+            Some("leave it out: no key is needed; `cryptstream verify` checks a file with a key")
+        }
+        _ => None,
+    }
 }
 
 /// Does the same for flags of `openssl enc`, which have one hyphen and would be taken for several

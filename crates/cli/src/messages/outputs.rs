@@ -34,6 +34,14 @@ pub(crate) fn no_text_to_terminal(shown: u64) -> Failure {
     )
 }
 
+/// A name that only a folder can have, where a file is to be written.
+pub(crate) fn output_no_folder(output: &Path) -> Failure {
+    let message = "ends in a slash, and there is no such folder";
+    let help = "leave out the slash to write this file; to write into a folder, create it first \
+                and use --output-dir";
+    Failure::new(code::CANNOT_CREATE, "output", message, help).about(output)
+}
+
 /// The output would have a name that is too long for the file system.
 pub(crate) fn name_too_long(output: &Path) -> Failure {
     let len = output.file_name().map_or(0, std::ffi::OsStr::len);
@@ -43,8 +51,9 @@ pub(crate) fn name_too_long(output: &Path) -> Failure {
 }
 
 /// What to do about a name that the file system does not accept.
-pub(super) const REFUSED_NAME: &str = "the file system does not seem to accept this name (FAT, exFAT and NTFS refuse \" * : < > ? \\ | \
-     and bytes that are not UTF-8): rename it, leave it out with --exclude, or use --archive";
+pub(super) const REFUSED_NAME: &str = "the file system does not seem to accept this name (FAT, \
+     exFAT and NTFS refuse \" * : < > ? \\ | and bytes that are not UTF-8): rename it, leave it \
+     out with --exclude, or use --archive";
 
 /// Whether the name is probably why a file or folder cannot be created. The answers of file systems
 /// do not say for certain.

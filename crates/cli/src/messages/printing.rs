@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, code};
-use super::inputs_outputs::{report_lost, stdout_failed};
+use super::inputs_outputs::{Printed, report_lost, stdout_failed};
 use super::text::{escaped_json, quoted};
 use crate::json::SCHEMA;
 
@@ -87,12 +87,12 @@ pub(crate) fn is_report_lost() -> bool {
 }
 
 /// Writes what a command makes to standard output.
-pub(crate) fn print_output(bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn print_output(bytes: &[u8], what: Printed) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     stdout
         .write_all(bytes)
         .and_then(|()| stdout.flush())
-        .map_err(|error| stdout_failed(error, true))
+        .map_err(|error| stdout_failed(&error, what))
 }
 
 /// A failure as the one object about a run.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::file_type;
+
 /// A file name that is safe to show: as it is, or escaped and in quotes.
 pub(crate) fn quoted(path: &Path) -> String {
     match path.to_str() {
@@ -29,9 +31,13 @@ pub(crate) fn escaped_json(object: &Value) -> String {
     text
 }
 
-/// What a file seems to be, as the end of a sentence.
-pub(super) fn guess(file_type: Option<&str>) -> String {
-    file_type.map_or("its type is unknown".to_owned(), |name| format!("it looks like {name}"))
+/// What a file that begins with `head` seems to be, as the end of a sentence.
+pub(super) fn guess(head: &[u8]) -> String {
+    match file_type::looks_like(head) {
+        Some(name) => format!("it looks like {name}"),
+        None if head.is_empty() => "it is empty".to_owned(),
+        None => "its type is unknown".to_owned(),
+    }
 }
 
 /// Text without what could deceive its reader.

@@ -51,7 +51,8 @@ pub(crate) fn nothing_included(input: &str) -> Failure {
 /// A folder gets a name that looks like a file.
 pub(crate) fn folder_named_as_file(output: &Path) -> String {
     format!(
-        "{} becomes a folder with one encrypted file per input file; for a single file use --archive",
+        "{} becomes a folder with one encrypted file per input file; for a single file use \
+         --archive",
         quoted(output)
     )
 }
@@ -158,9 +159,20 @@ pub(crate) fn dropped_names(dropped: LostAttributes) -> Vec<&'static str> {
     names.into_iter().filter(|(is_lost, _)| *is_lost).map(|(_, name)| name).collect()
 }
 
-pub(crate) fn output_in_input(input: &Path, output: &Path) -> Failure {
-    let message = format!("is inside {}, which is an input", quoted(input));
+/// An output below an input, or that input itself.
+pub(crate) fn output_in_input(input: &Path, output: &Path, is_itself: bool) -> Failure {
+    let message = match is_itself {
+        true => format!("is the same folder as the input {}", quoted(input)),
+        false => format!("is inside {}, which is an input", quoted(input)),
+    };
     let help = "nothing was written; choose a folder beside it";
+    Failure::new(code::USAGE, "usage", message, help).about(output)
+}
+
+/// The output, which another program has moved into the input.
+pub(crate) fn output_moved_in(output: &Path) -> Failure {
+    let message = "is the output of this run, and was moved into the input";
+    let help = "it was left out; move it out of the input, and run again";
     Failure::new(code::USAGE, "usage", message, help).about(output)
 }
 
@@ -206,6 +218,12 @@ pub(crate) fn foreign_folder(path: &Path, owner: u32, was_made: bool) -> Failure
     };
     let help = "nothing was written there; choose a folder that only you may change";
     Failure::new(code::CANNOT_CREATE, "foreign", message, help).about(path)
+}
+
+/// A folder that another program has replaced during the walk.
+pub(crate) fn changed(path: &Path) -> Failure {
+    let help = "try again when nothing writes to it";
+    Failure::new(code::TRY_AGAIN, "changed", "changed while it was being read", help).about(path)
 }
 
 pub(crate) fn exchanged_folder(path: &Path) -> Failure {
@@ -340,8 +358,8 @@ pub(crate) fn link_exists(path: &Path) -> Failure {
 
 pub(crate) fn key_derivation_for_each(files: u64) -> String {
     format!(
-        "with a passphrase, each of these {} age files needs its own key derivation, which takes about \
-         a second; recipients (-r, -i) and the native format avoid that",
+        "with a passphrase, each of these {} age files needs its own key derivation, which takes \
+         about a second; recipients (-r, -i) and the native format avoid that",
         HumanCount(files)
     )
 }

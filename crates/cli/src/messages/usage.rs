@@ -1,6 +1,11 @@
 //! Messages about command lines that make no sense.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use super::failure::{Failure, code};
+use super::text::quoted;
 
 /// What clap says about the arguments of `command`, in two lines.
 pub(crate) fn usage(text: &str, command: Option<&str>) -> Failure {
@@ -24,12 +29,35 @@ pub(crate) fn no_command() -> Failure {
 }
 
 pub(crate) fn no_input() -> Failure {
-    Failure::new(
-        code::USAGE,
-        "usage",
-        "no INPUT was given, and standard input is a terminal",
-        "name a file, or `-` to type the input",
-    )
+    let help = match dashed_file(std::env::args_os().skip(1)) {
+        Some(name) => dashed(&name),
+        None => "name a file, or `-` to type the input".to_owned(),
+    };
+    let message = "no INPUT was given, and standard input is a terminal";
+    Failure::new(code::USAGE, "usage", message, help)
+}
+
+/// The first argument that looks like flags, and is also the name of a file.
+pub(crate) fn dashed_file(arguments: impl IntoIterator<Item = OsString>) -> Option<OsString> {
+    let mut words = arguments.into_iter().take_while(|word| word != "--");
+    words.find(|word| {
+        word.len() > 1 && word.as_bytes().starts_with(b"-") && Path::new(word).exists()
+    })
+}
+
+/// How to name such a file, as rm(1) says it.
+pub(crate) fn dashed(name: &OsStr) -> String {
+    format!("to name the file {0}, write ./{0}", quoted(Path::new(name)))
+}
+
+/// An argument without any characters.
+pub(crate) fn empty_argument(name: &str) -> Failure {
+    let name = match name.starts_with("--") {
+        true => name,
+        false => name.trim_matches(['[', ']', '<', '>', '.']),
+    };
+    let help = "is a variable in a script empty?";
+    Failure::new(code::USAGE, "usage", format!("the text given for {name} is empty"), help)
 }
 
 pub(crate) fn stdin_twice() -> Failure {

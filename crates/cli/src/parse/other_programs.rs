@@ -108,6 +108,13 @@ pub(super) fn answer(error: &clap::Error, arguments: &[OsString]) -> Option<Fail
             };
             Some(messages::other_programs::unknown_command(word, &help))
         }
+        // The standard message would say that nothing was given.
+        ErrorKind::InvalidValue
+            if text(ContextKind::InvalidValue) == Some("")
+                && arguments.iter().any(|argument| argument.is_empty()) =>
+        {
+            text(ContextKind::InvalidArg).map(messages::empty_argument)
+        }
         // The standard message would show the value.
         ErrorKind::TooManyValues
             if text(ContextKind::InvalidArg)

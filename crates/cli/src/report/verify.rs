@@ -134,8 +134,8 @@ impl VerifyReport {
             self.writer.end(totals, self.options, &mut self.status);
         } else if self.options.verbose {
             messages::note(&format!(
-                "{intact} intact, {damaged} damaged, {failed} not verified: {} in {took:.2} s ({}/s), \
-                 {} workers (sandbox: {sandbox})",
+                "{intact} intact, {damaged} damaged, {failed} not verified: {} in {took:.2} s \
+                 ({}/s), {} workers (sandbox: {sandbox})",
                 HumanBytes(bytes_in),
                 HumanBytes((bytes_in as f64 / took.max(1e-9)) as u64),
                 workers.workers,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Status;
 use crate::args::ReportOptions;
-use crate::messages::{self, escaped_json};
+use crate::messages::{self, Printed, escaped_json};
 
 /// Standard output, until it is closed.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl ReportWriter {
         if let Err(source) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             self.is_closed = true;
             if source.kind() != io::ErrorKind::BrokenPipe {
-                status.fail(&messages::stdout_failed(source, false), false);
+                status.fail(&messages::stdout_failed(&source, Printed::Text), false);
             }
         }
     }

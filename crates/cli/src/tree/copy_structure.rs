@@ -458,7 +458,8 @@ fn present(path: &Path) -> Result<Option<Dir>, Failure> {
             Some(error) => Err(failed(path, error)),
             None => Err(messages::tree::folder_failed(path, &source)),
         },
-        Err(error) => Err(messages::engine(error, messages::Context::default())),
+        Err(Error::OutputPlanted { path, owner }) => Err(messages::output_planted(&path, owner)),
+        Err(error) => Err(messages::internal(&error.to_string())),
     }
 }
 

@@ -10,10 +10,11 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::copy_structure::check_parent;
-use super::root::{Root, lies_in};
+use super::root::{Root, check_outside};
 use super::walk::Rules;
 use crate::file_names::{ends_with, with_suffix};
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Failure};
+use crate::verb::Verb;
 
 /// How the names of files change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,10 +147,8 @@ impl Plan {
             }
             // Any of them: one root's output may lie in another root.
             for other in &roots {
-                if let Some(folder) = &other.folder
-                    && folder.dir().is_ok_and(|folder| lies_in(&root.output, &folder))
-                {
-                    return Err(messages::tree::output_in_input(&other.input, &root.output));
+                if let Some(folder) = other.folder.as_ref().and_then(|it| it.dir().ok()) {
+                    check_outside(&root.output, &folder, &other.input)?;
                 }
             }
         }
@@ -180,10 +179,7 @@ impl Plan {
             if !FileId::of(&there).may_be(FileId::of(stat), &above) {
                 return Err(match FileType::from_raw_mode(there.st_mode) {
                     FileType::Symlink => messages::tree::linked_root(input),
-                    _ => messages::engine(
-                        Error::InputChanged { path: input.clone() },
-                        Context::default(),
-                    ),
+                    _ => messages::engine(Error::InputChanged { path: input.clone() }, self.verb()),
                 });
             }
         }
@@ -236,6 +232,10 @@ impl Plan {
             stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile)
         };
         rivals.into_iter().find(|name| is_plain_file(name) && is_wanted(name))
+    }
+
+    pub(crate) fn verb(&self) -> Verb {
+        if self.encrypts() { Verb::Encrypt } else { Verb::Decrypt }
     }
 
     /// Whether files are encrypted, not decrypted.

@@ -43,8 +43,19 @@ impl Root {
     }
 }
 
+/// Refuses an output at `path` that is the input folder `folder`, or lies in it. `input` is the
+/// name of that folder.
+pub(crate) fn check_outside(path: &Path, folder: &Dir, input: &Path) -> Result<(), Failure> {
+    if !lies_in(path, folder) {
+        return Ok(());
+    }
+    let contains = |dir: Dir| folder.is_or_lies_in(&dir).unwrap_or(false);
+    let is_itself = Dir::open(path).is_ok_and(contains);
+    Err(messages::tree::output_in_input(input, path, is_itself))
+}
+
 /// Whether a path leads into this folder, as far as it exists.
-pub(crate) fn lies_in(path: &Path, folder: &Dir) -> bool {
+fn lies_in(path: &Path, folder: &Dir) -> bool {
     let lies_in = |dir: Dir| dir.is_or_lies_in(folder).unwrap_or(false);
     // A file, perhaps behind a link.
     let parent = match Dir::open(path) {

@@ -55,7 +55,7 @@ impl TreeScan {
                     && let Some((output, there)) = outputs.get(&folder.id())
                     && folder.is(there)
                 {
-                    return Err(messages::tree::output_in_input(&root.input, output));
+                    return Err(messages::tree::output_in_input(&root.input, output, false));
                 }
                 let is_wanted = |name: &OsStr| {
                     tree.wants(&found.folder, &found.relative.with_file_name(name), false)

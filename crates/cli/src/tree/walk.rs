@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cryptstream_beneath::{Dir, FileEntry, FileId, Folder, Walk, WalkEntry, WalkError};
-use cryptstream_engine::Error;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::overrides::{Override, OverrideBuilder};
 use rustix::fs::FileType;
@@ -16,7 +15,7 @@ use rustix::io::Errno;
 use super::gitignore::{self, Nested};
 use crate::args;
 use crate::file_names::is_encrypted_name;
-use crate::messages::{self, Context, Failure};
+use crate::messages::{self, Failure};
 use crate::request::Input;
 
 /// The filters.
@@ -216,7 +215,7 @@ impl Iterator for FilteredWalk {
 fn failure(root: &Path, failed: &WalkError) -> Failure {
     let path = join(root, &failed.relative);
     match failed.error {
-        Errno::STALE => messages::engine(Error::InputChanged { path }, Context::default()),
+        Errno::STALE => messages::tree::changed(&path),
         error => messages::unreadable(&path, &error.into()),
     }
 }

@@ -209,7 +209,7 @@ impl<'a> WorkItems<'a> {
         }) {
             // It was moved there after the first walk.
             self.steps.skip_folder();
-            self.existing.emit(Event::Failed(messages::tree::output_in_input(path, path)));
+            self.existing.emit(Event::Failed(messages::tree::output_moved_in(path)));
             return CopyLevel::Failed;
         }
         let level = match self.ahead.remove(&(number, found.relative.clone())) {

@@ -1,5 +1,5 @@
-//! Archives that are hostile, damaged or too large: each is refused with a reason, and leaves nothing
-//! behind.
+//! Archives that are hostile, damaged or too large: each is refused with a reason, and leaves
+//! nothing behind.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -370,7 +370,7 @@ fn truncated_archives_are_refused() {
         };
         fixture.refuses(&whole[..len], &[], code_words);
     }
-    fixture.refuses(b"", &[], &["it looks like an empty file"]);
+    fixture.refuses(b"", &[], &["it is empty"]);
     fixture.refuses(b"plain text, and no archive\n", &[], &["it looks like plain text"]);
     let gzip = ["it looks like a gzip file", "`cryptstream decrypt a.enc - | tar -xz`"];
     fixture.refuses(b"\x1f\x8b\x08 and so on", &[], &gzip);

@@ -161,22 +161,24 @@ fn an_invalid_range_is_a_usage_error() {
 fn an_input_that_is_not_seekable_is_refused() {
     let dir = Dir::new();
     let encrypted = encrypt(&dir, "native", &test_bytes(100_000));
-    for script in [
-        "cat encrypted.enc | $CS decrypt -i id --range 0-9",
-        "cat encrypted.enc | $CS decrypt -i id - part --range 0-9",
-        "$CS decrypt -i id --range 0-9 < encrypted.enc",
-        "cat encrypted.enc | $CS decrypt -i id /dev/stdin part --range 0-9",
-        "$CS decrypt -i id <(cat encrypted.enc) part --range 0-9",
-        "$CS decrypt -i id /dev/null part --range 0-9",
+    let stdin = "standard input is read from its beginning to its end";
+    let other = "needs a file it can seek in";
+    for (script, words) in [
+        ("cat encrypted.enc | $CS decrypt -i id --range 0-9", stdin),
+        ("cat encrypted.enc | $CS decrypt -i id - part --range 0-9", stdin),
+        ("$CS decrypt -i id --range 0-9 < encrypted.enc", stdin),
+        ("cat encrypted.enc | $CS decrypt -i id /dev/stdin part --range 0-9", other),
+        ("$CS decrypt -i id <(cat encrypted.enc) part --range 0-9", other),
+        ("$CS decrypt -i id /dev/null part --range 0-9", other),
         // Its reported length is 0.
-        "$CS decrypt -i id /proc/self/status part --range 0-9",
+        ("$CS decrypt -i id /proc/self/status part --range 0-9", other),
         // Its reported length is one page.
-        "$CS decrypt -i id /sys/kernel/mm/transparent_hugepage/enabled part --range 0-9",
+        ("$CS decrypt -i id /sys/kernel/mm/transparent_hugepage/enabled part --range 0-9", other),
     ] {
         let has_input = !script.contains("/sys/")
             || std::path::Path::new("/sys/kernel/mm/transparent_hugepage/enabled").exists();
         if has_input {
-            dir.fails(dir.shell(script), 64, &["needs a file it can seek in"]);
+            dir.fails(dir.shell(script), 64, &["--range needs a file", words]);
         }
     }
     for space in ["", "\n", " \r\n\t"] {
@@ -195,7 +197,7 @@ fn an_input_that_is_not_seekable_is_refused() {
     dir.fails(run, 65, &["text.enc", "plain text"]);
     dir.write("empty.enc", "");
     let run = dir.command(&["decrypt", "-i", "id", "empty.enc", "--range", "0-9"]);
-    dir.fails(run, 65, &["an empty file"]);
+    dir.fails(run, 65, &["it is empty"]);
 }
 
 /// The lengths of a chunk and of an encrypted chunk, and the bytes before the first one.

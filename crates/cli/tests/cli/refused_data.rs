@@ -57,7 +57,7 @@ fn a_foreign_file_is_described_by_its_type() {
         (b"PK\x03\x04\x14\x00", &["zip"]),
         (b"\x1f\x8b\x08\x00", &["gzip"]),
         (&tar, &["tar archive"]),
-        (b"", &["an empty file"]),
+        (b"", &["it is empty", "written to its end"]),
         (b"just some text", &["plain text"]),
         (b"\x00\xff\x00\xff", &["its type is unknown"]),
         (b"cryptstream/v2\n-> X25519", &["another version"]),

@@ -321,7 +321,7 @@ fn mistyped_words_are_guessed_in_two_lines() {
         ("completions basch", "'basch'", "'bash'"),
         ("encrypt --progress alway x", "'alway'", "'always'"),
         // If nothing is similar, the help says where to look.
-        ("inspect -i x", "'-i'", "`cryptstream inspect --help`"),
+        ("inspect --pq x", "'--pq'", "`cryptstream inspect --help`"),
         ("--sandbx", "'--sandbx'", "`cryptstream --help`"),
     ] {
         let words: Vec<_> = typed.split_whitespace().collect();

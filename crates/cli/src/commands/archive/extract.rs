@@ -19,18 +19,20 @@ use crate::progress::Meter;
 use crate::report::{self, Status};
 use crate::request::Transfer;
 use crate::system;
+use crate::verb::Verb;
 
 pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResult {
     let Decrypt { mut files, decryption, unpacking, .. } = args;
     let (force, sync) = (files.force, files.sync);
+    messages::check_is_file(files.input.as_deref(), Verb::Extract)?;
     let output = match (files.output.take(), &files.input) {
         (Some(output), _) if !is_dash(output.as_os_str()) => output,
         (None, Some(input)) if !is_dash(input.as_os_str()) => unpacked_name(input)?,
         _ => return Err(messages::archive::no_folder_named().into()),
     };
     files.output = Some(output.clone());
-    let transfer = Transfer::decrypt(files)?;
-    let failed = |error| messages::engine(error, Context::default());
+    let transfer = Transfer::decrypt(Verb::Extract, files)?;
+    let failed = |error| messages::engine(error, Verb::Extract);
     StagingFolder::check(&output, force).map_err(failed)?;
     let keys = DecryptionKeys::read(&decryption, session.take_key())?;
     let mut source = transfer.input.open().map_err(failed)?.parsed_by(&transfer.parser()?);

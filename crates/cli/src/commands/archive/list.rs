@@ -13,12 +13,13 @@ use crate::args::{DecryptInputs, ReportOptions};
 use crate::commands::inputs::{Inputs, PendingInput};
 use crate::commands::session::{CommandResult, Session};
 use crate::keyring::{CachedIdentities, DecryptionKeys};
-use crate::messages::{self, Context, Failure, inspect_verify};
+use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::report;
 use crate::report::list::{EntryList, ListReport, Listed};
 use crate::request::{Input, cores, engine_options};
 use crate::system;
+use crate::verb::Verb;
 
 pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
     let options = session.options;
@@ -28,8 +29,7 @@ pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> Comman
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let workers = engine_options(&args.workers);
     let mut engine = Engine::new(workers.clone(), cores());
-    let parser =
-        engine.parser().map_err(|error| inspect_verify::engine(error, Context::default()))?;
+    let parser = engine.parser().map_err(|error| messages::engine(error, Verb::List))?;
     let (key_files, has_passphrase) = (keys.key_files(), keys.has_passphrase());
     let (mut count, mut first) = (0, None);
     for PendingInput { input, .. } in inputs.iter() {
@@ -75,7 +75,7 @@ struct Lister<'a> {
 
 impl Lister<'_> {
     fn list(&mut self, input: &Input, entries: &mut EntryList<'_>) -> Result<Listed, Failure> {
-        let failed = |error| inspect_verify::engine(error, Context::default());
+        let failed = |error| messages::engine(error, Verb::List);
         let mut source = input.open().map_err(failed)?.parsed_by(&self.parser);
         let known = source.known();
         if let Some(path) = input.path()
@@ -103,12 +103,13 @@ impl Lister<'_> {
             })?;
         meter.clear();
         let is_armored = source.is_armored();
-        let context = Context { has_passphrase: self.has_passphrase, is_stream: false, is_armored };
+        let context =
+            Context { has_passphrase: self.has_passphrase, is_armored, ..Verb::List.into() };
         let (summary, _) = combine(decrypted, listed).map_err(|error| {
             let is_after_end = error.is_after_end();
             let failure = error.into_failure(
                 input.path_for_messages(),
-                |error| inspect_verify::engine(error, context),
+                |error| messages::engine(error, context),
                 |error| messages::archive::list(input.path_for_messages(), error),
             );
             messages::archive::of_list(failure, entries.has_printed() && !is_after_end)

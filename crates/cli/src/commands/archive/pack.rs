@@ -15,11 +15,12 @@ use crate::args::{Encrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
 use crate::file_names::suffix_of;
 use crate::keyring::EncryptionKeys;
-use crate::messages::{self, Context, Failure, tree};
+use crate::messages::{self, Failure, tree};
 use crate::progress::Meter;
 use crate::report::{self, Failures, Status};
 use crate::request::{Transfer, cores, output_format};
-use crate::tree::{Rules, lies_in};
+use crate::tree::{Rules, check_outside};
+use crate::verb::Verb;
 
 /// The maximum number of compression threads; each takes much memory.
 const MAX_THREADS: usize = 8;
@@ -44,19 +45,17 @@ pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResul
         let output_format = output_format(format, armor)?;
         files.output = Some(packed_name(&folder, packing.zstd.is_some(), output_format.format())?);
     }
-    let transfer = Transfer::encrypt(files, format, armor)?;
+    let transfer = Transfer::encrypt(Verb::Pack, files, format, armor)?;
     messages::set_stdout_data(transfer.is_stdout_data());
     // Nothing is parsed, but a required sandbox must be available.
     transfer.parser()?;
     let here = Dir::open(&folder).map_err(|error| unreadable(&error.into()))?;
-    if let Target::Path { path, .. } = &transfer.target
-        && lies_in(path, &here)
-    {
-        return Err(messages::archive::output_in_folder(&folder, path).into());
+    if let Target::Path { path, .. } = &transfer.target {
+        check_outside(path, &here, &folder)?;
     }
     let keys = EncryptionKeys::read(&passphrase, &encryption, session.take_key())?;
     let opened = File::open(&folder).map_err(|error| unreadable(&error))?;
-    let failed = |error| messages::engine(error, Context::default());
+    let failed = |error| messages::engine(error, Verb::Pack);
     let (writer, mut source) = Source::piped(folder.clone(), &opened).map_err(failed)?;
     transfer.target.check(&source).map_err(failed)?;
     keys.check(&source, &transfer.target)?;
