@@ -266,13 +266,7 @@ in_order_only() {
     try "$CS" keygen -o mnt/new-id
     fails 64 "cannot be read back" "$CS" encrypt -i id small mnt/source --remove-source
 }
-# rclone 1.60 sometimes keeps showing a file as empty, or cannot read it, after it was renamed;
-# the file behind the mount is right. That is no verdict on this program.
-if rclone version 2> /dev/null | grep -q '^rclone v1\.60'; then
-    echo "filesystems: rclone is skipped: version 1.60 may show renamed files as empty"
-else
-    on rclone in_order_only
-fi
+on rclone in_order_only
 on "faulty append" in_order_only
 
 # Where storage makes the workers wait, there are more of them than cores.

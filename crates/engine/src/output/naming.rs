@@ -50,11 +50,25 @@ pub(super) fn rename(
         Err(Errno::EXIST) => return Err(Errno::EXIST),
         Err(_) => {}
     }
-    let place = || folder.create_file(to, Mode::RUSR | Mode::WUSR).map(drop);
-    let is_empty = || folder.stat(to).is_ok_and(|there| there.st_size == 0);
-    let remove = || if is_empty() { folder.remove_file(to) } else { Err(Errno::EXIST) };
+    let place = || {
+        let file = folder.create_file(to, Mode::RUSR | Mode::WUSR)?;
+        let written = rustix::io::write(&file, PLACEHOLDER).map(drop);
+        drop(file);
+        if written.is_err() {
+            // There is no room: nothing better can be done about what is left.
+            let _ = folder.remove_file(to);
+        }
+        written
+    };
+    let is_placeholder =
+        || folder.stat(to).is_ok_and(|there| there.st_size <= PLACEHOLDER.len() as i64);
+    let remove = || if is_placeholder() { folder.remove_file(to) } else { Err(Errno::EXIST) };
     over_placeholder(folder, from, folder, to, place, remove)
 }
+
+/// The content of a placeholder. It is not empty because rclone creates a file into which nothing
+/// was written some time after close(2) has returned: perhaps over what was renamed meanwhile.
+const PLACEHOLDER: &[u8] = b"\n";
 
 /// Renames a folder, which lies in `from_dir`, to a name that is free in `dir`.
 pub(super) fn rename_folder(
