@@ -99,7 +99,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
 
 
 def mount(at: Path, *flags: str) -> None:
-    run(sys.executable, str(DELAYING), f"{at}-content", str(at), *flags)
+    # It goes on in the background, so it must not hold a pipe that is read to its end.
+    command = [sys.executable, str(DELAYING), f"{at}-content", str(at), *flags]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def run(*command: str) -> None:
