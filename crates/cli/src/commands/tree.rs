@@ -20,8 +20,8 @@ use crate::file_names::{AGE_SUFFIX, SUFFIX, ends_with, suffix_of};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys, NoMatchingKey};
 use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
-use crate::report::tree::TreeReport;
-use crate::report::{ReportWriter, Status};
+use crate::report::Status;
+use crate::report::tree::{TreeReport, TreeRunNames};
 use crate::request::{cores, engine_options, output_format};
 use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
@@ -114,16 +114,14 @@ type OnDone<'a> = dyn FnMut(usize, Result<Summary, cryptstream_engine::Error>) +
 
 /// What is known before keys are read.
 struct TreeRun {
-    command: &'static str,
     plan: Plan,
     commit: CommitOptions,
     engine: Engine,
     is_fail_fast: bool,
     options: ReportOptions,
-    /// Input and output for reports; for several inputs, their number.
+    /// Input and output for messages; for several inputs, their number.
     names: (String, String),
-    input: Option<PathBuf>,
-    output: PathBuf,
+    report_names: TreeRunNames,
 }
 
 impl TreeRun {
@@ -155,7 +153,7 @@ impl TreeRun {
             return Err(messages::nameless(name));
         }
         let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let (one_input, whole_output, mut plan, names) = match (&tree.output_dir, input) {
+        let (input, output, mut plan, names) = match (&tree.output_dir, input) {
             (_, None) if file_list.files_from.is_none() => return Err(messages::no_input()),
             (None, None) => return Err(messages::tree::no_output_dir()),
             // A list may be empty: then there is nothing to do.
@@ -196,7 +194,6 @@ impl TreeRun {
         plan.rules.may_vanish = remove_source;
         let follow_mode = plan.encrypts();
         Ok(Self {
-            command,
             plan,
             commit: CommitOptions {
                 sync,
@@ -210,8 +207,7 @@ impl TreeRun {
             is_fail_fast: tree.fail_fast,
             options,
             names,
-            input: one_input,
-            output: whole_output,
+            report_names: TreeRunNames { command, input, output },
         })
     }
 
@@ -227,8 +223,8 @@ impl TreeRun {
         Ok(scan)
     }
 
-    fn report(&self) -> TreeReport {
-        let mut report = TreeReport::new(self.options);
+    fn report(&self, is_dry: bool) -> TreeReport {
+        let mut report = TreeReport::new(self.report_names.clone(), self.options, is_dry);
         for path in &self.plan.left_out {
             report.skip(path, messages::tree::LEFT_OUT);
         }
@@ -265,7 +261,7 @@ impl TreeRun {
 
     /// Ends a run in which nothing can be done.
     fn refuse(mut self, no_match: Option<(NoMatchingKey, Context)>) -> Status {
-        let mut report = self.report();
+        let mut report = self.report(false);
         let unusable = std::mem::take(&mut self.plan.unusable);
         let told = if self.is_fail_fast { 1 } else { usize::MAX };
         for (_, failure) in unusable.into_iter().take(told) {
@@ -273,38 +269,22 @@ impl TreeRun {
         }
         if let Some((NoMatchingKey { files, untried, first, others }, context)) = no_match {
             let first = messages::engine(first, context);
-            let failure = messages::tree::no_key_fits(self.input.as_deref(), files, untried, first);
+            let input = self.report_names.input.as_deref();
+            let failure = messages::tree::no_key_fits(input, files, untried, first);
             report.fail_all(files, &failure);
             for error in others {
                 report.record(Event::Failed(messages::engine(error, context)));
             }
         }
-        report.end(self.command, self.input.as_deref(), &self.output, WorkerStats::default(), false)
+        report.end(WorkerStats::default())
     }
 
     /// Reports what would be done.
     fn dry_run(mut self) -> CommandResult {
         let scan = self.scan()?;
-        let report = RefCell::new(self.report());
+        let report = RefCell::new(self.report(true));
         let unusable = std::mem::take(&mut self.plan.unusable);
-        let writer = RefCell::new(ReportWriter::default());
-        let options = self.options;
-        let mut on_event = |event: Event| {
-            let mut report = report.borrow_mut();
-            let line = match &event {
-                Event::Mode(path, mode) => Some(messages::tree::dry_run_mode(path, *mode)),
-                Event::Relinked(path) => Some(messages::tree::dry_run_link(path)),
-                Event::Removed(path) => Some(messages::tree::dry_run_removal(path)),
-                _ => None,
-            };
-            if let Some(line) = line
-                && !options.json
-                && !options.quiet
-            {
-                writer.borrow_mut().print(&line, report.status());
-            }
-            report.record(event);
-        };
+        let mut on_event = |event| report.borrow_mut().record(event);
         let is_key = |_: &Stat, _: &dyn Fn() -> Option<PathBuf>| false;
         let mut work_items =
             WorkItems::new(&self.plan, scan, unusable, true, &is_key, &mut on_event)?;
@@ -316,33 +296,19 @@ impl TreeRun {
                 report.record(Event::Failed(messages::name_too_long(output)));
                 continue;
             }
-            report.would_do(item.len);
-            if item.replaces() {
-                report.replaced();
-            }
-            if !self.options.json && !self.options.quiet {
-                let line = messages::tree::dry_run_line(self.command, &item);
-                writer.borrow_mut().print(&line, report.status());
-            }
-            if writer.borrow().is_closed() {
+            report.would_do(&item);
+            if report.is_closed() {
                 break;
             }
         }
         drop(work_items);
-        if !writer.borrow().is_closed() {
+        if !report.borrow().is_closed() {
             let is_clean = report.borrow().is_clean();
             let plan = &self.plan;
             Prune { plan, is_dry: true, is_key: &is_key, on_event: &mut on_event }
                 .after_run(is_clean);
         }
-        let report = report.into_inner();
-        Ok(report.end(
-            self.command,
-            self.input.as_deref(),
-            &self.output,
-            WorkerStats::default(),
-            true,
-        ))
+        Ok(report.into_inner().end(WorkerStats::default()))
     }
 
     fn work(
@@ -359,7 +325,7 @@ impl TreeRun {
             &mut OnDone<'_>,
         ) -> WorkerStats,
     ) -> CommandResult {
-        let report = RefCell::new(self.report());
+        let report = RefCell::new(self.report(false));
         let unusable = std::mem::take(&mut self.plan.unusable);
         let all = scan.files + unusable.len() as u64;
         let meter = Meter::of_many(self.names.0.clone(), all, self.options);
@@ -440,6 +406,6 @@ impl TreeRun {
         if self.commit.remove_source {
             report.print_kept_sources();
         }
-        Ok(report.end(self.command, self.input.as_deref(), &self.output, stats, false))
+        Ok(report.end(stats))
     }
 }

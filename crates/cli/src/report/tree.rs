@@ -1,12 +1,12 @@
 //! The report of a run over folders.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use cryptstream_engine::{LostAttributes, SandboxLevel, Summary, WorkerStats};
+use cryptstream_engine::{BatchItem, LostAttributes, SandboxLevel, Summary, WorkerStats};
 use serde_json::{Value, json};
 
-use super::{Status, end, wants_json};
+use super::{ReportWriter, Status, end, wants_json};
 use crate::args::ReportOptions;
 use crate::counts::Counts;
 use crate::json::{SCHEMA, insert_name};
@@ -19,8 +19,20 @@ const MAX_PRINTED: u64 = 100;
 /// The maximum number that a JSON report lists.
 const MAX_LISTED: usize = 1000;
 
+/// What a run is called in its report.
+#[derive(Clone, Debug)]
+pub(crate) struct TreeRunNames {
+    pub(crate) command: &'static str,
+    /// The only input; `None` if there are several.
+    pub(crate) input: Option<PathBuf>,
+    pub(crate) output: PathBuf,
+}
+
 pub(crate) struct TreeReport {
+    names: TreeRunNames,
     options: ReportOptions,
+    /// In a dry run, which prints a line for each change.
+    changes: Option<ReportWriter>,
     started: Instant,
     counts: Counts,
     status: Status,
@@ -35,9 +47,11 @@ pub(crate) struct TreeReport {
 }
 
 impl TreeReport {
-    pub(crate) fn new(options: ReportOptions) -> Self {
+    pub(crate) fn new(names: TreeRunNames, options: ReportOptions, is_dry: bool) -> Self {
         Self {
+            names,
             options,
+            changes: is_dry.then(ReportWriter::default),
             started: Instant::now(),
             counts: Counts::default(),
             status: Status::default(),
@@ -48,10 +62,6 @@ impl TreeReport {
             reported: Vec::new(),
             omitted: 0,
         }
-    }
-
-    pub(crate) fn status(&mut self) -> &mut Status {
-        &mut self.status
     }
 
     /// Records an event after this number of files.
@@ -96,9 +106,27 @@ impl TreeReport {
         }
     }
 
-    pub(crate) fn would_do(&mut self, bytes: u64) {
+    /// Records a file of a dry run.
+    pub(crate) fn would_do(&mut self, item: &BatchItem) {
         self.counts.files += 1;
-        self.counts.bytes_in += bytes;
+        self.counts.bytes_in += item.len;
+        self.counts.replaced += u64::from(item.replaces());
+        self.print_change(&messages::tree::dry_run_line(self.names.command, item));
+    }
+
+    /// Prints a line about the copy, in a dry run.
+    fn print_change(&mut self, line: &str) {
+        if let Some(changes) = &mut self.changes
+            && !self.options.json
+            && !self.options.quiet
+        {
+            changes.print(line, &mut self.status);
+        }
+    }
+
+    /// Whether nobody reads the changes of a dry run any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.changes.as_ref().is_some_and(ReportWriter::is_closed)
     }
 
     pub(crate) fn record(&mut self, event: Event) {
@@ -115,13 +143,17 @@ impl TreeReport {
                 self.counts.kept += 1;
                 return;
             }
-            Event::Mode(..) | Event::Relinked(_) => {
+            Event::Mode(path, mode) => {
                 self.counts.updated += 1;
-                return;
+                return self.print_change(&messages::tree::dry_run_mode(&path, mode));
             }
-            Event::Removed(_) => {
+            Event::Relinked(path) => {
+                self.counts.updated += 1;
+                return self.print_change(&messages::tree::dry_run_link(&path));
+            }
+            Event::Removed(path) => {
                 self.counts.removed += 1;
-                return;
+                return self.print_change(&messages::tree::dry_run_removal(&path));
             }
             Event::LostAttributes(lost) => return self.record_lost(lost),
             Event::Failed(failure) => return self.fail(&failure),
@@ -180,17 +212,12 @@ impl TreeReport {
     }
 
     /// Reports the totals.
-    pub(crate) fn end(
-        self,
-        command: &'static str,
-        input: Option<&Path>,
-        output: &Path,
-        workers: WorkerStats,
-        is_dry: bool,
-    ) -> Status {
+    pub(crate) fn end(self, workers: WorkerStats) -> Status {
         use std::io::IsTerminal;
         let took = self.started.elapsed();
-        let Self { options, counts, status, dropped, failures, skipped, omitted, .. } = self;
+        let is_dry = self.changes.is_some();
+        let Self { names, options, counts, status, dropped, failures, skipped, omitted, .. } = self;
+        let TreeRunNames { command, input, output } = names;
         if !options.json {
             let shown = output.to_string_lossy();
             messages::tree::dropped(dropped, &shown).iter().for_each(|text| messages::warn(text));
