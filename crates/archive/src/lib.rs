@@ -68,7 +68,7 @@ mod unpack;
 mod wire;
 
 pub use decompress::is_zstd;
-pub use display::{display_name, short_name};
+pub use display::{display_name, is_deceptive, short_name};
 pub use error::{Error, LimitExceeded, PackError, Refusal, ZstdFailure};
 pub use folders::FOLDER_BUDGET;
 pub use member::{Kind, Member};

@@ -103,7 +103,15 @@ impl Transfer {
             {
                 OutputFormat::Binary(Format::Age)
             }
-            (output_format, _) => output_format,
+            (output_format, target) => {
+                if let (OutputFormat::Binary(Format::Native), Target::Path { path, .. }) =
+                    (output_format, target)
+                    && ends_with(path, AGE_SUFFIX)
+                {
+                    messages::warn(&messages::native_named_as_age(path));
+                }
+                output_format
+            }
         };
         match transfer.target {
             Target::Stdout { only_text: true } if !armor => Err(messages::binary_to_terminal()),

@@ -8,13 +8,14 @@ mod scan;
 
 use std::io;
 
+use cryptstream_format::header::HeaderError;
 use cryptstream_format::payload::MAX_CHUNKS;
-use cryptstream_format::{ChunkCipher, Header, Identity, LayoutError};
+use cryptstream_format::{ChunkCipher, Header, Identity, LayoutError, UnlockError};
 pub use report::{Damage, DamageReport, End};
 use rustix::io::Errno;
 use scan::ChunkStore;
 
-use crate::header::unlock;
+use crate::header::{read_repaired, unlock, unlock_altered};
 use crate::journal::open_header;
 use crate::output::{PendingFile, Sink};
 use crate::{CommitOptions, DamageScan, Engine, Error, Progress, Salvage, Source, Target};
@@ -38,7 +39,8 @@ impl Engine {
     }
 
     /// Decrypts the intact chunks of a file. The damaged ones become holes in the output,
-    /// which read as zeros. If no chunk is intact, there is no output.
+    /// which read as zeros. If no chunk is intact, there is no output. An altered header is no
+    /// obstacle as long as the stanza of one of the identities is intact.
     ///
     /// # Errors
     /// [`Error::NotAFile`] if input or output is a stream, [`Error::NotRemovable`] if the
@@ -65,8 +67,9 @@ fn salvage(
     let Sink::File(pending) = &sink else {
         return Err(Error::NotAFile { path: sink.path().to_owned() });
     };
-    let payload = UnlockedPayload::begin(source, identities)?;
+    let (payload, is_header_altered) = UnlockedPayload::begin_salvage(source, identities)?;
     let report = payload.walk(source, Some(pending), progress)?;
+    let report = DamageReport { is_header_altered, ..report };
     if report.chunks_intact > 0 {
         // A damaged end becomes a hole too.
         pending.file().set_len(report.bytes_out).map_err(|source| Error::Write {
@@ -98,14 +101,36 @@ impl UnlockedPayload {
                 let path = source.path().to_owned();
                 return Err(Error::NotSeekable { path, is_armored: true });
             }
-            Self::behind(&header, source, identities)
+            Self::behind(&header, source, |source| unlock(source, &header, identities))
         })
+    }
+
+    /// Does the same even if the header was altered, as long as the file key can be unwrapped.
+    /// Returns whether it was.
+    fn begin_salvage(
+        source: &mut Source,
+        identities: &[&dyn Identity],
+    ) -> Result<(Self, bool), Error> {
+        let error = match Self::begin(source, identities) {
+            Ok(payload) => return Ok((payload, false)),
+            Err(error) => error,
+        };
+        let is_altered =
+            matches!(error, Error::Header { .. } | Error::Unlock { source: UnlockError::Mac, .. });
+        if !is_altered || !source.go_to(0) {
+            return Err(error);
+        }
+        let Ok(header) = read_repaired(source, HeaderError::replace_damaged_part) else {
+            return Err(error);
+        };
+        let unlock = |source: &mut Source| unlock_altered(source, &header, identities);
+        Self::behind(&header, source, unlock).map(|payload| (payload, true)).map_err(|_| error)
     }
 
     fn behind(
         header: &Header,
         source: &mut Source,
-        identities: &[&dyn Identity],
+        unlock: impl FnOnce(&mut Source) -> Result<ChunkCipher, Error>,
     ) -> Result<Self, Error> {
         let path = || source.path().to_owned();
         let len = source.seekable_len().ok_or_else(|| Error::NotAFile { path: path() })?;
@@ -117,7 +142,7 @@ impl UnlockedPayload {
             let error = LayoutError::TooLong(sealed);
             return Err(Error::Layout { path: path(), source: error });
         }
-        let cipher = unlock(source, header, identities)?;
+        let cipher = unlock(source)?;
         Ok(Self { cipher, start, len: sealed })
     }
 

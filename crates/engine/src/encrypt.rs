@@ -104,11 +104,10 @@ impl FileEncryption {
         commit: CommitOptions,
     ) -> Result<Self, Error> {
         let format = output_format.format();
-        let layout = source
-            .known_len()
-            .map(|len| Layout::of_plaintext(format, len))
-            .transpose()
-            .map_err(|error| Error::Layout { path: source.path().to_owned(), source: error })?;
+        let layout =
+            source.known_len().map(|len| Layout::of_plaintext(format, len)).transpose().map_err(
+                |error| Error::TooLong { path: source.path().to_owned(), source: error },
+            )?;
         let sink = match (target.open(source, commit)?, output_format) {
             (sink, OutputFormat::Armored) => sink.armored(),
             (sink, OutputFormat::Binary(_)) => sink,

@@ -1,5 +1,7 @@
 //! The error type: what went wrong, in which file and where.
 
+mod accessors;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +25,11 @@ pub enum Error {
         source: io::Error,
     },
     /// There is not enough memory for the buffers.
-    #[error("not enough memory")]
-    OutOfMemory,
+    #[error("{}not enough memory", prefix(path.as_deref()))]
+    OutOfMemory {
+        /// The input, if it is known.
+        path: Option<PathBuf>,
+    },
     /// The input is a folder.
     #[error("{}: is a folder, not a file", path.display())]
     InputIsDirectory {
@@ -83,6 +88,12 @@ pub enum Error {
     #[error("{}: already exists", path.display())]
     OutputExists {
         /// The output.
+        path: PathBuf,
+    },
+    /// The folder that is to be replaced would keep its content under this name, which exists.
+    #[error("{}: already exists, and the folder that is replaced would get this name", path.display())]
+    OldOutputExists {
+        /// The name of the output with `.old`.
         path: PathBuf,
     },
     /// Another user has created a link, a pipe or a device with the output's name, in a
@@ -254,6 +265,14 @@ pub enum Error {
         /// Why.
         source: CommitmentError,
     },
+    /// The input is longer than a file of the format can hold.
+    #[error("{}: {source}", path.display())]
+    TooLong {
+        /// The input.
+        path: PathBuf,
+        /// Its length.
+        source: LayoutError,
+    },
     /// The payload has an impossible length.
     #[error("{}: {source}", path.display())]
     Layout {
@@ -390,104 +409,20 @@ pub enum Error {
     Internal(&'static str),
 }
 
-impl Error {
-    /// The file that the error is about, which its text begins with.
-    #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::SameFile { output: path, .. }
-            | Self::Open { path, .. }
-            | Self::InputIsDirectory { path }
-            | Self::NotSeekable { path, .. }
-            | Self::RangeAfterEnd { path, .. }
-            | Self::Read { path, .. }
-            | Self::InputChanged { path }
-            | Self::Unfinished { path }
-            | Self::OutputExists { path }
-            | Self::OutputPlanted { path, .. }
-            | Self::OutputIsDirectory { path }
-            | Self::OutputIsHere { path }
-            | Self::Create { path, .. }
-            | Self::Write { path, .. }
-            | Self::NoRoom { path, .. }
-            | Self::NotDurable { path, .. }
-            | Self::NoOtherName { path, .. }
-            | Self::OutputReplaced { path }
-            | Self::BrokenPipe { path }
-            | Self::OutputDiffers { path, .. }
-            | Self::NotRemovable { path }
-            | Self::NotVerifiable { path }
-            | Self::Remove { path, .. }
-            | Self::NotEncrypted { path, .. }
-            | Self::Armor { path, .. }
-            | Self::Header { path, .. }
-            | Self::CutInHeader { path, .. }
-            | Self::Unlock { path, .. }
-            | Self::Commitment { path, .. }
-            | Self::Layout { path, .. }
-            | Self::Damaged { path, .. }
-            | Self::CutInPayload { path, .. }
-            | Self::NotAFile { path }
-            | Self::WorkersDied { path, .. }
-            | Self::ParserDied { path }
-            | Self::ParserKilled { path }
-            | Self::WorkerMisbehaved { path }
-            | Self::OutputLength { path, .. }
-            | Self::NotRegular { path }
-            | Self::NotChangeable { path, .. }
-            | Self::Busy { path }
-            | Self::Armored { path }
-            | Self::JournalInTheWay { path } => Some(path),
-            Self::OutOfMemory
-            | Self::BinaryToTerminal { .. }
-            | Self::NoSandbox
-            | Self::NoProcess { .. }
-            | Self::NoWorkers
-            | Self::Wrap(_)
-            | Self::Random(_)
-            | Self::Internal(_) => None,
-        }
-    }
-
-    /// What happened, without the file's name, for a caller that shows the name separately.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let text = self.to_string();
-        let name = self.path().map(|path| format!("{}: ", path.display()));
-        match name.and_then(|name| text.strip_prefix(&name)) {
-            Some(message) => message.to_owned(),
-            None => text,
-        }
-    }
-
-    /// Whether the disk or quota is full, so that other outputs there will fail as well.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let (Self::Create { source, .. }
-        | Self::Write { source, .. }
-        | Self::NoRoom { source, .. }) = self
-        else {
-            return false;
-        };
-        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    }
-
-    /// Whether the payload is damaged. Other parts of it may be intact, which
-    /// [`Engine::scan_for_damage`](crate::Engine::scan_for_damage) finds out.
-    #[must_use]
-    pub fn is_damaged_payload(&self) -> bool {
-        matches!(self, Self::Layout { .. } | Self::Damaged { .. } | Self::CutInPayload { .. })
-    }
+fn prefix(path: Option<&Path>) -> String {
+    path.map_or(String::new(), |path| format!("{}: ", path.display()))
 }
 
 /// What is said of a chunk that fails authentication.
 fn damaged(chunk: u64, offset: u64, is_last: bool) -> String {
     if is_last {
         format!(
-            "is damaged at its end: chunk {chunk}, the last one, at byte {offset}, was cut off, \
-             extended or altered"
+            "is damaged at its end: chunk {chunk}, the last one, at byte {offset} of the encrypted \
+             file, was cut off, extended or altered"
         )
     } else {
-        format!("is damaged in chunk {chunk}, at byte {offset}: authentication failed")
+        format!(
+            "is damaged in chunk {chunk}, at byte {offset} of the encrypted file: authentication failed"
+        )
     }
 }

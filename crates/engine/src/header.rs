@@ -1,7 +1,7 @@
 //! The header of an encrypted file: read, and unlocked with an identity.
 
-use cryptstream_format::header::HeaderErrorKind;
-use cryptstream_format::{ChunkCipher, Header, Identity, PayloadCipher, UnlockError};
+use cryptstream_format::header::{HeaderError, HeaderErrorKind};
+use cryptstream_format::{ChunkCipher, FileKey, Header, Identity, PayloadCipher, UnlockError};
 use cryptstream_shm::SecretScope;
 
 use crate::memory::{grow, zeroed};
@@ -27,11 +27,31 @@ pub(crate) fn unlock(
     let _secrets = SecretScope::open();
     let file_key =
         header.unlock(identities).map_err(|error| unlock_error(source, header, error))?;
+    payload_key(source, header, &file_key)
+}
+
+/// Does the same if the header was altered.
+pub(crate) fn unlock_altered(
+    source: &mut Source,
+    header: &Header,
+    identities: &[&dyn Identity],
+) -> Result<ChunkCipher, Error> {
+    let _secrets = SecretScope::open();
+    let unlocked = header.unlock_altered(identities);
+    let (file_key, _) = unlocked.map_err(|error| unlock_error(source, header, error))?;
+    payload_key(source, header, &file_key)
+}
+
+fn payload_key(
+    source: &mut Source,
+    header: &Header,
+    file_key: &FileKey,
+) -> Result<ChunkCipher, Error> {
     let mut prefix = vec![0; header.format().prefix_len()];
     if source.fill(&mut prefix)? < prefix.len() {
         return Err(cut_in_header(source));
     }
-    let cipher = PayloadCipher::from_prefix(header.format(), &file_key, &prefix)
+    let cipher = PayloadCipher::from_prefix(header.format(), file_key, &prefix)
         .map_err(|error| Error::Commitment { path: source.path().to_owned(), source: error })?;
     source.set_authenticated();
     Ok(cipher.into_chunks())
@@ -39,6 +59,14 @@ pub(crate) fn unlock(
 
 /// Reads the header, up to the first byte of the payload. Detects armor.
 pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
+    read_repaired(source, |_, _| false)
+}
+
+/// Reads a header in which `repair` may have changed what is wrong; it returns whether it has.
+pub(crate) fn read_repaired(
+    source: &mut Source,
+    repair: impl Fn(&HeaderError, &mut [u8]) -> bool,
+) -> Result<Header, Error> {
     let mut bytes = zeroed(FIRST_READ)?;
     let mut len = source.fill(&mut bytes)?;
     let mut may_be_armor = true;
@@ -69,6 +97,7 @@ pub(crate) fn read_header(source: &mut Source) -> Result<Header, Error> {
             Beginning::Wrong(error) if error.kind == HeaderErrorKind::Version => {
                 return Err(not_encrypted(source, &bytes[..len]));
             }
+            Beginning::Wrong(error) if repair(&error, &mut bytes[..len]) => {}
             Beginning::Wrong(error) => return Err(Error::Header { path, source: error }),
         }
         may_be_armor = false;

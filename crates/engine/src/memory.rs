@@ -50,6 +50,6 @@ impl From<OutOfMemory> for io::Error {
 
 impl From<OutOfMemory> for Error {
     fn from(_: OutOfMemory) -> Self {
-        Self::OutOfMemory
+        Self::OutOfMemory { path: None }
     }
 }

@@ -131,10 +131,11 @@ mod tests {
     #[test]
     fn an_error_ends_the_work() {
         let layout = Layout::of_plaintext(Format::Native, 40 << 20).unwrap();
-        let start = || Ok(|_: &Segment| Err(Error::OutOfMemory));
+        let start = || Ok(|_: &Segment| Err(Error::OutOfMemory { path: None }));
         let result = run_on_threads(&layout, 2, &(), start);
-        assert!(matches!(result, Err(Error::OutOfMemory)));
-        let start = || Err::<fn(&Segment) -> Result<usize, Error>, _>(Error::OutOfMemory);
+        assert!(matches!(result, Err(Error::OutOfMemory { .. })));
+        let start =
+            || Err::<fn(&Segment) -> Result<usize, Error>, _>(Error::OutOfMemory { path: None });
         assert!(run_on_threads(&layout, 2, &(), start).is_err());
     }
 

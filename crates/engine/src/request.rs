@@ -346,8 +346,11 @@ impl Input<'_> {
         run: impl FnOnce(&mut Source) -> Result<T, Error>,
     ) -> Result<T, Error> {
         match self {
-            Self::Path(path) => run(&mut Source::open(&path)?.parsed_by(parser)),
-            Self::Source(source) => run(source),
+            Self::Path(path) => {
+                let result = run(&mut Source::open(&path)?.parsed_by(parser));
+                result.map_err(|error| error.about(&path))
+            }
+            Self::Source(source) => run(source).map_err(|error| error.about(source.path())),
         }
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod grammar;
 mod mac;
 mod offsets;
+mod repair;
 mod write;
 
 pub use error::{HeaderError, HeaderErrorKind};
@@ -127,12 +128,28 @@ impl Header {
     /// # Errors
     /// See [`UnlockError`].
     pub fn unlock(&self, identities: &[&dyn Identity]) -> Result<FileKey, UnlockError> {
+        match self.unlock_altered(identities)? {
+            (file_key, true) => Ok(file_key),
+            (_, false) => Err(UnlockError::Mac),
+        }
+    }
+
+    /// Unwraps the file key with the first identity that matches, even if the header was altered.
+    /// Also returns whether its MAC verifies. Only for recovering what is left of a damaged file:
+    /// if it does not, nothing but the stanza that was unwrapped is authentic.
+    ///
+    /// # Errors
+    /// See [`UnlockError`].
+    pub fn unlock_altered(
+        &self,
+        identities: &[&dyn Identity],
+    ) -> Result<(FileKey, bool), UnlockError> {
         let mut unusable = None;
         for identity in identities {
             match identity.unwrap(self.format, &self.stanzas) {
                 Ok(Some(file_key)) => {
-                    self.verify(&file_key)?;
-                    return Ok(file_key);
+                    let is_authentic = self.is_authentic(&file_key);
+                    return Ok((file_key, is_authentic));
                 }
                 Ok(None) => {}
                 Err(UnwrapError::Key(failure)) => {
@@ -144,12 +161,10 @@ impl Header {
         Err(unusable.map_or(UnlockError::NoMatch, |failure| UnwrapError::Key(failure).into()))
     }
 
-    /// Checks the header's MAC, in constant time.
-    fn verify(&self, file_key: &FileKey) -> Result<(), UnlockError> {
+    /// Whether the header's MAC verifies; in constant time.
+    fn is_authentic(&self, file_key: &FileKey) -> bool {
         let (authenticated, rest) = self.bytes.split_at(self.mac + mac::MARK.len());
-        let mac = rest.strip_suffix(b"\n").and_then(mac::decode).ok_or(UnlockError::Mac)?;
-        mac::verify(self.format, file_key, authenticated, &mac)
-            .then_some(())
-            .ok_or(UnlockError::Mac)
+        let mac = rest.strip_suffix(b"\n").and_then(mac::decode);
+        mac.is_some_and(|mac| mac::verify(self.format, file_key, authenticated, &mac))
     }
 }

@@ -19,7 +19,7 @@ Exit status:
     0   done
     64  usage
     65  damaged or not authentic
-    66  input missing or unreadable
+    66  input or key file missing or unreadable
     70  a bug in cryptstream
     73  output exists or cannot be created
     74  read or write failed (disk full)

@@ -11,6 +11,7 @@ use cryptstream_archive::{
 use cryptstream_engine::SandboxLevel;
 use indicatif::{HumanBytes, HumanCount};
 
+use super::system::make_room;
 use super::text::guess;
 use super::{Failure, code, quoted, reason};
 use crate::file_type;
@@ -169,17 +170,9 @@ pub(crate) fn unpack(input: &Path, output: &Path, error: Error) -> Failure {
         return failure;
     }
     if let Error::Write { member, source } = error {
-        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let message = format!("{} cannot be written: {}", short_name(&member), reason(&source));
-        let help = match source.kind() {
-            StorageFull | QuotaExceeded => {
-                "make room or choose another disk; no partial output was left"
-            }
-            FileTooLarge => {
-                "no partial output was left; choose a file system that allows files this large"
-            }
-            _ => "no partial output was left; check the disk, and which names it allows",
-        };
+        let help = make_room(&source).unwrap_or("check the disk, and which names it allows");
+        let help = format!("{help}; no partial output was left");
         return Failure::new(code::IO, "write", message, help).or_shortage(&source).about(output);
     }
     let help = match &error {
@@ -361,6 +354,16 @@ pub(crate) fn parser_died(input: &Path, status: ExitStatus) -> Failure {
             super::internal(&format!("the process that reads archives ended with status {status}"))
         }
     }
+}
+
+/// The process that is to read the archive was killed while it started, and so was another one.
+pub(crate) fn parser_killed(signal: i32) -> Failure {
+    let message = format!(
+        "the process that reads archives was ended by signal {signal} while it started, and so was \
+         a second one"
+    );
+    let help = "nothing was written; memory may be short: try again when there is more";
+    Failure::new(code::TRY_AGAIN, "shortage", message, help)
 }
 
 pub(crate) fn parser_answer_invalid(input: &Path) -> Failure {

@@ -6,9 +6,11 @@ use std::path::Path;
 use cryptstream_engine::Error;
 use cryptstream_engine::program::{MemoryLimit, available_memory};
 use cryptstream_format::argon2id::Cost;
-use cryptstream_format::{KeyDerivation, UnlockError, UnwrapError, WrapError};
+use cryptstream_format::{
+    Format, KeyDerivation, Layout, LayoutError, UnlockError, UnwrapError, WrapError,
+};
 
-use super::system::is_full;
+use super::system::{is_full, make_room};
 use super::text::guess;
 use super::{Failure, code, inputs_outputs, internal, key_failure, outputs, quoted, range, reason};
 use crate::file_type;
@@ -79,7 +81,7 @@ fn failure(error: &Error, context: Context) -> Failure {
                 "check the disk or the connection",
             );
         }
-        Error::OutOfMemory => (
+        Error::OutOfMemory { .. } => (
             code::TRY_AGAIN,
             "memory",
             "free some memory or raise the limit (ulimit -v); nothing was left behind",
@@ -104,6 +106,11 @@ fn failure(error: &Error, context: Context) -> Failure {
         Error::OutputExists { .. } => {
             (code::CANNOT_CREATE, "exists", "choose another name, or replace it with --force")
         }
+        Error::OldOutputExists { .. } => (
+            code::CANNOT_CREATE,
+            "exists",
+            "an earlier --force has kept a folder there: move or remove it, or name another OUTPUT",
+        ),
         Error::OutputPlanted { path, owner } => return outputs::output_planted(path, *owner),
         Error::OutputIsHere { .. } => (
             code::CANNOT_CREATE,
@@ -120,10 +127,9 @@ fn failure(error: &Error, context: Context) -> Failure {
         }
         Error::Write { source, .. } => return cannot_write(error, source, context),
         Error::NoRoom { source, .. } => {
-            let help = match context.verb {
-                Verb::Rekey => "the old file is still there; make room",
-                _ => "make room or choose another disk",
-            };
+            let help = make_room(source).unwrap_or("make room or choose another disk");
+            let kept = if context.verb == Verb::Rekey { OLD_FILE_KEPT } else { "" };
+            let help = format!("{kept}{help}");
             return Failure::new(code::IO, "write", error_text(error), help).full(is_full(source));
         }
         Error::NotDurable { .. } => {
@@ -227,6 +233,15 @@ fn failure(error: &Error, context: Context) -> Failure {
         Error::RangeAfterEnd { .. } => {
             (code::USAGE, "range", "bytes are counted from 0; -LAST counts from the end")
         }
+        Error::TooLong { source, .. } => {
+            let help = match source {
+                LayoutError::TooLong(len) if *len <= Layout::max_plaintext_len(Format::Age) => {
+                    "encrypt it in parts, or with --format age"
+                }
+                _ => "encrypt it in parts",
+            };
+            (code::NO_INPUT, "too-long", help)
+        }
         Error::NotEncrypted { head, .. } => return not_encrypted(error, head),
         Error::Armor { .. }
         | Error::Header { .. }
@@ -300,24 +315,14 @@ fn incomplete(
 const PARTLY_WRITTEN: &str =
     "anything already written is only the beginning and must not be used; ";
 
+const OLD_FILE_KEPT: &str = "the old file is still there; ";
+
 fn cannot_write(error: &Error, source: &std::io::Error, context: Context) -> Failure {
-    let is_too_large = source.kind() == ErrorKind::FileTooLarge;
+    let what = make_room(source).unwrap_or("check the disk or the connection");
     let help = match context.verb {
-        Verb::Rekey => "the old file is still there; make room, or check the disk".to_owned(),
-        _ => {
-            let what = match is_full(source) {
-                true if is_too_large => {
-                    "make room: raise the limit on the length of files (ulimit -f), or choose a \
-                     file system that allows longer ones"
-                }
-                true => "make room or choose another disk",
-                false => "check the disk or the connection",
-            };
-            match context.is_stream {
-                true => format!("{PARTLY_WRITTEN}{what}"),
-                false => format!("{what}; no partial output was left"),
-            }
-        }
+        Verb::Rekey => format!("{OLD_FILE_KEPT}{what}"),
+        _ if context.is_stream => format!("{PARTLY_WRITTEN}{what}"),
+        _ => format!("{what}; no partial output was left"),
     };
     Failure::new(code::IO, "write", error_text(error), help).full(is_full(source))
 }
@@ -326,10 +331,12 @@ fn cannot_create(error: &Error, path: &Path, source: &std::io::Error, verb: Verb
     if source.kind() == ErrorKind::InvalidFilename && verb != Verb::Rekey {
         return outputs::name_too_long(path);
     }
-    let is_full = is_full(source);
-    let code = if is_full { code::IO } else { code::CANNOT_CREATE };
+    if let Some(help) = make_room(source) {
+        let kept = if verb == Verb::Rekey { OLD_FILE_KEPT } else { "" };
+        let help = format!("{kept}{help}");
+        return Failure::new(code::IO, "output", error_text(error), help).full(true);
+    }
     let help = match source.kind() {
-        _ if is_full => "make room or choose another disk",
         _ if verb == Verb::Rekey => {
             "its folder must be writable, since a copy or a journal is kept beside it for a moment"
         }
@@ -339,7 +346,7 @@ fn cannot_create(error: &Error, path: &Path, source: &std::io::Error, verb: Verb
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another place",
         _ => "check that the folder exists and is writable",
     };
-    Failure::new(code, "output", error_text(error), help).full(is_full)
+    Failure::new(code::CANNOT_CREATE, "output", error_text(error), help)
 }
 
 /// The input does not begin like an encrypted file.

@@ -148,6 +148,15 @@ pub(crate) fn closed_output(what: Printed) -> Failure {
         .about(Path::new("standard output"))
 }
 
+/// A native file gets the name of an age file.
+pub(crate) fn native_named_as_age(output: &Path) -> String {
+    format!(
+        "{}: is written in the native format, which age cannot decrypt, although its name ends in \
+         .age; without --format it would be an age file",
+        quoted(output)
+    )
+}
+
 /// A report for programs could not be written.
 pub(crate) fn report_lost(error: &std::io::Error) -> Failure {
     let message = match system::is_output_closed() {

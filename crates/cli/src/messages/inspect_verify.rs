@@ -76,6 +76,20 @@ pub(crate) fn salvaged(input: &Path, output: &Path, what: &str, scan: &DamageRep
     .about(input)
 }
 
+/// Only the header is damaged; the whole content is in the output.
+pub(crate) fn salvaged_all(input: &Path, output: &Path) -> Failure {
+    Failure::new(
+        code::DATA,
+        "damaged",
+        "the header was altered, but all of the content is intact",
+        format!(
+            "{} is complete; encrypt it again, since other commands refuse this file",
+            quoted(output)
+        ),
+    )
+    .about(input)
+}
+
 /// Not a single chunk is intact.
 pub(crate) fn nothing_to_salvage(input: &Path) -> Failure {
     Failure::new(

@@ -61,6 +61,18 @@ pub(super) fn is_full(error: &std::io::Error) -> bool {
     )
 }
 
+/// What to do if there is no room for a file.
+pub(super) fn make_room(error: &std::io::Error) -> Option<&'static str> {
+    match error.kind() {
+        std::io::ErrorKind::FileTooLarge => Some(
+            "make room: raise the limit on the length of files (ulimit -f), or choose a file \
+             system that allows files this large",
+        ),
+        _ if is_full(error) => Some("make room or choose another disk"),
+        _ => None,
+    }
+}
+
 /// The system's reason in lower case, without Rust's "(os error N)".
 pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();

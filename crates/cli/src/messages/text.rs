@@ -1,17 +1,16 @@
 //! Text that cannot deceive its reader on a terminal.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use cryptstream_archive::{display_name, is_deceptive};
 use serde_json::Value;
 
 use crate::file_type;
 
 /// A file name that is safe to show: as it is, or escaped and in quotes.
 pub(crate) fn quoted(path: &Path) -> String {
-    match path.to_str() {
-        Some(text) if !text.is_empty() && !text.chars().any(is_deceptive) => text.to_owned(),
-        _ => format!("{path:?}"),
-    }
+    display_name(path.as_os_str().as_bytes())
 }
 
 /// JSON in one line, with deceptive characters escaped. They occur only in strings, and JSON itself
@@ -44,16 +43,6 @@ pub(super) fn guess(head: &[u8]) -> String {
 pub(super) fn harmless(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Whether a character could change the terminal or the order of the text, or is invisible:
-/// controls, direction marks, zero-width characters, separators, tags.
-fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

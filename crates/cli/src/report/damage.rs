@@ -13,7 +13,7 @@ const MAX_SHOWN: usize = 20;
 pub(crate) fn text(scan: &DamageReport) -> String {
     let mut parts = vec![share(scan)];
     if scan.damage.count > 0 {
-        parts.push(format!("bad: bytes {}", ranges(scan).join(", ")));
+        parts.push(format!("bad bytes of the content: {}", ranges(scan).join(", ")));
     }
     parts.extend(end(scan));
     parts.join("; ")
@@ -21,7 +21,8 @@ pub(crate) fn text(scan: &DamageReport) -> String {
 
 /// How much is intact.
 pub(crate) fn share(scan: &DamageReport) -> String {
-    format!("{} of {} intact", HumanBytes(scan.bytes_intact), HumanBytes(scan.bytes_out))
+    let header = if scan.is_header_altered { "the header was altered; " } else { "" };
+    format!("{header}{} of {} intact", HumanBytes(scan.bytes_intact), HumanBytes(scan.bytes_out))
 }
 
 /// The first damaged ranges, and the number of others.
@@ -48,7 +49,9 @@ fn end(scan: &DamageReport) -> Option<String> {
         End::Damaged => {
             Some("the last chunk fails authentication, so the end is uncertain".to_owned())
         }
-        End::Missing => Some(format!("the end is missing, from byte {} on", scan.bytes_out)),
+        End::Missing => {
+            Some(format!("the end of the content is missing, from byte {} on", scan.bytes_out))
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn done(
     let failure = match (scan.is_intact(), scan.chunks_intact) {
         (true, _) => None,
         (false, 0) => Some(inspect_verify::nothing_to_salvage(input)),
+        (false, _) if scan.is_content_intact() => Some(inspect_verify::salvaged_all(input, output)),
         (false, _) => Some(inspect_verify::salvaged(input, output, &damage::share(scan), scan)),
     };
     let mut status = Status::default();

@@ -35,6 +35,8 @@ pub(crate) struct VerifyReport {
     failed: u64,
     bytes_in: u64,
     bytes_out: u64,
+    /// Bytes of plaintext that are intact.
+    bytes_intact: u64,
     workers: WorkerStats,
 }
 
@@ -53,6 +55,7 @@ impl VerifyReport {
             failed: 0,
             bytes_in: 0,
             bytes_out: 0,
+            bytes_intact: 0,
             workers: WorkerStats::default(),
         }
     }
@@ -79,12 +82,14 @@ impl VerifyReport {
                 self.intact += 1;
                 self.bytes_in += summary.bytes_in;
                 self.bytes_out += summary.bytes_out;
+                self.bytes_intact += summary.bytes_out;
                 (format!("intact, {}", HumanBytes(summary.bytes_out)), None)
             }
             Outcome::Damaged(scan, failure) => {
                 self.damaged += 1;
                 self.bytes_in += scan.bytes_in;
-                self.bytes_out += scan.bytes_intact;
+                self.bytes_out += scan.bytes_out;
+                self.bytes_intact += scan.bytes_intact;
                 (format!("damaged: {}", report::damage::text(scan)), Some(failure))
             }
             Outcome::Failed(failure) if failure.is_damage() => {
@@ -111,7 +116,7 @@ impl VerifyReport {
     pub(crate) fn end(mut self) -> Status {
         if self.is_brief && !self.options.json && !self.options.quiet {
             let (damaged, failed) = (self.damaged, self.failed);
-            let text = inspect_verify::verified(self.intact, damaged, failed, self.bytes_out);
+            let text = inspect_verify::verified(self.intact, damaged, failed, self.bytes_intact);
             self.writer.print(&text, &mut self.status);
         }
         let took = self.started.elapsed().as_secs_f64();

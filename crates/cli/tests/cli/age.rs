@@ -122,3 +122,18 @@ fn another_key_does_not_fit() {
     let run = dir.command(&["decrypt", "encrypted.age", "decrypted", "--key", "x"]);
     dir.fails(run, 77, &["no key fits"]);
 }
+
+#[test]
+fn a_native_file_with_the_name_of_an_age_file_is_pointed_out() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("plain", "content");
+    let encrypt = |more: &[&str]| {
+        dir.run(&[&["encrypt", "-i", "id", "plain", "--force"], more].concat()).ok().stderr_text()
+    };
+    let text = encrypt(&["x.age", "--format", "native"]);
+    assert!(text.contains("x.age: is written in the native format, which age cannot"), "{text}");
+    for quiet in [&["x.age"][..], &["x.age", "--format", "age"], &["x.enc", "--format", "native"]] {
+        assert_eq!(encrypt(quiet), "");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod list;
 mod pack;
+mod reader_killed;
 mod tar_programs;
 mod unpack;
 

@@ -40,6 +40,12 @@ fn an_output_that_exists_or_cannot_be_created_is_refused() {
     let encrypt = |output: &str| dir.command(&["encrypt", "-i", "id", "plain", output]);
     dir.fails(encrypt("there"), 73, &["there", "exists", "--force"]);
     dir.fails(encrypt("dangling"), 73, &["dangling", "exists"]);
+    // Unlike age, and like mv(1): what it leads to may be on a disk that is not mounted.
+    dir.run(&["encrypt", "-i", "id", "plain", "dangling", "--force"]).ok();
+    assert!(fs::symlink_metadata(dir.path("dangling")).unwrap().is_file());
+    assert!(!dir.path("nowhere").exists());
+    fs::remove_file(dir.path("dangling")).unwrap();
+    symlink("nowhere", dir.path("dangling")).unwrap();
     dir.fails(encrypt("folder"), 73, &["folder", "is a folder"]);
     dir.fails(encrypt("missing/out"), 73, &["missing/out", "no such file"]);
     dir.fails(encrypt("new/"), 73, &["new/", "ends in a slash", "--output-dir"]);
@@ -301,4 +307,28 @@ fn a_new_name_of_the_input_does_not_count_as_a_change() {
         file.set_modified(time).unwrap();
     });
     assert_eq!(code, Some(75));
+}
+
+/// The input is at fault, and not damaged.
+#[test]
+fn an_input_that_is_too_long_for_the_format_is_refused() {
+    let Some(dir) = Dir::new_in(std::path::Path::new("/dev/shm")) else { return };
+    dir.keygen("id");
+    fs::create_dir(dir.path("in")).unwrap();
+    let file = fs::File::create(dir.path("in/long")).unwrap();
+    for (len, format, help) in [
+        (5 << 50, "native", "encrypt it in parts, or with --format age\n"),
+        (7 << 60, "native", "encrypt it in parts\n"),
+        (17 << 50, "age", "encrypt it in parts\n"),
+    ] {
+        if file.set_len(len).is_err() {
+            eprintln!("skipped: this test needs a file system for very long files");
+            return;
+        }
+        for (input, output) in [("in/long", "out"), ("in", "copy")] {
+            let run = dir.command(&["encrypt", "-i", "id", input, output, "--format", format]);
+            let words = [&format!("in/long: {len} bytes are more than a file can hold"), help];
+            dir.fails(run, 66, &words);
+        }
+    }
 }

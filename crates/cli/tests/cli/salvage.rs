@@ -235,6 +235,52 @@ fn pipes_and_removal_are_refused() {
 }
 
 #[test]
+fn an_altered_header_hides_nothing_as_long_as_one_stanza_is_intact() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    let other = dir.keygen("other");
+    let plain = test_bytes((1 << 20) + 5);
+    dir.write("plain", &plain);
+    for keys in [&["-r", &other, "-i", "id"][..], &["--key", "x", CHEAP]] {
+        let args = [&["encrypt", "plain", "good", "--force"], keys].concat();
+        dir.run(&args).ok();
+        let good = dir.read("good");
+        let header = header_len(&good);
+        let pad = good.windows(7).position(|bytes| bytes == b"\n-> pad").unwrap() + 1;
+        // In the mark, the arguments, the body, and the MAC, such that it is base64 or is not.
+        for (place, byte) in [
+            (pad, b'!'),
+            (pad + 4, b'q'),
+            (pad + 5, 0),
+            (pad + 600, b'B'),
+            (pad + 600, 0xff),
+            (header - 3, b'A'),
+            (header - 3, b'B'),
+        ] {
+            let mut bad = good.clone();
+            bad[place] = byte;
+            dir.write("bad", &bad);
+            let keys = if keys.len() == 4 { ["-i", "id"] } else { ["--key", "x"] };
+            let decrypt = |more: &[&str]| {
+                dir.command(&[&["decrypt", "bad", "out"], &keys[..], more].concat())
+            };
+            dir.fails(decrypt(&[]), 65, &["header"]);
+            let done = decrypt(&["--salvage"]).run();
+            let text = done.stderr_text();
+            assert_eq!(done.code(), Some(65), "{place}: {text}");
+            assert!(text.contains("bad: the header was altered, but all of the content"), "{text}");
+            assert!(dir.read("out") == plain, "{place}");
+            bad[header + PREFIX + SEALED_CHUNK] ^= 1;
+            dir.write("bad", &bad);
+            let done = decrypt(&["--salvage", "--force"]).run();
+            let words = "is damaged: the header was altered; 1008.00 KiB of 1.00 MiB intact";
+            assert!(done.stderr_text().contains(words), "{done:?}");
+            fs::remove_file(dir.path("out")).unwrap();
+        }
+    }
+}
+
+#[test]
 fn salvage_accepts_a_passphrase() {
     let dir = Dir::new();
     let plain = test_bytes(3 * CHUNK);

@@ -18,6 +18,7 @@ fn verified(dir: &Dir, name: &str, code: i32) -> Value {
     assert_eq!((&end["command"], &end["files"]), (&json!("verify"), &json!(1)));
     let [file] = &files[..] else { panic!("{files:?}") };
     assert_eq!(file["file"], name);
+    assert_eq!(end["bytes_out"].as_u64(), file["bytes_out"].as_u64().or(Some(0)));
     file.clone()
 }
 
@@ -138,10 +139,14 @@ fn a_line_says_what_is_damaged_and_the_next_what_to_do() {
     }
     dir.write("bad.enc", &encrypted);
     let run = dir.command(&["verify", "bad.enc", "-i", "id"]);
-    let said =
-        failing(&dir, run, 65, &["error: bad.enc: is damaged in chunk 0", "help: ", "--salvage"]);
+    let said = failing(
+        &dir,
+        run,
+        65,
+        &["error: bad.enc: is damaged in chunk 0", "of the encrypted file", "help: ", "--salvage"],
+    );
     assert!(said.starts_with("bad.enc: damaged: "), "{said}");
-    assert!(said.contains("bad: bytes 0-16383, 32768-49151, "), "{said}");
+    assert!(said.contains("bad bytes of the content: 0-16383, 32768-49151, "), "{said}");
     assert!(said.contains(", and 10 more ranges"), "{said}");
     assert_eq!(said.lines().count(), 1);
     let quiet = dir.command(&["verify", "bad.enc", "-i", "id", "-q"]);
@@ -324,7 +329,7 @@ fn a_right_passphrase_decrypts_and_a_wrong_one_is_reported() {
     encrypted[place] ^= 1;
     dir.write("p.enc", encrypted);
     let said = failing(&dir, dir.command(&["verify", "p.enc", "--key", "right"]), 65, &["chunk 2"]);
-    assert!(said.contains("bad: bytes 32768-49151"), "{said}");
+    assert!(said.contains("bad bytes of the content: 32768-49151"), "{said}");
 }
 
 #[test]

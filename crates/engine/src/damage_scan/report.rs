@@ -23,6 +23,9 @@ pub struct DamageReport {
     pub damage: Damage,
     /// How it ends.
     pub end: End,
+    /// Whether the header was altered. Only for [`Engine::salvage`](crate::Engine::salvage);
+    /// otherwise that is an error.
+    pub is_header_altered: bool,
 }
 
 /// The damaged ranges of a plaintext.
@@ -50,9 +53,15 @@ pub enum End {
 }
 
 impl DamageReport {
+    /// Whether every byte of the content is as it was encrypted.
+    #[must_use]
+    pub fn is_content_intact(&self) -> bool {
+        self.damage.count == 0 && self.end == End::Whole
+    }
+
     /// Whether every byte of the file is as it was encrypted.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.damage.count == 0 && self.end == End::Whole
+        self.is_content_intact() && !self.is_header_altered
     }
 }

@@ -228,6 +228,7 @@ impl ScanState {
             chunks_intact: chunks,
             damage,
             end,
+            is_header_altered: false,
         }
     }
 }

@@ -119,7 +119,7 @@ impl WrappedKey {
     }
 }
 
-fn encode(stanza: &Stanza, out: &mut Vec<u8>) {
+pub(super) fn encode(stanza: &Stanza, out: &mut Vec<u8>) {
     out.extend_from_slice(STANZA_MARK);
     out.extend_from_slice(stanza.as_bytes());
 }
@@ -151,7 +151,7 @@ fn pad_tag(format: Format) -> &'static str {
 ///
 /// The length of the body alone cannot reach every total: base64 skips one length in four, and a
 /// full line is followed by an empty one. An argument of one to four characters fills the gaps.
-fn padding_stanza(tag: &str, room: usize) -> Option<Stanza> {
+pub(super) fn padding_stanza(tag: &str, room: usize) -> Option<Stanza> {
     let room = room.checked_sub(STANZA_MARK.len() + tag.len() + 1)?;
     (0..=4).find_map(|argument_len| {
         let space = usize::from(argument_len > 0);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::parser::{self, PARSER_ARGUMENT, Parsed, Task};
 use crate::messages::{self, Failure};
+use crate::system;
 
 /// A folder to be filled.
 pub(super) struct UnpackFolder<'a> {
@@ -110,7 +112,12 @@ impl ParserProcess {
         let Self { task, process } = self;
         let pipe = pipe_with(PipeFlags::CLOEXEC);
         let (reader, writer) = pipe.map_err(|error| messages::archive::internal(&error.into()))?;
-        let process = process.and_then(|process| Process::begin(process, &task, &reader, folder));
+        let begin = |process| Process::begin(process, &task, &reader, folder);
+        let mut process = process.map_err(BeginError::System).and_then(begin);
+        if matches!(process, Err(BeginError::Killed(_))) {
+            let again = SandboxedProcess::start(system::own_program(), PARSER_ARGUMENT);
+            process = again.map_err(BeginError::System).and_then(begin);
+        }
         match process {
             Ok(Process { level, .. })
                 if task.sandbox == SandboxMode::Require && level < SandboxLevel::Full =>
@@ -126,10 +133,12 @@ impl ParserProcess {
                 let (decrypted, parsed) = process.run(folder, take, || decrypt(writer))?;
                 Ok((decrypted, parsed, Some(level)))
             }
-            Err(error) if task.sandbox == SandboxMode::Require => {
+            // That does not mean that there is no sandbox.
+            Err(BeginError::Killed(signal)) => Err(messages::archive::parser_killed(signal)),
+            Err(BeginError::System(error)) if task.sandbox == SandboxMode::Require => {
                 Err(messages::archive::no_parser(&error))
             }
-            Err(error) => {
+            Err(BeginError::System(error)) => {
                 messages::warn(&messages::archive::no_parser_process(&error));
                 let (decrypted, parsed) =
                     in_process(&task, File::from(reader), folder, take, || decrypt(writer))?;
@@ -137,6 +146,13 @@ impl ParserProcess {
             }
         }
     }
+}
+
+/// Why the process did not become ready.
+enum BeginError {
+    /// This signal ended it.
+    Killed(i32),
+    System(io::Error),
 }
 
 /// A process that is ready to parse.
@@ -152,18 +168,28 @@ impl Process {
         task: &Task,
         reader: &OwnedFd,
         folder: Option<&UnpackFolder<'_>>,
-    ) -> io::Result<Self> {
-        let mut fds = vec![reader.as_fd()];
-        fds.extend(folder.map(|folder| folder.dir.as_fd()));
-        sandboxed.send(&task.encode(), &fds)?;
-        let mut events = BufReader::new(sandboxed.stream()?);
-        let Some(Event::Ready(level)) = read_event(&mut events)? else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        };
-        let level = SandboxLevel::from_byte(level).ok_or(io::ErrorKind::InvalidData)?;
-        events.get_mut().is_ready();
-        sandboxed.is_ready()?;
-        Ok(Self { sandboxed, events, level })
+    ) -> Result<Self, BeginError> {
+        let begun = (|| {
+            let mut fds = vec![reader.as_fd()];
+            fds.extend(folder.map(|folder| folder.dir.as_fd()));
+            sandboxed.send(&task.encode(), &fds)?;
+            let mut events = BufReader::new(sandboxed.stream()?);
+            let Some(Event::Ready(level)) = read_event(&mut events)? else {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            };
+            let level = SandboxLevel::from_byte(level).ok_or(io::ErrorKind::InvalidData)?;
+            events.get_mut().is_ready();
+            sandboxed.is_ready()?;
+            Ok((events, level))
+        })();
+        match begun {
+            Ok((events, level)) => Ok(Self { sandboxed, events, level }),
+            Err(error) if has_ended(&error) => match sandboxed.wait().map(|it| it.signal()) {
+                Ok(Some(signal)) => Err(BeginError::Killed(signal)),
+                _ => Err(BeginError::System(error)),
+            },
+            Err(error) => Err(BeginError::System(error)),
+        }
     }
 
     fn run(
@@ -191,6 +217,12 @@ impl Process {
         let status = sandboxed.wait().map_err(|error| messages::archive::internal(&error))?;
         Ok((decrypted, heard.and_then(|heard| heard.ok_or(ParserError::Died(status)))))
     }
+}
+
+/// Whether the error says that the other process has ended.
+fn has_ended(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 fn cannot_listen(error: &io::Error) -> Failure {

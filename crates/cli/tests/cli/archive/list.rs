@@ -19,8 +19,8 @@ fn the_list_shows_everything_and_writes_nothing() {
         "lrwxrwxrwx            0 2001-09-09T01:46:40Z dangling -> nowhere\n",
         "    41943040 ",
         " \"new\\nline\"\n",
-        " \"not UTF-8 \\xff\\xfe\"\n",
-        " \"\\x1b[31m\"\n",
+        " \"not UTF-8 \\xFF\\xFE\"\n",
+        " \"\\u{1b}[31m\"\n",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
