@@ -92,8 +92,10 @@ fn what_a_living_run_is_making_is_left_alone() {
     let encrypted = dir.read("encrypted");
     let (first, second) = encrypted.split_at(encrypted.len() / 2);
     stdin.write_all(first).unwrap();
-    wait_until("the folder is being made", || temporaries(&dir).len() > 1);
-    let living = temporaries(&dir).into_iter().find(|name| **name != *left).unwrap();
+    // It first removes what the killed run has left.
+    let other = || temporaries(&dir).into_iter().find(|name| **name != *left);
+    wait_until("the folder is being made", || other().is_some());
+    let living = other().unwrap();
     let living = living.to_str().unwrap();
     let bait = like(&left);
     rename(&dir, living, &bait);

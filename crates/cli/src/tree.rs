@@ -14,6 +14,7 @@ mod event;
 mod existing;
 mod first_file;
 mod gitignore;
+mod named_folders;
 mod plan;
 mod prune;
 mod root;
@@ -24,7 +25,7 @@ mod work_items;
 
 pub(crate) use event::Event;
 pub(crate) use first_file::first_file;
-pub(crate) use plan::{Naming, Plan};
+pub(crate) use plan::{Naming, Plan, is_temporary};
 pub(crate) use prune::Prune;
 pub(crate) use root::{check_outside, is_name_too_long};
 pub(crate) use scan::TreeScan;

@@ -20,7 +20,7 @@ mod text;
 mod unnamed;
 mod write_file;
 
-pub(crate) use abandoned::remove_abandoned;
+pub use abandoned::{is_temporary, remove_abandoned};
 pub(crate) use durable::{remove_durably, sync_content};
 pub use options::{CommitOptions, LostAttributes};
 pub(crate) use pending::PendingFile;

@@ -14,7 +14,9 @@ pub use crate::interrupt::{
     pending as pending_signal, report_on_interrupt, unignored_signals,
 };
 pub use crate::memory::{MemoryLimit, available_memory};
-pub use crate::output::{StagingFolder, write_private, write_public};
+pub use crate::output::{
+    StagingFolder, is_temporary, remove_abandoned, write_private, write_public,
+};
 pub use crate::path_resolution::open_folder;
 pub use crate::sandboxed_process::{SandboxedProcess, SandboxedTask, Stream};
 pub use crate::umask::{keep_owner_bits, umask};

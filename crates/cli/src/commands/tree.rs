@@ -152,7 +152,7 @@ impl TreeRun {
         if let Some(name) = names.clone().find(|name| descriptor(name).is_some()) {
             return Err(messages::nameless(name));
         }
-        let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let shown = |path: &PathBuf| messages::quoted(path);
         let (input, output, mut plan, names) = match (&tree.output_dir, input) {
             (_, None) if file_list.files_from.is_none() => return Err(messages::no_input()),
             (None, None) => return Err(messages::tree::no_output_dir()),
@@ -214,11 +214,13 @@ impl TreeRun {
     /// Scans the inputs; fails if there is nothing to do although that was not intended.
     fn scan(&self) -> Result<TreeScan, Failure> {
         let scan = TreeScan::of(&self.plan)?;
+        let named = self.report_names.input.as_deref();
+        let input = named.unwrap_or(Path::new(&self.names.0));
         if scan.files == 0 && self.plan.rules.include_nothing() {
-            return Err(messages::tree::nothing_included(&self.names.0));
+            return Err(messages::tree::nothing_included(input));
         }
         if scan.files == 0 && scan.not_encrypted > 0 {
-            return Err(inspect_verify::nothing_encrypted(Path::new(&self.names.0)));
+            return Err(inspect_verify::nothing_encrypted(input));
         }
         Ok(scan)
     }
@@ -394,7 +396,7 @@ impl TreeRun {
             }
         };
         let stats = with(&mut self.engine, &mut items, self.commit, &meter, &mut on_done);
-        work_items.finish();
+        work_items.finish(|| !report.borrow().is_clean());
         let is_clean = report.borrow().is_clean() && !is_over.get();
         let plan = &self.plan;
         Prune { plan, is_dry: false, is_key: &is_key, on_event: &mut on_event }.after_run(is_clean);

@@ -20,6 +20,8 @@ pub(crate) const NOT_ENCRYPTED: &str =
 pub(crate) const NO_PATTERNS: &str = "is not a readable regular file, or is larger than 256 KiB \
                                       together with those of the folders above it";
 pub(crate) const IS_KEY: &str = "is a key of this run";
+pub(crate) const TEMPORARY: &str =
+    "is the unfinished output of a run that was killed or is still running";
 pub(crate) const FOREIGN: &str = "was not written by this program, or contains something that was \
                                   not, and was not removed";
 
@@ -42,10 +44,10 @@ pub(crate) fn bad_glob(glob: &str, error: &ignore::Error) -> Failure {
 pub(crate) const LEFT_OUT: &str = "is excluded by --include, --exclude or --ignore-file";
 
 /// The patterns leave nothing to do.
-pub(crate) fn nothing_included(input: &str) -> Failure {
+pub(crate) fn nothing_included(input: &Path) -> Failure {
     let message = "contains no file that matches --include";
     let help = "nothing was written; write patterns as in .gitignore, such as '*.jpg'";
-    Failure::new(code::NO_INPUT, "input", message, help).about(Path::new(input))
+    Failure::new(code::NO_INPUT, "input", message, help).about(input)
 }
 
 /// A folder gets a name that looks like a file.
@@ -57,9 +59,10 @@ pub(crate) fn folder_named_as_file(output: &Path) -> String {
     )
 }
 
-/// How many more files failed because the disk is full; only the first is named.
-pub(crate) fn failed_alike(count: u64) -> String {
-    format!("{} more failed for the same reason", HumanCount(count))
+/// How many more files failed for the reason of one that was named.
+pub(crate) fn failed_alike(count: u64, are_listed: bool) -> String {
+    let how = if are_listed { "; -v or --json names them" } else { "" };
+    format!("{} more failed for the same reason{how}", HumanCount(count))
 }
 
 pub(crate) fn empty_glob() -> Failure {
@@ -138,7 +141,7 @@ pub(crate) fn sources_kept(count: u64) -> String {
 }
 
 /// What the outputs could not take over from their inputs.
-pub(crate) fn dropped(dropped: LostAttributes, output: &str) -> Vec<String> {
+pub(crate) fn dropped(dropped: LostAttributes, output: &Path) -> Vec<String> {
     let LostAttributes { times, mode, acl } = dropped;
     let lost = [
         (
@@ -149,7 +152,7 @@ pub(crate) fn dropped(dropped: LostAttributes, output: &str) -> Vec<String> {
         (acl, "access control lists are not copied; the copies' permission bits allow nobody more"),
     ];
     let lost = lost.into_iter().filter(|(is_lost, _)| *is_lost);
-    lost.map(|(_, text)| format!("{}: {text}", quoted(Path::new(output)))).collect()
+    lost.map(|(_, text)| format!("{}: {text}", quoted(output))).collect()
 }
 
 /// The names of these for programs.

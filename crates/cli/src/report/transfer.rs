@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cryptstream_archive::{Packed, Unpacked};
-use cryptstream_engine::{RangeSummary, SandboxLevel, Summary, Target};
+use cryptstream_engine::{RangeSummary, SandboxLevel, Summary};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::{end, format_name, insert_input_output, wants_json};
 use crate::args::ReportOptions;
 use crate::json::SCHEMA;
 use crate::messages;
-use crate::request::{Input, Transfer};
+use crate::request::Transfer;
 
 /// Reports that a file was encrypted or decrypted.
 pub(crate) fn done(
@@ -93,8 +93,8 @@ fn report_transfer(
     part: Option<&RangeSummary>,
     extra: Option<&Extra>,
 ) {
-    let output = output_name(&transfer.target);
-    messages::tree::dropped(summary.dropped, &output).iter().for_each(|text| messages::warn(text));
+    let output = transfer.target.path().unwrap_or(Path::new("-"));
+    messages::tree::dropped(summary.dropped, output).iter().for_each(|text| messages::warn(text));
     let workers = summary.workers;
     let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
     if wants_json(options) {
@@ -141,8 +141,8 @@ fn report_transfer(
         let by = if options.verbose { format!(", {by}") } else { String::new() };
         messages::note(&format!(
             "{} -> {}: {} -> {} in {:.2} s ({}/s){by}{part}{extra}{armored}",
-            messages::quoted(Path::new(&input_name(&transfer.input))),
-            messages::quoted(Path::new(&output_name(&transfer.target))),
+            messages::quoted(transfer.input.path().unwrap_or(Path::new("-"))),
+            messages::quoted(output),
             HumanBytes(summary.bytes_in),
             HumanBytes(summary.bytes_out),
             took.as_secs_f64(),
@@ -155,12 +155,4 @@ fn report_transfer(
 /// as with folders.
 fn shows_summary(transfer: &Transfer, options: ReportOptions) -> bool {
     !options.quiet && !transfer.is_stdout_data() && io::stderr().is_terminal()
-}
-
-fn input_name(input: &Input) -> String {
-    input.path().map_or_else(|| "-".to_owned(), |path| path.to_string_lossy().into_owned())
-}
-
-fn output_name(target: &Target) -> String {
-    target.path().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned())
 }

@@ -161,6 +161,7 @@ impl TreeReport {
             Event::Special(path) => (path, messages::tree::SPECIAL),
             Event::NotEncrypted(path) => (path, messages::tree::NOT_ENCRYPTED),
             Event::Key(path) => (path, messages::tree::IS_KEY),
+            Event::Temporary(path) => (path, messages::tree::TEMPORARY),
             Event::Leftover(path) => {
                 messages::warn(&messages::tree::leftover(&path));
                 return;
@@ -198,7 +199,8 @@ impl TreeReport {
         }
         // On a full disk all files in progress fail alike, and so do all links on a file system
         // without any.
-        let is_alike = failure.shared().is_some_and(|reason| self.reported.contains(&reason));
+        let is_known = |reason: Shared| self.reported.contains(&reason);
+        let is_alike = !self.options.verbose && failure.shared().is_some_and(is_known);
         self.reported.extend(failure.shared().filter(|_| !is_alike));
         self.omitted += u64::from(is_alike);
         let is_silent = is_alike || self.counts.failed - self.omitted > MAX_PRINTED;
@@ -216,11 +218,21 @@ impl TreeReport {
         use std::io::IsTerminal;
         let took = self.started.elapsed();
         let is_dry = self.changes.is_some();
-        let Self { names, options, counts, status, dropped, failures, skipped, omitted, .. } = self;
+        let Self {
+            names,
+            options,
+            counts,
+            status,
+            dropped,
+            failures,
+            skipped,
+            omitted,
+            reported,
+            ..
+        } = self;
         let TreeRunNames { command, input, output } = names;
         if !options.json {
-            let shown = output.to_string_lossy();
-            messages::tree::dropped(dropped, &shown).iter().for_each(|text| messages::warn(text));
+            messages::tree::dropped(dropped, &output).iter().for_each(|text| messages::warn(text));
         }
         let sandbox = workers.sandbox.unwrap_or(SandboxLevel::None).name();
         if wants_json(options) {
@@ -259,7 +271,7 @@ impl TreeReport {
             return status;
         }
         if omitted > 0 {
-            messages::note(&messages::tree::failed_alike(omitted));
+            messages::note(&messages::tree::failed_alike(omitted, !reported.is_empty()));
         }
         let told_alone = counts.failed - omitted;
         for (count, what) in [(told_alone, "failures"), (counts.skipped, "skipped files")] {

@@ -12,16 +12,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cryptstream_beneath::{Dir, Folder, WalkEntry, has_acl, is_refusal, times_of};
-use cryptstream_engine::program::open_folder;
-use cryptstream_engine::{Error, LostAttributes};
+use cryptstream_beneath::{Dir, FileId, Folder, WalkEntry, has_acl, is_refusal, times_of};
+use cryptstream_engine::LostAttributes;
+use cryptstream_engine::program::remove_abandoned;
 use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Mode, Stat, fstat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, umask};
 
 use super::event::Event;
-use super::root::Root;
 use super::walk::join;
 use crate::messages::{self, Failure};
 
@@ -64,10 +63,31 @@ pub(super) struct CopyContext {
     pub(super) follows: bool,
     /// Events of finishing folders, which are reported later.
     pub(super) late: Arc<Mutex<Vec<Event>>>,
+    /// The folders that the user has named and that did not exist, the outer ones first.
+    pub(super) created: Arc<Mutex<Vec<(PathBuf, FileId)>>>,
+}
+
+impl CopyContext {
+    pub(super) fn note_created(&self, path: &Path, stat: &Stat) {
+        let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+        created.push((path.to_owned(), FileId::of(stat)));
+    }
+
+    /// Removes the folders that the user has named, and that this run has created, if they are
+    /// empty.
+    pub(super) fn remove_created_if_empty(&self) {
+        let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, id) in created.drain(..).rev() {
+            let Ok((above, name)) = Dir::open_parent(&path) else { continue };
+            if above.stat(&name).is_ok_and(|stat| id.may_be(FileId::of(&stat), &above)) {
+                let _ = above.remove_dir(&name);
+            }
+        }
+    }
 }
 
 /// How a folder is finished.
-enum Finish {
+pub(super) enum Finish {
     /// Nothing.
     Leave,
     /// Created by this program: gets the original's bits and times.
@@ -86,7 +106,7 @@ pub(super) enum Linked {
 }
 
 impl CopyFolder {
-    fn named(
+    pub(super) fn named(
         folder: Arc<Folder>,
         path: &Path,
         finish: Finish,
@@ -127,6 +147,9 @@ impl CopyFolder {
         };
         let dir = folder.dir().map_err(|error| failed(&path, error))?;
         check_owner(&above, &dir, &stat, is_new, &path)?;
+        if !is_new {
+            remove_abandoned(&dir);
+        }
         let finish = prepare(&dir, &stat, like, is_new).map_err(|error| failed(&path, error))?;
         // Unlike a folder that the user has named, it belongs to the copy.
         let finish = match finish {
@@ -286,7 +309,7 @@ impl Drop for CopyFolder {
 }
 
 /// Creates a folder; returns whether it is new.
-fn make(above: &Dir, name: &OsStr, like: &Stat) -> Result<bool, Errno> {
+pub(super) fn make(above: &Dir, name: &OsStr, like: &Stat) -> Result<bool, Errno> {
     let made = match Protection::ClosedFolders.is_on() {
         true => above.create_dir(name, Mode::from_raw_mode(UNFINISHED)),
         // Only in test builds: with its final bits at once.
@@ -308,7 +331,7 @@ fn make(above: &Dir, name: &OsStr, like: &Stat) -> Result<bool, Errno> {
 ///
 /// A new one must be ours and empty; otherwise it was exchanged. An existing one may also belong
 /// to root or to the owner of the folder above, who can replace it anyway.
-fn check_owner(
+pub(super) fn check_owner(
     above: &Dir,
     dir: &Dir,
     stat: &Stat,
@@ -367,7 +390,7 @@ pub(super) fn with_scratch_file(
 }
 
 /// Prepares a folder to be filled, and returns how it is finished.
-fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, Errno> {
+pub(super) fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, Errno> {
     let mode = stat.st_mode & ALL;
     let me = geteuid();
     if !is_new && stat.st_uid != me.as_raw() && !me.is_root() {
@@ -387,103 +410,7 @@ fn prepare(dir: &Dir, stat: &Stat, like: Stat, is_new: bool) -> Result<Finish, E
     Ok(if is_new || is_unfinished { Finish::New(like) } else { Finish::Present(like) })
 }
 
-/// Opens or creates the folder of a root's copy, or the one of a single output. The user has
-/// named it, so links are followed.
-///
-/// `like` is what it is to become.
-pub(super) fn root(
-    root: &Root,
-    like: Stat,
-    context: &CopyContext,
-) -> Result<Arc<CopyFolder>, Failure> {
-    let named = |dir: Dir, path: &Path, finish: Finish, is_present: bool| {
-        let folder = Folder::root(dir).map_err(|error| failed(path, error))?;
-        Ok(Arc::new(CopyFolder::named(folder, path, finish, is_present, context)))
-    };
-    let output = &root.output;
-    if root.folder.is_none() {
-        let parent = parent_of(output);
-        return named(made(parent)?, parent, Finish::Leave, true);
-    }
-    let failed = |error| failed(output, error);
-    let parent = made(parent_of(output))?;
-    if let Some(dir) = present(output)? {
-        let stat = dir.own_stat().map_err(failed)?;
-        let finish = prepare(&dir, &stat, like, false).map_err(failed)?;
-        return named(dir, output, finish, true);
-    }
-    let name = output.file_name().ok_or(Errno::NOENT).map_err(failed)?;
-    let is_new = make(&parent, name, &like).map_err(failed)?;
-    let dir = match parent.open_dir(name) {
-        Ok(dir) => dir,
-        Err(Errno::LOOP | Errno::NOTDIR) => return Err(messages::tree::not_a_folder(output)),
-        Err(error) => return Err(failed(error)),
-    };
-    let stat = dir.own_stat().map_err(failed)?;
-    check_owner(&parent, &dir, &stat, is_new, output)?;
-    let finish = prepare(&dir, &stat, like, is_new).map_err(failed)?;
-    named(dir, output, finish, !is_new)
-}
-
-/// Opens the same folder, if it exists, without changing anything.
-pub(super) fn open_existing_root(root: &Root, context: &CopyContext) -> Option<Arc<CopyFolder>> {
-    let path = match root.folder {
-        Some(_) => &root.output,
-        None => parent_of(&root.output),
-    };
-    let folder = Folder::root(open_folder(path).ok()?).ok()?;
-    Some(Arc::new(CopyFolder::named(folder, path, Finish::Leave, true, context)))
-}
-
-/// Refuses an output whose folder does not exist.
-pub(super) fn check_parent(output: &Path) -> Result<(), Failure> {
-    match present(parent_of(output))? {
-        Some(_) => Ok(()),
-        None => Err(messages::tree::no_parent(output, parent_of(output))),
-    }
-}
-
-/// Whether the folder of a root's copy exists.
-pub(super) fn has_parent(root: &Root) -> bool {
-    matches!(present(parent_of(&root.output)), Ok(Some(_)))
-}
-
-/// Opens a folder that the user has named, if it exists.
-fn present(path: &Path) -> Result<Option<Dir>, Failure> {
-    match open_folder(path) {
-        Ok(dir) => Ok(Some(dir)),
-        Err(Error::Open { source, .. }) => match Errno::from_io_error(&source) {
-            Some(Errno::NOENT) => Ok(None),
-            Some(Errno::NOTDIR) => Err(messages::tree::not_a_folder(path)),
-            Some(error) => Err(failed(path, error)),
-            None => Err(messages::tree::folder_failed(path, &source)),
-        },
-        Err(Error::OutputPlanted { path, owner }) => Err(messages::output_planted(&path, owner)),
-        Err(error) => Err(messages::internal(&error.to_string())),
-    }
-}
-
-/// Opens it, or creates it, but none of those above: what is missing there may be a disk that is
-/// not mounted.
-fn made(path: &Path) -> Result<Dir, Failure> {
-    if let Some(dir) = present(path)? {
-        return Ok(dir);
-    }
-    let failed = |error| failed(path, error);
-    let name = path.file_name().ok_or(Errno::NOENT).map_err(failed)?;
-    let above = present(parent_of(path))?
-        .ok_or_else(|| messages::tree::no_parent(path, parent_of(path)))?;
-    match above.create_dir(name, Mode::from_raw_mode(0o777)) {
-        Ok(()) | Err(Errno::EXIST) => above.open_dir(name).map_err(failed),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-pub(super) fn parent_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn failed(path: &Path, error: Errno) -> Failure {
+pub(super) fn failed(path: &Path, error: Errno) -> Failure {
     match error {
         Errno::STALE | Errno::LOOP | Errno::NOTDIR => messages::tree::exchanged_folder(path),
         error => messages::tree::folder_failed(path, &error.into()),

@@ -31,6 +31,8 @@ pub(crate) enum Event {
     NotEncrypted(PathBuf),
     /// A file that a key of this run was read from.
     Key(PathBuf),
+    /// The unfinished output of a run that was killed, or is still running.
+    Temporary(PathBuf),
     /// An input that a killed run was removing, under its temporary name.
     Leftover(PathBuf),
     Failed(Failure),

@@ -3,13 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, WalkEntry};
 use cryptstream_engine::{Error, Parser};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::copy_structure::check_parent;
+use super::named_folders::check_parent;
 use super::root::{Root, check_outside};
 use super::walk::Rules;
 use crate::file_names::{ends_with, with_suffix};
@@ -72,6 +73,8 @@ pub(super) enum Action {
     Special,
     /// A file to decrypt whose name is not that of an encrypted file.
     NotEncrypted,
+    /// The unfinished output of a run that was killed, or is still running: a file or a folder.
+    Temporary,
 }
 
 impl Plan {
@@ -194,6 +197,7 @@ impl Plan {
 
     pub(super) fn action(&self, found: &WalkEntry) -> Action {
         match found.kind() {
+            FileType::Directory | FileType::RegularFile if is_temporary(found) => Action::Temporary,
             FileType::Directory => Action::Folder,
             FileType::Symlink => Action::Link,
             FileType::RegularFile => {
@@ -242,6 +246,14 @@ impl Plan {
     pub(crate) fn encrypts(&self) -> bool {
         matches!(self.naming, Naming::Add(_))
     }
+}
+
+/// Whether an entry is a temporary of this program.
+pub(crate) fn is_temporary(found: &WalkEntry) -> bool {
+    let is_folder = found.opened.is_some();
+    let is_temporary =
+        |dir: Arc<Dir>| cryptstream_engine::program::is_temporary(&dir, &found.name, is_folder);
+    found.folder.dir().is_ok_and(is_temporary)
 }
 
 /// The default output of an input, beside it.

@@ -17,8 +17,9 @@ use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 
 use super::case_collisions::lower;
-use super::copy_structure::{CopyContext, open_existing_root};
+use super::copy_structure::CopyContext;
 use super::event::Event;
+use super::named_folders::open_existing_root;
 use super::plan::Plan;
 use super::root::Root;
 use super::walk::join;

@@ -44,7 +44,7 @@ impl TreeScan {
         for (number, root) in plan.roots.iter().enumerate() {
             let Some(folder) = &root.folder else {
                 scan.files += 1;
-                scan.bytes += len(root.stat.st_size);
+                scan.bytes = scan.bytes.saturating_add(len(root.stat.st_size));
                 continue;
             };
             let mut tree = plan.rules.walk(folder, &root.input)?;
@@ -57,6 +57,11 @@ impl TreeScan {
                 {
                     return Err(messages::tree::output_in_input(&root.input, output, false));
                 }
+                let action = plan.action(&found);
+                if action == Action::Temporary {
+                    tree.skip_content(&found);
+                    continue;
+                }
                 let is_wanted = |name: &OsStr| {
                     tree.wants(&found.folder, &found.relative.with_file_name(name), false)
                 };
@@ -66,13 +71,11 @@ impl TreeScan {
                         messages::tree::same_output(&path.with_file_name(&colliding_name), &path);
                     let colliding_name = found.relative.with_file_name(colliding_name);
                     scan.clashes.insert((number, colliding_name), None);
+                    tree.skip_content(&found);
                     scan.clashes.insert((number, found.relative), Some(failure));
-                    if found.opened.is_some() {
-                        tree.skip_folder();
-                    }
                     continue;
                 }
-                let output = match plan.action(&found) {
+                let output = match action {
                     Action::File(output) => output,
                     action => {
                         scan.not_encrypted += u64::from(action == Action::NotEncrypted);
@@ -81,7 +84,7 @@ impl TreeScan {
                 };
                 let len = len(found.stat.st_size);
                 scan.files += 1;
-                scan.bytes += len;
+                scan.bytes = scan.bytes.saturating_add(len);
                 if len < LARGE {
                     continue;
                 }

@@ -47,10 +47,10 @@ impl<'a> Steps<'a> {
         Self { plan, large, named, clashes, unusable, begun: 0, walk: None }
     }
 
-    /// Skips the content of the last folder.
-    pub(super) fn skip_folder(&mut self) {
+    /// Skips the content of the last entry, if it is a folder.
+    pub(super) fn skip_content(&mut self, last: &WalkEntry) {
         if let Some(walk) = &mut self.walk {
-            walk.skip_folder();
+            walk.skip_content(last);
         }
     }
 
@@ -61,10 +61,11 @@ impl<'a> Steps<'a> {
         if !self.clashes.is_empty()
             && let Some(failure) = self.clashes.remove(&(root, found.relative.clone()))
         {
-            if action == Action::Folder {
-                self.skip_folder();
-            }
+            self.skip_content(&found);
             return failure.map(Step::Failed);
+        }
+        if action == Action::Temporary {
+            self.skip_content(&found);
         }
         let is_file = matches!(action, Action::File(_));
         let is_large = self.named.get(root).is_some_and(|named| named.contains(&found.relative));

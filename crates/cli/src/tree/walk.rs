@@ -124,14 +124,10 @@ impl Rules {
 
     /// Walks an open folder in byte order, folders before their content. `path` is the folder's
     /// name.
-    pub(crate) fn sorted(
-        &self,
-        folder: Dir,
-        path: &Path,
-    ) -> Result<impl Iterator<Item = Result<PathBuf, Failure>> + use<>, Failure> {
+    pub(crate) fn sorted(&self, folder: Dir, path: &Path) -> Result<FilteredWalk, Failure> {
         let root = Folder::root(folder);
         let root = root.map_err(|error| messages::unreadable(path, &error.into()))?;
-        Ok(self.tree(&root, path, true)?.map(|found| found.map(|found| found.relative)))
+        self.tree(&root, path, true)
     }
 
     fn tree(
@@ -179,7 +175,7 @@ impl Matches {
 }
 
 /// A walk that skips what is excluded.
-pub(super) struct FilteredWalk {
+pub(crate) struct FilteredWalk {
     walk: Walk<Filter>,
     path: PathBuf,
     may_vanish: bool,
@@ -191,9 +187,11 @@ impl FilteredWalk {
         self.walk.wants(folder, relative, is_folder)
     }
 
-    /// Skips the content of the last folder.
-    pub(super) fn skip_folder(&mut self) {
-        self.walk.skip_folder();
+    /// Skips the content of the last entry, if it is a folder.
+    pub(crate) fn skip_content(&mut self, last: &WalkEntry) {
+        if last.opened.is_some() {
+            self.walk.skip_folder();
+        }
     }
 }
 

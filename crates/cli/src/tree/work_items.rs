@@ -12,9 +12,10 @@ use cryptstream_engine::{BatchItem, Destination, LostAttributes};
 use rustix::fs::Stat;
 
 use super::compare::SourceFile;
-use super::copy_structure::{self, CopyContext, CopyFolder, parent_of};
+use super::copy_structure::{CopyContext, CopyFolder};
 use super::event::Event;
 use super::existing::{Existing, Present, is_folder};
+use super::named_folders::{self, parent_of};
 use super::plan::{Action, Plan};
 use super::prune::IsKey;
 use super::root::Root;
@@ -113,17 +114,17 @@ impl<'a> WorkItems<'a> {
     /// Opens the folder of a root's copy, or creates it.
     fn root_level(&mut self, root: &Root) -> Result<CopyLevel, Failure> {
         if self.is_dry {
-            let copy = copy_structure::open_existing_root(root, &self.context);
+            let copy = named_folders::open_existing_root(root, &self.context);
             return Ok(copy.map_or(CopyLevel::Nothing, CopyLevel::Into));
         }
         let copied_stat = match &root.folder {
             Some(folder) => self.copied_stat(folder, root.stat),
             None => root.stat,
         };
-        match copy_structure::root(root, copied_stat, &self.context) {
+        match named_folders::root(root, copied_stat, &self.context) {
             Ok(copy) => Ok(CopyLevel::Into(copy)),
             // Other roots may go elsewhere, unless the folder of all is at fault.
-            Err(failure) if root.folder.is_some() && copy_structure::has_parent(root) => {
+            Err(failure) if root.folder.is_some() && named_folders::has_parent(root) => {
                 self.existing.emit(Event::Failed(failure));
                 Ok(CopyLevel::Failed)
             }
@@ -131,12 +132,16 @@ impl<'a> WorkItems<'a> {
         }
     }
 
-    /// Finishes all folders, and reports those that cannot be finished.
-    pub(crate) fn finish(mut self) {
+    /// Finishes all folders, and reports those that cannot be finished. If the run has failed by
+    /// then, folders that it has created for its outputs are removed if they are empty.
+    pub(crate) fn finish(mut self, has_failed: impl Fn() -> bool) {
         self.levels.clear();
         self.ahead.clear();
         self.roots.clear();
         self.report_late();
+        if has_failed() {
+            self.context.remove_created_if_empty();
+        }
     }
 
     fn report_late(&mut self) {
@@ -181,6 +186,7 @@ impl<'a> WorkItems<'a> {
                 self.levels.push(level);
                 return None;
             }
+            (Action::Temporary, _) => Event::Temporary(path),
             (_, CopyLevel::Failed) => return None,
             (Action::File(name), level) => return self.found_file(number, level, found, name),
             (Action::Link, CopyLevel::Into(copy)) => self.existing.link(&copy, &found, &path),
@@ -208,7 +214,7 @@ impl<'a> WorkItems<'a> {
             root.folder.is_some() && matches!(level, CopyLevel::Into(copy) if is_output(copy))
         }) {
             // It was moved there after the first walk.
-            self.steps.skip_folder();
+            self.steps.skip_content(found);
             self.existing.emit(Event::Failed(messages::tree::output_moved_in(path)));
             return CopyLevel::Failed;
         }

@@ -1,6 +1,7 @@
 //! The program as its users run it: every test runs the real binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod abandoned;
 mod advice;
 mod age;
 mod archive;

@@ -74,6 +74,35 @@ fn a_disk_that_fills_while_workers_write() {
 }
 
 #[test]
+fn every_command_that_writes_names_the_limit_on_the_length_of_files() {
+    let dir = with_archives();
+    dir.write("text", "text");
+    dir.run(&["encrypt", "-i", "id", "text", "text.enc"]).ok();
+    for what in [
+        "encrypt -i id text out",
+        "encrypt -i id text text.enc --output-dir out",
+        "encrypt -i id --archive in out",
+        "encrypt -i id --archive --zstd in out",
+        "decrypt -i id text.enc out",
+        "decrypt -i id --extract plain.enc out",
+        "decrypt -i id --extract plain.enc out --sandbox off",
+        "decrypt -i id --salvage text.enc out",
+        "decrypt -i id --range 0-1 text.enc out",
+        "rekey -i id --new-identity id text.enc",
+        "rekey -i id --new-identity id --reencrypt text.enc",
+        "keygen -o out",
+    ] {
+        let script = format!("ulimit -f 0; exec $CS {what}");
+        dir.fails(dir.shell(&script), 74, &["file too large", "(ulimit -f)"]);
+    }
+    // A member of the archive, when the folder was begun.
+    for limit in [1, 100] {
+        let script = format!("ulimit -f {limit}; exec $CS decrypt -i id --extract plain.enc out");
+        dir.fails(dir.shell(&script), 74, &["file too large", "(ulimit -f)"]);
+    }
+}
+
+#[test]
 fn a_full_disk_does_not_kill_workers() {
     let Some(dir) = folder_in_memory() else { return };
     // Enough for the shared memory, but not for much of the output. The system signals the process

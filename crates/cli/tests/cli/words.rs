@@ -1,6 +1,9 @@
 //! Help and its examples, completions, the manual, and the answer to a mistyped word.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::{CHEAP, Dir, test_bytes};
@@ -340,4 +343,40 @@ fn mistyped_words_are_guessed_in_two_lines() {
         assert_eq!(error["code"], 64, "{typed}");
         assert!(error["help"].as_str().unwrap().contains(guess), "{typed}: {error}");
     }
+}
+
+#[test]
+fn a_name_is_shown_in_the_same_way_everywhere() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    fs::create_dir(dir.path("in")).unwrap();
+    let name = OsStr::from_bytes(b"a\x1b[2J\xff \xe2\x80\xae.tar");
+    let shown = r#""in/a\u{1b}[2J\xFF \u{202e}.tar""#;
+    let path = Path::new("in").join(name);
+    let says = |args: &[&OsStr], code: i32| {
+        let done = dir.run(args);
+        assert_eq!(done.code(), Some(code), "{done:?}");
+        let text = format!("{}{}", done.stdout_text(), done.stderr_text());
+        assert!(text.contains(shown), "{args:?}: {text}");
+    };
+    let args = |words: &str| words.split(' ').map(OsString::from).collect::<Vec<_>>();
+    let mut words = args("encrypt -v -i id");
+    words.push(path.clone().into());
+    let run = |words: &[OsString], code| {
+        says(&words.iter().map(OsString::as_os_str).collect::<Vec<_>>(), code);
+    };
+    // Missing; then in a report, in an error about it, and as the member of an archive.
+    run(&words, 66);
+    dir.write(path.as_os_str(), "content");
+    run(&[&words[..], &["out".into()]].concat(), 0);
+    let mut folder = args("encrypt -v -i id --include nothing");
+    folder.push(path.clone().into());
+    fs::remove_file(dir.path(&path)).unwrap();
+    fs::create_dir(dir.path(&path)).unwrap();
+    fs::write(dir.path(&path).join("file"), "content").unwrap();
+    run(&[&folder[..], &["copy".into()]].concat(), 66);
+    run(&[&folder[..], &["--archive".into(), "archive".into()]].concat(), 66);
+    dir.run(&["encrypt", "-i", "id", "--archive", "in", "archive"]).ok();
+    let text = dir.run(&["list", "-i", "id", "archive"]).ok().stdout_text();
+    assert!(text.contains(&shown.replace("in/", "").replace(".tar", ".tar/")), "{text}");
 }

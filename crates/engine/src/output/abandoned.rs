@@ -6,49 +6,61 @@
 //!
 //! A name proves nothing, since anyone can give it to a file. So only files of this
 //! user are removed; for folders see [`container`].
+//!
+//! Every run does this in the folders that it writes into, whatever its output is called.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use cryptstream_beneath::Dir;
+use cryptstream_beneath::{Dir, FileId};
 use cryptstream_protection::Protection;
-use rustix::fs::{FileType, FlockOperation, flock, fstat};
+use rustix::fs::{FileType, FlockOperation, Stat, flock, fstat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::container;
-use super::temporary::{Owner, parse_owner, prefix, tag};
+use super::temporary::Owner;
+use super::{container, temporary};
 
 /// No run works on a file for this long without writing to it.
 const FOREIGN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// The same for a folder, whose own time does not change when files deep in it do.
 const FOREIGN_FOLDER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Removes the abandoned temporaries of outputs that are to be called `name`.
-pub(crate) fn remove_abandoned(folder: &Dir, name: &OsStr) {
-    each_abandoned(folder, name, FOREIGN_AGE, remove_file);
-}
+/// The most names of a folder that are looked at, which takes some 20 ms.
+const MAX_NAMES: usize = 100_000;
 
-/// The same for outputs that are folders.
-pub(crate) fn remove_abandoned_folders(folder: &Dir, name: &OsStr) {
-    each_abandoned(folder, name, FOREIGN_FOLDER_AGE, container::remove_abandoned);
-}
-
-fn each_abandoned(
-    folder: &Dir,
-    name: &OsStr,
-    foreign_age: Duration,
-    remove: impl Fn(&Dir, &OsStr),
-) {
+/// Removes the abandoned temporaries in a folder.
+pub fn remove_abandoned(folder: &Dir) {
     let Ok(entries) = folder.entries() else { return };
-    let prefix = prefix(name);
-    for (entry, _) in entries.flatten() {
-        let owner = entry.as_bytes().strip_prefix(prefix.as_slice()).and_then(parse_owner);
-        if owner.is_some_and(|owner| is_abandoned(folder, &entry, owner, foreign_age)) {
-            remove(folder, &entry);
+    for (name, _) in entries.take(MAX_NAMES).flatten() {
+        let Some(owner) = temporary::owner(&name) else { continue };
+        let Ok(stat) = folder.stat(&name) else { continue };
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let foreign_age = if is_folder { FOREIGN_FOLDER_AGE } else { FOREIGN_AGE };
+        match is_abandoned(owner, &stat, foreign_age) {
+            false => {}
+            true if is_folder => container::remove_abandoned(folder, &name),
+            true => remove_file(folder, &name),
         }
     }
+}
+
+/// Does the same, but only once for outputs that go to the same folder one after another.
+pub(crate) fn remove_abandoned_once(folder: &Dir) {
+    static LAST: Mutex<Option<FileId>> = Mutex::new(None);
+    let Ok(id) = folder.own_stat().map(|stat| FileId::of(&stat)) else { return };
+    let last = LAST.lock().unwrap_or_else(PoisonError::into_inner).replace(id);
+    if last != Some(id) {
+        remove_abandoned(folder);
+    }
+}
+
+/// Whether a file or folder is a temporary of this program, abandoned or not. The name of a
+/// folder proves nothing: it must contain the mark, too.
+#[must_use]
+pub fn is_temporary(parent: &Dir, name: &OsStr, is_folder: bool) -> bool {
+    temporary::owner(name).is_some() && (!is_folder || container::is_container(parent, name))
 }
 
 /// Removes a temporary, unless another user has put it there, it has several other names,
@@ -68,14 +80,13 @@ fn remove_file(folder: &Dir, name: &OsStr) {
     }
 }
 
-fn is_abandoned(folder: &Dir, entry: &OsStr, owner: Owner, foreign_age: Duration) -> bool {
-    let tag = tag();
+fn is_abandoned(owner: Owner, stat: &Stat, foreign_age: Duration) -> bool {
+    let tag = temporary::tag();
     if tag != 0 && owner.tag == tag {
         let pid = Pid::from_raw(owner.pid);
         let answer = pid.map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
         return answer == Err(Errno::SRCH);
     }
-    let Ok(stat) = folder.stat(entry) else { return false };
     let written = u64::try_from(stat.st_mtime).unwrap_or(0);
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(written);
     SystemTime::now().duration_since(written).is_ok_and(|age| age > foreign_age)
@@ -93,19 +104,21 @@ mod tests {
         let dir = Dir::open(folder.path()).unwrap();
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        let (tag, living, dead) = (tag(), std::process::id(), child.id());
+        let (tag, living, dead) = (temporary::tag(), std::process::id(), child.id());
         let random = "0123456789abcdef";
         let make = |name: &str| fs::write(folder.path().join(name), "x").unwrap();
-        let abandoned = format!(".out.cryptstream-{tag:08x}-{dead}-{random}.tmp");
+        let abandoned = ["out", "other", "a.cryptstream-b"]
+            .map(|name| format!(".{name}.cryptstream-{tag:08x}-{dead}-{random}.tmp"));
         let kept = [
             format!(".out.cryptstream-{tag:08x}-{living}-{random}.tmp"),
             format!(".out.cryptstream-{:08x}-{dead}-{random}.tmp", tag ^ 1),
-            format!(".other.cryptstream-{tag:08x}-{dead}-{random}.tmp"),
+            format!("out.cryptstream-{tag:08x}-{dead}-{random}.tmp"),
+            format!(".cryptstream-{tag:08x}-{dead}-{random}.tmp"),
             format!(".out.cryptstream-{tag:08x}-{dead}-{random}"),
             ".out.cryptstream-0.tmp".to_owned(),
             "out".to_owned(),
         ];
-        make(&abandoned);
+        abandoned.iter().for_each(|name| make(name));
         kept.iter().for_each(|name| make(name));
         // Another machine's, from long ago.
         let old = format!(".out.cryptstream-{:08x}-1-{random}.tmp", tag ^ 2);
@@ -113,9 +126,10 @@ mod tests {
         let file = fs::File::options().write(true).open(folder.path().join(&old)).unwrap();
         file.set_modified(SystemTime::now() - 2 * FOREIGN_AGE).unwrap();
 
-        remove_abandoned(&dir, OsStr::new("out"));
-        assert!(!folder.path().join(abandoned).exists());
-        assert!(!folder.path().join(old).exists());
+        remove_abandoned(&dir);
+        for name in abandoned.iter().chain([&old]) {
+            assert!(!folder.path().join(name).exists(), "{name}");
+        }
         for name in kept {
             assert!(folder.path().join(&name).exists(), "{name}");
         }

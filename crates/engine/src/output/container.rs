@@ -90,7 +90,8 @@ fn fill(dir: &Dir, own: &OsStr) -> Result<(FileId, [File; 2], OwnedFd), Errno> {
     }
     // Some file systems have no locks; then the name has to do.
     let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-    lock.write_all(own.as_bytes()).map_err(|_| Errno::IO)?;
+    let failed = |error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    lock.write_all(own.as_bytes()).map_err(failed)?;
     dir.create_dir(CONTENT, Mode::RWXU)?;
     let content = open_listed(dir, CONTENT)?;
     let second = lock.try_clone().map_err(|_| Errno::MFILE)?;
@@ -108,20 +109,35 @@ pub(super) fn remove_abandoned(parent: &Dir, name: &OsStr) {
     }
     let Ok(dir) = parent.open_dir(name) else { return };
     let Ok(stat) = dir.own_stat() else { return };
-    // The lock is held as long as anything is put into it.
-    if is_closed(&stat) && is_own(&stat) && lock_of(&dir, name).is_some_and(|lock| take(&lock)) {
-        let _ = empty(&dir).and_then(|()| remove_if_same(parent, name, FileId::of(&stat)));
+    if !is_closed(&stat) || !is_own(&stat) {
+        return;
+    }
+    let own = FileId::of(&stat);
+    match lock_of(&dir, name) {
+        // The lock is held as long as anything is put into it.
+        Some((lock, stat)) if is_own(&stat) && take(&lock) => {
+            let _ = empty(&dir).and_then(|()| remove_if_same(parent, name, own));
+        }
+        Some(_) => {}
+        // The process was killed before it put anything into it, or after it removed all: only
+        // an empty folder is removed.
+        None => drop(remove_if_same(parent, name, own)),
     }
 }
 
-/// The lock in a container with this name, if it has the right mark.
-fn lock_of(dir: &Dir, name: &OsStr) -> Option<File> {
+/// Whether the folder of this name is a container, of any user.
+pub(super) fn is_container(parent: &Dir, name: &OsStr) -> bool {
+    parent.open_dir(name).is_ok_and(|dir| lock_of(&dir, name).is_some())
+}
+
+/// The lock in a container with this name, if it has the right mark, and its attributes.
+fn lock_of(dir: &Dir, name: &OsStr) -> Option<(File, Stat)> {
     let file = dir.open_file(LOCK).ok()?;
     let stat = fstat(&file).ok()?;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     let mut mark = Vec::new();
     (&file).take(MAX_MARK).read_to_end(&mut mark).ok()?;
-    (is_file && is_own(&stat) && mark == name.as_bytes()).then_some(file)
+    (is_file && mark == name.as_bytes()).then_some((file, stat))
 }
 
 /// Whether the lock is free, and held by this file from now on.
@@ -153,9 +169,14 @@ fn empty(container: &Dir) -> Result<(), Errno> {
     let device = container.own_stat()?.st_dev;
     let mut moved = 0_u64;
     loop {
-        let entries = list(container)?;
+        let mut entries = list(container)?;
+        // Last, so that what a process leaves that is killed meanwhile still has its mark.
+        entries.retain(|(name, _)| name != LOCK);
         if entries.is_empty() {
-            return Ok(());
+            return match container.remove_file(LOCK) {
+                Err(Errno::NOENT) => Ok(()),
+                removed => removed,
+            };
         }
         for (name, kind) in entries {
             if !remove_simple(container, &name, kind)? {

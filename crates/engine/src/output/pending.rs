@@ -81,6 +81,7 @@ impl PendingFile {
         may_replace: bool,
         permissions: Permissions,
     ) -> Result<Self, Error> {
+        abandoned::remove_abandoned_once(&folder);
         let present = folder.stat(&name).ok();
         Self::create_over(ResolvedPath { folder, name }, path, may_replace, present, permissions)
     }
@@ -118,7 +119,6 @@ impl PendingFile {
         let (file, temporary) = match open_unnamed(&folder, permissions)? {
             Some(file) => (file, None),
             None => {
-                abandoned::remove_abandoned(&folder, &name);
                 match probe::capabilities(&folder, &name) {
                     Capabilities::All => {}
                     Capabilities::InOrder => is_in_order = true,
@@ -353,7 +353,6 @@ impl PendingFile {
 
     /// Replaces a file. Only here does an unnamed file have a temporary name.
     fn replace_by_unnamed(&self) -> Result<(), Errno> {
-        abandoned::remove_abandoned(&self.folder, &self.name);
         let _deferred = interrupt::defer();
         let temporary = temporary::name(&self.name)?;
         link_unnamed(&self.file, &self.folder, &temporary)?;

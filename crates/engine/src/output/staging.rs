@@ -4,7 +4,7 @@
 //! it is to get, closed to everybody else, until all that is in it is known to be
 //! right; then one rename gives it its name. What an interruption or a failure
 //! leaves of it is removed at once, what a killed process leaves by the next run
-//! for the same name.
+//! that writes into the same folder.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -55,8 +55,8 @@ impl StagingFolder {
     /// `force`, an existing folder is no obstacle.
     ///
     /// # Errors
-    /// [`Error::OutputExists`], [`Error::OutputIsHere`], [`Error::OutputPlanted`],
-    /// [`Error::Create`].
+    /// [`Error::OutputExists`], [`Error::OldOutputExists`], [`Error::OutputIsHere`],
+    /// [`Error::OutputPlanted`], [`Error::Create`].
     pub fn check(path: &Path, force: bool) -> Result<(), Error> {
         look(path, force).map(drop)
     }
@@ -67,7 +67,7 @@ impl StagingFolder {
     /// Those of [`StagingFolder::check`].
     pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
         let (place, resolved) = look(path, force)?;
-        abandoned::remove_abandoned_folders(&resolved.folder, &resolved.name);
+        abandoned::remove_abandoned(&resolved.folder);
         let made = Container::create(Arc::clone(&resolved.folder), &resolved.name);
         let (container, folder) = made.map_err(|error| create_error(path, error))?;
         let (container, change_lock) = (Arc::new(container), Arc::new(Mutex::new(())));
@@ -230,7 +230,7 @@ fn look(path: &Path, force: bool) -> Result<(NameState, ResolvedPath), Error> {
     let old = old_name(&resolved.name);
     match (force, resolved.folder.stat(&old).is_ok()) {
         (false, _) => Err(exists()),
-        (true, true) => Err(Error::OutputExists { path: path.with_file_name(old) }),
+        (true, true) => Err(Error::OldOutputExists { path: path.with_file_name(old) }),
         (true, false) => Ok((NameState::Taken, resolved)),
     }
 }
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(names(&out), [""; 0]);
         assert_eq!(names(&dir.path().join("out.old")), ["inner", "link"]);
         fs::write(out.join("new"), "x").unwrap();
-        assert!(matches!(StagingFolder::check(&out, true), Err(Error::OutputExists { .. })));
+        assert!(matches!(StagingFolder::check(&out, true), Err(Error::OldOutputExists { .. })));
 
         let file = dir.path().join("file");
         fs::write(&file, "x").unwrap();

@@ -12,6 +12,7 @@ use cryptstream_beneath::{Dir, FileId, KnownFile};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fcntl_getfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
+use super::abandoned::remove_abandoned_once;
 use super::options::CommitOptions;
 use super::pending::PendingFile;
 use super::permissions::Permissions;
@@ -117,6 +118,7 @@ impl Target {
         match self {
             Self::Path { path, force } => match resolve(path, *force, Some(source))? {
                 PathState::File(resolved, present) => {
+                    remove_abandoned_once(&resolved.folder);
                     PendingFile::create_over(resolved, path, *force, present, permissions)
                         .map(|pending| Sink::File(Box::new(pending)))
                 }
@@ -214,6 +216,7 @@ pub(super) fn write_small(
 ) -> Result<(), Error> {
     match resolve(path, may_replace, None)? {
         PathState::File(resolved, present) => {
+            remove_abandoned_once(&resolved.folder);
             let pending =
                 PendingFile::create_over(resolved, path, may_replace, present, permissions)?;
             pending.write_at(0, content)?;

@@ -20,7 +20,7 @@ pub(super) fn name(name: &OsStr) -> Result<OsString, Errno> {
     Ok(OsString::from_vec([prefix(name).as_slice(), rest.as_bytes()].concat()))
 }
 
-pub(super) fn prefix(name: &OsStr) -> Vec<u8> {
+fn prefix(name: &OsStr) -> Vec<u8> {
     // Not within a character: some file systems take nothing but UTF-8.
     let mut len = name.len().min(MAX_NAME_PART);
     while len < name.len() && len > 0 && name.as_bytes()[len] & 0xc0 == 0x80 {
@@ -36,7 +36,15 @@ pub(super) struct Owner {
     pub(super) pid: i32,
 }
 
-pub(super) fn parse_owner(rest: &[u8]) -> Option<Owner> {
+/// The owner that the name of a temporary contains; `None` for any other name.
+pub(super) fn owner(name: &OsStr) -> Option<Owner> {
+    let name = name.as_bytes().strip_prefix(b".")?;
+    let is_mark = |bytes: &[u8]| bytes == MARK.as_bytes();
+    let mark = name.windows(MARK.len()).rposition(is_mark).filter(|len| *len > 0)?;
+    parse_owner(&name[mark + MARK.len()..])
+}
+
+fn parse_owner(rest: &[u8]) -> Option<Owner> {
     let mut parts = std::str::from_utf8(rest).ok()?.strip_suffix(SUFFIX)?.split('-');
     let (tag, pid, random) = (parts.next()?, parts.next()?, parts.next()?);
     let is_ours = tag.len() == 8 && random.len() == 16 && parts.next().is_none();
@@ -65,8 +73,8 @@ mod tests {
             let temporary = name(OsStr::new(&output)).unwrap();
             assert!(temporary.len() <= 255);
             let text = temporary.to_str().expect("not cut within a character");
-            let rest = text.as_bytes().strip_prefix(prefix(OsStr::new(&output)).as_slice());
-            let owner = rest.and_then(parse_owner).unwrap();
+            assert!(text.as_bytes().starts_with(&prefix(OsStr::new(&output))));
+            let owner = owner(&temporary).unwrap();
             assert_eq!((owner.tag, owner.pid as u32), (tag(), std::process::id()));
             assert_ne!(name(OsStr::new(&output)).unwrap(), temporary);
         }

@@ -11,7 +11,7 @@ use super::summary::{RekeyMethod, RekeySummary};
 use crate::header::HEADER_BLOCK;
 use crate::memory::zeroed;
 use crate::output::attributes::{copy_user_attributes, keep_access};
-use crate::output::{PendingFile, Permissions, remove_abandoned};
+use crate::output::{PendingFile, Permissions};
 use crate::{Error, Progress};
 
 /// Copied by the system in one go: progress is shown in between.
@@ -76,8 +76,6 @@ impl LockedFile {
     }
 
     pub(super) fn begin_replacing(&self) -> Result<PendingFile, Error> {
-        // What killed runs of any kind have left.
-        remove_abandoned(&self.folder, &self.name);
         let (folder, name) = (Arc::clone(&self.folder), self.name.clone());
         let (path, permissions) = (self.source.path(), Permissions::Private);
         let mut pending = PendingFile::create(folder, name, path, true, permissions)?;

@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use cryptstream_archive::{Added, PackError, Packed, Packer};
 use cryptstream_beneath::{Dir, KnownFile};
+use cryptstream_engine::program::is_leftover;
 use cryptstream_engine::{Cache, Error, PipeWriter, Source, Target};
 use cryptstream_format::{Format, Recipient};
+use rustix::fs::FileType;
 
 use crate::args::{Encrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
@@ -19,13 +21,13 @@ use crate::messages::{self, Failure, tree};
 use crate::progress::Meter;
 use crate::report::{self, Failures, Status};
 use crate::request::{Transfer, cores, output_format};
-use crate::tree::{Rules, check_outside};
+use crate::tree::{Rules, check_outside, is_temporary};
 use crate::verb::Verb;
 
 /// The maximum number of compression threads; each takes much memory.
 const MAX_THREADS: usize = 8;
 /// The maximum number of skipped files that are named.
-const MAX_NAMED: usize = 20;
+const MAX_NAMED: u64 = 20;
 
 pub(in crate::commands) fn run(args: Encrypt, session: &Session) -> CommandResult {
     let Encrypt { mut files, passphrase, encryption, format, armor, tree, packing, .. } = args;
@@ -184,14 +186,24 @@ impl Packing<'_> {
             packer.drop_content();
         }
         packer.add(Path::new("")).map_err(failed)?;
-        for found in self.rules.sorted(dir()?, self.folder)? {
-            let relative = match found {
-                Ok(relative) => relative,
+        let mut walk = self.rules.sorted(dir()?, self.folder)?;
+        while let Some(found) = walk.next() {
+            let found = match found {
+                Ok(found) => found,
                 Err(failure) => {
                     outcome.failures.push(failure);
                     continue;
                 }
             };
+            if is_temporary(&found) {
+                walk.skip_content(&found);
+                outcome.skip(&self.folder.join(found.relative), tree::TEMPORARY);
+                continue;
+            }
+            if found.kind() == FileType::RegularFile && is_leftover(&found.name) {
+                outcome.notes.push(tree::leftover(&self.folder.join(&found.relative)));
+            }
+            let relative = found.relative;
             // No archive is written any more, but all other problems are reported.
             let added = match outcome.failures.is_empty() {
                 true => packer.add(&relative),
@@ -206,7 +218,7 @@ impl Packing<'_> {
             }
         }
         if self.rules.include_nothing() {
-            outcome.failures.push(tree::nothing_included(&messages::quoted(self.folder)));
+            outcome.failures.push(tree::nothing_included(self.folder));
         }
         if !outcome.failures.is_empty() {
             // The archive is left incomplete.
@@ -227,8 +239,12 @@ impl PackReport {
             Added::Special => tree::SPECIAL,
             Added::Excluded => tree::IS_KEY,
         };
+        self.skip(path, reason);
+    }
+
+    fn skip(&mut self, path: &Path, reason: &str) {
         self.skipped += 1;
-        if self.notes.len() < MAX_NAMED {
+        if self.skipped <= MAX_NAMED {
             self.notes.push(tree::skipped(path, reason));
         }
     }
@@ -236,9 +252,8 @@ impl PackReport {
     /// Reports what was skipped, and links that lead out of the folder.
     fn say(&self) {
         self.notes.iter().for_each(|note| messages::warn(note));
-        let more = self.skipped - self.notes.len() as u64;
-        if more > 0 {
-            messages::warn(&messages::archive::more_skipped(more));
+        if self.skipped > MAX_NAMED {
+            messages::warn(&messages::archive::more_skipped(self.skipped - MAX_NAMED));
         }
         if self.links_out > 0 {
             messages::warn(&messages::archive::links_out(self.links_out));

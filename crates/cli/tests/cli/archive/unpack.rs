@@ -29,7 +29,10 @@ fn existing_files_are_kept() {
     assert_eq!((dir.read("out.old/old"), dir.read("out/new")), (b"old".into(), b"new".into()));
     assert!(!dir.path("out/old").exists());
     // What was kept once is not lost the next time.
-    dir.fails(dir.command(&[&extract[..], &["--force"]].concat()), 73, &["out.old"]);
+    let run = dir.command(&[&extract[..], &["--force"]].concat());
+    let done =
+        dir.fails(run, 73, &["out.old: already exists, and the folder", "remove it, or name"]);
+    assert!(!done.stderr_text().contains("with --force"), "{done:?}");
     dir.fails(
         dir.command(&["decrypt", "--extract", "in.tar.enc", ".", "-i", "id"]),
         73,
