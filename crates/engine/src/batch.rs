@@ -2,6 +2,7 @@
 //! workers, while main opens the next files and names those that are done. Small files
 //! are done whole by threads of main.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -67,8 +68,9 @@ impl<'a> Batch<'a> {
 }
 
 impl Engine {
-    /// Encrypts many files, several at a time. A file that fails does not stop the others.
-    /// Its error goes to [`EncryptAll::on_done`], and [`BatchSummary::failed`] counts it.
+    /// Encrypts many files, several at a time. A file that fails does not stop the others. If
+    /// the disk was full while others were under way, it is tried once more, alone. Its error
+    /// goes to [`EncryptAll::on_done`], and [`BatchSummary::failed`] counts it.
     pub fn encrypt_all(&mut self, request: EncryptAll<'_>) -> BatchSummary {
         let EncryptAll { items, format, recipients, commit, progress, on_done } = request;
         let begin = |source: &mut Source, target: Option<&Target>| {
@@ -140,6 +142,7 @@ impl Engine {
             // never more than the queues take: the rest would have to be kept in memory.
             for _ in 0..ITEMS_PER_ROUND {
                 let has_capacity = match pool.has_threads() {
+                    _ if in_flight.is_exclusive() => false,
                     true => pool.has_capacity() && in_flight.waiting.len() < MAX_WAITING,
                     false => in_flight.waiting.is_empty(),
                 };
@@ -154,24 +157,33 @@ impl Engine {
                     Some(item) => in_flight.waiting.push_back(item),
                 }
             }
-            if !is_more {
+            if !is_more || in_flight.is_exclusive() {
                 pool.flush();
             }
-            while let Some((number, item, is_suspect)) = in_flight.next(self.capacity()) {
-                match self.start(number, item, batch) {
+            while let Some((number, item, is_alone)) =
+                in_flight.next(self.capacity(), pool.is_idle())
+            {
+                let has_company = !in_flight.transfers.is_empty() || !pool.is_idle();
+                match self.start(number, item.clone(), batch) {
                     Ok(Started::Running(transfer)) => {
-                        in_flight.transfers.push(FileTransfer { is_suspect, ..*transfer });
+                        in_flight.transfers.push(FileTransfer { is_alone, ..*transfer });
                     }
                     Ok(Started::Done(summary)) => batch.done(number, Ok(summary)),
-                    Err(error) => batch.done(number, Err(error)),
+                    Err(error) => in_flight.failed((number, item), has_company, error, batch),
                 }
             }
-            let may_wait = in_flight.transfers.is_empty() && (!pool.has_capacity() || !is_more);
+            in_flight.note_company(!pool.is_idle());
+            let is_taking = is_more && pool.has_capacity() && !in_flight.is_exclusive();
+            let may_wait = in_flight.transfers.is_empty() && !is_taking;
             while let Some(results) = pool.results(may_wait && !pool.is_idle()) {
-                for (number, result) in results {
-                    let bytes_in = result.as_ref().map_or(0, |summary| summary.bytes_in);
-                    batch.progress.advance(bytes_in);
-                    batch.done(number, result);
+                for (number, item, result) in results {
+                    match result {
+                        Ok(summary) => {
+                            batch.progress.advance(summary.bytes_in);
+                            batch.done(number, Ok(summary));
+                        }
+                        Err(error) => in_flight.failed((number, item), true, error, batch),
+                    }
                 }
                 if pool.has_capacity() {
                     break;
@@ -200,7 +212,7 @@ impl Engine {
                     let error = transfer.place().stopped(stop.clone());
                     batch.done(transfer.number, Err(error));
                 } else {
-                    in_flight.suspects.push_back((transfer.number, transfer.item));
+                    in_flight.alone.push((transfer.number, transfer.item));
                 }
             }
         }
@@ -216,9 +228,15 @@ impl Engine {
             |transfer: &mut FileTransfer| transfer.is_removed && self.may_be_named(transfer);
         let completed: Vec<_> = in_flight.transfers.extract_if(.., is_complete).collect();
         for transfer in completed {
-            let (number, result) = (transfer.number, transfer.finish(batch.commit));
-            in_flight.bytes_done += result.as_ref().map_or(0, |summary| summary.bytes_in);
-            batch.done(number, result);
+            let (file, had_company) =
+                ((transfer.number, transfer.item.clone()), transfer.had_company);
+            match transfer.finish(batch.commit) {
+                Ok(summary) => {
+                    in_flight.bytes_done += summary.bytes_in;
+                    batch.done(file.0, Ok(summary));
+                }
+                Err(error) => in_flight.failed(file, had_company, error, batch),
+            }
         }
     }
 
@@ -285,7 +303,8 @@ impl Engine {
             pipeline,
             start,
             is_removed: false,
-            is_suspect: false,
+            is_alone: false,
+            had_company: false,
         })))
     }
 
@@ -348,25 +367,32 @@ fn process_small(
 struct InFlight {
     transfers: Vec<FileTransfer>,
     waiting: VecDeque<(usize, BatchItem)>,
-    /// Files of which one has made the workers fail.
-    suspects: VecDeque<(usize, BatchItem)>,
+    /// Files that are started again, each with no other: those of which one has made the
+    /// workers fail, and those for which the disk was full while others were under way.
+    alone: Vec<(usize, BatchItem)>,
     /// Bytes of the files that are done.
     bytes_done: u64,
 }
 
 impl InFlight {
     fn is_empty(&self) -> bool {
-        self.transfers.is_empty() && self.waiting.is_empty() && self.suspects.is_empty()
+        self.transfers.is_empty() && self.waiting.is_empty() && self.alone.is_empty()
     }
 
-    /// The next file to start, and whether it is a suspect. A suspect runs alone. At most
-    /// `slots` files are in flight.
-    fn next(&mut self, slots: usize) -> Option<(usize, BatchItem, bool)> {
-        if !self.suspects.is_empty() || self.transfers.iter().any(|transfer| transfer.is_suspect) {
-            return match self.transfers.is_empty() {
-                true => self.suspects.pop_front().map(|(number, item)| (number, item, true)),
-                false => None,
-            };
+    /// Whether no other file may be started, since one runs alone or is going to.
+    fn is_exclusive(&self) -> bool {
+        !self.alone.is_empty() || self.transfers.iter().any(|transfer| transfer.is_alone)
+    }
+
+    /// The next file to start, and whether it runs alone. At most `slots` files are in flight.
+    fn next(&mut self, slots: usize, is_pool_idle: bool) -> Option<(usize, BatchItem, bool)> {
+        if self.is_exclusive() {
+            if !self.transfers.is_empty() || !is_pool_idle {
+                return None;
+            }
+            // The smallest first, so that as many as possible fit on a full disk.
+            self.alone.sort_by_key(|(number, item)| Reverse((item.len, *number)));
+            return self.alone.pop().map(|(number, item)| (number, item, true));
         }
         // Transfers that only wait for their release do not hold up others, within
         // bounds.
@@ -375,6 +401,26 @@ impl InFlight {
             return None;
         }
         self.waiting.pop_front().map(|(number, item)| (number, item, false))
+    }
+
+    fn note_company(&mut self, is_pool_busy: bool) {
+        let has_company = is_pool_busy || self.transfers.len() > 1;
+        self.transfers.iter_mut().for_each(|transfer| transfer.had_company |= has_company);
+    }
+
+    /// A file has failed. If the disk was full, and it was not alone, it is tried again when the
+    /// others have finished, or have failed and left their room.
+    fn failed(
+        &mut self,
+        (number, item): (usize, BatchItem),
+        had_company: bool,
+        error: Error,
+        batch: &mut Batch<'_>,
+    ) {
+        match had_company && error.is_full() {
+            true => self.alone.push((number, item)),
+            false => batch.done(number, Err(error.about(&item.input))),
+        }
     }
 }
 
@@ -423,8 +469,10 @@ struct FileTransfer {
     start: u64,
     /// Whether the workers were told to drop it: all of it is done.
     is_removed: bool,
-    /// Whether workers were given up over this file or one beside it.
-    is_suspect: bool,
+    /// Whether it was started again, with no other file.
+    is_alone: bool,
+    /// Whether other files were under way beside it.
+    had_company: bool,
 }
 
 impl FileTransfer {

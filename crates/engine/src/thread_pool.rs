@@ -20,9 +20,10 @@ const BATCH: usize = 16;
 /// The most batches per thread that are queued or under way.
 const MAX_BATCHES_PER_THREAD: usize = 3;
 
-/// An item, its number, and its result.
+/// Items and their numbers.
 type Batch = Vec<(usize, BatchItem)>;
-type Results = Vec<(usize, Result<Summary, Error>)>;
+/// The same with their results.
+type Results = Vec<(usize, BatchItem, Result<Summary, Error>)>;
 /// Processes an item.
 type Work<'a> = dyn Fn(&BatchItem) -> Result<Summary, Error> + Sync + 'a;
 
@@ -135,7 +136,10 @@ impl<'scope, 'env> SmallFilePool<'scope, 'env> {
                 let clock = BusyTime::of_this_thread();
                 while let Some(batch) = queue.take() {
                     let (start, before) = (Instant::now(), clock.read());
-                    let results = batch.iter().map(|(number, item)| (*number, work(item)));
+                    let results = batch.into_iter().map(|(number, item)| {
+                        let result = work(&item);
+                        (number, item, result)
+                    });
                     let results = results.collect();
                     let busy =
                         clock.read().zip(before).map(|(now, before)| now.saturating_sub(before));

@@ -16,6 +16,7 @@ mod descriptors;
 mod everyday;
 mod faults;
 mod filesystems;
+mod full_disk;
 mod guide;
 mod habits;
 mod histories;
