@@ -8,8 +8,8 @@ use std::fs;
 
 use common::{Fixture, paint, watched};
 use cryptstream_engine::{
-    CommitOptions, Encrypt, Engine, EngineOptions, Error, OutputFormat, Processes, SandboxMode,
-    Source,
+    CommitOptions, Encrypt, Engine, Error, OutputFormat, Processes, SandboxMode, Source,
+    WorkerOptions,
 };
 use cryptstream_format::Format;
 
@@ -219,15 +219,8 @@ fn a_file_that_kills_workers_fails_alone() {
         while !has_failed {
             let program = fixture.program("poison.0.Claimed.1");
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Off);
-            let mut engine = Engine::new(
-                EngineOptions {
-                    processes,
-                    sandbox,
-                    program: Some(program.into()),
-                    ..EngineOptions::default()
-                },
-                2,
-            );
+            let mut engine =
+                Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
             let mut done = 0;
             let _ = fixture.encrypt_all(
                 &mut engine,
@@ -249,29 +242,5 @@ fn a_file_that_kills_workers_fails_alone() {
                 assert!(fixture.content(&format!("{n}.enc")) == paint((9 << 20) + n), "{n}");
             }
         }
-    });
-}
-
-#[test]
-fn workers_that_wait_get_company() {
-    watched(|| {
-        let fixture = Fixture::new();
-        fixture.write("plain", &paint(40 << 20));
-        let program = Some(fixture.program("slow.0.Claimed.25").into());
-        let options = |processes| EngineOptions {
-            processes,
-            sandbox: SandboxMode::Auto,
-            program: program.clone(),
-            ..EngineOptions::default()
-        };
-        let mut engine = Engine::new(options(Processes::Auto), 2);
-        let summary = fixture.encrypt(&mut engine, "plain", "out").unwrap();
-        assert!(fixture.content("out") == paint(40 << 20));
-        if std::path::Path::new("/proc/thread-self/schedstat").exists() {
-            assert!(summary.workers.workers > 2, "{summary:?}");
-        }
-        let mut engine = Engine::new(options(Processes::Exactly(2)), 2);
-        let summary = fixture.encrypt(&mut engine, "plain", "out").unwrap();
-        assert_eq!(summary.workers.workers, 2);
     });
 }

@@ -4,7 +4,7 @@
 //! A worker gets no environment, so its own file name says what to do: `ACTION.WORKER.POINT.TIME`.
 //! For example, as `die.1.Loaded.3`, worker 1 dies when it comes to that point for the third time.
 //! With `0` as WORKER, every worker does. With `poison` as ACTION, it dies whenever it has a file of
-//! a certain length; with `slow`, it sleeps for TIME milliseconds each time it comes to that point. As `faulty_worker probe MODE WHAT` it enters the sandbox and tries WHAT.
+//! a certain length. As `faulty_worker probe MODE WHAT` it enters the sandbox and tries WHAT.
 
 use std::fs::{self, File};
 use std::io;
@@ -77,8 +77,6 @@ fn hook(worker: u16, point: FaultPoint) {
         if holds_poison() {
             let _ = kill_process(getpid(), Signal::KILL);
         }
-    } else if plan.action == "slow" {
-        std::thread::sleep(Duration::from_millis(plan.time.into()));
     } else if PASSED.fetch_add(1, Ordering::Relaxed) + 1 == plan.time {
         match plan.action.as_str() {
             // From within the sandbox the attempt is as deadly as the signal.

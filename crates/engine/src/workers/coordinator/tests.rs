@@ -1,5 +1,6 @@
 //! What a worker encrypts if the input has changed since its predecessor died. Only here can that
-//! be observed: from outside such a run just fails at the end.
+//! be observed: from outside such a run just fails at the end. And how many workers there are on
+//! slow storage, which is not to depend on how busy the machine is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
@@ -103,4 +104,29 @@ fn what_may_have_been_sealed_is_sealed_again_and_nothing_else() {
     // All of it was loaded, and perhaps written.
     assert!(sealed_after_a_death("die.1.Loaded.16", &old, &new) == mixed(SEGMENT_LEN));
     assert!(sealed_after_a_death("die.1.Written.1", &old, &new) == mixed(SEGMENT_LEN));
+}
+
+#[test]
+fn slow_storage_gets_more_workers_than_cores_while_there_is_work_for_them() {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.ancestors().nth(2).unwrap().join("faulty_worker");
+    for (processes, expected) in [(Processes::Auto, 4), (Processes::Exactly(2), 2)] {
+        let program = Some(program.clone().into());
+        let options = EngineOptions { processes, program, ..EngineOptions::default() };
+        let mut coordinator = Coordinator::new(&options, 2).unwrap();
+        assert_eq!(coordinator.capacity(), Coordinator::slots(2));
+        coordinator.warm_up(2).unwrap();
+        let mut busy = Duration::ZERO;
+        for _ in 0..3 {
+            (0..8).for_each(|_| coordinator.scaling.count());
+            busy += Duration::from_millis(1);
+            coordinator.scaling.update(2, true, || Some(busy));
+            std::thread::sleep(crate::scaling::MIN_INTERVAL);
+        }
+        coordinator.step(3 * SEGMENT_LEN as u64, 2, CHECK_INTERVAL).unwrap();
+        assert_eq!(coordinator.pool.len(), expected.min(3));
+        coordinator.step(1 << 30, 2, CHECK_INTERVAL).unwrap();
+        assert_eq!(coordinator.pool.len(), expected);
+        assert_eq!(coordinator.capacity(), Coordinator::slots(expected));
+    }
 }
