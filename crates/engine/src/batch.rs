@@ -267,7 +267,7 @@ impl Engine {
     ) -> Result<Started, Error> {
         let &Batch { begin, commit, progress, .. } = batch;
         let mut source = item.open(&self.parser()?)?;
-        let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
+        let (mut conversion, mut payload) = begin(&mut source, item.target()?.as_ref())?;
         self.set_caching(&mut source, conversion.sink(), commit);
         let is_in_order = conversion.sink().is_in_order();
         let allowed = self.options.allowed(self.cores);
@@ -278,6 +278,7 @@ impl Engine {
                 run_to_end(payload, self.threads(), &mut source, conversion.sink(), progress)?;
             return conversion.finish(&source, &last, commit).map(Started::Done);
         };
+        payload.put_head(conversion.sink())?;
         let Payload { operation, start, cipher, .. } = payload;
         let output = match conversion.sink() {
             Sink::File(pending) => Output::File(pending.open_for_workers()?),

@@ -117,7 +117,8 @@ impl FileDecryption {
         let again = commit
             .verifies()
             .then(|| ChunkCipher::from_secret(format, Zeroizing::new(*cipher.expose_secret())));
-        let payload = Payload { operation: Operation::Decrypt, layout, start, cipher };
+        let payload =
+            Payload { operation: Operation::Decrypt, layout, start, cipher, head: Vec::new() };
         Ok((Self { sink, start, cipher: again }, payload))
     }
 

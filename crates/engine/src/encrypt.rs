@@ -127,17 +127,20 @@ impl FileEncryption {
         Ok(Self { sink, layout, file_key, cipher, padding, is_armored, start: 0, header })
     }
 
-    /// Writes the header and the payload's prefix; what is left are the segments.
+    /// Writes the header and the payload's prefix, or puts them into the payload that is returned.
     pub(crate) fn head(
         &mut self,
         recipients: &[&(dyn Recipient + Sync)],
     ) -> Result<Payload, Error> {
         let mut head = wrap(self.cipher.format(), &self.file_key, recipients, self.padding)?;
-        let payload = self.payload(head.len() as u64)?;
-        // In one go: of a small file the number of writes is what counts.
+        let mut payload = self.payload(head.len() as u64)?;
+        // Of a small file the number of writes is what counts.
         let header_len = head.len();
         head.extend_from_slice(self.cipher.prefix());
-        self.sink.put(0, &head)?;
+        payload.head.extend_from_slice(&head);
+        if self.layout.is_some() || !matches!(self.sink, Sink::File(_)) {
+            payload.put_head(&mut self.sink)?;
+        }
         head.truncate(header_len);
         self.header = head;
         Ok(payload)
@@ -149,8 +152,8 @@ impl FileEncryption {
         if let Some(layout) = self.layout {
             self.sink.expect(start + layout.payload_len())?;
         }
-        let cipher = self.cipher.chunks();
-        Ok(Payload { operation: Operation::Encrypt, layout: self.layout, start, cipher })
+        let (layout, cipher, head) = (self.layout, self.cipher.chunks(), Vec::new());
+        Ok(Payload { operation: Operation::Encrypt, layout, start, cipher, head })
     }
 
     /// Ends it: the output gets its name.

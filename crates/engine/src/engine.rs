@@ -270,13 +270,14 @@ impl Engine {
     /// With the workers, from segment `first` on.
     fn run_with_workers(
         &mut self,
-        payload: Payload,
+        mut payload: Payload,
         first: u64,
         source: &mut Source,
         sink: &mut Sink,
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
-        let Payload { operation, layout, start, cipher } = payload;
+        payload.put_head(sink)?;
+        let Payload { operation, layout, start, cipher, .. } = payload;
         let (workers, cores) = (self.options.clone(), self.cores);
         let output = match &*sink {
             Sink::File(pending) => Output::File(pending.open_for_workers()?),

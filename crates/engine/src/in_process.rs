@@ -47,7 +47,7 @@ pub(crate) fn run_to_end(
 /// Encrypts or decrypts from segment `first` on. Without a known length, only up to segment
 /// `until`. Only between files are there several threads.
 pub(crate) fn run_in_process(
-    payload: Payload,
+    mut payload: Payload,
     first: u64,
     until: Option<u64>,
     threads: usize,
@@ -58,6 +58,7 @@ pub(crate) fn run_in_process(
     match payload.layout {
         // The parser process returns the plaintext, and this process writes it.
         Some(layout) if !sink.is_in_order() && !is_opened_elsewhere(&payload, source) => {
+            payload.put_head(sink)?;
             let last = run_at_offsets(payload, layout, threads, source, sink, progress)?;
             Ok(InProcess::Complete(last))
         }
@@ -67,14 +68,18 @@ pub(crate) fn run_in_process(
 
 /// Segment after segment.
 fn run_in_order(
-    payload: Payload,
+    mut payload: Payload,
     first: u64,
     until: Option<u64>,
     source: &mut Source,
     sink: &mut Sink,
     progress: &dyn Progress,
 ) -> Result<InProcess, Error> {
-    let Payload { operation, layout, start, cipher } = &payload;
+    let mut head = match until {
+        Some(0) => Vec::new(),
+        _ => std::mem::take(&mut payload.head),
+    };
+    let Payload { operation, layout, start, cipher, .. } = &payload;
     let (format, operation) = (cipher.format(), *operation);
     let input_len = operation.full_len(format);
     let (mut input, mut output) = (Vec::new(), Vec::new());
@@ -92,7 +97,8 @@ fn run_in_order(
         let segment = segment_read(read, *layout, index, source)?;
         let mut reader = SliceReader { operation, bytes: &input[..len] };
         let mut cipher = ParserCipher { operation, cipher, source, start: *start };
-        let mut writer = SinkWriter { operation, sink, start: *start, buffer: &mut output };
+        let (start, buffer, head) = (*start, &mut output, &mut head);
+        let mut writer = SinkWriter { operation, sink, start, buffer, head };
         transform(&segment, STREAM_PART_LEN, &mut reader, &mut cipher, &mut writer)?;
         progress.advance(len as u64);
         if segment.is_last() {
@@ -109,18 +115,23 @@ struct SinkWriter<'a> {
     /// Where the payload begins in the encrypted file.
     start: u64,
     buffer: &'a mut Vec<u8>,
+    /// What comes before the first part and is written with it.
+    head: &'a mut Vec<u8>,
 }
 
 impl PartWriter<Error> for SinkWriter<'_> {
     fn space(&mut self, part: &Segment) -> Result<&mut [u8], Error> {
-        let len = self.operation.output_len(part);
-        grow(self.buffer, len)?;
-        Ok(&mut self.buffer[..len])
+        let (before, len) = (self.head.len(), self.operation.output_len(part));
+        grow(self.buffer, before + len)?;
+        Ok(&mut self.buffer[before..before + len])
     }
 
     fn write(&mut self, part: &Segment) -> Result<(), Error> {
         let offset = self.operation.output_offset(part, self.start);
-        self.sink.put(offset, &self.buffer[..self.operation.output_len(part)])
+        let (before, len) = (self.head.len(), self.operation.output_len(part));
+        self.buffer[..before].copy_from_slice(self.head);
+        self.head.clear();
+        self.sink.put(offset - before as u64, &self.buffer[..before + len])
     }
 }
 

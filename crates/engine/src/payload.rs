@@ -2,6 +2,7 @@
 
 use cryptstream_format::{ChunkCipher, Format, Layout, Segment};
 
+use crate::output::Sink;
 use crate::transform::Operation;
 use crate::{Error, Source};
 
@@ -11,6 +12,19 @@ pub(crate) struct Payload {
     pub(crate) layout: Option<Layout>,
     pub(crate) start: u64,
     pub(crate) cipher: ChunkCipher,
+    /// What comes before it in the output and is not written yet. In a small file it is written
+    /// together with the first bytes of the payload.
+    pub(crate) head: Vec<u8>,
+}
+
+impl Payload {
+    /// Writes what comes before it.
+    pub(crate) fn put_head(&mut self, sink: &mut Sink) -> Result<(), Error> {
+        match std::mem::take(&mut self.head) {
+            head if head.is_empty() => Ok(()),
+            head => sink.put(0, &head),
+        }
+    }
 }
 
 /// The last segment of a payload.

@@ -8,8 +8,8 @@ use std::fs;
 
 use common::{Fixture, paint, watched};
 use cryptstream_engine::{
-    CommitOptions, Encrypt, Engine, Error, OutputFormat, Processes, SandboxMode, Source,
-    WorkerOptions,
+    CommitOptions, Encrypt, Engine, EngineOptions, Error, OutputFormat, Processes, SandboxMode,
+    Source,
 };
 use cryptstream_format::Format;
 
@@ -219,8 +219,15 @@ fn a_file_that_kills_workers_fails_alone() {
         while !has_failed {
             let program = fixture.program("poison.0.Claimed.1");
             let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Off);
-            let mut engine =
-                Engine::new(WorkerOptions { processes, sandbox, program: Some(program.into()) }, 2);
+            let mut engine = Engine::new(
+                EngineOptions {
+                    processes,
+                    sandbox,
+                    program: Some(program.into()),
+                    ..EngineOptions::default()
+                },
+                2,
+            );
             let mut done = 0;
             let _ = fixture.encrypt_all(
                 &mut engine,
