@@ -6,11 +6,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Subcommand};
 use cryptstream_archive::ZSTD_LEVELS;
 
-use super::Cli;
+use crate::args::{Cli, Command};
 use crate::messages::{self, Failure};
 
 /// Replaces a flag for the direction by its command: `cryptstream -d -i key file`, as with age,
@@ -52,12 +52,10 @@ fn command_for_flag(word: &OsStr) -> Option<(&'static str, Option<OsString>)> {
 
 /// The command that the arguments name.
 pub(super) fn command_of(arguments: &[OsString]) -> Option<&str> {
-    let cli = Cli::command();
-    let names: Vec<_> =
-        cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let words = arguments.iter().skip(1).take_while(|word| *word != "--");
     let mut words = words.filter_map(|word| word.to_str());
-    words.find(|word| names.iter().any(|name| name == word))
+    // Not `Cli::command`, which takes its time to define all flags of all commands.
+    words.find(|word| Command::has_subcommand(word))
 }
 
 /// Refuses arguments that would be misunderstood, such as `-in`, which would mean `-i n`.
