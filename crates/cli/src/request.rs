@@ -250,7 +250,7 @@ impl Transfer {
 
     /// The engine.
     pub(crate) fn engine(&self) -> Engine {
-        Engine::new(self.workers.clone(), cores())
+        Engine::with_options(self.workers.clone())
     }
 
     /// Encrypts `source`, which stands for the input.

@@ -102,10 +102,10 @@ impl Engine {
             // Nobody can answer several questions at a time.
             _ if may_prompt => 0,
             Processes::Exactly(0) => 0,
-            Processes::Exactly(count) => usize::from(count).min(self.cores),
+            Processes::Exactly(count) => usize::from(count).min(self.cores()),
             // On a single one nothing would be gained.
-            Processes::Auto if self.cores < 2 => 0,
-            Processes::Auto => self.cores.min(MAX_THREADS),
+            Processes::Auto if self.cores() < 2 => 0,
+            Processes::Auto => self.cores().min(MAX_THREADS),
         }
     }
 
@@ -120,7 +120,7 @@ impl Engine {
         let work = |item: &BatchItem| process_small(item, &parser, begin, commit);
         let queue = WorkQueue::default();
         std::thread::scope(|scope| {
-            let scaling = Scaling::new(self.cores, self.options.processes == Processes::Auto);
+            let scaling = Scaling::new(self.cores(), self.options.processes == Processes::Auto);
             let pool = SmallFilePool::start(scope, threads, scaling, &queue, &work);
             let mut in_flight = InFlight::default();
             self.run_all(&mut items.enumerate(), pool, &mut in_flight, &mut batch);
@@ -270,7 +270,7 @@ impl Engine {
         let (mut conversion, mut payload) = begin(&mut source, item.target()?.as_ref())?;
         self.set_caching(&mut source, conversion.sink(), commit);
         let is_in_order = conversion.sink().is_in_order();
-        let allowed = self.options.allowed(self.cores);
+        let allowed = self.options.allowed(self.cores());
         let may_queue = !is_in_order && allowed > 0 && self.has_coordinator()?;
         let Some(layout) = payload.layout.filter(|_| may_queue) else {
             // A queue shared with other files would mix their segments with these.
@@ -320,7 +320,7 @@ impl Engine {
     ) -> Result<(), Stop> {
         let left =
             bytes_done + transfers.iter().map(|transfer| transfer.pipeline.left()).sum::<u64>();
-        let target = self.options.target(left, self.cores);
+        let target = self.options.target(left, self.cores());
         let Some(coordinator) = self.coordinator()? else { return Err(Stop::NoWorkers) };
         for transfer in &mut *transfers {
             // Main reads nothing of files, so nothing can fail.

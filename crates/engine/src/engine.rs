@@ -1,5 +1,7 @@
 //! The engine, and who works on a payload: this process alone, or workers too.
 
+use std::sync::OnceLock;
+
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Layout, Segment};
 use cryptstream_protection::Protection;
@@ -26,7 +28,9 @@ use crate::{
 /// dropped.
 pub struct Engine {
     pub(crate) options: EngineOptions,
-    pub(crate) cores: usize,
+    /// Empty until it is needed: finding it out takes several system calls, which show when
+    /// the file is small.
+    cores: OnceLock<usize>,
     coordinator: Option<Coordinator>,
     /// Parses untrusted input; `None` until it is first needed.
     parser: Option<Parser>,
@@ -40,18 +44,11 @@ pub struct Engine {
 ///
 /// Without a [program](Self::worker_program) that becomes a worker there are no worker
 /// processes, and everything is done by threads of this process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "call `build`"]
 pub struct EngineBuilder {
     options: EngineOptions,
-    cores: usize,
-}
-
-impl Default for EngineBuilder {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { options: EngineOptions::default(), cores }
-    }
+    cores: Option<usize>,
 }
 
 impl EngineBuilder {
@@ -77,7 +74,7 @@ impl EngineBuilder {
 
     /// How many cores this process may use. By default as many as the system allows it.
     pub fn cores(mut self, cores: usize) -> Self {
-        self.cores = cores;
+        self.cores = Some(cores);
         self
     }
 
@@ -90,7 +87,10 @@ impl EngineBuilder {
     /// The engine. Nothing is started yet.
     #[must_use]
     pub fn build(self) -> Engine {
-        Engine::new(self.options, self.cores)
+        match self.cores {
+            Some(cores) => Engine::new(self.options, cores),
+            None => Engine::with_options(self.options),
+        }
     }
 }
 
@@ -103,9 +103,15 @@ impl Engine {
     /// An engine for a process that may use `cores` cores.
     #[must_use]
     pub fn new(options: EngineOptions, cores: usize) -> Self {
+        Self { cores: OnceLock::from(cores), ..Self::with_options(options) }
+    }
+
+    /// An engine for a process that may use as many cores as the system allows it.
+    #[must_use]
+    pub fn with_options(options: EngineOptions) -> Self {
         Self {
             options,
-            cores,
+            cores: OnceLock::new(),
             coordinator: None,
             parser: None,
             has_no_memory: false,
@@ -119,7 +125,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NoSandbox`], [`Error::NoProcess`], [`Error::NoWorkers`].
     pub fn warm_up(&mut self) -> Result<(), Error> {
-        let allowed = self.options.allowed(self.cores);
+        let allowed = self.options.allowed(self.cores());
         self.keeps_workers = true;
         if allowed > 0 {
             let Some(coordinator) = self.coordinator().map_err(no_workers)? else { return Ok(()) };
@@ -157,7 +163,7 @@ impl Engine {
     /// The workers; `None` where there is no memory for them.
     pub(crate) fn coordinator(&mut self) -> Result<Option<&mut Coordinator>, Stop> {
         if self.coordinator.is_none() && !self.has_no_memory {
-            match Coordinator::new(&self.options, self.cores) {
+            match Coordinator::new(&self.options, self.cores()) {
                 Ok(coordinator) => self.coordinator = Some(coordinator),
                 Err(error) if self.options.is_sandbox_required() => {
                     return Err(Stop::from_io(&error));
@@ -170,7 +176,7 @@ impl Engine {
 
     /// How many segments may be on their way to workers.
     pub(crate) fn capacity(&self) -> usize {
-        let allowed = self.options.allowed(self.cores);
+        let allowed = self.options.allowed(self.cores());
         self.coordinator.as_ref().map_or_else(|| Coordinator::slots(allowed), Coordinator::capacity)
     }
 
@@ -210,16 +216,18 @@ impl Engine {
         sink: &mut Sink,
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
+        let is_short = payload.layout.as_ref().is_some_and(|layout| layout.plaintext_len() < WORTH);
         let pays = match source.is_file() && !sink.is_stream() {
+            _ if is_short => false,
             // Some mounts end a file that is written in order when another process, which
             // has got its descriptor by being started, closes that.
             _ if sink.is_in_order_file() => false,
-            true => self.options.allowed(self.cores) > 0,
-            false => self.options.pays_for_streams(self.cores),
+            true => self.options.allowed(self.cores()) > 0,
+            false => self.options.pays_for_streams(self.cores()),
         };
-        let has_work = expected_plaintext_len(payload.layout.as_ref(), source)
-            .is_some_and(|len| self.options.target(len, self.cores) > 0);
-        if has_work && pays && self.has_coordinator()? {
+        let expected = expected_plaintext_len(payload.layout.as_ref(), source);
+        let has_work = |len| self.options.target(len, self.cores()) > 0;
+        if pays && expected.is_some_and(has_work) && self.has_coordinator()? {
             return self.run_with_workers(payload, 0, source, sink, progress);
         }
         // Of a long stream only the beginning, if workers make it faster: so much
@@ -257,9 +265,15 @@ impl Engine {
         Ok(())
     }
 
+    /// The cores that this process may use.
+    pub(crate) fn cores(&self) -> usize {
+        let found = || std::thread::available_parallelism().map_or(1, usize::from);
+        *self.cores.get_or_init(found)
+    }
+
     /// How many threads of this process may work on a file.
     pub(crate) fn threads(&self) -> usize {
-        self.options.threads(self.cores)
+        self.options.threads(|| self.cores())
     }
 
     /// Whether workers can be used.
@@ -278,7 +292,7 @@ impl Engine {
     ) -> Result<Segment, Error> {
         payload.put_head(sink)?;
         let Payload { operation, layout, start, cipher, .. } = payload;
-        let (workers, cores) = (self.options.clone(), self.cores);
+        let (workers, cores) = (self.options.clone(), self.cores());
         let output = match &*sink {
             Sink::File(pending) => Output::File(pending.open_for_workers()?),
             Sink::Stream(_) | Sink::Armored(_) => Output::Slot,

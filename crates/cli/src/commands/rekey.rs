@@ -19,7 +19,7 @@ use crate::messages::{self, Context, Failure, code};
 use crate::progress::Meter;
 use crate::report::Status;
 use crate::report::rekey::{self as report, RekeyReport};
-use crate::request::{Input, cores, engine_options};
+use crate::request::{Input, engine_options};
 use crate::verb::Verb;
 
 pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
@@ -37,7 +37,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
 
     let context = Context { has_passphrase: old_keys.has_passphrase(), ..Verb::Rekey.into() };
     let workers = Workers { cache, ..reading.into() };
-    let mut engine = Engine::new(engine_options(&workers), cores());
+    let mut engine = Engine::with_options(engine_options(&workers));
     let parser = engine.parser().map_err(|error| messages::engine(error, Verb::Rekey))?;
     let (mut count, mut bytes, mut first) = (0, 0, None);
     for PendingInput { input, len } in inputs.iter() {

@@ -22,7 +22,7 @@ use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report::Status;
 use crate::report::tree::{TreeReport, TreeRunNames};
-use crate::request::{cores, engine_options, output_format};
+use crate::request::{engine_options, output_format};
 use crate::tree::{
     Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
 };
@@ -188,7 +188,7 @@ impl TreeRun {
             plan.check_removable()?;
         }
         // Before any file is read.
-        let mut engine = Engine::new(engine_options(&workers), cores());
+        let mut engine = Engine::with_options(engine_options(&workers));
         let parser = engine.parser();
         plan.parser = parser.map_err(|error| messages::engine(error, plan.verb()))?;
         plan.rules.may_vanish = remove_source;

@@ -20,7 +20,7 @@ use crate::messages::{self, Context, Failure, inspect_verify};
 use crate::progress::Meter;
 use crate::report;
 use crate::report::verify::{Outcome, VerifyReport};
-use crate::request::{Input, cores, engine_options};
+use crate::request::{Input, engine_options};
 use crate::verb::Verb;
 
 /// Smaller files are decrypted several at a time. Larger ones keep all workers busy, and show
@@ -74,7 +74,7 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
         true => keys.identities(&name)?,
         false => Vec::new(),
     };
-    let mut engine = Engine::new(engine_options(&args.workers), cores());
+    let mut engine = Engine::with_options(engine_options(&args.workers));
     let parser = engine.parser().map_err(|error| messages::engine(error, context))?;
     let cached = CachedIdentities::new(identities);
     if is_folder

@@ -25,7 +25,7 @@ impl Engine {
         let commit = CommitOptions { sync: true, ..CommitOptions::default() };
         file.set_caching(self.options.cache.caching(Some(file.len), commit));
         match reencrypt {
-            true => file.reencrypt(identities, recipients, self.cores, progress),
+            true => file.reencrypt(identities, recipients, self.cores(), progress),
             false => file.rekey(identities, recipients, progress),
         }
     }

@@ -102,10 +102,10 @@ impl EngineOptions {
 
     /// How many threads of this process work on one file, on `cores` cores, if there is no worker
     /// program.
-    pub(crate) fn threads(&self, cores: usize) -> usize {
+    pub(crate) fn threads(&self, cores: impl FnOnce() -> usize) -> usize {
         match self.processes {
             _ if self.program.is_some() => 1,
-            Processes::Auto => cores.min(MAX_AUTO),
+            Processes::Auto => cores().min(MAX_AUTO),
             Processes::Exactly(count) => usize::from(count).max(1),
         }
     }
@@ -172,7 +172,7 @@ mod tests {
         };
         let alone = EngineOptions { program: None, ..options(Processes::Exactly(12)) };
         assert_eq!(alone.target(1 << 40, 16), 0, "no program that would become a worker");
-        assert_eq!((alone.threads(16), options(Processes::Auto).threads(16)), (12, 1));
+        assert_eq!((alone.threads(|| 16), options(Processes::Auto).threads(|| 16)), (12, 1));
         let auto = options(Processes::Auto);
         assert_eq!(auto.target(WORTH - 1, 16), 0);
         assert_eq!(auto.target(WORTH, 16), 1);

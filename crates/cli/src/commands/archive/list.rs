@@ -17,7 +17,7 @@ use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
 use crate::report;
 use crate::report::list::{EntryList, ListReport, Listed};
-use crate::request::{Input, cores, engine_options};
+use crate::request::{Input, engine_options};
 use crate::system;
 use crate::verb::Verb;
 
@@ -28,7 +28,7 @@ pub(in crate::commands) fn run(args: DecryptInputs, session: &Session) -> Comman
     let are_several = inputs.are_several(is_listed);
     let keys = DecryptionKeys::read(&args.decryption, session.take_key())?;
     let workers = engine_options(&args.workers);
-    let mut engine = Engine::new(workers.clone(), cores());
+    let mut engine = Engine::with_options(workers.clone());
     let parser = engine.parser().map_err(|error| messages::engine(error, Verb::List))?;
     let (key_files, has_passphrase) = (keys.key_files(), keys.has_passphrase());
     let (mut count, mut first) = (0, None);
