@@ -4,7 +4,7 @@
     bench/start.py [--runs N] NAME=PATH [NAME=PATH ...]
 
 Each round runs every build once for each job, in an order drawn by lot; the
-median of a job is compared with that of the first build named. `true` shows
+median of a job is compared with that of `cp` of the same 4 KiB. `true` shows
 what the system takes for any program. Copies are run: a file as a linker leaves
 it lies in the page cache in smaller pieces, which takes longer to map.
 """
@@ -36,11 +36,12 @@ def main():
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("builds", nargs="+", metavar="NAME=PATH")
     options = parser.parse_args()
-    builds = {"true": shutil.which("true")}
-    for build in options.builds:
-        name, path = build.split("=", 1)
-        builds[name] = os.path.abspath(path)
-    first = next(name for name in builds if name != "true")
+    builds = dict(build.split("=", 1) for build in options.builds)
+    builds = {name: os.path.abspath(path) for name, path in builds.items()}
+    first = next(iter(builds))
+    # What others do for any of the jobs.
+    others = {"true": [], "cp": ["--reflink=never", "small"]}
+    builds |= {name: shutil.which(name) for name in others}
 
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -52,22 +53,22 @@ def main():
         subprocess.run([builds[first], "encrypt", "-i", "id", "small", "sealed"], check=True)
         jobs = {
             "--version": ["--version"],
-            "encrypt 4 KiB": ["encrypt", "-i", "id", "small", "out"],
-            "decrypt 4 KiB": ["decrypt", "-i", "id", "sealed", "out"],
+            "encrypt 4 KiB": ["encrypt", "-i", "id", "small"],
+            "decrypt 4 KiB": ["decrypt", "-i", "id", "sealed"],
         }
         times = {(name, job): [] for name in builds for job in jobs}
-        for _ in range(options.runs):
+        for turn in range(options.runs):
             turns = list(times)
             random.shuffle(turns)
-            for name, job in turns:
-                if os.path.exists("out"):
-                    os.unlink("out")
-                arguments = [] if name == "true" else jobs[job]
-                times[name, job].append(spend([builds[name], *arguments]))
+            for number, (name, job) in enumerate(turns):
+                arguments = others.get(name, jobs[job])
+                # Outputs are kept: after files were removed, ext4 creates others more slowly.
+                output = [f"{turn}-{number}"] if "small" in arguments or "sealed" in arguments else []
+                times[name, job].append(spend([builds[name], *arguments, *output]))
 
     for job in jobs:
         print(f"{job}, {options.runs} runs")
-        base = statistics.median(times[first, job])
+        base = statistics.median(times["cp", job])
         for name in builds:
             low, middle, high = statistics.quantiles(times[name, job], n=4)
             print(f"  {name:24} {middle * 1e3:7.3f} ms  x{middle / base:.3f}  [{low * 1e3:.3f} {high * 1e3:.3f}]")

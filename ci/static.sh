@@ -28,6 +28,11 @@ if readelf --program-headers "$program" | grep -q INTERP; then
     echo "FAILED: $program asks for a dynamic loader"
     exit 1
 fi
+# The system then loads it at an address that an attacker does not know.
+if ! readelf --file-header "$program" | grep -q 'Type: *DYN'; then
+    echo "FAILED: $program is not position independent"
+    exit 1
+fi
 version=$("$program" --version)
 name=cryptstream-${version#* }-$triple-static
 folder=$target/static/$name
