@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Storage that makes its callers wait: how the throughput grows with the number of workers.
 
-    bench/waiting.py PROGRAM [--mib N] [--delay MS] [--call MS] [--files N] [--rounds N] [--json FILE]
+    bench/waiting.py PROGRAM [--mib N] [--delay MS] [--call MS] [--files N] [--rounds N] [--only WORK...]
+                     [--json FILE]
 
 tests/filesystems/delaying.py is mounted over a folder in memory: a MiB takes MS more to read or
 to write (--delay), and with --call each call takes that much more in the work with small files.
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--call", type=float, default=2)
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", metavar="WORK")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
@@ -83,6 +85,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
         works[f"write, {workers}"] = [program, "encrypt", *flags, "slow/plain", "slow/out"]
         works[f"files, {workers}"] = [program, "encrypt", *flags, "slow/files", "slow/out"]
         works[f"small files, {workers}"] = [program, "encrypt", *flags, "calls/small", "calls/out"]
+    if args.only:
+        works = {name: work for name, work in works.items() if name.rsplit(",", 1)[0] in args.only}
     seconds = {name: [] for name in works}
     try:
         for _ in range(args.rounds):
