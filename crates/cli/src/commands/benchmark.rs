@@ -11,7 +11,7 @@ use cryptstream_engine::{Error, Source, Target};
 
 use super::session::{CommandResult, Session};
 use crate::args::Benchmark;
-use crate::messages::{self, Failure};
+use crate::messages::{self, Failure, Printed};
 use crate::report::{self, Status};
 use crate::system;
 use crate::verb::Verb;
@@ -20,6 +20,10 @@ use steps::Steps;
 /// Measures, and shows the results.
 pub(super) fn run(args: &Benchmark, session: &Session) -> CommandResult {
     let options = session.options;
+    // Before minutes of work.
+    if system::is_output_closed() && (options.json || !options.quiet) {
+        return Err(messages::closed_output(Printed::Text).into());
+    }
     if let Some(report) = &args.report {
         check_report(report, args).map_err(failed)?;
     }

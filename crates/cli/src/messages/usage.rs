@@ -1,6 +1,7 @@
 //! Messages about command lines that make no sense.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -29,12 +30,15 @@ pub(crate) fn no_command() -> Failure {
 }
 
 pub(crate) fn no_input() -> Failure {
-    let help = match dashed_file(std::env::args_os().skip(1)) {
-        Some(name) => dashed(&name),
-        None => "name a file, or `-` to type the input".to_owned(),
+    let (message, help) = match std::io::stdin().is_terminal() {
+        true => (
+            "no INPUT was given, and standard input is a terminal",
+            "name a file, or `-` to type the input",
+        ),
+        false => ("no INPUT was given", "name a file or a folder"),
     };
-    let message = "no INPUT was given, and standard input is a terminal";
-    Failure::new(code::USAGE, "usage", message, help)
+    let dashed = dashed_file(std::env::args_os().skip(1)).map(|name| dashed(&name));
+    Failure::new(code::USAGE, "usage", message, dashed.unwrap_or_else(|| help.to_owned()))
 }
 
 /// The first argument that looks like flags, and is also the name of a file.

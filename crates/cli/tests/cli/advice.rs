@@ -86,6 +86,12 @@ fn a_closed_or_full_standard_output() {
 }
 
 #[test]
+fn a_closed_output_is_noticed_before_a_benchmark() {
+    let redirect = "redirect it with `>`; to discard the output, use `> /dev/null`";
+    advise(&Dir::new(), &[("benchmark >&-", 74, redirect)]);
+}
+
+#[test]
 fn a_damaged_file() {
     let dir = world();
     let again = "fetch the file again or use another copy";
@@ -205,6 +211,7 @@ fn a_word_that_was_meant_otherwise() {
         &dir,
         &[
             ("encrypt -i id -notes", 64, dash),
+            ("encrypt -i id --dry-run < /dev/null", 64, "name a file or a folder"),
             ("inspect -notes", 64, dash),
             ("encrypt -i id '' out", 64, "is a variable in a script empty?"),
             ("encrypt -i id plain ''", 64, "is a variable in a script empty?"),
