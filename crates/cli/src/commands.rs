@@ -25,23 +25,23 @@ use std::process::ExitCode;
 
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, Command, Decrypt, DecryptInputs, Encrypt, Inspect, Rekey, When};
+use crate::args::{Cli, Command, Decrypt, DecryptInputs, Encrypt, General, Inspect, Rekey, When};
 use crate::report::Failures;
 use crate::{config, messages, report, system};
 use session::{CommandResult, Session};
 
 /// Runs one command to its end, and reports how it ended.
 pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
-    messages::set_quiet(cli.options.quiet);
-    if cli.options.verbose
+    messages::set_quiet(cli.general.options.quiet);
+    if cli.general.options.verbose
         && let Some(error) = system::not_locked()
     {
         messages::note(&messages::not_locked(error));
     }
     if let Err(failure) = config::apply_defaults(&mut cli) {
-        return Failures::from(failure).report(cli.options.json, false).exit_code();
+        return Failures::from(failure).report(cli.general.options.json, false).exit_code();
     }
-    let Cli { mut command, mut options, no_config } = cli;
+    let Cli { mut command, general: General { mut options, no_config } } = cli;
     options.apply_color();
     if options.json && options.progress() == When::Always && !io::stderr().is_terminal() {
         // Lines of text would be mixed with those of JSON.

@@ -11,8 +11,8 @@ mod settings;
 use std::path::PathBuf;
 
 use crate::args::{
-    self, CacheMode, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, Reading,
-    ReportOptions, Workers,
+    self, CacheMode, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, General,
+    Reading, ReportOptions, Workers,
 };
 use crate::initial_environment;
 use crate::messages::Failure;
@@ -33,7 +33,7 @@ pub(crate) struct Config {
 
 /// Fills in flags that were not given, for commands that have defaults.
 pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<(), Failure> {
-    let Cli { command, options, no_config } = cli;
+    let Cli { command, general: General { options, no_config } } = cli;
     match command {
         Command::Encrypt(args) => {
             let config = Config::load(*no_config)?;

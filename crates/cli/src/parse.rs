@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{FromArgMatches, Parser, ValueEnum};
 
 mod other_programs;
 
@@ -30,6 +30,9 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     };
     if let Some(failure) = other_programs::misread(&arguments) {
         return refuse(&failure);
+    }
+    if let Some(cli) = parse_command(&arguments) {
+        return Ok(cli);
     }
     let error = match Cli::try_parse_from(&arguments) {
         Ok(cli) => return Ok(cli),
@@ -65,6 +68,12 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
             })
         }
     }
+}
+
+/// Parses arguments that are understood without the definitions of all commands.
+fn parse_command(arguments: &[OsString]) -> Option<Cli> {
+    let definition = Cli::of_command(other_programs::command_of(arguments)?)?;
+    Cli::from_arg_matches(&definition.try_get_matches_from(arguments).ok()?).ok()
 }
 
 /// Whether JSON reports and events are wanted, as far as can be known before parsing.

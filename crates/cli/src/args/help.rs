@@ -212,7 +212,7 @@ Examples:
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::{CommandFactory, FromArgMatches, Parser};
 
     use crate::args::Cli;
 
@@ -229,8 +229,13 @@ mod tests {
             for example in examples {
                 let start = example.find("cryptstream ").unwrap();
                 let words = example[start..].split(['|', '>']).next().unwrap().split_whitespace();
-                let parsed = Cli::try_parse_from(words);
+                let parsed = Cli::try_parse_from(words.clone());
                 assert!(parsed.is_ok(), "{example}: {parsed:?}");
+                if let Some(alone) = words.clone().nth(1).and_then(Cli::of_command) {
+                    let matches = alone.try_get_matches_from(words).unwrap();
+                    let alone = Cli::from_arg_matches(&matches);
+                    assert_eq!(format!("{alone:?}"), format!("{parsed:?}"), "{example}");
+                }
             }
         }
     }
