@@ -277,7 +277,8 @@ fn a_key_derivation_does_not_start_without_enough_memory() {
     ] {
         let script = format!("{}; exec $CS {what} --passphrase-file word", group.join());
         let needs = format!("the key derivation needs {mib}");
-        let done = dir.fails(dir.shell(&script), 75, &[&needs, "left in its control group"]);
+        let run = dir.shell(&script).with_usual_costs();
+        let done = dir.fails(run, 75, &[&needs, "left in its control group"]);
         // Only a new file can have another cost.
         assert_eq!(done.stderr_text().contains("--argon2id"), what.starts_with("encrypt"));
     }
