@@ -162,7 +162,11 @@ fn too_little_memory_for_the_key_derivation() {
     let dir = Dir::new();
     dir.write("plain", "content");
     let script = "ulimit -v 200000; exec $CS encrypt plain --key x";
-    dir.fails(dir.shell(script).with_usual_costs(), 75, &["256 MiB", "ulimit -v", "--argon2id 64MiB"]);
+    dir.fails(
+        dir.shell(script).with_usual_costs(),
+        75,
+        &["256 MiB", "ulimit -v", "--argon2id 64MiB"],
+    );
 }
 
 #[test]
