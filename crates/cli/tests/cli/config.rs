@@ -30,7 +30,7 @@ fn command<S: AsRef<OsStr>>(dir: &Dir, args: &[S]) -> Run {
 
 fn at_home(dir: &Dir, mut run: Run) -> Run {
     run.command.env_remove("CRYPTSTREAM_CONFIG").env_remove("XDG_CONFIG_HOME");
-    run.env("HOME", dir.root())
+    run.with_usual_costs().env("HOME", dir.root())
 }
 
 fn recipient(dir: &Dir, name: &str) -> String {
