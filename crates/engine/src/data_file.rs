@@ -108,11 +108,13 @@ impl DataFile {
         self.file.write_all_at(bytes, offset)?;
         let Caching { drop_from, is_written_through } = self.caching;
         let Some(end) = stride_end(offset, bytes.len()) else { return Ok(()) };
-        if is_written_through || end > drop_from {
-            ignore_unsupported(write_back(&self.file, end - STRIDE, STRIDE, false))?;
-            if let Some(piece) = end.checked_sub(LAG + STRIDE) {
-                ignore_unsupported(write_back(&self.file, piece, STRIDE, true))?;
-            }
+        // Where nothing can be written early, all is written at the end.
+        if (is_written_through || end > drop_from)
+            && is_supported(write_back(&self.file, end - STRIDE, STRIDE, false))?
+            && let Some(piece) = end.checked_sub(LAG + STRIDE)
+        {
+            // The system reports an error of the device once, so it must not be ignored.
+            write_back(&self.file, piece, STRIDE, true)?;
         }
         if let Some(piece) = self.piece_behind(offset, bytes.len()) {
             self.drop_pages(piece, NonZeroU64::new(STRIDE));
@@ -146,13 +148,14 @@ fn stride_end(offset: u64, len: usize) -> Option<u64> {
     (offset / STRIDE < end / STRIDE).then_some(end - end % STRIDE)
 }
 
-/// Where nothing can be written early, all is written at the end. An error of the device counts:
-/// the system reports it once.
-fn ignore_unsupported(result: io::Result<()>) -> io::Result<()> {
-    let Err(error) = result else { return Ok(()) };
+/// Whether the system and the file system support what was tried.
+fn is_supported(result: io::Result<()>) -> io::Result<bool> {
+    let Err(error) = result else { return Ok(true) };
     match Errno::from_io_error(&error) {
-        Some(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM | Errno::SPIPE) => Ok(()),
-        None if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Some(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM | Errno::SPIPE) => {
+            Ok(false)
+        }
+        None if error.kind() == io::ErrorKind::Unsupported => Ok(false),
         _ => Err(error),
     }
 }

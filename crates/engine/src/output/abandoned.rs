@@ -76,7 +76,7 @@ pub fn is_temporary(parent: &Dir, name: &OsStr, is_folder: bool) -> bool {
 /// this name could remove it as well, so between the look and the removal nothing is to be
 /// gained.
 fn remove_file(folder: &Dir, name: &OsStr) {
-    let Ok(file) = folder.open_file(name) else { return };
+    let Ok(file) = container::open_to_lock(folder, name) else { return };
     let Ok(stat) = fstat(&file) else { return };
     let is_plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     let is_ours = is_plain && stat.st_nlink <= 2 && container::is_own(&stat);
@@ -94,7 +94,8 @@ fn is_abandoned(owner: Owner, stat: &Stat, foreign_age: Duration) -> bool {
         let answer = pid.map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
         return answer == Err(Errno::SRCH);
     }
-    let written = u64::try_from(stat.st_mtime).unwrap_or(0);
+    // Before it gets its name, a file gets the modification time of its input.
+    let written = u64::try_from(stat.st_mtime.max(stat.st_ctime)).unwrap_or(0);
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(written);
     SystemTime::now().duration_since(written).is_ok_and(|age| age > foreign_age)
 }
@@ -127,18 +128,27 @@ mod tests {
         ];
         abandoned.iter().for_each(|name| make(name));
         kept.iter().for_each(|name| make(name));
-        // Another machine's, from long ago.
-        let old = format!(".out.cryptstream-{:08x}-1-{random}.tmp", tag ^ 2);
-        make(&old);
-        let file = fs::File::options().write(true).open(folder.path().join(&old)).unwrap();
-        file.set_modified(SystemTime::now() - 2 * FOREIGN_AGE).unwrap();
 
         remove_abandoned(&dir);
-        for name in abandoned.iter().chain([&old]) {
+        for name in &abandoned {
             assert!(!folder.path().join(name).exists(), "{name}");
         }
         for name in kept {
             assert!(folder.path().join(&name).exists(), "{name}");
+        }
+    }
+    #[test]
+    fn what_another_machine_left_is_abandoned_when_it_has_not_changed_for_long() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let old = (now - 2 * FOREIGN_AGE).as_secs() as i64;
+        let now = now.as_secs() as i64;
+        let mut stat = fstat(tempfile::tempfile().unwrap()).unwrap();
+        let foreign = || Owner { tag: temporary::tag() ^ 1, pid: 1 };
+        // A file gets the modification time of its input just before it gets its name.
+        for (modified, changed, is_left) in [(old, old, true), (old, now, false), (now, old, false)]
+        {
+            (stat.st_mtime, stat.st_ctime) = (modified, changed);
+            assert_eq!(is_abandoned(foreign(), &stat, FOREIGN_AGE), is_left);
         }
     }
 }

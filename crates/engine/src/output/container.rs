@@ -132,12 +132,21 @@ pub(super) fn is_container(parent: &Dir, name: &OsStr) -> bool {
 
 /// The lock in a container with this name, if it has the right mark, and its attributes.
 fn lock_of(dir: &Dir, name: &OsStr) -> Option<(File, Stat)> {
-    let file = dir.open_file(LOCK).ok()?;
+    let file = open_to_lock(dir, LOCK.as_ref()).ok()?;
     let stat = fstat(&file).ok()?;
-    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return None;
+    }
     let mut mark = Vec::new();
     (&file).take(MAX_MARK).read_to_end(&mut mark).ok()?;
-    (is_file && mark == name.as_bytes()).then_some((file, stat))
+    (mark == name.as_bytes()).then_some((file, stat))
+}
+
+/// Opens a file that is to be locked. NFS gives an exclusive lock only where the file is open for
+/// writing.
+pub(super) fn open_to_lock(dir: &Dir, name: &OsStr) -> Result<File, Errno> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK;
+    dir.open_with(name, flags, Mode::empty()).or_else(|_| dir.open_file(name))
 }
 
 /// Whether the lock is free, and held by this file from now on.

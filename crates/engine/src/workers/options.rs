@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::sandbox::{SandboxLevel, SandboxMode};
 use crate::Cache;
 use crate::scaling::MAX_WAITING;
@@ -10,6 +12,10 @@ use crate::scaling::MAX_WAITING;
 /// millisecond after it is started, in which main encrypts 2 MB by itself. This is several
 /// times as much.
 pub(crate) const WORTH: u64 = 8 << 20;
+
+/// More workers mean more files at a time, each with several descriptors. With the usual limit of
+/// 1,024 of them there may be 16.
+const DESCRIPTORS_PER_WORKER: u64 = 64;
 
 /// By default no single output file gets more workers: its inode lock allows one write at a time,
 /// so a few are enough. Slow storage gets up to [`MAX_WAITING`].
@@ -95,7 +101,11 @@ impl EngineOptions {
     /// How many workers there may be if storage makes them wait.
     pub(crate) fn allowed_waiting(&self, cores: usize) -> usize {
         match (self.processes, self.allowed(cores)) {
-            (Processes::Auto, 1..) => self.allowed(cores).max(MAX_WAITING),
+            (Processes::Auto, 1..) => {
+                let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+                let most = usize::try_from(limit / DESCRIPTORS_PER_WORKER).unwrap_or(usize::MAX);
+                self.allowed(cores).max(MAX_WAITING.min(most))
+            }
             (_, allowed) => allowed,
         }
     }

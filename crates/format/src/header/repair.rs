@@ -55,10 +55,11 @@ fn replace_mac(line: &mut [u8]) -> bool {
     let Some(line) = line.get_mut(..mac::LINE_LEN).filter(|line| line.ends_with(b"\n")) else {
         return false;
     };
+    let before = line.to_vec();
     let (mark, end) = (mac::MARK.len(), line.len() - 1);
     line[mark..end].fill(b'A');
     line[mark] = b' ';
-    true
+    line != before
 }
 
 /// Where the last stanza begins.
