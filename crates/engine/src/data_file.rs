@@ -128,6 +128,16 @@ impl DataFile {
         end.checked_sub(LAG + STRIDE)
     }
 
+    /// Waits until all that was written is on the device, and drops it, if it is not to stay in
+    /// the cache.
+    pub(crate) fn drop_written(&self) -> io::Result<()> {
+        // A length of 0 means up to the end.
+        if self.caching.drop_from < u64::MAX && is_supported(write_back(&self.file, 0, 0, true))? {
+            self.drop_rest();
+        }
+        Ok(())
+    }
+
     /// Drops what is left in the cache, when all has been read or is on the device.
     pub(crate) fn drop_rest(&self) {
         if self.caching.drop_from < u64::MAX {

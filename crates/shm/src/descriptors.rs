@@ -51,7 +51,7 @@ pub fn cached_len(fd: impl AsFd) -> io::Result<u64> {
     native::cached_len(fd.as_fd())
 }
 
-/// Starts writing `len` bytes of a file, from `start` on, to its device, and with `waits` also
+/// Starts writing `len` bytes of a file (0: all), from `start` on, to its device, and with `waits` also
 /// waits until they are written. It does not make the file durable: its length and the places of
 /// its blocks are not written. `fsync` does that, and then has little left to do.
 ///

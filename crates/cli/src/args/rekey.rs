@@ -25,8 +25,8 @@ pub(crate) struct Rekey {
     pub(crate) reencrypt: bool,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Whether content that must be rewritten stays in the page cache; auto: none of files from
-    /// 8 MiB on [default: auto]
+    /// Keep files of 8 MiB and more that must be rewritten in the page cache, or drop them; auto
+    /// drops them, since they are made durable [default: auto]
     #[arg(long, value_name = "MODE", help_heading = "Processes")]
     pub(crate) cache: Option<CacheMode>,
 }

@@ -7,8 +7,8 @@ use cryptstream_engine::{Cache, Processes};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Processes")]
 pub(crate) struct Workers {
-    /// Number of worker processes for files from 8 MiB on; 0 for none [default: auto, one per core,
-    /// at most 4, or 16 while storage makes them wait]
+    /// Number of worker processes for files from 8 MiB on; 0 for none; auto: one per core, up to 4,
+    /// and up to 16 on slow storage [default: auto]
     #[arg(
         short = 'j',
         long,
@@ -21,8 +21,8 @@ pub(crate) struct Workers {
     /// Whether to sandbox worker processes; auto: as far as the system can [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) sandbox: Option<Sandbox>,
-    /// Whether content stays in the page cache; drop: none of files from 8 MiB on; auto: none of
-    /// those that take more than a quarter of the memory or are made durable [default: auto]
+    /// Keep files of 8 MiB and more in the page cache, or drop them; auto drops those larger than a
+    /// quarter of the available memory, and those written with --sync [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) cache: Option<CacheMode>,
 }

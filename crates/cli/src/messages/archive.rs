@@ -277,9 +277,10 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
             None => "is this the right file? `cryptstream decrypt` decrypts it".to_owned(),
         }),
         Error::Decompress { .. } => Some(unpack_help(input, &error)),
-        Error::TrailingData { .. } => {
-            Some("what was listed is complete; what follows is not part of the archive".to_owned())
-        }
+        Error::TrailingData { .. } => Some(format!(
+            "only what comes before it was listed; if part of the archive was lost, {} finds more",
+            pipe(input, "tar -tvi")
+        )),
         Error::Refused { reason: Refusal::Concatenated, .. } => {
             Some(format!("only the first was listed; {} lists both", pipe(input, "tar -tvi")))
         }

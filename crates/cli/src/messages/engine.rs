@@ -106,11 +106,9 @@ fn failure(error: &Error, context: Context) -> Failure {
         Error::OutputExists { .. } => {
             (code::CANNOT_CREATE, "exists", "choose another name, or replace it with --force")
         }
-        Error::OldOutputExists { .. } => (
-            code::CANNOT_CREATE,
-            "exists",
-            "an earlier --force has kept a folder there: move or remove it, or name another OUTPUT",
-        ),
+        Error::OldOutputExists { .. } => {
+            (code::CANNOT_CREATE, "exists", "rename it, or name another OUTPUT")
+        }
         Error::OutputPlanted { path, owner } => return outputs::output_planted(path, *owner),
         Error::OutputIsHere { .. } => (
             code::CANNOT_CREATE,

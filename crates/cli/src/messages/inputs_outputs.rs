@@ -46,6 +46,9 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 /// An input that is a folder, where this command needs a file.
 pub(super) fn is_folder(path: &Path, verb: Verb) -> Failure {
     let (message, help) = match verb {
+        Verb::Verify | Verb::List | Verb::Inspect if path == Path::new("standard input") => {
+            ("is a folder, not a file", "name the folder")
+        }
         Verb::Verify | Verb::List | Verb::Inspect | Verb::Rekey => (
             "is a folder without a file named *.enc or *.age",
             "name encrypted files that have other names",

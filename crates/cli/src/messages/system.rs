@@ -65,7 +65,7 @@ pub(super) fn is_full(error: &std::io::Error) -> bool {
 pub(super) fn make_room(error: &std::io::Error) -> Option<&'static str> {
     match error.kind() {
         std::io::ErrorKind::FileTooLarge => Some(
-            "make room: raise the limit on the length of files (ulimit -f), or choose a file \
+            "raise the limit on the length of files (ulimit -f), or choose a file \
              system that allows files this large",
         ),
         _ if is_full(error) => Some("make room or choose another disk"),

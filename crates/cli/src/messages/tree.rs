@@ -168,7 +168,7 @@ pub(crate) fn output_in_input(input: &Path, output: &Path, is_itself: bool) -> F
         true => format!("is the same folder as the input {}", quoted(input)),
         false => format!("is inside {}, which is an input", quoted(input)),
     };
-    let help = "nothing was written; choose a folder beside it";
+    let help = "nothing was written; choose a place outside of it";
     Failure::new(code::USAGE, "usage", message, help).about(output)
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn no_key_fits(
 }
 
 pub(crate) fn not_a_folder(path: &Path) -> Failure {
-    let help = "nothing was written there; name another OUTPUT, or remove it first";
+    let help = "nothing was written there; name another OUTPUT";
     Failure::new(code::CANNOT_CREATE, "exists", "already exists, and is not a folder", help)
         .about(path)
 }
@@ -294,7 +294,8 @@ pub(crate) fn exists(output: &Path) -> Failure {
 
 pub(crate) fn not_a_file(output: &Path) -> Failure {
     let message = "already exists, and is not a file that can be replaced";
-    Failure::new(code::CANNOT_CREATE, "exists", message, "remove it first").about(output)
+    Failure::new(code::CANNOT_CREATE, "exists", message, "rename it, or name another OUTPUT")
+        .about(output)
 }
 
 /// An output that another program created after this run had found none.

@@ -33,7 +33,10 @@ pub(crate) fn done(
     if wants_json(options) {
         end(object(transfer, scan, failure.as_ref(), took), options, false);
     } else if failure.is_some() && scan.chunks_intact > 0 {
-        messages::note(damage::holes(scan).trim_end());
+        let holes = damage::holes(scan);
+        if !holes.is_empty() {
+            messages::note(holes.trim_end());
+        }
     } else if options.verbose {
         messages::note(&inspect_verify::nothing_damaged(input, output));
     }

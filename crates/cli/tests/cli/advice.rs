@@ -176,7 +176,7 @@ fn an_output_that_cannot_be() {
     let dir = world();
     let slash = "leave out the slash to write this file; to write into a folder, create it first \
                  and use --output-dir";
-    let beside = "nothing was written; choose a folder beside it";
+    let beside = "nothing was written; choose a place outside of it";
     advise(
         &dir,
         &[
@@ -253,7 +253,7 @@ fn content_that_is_no_archive_or_more_than_one() {
             (
                 "list -i id trailing.tar.enc",
                 65,
-                "what was listed is complete; what follows is not part of the archive",
+                "only what comes before it was listed; if part of the archive was lost, *",
             ),
             (
                 "list -i id two.tar.enc",

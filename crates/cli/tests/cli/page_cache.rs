@@ -52,7 +52,7 @@ fn dropped_content_is_not_left_in_the_page_cache() {
 }
 
 #[test]
-fn archives_and_rekeying_drop_what_they_read_and_write() {
+fn archives_folders_and_rekeying_drop_what_they_read_and_write() {
     let dir = prepared();
     dir.run(&["keygen", "-o", "you"]).ok();
     fs::create_dir(dir.path("folder")).unwrap();
@@ -60,7 +60,10 @@ fn archives_and_rekeying_drop_what_they_read_and_write() {
     let drop = ["--cache", "drop", "-i", "me"];
     let run = |args: &[&str]| dir.run(&[args, &drop[..]].concat()).ok();
     run(&["encrypt", "--archive", "folder", "all.tar.enc", "--sync"]);
-    for name in ["folder/plain", "all.tar.enc"] {
+    // Shorter than what is dropped behind the workers, and not made durable.
+    dir.write("folder/short", test_bytes(9 << 20));
+    run(&["encrypt", "folder", "copy"]);
+    for name in ["folder/plain", "all.tar.enc", "copy/plain.enc", "copy/short.enc"] {
         assert!(cached_percent(&dir, name).is_none_or(|percent| percent <= 10), "{name}");
     }
     run(&["rekey", "--reencrypt", "all.tar.enc", "--new-identity", "you"]);

@@ -19,7 +19,11 @@ fn an_input_that_cannot_be_read() {
     dir.keygen("id");
     dir.fails(dir.command(&["encrypt", "none", "-i", "id"]), 66, &["none", "no such file"]);
     dir.fails(dir.command(&["decrypt", "none.enc", "-i", "id"]), 66, &["none.enc", "no such file"]);
-    dir.fails(dir.command(&["encrypt", ".", "x", "-i", "id"]), 64, &["x: is inside .", "beside"]);
+    dir.fails(
+        dir.command(&["encrypt", ".", "x", "-i", "id"]),
+        64,
+        &["x: is inside .", "outside of it"],
+    );
     dir.fails(dir.shell("$CS decrypt -i id - x < ."), 66, &["is a folder"]);
     chmod(&dir, ".", 0o777);
     chmod(&dir, "id", 0o644);

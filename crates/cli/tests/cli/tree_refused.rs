@@ -57,10 +57,15 @@ fn an_output_in_an_input_is_refused_before_anything_is_written() {
     fs::create_dir(dir.path("other")).unwrap();
     symlink("in", dir.path("link")).unwrap();
     for output in ["in/new", "in/there/new", "link/new", "in/../in/x"] {
-        refuses(&dir, &["encrypt", "-i", "id", "in", output], 64, &["is inside in", "beside"]);
+        refuses(
+            &dir,
+            &["encrypt", "-i", "id", "in", output],
+            64,
+            &["is inside in", "outside of it"],
+        );
     }
     for output in ["in", "in/", "./in", "link"] {
-        let words = ["is the same folder as the input in", "beside"];
+        let words = ["is the same folder as the input in", "outside of it"];
         refuses(&dir, &["encrypt", "-i", "id", "in", output], 64, &words);
     }
     refuses(&dir, &["encrypt", "-i", "id", "link", "in/new"], 64, &["is inside link"]);

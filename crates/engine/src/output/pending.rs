@@ -299,6 +299,8 @@ impl PendingFile {
     fn sync(&self, sync: bool) -> Result<Durability, Errno> {
         // File systems without unnamed files are mostly remote, and report a full disk only here.
         if !sync && self.replaced.is_none() && self.temporary.is_none() {
+            let written = self.file.drop_written();
+            written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
             return Ok(Durability::NotAsked);
         }
         let durability = Durability::of(&self.file)?;

@@ -31,7 +31,7 @@ fn existing_files_are_kept() {
     // What was kept once is not lost the next time.
     let run = dir.command(&[&extract[..], &["--force"]].concat());
     let done =
-        dir.fails(run, 73, &["out.old: already exists, and the folder", "remove it, or name"]);
+        dir.fails(run, 73, &["out.old: already exists, and the folder", "rename it, or name"]);
     assert!(!done.stderr_text().contains("with --force"), "{done:?}");
     dir.fails(
         dir.command(&["decrypt", "--extract", "in.tar.enc", ".", "-i", "id"]),
