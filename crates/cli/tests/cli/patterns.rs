@@ -92,7 +92,7 @@ fn lack_of_space_is_reported_once_for_all_files_in_progress() {
     assert_eq!(done.code(), Some(74), "{done:?}");
     let text = done.stderr_text();
     assert_eq!(text.matches("error: ").count(), 1, "{text}");
-    assert!(text.contains("make room"), "{text}");
+    assert!(text.contains("raise the limit"), "{text}");
     let failed = text.rsplit_once(" failed").unwrap().0.rsplit(' ').next().unwrap();
     let alike = text.contains("for the same reason");
     assert_eq!(alike, failed != "1", "{text}");

@@ -67,7 +67,7 @@ fn a_disk_that_fills_while_workers_write() {
         for (limit, processes) in [(0, 2), (1, 3), (7000, 2), (20_480, 4), (LEN / 1024, 4)] {
             for what in [SEAL, OPEN] {
                 let script = format!("ulimit -f {limit}; exec $CS {what} --processes {processes}");
-                dir.fails(dir.shell(&script), 74, &["out", "file too large", "make room"]);
+                dir.fails(dir.shell(&script), 74, &["out", "file too large", "raise the limit"]);
             }
         }
     }
