@@ -377,7 +377,7 @@ def compressed():
     wrong[-1] ^= 1
     refused("a wrong checksum", bytes(wrong), "checksum")
     refused("junk behind the frame", whole + b"junk", "decompressed")
-    refused("only frames to be skipped", skip, "empty file")
+    refused("only frames to be skipped", skip, "it is empty")
     refused("a file in zstd", frame(b"hello\n"), "not a tar archive", "plain text")
     refused("nothing", b"", "it is empty")
     for version in range(1, 8):
