@@ -39,10 +39,15 @@ if ! check ""; then
     exit 1
 fi
 grep "redone" "$log"
-if check relaxed_publish; then
-    echo "threads: the wrong version 'relaxed_publish' PASSED: the check sees too little"
-    exit 1
-fi
+# The race has to happen to be seen, and on busy cores one thread may do all the work.
+passed=0
+while check relaxed_publish; do
+    passed=$((passed + 1))
+    if [[ $passed -eq 20 ]]; then
+        echo "threads: the wrong version 'relaxed_publish' PASSED: the check sees too little"
+        exit 1
+    fi
+done
 if ! grep -q "WARNING: ThreadSanitizer: data race" "$log"; then
     cat "$log"
     echo "threads: the wrong version 'relaxed_publish' was not judged"
