@@ -128,11 +128,12 @@ impl DataFile {
         end.checked_sub(LAG + STRIDE)
     }
 
-    /// Waits until all that was written is on the device, and drops it, if it is not to stay in
-    /// the cache.
+    /// Waits until what is not to stay in the cache is on the device, and drops it.
     pub(crate) fn drop_written(&self) -> io::Result<()> {
-        // A length of 0 means up to the end.
-        if self.caching.drop_from < u64::MAX && is_supported(write_back(&self.file, 0, 0, true))? {
+        let drop_from = self.caching.drop_from;
+        if drop_from < u64::MAX && drop_from < self.file.metadata()?.len() {
+            // A length of 0 means up to the end.
+            is_supported(write_back(&self.file, drop_from, 0, true))?;
             self.drop_rest();
         }
         Ok(())
