@@ -98,3 +98,23 @@ fn an_error_of_the_device_while_writing_early_is_an_error() {
     }
     dir.run(&["verify", "-q", "sealed.enc", "-i", "me"]).ok_and_silent();
 }
+
+#[test]
+fn nobody_waits_for_the_disk_unless_content_is_dropped_or_made_durable() {
+    let dir = Dir::new();
+    dir.run(&["keygen", "-o", "me"]).ok();
+    dir.write("plain", test_bytes(9 << 20));
+    for command in ["cat plain | strace", "strace"] {
+        let input = if command == "strace" { "plain" } else { "-" };
+        let script = format!(
+            "{command} -f -qq -o calls -e trace=sync_file_range,fsync,fdatasync,syncfs \
+             $CS encrypt -i me {input} sealed.enc"
+        );
+        if !dir.shell(&script).run().status.success() {
+            return eprintln!("skipped: counting system calls needs the program `strace`");
+        }
+        let calls = String::from_utf8(dir.read("calls")).unwrap();
+        assert!(!calls.contains("sync"), "{calls}");
+        fs::remove_file(dir.path("sealed.enc")).unwrap();
+    }
+}
