@@ -187,7 +187,7 @@ impl Engine {
 
     /// Decides how the content of a file and its output passes through the page cache.
     pub(crate) fn set_caching(&self, source: &mut Source, sink: &mut Sink, commit: CommitOptions) {
-        let caching = self.options.cache.caching(source.known_len(), commit);
+        let caching = self.options.cache.caching(source.seekable_len(), commit);
         sink.set_caching(caching);
         // Others have read it, or are about to.
         let is_in_use = caching != Caching::KEEP
