@@ -6,10 +6,9 @@ mod common;
 use std::cell::Cell;
 use std::fs;
 
-use common::{Fixture, paint, watched};
+use common::{Fixture, engine_of, paint, watched};
 use cryptstream_engine::{
-    CommitOptions, Encrypt, Engine, EngineOptions, Error, OutputFormat, Processes, SandboxMode,
-    Source,
+    CommitOptions, Encrypt, Error, OutputFormat, Processes, SandboxMode, Source,
 };
 use cryptstream_format::Format;
 
@@ -218,16 +217,7 @@ fn a_file_that_kills_workers_fails_alone() {
         let mut has_failed = false;
         while !has_failed {
             let program = fixture.program("poison.0.Claimed.1");
-            let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Off);
-            let mut engine = Engine::new(
-                EngineOptions {
-                    processes,
-                    sandbox,
-                    program: Some(program.into()),
-                    ..EngineOptions::default()
-                },
-                2,
-            );
+            let mut engine = engine_of(program, Processes::Exactly(2), SandboxMode::Off);
             let mut done = 0;
             let _ = fixture.encrypt_all(
                 &mut engine,

@@ -6,8 +6,8 @@ mod common;
 use std::fs;
 use std::time::Instant;
 
-use common::{Fixture, paint, watched};
-use cryptstream_engine::{Engine, EngineOptions, Error, Processes, SandboxMode};
+use common::{Fixture, engine_of, paint, watched};
+use cryptstream_engine::{Error, Processes, SandboxMode};
 
 const LEN: usize = (24 << 20) + 54_321;
 
@@ -173,31 +173,13 @@ fn where_workers_are_required_and_killed_it_is_said_so() {
         let fixture = fixture();
         for point in ["Started", "LockedIn", "Written"] {
             let program = fixture.program(&format!("die.0.{point}.1"));
-            let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
-            let mut engine = Engine::new(
-                EngineOptions {
-                    processes,
-                    sandbox,
-                    program: Some(program.into()),
-                    ..EngineOptions::default()
-                },
-                2,
-            );
+            let mut engine = engine_of(program, Processes::Exactly(2), SandboxMode::Require);
             let result = fixture.decrypt(&mut engine, "encrypted", "decrypted");
             let is_said = matches!(result, Err(Error::NoWorkers | Error::WorkersDied { .. }));
             assert!(is_said, "{point}: {result:?}");
         }
         let program = fixture.path("missing");
-        let (processes, sandbox) = (Processes::Exactly(2), SandboxMode::Require);
-        let mut engine = Engine::new(
-            EngineOptions {
-                processes,
-                sandbox,
-                program: Some(program.into()),
-                ..EngineOptions::default()
-            },
-            2,
-        );
+        let mut engine = engine_of(program, Processes::Exactly(2), SandboxMode::Require);
         let result = fixture.decrypt(&mut engine, "encrypted", "decrypted");
         // That is not a shortage of resources.
         assert!(matches!(result, Err(Error::NoSandbox)), "{result:?}");

@@ -103,17 +103,7 @@ impl Fixture {
 
     /// An engine with `count` workers that behave as `plan` says.
     pub fn engine(&self, count: u16, plan: &str) -> Engine {
-        let program = self.program(plan);
-        let processes = Processes::Exactly(count);
-        Engine::new(
-            EngineOptions {
-                processes,
-                sandbox: SandboxMode::Auto,
-                program: Some(program.into()),
-                ..EngineOptions::default()
-            },
-            2,
-        )
+        engine_of(self.program(plan), Processes::Exactly(count), SandboxMode::Auto)
     }
 
     pub fn target(&self, name: &str) -> Target {
@@ -175,4 +165,11 @@ impl Fixture {
         self.decrypt(&mut engine, name, "content").unwrap();
         self.read("content")
     }
+}
+
+/// An engine on two cores whose workers are this program.
+pub fn engine_of(program: PathBuf, processes: Processes, sandbox: SandboxMode) -> Engine {
+    let options =
+        EngineOptions { processes, sandbox, program: Some(program.into()), ..Default::default() };
+    Engine::new(options, 2)
 }
