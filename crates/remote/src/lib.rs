@@ -1,0 +1,4 @@
+//! Objects in stores as inputs and outputs.
+//!
+//! The process that talks to the network, the *transport*, has no key, and the processes that
+//! have keys do not talk to the network.
