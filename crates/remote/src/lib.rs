@@ -2,3 +2,7 @@
 //!
 //! The process that talks to the network, the *transport*, has no key, and the processes that
 //! have keys do not talk to the network.
+
+mod url;
+
+pub use url::{MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, is_url};
