@@ -1,0 +1,43 @@
+//! An S3 server in memory, for tests.
+//!
+//! ```
+//! use cryptstream_s3_test_server::{Options, Server};
+//!
+//! let server = Server::start(Options::default());
+//! server.put("bucket", "key", "content");
+//! // A client is given `server.endpoint()`, any credentials, and path style.
+//! assert_eq!(server.keys("bucket"), ["key"]);
+//! assert_eq!(*server.get("bucket", "key").unwrap().bytes, b"content");
+//! assert!(server.uploads().is_empty());
+//! assert!(server.requests().is_empty());
+//! ```
+//!
+//! It answers as S3 does, with the same codes, and checks no signatures. Contents are shared, never
+//! copied on reading, so objects may have hundreds of megabytes.
+
+mod conditions;
+mod connection;
+mod connections;
+mod date;
+mod error;
+mod handler;
+mod list;
+mod multipart;
+mod objects;
+mod operation;
+mod options;
+mod range;
+mod request;
+mod request_log;
+mod response;
+mod server;
+mod shared;
+mod store;
+mod xml;
+
+pub use error::ErrorCode;
+pub use operation::Operation;
+pub use options::Options;
+pub use request_log::LoggedRequest;
+pub use server::Server;
+pub use store::{Object, Part, Upload};

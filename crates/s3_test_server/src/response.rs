@@ -1,0 +1,77 @@
+//! Answers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// An answer that has not been sent.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Body,
+}
+
+/// A range of bytes, which may be those of an object.
+#[derive(Default)]
+pub(crate) struct Body {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) range: Range<usize>,
+}
+
+impl Response {
+    /// One without a body.
+    pub(crate) fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Body::default() }
+    }
+
+    /// One with an XML document, given without its declaration.
+    pub(crate) fn xml(status: u16, document: &str) -> Self {
+        let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{document}");
+        let body = Body { range: 0..text.len(), bytes: Arc::new(text.into_bytes()) };
+        Self { body, ..Self::empty(status) }.header("Content-Type", "application/xml")
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The status line and the headers, with this length of the body.
+    pub(crate) fn head(&self, content_len: usize) -> String {
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        if !matches!(self.status, 204 | 304) {
+            head += &format!("Content-Length: {content_len}\r\n");
+        }
+        head + "Server: cryptstream-s3-test-server\r\n\r\n"
+    }
+}
+
+impl Body {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        412 => "Precondition Failed",
+        416 => "Requested Range Not Satisfiable",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        _ => "Unknown",
+    }
+}
