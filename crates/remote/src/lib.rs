@@ -3,6 +3,8 @@
 //! The process that talks to the network, the *transport*, has no key, and the processes that
 //! have keys do not talk to the network.
 
+mod parts;
 mod url;
 
+pub use parts::{MAX_OBJECT_LEN, MAX_PART_SIZE, MAX_PARTS, ObjectTooLong, Part, PartLayout};
 pub use url::{MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, is_url};

@@ -1,0 +1,282 @@
+//! Where an object is cut into the parts of a multipart upload.
+
+use std::ops::Range;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The most parts of an upload that S3 allows.
+pub const MAX_PARTS: usize = 10_000;
+
+/// The longest part that S3 allows, and the longest object that one request can put: 5 GiB.
+pub const MAX_PART_SIZE: u64 = 5 * GIB;
+
+/// The longest object, in bytes: 48.8 TiB.
+pub const MAX_OBJECT_LEN: u64 = MAX_PARTS as u64 * MAX_PART_SIZE;
+
+/// The shortest part, but for the last. S3 allows 5 MiB.
+const MIN_PART_SIZE: u64 = 8 * MIB;
+
+/// How many parts an object of known length gets at most, if parts may still grow.
+const WANTED_PARTS: u64 = 9_000;
+
+/// After how many parts their size doubles if the length is unknown.
+const PARTS_BEFORE_DOUBLING: usize = 500;
+
+/// Where an object is cut into parts.
+///
+/// Parts are cut at offsets of the object, regardless of what it contains: an encrypted file begins
+/// with a header, and each of its segments is longer than 1 MiB by its tags, so that most parts
+/// begin within a segment. In return all parts but the last have the same size, as Cloudflare R2
+/// requires, if the length is known beforehand.
+///
+/// Parts are counted from 0, as in `object_store`; the part numbers of S3 begin at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartLayout {
+    first_size: u64,
+    /// After how many parts their size doubles, up to [`MAX_PART_SIZE`].
+    run_len: usize,
+}
+
+/// Successive parts of one size.
+struct Run {
+    first_index: usize,
+    parts: usize,
+    start: u64,
+    part_size: u64,
+}
+
+/// A part of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its place among the parts, from 0.
+    pub index: usize,
+    /// Its bytes in the object.
+    pub range: Range<u64>,
+}
+
+impl PartLayout {
+    /// The layout for an object of `len` bytes, or fewer: parts of at least 8 MiB, so many MiB that
+    /// there are at most 9,000 of them, or, from 43.9 TiB on, parts of 5 GiB.
+    ///
+    /// # Errors
+    ///
+    /// If `len` exceeds [`MAX_OBJECT_LEN`].
+    pub fn of_len(len: u64) -> Result<Self, ObjectTooLong> {
+        if len > MAX_OBJECT_LEN {
+            return Err(ObjectTooLong { max: MAX_OBJECT_LEN });
+        }
+        let first_size =
+            len.div_ceil(WANTED_PARTS).next_multiple_of(MIB).clamp(MIN_PART_SIZE, MAX_PART_SIZE);
+        Ok(Self { first_size, run_len: MAX_PARTS })
+    }
+
+    /// The layout for an object whose length is not known before it ends: the size of the parts
+    /// begins at 8 MiB and doubles after every 500 parts, up to 5 GiB.
+    ///
+    /// So a part is never larger than 8 MiB and 1/500 of what precedes it, and the longest object
+    /// has 28.3 TiB. It cannot be as long as one of known length, since small parts use up the
+    /// numbers that large parts would need, and reaching 44.7 TiB would take parts of 1/100. For
+    /// a longer object, and for Cloudflare R2 from 3.9 GiB on, give [`PartLayout::of_len`] a
+    /// length that will suffice.
+    pub fn of_unknown_len() -> Self {
+        Self { first_size: MIN_PART_SIZE, run_len: PARTS_BEFORE_DOUBLING }
+    }
+
+    /// The longest object that can be cut in this way, in bytes.
+    pub fn max_len(&self) -> u64 {
+        self.runs().map(|run| run.parts as u64 * run.part_size).sum()
+    }
+
+    /// How many parts an object of `len` bytes has: at least one, which is empty if the object is.
+    /// If there is only one, a single request can put the object instead.
+    ///
+    /// # Errors
+    ///
+    /// If `len` exceeds [`PartLayout::max_len`].
+    pub fn count(&self, len: u64) -> Result<usize, ObjectTooLong> {
+        Ok(self.part_of(len.saturating_sub(1))?.index + 1)
+    }
+
+    /// The parts of an object of `len` bytes, in order.
+    ///
+    /// # Errors
+    ///
+    /// If `len` exceeds [`PartLayout::max_len`].
+    pub fn parts(self, len: u64) -> Result<impl Iterator<Item = Part>, ObjectTooLong> {
+        let count = self.count(len)?;
+        let all = self.runs().flat_map(|run| (0..run.parts).map(move |place| run.part(place)));
+        Ok(all
+            .take(count)
+            .map(move |part| Part { range: part.range.start..part.range.end.min(len), ..part }))
+    }
+
+    /// The part that contains the byte at `offset`, as long as it is if the object does not end in
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// If `offset` is not below [`PartLayout::max_len`].
+    pub fn part_of(&self, offset: u64) -> Result<Part, ObjectTooLong> {
+        self.runs()
+            .map(|run| ((offset.saturating_sub(run.start) / run.part_size) as usize, run))
+            .find(|(place, run)| *place < run.parts)
+            .map(|(place, run)| run.part(place))
+            .ok_or_else(|| ObjectTooLong { max: self.max_len() })
+    }
+
+    /// The part at `index`, as long as it is if the object does not end in it. `None` from
+    /// [`MAX_PARTS`] on.
+    pub fn part(&self, index: usize) -> Option<Part> {
+        self.runs()
+            .find(|run| index < run.first_index + run.parts)
+            .map(|run| run.part(index - run.first_index))
+    }
+
+    fn runs(self) -> impl Iterator<Item = Run> {
+        let mut start = 0;
+        (0..MAX_PARTS).step_by(self.run_len).enumerate().map(move |(doublings, first_index)| {
+            let run = Run {
+                first_index,
+                parts: self.run_len.min(MAX_PARTS - first_index),
+                start,
+                part_size: (self.first_size << doublings).min(MAX_PART_SIZE),
+            };
+            start += run.parts as u64 * run.part_size;
+            run
+        })
+    }
+}
+
+impl Run {
+    fn part(&self, place: usize) -> Part {
+        let start = self.start + place as u64 * self.part_size;
+        Part { index: self.first_index + place, range: start..start + self.part_size }
+    }
+}
+
+/// An object would be longer than its parts can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the object would have more than {max} bytes, which {MAX_PARTS} parts cannot hold")]
+pub struct ObjectTooLong {
+    /// The longest possible object, in bytes.
+    pub max: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIB: u64 = 1 << 40;
+
+    /// What must be true of every layout, for one length.
+    fn check(layout: PartLayout, len: u64) {
+        let parts: Vec<_> = layout.parts(len).unwrap().collect();
+        assert_eq!(parts.len(), layout.count(len).unwrap());
+        assert!((1..=MAX_PARTS).contains(&parts.len()));
+        let mut end = 0;
+        for (index, part) in parts.iter().enumerate() {
+            assert_eq!(part.index, index);
+            assert_eq!(part.range.start, end);
+            end = part.range.end;
+            let whole = layout.part(index).unwrap();
+            assert_eq!(whole.range.end.min(len), end);
+            if index + 1 < parts.len() {
+                assert_eq!(&whole, part);
+                assert!((MIN_PART_SIZE..=MAX_PART_SIZE).contains(&(end - part.range.start)));
+                assert_eq!((end - part.range.start) % MIB, 0);
+            }
+            if !part.range.is_empty() {
+                assert_eq!(layout.part_of(part.range.start).unwrap(), whole);
+                assert_eq!(layout.part_of(end - 1).unwrap(), whole);
+            }
+        }
+        assert_eq!(end, len);
+        assert!(len == 0 || !parts[parts.len() - 1].range.is_empty());
+    }
+
+    fn sizes(layout: PartLayout, indices: impl IntoIterator<Item = usize>) -> Vec<u64> {
+        let size = |index| layout.part(index).map(|part| part.range.end - part.range.start);
+        indices.into_iter().map(|index| size(index).unwrap() / MIB).collect()
+    }
+
+    #[test]
+    fn parts_of_a_known_length_are_equal_and_few() {
+        for (len, size, count) in [
+            (0, 8 * MIB, 1),
+            (1, 8 * MIB, 1),
+            (8 * MIB, 8 * MIB, 1),
+            (8 * MIB + 1, 8 * MIB, 2),
+            (9_000 * 8 * MIB, 8 * MIB, 9_000),
+            (9_000 * 8 * MIB + 1, 9 * MIB, 8_001),
+            (100 * GIB, 12 * MIB, 8_534),
+            (9_000 * MAX_PART_SIZE, MAX_PART_SIZE, 9_000),
+            (9_000 * MAX_PART_SIZE + 1, MAX_PART_SIZE, 9_001),
+            (MAX_OBJECT_LEN, MAX_PART_SIZE, MAX_PARTS),
+        ] {
+            let layout = PartLayout::of_len(len).unwrap();
+            assert_eq!(sizes(layout, [0, MAX_PARTS - 1]), [size / MIB; 2], "{len}");
+            assert_eq!(layout.count(len), Ok(count), "{len}");
+            check(layout, len);
+        }
+        let too_long = Err(ObjectTooLong { max: MAX_OBJECT_LEN });
+        assert_eq!(PartLayout::of_len(MAX_OBJECT_LEN + 1), too_long);
+        assert_eq!(PartLayout::of_len(u64::MAX), too_long);
+    }
+
+    #[test]
+    fn parts_of_an_unknown_length_double() {
+        let layout = PartLayout::of_unknown_len();
+        assert_eq!(sizes(layout, [0, 499, 500, 999, 1_000, 1_500]), [8, 8, 16, 16, 32, 64]);
+        assert_eq!(sizes(layout, [4_500, 4_999, 5_000, 9_999]), [4_096, 4_096, 5_120, 5_120]);
+        assert_eq!(layout.part(MAX_PARTS), None);
+        let doubling = 500 * 8 * MIB * 1023;
+        assert_eq!(layout.max_len(), doubling + 5_000 * MAX_PART_SIZE);
+        assert!(layout.max_len() > 28 * TIB);
+        for index in 0..MAX_PARTS {
+            let Range { start, end } = layout.part(index).unwrap().range;
+            assert!(end - start <= MIN_PART_SIZE + start / 500, "{index}");
+        }
+    }
+
+    #[test]
+    fn parts_tile_objects_that_end_near_a_boundary() {
+        let layout = PartLayout::of_unknown_len();
+        for index in [0, 1, 2, 499, 500, 501, 1_000, 4_999, 5_000, 5_001, MAX_PARTS - 1] {
+            let Range { start, end } = layout.part(index).unwrap().range;
+            for len in [start.saturating_sub(1), start, start + 1, end - 1, end] {
+                check(layout, len);
+            }
+            assert_eq!(layout.count(end), Ok(index + 1));
+            assert_eq!(layout.count(end + 1).ok(), (index + 1 < MAX_PARTS).then_some(index + 2));
+        }
+        for layout in [layout, PartLayout::of_len(0).unwrap()] {
+            let max = layout.max_len();
+            check(layout, max);
+            assert_eq!(layout.part_of(max), Err(ObjectTooLong { max }));
+            assert_eq!(layout.count(u64::MAX), Err(ObjectTooLong { max }));
+            assert!(layout.parts(max + 1).is_err());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn parts_tile_objects_of_any_length(bits in 0..46_u32, random: u64, difference in -1..=1_i64) {
+            let len = (random % (1_u64 << bits)).saturating_add_signed(difference);
+            let round = len.next_multiple_of(MIB).saturating_add_signed(difference);
+            for len in [len, round] {
+                let layout = PartLayout::of_len(len).unwrap();
+                prop_assert!(layout.count(len).unwrap() <= 9_001);
+                check(layout, len);
+                let unknown = PartLayout::of_unknown_len();
+                if len <= unknown.max_len() {
+                    check(unknown, len);
+                }
+            }
+        }
+    }
+}
