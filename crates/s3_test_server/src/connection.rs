@@ -1,14 +1,17 @@
 //! Serves one connection.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::error::ErrorCode;
+use crate::faults::Fault;
 use crate::handler::handle;
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::response::Response;
 use crate::shared::Shared;
+use crate::store::Object;
 
 /// How much of a body is sent between two updates of the log.
 const PIECE: usize = 256 << 10;
@@ -20,12 +23,18 @@ pub(crate) fn serve(stream: TcpStream, shared: &Shared) {
     let mut connection = Connection { reader: BufReader::new(reading), stream, shared };
     loop {
         match connection.serve_one() {
-            Ok(true) => {}
+            Ok(Next::Request) => {}
+            Ok(Next::Reset) => {
+                // Closing sends a reset then.
+                let linger = Some(Duration::ZERO);
+                let _ = rustix::net::sockopt::set_socket_linger(&connection.stream, linger);
+                return;
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let _ = connection.refuse();
                 return;
             }
-            Ok(false) | Err(_) => return,
+            Ok(Next::Close) | Err(_) => return,
         }
     }
 }
@@ -36,45 +45,23 @@ struct Connection<'a> {
     shared: &'a Shared,
 }
 
+/// What to do with the connection after a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Request,
+    Close,
+    Reset,
+}
+
 impl Connection<'_> {
-    /// Answers a request. False if the connection is at its end.
-    fn serve_one(&mut self) -> io::Result<bool> {
-        let Some(request) = Request::read_head(&mut self.reader)? else { return Ok(false) };
+    fn serve_one(&mut self) -> io::Result<Next> {
+        let Some(request) = Request::read_head(&mut self.reader)? else { return Ok(Next::Close) };
         let operation = Operation::of(&request);
-        let number = self.shared.log.begin(operation, &request);
-        let outcome = self.answer(operation, request, number);
+        let faults = self.shared.faults().next(operation, &request);
+        let number = self.shared.log.begin(operation, &request, &faults);
+        let next = Exchange { connection: self, operation, faults, number }.run(request);
         self.shared.log.end(number);
-        outcome
-    }
-
-    fn answer(
-        &mut self,
-        operation: Operation,
-        mut request: Request,
-        number: usize,
-    ) -> io::Result<bool> {
-        if request.header("expect") == Some("100-continue") {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
-        request.read_body(&mut self.reader)?;
-        let is_kept = request.header("connection") != Some("close");
-        let has_body = request.method != "HEAD";
-        let response = handle(operation, request, &mut self.shared.store(), &self.shared.options);
-        self.send(&response, has_body, number)?;
-        Ok(is_kept)
-    }
-
-    fn send(&mut self, response: &Response, has_body: bool, number: usize) -> io::Result<()> {
-        let body = response.body.as_slice();
-        self.shared.log.update(number, |entry| entry.status = Some(response.status));
-        self.stream.write_all(response.head(body.len()).as_bytes())?;
-        if has_body {
-            for piece in body.chunks(PIECE) {
-                self.shared.log.update(number, |entry| entry.body_sent += piece.len() as u64);
-                self.stream.write_all(piece)?;
-            }
-        }
-        Ok(())
+        next
     }
 
     /// Answers a request that is no HTTP, or no URL.
@@ -83,5 +70,178 @@ impl Connection<'_> {
         let body = response.body.as_slice();
         self.stream.write_all(response.head(body.len()).as_bytes())?;
         self.stream.write_all(body)
+    }
+}
+
+/// A request whose head has been read, and its answer.
+struct Exchange<'a, 'b> {
+    connection: &'a mut Connection<'b>,
+    operation: Operation,
+    faults: Vec<Fault>,
+    /// Its number in the log.
+    number: usize,
+}
+
+impl Exchange<'_, '_> {
+    fn run(mut self, mut request: Request) -> io::Result<Next> {
+        if self.read_body(&mut request)? == Next::Reset {
+            return Ok(Next::Reset);
+        }
+        let is_kept = request.header("connection") != Some("close");
+        let has_body = request.method != "HEAD";
+        let (bucket, key) = (request.bucket.clone(), request.key.clone());
+        let Some(mut response) = self.response(request) else { return Ok(Next::Reset) };
+        self.spoil(&mut response);
+        let replace = |content: &[u8]| {
+            self.shared().put(&bucket, &key, Object::from(content.to_vec()));
+        };
+        let next = self.send(&response, has_body, replace)?;
+        Ok(if next == Next::Request && !is_kept { Next::Close } else { next })
+    }
+
+    fn shared(&self) -> &Shared {
+        self.connection.shared
+    }
+
+    fn read_body(&mut self, request: &mut Request) -> io::Result<Next> {
+        for fault in &self.faults {
+            match fault {
+                Fault::Delay(time) => self.shared().connections.wait(*time),
+                Fault::ResetWhileReading { after } => {
+                    let all_but_last = request.content_len()?.saturating_sub(1);
+                    let mut body =
+                        (&mut self.connection.reader).take(all_but_last.min(*after as u64));
+                    io::copy(&mut body, &mut io::sink())?;
+                    return Ok(Next::Reset);
+                }
+                _ => {}
+            }
+        }
+        if request.header("expect") == Some("100-continue") {
+            self.connection.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        request.read_body(&mut self.connection.reader)?;
+        Ok(Next::Request)
+    }
+
+    /// Does what is asked for; nothing if there is no answer.
+    fn response(&self, mut request: Request) -> Option<Response> {
+        let resource = format!("/{}/{}", request.bucket, request.key);
+        for fault in &self.faults {
+            match fault {
+                Fault::Reset => return None,
+                Fault::Error(code) => return Some(code.response(&resource)),
+                Fault::SlowDown { retry_after } => {
+                    let response = ErrorCode::SlowDown.response(&resource);
+                    return Some(response.header("Retry-After", retry_after.to_string()));
+                }
+                Fault::WrongRegion(region) => {
+                    let response = ErrorCode::PermanentRedirect.response(&resource);
+                    return Some(response.header("x-amz-bucket-region", region));
+                }
+                Fault::ErrorWithStatus200(code) => {
+                    return Some(Response::xml(200, &code.document(&resource)));
+                }
+                Fault::Replace(content) => {
+                    let object = Object::from(content.clone());
+                    self.shared().put(&request.bucket, &request.key, object);
+                }
+                Fault::IgnoreConditions => {
+                    request
+                        .headers
+                        .retain(|(name, _)| name != "if-match" && name != "if-none-match");
+                }
+                Fault::IgnoreRange => request.headers.retain(|(name, _)| name != "range"),
+                _ => {}
+            }
+        }
+        let (store, options) = (&mut self.shared().store(), &self.shared().options);
+        let response = handle(self.operation, request, store, options);
+        (!self.faults.contains(&Fault::LoseAnswer)).then_some(response)
+    }
+
+    /// Makes an answer wrong.
+    fn spoil(&self, response: &mut Response) {
+        for fault in &self.faults {
+            match fault {
+                Fault::CorruptBody => response.body.flip_bit(),
+                Fault::ShortenBody { by } => {
+                    let range = &mut response.body.range;
+                    range.end = range.end.saturating_sub(*by).max(range.start);
+                }
+                Fault::WrongEtag => {
+                    response.replace_etag(Some("\"00000000000000000000000000000000\""));
+                }
+                Fault::NoEtag => response.replace_etag(None),
+                _ => {}
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        response: &Response,
+        has_body: bool,
+        replace: impl Fn(&[u8]),
+    ) -> io::Result<Next> {
+        let body = response.body.as_slice();
+        self.shared().log.update(self.number, |entry| entry.status = Some(response.status));
+        let mut stream = &self.connection.stream;
+        stream.write_all(response.head(body.len()).as_bytes())?;
+        let body = if has_body { body } else { &[] };
+        let mut sent = 0;
+        for (at, event) in self.events(body.len()) {
+            self.send_pieces(&body[sent..at])?;
+            sent = at;
+            match event {
+                Fault::ResetBody { .. } => return Ok(Next::Reset),
+                Fault::CutBody { .. } => return Ok(Next::Close),
+                Fault::StallBody { time, .. } => self.shared().connections.wait(*time),
+                Fault::ReplaceDuringBody { content, .. } => replace(content),
+                _ => {}
+            }
+        }
+        self.send_pieces(&body[sent..])?;
+        for fault in &self.faults {
+            if let Fault::LengthenBody { by } = fault {
+                self.send_pieces(&vec![b'+'; *by])?;
+                return Ok(Next::Close);
+            }
+        }
+        Ok(Next::Request)
+    }
+
+    /// The faults that happen in the middle of a body, with their positions, in order.
+    fn events(&self, len: usize) -> Vec<(usize, &Fault)> {
+        let mut events: Vec<_> = self
+            .faults
+            .iter()
+            .filter_map(|fault| match fault {
+                Fault::ResetBody { after }
+                | Fault::CutBody { after }
+                | Fault::StallBody { after, .. }
+                | Fault::ReplaceDuringBody { after, .. } => Some((*after, fault)),
+                _ => None,
+            })
+            .map(|(after, fault)| (after.min(len.saturating_sub(1)), fault))
+            .collect();
+        events.sort_by_key(|(at, _)| *at);
+        events
+    }
+
+    fn send_pieces(&self, bytes: &[u8]) -> io::Result<()> {
+        let drip = self.faults.iter().find_map(|fault| match fault {
+            Fault::DripBody { piece, pause } => Some((*piece, *pause)),
+            _ => None,
+        });
+        let (piece, pause) = drip.unwrap_or((PIECE, Duration::ZERO));
+        for piece in bytes.chunks(piece.max(1)) {
+            self.shared().log.update(self.number, |entry| entry.body_sent += piece.len() as u64);
+            (&self.connection.stream).write_all(piece)?;
+            if !pause.is_zero() {
+                self.shared().connections.wait(pause);
+            }
+        }
+        Ok(())
     }
 }

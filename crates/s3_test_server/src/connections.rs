@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 #[derive(Default)]
 pub(crate) struct Connections {
     state: Mutex<State>,
+    stopped: Condvar,
 }
 
 #[derive(Default)]
@@ -41,6 +43,7 @@ impl Connections {
         for stream in state.open.values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
+        self.stopped.notify_all();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -49,6 +52,12 @@ impl Connections {
 
     pub(crate) fn allow(&self) {
         self.lock().is_stopped = false;
+    }
+
+    /// Waits for this time, or until the server stops.
+    pub(crate) fn wait(&self, time: Duration) {
+        let state = self.lock();
+        drop(self.stopped.wait_timeout_while(state, time, |state| !state.is_stopped));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -12,6 +12,18 @@
 //! assert!(server.requests().is_empty());
 //! ```
 //!
+//! Faults happen by rules, each to certain requests or at random from a seed:
+//!
+//! ```
+//! # use cryptstream_s3_test_server::{ErrorCode, Fault, Faults, Operation, Options, Rule, Server};
+//! # let server = Server::start(Options::default());
+//! server.set_faults(
+//!     Faults::seeded(7)
+//!         .rule(Rule::nth(3, Fault::ResetBody { after: 1000 }).on(Operation::GetObject))
+//!         .rule(Rule::random(0.1, Fault::Error(ErrorCode::InternalError))),
+//! );
+//! ```
+//!
 //! It answers as S3 does, with the same codes, and checks no signatures. Contents are shared, never
 //! copied on reading, so objects may have hundreds of megabytes.
 
@@ -20,6 +32,7 @@ mod connection;
 mod connections;
 mod date;
 mod error;
+mod faults;
 mod handler;
 mod list;
 mod multipart;
@@ -36,6 +49,7 @@ mod store;
 mod xml;
 
 pub use error::ErrorCode;
+pub use faults::{Fault, Faults, Rule};
 pub use operation::Operation;
 pub use options::Options;
 pub use request_log::LoggedRequest;

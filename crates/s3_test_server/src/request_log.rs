@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::faults::Fault;
 use crate::operation::Operation;
 use crate::request::Request;
 
@@ -28,6 +29,8 @@ pub struct LoggedRequest {
     /// How much of the body of the answer was sent, in bytes. It may be ahead of what the client
     /// has received, never behind.
     pub body_sent: u64,
+    /// What went wrong, as the test wanted.
+    pub faults: Vec<Fault>,
     /// When the head of the request was read, since the start of the server.
     pub began: Duration,
     /// When the answer was sent, or the connection closed; nothing until then.
@@ -59,7 +62,7 @@ impl RequestLog {
     }
 
     /// Logs a request whose body has not been read, and returns its number.
-    pub(crate) fn begin(&self, operation: Operation, request: &Request) -> usize {
+    pub(crate) fn begin(&self, operation: Operation, request: &Request, faults: &[Fault]) -> usize {
         let mut entries = self.lock();
         entries.push(LoggedRequest {
             operation,
@@ -71,6 +74,7 @@ impl RequestLog {
             body_received: request.content_len().unwrap_or_default(),
             status: None,
             body_sent: 0,
+            faults: faults.to_vec(),
             began: self.start.elapsed(),
             ended: None,
         });

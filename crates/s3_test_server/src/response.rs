@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::xml;
+
 /// An answer that has not been sent.
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -26,14 +28,32 @@ impl Response {
     /// One with an XML document, given without its declaration.
     pub(crate) fn xml(status: u16, document: &str) -> Self {
         let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{document}");
-        let body = Body { range: 0..text.len(), bytes: Arc::new(text.into_bytes()) };
-        Self { body, ..Self::empty(status) }.header("Content-Type", "application/xml")
+        Self { body: Body::from(text.into_bytes()), ..Self::empty(status) }
+            .header("Content-Type", "application/xml")
     }
 
     /// Adds a header.
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// Replaces the ETag by another one or by none: in the header if there is one, else in the XML.
+    pub(crate) fn replace_etag(&mut self, etag: Option<&str>) {
+        if let Some(at) = self.headers.iter().position(|(name, _)| name == "ETag") {
+            match etag {
+                Some(etag) => etag.clone_into(&mut self.headers[at].1),
+                None => drop(self.headers.remove(at)),
+            }
+            return;
+        }
+        let text = String::from_utf8_lossy(self.body.as_slice()).into_owned();
+        let mut replaced = text.clone();
+        for old in xml::elements(&text, "ETag") {
+            let new = etag.map(|etag| format!("<ETag>{}</ETag>", xml::escape(etag)));
+            replaced = replaced.replace(&format!("<ETag>{old}</ETag>"), &new.unwrap_or_default());
+        }
+        self.body = Body::from(replaced.into_bytes());
     }
 
     /// The status line and the headers, with this length of the body.
@@ -52,6 +72,22 @@ impl Response {
 impl Body {
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[self.range.clone()]
+    }
+
+    /// Changes a bit in the middle, in a copy.
+    pub(crate) fn flip_bit(&mut self) {
+        let mut bytes = self.as_slice().to_vec();
+        let middle = bytes.len() / 2;
+        if let Some(byte) = bytes.get_mut(middle) {
+            *byte ^= 1;
+        }
+        *self = Self::from(bytes);
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { range: 0..bytes.len(), bytes: Arc::new(bytes) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::connection::serve;
+use crate::faults::{FaultState, Faults};
 use crate::options::Options;
 use crate::request_log::LoggedRequest;
 use crate::shared::Shared;
@@ -32,8 +33,7 @@ impl Server {
         Self { shared, address, acceptor }
     }
 
-    /// Resets all connections and closes the port, as if the server was killed. What is stored
-    /// stays.
+    /// Closes all connections and the port, as if the server was killed. What is stored stays.
     pub fn stop(&mut self) {
         self.shared.connections.stop();
         if let Some(acceptor) = self.acceptor.take() {
@@ -81,8 +81,7 @@ impl Server {
     /// `Object { metadata, ..Object::from(bytes) }`.
     pub fn put_object(&self, bucket: &str, key: &str, object: Object) -> String {
         let etag = object.etag.clone();
-        let mut store = self.shared.store();
-        store.buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), object);
+        self.shared.put(bucket, key, object);
         etag
     }
 
@@ -108,6 +107,12 @@ impl Server {
     #[must_use]
     pub fn uploads(&self) -> Vec<Upload> {
         self.shared.store().uploads.values().cloned().collect()
+    }
+
+    /// Sets what goes wrong from now on, in place of what was set before. Requests are counted anew.
+    /// [`Faults::default`] is none.
+    pub fn set_faults(&self, faults: impl Into<Faults>) {
+        *self.shared.faults() = FaultState::new(faults.into());
     }
 
     /// All requests so far, in order of arrival.

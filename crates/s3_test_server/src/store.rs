@@ -140,26 +140,30 @@ pub(crate) fn content_hash(bytes: &[u8]) -> String {
         0x94d0_49bb_1331_11eb,
         0xd6e8_feb8_6659_fd93,
     ];
-    let mut lanes = ODD;
-    let mut absorb = |block: &[u8; 32]| {
-        for (at, lane) in lanes.iter_mut().enumerate() {
-            let mut word = [0; 8];
-            word.copy_from_slice(&block[8 * at..8 * at + 8]);
-            *lane = (*lane ^ u64::from_le_bytes(word)).wrapping_mul(ODD[at]).rotate_left(29);
-        }
+    let step = |lane: u64, word: [u8; 8], odd: u64| {
+        (lane ^ u64::from_le_bytes(word)).wrapping_mul(odd).rotate_left(29)
     };
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    blocks.iter().for_each(&mut absorb);
-    let mut last = [0; 32];
+    let [mut a, mut b, mut c, mut d] = ODD;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (blocks, words) = words.as_chunks::<4>();
+    for block in blocks {
+        a = step(a, block[0], ODD[0]);
+        b = step(b, block[1], ODD[1]);
+        c = step(c, block[2], ODD[2]);
+        d = step(d, block[3], ODD[3]);
+    }
+    let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
-    absorb(&last);
+    for word in words.iter().chain([&last]) {
+        a = step(a, *word, ODD[0]);
+    }
 
     let mix = |state: u64, word: u64| {
         let mixed = (state ^ word).wrapping_mul(ODD[0]);
         mixed ^ (mixed >> 32)
     };
-    let first = lanes.iter().fold(bytes.len() as u64, |state, &lane| mix(state, lane));
-    let second = lanes.iter().rev().fold(first, |state, &lane| mix(state, lane));
+    let first = [a, b, c, d].into_iter().fold(bytes.len() as u64, mix);
+    let second = [d, c, b, a].into_iter().fold(first, mix);
     format!("{first:016x}{second:016x}")
 }
 

@@ -2,17 +2,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use cryptstream_s3_test_server::{Operation, Options, Server};
+use cryptstream_s3_test_server::{ErrorCode, Fault, Faults, Operation, Options, Rule, Server};
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
-    Attribute, AttributeValue, Attributes, Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions,
+    Attribute, AttributeValue, Attributes, BackoffConfig, Error, GetOptions, ObjectStore,
+    ObjectStoreExt, PutMode, PutOptions, RetryConfig,
 };
 
 fn server() -> Server {
@@ -29,6 +30,14 @@ fn client(server: &Server) -> AmazonS3 {
         .with_region("us-east-1")
         .with_access_key_id("id")
         .with_secret_access_key("secret")
+        .with_retry(RetryConfig {
+            backoff: BackoffConfig {
+                init_backoff: Duration::from_millis(1),
+                max_backoff: Duration::from_millis(2),
+                base: 2.0,
+            },
+            ..RetryConfig::default()
+        })
         .build()
         .unwrap()
 }
@@ -164,4 +173,44 @@ async fn large_objects_pass_through() {
     let object = server.get("b", "large").unwrap();
     assert_eq!(object.bytes.len(), 16 << 20);
     assert_eq!(store.get(&key).await.unwrap().bytes().await.unwrap(), *object.bytes);
+}
+
+#[tokio::test]
+async fn a_client_that_retries_gets_past_faults_at_random() {
+    let server = server();
+    let store = client(&server);
+    server.set_faults(
+        Faults::seeded(1)
+            .rule(Rule::random(0.1, Fault::Error(ErrorCode::InternalError)))
+            .rule(Rule::random(0.1, Fault::SlowDown { retry_after: 0 }))
+            .rule(Rule::random(0.1, Fault::Reset))
+            .rule(Rule::random(0.1, Fault::CutBody { after: 5 }).on(Operation::GetObject))
+            .rule(Rule::random(0.1, Fault::ResetBody { after: 500 }).on(Operation::GetObject))
+            .rule(Rule::random(0.1, Fault::LoseAnswer).on(Operation::PutObject)),
+    );
+    for number in 0..50_usize {
+        let key = Path::from(number.to_string());
+        let content = number.to_string().repeat(number * 10);
+        store.put(&key, content.clone().into()).await.unwrap();
+        assert_eq!(store.get(&key).await.unwrap().bytes().await.unwrap(), content);
+    }
+    assert_eq!(server.keys("b").len(), 50);
+    assert!(server.requests().iter().filter(|request| !request.faults.is_empty()).count() > 20);
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_completion_leaves_no_upload() {
+    let server = server();
+    let store = client(&server);
+    let key = Path::from("key");
+    let id = store.create_multipart(&key).await.unwrap();
+    let part = store.put_part(&key, &id, 0, "content".into()).await.unwrap();
+    let complete = Operation::CompleteMultipartUpload;
+    server.set_faults(Rule::first(1, Fault::LoseAnswer).on(complete));
+    let done = store.complete_multipart(&key, &id, vec![part]).await;
+    assert!(matches!(done, Err(Error::NotFound { .. })), "{done:?}");
+    assert_eq!(*server.get("b", "key").unwrap().bytes, b"content");
+    assert!(server.uploads().is_empty());
+    let tries = server.requests().iter().filter(|request| request.operation == complete).count();
+    assert_eq!(tries, 2);
 }

