@@ -4,7 +4,9 @@
 //! have keys do not talk to the network.
 
 mod parts;
+mod profile;
 mod url;
 
 pub use parts::{MAX_OBJECT_LEN, MAX_PART_SIZE, MAX_PARTS, ObjectTooLong, Part, PartLayout};
+pub use profile::{AwsCredentials, AwsSettings, ProfileError, ProfileProblem};
 pub use url::{MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, is_url};
