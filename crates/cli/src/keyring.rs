@@ -129,6 +129,11 @@ impl EncryptionKeys {
         self.files.known().to_vec()
     }
 
+    /// Whether all keys are those of recipients, whose identities may be somebody else's.
+    pub(crate) fn is_public_only(&self) -> bool {
+        self.own.is_empty() && !self.has_passphrase()
+    }
+
     /// Whether a passphrase is the key.
     pub(crate) fn has_passphrase(&self) -> bool {
         !matches!(self.passphrase, Secret::None)
@@ -295,6 +300,14 @@ impl DecryptionKeys {
     /// Whether a passphrase is among the keys.
     pub(crate) fn has_passphrase(&self) -> bool {
         !matches!(self.passphrase, Secret::None)
+    }
+
+    /// Whether trying the identities on another file may ask the user again.
+    pub(crate) fn may_ask_again(&self) -> bool {
+        // The only one has been tried on the first file.
+        let is_only = self.own.len() == 1 && !matches!(self.passphrase, Secret::Given(_));
+        let asks = |identity: &AnyIdentity| identity.may_prompt() && !is_only;
+        self.own.iter().any(|identity| identity.prefers_batch() || asks(identity))
     }
 
     /// The identities: first those that cost nothing to try, then those that may ask. A

@@ -50,6 +50,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
         _ => format!("{count} files"),
     };
     let key_files = [old_keys.key_files(), new_keys.key_files()].concat();
+    let checks_access = new_keys.is_public_only() && !old_keys.may_ask_again();
     let cached = CachedIdentities::new(old_keys.identities(&name)?);
     if count > inputs.count() as u64
         && let Some(no_match) = try_keys(&inputs, &cached, &parser, &key_files)
@@ -63,11 +64,13 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let mut rekeyer = Rekeyer {
         engine,
         parser,
+        cached: &cached,
         identities: cached.identities(),
         context,
         key_files,
         new_keys: NewKeys { keys: new_keys, name, is_ready: false, native: None, age: None },
         reencrypt,
+        checks_access,
         done: None,
     };
     if !are_several {
@@ -76,7 +79,9 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
         let done = rekeyer.rekey(&input, &meter);
         meter.clear();
         let path = input.path().unwrap_or(Path::new("-"));
-        report::done(path, &done.map_err(RekeyError::into_failure)?, started.elapsed(), options);
+        let (done, took) = (done.map_err(RekeyError::into_failure)?, started.elapsed());
+        rekeyer.check_access(path, Some(path));
+        report::done(path, &done, took, options);
         return Ok(Status::default());
     }
     // A file may have several names.
@@ -97,6 +102,9 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
             Err(RekeyError::File(failure)) => Err(failure),
             Ok(summary) => Ok(summary),
         };
+        if done.is_ok() {
+            meter.suspend(|| rekeyer.check_access(path, None));
+        }
         meter.suspend(|| report.record(&input, done, started.elapsed()));
     }
     meter.clear();
@@ -125,12 +133,15 @@ impl RekeyError {
 struct Rekeyer<'a> {
     engine: Engine,
     parser: Parser,
+    cached: &'a CachedIdentities,
     identities: Vec<&'a dyn Identity>,
     context: Context,
     /// The files that keys were read from.
     key_files: Vec<KnownFile>,
     new_keys: NewKeys,
     reencrypt: bool,
+    /// Whether the old keys must still be tried on a new header.
+    checks_access: bool,
     /// Rekeyed files that may appear again under another name; `None` for a single name.
     done: Option<HashSet<FileId>>,
 }
@@ -178,6 +189,18 @@ impl Rekeyer<'_> {
                     false => Err(RekeyError::File(failure)),
                 }
             }
+        }
+    }
+
+    /// Warns if none of the old keys fits the new header at `path`. One file is enough, since all
+    /// get the same new keys. `only` is the file's name if there is no other.
+    fn check_access(&mut self, path: &Path, only: Option<&Path>) {
+        if !std::mem::take(&mut self.checks_access) {
+            return;
+        }
+        let rekeyed = PendingInput { input: Input::Path(path.to_owned()), len: None };
+        if self.cached.none_fits(rekeyed.item().into_iter(), &self.parser, true).is_some() {
+            messages::warn(&messages::rekey::lost_access(only));
         }
     }
 

@@ -35,6 +35,14 @@ pub(crate) fn names_left(file: &Path, names: u64) -> String {
     format!("{}: {names} {verb} the old file with the old keys", quoted(file))
 }
 
+/// `file` is the only one of the run, if there is only one.
+pub(crate) fn lost_access(file: Option<&Path>) -> String {
+    match file {
+        Some(file) => format!("{}: none of the keys given can decrypt it any more", quoted(file)),
+        None => "none of the keys given can decrypt the rekeyed files any more".to_owned(),
+    }
+}
+
 pub(crate) fn done(file: &Path, method: RekeyMethod, written: &str, took: Duration) -> String {
     let how = match method {
         RekeyMethod::InPlace => "replaced the header in place",

@@ -117,6 +117,50 @@ fn a_passphrase_replaces_keys_and_keys_replace_a_passphrase() {
 }
 
 #[test]
+fn a_warning_says_that_no_key_given_fits_any_more() {
+    let dir = fixture();
+    let [a, b] = ["a", "b"].map(|name| dir.run(&["keygen", "-y", name]).ok().stdout_text());
+    let (a, b) = (a.trim(), b.trim());
+    dir.write("list", format!("{a}\n{b}\n"));
+    dir.run(&["encrypt", CHEAP, "--passphrase-file", "pw", "a", "protected"]).ok();
+    let own = |flags: &[&'static str]| [&["-i", "a"], flags].concat();
+    let passphrase = vec!["--passphrase-file", "pw"];
+    let locked = vec!["-i", "protected", "--identity-passphrase-file", "pw"];
+    for (old, new, is_warned) in [
+        (own(&[]), vec!["--new-recipient", b], true),
+        (own(&["-i", "c"]), vec!["--new-recipient", b], true),
+        (locked.clone(), vec!["--new-recipient", b], true),
+        (passphrase.clone(), vec!["--new-recipient", b], true),
+        (own(&[]), vec!["--new-recipients-file", "list"], false),
+        (locked, vec!["--new-recipients-file", "list"], false),
+        (own(&["-i", "b"]), vec!["--new-recipient", b], false),
+        (own(&[]), vec!["--new-identity", "b"], false),
+        (own(&[]), vec!["--new-passphrase-file", "pw", CHEAP], false),
+    ] {
+        let first = if old == passphrase { vec![CHEAP, old[0], old[1]] } else { vec!["-i", "a"] };
+        encrypt(&dir, b"content", "native", &first);
+        let done = dir.run(&[&["rekey", "f"], &old[..], &new].concat()).ok();
+        let expected = match is_warned {
+            true => "warning: f: none of the keys given can decrypt it any more\n",
+            false => "",
+        };
+        assert_eq!(done.stderr_text(), expected, "{old:?} {new:?}");
+    }
+    // Once for all files; as an event for a program.
+    let new = ["-i", "a", "--new-recipient", b];
+    fs::create_dir(dir.path("all")).unwrap();
+    for (flag, count) in [("--no-config", 1), ("--json", 1), ("--quiet", 0)] {
+        for name in ["all/x.enc", "all/y.enc"] {
+            dir.run(&["encrypt", "pw", name, "-i", "a", "--force"]).ok();
+        }
+        let text = dir.run(&[&["rekey", "all", flag], &new[..]].concat()).ok().stderr_text();
+        let warnings = text.matches("none of the keys given can decrypt the rekeyed files").count();
+        assert_eq!((warnings, text.lines().count()), (count, count), "{text}");
+        assert_eq!(text.contains(r#""event":"warning""#), flag == "--json", "{text}");
+    }
+}
+
+#[test]
 fn in_place_the_file_stays_the_same_file() {
     let dir = fixture();
     for (format, len) in [("native", MIB), ("native", 100), ("age", MIB), ("age", 0)] {
