@@ -68,7 +68,7 @@ fn render(command: &clap::Command, names: &[String]) -> io::Result<Vec<u8>> {
     );
     let mut page = head.into_bytes();
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    synopsis(command).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
@@ -80,6 +80,15 @@ fn render(command: &clap::Command, names: &[String]) -> io::Result<Vec<u8>> {
     see_also(&mut rest, names.iter().filter(|other| **other != name));
     rest.to_writer(&mut page)?;
     Ok(ascii(&String::from_utf8_lossy(&page)).into_bytes())
+}
+
+/// The usage as in `--help`. The options have their own section.
+fn synopsis(command: &clap::Command) -> Roff {
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control("SH", [messages::manual::SYNOPSIS]);
+    roff.text([bold(usage.strip_prefix("Usage: ").unwrap_or(&usage))]);
+    roff
 }
 
 /// Replaces other characters by their names, which every troff knows in any locale.
