@@ -75,12 +75,18 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Encrypt a file, a pipe, or the files in a folder
-    #[command(after_long_help = help::ENCRYPT)]
+    #[command(
+        after_long_help = help::ENCRYPT,
+        mut_args(help::describe_encrypted_output)
+    )]
     Encrypt(Encrypt),
     /// Decrypt a file, a pipe, or the files in a folder
     ///
     /// Damaged input produces no output; see `verify` and --salvage.
-    #[command(after_long_help = help::DECRYPT)]
+    #[command(
+        after_long_help = help::DECRYPT,
+        mut_args(help::describe_decrypted_output)
+    )]
     Decrypt(Decrypt),
     /// Describe encrypted files, without a key
     #[command(after_long_help = help::INSPECT)]
@@ -130,8 +136,8 @@ pub(crate) struct Encrypt {
     pub(crate) encryption: EncryptionArgs,
     #[command(flatten)]
     pub(crate) tree: Tree,
-    /// Delete from the copy what is gone from the folder, if everything else succeeded; keeps what
-    /// filters exclude, try it with --dry-run
+    /// Delete from the copy what is gone from the folder, if everything else succeeded. Keeps what
+    /// filters exclude. Try it with --dry-run first
     #[arg(
         long,
         help_heading = "Folders",
@@ -188,7 +194,7 @@ pub(crate) struct Decrypt {
 pub(crate) struct Files {
     /// File or folder to read; - or nothing for standard input
     pub(crate) input: Option<PathBuf>,
-    /// File or folder to write; - for standard output [default: INPUT.enc, or INPUT without .enc]
+    /// File or folder to write; - for standard output
     pub(crate) output: Option<PathBuf>,
     /// Output file or folder (same as OUTPUT)
     #[arg(short = 'o', long = "output", value_name = "OUTPUT", conflicts_with = "output")]

@@ -7,7 +7,7 @@ use clap::Args;
 /// The flags that name the file.
 #[derive(Args, Debug, Default)]
 pub(crate) struct FileList {
-    /// Read more INPUTs from FILE, one per line; - for standard input
+    /// Read more names from FILE, one per line; - for standard input
     #[arg(short = 'T', long, value_name = "FILE")]
     pub(crate) files_from: Option<PathBuf>,
     /// Names in --files-from end with NUL bytes, as written by `find -print0`

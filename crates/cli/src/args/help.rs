@@ -36,7 +36,7 @@ Configuration:
   environment variables, and those over the file; `cryptstream config --help` lists
   all settings.
 
-The output appears only once it is completely written and verified.";
+The output appears only once it is completely written and, when decrypting, verified.";
 
 pub(crate) const ENCRYPT: &str = "\
 Examples:
@@ -105,14 +105,16 @@ Examples:
 
 pub(crate) const REKEY: &str = "\
 Examples:
-  Replace all old keys by two public keys:
+  Replace all old keys with two public keys:
     cryptstream rekey -i me.key --new-recipients-file friend.pub --new-identity me.key video.mp4.enc
   Change the passphrase:
     cryptstream rekey --passphrase-file pass.txt --new-passphrase-file new.txt notes.txt.enc
   All encrypted files in a folder:
-    cryptstream rekey -i me.key --new-recipients-file friend.pub backup
+    cryptstream rekey -i me.key --new-recipients-file friend.pub --new-identity me.key backup
 
 Notes:
+  All old keys are replaced, so name yourself among the new ones to keep access.
+
   Failures are reported; the rest continues. After an interruption, run it again with
   the old and the new keys: files that already have the new keys are rekeyed once more.
 
@@ -209,6 +211,21 @@ Examples:
     cryptstream man ~/.local/share/man/man1
   Read the main page without installing anything:
     cryptstream man | man -l -";
+
+/// Adds the default of `encrypt` to the help for OUTPUT. (`mut_arg` would move it behind the other
+/// positional arguments.)
+pub(super) fn describe_encrypted_output(arg: clap::Arg) -> clap::Arg {
+    let help = "File or folder to write; - for standard output [default: INPUT.enc, or INPUT.age \
+                with --armor or --format age]";
+    if arg.get_id() == "output" { arg.help(help) } else { arg }
+}
+
+/// Adds the default of `decrypt` to the help for OUTPUT.
+pub(super) fn describe_decrypted_output(arg: clap::Arg) -> clap::Arg {
+    let help =
+        "File or folder to write; - for standard output [default: INPUT without .enc or .age]";
+    if arg.get_id() == "output" { arg.help(help) } else { arg }
+}
 
 #[cfg(test)]
 mod tests {

@@ -61,8 +61,8 @@ pub(crate) struct DecryptionArgs {
     /// Decrypt with the identities in FILE, or with this SSH key; repeatable
     #[arg(short, long, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
-    /// Highest passphrase cost to accept from a file, if above the default [default: 2GiB,16,16,
-    /// and memory times passes 8GiB]
+    /// Raise the highest passphrase cost to accept from a file [default: 2GiB,16,16, and memory
+    /// times passes 8GiB]
     #[arg(long, value_name = "MEM[,T[,P]]")]
     pub(crate) argon2id_limit: Option<String>,
     /// Abort if a plugin stays silent for this many seconds; 0 to wait forever [default: 120]

@@ -23,8 +23,8 @@ pub(crate) struct Tree {
     /// Respect .gitignore files in the folders
     #[arg(long)]
     pub(crate) gitignore: bool,
-    /// Replace outputs that differ from their input in time or length, even newer ones; decrypt
-    /// refuses those, since they may hold later changes
+    /// Replace outputs that differ from their input in time or length, even if they are newer.
+    /// decrypt does not replace newer outputs, since they may hold later changes
     #[arg(long)]
     pub(crate) newer: bool,
     /// Show what would be done, without doing it

@@ -84,7 +84,7 @@ pub(crate) fn armor_is_age() -> Failure {
 
 pub(crate) fn no_key_given(is_encrypting: bool) -> Failure {
     let help = if is_encrypting {
-        "use -p to be asked for a passphrase, --passphrase-file FILE, or -r RECIPIENT"
+        "use -p to be asked for a passphrase, --passphrase-file FILE, -r RECIPIENT or -i FILE"
     } else {
         "use -p to be asked for the passphrase, --passphrase-file FILE, or -i FILE"
     };
