@@ -27,6 +27,32 @@
 //! # }
 //! ```
 //!
+//! A passphrase is a recipient and an identity too, the only one of its file. Native files derive
+//! the key from it with Argon2id (in age files it is scrypt, in `cryptstream-keys`). This is the
+//! lowest [`Cost`](cryptstream_format::argon2id::Cost); prefer `Cost::DEFAULT`.
+//!
+//! ```
+//! use cryptstream_engine::{Decrypt, Encrypt, Engine};
+//! use cryptstream_format::argon2id::{Cost, PassphraseIdentity, PassphraseRecipient, ReadLimit};
+//! use zeroize::Zeroizing;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = |name: &str| folder.path().join(name);
+//! # std::fs::write(path("a"), "some text")?;
+//! let passphrase = Zeroizing::new(b"correct horse battery staple".to_vec());
+//! let recipient = PassphraseRecipient::new(passphrase.clone(), Cost::MIN)?;
+//! let mut engine = Engine::builder().build();
+//! engine.encrypt(Encrypt::file(path("a")).to(path("a.enc")).recipients(&[&recipient]))?;
+//!
+//! // Files that ask for more than this limit are refused.
+//! let identity = PassphraseIdentity::new(passphrase, ReadLimit::DEFAULT);
+//! engine.decrypt(Decrypt::file(path("a.enc")).to(path("b")).identities(&[&identity]))?;
+//! # assert_eq!(std::fs::read(path("b"))?, b"some text");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Operations
 //!
 //! | method | request | result |

@@ -74,7 +74,7 @@ pub(crate) trait PartWriter<E> {
     }
 }
 
-/// Takes a segment through, in parts of `part_len` bytes of plaintext.
+/// Runs a segment through the loop, in parts of `part_len` bytes of plaintext.
 pub(crate) fn transform<E>(
     segment: &Segment,
     part_len: usize,

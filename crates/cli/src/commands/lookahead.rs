@@ -1,4 +1,4 @@
-//! Looks at files before they are processed, for keys that are better asked for several files at
+//! Looks at files before they are processed, for keys that should be asked about several files at
 //! once.
 
 use std::collections::VecDeque;

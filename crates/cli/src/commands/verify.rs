@@ -36,7 +36,7 @@ struct Verifier<'a> {
     meter: Meter,
     /// Parses the files.
     parser: Parser,
-    /// Set if a key is better asked for several files at once.
+    /// Set if a key should be asked about several files at once.
     look: Option<LookaheadFn<'a>>,
     report: RefCell<VerifyReport>,
     /// The number of files, and of those begun.
@@ -230,7 +230,7 @@ impl Verifier<'_> {
                 Outcome::Damaged(scan, inspect_verify::partly_damaged(failure))
             }
             Ok(scan) => Outcome::Damaged(scan, failure),
-            // As it is damaged, it was not looked for a key that fits.
+            // As the file is damaged, no matching key was looked for.
             Err(Error::NotAFile { .. } | Error::NotSeekable { .. } | Error::Unlock { .. }) => {
                 Outcome::Failed(failure)
             }

@@ -70,7 +70,7 @@ impl CachedIdentities {
         self.identities.iter().map(|tried| tried as &dyn Identity).collect()
     }
 
-    /// Whether a key is better asked for several files at once.
+    /// Whether a key should be asked about several files at once.
     pub(crate) fn prefers_batch(&self) -> bool {
         self.identities.iter().any(|tried| tried.identity.prefers_batch())
     }

@@ -18,9 +18,8 @@ use super::pipe::{PIPE_SIZE, PipeWriter, PipedEnd, pipe};
 use crate::data_file::{Caching, DataFile};
 use crate::{Error, Parser};
 
-/// Up to this size a file is read until it ends, whatever its size is said to
-/// be: files of /proc claim 0 bytes, files of /sys a page, which has at most
-/// 64 KiB.
+/// Up to this size a file is read until it ends, whatever size it reports, because files in /proc
+/// report 0 bytes, and files in /sys a page, which has at most 64 KiB.
 pub(super) const TRUST_SIZE_ABOVE: u64 = 64 << 10;
 /// Files above this size are read ahead eagerly.
 const SEQUENTIAL_ABOVE: u64 = 1 << 20;
@@ -167,8 +166,8 @@ impl Source {
         &self.parser
     }
 
-    /// Takes the input for an armored one from now on: its content is what is
-    /// in the armor. `head` is all that was read of it, and is read again.
+    /// Treats the input as armored from now on: its content is what is in the
+    /// armor. `head` is all that was read of it, and is read again.
     pub(crate) fn unarmor(&mut self, head: &[u8]) -> Result<(), Error> {
         if self.armor.is_some() || self.position != head.len() as u64 || !self.unread.is_empty() {
             return Err(Error::Internal("an armor that does not begin with the input"));
@@ -213,7 +212,7 @@ impl Source {
         (self.is_regular() && len > 0).then_some(len)
     }
 
-    /// Whether this is a file by its name, which is there at once and whole.
+    /// Whether this is a file whose content is complete, not a stream that is still being written.
     pub(crate) fn is_file(&self) -> bool {
         self.is_positional
     }

@@ -39,7 +39,7 @@ pub(super) fn open_unnamed(folder: &Dir, permissions: Permissions) -> Result<Opt
             return Err(error);
         }
         // File systems, kernels and filters of system calls without it give all kinds of
-        // answers. What is wrong with the folder itself, the named file will tell.
+        // answers. If the folder itself is the problem, creating the named file will show it.
         Err(_) => return Ok(None),
     };
     // Once is enough: it is mounted or not, and a look takes 2 % of a small file.
