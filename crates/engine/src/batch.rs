@@ -269,6 +269,7 @@ impl Engine {
         let mut source = item.open(&self.parser()?)?;
         let (mut conversion, mut payload) = begin(&mut source, item.target()?.as_ref())?;
         self.set_caching(&mut source, conversion.sink(), commit);
+        source.read_ahead();
         let is_in_order = conversion.sink().is_in_order();
         let allowed = self.options.allowed(self.cores());
         let may_queue = !is_in_order && allowed > 0 && self.has_coordinator()?;
@@ -282,6 +283,7 @@ impl Engine {
         let Payload { operation, start, cipher, .. } = payload;
         let output = match conversion.sink() {
             Sink::File(pending) => Output::File(pending.open_for_workers()?),
+            Sink::Object(object) => Output::File(object.file()?),
             Sink::Stream(_) | Sink::Armored(_) | Sink::Nowhere => Output::Nowhere,
         };
         let input = Some(source.file().duplicate(source.path())?);
@@ -292,8 +294,8 @@ impl Engine {
         };
         let pipeline = Pipeline::new(
             coordinator.add(job),
-            SegmentSource::of_file(layout, 0),
-            SegmentSink::ByWorkers,
+            SegmentSource::of_file(source.as_object(), layout, 0),
+            SegmentSink::by_workers(conversion.sink()),
             allowed,
         );
         Ok(Started::Running(Box::new(FileTransfer {

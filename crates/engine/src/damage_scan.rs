@@ -154,6 +154,7 @@ impl UnlockedPayload {
     ) -> Result<DamageReport, Error> {
         progress.start(Some(self.start + self.len));
         progress.advance(self.start);
+        source.read_ahead();
         let mut file = Chunks { source, start: self.start, output };
         let report = scan::walk(
             (source.parser(), source.path()),

@@ -15,12 +15,13 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use cryptstream_shm::descriptors::write_back;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
 
-use crate::Error;
+use crate::{Error, ObjectInput};
 
 /// Content is dropped in pieces that begin and end at multiples of this, 8 MiB. The system drops
 /// only whole folios, which are as large as its readahead, often 2 MiB.
@@ -48,17 +49,31 @@ impl Caching {
 pub(crate) struct DataFile {
     file: File,
     caching: Caching,
+    /// What the content is fetched from before it is read.
+    object: Option<Arc<dyn ObjectInput>>,
 }
 
 impl DataFile {
     pub(crate) fn new(file: File, caching: Caching) -> Self {
-        Self { file, caching }
+        Self { file, caching, object: None }
+    }
+
+    /// The file in memory of an object. What was read of it is given back, as that of a file that
+    /// is not to stay in the cache.
+    pub(crate) fn of_object(object: Arc<dyn ObjectInput>) -> io::Result<Self> {
+        let caching = Caching { drop_from: 0, is_written_through: false };
+        Ok(Self { file: object.file().try_clone()?, caching, object: Some(object) })
+    }
+
+    /// What the content is fetched from.
+    pub(crate) fn object(&self) -> Option<&Arc<dyn ObjectInput>> {
+        self.object.as_ref()
     }
 
     /// Another descriptor of the file. `path` is for the error.
     pub(crate) fn duplicate(&self, path: &Path) -> Result<Self, Error> {
         match self.file.try_clone() {
-            Ok(file) => Ok(Self::new(file, self.caching)),
+            Ok(file) => Ok(Self { file, caching: self.caching, object: self.object.clone() }),
             Err(source) => Err(Error::Open { path: path.to_owned(), source }),
         }
     }
@@ -73,6 +88,9 @@ impl DataFile {
 
     /// Reads once, as `pread(2)` does.
     pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if let Some(object) = &self.object {
+            object.fetch(offset..offset + buffer.len() as u64, true)?;
+        }
         let len = self.file.read_at(buffer, offset)?;
         if let Some(piece) = self.piece_behind(offset, len) {
             self.drop_pages(piece, NonZeroU64::new(STRIDE));
@@ -148,6 +166,10 @@ impl DataFile {
 
     /// Drops `len` bytes from `start` on, or all of them.
     fn drop_pages(&self, start: u64, len: Option<NonZeroU64>) {
+        if let Some(object) = &self.object {
+            let end = len.map_or(u64::MAX, |len| start + len.get());
+            return object.release(start..end);
+        }
         // Only a hint, so its failure does not matter.
         let _ = fadvise(&self.file, start, len, Advice::DontNeed);
     }

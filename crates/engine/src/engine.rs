@@ -216,6 +216,7 @@ impl Engine {
         sink: &mut Sink,
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
+        source.read_ahead();
         let is_short = payload.layout.as_ref().is_some_and(|layout| layout.plaintext_len() < WORTH);
         let pays = match source.is_file() && !sink.is_stream() {
             _ if is_short => false,
@@ -295,6 +296,7 @@ impl Engine {
         let (workers, cores) = (self.options.clone(), self.cores());
         let output = match &*sink {
             Sink::File(pending) => Output::File(pending.open_for_workers()?),
+            Sink::Object(object) => Output::File(object.file()?),
             Sink::Stream(_) | Sink::Armored(_) => Output::Slot,
             Sink::Nowhere => Output::Nowhere,
         };
@@ -311,18 +313,15 @@ impl Engine {
         let format = cipher.format();
         let job = Job { operation, layout, payload_start: start, cipher, input, output };
         let input = match layout {
-            Some(layout) => SegmentSource::of_file(layout, first),
+            Some(layout) => SegmentSource::of_file(source.as_object(), layout, first),
             None => SegmentSource::of_stream(format, operation, source, first),
-        };
-        let output = match sink.is_in_order() {
-            true => SegmentSink::InOrder(sink),
-            false => SegmentSink::ByWorkers,
         };
         let Some(coordinator) = self.coordinator().map_err(no_workers)? else {
             return Err(Error::Internal("the workers are gone"));
         };
         let number = coordinator.add(job);
-        let ended = Pipeline::new(number, input, output, target).run(coordinator, progress);
+        let ended =
+            Pipeline::new(number, input, SegmentSink::new(sink), target).run(coordinator, progress);
         let ended = match (ended, &*sink) {
             (Ok(last), Sink::File(pending)) => {
                 let taken = self.revoke_output(number, pending);

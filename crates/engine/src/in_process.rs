@@ -158,19 +158,30 @@ fn run_at_offsets(
         input: Some(source.file().duplicate(source.path())?),
         output: match sink {
             Sink::File(pending) => Output::File(pending.file().duplicate(pending.path())?),
+            Sink::Object(object) => Output::File(object.file()?),
             _ => Output::Nowhere,
         },
     };
+    let object = source.as_object();
     let longest = layout.segment(0).map_or(0, |first| first.sealed_len());
     run_on_threads(&layout, threads, progress, || {
         let mut buffers = Buffers::new(longest)?;
-        let job = &job;
+        let (job, object) = (&job, &object);
         Ok(move |segment: &Segment| {
+            let (input, output) = (job.input_of(segment), job.output_of(segment));
+            if let Some(object) = object {
+                object.fetch(input.0, input.1, true)?;
+            }
+            sink.reserve(output.0, output.1, true)?;
             job.run(segment, InputLocation::File, None, &mut buffers).map_err(|failure| {
                 let (path, output_path) = (source.path().to_owned(), sink.path().to_owned());
                 ErrorContext { path, output_path, start }.error(segment, failure)
             })?;
-            Ok(job.input_of(segment).1)
+            if let Some(object) = object {
+                object.release(input.0, input.1);
+            }
+            sink.written(output.0, output.1)?;
+            Ok(input.1)
         })
     })?;
     last_of(&layout)

@@ -7,6 +7,7 @@ pub(crate) mod attributes;
 mod container;
 mod durable;
 mod naming;
+mod object;
 mod options;
 mod pending;
 mod permissions;
@@ -22,6 +23,7 @@ mod write_file;
 
 pub use abandoned::{is_temporary, remove_abandoned};
 pub(crate) use durable::{remove_durably, sync_content};
+pub(crate) use object::OutputObject;
 pub use options::{CommitOptions, LostAttributes};
 pub(crate) use pending::PendingFile;
 pub(crate) use permissions::Permissions;

@@ -6,7 +6,8 @@ use cryptstream_format::{Format, Layout, Segment};
 use cryptstream_shm::Bytes;
 
 use crate::failure::Failure;
-use crate::output::Sink;
+use crate::input::InputObject;
+use crate::output::{OutputObject, Sink};
 use crate::payload::{Read, segment_read};
 use crate::transform::Operation;
 use crate::workers::{CHECK_INTERVAL, Coordinator, Finished, Stop};
@@ -15,7 +16,7 @@ use crate::{Error, Progress, Source};
 /// Where the segments come from.
 pub(crate) enum SegmentSource<'a> {
     /// Workers read them. Only the next one must be known.
-    File { layout: Layout, next: u64 },
+    File { object: Option<InputObject>, layout: Layout, next: u64 },
     /// Main reads them, in order, into the buffers of slots.
     Stream {
         format: Format,
@@ -31,7 +32,7 @@ pub(crate) enum SegmentSource<'a> {
 /// Where the results go.
 pub(crate) enum SegmentSink<'a> {
     /// Workers write them at their offsets, in any order.
-    ByWorkers,
+    ByWorkers(Option<OutputObject>),
     /// Main writes them, in order.
     InOrder(&'a mut Sink),
 }
@@ -61,8 +62,8 @@ pub(crate) struct Pipeline<'a> {
 }
 
 impl<'a> SegmentSource<'a> {
-    pub(crate) fn of_file(layout: Layout, first: u64) -> Self {
-        Self::File { layout, next: first }
+    pub(crate) fn of_file(object: Option<InputObject>, layout: Layout, first: u64) -> Self {
+        Self::File { object, layout, next: first }
     }
 
     pub(crate) fn of_stream(
@@ -77,7 +78,7 @@ impl<'a> SegmentSource<'a> {
     /// Whether everything is published.
     fn is_over(&self) -> bool {
         match self {
-            Self::File { layout, next } => *next >= layout.segment_count(),
+            Self::File { layout, next, .. } => *next >= layout.segment_count(),
             Self::Stream { is_over, .. } => *is_over,
         }
     }
@@ -86,26 +87,42 @@ impl<'a> SegmentSource<'a> {
     /// have been.
     fn left(&self) -> u64 {
         match self {
-            Self::File { layout, next } => (layout.segment_count() - next) * SEGMENT_LEN as u64,
+            Self::File { layout, next, .. } => (layout.segment_count() - next) * SEGMENT_LEN as u64,
             Self::Stream { is_over: true, .. } => 0,
             Self::Stream { next, .. } => next * SEGMENT_LEN as u64,
         }
     }
 
     /// Publishes the next segment in `slot`, if there is one and, unless
-    /// `may_wait`, it does not have to be waited for. Returns it.
+    /// `may_wait`, neither it nor room for its output has to be waited for. Returns it.
     fn publish(
         &mut self,
         coordinator: &mut Coordinator,
         job: u32,
         slot: Option<usize>,
+        output: &SegmentSink<'_>,
         may_wait: bool,
     ) -> Result<Option<Segment>, Error> {
         match self {
-            Self::File { layout, next } => {
+            Self::File { object, layout, next } => {
                 let (Some(segment), Some(slot)) = (layout.segment(*next), slot) else {
                     return Ok(None);
                 };
+                let Some(known) = coordinator.job(job) else {
+                    return Err(Error::Internal("a job was forgotten"));
+                };
+                if let Some(object) = object {
+                    let (offset, len) = known.input_of(&segment);
+                    if !object.fetch(offset, len, may_wait)? {
+                        return Ok(None);
+                    }
+                }
+                if let SegmentSink::ByWorkers(Some(object)) = output {
+                    let (offset, len) = known.output_of(&segment);
+                    if !object.reserve(offset, len, may_wait)? {
+                        return Ok(None);
+                    }
+                }
                 coordinator.publish(slot, job, &segment, Bytes::Absent);
                 *next += 1;
                 Ok(Some(segment))
@@ -141,6 +158,21 @@ impl<'a> SegmentSource<'a> {
                 *is_over = segment.is_last();
                 Ok(Some(segment))
             }
+        }
+    }
+}
+
+impl<'a> SegmentSink<'a> {
+    /// To where the results go that are meant for `sink`.
+    pub(crate) fn new(sink: &'a mut Sink) -> Self {
+        if sink.is_in_order() { Self::InOrder(sink) } else { Self::by_workers(sink) }
+    }
+
+    /// To where workers write.
+    pub(crate) fn by_workers(sink: &Sink) -> Self {
+        match sink {
+            Sink::Object(object) => Self::ByWorkers(Some(object.clone())),
+            _ => Self::ByWorkers(None),
         }
     }
 }
@@ -194,7 +226,9 @@ impl<'a> Pipeline<'a> {
             } else {
                 coordinator.free_slot()
             };
-            let Some(segment) = self.input.publish(coordinator, self.job, slot, may_wait)? else {
+            let published =
+                self.input.publish(coordinator, self.job, slot, &self.output, may_wait)?;
+            let Some(segment) = published else {
                 break;
             };
             self.outstanding += 1;
@@ -212,7 +246,8 @@ impl<'a> Pipeline<'a> {
     ) -> Result<(), Error> {
         self.outstanding -= 1;
         let job = coordinator.job(finished.job).ok_or(Error::Internal("a job was forgotten"))?;
-        let (segment, read) = (finished.segment, job.input_of(&finished.segment).1);
+        let segment = finished.segment;
+        let (start, read) = job.input_of(&segment);
         match (finished.result, &mut self.output) {
             (Err(failure), _) => {
                 let is_first = |(other, _): &(Segment, Failure)| segment.index() < other.index();
@@ -225,7 +260,14 @@ impl<'a> Pipeline<'a> {
                 let buffers = coordinator.buffers_of(&finished);
                 sink.put_from(offset, buffers.region, buffers.output, len)?;
             }
+            (Ok(()), SegmentSink::ByWorkers(Some(object))) if self.failed.is_none() => {
+                let (offset, len) = job.output_of(&segment);
+                object.written(offset, len)?;
+            }
             (Ok(()), _) => {}
+        }
+        if let SegmentSource::File { object: Some(object), .. } = &self.input {
+            object.release(start, read);
         }
         coordinator.retire(finished);
         progress.advance(read as u64);

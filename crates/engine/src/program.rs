@@ -20,4 +20,4 @@ pub use crate::output::{
 pub use crate::path_resolution::open_folder;
 pub use crate::sandboxed_process::{SandboxedProcess, SandboxedTask, Stream};
 pub use crate::umask::{keep_owner_bits, umask};
-pub use crate::workers::{Profile, WORKER_ARGUMENT, restrict_process};
+pub use crate::workers::{Profile, WORKER_ARGUMENT, forbid_network, restrict_process};

@@ -45,13 +45,8 @@ impl SandboxedProcess {
     /// # Errors
     /// Those of the system.
     pub fn start(program: &Path, argument: &str) -> io::Result<Self> {
-        let (mut channel, theirs) = Channel::pair()?;
-        channel.set_timeout(Some(TIMEOUT))?;
-        // In its own process group: signals that the terminal sends to this one must not make that
-        // one look broken.
-        let child = sandboxed(program, argument, theirs).process_group(0).spawn()?;
-        let child = Arc::new(Mutex::new(child));
-        let watched = Arc::clone(&child);
+        let mut process = Self::start_alone(program, argument)?;
+        let watched = Arc::clone(&process.child);
         let cleanup = on_interrupt(Box::new(move || {
             let mut child = lock(&watched);
             let _ = child.kill();
@@ -59,7 +54,22 @@ impl SandboxedProcess {
             // Its death does not matter any more: this process ends.
             mem::forget(child);
         }));
-        Ok(Self { child, channel, _cleanup: cleanup.ok() })
+        process._cleanup = cleanup.ok();
+        Ok(process)
+    }
+
+    /// Starts `program` with `argument`. An interruption of this process does not kill it; it ends
+    /// when the thread that called this ends.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn start_alone(program: &Path, argument: &str) -> io::Result<Self> {
+        let (mut channel, theirs) = Channel::pair()?;
+        channel.set_timeout(Some(TIMEOUT))?;
+        // In its own process group: signals that the terminal sends to this one must not make that
+        // one look broken.
+        let child = sandboxed(program, argument, theirs).process_group(0).spawn()?;
+        Ok(Self { child: Arc::new(Mutex::new(child)), channel, _cleanup: None })
     }
 
     /// Sends the task that it waits for.
@@ -69,6 +79,14 @@ impl SandboxedProcess {
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let parent = std::process::id().to_le_bytes();
         self.channel.send(&[&VERSION[..], &parent, bytes].concat(), fds)
+    }
+
+    /// Another handle of the socket through which it gets messages and answers them.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn channel(&self) -> io::Result<Channel> {
+        self.channel.as_fd().try_clone_to_owned().map(Channel::from)
     }
 
     /// The stream of its output, until it ends. Before [`Stream::is_ready`] is called, reading

@@ -28,7 +28,7 @@ pub use options::{
 pub use parser::Parser;
 pub(crate) use parser::{Beginning, Unarmor};
 pub(crate) use sandbox::die_with_parent;
-pub use sandbox::{Profile, SandboxLevel, SandboxMode, restrict_process};
+pub use sandbox::{Profile, SandboxLevel, SandboxMode, forbid_network, restrict_process};
 pub(crate) use start::sandboxed;
 pub(crate) use stop::Stop;
 pub use worker::init_worker;

@@ -1,12 +1,11 @@
 //! Armored input: text that is read in order and decoded.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use cryptstream_format::ArmorError;
 
+use crate::data_file::DataFile;
 use crate::memory::{OutOfMemory, zeroed};
 use crate::workers::Unarmor;
 use crate::{Error, Parser};
@@ -62,13 +61,13 @@ impl Armor {
     /// the text.
     pub(super) fn refill(
         &mut self,
-        file: &File,
+        file: &DataFile,
         is_positional: bool,
         path: &Path,
     ) -> Result<(), Error> {
         let read = match is_positional {
             true => file.read_at(&mut self.text, self.text_len),
-            false => (&*file).read(&mut self.text),
+            false => (&**file).read(&mut self.text),
         };
         match read {
             Ok(0) => match self.decoder.take().map(|decoder| decoder.finish(path)) {

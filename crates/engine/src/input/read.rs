@@ -146,6 +146,9 @@ impl Source {
                 break;
             }
             let offset = self.position + filled as u64;
+            if let Some(object) = self.as_object() {
+                object.fetch(offset, len - filled, true)?;
+            }
             match read(&self.file, self.is_positional.then_some(offset), filled) {
                 Ok(0) => {
                     self.check_whole()?;

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use cryptstream_beneath::{Dir, FileEntry, mode_without_acl, uncached_stat};
 use cryptstream_shm::descriptors::cached_len;
@@ -14,15 +15,19 @@ use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::Errno;
 
 use super::armor::Armor;
+use super::object::InputObject;
 use super::pipe::{PIPE_SIZE, PipeWriter, PipedEnd, pipe};
 use crate::data_file::{Caching, DataFile};
-use crate::{Error, Parser};
+use crate::{Error, ObjectInput, Parser};
 
 /// Up to this size a file is read until it ends, whatever size it reports, because files in /proc
 /// report 0 bytes, and files in /sys a page, which has at most 64 KiB.
 pub(super) const TRUST_SIZE_ABOVE: u64 = 64 << 10;
 /// Files above this size are read ahead eagerly.
 const SEQUENTIAL_ABOVE: u64 = 1 << 20;
+
+/// The type and the permission bits of an object: those of new files.
+const OBJECT_MODE: u32 = 0o100_666;
 
 /// An opened input.
 pub struct Source {
@@ -119,6 +124,29 @@ impl Source {
         Ok((writer, source))
     }
 
+    /// An object. `path` is its name for messages.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    pub fn object(object: Arc<dyn ObjectInput>, path: PathBuf) -> Result<Self, Error> {
+        let modified = object.modified();
+        let opened = DataFile::of_object(object).and_then(|file| {
+            let stat = rustix::fs::fstat(&file)?;
+            Ok((file, stat))
+        });
+        let (file, mut stat) = match opened {
+            Ok(opened) => opened,
+            Err(source) => return Err(Error::Open { path, source }),
+        };
+        // What is said of the memory is not what is true of the object.
+        stat.st_mode = OBJECT_MODE;
+        if let Some(modified) = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+            stat.st_mtime = modified.as_secs().try_into().unwrap_or(stat.st_mtime);
+            stat.st_mtime_nsec = modified.subsec_nanos().into();
+        }
+        Ok(Self::with_data_file(file, path, stat, true))
+    }
+
     pub(super) fn new(file: File, path: PathBuf, may_seek: bool) -> Result<Self, Error> {
         let stat = match rustix::fs::fstat(&file) {
             Ok(stat) => stat,
@@ -139,11 +167,15 @@ impl Source {
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         // What a cache says of it would look like a change later.
         let stat = if is_regular { uncached_stat(&file, stat) } else { stat };
+        Self::with_data_file(file.into(), path, stat, may_seek && is_regular)
+    }
+
+    fn with_data_file(file: DataFile, path: PathBuf, stat: Stat, is_positional: bool) -> Self {
         Self {
-            file: file.into(),
+            file,
             path,
             stat,
-            is_positional: may_seek && is_regular,
+            is_positional,
             position: 0,
             unread: Vec::new(),
             armor: None,
@@ -212,6 +244,24 @@ impl Source {
         (self.is_regular() && len > 0).then_some(len)
     }
 
+    /// Whether it is an object, whose content has to be fetched.
+    pub(crate) fn is_object(&self) -> bool {
+        self.file.object().is_some()
+    }
+
+    /// The object, if it is one.
+    pub(crate) fn as_object(&self) -> Option<InputObject> {
+        let object = Arc::clone(self.file.object()?);
+        Some(InputObject { object, path: self.path.clone() })
+    }
+
+    /// Says that everything from here on will be read in order.
+    pub(crate) fn read_ahead(&self) {
+        if let Some(object) = self.file.object() {
+            object.read_ahead(self.position);
+        }
+    }
+
     /// Whether this is a file whose content is complete, not a stream that is still being written.
     pub(crate) fn is_file(&self) -> bool {
         self.is_positional
@@ -253,7 +303,9 @@ impl Source {
 
     /// How its content passes through the page cache from now on.
     pub(crate) fn set_caching(&mut self, caching: Caching) {
-        self.file.set_caching(caching);
+        if !self.is_object() {
+            self.file.set_caching(caching);
+        }
     }
 
     /// Bytes given so far.

@@ -66,7 +66,8 @@ impl Source {
 
     /// Fails if the file is not the one that was opened any more.
     pub(crate) fn check_unchanged(&self) -> Result<(), Error> {
-        if !self.is_regular() {
+        // Each request for an object says which one is meant.
+        if !self.is_regular() || self.is_object() {
             return Ok(());
         }
         let now = rustix::fs::fstat(&self.file).map_err(|source| Error::Read {

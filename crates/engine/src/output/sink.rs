@@ -9,6 +9,7 @@ use cryptstream_format::armor::armored_len;
 use cryptstream_shm::Region;
 
 use super::armored::{Armored, TextOutput};
+use super::object::OutputObject;
 use super::options::{CommitOptions, LostAttributes};
 use super::pending::PendingFile;
 use super::stream::Stream;
@@ -22,6 +23,7 @@ pub(crate) type Reread<'a> = &'a dyn Fn(&mut Source) -> Result<(), Error>;
 pub(crate) enum Sink {
     File(Box<PendingFile>),
     Stream(Stream),
+    Object(OutputObject),
     /// Into one of the others, as text.
     Armored(Box<Armored<Self>>),
     /// Nowhere: the input is only verified.
@@ -44,7 +46,7 @@ impl Sink {
         match self {
             Self::File(pending) => pending.is_in_order(),
             Self::Stream(_) | Self::Armored(_) => true,
-            Self::Nowhere => false,
+            Self::Object(_) | Self::Nowhere => false,
         }
     }
 
@@ -54,7 +56,7 @@ impl Sink {
         match self {
             Self::File(pending) => pending.is_in_order(),
             Self::Armored(armored) => armored.sink().is_in_order_file(),
-            Self::Stream(_) | Self::Nowhere => false,
+            Self::Stream(_) | Self::Object(_) | Self::Nowhere => false,
         }
     }
 
@@ -63,7 +65,7 @@ impl Sink {
         match self {
             Self::Stream(_) => true,
             Self::Armored(armored) => armored.sink().is_stream(),
-            Self::File(_) | Self::Nowhere => false,
+            Self::File(_) | Self::Object(_) | Self::Nowhere => false,
         }
     }
 
@@ -72,7 +74,7 @@ impl Sink {
         match self {
             Self::File(pending) => pending.set_caching(caching),
             Self::Armored(armored) => armored.sink_mut().set_caching(caching),
-            Self::Stream(_) | Self::Nowhere => {}
+            Self::Stream(_) | Self::Object(_) | Self::Nowhere => {}
         }
     }
 
@@ -81,6 +83,7 @@ impl Sink {
         match self {
             Self::File(pending) => pending.reserve(len),
             Self::Armored(armored) => armored.sink().expect(armored_len(len)),
+            Self::Object(object) => object.expect(len),
             Self::Stream(_) | Self::Nowhere => Ok(()),
         }
     }
@@ -92,6 +95,7 @@ impl Sink {
             Self::File(pending) => pending.write_at(offset, bytes),
             Self::Stream(stream) => stream.write(offset, bytes),
             Self::Armored(armored) => armored.write(offset, bytes),
+            Self::Object(object) => object.write_at(offset, bytes),
             Self::Nowhere => Ok(()),
         }
     }
@@ -108,7 +112,26 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.write_from(offset, region, from, len),
             Self::Armored(armored) => armored.write_from(offset, region, from, len),
-            Self::File(_) | Self::Nowhere => Err(Error::Internal("an output without an order")),
+            Self::File(_) | Self::Object(_) | Self::Nowhere => {
+                Err(Error::Internal("an output without an order"))
+            }
+        }
+    }
+
+    /// Asks for room for `len` bytes at `offset`, for others to write them. Returns `false` if,
+    /// without `may_wait`, it would have to be waited for.
+    pub(crate) fn reserve(&self, offset: u64, len: usize, may_wait: bool) -> Result<bool, Error> {
+        match self {
+            Self::Object(object) => object.reserve(offset, len, may_wait),
+            Self::File(_) | Self::Stream(_) | Self::Armored(_) | Self::Nowhere => Ok(true),
+        }
+    }
+
+    /// Says that others have written `len` bytes at `offset`.
+    pub(crate) fn written(&self, offset: u64, len: usize) -> Result<(), Error> {
+        match self {
+            Self::Object(object) => object.written(offset, len),
+            Self::File(_) | Self::Stream(_) | Self::Armored(_) | Self::Nowhere => Ok(()),
         }
     }
 
@@ -117,6 +140,7 @@ impl Sink {
     pub(crate) fn check_len(&self, len: u64) -> Result<(), Error> {
         match self {
             Self::File(pending) => pending.check_len(len),
+            Self::Object(object) => object.check_len(len),
             // Main has written those itself.
             Self::Stream(_) | Self::Armored(_) | Self::Nowhere => Ok(()),
         }
@@ -159,6 +183,11 @@ impl Sink {
                 source.drop_rest();
                 Ok(LostAttributes { times: !has_times, mode: !has_mode, acl })
             }
+            Self::Object(object) => {
+                object.commit()?;
+                source.drop_rest();
+                Ok(LostAttributes::default())
+            }
             Self::Stream(stream) if options.sync => {
                 stream.sync().map(|()| LostAttributes::default())
             }
@@ -174,6 +203,7 @@ impl Sink {
         match self {
             Self::File(pending) => pending.path(),
             Self::Stream(stream) => stream.path(),
+            Self::Object(object) => object.path(),
             Self::Armored(armored) => armored.sink().path(),
             Self::Nowhere => Path::new("nowhere"),
         }

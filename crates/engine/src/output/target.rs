@@ -13,13 +13,14 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fcntl_getfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::abandoned::remove_abandoned_once;
+use super::object::OutputObject;
 use super::options::CommitOptions;
 use super::pending::PendingFile;
 use super::permissions::Permissions;
 use super::sink::Sink;
 use super::stream::Stream;
 use crate::path_resolution::{Resolution, ResolveError, ResolvedPath, planted_by};
-use crate::{Error, Source};
+use crate::{Error, ObjectOutput, Source};
 
 /// Where the result goes.
 #[derive(Clone, Debug)]
@@ -46,6 +47,13 @@ pub enum Target {
         /// was taken meanwhile, that is found out at the end.
         is_free: bool,
     },
+    /// An object in a store.
+    Object {
+        /// Where it is written to.
+        object: Arc<dyn ObjectOutput>,
+        /// The name for messages.
+        path: PathBuf,
+    },
     /// Standard output.
     Stdout {
         /// Refuse anything but text, because it is a terminal.
@@ -66,15 +74,21 @@ impl Target {
             Self::Beneath { dir, name, path, force, .. } => {
                 beneath(dir, name, path, *force, source).map(drop)
             }
-            Self::Stdout { .. } => Ok(()),
+            Self::Object { .. } | Self::Stdout { .. } => Ok(()),
         }
+    }
+
+    fn is_object(&self) -> bool {
+        matches!(self, Self::Object { .. })
     }
 
     /// The output's name for messages, if it has one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Path { path, .. } | Self::Beneath { path, .. } => Some(path),
+            Self::Path { path, .. } | Self::Beneath { path, .. } | Self::Object { path, .. } => {
+                Some(path)
+            }
             Self::Stdout { .. } => None,
         }
     }
@@ -91,7 +105,10 @@ impl Target {
             (false, true) => Permissions::Exactly(mode),
             (false, false) => Permissions::AsNewFile(mode),
         };
-        if options.verify && !(self.path().is_some() && source.is_file()) {
+        let is_verifiable = || {
+            self.path().is_some() && source.is_file() && !source.is_object() && !self.is_object()
+        };
+        if options.verify && !is_verifiable() {
             return Err(Error::NotVerifiable { path: source.path().to_owned() });
         }
         match self.open_with(source, permissions)? {
@@ -136,6 +153,9 @@ impl Target {
                 let resolved = ResolvedPath { folder: Arc::clone(dir), name: name.clone() };
                 PendingFile::create_over(resolved, path, *force, present, permissions)
                     .map(|pending| Sink::File(Box::new(pending)))
+            }
+            Self::Object { object, path } => {
+                Ok(Sink::Object(OutputObject::new(Arc::clone(object), path.clone())))
             }
             Self::Stdout { only_text } => open_stdout(*only_text, source),
         }

@@ -4,10 +4,11 @@
 mod calls;
 
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 
 use cryptstream_protection::Protection;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
     RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
     Scope, make_bitflags,
 };
@@ -75,6 +76,9 @@ pub enum Profile<'a> {
     List,
     /// Unpacks an archive into this folder.
     Unpack(BorrowedFd<'a>),
+    /// Talks to the network, and reads these files and folders, which name resolution and
+    /// credentials need.
+    Transport(&'a [PathBuf]),
 }
 
 /// Has the system kill this process when the thread that started it ends. Must be called before
@@ -87,20 +91,25 @@ pub(crate) fn die_with_parent() {
 /// Sandboxes this process for good. Returns how well it is sandboxed.
 #[must_use]
 pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
-    let is_off = !matches!(profile, Profile::Worker) && !Protection::UnpackSandbox.is_on();
+    let is_off =
+        matches!(profile, Profile::List | Profile::Unpack(_)) && !Protection::UnpackSandbox.is_on();
     if mode == SandboxMode::Off || is_off {
         return SandboxLevel::None;
     }
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(Resource::Core, none);
-    let _ = rustix::process::setrlimit(Resource::Nproc, none);
+    // The transport starts threads, which the system counts as processes.
+    if !matches!(profile, Profile::Transport(_)) {
+        let _ = rustix::process::setrlimit(Resource::Nproc, none);
+    }
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let (folder, allowed) = match profile {
-        Profile::Worker => (None, calls::WORKER),
-        Profile::List => (None, calls::LIST),
-        Profile::Unpack(folder) => (Some(folder), calls::UNPACK),
+    let allowed = match profile {
+        Profile::Worker => calls::WORKER,
+        Profile::List => calls::LIST,
+        Profile::Unpack(_) => calls::UNPACK,
+        Profile::Transport(_) => calls::TRANSPORT,
     };
-    let has_landlock = restrict_files_and_network(folder);
+    let has_landlock = restrict_files_and_network(profile);
     let has_seccomp = calls::filter(allowed).is_some();
     match (has_landlock, has_seccomp) {
         (true, true) => SandboxLevel::Full,
@@ -110,6 +119,13 @@ pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel
     }
 }
 
+/// Takes the network away from this process, which may have started the transport before, and from
+/// all that it starts from now on. Returns whether that has worked.
+#[must_use]
+pub fn forbid_network() -> bool {
+    calls::forbid_network().is_some()
+}
+
 /// The rights below the folder of [`Profile::Unpack`]: to create files, folders and links, to
 /// write, and to open folders, whose permission bits and times are set last. No file can be read or
 /// removed.
@@ -117,26 +133,43 @@ const IN_FOLDER: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     MakeReg | MakeDir | MakeSym | Refer | WriteFile | Truncate | ReadDir
 });
 
+/// The rights of [`Profile::Transport`] to what it is given.
+const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+
 /// Restricts this process with Landlock: it loses all rights that the kernel knows, and keeps
-/// [`IN_FOLDER`] below `folder`. Also sets `no_new_privs`. Returns whether that has worked.
-fn restrict_files_and_network(folder: Option<BorrowedFd<'_>>) -> bool {
+/// [`IN_FOLDER`] below the folder to unpack into, or [`READ`] and the network. Also sets
+/// `no_new_privs`. Returns whether that has worked.
+fn restrict_files_and_network(profile: Profile<'_>) -> bool {
     let restricted = (|| -> Result<RestrictionStatus, RulesetError> {
         let mut ruleset = Ruleset::default();
-        if folder.is_some() {
+        if matches!(profile, Profile::Unpack(_)) {
             // The first version of Landlock forbids hard links between folders, which archives
             // contain.
             ruleset = ruleset
                 .set_compatibility(CompatLevel::HardRequirement)
                 .handle_access(AccessFs::Refer)?;
         }
-        let ruleset = ruleset
+        ruleset = ruleset
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(ABI::V6))?
-            .handle_access(AccessNet::from_all(ABI::V6))?
             .scope(Scope::from_all(ABI::V6))?;
+        if !matches!(profile, Profile::Transport(_)) {
+            ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V6))?;
+        }
         let mut ruleset = ruleset.create()?;
-        if let Some(folder) = folder {
-            ruleset = ruleset.add_rule(PathBeneath::new(folder, IN_FOLDER))?;
+        match profile {
+            Profile::Unpack(folder) => {
+                ruleset = ruleset.add_rule(PathBeneath::new(folder, IN_FOLDER))?;
+            }
+            Profile::Transport(paths) => {
+                for path in paths {
+                    // What does not exist need not be read.
+                    let Ok(fd) = PathFd::new(path) else { continue };
+                    let rights = if path.is_dir() { READ } else { AccessFs::ReadFile.into() };
+                    ruleset = ruleset.add_rule(PathBeneath::new(fd, rights))?;
+                }
+            }
+            Profile::Worker | Profile::List => {}
         }
         ruleset.restrict_self()
     })();

@@ -67,6 +67,53 @@ pub(super) const UNPACK: &[i64] = &[
     libc::SYS_fchmod,
 ];
 
+/// What talking to the network needs in addition: sockets, waiting for them, threads (clone is
+/// below), and opening the files that Landlock leaves open.
+pub(super) const TRANSPORT: &[i64] = &[
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_getsockname,
+    libc::SYS_getpeername,
+    libc::SYS_getsockopt,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+    libc::SYS_sendto,
+    libc::SYS_recvfrom,
+    libc::SYS_sendmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_eventfd2,
+    libc::SYS_ppoll,
+    libc::SYS_fcntl,
+    libc::SYS_ioctl,
+    libc::SYS_pread64,
+    libc::SYS_readv,
+    libc::SYS_lseek,
+    libc::SYS_openat,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_uname,
+    libc::SYS_prctl,
+    libc::SYS_rseq,
+    libc::SYS_set_robust_list,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_prlimit64,
+];
+
+/// The same, where the system has older calls too.
+#[cfg(target_arch = "x86_64")]
+const TRANSPORT_OLD: &[i64] = &[libc::SYS_poll, libc::SYS_epoll_wait];
+#[cfg(not(target_arch = "x86_64"))]
+const TRANSPORT_OLD: &[i64] = &[];
+
+/// The flag of clone(2) for a thread of this process.
+const CLONE_THREAD: u64 = libc::CLONE_THREAD as u64;
+
 /// What libraries try but can do without. These calls fail; they do not kill the process.
 const REFUSED: &[i64] = &[
     libc::SYS_openat,
@@ -95,8 +142,9 @@ const REFUSED_OLD: &[i64] = &[];
 
 /// Restricts this process to the common calls and those in `allowed`, permanently.
 ///
-/// There are two filters, and the stricter result counts. The first kills the process if it makes a
-/// call that is on no list; the second fails the calls on the list of refused ones.
+/// There are three filters, and the strictest result counts. The first kills the process if it
+/// makes a call that is on no list; the others fail calls, as if the system did not have them or as
+/// not permitted.
 pub(super) fn filter(allowed: &[i64]) -> Option<()> {
     let arch = std::env::consts::ARCH.try_into().ok()?;
     let refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
@@ -114,6 +162,17 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
     // Abort sends a signal to this process. No other process may be signaled.
     let own_pid = u64::from(std::process::id());
     known.insert(libc::SYS_tgkill, vec![argument(0, SeccompCmpOp::Eq, own_pid)?]);
+    let mut missing = BTreeMap::new();
+    if allowed == TRANSPORT {
+        known.extend(TRANSPORT_OLD.iter().map(|call| (*call, vec![])));
+        // Threads, no processes. A filter cannot see the flags of clone3.
+        known.insert(
+            libc::SYS_clone,
+            vec![argument(0, SeccompCmpOp::MaskedEq(CLONE_THREAD), CLONE_THREAD)?],
+        );
+        known.insert(libc::SYS_clone3, vec![]);
+        missing.insert(libc::SYS_clone3, vec![]);
+    }
     if allowed == UNPACK {
         // Without a path: only the times of the descriptor's own file.
         known.insert(libc::SYS_utimensat, vec![argument(1, SeccompCmpOp::Eq, 0)?]);
@@ -134,8 +193,11 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
     let eperm = u32::try_from(libc::EPERM).ok()?;
     let refuse =
         SeccompFilter::new(refused, SeccompAction::Allow, SeccompAction::Errno(eperm), arch);
-    // In this order: installing the second filter needs calls that it refuses.
-    for filter in [kill.ok()?, refuse.ok()?] {
+    let enosys = u32::try_from(libc::ENOSYS).ok()?;
+    let miss =
+        SeccompFilter::new(missing, SeccompAction::Allow, SeccompAction::Errno(enosys), arch);
+    // In this order: installing the last filter needs calls that it refuses.
+    for filter in [kill.ok()?, miss.ok()?, refuse.ok()?] {
         let program: seccompiler::BpfProgram = filter.try_into().ok()?;
         apply_filter(&program).ok()?;
     }
@@ -158,4 +220,18 @@ fn mode_without(index: u8, forbidden: u64) -> Option<SeccompRule> {
 fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule> {
     let condition = SeccompCondition::new(index, SeccompCmpArgLen::Qword, operator, value).ok()?;
     SeccompRule::new(vec![condition]).ok()
+}
+
+/// Takes the network away from all threads of this process, and from all processes that it starts
+/// from now on: they get no sockets but pairs and those of the Unix domain. Also sets
+/// `no_new_privs`. Returns whether that has worked.
+pub(super) fn forbid_network() -> Option<()> {
+    let arch = std::env::consts::ARCH.try_into().ok()?;
+    let other_domain = argument(0, SeccompCmpOp::Ne, libc::AF_UNIX as u64)?;
+    let calls = BTreeMap::from([(libc::SYS_socket, vec![other_domain])]);
+    let eacces = u32::try_from(libc::EACCES).ok()?;
+    let filter =
+        SeccompFilter::new(calls, SeccompAction::Allow, SeccompAction::Errno(eacces), arch).ok()?;
+    let program: seccompiler::BpfProgram = filter.try_into().ok()?;
+    seccompiler::apply_filter_all_threads(&program).ok()
 }

@@ -1,0 +1,127 @@
+//! Inputs and outputs that are not files of this system, such as objects in stores.
+//!
+//! Each has a file in memory that is as long as the object and has no content at first. What is
+//! needed of an input is fetched into it, at the same offsets. What is written to it of an output
+//! is sent away, and its memory given back. So workers read and write an object as they do a file,
+//! and only the part that is being worked on takes memory.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::time::SystemTime;
+
+/// An input whose content is fetched when it is needed.
+///
+/// Errors are [`io::Error`]s; if they hold an [`ObjectError`], it says what can be done.
+pub trait ObjectInput: Send + Sync + Debug {
+    /// The file in memory. It has the object's length. Of its content only what was fetched, and
+    /// was not released since, is there.
+    fn file(&self) -> &File;
+
+    /// When the object was last modified, if that is known.
+    fn modified(&self) -> Option<SystemTime>;
+
+    /// Says that everything from this byte on will be needed in order, and may be fetched before
+    /// it is asked for.
+    fn read_ahead(&self, from: u64);
+
+    /// Makes sure that the bytes in `range` are in the file, as far as the object is that long.
+    /// Returns `false` if, without `may_wait`, they would have to be waited for; they are
+    /// requested then.
+    ///
+    /// # Errors
+    /// Those of the store. If the object is no longer the one that was opened, an error of the
+    /// kind [`ObjectErrorKind::Changed`].
+    fn fetch(&self, range: Range<u64>, may_wait: bool) -> io::Result<bool>;
+
+    /// Gives back the memory of the bytes in `range`. They can be fetched again.
+    fn release(&self, range: Range<u64>);
+}
+
+/// An output that is sent away while it is written. If it is dropped before it is
+/// [finished](Self::finish), there is no object.
+///
+/// Errors are as for [`ObjectInput`].
+pub trait ObjectOutput: Send + Sync + Debug {
+    /// The file in memory to write to.
+    fn file(&self) -> &File;
+
+    /// Says how long the object will be. Comes before anything is written, or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be that long.
+    fn expect(&self, len: u64) -> io::Result<()>;
+
+    /// Asks for room to write the bytes in `range`, of which there is little. Returns `false` if,
+    /// without `may_wait`, it would have to be waited for.
+    ///
+    /// # Errors
+    /// Those of the store for what was written before.
+    fn reserve(&self, range: Range<u64>, may_wait: bool) -> io::Result<bool>;
+
+    /// Says that the bytes in `range` are written.
+    ///
+    /// # Errors
+    /// Those of the store for what was written before.
+    fn written(&self, range: Range<u64>) -> io::Result<()>;
+
+    /// Waits until everything is in the store, and then makes it an object of `len` bytes.
+    ///
+    /// # Errors
+    /// Those of the store. [`ObjectErrorKind::Exists`] if there is an object of this name that
+    /// must not be replaced.
+    fn finish(&self, len: u64) -> io::Result<()>;
+}
+
+/// Why a store has not done what it was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectErrorKind {
+    /// There is no such object or bucket.
+    NotFound,
+    /// The credentials are missing or wrong, or do not suffice.
+    Denied,
+    /// There is an object of this name already.
+    Exists,
+    /// The object was replaced while it was read.
+    Changed,
+    /// The store could not be reached or is overloaded.
+    Unavailable,
+    /// The settings of the store are wrong.
+    Settings,
+    /// Anything else.
+    Other,
+}
+
+/// An error of an object store.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ObjectError {
+    /// What kind of error it is.
+    pub kind: ObjectErrorKind,
+    /// What happened, in words.
+    pub message: String,
+}
+
+impl ObjectError {
+    /// The error of a store in an error of the system, if it holds one.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<ObjectError> for io::Error {
+    fn from(error: ObjectError) -> Self {
+        let kind = match error.kind {
+            ObjectErrorKind::NotFound => io::ErrorKind::NotFound,
+            ObjectErrorKind::Denied => io::ErrorKind::PermissionDenied,
+            ObjectErrorKind::Exists => io::ErrorKind::AlreadyExists,
+            ObjectErrorKind::Changed => io::ErrorKind::StaleNetworkFileHandle,
+            ObjectErrorKind::Unavailable => io::ErrorKind::TimedOut,
+            ObjectErrorKind::Settings => io::ErrorKind::InvalidInput,
+            ObjectErrorKind::Other => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
