@@ -78,9 +78,10 @@ class Crate:
             return self.inside((), rest, seen)
         if first in ("self", "super"):
             return self.inside(module if first == "self" else module[:-1], rest, seen)
-        if (*module, first) in self.code or first in self.names[module]:
-            return self.inside(module, path, seen)
-        return None
+        is_module = (*module, first) in self.code
+        # `use a::a` names another crate.
+        is_named = self.names[module].get(first, (first,))[0] != first
+        return self.inside(module, path, seen) if is_module or is_named else None
 
     def inside(self, module, path, seen):
         if path and path[0] == "super":

@@ -3,10 +3,20 @@
 //! The process that talks to the network, the *transport*, has no key, and the processes that
 //! have keys do not talk to the network.
 
+mod client;
+mod input;
+mod memory_file;
+mod output;
 mod parts;
 mod profile;
+mod protocol;
+mod transport;
 mod url;
 
+pub use client::{TRANSPORT_ARGUMENT, Transport, TransportOptions, TransportStats};
+pub use input::open;
+pub use output::create;
 pub use parts::{MAX_OBJECT_LEN, MAX_PART_SIZE, MAX_PARTS, ObjectTooLong, Part, PartLayout};
 pub use profile::{AwsCredentials, AwsSettings, ProfileError, ProfileProblem};
+pub use transport::transport_main;
 pub use url::{MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, is_url};

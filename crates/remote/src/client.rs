@@ -1,0 +1,366 @@
+//! Starts the transport, sends it requests and takes its answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cryptstream_engine::program::{SandboxedProcess, forbid_network};
+use cryptstream_engine::{SandboxLevel, SandboxMode};
+use cryptstream_shm::Channel;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::protocol::{Answer, Begin, FailureKind, Numbered, Request};
+
+/// The first argument of a process that is to be a transport.
+pub const TRANSPORT_ARGUMENT: &str = "__transport";
+
+/// A transport that says nothing for so long is considered stuck. It reports once a second.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether it is stuck.
+const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// A message has room for the names of so many parts.
+const PARTS_PER_MESSAGE: usize = 500;
+
+/// How to start the transport.
+#[derive(Clone, Debug)]
+pub struct TransportOptions {
+    /// This program.
+    pub program: PathBuf,
+    /// Names and values as in the environment (`AWS_REGION`, …). Later ones count.
+    pub settings: Vec<(String, String)>,
+    /// How well it must be sandboxed.
+    pub sandbox: SandboxMode,
+    /// Whether this process gives the network up when the transport has been started.
+    pub forbids_network: bool,
+}
+
+/// The process that talks to the network. It is started with the first request.
+///
+/// A second one stands by, since this process gives up what a third would need: it takes over if
+/// the first one dies or hangs, and gets all requests that were not answered.
+#[derive(Debug)]
+pub struct Transport {
+    options: TransportOptions,
+    state: Mutex<State>,
+    /// Notified with each answer.
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_started: bool,
+    channel: Option<Arc<Channel>>,
+    /// Requests without an answer.
+    open: BTreeMap<u64, Arc<Call>>,
+    answers: HashMap<u64, Answer>,
+    /// The number of the last request.
+    last: u64,
+    level: Option<SandboxLevel>,
+    retries: u64,
+    deaths: u64,
+    /// Why no more requests are possible.
+    failure: Option<String>,
+}
+
+/// A request and what goes along.
+#[derive(Debug)]
+struct Call {
+    request: Request,
+    /// The names of the parts of [`Request::Complete`].
+    parts: Vec<String>,
+    file: Option<Arc<File>>,
+}
+
+/// What the transport has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TransportStats {
+    /// How well it is sandboxed; `None` if it was not started.
+    pub sandbox: Option<SandboxLevel>,
+    /// How often it has repeated a request.
+    pub retries: u64,
+    /// How often it died or was stuck.
+    pub deaths: u64,
+}
+
+impl Transport {
+    /// A transport that is started when it is needed.
+    #[must_use]
+    pub fn new(options: TransportOptions) -> Arc<Self> {
+        Arc::new(Self { options, state: Mutex::default(), answered: Condvar::new() })
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> TransportStats {
+        let State { level, retries, deaths, .. } = *self.lock();
+        TransportStats { sandbox: level, retries, deaths }
+    }
+
+    /// Sends a request. The answer has the number that is returned.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        request: Request,
+        file: Option<&Arc<File>>,
+    ) -> io::Result<u64> {
+        self.submit(Call { request, parts: Vec::new(), file: file.map(Arc::clone) })
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn call(
+        self: &Arc<Self>,
+        request: Request,
+        file: Option<&Arc<File>>,
+    ) -> io::Result<Answer> {
+        let number = self.send(request, file)?;
+        self.wait(number)
+    }
+
+    /// Makes an object of the `parts` of an upload.
+    pub(crate) fn complete(
+        self: &Arc<Self>,
+        request: Request,
+        parts: Vec<String>,
+    ) -> io::Result<Answer> {
+        let number = self.submit(Call { request, parts, file: None })?;
+        self.wait(number)
+    }
+
+    fn submit(self: &Arc<Self>, call: Call) -> io::Result<u64> {
+        self.start()?;
+        let mut state = self.lock();
+        state.last += 1;
+        let number = state.last;
+        let call = Arc::new(call);
+        state.open.insert(number, Arc::clone(&call));
+        if let Some(failure) = &state.failure {
+            return Err(unavailable(failure));
+        }
+        if let Some(channel) = state.channel.clone() {
+            // If that fails, the transport has died, and the next one gets the request.
+            let _ = call.send(&channel, number);
+        }
+        Ok(number)
+    }
+
+    /// The answer with this number, if it has come.
+    pub(crate) fn poll(&self, number: u64) -> io::Result<Option<Answer>> {
+        self.lock().take(number)
+    }
+
+    /// Waits for the answer with this number.
+    pub(crate) fn wait(&self, number: u64) -> io::Result<Answer> {
+        let mut state = self.lock();
+        loop {
+            if let Some(answer) = state.take(number)? {
+                return Ok(answer);
+            }
+            state = self.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Does the same, but not for longer than `time`.
+    pub(crate) fn wait_for(&self, number: u64, time: Duration) -> io::Result<Option<Answer>> {
+        let deadline = Instant::now() + time;
+        let mut state = self.lock();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match state.take(number)? {
+                None if !left.is_zero() => {}
+                answer => return Ok(answer),
+            }
+            let waited = self.answered.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until one of these answers is there.
+    pub(crate) fn wait_any(&self, numbers: &[u64]) {
+        let mut state = self.lock();
+        while state.failure.is_none() && !numbers.iter().any(|n| state.answers.contains_key(n)) {
+            state = self.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Starts it, unless it was started before.
+    fn start(self: &Arc<Self>) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.is_started {
+            return Ok(());
+        }
+        state.is_started = true;
+        // The processes end with the thread that starts them, so that thread takes the answers.
+        let (this, (started, has_started)) = (Arc::clone(self), mpsc::channel());
+        let serve = move || {
+            let processes =
+                this.start_process().and_then(|one| Ok(vec![this.start_process()?, one]));
+            match processes {
+                Ok(processes) => {
+                    let _ = started.send(Ok(()));
+                    this.serve(processes);
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("transport".to_owned()).spawn(serve);
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        let ready = thread.and_then(|_| has_started.recv().map_err(gone)?);
+        if let Err(error) = ready {
+            let message = format!("the transport process cannot be started: {error}");
+            state.failure = Some(message.clone());
+            return Err(unavailable(&message));
+        }
+        if self.options.forbids_network {
+            let _ = forbid_network();
+        }
+        Ok(())
+    }
+
+    fn start_process(&self) -> io::Result<SandboxedProcess> {
+        let process = SandboxedProcess::start_alone(&self.options.program, TRANSPORT_ARGUMENT)?;
+        let begin =
+            Begin { settings: self.options.settings.clone(), sandbox: self.options.sandbox as u8 };
+        process.send(&encode(&begin)?, &[])?;
+        Ok(process)
+    }
+
+    /// Takes answers until no process is left.
+    fn serve(&self, mut processes: Vec<SandboxedProcess>) {
+        let mut reason = "the transport process has died".to_owned();
+        while let Some(mut process) = processes.pop() {
+            match self.serve_one(&mut process) {
+                Ok(()) => {}
+                Err(Ended::NotSandboxed(level)) => {
+                    reason = format!(
+                        "the sandbox of the transport process is not complete ({})",
+                        level.name()
+                    );
+                    break;
+                }
+                Err(Ended::Stuck) => process.kill(),
+            }
+            let mut state = self.lock();
+            state.deaths += 1;
+            state.channel = None;
+        }
+        let mut state = self.lock();
+        state.failure = Some(reason);
+        drop(state);
+        self.answered.notify_all();
+    }
+
+    /// Takes the answers of one process until it ends.
+    fn serve_one(&self, process: &mut SandboxedProcess) -> Result<(), Ended> {
+        let Ok(channel) = process.channel().map(Arc::new) else { return Ok(()) };
+        if process.is_ready().is_err() {
+            return Ok(());
+        }
+        self.take_over(&channel);
+        let mut heard = Instant::now();
+        loop {
+            let mut fds = [PollFd::new(&*channel, PollFlags::IN)];
+            if !matches!(poll(&mut fds, Some(&LOOK)), Ok(ready) if ready > 0) {
+                if heard.elapsed() > SILENCE {
+                    return Err(Ended::Stuck);
+                }
+                continue;
+            }
+            heard = Instant::now();
+            let Ok(Some(message)) = channel.receive() else { return Ok(()) };
+            // What cannot be understood comes from a process that was taken over.
+            let Ok(answer) = serde_json::from_slice::<Numbered<Answer>>(&message.bytes) else {
+                return Err(Ended::Stuck);
+            };
+            self.take_answer(answer)?;
+        }
+    }
+
+    /// Sends a new process what has not been answered.
+    fn take_over(&self, channel: &Arc<Channel>) {
+        let mut state = self.lock();
+        state.channel = Some(Arc::clone(channel));
+        for (number, call) in &state.open {
+            let _ = call.send(channel, *number);
+        }
+    }
+
+    fn take_answer(&self, answer: Numbered<Answer>) -> Result<(), Ended> {
+        let Numbered { number, message } = answer;
+        let mut state = self.lock();
+        match message {
+            Answer::Ready(level) => {
+                let level = SandboxLevel::from_byte(level).unwrap_or(SandboxLevel::None);
+                state.level = Some(state.level.map_or(level, |other| other.min(level)));
+                let is_required = self.options.sandbox == SandboxMode::Require;
+                if is_required && level != SandboxLevel::Full {
+                    return Err(Ended::NotSandboxed(level));
+                }
+            }
+            Answer::Alive { retries } => state.retries = retries,
+            // Only what was asked for is answered, and only once.
+            message if state.open.remove(&number).is_some() => {
+                state.answers.insert(number, message);
+                drop(state);
+                self.answered.notify_all();
+            }
+            _ => return Err(Ended::Stuck),
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a process is not used any longer.
+enum Ended {
+    NotSandboxed(SandboxLevel),
+    /// It is silent, or says what makes no sense.
+    Stuck,
+}
+
+impl State {
+    fn take(&mut self, number: u64) -> io::Result<Option<Answer>> {
+        match (self.answers.remove(&number), &self.failure) {
+            (Some(Answer::Failed { kind, message }), _) => Err(kind.error(message).into()),
+            (Some(answer), _) => Ok(Some(answer)),
+            (None, Some(failure)) => Err(unavailable(failure)),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl Call {
+    fn send(&self, channel: &Channel, number: u64) -> io::Result<()> {
+        if let Request::Complete { upload, .. } = &self.request {
+            for (first, parts) in self.parts.chunks(PARTS_PER_MESSAGE).enumerate() {
+                let parts = Request::Parts {
+                    upload: upload.clone(),
+                    first: first * PARTS_PER_MESSAGE,
+                    parts: parts.to_vec(),
+                };
+                channel.send(&encode(&Numbered { number, message: parts })?, &[])?;
+            }
+        }
+        let bytes = encode(&Numbered { number, message: &self.request })?;
+        match &self.file {
+            Some(file) => channel.send(&bytes, &[file.as_fd()]),
+            None => channel.send(&bytes, &[]),
+        }
+    }
+}
+
+fn encode(message: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(message)?)
+}
+
+fn unavailable(message: &str) -> io::Error {
+    FailureKind::Unavailable.error(message.to_owned()).into()
+}

@@ -1,0 +1,191 @@
+//! Objects as inputs: ranges are fetched when they are needed, several at once.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use cryptstream_engine::{Error, ObjectInput, Source};
+use rangemap::RangeSet;
+use rustix::fs::FallocateFlags;
+
+use crate::client::Transport;
+use crate::memory_file::memory_file;
+use crate::protocol::{Answer, Location, Meta, Request};
+use crate::url::ObjectUrl;
+
+/// What is fetched when only a few bytes are asked for, 16 KiB: the header of nearly all encrypted
+/// files, and a chunk of native ones.
+const BLOCK: u64 = 16 << 10;
+/// What is fetched with one request when all is needed in order, 8 MiB.
+const PIECE: u64 = 8 << 20;
+/// How far ahead it is fetched then, 64 MiB.
+const AHEAD: u64 = 8 * PIECE;
+
+/// An object that is being read.
+#[derive(Debug)]
+struct RemoteInput {
+    transport: Arc<Transport>,
+    location: Location,
+    meta: Meta,
+    file: Arc<File>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is in the file.
+    present: RangeSet<u64>,
+    /// What was asked for, with the numbers of the answers.
+    requested: Vec<(Range<u64>, u64)>,
+    /// Where reading in order begins, if it does.
+    sequential_from: Option<u64>,
+    /// The end of what was asked for ahead.
+    ahead: u64,
+}
+
+/// Opens the object at `url` for reading.
+///
+/// # Errors
+/// [`Error::Open`].
+pub fn open(transport: &Arc<Transport>, url: &ObjectUrl) -> Result<Source, Error> {
+    let path = PathBuf::from(url.to_string());
+    match RemoteInput::open(transport, url) {
+        Ok(input) => Source::object(Arc::new(input), path),
+        Err(source) => Err(Error::Open { path, source }),
+    }
+}
+
+impl RemoteInput {
+    fn open(transport: &Arc<Transport>, url: &ObjectUrl) -> io::Result<Self> {
+        let location = Location::of(url);
+        let file = Arc::new(memory_file()?);
+        let request = Request::Open { location: location.clone(), first: BLOCK };
+        let Answer::Meta(meta) = transport.call(request, Some(&file))? else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        // The transport may have been taken over; the length is main's affair.
+        file.set_len(meta.len)?;
+        let mut state = State::default();
+        if meta.len > 0 {
+            state.present.insert(0..meta.len.min(BLOCK));
+        }
+        let (transport, state) = (Arc::clone(transport), Mutex::new(state));
+        Ok(Self { transport, location, meta, file, state })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for what is missing in `range`, cut at multiples of `step`.
+    fn request(&self, state: &mut State, range: Range<u64>, step: u64) -> io::Result<()> {
+        let missing: Vec<_> = state.missing(&range).collect();
+        for gap in missing {
+            let mut start = gap.start;
+            while start < gap.end {
+                let end = (start / step + 1).saturating_mul(step).min(gap.end);
+                let (location, meta) = (self.location.clone(), self.meta.clone());
+                let request = Request::Fetch { location, meta, start, end };
+                let number = self.transport.send(request, Some(&self.file))?;
+                state.requested.push((start..end, number));
+                start = end;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// What of `range` is neither there nor asked for.
+    fn missing(&self, range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let mut known = self.present.clone();
+        for (requested, _) in &self.requested {
+            known.insert(requested.clone());
+        }
+        let gaps: Vec<_> = if range.is_empty() { Vec::new() } else { known.gaps(range).collect() };
+        gaps.into_iter()
+    }
+
+    fn has(&self, range: &Range<u64>) -> bool {
+        range.is_empty() || self.present.gaps(range).next().is_none()
+    }
+
+    /// Takes note of the answers that have come.
+    fn collect(&mut self, transport: &Transport) -> io::Result<()> {
+        let mut index = 0;
+        while let Some((_, number)) = self.requested.get(index) {
+            match transport.poll(*number) {
+                Ok(None) => index += 1,
+                Ok(Some(_)) => {
+                    let (range, _) = self.requested.swap_remove(index);
+                    self.present.insert(range);
+                }
+                Err(error) => {
+                    self.requested.swap_remove(index);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ObjectInput for RemoteInput {
+    fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn modified(&self) -> Option<SystemTime> {
+        self.meta.modified()
+    }
+
+    fn read_ahead(&self, from: u64) {
+        let mut state = self.lock();
+        state.sequential_from = Some(from);
+        state.ahead = from;
+    }
+
+    fn fetch(&self, range: Range<u64>, may_wait: bool) -> io::Result<bool> {
+        let len = self.meta.len;
+        let range = range.start.min(len)..range.end.min(len);
+        loop {
+            let mut state = self.lock();
+            state.collect(&self.transport)?;
+            let is_sequential = state.sequential_from.is_some_and(|from| range.start >= from);
+            let step = if is_sequential { PIECE } else { BLOCK };
+            if is_sequential && state.ahead < len && range.start + AHEAD / 2 > state.ahead {
+                let end = ((range.start / PIECE + 1) * PIECE + AHEAD).min(len);
+                let more = state.ahead.max(range.start)..end;
+                state.ahead = end;
+                self.request(&mut state, more, PIECE)?;
+            }
+            if state.has(&range) {
+                return Ok(true);
+            }
+            let wanted = range.start / step * step..range.end.next_multiple_of(step).min(len);
+            // Blocks that lie beside each other come with one request.
+            self.request(&mut state, wanted, PIECE)?;
+            if !may_wait {
+                return Ok(false);
+            }
+            let numbers: Vec<_> = state.requested.iter().map(|(_, number)| *number).collect();
+            drop(state);
+            self.transport.wait_any(&numbers);
+        }
+    }
+
+    fn release(&self, range: Range<u64>) {
+        let range = range.start..range.end.min(self.meta.len);
+        if range.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.present.remove(range.clone());
+        // If that fails, it only takes memory. What is left of a page is zeroed.
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let _ = rustix::fs::fallocate(&*self.file, flags, range.start, range.end - range.start);
+    }
+}

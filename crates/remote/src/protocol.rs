@@ -1,0 +1,156 @@
+//! What main and the transport say to each other.
+//!
+//! Each message is one JSON value. Content does not pass through them: it is in files in memory,
+//! whose descriptors go along with the requests that concern them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cryptstream_engine::{ObjectError, ObjectErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::url::ObjectUrl;
+
+/// The first message to a transport: settings of the store as names and values, which begin with
+/// those of the environment.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Begin {
+    pub(crate) settings: Vec<(String, String)>,
+    /// The mode of the sandbox, as a byte.
+    pub(crate) sandbox: u8,
+}
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Location {
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+}
+
+impl Location {
+    pub(crate) fn of(url: &ObjectUrl) -> Self {
+        Self { bucket: url.bucket().to_owned(), key: url.key().to_owned() }
+    }
+}
+
+/// What an object is like, and what it can be recognized by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    /// Its length in bytes.
+    pub(crate) len: u64,
+    pub(crate) etag: Option<String>,
+    pub(crate) version: Option<String>,
+    /// When it was last modified, in nanoseconds since 1970: that of the file which it was made
+    /// from, if the object tells it.
+    pub(crate) modified: i64,
+    /// The mark of the run that has written it.
+    pub(crate) mark: Option<String>,
+}
+
+impl Meta {
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_nanos(self.modified.try_into().ok()?))
+    }
+
+    /// Whether an object that is like `other` has the same content.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same_tag = match (&self.etag, &other.etag) {
+            (Some(one), Some(two)) => one == two,
+            _ => self.modified == other.modified,
+        };
+        self.len == other.len && same_tag
+    }
+}
+
+/// How a new object is to be made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NewObject {
+    pub(crate) location: Location,
+    /// Whether one that exists may be replaced.
+    pub(crate) force: bool,
+    /// Tells the object from one that others have written under the same name.
+    pub(crate) mark: String,
+}
+
+/// A message to the transport. Bytes of ranges are counted from the beginning of the object, and
+/// of the file in memory that belongs to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Fetch the first bytes, and say what the object is like. With a file, which gets the
+    /// object's length.
+    Open { location: Location, first: u64 },
+    /// Fetch a range of that object, if it still is what it was. With its file.
+    Fetch { location: Location, meta: Meta, start: u64, end: u64 },
+    /// Say what the object is like.
+    Stat { location: Location },
+    /// Begin an upload in parts.
+    Create { object: NewObject },
+    /// Upload one part, counted from 0. With the file.
+    PutPart { location: Location, upload: String, part: usize, start: u64, end: u64 },
+    /// Of the parts that [`Self::Complete`] will name, those from `first` on. There is no answer.
+    Parts { upload: String, first: usize, parts: Vec<String> },
+    /// Make an object of an upload of `count` parts.
+    Complete { object: NewObject, upload: String, count: usize, len: u64 },
+    /// Give an upload up.
+    Abort { location: Location, upload: String },
+    /// Upload a whole object. With the file.
+    Put { object: NewObject, len: u64 },
+}
+
+/// A request and the number that its answer will have.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Numbered<T> {
+    pub(crate) number: u64,
+    pub(crate) message: T,
+}
+
+/// A message from the transport.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// It is locked in, at this level of the sandbox.
+    Ready(u8),
+    /// It is alive. Sent once a second, with how often it has repeated requests so far.
+    Alive { retries: u64 },
+    /// What an object is like.
+    Meta(Meta),
+    /// The name of an upload, or of a part of one.
+    Named(String),
+    /// It is done.
+    Done,
+    /// It failed.
+    Failed { kind: FailureKind, message: String },
+}
+
+/// Why a request failed: the kinds of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FailureKind {
+    NotFound,
+    Denied,
+    Exists,
+    Changed,
+    Unavailable,
+    Settings,
+    Other,
+}
+
+impl Answer {
+    /// The answer to a request that could not be sent, or not be understood.
+    pub(crate) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self::Failed { kind, message: message.into() }
+    }
+}
+
+impl FailureKind {
+    /// The error that the engine gets.
+    pub(crate) fn error(self, message: String) -> ObjectError {
+        let kind = match self {
+            Self::NotFound => ObjectErrorKind::NotFound,
+            Self::Denied => ObjectErrorKind::Denied,
+            Self::Exists => ObjectErrorKind::Exists,
+            Self::Changed => ObjectErrorKind::Changed,
+            Self::Unavailable => ObjectErrorKind::Unavailable,
+            Self::Settings => ObjectErrorKind::Settings,
+            Self::Other => ObjectErrorKind::Other,
+        };
+        ObjectError { kind, message }
+    }
+}

@@ -1,0 +1,121 @@
+//! The transport process: it has the network and the store's credentials, and no key.
+
+mod http;
+mod serve;
+mod settings;
+mod store;
+mod translate;
+
+use std::fs::File;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use cryptstream_engine::program::{Profile, SandboxedTask, restrict_process};
+use cryptstream_engine::{SandboxLevel, SandboxMode};
+use cryptstream_shm::Channel;
+use tokio::runtime;
+
+use crate::protocol::{Answer, Begin, Numbered, Request};
+use serve::Server;
+use settings::Settings;
+
+/// What resolving names reads.
+const RESOLVER_FILES: [&str; 8] = [
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/protocols",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/run/systemd/resolve",
+];
+/// How often the transport says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// The threads that sign, encrypt for TLS, and copy, besides the one that waits for requests.
+const THREADS: usize = 2;
+
+/// The main function of a process that was started with
+/// [`TRANSPORT_ARGUMENT`](crate::TRANSPORT_ARGUMENT).
+#[must_use]
+pub fn transport_main() -> ExitCode {
+    // The other side notices that the process ends, and starts another one.
+    if run().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Serves requests until the process that has started this one ends.
+fn run() -> io::Result<()> {
+    let SandboxedTask { bytes, stream, .. } = SandboxedTask::receive()?;
+    let begin: Begin = serde_json::from_slice(&bytes)?;
+    let channel = Arc::new(Channel::from(OwnedFd::from(stream)));
+    let settings = Settings::read(begin.settings);
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("transport")
+        .enable_all()
+        .build()?;
+    // Certificates are read here, and the resolver loads its libraries.
+    let server = settings.and_then(|settings| {
+        let _guard = runtime.enter();
+        Server::new(settings)
+    });
+    let _ = ("localhost", 0).to_socket_addrs();
+
+    // Everything is open; from here on the process is sandboxed.
+    let mode = SandboxMode::from_byte(begin.sandbox).ok_or(io::ErrorKind::InvalidData)?;
+    let mut readable: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
+    readable.extend(server.iter().flat_map(Server::token_folder));
+    let level = restrict_process(mode, Profile::Transport(&readable));
+    send(&channel, 0, Answer::Ready(level as u8))?;
+    if mode == SandboxMode::Require && level != SandboxLevel::Full {
+        return Ok(());
+    }
+    let server = server.map(Arc::new);
+    let beat = (Arc::clone(&channel), server.as_ref().ok().map(Arc::clone));
+    thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
+        let (channel, server) = beat;
+        loop {
+            thread::sleep(HEARTBEAT);
+            let retries = server.as_ref().map_or(0, |server| server.retries());
+            if send(&channel, 0, Answer::Alive { retries }).is_err() {
+                return;
+            }
+        }
+    })?;
+    while let Some(message) = channel.receive()? {
+        let Numbered { number, message: request } =
+            serde_json::from_slice::<Numbered<Request>>(&message.bytes)?;
+        let file = message.fds.into_iter().next().map(File::from);
+        let channel = Arc::clone(&channel);
+        match (&server, request) {
+            (Ok(server), Request::Parts { upload, first, parts }) => {
+                server.take_parts(upload, first, parts);
+            }
+            (Ok(server), request) => {
+                let server = Arc::clone(server);
+                runtime.spawn(async move {
+                    let answer = server.answer(request, file).await;
+                    // Whoever has asked is gone.
+                    let _ = send(&channel, number, answer);
+                });
+            }
+            (Err((_, _)), Request::Parts { .. }) => {}
+            (Err((kind, message)), _) => send(&channel, number, Answer::failed(*kind, message))?,
+        }
+    }
+    Ok(())
+}
+
+fn send(channel: &Channel, number: u64, message: Answer) -> io::Result<()> {
+    // Several threads send.
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let bytes = serde_json::to_vec(&Numbered { number, message })?;
+    let _lock = LOCK.lock();
+    channel.send(&bytes, &[])
+}

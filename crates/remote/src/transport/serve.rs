@@ -1,0 +1,330 @@
+//! Answers requests.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, GetOptions, GetRange, GetResult, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload,
+};
+
+use super::settings::{Settings, SettingsError};
+use super::store::{STALL_TIME, Stores};
+use super::translate::translate;
+use crate::protocol::{Answer, FailureKind, Location, Meta, NewObject, Request};
+
+/// What is read from a file in memory at once, 1 MiB.
+const PIECE: u64 = 1 << 20;
+/// How often content is asked for again that does not come.
+const MAX_STALLS: usize = 5;
+/// The user-defined metadata with the time of the file that the object was made from, as rclone
+/// has it: seconds since 1970, with a fraction.
+const MTIME: &str = "mtime";
+/// The user-defined metadata with the mark of the run that has written the object.
+const MARK: &str = "cryptstream-mark";
+const CONTENT_TYPE: &str = "application/octet-stream";
+
+type Result<T> = std::result::Result<T, SettingsError>;
+
+/// Serves all stores.
+#[derive(Debug)]
+pub(super) struct Server {
+    stores: Stores,
+    /// The names of the parts of uploads that are about to be completed.
+    parts: Mutex<HashMap<String, Vec<String>>>,
+}
+
+impl Server {
+    pub(super) fn new(settings: Settings) -> Result<Self> {
+        Ok(Self { stores: Stores::new(settings)?, parts: Mutex::default() })
+    }
+
+    pub(super) fn token_folder(&self) -> Option<PathBuf> {
+        self.stores.token_folder()
+    }
+
+    pub(super) fn retries(&self) -> u64 {
+        self.stores.retries()
+    }
+
+    /// Keeps the names of parts until the upload is completed.
+    pub(super) fn take_parts(&self, upload: String, first: usize, parts: Vec<String>) {
+        let mut all = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(upload).or_default();
+        known.truncate(first);
+        known.extend(parts);
+    }
+
+    pub(super) async fn answer(&self, request: Request, file: Option<File>) -> Answer {
+        match self.try_answer(request, file).await {
+            Ok(answer) => answer,
+            Err((kind, message)) => Answer::failed(kind, message),
+        }
+    }
+
+    async fn try_answer(&self, request: Request, file: Option<File>) -> Result<Answer> {
+        let no_file = || (FailureKind::Other, "a request without its file".to_owned());
+        let file = file.as_ref().ok_or_else(no_file);
+        match request {
+            Request::Open { location, first } => {
+                self.open(&location, first, file?).await.map(Answer::Meta)
+            }
+            Request::Fetch { location, meta, start, end } => {
+                self.fetch(&location, &meta, start, end, file?).await.map(|()| Answer::Done)
+            }
+            Request::Stat { location } => self.stat(&location).await.map(Answer::Meta),
+            Request::Create { object } => self.create(&object).await.map(Answer::Named),
+            Request::PutPart { location, upload, part, start, end } => {
+                let (store, path) = self.place(&location)?;
+                let payload = payload(file?, start, end)?;
+                let put = store.replacing.put_part(&path, &upload, part, payload).await;
+                put.map(|part| Answer::Named(part.content_id)).map_err(|error| translate(&error))
+            }
+            Request::Complete { object, upload, count, len } => {
+                self.complete(&object, upload, count, len).await.map(|()| Answer::Done)
+            }
+            Request::Abort { location, upload } => {
+                let (store, path) = self.place(&location)?;
+                let aborted = store.replacing.abort_multipart(&path, &upload).await;
+                aborted.map(|()| Answer::Done).map_err(|error| translate(&error))
+            }
+            Request::Put { object, len } => {
+                self.put(&object, len, file?).await.map(|()| Answer::Done)
+            }
+            Request::Parts { .. } => Err((FailureKind::Other, "a request too many".to_owned())),
+        }
+    }
+
+    fn place(&self, location: &Location) -> Result<(super::store::Bucket, Path)> {
+        let path = Path::parse(&location.key)
+            .map_err(|error| (FailureKind::Settings, error.to_string()))?;
+        Ok((self.stores.bucket(&location.bucket)?, path))
+    }
+
+    async fn open(&self, location: &Location, first: u64, file: &File) -> Result<Meta> {
+        let (store, path) = self.place(location)?;
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(0..first)), ..GetOptions::default() };
+        let result = match store.replacing.get_opts(&path, options).await {
+            Ok(result) => result,
+            // Of an empty object there is no range.
+            Err(error) if error.to_string().contains("416") => return self.stat(location).await,
+            Err(error) => return Err(translate(&error)),
+        };
+        let meta = meta_of(&result);
+        let end = first.min(meta.len);
+        match copy(result, 0, end, file).await {
+            Ok(position) if position == end => Ok(meta),
+            Ok(position) | Err((position, _)) => {
+                self.fetch(location, &meta, position, end, file).await.map(|()| meta)
+            }
+        }
+    }
+
+    async fn stat(&self, location: &Location) -> Result<Meta> {
+        let (store, path) = self.place(location)?;
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let error = match store.replacing.get_opts(&path, options).await {
+            Ok(result) => return Ok(meta_of(&result)),
+            Err(error) => error,
+        };
+        // The answer to HEAD has no body, so it does not tell the reason.
+        let (kind, message) = translate(&error);
+        if kind == FailureKind::Unavailable {
+            return Err((kind, message));
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+        match store.replacing.get_opts(&path, options).await {
+            Ok(result) => Ok(meta_of(&result)),
+            Err(error) => Err(translate(&error)),
+        }
+    }
+
+    /// Fetches bytes from `start` up to `end`, and asks again for what does not come.
+    async fn fetch(
+        &self,
+        location: &Location,
+        meta: &Meta,
+        start: u64,
+        end: u64,
+        file: &File,
+    ) -> Result<()> {
+        let (store, path) = self.place(location)?;
+        let (mut position, mut stalls) = (start, 0);
+        while position < end {
+            let options = GetOptions {
+                range: Some(GetRange::Bounded(position..end)),
+                if_match: meta.etag.clone(),
+                version: meta.version.clone(),
+                ..GetOptions::default()
+            };
+            let result = store
+                .replacing
+                .get_opts(&path, options)
+                .await
+                .map_err(|error| translate(&error))?;
+            // Some stores ignore the condition.
+            if !meta.is_same(&meta_of(&result)) {
+                return Err((FailureKind::Changed, "the object has been replaced".to_owned()));
+            }
+            let failure = match copy(result, position, end, file).await {
+                Ok(at) | Err((at, _)) if at >= end => return Ok(()),
+                Ok(at) => {
+                    position = at;
+                    (FailureKind::Unavailable, "the answer was shorter than announced".to_owned())
+                }
+                Err((at, failure)) => {
+                    position = at;
+                    failure
+                }
+            };
+            stalls += 1;
+            if stalls > MAX_STALLS {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, object: &NewObject) -> Result<String> {
+        let (store, path) = self.place(&object.location)?;
+        let options = PutMultipartOptions { attributes: attributes(object), ..Default::default() };
+        let created = store.replacing.create_multipart_opts(&path, options).await;
+        created.map_err(|error| translate(&error))
+    }
+
+    async fn complete(
+        &self,
+        object: &NewObject,
+        upload: String,
+        count: usize,
+        len: u64,
+    ) -> Result<()> {
+        let (store, path) = self.place(&object.location)?;
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).remove(&upload);
+        let parts = parts.unwrap_or_default();
+        if parts.len() != count {
+            return Err((FailureKind::Other, "the names of parts are missing".to_owned()));
+        }
+        let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
+        let store = if object.force { &store.replacing } else { &store.keeping };
+        match store.complete_multipart(&path, &upload, parts).await {
+            Ok(_) => Ok(()),
+            Err(error) => self.explain(object, len, &error).await,
+        }
+    }
+
+    async fn put(&self, object: &NewObject, len: u64, file: &File) -> Result<()> {
+        let (store, path) = self.place(&object.location)?;
+        let mode = if object.force { PutMode::Overwrite } else { PutMode::Create };
+        let options = PutOptions { mode, attributes: attributes(object), ..PutOptions::default() };
+        match store.replacing.put_opts(&path, payload(file, 0, len)?, options).await {
+            Ok(_) => Ok(()),
+            Err(error) => self.explain(object, len, &error).await,
+        }
+    }
+
+    /// Finds out what a failure to make an object means. If an answer was lost and the request was
+    /// repeated, the store refuses the repetition: then the object has this run's mark.
+    async fn explain(
+        &self,
+        object: &NewObject,
+        len: u64,
+        error: &object_store::Error,
+    ) -> Result<()> {
+        let (kind, message) = translate(error);
+        match self.stat(&object.location).await {
+            Ok(meta) if meta.mark.as_ref() == Some(&object.mark) && meta.len == len => Ok(()),
+            Ok(_)
+                if !object.force && matches!(kind, FailureKind::Changed | FailureKind::Exists) =>
+            {
+                Err((FailureKind::Exists, "there is an object of this name".to_owned()))
+            }
+            _ => Err((kind, message)),
+        }
+    }
+}
+
+/// Writes what comes to `file`, from `start` up to `end`. Returns where it ended.
+async fn copy(
+    result: GetResult,
+    start: u64,
+    end: u64,
+    file: &File,
+) -> std::result::Result<u64, (u64, SettingsError)> {
+    let mut position = start;
+    let mut stream = result.into_stream();
+    loop {
+        let next = match tokio::time::timeout(STALL_TIME, stream.next()).await {
+            Ok(next) => next,
+            Err(_) => {
+                let message = "the store has stopped sending".to_owned();
+                return Err((position, (FailureKind::Unavailable, message)));
+            }
+        };
+        match next {
+            None => return Ok(position),
+            Some(Err(error)) => return Err((position, translate(&error))),
+            Some(Ok(bytes)) => {
+                let len = bytes.len().min((end - position) as usize);
+                if let Err(error) = file.write_all_at(&bytes[..len], position) {
+                    return Err((position, (FailureKind::Other, error.to_string())));
+                }
+                position += len as u64;
+                // More than was asked for.
+                if len < bytes.len() {
+                    return Ok(position);
+                }
+            }
+        }
+    }
+}
+
+/// The bytes of `file` from `start` up to `end`.
+fn payload(file: &File, start: u64, end: u64) -> Result<PutPayload> {
+    let mut pieces = Vec::new();
+    let mut position = start;
+    while position < end {
+        let mut piece = vec![0; PIECE.min(end - position) as usize];
+        file.read_exact_at(&mut piece, position)
+            .map_err(|error| (FailureKind::Other, error.to_string()))?;
+        position += piece.len() as u64;
+        pieces.push(Bytes::from(piece));
+    }
+    Ok(pieces.into_iter().collect())
+}
+
+fn attributes(object: &NewObject) -> Attributes {
+    Attributes::from_iter([
+        (Attribute::ContentType, CONTENT_TYPE.to_owned()),
+        (Attribute::Metadata(MARK.into()), object.mark.clone()),
+    ])
+}
+
+fn meta_of(result: &GetResult) -> Meta {
+    let get = |name: &'static str| {
+        let value = result.attributes.get(&Attribute::Metadata(name.into()))?;
+        Some(value.as_ref().to_owned())
+    };
+    // As a float it would lose the nanoseconds.
+    let modified = get(MTIME).and_then(|text| {
+        let (seconds, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+        seconds.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
+    });
+    let last = result.meta.last_modified.timestamp_nanos_opt();
+    Meta {
+        len: result.meta.size,
+        etag: result.meta.e_tag.clone(),
+        version: result.meta.version.clone(),
+        modified: modified.or(last).unwrap_or_default(),
+        mark: get(MARK),
+    }
+}

@@ -1,0 +1,114 @@
+//! The settings of stores, as they come from the environment and from the command line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::{Certificate, ClientConfigKey, ClientOptions};
+
+use crate::protocol::FailureKind;
+
+/// How long a connection may take to be made.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// How long the answer to a request may take, which includes sending a part: 5 minutes.
+const ANSWER_TIME: Duration = Duration::from_secs(300);
+
+/// Why there can be no store.
+pub(super) type SettingsError = (FailureKind, String);
+
+/// The settings, by name in lower case.
+#[derive(Debug)]
+pub(super) struct Settings {
+    values: BTreeMap<String, String>,
+    /// Certificates of authorities to trust besides the system's.
+    certificates: Vec<u8>,
+}
+
+impl Settings {
+    /// Also reads the files that they name.
+    pub(super) fn read(settings: Vec<(String, String)>) -> Result<Self, SettingsError> {
+        let values: BTreeMap<_, _> =
+            settings.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        let bundle = values.get("aws_ca_bundle").or_else(|| values.get("ssl_cert_file"));
+        let certificates = match bundle.map(|path| (path, std::fs::read(path))) {
+            None => Vec::new(),
+            Some((_, Ok(bytes))) => bytes,
+            Some((path, Err(error))) => {
+                let message = format!("the certificates in '{path}' cannot be read: {error}");
+                return Err((FailureKind::Settings, message));
+            }
+        };
+        Ok(Self { values, certificates })
+    }
+
+    fn get(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.values.get(*name)).map(String::as_str)
+    }
+
+    /// The folder of the token that is exchanged for credentials, which is read again when they
+    /// expire.
+    pub(super) fn token_folder(&self) -> Option<PathBuf> {
+        let file = self.get(&["aws_web_identity_token_file"])?;
+        PathBuf::from(file).parent().map(PathBuf::from)
+    }
+
+    /// How to talk to servers.
+    pub(super) fn client_options(&self) -> Result<ClientOptions, SettingsError> {
+        let mut options = ClientOptions::new()
+            // Content takes the time that it takes; that nothing comes is noticed elsewhere.
+            .with_timeout_disabled()
+            .with_connect_timeout(CONNECT_TIME)
+            .with_read_timeout(ANSWER_TIME)
+            .with_allow_http(self.is_http_allowed());
+        if let Some(proxy) = self.get(&["proxy_url", "https_proxy", "http_proxy"]) {
+            options = options.with_proxy_url(proxy);
+        }
+        if let Some(excluded) = self.get(&["proxy_excludes", "no_proxy"]) {
+            options = options.with_proxy_excludes(excluded);
+        }
+        if !self.certificates.is_empty() {
+            let bundle = Certificate::from_pem_bundle(&self.certificates)
+                .map_err(|error| (FailureKind::Settings, error.to_string()))?;
+            for certificate in bundle {
+                options = options.with_root_certificate(certificate);
+            }
+        }
+        for (name, value) in &self.values {
+            if let Ok(key) = name.parse::<ClientConfigKey>() {
+                options = options.with_config(key, value);
+            }
+        }
+        Ok(options)
+    }
+
+    fn endpoint(&self) -> Option<&str> {
+        let names = ["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint", "endpoint"];
+        self.get(&names)
+    }
+
+    /// Whether the user has named a server that has no TLS.
+    fn is_http_allowed(&self) -> bool {
+        self.endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
+    }
+
+    /// A store of S3 with these settings.
+    pub(super) fn s3(&self, bucket: &str) -> Result<AmazonS3Builder, SettingsError> {
+        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
+        for (name, value) in &self.values {
+            if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
+                builder = builder.with_config(key, value);
+            }
+        }
+        if let Some(endpoint) = self.endpoint() {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(region) = self.get(&["aws_region", "aws_default_region", "region"]) {
+            builder = builder.with_region(region);
+        }
+        // TLS protects the content already; without it the signature does.
+        Ok(builder
+            .with_unsigned_payload(!self.is_http_allowed())
+            .with_client_options(self.client_options()?))
+    }
+}

@@ -1,0 +1,113 @@
+//! Errors of stores in words.
+
+use object_store::Error;
+
+use crate::protocol::FailureKind;
+
+/// What an error means, and what to tell the user: the store's own code and words if it has sent
+/// some.
+pub(super) fn translate(error: &Error) -> (FailureKind, String) {
+    let text = full_text(error);
+    let code = element(&text, "Code");
+    let kind = match code {
+        Some("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion") => FailureKind::NotFound,
+        Some(
+            "AccessDenied"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "InvalidToken"
+            | "TokenRefreshRequired"
+            | "RequestTimeTooSkewed"
+            | "AccountProblem"
+            | "AllAccessDisabled"
+            | "InvalidSecurity"
+            | "NotSignedUp",
+        ) => FailureKind::Denied,
+        Some(
+            "PermanentRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException",
+        ) => FailureKind::Settings,
+        Some(
+            "SlowDown"
+            | "InternalError"
+            | "ServiceUnavailable"
+            | "RequestTimeout"
+            | "OperationAborted"
+            | "ConditionalRequestConflict",
+        ) => FailureKind::Unavailable,
+        _ => by_type(error, &text),
+    };
+    if kind == FailureKind::Changed {
+        return (kind, in_words(kind, &text));
+    }
+    let message = match (code, element(&text, "Message")) {
+        (Some(code), Some(message)) => format!("{message} ({code})"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => in_words(kind, &text),
+    };
+    (kind, message)
+}
+
+fn by_type(error: &Error, text: &str) -> FailureKind {
+    match error {
+        Error::NotFound { .. } => FailureKind::NotFound,
+        Error::AlreadyExists { .. } => FailureKind::Exists,
+        Error::Precondition { .. } => FailureKind::Changed,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => FailureKind::Denied,
+        Error::InvalidPath { .. }
+        | Error::NotSupported { .. }
+        | Error::UnknownConfigurationKey { .. } => FailureKind::Settings,
+        _ if text.contains("LOCATION") => FailureKind::Settings,
+        _ if text.contains("nstance credentials") || text.contains("169.254.169.254") => {
+            FailureKind::Denied
+        }
+        _ if ["status code: 5", "status code: 429", "HTTP error", "error sending request"]
+            .iter()
+            .any(|sign| text.contains(sign)) =>
+        {
+            FailureKind::Unavailable
+        }
+        _ => FailureKind::Other,
+    }
+}
+
+/// Words for what the store has not explained.
+fn in_words(kind: FailureKind, text: &str) -> String {
+    match kind {
+        FailureKind::NotFound => "there is no such object".to_owned(),
+        FailureKind::Exists => "there is an object of this name".to_owned(),
+        FailureKind::Changed => "the object has been replaced".to_owned(),
+        _ if text.contains("LOCATION") => {
+            "the bucket is in another region than AWS_REGION says".to_owned()
+        }
+        FailureKind::Unavailable if text.contains("(Connect)") => {
+            // The innermost cause comes last.
+            format!("the store cannot be reached: {}", text.rsplit(": ").next().unwrap_or(text))
+        }
+        // A presigned URL is a secret.
+        _ => text.split('?').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The error and what has caused it, without repetitions.
+fn full_text(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// The content of the first XML element with this name.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(content, _)| content)
+}
