@@ -120,6 +120,20 @@ pub(crate) enum Command {
     Man(Manual),
 }
 
+impl Command {
+    /// How processes are to be sandboxed, if that was said.
+    pub(crate) fn sandbox(&self) -> Option<Sandbox> {
+        match self {
+            Self::Encrypt(Encrypt { files, .. }) | Self::Decrypt(Decrypt { files, .. }) => {
+                files.workers.sandbox
+            }
+            Self::Verify(args) | Self::List(args) => args.workers.sandbox,
+            Self::Inspect(args) => args.reading.sandbox,
+            _ => None,
+        }
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Encrypt {
     /// Output format [default: age if the output's name ends in .age, otherwise native]

@@ -27,7 +27,8 @@ use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, DecryptInputs, Encrypt, General, Inspect, Rekey, When};
 use crate::report::Failures;
-use crate::{config, messages, report, system};
+use crate::request::sandbox_mode;
+use crate::{config, messages, objects, report, system};
 use session::{CommandResult, Session};
 
 /// Runs one command to its end, and reports how it ended.
@@ -49,6 +50,7 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     }
     messages::set_json_output(options.json, options.progress() == When::Json);
     let _on_interrupt = report::report_interruptions(options);
+    objects::set_sandbox(sandbox_mode(command.sandbox()));
     let session = Session::new(options, no_config, key);
     let result = resolve_files(&mut command).and_then(|()| dispatch(command, &session));
     match result {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cryptstream_format::Format;
 
 use crate::messages::{self, Failure};
+use crate::objects;
 
 /// The suffixes of encrypted files.
 pub(crate) const SUFFIX: &str = ".enc";
@@ -30,6 +31,7 @@ pub(crate) fn without_suffix(input: &Path) -> Result<PathBuf, Failure> {
 /// Why `input` has no default output: perhaps it does not exist.
 pub(crate) fn no_default_name(input: &Path) -> Failure {
     match input.symlink_metadata() {
+        _ if objects::url(input).is_some() => messages::no_default_name(input),
         Err(error) if error.kind() == io::ErrorKind::NotFound => messages::missing(input),
         _ => messages::no_default_name(input),
     }

@@ -14,6 +14,7 @@ pub(crate) mod inspect_verify;
 mod key_files;
 mod keys;
 pub(crate) mod manual;
+pub(crate) mod objects;
 pub(crate) mod other_programs;
 mod outputs;
 mod printing;

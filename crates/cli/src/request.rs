@@ -13,14 +13,15 @@ use cryptstream_engine::{
     Progress, SandboxMode, Source, Summary, Target,
 };
 use cryptstream_format::{Format, Recipient};
+use cryptstream_remote::ObjectUrl;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::args::{self, Files, Sandbox, descriptor, is_stdin, is_stdout};
 use crate::file_names::{AGE_SUFFIX, ends_with, suffix_of, with_suffix, without_suffix};
 use crate::messages::{self, Context, Failure, Printed};
-use crate::system;
 use crate::verb::Verb;
+use crate::{objects, system};
 
 /// Where the data comes from.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) enum Input {
     Stdin,
     /// As the user has named it.
     Path(PathBuf),
+    /// An object in a store, and its URL as a path.
+    Object(ObjectUrl, PathBuf),
     /// A file that was found in a folder, and its path.
     Entry(FileEntry, PathBuf),
     /// Something in a folder that could not be looked at.
@@ -37,6 +40,17 @@ pub(crate) enum Input {
 }
 
 impl Input {
+    /// What the user has named.
+    pub(crate) fn named(path: PathBuf) -> Result<Self, Failure> {
+        match objects::url(&path) {
+            _ if is_stdin(&path) => Ok(Self::Stdin),
+            None => Ok(Self::Path(path)),
+            Some(Ok(url)) if url.is_prefix() => Err(messages::objects::is_prefix(&path)),
+            Some(Ok(url)) => Ok(Self::Object(url, path)),
+            Some(Err(error)) => Err(messages::objects::bad_url(&path, &error)),
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<Source, Error> {
         match self {
             Self::Stdin if system::is_input_closed() => Err(Error::Open {
@@ -45,6 +59,7 @@ impl Input {
             }),
             Self::Stdin => Source::stdin(),
             Self::Path(path) => Source::open(path),
+            Self::Object(url, _) => objects::open(url),
             Self::Entry(entry, path) => Source::open_entry(entry, path),
             Self::Special(path) => Err(Error::Open {
                 path: path.clone(),
@@ -62,6 +77,7 @@ impl Input {
         match self {
             Self::Stdin => None,
             Self::Path(path)
+            | Self::Object(_, path)
             | Self::Entry(_, path)
             | Self::Unreadable(path, _)
             | Self::Special(path) => Some(path),
@@ -115,14 +131,14 @@ impl Transfer {
         };
         match transfer.target {
             Target::Stdout { only_text: true } if !armor => Err(messages::binary_to_terminal()),
-            _ => Ok(Self { output_format, ..transfer }),
+            _ => Self { output_format, ..transfer }.with_object(),
         }
     }
 
     /// From the flags of `decrypt`.
     pub(crate) fn decrypt(verb: Verb, files: Files) -> Result<Self, Failure> {
         messages::check_is_file(files.input.as_deref(), verb)?;
-        Self::new(verb, files, without_suffix)
+        Self::new(verb, files, without_suffix)?.with_object()
     }
 
     /// From the flags of `decrypt --range`. A part must not get the name of the whole, so it goes
@@ -138,7 +154,7 @@ impl Transfer {
         }
         match transfer.input.path() {
             None => Err(messages::range_of_stdin()),
-            Some(_) if has_output => Ok(transfer),
+            Some(_) if has_output => transfer.with_object(),
             Some(_) => {
                 if system::is_output_closed() {
                     return Err(messages::closed_output(Printed::Data));
@@ -170,8 +186,7 @@ impl Transfer {
             return Err(messages::tree::no_output_dir());
         }
         let input = match input {
-            Some(path) if !is_stdin(&path) => Input::Path(path),
-            Some(_) => Input::Stdin,
+            Some(path) => Input::named(path)?,
             None if io::stdin().is_terminal() => return Err(messages::no_input()),
             None => Input::Stdin,
         };
@@ -187,6 +202,7 @@ impl Transfer {
         if let Target::Path { path, .. } = &target
             && verb != Verb::Extract
             && path.as_os_str().as_bytes().ends_with(b"/")
+            && objects::url(path).is_none()
             && !path.is_dir()
         {
             return Err(messages::output_no_folder(path));
@@ -200,11 +216,22 @@ impl Transfer {
         Ok(Self { verb, input, target, commit, output_format, workers })
     }
 
+    /// Begins to write an object, if the output is one. Comes last, since the store is asked.
+    fn with_object(self) -> Result<Self, Failure> {
+        let target = match self.target {
+            Target::Path { path, force } => object_target(path, force, self.verb)?,
+            target => target,
+        };
+        Ok(Self { target, ..self })
+    }
+
     /// Opens the input, and checks the output against it.
     pub(crate) fn begin(&self) -> Result<Source, Failure> {
         let parser = self.parser()?;
         let source = self.input.open().map_err(|error| match &error {
-            Error::Open { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            Error::Open { path, source }
+                if source.kind() == io::ErrorKind::NotFound && !self.is_object() =>
+            {
                 match leftover_of(path) {
                     Some(temporary) => messages::tree::renamed_for_removal(path, &temporary),
                     None => messages::missing(path),
@@ -215,6 +242,10 @@ impl Transfer {
         let source = source.parsed_by(&parser);
         self.target.check(&source).map_err(|error| messages::engine(error, self.verb))?;
         Ok(source)
+    }
+
+    fn is_object(&self) -> bool {
+        matches!(self.input, Input::Object(..))
     }
 
     /// The parser of the input.
@@ -289,6 +320,21 @@ impl Transfer {
     }
 }
 
+/// The output at `path`, which may be the URL of an object.
+fn object_target(path: PathBuf, force: bool, verb: Verb) -> Result<Target, Failure> {
+    match objects::url(&path) {
+        None => Ok(Target::Path { path, force }),
+        Some(Ok(url)) if url.is_prefix() => Err(messages::objects::is_prefix(&path)),
+        Some(Ok(_)) if matches!(verb, Verb::Extract | Verb::Salvage) => {
+            Err(messages::objects::needs_file(&path))
+        }
+        Some(Ok(url)) => {
+            objects::create(&url, force).map_err(|error| messages::engine(error, verb))
+        }
+        Some(Err(error)) => Err(messages::objects::bad_url(&path, &error)),
+    }
+}
+
 /// The format to write, as far as flags determine it.
 pub(crate) fn output_format(
     format: Option<args::Format>,
@@ -306,13 +352,18 @@ pub(crate) fn output_format(
 pub(crate) fn engine_options(workers: &args::Workers) -> EngineOptions {
     EngineOptions {
         processes: workers.processes.unwrap_or(Processes::Auto),
-        sandbox: match workers.sandbox {
-            Some(Sandbox::Require) => SandboxMode::Require,
-            Some(Sandbox::Auto) | None => SandboxMode::Auto,
-            Some(Sandbox::Off) => SandboxMode::Off,
-        },
+        sandbox: sandbox_mode(workers.sandbox),
         program: system::worker_program(),
         cache: workers.cache.map_or(Cache::Auto, Cache::from),
+    }
+}
+
+/// The mode of the sandbox from its flag.
+pub(crate) fn sandbox_mode(sandbox: Option<Sandbox>) -> SandboxMode {
+    match sandbox {
+        Some(Sandbox::Require) => SandboxMode::Require,
+        Some(Sandbox::Auto) | None => SandboxMode::Auto,
+        Some(Sandbox::Off) => SandboxMode::Off,
     }
 }
 

@@ -32,11 +32,7 @@ impl Inputs {
         if files.iter().filter(|path| is_stdin(path)).count() > 1 {
             return Err(inspect_verify::one_stdin());
         }
-        let input = |path: PathBuf| match is_stdin(&path) {
-            true => Input::Stdin,
-            false => Input::Path(path),
-        };
-        Ok(Self(files.into_iter().map(input).collect()))
+        files.into_iter().map(Input::named).collect::<Result<_, _>>().map(Self)
     }
 
     /// Takes files, without standard input.
@@ -88,10 +84,11 @@ impl PendingInput {
         Self { input, len }
     }
 
-    /// The input as a work item that is only read; `None` for standard input.
+    /// The input as a work item that is only read; `None` for standard input and objects.
     pub(super) fn item(&self) -> Option<BatchItem> {
         let entry = match &self.input {
             Input::Entry(entry, _) => Some(entry.clone()),
+            Input::Object(..) => return None,
             _ => None,
         };
         let (input, len) = (self.input.path()?.to_owned(), self.len.unwrap_or(0));
@@ -115,7 +112,7 @@ impl PendingInput {
                 let id = FileId { dev: found.dev(), ino: found.ino() };
                 file.has_id(id, || std::fs::canonicalize(path).ok())
             }),
-            Input::Stdin | Input::Unreadable(..) | Input::Special(_) => false,
+            Input::Stdin | Input::Object(..) | Input::Unreadable(..) | Input::Special(_) => false,
         }
     }
 }

@@ -211,6 +211,9 @@ impl Rekeyer<'_> {
                 Err(Error::InputIsDirectory { path: path.clone() })
             }
             Input::Path(path) => LockedFile::open(path, &self.parser),
+            Input::Object(_, path) => {
+                return Err(RekeyError::File(messages::objects::needs_file(path)));
+            }
             // The error says why.
             Input::Stdin | Input::Unreadable(..) | Input::Special(_) => match input.open() {
                 Err(error) => Err(error),

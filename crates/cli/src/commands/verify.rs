@@ -102,12 +102,15 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
 }
 
 /// Checks that a file can be opened and is not a key of this run. Pipes are not opened, since
-/// that could block.
+/// that could block, and objects are not, since that costs a request.
 fn check(pending: &PendingInput, key_files: &[KnownFile]) -> Result<(), Failure> {
     pending.check_key(key_files)?;
     if let Input::Path(path) = &pending.input
         && std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir())
     {
+        return Ok(());
+    }
+    if matches!(pending.input, Input::Object(..)) {
         return Ok(());
     }
     let opened = pending.input.open();

@@ -49,7 +49,8 @@ pub(crate) fn engine(error: Error, context: impl Into<Context>) -> Failure {
     };
     let source = std::error::Error::source(&error).and_then(|it| it.downcast_ref());
     let shortage = source.and_then(super::shortage);
-    let mut failure = failure(&error, context);
+    let of_store = super::objects::of_store(&error);
+    let mut failure = of_store.unwrap_or_else(|| failure(&error, context));
     failure.file = error.path().map(Path::to_owned);
     if let Some((kind, help)) = shortage {
         return Failure { code: code::TRY_AGAIN, kind, help: help.into(), ..failure };

@@ -26,6 +26,8 @@ mod json;
 mod key_files;
 mod keys;
 mod mirror;
+mod object_faults;
+mod objects;
 mod output_place;
 mod page_cache;
 mod patterns;
