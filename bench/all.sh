@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures everything that docs/performance.md tells, beside cp and the other programs, and keeps
+# Measures most of what docs/performance.md tells, beside cp and the other programs, and keeps
 # the raw times. Takes about an hour; the machine should do nothing else. Needs 20 GB of disk.
 #
 #   bench/all.sh                 builds the program and measures it
