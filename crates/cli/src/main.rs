@@ -1,4 +1,4 @@
-//! `cryptstream`: file encryption faster than copying, with nothing lost.
+//! `cryptstream`: encrypts files on several cores, with sandboxed worker processes.
 //!
 //! A command line passes through these stages: [`argv`] and [`initial_environment`] remove
 //! secrets from the process's arguments and environment, [`parse`] reads the flags that [`args`]

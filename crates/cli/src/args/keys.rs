@@ -78,7 +78,7 @@ pub(crate) struct DecryptionArgs {
 #[group(multiple = false)]
 pub(crate) struct Passphrase {
     /// Passphrase on the command line, which other users can see for a moment; for real use prefer
-    /// -p, --passphrase-file or -r
+    /// -p, --passphrase-file or a key pair
     // The value itself was taken away before parsing.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) key: Option<OsString>,

@@ -18,7 +18,8 @@ pub(crate) struct Workers {
         allow_negative_numbers = true
     )]
     pub(crate) processes: Option<Processes>,
-    /// Whether to sandbox worker processes; auto: as far as the system can [default: auto]
+    /// Whether to sandbox worker processes; auto: as far as the system can; require: completely, and
+    /// parse everything in one, or fail [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) sandbox: Option<Sandbox>,
     /// Keep files of 8 MiB and more in the page cache, or drop them; auto drops those larger than a
