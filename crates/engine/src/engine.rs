@@ -341,8 +341,8 @@ impl Engine {
     }
 }
 
-/// Bytes of plaintext that are to be expected, where a file tells: one in armor
-/// tells about as much.
+/// The expected number of plaintext bytes, if it can be known; an estimate for a file in
+/// armor.
 fn expected_plaintext_len(layout: Option<&Layout>, source: &Source) -> Option<u64> {
     let is_armored_file = source.is_file() && source.is_armored();
     match layout {

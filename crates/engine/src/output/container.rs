@@ -179,7 +179,7 @@ fn empty(container: &Dir) -> Result<(), Errno> {
     let mut moved = 0_u64;
     loop {
         let mut entries = list(container)?;
-        // Last, so that what a process leaves that is killed meanwhile still has its mark.
+        // Last, so that what a killed process leaves still has its mark.
         entries.retain(|(name, _)| name != LOCK);
         if entries.is_empty() {
             return match container.remove_file(LOCK) {

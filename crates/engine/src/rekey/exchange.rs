@@ -6,8 +6,8 @@ use crate::Error;
 use crate::journal::{Journaled, UndoJournal};
 
 impl LockedFile {
-    /// Writes `header` over the old one, which has its length, and sees to it
-    /// that an interruption at any moment can be undone.
+    /// Writes `header` over the old one, which has the same length, such that an
+    /// interruption at any moment can be undone.
     pub(super) fn exchange(
         &self,
         old: &UnlockedHeader,

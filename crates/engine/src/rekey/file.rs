@@ -167,7 +167,7 @@ impl LockedFile {
         }
     }
 
-    /// Finds the file key, and sees to it that it is that of this payload.
+    /// Finds the file key, and checks that it belongs to this payload.
     /// Before that is known, nothing is changed; then, what an interrupted run
     /// left is brought to its end.
     pub(super) fn unlock(&mut self, identities: &[&dyn Identity]) -> Result<UnlockedHeader, Error> {
@@ -213,8 +213,8 @@ impl LockedFile {
         Ok(unlocked)
     }
 
-    /// Opens the final chunk: so the key is known to be that of this payload,
-    /// and the payload to be whole in its length.
+    /// Opens the final chunk, which proves that the key belongs to this payload
+    /// and that the payload has its full length.
     fn check_end(&self, unlocked: &UnlockedHeader) -> Result<(), Error> {
         let last = crate::payload::last_of(&unlocked.layout)?;
         let part = last
@@ -258,8 +258,8 @@ impl LockedFile {
         }
     }
 
-    /// A copy in a mirrored folder is known by its time, which tells nothing of its keys.
-    /// Where it cannot be kept, the copy counts as out of date.
+    /// `encrypt --newer` recognizes a copy by its time, so rekeying keeps it. If that fails,
+    /// the copy counts as out of date.
     pub(super) fn keep_times(&self, times: &Timestamps) {
         let _ = rustix::fs::futimens(&self.file, times);
     }

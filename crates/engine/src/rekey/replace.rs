@@ -14,16 +14,16 @@ use crate::output::attributes::{copy_user_attributes, keep_access};
 use crate::output::{PendingFile, Permissions};
 use crate::{Error, Progress};
 
-/// Copied by the system in one go: progress is shown in between.
+/// Bytes that the system copies in one call; progress is shown after each.
 const COPY_PART: u64 = 256 << 20;
-/// The same where it has to be read and written.
+/// The same if this process has to read and write them.
 const BUFFER_LEN: usize = 1 << 20;
-/// So many blocks more are tried for a header.
+/// How many more blocks are tried for a header.
 const MAX_SHIFT: usize = 16;
 
 impl LockedFile {
     /// Lets a file that shares the payload's blocks take the place of this
-    /// one; `None` where the file system or the header's length is against it.
+    /// one; `None` if the file system or the header's length does not allow it.
     pub(super) fn share(
         &self,
         old: &UnlockedHeader,
@@ -41,8 +41,8 @@ impl LockedFile {
             return Ok(None);
         }
         if header.len() != old.header.len() {
-            // That much can be shared was only tried. The system does it by
-            // itself when it copies what lies alike in its blocks.
+            // The clone only showed that blocks can be shared. The system also shares
+            // them when it copies between offsets that are alike in their blocks.
             pending.file().set_len(0).map_err(|source| self.failed(source))?;
             self.copy_payload(old, &pending, header.len() as u64, &())?;
         }

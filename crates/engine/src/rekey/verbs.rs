@@ -42,7 +42,7 @@ impl LockedFile {
         let wrapped = WrappedKey::wrap(old.format, &old.file_key, &plain(recipients))?;
         let exact = fitting(wrapped.header(&old.file_key, Padding::Exactly(old.header.len())))?;
         let has_other_names = self.names()? > 1;
-        // Where others know the file by other names, they are to keep it.
+        // In place, so that the file keeps its other names.
         let is_large = old.layout.plaintext_len() >= SMALL;
         if let Some(header) = &exact
             && has_other_names
