@@ -276,3 +276,22 @@ fn the_passphrase_for_the_first_file_is_derived_once() {
     // One call checks that there is enough memory, and one derives.
     assert_eq!(large.filter(|len| *len >= 64 << 20).count(), 2, "{calls}");
 }
+
+/// Otherwise it would name one more input, which --remove-source would then remove.
+#[test]
+fn an_output_beside_an_output_folder_is_refused() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("in", "content");
+    dir.write("old", "precious");
+    dir.run(&["encrypt", "-i", "id", "in", "in.enc"]).ok();
+    for command in [&["encrypt", "in"], &["decrypt", "in.enc"]] {
+        for flags in [&[][..], &["--remove-source"], &["--dry-run"]] {
+            let named = ["-i", "id", "--output-dir", "made", "-o", "old"];
+            let args = [&command[..], &named, flags].concat();
+            dir.fails(dir.command(&args), 64, &["--output", "cannot be used", "--output-dir"]);
+        }
+    }
+    assert_eq!(dir.read("old"), b"precious");
+    assert!(dir.path("in").exists() && dir.path("in.enc").exists());
+}
