@@ -73,10 +73,10 @@ pub(crate) fn unpack_command(head: &[u8]) -> Option<&'static str> {
         (b"LZIP\x01", "lzip -d | tar -x"),
         (b"\x89LZO\0", "lzop -d | tar -x"),
         (b"\x5d\0\0", "xz -d --format=lzma | tar -x"),
-        (b"070701", "cpio -id"),
-        (b"070702", "cpio -id"),
-        (b"070707", "cpio -id"),
-        (b"\xc7\x71", "cpio -id"),
+        (b"070701", "cpio -id --no-absolute-filenames"),
+        (b"070702", "cpio -id --no-absolute-filenames"),
+        (b"070707", "cpio -id --no-absolute-filenames"),
+        (b"\xc7\x71", "cpio -id --no-absolute-filenames"),
     ];
     let is_old_zstd = matches!(head, [0x1e | 0x22..=0x27, 0xb5, 0x2f, 0xfd, ..]);
     BY.iter()
