@@ -191,7 +191,7 @@ impl TreeRun {
         let mut engine = Engine::with_options(engine_options(&workers));
         let parser = engine.parser();
         plan.parser = parser.map_err(|error| messages::engine(error, plan.verb()))?;
-        plan.rules.may_vanish = remove_source;
+        (plan.removes_source, plan.rules.may_vanish) = (remove_source, remove_source);
         let follow_mode = plan.encrypts();
         Ok(Self {
             plan,
@@ -404,9 +404,6 @@ impl TreeRun {
         let mut report = report.into_inner();
         if is_over.get() {
             report.stopped(all);
-        }
-        if self.commit.remove_source {
-            report.print_kept_sources();
         }
         Ok(report.end(stats))
     }

@@ -130,14 +130,25 @@ pub(crate) fn delete_needs_folder(input: &Path) -> Failure {
     Failure::new(code::USAGE, "usage", "--delete is for copies of folders", help).about(input)
 }
 
-/// Inputs that stay despite `--remove-source`, because this run did not encrypt them.
-pub(crate) fn sources_kept(count: u64) -> String {
-    let noun = if count == 1 { "input was" } else { "inputs were" };
-    format!(
-        "{} {noun} not removed: an earlier run encrypted them, and only what this run writes is \
-         compared with its input; use --force to encrypt them again",
-        HumanCount(count)
-    )
+/// An input that stays despite `--remove-source`, because this run did not write its output.
+pub(crate) fn source_kept(input: &Path, output: &Path, encrypts: bool) -> Failure {
+    let message = format!(
+        "was not removed: {} exists already, and only what this run writes is compared with its \
+         input",
+        quoted(output)
+    );
+    let help = match encrypts {
+        true => {
+            "to encrypt it again and then remove it, use --force, which replaces all existing \
+             outputs"
+        }
+        false => {
+            "to decrypt it again and then remove it, use --force, which replaces all existing \
+             outputs, also those that were changed since"
+        }
+    };
+    let failure = Failure::new(code::CANNOT_CREATE, "exists", message, help).about(input);
+    Failure { shared: Some(Shared::SourceKept), ..failure }
 }
 
 /// What the outputs could not take over from their inputs.
