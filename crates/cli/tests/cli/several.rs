@@ -295,3 +295,25 @@ fn an_output_beside_an_output_folder_is_refused() {
     assert_eq!(dir.read("old"), b"precious");
     assert!(dir.path("in").exists() && dir.path("in.enc").exists());
 }
+
+/// Of `..enc` the suffix leaves the name of a folder, which is no name for an output.
+#[test]
+fn names_that_are_no_more_than_a_suffix() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("x", "content");
+    dir.run(&["encrypt", "-i", "id", "x"]).ok();
+    fs::create_dir(dir.path("in")).unwrap();
+    for name in [".enc", "..enc", "...enc", "...age"] {
+        fs::copy(dir.path("x.enc"), dir.path(name)).unwrap();
+        fs::copy(dir.path("x.enc"), dir.path("in").join(name)).unwrap();
+        for flags in [&[][..], &["--output-dir", "made"], &["--extract"]] {
+            let args = [&["decrypt", "-i", "id", name], flags].concat();
+            dir.fails(dir.command(&args), 64, &[name, "has no name before .enc or .age"]);
+        }
+    }
+    fs::copy(dir.path("x.enc"), dir.path("in/....enc")).unwrap();
+    let done = dir.run(&["decrypt", "-i", "id", "in", "made"]).ok();
+    assert_eq!(done.stderr_text().matches("; skipped").count(), 4, "{done:?}");
+    assert_eq!(dir.read("made/..."), b"content");
+}
