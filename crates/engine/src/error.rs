@@ -105,6 +105,18 @@ pub enum Error {
         /// The user's id.
         owner: u32,
     },
+    /// Another user owns what is to be replaced or removed, and the sticky bit of its folder leaves
+    /// that to its owner.
+    #[error(
+        "{}: belongs to another user (id {owner}), and only that user may replace or remove it in \
+         this folder", path.display()
+    )]
+    OwnedByOther {
+        /// The file.
+        path: PathBuf,
+        /// The user's id.
+        owner: u32,
+    },
     /// The output's name is that of a folder.
     #[error("{}: is a folder", path.display())]
     OutputIsDirectory {

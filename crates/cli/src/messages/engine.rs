@@ -111,6 +111,17 @@ fn failure(error: &Error, context: Context) -> Failure {
             (code::CANNOT_CREATE, "exists", "rename it, or name another OUTPUT")
         }
         Error::OutputPlanted { path, owner } => return outputs::output_planted(path, *owner),
+        Error::OwnedByOther { .. } => (
+            code::CANNOT_CREATE,
+            "output",
+            match context.verb {
+                Verb::Rekey => {
+                    "nothing was done; ask that user to remove it, or rekey a copy of the file in \
+                     a folder of your own"
+                }
+                _ => "nothing was written; ask that user to remove it, or name another OUTPUT",
+            },
+        ),
         Error::OutputIsHere { .. } => (
             code::CANNOT_CREATE,
             "exists",

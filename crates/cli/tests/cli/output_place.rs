@@ -192,3 +192,30 @@ fn an_access_control_list_grants_no_access_to_an_archive_member() {
     }
     assert_eq!(mode(&dir.path("out/sub/deep")), 0o755);
 }
+
+/// As in /tmp: everybody may create files there, and only owners may replace or remove them.
+#[test]
+fn what_the_sticky_bit_leaves_to_another_user_is_refused_before_the_work() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: this test needs root, to write files of another user");
+    }
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.shell("mkdir in tmp").run().ok();
+    dir.write("in/plain", "content");
+    dir.write("tmp/plain.enc", "old");
+    for (name, mode) in [(".", 0o755), ("id", 0o644), ("tmp", 0o1777)] {
+        set_mode(&dir.path(name), mode);
+    }
+    let words = ["tmp/plain.enc: belongs to another user (id 0)", "nothing was written"];
+    // The first asks for no key, which would fail.
+    for args in [
+        &["encrypt", "-p", "in/plain", "tmp/plain.enc", "-f"][..],
+        &["encrypt", "-i", "id", "in", "tmp", "-f"],
+        &["encrypt", "-i", "id", "in/plain", "--output-dir", "tmp", "-f"],
+    ] {
+        dir.fails(dir.unprivileged(args), 73, &words);
+    }
+    assert_eq!(dir.read("tmp/plain.enc"), b"old");
+    dir.run(&["encrypt", "-i", "id", "in/plain", "tmp/plain.enc", "-f"]).ok();
+}

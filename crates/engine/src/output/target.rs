@@ -19,7 +19,9 @@ use super::pending::PendingFile;
 use super::permissions::Permissions;
 use super::sink::Sink;
 use super::stream::Stream;
-use crate::path_resolution::{Resolution, ResolveError, ResolvedPath, planted_by};
+use crate::path_resolution::{
+    Resolution, ResolveError, ResolvedPath, planted_by, refuse_if_owned_by_other,
+};
 use crate::{Error, ObjectOutput, Source};
 
 /// Where the result goes.
@@ -67,7 +69,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::SameFile`], [`Error::OutputIsDirectory`],
-    /// [`Error::OutputPlanted`], [`Error::Create`].
+    /// [`Error::OutputPlanted`], [`Error::OwnedByOther`], [`Error::Create`].
     pub fn check(&self, source: &Source) -> Result<(), Error> {
         match self {
             Self::Path { path, force } => resolve(path, *force, Some(source)).map(drop),
@@ -205,7 +207,10 @@ fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<PathStat
     }
     match kind(&stat) {
         _ if !force => Err(Error::OutputExists { path: path.to_owned() }),
-        FileType::RegularFile => Ok(PathState::File(resolved, Some(stat))),
+        FileType::RegularFile => {
+            refuse_if_owned_by_other(&resolved.folder, &stat, path)?;
+            Ok(PathState::File(resolved, Some(stat)))
+        }
         _ => Err(create_error(path, io::ErrorKind::InvalidInput.into())),
     }
 }
@@ -266,7 +271,10 @@ fn beneath(
     };
     refuse_same_or_folder(dir, name, &stat, path, Some(source))?;
     match kind(&stat) {
-        FileType::RegularFile | FileType::Symlink if force => Ok(Some(stat)),
+        FileType::RegularFile | FileType::Symlink if force => {
+            refuse_if_owned_by_other(dir, &stat, path)?;
+            Ok(Some(stat))
+        }
         _ => Err(Error::OutputExists { path: path.to_owned() }),
     }
 }
