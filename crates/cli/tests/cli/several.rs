@@ -317,3 +317,17 @@ fn names_that_are_no_more_than_a_suffix() {
     assert_eq!(done.stderr_text().matches("; skipped").count(), 4, "{done:?}");
     assert_eq!(dir.read("made/..."), b"content");
 }
+
+/// A list of files is no longer than the memory allows.
+#[test]
+fn lists_of_files_that_cannot_be_lists() {
+    let dir = Dir::new();
+    let fails = |script: &str, words: &[&str]| dir.fails(dir.shell(script), 64, words);
+    fails("$CS inspect -T /dev/zero", &["--files-from: contains NUL bytes", "-0"]);
+    let long = "contains a name of more than 4,095 bytes";
+    fails("yes | tr -d '\\n' | $CS inspect -T -", &[long, "one name per line"]);
+    fails("yes | $CS inspect -0T -", &[long, "without -0"]);
+    // A path of that length is still looked for.
+    let script = "head -c 4095 /dev/zero | tr '\\0' x | $CS inspect -T -";
+    dir.fails(dir.shell(script), 66, &["xxx"]);
+}
