@@ -97,7 +97,8 @@ pub(crate) fn same_output(one: &Path, other: &Path) -> Failure {
 /// The copy of something that has become a file, folder or link since.
 pub(crate) fn stale(copy: &Path, original: &Path) -> Failure {
     let message = format!("is the old copy of {}, which was of another type", quoted(original));
-    let help = "remove it, or run again with --delete; until then, decrypting refuses both";
+    let help = "remove it by hand: until then, decrypting refuses both. --delete removes it too, and \
+                everything else that the original no longer has; --delete --dry-run shows what";
     Failure::new(code::CANNOT_CREATE, "stale", message, help).about(copy)
 }
 
