@@ -119,7 +119,10 @@ fn failure(error: &Error, context: Context) -> Failure {
                     "nothing was done; ask that user to remove it, or rekey a copy of the file in \
                      a folder of your own"
                 }
-                _ => "nothing was written; ask that user to remove it, or name another OUTPUT",
+                _ => {
+                    "nothing was written; name another OUTPUT, or leave --remove-source out if it \
+                     is the input"
+                }
             },
         ),
         Error::OutputIsHere { .. } => (

@@ -323,6 +323,12 @@ pub(crate) fn case_collision(output: &Path) -> Failure {
     Failure::new(code::CANNOT_CREATE, "exists", message, help).about(output)
 }
 
+/// A folder for outputs that exists.
+pub(crate) fn folder_unusable(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("the folder cannot be opened: {}", reason(error));
+    Failure { message, ..folder_failed(path, error) }
+}
+
 pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("the folder cannot be created: {}", reason(error));
     let help = match is_refused_name(path, error) {

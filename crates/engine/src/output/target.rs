@@ -101,6 +101,9 @@ impl Target {
         if options.remove_source && !is_removable() {
             return Err(Error::NotRemovable { path: source.path().to_owned() });
         }
+        if options.remove_source {
+            source.check_owner()?;
+        }
         let (mode, lacks_acl) = source.output_mode();
         let permissions = match (options.follow_mode, options.keep_mode) {
             (true, _) => Permissions::Following(mode),
@@ -119,7 +122,8 @@ impl Target {
                 Err(Error::NotVerifiable { path: source.path().to_owned() })
             }
             Sink::Stream(_) if options.remove_source => {
-                Err(Error::NotRemovable { path: source.path().to_owned() })
+                let output = self.path().unwrap_or(source.path());
+                Err(Error::NotRemovable { path: output.to_owned() })
             }
             Sink::Stream(_) if options.verify => {
                 Err(Error::NotVerifiable { path: source.path().to_owned() })
