@@ -57,9 +57,14 @@ pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
     }
     let by_magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name);
     by_magic
-        .or_else(|| (head.get(257..262) == Some(b"ustar")).then_some("a tar archive"))
+        .or_else(|| is_tar(head).then_some("a tar archive"))
         .or_else(|| head.iter().all(|byte| *byte == 0).then_some("all zeros"))
         .or_else(|| is_text(head).then_some("plain text"))
+}
+
+/// Whether this is the first header of a tar archive, damaged or not.
+pub(crate) fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
 }
 
 /// The command that unpacks an archive that begins with `head` from a pipe.

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cryptstream_format::{
-    ArmorError, CommitmentError, HeaderError, LayoutError, RandomError, UnlockError, WrapError,
+    ArmorError, CommitmentError, Format, HeaderError, LayoutError, RandomError, UnlockError,
+    WrapError,
 };
 
 /// Why an operation on a file failed.
@@ -264,6 +265,8 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: UnlockError,
+        /// The format of the file.
+        format: Format,
         /// Number of recipients in the header.
         recipients: usize,
         /// Their types, each once; if there are many, only the first.

@@ -147,7 +147,8 @@ impl TreeRun {
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
-            return Err(messages::tree::no_stream(name == input.as_ref().unwrap_or(name)));
+            let is_input = tree.output_dir.is_some() || Some(name) == input.as_ref();
+            return Err(messages::tree::no_stream(is_input));
         }
         if let Some(name) = names.clone().find(|name| descriptor(name).is_some()) {
             return Err(messages::nameless(name));

@@ -442,6 +442,10 @@ pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
 
 fn unusable(input: &Path, error: &Error, help: String) -> Failure {
     let (kind, message) = match error {
+        // A whole header.
+        Error::NotTar { head } if head.len() == 512 && file_type::is_tar(head) => {
+            ("malformed", "the archive is malformed at byte 0: the checksum is wrong".to_owned())
+        }
         Error::NotTar { head } => {
             ("foreign", format!("the content is not a tar archive; {}", guess(head)))
         }

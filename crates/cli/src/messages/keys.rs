@@ -130,7 +130,12 @@ pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
              characters"
         }
     };
-    Failure::new(code::USAGE, "recipient", format!("--recipient: {error}"), help)
+    Failure::new(
+        code::USAGE,
+        "recipient",
+        format!("a given recipient cannot be used: {error}"),
+        help,
+    )
 }
 
 /// A line of a recipients file that is ignored.

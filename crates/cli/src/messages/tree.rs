@@ -281,10 +281,17 @@ pub(crate) fn linked_root(input: &Path) -> Failure {
 
 pub(crate) fn no_stream(is_input: bool) -> Failure {
     let message = match is_input {
-        true => "standard input cannot be a folder, or one of several inputs",
-        false => "a folder cannot be written to standard output",
+        true => {
+            "standard input cannot be a folder, one of several inputs, or the input with a flag \
+             for folders"
+        }
+        false => {
+            "standard output cannot be the output for a folder, or with a flag for folders, such \
+             as --dry-run"
+        }
     };
-    let help = "for a folder as one stream, use `encrypt --archive`, or a pipe from or to `tar`";
+    let help = "for a folder as one stream, use `encrypt --archive`, or a pipe from or to `tar`; \
+                for a single file, leave the flags for folders out";
     Failure::new(code::USAGE, "usage", message, help)
 }
 

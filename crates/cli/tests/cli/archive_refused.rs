@@ -388,6 +388,8 @@ fn truncated_archives_are_refused() {
     let mut damaged = whole.clone();
     damaged[1024] ^= 1;
     fixture.refuses(&damaged, &[], &["checksum"]);
+    damaged[0] ^= 1;
+    fixture.refuses(&damaged, &[], &["malformed at byte 0: the checksum is wrong"]);
     fixture.refuses(&[&whole[..], b"more"].concat(), &[], &["there is data after its end"]);
     fixture.refuses(&[&whole[..], &whole].concat(), &[], &["a comes after the end of the archive"]);
     // Zeros may follow. Some programs write only one block of them, which tar accepts too.
