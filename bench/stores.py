@@ -27,7 +27,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "stores"))
 from clients import Program  # noqa: E402
-from peers import machine  # noqa: E402
+from peers import machine, pss_kib  # noqa: E402
 from servers import Store, find, make_bucket, seaweedfs  # noqa: E402
 
 MIB = 1 << 20
@@ -153,7 +153,7 @@ class Bench:
             {"s5cmd": ["cp", "large", "s3://BUCKET/out"], "rclone": ["copyto", "large", "store:BUCKET/out"]},
             ["encrypt", "large", "s3://BUCKET/out"],
         )
-        results = [self.compare(f"{mib} MiB up", up, 1, None)]
+        results = [self.compare(f"{mib} MiB up", up, 1, None), self.memory(f"{mib} MiB up", up)]
         bucket = self.new_bucket()
         self.client.upload_file(str(self.folder / "large"), bucket, "plain")
         if self.program:
@@ -169,6 +169,21 @@ class Bench:
         results.append(self.compare(f"{mib} MiB down", down, 0, bucket))
         self.drop_bucket(bucket)
         return results
+
+    def memory(self, work: str, contestants: list[Contestant]) -> dict:
+        """The most memory of all processes of a contestant together (PSS), in a run of its own."""
+        peaks = {}
+        for contestant in contestants:
+            bucket, peak = self.new_bucket(), 0
+            words = [word.replace("BUCKET", bucket) for word in contestant.command]
+            process = subprocess.Popen(words, cwd=self.folder, env=contestant.environment, stdout=subprocess.DEVNULL)
+            while process.poll() is None:
+                peak = max(peak, pss_kib(process.pid))
+                time.sleep(0.1)
+            self.drop_bucket(bucket)
+            peaks[contestant.name] = peak
+            print(f"  {contestant.name:12} {peak / 1024:8.1f} MiB of memory at most", flush=True)
+        return {"work": f"memory, {work}", "peak_pss_kib": peaks}
 
     def small(self, files: int) -> list[dict]:
         """A folder of files of 4 KiB up."""

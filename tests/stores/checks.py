@@ -129,22 +129,27 @@ class Bench:
 
     # --- The program ----------------------------------------------------------
 
-    def start(self, *args, store: Store | None = None, **options) -> subprocess.Popen:
-        environment = (store or self.store).environment | options.pop("environment", {})
-        return subprocess.Popen([self.program, *map(str, args)], env=environment, start_new_session=True, **options)
+    @contextlib.contextmanager
+    def running(self, *args, store: Store | None = None, **pipes) -> Iterator[subprocess.Popen]:
+        """Starts cryptstream, and ends it and its processes if they do not end by themselves."""
+        environment = (store or self.store).environment
+        words = [self.program, *map(str, args)]
+        process = subprocess.Popen(words, env=environment, start_new_session=True, stderr=subprocess.PIPE, **pipes)
+        with process:
+            try:
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def run(self, *args, store: Store | None = None, data: bytes | None = None) -> subprocess.CompletedProcess:
-        """Runs cryptstream, and ends it and its processes if it does not end by itself."""
+        """Runs cryptstream until it ends."""
         pipe = subprocess.PIPE
-        process = self.start(*args, store=store, stdin=pipe, stdout=pipe, stderr=pipe)
-        try:
-            out, err = process.communicate(data or b"", timeout=LIMIT_S)
-        except subprocess.TimeoutExpired as error:
-            raise Failure(f"{shown(args)}: it still runs after {LIMIT_S} s") from error
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with self.running(*args, store=store, stdin=pipe, stdout=pipe) as process:
+            try:
+                out, err = process.communicate(data or b"", timeout=LIMIT_S)
+            except subprocess.TimeoutExpired as error:
+                raise Failure(f"{shown(args)}: it still runs after {LIMIT_S} s") from error
         return subprocess.CompletedProcess(args, process.returncode, out, err.decode(errors="replace"))
 
     def ours(self, *args, store: Store | None = None, data: bytes | None = None) -> bytes:
@@ -164,10 +169,24 @@ class Bench:
     def nothing_at(self, key: str) -> None:
         """Neither an object under this key, nor anything beside it, nor an open upload."""
         prefix = key.rsplit("/", 1)[0] + "/"
-        if keys := self.keys(prefix):
-            raise Failure(f"there are objects: {keys}")
+        self.no_object(prefix)
+        self.no_uploads(prefix)
+
+    def no_uploads(self, prefix: str) -> None:
         if uploads := self.uploads(prefix):
             raise Failure(f"uploads are open: {uploads}")
+
+    def no_object(self, prefix: str) -> None:
+        if keys := self.keys(prefix):
+            raise Failure(f"there are objects: {keys}")
+
+
+def await_status(process: subprocess.Popen, *expected: int) -> None:
+    """Waits until the process ends with one of these."""
+    text = process.communicate(timeout=LIMIT_S)[1].decode(errors="replace")
+    if process.returncode not in expected:
+        wanted = " or ".join(map(str, expected))
+        raise Failure(f"status {process.returncode} instead of {wanted}: {text}")
 
 
 def nothing_beside(path: Path) -> None:
@@ -201,6 +220,6 @@ def same_bytes(one: bytes, other: bytes) -> None:
 
 def run_all(jobs: list[Callable[[], None]]) -> None:
     """Runs independent checks, some at a time: they wait for the server more than they compute."""
-    with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(3 * len(os.sched_getaffinity(0))) as pool:
         for done in [pool.submit(job) for job in jobs]:
             done.result()

@@ -5,13 +5,14 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import processes
-from checks import LIMIT_S, MIB, PASSPHRASE, Bench, Failure, nothing_beside, same, url
+from checks import LIMIT_S, MIB, PASSPHRASE, Bench, Failure, await_status, nothing_beside, same, url
 from proxy import Proxy
 from servers import SECRET
 
@@ -19,14 +20,18 @@ LENGTH = 200 * MIB
 # Slow enough that it is still in the middle when the signal comes.
 RATE = 40 * MIB
 MIDDLE = 40 * MIB
+# How long main tries to abort an upload.
+ABORT_S = 5
 # Time for those who are left after main has ended.
 END_S = 20
 
 
 def jobs(bench: Bench) -> list[Callable[[], None]]:
-    found = [partial(interrupted, bench, number, group) for number in (signal.SIGINT, signal.SIGTERM) for group in (False, True)]
-    others = [killed_main, killed_transport, signalled_transport, killed_worker, interrupted_download, killed_transport_of_download]
-    others += [descriptors, traced]
+    lost = [lost_transport, lost_transport_of_download]
+    # That a process hangs is noticed after half a minute, so these come first.
+    found = [partial(job, bench, number) for number in (signal.SIGSTOP, signal.SIGKILL) for job in lost]
+    found += [partial(interrupted, bench, number, group) for number in (signal.SIGINT, signal.SIGTERM) for group in (False, True)]
+    others = [killed_main, killed_worker, lost_transports, interrupted_download, descriptors, traced]
     return found + [partial(job, bench) for job in others]
 
 
@@ -36,7 +41,7 @@ def uploading(bench: Bench) -> Iterator[tuple[subprocess.Popen, str]]:
     key = bench.key("target")
     with Proxy(bench.store.port, rate_up=RATE) as proxy:
         args = ["encrypt", bench.plain(LENGTH), url(key), "-i", bench.identity, "--processes", "2"]
-        with running(bench, proxy, args) as process:
+        with bench.running(*args, store=bench.store.at(proxy.port)) as process:
             proxy.await_bytes("up", MIDDLE)
             yield process, key
 
@@ -46,42 +51,28 @@ def downloading(bench: Bench) -> Iterator[tuple[subprocess.Popen, Path, Proxy]]:
     """A download that is held in its middle, with two workers."""
     key, out = bench.put("source", bench.encrypted(bench.plain(LENGTH))), bench.new("out")
     with Proxy(bench.store.port, hold_after=MIDDLE) as proxy:
-        with running(bench, proxy, ["decrypt", url(key), out, "-i", bench.identity, "--processes", "2"]) as process:
+        args = ["decrypt", url(key), out, "-i", bench.identity, "--processes", "2"]
+        with bench.running(*args, store=bench.store.at(proxy.port)) as process:
             proxy.await_bytes("down", MIDDLE)
             yield process, out, proxy
 
 
-@contextmanager
-def running(bench: Bench, proxy: Proxy, args: list) -> Iterator[subprocess.Popen]:
-    process = bench.start(*args, store=bench.store.at(proxy.port), stderr=subprocess.PIPE)
-    everybody = []
-    try:
-        yield process
-    finally:
-        everybody = processes.descendants(process.pid)
-        for pid in [process.pid, *everybody]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        process.wait()
-        process.stderr.close()
+def end(process: subprocess.Popen, number: signal.Signals, everybody: list[int]) -> None:
+    """The signal ends main, and then all its processes end."""
+    await_status(process, -number, 128 + number)
+    all_ended(everybody)
 
 
-def end(process: subprocess.Popen, expected: set[int], everybody: list[int]) -> int:
-    """The status of main, which is one of these, after all its processes have ended."""
-    _, text = process.communicate(timeout=LIMIT_S)
-    if process.returncode not in expected:
-        raise Failure(f"status {process.returncode} instead of {expected}: {text.decode(errors='replace')}")
+def all_ended(everybody: list[int]) -> None:
     if left := processes.await_end(everybody, END_S):
         raise Failure(f"these still run: {[processes.arguments(it)[:2] for it in left]}")
-    return process.returncode
 
 
 def the_transport(process: subprocess.Popen) -> int:
-    found = processes.transports(process.pid)
+    """The transport that is connected; others may stand by."""
+    found = [it for it in processes.transports(process.pid) if processes.connections(it)]
     if len(found) != 1:
-        raise Failure(f"there are {len(found)} transport processes")
+        raise Failure(f"{len(found)} transport processes have connections")
     return found[0]
 
 
@@ -89,71 +80,70 @@ def interrupted(bench: Bench, number: signal.Signals, is_group: bool) -> None:
     whom = "all processes" if is_group else "main"
     with bench.check(f"{number.name} to {whom} aborts the upload"), uploading(bench) as (process, key):
         everybody = processes.descendants(process.pid)
+        start = time.monotonic()
         if is_group:
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        end(process, {128 + number}, everybody)
-        bench.nothing_at(key)
+        end(process, number, everybody)
+        bench.no_object(key)
+        # A server that does not answer in time is left with the upload.
+        if time.monotonic() - start < ABORT_S:
+            bench.no_uploads(key)
 
 
 def killed_main(bench: Bench) -> None:
     with bench.check("SIGKILL of main leaves no object"), uploading(bench) as (process, key):
         everybody = processes.descendants(process.pid)
         process.kill()
-        end(process, {-signal.SIGKILL}, everybody)
-        if keys := bench.keys(key):
-            raise Failure(f"there are objects: {keys}")
+        end(process, signal.SIGKILL, everybody)
+        bench.no_object(key)
         if len(uploads := bench.uploads(key)) > 1:
             raise Failure(f"several uploads are open: {uploads}")
 
 
-def killed_transport(bench: Bench) -> None:
-    with bench.check("SIGKILL of the transport"), uploading(bench) as (process, key):
-        os.kill(the_transport(process), signal.SIGKILL)
-        whole_or_nothing(bench, process, key)
+def lost_transport(bench: Bench, number: signal.Signals) -> None:
+    """It dies, or hangs: another one does its work."""
+    with bench.check(f"{number.name} to the transport in the middle of an upload"), uploading(bench) as (process, key):
+        os.kill(the_transport(process), number)
+        await_status(process, 0)
+        bench.decrypts(url(key), bench.plain(LENGTH))
+        bench.no_uploads(key)
 
 
-def signalled_transport(bench: Bench) -> None:
-    with bench.check("SIGINT to the transport alone"), uploading(bench) as (process, key):
-        os.kill(the_transport(process), signal.SIGINT)
-        whole_or_nothing(bench, process, key)
+def lost_transport_of_download(bench: Bench, number: signal.Signals) -> None:
+    with bench.check(f"{number.name} to the transport in the middle of a download"), downloading(bench) as (process, out, proxy):
+        os.kill(the_transport(process), number)
+        proxy.release()
+        await_status(process, 0)
+        same(out, bench.plain(LENGTH))
+
+
+def lost_transports(bench: Bench) -> None:
+    with bench.check("SIGKILL of all transports in the middle of an upload"), uploading(bench) as (process, key):
+        everybody = processes.descendants(process.pid)
+        for transport in processes.transports(process.pid):
+            os.kill(transport, signal.SIGKILL)
+        await_status(process, 75)
+        bench.no_object(key)
+        if len(uploads := bench.uploads(key)) > 1:
+            raise Failure(f"several uploads are open: {uploads}")
+        all_ended(everybody)
 
 
 def killed_worker(bench: Bench) -> None:
     with bench.check("SIGKILL of a worker"), uploading(bench) as (process, key):
         os.kill(processes.workers(process.pid)[0], signal.SIGKILL)
-        end(process, {0}, [])
+        await_status(process, 0)
         bench.decrypts(url(key), bench.plain(LENGTH))
-
-
-def whole_or_nothing(bench: Bench, process: subprocess.Popen, key: str) -> None:
-    """It goes on with another transport, or it fails; the object is whole or not there."""
-    status = end(process, {0, 70, 74, 75}, [])
-    if status == 0:
-        bench.decrypts(url(key), bench.plain(LENGTH))
-    elif keys := bench.keys(key):
-        raise Failure(f"there are objects: {keys}")
-    if len(uploads := bench.uploads(key)) > 1:
-        raise Failure(f"several uploads are open: {uploads}")
 
 
 def interrupted_download(bench: Bench) -> None:
     with bench.check("SIGINT in the middle of a download"), downloading(bench) as (process, out, _):
         everybody = processes.descendants(process.pid)
         process.send_signal(signal.SIGINT)
-        end(process, {128 + signal.SIGINT}, everybody)
+        end(process, signal.SIGINT, everybody)
         nothing_beside(out)
-
-
-def killed_transport_of_download(bench: Bench) -> None:
-    with bench.check("SIGKILL of the transport in the middle of a download"), downloading(bench) as (process, out, proxy):
-        os.kill(the_transport(process), signal.SIGKILL)
-        proxy.release()
-        if end(process, {0, 70, 74, 75}, []) == 0:
-            same(out, bench.plain(LENGTH))
-        else:
-            nothing_beside(out)
 
 
 def descriptors(bench: Bench) -> None:

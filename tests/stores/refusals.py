@@ -1,9 +1,10 @@
 """What must be refused, with which exit status, and what it leaves: nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from checks import MIB, Bench, Failure, nothing_beside, same_bytes, shown, url
+from checks import MIB, Bench, Failure, await_status, nothing_beside, same_bytes, shown, url
 from proxy import Proxy
 from servers import KEY_ID, READER_ID, READER_SECRET, SECRET, Store, free_ports
 
@@ -11,13 +12,13 @@ DAMAGED, NOT_THERE, EXISTS, TRY_AGAIN, NO_PERMISSION = 65, 66, 73, 75, 77
 
 
 def jobs(bench: Bench) -> list[Callable[[], None]]:
-    found = [wrong_credentials, read_only, missing, existing, damaged, replaced, no_server, server_gone]
+    found = [wrong_credentials, read_only, missing, existing, damaged, replaced, created_meanwhile, unknown_authority, no_server, server_gone]
     return [partial(job, bench) for job in found]
 
 
 def short_jobs(bench: Bench) -> list[Callable[[], None]]:
     """For a second store, which does not verify signatures."""
-    return [partial(job, bench) for job in [missing, existing, damaged]]
+    return [partial(job, bench) for job in [missing, existing, damaged, created_meanwhile]]
 
 
 def refused(bench: Bench, status: int, *args, store: Store | None = None, data: bytes | None = None) -> None:
@@ -87,14 +88,7 @@ def existing(bench: Bench) -> None:
             refused(bench, EXISTS, "encrypt", bench.plain(length), url(key), "-i", bench.identity)
             refused(bench, EXISTS, "encrypt", "-", url(key), "-i", bench.identity, data=bench.plain(length).read_bytes())
             same_bytes(bench.get(key), b"before")
-            if uploads := bench.uploads(key):
-                raise Failure(f"uploads are open: {uploads}")
-    with bench.check("an object is not its own target"):
-        key = bench.put("there", bench.plain(4096))
-        done = bench.run("encrypt", url(key), url(key), "--force", "-i", bench.identity)
-        if done.returncode == 0:
-            raise Failure("it was replaced")
-        same_bytes(bench.get(key), bench.plain(4096).read_bytes())
+            bench.no_uploads(key)
 
 
 def damaged(bench: Bench) -> None:
@@ -122,21 +116,38 @@ def replaced(bench: Bench) -> None:
     """The store holds back what comes after some bytes, until the object is another one."""
     plain = bench.plain(100 * MIB)
     for command, before in {"decrypt": bench.encrypted(plain).read_bytes(), "encrypt": plain.read_bytes()}.items():
+        key, out = bench.put("source", before), bench.new("out")
+        args = [command, url(key), out, "-i", bench.identity]
         with bench.check(f"an object that is replaced while we {command} it"):
-            key, out = bench.put("source", before), bench.new("out")
-            with Proxy(bench.store.port, hold_after=20 * MIB) as proxy:
-                process = bench.start(command, url(key), out, "-i", bench.identity, store=bench.store.at(proxy.port))
-                try:
-                    proxy.await_bytes("down", 20 * MIB)
-                    bench.put("source", before[::-1], key)
-                    proxy.release()
-                    status = process.wait(60)
-                finally:
-                    process.kill()
-                    process.wait()
-            if status != TRY_AGAIN:
-                raise Failure(f"status {status} instead of {TRY_AGAIN}")
+            with Proxy(bench.store.port, hold_after=20 * MIB) as proxy, bench.running(*args, store=bench.store.at(proxy.port)) as process:
+                proxy.await_bytes("down", 20 * MIB)
+                bench.put("source", before[::-1], key)
+                proxy.release()
+                await_status(process, TRY_AGAIN)
             nothing_beside(out)
+
+
+def created_meanwhile(bench: Bench) -> None:
+    """Somebody puts an object under the target's name after we have looked whether there is one."""
+    key = bench.key("target")
+    args = ["encrypt", bench.plain(20 * MIB), url(key), "-i", bench.identity]
+    with bench.check("an object that others create during our upload is kept"):
+        with Proxy(bench.store.port, rate_up=40 * MIB) as proxy, bench.running(*args, store=bench.store.at(proxy.port)) as process:
+            proxy.await_bytes("up", 5 * MIB)
+            bench.put("target", b"theirs", key)
+            await_status(process, EXISTS)
+        same_bytes(bench.get(key), b"theirs")
+        bench.no_uploads(key)
+
+
+def unknown_authority(bench: Bench) -> None:
+    if not bench.store.https_port:
+        return
+    with bench.check("a server whose certificate nobody vouches for"):
+        key, out = bench.put("encrypted", bench.encrypted(bench.plain(4096))), bench.new("out")
+        stranger = replace(bench.store.over_https(), authority=None)
+        refused(bench, TRY_AGAIN, "decrypt", url(key), out, "-i", bench.identity, store=stranger)
+        nothing_beside(out)
 
 
 def no_server(bench: Bench) -> None:
@@ -151,33 +162,20 @@ def no_server(bench: Bench) -> None:
 
 
 def server_gone(bench: Bench) -> None:
-    """The server ends in the middle, so that uploads cannot be aborted; the object is not there."""
+    """The server ends in the middle: the upload cannot be aborted, but the object is not there."""
+    key = bench.key("target")
+    args = ["encrypt", bench.plain(100 * MIB), url(key), "-i", bench.identity]
     with bench.check("a server that ends in the middle of an upload"):
-        key = bench.key("target")
-        with Proxy(bench.store.port, rate_up=40 * MIB) as proxy:
-            process = bench.start("encrypt", bench.plain(100 * MIB), url(key), "-i", bench.identity, store=bench.store.at(proxy.port))
-            try:
-                proxy.await_bytes("up", 20 * MIB)
-                proxy.vanish()
-                status = process.wait(120)
-            finally:
-                process.kill()
-                process.wait()
-        if status != TRY_AGAIN:
-            raise Failure(f"status {status} instead of {TRY_AGAIN}")
-        if keys := bench.keys(key):
-            raise Failure(f"there are objects: {keys}")
+        with Proxy(bench.store.port, rate_up=40 * MIB) as proxy, bench.running(*args, store=bench.store.at(proxy.port)) as process:
+            proxy.await_bytes("up", 20 * MIB)
+            proxy.vanish()
+            await_status(process, TRY_AGAIN)
+        bench.no_object(key)
+    out = bench.new("out")
+    args = ["decrypt", url(bench.put("source", bench.encrypted(bench.plain(100 * MIB)))), out, "-i", bench.identity]
     with bench.check("a server that ends in the middle of a download"):
-        source, out = bench.put("source", bench.encrypted(bench.plain(100 * MIB))), bench.new("out")
-        with Proxy(bench.store.port, hold_after=20 * MIB) as proxy:
-            process = bench.start("decrypt", url(source), out, "-i", bench.identity, store=bench.store.at(proxy.port))
-            try:
-                proxy.await_bytes("down", 20 * MIB)
-                proxy.vanish()
-                status = process.wait(120)
-            finally:
-                process.kill()
-                process.wait()
-        if status != TRY_AGAIN:
-            raise Failure(f"status {status} instead of {TRY_AGAIN}")
+        with Proxy(bench.store.port, hold_after=20 * MIB) as proxy, bench.running(*args, store=bench.store.at(proxy.port)) as process:
+            proxy.await_bytes("down", 20 * MIB)
+            proxy.vanish()
+            await_status(process, TRY_AGAIN)
         nothing_beside(out)

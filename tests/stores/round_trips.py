@@ -1,11 +1,12 @@
 """What goes into a store and comes back is the same, whoever puts it and whoever gets it."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from functools import partial
 
-from checks import MIB, Bench, Failure, same, same_bytes, url
+from checks import LIMIT_S, MIB, Bench, Failure, same, same_bytes, url
 from proxy import Proxy
 from servers import BUCKET
 
@@ -15,7 +16,8 @@ LARGE = [20 * MIB, 100 * MIB]
 
 def jobs(bench: Bench) -> list[Callable[[], None]]:
     found = [partial(one_size, bench, length, peers) for length, peers in sizes(bench)]
-    others = [between_stores, pipes, closed_pipe, ranges, small_range, verify_and_inspect, forced, parts, odd_keys, cut_connections]
+    others = [between_stores, pipes, closed_pipe, ranges, small_range, verify_and_inspect, forced, parts, odd_keys]
+    others += [cut_connections, https, age]
     return found + [partial(job, bench) for job in others]
 
 
@@ -43,8 +45,7 @@ def one_size(bench: Bench, length: int, peers: list) -> None:
         kind = bench.client.head_object(Bucket=BUCKET, Key=key)["ContentType"]
         if kind != "application/octet-stream":
             raise Failure(f"the content type is {kind}")
-        if uploads := bench.uploads(key):
-            raise Failure(f"uploads are open: {uploads}")
+        bench.no_uploads(key)
     for peer in peers:
         with bench.check(f"{length} bytes: encrypted to the store, fetched with {peer.name}"):
             fetched = bench.new("fetched")
@@ -85,15 +86,14 @@ def pipes(bench: Bench) -> None:
 
 def closed_pipe(bench: Bench) -> None:
     plain = bench.plain(20 * MIB)
+    key = bench.put("encrypted", bench.encrypted(plain))
     with bench.check("a reader that has enough ends it quietly"):
-        key = bench.put("encrypted", bench.encrypted(plain))
-        process = bench.start("decrypt", url(key), "-", "-i", bench.identity, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        same_bytes(process.stdout.read(1000), plain.read_bytes()[:1000])
-        process.stdout.close()
-        text = process.stderr.read().decode()
-        process.wait(60)
-        if text:
-            raise Failure(f"it says {text}")
+        with bench.running("decrypt", url(key), "-", "-i", bench.identity, stdout=subprocess.PIPE) as process:
+            same_bytes(process.stdout.read(1000), plain.read_bytes()[:1000])
+            process.stdout.close()
+            process.wait(LIMIT_S)
+            if text := process.stderr.read().decode():
+                raise Failure(f"it says {text}")
 
 
 def ranges(bench: Bench) -> None:
@@ -130,6 +130,11 @@ def verify_and_inspect(bench: Bench) -> None:
     key = bench.put("encrypted", encrypted)
     with bench.check("verify"):
         bench.ours("verify", url(key), "-i", bench.identity)
+    with bench.check("verify of several objects, one of which is damaged"):
+        damaged = bench.put("damaged", encrypted.read_bytes()[:-1])
+        done = bench.run("verify", url(key), url(damaged), encrypted, "-i", bench.identity)
+        if done.returncode != 65 or url(damaged) not in done.stderr + done.stdout.decode():
+            raise Failure(f"status {done.returncode}: {done.stderr}")
     with bench.check("inspect --json tells the same of the object as of the file"):
         here, there = (json.loads(bench.ours("inspect", "--json", it).splitlines()[0]) for it in [encrypted, url(key)])
         if there["file"] != url(key):
@@ -190,3 +195,36 @@ def cut_connections(bench: Bench) -> None:
             if proxy.cuts_left:
                 raise Failure(f"only {3 - proxy.cuts_left} were cut off")
         bench.decrypts(url(key), plain)
+
+
+def https(bench: Bench) -> None:
+    """The name is looked up, and the authority of the certificate is known, in the sandbox."""
+    if not bench.store.https_port:
+        bench.tally.skip("HTTPS", "openssl is not installed, which makes the certificate")
+        return
+    store = bench.store.over_https()
+    for length in [4096, 20 * MIB]:
+        with bench.check(f"{length} bytes over HTTPS"):
+            plain, key, out = bench.plain(length), bench.key("encrypted"), bench.new("out")
+            bench.ours("encrypt", plain, url(key), "-i", bench.identity, store=store)
+            bench.ours("decrypt", url(key), out, "-i", bench.identity, store=store)
+            same(out, plain)
+
+
+def age(bench: Bench) -> None:
+    """The age format, with the program `age` on the other side."""
+    if not shutil.which("age"):
+        bench.tally.skip("the age format", "age is not installed")
+        return
+    recipient = bench.ours("keygen", "-y", bench.identity).decode().strip()
+    for length in [0, 20 * MIB]:
+        plain, theirs = bench.plain(length), bench.new("theirs")
+        with bench.check(f"{length} bytes in the age format"):
+            key = bench.key("encrypted.age")
+            bench.ours("encrypt", plain, url(key), "-i", bench.identity)
+            fetched = bench.new("fetched")
+            bench.peers[0].get(BUCKET, key, fetched)
+            done = subprocess.run(["age", "-d", "-i", bench.identity, fetched], check=True, capture_output=True)
+            same_bytes(done.stdout, plain.read_bytes())
+            subprocess.run(["age", "-r", recipient, "-o", theirs, plain], check=True)
+            bench.decrypts(url(bench.put("theirs", theirs)), plain)

@@ -39,10 +39,14 @@ class Store:
     port: int
     key_id: str = KEY_ID
     secret: str = SECRET
+    # Where it speaks TLS, with a certificate of this authority for `localhost`.
+    https_port: int | None = None
+    authority: Path | None = None
+    is_https: bool = False
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.https_port}" if self.is_https else f"http://127.0.0.1:{self.port}"
 
     def at(self, port: int) -> "Store":
         """The same store behind another port."""
@@ -50,6 +54,9 @@ class Store:
 
     def signed_by(self, key_id: str, secret: str) -> "Store":
         return replace(self, key_id=key_id, secret=secret)
+
+    def over_https(self) -> "Store":
+        return replace(self, is_https=True)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,6 +71,7 @@ class Store:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **({"AWS_CA_BUNDLE": str(self.authority)} if self.is_https and self.authority else {}),
         }
 
     def client(self):
@@ -161,8 +169,27 @@ def seaweedfs(folder: Path) -> Iterator[Store]:
         "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}", "-s3.autoCreateBucket=false",
         "-master.electionTimeout=1s", "-master.volumeSizeLimitMB=1024", "-volume.max=0", "-volume.preStopSeconds=0",
     ]
-    with running(command, Store("SeaweedFS", ports["s3.port"]), folder / "log") as store:
+    store = Store("SeaweedFS", ports["s3.port"])
+    if shutil.which("openssl"):
+        (https_port,) = free_ports(1)
+        store = replace(store, https_port=https_port, authority=make_certificate(folder))
+        command += [f"-s3.port.https={https_port}", f"-s3.cert.file={folder}/server.pem", f"-s3.key.file={folder}/server.key"]
+    with running(command, store, folder / "log"):
         yield store
+
+
+def make_certificate(folder: Path) -> Path:
+    """A certificate `server.pem` for this machine, and the authority that has signed it."""
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    authority = ["-keyout", "authority.key", "-out", "authority.pem", "-subj", "/CN=judge"]
+    server = [
+        "-keyout", "server.key", "-out", "server.pem", "-subj", "/CN=localhost",
+        "-CA", "authority.pem", "-CAkey", "authority.key",
+        "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    ]
+    for words in [authority, server]:
+        subprocess.run([*request, *words], cwd=folder, check=True, capture_output=True)
+    return folder / "authority.pem"
 
 
 def identity(name: str, key_id: str, secret: str, actions: list[str]) -> dict:

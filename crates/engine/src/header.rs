@@ -116,8 +116,7 @@ pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError)
         }
     }
     let path = source.path().to_owned();
-    let format = header.format();
-    Error::Unlock { path, source: error, format, recipients, recipient_types: kinds }
+    Error::Unlock { path, source: error, recipients, recipient_types: kinds }
 }
 
 fn not_encrypted(source: &Source, bytes: &[u8]) -> Error {

@@ -26,8 +26,6 @@ pub(crate) enum Shared {
     NoRoom,
     /// The file system of the outputs has no symbolic links.
     NoLinks,
-    /// The outputs exist, and `--remove-source` removes only what this run has processed.
-    SourceKept,
 }
 
 impl Failure {
