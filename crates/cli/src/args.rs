@@ -211,7 +211,12 @@ pub(crate) struct Files {
     /// File or folder to write; - for standard output
     pub(crate) output: Option<PathBuf>,
     /// Output file or folder (same as OUTPUT)
-    #[arg(short = 'o', long = "output", value_name = "OUTPUT", conflicts_with = "output")]
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "OUTPUT",
+        conflicts_with_all = ["output", "output_dir"]
+    )]
     pub(crate) named_output: Option<PathBuf>,
     /// More files and folders to read, with --output-dir
     #[arg(value_name = "INPUT")]

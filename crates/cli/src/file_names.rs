@@ -47,9 +47,10 @@ pub(crate) fn is_encrypted_name(path: &Path) -> bool {
     ends_with(path, SUFFIX) || ends_with(path, AGE_SUFFIX)
 }
 
-/// Whether a name ends in this suffix, with something before it.
+/// Whether a name ends in this suffix, with a name before it: `.` and `..` are none.
 pub(crate) fn ends_with(path: &Path, suffix: &str) -> bool {
     path.extension().is_some_and(|extension| extension == &suffix[1..])
+        && path.file_stem().is_none_or(|stem| stem != "." && stem != "..")
 }
 
 #[cfg(test)]
@@ -63,7 +64,10 @@ mod tests {
         assert_eq!(plain("dir/a.tar.enc"), Some("dir/a.tar".into()));
         assert_eq!(plain("a.age"), Some("a".into()));
         assert_eq!(plain("a.txt"), None);
-        assert_eq!(plain("dir/.enc"), None);
+        for name in ["dir/.enc", "..enc", "dir/...enc", "...age"] {
+            assert_eq!(plain(name), None, "{name}");
+        }
+        assert_eq!(plain("....enc"), Some("...".into()));
         assert_eq!(plain("dir/x.enc/"), Some("dir/x".into()));
     }
 }

@@ -57,9 +57,14 @@ pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
     }
     let by_magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name);
     by_magic
-        .or_else(|| (head.get(257..262) == Some(b"ustar")).then_some("a tar archive"))
+        .or_else(|| is_tar(head).then_some("a tar archive"))
         .or_else(|| head.iter().all(|byte| *byte == 0).then_some("all zeros"))
         .or_else(|| is_text(head).then_some("plain text"))
+}
+
+/// Whether this is the first header of a tar archive, damaged or not.
+pub(crate) fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
 }
 
 /// The command that unpacks an archive that begins with `head` from a pipe.
@@ -73,10 +78,10 @@ pub(crate) fn unpack_command(head: &[u8]) -> Option<&'static str> {
         (b"LZIP\x01", "lzip -d | tar -x"),
         (b"\x89LZO\0", "lzop -d | tar -x"),
         (b"\x5d\0\0", "xz -d --format=lzma | tar -x"),
-        (b"070701", "cpio -id"),
-        (b"070702", "cpio -id"),
-        (b"070707", "cpio -id"),
-        (b"\xc7\x71", "cpio -id"),
+        (b"070701", "cpio -id --no-absolute-filenames"),
+        (b"070702", "cpio -id --no-absolute-filenames"),
+        (b"070707", "cpio -id --no-absolute-filenames"),
+        (b"\xc7\x71", "cpio -id --no-absolute-filenames"),
     ];
     let is_old_zstd = matches!(head, [0x1e | 0x22..=0x27, 0xb5, 0x2f, 0xfd, ..]);
     BY.iter()

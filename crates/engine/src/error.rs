@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cryptstream_format::{
-    ArmorError, CommitmentError, HeaderError, LayoutError, RandomError, UnlockError, WrapError,
+    ArmorError, CommitmentError, Format, HeaderError, LayoutError, RandomError, UnlockError,
+    WrapError,
 };
 
 /// Why an operation on a file failed.
@@ -101,6 +102,18 @@ pub enum Error {
     #[error("{}: belongs to another user (id {owner}) and is a link, a pipe or a device", path.display())]
     OutputPlanted {
         /// The output.
+        path: PathBuf,
+        /// The user's id.
+        owner: u32,
+    },
+    /// Another user owns what is to be replaced or removed, and the sticky bit of its folder leaves
+    /// that to its owner.
+    #[error(
+        "{}: belongs to another user (id {owner}), and only that user may replace or remove it in \
+         this folder", path.display()
+    )]
+    OwnedByOther {
+        /// The file.
         path: PathBuf,
         /// The user's id.
         owner: u32,
@@ -252,6 +265,8 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: UnlockError,
+        /// The format of the file.
+        format: Format,
         /// Number of recipients in the header.
         recipients: usize,
         /// Their types, each once; if there are many, only the first.

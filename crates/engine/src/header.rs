@@ -116,7 +116,8 @@ pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError)
         }
     }
     let path = source.path().to_owned();
-    Error::Unlock { path, source: error, recipients, recipient_types: kinds }
+    let format = header.format();
+    Error::Unlock { path, source: error, format, recipients, recipient_types: kinds }
 }
 
 fn not_encrypted(source: &Source, bytes: &[u8]) -> Error {

@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, times_of};
@@ -23,7 +24,7 @@ use crate::data_file::DataFile;
 use crate::header::read_header;
 use crate::output::attributes::keep_access;
 use crate::output::{PendingFile, Permissions, remove_durably};
-use crate::path_resolution::{Resolution, ResolvedPath};
+use crate::path_resolution::{Resolution, ResolvedPath, refuse_if_owned_by_other};
 use crate::workers::Beginning;
 use crate::{Error, Source};
 
@@ -109,6 +110,12 @@ impl UndoJournal {
         pending.commit_with_mode(mode, true).map_err(in_the_way)?;
         let present = HeaderState::Old;
         Ok((Self { folder, name, journal, header: None, present, times }, bytes.len() as u64))
+    }
+
+    /// Fails if it may not be removed. `path` is the file's.
+    pub(crate) fn check_removable(&self, path: &Path) -> Result<(), Error> {
+        let Ok(stat) = self.folder.stat(&self.name) else { return Ok(()) };
+        refuse_if_owned_by_other(&self.folder, &stat, &path.with_file_name(&self.name))
     }
 
     /// Removes it, and makes that durable. `near` is any file of the file

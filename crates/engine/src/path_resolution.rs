@@ -21,6 +21,8 @@ use crate::Error;
 const MAX_LINKS: usize = 40;
 /// The permission bits with which others than the owner may change a folder.
 const OTHERS_WRITE: u32 = 0o022;
+/// The bit with which only the owner of an entry, or of the folder, may rename or remove it.
+const STICKY: u32 = 0o1000;
 
 /// Opens the folder at `path`, to write into it. If the last component is a link, it is
 /// followed, unless another user has created it in a folder that others can write to.
@@ -202,6 +204,31 @@ enum LinkTarget {
 
 fn missing_behind((resolved, link): (ResolvedPath, Stat)) -> Resolution {
     Resolution::Missing(resolved, Some(link))
+}
+
+/// Refuses what only its owner may replace or remove, because of the sticky bit of its folder.
+pub(crate) fn refuse_if_owned_by_other(
+    folder: &Dir,
+    stat: &Stat,
+    path: &Path,
+) -> Result<(), Error> {
+    let me = rustix::process::geteuid().as_raw();
+    let is_kept = |folder: Stat| folder.st_mode & STICKY != 0 && folder.st_uid != me;
+    if stat.st_uid == me || !folder.own_stat().is_ok_and(is_kept) || may_ignore_owners() {
+        return Ok(());
+    }
+    Err(Error::OwnedByOther { path: path.to_owned(), owner: stat.st_uid })
+}
+
+/// Whether this process has the capability for what is left to owners (capabilities(7)).
+fn may_ignore_owners() -> bool {
+    const CAP_FOWNER: u64 = 1 << 3;
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return rustix::process::geteuid().is_root();
+    };
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    effective.is_some_and(|set| set & CAP_FOWNER != 0)
 }
 
 /// The id of the user who owns this, if that is neither this user nor root, and others can

@@ -53,13 +53,31 @@ pub(crate) struct Unpacking {
     any_links: bool,
     /// Unpack at most SIZE of content, holes included, such as 2TiB [default: 1TiB more than the
     /// archive itself]
-    #[arg(long, value_name = "SIZE", requires = "extract", value_parser = parse_size)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        requires = "extract",
+        value_parser = parse_size,
+        allow_negative_numbers = true
+    )]
     max_size: Option<u64>,
     /// Unpack at most N files, folders and links [default: 10000000]
-    #[arg(long, value_name = "N", requires = "extract", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "extract",
+        value_parser = parse_count,
+        allow_negative_numbers = true
+    )]
     max_entries: Option<u64>,
     /// Maximum decompression ratio; 64 MiB are always allowed [default: 1000]
-    #[arg(long, value_name = "N", requires = "extract", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "extract",
+        value_parser = parse_count,
+        allow_negative_numbers = true
+    )]
     max_ratio: Option<u64>,
 }
 
@@ -79,8 +97,12 @@ impl Unpacking {
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {
-    range::size(text).ok_or_else(|| match with_binary_unit(text) {
+    range::size(text).ok_or_else(|| match with_binary_unit(text, "KMGT") {
         Some(meant) => format!("write {meant}"),
         None => "a number of bytes, such as 500MiB or 2TiB".to_owned(),
     })
+}
+
+fn parse_count(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "a number, such as 2000")
 }

@@ -31,7 +31,12 @@ pub(crate) struct Benchmark {
     )]
     pub(crate) runs: u16,
     /// Largest test file, such as 64MiB [default: 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = parse_size,
+        allow_negative_numbers = true
+    )]
     pub(crate) max_size: Option<u64>,
     /// Folder for the test files [default: that of FILE; without FILE, TMPDIR or /var/tmp]
     #[arg(long, value_name = "DIR")]
@@ -46,7 +51,7 @@ pub(crate) struct Benchmark {
 
 /// Reads a number of bytes, such as `64MiB`.
 fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || match with_binary_unit(text) {
+    let wrong = || match with_binary_unit(text, "KMG") {
         Some(meant) => format!("write {meant}"),
         None => "a size such as 400KiB, 64MiB or 1GiB".to_owned(),
     };

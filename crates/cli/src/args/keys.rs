@@ -21,13 +21,13 @@ pub(crate) struct EncryptionArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
     /// Passphrase cost: memory, passes, lanes; at least 64MiB,3,4 [default: 256MiB,3,4]
-    #[arg(long, value_name = "MEM[,T[,P]]")]
+    #[arg(long, value_name = "MEM[,T[,P]]", allow_hyphen_values = true)]
     pub(crate) argon2id: Option<String>,
     /// Passphrase cost in age files: log2 of N, 16 to 22 (64 MiB to 4 GiB) [default: 18]
     #[arg(long, value_name = "LOG_N", value_parser = parse_log_n, allow_negative_numbers = true)]
     pub(crate) scrypt: Option<u8>,
     /// Abort if a plugin stays silent for this many seconds; 0 to wait forever [default: 120]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     pub(crate) plugin_timeout: Option<u64>,
     #[command(flatten)]
     pub(crate) key_passphrase: KeyPassphrase,
@@ -63,10 +63,10 @@ pub(crate) struct DecryptionArgs {
     pub(crate) identity: Vec<PathBuf>,
     /// Raise the highest passphrase cost to accept from a file [default: 2GiB,16,16, and memory
     /// times passes 8GiB]
-    #[arg(long, value_name = "MEM[,T[,P]]")]
+    #[arg(long, value_name = "MEM[,T[,P]]", allow_hyphen_values = true)]
     pub(crate) argon2id_limit: Option<String>,
     /// Abort if a plugin stays silent for this many seconds; 0 to wait forever [default: 120]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     pub(crate) plugin_timeout: Option<u64>,
     #[command(flatten)]
     pub(crate) key_passphrase: KeyPassphrase,
@@ -89,7 +89,7 @@ pub(crate) struct Passphrase {
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Read the passphrase from file descriptor N
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = parse_descriptor, allow_negative_numbers = true)]
     pub(crate) passphrase_fd: Option<u32>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct KeyPassphrase {
     #[arg(long, value_name = "FILE")]
     pub(crate) identity_passphrase_file: Option<PathBuf>,
     /// Read the passphrase of protected identity files and SSH keys from file descriptor N
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = parse_descriptor, allow_negative_numbers = true)]
     pub(crate) identity_passphrase_fd: Option<u32>,
 }
 
@@ -119,4 +119,12 @@ pub(crate) fn parse_log_n(text: &str) -> Result<u8, String> {
     let (least, most) = (cryptstream_keys::MIN_LOG_N, cryptstream_keys::MAX_LOG_N);
     let in_range = |log_n: &u8| (least..=most).contains(log_n);
     text.parse().ok().filter(in_range).ok_or_else(|| format!("a number from {least} to {most}"))
+}
+
+fn parse_seconds(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "a number of seconds, such as 120; 0 waits forever")
+}
+
+fn parse_descriptor(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "the number of a file descriptor, such as 3")
 }

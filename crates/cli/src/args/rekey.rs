@@ -51,7 +51,7 @@ pub(crate) struct NewKeys {
     #[arg(long, value_name = "FILE")]
     new_passphrase_file: Option<PathBuf>,
     /// Cost of the new passphrase: memory, passes, lanes; at least 64MiB,3,4 [default: 256MiB,3,4]
-    #[arg(long, value_name = "MEM[,T[,P]]")]
+    #[arg(long, value_name = "MEM[,T[,P]]", allow_hyphen_values = true)]
     argon2id: Option<String>,
     /// Cost of the new passphrase in age files: log2 of N, 16 to 22 (64 MiB to 4 GiB) [default: 18]
     #[arg(long, value_name = "LOG_N", value_parser = parse_log_n, allow_negative_numbers = true)]

@@ -59,7 +59,9 @@ mod tests {
             assert_eq!(unpacked_name(Path::new(name)).unwrap(), Path::new("a/photos"));
         }
         assert_eq!(unpacked_name(Path::new("x.enc")).unwrap(), Path::new("x"));
+        assert_eq!(unpacked_name(Path::new("...tar.enc")).unwrap(), Path::new("...tar"));
         assert!(unpacked_name(Path::new("x.tar")).is_err());
+        assert!(unpacked_name(Path::new("..enc")).is_err());
         assert!(packed_name(Path::new("."), false, Format::Native).is_err());
     }
 }

@@ -147,7 +147,8 @@ impl TreeRun {
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
-            return Err(messages::tree::no_stream(name == input.as_ref().unwrap_or(name)));
+            let is_input = tree.output_dir.is_some() || Some(name) == input.as_ref();
+            return Err(messages::tree::no_stream(is_input));
         }
         if let Some(name) = names.clone().find(|name| descriptor(name).is_some()) {
             return Err(messages::nameless(name));
@@ -191,7 +192,7 @@ impl TreeRun {
         let mut engine = Engine::with_options(engine_options(&workers));
         let parser = engine.parser();
         plan.parser = parser.map_err(|error| messages::engine(error, plan.verb()))?;
-        plan.rules.may_vanish = remove_source;
+        (plan.removes_source, plan.rules.may_vanish) = (remove_source, remove_source);
         let follow_mode = plan.encrypts();
         Ok(Self {
             plan,
@@ -404,9 +405,6 @@ impl TreeRun {
         let mut report = report.into_inner();
         if is_over.get() {
             report.stopped(all);
-        }
-        if self.commit.remove_source {
-            report.print_kept_sources();
         }
         Ok(report.end(stats))
     }

@@ -2,6 +2,9 @@
 
 use cryptstream_format::argon2id::Cost;
 
+/// The most lanes of Argon2id (RFC 9106).
+const MAX_LANES: u32 = (1 << 24) - 1;
+
 /// Parses `MEM[,T[,P]]`, such as `256MiB,3,4`; missing parts come from [`Cost::DEFAULT`].
 pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
     let default = Cost::DEFAULT;
@@ -9,7 +12,9 @@ pub(crate) fn parse_cost(text: &str) -> Option<Cost> {
     let memory_kib = parse_memory_kib(parts.next()?)?;
     let mut number = |default| parts.next().map_or(Some(default), |part| part.parse().ok());
     let cost = Cost { memory_kib, passes: number(default.passes)?, lanes: number(default.lanes)? };
-    parts.next().is_none().then_some(cost)
+    // RFC 9106: the memory is at least 8 KiB for each lane.
+    let is_possible = cost.lanes <= MAX_LANES && cost.lanes <= cost.memory_kib / 8;
+    (parts.next().is_none() && is_possible).then_some(cost)
 }
 
 /// Parses the same for a new file, and refuses a cost that is too low.
@@ -37,7 +42,17 @@ mod tests {
         assert_eq!(cost("64MiB"), Some(Cost { memory_kib: 65536, passes: 3, lanes: 4 }));
         assert_eq!(cost("1GiB,5,8"), Some(Cost { memory_kib: 1 << 20, passes: 5, lanes: 8 }));
         assert_eq!(cost("70000KiB,4"), Some(Cost { memory_kib: 70_000, passes: 4, lanes: 4 }));
-        for wrong in ["", "64", "64MB", "MiB", "-1MiB", "64MiB,", "64MiB,3,4,5", "9999999GiB"] {
+        for wrong in [
+            "",
+            "64",
+            "64MB",
+            "MiB",
+            "-1MiB",
+            "64MiB,",
+            "64MiB,3,4,5",
+            "64MiB,3,8193",
+            "9999999GiB",
+        ] {
             assert_eq!(cost(wrong), None, "{wrong:?}");
         }
     }

@@ -100,8 +100,8 @@ pub(crate) fn hides_zstd(path: &Path, plain: &Path) -> String {
 pub(crate) fn is_zstd(path: &Path) -> String {
     let path = quoted(path);
     format!(
-        "{path} is compressed with zstd: `tar --zstd -xf {path}` unpacks it; other programs expect \
-         the name {path}.zst"
+        "{path} is compressed with zstd: `mkdir NEW && tar --zstd -xf {path} -C NEW` unpacks it; \
+         other programs expect the name {path}.zst"
     )
 }
 
@@ -134,8 +134,8 @@ pub(crate) fn needs_more(packed: &Packed, is_compressed: bool) -> Vec<String> {
     }
     if packed.folders > FOLDER_BUDGET {
         lines.push(
-            "the archive has more folders than --extract allows: `cryptstream decrypt ARCHIVE - | \
-             tar -x` unpacks it"
+            "the archive has more folders than --extract allows: `mkdir NEW && cryptstream decrypt \
+             ARCHIVE - | tar -x -C NEW` unpacks it"
                 .to_owned(),
         );
     }
@@ -204,7 +204,8 @@ fn unpack_help(input: &Path, error: &Error) -> String {
     match error {
         Error::Refused { reason: Refusal::Concatenated, .. } => pipe_help(input, "tar -xi"),
         Error::Refused { reason: Refusal::MultiVolume, .. } => {
-            "decrypt all volumes without --extract, then `tar -xM -f FIRST -f SECOND` unpacks them"
+            "decrypt all volumes without --extract, then `mkdir NEW && tar -xM -C NEW -f FIRST -f \
+             SECOND` unpacks them"
                 .to_owned()
         }
         Error::Decompress { reason, .. } => match reason {
@@ -216,21 +217,32 @@ fn unpack_help(input: &Path, error: &Error) -> String {
             Some(by) => pipe_help(input, by),
             None => "without --extract, the file itself is decrypted".to_owned(),
         },
-        _ => pipe_help(input, "tar -x"),
+        Error::TrailingData { .. }
+        | Error::Refused { reason: Refusal::TooDeep | Refusal::UnknownType, .. } => {
+            pipe_help(input, "tar -x")
+        }
+        // tar fails too, or at that member.
+        _ => format!("{} unpacks what tar can", unpacking_pipe(input, "tar -x")),
     }
 }
 
 fn pipe_help(input: &Path, by: &str) -> String {
-    format!("{} unpacks it", pipe(input, by))
+    format!("{} unpacks it", unpacking_pipe(input, by))
+}
+
+/// A pipe into a program that unpacks into a new folder, so that it replaces no files.
+fn unpacking_pipe(input: &Path, by: &str) -> String {
+    let into = if by.starts_with("cpio") { "-D" } else { "-C" };
+    pipe(input, "mkdir NEW && ", &format!("{by} {into} NEW"))
 }
 
 /// A pipe into another program, which the user completes by the keys.
-fn pipe(input: &Path, by: &str) -> String {
+fn pipe(input: &Path, before: &str, by: &str) -> String {
     let name = match input.exists() {
         true => quoted(input),
         false => "-".to_owned(),
     };
-    format!("with your keys, `cryptstream decrypt {name} - | {by}`")
+    format!("with your keys, `{before}cryptstream decrypt {name} - | {by}`")
 }
 
 /// What differs in an archive that was unpacked from its description.
@@ -279,10 +291,10 @@ pub(crate) fn list(input: &Path, error: Error) -> Failure {
         Error::Decompress { .. } => Some(unpack_help(input, &error)),
         Error::TrailingData { .. } => Some(format!(
             "only what comes before it was listed; if part of the archive was lost, {} finds more",
-            pipe(input, "tar -tvi")
+            pipe(input, "", "tar -tvi")
         )),
         Error::Refused { reason: Refusal::Concatenated, .. } => {
-            Some(format!("only the first was listed; {} lists both", pipe(input, "tar -tvi")))
+            Some(format!("only the first was listed; {} lists both", pipe(input, "", "tar -tvi")))
         }
         _ => None,
     };
@@ -430,6 +442,10 @@ pub(crate) fn level(level: Option<SandboxLevel>) -> &'static str {
 
 fn unusable(input: &Path, error: &Error, help: String) -> Failure {
     let (kind, message) = match error {
+        // A whole header.
+        Error::NotTar { head } if head.len() == 512 && file_type::is_tar(head) => {
+            ("malformed", "the archive is malformed at byte 0: the checksum is wrong".to_owned())
+        }
         Error::NotTar { head } => {
             ("foreign", format!("the content is not a tar archive; {}", guess(head)))
         }

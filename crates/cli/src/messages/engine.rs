@@ -111,6 +111,20 @@ fn failure(error: &Error, context: Context) -> Failure {
             (code::CANNOT_CREATE, "exists", "rename it, or name another OUTPUT")
         }
         Error::OutputPlanted { path, owner } => return outputs::output_planted(path, *owner),
+        Error::OwnedByOther { .. } => (
+            code::CANNOT_CREATE,
+            "output",
+            match context.verb {
+                Verb::Rekey => {
+                    "nothing was done; ask that user to remove it, or rekey a copy of the file in \
+                     a folder of your own"
+                }
+                _ => {
+                    "nothing was written; name another OUTPUT, or leave --remove-source out if it \
+                     is the input"
+                }
+            },
+        ),
         Error::OutputIsHere { .. } => (
             code::CANNOT_CREATE,
             "exists",
@@ -220,8 +234,8 @@ fn failure(error: &Error, context: Context) -> Failure {
             "do not trust this file; if it comes from a source that you trust, report this as a \
              bug",
         ),
-        Error::Unlock { source, recipients, recipient_types, .. } => {
-            return unlock(error, source, *recipients, recipient_types, context);
+        Error::Unlock { source, format, recipients, recipient_types, .. } => {
+            return unlock(error, source, *format, (*recipients, recipient_types), context);
         }
         Error::Wrap(error) => return wrap(error),
         Error::Random(_) => (code::INTERNAL, "random", ""),
@@ -365,11 +379,13 @@ fn not_encrypted(error: &Error, head: &[u8]) -> Failure {
 fn unlock(
     error: &Error,
     source: &UnlockError,
-    recipients: usize,
-    recipient_types: &[String],
+    format: Format,
+    (recipients, recipient_types): (usize, &[String]),
     context: Context,
 ) -> Failure {
-    let by_passphrase = recipient_types.iter().any(|tag| tag == "argon2id" || tag == "scrypt");
+    // In the other format, no passphrase fits.
+    let passphrase = if format == Format::Age { "scrypt" } else { "argon2id" };
+    let by_passphrase = recipient_types.iter().any(|tag| tag == passphrase);
     let no_key = |message: &str, help: &str| Failure::new(code::NO_KEY, "no-key", message, help);
     match source {
         UnlockError::NoMatch if by_passphrase && context.has_passphrase => {
@@ -459,7 +475,10 @@ fn available(kib: u32) -> String {
 /// A cost as it is written behind a flag.
 fn flag(cost: Cost) -> String {
     let Cost { memory_kib, passes, lanes } = cost;
-    format!("{}MiB,{passes},{lanes}", memory_kib.div_ceil(1024))
+    match memory_kib % 1024 {
+        0 => format!("{}MiB,{passes},{lanes}", memory_kib / 1024),
+        _ => format!("{memory_kib}KiB,{passes},{lanes}"),
+    }
 }
 
 /// Printed for a new file that cannot be decrypted with the default limit.

@@ -26,6 +26,8 @@ pub(crate) enum Shared {
     NoRoom,
     /// The file system of the outputs has no symbolic links.
     NoLinks,
+    /// The outputs exist, and `--remove-source` removes only what this run has processed.
+    SourceKept,
 }
 
 impl Failure {

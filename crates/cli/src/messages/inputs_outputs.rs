@@ -1,5 +1,6 @@
 //! Inputs that cannot be read, and outputs that cannot be written.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, code};
@@ -81,13 +82,13 @@ pub(crate) fn check_is_file(input: Option<&Path>, verb: Verb) -> Result<(), Fail
 }
 
 pub(crate) fn no_default_name(input: &Path) -> Failure {
-    Failure::new(
-        code::USAGE,
-        "usage",
-        "does not end in .enc or .age, so there is no default name for the output",
-        "name the OUTPUT, or `-` for standard output",
-    )
-    .about(input)
+    let name = input.as_os_str().as_bytes();
+    let message = match name.ends_with(b".enc") || name.ends_with(b".age") {
+        true => "has no name before .enc or .age that the output could get",
+        false => "does not end in .enc or .age, so there is no default name for the output",
+    };
+    let help = "name the OUTPUT, or `-` for standard output";
+    Failure::new(code::USAGE, "usage", message, help).about(input)
 }
 
 /// An input that is a descriptor, without a name for its output.

@@ -34,6 +34,23 @@ pub(crate) fn list_has_nul(path: &Path) -> Failure {
     Failure::new(code::USAGE, "usage", message, help).about(path)
 }
 
+/// A name in the list is longer than any path.
+pub(crate) fn list_has_long_name(path: &Path, most: u64, is_null: bool) -> Failure {
+    let most = HumanCount(most);
+    let message = format!("--files-from: contains a name of more than {most} bytes");
+    let help = match is_null {
+        true => "is it the right file? without -0, a name ends at the end of its line",
+        false => "is it the right file? name one with one name per line",
+    };
+    Failure::new(code::USAGE, "usage", message, help).about(path)
+}
+
+pub(crate) fn list_too_long(path: &Path, most: u64) -> Failure {
+    let message = format!("--files-from: is longer than {}", HumanBytes(most));
+    let help = "divide the list, or name a folder and choose files with --include";
+    Failure::new(code::USAGE, "usage", message, help).about(path)
+}
+
 /// `-` was given more than once.
 pub(crate) fn one_stdin() -> Failure {
     Failure::new(code::USAGE, "usage", "standard input can be read only once", "name `-` only once")

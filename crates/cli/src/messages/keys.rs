@@ -1,5 +1,6 @@
 //! Messages about keys.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -10,14 +11,22 @@ use super::{Failure, code, quoted, reason};
 
 /// A file with a passphrase or keys that cannot be read.
 pub(crate) fn key_file_unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        code::NO_INPUT,
-        "key-file",
-        format!("cannot be read: {}", reason(error)),
-        "check the name and the permissions",
-    )
-    .about(path)
-    .or_shortage(error)
+    let help = match was_typed(path) {
+        true => "check the name and the permissions",
+        false => {
+            "check the name and the permissions; it is a default, and `cryptstream config` shows \
+             where it is set"
+        }
+    };
+    Failure::new(code::NO_INPUT, "key-file", format!("cannot be read: {}", reason(error)), help)
+        .about(path)
+        .or_shortage(error)
+}
+
+/// Whether a file is named on the command line, by its path or the number of a descriptor.
+fn was_typed(path: &Path) -> bool {
+    let name = path.as_os_str().as_bytes();
+    path.starts_with("/dev/fd") || std::env::args_os().any(|word| word.as_bytes().ends_with(name))
 }
 
 /// A descriptor that a secret should be read from, and that is not open.
@@ -130,7 +139,12 @@ pub(crate) fn bad_recipient(text: &str, error: &RecipientError) -> Failure {
              characters"
         }
     };
-    Failure::new(code::USAGE, "recipient", format!("--recipient: {error}"), help)
+    Failure::new(
+        code::USAGE,
+        "recipient",
+        format!("a given recipient cannot be used: {error}"),
+        help,
+    )
 }
 
 /// A line of a recipients file that is ignored.

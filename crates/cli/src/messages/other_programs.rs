@@ -51,7 +51,9 @@ pub(crate) fn for_flag(command: Option<&str>, flag: &str) -> Option<String> {
         "-l" | "--list" | "--list-packets" => LIST,
         "-x" | "--untar" | "--unpack" if is_decrypt => "use --extract to unpack an archive",
         "-C" | "--directory" if is_decrypt => "name the folder as the OUTPUT",
-        "--strip-components" => "leave --extract out: `cryptstream decrypt ARCHIVE - | tar -x ...`",
+        "--strip-components" => {
+            "leave --extract out: `mkdir NEW && cryptstream decrypt ARCHIVE - | tar -x -C NEW ...`"
+        }
         "--tar" | "--pack" if is_encrypt => "use --archive to pack a folder into one file",
         "-z" | "-Z" | "--compress" | "--gzip" | "--compression" | "--level" | "--fast"
         | "--best" | "--compress-level" | "--compress-algo" | "--lz4" | "--xz" => ZSTD,

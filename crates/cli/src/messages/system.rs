@@ -36,7 +36,7 @@ pub(super) fn shortage(error: &std::io::Error) -> Option<(&'static str, &'static
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE) => Some((
             "descriptors",
-            "raise the limit on open files (ulimit -n); --processes 0 needs the fewest",
+            "raise the limit on open files (ulimit -n); encrypt and decrypt need the fewest with --processes 0",
         )),
         Some(Errno::NFILE) => Some((
             "descriptors",
@@ -49,7 +49,8 @@ pub(super) fn shortage(error: &std::io::Error) -> Option<(&'static str, &'static
 }
 
 const MORE_MEMORY: &str = "free some memory or raise the limit (ulimit -v, or that of the \
-                           container or job); --processes 0 needs the least";
+                           container or job); encrypt and decrypt need the least with \
+                           --processes 0";
 
 /// Whether there is no room for a file.
 pub(super) fn is_full(error: &std::io::Error) -> bool {

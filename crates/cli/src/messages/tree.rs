@@ -97,7 +97,8 @@ pub(crate) fn same_output(one: &Path, other: &Path) -> Failure {
 /// The copy of something that has become a file, folder or link since.
 pub(crate) fn stale(copy: &Path, original: &Path) -> Failure {
     let message = format!("is the old copy of {}, which was of another type", quoted(original));
-    let help = "remove it, or run again with --delete; until then, decrypting refuses both";
+    let help = "remove it by hand: until then, decrypting refuses both. --delete removes it too, and \
+                everything else that the original no longer has; --delete --dry-run shows what";
     Failure::new(code::CANNOT_CREATE, "stale", message, help).about(copy)
 }
 
@@ -130,14 +131,25 @@ pub(crate) fn delete_needs_folder(input: &Path) -> Failure {
     Failure::new(code::USAGE, "usage", "--delete is for copies of folders", help).about(input)
 }
 
-/// Inputs that stay despite `--remove-source`, because this run did not encrypt them.
-pub(crate) fn sources_kept(count: u64) -> String {
-    let noun = if count == 1 { "input was" } else { "inputs were" };
-    format!(
-        "{} {noun} not removed: an earlier run encrypted them, and only what this run writes is \
-         compared with its input; use --force to encrypt them again",
-        HumanCount(count)
-    )
+/// An input that stays despite `--remove-source`, because this run did not write its output.
+pub(crate) fn source_kept(input: &Path, output: &Path, encrypts: bool) -> Failure {
+    let message = format!(
+        "was not removed: {} exists already, and only what this run writes is compared with its \
+         input",
+        quoted(output)
+    );
+    let help = match encrypts {
+        true => {
+            "to encrypt it again and then remove it, use --force, which replaces all existing \
+             outputs"
+        }
+        false => {
+            "to decrypt it again and then remove it, use --force, which replaces all existing \
+             outputs, also those that were changed since"
+        }
+    };
+    let failure = Failure::new(code::CANNOT_CREATE, "exists", message, help).about(input);
+    Failure { shared: Some(Shared::SourceKept), ..failure }
 }
 
 /// What the outputs could not take over from their inputs.
@@ -269,10 +281,17 @@ pub(crate) fn linked_root(input: &Path) -> Failure {
 
 pub(crate) fn no_stream(is_input: bool) -> Failure {
     let message = match is_input {
-        true => "standard input cannot be a folder, or one of several inputs",
-        false => "a folder cannot be written to standard output",
+        true => {
+            "standard input cannot be a folder, one of several inputs, or the input with a flag \
+             for folders"
+        }
+        false => {
+            "standard output cannot be the output for a folder, or with a flag for folders, such \
+             as --dry-run"
+        }
     };
-    let help = "for a folder as one stream, use `encrypt --archive`, or a pipe from or to `tar`";
+    let help = "for a folder as one stream, use `encrypt --archive`, or a pipe from or to `tar`; \
+                for a single file, leave the flags for folders out";
     Failure::new(code::USAGE, "usage", message, help)
 }
 
@@ -309,6 +328,12 @@ pub(crate) fn case_collision(output: &Path) -> Failure {
     let message = "is the name of another file too, which differs only in upper and lower case";
     let help = "this file system cannot tell them apart: rename one, or write elsewhere";
     Failure::new(code::CANNOT_CREATE, "exists", message, help).about(output)
+}
+
+/// A folder for outputs that exists.
+pub(crate) fn folder_unusable(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("the folder cannot be opened: {}", reason(error));
+    Failure { message, ..folder_failed(path, error) }
 }
 
 pub(crate) fn folder_failed(path: &Path, error: &io::Error) -> Failure {

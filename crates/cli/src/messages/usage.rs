@@ -103,19 +103,23 @@ pub(crate) fn passphrase_and_recipients() -> Failure {
 pub(crate) fn bad_cost(flag: &str, text: &str) -> Failure {
     let (memory, rest) = text.split_once(',').map_or((text, ""), |(memory, rest)| (memory, rest));
     let comma = if rest.is_empty() { "" } else { "," };
-    let help = match with_binary_unit(memory) {
+    let help = match with_binary_unit(memory, "KMG").filter(|_| rest.split(',').count() <= 2) {
         Some(memory) => format!("write {flag} {memory}{comma}{rest}"),
-        None => "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4".to_owned(),
+        None => {
+            "write MEMORY[,PASSES[,LANES]], such as 256MiB,3,4; each lane needs 8 KiB".to_owned()
+        }
     };
     Failure::new(code::USAGE, "usage", format!("{flag} {text}: not a valid cost"), help)
 }
 
-/// The amount with the binary unit that was meant, such as 64MiB for 64M.
-pub(crate) fn with_binary_unit(text: &str) -> Option<String> {
+/// The amount with the binary unit that was meant, such as 64MiB for 64M; `None` if it has one, or one
+/// that is not among `units`.
+pub(crate) fn with_binary_unit(text: &str, units: &str) -> Option<String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let letter = text[digits.len()..].chars().next()?.to_ascii_uppercase();
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && "KMGT".contains(letter)).then(|| format!("{digits}{letter}iB"))
+    let meant = format!("{digits}{letter}iB");
+    (is_number && units.contains(letter) && meant != text).then_some(meant)
 }
 
 /// A cost that is valid, but too low for a new file.

@@ -99,13 +99,6 @@ impl TreeReport {
         self.counts.failed == 0
     }
 
-    /// Warns of sources that were not removed, although that was asked for.
-    pub(crate) fn print_kept_sources(&self) {
-        if self.counts.kept > 0 && !self.options.json {
-            messages::warn(&messages::tree::sources_kept(self.counts.kept));
-        }
-    }
-
     /// Records a file of a dry run.
     pub(crate) fn would_do(&mut self, item: &BatchItem) {
         self.counts.files += 1;

@@ -86,8 +86,7 @@ fn present(path: &Path) -> Result<Option<Dir>, Failure> {
         Err(Error::Open { source, .. }) => match Errno::from_io_error(&source) {
             Some(Errno::NOENT) => Ok(None),
             Some(Errno::NOTDIR) => Err(messages::tree::not_a_folder(path)),
-            Some(error) => Err(failed(path, error)),
-            None => Err(messages::tree::folder_failed(path, &source)),
+            _ => Err(messages::tree::folder_unusable(path, &source)),
         },
         Err(Error::OutputPlanted { path, owner }) => Err(messages::output_planted(&path, owner)),
         Err(error) => Err(messages::internal(&error.to_string())),

@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) newer: bool,
     /// Remove from the copy what the original does not have.
     pub(crate) delete: bool,
+    /// Remove inputs whose outputs this run has written.
+    pub(crate) removes_source: bool,
     /// Parses encrypted files.
     pub(crate) parser: Parser,
 }
@@ -164,6 +166,7 @@ impl Plan {
             force: false,
             newer: false,
             delete: false,
+            removes_source: false,
             parser: Parser::default(),
         })
     }
@@ -289,7 +292,7 @@ mod tests {
             assert_eq!(off.apply(&encrypted).unwrap(), name, "{encrypted:?}");
         }
         assert_eq!(off.apply(OsStr::new("a.age")).unwrap(), "a");
-        for name in ["a", "enc", ".enc", "a.ENC", "a.enc.gz"] {
+        for name in ["a", "enc", ".enc", "..enc", "...enc", "a.ENC", "a.enc.gz"] {
             assert_eq!(off.apply(OsStr::new(name)), None, "{name}");
         }
     }

@@ -362,7 +362,14 @@ impl<'a> WorkItems<'a> {
             Ok(Present::Unknown) => (false, false),
             Ok(Present::ToReplace) => (true, false),
             Ok(Present::Fresh) => {
-                self.existing.emit(Event::Kept(len));
+                self.existing.emit(match self.plan.removes_source {
+                    true => Event::Failed(messages::tree::source_kept(
+                        &input.path,
+                        &output,
+                        self.plan.encrypts(),
+                    )),
+                    false => Event::Kept(len),
+                });
                 return None;
             }
             Err(failure) => {

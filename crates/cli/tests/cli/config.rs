@@ -336,6 +336,18 @@ fn every_kind_of_bad_file_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_key_file_that_is_gone_is_said_to_be_a_default() {
+    let dir = home("identity = [\"~/gone\"]");
+    let set = "`cryptstream config` shows where it is set";
+    dir.fails(command(&dir, &["encrypt", "plain"]), 66, &["gone: cannot be read", set]);
+    for typed in [&["-i", "gone"][..], &["-igone"], &["--identity=gone"]] {
+        let args = [&["encrypt", "plain"], typed].concat();
+        let done = dir.fails(command(&dir, &args), 66, &["gone: cannot be read"]);
+        assert!(!done.stderr_text().contains(set), "{done:?}");
+    }
+}
+
+#[test]
 fn files_that_cannot_be_trusted_or_read_are_refused() {
     let dir = home("format = \"age\"");
     let chmod = |mode| {

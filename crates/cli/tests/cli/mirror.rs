@@ -232,6 +232,8 @@ fn files_folders_and_links_that_took_each_others_place() {
             assert_eq!(done.code(), Some(73), "{kind}: {done:?}");
             let file = report(&done)["errors"][0]["file"].as_str().unwrap().to_owned();
             assert!(["out/x", "out/x.enc"].contains(&file.as_str()), "{kind}: {file}");
+            let help = report(&done)["errors"][0]["help"].as_str().unwrap().to_owned();
+            assert!(help.contains("by hand") || !help.contains("--delete"), "{help}");
         }
         let told = encrypt(&dir, &["--delete", "--dry-run"]).ok();
         let done = encrypt(&dir, &["--delete"]).ok();

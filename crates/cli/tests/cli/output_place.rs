@@ -192,3 +192,53 @@ fn an_access_control_list_grants_no_access_to_an_archive_member() {
     }
     assert_eq!(mode(&dir.path("out/sub/deep")), 0o755);
 }
+
+/// As in /tmp: everybody may create files there, and only owners may replace or remove them.
+#[test]
+fn what_the_sticky_bit_leaves_to_another_user_is_refused_before_the_work() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: this test needs root, to write files of another user");
+    }
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.shell("mkdir in tmp out").run().ok();
+    dir.write("in/plain", "content");
+    dir.write("tmp/plain.enc", "old");
+    for (name, mode) in [(".", 0o755), ("id", 0o644), ("tmp", 0o1777), ("out", 0o777)] {
+        set_mode(&dir.path(name), mode);
+    }
+    let words = ["tmp/plain.enc: belongs to another user (id 0)", "nothing was written"];
+    // The first asks for no key, which would fail.
+    for args in [
+        &["encrypt", "-p", "in/plain", "tmp/plain.enc", "-f"][..],
+        &["encrypt", "-i", "id", "in", "tmp", "-f"],
+        &["encrypt", "-i", "id", "in/plain", "--output-dir", "tmp", "-f"],
+    ] {
+        dir.fails(dir.unprivileged(args), 73, &words);
+    }
+    dir.shell("mkdir tmp/d; $CS encrypt -i id --archive in a.tar.enc; chmod a+r a.tar.enc")
+        .run()
+        .ok();
+    let args = ["decrypt", "-i", "id", "--extract", "a.tar.enc", "tmp/d"];
+    dir.fails(dir.unprivileged(&args), 73, &["tmp/d: belongs to another user (id 0)"]);
+    let args = ["encrypt", "-i", "id", "tmp/plain.enc", "out/x", "--remove-source"];
+    let words = ["tmp/plain.enc: belongs to another user (id 0)", "leave --remove-source out"];
+    dir.fails(dir.unprivileged(&args), 73, &words);
+    assert_eq!(dir.read("tmp/plain.enc"), b"old");
+    dir.run(&["encrypt", "-i", "id", "in/plain", "tmp/plain.enc", "-f"]).ok();
+}
+
+/// It is not reported as one that cannot be created.
+#[test]
+fn a_folder_for_outputs_that_cannot_be_opened() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: this test needs root, to make folders of another user");
+    }
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.shell("mkdir -p in shut/u; echo x > in/x; chmod 755 . in; chmod 644 id; chmod 700 shut")
+        .run()
+        .ok();
+    let run = dir.unprivileged(&["encrypt", "-i", "id", "in", "shut/u/o"]);
+    dir.fails(run, 73, &["shut/u: the folder cannot be opened: permission denied"]);
+}

@@ -194,8 +194,16 @@ fn hostile_key_derivation_costs_are_refused_before_allocating() {
     ] {
         dir.write("bad.enc", header(&format!("-> argon2id {salt} {cost} {salt}\n{body}\n")));
         let script = "ulimit -v 200000; exec $CS decrypt bad.enc out --key x";
-        dir.fails(dir.shell(script), 65, &["key derivation", "--argon2id-limit"]);
+        let done = dir.fails(dir.shell(script), 65, &["key derivation", "--argon2id-limit"]);
+        // Advice that is understood.
+        if let Some((_, limit)) = done.stderr_text().split_once("--argon2id-limit 4294967295") {
+            let limit = format!("--argon2id-limit 4294967295{limit}");
+            dir.fails(dir.shell(&format!("{script} {limit}")), 75, &["the key derivation needs"]);
+        }
     }
+    // No passphrase fits a stanza of the other format.
+    dir.write("bad.enc", header(&format!("-> scrypt {salt} 16\n{body}\n")));
+    dir.fails(dir.command(&["decrypt", "bad.enc", "--key", "x"]), 77, &["no key fits", "(scrypt)"]);
     for cost in [
         "0 3 4",
         "65536 0 4",

@@ -1,10 +1,12 @@
 //! Rekeying that is killed: before every system call that changes anything, and on every kind of
 //! file system that needs another method.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Dir, Done, test_bytes};
+use crate::common::{Dir, Done, NOBODY, test_bytes};
 
 /// The system calls that change something visible to others; the run is interrupted before each of
 /// them. (A signal is delivered when a call begins, and SIGKILL prevents the call.)
@@ -226,6 +228,30 @@ fn a_copy_behind_a_longer_header() {
 #[test]
 fn content_encrypted_again() {
     interrupt(&Dir::new(), &RESEALED);
+}
+
+/// In a folder with the sticky bit, as /tmp has it, only its owner may remove it.
+#[test]
+fn a_journal_that_belongs_to_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: this test needs root, to write files of another user");
+    }
+    if !has("strace") {
+        return;
+    }
+    let dir = Dir::new();
+    let fixture = Fixture::new(&dir, &IN_PLACE);
+    let file = dir.write("f", &fixture.encrypted);
+    assert_eq!(fixture.interrupted("unlinkat", "SIGKILL", 1).code(), None);
+    assert_eq!(fixture.leftovers(), [".f.cryptstream-rekey"]);
+    chown(file, Some(NOBODY), None).unwrap();
+    for (name, mode) in [(".", 0o1777), ("keys/old", 0o644), ("keys/new", 0o644)] {
+        std::fs::set_permissions(dir.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+    let run = dir.unprivileged(&[&fixture.args[..], &["-i".into(), "keys/new".into()]].concat());
+    let words = [".f.cryptstream-rekey: belongs to another user (id 0)", "nothing was done"];
+    dir.fails(run, 73, &words);
+    assert!(fixture.opens("keys/new"));
 }
 
 /// A file system in a file, mounted on `mnt` in a folder.

@@ -276,3 +276,58 @@ fn the_passphrase_for_the_first_file_is_derived_once() {
     // One call checks that there is enough memory, and one derives.
     assert_eq!(large.filter(|len| *len >= 64 << 20).count(), 2, "{calls}");
 }
+
+/// Otherwise it would name one more input, which --remove-source would then remove.
+#[test]
+fn an_output_beside_an_output_folder_is_refused() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("in", "content");
+    dir.write("old", "precious");
+    dir.run(&["encrypt", "-i", "id", "in", "in.enc"]).ok();
+    for command in [&["encrypt", "in"], &["decrypt", "in.enc"]] {
+        for flags in [&[][..], &["--remove-source"], &["--dry-run"]] {
+            let named = ["-i", "id", "--output-dir", "made", "-o", "old"];
+            let args = [&command[..], &named, flags].concat();
+            dir.fails(dir.command(&args), 64, &["--output", "cannot be used", "--output-dir"]);
+        }
+    }
+    assert_eq!(dir.read("old"), b"precious");
+    assert!(dir.path("in").exists() && dir.path("in.enc").exists());
+}
+
+/// Of `..enc` the suffix leaves the name of a folder, which is no name for an output.
+#[test]
+fn names_that_are_no_more_than_a_suffix() {
+    let dir = Dir::new();
+    dir.keygen("id");
+    dir.write("x", "content");
+    dir.run(&["encrypt", "-i", "id", "x"]).ok();
+    fs::create_dir(dir.path("in")).unwrap();
+    for name in [".enc", "..enc", "...enc", "...age"] {
+        fs::copy(dir.path("x.enc"), dir.path(name)).unwrap();
+        fs::copy(dir.path("x.enc"), dir.path("in").join(name)).unwrap();
+        for flags in [&[][..], &["--output-dir", "made"], &["--extract"]] {
+            let args = [&["decrypt", "-i", "id", name], flags].concat();
+            dir.fails(dir.command(&args), 64, &[name, "has no name before .enc or .age"]);
+        }
+    }
+    fs::copy(dir.path("x.enc"), dir.path("in/....enc")).unwrap();
+    let done = dir.run(&["decrypt", "-i", "id", "in", "made"]).ok();
+    assert_eq!(done.stderr_text().matches("; skipped").count(), 4, "{done:?}");
+    assert_eq!(dir.read("made/..."), b"content");
+}
+
+/// A list of files is no longer than the memory allows.
+#[test]
+fn lists_of_files_that_cannot_be_lists() {
+    let dir = Dir::new();
+    let fails = |script: &str, words: &[&str]| dir.fails(dir.shell(script), 64, words);
+    fails("$CS inspect -T /dev/zero", &["--files-from: contains NUL bytes", "-0"]);
+    let long = "contains a name of more than 4,095 bytes";
+    fails("yes | tr -d '\\n' | $CS inspect -T -", &[long, "one name per line"]);
+    fails("yes | $CS inspect -0T -", &[long, "without -0"]);
+    // A path of that length is still looked for.
+    let script = "head -c 4095 /dev/zero | tr '\\0' x | $CS inspect -T -";
+    dir.fails(dir.shell(script), 66, &["xxx"]);
+}

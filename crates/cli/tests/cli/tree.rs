@@ -382,15 +382,32 @@ fn a_folder_of_outputs_may_belong_to_somebody_else() {
 
 /// A move that was interrupted, and is started again.
 #[test]
-fn sources_that_an_earlier_run_has_encrypted_are_told_to_stay() {
+fn sources_that_an_earlier_run_has_encrypted_are_failures() {
     let dir = Dir::new();
     dir.keygen("id");
     dir.shell("mkdir in; echo 1 > in/1; echo 2 > in/2").run().ok();
     dir.run(&["encrypt", "-i", "id", "in", "out"]).ok();
     dir.write("in/3", "3");
-    let done = dir.run(&["encrypt", "-i", "id", "in", "out", "--remove-source"]).ok();
-    assert!(done.stderr_text().contains("2 inputs were not removed"), "{done:?}");
-    assert!(dir.path("in/1").exists() && dir.path("in/2").exists() && !dir.path("in/3").exists());
+    let args = ["encrypt", "-i", "id", "in", "out", "--remove-source"];
+    let told = dir.fails(dir.command(&[&args[..], &["--dry-run"]].concat()), 73, &["not removed"]);
+    assert!(told.stderr_text().contains("1 more failed for the same reason"), "{told:?}");
+    let quiet = dir.run(&[&args[..], &["-q"]].concat());
+    assert_eq!(quiet.code(), Some(73), "{quiet:?}");
+    assert!(quiet.stderr_text().contains("was not removed: out/"), "{quiet:?}");
+    assert_eq!(names(&dir.path("in")), ["1", "2"]);
+    let done = dir.run(&[&args[..], &["--json"]].concat());
+    let report = done.json(&done.stdout);
+    assert_eq!((&report["kept"], &report["failed"]), (&0.into(), &2.into()));
+    let mut kept = [0, 1].map(|at| report["errors"][at]["file"].as_str().unwrap());
+    kept.sort_unstable();
+    assert_eq!(kept, ["in/1", "in/2"]);
+    dir.run(&[&args[..], &["--force"]].concat()).ok();
+    assert_eq!(names(&dir.path("in")), <[&str; 0]>::default());
+    // The same the other way round, and for a file.
+    dir.run(&["decrypt", "-i", "id", "out", "back"]).ok();
+    let args = ["decrypt", "-i", "id", "out/1.enc", "--output-dir", "back", "--remove-source"];
+    dir.fails(dir.command(&args), 73, &["out/1.enc: was not removed", "changed since"]);
+    assert!(dir.path("out/1.enc").exists());
 }
 
 /// Overlapping cron jobs: each file is encrypted by one of them, and the others may report that it

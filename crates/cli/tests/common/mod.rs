@@ -27,7 +27,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(120);
 pub const CHEAP: &str = "--argon2id=64MiB";
 
 /// The ID of a user without any permissions.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 /// A temporary folder, removed on drop.
 pub struct Dir(tempfile::TempDir);

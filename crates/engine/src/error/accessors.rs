@@ -21,6 +21,7 @@ impl Error {
             | Self::OutputExists { path }
             | Self::OldOutputExists { path }
             | Self::OutputPlanted { path, .. }
+            | Self::OwnedByOther { path, .. }
             | Self::OutputIsDirectory { path }
             | Self::OutputIsHere { path }
             | Self::Create { path, .. }

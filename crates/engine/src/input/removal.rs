@@ -24,6 +24,7 @@ use rustix::fs::{AtFlags, CWD, FileType, RenameFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
 
 use super::source::Source;
+use crate::path_resolution::refuse_if_owned_by_other;
 use crate::{Error, interrupt};
 
 const MARK: &str = ".cryptstream-";
@@ -42,6 +43,14 @@ impl Source {
             stat.map_or(true, |stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
         };
         self.is_positional && self.origin.as_ref().is_some_and(|(dir, name)| !is_link(dir, name))
+    }
+
+    /// Refuses an input that only another user may remove.
+    pub(crate) fn check_owner(&self) -> Result<(), Error> {
+        match &self.origin {
+            Some((dir, _)) => refuse_if_owned_by_other(dir, &self.stat, &self.path),
+            None => Ok(()),
+        }
     }
 
     /// Removes the input from its directory, if the name still is that of the file that

@@ -28,7 +28,7 @@ use super::unnamed::{
     open_unnamed, refuse_links, unlink_own,
 };
 use crate::data_file::{Caching, DataFile};
-use crate::path_resolution::ResolvedPath;
+use crate::path_resolution::{ResolvedPath, refuse_if_owned_by_other};
 use crate::{Error, interrupt};
 
 /// Shorter files are not preallocated: they take as long either way.
@@ -83,6 +83,9 @@ impl PendingFile {
     ) -> Result<Self, Error> {
         abandoned::remove_abandoned_once(&folder);
         let present = folder.stat(&name).ok();
+        if let Some(stat) = present.as_ref().filter(|_| may_replace) {
+            refuse_if_owned_by_other(&folder, stat, path)?;
+        }
         Self::create_over(ResolvedPath { folder, name }, path, may_replace, present, permissions)
     }
 
@@ -280,6 +283,10 @@ impl PendingFile {
             Err(Errno::EXIST) => return Err(Error::OutputExists { path: self.path.clone() }),
             // It had its name and has lost it.
             Err(Errno::STALE) => return Err(Error::OutputReplaced { path: self.path.clone() }),
+            // Such as a file that may not be changed at all.
+            Err(error @ (Errno::PERM | Errno::ACCESS)) => {
+                return Err(Error::Create { path: self.path.clone(), source: error.into() });
+            }
             Err(error) => return Err(self.failed(written(&self), error.into())),
         };
         let not_durable =

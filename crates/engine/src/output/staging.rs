@@ -20,7 +20,7 @@ use super::container::{CONTENT, Container, open_listed};
 use super::naming::rename_folder;
 use crate::Error;
 use crate::interrupt::{self, OnInterrupt};
-use crate::path_resolution::{Resolution, ResolveError, ResolvedPath};
+use crate::path_resolution::{Resolution, ResolveError, ResolvedPath, refuse_if_owned_by_other};
 use crate::umask::umask;
 
 /// What the name of a folder that was replaced ends in.
@@ -224,15 +224,18 @@ fn look(path: &Path, force: bool) -> Result<(NameState, ResolvedPath), Error> {
     if is_here(&present) {
         return Err(Error::OutputIsHere { path: path.to_owned() });
     }
-    if present.entries().map_err(failed)?.next().is_none() {
-        return Ok((NameState::Empty, resolved));
-    }
+    let is_empty = present.entries().map_err(failed)?.next().is_none();
     let old = old_name(&resolved.name);
-    match (force, resolved.folder.stat(&old).is_ok()) {
-        (false, _) => Err(exists()),
-        (true, true) => Err(Error::OldOutputExists { path: path.with_file_name(old) }),
-        (true, false) => Ok((NameState::Taken, resolved)),
-    }
+    let state = match (is_empty, force, resolved.folder.stat(&old).is_ok()) {
+        (true, ..) => NameState::Empty,
+        (false, false, _) => return Err(exists()),
+        (false, true, true) => {
+            return Err(Error::OldOutputExists { path: path.with_file_name(old) });
+        }
+        (false, true, false) => NameState::Taken,
+    };
+    refuse_if_owned_by_other(&resolved.folder, &stat, path)?;
+    Ok((state, resolved))
 }
 
 fn create_error(path: &Path, error: Errno) -> Error {

@@ -19,7 +19,9 @@ use super::pending::PendingFile;
 use super::permissions::Permissions;
 use super::sink::Sink;
 use super::stream::Stream;
-use crate::path_resolution::{Resolution, ResolveError, ResolvedPath, planted_by};
+use crate::path_resolution::{
+    Resolution, ResolveError, ResolvedPath, planted_by, refuse_if_owned_by_other,
+};
 use crate::{Error, ObjectOutput, Source};
 
 /// Where the result goes.
@@ -67,7 +69,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::SameFile`], [`Error::OutputIsDirectory`],
-    /// [`Error::OutputPlanted`], [`Error::Create`].
+    /// [`Error::OutputPlanted`], [`Error::OwnedByOther`], [`Error::Create`].
     pub fn check(&self, source: &Source) -> Result<(), Error> {
         match self {
             Self::Path { path, force } => resolve(path, *force, Some(source)).map(drop),
@@ -99,6 +101,9 @@ impl Target {
         if options.remove_source && !is_removable() {
             return Err(Error::NotRemovable { path: source.path().to_owned() });
         }
+        if options.remove_source {
+            source.check_owner()?;
+        }
         let (mode, lacks_acl) = source.output_mode();
         let permissions = match (options.follow_mode, options.keep_mode) {
             (true, _) => Permissions::Following(mode),
@@ -117,7 +122,8 @@ impl Target {
                 Err(Error::NotVerifiable { path: source.path().to_owned() })
             }
             Sink::Stream(_) if options.remove_source => {
-                Err(Error::NotRemovable { path: source.path().to_owned() })
+                let output = self.path().unwrap_or(source.path());
+                Err(Error::NotRemovable { path: output.to_owned() })
             }
             Sink::Stream(_) if options.verify => {
                 Err(Error::NotVerifiable { path: source.path().to_owned() })
@@ -205,7 +211,10 @@ fn resolve(path: &Path, force: bool, source: Option<&Source>) -> Result<PathStat
     }
     match kind(&stat) {
         _ if !force => Err(Error::OutputExists { path: path.to_owned() }),
-        FileType::RegularFile => Ok(PathState::File(resolved, Some(stat))),
+        FileType::RegularFile => {
+            refuse_if_owned_by_other(&resolved.folder, &stat, path)?;
+            Ok(PathState::File(resolved, Some(stat)))
+        }
         _ => Err(create_error(path, io::ErrorKind::InvalidInput.into())),
     }
 }
@@ -266,7 +275,10 @@ fn beneath(
     };
     refuse_same_or_folder(dir, name, &stat, path, Some(source))?;
     match kind(&stat) {
-        FileType::RegularFile | FileType::Symlink if force => Ok(Some(stat)),
+        FileType::RegularFile | FileType::Symlink if force => {
+            refuse_if_owned_by_other(dir, &stat, path)?;
+            Ok(Some(stat))
+        }
         _ => Err(Error::OutputExists { path: path.to_owned() }),
     }
 }

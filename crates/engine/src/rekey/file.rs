@@ -248,6 +248,7 @@ impl LockedFile {
     /// it had before that run.
     fn forget_journal(&mut self) -> Result<(), Error> {
         let Some(journal) = self.journal.take() else { return Ok(()) };
+        journal.check_removable(self.source.path())?;
         sync_content(&self.file).map_err(|source| self.failed(source))?;
         self.keep_times(&journal.times());
         journal.remove(&self.file).map_err(|error| self.failed(error.into()))?;

@@ -12,7 +12,7 @@ use super::parser::Task;
 use super::parser_process::{ParserProcess, UnpackFolder, combine};
 use crate::args::{Decrypt, is_dash};
 use crate::commands::session::{CommandResult, Session};
-use crate::file_names::no_default_name;
+use crate::file_names::{AGE_SUFFIX, SUFFIX, ends_with, no_default_name};
 use crate::keyring::DecryptionKeys;
 use crate::messages::{self, Context, Failure};
 use crate::progress::Meter;
@@ -98,19 +98,19 @@ impl<'a> UnpackFolder<'a> {
 /// The name of the folder that an archive becomes: without `.enc`, `.zst`, `.tar`.
 pub(super) fn unpacked_name(input: &Path) -> Result<PathBuf, Failure> {
     let mut name = input.to_owned();
-    let mut off = |ends: &[&str]| {
-        let is_one = name.extension().is_some_and(|end| ends.iter().any(|one| end == *one));
+    let mut off = |suffixes: &[&str]| {
+        let is_one = suffixes.iter().any(|suffix| ends_with(&name, suffix));
         if is_one {
             name.set_extension("");
         }
         is_one
     };
-    if !off(&["enc", "age"]) {
+    if !off(&[SUFFIX, AGE_SUFFIX]) {
         return Err(no_default_name(input));
     }
-    if !off(&["tzst"]) {
-        off(&["zst"]);
-        off(&["tar"]);
+    if !off(&[".tzst"]) {
+        off(&[".zst"]);
+        off(&[".tar"]);
     }
     Ok(name)
 }
