@@ -104,7 +104,7 @@ pub(crate) fn stale(copy: &Path, original: &Path) -> Failure {
 
 pub(crate) fn output_newer(output: &Path) -> Failure {
     let message = "is newer than its encrypted file, and may hold later changes";
-    let help = "compare the two; --force replaces it";
+    let help = "compare the two; --force replaces it, and all other existing outputs";
     Failure::new(code::CANNOT_CREATE, "exists", message, help).about(output)
 }
 
