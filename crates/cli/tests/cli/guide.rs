@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use crate::common::{Dir, has_private_group};
+use crate::objects::with_store;
+use cryptstream_s3_test_server::{Options, Server};
 
 /// The shell blocks of the guide, with their first lines.
 fn recipes(guide: &str) -> Vec<(usize, String)> {
@@ -42,6 +44,9 @@ fn every_recipe_does_what_it_says() {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cryptstream"), dir.path("bin/cryptstream"))
         .unwrap();
 
+    let server = Server::start(Options::default());
+    server.create_bucket("my-backups");
+
     let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide.md"));
     let recipes = recipes(&guide.unwrap());
     assert!(recipes.len() > 12, "{} recipes were found", recipes.len());
@@ -50,7 +55,8 @@ fn every_recipe_does_what_it_says() {
     let umask = if has_private_group() { "umask 002; " } else { "" };
     for (line, recipe) in recipes {
         let script = format!("set -eu -o pipefail; {umask}cd work; {recipe}");
-        let mut run = dir.shell(&script).env("HOME", dir.path("home")).env("PATH", &path);
+        let run = dir.shell(&script).env("HOME", dir.path("home")).env("PATH", &path);
+        let mut run = with_store(run, &server.endpoint());
         // The recipes have their own configuration.
         run.command.env_remove("CRYPTSTREAM_CONFIG").env_remove("XDG_CONFIG_HOME");
         let done = run.run();
@@ -58,6 +64,8 @@ fn every_recipe_does_what_it_says() {
     }
     let work = |name: &str| fs::read(dir.path("work").join(name)).unwrap();
     assert!(work("beach-at-kims.raw") == work("photos/beach.raw"));
+    assert!(work("from-store.raw") == work("photos/beach.raw"));
+    assert_eq!(work("hundred-bytes"), work("photos/beach.raw")[1000..1100]);
     assert_eq!((work("first-block").len(), work("end").len()), (512, 1024));
     assert!(!dir.path("work/some/2026").exists());
     assert!(dir.path("work/nightly/2026").exists());

@@ -57,7 +57,8 @@ pub(crate) fn url(key: &str) -> String {
     format!("s3://bucket/{key}")
 }
 
-fn with_store(run: Run, endpoint: &str) -> Run {
+/// The program, which knows how to reach this store.
+pub(crate) fn with_store(run: Run, endpoint: &str) -> Run {
     run.env("AWS_ENDPOINT_URL", endpoint)
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "someone")
