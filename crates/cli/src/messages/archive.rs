@@ -393,9 +393,9 @@ pub(crate) fn list_too_long(input: &Path) -> Failure {
 }
 
 /// What the archive is read through could not be created, which only a shortage explains.
-pub(crate) fn internal(error: &std::io::Error) -> Failure {
+pub(crate) fn internal(input: &Path, error: &std::io::Error) -> Failure {
     let message = format!("the archive cannot be read: {}", reason(error));
-    super::internal(&message).or_shortage(error)
+    super::internal(&message).about(input).or_shortage(error)
 }
 
 // ---- The sandbox ----------------------------------------------------------

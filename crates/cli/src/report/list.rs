@@ -37,7 +37,8 @@ impl ListReport {
 
     /// Begins the list of one archive.
     pub(crate) fn begin<'a>(&'a mut self, input: &'a Input) -> Result<EntryList<'a>, Failure> {
-        let spool = || Spool::new().map_err(|error| messages::archive::internal(&error));
+        let path = input.path_for_messages();
+        let spool = || Spool::new().map_err(|error| messages::archive::internal(path, &error));
         let entries = self.options.json.then(spool).transpose()?;
         let has_heading = !self.are_several;
         Ok(EntryList { report: self, input, entries, has_heading, is_first: true })
@@ -82,7 +83,7 @@ impl EntryList<'_> {
         match spool.push(entry.as_bytes()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(messages::archive::list_too_long(self.input.path_for_messages())),
-            Err(error) => Err(messages::archive::internal(&error)),
+            Err(error) => Err(messages::archive::internal(self.input.path_for_messages(), &error)),
         }
     }
 

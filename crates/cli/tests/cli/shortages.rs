@@ -394,6 +394,11 @@ fn few_descriptors_are_not_reported_as_a_bug() {
             done_or_short(&dir, &format!("ulimit -n {limit}"), what);
         }
     }
+    for limit in 5..=12 {
+        let list = format!("ulimit -n {limit}; exec $CS list 22.enc -i id");
+        let text = dir.shell(&list).run().stderr_text();
+        assert!(!text.contains("error: the archive cannot be read"), "{limit}: {text}");
+    }
 }
 
 /// The report of a successful run with `--sandbox auto`, after checking that `-v` says the same and

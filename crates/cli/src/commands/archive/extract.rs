@@ -50,11 +50,12 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     // folder.
     let parser = ParserProcess::new(&task, system::own_program());
     let staging = StagingFolder::create(&output, force).map_err(failed)?;
-    let folder =
-        UnpackFolder::new(&staging).map_err(|error| messages::archive::internal(&error))?;
+    let input = transfer.input.path_for_messages();
+    let folder = UnpackFolder::new(&staging);
+    let folder = folder.map_err(|error| messages::archive::internal(input, &error))?;
     let engine = &mut transfer.engine();
     let mut nothing = |_| Ok(());
-    let (decrypted, unpacked, level) = parser.run(Some(&folder), &mut nothing, |pipe| {
+    let (decrypted, unpacked, level) = parser.run(input, Some(&folder), &mut nothing, |pipe| {
         engine.decrypt(
             cryptstream_engine::Decrypt::source(&mut source)
                 .to_pipe(pipe)
@@ -64,7 +65,6 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
     })?;
     meter.clear();
     let context = Context { is_armored: source.is_armored(), ..transfer.context(has_passphrase) };
-    let input = transfer.input.path_for_messages();
     let (summary, unpacked) = combine(decrypted, unpacked).map_err(|error| {
         error.into_failure(
             input,

@@ -92,15 +92,19 @@ impl Lister<'_> {
         let task = Task { unpack: None, limits: Limits::NONE, sandbox: self.workers.sandbox };
         let parser = ParserProcess::new(&task, system::own_program());
         let (engine, identities) = (&mut self.engine, &self.identities);
-        let (decrypted, listed, level) =
-            parser.run(None, &mut |member| entries.take(&member), |pipe| {
+        let (decrypted, listed, level) = parser.run(
+            input.path_for_messages(),
+            None,
+            &mut |member| entries.take(&member),
+            |pipe| {
                 engine.decrypt(
                     cryptstream_engine::Decrypt::source(&mut source)
                         .to_pipe(pipe)
                         .identities(identities)
                         .progress(progress),
                 )
-            })?;
+            },
+        )?;
         meter.clear();
         let is_armored = source.is_armored();
         let context =

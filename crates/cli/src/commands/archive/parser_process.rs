@@ -102,16 +102,18 @@ impl ParserProcess {
     }
 
     /// Reads what `decrypt` writes, and passes members to `take`. Also returns the sandbox of the
-    /// process; `None` if this process read the archive.
+    /// process; `None` if this process read the archive. `input` is for messages.
     pub(super) fn run(
         self,
+        input: &Path,
         folder: Option<&UnpackFolder<'_>>,
         take: &mut TakeMember<'_>,
         decrypt: impl FnOnce(OwnedFd) -> DecryptResult,
     ) -> Result<(DecryptResult, ParseResult, Option<SandboxLevel>), Failure> {
         let Self { task, process } = self;
         let pipe = pipe_with(PipeFlags::CLOEXEC);
-        let (reader, writer) = pipe.map_err(|error| messages::archive::internal(&error.into()))?;
+        let unread = |error: &io::Error| messages::archive::internal(input, error);
+        let (reader, writer) = pipe.map_err(|error| unread(&error.into()))?;
         let begin = |process| Process::begin(process, &task, &reader, folder);
         let mut process = process.map_err(BeginError::System).and_then(begin);
         if matches!(process, Err(BeginError::Killed(_))) {
@@ -130,7 +132,8 @@ impl ParserProcess {
                     messages::warn(&messages::archive::weak_sandbox(level));
                 }
                 drop(reader);
-                let (decrypted, parsed) = process.run(folder, take, || decrypt(writer))?;
+                let decrypt = || decrypt(writer);
+                let (decrypted, parsed) = process.run(unread, folder, take, decrypt)?;
                 Ok((decrypted, parsed, Some(level)))
             }
             // That does not mean that there is no sandbox.
@@ -194,6 +197,7 @@ impl Process {
 
     fn run(
         self,
+        unread: impl Fn(&io::Error) -> Failure,
         folder: Option<&UnpackFolder<'_>>,
         take: &mut TakeMember<'_>,
         decrypt: impl FnOnce() -> DecryptResult,
@@ -214,7 +218,7 @@ impl Process {
             Ok((decrypted, listening.join()))
         })?;
         let heard = heard.map_err(|_| messages::internal("the listening thread failed"))?;
-        let status = sandboxed.wait().map_err(|error| messages::archive::internal(&error))?;
+        let status = sandboxed.wait().map_err(|error| unread(&error))?;
         Ok((decrypted, heard.and_then(|heard| heard.ok_or(ParserError::Died(status)))))
     }
 }
