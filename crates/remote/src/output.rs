@@ -96,7 +96,8 @@ impl RemoteOutput {
             match transport.call(Request::Stat { location: location.clone() }, None) {
                 Ok(_) => return Err(exists()),
                 Err(error) => match ObjectError::of(&error).map(|error| error.kind) {
-                    Some(ObjectErrorKind::NotFound) if is_missing_key(&error) => {}
+                    // If the bucket is missing too, that is found out with the first upload.
+                    Some(ObjectErrorKind::NotFound) => {}
                     _ => return Err(error),
                 },
             }
@@ -346,9 +347,4 @@ fn too_long(error: ObjectTooLong) -> io::Error {
 fn exists() -> io::Error {
     let message = "there is an object of this name".to_owned();
     ObjectError { kind: ObjectErrorKind::Exists, message }.into()
-}
-
-/// Whether only the object is missing, not its bucket.
-fn is_missing_key(error: &io::Error) -> bool {
-    ObjectError::of(error).is_some_and(|error| !error.message.contains("NoSuchBucket"))
 }

@@ -33,6 +33,7 @@ fn no_fault_makes_a_wrong_or_partial_object() {
         if !key_exists {
             assert!(matches!(done.code(), Some(74 | 75)), "seed {seed}: {done:?}");
             failed += 1;
+            println!("seed {seed}: {done:?}");
             setup.server.set_faults(Faults::default());
             continue;
         }
@@ -45,6 +46,7 @@ fn no_fault_makes_a_wrong_or_partial_object() {
             }
             Some(74 | 75) => {
                 assert!(!setup.dir.path("back").exists(), "seed {seed}");
+                println!("seed {seed}: {done:?}");
                 failed += 1;
             }
             _ => panic!("seed {seed}: {done:?}"),

@@ -135,11 +135,11 @@ impl Server {
             Ok(result) => return Ok(meta_of(&result)),
             Err(error) => error,
         };
-        // The answer to HEAD has no body, so it does not tell the reason.
         let (kind, message) = translate(&error);
-        if kind == FailureKind::Unavailable {
+        if matches!(kind, FailureKind::NotFound | FailureKind::Unavailable) {
             return Err((kind, message));
         }
+        // The answer to HEAD has no body, so it does not tell the reason.
         let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
         match store.replacing.get_opts(&path, options).await {
             Ok(result) => Ok(meta_of(&result)),
