@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use cryptstream_engine::{Error, ObjectInput, Source};
+use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, ObjectInput, Source};
 use rangemap::RangeSet;
 use rustix::fs::FallocateFlags;
 
@@ -44,6 +44,8 @@ struct State {
     sequential_from: Option<u64>,
     /// The end of what was asked for ahead.
     ahead: u64,
+    /// Why nothing more will come. What is there can still be used.
+    failure: Option<ObjectError>,
 }
 
 /// Opens the object at `url` for reading.
@@ -114,23 +116,27 @@ impl State {
     }
 
     /// Takes note of the answers that have come.
-    fn collect(&mut self, transport: &Transport) -> io::Result<()> {
-        let mut index = 0;
-        while let Some((_, number)) = self.requested.get(index) {
-            match transport.poll(*number) {
-                Ok(None) => index += 1,
-                Ok(Some(_)) => {
-                    let (range, _) = self.requested.swap_remove(index);
-                    self.present.insert(range);
-                }
-                Err(error) => {
-                    self.requested.swap_remove(index);
-                    return Err(error);
-                }
+    fn collect(&mut self, transport: &Transport) {
+        let State { present, requested, failure, .. } = self;
+        requested.retain(|(range, number)| match transport.poll(*number) {
+            Ok(None) => true,
+            Ok(Some(_)) => {
+                present.insert(range.clone());
+                false
             }
-        }
-        Ok(())
+            Err(error) => {
+                failure.get_or_insert_with(|| object_error(&error));
+                false
+            }
+        });
     }
+}
+
+/// The error as one of a store.
+fn object_error(error: &io::Error) -> ObjectError {
+    ObjectError::of(error)
+        .cloned()
+        .unwrap_or_else(|| ObjectError { kind: ObjectErrorKind::Other, message: error.to_string() })
 }
 
 impl ObjectInput for RemoteInput {
@@ -153,7 +159,10 @@ impl ObjectInput for RemoteInput {
         let range = range.start.min(len)..range.end.min(len);
         loop {
             let mut state = self.lock();
-            state.collect(&self.transport)?;
+            state.collect(&self.transport);
+            if let Some(failure) = &state.failure {
+                return if state.has(&range) { Ok(true) } else { Err(failure.clone().into()) };
+            }
             let is_sequential = state.sequential_from.is_some_and(|from| range.start >= from);
             let step = if is_sequential { PIECE } else { BLOCK };
             if is_sequential && state.ahead < len && range.start + AHEAD / 2 > state.ahead {

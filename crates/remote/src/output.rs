@@ -25,7 +25,7 @@ const MAX_OPEN_BYTES: u64 = 96 << 20;
 /// But so many parts are always possible. One may be held up until the end: that with the header.
 const MIN_OPEN_PARTS: usize = 3;
 /// How long giving up an upload may take.
-const ABORT_TIME: Duration = Duration::from_secs(5);
+const ABORT_TIME: Duration = Duration::from_secs(10);
 
 /// An object that is being written.
 #[derive(Debug)]
