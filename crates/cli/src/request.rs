@@ -51,6 +51,19 @@ impl Input {
         }
     }
 
+    /// Refuses an object as its own output.
+    fn check_other_than(&self, output: &Path, verb: Verb) -> Result<(), Failure> {
+        match self {
+            Self::Object(url, input)
+                if objects::url(output).is_some_and(|it| it.as_ref() == Ok(url)) =>
+            {
+                let error = Error::SameFile { input: input.clone(), output: output.to_owned() };
+                Err(messages::engine(error, verb))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<Source, Error> {
         match self {
             Self::Stdin if system::is_input_closed() => Err(Error::Open {
@@ -219,7 +232,10 @@ impl Transfer {
     /// Begins to write an object, if the output is one. Comes last, since the store is asked.
     fn with_object(self) -> Result<Self, Failure> {
         let target = match self.target {
-            Target::Path { path, force } => object_target(path, force, self.verb)?,
+            Target::Path { path, force } => {
+                self.input.check_other_than(&path, self.verb)?;
+                object_target(path, force, self.verb)?
+            }
             target => target,
         };
         Ok(Self { target, ..self })

@@ -21,7 +21,7 @@ use cryptstream_engine::{SandboxLevel, SandboxMode};
 use cryptstream_shm::Channel;
 use tokio::runtime;
 
-use crate::protocol::{Answer, Begin, Numbered, Request};
+use crate::protocol::{Answer, Begin, FailureKind, Numbered, Request};
 use serve::Server;
 use settings::Settings;
 
@@ -98,9 +98,24 @@ fn run() -> io::Result<()> {
                 server.take_parts(upload, first, parts);
             }
             (Ok(server), request) => {
-                let server = Arc::clone(server);
+                let upload = match &request {
+                    Request::PutPart { upload, .. } => Some(upload.clone()),
+                    Request::Abort { upload, .. } => {
+                        server.stop_parts(upload);
+                        None
+                    }
+                    _ => None,
+                };
+                let serving = Arc::clone(server);
+                let task = runtime.spawn(async move { serving.answer(request, file).await });
+                if let Some(upload) = upload {
+                    server.keep_task(upload, task.abort_handle());
+                }
                 runtime.spawn(async move {
-                    let answer = server.answer(request, file).await;
+                    // Also what has panicked is answered, or main would wait for ever.
+                    let answer = task.await.unwrap_or_else(|error| {
+                        Answer::failed(FailureKind::Other, format!("the request failed: {error}"))
+                    });
                     // Whoever has asked is gone.
                     let _ = send(&channel, number, answer);
                 });

@@ -15,6 +15,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload,
 };
 
+use tokio::task::AbortHandle;
+
 use super::settings::{Settings, SettingsError};
 use super::store::{STALL_TIME, Stores};
 use super::translate::translate;
@@ -39,11 +41,17 @@ pub(super) struct Server {
     stores: Stores,
     /// The names of the parts of uploads that are about to be completed.
     parts: Mutex<HashMap<String, Vec<String>>>,
+    /// What uploads parts, by the upload.
+    tasks: Mutex<HashMap<String, Vec<AbortHandle>>>,
 }
 
 impl Server {
     pub(super) fn new(settings: Settings) -> Result<Self> {
-        Ok(Self { stores: Stores::new(settings)?, parts: Mutex::default() })
+        Ok(Self {
+            stores: Stores::new(settings)?,
+            parts: Mutex::default(),
+            tasks: Mutex::default(),
+        })
     }
 
     pub(super) fn token_folder(&self) -> Option<PathBuf> {
@@ -60,6 +68,23 @@ impl Server {
         let known = all.entry(upload).or_default();
         known.truncate(first);
         known.extend(parts);
+    }
+
+    /// Remembers what uploads a part, so that it can be stopped.
+    pub(super) fn keep_task(&self, upload: String, task: AbortHandle) {
+        let mut all = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = all.entry(upload).or_default();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
+    /// Stops sending the parts of an upload that is given up: they would hold up the request that
+    /// aborts it, and a store may keep a part that comes after that.
+    pub(super) fn stop_parts(&self, upload: &str) {
+        let mut all = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        for task in all.remove(upload).unwrap_or_default() {
+            task.abort();
+        }
     }
 
     pub(super) async fn answer(&self, request: Request, file: Option<File>) -> Answer {

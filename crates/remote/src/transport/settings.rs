@@ -101,6 +101,10 @@ impl Settings {
             }
         }
         if let Some(endpoint) = self.endpoint() {
+            if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
+                let message = "the endpoint does not begin with https:// or http://".to_owned();
+                return Err((FailureKind::Settings, message));
+            }
             builder = builder.with_endpoint(endpoint);
         }
         if let Some(region) = self.get(&["aws_region", "aws_default_region", "region"]) {

@@ -82,6 +82,13 @@ fn in_words(kind: FailureKind, text: &str) -> String {
         _ if text.contains("LOCATION") => {
             "the bucket is in another region than AWS_REGION says".to_owned()
         }
+        FailureKind::Unavailable if text.contains("invalid peer certificate") => {
+            let reason = text.rsplit(": ").next().unwrap_or(text);
+            format!(
+                "the certificate of the store is not trusted ({reason}); AWS_CA_BUNDLE can name a \
+                 file with its authority"
+            )
+        }
         FailureKind::Unavailable if text.contains("(Connect)") => {
             // The innermost cause comes last.
             format!("the store cannot be reached: {}", text.rsplit(": ").next().unwrap_or(text))
