@@ -8,11 +8,11 @@ from checks import MIB, Bench, Failure, await_status, nothing_beside, same_bytes
 from proxy import Proxy
 from servers import KEY_ID, READER_ID, READER_SECRET, SECRET, Store, free_ports
 
-DAMAGED, NOT_THERE, EXISTS, TRY_AGAIN, NO_PERMISSION = 65, 66, 73, 75, 77
+DAMAGED, NOT_THERE, EXISTS, TRY_AGAIN, NO_PERMISSION, CONFIGURATION = 65, 66, 73, 75, 77, 78
 
 
 def jobs(bench: Bench) -> list[Callable[[], None]]:
-    found = [wrong_credentials, read_only, missing, existing, damaged, replaced, created_meanwhile, unknown_authority, no_server, server_gone]
+    found = [wrong_credentials, read_only, missing, existing, damaged, replaced, created_meanwhile, unknown_authority, bad_endpoint, no_server, server_gone]
     return [partial(job, bench) for job in found]
 
 
@@ -21,8 +21,8 @@ def short_jobs(bench: Bench) -> list[Callable[[], None]]:
     return [partial(job, bench) for job in [missing, existing, damaged, created_meanwhile]]
 
 
-def refused(bench: Bench, status: int, *args, store: Store | None = None, data: bytes | None = None) -> None:
-    """It ends with this status and says something, but no secret."""
+def refused(bench: Bench, status: int, *args, store: Store | None = None, data: bytes | None = None) -> str:
+    """It ends with this status and says something, which is returned, but no secret."""
     done = bench.run(*args, store=store, data=data)
     if done.returncode != status:
         raise Failure(f"{shown(args)}: status {done.returncode} instead of {status}: {done.stderr}")
@@ -31,6 +31,7 @@ def refused(bench: Bench, status: int, *args, store: Store | None = None, data: 
     for secret in [SECRET, READER_SECRET]:
         if secret in done.stderr or secret.encode() in done.stdout:
             raise Failure(f"{shown(args)}: it tells the secret: {done.stderr}")
+    return done.stderr
 
 
 def wrong_credentials(bench: Bench) -> None:
@@ -89,6 +90,10 @@ def existing(bench: Bench) -> None:
             refused(bench, EXISTS, "encrypt", "-", url(key), "-i", bench.identity, data=bench.plain(length).read_bytes())
             same_bytes(bench.get(key), b"before")
             bench.no_uploads(key)
+    with bench.check("an object is not its own target"):
+        key = bench.put("there", bench.plain(4096))
+        refused(bench, EXISTS, "encrypt", url(key), url(key), "--force", "-i", bench.identity)
+        same_bytes(bench.get(key), bench.plain(4096).read_bytes())
 
 
 def damaged(bench: Bench) -> None:
@@ -146,7 +151,17 @@ def unknown_authority(bench: Bench) -> None:
     with bench.check("a server whose certificate nobody vouches for"):
         key, out = bench.put("encrypted", bench.encrypted(bench.plain(4096))), bench.new("out")
         stranger = replace(bench.store.over_https(), authority=None)
-        refused(bench, TRY_AGAIN, "decrypt", url(key), out, "-i", bench.identity, store=stranger)
+        text = refused(bench, TRY_AGAIN, "decrypt", url(key), out, "-i", bench.identity, store=stranger)
+        if "certificate" not in text:
+            raise Failure(f"it says {text}")
+        nothing_beside(out)
+
+
+def bad_endpoint(bench: Bench) -> None:
+    with bench.check("an endpoint without http:// or https://"):
+        out = bench.new("out")
+        nowhere = replace(bench.store, other_endpoint=f"127.0.0.1:{bench.store.port}")
+        refused(bench, CONFIGURATION, "decrypt", url("some/key"), out, "-i", bench.identity, store=nowhere)
         nothing_beside(out)
 
 

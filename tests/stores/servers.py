@@ -43,10 +43,14 @@ class Store:
     https_port: int | None = None
     authority: Path | None = None
     is_https: bool = False
+    # Instead of `http://127.0.0.1:PORT`.
+    other_endpoint: str | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"https://localhost:{self.https_port}" if self.is_https else f"http://127.0.0.1:{self.port}"
+        if self.is_https:
+            return f"https://localhost:{self.https_port}"
+        return self.other_endpoint or f"http://127.0.0.1:{self.port}"
 
     def at(self, port: int) -> "Store":
         """The same store behind another port."""
