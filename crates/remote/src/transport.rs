@@ -112,10 +112,16 @@ fn run() -> io::Result<()> {
                     server.keep_task(upload, task.abort_handle());
                 }
                 runtime.spawn(async move {
-                    // Also what has panicked is answered, or main would wait for ever.
-                    let answer = task.await.unwrap_or_else(|error| {
-                        Answer::failed(FailureKind::Other, format!("the request failed: {error}"))
-                    });
+                    let answer = match task.await {
+                        Ok(answer) => answer,
+                        // Of an upload that is given up, nobody waits for the parts.
+                        Err(error) if error.is_cancelled() => return,
+                        // Also what has panicked is answered, or main would wait for ever.
+                        Err(error) => {
+                            let message = format!("the request failed: {error}");
+                            Answer::failed(FailureKind::Other, message)
+                        }
+                    };
                     // Whoever has asked is gone.
                     let _ = send(&channel, number, answer);
                 });
