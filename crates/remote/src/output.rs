@@ -44,7 +44,17 @@ struct RemoteOutput {
 struct Upload {
     transport: Arc<Transport>,
     location: Location,
-    id: Mutex<Option<String>>,
+    state: Mutex<UploadState>,
+}
+
+/// Where an upload is.
+#[derive(Debug)]
+enum UploadState {
+    NotBegun,
+    /// It has this name in the store.
+    Begun(String),
+    /// It was completed or given up. No other one may be begun.
+    Over,
 }
 
 struct Guard(#[expect(dead_code, reason = "it acts when it is dropped")] OnInterrupt);
@@ -108,7 +118,7 @@ impl RemoteOutput {
         let upload = Arc::new(Upload {
             transport: Arc::clone(transport),
             location: location.clone(),
-            id: Mutex::default(),
+            state: Mutex::new(UploadState::NotBegun),
         });
         let watched = Arc::clone(&upload);
         let guard = on_interrupt(Box::new(move || watched.abort()));
@@ -297,31 +307,35 @@ impl State {
 impl Upload {
     /// The upload's name. It is begun if it was not before.
     fn begin(&self, object: &NewObject) -> io::Result<String> {
-        let mut id = self.lock();
-        if let Some(id) = &*id {
-            return Ok(id.clone());
+        let mut state = self.lock();
+        match &*state {
+            UploadState::Begun(name) => return Ok(name.clone()),
+            // This process is being interrupted, and must not leave another one.
+            UploadState::Over => return Err(io::ErrorKind::Interrupted.into()),
+            UploadState::NotBegun => {}
         }
         let request = Request::Create { object: object.clone() };
         let Answer::Named(name) = self.transport.call(request, None)? else {
             return Err(io::ErrorKind::InvalidData.into());
         };
-        *id = Some(name.clone());
+        *state = UploadState::Begun(name.clone());
         Ok(name)
     }
 
     /// Makes an object of it.
     fn complete(&self, object: &NewObject, parts: Vec<String>, len: u64) -> io::Result<()> {
-        let id = self.lock().clone().ok_or(io::ErrorKind::InvalidInput)?;
+        let upload = self.begin(object)?;
         let object = object.clone();
-        let request = Request::Complete { object, upload: id, count: parts.len(), len };
+        let request = Request::Complete { object, upload, count: parts.len(), len };
         self.transport.complete(request, parts)?;
-        *self.lock() = None;
+        *self.lock() = UploadState::Over;
         Ok(())
     }
 
     /// Gives it up, if there is one.
     fn abort(&self) {
-        let Some(upload) = self.lock().take() else { return };
+        let before = std::mem::replace(&mut *self.lock(), UploadState::Over);
+        let UploadState::Begun(upload) = before else { return };
         let request = Request::Abort { location: self.location.clone(), upload };
         // What cannot be given up stays in the store, where nobody sees it as an object.
         if let Ok(number) = self.transport.send(request, None) {
@@ -329,8 +343,8 @@ impl Upload {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, UploadState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
