@@ -174,7 +174,9 @@ impl ObjectInput for RemoteInput {
             if state.has(&range) {
                 return Ok(true);
             }
-            let wanted = range.start / step * step..range.end.next_multiple_of(step).min(len);
+            // What comes before may have been given back, and is not needed again.
+            let start = if is_sequential { range.start } else { range.start / BLOCK * BLOCK };
+            let wanted = start..range.end.next_multiple_of(step).min(len);
             // Blocks that lie beside each other come with one request.
             self.request(&mut state, wanted, PIECE)?;
             if !may_wait {

@@ -139,6 +139,19 @@ fn outputs_have_default_names() {
     assert_eq!(setup.object("a/notes.txt"), b"content");
 }
 
+/// Nothing is fetched twice.
+#[test]
+fn reading_all_of_an_object_fetches_it_once() {
+    let setup = Setup::new();
+    let content = test_bytes(60 * MIB);
+    let object = setup.encrypted("large", &content);
+    let before = setup.server.requests().len();
+    setup.command(&["decrypt", "-i", "id", &url("large"), "back"]).run().ok_and_silent();
+    assert!(setup.dir.read("back") == content);
+    let body: u64 = setup.server.requests()[before..].iter().map(|it| it.body_sent).sum();
+    assert_eq!(body, object.len() as u64);
+}
+
 /// 4 KiB out of a large object take three requests and 64 KiB.
 #[test]
 fn a_range_fetches_only_what_it_needs() {
@@ -270,6 +283,11 @@ fn an_object_that_is_replaced_is_not_mixed_with_the_other() {
     }
 }
 
+/// The fifth request of this kind is answered late, so that no run ends before.
+fn held_up(operation: Operation) -> Rule {
+    Rule::nth(5, Fault::Delay(Duration::from_secs(4))).on(operation)
+}
+
 /// Waits until parts are under way.
 fn wait_for_parts(setup: &Setup, count: usize) {
     wait_until("at work", || {
@@ -281,9 +299,8 @@ fn wait_for_parts(setup: &Setup, count: usize) {
 fn an_interruption_gives_the_upload_up() {
     let setup = Setup::new();
     setup.dir.write("plain", test_bytes(120 * MIB));
-    let slow = || Rule::all(Fault::Delay(Duration::from_millis(100))).on(Operation::UploadPart);
     for signal in [Signal::INT, Signal::TERM] {
-        setup.server.set_faults(slow());
+        setup.server.set_faults(held_up(Operation::UploadPart));
         let child = setup.command(&["encrypt", "-i", "id", "plain", &url("new")]).spawn();
         wait_for_parts(&setup, 2);
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -292,6 +309,7 @@ fn an_interruption_gives_the_upload_up() {
         wait_until("given up", || setup.server.uploads().is_empty());
     }
     // Nobody can give it up then, but there is no object either.
+    setup.server.set_faults(held_up(Operation::UploadPart));
     let child = setup.command(&["encrypt", "-i", "id", "plain", &url("new")]).spawn();
     wait_for_parts(&setup, 2);
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
@@ -305,12 +323,13 @@ fn the_transport_may_be_killed() {
     let setup = Setup::new();
     let content = test_bytes(60 * MIB);
     setup.dir.write("plain", &content);
-    setup.server.set_faults(Rule::all(Fault::Delay(Duration::from_millis(60))));
+    setup.server.set_faults(held_up(Operation::UploadPart));
     let child = setup.command(&["encrypt", "-i", "id", "plain", &url("new")]).spawn();
     wait_for_parts(&setup, 2);
     assert_eq!(transports(&child).len(), 2);
     kill_busy_transport(&child);
     wait(child).ok_and_silent();
+    setup.server.set_faults(held_up(Operation::GetObject));
     let child = setup.command(&["decrypt", "-i", "id", &url("new"), "back"]).spawn();
     wait_until("at work", || {
         setup.server.requests().iter().filter(|it| is_request(it, Operation::GetObject)).count() > 2
@@ -319,6 +338,7 @@ fn the_transport_may_be_killed() {
     wait(child).ok_and_silent();
     assert!(setup.dir.read("back") == content);
     // When both are gone, that is the end.
+    setup.server.set_faults(held_up(Operation::UploadPart));
     let child = setup.command(&["encrypt", "-i", "id", "plain", &url("other")]).spawn();
     wait_for_parts(&setup, 1);
     for transport in transports(&child) {
@@ -342,7 +362,9 @@ fn the_transport_is_sandboxed() {
     setup.dir.write("plain", test_bytes(20 * MIB));
     let args = ["encrypt", "--sandbox", "require", "-i", "id", "plain", &url("new")];
     setup.command(&args).run().ok_and_silent();
-    setup.server.set_faults(Rule::all(Fault::Delay(Duration::from_millis(100))));
+    setup
+        .server
+        .set_faults(Rule::nth(2, Fault::Delay(Duration::from_secs(3))).on(Operation::GetObject));
     let child = setup.command(&["decrypt", "-i", "id", &url("new"), "back"]).spawn();
     let mut seen = Vec::new();
     wait_until("sandboxed", || {
