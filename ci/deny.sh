@@ -34,4 +34,6 @@ if ! deny fetch db > /dev/null 2>&1; then
     GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=url.file://$pinned.insteadOf \
         GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db deny fetch db
 fi
+# Also the crates for other systems, which a build does not fetch and the graph names.
+cargo fetch --quiet --locked
 deny --offline check --hide-inclusion-graph advisories bans licenses sources
