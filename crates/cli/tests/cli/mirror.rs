@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::common::mounted::Mounted;
 use crate::common::tree::{assert_same, described};
 use crate::common::{Dir, Done, test_bytes};
 
@@ -475,28 +476,4 @@ fn times_are_compared_as_the_file_system_stores_them() {
     set_time(&dir.path("in/a"), time + Duration::from_secs(1));
     assert_eq!(usual(&run(&["--newer"]).ok()), [1, 1, 2, 0]);
     drop(mounted);
-}
-
-/// A file system in a file, mounted on `mnt` until it is dropped.
-struct Mounted(std::path::PathBuf);
-
-impl Mounted {
-    fn new(dir: &Dir, args: &[&str]) -> Option<Self> {
-        let (image, place) = (dir.path("image"), dir.path("mnt"));
-        File::create(&image).unwrap().set_len(8 << 20).unwrap();
-        fs::create_dir(&place).unwrap();
-        let succeeds = |program: &str, args: &[&str], paths: &[&Path]| {
-            let done = Command::new(program).args(args).args(paths).output();
-            done.is_ok_and(|done| done.status.success())
-        };
-        let is_mounted = succeeds("mkfs", args, &[&image])
-            && succeeds("mount", &["-o", "loop"], &[&image, &place]);
-        is_mounted.then_some(Self(place))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
 }

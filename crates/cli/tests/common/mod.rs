@@ -5,6 +5,7 @@ pub mod acl;
 pub mod age_matrix;
 pub mod failing_calls;
 pub mod group;
+pub mod mounted;
 pub mod pty;
 pub mod tree;
 
