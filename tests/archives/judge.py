@@ -394,11 +394,11 @@ def compressed():
         refused(program, data, "not a tar archive", kind, "cryptstream decrypt a.enc - | ")
         # What is advised works.
         text = extract(data).stderr.decode()
-        advised = "cryptstream" + text.split("`cryptstream")[1].split("`")[0]
-        advised = advised.replace("cryptstream", PROGRAM).replace("a.enc -", "../a.enc - -i ../id")
+        advised = text.split("`")[1].replace("cryptstream decrypt", f"{PROGRAM} decrypt")
+        advised = advised.replace("a.enc -", "a.enc - -i id").replace("NEW", "out")
         clear("out", "judge")
-        os.mkdir("out"), os.mkdir("judge")
-        run("sh", "-c", advised, cwd="out")
+        os.mkdir("judge")
+        run("sh", "-c", advised)
         run("tar", "-x", "-f", "../a.tar", cwd="judge")
         failures.extend(f"{program}: {text}" for text in differences(state("out"), state("judge")))
     if has("zip"):
