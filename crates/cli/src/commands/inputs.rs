@@ -36,8 +36,8 @@ impl Inputs {
     }
 
     /// Takes files, without standard input.
-    pub(super) fn of_files(files: Vec<PathBuf>) -> Self {
-        Self(files.into_iter().map(Input::Path).collect())
+    pub(super) fn of_files(files: Vec<PathBuf>) -> Result<Self, Failure> {
+        files.into_iter().map(Input::named).collect::<Result<_, _>>().map(Self)
     }
 
     /// Whether there may be more or fewer files than one.

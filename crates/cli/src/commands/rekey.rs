@@ -28,7 +28,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     if files.iter().any(|file| is_dash(file.as_os_str())) {
         return Err(messages::rekey::not_a_stream().into());
     }
-    let inputs = Inputs::of_files(files);
+    let inputs = Inputs::of_files(files)?;
     let are_several = inputs.are_several(file_list.files_from.is_some());
     let (passphrase, encryption) =
         new.into_flags(decryption.plugin_timeout).ok_or_else(messages::rekey::no_new_key)?;

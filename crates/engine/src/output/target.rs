@@ -97,7 +97,7 @@ impl Target {
 
     /// Prepares for writing, and refuses early what could only fail at the end.
     pub(crate) fn open(&self, source: &Source, options: CommitOptions) -> Result<Sink, Error> {
-        let is_removable = || self.path().is_some() && source.is_removable();
+        let is_removable = || self.path().is_some() && !self.is_object() && source.is_removable();
         if options.remove_source && !is_removable() {
             return Err(Error::NotRemovable { path: source.path().to_owned() });
         }

@@ -4,6 +4,9 @@ use object_store::Error;
 
 use crate::protocol::FailureKind;
 
+/// Where machines in the cloud ask for credentials.
+const METADATA_SERVICE: &str = "169.254.169.254";
+
 /// What an error means, and what to tell the user: the store's own code and words if it has sent
 /// some.
 pub(super) fn translate(error: &Error) -> (FailureKind, String) {
@@ -60,7 +63,7 @@ fn by_type(error: &Error, text: &str) -> FailureKind {
         | Error::NotSupported { .. }
         | Error::UnknownConfigurationKey { .. } => FailureKind::Settings,
         _ if text.contains("LOCATION") => FailureKind::Settings,
-        _ if text.contains("nstance credentials") || text.contains("169.254.169.254") => {
+        _ if text.contains("nstance credentials") || text.contains(METADATA_SERVICE) => {
             FailureKind::Denied
         }
         _ if ["status code: 5", "status code: 429", "HTTP error", "error sending request"]
@@ -81,6 +84,11 @@ fn in_words(kind: FailureKind, text: &str) -> String {
         FailureKind::Changed => "the object has been replaced".to_owned(),
         _ if text.contains("LOCATION") => {
             "the bucket is in another region than AWS_REGION says".to_owned()
+        }
+        FailureKind::Denied if text.contains(METADATA_SERVICE) => {
+            "there are no credentials, neither in the environment nor in a profile, and no metadata \
+             service that has some"
+                .to_owned()
         }
         FailureKind::Unavailable if text.contains("invalid peer certificate") => {
             let reason = text.rsplit(": ").next().unwrap_or(text);
