@@ -19,6 +19,7 @@ use crate::args::{Decrypt, Encrypt, Files, ReportOptions, Tree, descriptor, is_d
 use crate::file_names::{AGE_SUFFIX, SUFFIX, ends_with, suffix_of};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys, NoMatchingKey};
 use crate::messages::{self, Context, Failure, inspect_verify};
+use crate::objects;
 use crate::progress::Meter;
 use crate::report::Status;
 use crate::report::tree::{TreeReport, TreeRunNames};
@@ -146,6 +147,10 @@ impl TreeRun {
         } = files;
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);
+        let is_object = |name: &&PathBuf| objects::url(name).is_some();
+        if let Some(url) = names.clone().chain(&tree.output_dir).find(is_object) {
+            return Err(messages::objects::no_folders(url));
+        }
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
             let is_input = tree.output_dir.is_some() || Some(name) == input.as_ref();
             return Err(messages::tree::no_stream(is_input));

@@ -76,6 +76,17 @@ pub(crate) fn needs_file(path: &Path) -> Failure {
     .about(path)
 }
 
+/// An object among several inputs, or in place of a folder.
+pub(crate) fn no_folders(path: &Path) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "usage",
+        "is an object in a store, and folders and several inputs need local files",
+        "encrypt or decrypt one object at a time, or put the folder into an archive with --archive",
+    )
+    .about(path)
+}
+
 /// A URL that names no single object.
 pub(crate) fn is_prefix(path: &Path) -> Failure {
     Failure::new(

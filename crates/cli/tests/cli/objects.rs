@@ -260,6 +260,28 @@ fn what_needs_files_is_refused() {
 }
 
 #[test]
+fn a_folder_goes_there_as_an_archive_only() {
+    let setup = Setup::new();
+    fs::create_dir(setup.dir.path("in")).unwrap();
+    setup.dir.write("in/file", "content");
+    let pack = ["encrypt", "--archive", "-q", "-i", "id", "in", &url("in.tar.enc")];
+    setup.command(&pack).run().ok();
+    let listed = setup.command(&["list", "-i", "id", &url("in.tar.enc")]).run().ok();
+    assert!(listed.stdout_text().contains("file"));
+    let extract = ["decrypt", "--extract", "-q", "-i", "id", &url("in.tar.enc"), "out"];
+    setup.command(&extract).run().ok();
+    assert_eq!(setup.dir.read("out/file"), b"content");
+    for args in [
+        &["encrypt", "in", &url("copy")][..],
+        &["encrypt", "in", "--output-dir", &url("copy")],
+        &["decrypt", &url("in.tar.enc"), "--output-dir", "copy"],
+    ] {
+        let run = setup.command(&[args, &["-i", "id"]].concat());
+        setup.fails(run, 64, &["s3://bucket/", "--archive"], &["in.tar.enc"]);
+    }
+}
+
+#[test]
 fn damage_leaves_nothing() {
     let setup = Setup::new();
     let mut object = setup.encrypted("good", &test_bytes(12 * MIB));
