@@ -14,7 +14,7 @@ use cryptstream_remote::{
 use crate::system;
 
 /// The beginning of the names of variables that the transport gets.
-const PREFIXES: [&str; 1] = ["AWS_"];
+const PREFIX: &str = "AWS_";
 /// Other variables that it gets: how to get to the network.
 const VARIABLES: [&str; 7] = [
     "HTTPS_PROXY",
@@ -71,8 +71,7 @@ fn transport() -> io::Result<&'static Arc<Transport>> {
 
 /// The settings of the environment, and of the profile that it names.
 fn settings() -> io::Result<Vec<(String, String)>> {
-    let is_for_store =
-        |name: &str| PREFIXES.iter().any(|it| name.starts_with(it)) || VARIABLES.contains(&name);
+    let is_for_store = |name: &str| name.starts_with(PREFIX) || VARIABLES.contains(&name);
     let text = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };

@@ -11,11 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::program::{SandboxedProcess, forbid_network};
-use cryptstream_engine::{SandboxLevel, SandboxMode};
+use cryptstream_engine::{ObjectError, ObjectErrorKind, SandboxLevel, SandboxMode};
 use cryptstream_shm::Channel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::protocol::{Answer, Begin, FailureKind, Numbered, Request};
+use crate::protocol::{Answer, Begin, Numbered, Request};
 
 /// The first argument of a process that is to be a transport.
 pub const TRANSPORT_ARGUMENT: &str = "__transport";
@@ -329,7 +329,9 @@ enum Ended {
 impl State {
     fn take(&mut self, number: u64) -> io::Result<Option<Answer>> {
         match (self.answers.remove(&number), &self.failure) {
-            (Some(Answer::Failed { kind, message }), _) => Err(kind.error(message).into()),
+            (Some(Answer::Failed { kind, message }), _) => {
+                Err(ObjectError { kind, message }.into())
+            }
             (Some(answer), _) => Ok(Some(answer)),
             (None, Some(failure)) => Err(unavailable(failure)),
             (None, None) => Ok(None),
@@ -362,5 +364,6 @@ fn encode(message: &impl serde::Serialize) -> io::Result<Vec<u8>> {
 }
 
 fn unavailable(message: &str) -> io::Error {
-    FailureKind::Unavailable.error(message.to_owned()).into()
+    let message = message.to_owned();
+    ObjectError { kind: ObjectErrorKind::Unavailable, message }.into()
 }

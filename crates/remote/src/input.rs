@@ -9,10 +9,9 @@ use std::time::SystemTime;
 
 use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, ObjectInput, Source};
 use rangemap::RangeSet;
-use rustix::fs::FallocateFlags;
 
 use crate::client::Transport;
-use crate::memory_file::memory_file;
+use crate::memory_file::{free, memory_file};
 use crate::protocol::{Answer, Location, Meta, Request};
 use crate::url::ObjectUrl;
 
@@ -195,8 +194,6 @@ impl ObjectInput for RemoteInput {
         }
         let mut state = self.lock();
         state.present.remove(range.clone());
-        // If that fails, it only takes memory. What is left of a page is zeroed.
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let _ = rustix::fs::fallocate(&*self.file, flags, range.start, range.end - range.start);
+        free(&self.file, &range);
     }
 }

@@ -12,10 +12,9 @@ use std::time::Duration;
 use cryptstream_engine::program::{OnInterrupt, on_interrupt};
 use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, ObjectOutput, Target};
 use rangemap::RangeSet;
-use rustix::fs::FallocateFlags;
 
 use crate::client::Transport;
-use crate::memory_file::memory_file;
+use crate::memory_file::{free, memory_file};
 use crate::parts::{ObjectTooLong, Part, PartLayout};
 use crate::protocol::{Answer, Location, NewObject, Request};
 use crate::url::ObjectUrl;
@@ -152,7 +151,7 @@ impl RemoteOutput {
                     state.sending.remove(&part);
                     state.open.remove(&part);
                     state.sent.insert(part, name);
-                    self.free(&state.part(part));
+                    free(&self.file, &state.part(part));
                 }
                 Err(error) => {
                     state.failure = ObjectError::of(&error).cloned();
@@ -161,13 +160,6 @@ impl RemoteOutput {
             }
         }
         Ok(())
-    }
-
-    /// Gives back the memory of a part that the store has.
-    fn free(&self, range: &Range<u64>) {
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        // If that fails, it only takes memory.
-        let _ = rustix::fs::fallocate(&*self.file, flags, range.start, range.end - range.start);
     }
 
     /// Uploads a part that is written.
@@ -232,10 +224,9 @@ impl ObjectOutput for RemoteOutput {
         let last = state.layout.part_of(range.end - 1).map_err(too_long)?.index;
         for part in first..=last {
             let range = state.part(part);
-            let is_known = !state.sending.contains_key(&part) && !state.sent.contains_key(&part);
             // A single part is uploaded as a whole at the end.
             let is_single = state.len.is_some_and(|len| range == (0..len));
-            if is_known && !is_single && state.is_written(&range) {
+            if state.is_unsent(part) && !is_single && state.is_written(&range) {
                 self.send(&mut state, part, range)?;
             }
         }
@@ -256,7 +247,7 @@ impl ObjectOutput for RemoteOutput {
         state.len = Some(len);
         let count = state.layout.count(len).map_err(too_long)?;
         for part in 0..count {
-            if !state.sending.contains_key(&part) && !state.sent.contains_key(&part) {
+            if state.is_unsent(part) {
                 let range = state.part(part);
                 self.send(&mut state, part, range)?;
             }
@@ -291,6 +282,11 @@ impl State {
     fn part(&self, index: usize) -> Range<u64> {
         let range = self.layout.part(index).map_or(0..0, |part| part.range);
         range.start..range.end.min(self.len.unwrap_or(u64::MAX))
+    }
+
+    /// Whether the upload of a part has not begun.
+    fn is_unsent(&self, part: usize) -> bool {
+        !self.sending.contains_key(&part) && !self.sent.contains_key(&part)
     }
 
     fn is_written(&self, range: &Range<u64>) -> bool {

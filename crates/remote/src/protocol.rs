@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cryptstream_engine::{ObjectError, ObjectErrorKind};
+use cryptstream_engine::ObjectErrorKind;
 use serde::{Deserialize, Serialize};
 
 use crate::url::ObjectUrl;
@@ -117,12 +117,17 @@ pub(crate) enum Answer {
     /// It is done.
     Done,
     /// It failed.
-    Failed { kind: FailureKind, message: String },
+    Failed {
+        #[serde(with = "KindInMessages")]
+        kind: ObjectErrorKind,
+        message: String,
+    },
 }
 
-/// Why a request failed: the kinds of the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum FailureKind {
+/// How the kinds of the engine are written: the same names. The compiler compares the two.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ObjectErrorKind")]
+enum KindInMessages {
     NotFound,
     Denied,
     Exists,
@@ -134,23 +139,7 @@ pub(crate) enum FailureKind {
 
 impl Answer {
     /// The answer to a request that could not be sent, or not be understood.
-    pub(crate) fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+    pub(crate) fn failed(kind: ObjectErrorKind, message: impl Into<String>) -> Self {
         Self::Failed { kind, message: message.into() }
-    }
-}
-
-impl FailureKind {
-    /// The error that the engine gets.
-    pub(crate) fn error(self, message: String) -> ObjectError {
-        let kind = match self {
-            Self::NotFound => ObjectErrorKind::NotFound,
-            Self::Denied => ObjectErrorKind::Denied,
-            Self::Exists => ObjectErrorKind::Exists,
-            Self::Changed => ObjectErrorKind::Changed,
-            Self::Unavailable => ObjectErrorKind::Unavailable,
-            Self::Settings => ObjectErrorKind::Settings,
-            Self::Other => ObjectErrorKind::Other,
-        };
-        ObjectError { kind, message }
     }
 }

@@ -17,11 +17,11 @@ use std::thread;
 use std::time::Duration;
 
 use cryptstream_engine::program::{Profile, SandboxedTask, restrict_process};
-use cryptstream_engine::{SandboxLevel, SandboxMode};
+use cryptstream_engine::{ObjectErrorKind, SandboxLevel, SandboxMode};
 use cryptstream_shm::Channel;
 use tokio::runtime;
 
-use crate::protocol::{Answer, Begin, FailureKind, Numbered, Request};
+use crate::protocol::{Answer, Begin, Numbered, Request};
 use serve::Server;
 use settings::Settings;
 
@@ -119,7 +119,7 @@ fn run() -> io::Result<()> {
                         // Also what has panicked is answered, or main would wait for ever.
                         Err(error) => {
                             let message = format!("the request failed: {error}");
-                            Answer::failed(FailureKind::Other, message)
+                            Answer::failed(ObjectErrorKind::Other, message)
                         }
                     };
                     // Whoever has asked is gone.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use cryptstream_engine::ObjectErrorKind;
 use futures_util::StreamExt;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -14,13 +15,12 @@ use object_store::{
     Attribute, Attributes, GetOptions, GetRange, GetResult, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload,
 };
-
 use tokio::task::AbortHandle;
 
 use super::settings::{Settings, SettingsError};
 use super::store::{STALL_TIME, Stores};
 use super::translate::translate;
-use crate::protocol::{Answer, FailureKind, Location, Meta, NewObject, Request};
+use crate::protocol::{Answer, Location, Meta, NewObject, Request};
 
 /// What is read from a file in memory at once, 1 MiB.
 const PIECE: u64 = 1 << 20;
@@ -95,7 +95,7 @@ impl Server {
     }
 
     async fn try_answer(&self, request: Request, file: Option<File>) -> Result<Answer> {
-        let no_file = || (FailureKind::Other, "a request without its file".to_owned());
+        let no_file = || (ObjectErrorKind::Other, "a request without its file".to_owned());
         let file = file.as_ref().ok_or_else(no_file);
         match request {
             Request::Open { location, first } => {
@@ -123,13 +123,13 @@ impl Server {
             Request::Put { object, len } => {
                 self.put(&object, len, file?).await.map(|()| Answer::Done)
             }
-            Request::Parts { .. } => Err((FailureKind::Other, "a request too many".to_owned())),
+            Request::Parts { .. } => Err((ObjectErrorKind::Other, "a request too many".to_owned())),
         }
     }
 
     fn place(&self, location: &Location) -> Result<(super::store::Bucket, Path)> {
         let path = Path::parse(&location.key)
-            .map_err(|error| (FailureKind::Settings, error.to_string()))?;
+            .map_err(|error| (ObjectErrorKind::Settings, error.to_string()))?;
         Ok((self.stores.bucket(&location.bucket)?, path))
     }
 
@@ -161,7 +161,7 @@ impl Server {
             Err(error) => error,
         };
         let (kind, message) = translate(&error);
-        if matches!(kind, FailureKind::NotFound | FailureKind::Unavailable) {
+        if matches!(kind, ObjectErrorKind::NotFound | ObjectErrorKind::Unavailable) {
             return Err((kind, message));
         }
         // The answer to HEAD has no body, so it does not tell the reason.
@@ -197,13 +197,16 @@ impl Server {
                 .map_err(|error| translate(&error))?;
             // Some stores ignore the condition.
             if !meta.is_same(&meta_of(&result)) {
-                return Err((FailureKind::Changed, "the object has been replaced".to_owned()));
+                return Err((ObjectErrorKind::Changed, "the object has been replaced".to_owned()));
             }
             let failure = match copy(result, position, end, file).await {
                 Ok(at) | Err((at, _)) if at >= end => return Ok(()),
                 Ok(at) => {
                     position = at;
-                    (FailureKind::Unavailable, "the answer was shorter than announced".to_owned())
+                    (
+                        ObjectErrorKind::Unavailable,
+                        "the answer was shorter than announced".to_owned(),
+                    )
                 }
                 Err((at, failure)) => {
                     position = at;
@@ -236,7 +239,7 @@ impl Server {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).remove(&upload);
         let parts = parts.unwrap_or_default();
         if parts.len() != count {
-            return Err((FailureKind::Other, "the names of parts are missing".to_owned()));
+            return Err((ObjectErrorKind::Other, "the names of parts are missing".to_owned()));
         }
         let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
         let store = if object.force { &store.replacing } else { &store.keeping };
@@ -268,9 +271,10 @@ impl Server {
         match self.stat(&object.location).await {
             Ok(meta) if meta.mark.as_ref() == Some(&object.mark) && meta.len == len => Ok(()),
             Ok(_)
-                if !object.force && matches!(kind, FailureKind::Changed | FailureKind::Exists) =>
+                if !object.force
+                    && matches!(kind, ObjectErrorKind::Changed | ObjectErrorKind::Exists) =>
             {
-                Err((FailureKind::Exists, "there is an object of this name".to_owned()))
+                Err((ObjectErrorKind::Exists, "there is an object of this name".to_owned()))
             }
             _ => Err((kind, message)),
         }
@@ -291,7 +295,7 @@ async fn copy(
             Ok(next) => next,
             Err(_) => {
                 let message = "the store has stopped sending".to_owned();
-                return Err((position, (FailureKind::Unavailable, message)));
+                return Err((position, (ObjectErrorKind::Unavailable, message)));
             }
         };
         match next {
@@ -300,7 +304,7 @@ async fn copy(
             Some(Ok(bytes)) => {
                 let len = bytes.len().min((end - position) as usize);
                 if let Err(error) = file.write_all_at(&bytes[..len], position) {
-                    return Err((position, (FailureKind::Other, error.to_string())));
+                    return Err((position, (ObjectErrorKind::Other, error.to_string())));
                 }
                 position += len as u64;
                 // More than was asked for.
@@ -319,7 +323,7 @@ fn payload(file: &File, start: u64, end: u64) -> Result<PutPayload> {
     while position < end {
         let mut piece = vec![0; PIECE.min(end - position) as usize];
         file.read_exact_at(&mut piece, position)
-            .map_err(|error| (FailureKind::Other, error.to_string()))?;
+            .map_err(|error| (ObjectErrorKind::Other, error.to_string()))?;
         position += piece.len() as u64;
         pieces.push(Bytes::from(piece));
     }

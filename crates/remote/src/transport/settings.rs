@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cryptstream_engine::ObjectErrorKind;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{Certificate, ClientConfigKey, ClientOptions};
-
-use crate::protocol::FailureKind;
 
 /// How long a connection may take to be made.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -15,7 +14,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 const ANSWER_TIME: Duration = Duration::from_secs(300);
 
 /// Why there can be no store.
-pub(super) type SettingsError = (FailureKind, String);
+pub(super) type SettingsError = (ObjectErrorKind, String);
 
 /// The settings, by name in lower case.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ impl Settings {
             Some((_, Ok(bytes))) => bytes,
             Some((path, Err(error))) => {
                 let message = format!("the certificates in '{path}' cannot be read: {error}");
-                return Err((FailureKind::Settings, message));
+                return Err((ObjectErrorKind::Settings, message));
             }
         };
         Ok(Self { values, certificates })
@@ -69,7 +68,7 @@ impl Settings {
         }
         if !self.certificates.is_empty() {
             let bundle = Certificate::from_pem_bundle(&self.certificates)
-                .map_err(|error| (FailureKind::Settings, error.to_string()))?;
+                .map_err(|error| (ObjectErrorKind::Settings, error.to_string()))?;
             for certificate in bundle {
                 options = options.with_root_certificate(certificate);
             }
@@ -103,7 +102,7 @@ impl Settings {
         if let Some(endpoint) = self.endpoint() {
             if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
                 let message = "the endpoint does not begin with https:// or http://".to_owned();
-                return Err((FailureKind::Settings, message));
+                return Err((ObjectErrorKind::Settings, message));
             }
             builder = builder.with_endpoint(endpoint);
         }

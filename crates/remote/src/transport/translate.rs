@@ -1,19 +1,18 @@
 //! Errors of stores in words.
 
+use cryptstream_engine::ObjectErrorKind;
 use object_store::Error;
-
-use crate::protocol::FailureKind;
 
 /// Where machines in the cloud ask for credentials.
 const METADATA_SERVICE: &str = "169.254.169.254";
 
 /// What an error means, and what to tell the user: the store's own code and words if it has sent
 /// some.
-pub(super) fn translate(error: &Error) -> (FailureKind, String) {
+pub(super) fn translate(error: &Error) -> (ObjectErrorKind, String) {
     let text = full_text(error);
     let code = element(&text, "Code");
     let kind = match code {
-        Some("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion") => FailureKind::NotFound,
+        Some("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion") => ObjectErrorKind::NotFound,
         Some(
             "AccessDenied"
             | "InvalidAccessKeyId"
@@ -26,12 +25,12 @@ pub(super) fn translate(error: &Error) -> (FailureKind, String) {
             | "AllAccessDisabled"
             | "InvalidSecurity"
             | "NotSignedUp",
-        ) => FailureKind::Denied,
+        ) => ObjectErrorKind::Denied,
         Some(
             "PermanentRedirect"
             | "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException",
-        ) => FailureKind::Settings,
+        ) => ObjectErrorKind::Settings,
         Some(
             "SlowDown"
             | "InternalError"
@@ -39,10 +38,10 @@ pub(super) fn translate(error: &Error) -> (FailureKind, String) {
             | "RequestTimeout"
             | "OperationAborted"
             | "ConditionalRequestConflict",
-        ) => FailureKind::Unavailable,
+        ) => ObjectErrorKind::Unavailable,
         _ => by_type(error, &text),
     };
-    if kind == FailureKind::Changed {
+    if kind == ObjectErrorKind::Changed {
         return (kind, in_words(kind, &text));
     }
     let message = match (code, element(&text, "Message")) {
@@ -53,51 +52,51 @@ pub(super) fn translate(error: &Error) -> (FailureKind, String) {
     (kind, message)
 }
 
-fn by_type(error: &Error, text: &str) -> FailureKind {
+fn by_type(error: &Error, text: &str) -> ObjectErrorKind {
     match error {
-        Error::NotFound { .. } => FailureKind::NotFound,
-        Error::AlreadyExists { .. } => FailureKind::Exists,
-        Error::Precondition { .. } => FailureKind::Changed,
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => FailureKind::Denied,
+        Error::NotFound { .. } => ObjectErrorKind::NotFound,
+        Error::AlreadyExists { .. } => ObjectErrorKind::Exists,
+        Error::Precondition { .. } => ObjectErrorKind::Changed,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ObjectErrorKind::Denied,
         Error::InvalidPath { .. }
         | Error::NotSupported { .. }
-        | Error::UnknownConfigurationKey { .. } => FailureKind::Settings,
-        _ if text.contains("LOCATION") => FailureKind::Settings,
+        | Error::UnknownConfigurationKey { .. } => ObjectErrorKind::Settings,
+        _ if text.contains("LOCATION") => ObjectErrorKind::Settings,
         _ if text.contains("nstance credentials") || text.contains(METADATA_SERVICE) => {
-            FailureKind::Denied
+            ObjectErrorKind::Denied
         }
         _ if ["status code: 5", "status code: 429", "HTTP error", "error sending request"]
             .iter()
             .any(|sign| text.contains(sign)) =>
         {
-            FailureKind::Unavailable
+            ObjectErrorKind::Unavailable
         }
-        _ => FailureKind::Other,
+        _ => ObjectErrorKind::Other,
     }
 }
 
 /// Words for what the store has not explained.
-fn in_words(kind: FailureKind, text: &str) -> String {
+fn in_words(kind: ObjectErrorKind, text: &str) -> String {
     match kind {
-        FailureKind::NotFound => "there is no such object".to_owned(),
-        FailureKind::Exists => "there is an object of this name".to_owned(),
-        FailureKind::Changed => "the object has been replaced".to_owned(),
+        ObjectErrorKind::NotFound => "there is no such object".to_owned(),
+        ObjectErrorKind::Exists => "there is an object of this name".to_owned(),
+        ObjectErrorKind::Changed => "the object has been replaced".to_owned(),
         _ if text.contains("LOCATION") => {
             "the bucket is in another region than AWS_REGION says".to_owned()
         }
-        FailureKind::Denied if text.contains(METADATA_SERVICE) => {
+        ObjectErrorKind::Denied if text.contains(METADATA_SERVICE) => {
             "there are no credentials, neither in the environment nor in a profile, and no metadata \
              service that has some"
                 .to_owned()
         }
-        FailureKind::Unavailable if text.contains("invalid peer certificate") => {
+        ObjectErrorKind::Unavailable if text.contains("invalid peer certificate") => {
             let reason = text.rsplit(": ").next().unwrap_or(text);
             format!(
                 "the certificate of the store is not trusted ({reason}); AWS_CA_BUNDLE can name a \
                  file with its authority"
             )
         }
-        FailureKind::Unavailable if text.contains("(Connect)") => {
+        ObjectErrorKind::Unavailable if text.contains("(Connect)") => {
             // The innermost cause comes last.
             format!("the store cannot be reached: {}", text.rsplit(": ").next().unwrap_or(text))
         }
