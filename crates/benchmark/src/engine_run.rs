@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cryptstream_engine::{
-    BatchItem, DecryptAll, Destination, EncryptAll, Engine, EngineOptions, Items, OnDone,
+    BatchItem, DecryptAll, Destination, EncryptAll, Engine, EngineOptions, Items, OnDone, Origin,
     Processes, Target, WorkerProgram,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
@@ -89,7 +89,7 @@ fn work(
 ) -> Result<(), Error> {
     let mut items = files.iter().map(|(input, output)| BatchItem {
         input: input.clone(),
-        entry: None,
+        origin: Origin::Path,
         // A missing file fails when it is opened.
         len: std::fs::metadata(input).map_or(0, |metadata| metadata.len()),
         output: match writes {

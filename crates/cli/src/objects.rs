@@ -5,13 +5,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, SandboxMode, Source, Target};
+use cryptstream_engine::{
+    CreateObject, Destination, Error, ObjectError, ObjectErrorKind, OpenObject, SandboxMode,
+    Source, Target,
+};
 use cryptstream_remote::{
-    AwsCredentials, AwsSettings, ObjectUrl, TRANSPORT_ARGUMENT, Transport, TransportOptions,
-    UrlError, is_url, transport_main,
+    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, TRANSPORT_ARGUMENT, Transport,
+    TransportOptions, UrlError, is_url, transport_main,
 };
 
+use crate::messages::{self, Failure};
 use crate::system;
+
+/// An object that is not longer is fetched with one request, 1 MiB.
+const MAX_AT_ONCE: u64 = 1 << 20;
+/// Of longer ones the header comes first, 16 KiB.
+const HEADER: u64 = 16 << 10;
 
 /// The beginning of the names of variables that the transport gets.
 const PREFIX: &str = "AWS_";
@@ -34,9 +43,19 @@ pub(crate) fn set_sandbox(mode: SandboxMode) {
     let _ = SANDBOX.set(mode);
 }
 
+/// The URL that `path` is, where it has to be one.
+pub(crate) fn required_url(path: &Path) -> Result<ObjectUrl, Failure> {
+    ObjectUrl::parse(path.as_os_str()).map_err(|error| messages::objects::bad_url(path, &error))
+}
+
 /// The URL that `path` is; `None` if it is a path.
 pub(crate) fn url(path: &Path) -> Option<Result<ObjectUrl, UrlError>> {
     is_url(path.as_os_str()).then(|| ObjectUrl::parse(path.as_os_str()))
+}
+
+/// The path that stands for a URL in messages.
+pub(crate) fn shown(url: &ObjectUrl) -> PathBuf {
+    PathBuf::from(url.to_string())
 }
 
 /// Opens an object for reading.
@@ -47,12 +66,68 @@ pub(crate) fn open(url: &ObjectUrl) -> Result<Source, Error> {
     }
 }
 
+/// Asks for an object and its first bytes, without waiting for them.
+pub(crate) fn begin_open(url: &ObjectUrl, first: u64) -> Result<Opening, Error> {
+    match transport() {
+        Ok(transport) => Opening::begin(transport, url, first),
+        Err(source) => Err(Error::Open { path: url.to_string().into(), source }),
+    }
+}
+
 /// Begins to write an object.
 pub(crate) fn create(url: &ObjectUrl, force: bool) -> Result<Target, Error> {
+    begin_create(url, force, false)
+}
+
+fn begin_create(url: &ObjectUrl, force: bool, is_free: bool) -> Result<Target, Error> {
     match transport() {
-        Ok(transport) => cryptstream_remote::create(transport, url, force),
+        Ok(transport) => cryptstream_remote::create(transport, url, force, is_free),
         Err(source) => Err(Error::Create { path: url.to_string().into(), source }),
     }
+}
+
+/// Lists what is below a prefix.
+pub(crate) fn list(prefix: &ObjectUrl) -> Result<Listing, Error> {
+    let listing = transport().and_then(|transport| Listing::new(transport, prefix));
+    listing.map_err(|source| Error::Open { path: prefix.to_string().into(), source })
+}
+
+/// An object that exists.
+#[derive(Debug)]
+struct StoredObject {
+    url: ObjectUrl,
+    len: u64,
+}
+
+impl OpenObject for StoredObject {
+    fn open(&self) -> Result<Source, Error> {
+        let first = if self.len <= MAX_AT_ONCE { self.len.max(1) } else { HEADER };
+        begin_open(&self.url, first)?.finish()
+    }
+}
+
+/// An object of this length that is opened when its turn comes.
+pub(crate) fn stored(url: ObjectUrl, len: u64) -> Arc<dyn OpenObject> {
+    Arc::new(StoredObject { url, len })
+}
+
+/// An object that is to be written.
+#[derive(Debug)]
+struct NewObject {
+    url: ObjectUrl,
+    force: bool,
+}
+
+impl CreateObject for NewObject {
+    fn create(&self) -> Result<Target, Error> {
+        begin_create(&self.url, self.force, !self.force)
+    }
+}
+
+/// An object that is written when its turn comes. Without `force`, it did not exist a moment ago.
+pub(crate) fn new_object(url: ObjectUrl, force: bool) -> Destination {
+    let path = url.to_string().into();
+    Destination::Object { object: Arc::new(NewObject { url, force }), path, force }
 }
 
 /// The process that talks to the network, which is started when it is needed.

@@ -159,6 +159,8 @@ impl Meter {
         {
             files.under_way.insert(files.begun, path.to_owned());
             files.begun += 1;
+            // How many objects there are turns out on the way.
+            files.total = files.total.max(files.begun as u64);
         }
     }
 
@@ -176,6 +178,7 @@ impl Meter {
     pub(crate) fn file_done(&self) {
         if let Some(files) = &mut self.state.borrow_mut().files {
             files.done += 1;
+            files.total = files.total.max(files.done);
             if self.wants_json {
                 report::set_files(Some((files.done, files.total)));
             }

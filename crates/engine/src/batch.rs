@@ -9,7 +9,7 @@ use std::time::Duration;
 use cryptstream_format::Segment;
 use cryptstream_protection::Protection;
 
-use crate::batch_item::{BatchItem, SMALL};
+use crate::batch_item::BatchItem;
 use crate::decrypt::FileDecryption;
 use crate::encrypt::FileEncryption;
 use crate::error_context::{ErrorContext, no_workers};
@@ -19,7 +19,7 @@ use crate::output::Sink;
 use crate::payload::Payload;
 use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
 use crate::scaling::Scaling;
-use crate::thread_pool::{SmallFilePool, WorkQueue};
+use crate::thread_pool::{Capacity, SmallFilePool, WorkQueue};
 use crate::workers::{CHECK_INTERVAL, Stop};
 use crate::{
     BatchSummary, CommitOptions, DecryptAll, EncryptAll, Engine, Error, Items, OnDone, Parser,
@@ -29,8 +29,6 @@ use crate::{
 /// Larger files that are read from the list ahead of those in flight, so that small
 /// files behind them are done meanwhile.
 const MAX_WAITING: usize = 4096;
-/// More threads would only wait for each other in the file system.
-const MAX_THREADS: usize = 16;
 
 /// Items that main takes from the list before it checks the workers: about a
 /// millisecond of work.
@@ -72,47 +70,41 @@ impl Engine {
     /// the disk was full while others were under way, it is tried once more, alone. Its error
     /// goes to [`EncryptAll::on_done`], and [`BatchSummary::failed`] counts it.
     pub fn encrypt_all(&mut self, request: EncryptAll<'_>) -> BatchSummary {
-        let EncryptAll { items, format, recipients, commit, progress, on_done } = request;
+        let EncryptAll { items, format, recipients, commit, progress, on_done, in_flight } =
+            request;
         let begin = |source: &mut Source, target: Option<&Target>| {
             let target = target.ok_or(Error::Internal("an encryption without a target"))?;
             let mut encryption = FileEncryption::begin(source, target, format, recipients, commit)?;
             let payload = encryption.head(recipients)?;
             Ok((Conversion::Encrypt(encryption), payload))
         };
-        let threads = self.pool_threads(recipients.iter().any(|recipient| recipient.may_prompt()));
-        self.process_all(items, threads, Batch::new(&begin, commit, progress, on_done))
+        let may_prompt = recipients.iter().any(|recipient| recipient.may_prompt());
+        let capacity = self.pool_capacity(may_prompt, in_flight);
+        self.process_all(items, capacity, Batch::new(&begin, commit, progress, on_done))
     }
 
     /// Decrypts many files, several at a time, each with the first identity that fits. A
     /// file that fails does not stop the others. Its error goes to
     /// [`DecryptAll::on_done`], and [`BatchSummary::failed`] counts it.
     pub fn decrypt_all(&mut self, request: DecryptAll<'_>) -> BatchSummary {
-        let DecryptAll { items, identities, commit, progress, on_done } = request;
+        let DecryptAll { items, identities, commit, progress, on_done, in_flight } = request;
         let begin = |source: &mut Source, target: Option<&Target>| {
             let (decryption, payload) = FileDecryption::begin(source, target, identities, commit)?;
             Ok((Conversion::Decrypt(decryption), payload))
         };
-        let threads = self.pool_threads(identities.iter().any(|identity| identity.may_prompt()));
-        self.process_all(items, threads, Batch::new(&begin, commit, progress, on_done))
+        let may_prompt = identities.iter().any(|identity| identity.may_prompt());
+        let capacity = self.pool_capacity(may_prompt, in_flight);
+        self.process_all(items, capacity, Batch::new(&begin, commit, progress, on_done))
     }
 
-    /// How many threads do small files.
-    fn pool_threads(&self, may_prompt: bool) -> usize {
-        match self.options.processes {
-            // Nobody can answer several questions at a time.
-            _ if may_prompt => 0,
-            Processes::Exactly(0) => 0,
-            Processes::Exactly(count) => usize::from(count).min(self.cores()),
-            // On a single one nothing would be gained.
-            Processes::Auto if self.cores() < 2 => 0,
-            Processes::Auto => self.cores().min(MAX_THREADS),
-        }
+    fn pool_capacity(&self, may_prompt: bool, in_flight: Option<usize>) -> Capacity {
+        Capacity::new(self.options.processes, || self.cores(), may_prompt, in_flight)
     }
 
     fn process_all(
         &mut self,
         items: Items<'_>,
-        threads: usize,
+        capacity: Capacity,
         mut batch: Batch<'_>,
     ) -> BatchSummary {
         let parser = self.parser();
@@ -120,8 +112,9 @@ impl Engine {
         let work = |item: &BatchItem| process_small(item, &parser, begin, commit);
         let queue = WorkQueue::default();
         std::thread::scope(|scope| {
-            let scaling = Scaling::new(self.cores(), self.options.processes == Processes::Auto);
-            let pool = SmallFilePool::start(scope, threads, scaling, &queue, &work);
+            let may_scale = !capacity.is_for_objects && self.options.processes == Processes::Auto;
+            let scaling = Scaling::new(self.cores(), may_scale);
+            let pool = SmallFilePool::start(scope, capacity, scaling, &queue, &work);
             let mut in_flight = InFlight::default();
             self.run_all(&mut items.enumerate(), pool, &mut in_flight, &mut batch);
         });
@@ -151,7 +144,7 @@ impl Engine {
                 }
                 match items.next() {
                     None => is_more = false,
-                    Some((number, item)) if item.len <= SMALL && pool.has_threads() => {
+                    Some((number, item)) if pool.takes(&item) => {
                         pool.submit(number, item);
                     }
                     Some(item) => in_flight.waiting.push_back(item),
@@ -361,6 +354,7 @@ fn process_small(
     let Ok(parser) = parser else { return Err(Error::NoWorkers) };
     let mut source = item.open(parser)?;
     let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
+    source.read_ahead();
     let last = run_to_end(payload, 1, &mut source, conversion.sink(), &())?;
     conversion.finish(&source, &last, commit)
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,11 +17,10 @@ pub(crate) const SMALL: u64 = 64 << 10;
 /// One file of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchItem {
-    /// The path of the input, which is opened when its turn comes.
+    /// The path of the input, which is opened when its turn comes, or the URL of an object.
     pub input: PathBuf,
-    /// Where a walk has found it, if it is part of a tree. It is then opened relative to its
-    /// folder, without following links, and must be the regular file that the walk saw.
-    pub entry: Option<FileEntry>,
+    /// How it is opened.
+    pub origin: Origin,
     /// Its length in bytes, by which files up to 64 KiB are handled differently. It does
     /// no harm if the length has changed since.
     pub len: u64,
@@ -28,6 +28,18 @@ pub struct BatchItem {
     pub output: Destination,
     /// Dropped when the file is done or has failed.
     pub guard: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// How the input of a [`BatchItem`] is opened.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// By its path, which the user has named.
+    Path,
+    /// Relative to its folder, where a walk has found it, and without following links. It must
+    /// be the regular file that the walk saw.
+    Entry(FileEntry),
+    /// From a store.
+    Object(Arc<dyn OpenObject>),
 }
 
 /// Where the result of a [`BatchItem`] goes.
@@ -51,6 +63,33 @@ pub enum Destination {
         /// again; a name that is taken meanwhile is found out at the end.
         is_free: bool,
     },
+    /// To a store.
+    Object {
+        /// The object.
+        object: Arc<dyn CreateObject>,
+        /// Its URL, for messages.
+        path: PathBuf,
+        /// Whether an object that exists may be replaced.
+        force: bool,
+    },
+}
+
+/// An object that is opened when its turn comes.
+pub trait OpenObject: Send + Sync + Debug {
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    fn open(&self) -> Result<Source, Error>;
+}
+
+/// An object that is written when its turn comes.
+pub trait CreateObject: Send + Sync + Debug {
+    /// Begins to write it.
+    ///
+    /// # Errors
+    /// [`Error::OutputExists`], [`Error::Create`].
+    fn create(&self) -> Result<Target, Error>;
 }
 
 impl BatchItem {
@@ -61,7 +100,7 @@ impl BatchItem {
         // Opening it will tell why it cannot be read.
         let len = input.metadata().map_or(0, |file| file.len());
         let output = Destination::Named(Target::Path { path: output.into(), force: false });
-        Self { input, entry: None, len, output, guard: None }
+        Self { input, origin: Origin::Path, len, output, guard: None }
     }
 
     /// A file that a walk through a tree has found, and a new file at `output`, whose
@@ -74,13 +113,15 @@ impl BatchItem {
         }
         let WalkEntry { folder, name, relative: input, .. } = found;
         let output = Destination::Named(Target::Path { path: output.into(), force: false });
-        Some(Self { input, entry: Some(FileEntry { folder, name, id }), len, output, guard: None })
+        let origin = Origin::Entry(FileEntry { folder, name, id });
+        Some(Self { input, origin, len, output, guard: None })
     }
 
     pub(crate) fn open(&self, parser: &Parser) -> Result<Source, Error> {
-        let source = match &self.entry {
-            Some(entry) => Source::open_entry(entry, &self.input),
-            None => Source::open(&self.input),
+        let source = match &self.origin {
+            Origin::Path => Source::open(&self.input),
+            Origin::Entry(entry) => Source::open_entry(entry, &self.input),
+            Origin::Object(object) => object.open(),
         };
         source.map(|source| source.parsed_by(parser))
     }
@@ -91,6 +132,7 @@ impl BatchItem {
         matches!(
             self.output,
             Destination::Beneath { force: true, .. }
+                | Destination::Object { force: true, .. }
                 | Destination::Named(Target::Path { force: true, .. })
         )
     }
@@ -99,6 +141,7 @@ impl BatchItem {
         match &self.output {
             Destination::Nowhere => Ok(None),
             Destination::Named(target) => Ok(Some(target.clone())),
+            Destination::Object { object, .. } => object.create().map(Some),
             Destination::Beneath { folder, name, path, force, is_free } => match folder.dir() {
                 Ok(dir) => Ok(Some(Target::Beneath {
                     dir,

@@ -139,7 +139,7 @@ mod try_keys;
 mod umask;
 mod workers;
 
-pub use batch_item::{BatchItem, Destination};
+pub use batch_item::{BatchItem, CreateObject, Destination, OpenObject, Origin};
 pub use cache::Cache;
 pub use damage_scan::{Damage, DamageReport, End};
 pub use engine::{Engine, EngineBuilder};
@@ -148,7 +148,7 @@ pub use error::Error;
 pub use fault_points::{Point as FaultPoint, set_fault_hook};
 pub use input::{PipeWriter, Source};
 pub use inspect::{Extent, Inspection};
-pub use object::{ObjectError, ObjectErrorKind, ObjectInput, ObjectOutput};
+pub use object::{ObjectAttributes, ObjectError, ObjectErrorKind, ObjectInput, ObjectOutput};
 pub use output::{CommitOptions, LostAttributes, Target};
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};

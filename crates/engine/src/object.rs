@@ -9,7 +9,6 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::time::SystemTime;
 
 /// An input whose content is fetched when it is needed.
 ///
@@ -19,8 +18,8 @@ pub trait ObjectInput: Send + Sync + Debug {
     /// was not released since, is there.
     fn file(&self) -> &File;
 
-    /// When the object was last modified, if that is known.
-    fn modified(&self) -> Option<SystemTime>;
+    /// What the store tells of the object besides its content.
+    fn attributes(&self) -> ObjectAttributes;
 
     /// Says that everything from this byte on will be needed in order, and may be fetched before
     /// it is asked for.
@@ -47,6 +46,9 @@ pub trait ObjectOutput: Send + Sync + Debug {
     /// The file in memory to write to.
     fn file(&self) -> &File;
 
+    /// Says what the store is to keep besides the content. Comes before anything is written.
+    fn set_attributes(&self, attributes: ObjectAttributes);
+
     /// Says how long the object will be. Comes before anything is written, or not at all.
     ///
     /// # Errors
@@ -72,6 +74,15 @@ pub trait ObjectOutput: Send + Sync + Debug {
     /// Those of the store. [`ObjectErrorKind::Exists`] if there is an object of this name that
     /// must not be replaced.
     fn finish(&self, len: u64) -> io::Result<()>;
+}
+
+/// What a store keeps of a file besides its content. It is not authenticated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObjectAttributes {
+    /// When the file was last modified, in nanoseconds since 1970.
+    pub modified: Option<i64>,
+    /// The file's permission bits.
+    pub mode: Option<u32>,
 }
 
 /// Why a store has not done what it was asked to do.

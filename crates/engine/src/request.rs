@@ -64,6 +64,13 @@ macro_rules! methods {
             Self { progress, ..self }
         }
     };
+    (in_flight) => {
+        /// Works on so many files at once, each in one thread: for objects in stores, which are
+        /// mostly waited for.
+        pub fn in_flight(self, count: Option<usize>) -> Self {
+            Self { in_flight: count, ..self }
+        }
+    };
     (on_done) => {
         /// Called for each file that is done, with its number in the order of the items,
         /// from 0. Files are not always done in this order. Only here are the errors of
@@ -283,9 +290,11 @@ pub struct EncryptAll<'a> {
     pub(crate) commit: CommitOptions,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) on_done: Option<&'a mut OnDone<'a>>,
+    pub(crate) in_flight: Option<usize>,
 }
 
 impl<'a> EncryptAll<'a> {
+    methods!(in_flight);
     methods!(format);
     methods!(recipients);
     methods!(commit);
@@ -295,7 +304,15 @@ impl<'a> EncryptAll<'a> {
     /// Encrypts every item into its own output.
     pub fn items(items: Items<'a>) -> Self {
         let commit = CommitOptions::default();
-        Self { items, format: BINARY, recipients: &[], commit, progress: &(), on_done: None }
+        Self {
+            items,
+            format: BINARY,
+            recipients: &[],
+            commit,
+            progress: &(),
+            on_done: None,
+            in_flight: None,
+        }
     }
 }
 
@@ -307,9 +324,11 @@ pub struct DecryptAll<'a> {
     pub(crate) commit: CommitOptions,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) on_done: Option<&'a mut OnDone<'a>>,
+    pub(crate) in_flight: Option<usize>,
 }
 
 impl<'a> DecryptAll<'a> {
+    methods!(in_flight);
     methods!(identities);
     methods!(commit);
     methods!(progress);
@@ -319,7 +338,8 @@ impl<'a> DecryptAll<'a> {
     /// [`Nowhere`](crate::Destination::Nowhere) are verified.
     pub fn items(items: Items<'a>) -> Self {
         let commit = CommitOptions::default();
-        Self { items, identities: &[], commit, progress: &(), on_done: None }
+        let (progress, on_done, in_flight) = (&(), None, None);
+        Self { items, identities: &[], commit, progress, on_done, in_flight }
     }
 }
 

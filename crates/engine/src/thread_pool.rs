@@ -1,7 +1,8 @@
-//! Threads of main that encrypt or decrypt small files, each as a whole.
+//! Threads of main that encrypt or decrypt small files, each as a whole, and objects in stores.
 //!
 //! Worker processes would not help: a small file takes most of its time for its key and its
-//! name. That needs the identity and the file system, and a worker may have neither.
+//! name. That needs the identity and the file system, and a worker may have neither. With an object
+//! it takes most of its time for waiting, so there are many threads then.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,16 +10,55 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
-use crate::batch_item::BatchItem;
+use crate::batch_item::{BatchItem, SMALL};
 use crate::busy_time::BusyTime;
 use crate::scaling::{MIN_INTERVAL, Scaling, Usage};
-use crate::{Error, Summary};
+use crate::{Error, Processes, Summary};
 
 /// Files per batch. On a virtual processor waking a thread can take 50 µs, and a small file
 /// takes 100.
 const BATCH: usize = 16;
+/// More threads would only wait for each other in the file system.
+const MAX_THREADS: usize = 16;
 /// The most batches per thread that are queued or under way.
 const MAX_BATCHES_PER_THREAD: usize = 3;
+
+/// Objects that are under way together have so many bytes, 256 MiB,
+const MAX_OBJECT_BYTES: u64 = 256 << 20;
+/// of each of which so many count, since not more of it is in memory at once.
+const MAX_BYTES_PER_OBJECT: u64 = 128 << 20;
+
+/// How many threads there are, and what for.
+#[derive(Clone, Copy)]
+pub(crate) struct Capacity {
+    pub(crate) threads: usize,
+    /// For objects of any length, instead of small files.
+    pub(crate) is_for_objects: bool,
+}
+
+impl Capacity {
+    /// As many threads for small files as there are cores, or for as many objects at once as
+    /// `in_flight` says.
+    pub(crate) fn new(
+        processes: Processes,
+        cores: impl FnOnce() -> usize,
+        may_prompt: bool,
+        in_flight: Option<usize>,
+    ) -> Self {
+        let threads = match processes {
+            // Nobody can answer several questions at a time.
+            _ if may_prompt => 0,
+            Processes::Exactly(0) => 0,
+            processes => in_flight.unwrap_or_else(|| match (processes, cores()) {
+                (Processes::Exactly(count), cores) => usize::from(count).min(cores),
+                // On a single one nothing would be gained.
+                (Processes::Auto, 0 | 1) => 0,
+                (Processes::Auto, cores) => cores.min(MAX_THREADS),
+            }),
+        };
+        Self { threads, is_for_objects: in_flight.is_some() }
+    }
+}
 
 /// Items and their numbers.
 type Batch = Vec<(usize, BatchItem)>;
@@ -76,6 +116,9 @@ pub(crate) struct SmallFilePool<'scope, 'env> {
     sender: Sender<Done>,
     done: Receiver<Done>,
     count: usize,
+    is_for_objects: bool,
+    /// Bytes of the objects without a result yet.
+    object_bytes: u64,
     filling: Batch,
     /// Number of batches without a result yet.
     outstanding: usize,
@@ -100,11 +143,11 @@ impl Interval {
 }
 
 impl<'scope, 'env> SmallFilePool<'scope, 'env> {
-    /// Starts up to `count` threads that call `work` for each item, and more if `scaling` finds
+    /// Starts up to `capacity.threads` threads that call `work` for each item, and more if `scaling` finds
     /// that storage makes them wait.
     pub(crate) fn start(
         scope: &'scope Scope<'scope, 'env>,
-        count: usize,
+        capacity: Capacity,
         scaling: Scaling,
         queue: &'scope WorkQueue,
         work: &'scope Work<'scope>,
@@ -119,12 +162,14 @@ impl<'scope, 'env> SmallFilePool<'scope, 'env> {
             sender,
             done,
             count: started,
+            is_for_objects: capacity.is_for_objects,
+            object_bytes: 0,
             filling,
             outstanding,
             scaling,
             interval,
         };
-        pool.grow(count);
+        pool.grow(capacity.threads);
         pool
     }
 
@@ -159,9 +204,20 @@ impl<'scope, 'env> SmallFilePool<'scope, 'env> {
         self.count > 0
     }
 
+    /// Whether a thread does this item.
+    pub(crate) fn takes(&self, item: &BatchItem) -> bool {
+        self.has_threads() && (self.is_for_objects || item.len <= SMALL)
+    }
+
     /// Whether the queue has room for more.
     pub(crate) fn has_capacity(&self) -> bool {
         self.outstanding < MAX_BATCHES_PER_THREAD * self.count
+            && self.object_bytes < MAX_OBJECT_BYTES
+    }
+
+    /// What an item counts of [`MAX_OBJECT_BYTES`].
+    fn object_bytes(&self, item: &BatchItem) -> u64 {
+        if self.is_for_objects { item.len.min(MAX_BYTES_PER_OBJECT) } else { 0 }
     }
 
     /// Whether nothing is queued or under way.
@@ -171,8 +227,9 @@ impl<'scope, 'env> SmallFilePool<'scope, 'env> {
 
     /// Submits an item, as soon as its batch is full.
     pub(crate) fn submit(&mut self, number: usize, item: BatchItem) {
+        self.object_bytes += self.object_bytes(&item);
         self.filling.push((number, item));
-        if self.filling.len() >= BATCH {
+        if self.is_for_objects || self.filling.len() >= BATCH {
             self.flush();
         }
     }
@@ -194,6 +251,9 @@ impl<'scope, 'env> SmallFilePool<'scope, 'env> {
             false => self.done.try_recv().ok(),
         }?;
         self.outstanding -= 1;
+        for (_, item, _) in &done.results {
+            self.object_bytes -= self.object_bytes(item);
+        }
         self.measure(&done);
         Some(done.results)
     }

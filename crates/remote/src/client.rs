@@ -48,8 +48,6 @@ pub struct TransportOptions {
 pub struct Transport {
     options: TransportOptions,
     state: Mutex<State>,
-    /// Notified with each answer.
-    answered: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +57,8 @@ struct State {
     /// Requests without an answer.
     open: BTreeMap<u64, Arc<Call>>,
     answers: HashMap<u64, Answer>,
+    /// What wakes those who wait, by the number of the answer.
+    waiting: HashMap<u64, Vec<Arc<Condvar>>>,
     /// The number of the last request.
     last: u64,
     level: Option<SandboxLevel>,
@@ -92,7 +92,7 @@ impl Transport {
     /// A transport that is started when it is needed.
     #[must_use]
     pub fn new(options: TransportOptions) -> Arc<Self> {
-        Arc::new(Self { options, state: Mutex::default(), answered: Condvar::new() })
+        Arc::new(Self { options, state: Mutex::default() })
     }
 
     /// What it has done so far.
@@ -159,7 +159,8 @@ impl Transport {
             if let Some(answer) = state.take(number)? {
                 return Ok(answer);
             }
-            state = self.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let signal = state.signal(&[number]);
+            state = signal.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -173,7 +174,8 @@ impl Transport {
                 None if !left.is_zero() => {}
                 answer => return Ok(answer),
             }
-            let waited = self.answered.wait_timeout(state, left);
+            let signal = state.signal(&[number]);
+            let waited = signal.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -182,7 +184,13 @@ impl Transport {
     pub(crate) fn wait_any(&self, numbers: &[u64]) {
         let mut state = self.lock();
         while state.failure.is_none() && !numbers.iter().any(|n| state.answers.contains_key(n)) {
-            state = self.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let signal = state.signal(numbers);
+            state = signal.wait(state).unwrap_or_else(PoisonError::into_inner);
+            for number in numbers {
+                if let Some(signals) = state.waiting.get_mut(number) {
+                    signals.retain(|other| !Arc::ptr_eq(other, &signal));
+                }
+            }
         }
     }
 
@@ -251,8 +259,8 @@ impl Transport {
         }
         let mut state = self.lock();
         state.failure = Some(reason);
-        drop(state);
-        self.answered.notify_all();
+        let waiting = std::mem::take(&mut state.waiting);
+        waiting.into_values().flatten().for_each(|signal| signal.notify_all());
     }
 
     /// Takes the answers of one process until it ends.
@@ -306,8 +314,8 @@ impl Transport {
             // Only what was asked for is answered, and only once.
             message if state.open.remove(&number).is_some() => {
                 state.answers.insert(number, message);
-                drop(state);
-                self.answered.notify_all();
+                let waiting = state.waiting.remove(&number).unwrap_or_default();
+                waiting.into_iter().for_each(|signal| signal.notify_all());
             }
             _ => return Err(Ended::Stuck),
         }
@@ -327,6 +335,15 @@ enum Ended {
 }
 
 impl State {
+    /// What is notified when one of these answers comes.
+    fn signal(&mut self, numbers: &[u64]) -> Arc<Condvar> {
+        let signal = Arc::new(Condvar::new());
+        for number in numbers {
+            self.waiting.entry(*number).or_default().push(Arc::clone(&signal));
+        }
+        signal
+    }
+
     fn take(&mut self, number: u64) -> io::Result<Option<Answer>> {
         match (self.answers.remove(&number), &self.failure) {
             (Some(Answer::Failed { kind, message }), _) => {

@@ -5,9 +5,10 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
-use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, ObjectInput, Source};
+use cryptstream_engine::{
+    Error, ObjectAttributes, ObjectError, ObjectErrorKind, ObjectInput, Source,
+};
 use rangemap::RangeSet;
 
 use crate::client::Transport;
@@ -52,29 +53,68 @@ struct State {
 /// # Errors
 /// [`Error::Open`].
 pub fn open(transport: &Arc<Transport>, url: &ObjectUrl) -> Result<Source, Error> {
-    let path = PathBuf::from(url.to_string());
-    match RemoteInput::open(transport, url) {
-        Ok(input) => Source::object(Arc::new(input), path),
-        Err(source) => Err(Error::Open { path, source }),
+    Opening::begin(transport, url, BLOCK)?.finish()
+}
+
+/// An object that is being opened, while others are as well.
+#[derive(Debug)]
+pub struct Opening {
+    transport: Arc<Transport>,
+    location: Location,
+    path: PathBuf,
+    file: Arc<File>,
+    /// How many bytes come along.
+    first: u64,
+    /// The number of the answer.
+    number: u64,
+}
+
+impl Opening {
+    /// Asks for the object at `url`, and for its first bytes.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    pub fn begin(transport: &Arc<Transport>, url: &ObjectUrl, first: u64) -> Result<Self, Error> {
+        let path = PathBuf::from(url.to_string());
+        let location = Location::of(url);
+        let request = Request::Open { location: location.clone(), first };
+        let sent = memory_file().map(Arc::new).and_then(|file| {
+            let number = transport.send(request, Some(&file))?;
+            Ok((file, number))
+        });
+        let transport = Arc::clone(transport);
+        match sent {
+            Ok((file, number)) => Ok(Self { transport, location, path, file, first, number }),
+            Err(source) => Err(Error::Open { path, source }),
+        }
+    }
+
+    /// Waits until it is open.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    pub fn finish(self) -> Result<Source, Error> {
+        let path = self.path.clone();
+        match RemoteInput::opened(self) {
+            Ok(input) => Source::object(Arc::new(input), path),
+            Err(source) => Err(Error::Open { path, source }),
+        }
     }
 }
 
 impl RemoteInput {
-    fn open(transport: &Arc<Transport>, url: &ObjectUrl) -> io::Result<Self> {
-        let location = Location::of(url);
-        let file = Arc::new(memory_file()?);
-        let request = Request::Open { location: location.clone(), first: BLOCK };
-        let Answer::Meta(meta) = transport.call(request, Some(&file))? else {
+    fn opened(opening: Opening) -> io::Result<Self> {
+        let Opening { transport, location, file, first, number, .. } = opening;
+        let Answer::Meta(meta) = transport.wait(number)? else {
             return Err(io::ErrorKind::InvalidData.into());
         };
         // The transport may have been taken over; the length is main's affair.
         file.set_len(meta.len)?;
         let mut state = State::default();
         if meta.len > 0 {
-            state.present.insert(0..meta.len.min(BLOCK));
+            state.present.insert(0..meta.len.min(first));
         }
-        let (transport, state) = (Arc::clone(transport), Mutex::new(state));
-        Ok(Self { transport, location, meta, file, state })
+        Ok(Self { transport, location, meta, file, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -143,8 +183,8 @@ impl ObjectInput for RemoteInput {
         &self.file
     }
 
-    fn modified(&self) -> Option<SystemTime> {
-        self.meta.modified()
+    fn attributes(&self) -> ObjectAttributes {
+        self.meta.attributes()
     }
 
     fn read_ahead(&self, from: u64) {

@@ -5,6 +5,7 @@
 
 mod client;
 mod input;
+mod listing;
 mod memory_file;
 mod output;
 mod parts;
@@ -14,9 +15,11 @@ mod transport;
 mod url;
 
 pub use client::{TRANSPORT_ARGUMENT, Transport, TransportOptions, TransportStats};
-pub use input::open;
+pub use input::{Opening, open};
+pub use listing::Listing;
 pub use output::create;
 pub use parts::{MAX_OBJECT_LEN, MAX_PART_SIZE, MAX_PARTS, ObjectTooLong, Part, PartLayout};
 pub use profile::{AwsCredentials, AwsSettings, ProfileError, ProfileProblem};
+pub use protocol::ListedObject;
 pub use transport::transport_main;
 pub use url::{MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, is_url};

@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cryptstream_engine::program::{OnInterrupt, on_interrupt};
-use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, ObjectOutput, Target};
+use cryptstream_engine::{
+    Error, ObjectAttributes, ObjectError, ObjectErrorKind, ObjectOutput, Target,
+};
 use rangemap::RangeSet;
 
 use crate::client::Transport;
@@ -31,11 +33,12 @@ const ABORT_TIME: Duration = Duration::from_secs(10);
 struct RemoteOutput {
     transport: Arc<Transport>,
     object: NewObject,
+    attributes: OnceLock<ObjectAttributes>,
     file: Arc<File>,
     state: Mutex<State>,
     upload: Arc<Upload>,
     /// Gives the upload up if this process is interrupted.
-    _on_interrupt: Option<Guard>,
+    on_interrupt: OnceLock<Option<Guard>>,
 }
 
 /// The upload in parts, as long as there is one.
@@ -81,13 +84,19 @@ struct State {
     failure: Option<ObjectError>,
 }
 
-/// Begins to write the object at `url`. If it exists, and `force` is not given, that is refused.
+/// Begins to write the object at `url`. If it exists, and `force` is not given, that is refused: at
+/// once, or at the end if `is_free` says that it did not exist a moment ago.
 ///
 /// # Errors
 /// [`Error::OutputExists`], [`Error::Create`].
-pub fn create(transport: &Arc<Transport>, url: &ObjectUrl, force: bool) -> Result<Target, Error> {
+pub fn create(
+    transport: &Arc<Transport>,
+    url: &ObjectUrl,
+    force: bool,
+    is_free: bool,
+) -> Result<Target, Error> {
     let path = PathBuf::from(url.to_string());
-    match RemoteOutput::create(transport, url, force) {
+    match RemoteOutput::create(transport, url, force, is_free) {
         Ok(output) => Ok(Target::Object { object: Arc::new(output), path }),
         Err(error)
             if ObjectError::of(&error).is_some_and(|e| e.kind == ObjectErrorKind::Exists) =>
@@ -99,9 +108,14 @@ pub fn create(transport: &Arc<Transport>, url: &ObjectUrl, force: bool) -> Resul
 }
 
 impl RemoteOutput {
-    fn create(transport: &Arc<Transport>, url: &ObjectUrl, force: bool) -> io::Result<Self> {
+    fn create(
+        transport: &Arc<Transport>,
+        url: &ObjectUrl,
+        force: bool,
+        is_free: bool,
+    ) -> io::Result<Self> {
         let location = Location::of(url);
-        if !force {
+        if !force && !is_free {
             match transport.call(Request::Stat { location: location.clone() }, None) {
                 Ok(_) => return Err(exists()),
                 Err(error) => match ObjectError::of(&error).map(|error| error.kind) {
@@ -119,20 +133,26 @@ impl RemoteOutput {
             location: location.clone(),
             state: Mutex::new(UploadState::NotBegun),
         });
-        let watched = Arc::clone(&upload);
-        let guard = on_interrupt(Box::new(move || watched.abort()));
         Ok(Self {
             transport: Arc::clone(transport),
-            object: NewObject { location, force, mark },
+            object: NewObject { location, force, mark, modified: None, mode: None },
+            attributes: OnceLock::new(),
             file: Arc::new(memory_file()?),
             state: Mutex::new(State::new()),
             upload,
-            _on_interrupt: guard.ok().map(Guard),
+            on_interrupt: OnceLock::new(),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object with its attributes.
+    fn object(&self) -> NewObject {
+        let ObjectAttributes { modified, mode } =
+            self.attributes.get().copied().unwrap_or_default();
+        NewObject { modified, mode, ..self.object.clone() }
     }
 
     /// Takes note of the answers that have come.
@@ -164,9 +184,13 @@ impl RemoteOutput {
 
     /// Uploads a part that is written.
     fn send(&self, state: &mut State, part: usize, range: Range<u64>) -> io::Result<()> {
+        self.on_interrupt.get_or_init(|| {
+            let upload = Arc::clone(&self.upload);
+            on_interrupt(Box::new(move || upload.abort())).ok().map(Guard)
+        });
         let request = Request::PutPart {
             location: self.object.location.clone(),
-            upload: self.upload.begin(&self.object)?,
+            upload: self.upload.begin(|| self.object())?,
             part,
             start: range.start,
             end: range.end,
@@ -181,6 +205,10 @@ impl RemoteOutput {
 impl ObjectOutput for RemoteOutput {
     fn file(&self) -> &File {
         &self.file
+    }
+
+    fn set_attributes(&self, attributes: ObjectAttributes) {
+        let _ = self.attributes.set(attributes);
     }
 
     fn expect(&self, len: u64) -> io::Result<()> {
@@ -241,7 +269,7 @@ impl ObjectOutput for RemoteOutput {
         }
         if state.sending.is_empty() && state.sent.is_empty() {
             drop(state);
-            let put = Request::Put { object: self.object.clone(), len };
+            let put = Request::Put { object: self.object(), len };
             return self.transport.call(put, Some(&self.file)).map(drop);
         }
         state.len = Some(len);
@@ -261,7 +289,7 @@ impl ObjectOutput for RemoteOutput {
         }
         let parts: Vec<_> = state.sent.values().cloned().collect();
         drop(state);
-        self.upload.complete(&self.object, parts, len)
+        self.upload.complete(self.object(), parts, len)
     }
 }
 
@@ -302,7 +330,7 @@ impl State {
 
 impl Upload {
     /// The upload's name. It is begun if it was not before.
-    fn begin(&self, object: &NewObject) -> io::Result<String> {
+    fn begin(&self, object: impl FnOnce() -> NewObject) -> io::Result<String> {
         let mut state = self.lock();
         match &*state {
             UploadState::Begun(name) => return Ok(name.clone()),
@@ -310,7 +338,7 @@ impl Upload {
             UploadState::Over => return Err(io::ErrorKind::Interrupted.into()),
             UploadState::NotBegun => {}
         }
-        let request = Request::Create { object: object.clone() };
+        let request = Request::Create { object: object() };
         let Answer::Named(name) = self.transport.call(request, None)? else {
             return Err(io::ErrorKind::InvalidData.into());
         };
@@ -319,9 +347,8 @@ impl Upload {
     }
 
     /// Makes an object of it.
-    fn complete(&self, object: &NewObject, parts: Vec<String>, len: u64) -> io::Result<()> {
-        let upload = self.begin(object)?;
-        let object = object.clone();
+    fn complete(&self, object: NewObject, parts: Vec<String>, len: u64) -> io::Result<()> {
+        let upload = self.begin(|| object.clone())?;
         let request = Request::Complete { object, upload, count: parts.len(), len };
         self.transport.complete(request, parts)?;
         *self.lock() = UploadState::Over;

@@ -3,9 +3,7 @@
 //! Each message is one JSON value. Content does not pass through them: it is in files in memory,
 //! whose descriptors go along with the requests that concern them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use cryptstream_engine::ObjectErrorKind;
+use cryptstream_engine::{ObjectAttributes, ObjectErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::url::ObjectUrl;
@@ -42,13 +40,15 @@ pub(crate) struct Meta {
     /// When it was last modified, in nanoseconds since 1970: that of the file which it was made
     /// from, if the object tells it.
     pub(crate) modified: i64,
+    /// The permission bits of that file.
+    pub(crate) mode: Option<u32>,
     /// The mark of the run that has written it.
     pub(crate) mark: Option<String>,
 }
 
 impl Meta {
-    pub(crate) fn modified(&self) -> Option<SystemTime> {
-        UNIX_EPOCH.checked_add(Duration::from_nanos(self.modified.try_into().ok()?))
+    pub(crate) fn attributes(&self) -> ObjectAttributes {
+        ObjectAttributes { modified: Some(self.modified), mode: self.mode }
     }
 
     /// Whether an object that is like `other` has the same content.
@@ -69,6 +69,19 @@ pub(crate) struct NewObject {
     pub(crate) force: bool,
     /// Tells the object from one that others have written under the same name.
     pub(crate) mark: String,
+    /// When the file that it is made from was last modified, in nanoseconds since 1970.
+    pub(crate) modified: Option<i64>,
+    /// The permission bits of that file.
+    pub(crate) mode: Option<u32>,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedObject {
+    /// Its key, as the store has it.
+    pub key: String,
+    /// Its length in bytes.
+    pub len: u64,
 }
 
 /// A message to the transport. Bytes of ranges are counted from the beginning of the object, and
@@ -94,6 +107,9 @@ pub(crate) enum Request {
     Abort { location: Location, upload: String },
     /// Upload a whole object. With the file.
     Put { object: NewObject, len: u64 },
+    /// List objects whose keys begin with that of `location`, from the page with this name on.
+    /// With a file, which gets one page: [`ListedObject`]s as JSON.
+    List { location: Location, page: Option<String> },
 }
 
 /// A request and the number that its answer will have.
@@ -114,6 +130,8 @@ pub(crate) enum Answer {
     Meta(Meta),
     /// The name of an upload, or of a part of one.
     Named(String),
+    /// A page of a listing, which takes so many bytes, and the name of the next one.
+    Page { len: u64, next: Option<String> },
     /// It is done.
     Done,
     /// It failed.

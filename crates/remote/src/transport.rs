@@ -1,6 +1,8 @@
 //! The transport process: it has the network and the store's credentials, and no key.
 
+mod attributes;
 mod http;
+mod list;
 mod serve;
 mod settings;
 mod store;

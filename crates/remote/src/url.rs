@@ -210,6 +210,25 @@ impl ObjectUrl {
         (!name.is_empty()).then(|| self.with_key(format!("{parent}{name}")).ok())?
     }
 
+    /// The prefix of what is below this URL: with a `/` at the end, unless it is a whole bucket.
+    #[must_use]
+    pub fn to_prefix(&self) -> Self {
+        let slash = if self.is_prefix() { "" } else { "/" };
+        Self { key: format!("{}{slash}", self.key), ..self.clone() }
+    }
+
+    /// The URL of another object in the bucket, with a key that the store has told.
+    ///
+    /// # Errors
+    ///
+    /// If it is empty, or not allowed.
+    pub fn at(&self, key: &str) -> Result<Self, UrlError> {
+        if key.is_empty() {
+            return Err(UrlError { url: self.to_string(), problem: UrlProblem::NoKey });
+        }
+        self.with_key(key.to_owned())
+    }
+
     fn trimmed_key(&self) -> &str {
         self.key.strip_suffix('/').unwrap_or(&self.key)
     }

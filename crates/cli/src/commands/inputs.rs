@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cryptstream_beneath::{FileId, KnownFile};
-use cryptstream_engine::{BatchItem, Destination, Parser};
+use cryptstream_engine::{BatchItem, Destination, Origin, Parser};
 
 use crate::args::is_stdin;
 use crate::keyring::{CachedIdentities, NoMatchingKey};
@@ -86,13 +86,13 @@ impl PendingInput {
 
     /// The input as a work item that is only read; `None` for standard input and objects.
     pub(super) fn item(&self) -> Option<BatchItem> {
-        let entry = match &self.input {
-            Input::Entry(entry, _) => Some(entry.clone()),
+        let origin = match &self.input {
+            Input::Entry(entry, _) => Origin::Entry(entry.clone()),
             Input::Object(..) => return None,
-            _ => None,
+            _ => Origin::Path,
         };
         let (input, len) = (self.input.path()?.to_owned(), self.len.unwrap_or(0));
-        Some(BatchItem { input, entry, len, output: Destination::Nowhere, guard: None })
+        Some(BatchItem { input, origin, len, output: Destination::Nowhere, guard: None })
     }
 
     /// Refuses a file that a key of this run was read from.

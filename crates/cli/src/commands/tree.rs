@@ -1,5 +1,7 @@
 //! `encrypt` and `decrypt` of folders, and of several files at once.
 
+mod urls;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use cryptstream_engine::{
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
 
+use self::urls::UrlUse;
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
 use crate::args::{Decrypt, Encrypt, Files, ReportOptions, Tree, descriptor, is_dash};
@@ -25,14 +28,17 @@ use crate::report::Status;
 use crate::report::tree::{TreeReport, TreeRunNames};
 use crate::request::{engine_options, output_format};
 use crate::tree::{
-    Event, Naming, Plan, Prune, Rules, TreeScan, WorkItems, first_file, is_name_too_long,
+    Event, IN_FLIGHT, Items, Naming, Plan, Prune, Rules, TreeScan, first_file, is_name_too_long,
 };
 use crate::verb::Verb;
 
 /// Whether folders or several files are meant, and not a single file or stream.
 pub(super) fn is_tree_run(files: &Files, tree: &Tree) -> bool {
     let is_folder = |path: &PathBuf| !is_dash(path.as_os_str()) && path.is_dir();
-    tree.is_given() || !files.more.is_empty() || files.input.as_ref().is_some_and(is_folder)
+    let is_several = |path: &PathBuf| {
+        is_folder(path) || objects::url(path).is_some_and(|url| url.is_ok_and(|it| it.is_prefix()))
+    };
+    tree.is_given() || !files.more.is_empty() || files.input.as_ref().is_some_and(is_several)
 }
 
 pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
@@ -47,6 +53,10 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let naming = Naming::Add(suffix_of(output_format.format()));
     let mut run = TreeRun::new("encrypt", files, &tree, naming, session.options)?;
     run.plan.delete = delete;
+    if delete && run.plan.store.is_some() {
+        let output = &run.report_names.output;
+        return Err(messages::objects::flag_needs_files(output, "--delete").into());
+    }
     if delete {
         run.plan.check_folders()?;
     }
@@ -72,9 +82,11 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
         plugin.iter().for_each(|plugin| plugin.expect_files(items.len()));
     };
     let look = plugin.map(|_| &expect as LookaheadFn<'_>);
+    let in_flight = run.plan.store.is_some().then_some(IN_FLIGHT);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = EncryptAll::items(items).format(output_format).recipients(&recipients);
-        engine.encrypt_all(request.commit(commit).progress(progress).on_done(on_done)).workers
+        let request = request.commit(commit).progress(progress).in_flight(in_flight);
+        engine.encrypt_all(request.on_done(on_done)).workers
     })
 }
 
@@ -105,9 +117,11 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     let parser = run.plan.parser.clone();
     let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
     let look = cached.prefers_batch().then_some(&look_ahead as LookaheadFn<'_>);
+    let in_flight = run.plan.store.is_some().then_some(IN_FLIGHT);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = DecryptAll::items(items).identities(&identities).commit(commit);
-        engine.decrypt_all(request.progress(progress).on_done(on_done)).workers
+        let request = request.progress(progress).in_flight(in_flight);
+        engine.decrypt_all(request.on_done(on_done)).workers
     })
 }
 
@@ -147,10 +161,17 @@ impl TreeRun {
         } = files;
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);
-        let is_object = |name: &&PathBuf| objects::url(name).is_some();
-        if let Some(url) = names.clone().chain(&tree.output_dir).find(is_object) {
-            return Err(messages::objects::no_folders(url));
-        }
+        let from_store = urls::input_prefix(&UrlUse {
+            input: input.as_deref(),
+            output: output.as_deref(),
+            more: &more,
+            output_dir: tree.output_dir.as_deref(),
+            flags: [
+                (remove_source, "--remove-source"),
+                (verify, "--verify-output"),
+                (tree.gitignore, "--gitignore"),
+            ],
+        })?;
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
             let is_input = tree.output_dir.is_some() || Some(name) == input.as_ref();
             return Err(messages::tree::no_stream(is_input));
@@ -159,11 +180,11 @@ impl TreeRun {
             return Err(messages::nameless(name));
         }
         let shown = |path: &PathBuf| messages::quoted(path);
-        let (input, output, mut plan, names) = match (&tree.output_dir, input) {
-            (_, None) if file_list.files_from.is_none() => return Err(messages::no_input()),
-            (None, None) => return Err(messages::tree::no_output_dir()),
+        let (input, output, mut plan, names) = match (&tree.output_dir, input, from_store) {
+            (_, None, _) if file_list.files_from.is_none() => return Err(messages::no_input()),
+            (None, None, _) | (_, None, Some(_)) => return Err(messages::tree::no_output_dir()),
             // A list may be empty: then there is nothing to do.
-            (Some(folder), input) => {
+            (Some(folder), input, None) => {
                 let inputs: Vec<_> = input.into_iter().chain(output).chain(more).collect();
                 let name = match &inputs[..] {
                     [input] => shown(input),
@@ -173,8 +194,17 @@ impl TreeRun {
                 let plan = Plan::several(inputs, folder, naming, rules)?;
                 (one, folder.clone(), plan, (name, shown(folder)))
             }
-            (None, Some(_)) if !more.is_empty() => return Err(messages::tree::no_output_dir()),
-            (None, Some(input)) => {
+            (None, Some(_), None) if !more.is_empty() => {
+                return Err(messages::tree::no_output_dir());
+            }
+            (_, Some(path), Some(prefix)) => {
+                let output = output.ok_or_else(|| messages::tree::no_name(&path))?;
+                urls::check_overlap(&prefix, &output)?;
+                let names = (shown(&path), shown(&output));
+                let plan = Plan::from_store(prefix, output.clone(), naming, rules)?;
+                (Some(path), output, plan, names)
+            }
+            (None, Some(input), None) => {
                 let name = shown(&input);
                 let is_named = output.is_some();
                 let plan = Plan::one(input.clone(), output.clone(), naming, rules)?;
@@ -255,7 +285,7 @@ impl TreeRun {
         };
         let mut on_event = |_| {};
         let scan = TreeScan::default();
-        let work_items = WorkItems::new(plan, scan, Vec::new(), true, &is_key, &mut on_event)?;
+        let work_items = Items::new(plan, scan, Vec::new(), true, &is_key, &mut on_event)?;
         Ok(cached.none_fits(work_items, &plan.parser, *is_fail_fast))
     }
 
@@ -294,11 +324,11 @@ impl TreeRun {
         let unusable = std::mem::take(&mut self.plan.unusable);
         let mut on_event = |event| report.borrow_mut().record(event);
         let is_key = |_: &Stat, _: &dyn Fn() -> Option<PathBuf>| false;
-        let mut work_items =
-            WorkItems::new(&self.plan, scan, unusable, true, &is_key, &mut on_event)?;
+        let mut work_items = Items::new(&self.plan, scan, unusable, true, &is_key, &mut on_event)?;
         for item in work_items.by_ref() {
             let mut report = report.borrow_mut();
             if let Some(output) = messages::tree::output_of(&item)
+                && objects::url(output).is_none()
                 && is_name_too_long(output)
             {
                 report.record(Event::Failed(messages::name_too_long(output)));
@@ -358,8 +388,7 @@ impl TreeRun {
         let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
             key_files.iter().any(|key| key.is_at(stat, path))
         };
-        let mut work_items =
-            WorkItems::new(&self.plan, scan, unusable, false, &is_key, &mut on_event)?;
+        let mut work_items = Items::new(&self.plan, scan, unusable, false, &is_key, &mut on_event)?;
         // Files in progress that replace an output, by number.
         let replacing = RefCell::new(HashSet::new());
         let mut number = 0;

@@ -396,9 +396,9 @@ pub(crate) fn key_derivation_for_each(files: u64) -> String {
 /// The output of an item.
 pub(crate) fn output_of(item: &BatchItem) -> Option<&Path> {
     match &item.output {
-        Destination::Named(Target::Path { path, .. }) | Destination::Beneath { path, .. } => {
-            Some(path)
-        }
+        Destination::Named(Target::Path { path, .. })
+        | Destination::Beneath { path, .. }
+        | Destination::Object { path, .. } => Some(path),
         _ => None,
     }
 }

@@ -151,6 +151,7 @@ impl TreeReport {
             Event::LostAttributes(lost) => return self.record_lost(lost),
             Event::Failed(failure) => return self.fail(&failure),
             Event::Foreign(path) => (path, messages::tree::FOREIGN),
+            Event::NotInStores(path, reason) => (path, reason),
             Event::Special(path) => (path, messages::tree::SPECIAL),
             Event::NotEncrypted(path) => (path, messages::tree::NOT_ENCRYPTED),
             Event::Key(path) => (path, messages::tree::IS_KEY),

@@ -27,23 +27,10 @@ impl CaseCollisions {
         output: &OsStr,
         may_vanish: bool,
     ) -> bool {
-        let text = output.to_string_lossy();
-        let swap = |c: char| {
-            if c.is_ascii_uppercase() { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() }
-        };
-        let swapped: String = text.chars().map(swap).collect();
-        if swapped == text {
+        if !has_either_case(copy, output) {
             return false;
         }
-        let is_one = copy
-            .stat(OsStr::new(&swapped))
-            .is_ok_and(|other| copy.stat(output).is_ok_and(|own| state(&own) == state(&other)));
-        if !is_one {
-            return false;
-        }
-        let is_listed =
-            || copy.entries().into_iter().flatten().flatten().any(|(name, _)| name == output);
-        if may_vanish && !is_listed() {
+        if may_vanish && !is_listed(copy, output) {
             return true;
         }
         let Ok(folder_id) = folder.own_stat().map(|stat| FileId::of(&stat)) else { return false };
@@ -56,6 +43,28 @@ impl CaseCollisions {
         }
         self.names.get(&lower(name)).is_some_and(|count| *count > 1)
     }
+}
+
+/// Whether `output` in `copy` is a file with a name that differs in upper and lower case.
+pub(super) fn is_other_name(copy: &Dir, output: &OsStr) -> bool {
+    has_either_case(copy, output) && !is_listed(copy, output)
+}
+
+/// Whether the file system takes `output` for the same name in the other case.
+fn has_either_case(copy: &Dir, output: &OsStr) -> bool {
+    let text = output.to_string_lossy();
+    let swap = |c: char| {
+        if c.is_ascii_uppercase() { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() }
+    };
+    let swapped: String = text.chars().map(swap).collect();
+    swapped != text
+        && copy
+            .stat(OsStr::new(&swapped))
+            .is_ok_and(|other| copy.stat(output).is_ok_and(|own| state(&own) == state(&other)))
+}
+
+fn is_listed(copy: &Dir, output: &OsStr) -> bool {
+    copy.entries().into_iter().flatten().flatten().any(|(name, _)| name == output)
 }
 
 /// Identifies a file. The inode number alone is not enough: some file systems give all files the

@@ -72,7 +72,7 @@ impl<'a> Comparison<'a> {
         name: &OsStr,
         there: &Stat,
     ) -> Verdict {
-        match self.compare_times(dir, there, &input.stat) {
+        match self.compare_times(dir, there, nanoseconds(&input.stat)) {
             Ordering::Greater => Verdict::Newer,
             Ordering::Less => Verdict::Differs,
             Ordering::Equal if self.lengths_agree(input, copy, name, there) => Verdict::Same,
@@ -80,21 +80,23 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Compares the time of `there`, which is in `dir`, with that of its original.
-    pub(super) fn compare_times(&mut self, dir: &Dir, there: &Stat, original: &Stat) -> Ordering {
-        let (then, now) = (nanoseconds(there), nanoseconds(original));
-        if then != now && self.is_stored_as(dir, there, original) {
+    /// Compares the time of `there`, which is in `dir`, with that of its original in nanoseconds.
+    pub(super) fn compare_times(&mut self, dir: &Dir, there: &Stat, original: i128) -> Ordering {
+        let then = nanoseconds(there);
+        if then != original && self.is_stored_as(dir, there, original) {
             return Ordering::Equal;
         }
-        then.cmp(&now)
+        then.cmp(&original)
     }
 
     /// Whether the file system would store the original's time as that of `there`.
-    fn is_stored_as(&mut self, dir: &Dir, there: &Stat, original: &Stat) -> bool {
-        let (then, now) = (nanoseconds(there), nanoseconds(original));
-        if !STORABLE.contains(&original.st_mtime) {
-            let nanoseconds = i64::try_from(original.st_mtime_nsec).unwrap_or(0);
-            return !self.is_dry && stored(dir, original.st_mtime, nanoseconds) == Some(then);
+    fn is_stored_as(&mut self, dir: &Dir, there: &Stat, now: i128) -> bool {
+        let then = nanoseconds(there);
+        // Times come from file systems or stores, which have no longer ones.
+        let seconds = i64::try_from(now.div_euclid(SECOND)).unwrap_or(i64::MAX);
+        if !STORABLE.contains(&seconds) {
+            let rest = now.rem_euclid(SECOND) as i64;
+            return !self.is_dry && stored(dir, seconds, rest) == Some(then);
         }
         let distance = (then - now).abs();
         if distance >= 2 * SECOND {
@@ -147,12 +149,15 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The length of an encrypted file's content, according to its header and its length.
     fn content_len(&self, source: Option<Source>) -> Option<u64> {
-        let mut source = source?.parsed_by(self.parser);
-        let inspection = Inspection::of(&mut source).ok()?;
-        inspection.layout()?.ok().map(|layout| layout.plaintext_len())
+        content_len(source?.parsed_by(self.parser))
     }
+}
+
+/// The length of an encrypted file's content, according to its header and its length.
+pub(super) fn content_len(mut source: Source) -> Option<u64> {
+    let inspection = Inspection::of(&mut source).ok()?;
+    inspection.layout()?.ok().map(|layout| layout.plaintext_len())
 }
 
 impl SourceFile {
@@ -164,7 +169,7 @@ impl SourceFile {
         }
     }
 
-    fn open(&self) -> Option<Source> {
+    pub(super) fn open(&self) -> Option<Source> {
         match &self.entry {
             Some(entry) => Source::open_entry(entry, &self.path).ok(),
             None => Source::open(&self.path).ok(),
@@ -180,7 +185,8 @@ impl SourceFile {
     }
 }
 
-fn nanoseconds(stat: &Stat) -> i128 {
+/// When a file was last modified, in nanoseconds since 1970.
+pub(super) fn nanoseconds(stat: &Stat) -> i128 {
     i128::from(stat.st_mtime) * SECOND + i128::from(stat.st_mtime_nsec)
 }
 

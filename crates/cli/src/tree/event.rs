@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Foreign(PathBuf),
     /// Metadata that could not be copied.
     LostAttributes(LostAttributes),
+    /// A link or an empty folder, which no store can hold, and which of the two.
+    NotInStores(PathBuf, &'static str),
     /// Neither file nor folder nor link.
     Special(PathBuf),
     /// A file to decrypt whose name is not that of an encrypted file.

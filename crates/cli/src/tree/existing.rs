@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::case_collisions::CaseCollisions;
-use super::compare::{Comparison, SourceFile, Verdict};
+use super::compare::{Comparison, SourceFile, Verdict, nanoseconds};
 use super::copy_structure::{CopyFolder, Linked};
 use super::event::Event;
 use super::plan::Plan;
@@ -28,6 +28,26 @@ pub(super) enum Present {
     /// An output that is up to date.
     Fresh,
     ToReplace,
+}
+
+/// What is done about an existing output.
+pub(super) enum Decision {
+    Keep,
+    Replace,
+}
+
+/// Decides what is done about an existing output, or refuses to replace it.
+pub(super) fn decide(plan: &Plan, verdict: Verdict, output: &Path) -> Result<Decision, Failure> {
+    let may_replace = plan.force || plan.newer;
+    match verdict {
+        Verdict::Same => Ok(Decision::Keep),
+        // It may have been changed since.
+        Verdict::Newer if may_replace && !plan.encrypts() => {
+            Err(messages::tree::output_newer(output))
+        }
+        Verdict::Differs | Verdict::Newer if may_replace => Ok(Decision::Replace),
+        Verdict::Differs | Verdict::Newer => Err(messages::tree::exists(output)),
+    }
 }
 
 /// Decides what is done about existing outputs.
@@ -79,7 +99,8 @@ impl<'a> Existing<'a> {
         }
         let encrypts = self.plan.encrypts();
         let comparison = &mut self.comparison;
-        let compare = |dir: &Dir, there: &Stat| comparison.compare_times(dir, there, &found.stat);
+        let original = nanoseconds(&found.stat);
+        let compare = |dir: &Dir, there: &Stat| comparison.compare_times(dir, there, original);
         let may_replace = |order: Ordering| force || newer && (encrypts || order.is_le());
         match copy.link(found, path, self.is_dry, compare, may_replace) {
             Ok(Linked::Made | Linked::Kept) => Event::Link,
@@ -197,24 +218,17 @@ impl<'a> Existing<'a> {
             false => self.comparison.of(input, copy, &dir, name, &there),
         };
         let may_replace = self.plan.force || self.plan.newer;
-        match verdict {
-            // What this run has written must stay.
-            Verdict::Same | Verdict::Differs | Verdict::Newer
-                if (verdict == Verdict::Same || may_replace) && is_case_collision() =>
-            {
-                Err(messages::tree::case_collision(output))
-            }
-            Verdict::Same => {
-                self.follow(input, &dir, name, &there, output);
-                Ok(Present::Fresh)
-            }
-            // It may have been changed since.
-            Verdict::Newer if may_replace && !self.plan.encrypts() => {
-                Err(messages::tree::output_newer(output))
-            }
-            Verdict::Differs | Verdict::Newer if may_replace => Ok(Present::ToReplace),
-            Verdict::Differs | Verdict::Newer => Err(messages::tree::exists(output)),
+        // What this run has written must stay.
+        if (verdict == Verdict::Same || may_replace) && is_case_collision() {
+            return Err(messages::tree::case_collision(output));
         }
+        Ok(match decide(self.plan, verdict, output)? {
+            Decision::Keep => {
+                self.follow(input, &dir, name, &there, output);
+                Present::Fresh
+            }
+            Decision::Replace => Present::ToReplace,
+        })
     }
 
     /// Gives an up-to-date output the permission bits of its input. Decrypted files never become

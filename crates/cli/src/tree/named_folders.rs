@@ -95,7 +95,7 @@ fn present(path: &Path) -> Result<Option<Dir>, Failure> {
 
 /// Opens it, or creates it, but none of those above: what is missing there may be a disk that is
 /// not mounted. Returns whether it is new.
-fn made(path: &Path, context: &CopyContext) -> Result<(Dir, bool), Failure> {
+pub(super) fn made(path: &Path, context: &CopyContext) -> Result<(Dir, bool), Failure> {
     if let Some(dir) = present(path)? {
         remove_abandoned(&dir);
         return Ok((dir, false));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileId, WalkEntry};
 use cryptstream_engine::{Error, Parser};
+use cryptstream_remote::ObjectUrl;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -60,6 +61,21 @@ pub(crate) struct Plan {
     pub(crate) removes_source: bool,
     /// Parses encrypted files.
     pub(crate) parser: Parser,
+    /// Set if inputs or outputs are in a store.
+    pub(crate) store: Option<Store>,
+}
+
+/// Which side of a run is in a store.
+#[derive(Debug)]
+pub(crate) enum Store {
+    /// The outputs: those of the roots are URLs.
+    To,
+    /// The inputs, which are below a prefix. There are no roots.
+    From {
+        input: ObjectUrl,
+        /// A folder or the URL of a prefix.
+        output: PathBuf,
+    },
 }
 
 /// What is done with an entry of a folder.
@@ -92,11 +108,25 @@ impl Plan {
             Some(output) => output,
             None => default_output(&root.input, naming)?,
         };
-        if root.folder.is_some() {
+        if root.folder.is_some() && !is_url(&output) {
             check_parent(&output)?;
         }
         let root = Root { output, ..root };
         Self::new(vec![Ok(root)], naming, rules)
+    }
+
+    /// The objects below a prefix.
+    pub(crate) fn from_store(
+        input: ObjectUrl,
+        output: PathBuf,
+        naming: Naming,
+        rules: Rules,
+    ) -> Result<Self, Failure> {
+        if !is_url(&output) {
+            check_parent(&output)?;
+        }
+        let store = Some(Store::From { input, output });
+        Ok(Self { store, ..Self::new(Vec::new(), naming, rules)? })
     }
 
     /// Several inputs, each under its own name in a folder.
@@ -118,7 +148,7 @@ impl Plan {
             Ok(Root { output: folder.join(name), ..root })
         };
         let plan = Self::new(inputs.into_iter().map(root).collect(), naming, rules)?;
-        if !plan.roots.is_empty() {
+        if !plan.roots.is_empty() && !is_url(folder) {
             check_parent(folder)?;
         }
         Ok(plan)
@@ -139,6 +169,7 @@ impl Plan {
                 }
                 Ok(root)
                     if root.folder.is_some()
+                        && !is_url(&root.output)
                         && Dir::open(&root.output).is_err_and(|e| e == Errno::NOTDIR) =>
                 {
                     unusable.push((roots.len(), messages::tree::not_a_folder(&root.output)));
@@ -152,11 +183,14 @@ impl Plan {
             }
             // Any of them: one root's output may lie in another root.
             for other in &roots {
-                if let Some(folder) = other.folder.as_ref().and_then(|it| it.dir().ok()) {
+                if let Some(folder) = other.folder.as_ref().and_then(|it| it.dir().ok())
+                    && !is_url(&root.output)
+                {
                     check_outside(&root.output, &folder, &other.input)?;
                 }
             }
         }
+        let has_urls = roots.iter().any(|root| is_url(&root.output));
         Ok(Self {
             roots,
             left_out,
@@ -168,6 +202,7 @@ impl Plan {
             delete: false,
             removes_source: false,
             parser: Parser::default(),
+            store: has_urls.then_some(Store::To),
         })
     }
 
@@ -249,6 +284,10 @@ impl Plan {
     pub(crate) fn encrypts(&self) -> bool {
         matches!(self.naming, Naming::Add(_))
     }
+}
+
+fn is_url(path: &Path) -> bool {
+    cryptstream_remote::is_url(path.as_os_str())
 }
 
 /// Whether an entry is a temporary of this program.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cryptstream_beneath::{FileId, Folder, WalkEntry};
+use cryptstream_remote::is_url;
 
 use super::plan::{Action, Plan};
 use super::root::{Root, nearest};
@@ -114,6 +115,9 @@ impl TreeScan {
 
 /// The existing folder that a root's output is or will be in, and that output.
 fn existing_output(root: &Root) -> Option<(FileId, (PathBuf, Arc<Folder>))> {
+    if is_url(root.output.as_os_str()) {
+        return None;
+    }
     let folder = Folder::root(nearest(&root.output)?).ok()?;
     Some((folder.id(), (root.output.clone(), folder)))
 }

@@ -141,6 +141,13 @@ impl Rules {
         Ok(FilteredWalk { walk, path: path.to_owned(), may_vanish: self.may_vanish })
     }
 
+    /// The filter for keys of a store.
+    pub(super) fn key_filter(&self) -> Result<KeyFilter, Failure> {
+        let root = Path::new(".");
+        let (overrides, ignored) = (self.overrides(root)?, self.ignored(root)?);
+        Ok(KeyFilter { overrides, ignored, matches: Arc::clone(&self.matches) })
+    }
+
     /// Patterns are compared with the text of paths; no file is accessed.
     pub(super) fn filter(&self, root: &Path) -> Result<Filter, Failure> {
         let (overrides, ignored) = (self.overrides(root)?, self.ignored(root)?);
@@ -171,6 +178,29 @@ impl Matches {
     fn record(&self, is_wanted: bool) {
         let which = if is_wanted { &self.is_any_wanted } else { &self.is_any_left_out };
         which.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A filter for the keys of objects, below their prefix.
+pub(super) struct KeyFilter {
+    overrides: Override,
+    ignored: Gitignore,
+    matches: Arc<Matches>,
+}
+
+impl KeyFilter {
+    /// Whether an object is included: no folder above it may be excluded either.
+    pub(super) fn wants(&self, relative: &Path) -> bool {
+        if self.overrides.is_empty() && self.ignored.is_empty() {
+            return true;
+        }
+        let is_wanted = relative.ancestors().enumerate().all(|(height, path)| {
+            path.as_os_str().is_empty()
+                || !self.overrides.matched(path, height > 0).is_ignore()
+                    && !self.ignored.matched(path, height > 0).is_ignore()
+        });
+        self.matches.record(is_wanted);
+        is_wanted
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use cryptstream_beneath::{Folder, WalkEntry, dir_mode_without_acl};
 use cryptstream_engine::program::is_leftover;
-use cryptstream_engine::{BatchItem, Destination, LostAttributes};
+use cryptstream_engine::{BatchItem, Destination, LostAttributes, Origin};
 use rustix::fs::Stat;
 
 use super::compare::SourceFile;
@@ -66,9 +66,8 @@ impl Iterator for WorkItems<'_> {
 }
 
 impl<'a> WorkItems<'a> {
-    /// The items of `plan`. `unusable` says why other inputs cannot be used, each with the number
-    /// of roots before it; each is reported in its turn.
-    pub(crate) fn new(
+    /// The items of `plan`, as for [`Items::new`](super::items::Items::new).
+    pub(super) fn new(
         plan: &'a Plan,
         scan: TreeScan,
         unusable: Vec<(usize, Failure)>,
@@ -132,9 +131,8 @@ impl<'a> WorkItems<'a> {
         }
     }
 
-    /// Finishes all folders, and reports those that cannot be finished. If the run has failed by
-    /// then, folders that it has created for its outputs are removed if they are empty.
-    pub(crate) fn finish(mut self, has_failed: impl Fn() -> bool) {
+    /// Ends the run, as [`Items::finish`](super::items::Items::finish) says.
+    pub(super) fn finish(mut self, has_failed: impl Fn() -> bool) {
         self.levels.clear();
         self.ahead.clear();
         self.roots.clear();
@@ -390,7 +388,8 @@ impl<'a> WorkItems<'a> {
                 (Destination::Beneath { folder, name, path: output, force, is_free }, Some(guard))
             }
         };
-        Some(BatchItem { input: path, entry, len, output, guard })
+        let origin = entry.map_or(Origin::Path, Origin::Entry);
+        Some(BatchItem { input: path, origin, len, output, guard })
     }
 }
 

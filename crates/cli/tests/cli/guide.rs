@@ -46,6 +46,7 @@ fn every_recipe_does_what_it_says() {
 
     let server = Server::start(Options::default());
     server.create_bucket("my-backups");
+    server.create_bucket("other-bucket");
 
     let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide.md"));
     let recipes = recipes(&guide.unwrap());

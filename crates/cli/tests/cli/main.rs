@@ -27,6 +27,7 @@ mod key_files;
 mod keys;
 mod mirror;
 mod object_faults;
+mod object_trees;
 mod objects;
 mod output_place;
 mod page_cache;

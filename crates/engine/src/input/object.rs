@@ -21,6 +21,11 @@ impl InputObject {
         fetched.map_err(|source| Error::Read { path: self.path.clone(), offset, source })
     }
 
+    /// Whether the store knows the permission bits of the file that it was made from.
+    pub(super) fn has_mode(&self) -> bool {
+        self.object.attributes().mode.is_some()
+    }
+
     /// Gives back the memory of bytes that will not be read again.
     pub(crate) fn release(&self, offset: u64, len: usize) {
         self.object.release(offset..offset + len as u64);

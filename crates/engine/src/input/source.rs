@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use cryptstream_beneath::{Dir, FileEntry, mode_without_acl, uncached_stat};
 use cryptstream_shm::descriptors::cached_len;
@@ -18,7 +17,7 @@ use super::armor::Armor;
 use super::object::InputObject;
 use super::pipe::{PIPE_SIZE, PipeWriter, PipedEnd, pipe};
 use crate::data_file::{Caching, DataFile};
-use crate::{Error, ObjectInput, Parser};
+use crate::{Error, ObjectAttributes, ObjectInput, Parser};
 
 /// Up to this size a file is read until it ends, whatever size it reports, because files in /proc
 /// report 0 bytes, and files in /sys a page, which has at most 64 KiB.
@@ -26,8 +25,9 @@ pub(super) const TRUST_SIZE_ABOVE: u64 = 64 << 10;
 /// Files above this size are read ahead eagerly.
 const SEQUENTIAL_ABOVE: u64 = 1 << 20;
 
-/// The type and the permission bits of an object: those of new files.
-const OBJECT_MODE: u32 = 0o100_666;
+/// The type of an object, and its permission bits if the store knows none: those of new files.
+const OBJECT_TYPE: u32 = 0o100_000;
+const OBJECT_MODE: u32 = 0o666;
 
 /// An opened input.
 pub struct Source {
@@ -129,7 +129,7 @@ impl Source {
     /// # Errors
     /// [`Error::Open`].
     pub fn object(object: Arc<dyn ObjectInput>, path: PathBuf) -> Result<Self, Error> {
-        let modified = object.modified();
+        let ObjectAttributes { modified, mode } = object.attributes();
         let opened = DataFile::of_object(object).and_then(|file| {
             let stat = rustix::fs::fstat(&file)?;
             Ok((file, stat))
@@ -139,10 +139,11 @@ impl Source {
             Err(source) => return Err(Error::Open { path, source }),
         };
         // What is said of the memory is not what is true of the object.
-        stat.st_mode = OBJECT_MODE;
-        if let Some(modified) = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
-            stat.st_mtime = modified.as_secs().try_into().unwrap_or(stat.st_mtime);
-            stat.st_mtime_nsec = modified.subsec_nanos().into();
+        stat.st_mode = OBJECT_TYPE | mode.map_or(OBJECT_MODE, |mode| mode & 0o777);
+        if let Some(modified) = modified {
+            stat.st_mtime = modified.div_euclid(1_000_000_000);
+            // Never negative, and less than a second.
+            stat.st_mtime_nsec = modified.rem_euclid(1_000_000_000) as _;
         }
         Ok(Self::with_data_file(file, path, stat, true))
     }

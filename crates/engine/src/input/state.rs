@@ -11,7 +11,7 @@ use cryptstream_beneath::{
 use rustix::fs::Timestamps;
 
 use super::source::Source;
-use crate::Error;
+use crate::{Error, ObjectAttributes};
 
 impl Source {
     /// The permission bits for the output: the input's own, or what new files usually
@@ -28,6 +28,21 @@ impl Source {
     /// When it was read and changed last, as it was when it was opened.
     pub(crate) fn times(&self) -> Timestamps {
         times_of(&self.stat)
+    }
+
+    /// When a file was last modified, in nanoseconds since 1970; `None` for streams.
+    #[must_use]
+    pub fn modified(&self) -> Option<i64> {
+        let nanoseconds = i64::try_from(self.stat.st_mtime_nsec).ok()?;
+        let seconds = self.stat.st_mtime.checked_mul(1_000_000_000)?;
+        seconds.checked_add(nanoseconds).filter(|_| self.is_regular())
+    }
+
+    /// What a store is to keep of it besides its content.
+    pub(crate) fn object_attributes(&self) -> ObjectAttributes {
+        let has_mode = self.as_object().map_or(self.is_regular(), |input| input.has_mode());
+        let mode = has_mode.then(|| self.output_mode().0 & 0o777);
+        ObjectAttributes { modified: self.modified(), mode }
     }
 
     /// The same file once more, from its beginning. Only what is a file can be read

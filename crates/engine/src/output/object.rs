@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data_file::DataFile;
-use crate::{Error, ObjectOutput};
+use crate::{Error, ObjectAttributes, ObjectError, ObjectErrorKind, ObjectOutput};
 
 /// An object that is being written.
 #[derive(Clone)]
@@ -15,7 +15,12 @@ pub(crate) struct OutputObject {
 }
 
 impl OutputObject {
-    pub(super) fn new(object: Arc<dyn ObjectOutput>, path: PathBuf) -> Self {
+    pub(super) fn new(
+        object: Arc<dyn ObjectOutput>,
+        path: PathBuf,
+        attributes: ObjectAttributes,
+    ) -> Self {
+        object.set_attributes(attributes);
         Self { object, path }
     }
 
@@ -67,7 +72,13 @@ impl OutputObject {
     /// Makes it an object.
     pub(super) fn commit(self) -> Result<(), Error> {
         let len = self.object.file().metadata().map(|metadata| metadata.len());
-        len.and_then(|len| self.object.finish(len)).map_err(|error| self.failed(0, error))
+        len.and_then(|len| self.object.finish(len)).map_err(|error| match ObjectError::of(&error) {
+            // It appeared meanwhile.
+            Some(ObjectError { kind: ObjectErrorKind::Exists, .. }) => {
+                Error::OutputExists { path: self.path.clone() }
+            }
+            _ => self.failed(0, error),
+        })
     }
 
     fn failed(&self, offset: u64, source: io::Error) -> Error {

@@ -106,6 +106,8 @@ impl Target {
         }
         let (mode, lacks_acl) = source.output_mode();
         let permissions = match (options.follow_mode, options.keep_mode) {
+            // Whoever can write to the store can change what it says.
+            _ if source.is_object() => Permissions::AsNewFile(mode),
             (true, _) => Permissions::Following(mode),
             (false, true) => Permissions::Exactly(mode),
             (false, false) => Permissions::AsNewFile(mode),
@@ -161,7 +163,8 @@ impl Target {
                     .map(|pending| Sink::File(Box::new(pending)))
             }
             Self::Object { object, path } => {
-                Ok(Sink::Object(OutputObject::new(Arc::clone(object), path.clone())))
+                let (object, attributes) = (Arc::clone(object), source.object_attributes());
+                Ok(Sink::Object(OutputObject::new(object, path.clone(), attributes)))
             }
             Self::Stdout { only_text } => open_stdout(*only_text, source),
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cryptstream_engine::{
     BatchItem, BatchSummary, Decrypt, DecryptAll, Destination, Encrypt, EncryptAll, Engine,
-    EngineOptions, Error, Items, OnDone, Processes, SandboxMode, Source, Summary, Target,
+    EngineOptions, Error, Items, OnDone, Origin, Processes, SandboxMode, Source, Summary, Target,
 };
 use cryptstream_format::x25519::{PublicKey, SecretKey};
 use cryptstream_format::{Identity, Recipient};
@@ -116,7 +116,7 @@ impl Fixture {
         let len = fs::metadata(&input).unwrap().len();
         let output = output.map(|output| Destination::Named(self.target(output)));
         let output = output.unwrap_or(Destination::Nowhere);
-        BatchItem { input, entry: None, len, output, guard: None }
+        BatchItem { input, origin: Origin::Path, len, output, guard: None }
     }
 
     pub fn recipients(&self) -> [&(dyn Recipient + Sync); 1] {

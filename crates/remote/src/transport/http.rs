@@ -9,6 +9,8 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 
+use super::list::PageCatcher;
+
 /// Gives every store the same client, which was created before this process was sandboxed.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
@@ -53,7 +55,11 @@ impl HttpService for Connector {
         {
             request.headers_mut().insert("if-none-match", any);
         }
-        let result = self.client.execute(request).await;
+        let catcher = request.extensions().get::<PageCatcher>().cloned();
+        let result = match (self.client.execute(request).await, catcher) {
+            (Ok(response), Some(catcher)) => catcher.catch(response).await,
+            (result, _) => result,
+        };
         let is_repeated = match &result {
             Ok(response) => {
                 response.status().is_server_error() || response.status().as_u16() == 429

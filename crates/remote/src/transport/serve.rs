@@ -12,11 +12,13 @@ use futures_util::StreamExt;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, GetOptions, GetRange, GetResult, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload,
+    GetOptions, GetRange, GetResult, ObjectStore, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload,
 };
 use tokio::task::AbortHandle;
 
+use super::attributes::{attributes, meta_of};
+use super::list::list;
 use super::settings::{Settings, SettingsError};
 use super::store::{STALL_TIME, Stores};
 use super::translate::translate;
@@ -26,12 +28,6 @@ use crate::protocol::{Answer, Location, Meta, NewObject, Request};
 const PIECE: u64 = 1 << 20;
 /// How often content is asked for again that does not come.
 const MAX_STALLS: usize = 5;
-/// The user-defined metadata with the time of the file that the object was made from, as rclone
-/// has it: seconds since 1970, with a fraction.
-const MTIME: &str = "mtime";
-/// The user-defined metadata with the mark of the run that has written the object.
-const MARK: &str = "cryptstream-mark";
-const CONTENT_TYPE: &str = "application/octet-stream";
 
 type Result<T> = std::result::Result<T, SettingsError>;
 
@@ -123,6 +119,7 @@ impl Server {
             Request::Put { object, len } => {
                 self.put(&object, len, file?).await.map(|()| Answer::Done)
             }
+            Request::List { location, page } => self.list(&location, page, file?).await,
             Request::Parts { .. } => Err((ObjectErrorKind::Other, "a request too many".to_owned())),
         }
     }
@@ -259,6 +256,15 @@ impl Server {
         }
     }
 
+    async fn list(&self, location: &Location, name: Option<String>, file: &File) -> Result<Answer> {
+        let store = self.stores.bucket(&location.bucket)?.replacing;
+        let page = list(&*store, &location.key, name).await?;
+        let failed = |error: std::io::Error| (ObjectErrorKind::Other, error.to_string());
+        let bytes = serde_json::to_vec(&page.objects).map_err(|error| failed(error.into()))?;
+        file.write_all_at(&bytes, 0).map_err(failed)?;
+        Ok(Answer::Page { len: bytes.len() as u64, next: page.next })
+    }
+
     /// Finds out what a failure to make an object means. If an answer was lost and the request was
     /// repeated, the store refuses the repetition: then the object has this run's mark.
     async fn explain(
@@ -328,32 +334,4 @@ fn payload(file: &File, start: u64, end: u64) -> Result<PutPayload> {
         pieces.push(Bytes::from(piece));
     }
     Ok(pieces.into_iter().collect())
-}
-
-fn attributes(object: &NewObject) -> Attributes {
-    Attributes::from_iter([
-        (Attribute::ContentType, CONTENT_TYPE.to_owned()),
-        (Attribute::Metadata(MARK.into()), object.mark.clone()),
-    ])
-}
-
-fn meta_of(result: &GetResult) -> Meta {
-    let get = |name: &'static str| {
-        let value = result.attributes.get(&Attribute::Metadata(name.into()))?;
-        Some(value.as_ref().to_owned())
-    };
-    // As a float it would lose the nanoseconds.
-    let modified = get(MTIME).and_then(|text| {
-        let (seconds, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-        seconds.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
-    });
-    let last = result.meta.last_modified.timestamp_nanos_opt();
-    Meta {
-        len: result.meta.size,
-        etag: result.meta.e_tag.clone(),
-        version: result.meta.version.clone(),
-        modified: modified.or(last).unwrap_or_default(),
-        mark: get(MARK),
-    }
 }
