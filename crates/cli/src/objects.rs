@@ -10,8 +10,8 @@ use cryptstream_engine::{
     Source, Target,
 };
 use cryptstream_remote::{
-    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, TRANSPORT_ARGUMENT, Transport,
-    TransportOptions, UrlError, is_url, transport_main,
+    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, TRANSPORT_ARGUMENT,
+    Transport, TransportOptions, UrlError, is_url, transport_main,
 };
 
 use crate::messages::{self, Failure};
@@ -90,6 +90,11 @@ fn begin_create(url: &ObjectUrl, force: bool, is_free: bool) -> Result<Target, E
 pub(crate) fn list(prefix: &ObjectUrl) -> Result<Listing, Error> {
     let listing = transport().and_then(|transport| Listing::new(transport, prefix));
     listing.map_err(|source| Error::Open { path: prefix.to_string().into(), source })
+}
+
+/// Asks for an object to be deleted, without waiting for it.
+pub(crate) fn begin_remove(url: &ObjectUrl) -> io::Result<Removal> {
+    transport().and_then(|transport| Removal::begin(transport, url))
 }
 
 /// An object that exists.

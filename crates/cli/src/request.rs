@@ -9,8 +9,8 @@ use std::thread;
 use cryptstream_beneath::FileEntry;
 use cryptstream_engine::program::leftover_of;
 use cryptstream_engine::{
-    Cache, CommitOptions, Encrypt, Engine, EngineOptions, Error, OutputFormat, Parser, Processes,
-    Progress, SandboxMode, Source, Summary, Target,
+    Cache, CommitOptions, Encrypt, Engine, EngineOptions, Error, ObjectError, OutputFormat, Parser,
+    Processes, Progress, SandboxMode, Source, Summary, Target,
 };
 use cryptstream_format::{Format, Recipient};
 use cryptstream_remote::ObjectUrl;
@@ -31,6 +31,10 @@ pub(crate) enum Input {
     Path(PathBuf),
     /// An object in a store, and its URL as a path.
     Object(ObjectUrl, PathBuf),
+    /// All objects below a URL.
+    Prefix(ObjectUrl, PathBuf),
+    /// Something in a store that could not be listed, or has a key that cannot be used.
+    Unlisted(PathBuf, ObjectError),
     /// A file that was found in a folder, and its path.
     Entry(FileEntry, PathBuf),
     /// Something in a folder that could not be looked at.
@@ -48,6 +52,14 @@ impl Input {
             Some(Ok(url)) if url.is_prefix() => Err(messages::objects::is_prefix(&path)),
             Some(Ok(url)) => Ok(Self::Object(url, path)),
             Some(Err(error)) => Err(messages::objects::bad_url(&path, &error)),
+        }
+    }
+
+    /// What the user has named, which may be a prefix.
+    pub(crate) fn named_or_prefix(path: PathBuf) -> Result<Self, Failure> {
+        match objects::url(&path) {
+            Some(Ok(url)) if url.is_prefix() => Ok(Self::Prefix(url, path)),
+            _ => Self::named(path),
         }
     }
 
@@ -73,6 +85,11 @@ impl Input {
             Self::Stdin => Source::stdin(),
             Self::Path(path) => Source::open(path),
             Self::Object(url, _) => objects::open(url),
+            // It is opened if nothing is below it.
+            Self::Prefix(_, path) => Err(Error::InputIsDirectory { path: path.clone() }),
+            Self::Unlisted(path, error) => {
+                Err(Error::Open { path: path.clone(), source: error.clone().into() })
+            }
             Self::Entry(entry, path) => Source::open_entry(entry, path),
             Self::Special(path) => Err(Error::Open {
                 path: path.clone(),
@@ -91,6 +108,8 @@ impl Input {
             Self::Stdin => None,
             Self::Path(path)
             | Self::Object(_, path)
+            | Self::Prefix(_, path)
+            | Self::Unlisted(path, _)
             | Self::Entry(_, path)
             | Self::Unreadable(path, _)
             | Self::Special(path) => Some(path),

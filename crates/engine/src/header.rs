@@ -67,7 +67,9 @@ pub(crate) fn read_repaired(
     source: &mut Source,
     repair: impl Fn(&HeaderError, &mut [u8]) -> bool,
 ) -> Result<Header, Error> {
-    let mut bytes = zeroed(FIRST_READ)?;
+    // What is not needed of an object is not fetched.
+    let first = if source.is_object() { HEADER_BLOCK } else { FIRST_READ };
+    let mut bytes = zeroed(first)?;
     let mut len = source.fill(&mut bytes)?;
     let mut may_be_armor = true;
     loop {

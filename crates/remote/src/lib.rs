@@ -11,6 +11,7 @@ mod output;
 mod parts;
 mod profile;
 mod protocol;
+mod removal;
 mod transport;
 mod url;
 
@@ -21,5 +22,6 @@ pub use output::create;
 pub use parts::{MAX_OBJECT_LEN, MAX_PART_SIZE, MAX_PARTS, ObjectTooLong, Part, PartLayout};
 pub use profile::{AwsCredentials, AwsSettings, ProfileError, ProfileProblem};
 pub use protocol::ListedObject;
+pub use removal::Removal;
 pub use transport::transport_main;
 pub use url::{MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, is_url};

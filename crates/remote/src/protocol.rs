@@ -107,6 +107,8 @@ pub(crate) enum Request {
     Abort { location: Location, upload: String },
     /// Upload a whole object. With the file.
     Put { object: NewObject, len: u64 },
+    /// Delete an object.
+    Delete { location: Location },
     /// List objects whose keys begin with that of `location`, from the page with this name on.
     /// With a file, which gets one page: [`ListedObject`]s as JSON.
     List { location: Location, page: Option<String> },

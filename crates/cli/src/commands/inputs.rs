@@ -11,9 +11,10 @@ use cryptstream_engine::{BatchItem, Destination, Origin, Parser};
 use crate::args::is_stdin;
 use crate::keyring::{CachedIdentities, NoMatchingKey};
 use crate::messages::{self, Context, Failure, inspect_verify, tree};
+use crate::objects;
 use crate::report::Failures;
 use crate::request::Input;
-use crate::tree::encrypted_files;
+use crate::tree::{encrypted_files, encrypted_objects};
 
 /// The named inputs. Folders are walked each time they are needed: a list of their files could be
 /// of any length.
@@ -32,7 +33,7 @@ impl Inputs {
         if files.iter().filter(|path| is_stdin(path)).count() > 1 {
             return Err(inspect_verify::one_stdin());
         }
-        files.into_iter().map(Input::named).collect::<Result<_, _>>().map(Self)
+        files.into_iter().map(Input::named_or_prefix).collect::<Result<_, _>>().map(Self)
     }
 
     /// Takes files, without standard input.
@@ -42,7 +43,15 @@ impl Inputs {
 
     /// Whether there may be more or fewer files than one.
     pub(super) fn are_several(&self, is_listed: bool) -> bool {
-        is_listed || self.0.len() != 1 || self.0[0].path().is_some_and(Path::is_dir)
+        is_listed
+            || self.has_prefix()
+            || self.0.len() != 1
+            || self.0[0].path().is_some_and(Path::is_dir)
+    }
+
+    /// Whether there may be many objects.
+    pub(super) fn has_prefix(&self) -> bool {
+        self.0.iter().any(|input| matches!(input, Input::Prefix(..)))
     }
 
     /// The number of named inputs.
@@ -58,11 +67,15 @@ impl Inputs {
         }
     }
 
-    /// The named files, and the encrypted files in named folders.
+    /// The named files, and the encrypted files in named folders and below prefixes.
     pub(super) fn iter(&self) -> impl Iterator<Item = PendingInput> + '_ {
         self.0.iter().flat_map(|input| {
-            let folder = input.path().and_then(encrypted_files);
-            let mut found = folder.into_iter().flatten().peekable();
+            let (folder, prefix) = match input {
+                Input::Prefix(url, _) => (None, Some(encrypted_objects(url))),
+                input => (input.path().and_then(encrypted_files), None),
+            };
+            let found = folder.into_iter().flatten().chain(prefix.into_iter().flatten());
+            let mut found = found.peekable();
             // A folder without encrypted files is refused when it is opened.
             let itself = found.peek().is_none().then(|| PendingInput::of(input.clone()));
             itself.into_iter().chain(found.map(|(input, len)| PendingInput { input, len }))
@@ -84,11 +97,13 @@ impl PendingInput {
         Self { input, len }
     }
 
-    /// The input as a work item that is only read; `None` for standard input and objects.
+    /// The input as a work item that is only read; `None` for standard input, and for an object
+    /// that was not listed.
     pub(super) fn item(&self) -> Option<BatchItem> {
         let origin = match &self.input {
             Input::Entry(entry, _) => Origin::Entry(entry.clone()),
-            Input::Object(..) => return None,
+            Input::Object(url, _) => Origin::Object(objects::stored(url.clone(), self.len?)),
+            Input::Prefix(..) | Input::Unlisted(..) => return None,
             _ => Origin::Path,
         };
         let (input, len) = (self.input.path()?.to_owned(), self.len.unwrap_or(0));
@@ -112,7 +127,12 @@ impl PendingInput {
                 let id = FileId { dev: found.dev(), ino: found.ino() };
                 file.has_id(id, || std::fs::canonicalize(path).ok())
             }),
-            Input::Stdin | Input::Object(..) | Input::Unreadable(..) | Input::Special(_) => false,
+            Input::Stdin
+            | Input::Object(..)
+            | Input::Prefix(..)
+            | Input::Unlisted(..)
+            | Input::Unreadable(..)
+            | Input::Special(_) => false,
         }
     }
 }

@@ -211,14 +211,16 @@ impl Rekeyer<'_> {
                 Err(Error::InputIsDirectory { path: path.clone() })
             }
             Input::Path(path) => LockedFile::open(path, &self.parser),
-            Input::Object(_, path) => {
+            Input::Object(_, path) | Input::Prefix(_, path) => {
                 return Err(RekeyError::File(messages::objects::needs_file(path)));
             }
             // The error says why.
-            Input::Stdin | Input::Unreadable(..) | Input::Special(_) => match input.open() {
-                Err(error) => Err(error),
-                Ok(source) => Err(Error::NotRegular { path: source.path().to_owned() }),
-            },
+            Input::Stdin | Input::Unlisted(..) | Input::Unreadable(..) | Input::Special(_) => {
+                match input.open() {
+                    Err(error) => Err(error),
+                    Ok(source) => Err(Error::NotRegular { path: source.path().to_owned() }),
+                }
+            }
         };
         let rekeying =
             opened.map_err(|error| RekeyError::File(messages::engine(error, self.context)))?;

@@ -28,7 +28,7 @@ use crate::report::Status;
 use crate::report::tree::{TreeReport, TreeRunNames};
 use crate::request::{engine_options, output_format};
 use crate::tree::{
-    Event, IN_FLIGHT, Items, Naming, Plan, Prune, Rules, TreeScan, first_file, is_name_too_long,
+    Event, IN_FLIGHT, Items, Naming, Plan, Rules, TreeScan, first_file, is_name_too_long, prune,
 };
 use crate::verb::Verb;
 
@@ -53,11 +53,8 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let naming = Naming::Add(suffix_of(output_format.format()));
     let mut run = TreeRun::new("encrypt", files, &tree, naming, session.options)?;
     run.plan.delete = delete;
-    if delete && run.plan.store.is_some() {
-        let output = &run.report_names.output;
-        return Err(messages::objects::flag_needs_files(output, "--delete").into());
-    }
     if delete {
+        urls::check_delete(&run.plan, tree.gitignore, &run.report_names.output)?;
         run.plan.check_folders()?;
     }
     if tree.dry_run {
@@ -342,9 +339,7 @@ impl TreeRun {
         drop(work_items);
         if !report.borrow().is_closed() {
             let is_clean = report.borrow().is_clean();
-            let plan = &self.plan;
-            Prune { plan, is_dry: true, is_key: &is_key, on_event: &mut on_event }
-                .after_run(is_clean);
+            prune(&self.plan, is_clean, true, &is_key, &mut on_event);
         }
         Ok(report.into_inner().end(WorkerStats::default()))
     }
@@ -433,8 +428,7 @@ impl TreeRun {
         let stats = with(&mut self.engine, &mut items, self.commit, &meter, &mut on_done);
         work_items.finish(|| !report.borrow().is_clean());
         let is_clean = report.borrow().is_clean() && !is_over.get();
-        let plan = &self.plan;
-        Prune { plan, is_dry: false, is_key: &is_key, on_event: &mut on_event }.after_run(is_clean);
+        prune(&self.plan, is_clean, false, &is_key, &mut on_event);
         meter.clear();
         let mut report = report.into_inner();
         if is_over.get() {

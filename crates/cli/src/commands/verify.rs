@@ -21,6 +21,7 @@ use crate::progress::Meter;
 use crate::report;
 use crate::report::verify::{Outcome, VerifyReport};
 use crate::request::{Input, engine_options};
+use crate::tree::IN_FLIGHT;
 use crate::verb::Verb;
 
 /// Smaller files are decrypted several at a time. Larger ones keep all workers busy, and show
@@ -42,6 +43,8 @@ struct Verifier<'a> {
     /// The number of files, and of those begun.
     count: u64,
     begun: Cell<usize>,
+    /// How many objects are fetched at once, if there are any.
+    in_flight: Option<usize>,
 }
 
 /// A file and its number.
@@ -56,7 +59,8 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
     for pending in inputs.iter() {
         count += 1;
         // What can be read only once must be verified in the one pass.
-        can_be_tried &= pending.len.is_some() || matches!(pending.input, Input::Unreadable(..));
+        let is_absent = matches!(pending.input, Input::Unreadable(..) | Input::Unlisted(..));
+        can_be_tried &= pending.len.is_some() || is_absent;
         total += pending.len.unwrap_or(0);
         first.get_or_insert(pending.input);
     }
@@ -93,6 +97,7 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
         meter: Meter::new(name, options),
         report: RefCell::new(VerifyReport::new(options, is_brief)),
         count,
+        in_flight: inputs.has_prefix().then_some(IN_FLIGHT),
         begun: Cell::new(0),
     };
     verifier.meter.start(Some(total).filter(|total| *total > 0));
@@ -194,6 +199,7 @@ impl Verifier<'_> {
             self.close(file, result);
         };
         let request = DecryptAll::items(&mut items).identities(&self.identities);
+        let request = request.in_flight(self.in_flight);
         let summary = engine.decrypt_all(request.on_done(&mut on_done));
         self.report.borrow_mut().add(summary.workers);
     }

@@ -3,12 +3,12 @@
 use cryptstream_engine::BatchItem;
 
 use super::event::Event;
-use super::objects::ObjectItems;
+use super::objects::{self, ObjectItems};
 use super::plan::Plan;
-use super::prune::IsKey;
+use super::prune::{IsKey, Prune};
 use super::scan::TreeScan;
 use super::work_items::WorkItems;
-use crate::messages::Failure;
+use crate::messages::{self, Failure};
 
 /// The files that are still to be processed.
 pub(crate) enum Items<'a> {
@@ -58,5 +58,22 @@ impl Iterator for Items<'_> {
             Self::Files(items) => items.next(),
             Self::Objects(items) => items.next(),
         }
+    }
+}
+
+/// Removes from every copy what the original does not have, if that was asked for. After a failure
+/// nothing is removed: the original may merely be unreadable.
+pub(crate) fn prune(
+    plan: &Plan,
+    is_clean: bool,
+    is_dry: bool,
+    is_key: &IsKey<'_>,
+    on_event: &mut dyn FnMut(Event),
+) {
+    match plan.store {
+        _ if !plan.delete => {}
+        _ if !is_clean => messages::warn(messages::tree::not_removed()),
+        None => Prune { plan, is_dry, is_key, on_event }.all(),
+        Some(_) => objects::prune(plan, is_dry, on_event),
     }
 }

@@ -9,6 +9,7 @@ mod folder;
 mod inputs;
 mod next;
 mod prefix;
+mod prune;
 
 use std::collections::VecDeque;
 
@@ -16,17 +17,17 @@ use cryptstream_engine::{BatchItem, Destination};
 
 use self::compare::Pending;
 use self::folder::FolderOutputs;
+pub(crate) use self::inputs::encrypted_objects;
 use self::inputs::{Found, Inputs};
+pub(crate) use self::next::IN_FLIGHT;
 use self::next::Next;
 use self::prefix::PrefixOutputs;
+pub(super) use self::prune::prune;
 use super::event::Event;
 use super::plan::{Plan, Store};
 use super::prune::IsKey;
 use super::scan::TreeScan;
 use crate::messages::Failure;
-
-/// How many files are looked at ahead, and worked on at once.
-pub(crate) const IN_FLIGHT: usize = 64;
 
 /// The files of a run with a store that are still to be processed.
 pub(crate) struct ObjectItems<'a> {

@@ -47,17 +47,8 @@ struct CopyEntry {
 }
 
 impl Prune<'_> {
-    /// Removes from every copy what the original does not have, if that was asked for. After a
-    /// failure nothing is removed: the original may merely be unreadable.
-    pub(crate) fn after_run(mut self, is_clean: bool) {
-        match (self.plan.delete, is_clean) {
-            (false, _) => {}
-            (true, true) => self.all(),
-            (true, false) => messages::warn(messages::tree::not_removed()),
-        }
-    }
-
-    fn all(&mut self) {
+    /// Removes from every copy what the original does not have.
+    pub(super) fn all(&mut self) {
         for root in &self.plan.roots {
             let Some(original) = &root.folder else { continue };
             let Some(copy) = open_existing_root(root, &CopyContext::default()) else { continue };

@@ -6,9 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::common::{Done, test_bytes};
+use crate::common::group::wait_until;
+use crate::common::{Done, test_bytes, wait};
 use crate::objects::{Setup, url};
-use cryptstream_s3_test_server::{Fault, Object, Operation, Options, Rule};
+use cryptstream_s3_test_server::{ErrorCode, Fault, Faults, Object, Operation, Options, Rule};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The store has three pages with more than six keys.
 fn setup() -> Setup {
@@ -112,7 +114,8 @@ fn what_is_up_to_date_is_not_transferred_again() {
         let report = done.json(&done.stdout);
         assert_eq!((&report["files"], &report["kept"]), (&0.into(), &8.into()), "{report}");
         assert_eq!(requests(&setup, before, Operation::PutObject), 0);
-        // Nothing but headers was fetched.
+        // Nothing but headers was fetched, each with one request, and one more to try the key.
+        assert!(requests(&setup, before, Operation::GetObject) <= 9);
         let body: u64 = setup.server.requests()[before..].iter().map(|it| it.body_sent).sum();
         assert!(body < 8 * 6000, "{body}");
         assert!(out == files(&setup.dir.path("in")));
@@ -335,4 +338,149 @@ fn objects_without_attributes_get_usual_ones() {
     assert!(stat.modified().unwrap().elapsed().unwrap() < Duration::from_secs(3600));
     let done = run(&setup, &["decrypt", &url("p/"), "out", "--json"]).ok();
     assert_eq!(done.json(&done.stdout)["kept"], 2);
+}
+
+/// Only encrypted files that the folder no longer has are removed, and nothing after a failure.
+#[test]
+fn what_the_folder_no_longer_has_is_removed() {
+    let setup = setup();
+    write_tree(&setup);
+    let mirror = ["encrypt", "--delete", "in", &url("p/")];
+    run(&setup, &mirror).ok_and_silent();
+    setup.server.put("bucket", "p/foreign.enc", "not encrypted");
+    setup.server.put("bucket", "p/notes.txt", "not encrypted");
+    setup.server.put("bucket", "p/marker/", "");
+    setup.server.put("bucket", "p2/other.enc", setup.object("p/a.enc"));
+    let before = setup.server.keys("bucket");
+    for name in ["a", "deep/er/c", "large"] {
+        fs::remove_file(setup.dir.path("in").join(name)).unwrap();
+    }
+    let done = run(&setup, &[&mirror[..], &["-n"]].concat()).ok();
+    let line = format!("remove {}\n", url("p/deep/er/c.enc"));
+    assert!(done.stdout_text().contains(&line), "{done:?}");
+    assert_eq!(setup.server.keys("bucket"), before);
+    // What is excluded stays.
+    let done =
+        run(&setup, &[&mirror[..], &["--exclude", "er/", "--exclude", "a", "--json"]].concat())
+            .ok();
+    assert_eq!(done.json(&done.stdout)["removed"], 1);
+    let after = setup.server.keys("bucket");
+    assert!(!after.contains(&"p/large.enc".to_owned()), "{after:?}");
+    setup.server.set_faults(Rule::all(Fault::Error(ErrorCode::AccessDenied)).key("p/b.txt.enc"));
+    setup.dir.write("in/b.txt", "changed");
+    let done = run(&setup, &mirror);
+    assert_eq!(done.code(), Some(77), "{done:?}");
+    assert!(done.stderr_text().contains("nothing was removed"), "{done:?}");
+    assert_eq!(setup.server.keys("bucket"), after);
+    setup.server.set_faults(Faults::default());
+    let done = run(&setup, &[&mirror[..], &["--newer"]].concat()).ok();
+    assert!(done.stderr_text().contains("foreign.enc"), "{done:?}");
+    let keys: Vec<_> = before.into_iter().filter(|key| !key.ends_with("/c.enc")).collect();
+    let keys = keys.into_iter().filter(|key| !key.ends_with("/a.enc") && !key.contains("large"));
+    assert_eq!(setup.server.keys("bucket"), keys.collect::<Vec<_>>());
+    // An empty folder may only not be mounted.
+    fs::remove_dir_all(setup.dir.path("in")).unwrap();
+    fs::create_dir(setup.dir.path("in")).unwrap();
+    let done = run(&setup, &mirror);
+    assert_eq!(done.code(), Some(66), "{done:?}");
+    assert!(done.stderr_text().contains("is it mounted?"), "{done:?}");
+}
+
+/// All encrypted objects below a prefix.
+#[test]
+fn prefixes_are_verified_and_inspected() {
+    let setup = setup();
+    write_tree(&setup);
+    run(&setup, &["encrypt", "in", &url("p/")]).ok_and_silent();
+    setup.server.put("bucket", "p/notes.txt", "not encrypted");
+    setup.server.put("bucket", "p/marker.enc/", "");
+    let verified = run(&setup, &["verify", &url("p/")]).ok();
+    assert_eq!(verified.stdout_text().lines().count(), 8, "{verified:?}");
+    assert!(verified.stdout_text().contains(&url("p/deep/er/c.enc")), "{verified:?}");
+    let inspected = setup.command(&["inspect", "--json", &url("p/")]).run().ok();
+    assert_eq!(inspected.stdout_text().matches("s3://bucket/p/").count(), 8, "{inspected:?}");
+    let mut object = setup.object("p/deep/d.enc");
+    object[300] ^= 1;
+    setup.server.put("bucket", "p/deep/d.enc", object.clone());
+    setup.server.put("bucket", "p//odd.enc", object);
+    let verified = run(&setup, &["verify", &url("p/")]);
+    // The first failure determines the status.
+    assert_eq!(verified.code(), Some(66), "{verified:?}");
+    assert_eq!(verified.stdout_text().matches(": intact").count(), 7, "{verified:?}");
+    let text = verified.stderr_text() + &verified.stdout_text();
+    assert!(text.contains("p/deep/d.enc") && text.contains("p//odd.enc"), "{text}");
+    setup.dir.keygen("other");
+    let wrong = setup.command(&["verify", "-i", "other", &url("p/")]).run();
+    assert_eq!(wrong.code(), Some(77), "{wrong:?}");
+    assert_eq!(wrong.stderr_text().matches("error:").count(), 1, "{wrong:?}");
+    let nothing = run(&setup, &["verify", &url("nothing/")]);
+    assert_eq!(nothing.code(), Some(66), "{nothing:?}");
+    let nothing = run(&setup, &["verify", "s3://nobucket/p/"]);
+    assert_eq!(nothing.code(), Some(66), "{nothing:?}");
+    assert!(nothing.stderr_text().contains("bucket does not exist"), "{nothing:?}");
+}
+
+/// Whatever happens, a file is transferred whole or not at all, and the next run goes on.
+#[test]
+fn an_interrupted_run_is_continued() {
+    let setup = setup();
+    let count = 150;
+    for number in 0..count {
+        let path = setup.dir.path(format!("in/{}/{number}", number % 7));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, test_bytes(number * 40)).unwrap();
+    }
+    let there = ["encrypt", "-i", "id", "in", &url("p/")];
+    let back = ["decrypt", "-i", "id", &url("p/"), "out"];
+    for (args, operation) in [(there, Operation::PutObject), (back, Operation::GetObject)] {
+        for (first, signal) in [(20, Signal::INT), (40, Signal::KILL), (30, Signal::TERM)] {
+            let hold = Fault::Delay(Duration::from_secs(3));
+            let faults = (first..first + 64).fold(Faults::default(), |faults, number| {
+                faults.rule(Rule::nth(number, hold.clone()).on(operation))
+            });
+            setup.server.set_faults(faults);
+            let before = setup.server.requests().len();
+            let child = setup.command(&args).spawn();
+            wait_until("under way", || requests(&setup, before, operation) >= first as usize + 5);
+            kill_process(Pid::from_child(&child), signal).unwrap();
+            assert!(wait(child).code().is_none());
+        }
+        setup.server.set_faults(Faults::default());
+        let done = setup.command(&[&args[..], &["--json"]].concat()).run().ok();
+        let report = done.json(&done.stdout);
+        assert!(report["kept"].as_u64().unwrap() > 20, "{report}");
+        let sum = report["kept"].as_u64().unwrap() + report["files"].as_u64().unwrap();
+        assert_eq!(sum, count as u64, "{report}");
+    }
+    assert_eq!(files(&setup.dir.path("out")), files(&setup.dir.path("in")));
+    assert!(setup.server.uploads().is_empty());
+}
+
+/// With faults at random, but repeatably, every file is there or named.
+#[test]
+fn no_fault_loses_a_file() {
+    let setup = setup();
+    write_tree(&setup);
+    let wanted = files(&setup.dir.path("in"));
+    for seed in 0..4 {
+        let key = format!("{seed}/");
+        let faults = Faults::seeded(seed)
+            .rule(Rule::random(0.1, Fault::Error(ErrorCode::InternalError)))
+            .rule(Rule::random(0.05, Fault::Reset))
+            .rule(Rule::random(0.1, Fault::LoseAnswer).on(Operation::PutObject))
+            .rule(Rule::random(0.1, Fault::CutBody { after: 300 }).on(Operation::GetObject))
+            .rule(Rule::random(0.1, Fault::CutBody { after: 300 }).on(Operation::ListObjectsV2));
+        setup.server.set_faults(faults);
+        for args in [["encrypt", "in", &url(&key)], ["decrypt", &url(&key), "out"]] {
+            // Runs that fail are repeated.
+            let ended = (0..5).find(|_| {
+                let done = run(&setup, &args);
+                assert!(matches!(done.code(), Some(0 | 74 | 75)), "seed {seed}: {done:?}");
+                done.code() == Some(0)
+            });
+            assert!(ended.is_some(), "seed {seed}");
+        }
+        assert_eq!(files(&setup.dir.path("out")), wanted, "seed {seed}");
+        fs::remove_dir_all(setup.dir.path("out")).unwrap();
+    }
 }

@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResult, ObjectStore, PutMode, PutMultipartOptions, PutOptions,
-    PutPayload,
+    GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload,
 };
 use tokio::task::AbortHandle;
 
@@ -118,6 +118,11 @@ impl Server {
             }
             Request::Put { object, len } => {
                 self.put(&object, len, file?).await.map(|()| Answer::Done)
+            }
+            Request::Delete { location } => {
+                let (store, path) = self.place(&location)?;
+                let deleted = store.replacing.delete(&path).await;
+                deleted.map(|()| Answer::Done).map_err(|error| translate(&error))
             }
             Request::List { location, page } => self.list(&location, page, file?).await,
             Request::Parts { .. } => Err((ObjectErrorKind::Other, "a request too many".to_owned())),

@@ -7,6 +7,7 @@ use cryptstream_remote::ObjectUrl;
 use crate::args::is_dash;
 use crate::messages::{self, Failure};
 use crate::objects;
+use crate::tree::{Plan, Store};
 
 /// What a command line names.
 pub(super) struct UrlUse<'a> {
@@ -40,6 +41,17 @@ pub(super) fn input_prefix(names: &UrlUse<'_>) -> Result<Option<ObjectUrl>, Fail
             }
         }
         _ => Err(messages::objects::no_folders(first)),
+    }
+}
+
+/// Refuses `--delete` where a store has the original, or decides together with the copy what is
+/// excluded.
+pub(super) fn check_delete(plan: &Plan, gitignore: bool, output: &Path) -> Result<(), Failure> {
+    match plan.store {
+        None => Ok(()),
+        Some(Store::To) if !gitignore => Ok(()),
+        Some(Store::To) => Err(messages::objects::flag_needs_files(output, "--gitignore --delete")),
+        Some(Store::From { .. }) => Err(messages::objects::flag_needs_files(output, "--delete")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cryptstream_beneath::WalkEntry;
 use cryptstream_engine::program::is_leftover;
-use cryptstream_engine::{Error, Origin};
+use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, Origin};
 use cryptstream_remote::{ListedObject, Listing, ObjectUrl};
 
 use super::super::compare::SourceFile;
@@ -14,8 +14,10 @@ use super::super::plan::{Action, Plan, Store};
 use super::super::scan::TreeScan;
 use super::super::steps::{Step, Steps};
 use super::super::walk::{KeyFilter, entry, join, len};
+use crate::file_names::is_encrypted_name;
 use crate::messages::{self, Failure};
 use crate::objects;
+use crate::request::Input;
 
 /// The suffix of objects that stand for folders, as Hadoop writes them.
 const FOLDER_SUFFIX: &str = "_$folder$";
@@ -254,8 +256,7 @@ impl Objects<'_> {
 
     /// What becomes of a listed object; `None` if nothing.
     fn object(&mut self, ListedObject { key, len }: &ListedObject) -> Option<Result<Found, Event>> {
-        let (scheme, bucket) = (self.prefix.scheme().as_str(), self.prefix.bucket());
-        let path = PathBuf::from(format!("{scheme}://{bucket}/{key}"));
+        let path = shown_key(self.prefix, key);
         let rest = key.strip_prefix(self.prefix.key())?;
         if *len == 0 && (rest.is_empty() || rest.ends_with('/') || rest.ends_with(FOLDER_SUFFIX)) {
             return None;
@@ -285,6 +286,43 @@ impl Objects<'_> {
             relative: relative.with_file_name(name),
         }))
     }
+}
+
+/// The encrypted objects below a prefix, with their lengths, and what cannot be read.
+pub(crate) fn encrypted_objects(
+    prefix: &ObjectUrl,
+) -> impl Iterator<Item = (Input, Option<u64>)> + use<> {
+    let prefix = prefix.clone();
+    let unlisted = |path: PathBuf, kind, message: String| {
+        Some((Input::Unlisted(path, ObjectError { kind, message }), None))
+    };
+    let (listing, error) = match objects::list(&prefix) {
+        Ok(listing) => (Some(listing), None),
+        Err(error) => (None, Some(std::io::Error::other(error.to_string()))),
+    };
+    let found = listing.into_iter().flatten().chain(error.map(Err));
+    found.filter_map(move |found| match found {
+        Ok(object) if !is_encrypted_name(object.key.as_ref()) || object.key.ends_with('/') => None,
+        Ok(object) => match prefix.at(&object.key) {
+            Ok(url) => {
+                let path = objects::shown(&url);
+                Some((Input::Object(url, path), Some(object.len)))
+            }
+            Err(error) => {
+                let path = shown_key(&prefix, &object.key);
+                unlisted(path, ObjectErrorKind::NotFound, error.problem().to_string())
+            }
+        },
+        Err(error) => {
+            let kind = ObjectError::of(&error).map_or(ObjectErrorKind::Other, |error| error.kind);
+            unlisted(objects::shown(&prefix), kind, error.to_string())
+        }
+    })
+}
+
+/// The path that stands for a key in messages, which may be one that is not allowed.
+fn shown_key(prefix: &ObjectUrl, key: &str) -> PathBuf {
+    PathBuf::from(format!("{}://{}/{key}", prefix.scheme().as_str(), prefix.bucket()))
 }
 
 /// The objects below a prefix.

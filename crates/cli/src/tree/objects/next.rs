@@ -7,6 +7,9 @@ use super::super::plan::Plan;
 use super::inputs::Found;
 use crate::messages::{self, Failure};
 
+/// How many files are looked at ahead, and worked on at once.
+pub(crate) const IN_FLIGHT: usize = 64;
+
 /// What is to be done about a file.
 pub(super) enum Next<Pending> {
     Event(Event),
