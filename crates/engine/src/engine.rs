@@ -217,7 +217,9 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
         source.read_ahead();
-        let is_short = payload.layout.as_ref().is_some_and(|layout| layout.plaintext_len() < WORTH);
+        // A short one is encrypted here, so the cores need not be counted.
+        let len = payload.layout.map_or_else(|| source.seekable_len(), |l| Some(l.plaintext_len()));
+        let is_short = len.is_some_and(|len| len < WORTH);
         let pays = match source.is_file() && !sink.is_stream() {
             _ if is_short => false,
             // Some mounts end a file that is written in order when another process, which

@@ -221,7 +221,12 @@ impl Source {
     /// small.
     pub(crate) fn fill_up(&mut self, buffer: &mut Vec<u8>, len: usize) -> Result<usize, Error> {
         let mut filled = 0;
-        for end in [len.min(FIRST_FILL), len] {
+        let first = match self.seekable_len() {
+            // One byte more, which is missing at the end.
+            Some(len) => len.saturating_sub(self.position).saturating_add(1).min(FIRST_FILL as u64),
+            None => FIRST_FILL as u64,
+        };
+        for end in [len.min(first as usize), len] {
             grow(buffer, end)?;
             filled += self.fill(&mut buffer[filled..end])?;
             if filled < end {

@@ -29,7 +29,7 @@ const FOREIGN_FOLDER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The most names of a folder that are looked at for the sake of one file, which takes some
 /// 0.1 ms. Runs on folders and archives look at all of them.
-const MAX_NAMES_FOR_FILE: usize = 1_000;
+const MAX_NAMES_FOR_FILE: usize = 200;
 
 /// Removes the abandoned temporaries in a folder.
 pub fn remove_abandoned(folder: &Dir) {
