@@ -58,12 +58,13 @@ def main():
         }
         times = {(name, job): [] for name in builds for job in jobs}
         for turn in range(options.runs):
+            os.mkdir(str(turn))
             turns = list(times)
             random.shuffle(turns)
             for number, (name, job) in enumerate(turns):
                 arguments = others.get(name, jobs[job])
                 # Outputs are kept: after files were removed, ext4 creates others more slowly.
-                output = [f"{turn}-{number}"] if "small" in arguments or "sealed" in arguments else []
+                output = [f"{turn}/{number}"] if "small" in arguments or "sealed" in arguments else []
                 times[name, job].append(spend([builds[name], *arguments, *output]))
 
     for job in jobs:

@@ -102,6 +102,9 @@ def table(it: Results):
     yield "P8", "small files, encrypt", value(lambda: per_second("encrypt")), ">= 8,000"
     yield "P15", "small files, encrypt / cp -r", ratio(lambda: it.tree("encrypt"), lambda: it.tree("cp -r")), ""
     yield "P15", "small files, one passphrase / cp -r", ratio(lambda: it.tree("encrypt --key"), lambda: it.tree("cp -r")), ""
+    yield "P15", "small files, encrypt / turbocrypt", ratio(lambda: it.tree("encrypt"), lambda: it.tree("turbocrypt")), ""
+    yield "P15", "small files, one passphrase / turbocrypt", ratio(
+        lambda: it.tree("encrypt --key"), lambda: it.tree("turbocrypt")), "<= 1.5"
     yield "P15", "large and small files together / the large one", ratio(
         lambda: it.tree("both together"), lambda: it.tree("the large file")), ""
 

@@ -91,6 +91,10 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, tuple[int, list
     for name in ("half of the small files", "the large file", "both together"):
         files, [command] = works[name]
         works[f"{name}, --processes 1"] = (files, [[*command, "--processes", "1"]])
+    if shutil.which("turbocrypt"):
+        run("keygen", "turbocrypt", "keygen", "turbo.key")
+        turbocrypt = ["turbocrypt", "encrypt", "--key", "turbo.key"]
+        works["turbocrypt"] = (args.files, [[*turbocrypt, "small", "out"]])
     if shutil.which("age"):
         key = recipient.stdout.strip()
         each = [["age", "-r", key, "-o", f"out/{number}", path] for number, path in enumerate(sample)]
