@@ -1,7 +1,9 @@
 # For those who type `make`; Cargo does the work.
 PREFIX ?= /usr/local
-PROGRAM = $(or $(CARGO_TARGET_DIR),target)/release/cryptstream
+# The static program if `make` has built one.
+PROGRAM = $(shell ci/static.sh program)
 BINDIR = $(DESTDIR)$(PREFIX)/bin
+LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/cryptstream
 DATADIR = $(DESTDIR)$(PREFIX)/share
 MANDIR = $(DATADIR)/man/man1
 COMPLETIONS = \
@@ -10,8 +12,9 @@ COMPLETIONS = \
 	fish/vendor_completions.d/cryptstream.fish
 
 .PHONY: all test bench install uninstall deb static sbom clean
+# Static where the system can link that: it starts sooner.
 all:
-	cargo build --release --bin cryptstream
+	ci/static.sh build || cargo build --release --package cryptstream
 
 test:
 	cargo test --workspace
@@ -19,9 +22,11 @@ test:
 bench:
 	bench/peers.sh
 
-# The program, its manual pages and completions. DESTDIR is put in front of all names.
+# The program and the one that talks to object stores, manual pages and completions. DESTDIR is put in front of all names.
 install: all
 	install -D -m 755 "$(PROGRAM)" "$(BINDIR)/cryptstream"
+	install -D -m 755 "$$(dirname "$(PROGRAM)")/cryptstream-transport" \
+		"$(LIBEXECDIR)/cryptstream-transport"
 	install -d -m 755 "$(MANDIR)"
 	"$(PROGRAM)" man --force "$(MANDIR)"
 	chmod 644 "$(MANDIR)"/cryptstream.1 "$(MANDIR)"/cryptstream-*.1
@@ -32,7 +37,8 @@ install: all
 	done
 
 uninstall:
-	rm -f "$(BINDIR)/cryptstream"
+	rm -f "$(BINDIR)/cryptstream" "$(LIBEXECDIR)/cryptstream-transport"
+	rmdir "$(LIBEXECDIR)" 2> /dev/null || true
 	rm -f "$(MANDIR)"/cryptstream.1 "$(MANDIR)"/cryptstream-*.1
 	for file in $(COMPLETIONS); do rm -f "$(DATADIR)/$$file"; done
 

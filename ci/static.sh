@@ -1,14 +1,31 @@
 #!/usr/bin/env bash
 # A program that needs nothing of the system it runs on: glibc is linked in. It takes 0.67 of
 # the time to start (bench/results/2026-11-25-2-cores-static.txt). Packed with manual pages,
-# completions and licence. `ci/static.sh test` runs the tests that another C library could
-# break: workers, the sandbox, signals, plugins.
+# completions and licence.
+#
+#   ci/static.sh           builds and packs it
+#   ci/static.sh build     only builds it; fails where the system cannot link it
+#   ci/static.sh program   where it is, or where the usual one is if it was not built
+#   ci/static.sh test      the tests that another C library could break: workers, the sandbox,
+#                          signals, plugins
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # With a target named, the flags do not reach build scripts and macros, which
 # cannot be static.
 triple=$(rustc -vV | sed -n 's/^host: //p')
+target=${CARGO_TARGET_DIR:-target}
+program=$target/$triple/release/cryptstream
+if [[ ${1:-} == program ]]; then
+    [[ -e $program ]] || program=$target/release/cryptstream
+    echo "$program"
+    exit 0
+fi
+if [[ ${1:-} == build ]]; then
+    [[ $triple == *-linux-gnu ]] && echo 'int main(void) { return 0; }' |
+        cc -static-pie -x c -o /dev/null - 2> /dev/null ||
+        { echo "static: this system has no static C library"; exit 1; }
+fi
 [[ $triple == *-linux-gnu ]] || { echo "static: skipped, $triple has no static glibc"; exit 0; }
 # The crate `getrandom` would look for the system call in a shared library, which is missing,
 # and then read /dev/urandom, which a bare root lacks.
@@ -22,8 +39,7 @@ if [[ ${1:-} == test ]]; then
 fi
 
 cargo build --release --locked --target "$triple" --package cryptstream
-target=${CARGO_TARGET_DIR:-target}
-program=$target/$triple/release/cryptstream
+[[ ${1:-} != build ]] || exit 0
 if readelf --program-headers "$program" | grep -q INTERP; then
     echo "FAILED: $program asks for a dynamic loader"
     exit 1
@@ -38,7 +54,9 @@ name=cryptstream-${version#* }-$triple-static
 folder=$target/static/$name
 rm -rf "$target/static"
 mkdir -p "$folder/man" "$folder/completions"
-strip --strip-all -o "$folder/cryptstream" "$program"
+for binary in cryptstream cryptstream-transport; do
+    strip --strip-all -o "$folder/$binary" "$(dirname "$program")/$binary"
+done
 "$program" man "$folder/man"
 for shell in bash zsh fish; do
     "$program" completions $shell > "$folder/completions/cryptstream.$shell"

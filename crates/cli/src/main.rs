@@ -43,7 +43,6 @@ fn main() -> ExitCode {
         system::survive_size_limit();
     }
     system::init_worker();
-    objects::init_transport();
     if std::env::args_os().nth(1).is_some_and(|first| first == commands::PARSER_ARGUMENT) {
         system::survive_size_limit();
         return commands::parser_main();

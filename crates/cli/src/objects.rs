@@ -10,13 +10,14 @@ use cryptstream_engine::{
     Source, Target,
 };
 use cryptstream_remote::{
-    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, TRANSPORT_ARGUMENT,
-    Transport, TransportOptions, UrlError, is_url, transport_main,
+    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Transport, TransportOptions,
+    UrlError, is_url,
 };
 
 use crate::messages::{self, Failure};
-use crate::system;
 
+/// The name of the program that talks to the network.
+const TRANSPORT_PROGRAM: &str = "cryptstream-transport";
 /// An object that is not longer is fetched with one request, 1 MiB.
 const MAX_AT_ONCE: u64 = 1 << 20;
 /// Of longer ones the header comes first, 16 KiB.
@@ -141,12 +142,29 @@ fn transport() -> io::Result<&'static Arc<Transport>> {
         return Ok(transport);
     }
     let transport = Transport::new(TransportOptions {
-        program: PathBuf::from(system::own_program()),
+        program: transport_program()?,
         settings: settings()?,
         sandbox: SANDBOX.get().copied().unwrap_or(SandboxMode::Auto),
         forbids_network: true,
     });
     Ok(TRANSPORT.get_or_init(|| transport))
+}
+
+/// The program that talks to the network. It is in the folder of this one, or in
+/// `../libexec/cryptstream` from there.
+fn transport_program() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    let places = [folder.to_owned(), folder.join("../libexec/cryptstream")];
+    let mut programs = places.iter().map(|place| place.join(TRANSPORT_PROGRAM));
+    programs.find(|program| program.is_file()).ok_or_else(|| {
+        let message = format!(
+            "the program {TRANSPORT_PROGRAM}, which talks to object stores, is not in {}; \
+             install it together with cryptstream",
+            folder.display()
+        );
+        io::Error::from(ObjectError { kind: ObjectErrorKind::Settings, message })
+    })
 }
 
 /// The settings of the environment, and of the profile that it names.
@@ -176,13 +194,4 @@ fn settings() -> io::Result<Vec<(String, String)>> {
         set("AWS_SESSION_TOKEN", session_token.map(|token| token.to_string()));
     }
     Ok(settings)
-}
-
-/// Runs as the transport if this process was started as one.
-pub(crate) fn init_transport() {
-    if std::env::args_os().nth(1).is_some_and(|first| first == TRANSPORT_ARGUMENT) {
-        system::survive_size_limit();
-        // Whoever has started it notices how it ends.
-        std::process::exit(i32::from(transport_main() != std::process::ExitCode::SUCCESS));
-    }
 }

@@ -15,7 +15,7 @@ use cryptstream_engine::{ObjectError, ObjectErrorKind, SandboxLevel, SandboxMode
 use cryptstream_shm::Channel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::protocol::{Answer, Begin, Numbered, Request};
+use crate::protocol::{Answer, Begin, Numbered, Request, VERSION};
 
 /// The first argument of a process that is to be a transport.
 pub const TRANSPORT_ARGUMENT: &str = "__transport";
@@ -30,7 +30,7 @@ const PARTS_PER_MESSAGE: usize = 500;
 /// How to start the transport.
 #[derive(Clone, Debug)]
 pub struct TransportOptions {
-    /// This program.
+    /// A program that calls [`transport_main`](crate::transport_main), of the same version.
     pub program: PathBuf,
     /// Names and values as in the environment (`AWS_REGION`, …). Later ones count.
     pub settings: Vec<(String, String)>,
@@ -232,8 +232,11 @@ impl Transport {
 
     fn start_process(&self) -> io::Result<SandboxedProcess> {
         let process = SandboxedProcess::start_alone(&self.options.program, TRANSPORT_ARGUMENT)?;
-        let begin =
-            Begin { settings: self.options.settings.clone(), sandbox: self.options.sandbox as u8 };
+        let begin = Begin {
+            version: VERSION.to_owned(),
+            settings: self.options.settings.clone(),
+            sandbox: self.options.sandbox as u8,
+        };
         process.send(&encode(&begin)?, &[])?;
         Ok(process)
     }

@@ -8,10 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::url::ObjectUrl;
 
+/// Both sides must be of one version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The first message to a transport: settings of the store as names and values, which begin with
 /// those of the environment.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Begin {
+    /// The version of the program that has started the transport.
+    pub(crate) version: String,
     pub(crate) settings: Vec<(String, String)>,
     /// The mode of the sandbox, as a byte.
     pub(crate) sandbox: u8,

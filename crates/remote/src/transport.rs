@@ -23,7 +23,7 @@ use cryptstream_engine::{ObjectErrorKind, SandboxLevel, SandboxMode};
 use cryptstream_shm::Channel;
 use tokio::runtime;
 
-use crate::protocol::{Answer, Begin, Numbered, Request};
+use crate::protocol::{Answer, Begin, Numbered, Request, VERSION};
 use serve::Server;
 use settings::Settings;
 
@@ -56,7 +56,7 @@ fn run() -> io::Result<()> {
     let SandboxedTask { bytes, stream, .. } = SandboxedTask::receive()?;
     let begin: Begin = serde_json::from_slice(&bytes)?;
     let channel = Arc::new(Channel::from(OwnedFd::from(stream)));
-    let settings = Settings::read(begin.settings);
+    let settings = check_version(&begin.version).and_then(|()| Settings::read(begin.settings));
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("transport")
@@ -133,6 +133,18 @@ fn run() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the process that has started this one is of the same version.
+fn check_version(other: &str) -> Result<(), (ObjectErrorKind, String)> {
+    if other == VERSION {
+        return Ok(());
+    }
+    let message = format!(
+        "the installed programs do not belong together: cryptstream is of version {other}, \
+         cryptstream-transport of version {VERSION}; install both again"
+    );
+    Err((ObjectErrorKind::Settings, message))
 }
 
 fn send(channel: &Channel, number: u64, message: Answer) -> io::Result<()> {

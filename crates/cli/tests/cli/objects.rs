@@ -108,6 +108,30 @@ fn every_length_comes_back() {
 }
 
 #[test]
+fn the_transport_is_found_beside_the_program_or_in_libexec() {
+    let setup = Setup::new();
+    setup.encrypted("key", b"content");
+    // A link in the same file system, as the programs are large here.
+    let installed = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let at = |name: &str| installed.path().join(name);
+    for folder in ["bin", "libexec", "libexec/cryptstream"] {
+        fs::create_dir(at(folder)).unwrap();
+    }
+    fs::hard_link(env!("CARGO_BIN_EXE_cryptstream"), at("bin/cryptstream")).unwrap();
+    let decrypt = || {
+        let program = at("bin/cryptstream");
+        let script = format!("'{}' decrypt -i id {} -", program.display(), url("key"));
+        with_store(setup.dir.shell(&script), &setup.server.endpoint())
+    };
+    setup.dir.fails(decrypt(), 78, &["cryptstream-transport", "is not in", "install it together"]);
+    let transport = env!("CARGO_BIN_EXE_cryptstream-transport");
+    fs::hard_link(transport, at("libexec/cryptstream/cryptstream-transport")).unwrap();
+    assert_eq!(decrypt().run().ok().stdout, b"content");
+    // By hand, it does nothing.
+    setup.dir.fails(setup.dir.shell(transport), 64, &["cryptstream starts this program itself"]);
+}
+
+#[test]
 fn streams_and_stores_can_be_combined() {
     let setup = Setup::new();
     let content = test_bytes(18 * MIB + 5);

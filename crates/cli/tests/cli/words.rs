@@ -258,6 +258,7 @@ fn make_installs_the_pages_and_completions_too() {
     let installed = dir.shell(find).run().ok().stdout_text();
     for file in [
         "755 bin/cryptstream",
+        "755 libexec/cryptstream/cryptstream-transport",
         "644 share/man/man1/cryptstream.1",
         "644 share/man/man1/cryptstream-encrypt.1",
         "644 share/bash-completion/completions/cryptstream",
@@ -266,7 +267,7 @@ fn make_installs_the_pages_and_completions_too() {
     ] {
         assert!(installed.lines().any(|line| line == file), "{file} is not in {installed}");
     }
-    assert_eq!(installed.lines().count(), COMMANDS.len() + 5);
+    assert_eq!(installed.lines().count(), COMMANDS.len() + 6);
     let zsh = dir.read("a root/usr/share/zsh/site-functions/_cryptstream");
     assert!(zsh.starts_with(b"#compdef cryptstream"));
     // Installs again, then uninstalls, leaving the files of others alone.
