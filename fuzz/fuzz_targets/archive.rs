@@ -52,7 +52,7 @@ fuzz_target!(|input: &[u8]| {
     let into = above.join("into");
     fs::create_dir_all(&into).expect("a folder");
     let dir = Dir::open(&into).expect("it is there");
-    let options = Options { any_links: archive.len() % 2 == 0, umask: 0o077 };
+    let options = Options { any_links: archive.len() % 2 == 0, umask: 0o077, drops_content: false };
     let unpacked = ArchiveReader::new(&archive[..], LIMITS).and_then(|mut archive| {
         let mut path_ops = DirectPathOps::new(&dir);
         unpack(&mut archive, &dir, &Mutex::new(()), options, &mut path_ops)

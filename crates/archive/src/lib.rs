@@ -28,7 +28,7 @@
 //!
 //! let folder = Dir::open(to)?;
 //! let mut reader = ArchiveReader::new(&archive[..], Limits::DEFAULT)?;
-//! let options = Options { any_links: false, umask: 0o022 };
+//! let options = Options { any_links: false, umask: 0o022, drops_content: false };
 //! unpack(&mut reader, &folder, &Mutex::new(()), options, &mut DirectPathOps::new(&folder))?;
 //! assert_eq!(std::fs::read(to.join("note"))?, b"hello");
 //! # Ok(())
@@ -66,6 +66,7 @@ mod spool;
 mod time;
 mod unpack;
 mod wire;
+mod written_pages;
 
 pub use decompress::is_zstd;
 pub use display::{display_name, is_deceptive, short_name};

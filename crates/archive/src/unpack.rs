@@ -22,6 +22,7 @@ use crate::name;
 use crate::path_ops::PathOps;
 use crate::reader::ArchiveReader;
 use crate::time::Time;
+use crate::written_pages::WrittenPages;
 
 /// The permission bits that an archive can set: not the set-user-ID, set-group-ID and sticky
 /// bits.
@@ -67,6 +68,8 @@ pub struct Options {
     pub any_links: bool,
     /// Permission bits that are never set.
     pub umask: u32,
+    /// Files of 8 MiB and more do not stay in the page cache. They are made durable for that.
+    pub drops_content: bool,
 }
 
 impl Options {
@@ -239,11 +242,15 @@ impl Unpacking<'_> {
     ) -> Result<(), Error> {
         let failed = |source: io::Error| Error::Write { member: member.name.clone(), source };
         let mut end = 0;
+        let mut written = self.options.drops_content.then(|| WrittenPages::new(file));
         archive.content(member, |offset, bytes| {
             let _held = lock(self.change_lock);
             end = offset + bytes.len() as u64;
-            file.write_all_at(bytes, offset).map_err(failed)
+            file.write_all_at(bytes, offset).map_err(failed)?;
+            written.iter_mut().for_each(|pages| pages.drop_behind(end));
+            Ok(())
         })?;
+        written.map_or(Ok(()), WrittenPages::drop_rest).map_err(failed)?;
         let _held = lock(self.change_lock);
         if end < member.size {
             file.set_len(member.size).map_err(failed)?;

@@ -216,7 +216,7 @@ fn attack(name: &str, fate: Fate, archive: impl Read, window: u64) {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS");
     let result = ArchiveReader::new(archive, Limits::DEFAULT).and_then(|mut archive| {
-        let options = Options { any_links: false, umask: 0o022 };
+        let options = Options { any_links: false, umask: 0o022, drops_content: false };
         let mut path_ops = DirectPathOps::new(&folder);
         unpack(&mut archive, &folder, &Mutex::new(()), options, &mut path_ops)
     });

@@ -83,7 +83,7 @@ fn nothing_comes_into_being_outside() {
         }
         fs::create_dir(&into).unwrap();
         let folder = Dir::open(&into).unwrap();
-        let options = Options { any_links: round % 2 == 0, umask: 0o022 };
+        let options = Options { any_links: round % 2 == 0, umask: 0o022, drops_content: false };
         let limits = Limits { bytes: 1 << 24, ..Limits::DEFAULT };
         let result = ArchiveReader::new(&archive[..], limits).and_then(|mut archive| {
             let mut path_ops = DirectPathOps::new(&folder);

@@ -34,6 +34,13 @@ impl Cache {
         self.decide(len, commit, || available_memory().map_or(u64::MAX, |(bytes, _)| bytes))
     }
 
+    /// Whether none of `len` bytes stays in the cache, if that many are written, and made durable
+    /// if `sync` says so.
+    #[must_use]
+    pub fn drops(self, len: Option<u64>, sync: bool) -> bool {
+        self.caching(len, CommitOptions { sync, ..CommitOptions::default() }).drop_from == 0
+    }
+
     fn decide(
         self,
         len: Option<u64>,

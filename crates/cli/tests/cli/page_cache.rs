@@ -66,6 +66,11 @@ fn archives_folders_and_rekeying_drop_what_they_read_and_write() {
     for name in ["folder/plain", "all.tar.enc", "copy/plain.enc", "copy/short.enc"] {
         assert!(cached_percent(&dir, name).is_none_or(|percent| percent <= 10), "{name}");
     }
+    run(&["decrypt", "--extract", "all.tar.enc", "unpacked"]);
+    assert!(dir.read("unpacked/plain") == dir.read("folder/plain"));
+    fs::remove_dir_all(dir.path("unpacked")).unwrap();
+    run(&["decrypt", "--extract", "all.tar.enc", "unpacked"]);
+    assert!(cached_percent(&dir, "unpacked/plain").is_none_or(|percent| percent <= 5));
     run(&["rekey", "--reencrypt", "all.tar.enc", "--new-identity", "you"]);
     assert!(cached_percent(&dir, "all.tar.enc").is_none_or(|percent| percent <= 5));
     dir.run(&["verify", "-q", "all.tar.enc", "-i", "you"]).ok_and_silent();

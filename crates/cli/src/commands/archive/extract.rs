@@ -43,7 +43,11 @@ pub(in crate::commands) fn run(args: Decrypt, session: &Session) -> CommandResul
 
     let started = Instant::now();
     let meter = Meter::of(&transfer, session.options);
-    let options = Options { any_links: unpacking.wants_any_links(), umask: umask() };
+    let options = Options {
+        any_links: unpacking.wants_any_links(),
+        umask: umask(),
+        drops_content: transfer.workers.cache.drops(source.expected_len(), sync),
+    };
     let limits = unpacking.limits();
     let task = Task { unpack: Some(options), limits, sandbox: transfer.workers.sandbox };
     // Before the folder is created: an interruption then ends the process before it removes the

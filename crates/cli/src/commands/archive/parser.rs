@@ -40,8 +40,8 @@ impl Task {
         let mut encoded: Vec<u8> =
             [entries, bytes, growth, ratio].iter().flat_map(|limit| limit.to_le_bytes()).collect();
         encoded.push(self.sandbox as u8);
-        if let Some(Options { any_links, umask }) = self.unpack {
-            encoded.push(u8::from(any_links));
+        if let Some(Options { any_links, umask, drops_content }) = self.unpack {
+            encoded.extend([u8::from(any_links), u8::from(drops_content)]);
             encoded.extend_from_slice(&umask.to_le_bytes());
         }
         encoded
@@ -56,11 +56,12 @@ impl Task {
         let (sandbox, rest) = rest.split_first()?;
         let unpack = match rest {
             [] => None,
-            [any_links, a, b, c, d] => {
-                let umask = u32::from_le_bytes([*a, *b, *c, *d]);
-                Some(Options { any_links: *any_links != 0, umask })
+            [any_links, drops_content, umask @ ..] => {
+                let umask = u32::from_le_bytes(umask.try_into().ok()?);
+                let (any_links, drops_content) = (*any_links != 0, *drops_content != 0);
+                Some(Options { any_links, umask, drops_content })
             }
-            _ => return None,
+            [_] => return None,
         };
         let limits = Limits { entries, bytes, growth, ratio };
         Some(Self { unpack, limits, sandbox: SandboxMode::from_byte(*sandbox)? })
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn tasks_come_back() {
-        let options = Options { any_links: true, umask: 0o027 };
+        let options = Options { any_links: true, umask: 0o027, drops_content: true };
         for unpack in [None, Some(options)] {
             let task = Task { unpack, limits: Limits::DEFAULT, sandbox: SandboxMode::Require };
             let bytes = task.encode();

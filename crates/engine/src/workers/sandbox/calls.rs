@@ -64,6 +64,8 @@ pub(super) const UNPACK: &[i64] = &[
     libc::SYS_newfstatat,
     libc::SYS_statx,
     libc::SYS_ftruncate,
+    libc::SYS_fadvise64,
+    libc::SYS_fdatasync,
     libc::SYS_fchmod,
 ];
 
