@@ -17,6 +17,7 @@ sys.dont_write_bytecode = True
 import interruptions  # noqa: E402
 import refusals  # noqa: E402
 import round_trips  # noqa: E402
+import trees  # noqa: E402
 from checks import Bench, Tally, run_all  # noqa: E402
 from servers import Unavailable, moto, seaweedfs  # noqa: E402
 
@@ -32,7 +33,7 @@ def main() -> None:
     tally = Tally(arguments.verbose)
     with tempfile.TemporaryDirectory(prefix="cryptstream-stores-") as name:
         for server, parts in {
-            seaweedfs: [interruptions.jobs, round_trips.jobs, refusals.jobs],
+            seaweedfs: [interruptions.jobs, trees.jobs, round_trips.jobs, refusals.jobs],
             moto: [round_trips.short_jobs, refusals.short_jobs],
         }.items():
             with contextlib.ExitStack() as running:
