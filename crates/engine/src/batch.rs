@@ -6,10 +6,10 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use cryptstream_format::Segment;
 use cryptstream_protection::Protection;
 
 use crate::batch_item::BatchItem;
+use crate::conversion::Conversion;
 use crate::decrypt::FileDecryption;
 use crate::encrypt::FileEncryption;
 use crate::error_context::{ErrorContext, no_workers};
@@ -18,6 +18,7 @@ use crate::job::{Job, Output};
 use crate::output::Sink;
 use crate::payload::Payload;
 use crate::pipeline::{Pipeline, PipelineError, SegmentSink, SegmentSource};
+use crate::progress::SharedProgress;
 use crate::scaling::Scaling;
 use crate::thread_pool::{Capacity, SmallFilePool, WorkQueue};
 use crate::workers::{CHECK_INTERVAL, Stop};
@@ -109,14 +110,16 @@ impl Engine {
     ) -> BatchSummary {
         let parser = self.parser();
         let (begin, commit) = (batch.begin, batch.commit);
-        let work = |item: &BatchItem| process_small(item, &parser, begin, commit);
+        let done = SharedProgress::default();
+        let progress: &(dyn Progress + Sync) = if capacity.is_for_objects { &done } else { &() };
+        let work = |item: &BatchItem| process_small(item, &parser, begin, commit, progress);
         let queue = WorkQueue::default();
         std::thread::scope(|scope| {
             let may_scale = !capacity.is_for_objects && self.options.processes == Processes::Auto;
             let scaling = Scaling::new(self.cores(), may_scale);
             let pool = SmallFilePool::start(scope, capacity, scaling, &queue, &work);
             let mut in_flight = InFlight::default();
-            self.run_all(&mut items.enumerate(), pool, &mut in_flight, &mut batch);
+            self.run_all(&mut items.enumerate(), pool, &mut in_flight, &done, &mut batch);
         });
         BatchSummary { workers: self.take_stats(), ..batch.summary }
     }
@@ -127,6 +130,7 @@ impl Engine {
         items: &mut dyn Iterator<Item = (usize, BatchItem)>,
         mut pool: SmallFilePool<'_, '_>,
         in_flight: &mut InFlight,
+        done: &SharedProgress,
         batch: &mut Batch<'_>,
     ) {
         let mut is_more = true;
@@ -172,7 +176,9 @@ impl Engine {
                 for (number, item, result) in results {
                     match result {
                         Ok(summary) => {
-                            batch.progress.advance(summary.bytes_in);
+                            if !pool.is_for_objects() {
+                                batch.progress.advance(summary.bytes_in);
+                            }
                             batch.done(number, Ok(summary));
                         }
                         Err(error) => in_flight.failed((number, item), true, error, batch),
@@ -182,6 +188,7 @@ impl Engine {
                     break;
                 }
             }
+            batch.progress.advance(done.take());
             if !in_flight.transfers.is_empty() {
                 let longest = if pool.is_idle() { CHECK_INTERVAL } else { POOL_POLL_INTERVAL };
                 self.advance(in_flight, longest, batch);
@@ -350,12 +357,13 @@ fn process_small(
     parser: &Result<Parser, Error>,
     begin: &Begin<'_>,
     commit: CommitOptions,
+    progress: &dyn Progress,
 ) -> Result<Summary, Error> {
     let Ok(parser) = parser else { return Err(Error::NoWorkers) };
     let mut source = item.open(parser)?;
     let (mut conversion, payload) = begin(&mut source, item.target()?.as_ref())?;
     source.read_ahead();
-    let last = run_to_end(payload, 1, &mut source, conversion.sink(), &())?;
+    let last = run_to_end(payload, 1, &mut source, conversion.sink(), progress)?;
     conversion.finish(&source, &last, commit)
 }
 
@@ -417,33 +425,6 @@ impl InFlight {
         match had_company && error.is_full() {
             true => self.alone.push((number, item)),
             false => batch.done(number, Err(error.about(&item.input))),
-        }
-    }
-}
-
-/// A file that is being encrypted or decrypted.
-enum Conversion {
-    Encrypt(FileEncryption),
-    Decrypt(FileDecryption),
-}
-
-impl Conversion {
-    fn sink(&mut self) -> &mut Sink {
-        match self {
-            Self::Encrypt(encryption) => &mut encryption.sink,
-            Self::Decrypt(decryption) => &mut decryption.sink,
-        }
-    }
-
-    fn finish(
-        self,
-        source: &Source,
-        last: &Segment,
-        commit: CommitOptions,
-    ) -> Result<Summary, Error> {
-        match self {
-            Self::Encrypt(encryption) => encryption.finish(source, last, commit),
-            Self::Decrypt(decryption) => decryption.finish(source, last, commit),
         }
     }
 }

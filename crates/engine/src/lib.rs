@@ -97,6 +97,7 @@ mod batch;
 mod batch_item;
 mod busy_time;
 mod cache;
+mod conversion;
 mod damage_scan;
 mod data_file;
 mod decrypt;

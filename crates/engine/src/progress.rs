@@ -1,5 +1,7 @@
 //! How callers learn of progress.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::workers::WorkerNote;
 
 /// Is told about the progress of a run, once per segment.
@@ -22,4 +24,23 @@ pub trait Progress {
 impl Progress for () {
     fn start(&self, _total: Option<u64>) {}
     fn advance(&self, _bytes: u64) {}
+}
+
+/// Adds up what several threads have done.
+#[derive(Debug, Default)]
+pub(crate) struct SharedProgress(AtomicU64);
+
+impl SharedProgress {
+    /// The bytes since the last call.
+    pub(crate) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Progress for SharedProgress {
+    fn start(&self, _total: Option<u64>) {}
+
+    fn advance(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
 }

@@ -23,6 +23,8 @@ const MAX_THREADS: usize = 16;
 /// The most batches per thread that are queued or under way.
 const MAX_BATCHES_PER_THREAD: usize = 3;
 
+/// How long results of objects are waited for at a time.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Objects that are under way together have so many bytes, 256 MiB,
 const MAX_OBJECT_BYTES: u64 = 256 << 20;
 /// of each of which so many count, since not more of it is in memory at once.
@@ -204,6 +206,11 @@ impl<'scope, 'env> SmallFilePool<'scope, 'env> {
         self.count > 0
     }
 
+    /// Whether its items are objects.
+    pub(crate) fn is_for_objects(&self) -> bool {
+        self.is_for_objects
+    }
+
     /// Whether a thread does this item.
     pub(crate) fn takes(&self, item: &BatchItem) -> bool {
         self.has_threads() && (self.is_for_objects || item.len <= SMALL)
@@ -244,9 +251,11 @@ impl<'scope, 'env> SmallFilePool<'scope, 'env> {
     }
 
     /// The results of a batch, if there are any already. With `may_wait`, waits for those of
-    /// a batch under way.
+    /// a batch under way, with objects only for a moment.
     pub(crate) fn results(&mut self, may_wait: bool) -> Option<Results> {
         let done = match may_wait && self.outstanding > 0 {
+            // The progress of large objects is shown meanwhile.
+            true if self.is_for_objects => self.done.recv_timeout(PROGRESS_INTERVAL).ok(),
             true => self.done.recv().ok(),
             false => self.done.try_recv().ok(),
         }?;

@@ -54,6 +54,9 @@ Examples:
     cryptstream encrypt -R me.pub --newer photos backup
   A folder as one compressed archive, which hides the names:
     cryptstream encrypt -R me.pub --archive --zstd photos album.enc
+  A file or a folder into an object store, with the settings of the AWS CLI:
+    cryptstream encrypt -R me.pub video.mp4 s3://bucket/video.mp4.enc
+    cryptstream encrypt -R me.pub --newer photos s3://bucket/photos/
   Delete the input once the output has been read back and compared with it:
     cryptstream encrypt -R me.pub --remove-source db.dump
   Only to try it out, since other users can see the passphrase for a moment:

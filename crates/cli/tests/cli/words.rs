@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::{CHEAP, Dir, test_bytes};
+use crate::objects::with_store;
+use cryptstream_s3_test_server::{Options, Server};
 
 const COMMANDS: &[&str] = &[
     "encrypt",
@@ -89,6 +91,8 @@ fn prepare(dir: &Dir, command: &str) {
 
 #[test]
 fn the_examples_work_as_written() {
+    let server = Server::start(Options::default());
+    server.create_bucket("bucket");
     for command in [""].iter().chain(COMMANDS) {
         let dir = home();
         prepare(&dir, command);
@@ -106,7 +110,8 @@ fn the_examples_work_as_written() {
             };
             // One run also shows that the command is understood.
             let script = script.replace("benchmark --runs 3", "benchmark --runs 1 --processes 1");
-            let done = shell(&dir, &format!("set -o pipefail; {script}")).run();
+            let run = shell(&dir, &format!("set -o pipefail; {script}"));
+            let done = with_store(run, &server.endpoint()).run();
             let expected = if example.contains("--salvage") { 65 } else { 0 };
             assert_eq!(done.code(), Some(expected), "{example}: {done:?}");
         }
