@@ -15,6 +15,8 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 import interruptions  # noqa: E402
+import maintenance  # noqa: E402
+import recipes  # noqa: E402
 import refusals  # noqa: E402
 import round_trips  # noqa: E402
 import trees  # noqa: E402
@@ -33,8 +35,10 @@ def main() -> None:
     tally = Tally(arguments.verbose)
     with tempfile.TemporaryDirectory(prefix="cryptstream-stores-") as name:
         for server, parts in {
-            seaweedfs: [interruptions.jobs, trees.jobs, round_trips.jobs, refusals.jobs],
-            moto: [round_trips.short_jobs, refusals.short_jobs],
+            seaweedfs: [
+                interruptions.jobs, trees.jobs, round_trips.jobs, refusals.jobs, maintenance.jobs, recipes.jobs,
+            ],
+            moto: [round_trips.short_jobs, refusals.short_jobs, maintenance.jobs],
         }.items():
             with contextlib.ExitStack() as running:
                 try:

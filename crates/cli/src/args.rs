@@ -10,6 +10,7 @@ mod keys;
 mod range;
 mod rekey;
 mod report_options;
+mod store;
 mod streams;
 mod tree;
 mod workers;
@@ -29,6 +30,7 @@ pub(crate) use keys::{
 };
 pub(crate) use rekey::Rekey;
 pub(crate) use report_options::{Color, PROGRESS_VARIABLE, ReportOptions, When};
+pub(crate) use store::{Store, StoreContent};
 pub(crate) use streams::{descriptor, is_dash, is_stdin, is_stdout};
 pub(crate) use tree::Tree;
 pub(crate) use workers::{CacheMode, Reading, Sandbox, Workers, parse_processes};
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     /// Change the keys of encrypted files, without re-encrypting the content
     #[command(after_long_help = help::REKEY)]
     Rekey(Rekey),
+    /// Find what failed runs have left in object stores
+    #[command(after_long_help = help::STORE)]
+    Store(Store),
     /// Generate an identity, or show the recipient of one
     #[command(after_long_help = help::KEYGEN)]
     Keygen(Keygen),
@@ -226,7 +231,8 @@ pub(crate) struct Files {
     /// Replace an existing output
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Delete the input once the output is safely on disk; implies --verify-output and --sync
+    /// Delete the input once the output is safely on disk, or in its store; implies --verify-output
+    /// and --sync
     #[arg(long)]
     pub(crate) remove_source: bool,
     /// Read the output back and compare it with the input before renaming it into place

@@ -3,6 +3,7 @@
 mod archive;
 mod benchmark;
 mod completions;
+mod dry_run;
 mod file_list;
 mod inputs;
 mod inspect;
@@ -15,6 +16,7 @@ mod rekey;
 mod salvage;
 mod session;
 mod show;
+mod store;
 mod tree;
 mod verify;
 
@@ -53,6 +55,9 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     objects::set_sandbox(sandbox_mode(command.sandbox()));
     let session = Session::new(options, no_config, key);
     let result = resolve_files(&mut command).and_then(|()| dispatch(command, &session));
+    if options.verbose && !report::wants_json(options) {
+        report::store::note();
+    }
     match result {
         Ok(status) => status.exit_code(),
         Err(failures) => failures.report(options.json, messages::is_stdout_data()).exit_code(),
@@ -84,6 +89,11 @@ fn resolve_files(command: &mut Command) -> Result<(), Failures> {
 fn dispatch(command: Command, session: &Session) -> CommandResult {
     match command {
         Command::Encrypt(args) if args.packing.archive => archive::pack(args, session),
+        Command::Encrypt(args)
+            if !args.delete && dry_run::is_of_object(&args.files, &args.tree) =>
+        {
+            dry_run::encrypt(args, session)
+        }
         Command::Encrypt(args) if args.delete || tree::is_tree_run(&args.files, &args.tree) => {
             tree::encrypt(args, session)
         }
@@ -91,10 +101,14 @@ fn dispatch(command: Command, session: &Session) -> CommandResult {
         Command::Decrypt(args) if args.unpacking.extract => archive::extract(args, session),
         Command::Decrypt(args) if args.salvage => salvage::run(args, session),
         Command::Decrypt(args) if args.range.is_some() => range::run(args, session),
+        Command::Decrypt(args) if dry_run::is_of_object(&args.files, &args.tree) => {
+            dry_run::decrypt(args, session)
+        }
         Command::Decrypt(args) if tree::is_tree_run(&args.files, &args.tree) => {
             tree::decrypt(args, session)
         }
         Command::Decrypt(args) => one_file::decrypt(args, session),
+        Command::Store(args) => store::run(&args, session),
         Command::Keygen(args) => keygen::run(&args, session),
         Command::Inspect(args) => inspect::run(args, session),
         Command::List(args) => archive::list(args, session),

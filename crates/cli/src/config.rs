@@ -69,7 +69,8 @@ pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<(), Failure> {
         | Command::Completions(_)
         | Command::Config
         | Command::Keygen(_)
-        | Command::Man(_) => {}
+        | Command::Man(_)
+        | Command::Store(_) => {}
     }
     Ok(())
 }

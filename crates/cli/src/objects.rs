@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use cryptstream_engine::{
-    CreateObject, Destination, Error, ObjectError, ObjectErrorKind, OpenObject, SandboxMode,
-    Source, Target,
+    CreateObject, Destination, Error, ObjectError, ObjectErrorKind, ObjectOutput, OpenObject,
+    SandboxMode, Source, Target,
 };
 use cryptstream_remote::{
     AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Transport, TransportOptions,
-    UrlError, is_url,
+    TransportStats, UnfinishedUpload, UrlError, is_url, object_len,
 };
 
 use crate::messages::{self, Failure};
@@ -136,6 +136,43 @@ pub(crate) fn new_object(url: ObjectUrl, force: bool) -> Destination {
     Destination::Object { object: Arc::new(NewObject { url, force }), path, force }
 }
 
+/// Opens an object, and begins to write one that replaces it.
+pub(crate) fn open_to_rekey(url: &ObjectUrl) -> Result<(Source, Arc<dyn ObjectOutput>), Error> {
+    match transport() {
+        Ok(transport) => cryptstream_remote::open_to_rekey(transport, url),
+        Err(source) => Err(Error::Open { path: url.to_string().into(), source }),
+    }
+}
+
+/// The length of an object in bytes.
+pub(crate) fn len(url: &ObjectUrl) -> Result<u64, Error> {
+    match transport() {
+        Ok(transport) => object_len(transport, url),
+        Err(source) => Err(Error::Open { path: url.to_string().into(), source }),
+    }
+}
+
+/// Passes unfinished uploads to `each` until it returns `false`.
+pub(crate) fn list_uploads(
+    url: &ObjectUrl,
+    each: impl FnMut(UnfinishedUpload) -> bool,
+) -> Result<(), Error> {
+    match transport() {
+        Ok(transport) => cryptstream_remote::list_uploads(transport, url, each),
+        Err(source) => Err(Error::Open { path: url.to_string().into(), source }),
+    }
+}
+
+/// Gives an upload up.
+pub(crate) fn abort_upload(upload: &UnfinishedUpload) -> io::Result<()> {
+    cryptstream_remote::abort_upload(transport()?, upload)
+}
+
+/// What stores were asked for; `None` if there was no store.
+pub(crate) fn stats() -> Option<TransportStats> {
+    TRANSPORT.get().map(|transport| transport.stats()).filter(|stats| stats.sandbox.is_some())
+}
+
 /// The process that talks to the network, which is started when it is needed.
 fn transport() -> io::Result<&'static Arc<Transport>> {
     if let Some(transport) = TRANSPORT.get() {
@@ -146,6 +183,7 @@ fn transport() -> io::Result<&'static Arc<Transport>> {
         settings: settings()?,
         sandbox: SANDBOX.get().copied().unwrap_or(SandboxMode::Auto),
         forbids_network: true,
+        on_left_upload: |upload| messages::warn(&messages::objects::left_upload(upload)),
     });
     Ok(TRANSPORT.get_or_init(|| transport))
 }

@@ -15,10 +15,11 @@ use cryptstream_engine::{Progress, WorkerNote};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
-use self::bar::{Bar, Label};
+use self::bar::{Bar, Label, store_texts};
 use crate::args::{ReportOptions, When};
 use crate::json::insert_name;
 use crate::messages;
+use crate::objects;
 use crate::report;
 use crate::request::{Input, Transfer};
 
@@ -295,6 +296,11 @@ impl State {
                 insert_name(&mut fields, "file", path);
             }
         }
+        if let Some(stats) = objects::stats() {
+            fields["parts"] = json!(stats.parts.0);
+            fields["total_parts"] = json!(stats.parts.1);
+            fields["retries"] = json!(stats.traffic.retries);
+        }
         insert_name(&mut fields, "input", name);
         messages::print_event(event, fields);
     }
@@ -304,8 +310,10 @@ impl State {
         let files =
             self.files.as_ref().map_or(String::new(), |files| format!(", {}", files.numbers()));
         let rate = self.rate().map_or(String::new(), |rate| format!(", {}/s", HumanBytes(rate)));
+        let store: String = store_texts().iter().map(|text| format!(", {text}")).collect();
         // A closed standard error is not a failure.
-        let _ = writeln!(io::stderr(), "{name}: {}{total}{rate}{files}", HumanBytes(self.done),);
+        let _ =
+            writeln!(io::stderr(), "{name}: {}{total}{rate}{files}{store}", HumanBytes(self.done));
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod list;
 pub(crate) mod rekey;
 pub(crate) mod salvage;
 mod status;
+pub(crate) mod store;
 pub(crate) mod transfer;
 pub(crate) mod tree;
 pub(crate) mod verify;
@@ -38,7 +39,8 @@ pub(crate) fn wants_json(options: ReportOptions) -> bool {
 }
 
 /// Reports the end of a run to a program: as an object, as the last event, or both.
-pub(crate) fn end(object: Value, options: ReportOptions, is_stdout_data: bool) {
+pub(crate) fn end(mut object: Value, options: ReportOptions, is_stdout_data: bool) {
+    store::insert(&mut object);
     if options.json && !(is_stdout_data && messages::wants_json_events()) {
         messages::print_json(&object, is_stdout_data);
     }

@@ -216,6 +216,18 @@ impl Engine {
         sink: &mut Sink,
         progress: &dyn Progress,
     ) -> Result<Segment, Error> {
+        let last = self.run_segments(payload, source, sink, progress)?;
+        sink.drain(progress)?;
+        Ok(last)
+    }
+
+    fn run_segments(
+        &mut self,
+        payload: Payload,
+        source: &mut Source,
+        sink: &mut Sink,
+        progress: &dyn Progress,
+    ) -> Result<Segment, Error> {
         source.read_ahead();
         // A short one is encrypted here, so the cores need not be counted.
         let len = payload.layout.map_or_else(|| source.seekable_len(), |l| Some(l.plaintext_len()));

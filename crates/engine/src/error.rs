@@ -167,6 +167,14 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The output is complete and has its name, but could not be read back. The source was kept.
+    #[error("{}: is complete, but could not be read back: {source}", path.display())]
+    NotReadBack {
+        /// The output.
+        path: PathBuf,
+        /// The store's reason.
+        source: io::Error,
+    },
     /// The file system cannot rename files, so a finished output could not get its name.
     #[error("{}: the file system can neither rename nor link files: {source}", path.display())]
     NoOtherName {

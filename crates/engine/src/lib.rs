@@ -154,7 +154,7 @@ pub use output::{CommitOptions, LostAttributes, Target};
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};
 pub use reader::Reader;
-pub use rekey::{LockedFile, RekeyMethod, RekeySummary};
+pub use rekey::{LockedFile, RekeyMethod, RekeyObject, RekeySummary};
 pub use request::{
     DamageScan, Decrypt, DecryptAll, Encrypt, EncryptAll, Inspect, Items, NeedsOutput, OnDone,
     Rekey, Salvage, Verify,

@@ -9,6 +9,8 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// An input whose content is fetched when it is needed.
 ///
@@ -36,6 +38,16 @@ pub trait ObjectInput: Send + Sync + Debug {
 
     /// Gives back the memory of the bytes in `range`. They can be fetched again.
     fn release(&self, range: Range<u64>);
+
+    /// Whether [`Self::remove`] is possible: the store has told how to recognize the object.
+    fn is_removable(&self) -> bool;
+
+    /// Removes the object, if it still is the one that was opened.
+    ///
+    /// # Errors
+    /// Those of the store. [`ObjectErrorKind::Changed`] if there is another object now, which
+    /// stays.
+    fn remove(&self) -> io::Result<()>;
 }
 
 /// An output that is sent away while it is written. If it is dropped before it is
@@ -55,6 +67,26 @@ pub trait ObjectOutput: Send + Sync + Debug {
     /// If it cannot be that long.
     fn expect(&self, len: u64) -> io::Result<()>;
 
+    /// Says how long the object will be that replaces another one. Returns from which byte on
+    /// [`Self::copy`] can make it; those before must be written. `None` if all must.
+    ///
+    /// # Errors
+    /// If it cannot be that long.
+    fn expect_copy(&self, len: u64) -> io::Result<Option<u64>> {
+        self.expect(len).map(|()| None)
+    }
+
+    /// Has the store copy what is to be in `to` from the object that this one replaces, where it
+    /// begins at `from`. `done` is told how many bytes were copied. Returns up to where they
+    /// were: not at all if the store cannot do that.
+    ///
+    /// # Errors
+    /// Those of the store.
+    fn copy(&self, from: u64, to: Range<u64>, done: &dyn Fn(u64)) -> io::Result<u64> {
+        let _ = (from, done);
+        Ok(to.start)
+    }
+
     /// Asks for room to write the bytes in `range`, of which there is little. Returns `false` if,
     /// without `may_wait`, it would have to be waited for.
     ///
@@ -68,12 +100,25 @@ pub trait ObjectOutput: Send + Sync + Debug {
     /// Those of the store for what was written before.
     fn written(&self, range: Range<u64>) -> io::Result<()>;
 
+    /// Waits for what is on its way to the store, but not for longer than `time`. Returns whether
+    /// nothing is.
+    ///
+    /// # Errors
+    /// Those of the store.
+    fn drain(&self, time: Duration) -> io::Result<bool>;
+
     /// Waits until everything is in the store, and then makes it an object of `len` bytes.
     ///
     /// # Errors
     /// Those of the store. [`ObjectErrorKind::Exists`] if there is an object of this name that
     /// must not be replaced.
     fn finish(&self, len: u64) -> io::Result<()>;
+
+    /// Opens the object that was finished, to read it back.
+    ///
+    /// # Errors
+    /// Those of the store. [`ObjectErrorKind::Changed`] if there is another object now.
+    fn reopen(&self) -> io::Result<Arc<dyn ObjectInput>>;
 }
 
 /// What a store keeps of a file besides its content. It is not authenticated.
@@ -100,6 +145,8 @@ pub enum ObjectErrorKind {
     Unavailable,
     /// The settings of the store are wrong.
     Settings,
+    /// The store cannot do that.
+    Unsupported,
     /// Anything else.
     Other,
 }
@@ -131,6 +178,7 @@ impl From<ObjectError> for io::Error {
             ObjectErrorKind::Changed => io::ErrorKind::StaleNetworkFileHandle,
             ObjectErrorKind::Unavailable => io::ErrorKind::TimedOut,
             ObjectErrorKind::Settings => io::ErrorKind::InvalidInput,
+            ObjectErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ObjectErrorKind::Other => io::ErrorKind::Other,
         };
         Self::new(kind, error)

@@ -12,6 +12,7 @@ mod options;
 mod pending;
 mod permissions;
 mod probe;
+mod reread;
 mod sink;
 mod staging;
 mod stream;

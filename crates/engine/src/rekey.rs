@@ -10,15 +10,21 @@
 //! - where the new header has the old one's length, it is written over it,
 //!   with a journal beside the file that undoes this (`journal`);
 //! - otherwise the payload is copied behind the new header.
+//!
+//! An object cannot be changed: another one replaces it, for which the store copies most of the
+//! payload if it can.
 
 mod exchange;
 mod file;
+mod object;
 mod reencrypt;
 mod replace;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod unlock;
 mod verbs;
 
 pub use file::LockedFile;
+pub use object::RekeyObject;
 pub use summary::{RekeyMethod, RekeySummary};

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use cryptstream_format::{Format, Identity, Recipient};
 
 use crate::{
-    BatchItem, CommitOptions, Error, LockedFile, OutputFormat, Parser, Progress, Source, Summary,
-    Target,
+    BatchItem, CommitOptions, Error, LockedFile, OutputFormat, Parser, Progress, RekeyObject,
+    Source, Summary, Target,
 };
 
 /// Methods that several requests have.
@@ -270,6 +270,11 @@ impl<'a> Rekey<'a> {
         Self::new(RekeyInput::Locked(Box::new(file)))
     }
 
+    /// Replaces an object by one with another header.
+    pub fn object(object: RekeyObject) -> Self {
+        Self::new(RekeyInput::Object(Box::new(object)))
+    }
+
     fn new(file: RekeyInput) -> Self {
         Self { file, identities: &[], recipients: &[], reencrypt: false, progress: &() }
     }
@@ -385,4 +390,5 @@ pub(crate) enum Output {
 pub(crate) enum RekeyInput {
     Path(PathBuf),
     Locked(Box<LockedFile>),
+    Object(Box<RekeyObject>),
 }

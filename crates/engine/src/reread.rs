@@ -12,7 +12,7 @@
 //! asks no process that the file itself may have taken over.
 //!
 //! The system answers from its memory what has just been written. That the disk keeps
-//! it is what `fsync` is for.
+//! it is what `fsync` is for. An object is fetched from its store, when it is complete.
 
 use std::path::PathBuf;
 
@@ -111,6 +111,8 @@ fn compare(
     last: &Segment,
 ) -> Result<(), Mismatch> {
     let len = last.plaintext_offset() + last.plaintext_len() as u64;
+    sealed.read_ahead();
+    plain.read_ahead();
     let layout = Layout::of_plaintext(cipher.format(), len)
         .map_err(|_| Error::Internal("a payload of an impossible length"))?;
     let longest = layout.segment(0).map_or(0, |first| first.sealed_len());

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -15,7 +16,9 @@ use cryptstream_engine::{ObjectError, ObjectErrorKind, SandboxLevel, SandboxMode
 use cryptstream_shm::Channel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::protocol::{Answer, Begin, Numbered, Request, VERSION};
+use crate::protocol::{Answer, Begin, NumberedAnswer, NumberedRequest, Request, VERSION};
+use crate::traffic::Traffic;
+use crate::unfinished_upload::UnfinishedUpload;
 
 /// The first argument of a process that is to be a transport.
 pub const TRANSPORT_ARGUMENT: &str = "__transport";
@@ -38,6 +41,8 @@ pub struct TransportOptions {
     pub sandbox: SandboxMode,
     /// Whether this process gives the network up when the transport has been started.
     pub forbids_network: bool,
+    /// Is told of an upload that failed and could not be given up. It stays in its store.
+    pub on_left_upload: fn(&UnfinishedUpload),
 }
 
 /// The process that talks to the network. It is started with the first request.
@@ -48,6 +53,10 @@ pub struct TransportOptions {
 pub struct Transport {
     options: TransportOptions,
     state: Mutex<State>,
+    /// Parts that are in a store.
+    parts_done: AtomicU64,
+    /// Parts that are in a store or known to come.
+    parts_known: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +71,10 @@ struct State {
     /// The number of the last request.
     last: u64,
     level: Option<SandboxLevel>,
-    retries: u64,
+    /// What the processes before this one have asked stores for.
+    earlier_traffic: Traffic,
+    /// What this one has.
+    traffic: Traffic,
     deaths: u64,
     /// Why no more requests are possible.
     failure: Option<String>,
@@ -82,8 +94,11 @@ struct Call {
 pub struct TransportStats {
     /// How well it is sandboxed; `None` if it was not started.
     pub sandbox: Option<SandboxLevel>,
-    /// How often it has repeated a request.
-    pub retries: u64,
+    /// What it has asked stores for.
+    pub traffic: Traffic,
+    /// Parts of objects that are in a store, and those that are there or known to come. A single
+    /// part does not count.
+    pub parts: (u64, u64),
     /// How often it died or was stuck.
     pub deaths: u64,
 }
@@ -92,13 +107,35 @@ impl Transport {
     /// A transport that is started when it is needed.
     #[must_use]
     pub fn new(options: TransportOptions) -> Arc<Self> {
-        Arc::new(Self { options, state: Mutex::default() })
+        Arc::new(Self {
+            options,
+            state: Mutex::default(),
+            parts_done: AtomicU64::new(0),
+            parts_known: AtomicU64::new(0),
+        })
+    }
+
+    /// An upload could not be given up.
+    pub(crate) fn left(&self, upload: &UnfinishedUpload) {
+        (self.options.on_left_upload)(upload);
     }
 
     /// What it has done so far.
     pub fn stats(&self) -> TransportStats {
-        let State { level, retries, deaths, .. } = *self.lock();
-        TransportStats { sandbox: level, retries, deaths }
+        let State { level, earlier_traffic, traffic, deaths, .. } = *self.lock();
+        let parts = (&self.parts_done, &self.parts_known);
+        TransportStats {
+            sandbox: level,
+            traffic: earlier_traffic + traffic,
+            parts: (parts.0.load(Ordering::Relaxed), parts.1.load(Ordering::Relaxed)),
+            deaths,
+        }
+    }
+
+    /// Counts parts that have come to be in a store, and others that are now known to come.
+    pub(crate) fn count_parts(&self, done: u64, known: u64) {
+        self.parts_done.fetch_add(done, Ordering::Relaxed);
+        self.parts_known.fetch_add(known, Ordering::Relaxed);
     }
 
     /// Sends a request. The answer has the number that is returned.
@@ -186,12 +223,20 @@ impl Transport {
         while state.failure.is_none() && !numbers.iter().any(|n| state.answers.contains_key(n)) {
             let signal = state.signal(numbers);
             state = signal.wait(state).unwrap_or_else(PoisonError::into_inner);
-            for number in numbers {
-                if let Some(signals) = state.waiting.get_mut(number) {
-                    signals.retain(|other| !Arc::ptr_eq(other, &signal));
-                }
-            }
+            state.forget(numbers, &signal);
         }
+    }
+
+    /// Does the same, but not for longer than `time`.
+    pub(crate) fn wait_any_for(&self, numbers: &[u64], time: Duration) {
+        let is_none = |state: &mut State| {
+            state.failure.is_none() && !numbers.iter().any(|n| state.answers.contains_key(n))
+        };
+        let mut state = self.lock();
+        let signal = state.signal(numbers);
+        let waited = signal.wait_timeout_while(state, time, is_none);
+        // Whether one is there will be looked at.
+        waited.unwrap_or_else(PoisonError::into_inner).0.forget(numbers, &signal);
     }
 
     /// Starts it, unless it was started before.
@@ -258,6 +303,7 @@ impl Transport {
             }
             let mut state = self.lock();
             state.deaths += 1;
+            state.earlier_traffic = state.earlier_traffic + std::mem::take(&mut state.traffic);
             state.channel = None;
         }
         let mut state = self.lock();
@@ -285,7 +331,7 @@ impl Transport {
             heard = Instant::now();
             let Ok(Some(message)) = channel.receive() else { return Ok(()) };
             // What cannot be understood comes from a process that was taken over.
-            let Ok(answer) = serde_json::from_slice::<Numbered<Answer>>(&message.bytes) else {
+            let Ok(answer) = serde_json::from_slice::<NumberedAnswer>(&message.bytes) else {
                 return Err(Ended::Stuck);
             };
             self.take_answer(answer)?;
@@ -301,10 +347,11 @@ impl Transport {
         }
     }
 
-    fn take_answer(&self, answer: Numbered<Answer>) -> Result<(), Ended> {
-        let Numbered { number, message } = answer;
+    fn take_answer(&self, answer: NumberedAnswer) -> Result<(), Ended> {
+        let NumberedAnswer { number, answer, traffic } = answer;
         let mut state = self.lock();
-        match message {
+        state.traffic = traffic;
+        match answer {
             Answer::Ready(level) => {
                 let level = SandboxLevel::from_byte(level).unwrap_or(SandboxLevel::None);
                 state.level = Some(state.level.map_or(level, |other| other.min(level)));
@@ -313,10 +360,10 @@ impl Transport {
                     return Err(Ended::NotSandboxed(level));
                 }
             }
-            Answer::Alive { retries } => state.retries = retries,
+            Answer::Alive => {}
             // Only what was asked for is answered, and only once.
-            message if state.open.remove(&number).is_some() => {
-                state.answers.insert(number, message);
+            answer if state.open.remove(&number).is_some() => {
+                state.answers.insert(number, answer);
                 let waiting = state.waiting.remove(&number).unwrap_or_default();
                 waiting.into_iter().for_each(|signal| signal.notify_all());
             }
@@ -347,6 +394,15 @@ impl State {
         signal
     }
 
+    /// Nobody waits for these answers with this signal any longer.
+    fn forget(&mut self, numbers: &[u64], signal: &Arc<Condvar>) {
+        for number in numbers {
+            if let Some(signals) = self.waiting.get_mut(number) {
+                signals.retain(|other| !Arc::ptr_eq(other, signal));
+            }
+        }
+    }
+
     fn take(&mut self, number: u64) -> io::Result<Option<Answer>> {
         match (self.answers.remove(&number), &self.failure) {
             (Some(Answer::Failed { kind, message }), _) => {
@@ -368,10 +424,10 @@ impl Call {
                     first: first * PARTS_PER_MESSAGE,
                     parts: parts.to_vec(),
                 };
-                channel.send(&encode(&Numbered { number, message: parts })?, &[])?;
+                channel.send(&encode(&NumberedRequest { number, request: parts })?, &[])?;
             }
         }
-        let bytes = encode(&Numbered { number, message: &self.request })?;
+        let bytes = encode(&NumberedRequest { number, request: &self.request })?;
         match &self.file {
             Some(file) => channel.send(&bytes, &[file.as_fd()]),
             None => channel.send(&bytes, &[]),

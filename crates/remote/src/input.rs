@@ -18,18 +18,18 @@ use crate::url::ObjectUrl;
 
 /// What is fetched when only a few bytes are asked for, 16 KiB: the header of nearly all encrypted
 /// files, and a chunk of native ones.
-const BLOCK: u64 = 16 << 10;
+pub(crate) const BLOCK: u64 = 16 << 10;
 /// What is fetched with one request when all is needed in order, 8 MiB.
-const PIECE: u64 = 8 << 20;
+pub(crate) const PIECE: u64 = 8 << 20;
 /// How far ahead it is fetched then, 64 MiB.
 const AHEAD: u64 = 8 * PIECE;
 
 /// An object that is being read.
 #[derive(Debug)]
-struct RemoteInput {
+pub(crate) struct RemoteInput {
     transport: Arc<Transport>,
     location: Location,
-    meta: Meta,
+    pub(crate) meta: Meta,
     file: Arc<File>,
     state: Mutex<State>,
 }
@@ -76,17 +76,20 @@ impl Opening {
     /// [`Error::Open`].
     pub fn begin(transport: &Arc<Transport>, url: &ObjectUrl, first: u64) -> Result<Self, Error> {
         let path = PathBuf::from(url.to_string());
-        let location = Location::of(url);
+        let begun = Self::send(transport, Location::of(url), path.clone(), first);
+        begun.map_err(|source| Error::Open { path, source })
+    }
+
+    fn send(
+        transport: &Arc<Transport>,
+        location: Location,
+        path: PathBuf,
+        first: u64,
+    ) -> io::Result<Self> {
+        let file = Arc::new(memory_file()?);
         let request = Request::Open { location: location.clone(), first };
-        let sent = memory_file().map(Arc::new).and_then(|file| {
-            let number = transport.send(request, Some(&file))?;
-            Ok((file, number))
-        });
-        let transport = Arc::clone(transport);
-        match sent {
-            Ok((file, number)) => Ok(Self { transport, location, path, file, first, number }),
-            Err(source) => Err(Error::Open { path, source }),
-        }
+        let number = transport.send(request, Some(&file))?;
+        Ok(Self { transport: Arc::clone(transport), location, path, file, first, number })
     }
 
     /// Waits until it is open.
@@ -103,6 +106,10 @@ impl Opening {
 }
 
 impl RemoteInput {
+    pub(crate) fn open(transport: &Arc<Transport>, location: Location) -> io::Result<Self> {
+        Self::opened(Opening::send(transport, location, PathBuf::new(), BLOCK)?)
+    }
+
     fn opened(opening: Opening) -> io::Result<Self> {
         let Opening { transport, location, file, first, number, .. } = opening;
         let Answer::Meta(meta) = transport.wait(number)? else {
@@ -225,6 +232,15 @@ impl ObjectInput for RemoteInput {
             drop(state);
             self.transport.wait_any(&numbers);
         }
+    }
+
+    fn is_removable(&self) -> bool {
+        self.meta.etag.is_some()
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        let (location, meta) = (self.location.clone(), self.meta.clone());
+        self.transport.call(Request::Remove { location, meta }, None).map(drop)
     }
 
     fn release(&self, range: Range<u64>) {

@@ -11,22 +11,33 @@ use std::time::Duration;
 
 use cryptstream_engine::program::{OnInterrupt, on_interrupt};
 use cryptstream_engine::{
-    Error, ObjectAttributes, ObjectError, ObjectErrorKind, ObjectOutput, Target,
+    Error, ObjectAttributes, ObjectError, ObjectErrorKind, ObjectInput, ObjectOutput, Source,
+    Target,
 };
 use rangemap::RangeSet;
 
 use crate::client::Transport;
+use crate::input::RemoteInput;
 use crate::memory_file::{free, memory_file};
 use crate::parts::{ObjectTooLong, Part, PartLayout};
-use crate::protocol::{Answer, Location, NewObject, Request};
+use crate::protocol::{Answer, Location, NewObject, Replaces, Request};
+use crate::upload::Upload;
 use crate::url::ObjectUrl;
 
 /// Parts that are written or uploaded at the same time take up to so many bytes, 96 MiB.
 const MAX_OPEN_BYTES: u64 = 96 << 20;
 /// But so many parts are always possible. One may be held up until the end: that with the header.
 const MIN_OPEN_PARTS: usize = 3;
-/// How long giving up an upload may take.
-const ABORT_TIME: Duration = Duration::from_secs(10);
+/// Parts that the store copies have at least so many bytes, 32 MiB. As many have to be fetched and
+/// uploaded behind a new header, since all parts but the last must have the same length.
+pub(crate) const COPY_PART: u64 = 32 << 20;
+/// How many parts the store copies at the same time.
+const MAX_COPIES: usize = 16;
+
+/// Whether the store copies a part of an object of `len` bytes that is rekeyed.
+pub(crate) fn copies(len: u64) -> bool {
+    len > 2 * COPY_PART
+}
 
 /// An object that is being written.
 #[derive(Debug)]
@@ -39,24 +50,6 @@ struct RemoteOutput {
     upload: Arc<Upload>,
     /// Gives the upload up if this process is interrupted.
     on_interrupt: OnceLock<Option<Guard>>,
-}
-
-/// The upload in parts, as long as there is one.
-#[derive(Debug)]
-struct Upload {
-    transport: Arc<Transport>,
-    location: Location,
-    state: Mutex<UploadState>,
-}
-
-/// Where an upload is.
-#[derive(Debug)]
-enum UploadState {
-    NotBegun,
-    /// It has this name in the store.
-    Begun(String),
-    /// It was completed or given up. No other one may be begun.
-    Over,
 }
 
 struct Guard(#[expect(dead_code, reason = "it acts when it is dropped")] OnInterrupt);
@@ -107,6 +100,26 @@ pub fn create(
     }
 }
 
+/// Opens the object at `url`, and begins to write one that replaces it, unless it was replaced by
+/// another one until then.
+///
+/// # Errors
+/// [`Error::Open`].
+pub fn open_to_rekey(
+    transport: &Arc<Transport>,
+    url: &ObjectUrl,
+) -> Result<(Source, Arc<dyn ObjectOutput>), Error> {
+    let path = PathBuf::from(url.to_string());
+    let failed = |source| Error::Open { path: path.clone(), source };
+    let input = RemoteInput::open(transport, Location::of(url)).map_err(failed)?;
+    if !input.is_removable() {
+        return Err(failed(unrecognizable()));
+    }
+    let replaces = Replaces::Only(input.meta.clone());
+    let output = RemoteOutput::begin(transport, Location::of(url), replaces).map_err(failed)?;
+    Ok((Source::object(Arc::new(input), path)?, Arc::new(output)))
+}
+
 impl RemoteOutput {
     fn create(
         transport: &Arc<Transport>,
@@ -125,17 +138,22 @@ impl RemoteOutput {
                 },
             }
         }
+        let replaces = if force { Replaces::Anything } else { Replaces::Nothing };
+        Self::begin(transport, location, replaces)
+    }
+
+    fn begin(
+        transport: &Arc<Transport>,
+        location: Location,
+        replaces: Replaces,
+    ) -> io::Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
         let mark = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let upload = Arc::new(Upload {
-            transport: Arc::clone(transport),
-            location: location.clone(),
-            state: Mutex::new(UploadState::NotBegun),
-        });
+        let upload = Arc::new(Upload::new(transport, &location));
         Ok(Self {
             transport: Arc::clone(transport),
-            object: NewObject { location, force, mark, modified: None, mode: None },
+            object: NewObject { location, replaces, mark, modified: None, mode: None },
             attributes: OnceLock::new(),
             file: Arc::new(memory_file()?),
             state: Mutex::new(State::new()),
@@ -171,6 +189,7 @@ impl RemoteOutput {
                     state.sending.remove(&part);
                     state.open.remove(&part);
                     state.sent.insert(part, name);
+                    self.transport.count_parts(1, u64::from(state.len.is_none()));
                     free(&self.file, &state.part(part));
                 }
                 Err(error) => {
@@ -180,6 +199,11 @@ impl RemoteOutput {
             }
         }
         Ok(())
+    }
+
+    fn copy_request(&self, part: usize, from: u64, len: u64) -> io::Result<Request> {
+        let (object, upload) = (self.object(), self.upload.begin(|| self.object())?);
+        Ok(Request::CopyPart { object, upload, part, from, len })
     }
 
     /// Uploads a part that is written.
@@ -215,7 +239,67 @@ impl ObjectOutput for RemoteOutput {
         let mut state = self.lock();
         state.layout = PartLayout::of_len(len).map_err(too_long)?;
         state.len = Some(len);
+        if let count @ 2.. = state.layout.count(len).map_err(too_long)? {
+            self.transport.count_parts(0, count as u64);
+        }
         Ok(())
+    }
+
+    fn expect_copy(&self, len: u64) -> io::Result<Option<u64>> {
+        if !copies(len) {
+            return self.expect(len).map(|()| None);
+        }
+        let mut state = self.lock();
+        state.layout = PartLayout::with_parts_of(COPY_PART, len).map_err(too_long)?;
+        state.len = Some(len);
+        self.transport.count_parts(0, state.layout.count(len).map_err(too_long)? as u64);
+        Ok(Some(state.part(0).end))
+    }
+
+    fn copy(&self, from: u64, to: Range<u64>, done: &dyn Fn(u64)) -> io::Result<u64> {
+        let source_of = |range: &Range<u64>| from + (range.start - to.start);
+        let mut state = self.lock();
+        let first = state.layout.part_of(to.start).map_err(too_long)?.index;
+        let end = state.layout.count(to.end).map_err(too_long)?;
+        // The file gets the length of the object, and nothing of the content.
+        self.file.set_len(to.end)?;
+        for part in first..end {
+            let range = state.part(part);
+            let request = self.copy_request(part, source_of(&range), range.end - range.start)?;
+            let number = self.transport.send(request, None)?;
+            if part == first {
+                // The first one tells whether the store can copy.
+                match self.transport.wait(number) {
+                    Ok(Answer::Named(name)) => {
+                        state.sent.insert(part, name);
+                        self.transport.count_parts(1, 0);
+                        done(range.end - range.start);
+                    }
+                    Err(error) if is_unsupported(&error) => return Ok(to.start),
+                    Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
+                    Err(error) => return Err(error),
+                }
+            } else {
+                state.open.insert(part);
+                state.sending.insert(part, number);
+            }
+            state.written.insert(range);
+            let is_last = part + 1 == end;
+            let most = if is_last { 0 } else { MAX_COPIES - 1 };
+            while state.sending.len() > most {
+                let before: Vec<_> = state.sending.iter().map(|(part, it)| (*part, *it)).collect();
+                let numbers: Vec<_> = before.iter().map(|(_, number)| *number).collect();
+                self.transport.wait_any(&numbers);
+                self.collect(&mut state)?;
+                for (part, _) in before {
+                    if part > first && !state.sending.contains_key(&part) {
+                        let Range { start, end } = state.part(part);
+                        done(end - start);
+                    }
+                }
+            }
+        }
+        Ok(to.end)
     }
 
     fn reserve(&self, range: Range<u64>, may_wait: bool) -> io::Result<bool> {
@@ -261,6 +345,17 @@ impl ObjectOutput for RemoteOutput {
         Ok(())
     }
 
+    fn drain(&self, time: Duration) -> io::Result<bool> {
+        let mut state = self.lock();
+        self.collect(&mut state)?;
+        let numbers: Vec<_> = state.sending.values().copied().collect();
+        drop(state);
+        if !numbers.is_empty() {
+            self.transport.wait_any_for(&numbers, time);
+        }
+        Ok(numbers.is_empty())
+    }
+
     fn finish(&self, len: u64) -> io::Result<()> {
         let mut state = self.lock();
         self.collect(&mut state)?;
@@ -272,8 +367,11 @@ impl ObjectOutput for RemoteOutput {
             let put = Request::Put { object: self.object(), len };
             return self.transport.call(put, Some(&self.file)).map(drop);
         }
-        state.len = Some(len);
         let count = state.layout.count(len).map_err(too_long)?;
+        if state.len.is_none() {
+            self.transport.count_parts(0, (count - state.sent.len()) as u64);
+        }
+        state.len = Some(len);
         for part in 0..count {
             if state.is_unsent(part) {
                 let range = state.part(part);
@@ -290,6 +388,15 @@ impl ObjectOutput for RemoteOutput {
         let parts: Vec<_> = state.sent.values().cloned().collect();
         drop(state);
         self.upload.complete(self.object(), parts, len)
+    }
+
+    fn reopen(&self) -> io::Result<Arc<dyn ObjectInput>> {
+        let NewObject { location, mark, .. } = &self.object;
+        let input = RemoteInput::open(&self.transport, location.clone())?;
+        if input.meta.mark.as_ref() != Some(mark) {
+            return Err(replaced());
+        }
+        Ok(Arc::new(input))
     }
 }
 
@@ -328,49 +435,6 @@ impl State {
     }
 }
 
-impl Upload {
-    /// The upload's name. It is begun if it was not before.
-    fn begin(&self, object: impl FnOnce() -> NewObject) -> io::Result<String> {
-        let mut state = self.lock();
-        match &*state {
-            UploadState::Begun(name) => return Ok(name.clone()),
-            // This process is being interrupted, and must not leave another one.
-            UploadState::Over => return Err(io::ErrorKind::Interrupted.into()),
-            UploadState::NotBegun => {}
-        }
-        let request = Request::Create { object: object() };
-        let Answer::Named(name) = self.transport.call(request, None)? else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
-        *state = UploadState::Begun(name.clone());
-        Ok(name)
-    }
-
-    /// Makes an object of it.
-    fn complete(&self, object: NewObject, parts: Vec<String>, len: u64) -> io::Result<()> {
-        let upload = self.begin(|| object.clone())?;
-        let request = Request::Complete { object, upload, count: parts.len(), len };
-        self.transport.complete(request, parts)?;
-        *self.lock() = UploadState::Over;
-        Ok(())
-    }
-
-    /// Gives it up, if there is one.
-    fn abort(&self) {
-        let before = std::mem::replace(&mut *self.lock(), UploadState::Over);
-        let UploadState::Begun(upload) = before else { return };
-        let request = Request::Abort { location: self.location.clone(), upload };
-        // What cannot be given up stays in the store, where nobody sees it as an object.
-        if let Ok(number) = self.transport.send(request, None) {
-            let _ = self.transport.wait_for(number, ABORT_TIME);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, UploadState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Drop for RemoteOutput {
     fn drop(&mut self) {
         self.upload.abort();
@@ -379,6 +443,20 @@ impl Drop for RemoteOutput {
 
 fn too_long(error: ObjectTooLong) -> io::Error {
     ObjectError { kind: ObjectErrorKind::Other, message: error.to_string() }.into()
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    ObjectError::of(error).is_some_and(|error| error.kind == ObjectErrorKind::Unsupported)
+}
+
+fn unrecognizable() -> io::Error {
+    let message = "the store does not tell what the object can be recognized by (ETag)".to_owned();
+    ObjectError { kind: ObjectErrorKind::Unsupported, message }.into()
+}
+
+fn replaced() -> io::Error {
+    let message = "the object has been replaced".to_owned();
+    ObjectError { kind: ObjectErrorKind::Changed, message }.into()
 }
 
 fn exists() -> io::Error {

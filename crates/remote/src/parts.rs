@@ -63,11 +63,19 @@ impl PartLayout {
     ///
     /// If `len` exceeds [`MAX_OBJECT_LEN`].
     pub fn of_len(len: u64) -> Result<Self, ObjectTooLong> {
+        Self::with_parts_of(MIN_PART_SIZE, len)
+    }
+
+    /// The same with parts of at least `min` bytes.
+    ///
+    /// # Errors
+    ///
+    /// If `len` exceeds [`MAX_OBJECT_LEN`].
+    pub fn with_parts_of(min: u64, len: u64) -> Result<Self, ObjectTooLong> {
         if len > MAX_OBJECT_LEN {
             return Err(ObjectTooLong { max: MAX_OBJECT_LEN });
         }
-        let first_size =
-            len.div_ceil(WANTED_PARTS).next_multiple_of(MIB).clamp(MIN_PART_SIZE, MAX_PART_SIZE);
+        let first_size = len.div_ceil(WANTED_PARTS).next_multiple_of(MIB).clamp(min, MAX_PART_SIZE);
         Ok(Self { first_size, run_len: MAX_PARTS })
     }
 

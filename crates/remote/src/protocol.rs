@@ -6,6 +6,7 @@
 use cryptstream_engine::{ObjectAttributes, ObjectErrorKind};
 use serde::{Deserialize, Serialize};
 
+use crate::traffic::Traffic;
 use crate::url::ObjectUrl;
 
 /// Both sides must be of one version.
@@ -66,12 +67,21 @@ impl Meta {
     }
 }
 
+/// An upload that is neither completed nor given up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Upload {
+    pub(crate) key: String,
+    pub(crate) id: String,
+    /// When it was begun, in seconds since 1970.
+    pub(crate) started: Option<i64>,
+}
+
 /// How a new object is to be made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NewObject {
     pub(crate) location: Location,
-    /// Whether one that exists may be replaced.
-    pub(crate) force: bool,
+    /// What may be there already.
+    pub(crate) replaces: Replaces,
     /// Tells the object from one that others have written under the same name.
     pub(crate) mark: String,
     /// When the file that it is made from was last modified, in nanoseconds since 1970.
@@ -89,6 +99,15 @@ pub struct ListedObject {
     pub len: u64,
 }
 
+/// What a new object may replace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Replaces {
+    Nothing,
+    Anything,
+    /// This object, whose content type and metadata the new one gets.
+    Only(Meta),
+}
+
 /// A message to the transport. Bytes of ranges are counted from the beginning of the object, and
 /// of the file in memory that belongs to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,12 +123,19 @@ pub(crate) enum Request {
     Create { object: NewObject },
     /// Upload one part, counted from 0. With the file.
     PutPart { location: Location, upload: String, part: usize, start: u64, end: u64 },
+    /// Have the store copy one part, from the byte `from` on of the object that is replaced.
+    CopyPart { object: NewObject, upload: String, part: usize, from: u64, len: u64 },
     /// Of the parts that [`Self::Complete`] will name, those from `first` on. There is no answer.
     Parts { upload: String, first: usize, parts: Vec<String> },
     /// Make an object of an upload of `count` parts.
     Complete { object: NewObject, upload: String, count: usize, len: u64 },
+    /// List a page of the uploads that are neither completed nor given up, of all keys that begin
+    /// with this one: those behind this key and this name of an upload.
+    Uploads { location: Location, after: Option<(String, String)> },
     /// Give an upload up.
     Abort { location: Location, upload: String },
+    /// Remove that object, if it still is what it was.
+    Remove { location: Location, meta: Meta },
     /// Upload a whole object. With the file.
     Put { object: NewObject, len: u64 },
     /// Delete an object.
@@ -121,9 +147,18 @@ pub(crate) enum Request {
 
 /// A request and the number that its answer will have.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Numbered<T> {
+pub(crate) struct NumberedRequest<R> {
     pub(crate) number: u64,
-    pub(crate) message: T,
+    pub(crate) request: R,
+}
+
+/// An answer to the request with this number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NumberedAnswer {
+    pub(crate) number: u64,
+    pub(crate) answer: Answer,
+    /// What this transport has asked stores for until now.
+    pub(crate) traffic: Traffic,
 }
 
 /// A message from the transport.
@@ -131,10 +166,12 @@ pub(crate) struct Numbered<T> {
 pub(crate) enum Answer {
     /// It is locked in, at this level of the sandbox.
     Ready(u8),
-    /// It is alive. Sent once a second, with how often it has repeated requests so far.
-    Alive { retries: u64 },
+    /// It is alive. Sent once a second.
+    Alive,
     /// What an object is like.
     Meta(Meta),
+    /// Uploads, and what the next page comes after, if there is one.
+    Uploads { uploads: Vec<Upload>, next: Option<(String, String)> },
     /// The name of an upload, or of a part of one.
     Named(String),
     /// A page of a listing, which takes so many bytes, and the name of the next one.
@@ -159,6 +196,7 @@ enum KindInMessages {
     Changed,
     Unavailable,
     Settings,
+    Unsupported,
     Other,
 }
 

@@ -1,10 +1,13 @@
 //! The transport process: it has the network and the store's credentials, and no key.
 
 mod attributes;
+mod counter;
 mod http;
 mod list;
+mod list_uploads;
 mod serve;
 mod settings;
+mod signed;
 mod store;
 mod translate;
 
@@ -14,7 +17,7 @@ use std::net::ToSocketAddrs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +26,8 @@ use cryptstream_engine::{ObjectErrorKind, SandboxLevel, SandboxMode};
 use cryptstream_shm::Channel;
 use tokio::runtime;
 
-use crate::protocol::{Answer, Begin, Numbered, Request, VERSION};
+use crate::protocol::{Answer, Begin, NumberedAnswer, NumberedRequest, Request, VERSION};
+use counter::Counter;
 use serve::Server;
 use settings::Settings;
 
@@ -56,6 +60,12 @@ fn run() -> io::Result<()> {
     let SandboxedTask { bytes, stream, .. } = SandboxedTask::receive()?;
     let begin: Begin = serde_json::from_slice(&bytes)?;
     let channel = Arc::new(Channel::from(OwnedFd::from(stream)));
+    let counter = Arc::new(Counter::default());
+    let answers = Arc::new(Answers {
+        channel: Arc::clone(&channel),
+        counter: Arc::clone(&counter),
+        turn: Mutex::default(),
+    });
     let settings = check_version(&begin.version).and_then(|()| Settings::read(begin.settings));
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -65,7 +75,7 @@ fn run() -> io::Result<()> {
     // Certificates are read here, and the resolver loads its libraries.
     let server = settings.and_then(|settings| {
         let _guard = runtime.enter();
-        Server::new(settings)
+        Server::new(settings, &counter)
     });
     let _ = ("localhost", 0).to_socket_addrs();
 
@@ -74,34 +84,34 @@ fn run() -> io::Result<()> {
     let mut readable: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
     readable.extend(server.iter().flat_map(Server::token_folder));
     let level = restrict_process(mode, Profile::Transport(&readable));
-    send(&channel, 0, Answer::Ready(level as u8))?;
+    answers.send(0, Answer::Ready(level as u8))?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {
         return Ok(());
     }
     let server = server.map(Arc::new);
-    let beat = (Arc::clone(&channel), server.as_ref().ok().map(Arc::clone));
+    let beat = Arc::clone(&answers);
     thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
-        let (channel, server) = beat;
         loop {
             thread::sleep(HEARTBEAT);
-            let retries = server.as_ref().map_or(0, |server| server.retries());
-            if send(&channel, 0, Answer::Alive { retries }).is_err() {
+            if beat.send(0, Answer::Alive).is_err() {
                 return;
             }
         }
     })?;
     while let Some(message) = channel.receive()? {
-        let Numbered { number, message: request } =
-            serde_json::from_slice::<Numbered<Request>>(&message.bytes)?;
+        let NumberedRequest { number, request } =
+            serde_json::from_slice::<NumberedRequest<Request>>(&message.bytes)?;
         let file = message.fds.into_iter().next().map(File::from);
-        let channel = Arc::clone(&channel);
+        let answers = Arc::clone(&answers);
         match (&server, request) {
             (Ok(server), Request::Parts { upload, first, parts }) => {
                 server.take_parts(upload, first, parts);
             }
             (Ok(server), request) => {
                 let upload = match &request {
-                    Request::PutPart { upload, .. } => Some(upload.clone()),
+                    Request::PutPart { upload, .. } | Request::CopyPart { upload, .. } => {
+                        Some(upload.clone())
+                    }
                     Request::Abort { upload, .. } => {
                         server.stop_parts(upload);
                         None
@@ -125,11 +135,11 @@ fn run() -> io::Result<()> {
                         }
                     };
                     // Whoever has asked is gone.
-                    let _ = send(&channel, number, answer);
+                    let _ = answers.send(number, answer);
                 });
             }
             (Err((_, _)), Request::Parts { .. }) => {}
-            (Err((kind, message)), _) => send(&channel, number, Answer::failed(*kind, message))?,
+            (Err((kind, message)), _) => answers.send(number, Answer::failed(*kind, message))?,
         }
     }
     Ok(())
@@ -147,10 +157,24 @@ fn check_version(other: &str) -> Result<(), (ObjectErrorKind, String)> {
     Err((ObjectErrorKind::Settings, message))
 }
 
-fn send(channel: &Channel, number: u64, message: Answer) -> io::Result<()> {
-    // Several threads send.
-    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let bytes = serde_json::to_vec(&Numbered { number, message })?;
-    let _lock = LOCK.lock();
-    channel.send(&bytes, &[])
+/// Where answers go. Several threads send some.
+struct Answers {
+    channel: Arc<Channel>,
+    counter: Arc<Counter>,
+    turn: Mutex<()>,
+}
+
+impl Answers {
+    fn send(&self, number: u64, answer: Answer) -> io::Result<()> {
+        let _turn = self.turn.lock();
+        // Within the turn, or the count would go back.
+        let traffic = self.counter.traffic();
+        let mut bytes = serde_json::to_vec(&NumberedAnswer { number, answer, traffic })?;
+        if bytes.len() > Channel::MAX_LEN {
+            // Main must not wait for ever.
+            let answer = Answer::failed(ObjectErrorKind::Other, "the store's answer is too long");
+            bytes = serde_json::to_vec(&NumberedAnswer { number, answer, traffic })?;
+        }
+        self.channel.send(&bytes, &[])
+    }
 }

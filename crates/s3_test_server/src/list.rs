@@ -145,22 +145,34 @@ fn after_token(token: &str) -> Result<String, ErrorCode> {
     percent_decode(encoded).map_err(|_| ErrorCode::InvalidArgument)
 }
 
-/// ListMultipartUploads, in one page.
+/// ListMultipartUploads.
 pub(crate) fn uploads(request: &Request, store: &mut Store) -> Result<Response, ErrorCode> {
     store.bucket(&request.bucket)?;
     let prefix = request.parameter("prefix").unwrap_or_default();
+    let max = request.parameter("max-uploads").and_then(|max| max.parse().ok()).unwrap_or(1000);
+    let after = request.parameter("key-marker").zip(request.parameter("upload-id-marker"));
     let mut uploads: Vec<_> = store
         .uploads
         .values()
         .filter(|upload| upload.bucket == request.bucket && upload.key.starts_with(prefix))
+        .filter(|upload| after.is_none_or(|after| (&*upload.key, &*upload.id) > after))
         .collect();
     uploads.sort_by(|one, other| (&one.key, &one.id).cmp(&(&other.key, &other.id)));
+    let is_truncated = uploads.len() > max;
+    uploads.truncate(max);
     let mut document = format!(
         "<ListMultipartUploadsResult><Bucket>{}</Bucket><Prefix>{}</Prefix>\
-         <IsTruncated>false</IsTruncated>",
+         <IsTruncated>{is_truncated}</IsTruncated>",
         xml::escape(&request.bucket),
         xml::escape(prefix)
     );
+    if let Some(last) = uploads.last().filter(|_| is_truncated) {
+        document += &format!(
+            "<NextKeyMarker>{}</NextKeyMarker><NextUploadIdMarker>{}</NextUploadIdMarker>",
+            xml::escape(&last.key),
+            last.id
+        );
+    }
     for upload in uploads {
         document += &format!(
             "<Upload><Key>{}</Key><UploadId>{}</UploadId><Initiated>{}</Initiated></Upload>",

@@ -81,9 +81,11 @@ pub(crate) fn copy(request: &Request, store: &mut Store) -> Result<Response, Err
     Ok(Response::xml(200, &document))
 }
 
-/// DeleteObject, which succeeds if there is no such object.
+/// DeleteObject, which succeeds if there is no such object, unless a certain one is meant.
 pub(crate) fn delete(request: &Request, store: &mut Store) -> Result<Response, ErrorCode> {
-    store.bucket(&request.bucket)?.remove(&request.key);
+    let bucket = store.bucket(&request.bucket)?;
+    check_write(request, bucket.get(&request.key))?;
+    bucket.remove(&request.key);
     Ok(Response::empty(204))
 }
 

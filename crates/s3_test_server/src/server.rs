@@ -9,7 +9,7 @@ use crate::faults::{FaultState, Faults};
 use crate::options::Options;
 use crate::request_log::LoggedRequest;
 use crate::shared::Shared;
-use crate::store::{Bucket, Object, Upload};
+use crate::store::{Attributes, Bucket, Object, Upload};
 
 /// A server on a port of its own on 127.0.0.1. It stops when it is dropped.
 pub struct Server {
@@ -101,6 +101,16 @@ impl Server {
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let keys = |bucket: &Bucket| bucket.keys().cloned().collect();
         self.shared.store().buckets.get(bucket).map(keys).unwrap_or_default()
+    }
+
+    /// Begins a multipart upload, as another client would, and returns its identifier.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such bucket.
+    pub fn begin_upload(&self, bucket: &str, key: &str) -> String {
+        let created = self.shared.store().create_upload(bucket, key, Attributes::default());
+        created.expect("the bucket exists")
     }
 
     /// The multipart uploads that are neither completed nor aborted, in order of creation.

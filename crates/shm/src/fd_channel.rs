@@ -45,6 +45,9 @@ pub struct Message {
 }
 
 impl Channel {
+    /// The maximum length of a message in bytes.
+    pub const MAX_LEN: usize = MAX_LEN;
+
     /// Creates two connected ends. Both are closed on exec.
     ///
     /// # Errors

@@ -128,12 +128,32 @@ Notes:
   are small files; -v and --json say what was done. If rekeying is interrupted, the file
   is either the old one or the new one.
 
+  An object in a store is replaced by another one, unless someone else replaced it
+  first. Of one above 64 MiB the store copies all but 32 MiB itself, if it can; before
+  it begins, the command says how much is fetched, uploaded and copied. A bucket with
+  versions keeps the old version, with its old keys.
+
   Rekeying does not revoke access. Someone who could read the file can still read a copy
   they kept, and the file key stays the same; the old header may also live on in
   snapshots, backups and freed blocks. --reencrypt encrypts the content under a new file
   key, which takes as long as encrypting it.
 
   The configuration never supplies new keys: they are always named by flags.";
+
+pub(crate) const STORE: &str = "\
+Examples:
+  List the uploads that were neither completed nor aborted:
+    cryptstream store uploads s3://my-backups
+  Abort those that were begun more than a week ago:
+    cryptstream store uploads s3://my-backups --abort --older-than 7d
+
+Notes:
+  An upload in parts that is neither completed nor aborted is no object, but stores
+  charge for its parts. A run that fails or is interrupted aborts its own; one that is
+  killed cannot. A lifecycle rule of the bucket (AbortIncompleteMultipartUpload) does
+  this for you.
+
+  Uploads of other programs are listed and aborted as well.";
 
 pub(crate) const KEYGEN: &str = "\
 Examples:

@@ -39,8 +39,17 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// Whether --dry-run was given, and no other flag that makes sense for folders only.
+    pub(crate) fn is_dry_run_only(&self) -> bool {
+        self.dry_run && !self.is_given_but_dry_run()
+    }
+
     /// Whether any flag was given that makes sense for folders only.
     pub(crate) fn is_given(&self) -> bool {
+        self.dry_run || self.is_given_but_dry_run()
+    }
+
+    fn is_given_but_dry_run(&self) -> bool {
         let Self {
             output_dir,
             include,
@@ -48,7 +57,7 @@ impl Tree {
             ignore_file,
             gitignore,
             newer,
-            dry_run,
+            dry_run: _,
             keep_going,
             fail_fast,
         } = self;
@@ -56,7 +65,6 @@ impl Tree {
             || !(include.is_empty() && exclude.is_empty() && ignore_file.is_empty())
             || *gitignore
             || *newer
-            || *dry_run
             || *keep_going
             || *fail_fast
     }

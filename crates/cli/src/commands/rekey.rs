@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use cryptstream_beneath::{FileId, KnownFile, has_stable_inodes};
-use cryptstream_engine::{Engine, Error, LockedFile, Parser, Progress, RekeySummary};
+use cryptstream_engine::{Engine, Error, LockedFile, Parser, Progress, RekeyObject, RekeySummary};
 use cryptstream_format::{Format, Identity, Recipient};
+use cryptstream_remote::plan_rekey;
 use rustix::fs::fstat;
 
 use super::inputs::{Inputs, PendingInput, no_key_fits, try_keys};
@@ -16,6 +17,7 @@ use super::session::{CommandResult, Session};
 use crate::args::{Rekey, Workers, is_dash};
 use crate::keyring::{CachedIdentities, DecryptionKeys, EncryptionKeys};
 use crate::messages::{self, Context, Failure, code};
+use crate::objects;
 use crate::progress::Meter;
 use crate::report::Status;
 use crate::report::rekey::{self as report, RekeyReport};
@@ -70,6 +72,7 @@ pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
         key_files,
         new_keys: NewKeys { keys: new_keys, name, is_ready: false, native: None, age: None },
         reencrypt,
+        is_quiet: options.quiet,
         checks_access,
         done: None,
     };
@@ -140,6 +143,7 @@ struct Rekeyer<'a> {
     key_files: Vec<KnownFile>,
     new_keys: NewKeys,
     reencrypt: bool,
+    is_quiet: bool,
     /// Whether the old keys must still be tried on a new header.
     checks_access: bool,
     /// Rekeyed files that may appear again under another name; `None` for a single name.
@@ -164,10 +168,14 @@ impl Rekeyer<'_> {
         }
         self.new_keys.keys.check_cost(format).map_err(RekeyError::File)?;
         self.new_keys.prepare().map_err(RekeyError::Run)?;
+        if let Opened::Object(object) = &rekeying {
+            self.tell_cost(input, object.object_len())?;
+        }
         let recipients = self.new_keys.recipients(format).map_err(RekeyError::File)?;
         let recipients: Vec<&(dyn Recipient + Sync)> =
             recipients.iter().map(AsRef::as_ref).collect();
-        let request = cryptstream_engine::Rekey::locked(rekeying)
+        let request = rekeying
+            .into_request()
             .identities(&self.identities)
             .recipients(&recipients)
             .reencrypt(self.reencrypt)
@@ -198,36 +206,94 @@ impl Rekeyer<'_> {
         if !std::mem::take(&mut self.checks_access) {
             return;
         }
-        let rekeyed = PendingInput { input: Input::Path(path.to_owned()), len: None };
-        if self.cached.none_fits(rekeyed.item().into_iter(), &self.parser, true).is_some() {
+        let is_lost = match Input::named(path.to_owned()) {
+            Ok(input @ Input::Object(..)) => {
+                let opened = self.open(&input).ok();
+                let checked = opened.map(|opened| opened.check_keys(&self.identities));
+                matches!(checked, Some(Err(Error::Unlock { .. })))
+            }
+            _ => {
+                let rekeyed = PendingInput { input: Input::Path(path.to_owned()), len: None };
+                self.cached.none_fits(rekeyed.item().into_iter(), &self.parser, true).is_some()
+            }
+        };
+        if is_lost {
             messages::warn(&messages::rekey::lost_access(only));
         }
     }
 
-    fn open(&self, input: &Input) -> Result<LockedFile, RekeyError> {
+    /// Says what rekeying an object takes, before it begins.
+    fn tell_cost(&self, input: &Input, len: u64) -> Result<(), RekeyError> {
+        let path = input.path_for_messages();
+        let (traffic, copied) = plan_rekey(len, self.reencrypt).map_err(|error| {
+            let source = std::io::Error::other(error.to_string());
+            let error = Error::Create { path: path.to_owned(), source };
+            RekeyError::File(messages::engine(error, self.context))
+        })?;
+        if !self.is_quiet {
+            messages::note(&messages::objects::rekey_cost(path, &traffic, copied));
+        }
+        Ok(())
+    }
+
+    fn open(&self, input: &Input) -> Result<Opened, RekeyError> {
         let opened = match input {
             Input::Entry(entry, path) => LockedFile::open_entry(entry, path, &self.parser),
             Input::Path(path) if path.is_dir() => {
                 Err(Error::InputIsDirectory { path: path.clone() })
             }
             Input::Path(path) => LockedFile::open(path, &self.parser),
-            Input::Object(_, path) | Input::Prefix(_, path) => {
-                return Err(RekeyError::File(messages::objects::needs_file(path)));
+            Input::Object(url, _) => {
+                let opened = objects::open_to_rekey(url)
+                    .and_then(|(source, output)| RekeyObject::open(source, output, &self.parser));
+                let failed = |error| RekeyError::File(messages::engine(error, self.context));
+                return opened.map(|object| Opened::Object(Box::new(object))).map_err(failed);
             }
             // The error says why.
-            Input::Stdin | Input::Unlisted(..) | Input::Unreadable(..) | Input::Special(_) => {
-                match input.open() {
-                    Err(error) => Err(error),
-                    Ok(source) => Err(Error::NotRegular { path: source.path().to_owned() }),
-                }
-            }
+            Input::Stdin
+            | Input::Prefix(..)
+            | Input::Unlisted(..)
+            | Input::Unreadable(..)
+            | Input::Special(_) => match input.open() {
+                Err(error) => Err(error),
+                Ok(source) => Err(Error::NotRegular { path: source.path().to_owned() }),
+            },
         };
         let rekeying =
             opened.map_err(|error| RekeyError::File(messages::engine(error, self.context)))?;
         let known = rekeying.source().known();
         match self.key_files.iter().any(|key| key.is(&known)) {
             true => Err(RekeyError::File(messages::key_is_data(rekeying.source().path()))),
-            false => Ok(rekeying),
+            false => Ok(Opened::File(Box::new(rekeying))),
+        }
+    }
+}
+
+/// What is to be rekeyed.
+enum Opened {
+    File(Box<LockedFile>),
+    Object(Box<RekeyObject>),
+}
+
+impl Opened {
+    fn format(&self) -> Format {
+        match self {
+            Self::File(file) => file.format(),
+            Self::Object(object) => object.format(),
+        }
+    }
+
+    fn check_keys(&self, identities: &[&dyn Identity]) -> Result<(), Error> {
+        match self {
+            Self::File(file) => file.check_keys(identities),
+            Self::Object(object) => object.check_keys(identities),
+        }
+    }
+
+    fn into_request<'a>(self) -> cryptstream_engine::Rekey<'a> {
+        match self {
+            Self::File(file) => cryptstream_engine::Rekey::locked(*file),
+            Self::Object(object) => cryptstream_engine::Rekey::object(*object),
         }
     }
 }

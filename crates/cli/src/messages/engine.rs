@@ -180,8 +180,8 @@ fn failure(error: &Error, context: Context) -> Failure {
             "--verify-output needs a file as the input, and an output that can be read back",
         ),
         Error::NotRemovable { .. } => {
-            let message = "--remove-source needs a regular file as input (not a link or a pipe) \
-                 and a file as output";
+            let message = "--remove-source needs a regular file as input (not a link or a pipe), or \
+                 an object that its store can recognize, and an output that can be read back";
             return Failure::new(code::USAGE, "usage", message, "leave --remove-source out");
         }
         Error::Remove { .. } => {

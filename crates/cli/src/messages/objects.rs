@@ -1,17 +1,26 @@
-//! Failures of object stores.
+//! Messages about object stores.
 
 use std::path::Path;
+use std::time::Duration;
 
-use cryptstream_engine::{Error, ObjectError, ObjectErrorKind};
-use cryptstream_remote::{UrlError, UrlProblem};
+use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, SandboxLevel};
+use cryptstream_remote::{
+    RequestKind, Traffic, TransportStats, UnfinishedUpload, UrlError, UrlProblem,
+};
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 use super::failure::{Failure, code};
-use super::text::quoted;
+use super::text::{harmless, quoted};
 
 /// What a store has reported, if the error is one of a store.
 pub(super) fn of_store(error: &Error) -> Option<Failure> {
     let source = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
     let ObjectError { kind, message } = ObjectError::of(source)?;
+    if matches!(error, Error::Remove { .. }) {
+        let help = "compare it with the output before you remove it by hand";
+        let text = format!("the output is complete, but this input was not removed: {message}");
+        return Some(Failure::new(code::IO, "remove", text, help));
+    }
     let (code, word, help) = match kind {
         ObjectErrorKind::NotFound => (
             code::NO_INPUT,
@@ -45,7 +54,14 @@ pub(super) fn of_store(error: &Error) -> Option<Failure> {
         ),
         _ => (code::IO, "store", "try again; no partial output was left"),
     };
+    let help = match error {
+        Error::NotReadBack { .. } => {
+            "the input was kept; `cryptstream verify` can try again to read the output"
+        }
+        _ => help,
+    };
     let what = match error {
+        Error::NotReadBack { .. } => "is complete, but cannot be read back",
         Error::Open { .. } => "cannot be opened",
         Error::Create { .. } => "cannot be created",
         Error::Read { .. } => "cannot be read",
@@ -159,4 +175,151 @@ pub(crate) fn is_prefix(path: &Path) -> Failure {
         "name the object: s3://BUCKET/KEY",
     )
     .about(path)
+}
+
+/// A command for stores that got a path.
+pub(crate) fn no_url(path: &Path) -> Failure {
+    let help = "write s3://BUCKET or s3://BUCKET/KEY";
+    Failure::new(code::USAGE, "usage", "is not the URL of a bucket or an object", help).about(path)
+}
+
+/// An upload that stays in its store.
+pub(crate) fn left_upload(upload: &UnfinishedUpload) -> String {
+    format!(
+        "an unfinished upload of {upload} could not be aborted and stays in the store, which may \
+         charge for it: upload ID {}; `cryptstream store uploads {upload} --abort --older-than 0s` \
+         aborts it, and so does a lifecycle rule (AbortIncompleteMultipartUpload)",
+        harmless(upload.id())
+    )
+}
+
+/// An upload that could not be aborted.
+pub(crate) fn not_aborted(upload: &UnfinishedUpload, error: &std::io::Error) -> Failure {
+    let message = format!("upload {} was not aborted: {error}", harmless(upload.id()));
+    let help = "check what the credentials permit (s3:AbortMultipartUpload); a lifecycle rule of \
+                the bucket (AbortIncompleteMultipartUpload) aborts uploads as well";
+    Failure::new(code::IO, "upload", message, help).about(Path::new(&upload.to_string()))
+}
+
+/// One unfinished upload, as a line.
+pub(crate) fn upload_line(
+    upload: &UnfinishedUpload,
+    age: Option<Duration>,
+    is_aborted: bool,
+) -> String {
+    let name = quoted(Path::new(&upload.to_string()));
+    let begun =
+        age.map_or("at an unknown time".to_owned(), |age| format!("{} ago", HumanDuration(age)));
+    let aborted = if is_aborted { ": aborted" } else { "" };
+    format!("{name}: upload {}, begun {begun}{aborted}\n", harmless(upload.id()))
+}
+
+/// How many uploads there were.
+pub(crate) fn uploads_found(uploads: u64, aborted: u64, abort: bool) -> String {
+    let noun = if uploads == 1 { "upload" } else { "uploads" };
+    match abort {
+        true => format!("{} unfinished {noun}, {aborted} aborted", HumanCount(uploads)),
+        false => format!("{} unfinished {noun}", HumanCount(uploads)),
+    }
+}
+
+/// What a line of progress says of stores.
+pub(crate) fn progress(stats: &TransportStats) -> Vec<String> {
+    let (done, known) = stats.parts;
+    let parts = (known > 0).then(|| format!("{done} of {known} parts"));
+    parts.into_iter().chain(retries(&stats.traffic)).collect()
+}
+
+/// What a verbose run says of stores at the end.
+pub(crate) fn traffic_note(stats: &TransportStats) -> String {
+    let TransportStats { sandbox, traffic, deaths, .. } = stats;
+    let retries = retries(traffic).map_or_else(String::new, |text| format!(", {text}"));
+    let died = if *deaths > 0 { format!("; {deaths} died") } else { String::new() };
+    format!(
+        "store: {}{retries}, {} sent, {} received (sandbox of the transport: {}{died})",
+        requests(traffic),
+        HumanBytes(traffic.bytes_sent),
+        HumanBytes(traffic.bytes_received),
+        sandbox.unwrap_or(SandboxLevel::None).name(),
+    )
+}
+
+/// The lines of a dry run: names and lengths, and what it takes to read and to write. The length
+/// of the output is an estimate.
+pub(crate) fn plan(
+    command: &str,
+    (input, input_len): (&Path, Option<u64>),
+    (output, output_len): (&Path, Option<u64>),
+    read: Option<Traffic>,
+    written: Option<(Traffic, usize)>,
+) -> String {
+    let len = |len: Option<u64>, prefix: &str| {
+        len.map_or("an unknown length".to_owned(), |len| format!("{prefix}{}", HumanBytes(len)))
+    };
+    let with = |traffic: Traffic| format!(" with {}", requests(&traffic));
+    let parts = match written {
+        Some((_, parts @ 2..)) => format!(" in {} parts", HumanCount(parts as u64)),
+        _ => String::new(),
+    };
+    let (read, written) = (
+        read.map_or_else(String::new, with),
+        written.map_or_else(String::new, |(traffic, _)| with(traffic)),
+    );
+    format!(
+        "{command} {} -> {}\n  reads {}{read}\n  writes {}{parts}{written}\n",
+        quoted(input),
+        quoted(output),
+        len(input_len, ""),
+        len(output_len, "about "),
+    )
+}
+
+/// What rekeying an object will take. The store copies so many bytes itself.
+pub(crate) fn rekey_cost(path: &Path, traffic: &Traffic, copied: u64) -> String {
+    let copies = match copied {
+        0 => String::new(),
+        copied => format!(", while the store copies {}", HumanBytes(copied)),
+    };
+    format!(
+        "{}: replacing the object fetches about {} and uploads {}{copies}: {}",
+        quoted(path),
+        HumanBytes(traffic.bytes_received),
+        HumanBytes(traffic.bytes_sent),
+        requests(traffic),
+    )
+}
+
+fn retries(traffic: &Traffic) -> Option<String> {
+    match traffic.retries {
+        0 => None,
+        1 => Some("1 retry".to_owned()),
+        retries => Some(format!("{} retries", HumanCount(retries))),
+    }
+}
+
+/// The number of requests, and of which kinds, by their names in the documentation of S3.
+pub(crate) fn requests(traffic: &Traffic) -> String {
+    let kinds = RequestKind::ALL.iter().filter_map(|kind| {
+        let count = traffic.requests(*kind);
+        (count > 0).then(|| format!("{} {}", HumanCount(count), name(*kind)))
+    });
+    let all = traffic.all_requests();
+    let noun = if all == 1 { "request" } else { "requests" };
+    format!("{} {noun} ({})", HumanCount(all), kinds.collect::<Vec<_>>().join(", "))
+}
+
+fn name(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::Head => "HEAD",
+        RequestKind::Get => "GET",
+        RequestKind::List => "LIST",
+        RequestKind::Put => "PUT",
+        RequestKind::CreateUpload => "CreateMultipartUpload",
+        RequestKind::UploadPart => "UploadPart",
+        RequestKind::CopyPart => "UploadPartCopy",
+        RequestKind::CompleteUpload => "CompleteMultipartUpload",
+        RequestKind::AbortUpload => "AbortMultipartUpload",
+        RequestKind::Delete => "DELETE",
+        RequestKind::Other => "other",
+    }
 }

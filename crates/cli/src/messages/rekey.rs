@@ -47,6 +47,7 @@ pub(crate) fn done(file: &Path, method: RekeyMethod, written: &str, took: Durati
     let how = match method {
         RekeyMethod::InPlace => "replaced the header in place",
         RekeyMethod::Shared => "replaced the file by a copy that shares its blocks",
+        RekeyMethod::Copied => "replaced the object, whose content the store has copied",
         RekeyMethod::Rewritten => "rewrote the file",
         RekeyMethod::Reencrypted => "re-encrypted the content",
     };

@@ -10,6 +10,8 @@ use indicatif::{
 };
 use rustix::termios::{LocalModes, tcgetattr, tcgetwinsize};
 
+use crate::{messages, objects};
+
 const REDRAWS_PER_SECOND: u8 = 10;
 /// The width if the terminal does not report one.
 const USUAL_WIDTH: usize = 80;
@@ -81,17 +83,17 @@ impl Bar {
             (true, WIDE..) => {
                 format!(
                     "{name}{{wide_bar}} {{percent:>3}} % · {{bytes}} of {{total_bytes}}{{rate}}\
-                     {{left}}{workers}"
+                     {{left}}{workers}{{store}}"
                 )
             }
             (true, MEDIUM..) => {
-                format!("{name}{{wide_bar}} {{percent:>3}} %{{rate}}{{left}}{workers}")
+                format!("{name}{{wide_bar}} {{percent:>3}} %{{rate}}{{left}}{workers}{{store}}")
             }
             (true, NARROW..) if has_own_line => format!("{name}{{percent:>3}} %{{rate}}{{left}}"),
             (true, NARROW..) => "{percent:>3} %{rate}{left}".to_owned(),
             (true, _) => "{percent:>3} %".to_owned(),
             (false, MEDIUM..) => {
-                format!("{name}· {{bytes}}{{rate}} · for {{elapsed}}{workers}")
+                format!("{name}· {{bytes}}{{rate}} · for {{elapsed}}{workers}{{store}}")
             }
             (false, NARROW..) => "{bytes}{rate} · {elapsed}".to_owned(),
             (false, _) => "{bytes}".to_owned(),
@@ -111,8 +113,18 @@ impl Bar {
                     let _ = write!(out, " · {left} left");
                 }
             })
+            .with_key("store", |_: &ProgressState, out: &mut dyn fmt::Write| {
+                for text in store_texts() {
+                    let _ = write!(out, " · {text}");
+                }
+            })
             .progress_chars("━╸─")
     }
+}
+
+/// What a line of progress says of stores.
+pub(super) fn store_texts() -> Vec<String> {
+    objects::stats().map_or_else(Vec::new, |stats| messages::objects::progress(&stats))
 }
 
 /// What is in progress: one file, or the counts of many and the name of the oldest.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::Status;
+use super::{Status, store};
 use crate::args::ReportOptions;
 use crate::messages::{self, Printed, escaped_json};
 
@@ -39,7 +39,8 @@ impl ReportWriter {
     /// object.
     pub(crate) fn end(&mut self, totals: Value, options: ReportOptions, status: &mut Status) {
         messages::mark_ended();
-        let object = messages::event("end", totals);
+        let mut object = messages::event("end", totals);
+        store::insert(&mut object);
         if options.json {
             self.print_object(&object, status);
         }

@@ -1,6 +1,7 @@
 //! Runs the recipes of docs/guide.md as they are written.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::common::{Dir, has_private_group};
@@ -44,6 +45,10 @@ fn every_recipe_does_what_it_says() {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cryptstream"), dir.path("bin/cryptstream"))
         .unwrap();
 
+    // In place of PostgreSQL's.
+    let pg_dump = dir.write("bin/pg_dump", "#!/bin/sh\nseq 1 200000\n");
+    fs::set_permissions(pg_dump, fs::Permissions::from_mode(0o755)).unwrap();
+
     let server = Server::start(Options::default());
     server.create_bucket("my-backups");
     server.create_bucket("other-bucket");
@@ -66,6 +71,7 @@ fn every_recipe_does_what_it_says() {
     let work = |name: &str| fs::read(dir.path("work").join(name)).unwrap();
     assert!(work("beach-at-kims.raw") == work("photos/beach.raw"));
     assert!(work("from-store.raw") == work("photos/beach.raw"));
+    assert!(work("app.sql").ends_with(b"\n200000\n"));
     assert_eq!(work("hundred-bytes"), work("photos/beach.raw")[1000..1100]);
     assert_eq!((work("first-block").len(), work("end").len()), (512, 1024));
     assert!(!dir.path("work/some/2026").exists());

@@ -16,12 +16,12 @@ use crate::common::{Dir, Done, test_bytes};
 
 /// Printed documents, each with the run that printed it.
 #[derive(Default)]
-struct Printed(Vec<Value>);
+pub(crate) struct Printed(Vec<Value>);
 
 impl Printed {
     /// Takes the lines of JSON in `bytes`, of which there must be at least one.
     #[track_caller]
-    fn take(&mut self, run: &str, schema: &str, bytes: &[u8]) -> Vec<Value> {
+    pub(crate) fn take(&mut self, run: &str, schema: &str, bytes: &[u8]) -> Vec<Value> {
         let documents = self.take_any(run, schema, bytes);
         assert!(!documents.is_empty(), "{run} has printed nothing");
         documents
@@ -41,7 +41,7 @@ impl Printed {
         documents
     }
 
-    fn check(self) {
+    pub(crate) fn check(self) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/schema.py");
         let has = Command::new("python3").args(["-c", "import jsonschema"]).output();
         if !has.is_ok_and(|output| output.status.success()) {

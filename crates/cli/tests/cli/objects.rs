@@ -273,18 +273,8 @@ fn urls_that_cannot_be_objects_are_refused() {
 fn what_needs_files_is_refused() {
     let setup = Setup::new();
     setup.encrypted("object", b"content");
-    for (command, input, output) in
-        [("encrypt", "plain".to_owned(), url("new")), ("decrypt", url("object"), "new".to_owned())]
-    {
-        for flag in ["--remove-source", "--verify-output"] {
-            let run = setup.command(&[command, "-i", "id", &input, &output, flag]);
-            setup.fails(run, 64, &[flag], &["object"]);
-        }
-    }
     let salvage = ["decrypt", "--salvage", "-i", "id", &url("object"), &url("new")];
     setup.fails(setup.command(&salvage), 64, &["needs a local file"], &["object"]);
-    let rekey = ["rekey", "-i", "id", "--new-identity", "id", &url("object")];
-    setup.fails(setup.command(&rekey), 64, &["needs a local file"], &["object"]);
 }
 
 #[test]

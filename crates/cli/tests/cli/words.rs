@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "verify",
     "list",
     "rekey",
+    "store",
     "keygen",
     "benchmark",
     "config",
@@ -93,6 +94,7 @@ fn prepare(dir: &Dir, command: &str) {
 fn the_examples_work_as_written() {
     let server = Server::start(Options::default());
     server.create_bucket("bucket");
+    server.create_bucket("my-backups");
     for command in [""].iter().chain(COMMANDS) {
         let dir = home();
         prepare(&dir, command);

@@ -28,6 +28,7 @@ impl Error {
             | Self::Write { path, .. }
             | Self::NoRoom { path, .. }
             | Self::NotDurable { path, .. }
+            | Self::NotReadBack { path, .. }
             | Self::NoOtherName { path, .. }
             | Self::OutputReplaced { path }
             | Self::BrokenPipe { path }

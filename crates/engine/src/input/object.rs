@@ -26,6 +26,11 @@ impl InputObject {
         self.object.attributes().mode.is_some()
     }
 
+    /// Says that everything from this byte on will be read in order.
+    pub(crate) fn read_ahead(&self, from: u64) {
+        self.object.read_ahead(from);
+    }
+
     /// Gives back the memory of bytes that will not be read again.
     pub(crate) fn release(&self, offset: u64, len: usize) {
         self.object.release(offset..offset + len as u64);

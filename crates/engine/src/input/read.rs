@@ -1,8 +1,6 @@
 //! Reads an input, in order and at offsets.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 
 use cryptstream_format::armor as armor_text;
 use cryptstream_shm::Region;
@@ -11,6 +9,7 @@ use rustix::fs::Advice;
 
 use super::source::{Source, TRUST_SIZE_ABOVE};
 use crate::Error;
+use crate::data_file::DataFile;
 use crate::memory::{OutOfMemory, grow, zeroed};
 
 /// How many bytes of a file are searched for armor first. Armor after more white space is found
@@ -99,11 +98,10 @@ impl Source {
             return self.fill_unarmored(filled, len, true, put).map(|(filled, _)| filled);
         }
         let len = buffer.len();
-        let (filled, _) =
-            self.fill_with(filled, len, true, |mut file, offset, at| match offset {
-                Some(offset) => file.read_at(&mut buffer[at..], offset),
-                None => file.read(&mut buffer[at..]),
-            })?;
+        let (filled, _) = self.fill_with(filled, len, true, |file, offset, at| match offset {
+            Some(offset) => file.read_at(&mut buffer[at..], offset),
+            None => (&**file).read(&mut buffer[at..]),
+        })?;
         Ok(filled)
     }
 
@@ -137,7 +135,7 @@ impl Source {
         mut filled: usize,
         len: usize,
         may_wait: bool,
-        mut read: impl FnMut(&File, Option<u64>, usize) -> io::Result<usize>,
+        mut read: impl FnMut(&DataFile, Option<u64>, usize) -> io::Result<usize>,
     ) -> Result<(usize, bool), Error> {
         let mut must_wait = false;
         while filled < len {

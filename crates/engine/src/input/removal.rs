@@ -36,8 +36,11 @@ const MAX_NAME: usize = 255;
 
 impl Source {
     /// Whether the input's name is that of the file itself: not of a link, a pipe or
-    /// standard input.
+    /// standard input. Or whether it is an object that can be recognized.
     pub(crate) fn is_removable(&self) -> bool {
+        if let Some(object) = self.file.object() {
+            return object.is_removable();
+        }
         let is_link = |dir: &Dir, name: &OsStr| {
             let stat = dir.stat(name);
             stat.map_or(true, |stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
@@ -57,6 +60,9 @@ impl Source {
     /// was read.
     pub(crate) fn remove(&self) -> Result<(), Error> {
         let failed = |path: &Path, source| Error::Remove { path: path.to_owned(), source };
+        if let Some(object) = self.file.object() {
+            return object.remove().map_err(|error| failed(&self.path, error));
+        }
         let Some((dir, name)) = &self.origin else {
             return Err(Error::NotRemovable { path: self.path.clone() });
         };

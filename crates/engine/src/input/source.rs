@@ -171,7 +171,12 @@ impl Source {
         Self::with_data_file(file.into(), path, stat, may_seek && is_regular)
     }
 
-    fn with_data_file(file: DataFile, path: PathBuf, stat: Stat, is_positional: bool) -> Self {
+    pub(super) fn with_data_file(
+        file: DataFile,
+        path: PathBuf,
+        stat: Stat,
+        is_positional: bool,
+    ) -> Self {
         Self {
             file,
             path,

@@ -48,6 +48,11 @@ impl Source {
     /// The same file once more, from its beginning. Only what is a file can be read
     /// again.
     pub(crate) fn again(&self) -> Result<Self, Error> {
+        if self.is_object() {
+            let file = self.file.duplicate(&self.path)?;
+            let again = Self::with_data_file(file, self.path.clone(), self.stat, true);
+            return Ok(again.parsed_by(&self.parser));
+        }
         let file = self.file.try_clone();
         let file = file.map_err(|source| Error::Open { path: self.path.clone(), source })?;
         let mut again =

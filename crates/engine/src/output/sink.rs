@@ -12,12 +12,10 @@ use super::armored::{Armored, TextOutput};
 use super::object::OutputObject;
 use super::options::{CommitOptions, LostAttributes};
 use super::pending::PendingFile;
+use super::reread::Reread;
 use super::stream::Stream;
 use crate::data_file::Caching;
-use crate::{Error, Source};
-
-/// Compares an output, which is read again, with its source.
-pub(crate) type Reread<'a> = &'a dyn Fn(&mut Source) -> Result<(), Error>;
+use crate::{Error, Progress, Source};
 
 /// Where the bytes go while a run lasts.
 pub(crate) enum Sink {
@@ -135,6 +133,15 @@ impl Sink {
         }
     }
 
+    /// Waits until what was written is in the store, if it goes to one.
+    pub(crate) fn drain(&self, progress: &dyn Progress) -> Result<(), Error> {
+        match self {
+            Self::Object(object) => object.drain(progress),
+            Self::Armored(armored) => armored.sink().drain(progress),
+            Self::File(_) | Self::Stream(_) | Self::Nowhere => Ok(()),
+        }
+    }
+
     /// Refuses a file that has not become `len` bytes long: a worker says that it
     /// has written a segment, and this is what main can see of it.
     pub(crate) fn check_len(&self, len: u64) -> Result<(), Error> {
@@ -184,7 +191,16 @@ impl Sink {
                 Ok(LostAttributes { times: !has_times, mode: !has_mode, acl })
             }
             Self::Object(object) => {
-                object.commit()?;
+                let written = object.commit()?;
+                if let Some(reread) = reread.filter(|_| options.verifies()) {
+                    written.check(source, reread)?;
+                    source.check_unchanged()?;
+                } else if options.verifies() {
+                    return Err(Error::Internal("an output that cannot be read again"));
+                }
+                if options.remove_source {
+                    source.remove()?;
+                }
                 source.drop_rest();
                 Ok(LostAttributes::default())
             }

@@ -80,10 +80,6 @@ impl Target {
         }
     }
 
-    fn is_object(&self) -> bool {
-        matches!(self, Self::Object { .. })
-    }
-
     /// The output's name for messages, if it has one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -97,7 +93,7 @@ impl Target {
 
     /// Prepares for writing, and refuses early what could only fail at the end.
     pub(crate) fn open(&self, source: &Source, options: CommitOptions) -> Result<Sink, Error> {
-        let is_removable = || self.path().is_some() && !self.is_object() && source.is_removable();
+        let is_removable = || self.path().is_some() && source.is_removable();
         if options.remove_source && !is_removable() {
             return Err(Error::NotRemovable { path: source.path().to_owned() });
         }
@@ -112,9 +108,7 @@ impl Target {
             (false, true) => Permissions::Exactly(mode),
             (false, false) => Permissions::AsNewFile(mode),
         };
-        let is_verifiable = || {
-            self.path().is_some() && source.is_file() && !source.is_object() && !self.is_object()
-        };
+        let is_verifiable = || self.path().is_some() && source.is_file();
         if options.verify && !is_verifiable() {
             return Err(Error::NotVerifiable { path: source.path().to_owned() });
         }

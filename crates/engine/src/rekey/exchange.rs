@@ -1,7 +1,8 @@
 //! Another header written over the old one, which has the same length.
 
-use super::file::{LockedFile, UnlockedHeader};
+use super::file::LockedFile;
 use super::summary::{RekeyMethod, RekeySummary};
+use super::unlock::UnlockedHeader;
 use crate::Error;
 use crate::journal::{Journaled, UndoJournal};
 

@@ -1,4 +1,4 @@
-//! A file that is to get another header: opened, locked and unlocked.
+//! A file that is to get another header: opened and locked.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -7,22 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileEntry, FileId, has_stable_inodes};
-use cryptstream_format::payload::SEGMENT_LEN;
-use cryptstream_format::{FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher};
+use cryptstream_format::{Format, Header, Identity};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags, Timestamps};
 use rustix::io::Errno;
 
 use super::summary::{RekeyMethod, RekeySummary};
+use super::unlock::{EncryptedFile, UnlockedHeader};
 use crate::data_file::{Caching, DataFile};
-use crate::header::{HEADER_BLOCK, cut_in_header, read_header, unlock_error};
+use crate::header::read_header;
 use crate::journal::{self, UndoJournal};
-use crate::memory::zeroed;
 use crate::output::sync_content;
 use crate::path_resolution::{Resolution, ResolveError, ResolvedPath};
 use crate::{Error, Parser, Source};
-
-/// Below this plaintext length a file is written anew.
-pub(super) const SMALL: u64 = SEGMENT_LEN as u64;
 
 /// An encrypted file that is to be rekeyed. It is locked while this lives.
 pub struct LockedFile {
@@ -36,32 +32,6 @@ pub struct LockedFile {
     pub(super) header: Result<Header, Error>,
     /// What an exchange of headers left that was interrupted.
     pub(super) journal: Option<UndoJournal>,
-}
-
-/// A header that an identity has unlocked, the file key, and the payload that it leads to.
-pub(super) struct UnlockedHeader {
-    pub(super) format: Format,
-    /// As it stands in the file.
-    pub(super) header: Vec<u8>,
-    pub(super) file_key: FileKey,
-    pub(super) layout: Layout,
-    pub(super) cipher: PayloadCipher,
-}
-
-impl UnlockedHeader {
-    /// Where the payload begins.
-    pub(super) fn start(&self) -> u64 {
-        self.header.len() as u64
-    }
-
-    /// How a header is filled up where its length is free, as when sealing.
-    pub(super) fn free_padding(&self) -> Padding {
-        if self.layout.plaintext_len() < SMALL {
-            Padding::None
-        } else {
-            Padding::Multiple(HEADER_BLOCK)
-        }
-    }
 }
 
 impl LockedFile {
@@ -192,49 +162,12 @@ impl LockedFile {
         header: &Header,
         identities: &[&dyn Identity],
     ) -> Result<UnlockedHeader, Error> {
-        let path = || self.source.path().to_owned();
-        let (format, start) = (header.format(), header.len() as u64);
-        if self.len < start + format.prefix_len() as u64 {
-            return Err(cut_in_header(&self.source));
-        }
-        let layout = Layout::of_payload(format, self.len - start)
-            .map_err(|error| Error::Layout { path: path(), source: error })?;
-        let file_key =
-            header.unlock(identities).map_err(|error| unlock_error(&self.source, header, error))?;
-        let prefix = self.read_exactly(start, format.prefix_len())?;
-        let cipher = PayloadCipher::from_prefix(format, &file_key, &prefix)
-            .map_err(|error| Error::Commitment { path: path(), source: error })?;
         let bytes = match &self.journal {
-            Some(journal) if journal.is_header(header) => journal.old_header().to_vec(),
-            _ => self.read_exactly(0, header.len())?,
+            Some(journal) if journal.is_header(header) => Some(journal.old_header().to_vec()),
+            _ => None,
         };
-        let unlocked = UnlockedHeader { format, header: bytes, file_key, layout, cipher };
-        self.check_end(&unlocked)?;
-        Ok(unlocked)
-    }
-
-    /// Opens the final chunk, which proves that the key belongs to this payload
-    /// and that the payload has its full length.
-    fn check_end(&self, unlocked: &UnlockedHeader) -> Result<(), Error> {
-        let last = crate::payload::last_of(&unlocked.layout)?;
-        let part = last
-            .split(unlocked.format.chunk_len())
-            .last()
-            .ok_or(Error::Internal("a segment without chunks"))?;
-        let at = unlocked.start() + part.payload_offset();
-        let sealed = self.read_exactly(at, part.sealed_len())?;
-        let mut opened = zeroize::Zeroizing::new(zeroed(part.plaintext_len())?);
-        let (path, cipher) = (self.source.path(), unlocked.cipher.chunks());
-        let damaged = self.source.parser().open(path, &cipher, &part, &sealed, &mut opened)?;
-        if damaged.is_some() {
-            return Err(Error::Damaged {
-                path: path.to_owned(),
-                chunk: part.first_chunk(),
-                offset: at,
-                is_last: true,
-            });
-        }
-        Ok(())
+        let encrypted = EncryptedFile { source: &self.source, file: &self.file, len: self.len };
+        encrypted.unlock(header, bytes, identities)
     }
 
     /// Writes a header that has the present one's length, and makes it durable.
@@ -290,15 +223,6 @@ impl LockedFile {
     pub(super) fn names(&self) -> Result<u64, Error> {
         let metadata = self.file.metadata().map_err(|source| self.unreadable(0, source))?;
         Ok(metadata.nlink())
-    }
-
-    fn read_exactly(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
-        let mut bytes = zeroed(len)?;
-        match self.file.read_up_to(&mut bytes, offset) {
-            Ok(read) if read.len() == len => Ok(bytes),
-            Ok(_) => Err(self.source.changed()),
-            Err(source) => Err(self.unreadable(offset, source)),
-        }
     }
 
     pub(super) fn unreadable(&self, offset: u64, source: std::io::Error) -> Error {

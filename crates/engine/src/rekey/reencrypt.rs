@@ -1,19 +1,22 @@
 //! Re-encrypts a file under a new file key. Several threads decrypt segments, encrypt them again
 //! in memory, and write each at its place in the new file.
 
+use std::path::Path;
+
 use cryptstream_format::{ChunkCipher, PayloadCipher, Segment};
 use zeroize::Zeroizing;
 
-use super::file::{LockedFile, UnlockedHeader};
+use super::file::LockedFile;
 use super::summary::{RekeyMethod, RekeySummary};
+use super::unlock::UnlockedHeader;
+use crate::data_file::DataFile;
 use crate::error_context::{ErrorContext, WithErrorContext};
 use crate::memory::zeroed;
-use crate::output::PendingFile;
 use crate::parallel::run_on_threads;
 use crate::parser_cipher::ParserCipher;
 use crate::part_io::{Buffers, CiphertextReader, PART_LEN, WriteCoalescer};
 use crate::transform::{Operation, PartCipher, transform};
-use crate::{Error, Progress};
+use crate::{Error, Progress, Source};
 
 /// More threads do not write faster into one file.
 const MAX_THREADS: usize = 4;
@@ -36,28 +39,49 @@ impl LockedFile {
         pending.write_at(0, header)?;
         pending.write_at(start, cipher.prefix())?;
         progress.advance(old.start() + cipher.prefix().len() as u64);
-        let chunks = old.cipher.chunks();
+        let content = Reencryption {
+            source: &self.source,
+            file: &self.file,
+            old,
+            chunks: &old.cipher.chunks(),
+            new_start: start,
+            new: cipher,
+            output_path: pending.path(),
+        };
         run_on_threads(&old.layout, threads.min(MAX_THREADS), progress, || {
-            self.segment_reencryptor(old, &chunks, start, cipher, &pending)
+            content.segment_reencryptor(|offset, bytes| pending.write_at(offset, bytes))
         })?;
         self.replace_by(pending)?;
         self.summary(old, RekeyMethod::Reencrypted, header, len)
     }
+}
 
-    /// Returns what one thread does with each segment. The new payload starts at byte
-    /// `new_start`.
-    fn segment_reencryptor<'a>(
-        &'a self,
-        old: &'a UnlockedHeader,
-        chunks: &'a ChunkCipher,
-        new_start: u64,
-        new: &'a PayloadCipher,
-        pending: &'a PendingFile,
-    ) -> Result<impl FnMut(&Segment) -> Result<usize, Error> + use<'a>, Error> {
-        let (source, start) = (&self.source, old.start());
+/// A payload that is encrypted again.
+pub(super) struct Reencryption<'a> {
+    pub(super) source: &'a Source,
+    pub(super) file: &'a DataFile,
+    pub(super) old: &'a UnlockedHeader,
+    pub(super) chunks: &'a ChunkCipher,
+    /// Where the new payload begins in the output.
+    pub(super) new_start: u64,
+    pub(super) new: &'a PayloadCipher,
+    pub(super) output_path: &'a Path,
+}
+
+impl<'a> Reencryption<'a> {
+    /// Returns what one thread does with each segment. `put` writes at an offset.
+    pub(super) fn segment_reencryptor<P>(
+        &self,
+        put: P,
+    ) -> Result<impl FnMut(&Segment) -> Result<usize, Error> + use<'a, P>, Error>
+    where
+        P: Fn(u64, &[u8]) -> Result<(), Error> + Copy + 'a,
+    {
+        let Self { source, file, old, chunks, new_start, new, output_path } = *self;
+        let start = old.start();
         let longest = old.layout.segment(0).map_or(0, |segment| segment.sealed_len());
         let Buffers { mut input, mut output } = Buffers::new(longest)?;
-        let (path, output_path) = (source.path().to_owned(), pending.path().to_owned());
+        let (path, output_path) = (source.path().to_owned(), output_path.to_owned());
         let context = ErrorContext { path, output_path, start };
         let mut cipher = Reencrypt {
             old: ParserCipher { operation: Operation::Decrypt, cipher: chunks, source, start },
@@ -65,9 +89,8 @@ impl LockedFile {
             plaintext: Zeroizing::new(zeroed(PART_LEN)?),
         };
         Ok(move |segment: &Segment| {
-            let reader = CiphertextReader { file: &self.file, start, buffer: &mut input };
+            let reader = CiphertextReader { file, start, buffer: &mut input };
             let mut reader = WithErrorContext { reader, context: &context };
-            let put = |offset: u64, bytes: &[u8]| pending.write_at(offset, bytes);
             let offset = Operation::Encrypt.output_offset(segment, new_start);
             let mut writer = WriteCoalescer::new(Operation::Encrypt, &mut output, offset, put);
             transform(segment, PART_LEN, &mut reader, &mut cipher, &mut writer)?;

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use cryptstream_format::{Padding, WrapError, WrappedKey};
+use cryptstream_format::{Padding, Recipient, WrapError, WrappedKey};
 use rustix::io::Errno;
 
-use super::file::{LockedFile, UnlockedHeader};
+use super::file::LockedFile;
 use super::summary::{RekeyMethod, RekeySummary};
+use super::unlock::UnlockedHeader;
 use crate::header::HEADER_BLOCK;
 use crate::memory::zeroed;
 use crate::output::attributes::{copy_user_attributes, keep_access};
@@ -204,4 +205,9 @@ pub(super) fn fitting(header: Result<Vec<u8>, WrapError>) -> Result<Option<Vec<u
         Err(WrapError::NoFit | WrapError::TooLong) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Recipients for a header.
+pub(super) fn plain<'a>(recipients: &[&'a (dyn Recipient + Sync)]) -> Vec<&'a dyn Recipient> {
+    recipients.iter().map(|recipient| *recipient as &dyn Recipient).collect()
 }

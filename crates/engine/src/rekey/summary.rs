@@ -9,6 +9,8 @@ pub enum RekeyMethod {
     InPlace,
     /// A clone that shares the payload's blocks has replaced the file.
     Shared,
+    /// An object has replaced it whose payload the store has copied.
+    Copied,
     /// A copy has replaced the file.
     Rewritten,
     /// A file with another file key has replaced the file.
@@ -22,6 +24,7 @@ impl RekeyMethod {
         match self {
             Self::InPlace => "in-place",
             Self::Shared => "shared",
+            Self::Copied => "copied",
             Self::Rewritten => "rewritten",
             Self::Reencrypted => "reencrypted",
         }

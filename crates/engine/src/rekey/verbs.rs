@@ -2,9 +2,10 @@
 
 use cryptstream_format::{FileKey, Identity, Padding, PayloadCipher, Recipient, WrappedKey};
 
-use super::file::{LockedFile, SMALL};
-use super::replace::fitting;
+use super::file::LockedFile;
+use super::replace::{fitting, plain};
 use super::summary::RekeySummary;
+use super::unlock::SMALL;
 use crate::request::RekeyInput;
 use crate::{CommitOptions, Engine, Error, Progress, Rekey};
 
@@ -21,6 +22,13 @@ impl Engine {
         let mut file = match file {
             RekeyInput::Path(path) => LockedFile::open(&path, &self.parser()?)?,
             RekeyInput::Locked(file) => *file,
+            RekeyInput::Object(object) => {
+                let threads = self.threads();
+                return match reencrypt {
+                    true => object.reencrypt(identities, recipients, threads, progress),
+                    false => object.rekey(identities, recipients, progress),
+                };
+            }
         };
         let commit = CommitOptions { sync: true, ..CommitOptions::default() };
         file.set_caching(self.options.cache.caching(Some(file.len), commit));
@@ -76,8 +84,4 @@ impl LockedFile {
         let cipher = PayloadCipher::generate(old.format, &file_key)?;
         self.write_reencrypted(&old, &header, &cipher, threads, progress)
     }
-}
-
-fn plain<'a>(recipients: &[&'a (dyn Recipient + Sync)]) -> Vec<&'a dyn Recipient> {
-    recipients.iter().map(|recipient| *recipient as &dyn Recipient).collect()
 }

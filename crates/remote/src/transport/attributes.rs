@@ -31,6 +31,12 @@ pub(super) fn attributes(object: &NewObject) -> Attributes {
     attributes
 }
 
+/// Those of the object that it replaces, with its own mark.
+pub(super) fn with_mark(mut attributes: Attributes, object: &NewObject) -> Attributes {
+    attributes.insert(Attribute::Metadata(MARK.into()), object.mark.clone().into());
+    attributes
+}
+
 /// What an object is like.
 pub(super) fn meta_of(result: &GetResult) -> Meta {
     let get = |name: &'static str| {

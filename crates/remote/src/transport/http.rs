@@ -1,39 +1,48 @@
 //! The HTTP client of all stores, which adds what `object_store` leaves out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
+use object_store::signer::HeaderValue;
 
+use super::counter::Counter;
 use super::list::PageCatcher;
+
+/// The header that has a request fail unless the object has this ETag.
+pub(super) const IF_MATCH: &str = "if-match";
 
 /// Gives every store the same client, which was created before this process was sandboxed.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     client: HttpClient,
-    retries: Arc<AtomicU64>,
-    /// Whether an upload in parts must not replace an object.
-    keeps_existing: bool,
+    counter: Arc<Counter>,
+    /// A header of the request that completes an upload in parts: what it may replace.
+    condition: Option<(&'static str, HeaderValue)>,
 }
 
 impl Connector {
-    pub(super) fn new(options: &ClientOptions) -> object_store::Result<Self> {
+    pub(super) fn new(
+        options: &ClientOptions,
+        counter: &Arc<Counter>,
+    ) -> object_store::Result<Self> {
         let client = ReqwestConnector::default().connect(options)?;
-        Ok(Self { client, retries: Arc::default(), keeps_existing: false })
+        Ok(Self { client, counter: Arc::clone(counter), condition: None })
     }
 
     /// The same, for uploads that must not replace an object.
     pub(super) fn keeping_existing(&self) -> Self {
-        Self { keeps_existing: true, ..self.clone() }
+        let condition = Some(("if-none-match", HeaderValue::from_static("*")));
+        Self { condition, ..self.clone() }
     }
 
-    /// How many requests were answered in a way that has them repeated.
-    pub(super) fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
+    /// The same, for uploads that replace the object with this ETag and no other.
+    pub(super) fn replacing_only(&self, etag: &str) -> Option<Self> {
+        let condition = Some((IF_MATCH, HeaderValue::from_str(etag).ok()?));
+        Some(Self { condition, ..self.clone() })
     }
 }
 
@@ -49,12 +58,10 @@ impl HttpService for Connector {
         // The request that completes an upload. The header need not be signed.
         let is_completion = request.method().as_str() == "POST"
             && request.uri().query().is_some_and(|query| query.contains("uploadId="));
-        if is_completion
-            && self.keeps_existing
-            && let Ok(any) = "*".parse()
-        {
-            request.headers_mut().insert("if-none-match", any);
+        if is_completion && let Some((name, value)) = &self.condition {
+            request.headers_mut().insert(*name, value.clone());
         }
+        self.counter.sending(&request);
         let catcher = request.extensions().get::<PageCatcher>().cloned();
         let result = match (self.client.execute(request).await, catcher) {
             (Ok(response), Some(catcher)) => catcher.catch(response).await,
@@ -66,7 +73,9 @@ impl HttpService for Connector {
             }
             Err(_) => true,
         };
-        self.retries.fetch_add(u64::from(is_repeated), Ordering::Relaxed);
+        if is_repeated {
+            self.counter.retrying();
+        }
         result
     }
 }

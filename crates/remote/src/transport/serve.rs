@@ -4,30 +4,41 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cryptstream_engine::ObjectErrorKind;
 use futures_util::StreamExt;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
+use object_store::signer::Method;
 use object_store::{
-    GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
-    PutOptions, PutPayload,
+    Attributes, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, UpdateVersion,
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use tokio::task::AbortHandle;
 
-use super::attributes::{attributes, meta_of};
+use super::attributes::{attributes, meta_of, with_mark};
+use super::counter::Counter;
+use super::http::IF_MATCH;
 use super::list::list;
+use super::list_uploads;
 use super::settings::{Settings, SettingsError};
+use super::signed::SignedRequest;
 use super::store::{STALL_TIME, Stores};
 use super::translate::translate;
-use crate::protocol::{Answer, Location, Meta, NewObject, Request};
+use crate::protocol::{Answer, Location, Meta, NewObject, Replaces, Request};
 
 /// What is read from a file in memory at once, 1 MiB.
 const PIECE: u64 = 1 << 20;
 /// How often content is asked for again that does not come.
 const MAX_STALLS: usize = 5;
+
+/// What is encoded in the key of an object to copy from.
+const COPY_SOURCE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 type Result<T> = std::result::Result<T, SettingsError>;
 
@@ -35,6 +46,7 @@ type Result<T> = std::result::Result<T, SettingsError>;
 #[derive(Debug)]
 pub(super) struct Server {
     stores: Stores,
+    counter: Arc<Counter>,
     /// The names of the parts of uploads that are about to be completed.
     parts: Mutex<HashMap<String, Vec<String>>>,
     /// What uploads parts, by the upload.
@@ -42,9 +54,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(settings: Settings) -> Result<Self> {
+    pub(super) fn new(settings: Settings, counter: &Arc<Counter>) -> Result<Self> {
         Ok(Self {
-            stores: Stores::new(settings)?,
+            stores: Stores::new(settings, counter)?,
+            counter: Arc::clone(counter),
             parts: Mutex::default(),
             tasks: Mutex::default(),
         })
@@ -52,10 +65,6 @@ impl Server {
 
     pub(super) fn token_folder(&self) -> Option<PathBuf> {
         self.stores.token_folder()
-    }
-
-    pub(super) fn retries(&self) -> u64 {
-        self.stores.retries()
     }
 
     /// Keeps the names of parts until the upload is completed.
@@ -108,13 +117,24 @@ impl Server {
                 let put = store.replacing.put_part(&path, &upload, part, payload).await;
                 put.map(|part| Answer::Named(part.content_id)).map_err(|error| translate(&error))
             }
+            Request::CopyPart { object, upload, part, from, len } => {
+                self.copy_part(&object, &upload, part, from, len).await.map(Answer::Named)
+            }
             Request::Complete { object, upload, count, len } => {
                 self.complete(&object, upload, count, len).await.map(|()| Answer::Done)
+            }
+            Request::Uploads { location, after } => {
+                let bucket = self.stores.bucket(&location.bucket)?;
+                let page = list_uploads::page(&location.key, after);
+                list_uploads::parse(&page.send(&bucket.replacing, &self.stores.connector).await?)
             }
             Request::Abort { location, upload } => {
                 let (store, path) = self.place(&location)?;
                 let aborted = store.replacing.abort_multipart(&path, &upload).await;
                 aborted.map(|()| Answer::Done).map_err(|error| translate(&error))
+            }
+            Request::Remove { location, meta } => {
+                self.remove(&location, &meta).await.map(|()| Answer::Done)
             }
             Request::Put { object, len } => {
                 self.put(&object, len, file?).await.map(|()| Answer::Done)
@@ -147,7 +167,7 @@ impl Server {
         };
         let meta = meta_of(&result);
         let end = first.min(meta.len);
-        match copy(result, 0, end, file).await {
+        match copy(result, 0, end, file, &self.counter).await {
             Ok(position) if position == end => Ok(meta),
             Ok(position) | Err((position, _)) => {
                 self.fetch(location, &meta, position, end, file).await.map(|()| meta)
@@ -199,9 +219,9 @@ impl Server {
                 .map_err(|error| translate(&error))?;
             // Some stores ignore the condition.
             if !meta.is_same(&meta_of(&result)) {
-                return Err((ObjectErrorKind::Changed, "the object has been replaced".to_owned()));
+                return Err(replaced());
             }
-            let failure = match copy(result, position, end, file).await {
+            let failure = match copy(result, position, end, file, &self.counter).await {
                 Ok(at) | Err((at, _)) if at >= end => return Ok(()),
                 Ok(at) => {
                     position = at;
@@ -223,9 +243,29 @@ impl Server {
         Ok(())
     }
 
+    /// Removes an object, unless it was replaced. Some stores ignore the condition, so it is asked
+    /// for before.
+    async fn remove(&self, location: &Location, meta: &Meta) -> Result<()> {
+        let Some(etag) = meta.etag.clone() else { return Err(replaced()) };
+        if !meta.is_same(&self.stat(location).await?) {
+            return Err(replaced());
+        }
+        let (store, path) = self.place(location)?;
+        let request = SignedRequest::new(Method::DELETE, path).header(IF_MATCH, &etag);
+        match request.send(&store.replacing, &self.stores.connector).await {
+            Ok(_) => Ok(()),
+            // If an answer was lost, the repetition finds nothing.
+            Err(error) => match self.stat(location).await {
+                Err((ObjectErrorKind::NotFound, _)) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
     async fn create(&self, object: &NewObject) -> Result<String> {
         let (store, path) = self.place(&object.location)?;
-        let options = PutMultipartOptions { attributes: attributes(object), ..Default::default() };
+        let attributes = self.attributes(object).await?;
+        let options = PutMultipartOptions { attributes, ..Default::default() };
         let created = store.replacing.create_multipart_opts(&path, options).await;
         created.map_err(|error| translate(&error))
     }
@@ -244,7 +284,18 @@ impl Server {
             return Err((ObjectErrorKind::Other, "the names of parts are missing".to_owned()));
         }
         let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
-        let store = if object.force { &store.replacing } else { &store.keeping };
+        let store = match &object.replaces {
+            Replaces::Anything => store.replacing,
+            Replaces::Nothing => store.keeping,
+            // Some stores ignore the condition.
+            Replaces::Only(meta) if !meta.is_same(&self.stat(&object.location).await?) => {
+                return Err(replaced());
+            }
+            Replaces::Only(meta) => {
+                let etag = meta.etag.as_deref().unwrap_or_default();
+                self.stores.replacing_only(&object.location.bucket, etag)?
+            }
+        };
         match store.complete_multipart(&path, &upload, parts).await {
             Ok(_) => Ok(()),
             Err(error) => self.explain(object, len, &error).await,
@@ -253,8 +304,18 @@ impl Server {
 
     async fn put(&self, object: &NewObject, len: u64, file: &File) -> Result<()> {
         let (store, path) = self.place(&object.location)?;
-        let mode = if object.force { PutMode::Overwrite } else { PutMode::Create };
-        let options = PutOptions { mode, attributes: attributes(object), ..PutOptions::default() };
+        let mode = match &object.replaces {
+            Replaces::Anything => PutMode::Overwrite,
+            Replaces::Nothing => PutMode::Create,
+            Replaces::Only(meta) if !meta.is_same(&self.stat(&object.location).await?) => {
+                return Err(replaced());
+            }
+            Replaces::Only(Meta { etag, version, .. }) => {
+                PutMode::Update(UpdateVersion { e_tag: etag.clone(), version: version.clone() })
+            }
+        };
+        let attributes = self.attributes(object).await?;
+        let options = PutOptions { mode, attributes, ..PutOptions::default() };
         match store.replacing.put_opts(&path, payload(file, 0, len)?, options).await {
             Ok(_) => Ok(()),
             Err(error) => self.explain(object, len, &error).await,
@@ -270,6 +331,45 @@ impl Server {
         Ok(Answer::Page { len: bytes.len() as u64, next: page.next })
     }
 
+    /// Has the store copy a part of the object that is replaced. Returns its name.
+    async fn copy_part(
+        &self,
+        object: &NewObject,
+        upload: &str,
+        part: usize,
+        from: u64,
+        len: u64,
+    ) -> Result<String> {
+        let Replaces::Only(meta) = &object.replaces else { return Err(replaced()) };
+        let (store, path) = self.place(&object.location)?;
+        let Location { bucket, key } = &object.location;
+        let mut source = format!("{bucket}/{}", utf8_percent_encode(key, COPY_SOURCE));
+        if let Some(version) = &meta.version {
+            source += &format!("?versionId={version}");
+        }
+        let range = format!("bytes={from}-{}", from + len - 1);
+        let request = SignedRequest::new(Method::PUT, path)
+            .query("partNumber", (part + 1).to_string())
+            .query("uploadId", upload)
+            .header("x-amz-copy-source", &source)
+            .header("x-amz-copy-source-range", &range)
+            .header("x-amz-copy-source-if-match", meta.etag.as_deref().unwrap_or_default());
+        let body = request.send(&store.replacing, &self.stores.connector).await?;
+        let copied: CopiedPart = quick_xml::de::from_str(&body)
+            .map_err(|error| (ObjectErrorKind::Other, format!("an odd answer: {error}")))?;
+        Ok(copied.etag)
+    }
+
+    /// What is said of a new object besides its content.
+    async fn attributes(&self, object: &NewObject) -> Result<Attributes> {
+        let Replaces::Only(meta) = &object.replaces else { return Ok(attributes(object)) };
+        let (store, path) = self.place(&object.location)?;
+        let options =
+            GetOptions { head: true, if_match: meta.etag.clone(), ..GetOptions::default() };
+        let old = store.replacing.get_opts(&path, options).await;
+        Ok(with_mark(old.map_err(|error| translate(&error))?.attributes, object))
+    }
+
     /// Finds out what a failure to make an object means. If an answer was lost and the request was
     /// repeated, the store refuses the repetition: then the object has this run's mark.
     async fn explain(
@@ -282,7 +382,7 @@ impl Server {
         match self.stat(&object.location).await {
             Ok(meta) if meta.mark.as_ref() == Some(&object.mark) && meta.len == len => Ok(()),
             Ok(_)
-                if !object.force
+                if matches!(object.replaces, Replaces::Nothing)
                     && matches!(kind, ObjectErrorKind::Changed | ObjectErrorKind::Exists) =>
             {
                 Err((ObjectErrorKind::Exists, "there is an object of this name".to_owned()))
@@ -292,12 +392,24 @@ impl Server {
     }
 }
 
+fn replaced() -> SettingsError {
+    (ObjectErrorKind::Changed, "the object has been replaced".to_owned())
+}
+
+/// The element `CopyPartResult`.
+#[derive(Deserialize)]
+struct CopiedPart {
+    #[serde(rename = "ETag")]
+    etag: String,
+}
+
 /// Writes what comes to `file`, from `start` up to `end`. Returns where it ended.
 async fn copy(
     result: GetResult,
     start: u64,
     end: u64,
     file: &File,
+    counter: &Counter,
 ) -> std::result::Result<u64, (u64, SettingsError)> {
     let mut position = start;
     let mut stream = result.into_stream();
@@ -313,6 +425,7 @@ async fn copy(
             None => return Ok(position),
             Some(Err(error)) => return Err((position, translate(&error))),
             Some(Ok(bytes)) => {
+                counter.received(bytes.len());
                 let len = bytes.len().min((end - position) as usize);
                 if let Err(error) = file.write_all_at(&bytes[..len], position) {
                     return Err((position, (ObjectErrorKind::Other, error.to_string())));

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use object_store::aws::AmazonS3;
+use cryptstream_engine::ObjectErrorKind;
+use object_store::aws::{AmazonS3, AwsCredentialProvider};
 use object_store::{BackoffConfig, RetryConfig};
 
+use super::counter::Counter;
 use super::http::Connector;
 use super::settings::{Settings, SettingsError};
 use super::translate::translate;
@@ -15,8 +17,8 @@ use super::translate::translate;
 /// How long content may fail to come before it is asked for again.
 pub(super) const STALL_TIME: Duration = Duration::from_secs(30);
 /// How long a request is repeated before it is given up.
-const RETRY_TIME: Duration = Duration::from_secs(120);
-const MAX_RETRIES: usize = 8;
+pub(super) const RETRY_TIME: Duration = Duration::from_secs(120);
+pub(super) const MAX_RETRIES: usize = 8;
 
 /// A bucket: for objects that may be replaced, and for those that may not.
 #[derive(Clone, Debug)]
@@ -29,14 +31,14 @@ pub(super) struct Bucket {
 #[derive(Debug)]
 pub(super) struct Stores {
     settings: Settings,
-    connector: Connector,
+    pub(super) connector: Connector,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
 impl Stores {
-    pub(super) fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let connector =
-            Connector::new(&settings.client_options()?).map_err(|error| translate(&error))?;
+    pub(super) fn new(settings: Settings, counter: &Arc<Counter>) -> Result<Self, SettingsError> {
+        let connector = Connector::new(&settings.client_options()?, counter)
+            .map_err(|error| translate(&error))?;
         Ok(Self { settings, connector, buckets: Mutex::default() })
     }
 
@@ -44,29 +46,48 @@ impl Stores {
         self.settings.token_folder()
     }
 
-    pub(super) fn retries(&self) -> u64 {
-        self.connector.retries()
-    }
-
     pub(super) fn bucket(&self, name: &str) -> Result<Bucket, SettingsError> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.get(name) {
             return Ok(bucket.clone());
         }
-        let build = |connector: Connector| {
-            let retry = RetryConfig {
-                backoff: BackoffConfig::default(),
-                max_retries: MAX_RETRIES,
-                retry_timeout: RETRY_TIME,
-            };
-            let builder = self.settings.s3(name)?.with_retry(retry).with_http_connector(connector);
-            builder.build().map(Arc::new).map_err(|error| translate(&error))
-        };
         let bucket = Bucket {
-            replacing: build(self.connector.clone())?,
-            keeping: build(self.connector.keeping_existing())?,
+            replacing: self.build(name, self.connector.clone(), None)?,
+            keeping: self.build(name, self.connector.keeping_existing(), None)?,
         };
         buckets.insert(name.to_owned(), bucket.clone());
         Ok(bucket)
+    }
+
+    /// The bucket for an upload in parts that replaces the object with this ETag and no other.
+    pub(super) fn replacing_only(
+        &self,
+        name: &str,
+        etag: &str,
+    ) -> Result<Arc<AmazonS3>, SettingsError> {
+        let bucket = self.bucket(name)?;
+        let connector = self
+            .connector
+            .replacing_only(etag)
+            .ok_or_else(|| (ObjectErrorKind::Other, "an ETag that cannot be sent".to_owned()))?;
+        self.build(name, connector, Some(bucket.replacing.credentials()))
+    }
+
+    fn build(
+        &self,
+        name: &str,
+        connector: Connector,
+        credentials: Option<&AwsCredentialProvider>,
+    ) -> Result<Arc<AmazonS3>, SettingsError> {
+        let retry = RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: MAX_RETRIES,
+            retry_timeout: RETRY_TIME,
+        };
+        let mut builder = self.settings.s3(name)?.with_retry(retry).with_http_connector(connector);
+        if let Some(credentials) = credentials {
+            builder = builder.with_credentials(Arc::clone(credentials));
+        }
+        builder.build().map(Arc::new).map_err(|error| translate(&error))
     }
 }

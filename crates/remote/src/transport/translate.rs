@@ -39,6 +39,7 @@ pub(super) fn translate(error: &Error) -> (ObjectErrorKind, String) {
             | "OperationAborted"
             | "ConditionalRequestConflict",
         ) => ObjectErrorKind::Unavailable,
+        Some("NotImplemented" | "MethodNotAllowed") => ObjectErrorKind::Unsupported,
         _ => by_type(error, &text),
     };
     if kind == ObjectErrorKind::Changed {
