@@ -2,6 +2,9 @@
 
 /// Bytes of the authentication tag that follows each chunk.
 pub const TAG_LEN: usize = 16;
+/// Bytes of the key and the nonces of both formats' ciphers.
+pub(crate) const KEY_LEN: usize = 32;
+pub(crate) const NONCE_LEN: usize = 12;
 /// Plaintext bytes in every segment except the last: 1 MiB, the fastest of 64 KiB … 4 MiB.
 pub const SEGMENT_LEN: usize = 1 << 20;
 

@@ -82,7 +82,8 @@ pub use header::{
 };
 pub use journal::Journal;
 pub use payload::{
-    ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher, Segment,
+    ChaCha20Poly1305, ChunkCipher, ChunkError, CommitmentError, Layout, LayoutError, PayloadCipher,
+    Segment,
 };
 pub use stanza::{
     Identity, KeyDerivation, KeyFailure, KeyFailureKind, Recipient, Stanza, UnwrapError, WrapError,

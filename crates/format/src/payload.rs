@@ -8,11 +8,13 @@
 //! The native payload is C2SP `chunked-encryption`, instance Cobblestone-256. [`Layout`] computes
 //! the offsets, [`PayloadCipher`] seals and opens the chunks.
 
+mod chacha20_poly1305;
 mod cipher;
 mod layout;
 mod segment;
 
 pub use crate::format::{SEGMENT_LEN, TAG_LEN};
+pub use chacha20_poly1305::ChaCha20Poly1305;
 pub use cipher::{
     AGE_NONCE_LEN, ChunkCipher, ChunkError, CommitmentError, PayloadCipher, SALT_LEN,
 };

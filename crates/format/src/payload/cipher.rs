@@ -4,9 +4,10 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, U
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
+use super::chacha20_poly1305::ChaCha20Poly1305;
 use super::segment::Segment;
 use crate::crypto::{self, RandomError};
-use crate::format::TAG_LEN;
+use crate::format::{KEY_LEN, NONCE_LEN, TAG_LEN};
 use crate::{FileKey, Format};
 
 /// Random bytes at the start of a native payload.
@@ -15,8 +16,6 @@ pub const SALT_LEN: usize = 24;
 pub const AGE_NONCE_LEN: usize = 16;
 
 const COMMITMENT_LEN: usize = 32;
-const KEY_LEN: usize = 32;
-const NONCE_LEN: usize = 12;
 /// The longest prefix.
 const MAX_PREFIX_LEN: usize = SALT_LEN + COMMITMENT_LEN;
 
@@ -190,6 +189,8 @@ impl PayloadCipher {
 pub struct ChunkCipher {
     format: Format,
     key: LessSafeKey,
+    /// What computes the cipher instead of AWS-LC.
+    other: Option<&'static dyn ChaCha20Poly1305>,
     /// `key(32) || base_nonce(12)`; age has no base, and zeros there.
     secret: Zeroizing<[u8; Self::SECRET_LEN]>,
 }
@@ -207,7 +208,13 @@ impl ChunkCipher {
         };
         let key = UnboundKey::new(algorithm, &secret[..KEY_LEN])
             .expect("the key has 32 bytes, as both ciphers ask for");
-        Self { format, key: LessSafeKey::new(key), secret }
+        Self { format, key: LessSafeKey::new(key), other: None, secret }
+    }
+
+    /// Has `other` compute this cipher if it is ChaCha20-Poly1305. AWS-LC does it where `other`
+    /// fails, and decides whether a chunk is damaged.
+    pub fn compute_by(&mut self, other: &'static dyn ChaCha20Poly1305) {
+        self.other = (self.format == Format::Age).then_some(other);
     }
 
     /// The payload's format.
@@ -245,17 +252,7 @@ impl ChunkCipher {
         check_len(sealed.len(), segment.sealed_len())?;
         let pairs = chunks(self.format.sealed_chunk_len(), plaintext, sealed);
         for (chunk, (text, sealed)) in (segment.first_chunk()..).zip(pairs) {
-            let (ciphertext, tag) = sealed.split_at_mut(text.len());
-            self.key
-                .seal_out_of_place_scatter(
-                    self.nonce(segment, chunk),
-                    Aad::empty(),
-                    text,
-                    ciphertext,
-                    &[],
-                    tag,
-                )
-                .expect("the buffers have the lengths that the cipher asks for");
+            self.seal_chunk(&self.nonce(segment, chunk), text, sealed);
         }
         Ok(())
     }
@@ -282,15 +279,7 @@ impl ChunkCipher {
         let mut bad_chunk = None;
         let pairs = sealed_chunks(self.format.sealed_chunk_len(), sealed, plaintext);
         for (chunk, (sealed, text)) in (segment.first_chunk()..).zip(pairs) {
-            let (ciphertext, tag) = sealed.split_at(text.len());
-            let opened = self.key.open_separate_gather(
-                self.nonce(segment, chunk),
-                Aad::empty(),
-                ciphertext,
-                tag,
-                text,
-            );
-            if opened.is_err() {
+            if !self.open_chunk(&self.nonce(segment, chunk), sealed, text) {
                 bad_chunk = Some(chunk);
                 break;
             }
@@ -305,8 +294,32 @@ impl ChunkCipher {
         }
     }
 
+    /// Seals one chunk. `sealed` has room for the tag.
+    fn seal_chunk(&self, nonce: &[u8; NONCE_LEN], text: &[u8], sealed: &mut [u8]) {
+        let (ciphertext, tag) = sealed.split_last_chunk_mut().expect("every chunk has a tag");
+        let (key, _) = self.secret.split_first_chunk().expect("the secret begins with the key");
+        if self.other.is_some_and(|other| other.seal(key, nonce, text, ciphertext, tag)) {
+            return;
+        }
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        self.key
+            .seal_out_of_place_scatter(nonce, Aad::empty(), text, ciphertext, &[], tag)
+            .expect("the buffers have the lengths that the cipher asks for");
+    }
+
+    /// Opens one chunk. Returns whether its tag is right.
+    fn open_chunk(&self, nonce: &[u8; NONCE_LEN], sealed: &[u8], text: &mut [u8]) -> bool {
+        let (ciphertext, tag) = sealed.split_last_chunk().expect("every chunk has a tag");
+        let (key, _) = self.secret.split_first_chunk().expect("the secret begins with the key");
+        if self.other.is_some_and(|other| other.open(key, nonce, ciphertext, tag, text)) {
+            return true;
+        }
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        self.key.open_separate_gather(nonce, Aad::empty(), ciphertext, tag, text).is_ok()
+    }
+
     /// The nonce of a chunk of `segment`.
-    fn nonce(&self, segment: &Segment, chunk: u64) -> Nonce {
+    fn nonce(&self, segment: &Segment, chunk: u64) -> [u8; NONCE_LEN] {
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&self.secret[KEY_LEN..]);
         // Chunk numbers are below 2^38, so they never reach the other bytes.
@@ -322,7 +335,7 @@ impl ChunkCipher {
         for (byte, number) in counter.iter_mut().zip(chunk.to_be_bytes()) {
             *byte ^= number;
         }
-        Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 
     /// Segments of the other format have other offsets and lengths.
