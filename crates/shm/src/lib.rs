@@ -15,6 +15,7 @@
 //! | [`descriptors`] | which descriptors programs inherit, and who else can write to a file |
 //! | [`fd_channel`] | messages with descriptors over a Unix socket |
 //! | [`stdio`] | which standard streams were closed when the program was started |
+//! | `openssl` | OpenSSL's ChaCha20-Poly1305, from the system's library, with the feature `openssl` |
 //!
 //! # Rules
 //!
@@ -79,6 +80,8 @@ pub mod slot;
 pub mod descriptors;
 #[cfg(not(loom))]
 pub mod fd_channel;
+#[cfg(all(feature = "openssl", not(loom)))]
+mod openssl;
 #[cfg(not(loom))]
 mod platform;
 #[cfg(not(loom))]
@@ -102,6 +105,8 @@ pub use slot::WorkerId;
 
 #[cfg(not(loom))]
 pub use fd_channel::{Channel, Message};
+#[cfg(all(feature = "openssl", not(loom)))]
+pub use openssl::OpensslChaCha20Poly1305;
 #[cfg(not(loom))]
 pub use private_buffer::{PostMortemReader, PrivateBuffer};
 #[cfg(not(loom))]
