@@ -28,6 +28,7 @@ impl Results {
                 "memory_bytes": machine.memory,
                 "memory_bytes_available": machine.available_memory,
                 "kernel": machine.kernel,
+                "chacha20_poly1305": machine.chacha20_poly1305,
             },
             "folder": {
                 "path": self.folder.to_string_lossy(),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use cryptstream_engine::chacha20_poly1305_library;
+
 /// Processor features that the cipher, its hash or a copy can use.
 const RELEVANT: [&str; 14] = [
     "aes",
@@ -38,6 +40,8 @@ pub(crate) struct Machine {
     pub(crate) available_memory: u64,
     pub(crate) kernel: String,
     pub(crate) architecture: &'static str,
+    /// What computes the cipher of large age files.
+    pub(crate) chacha20_poly1305: &'static str,
 }
 
 impl Machine {
@@ -60,7 +64,13 @@ impl Machine {
             available_memory: kibibytes(&meminfo, "MemAvailable"),
             kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
             architecture: std::env::consts::ARCH,
+            chacha20_poly1305: chacha20_poly1305_library(),
         }
+    }
+
+    /// The cipher of age files, and what computes it.
+    pub(crate) fn age_cipher(&self) -> String {
+        format!("ChaCha20-Poly1305 of {}, in large files", self.chacha20_poly1305)
     }
 }
 

@@ -199,6 +199,7 @@ fn write_machine(out: &mut String, results: &Results) -> std::fmt::Result {
         topic(out, "File", file)?;
     }
     write_ceilings(out, &results.ceilings, machine.cores)?;
+    topic(out, "Age files", &machine.age_cipher())?;
     if let Some(size) = results.largest() {
         let copy = units::rate(size.copy_rate().median);
         topic(out, "File copy", &format!("{copy} ({})", size.size_class.label()))?;

@@ -59,6 +59,7 @@ pub(crate) fn results(seconds: impl Fn(Configuration) -> f64, spread: f64) -> Re
             available_memory: 60 << 30,
             kernel: "Linux 6.18.44".into(),
             architecture: "x86_64",
+            chacha20_poly1305: "AWS-LC",
         },
         folder: PathBuf::from("/var/tmp"),
         folder_name: "/var/tmp".into(),

@@ -1,7 +1,9 @@
 //! Runs a payload in this process, without any worker.
 
+use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Layout, Segment};
 
+use crate::chacha20_poly1305;
 use crate::error_context::ErrorContext;
 use crate::job::{InputLocation, Job, Output};
 use crate::memory::grow;
@@ -79,7 +81,8 @@ fn run_in_order(
         Some(0) => Vec::new(),
         _ => std::mem::take(&mut payload.head),
     };
-    let Payload { operation, layout, start, cipher, .. } = &payload;
+    let is_opened_elsewhere = is_opened_elsewhere(&payload, source);
+    let Payload { operation, layout, start, cipher, .. } = &mut payload;
     let (format, operation) = (cipher.format(), *operation);
     let input_len = operation.full_len(format);
     let (mut input, mut output) = (Vec::new(), Vec::new());
@@ -87,6 +90,11 @@ fn run_in_order(
     loop {
         if layout.is_none() && until == Some(index) {
             return Ok(InProcess::Paused(payload, index));
+        }
+        if !is_opened_elsewhere {
+            // As much has come of a stream that as much again is likely.
+            let so_far = index * SEGMENT_LEN as u64;
+            chacha20_poly1305::choose(cipher, layout.map_or(so_far, |all| all.plaintext_len()));
         }
         let len = source.fill_up(&mut input, input_len)?;
         let is_end = match len == input_len && format.final_chunk_may_be_full() {
@@ -149,7 +157,8 @@ fn run_at_offsets(
     sink: &Sink,
     progress: &dyn Progress,
 ) -> Result<Segment, Error> {
-    let Payload { operation, start, cipher, .. } = payload;
+    let Payload { operation, start, mut cipher, .. } = payload;
+    chacha20_poly1305::choose(&mut cipher, layout.plaintext_len());
     let job = Job {
         operation,
         layout: Some(layout),

@@ -5,6 +5,7 @@ use cryptstream_format::payload::MAX_SEALED_SEGMENT_LEN;
 use cryptstream_format::{ChunkCipher, Layout, Segment};
 use cryptstream_shm::{PrivateBuffer, Region};
 
+use crate::chacha20_poly1305::pays;
 use crate::data_file::DataFile;
 use crate::failure::{Failure, errno, read_exact_at};
 use crate::fault_points::{Point, at};
@@ -61,6 +62,12 @@ impl SlotBuffers<'_> {
 }
 
 impl Job {
+    /// Whether OpenSSL is to compute its cipher.
+    pub(crate) fn pays_for_openssl(&self) -> bool {
+        let layout = self.layout.as_ref();
+        layout.is_some_and(|layout| pays(layout.format(), layout.plaintext_len()))
+    }
+
     /// Where a segment's input lies in the input file, and how long it is.
     pub(crate) fn input_of(&self, segment: &Segment) -> (u64, usize) {
         match self.operation {

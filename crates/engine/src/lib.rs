@@ -97,6 +97,7 @@ mod batch;
 mod batch_item;
 mod busy_time;
 mod cache;
+mod chacha20_poly1305;
 mod conversion;
 mod damage_scan;
 mod data_file;
@@ -142,6 +143,7 @@ mod workers;
 
 pub use batch_item::{BatchItem, CreateObject, Destination, OpenObject, Origin};
 pub use cache::Cache;
+pub use chacha20_poly1305::chacha20_poly1305_library;
 pub use damage_scan::{Damage, DamageReport, End};
 pub use engine::{Engine, EngineBuilder};
 pub use error::Error;

@@ -20,6 +20,7 @@ pub(super) fn card(results: &Results) -> String {
         ("File system", results.file_system.clone()),
         ("Folder", results.folder_name.clone()),
         ("Cipher", "AES-256-GCM in chunks of 16 KiB".to_owned()),
+        ("Of age files", machine.age_cipher()),
         ("Recommended", advice::recommendation(results)),
         ("Workers pay", advice::break_even(results, Start::Cold)),
         ("Workers pay if warm", advice::break_even(results, Start::Warm)),

@@ -59,7 +59,7 @@ fn a_file_is_measured_and_left_alone() {
     assert_eq!(json["runs"], 3);
     assert!(json["machine"]["cores"].as_u64().unwrap() >= 1);
     assert!(json["machine"]["memory_bytes"].as_u64().unwrap() > 0);
-    for text in ["processor", "kernel", "architecture"] {
+    for text in ["processor", "kernel", "architecture", "chacha20_poly1305"] {
         assert!(!json["machine"][text].as_str().unwrap().is_empty());
     }
     assert!(json["machine"]["features"].is_array());

@@ -303,8 +303,7 @@ impl Coordinator {
 
     /// Starts a worker if that makes sense. Returns whether it did.
     fn start_worker(&mut self) -> bool {
-        let jobs = self.jobs.iter().map(|(number, job)| (*number, job));
-        self.pool.may_start() && self.pool.start(jobs)
+        self.pool.may_start() && self.pool.start(&self.jobs)
     }
 
     /// Sleeps briefly, or until something is done.

@@ -1,5 +1,6 @@
 //! The worker processes and the memory that they share with main.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Stdio};
@@ -164,9 +165,10 @@ impl Pool {
 
     /// Starts one worker and sends it `jobs` with their numbers, without waiting until it is
     /// ready. Returns whether it started.
-    pub(super) fn start<'j>(&mut self, jobs: impl Iterator<Item = (u32, &'j Job)>) -> bool {
+    pub(super) fn start(&mut self, jobs: &VecDeque<(u32, Job)>) -> bool {
         self.last_id += 1;
-        let mut worker = match self.try_start(self.last_id) {
+        let loads_openssl = jobs.iter().any(|(_, job)| job.pays_for_openssl());
+        let mut worker = match self.try_start(self.last_id, loads_openssl) {
             Ok(worker) => worker,
             Err(error) => {
                 self.failed_starts += 1;
@@ -175,13 +177,13 @@ impl Pool {
             }
         };
         for (number, job) in jobs {
-            worker.tell(number, job);
+            worker.tell(*number, job);
         }
         self.workers.push(worker);
         true
     }
 
-    fn try_start(&self, id: u16) -> io::Result<Worker> {
+    fn try_start(&self, id: u16, loads_openssl: bool) -> io::Result<Worker> {
         let (mut channel, theirs) = Channel::pair()?;
         channel.set_timeout(Some(SEND_TIMEOUT))?;
         // Not to the terminal. The pipe never blocks, so output that does not fit is lost.
@@ -208,6 +210,7 @@ impl Pool {
             worker: id,
             queue: self.layout.queue,
             sandbox: self.options.sandbox,
+            loads_openssl,
         };
         let _ = start.send(&worker.channel, self.region.as_fd());
         Ok(worker)

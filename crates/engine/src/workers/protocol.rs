@@ -11,6 +11,7 @@ use cryptstream_shm::{Channel, Message, PostMortemReader, QueueLayout};
 use zeroize::Zeroizing;
 
 use super::sandbox::{SandboxLevel, SandboxMode};
+use crate::chacha20_poly1305::use_loaded;
 use crate::data_file::{Caching, DataFile};
 use crate::failure::Failure;
 use crate::job::{Job, Output};
@@ -29,6 +30,8 @@ pub(super) struct Start {
     pub(super) worker: u16,
     pub(super) queue: QueueLayout,
     pub(super) sandbox: SandboxMode,
+    /// Whether it loads OpenSSL.
+    pub(super) loads_openssl: bool,
 }
 
 impl Start {
@@ -38,6 +41,7 @@ impl Start {
         bytes.extend_from_slice(&self.worker.to_le_bytes());
         bytes.extend_from_slice(&(self.queue.capacity() as u32).to_le_bytes());
         bytes.push(self.sandbox as u8);
+        bytes.push(u8::from(self.loads_openssl));
         channel.send(&bytes, &[region])
     }
 
@@ -51,6 +55,7 @@ impl Start {
                 worker: u16::from_le_bytes(rest.take()?),
                 queue: QueueLayout::new(u32::from_le_bytes(rest.take()?) as usize).ok()?,
                 sandbox: SandboxMode::from_byte(rest.take::<1>()?[0])?,
+                loads_openssl: rest.take()? != [0],
             })
         })();
         rest.end(start).map(|start| (start, region))
@@ -192,7 +197,8 @@ fn take_job(rest: &mut Fields<'_>, fds: Vec<OwnedFd>) -> Option<(u32, Job)> {
         UNKNOWN => None,
         len => Some(Layout::of_plaintext(format, len).ok()?),
     };
-    let cipher = ChunkCipher::from_secret(format, Zeroizing::new(rest.take()?));
+    let mut cipher = ChunkCipher::from_secret(format, Zeroizing::new(rest.take()?));
+    use_loaded(&mut cipher);
     let mut files = fds.into_iter().map(|fd| {
         let drop_from = u64::from_le_bytes(rest.take()?);
         let is_written_through = rest.take()? != [0];

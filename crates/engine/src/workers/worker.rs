@@ -17,6 +17,7 @@ use super::protocol::{Command, Start, job_of, segment_of, send_ready, send_relea
 use super::region_layout::RegionLayout;
 use super::sandbox::{self, Profile, SandboxLevel, SandboxMode};
 use super::task::{TaskInput, perform};
+use crate::chacha20_poly1305;
 use crate::fault_points::{self, Point, at};
 use crate::job::Job;
 use crate::part_io::Buffers;
@@ -53,7 +54,7 @@ fn run() -> io::Result<()> {
     if std::os::unix::process::parent_id() != start.parent {
         return Ok(());
     }
-    let Start { worker, queue, sandbox: mode, .. } = start;
+    let Start { worker, queue, sandbox: mode, loads_openssl, .. } = start;
     fault_points::name(worker);
     at(Point::Started);
     let region = Arc::new(Region::attach(region)?);
@@ -65,6 +66,9 @@ fn run() -> io::Result<()> {
     let words = RegionWords::new(Arc::clone(&region), RegionLayout::QUEUE, queue.words());
     let consumer = Consumer::new(words, queue, WorkerId::new(worker))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if loads_openssl {
+        chacha20_poly1305::load();
+    }
     // Everything is open and allocated. The sandbox begins here.
     let mut buffers = Buffers::new(MAX_SEALED_SEGMENT_LEN)?;
     let mut private = PrivateBuffer::create(SEGMENT_LEN)?;
