@@ -12,7 +12,7 @@ if [[ $EUID -ne 0 ]]; then
     exit 0
 fi
 if [[ ${CRYPTSTREAM_MOUNTS:-} != own ]]; then
-    cargo build --release --package cryptstream
+    cargo build --release --package cryptstream --features openssl
     CRYPTSTREAM_MOUNTS=own exec unshare --mount "$0" "$@"
 fi
 

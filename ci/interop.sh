@@ -24,6 +24,6 @@ elif ! cmp --silent tests/interop/package-lock.json "$node/installed.json"; then
 fi
 cp tests/interop/typage.mjs "$node"
 
-cargo build --release --package cryptstream
+cargo build --release --package cryptstream --features openssl
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/interop/interop.py \
     "${CARGO_TARGET_DIR:-target}/release/cryptstream" --node "$node" "$@"

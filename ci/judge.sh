@@ -11,7 +11,7 @@ if [[ ! -x $venv/bin/pip ]]; then
 fi
 "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/judge/requirements.txt
 
-cargo build --release --package cryptstream
+cargo build --release --package cryptstream --features openssl
 # Not a release build, which would take long: this program is not the one that is tested.
 cargo build --locked --package cryptstream --features test-helpers --bin export_file_key
 

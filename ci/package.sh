@@ -22,7 +22,7 @@ skipped() {
     exit 0
 }
 
-cargo build --release --locked --package cryptstream
+cargo build --release --locked --package cryptstream --features openssl
 program=$target/release/cryptstream
 
 # The other files of the package; Cargo.toml of crates/cli says where each goes.

@@ -10,7 +10,7 @@ if [[ $EUID -ne 0 ]]; then
     exit 0
 fi
 if [[ ${1:-} != inside ]]; then
-    cargo build --release --package cryptstream
+    cargo build --release --package cryptstream --features openssl
     exec unshare --mount "$0" inside
 fi
 

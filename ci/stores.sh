@@ -31,7 +31,7 @@ fi
 
 program=${CRYPTSTREAM:-}
 if [[ -z $program ]]; then
-    cargo build --release --package cryptstream
+    cargo build --release --package cryptstream --features openssl
     program=${CARGO_TARGET_DIR:-target}/release/cryptstream
 fi
 "$venv/bin/python" tests/stores/judge.py "$program" "$@"
