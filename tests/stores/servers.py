@@ -171,7 +171,7 @@ def seaweedfs(folder: Path) -> Iterator[Store]:
         *[f"-{name}={port}" for name, port in ports.items()],
         f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock",
         "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}", "-s3.autoCreateBucket=false",
-        "-master.electionTimeout=1s", "-master.volumeSizeLimitMB=1024", "-volume.max=0", "-volume.preStopSeconds=0",
+        "-master.electionTimeout=1s", "-master.volumeSizeLimitMB=1024", "-volume.max=100", "-volume.preStopSeconds=0",
     ]
     store = Store("SeaweedFS", ports["s3.port"])
     if shutil.which("openssl"):
