@@ -253,6 +253,11 @@ impl Files {
             self.output = Some("-".into());
         }
     }
+
+    /// All inputs and outputs that are named.
+    pub(crate) fn names(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.input.iter_mut().chain(&mut self.output).chain(&mut self.more)
+    }
 }
 
 #[derive(Args, Debug)]

@@ -1,15 +1,17 @@
-//! Takes the passphrase out of the process's arguments.
+//! Takes the passphrase, and the queries of URLs, out of the process's arguments.
 //!
 //! Every user of the machine can read a process's arguments. `--key` exists all the same,
-//! because it is the first thing that people try. So the program starts by overwriting the value
-//! in its own memory. Until then it is visible, and the help says so.
+//! because it is the first thing that people try, and presigned URLs are passed in no other way. So
+//! the program starts by overwriting what is secret in its own memory. Until then it is visible,
+//! and the help says so.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use cryptstream_engine::program::SecretScope;
+use cryptstream_remote::Scheme;
 use zeroize::Zeroizing;
 
 use crate::initial_memory::InitialMemory;
@@ -23,7 +25,7 @@ const TAKEN: &str = "(taken)";
 /// Returns the arguments without the value of `--key`, and that value.
 pub(crate) fn take_key() -> (Vec<OsString>, Option<Zeroizing<Vec<u8>>>) {
     let (arguments, key) = split(std::env::args_os());
-    if key.is_some() {
+    if key.is_some() || arguments.iter().any(|argument| query(argument.as_bytes()).is_some()) {
         // Without /proc this fails, but then `ps` cannot show the value either.
         let _ = overwrite_values();
     }
@@ -62,7 +64,13 @@ fn secret(argument: OsString, start: usize) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(argument[start..].to_vec())
 }
 
-/// Overwrites the values of `--key` in the memory that `/proc/PID/cmdline` shows.
+/// Where the query of a URL of the web begins, which may contain a signature.
+fn query(argument: &[u8]) -> Option<usize> {
+    let is_web = Scheme::of(OsStr::from_bytes(argument)).is_some_and(Scheme::is_web);
+    is_web.then(|| argument.iter().position(|byte| *byte == b'?'))?
+}
+
+/// Overwrites the values of `--key`, and queries, in the memory that `/proc/PID/cmdline` shows.
 fn overwrite_values() -> io::Result<()> {
     let cmdline = Zeroizing::new(fs::read("/proc/self/cmdline")?);
     let memory = InitialMemory::open()?;
@@ -72,22 +80,27 @@ fn overwrite_values() -> io::Result<()> {
     Ok(())
 }
 
-/// The offsets and lengths of the values of `--key` in the NUL-terminated arguments.
+/// The offsets and lengths of the values of `--key`, and of queries, in the NUL-terminated
+/// arguments.
 fn values(cmdline: &[u8]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut offset = 0;
     let mut is_value = false;
+    let mut is_over = false;
     for argument in cmdline.split(|byte| *byte == 0) {
         if is_value {
             found.push((offset, argument.len()));
             is_value = false;
+        } else if let Some(start) = query(argument) {
+            found.push((offset + start, argument.len() - start));
+        } else if is_over {
+            // Only names of files follow.
         } else if argument.starts_with(FLAG_WITH_VALUE) {
             let skip = FLAG_WITH_VALUE.len();
             found.push((offset + skip, argument.len() - skip));
-        } else if argument == b"--" {
-            break;
         } else {
             is_value = argument == FLAG;
+            is_over = argument == b"--";
         }
         offset += argument.len() + 1;
     }
@@ -121,5 +134,7 @@ mod tests {
         assert_eq!(values(b"cs\0--key\0secret\0b\0"), [(9, 6)]);
         assert_eq!(values(b"cs\0--key=secret\0"), [(9, 6)]);
         assert_eq!(values(b"cs\0--\0--key\0file\0"), []);
+        assert_eq!(values(b"cs\0https://h/k?sig\0--\0http://h?x\0"), [(14, 4), (30, 2)]);
+        assert_eq!(values(b"cs\0s3://b/k?x\0a?b\0"), []);
     }
 }

@@ -23,8 +23,10 @@ mod verify;
 pub(crate) use archive::{PARSER_ARGUMENT, parser_main};
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cryptstream_remote::file_path;
 use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, DecryptInputs, Encrypt, General, Inspect, Rekey, When};
@@ -64,24 +66,39 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     }
 }
 
-/// Settles the outputs, and adds the inputs that are named in a file.
+/// Settles the outputs, adds the inputs that are named in a file, and takes URLs of local files for
+/// what they name.
 fn resolve_files(command: &mut Command) -> Result<(), Failures> {
     match command {
         Command::Encrypt(Encrypt { files, tree, .. }) => {
             files.resolve_output(false);
             file_list::add_to(files, tree)?;
+            resolve_file_urls(files.names().chain(&mut tree.output_dir))?;
         }
         Command::Decrypt(Decrypt { files, stdout, tree, .. }) => {
             files.resolve_output(*stdout);
             file_list::add_to(files, tree)?;
+            resolve_file_urls(files.names().chain(&mut tree.output_dir))?;
         }
         Command::Verify(DecryptInputs { files, file_list, .. })
         | Command::List(DecryptInputs { files, file_list, .. })
         | Command::Inspect(Inspect { files, file_list, .. })
         | Command::Rekey(Rekey { files, file_list, .. }) => {
             files.extend(file_list::read(file_list)?);
+            resolve_file_urls(files.iter_mut())?;
         }
         _ => {}
+    }
+    Ok(())
+}
+
+fn resolve_file_urls<'a>(names: impl Iterator<Item = &'a mut PathBuf>) -> Result<(), Failures> {
+    for name in names {
+        match file_path(name.as_os_str()) {
+            None => {}
+            Some(Ok(path)) => *name = path,
+            Some(Err(error)) => return Err(messages::objects::bad_url(name, &error).into()),
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use cryptstream_engine::{
@@ -10,8 +11,8 @@ use cryptstream_engine::{
     SandboxMode, Source, Target,
 };
 use cryptstream_remote::{
-    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Transport, TransportOptions,
-    TransportStats, UnfinishedUpload, UrlError, is_url, object_len,
+    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Scheme, Transport,
+    TransportOptions, TransportStats, UnfinishedUpload, UrlError, is_url, object_len,
 };
 
 use crate::messages::{self, Failure};
@@ -26,16 +27,20 @@ const HEADER: u64 = 16 << 10;
 /// The beginning of the names of variables that the transport gets.
 const PREFIX: &str = "AWS_";
 /// Other variables that it gets: how to get to the network.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 9] = [
+    "ALL_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "NO_PROXY",
     "SSL_CERT_FILE",
+    "all_proxy",
     "https_proxy",
     "http_proxy",
     "no_proxy",
 ];
 
+/// Whether anything is in S3, so that the settings of AWS are needed.
+static USES_S3: AtomicBool = AtomicBool::new(false);
 static SANDBOX: OnceLock<SandboxMode> = OnceLock::new();
 static TRANSPORT: OnceLock<Arc<Transport>> = OnceLock::new();
 
@@ -51,7 +56,11 @@ pub(crate) fn required_url(path: &Path) -> Result<ObjectUrl, Failure> {
 
 /// The URL that `path` is; `None` if it is a path.
 pub(crate) fn url(path: &Path) -> Option<Result<ObjectUrl, UrlError>> {
-    is_url(path.as_os_str()).then(|| ObjectUrl::parse(path.as_os_str()))
+    let url = is_url(path.as_os_str()).then(|| ObjectUrl::parse(path.as_os_str()))?;
+    if url.as_ref().is_ok_and(|url| url.scheme() == Scheme::S3) {
+        USES_S3.store(true, Ordering::Relaxed);
+    }
+    Some(url)
 }
 
 /// The path that stands for a URL in messages.
@@ -213,6 +222,9 @@ fn settings() -> io::Result<Vec<(String, String)>> {
     };
     let variables = std::env::vars_os().filter_map(text);
     let mut settings: Vec<_> = variables.filter(|(name, _)| is_for_store(name)).collect();
+    if !USES_S3.load(Ordering::Relaxed) {
+        return Ok(settings);
+    }
     let profile = AwsSettings::load(|name| std::env::var_os(name)).map_err(|error| {
         let help = error.help().map_or_else(String::new, |help| format!("; {help}"));
         let message = format!("{error}{help}");

@@ -29,7 +29,7 @@ pub(crate) enum Input {
     Stdin,
     /// As the user has named it.
     Path(PathBuf),
-    /// An object in a store, and its URL as a path.
+    /// An object in a store, and its URL as it is shown.
     Object(ObjectUrl, PathBuf),
     /// All objects below a URL.
     Prefix(ObjectUrl, PathBuf),
@@ -50,7 +50,10 @@ impl Input {
             _ if is_stdin(&path) => Ok(Self::Stdin),
             None => Ok(Self::Path(path)),
             Some(Ok(url)) if url.is_prefix() => Err(messages::objects::is_prefix(&path)),
-            Some(Ok(url)) => Ok(Self::Object(url, path)),
+            Some(Ok(url)) => {
+                let shown = url.to_string().into();
+                Ok(Self::Object(url, shown))
+            }
             Some(Err(error)) => Err(messages::objects::bad_url(&path, &error)),
         }
     }
@@ -61,6 +64,11 @@ impl Input {
             Some(Ok(url)) if url.is_prefix() => Ok(Self::Prefix(url, path)),
             _ => Self::named(path),
         }
+    }
+
+    /// Whether it is on a web server, which can only be read.
+    pub(crate) fn is_web(&self) -> bool {
+        matches!(self, Self::Object(url, _) if url.is_web())
     }
 
     /// Refuses an object as its own output.
@@ -222,11 +230,18 @@ impl Transfer {
             None if io::stdin().is_terminal() => return Err(messages::no_input()),
             None => Input::Stdin,
         };
+        if let Some(path) = input.path().filter(|_| input.is_web() && (remove_source || verify)) {
+            let flag = if remove_source { "--remove-source" } else { "--verify-output" };
+            return Err(messages::objects::flag_needs_files(path, flag));
+        }
         let target = match (output, input.path()) {
             (Some(path), _) if !is_stdout(&path) => Target::Path { path, force },
             (Some(_), _) => Target::Stdout { only_text: false },
             (None, Some(path)) if descriptor(path).is_some() => {
                 return Err(messages::nameless(path));
+            }
+            (None, Some(path)) if input.is_web() && verb != Verb::Range => {
+                return Err(messages::objects::read_only(path));
             }
             (None, Some(path)) => Target::Path { path: default_name(path)?, force },
             (None, None) => Target::Stdout { only_text: io::stdout().is_terminal() },
@@ -360,6 +375,7 @@ fn object_target(path: PathBuf, force: bool, verb: Verb) -> Result<Target, Failu
     match objects::url(&path) {
         None => Ok(Target::Path { path, force }),
         Some(Ok(url)) if url.is_prefix() => Err(messages::objects::is_prefix(&path)),
+        Some(Ok(url)) if url.is_web() => Err(messages::objects::read_only(&path)),
         Some(Ok(_)) if matches!(verb, Verb::Extract | Verb::Salvage) => {
             Err(messages::objects::needs_file(&path))
         }

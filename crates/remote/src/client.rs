@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -87,6 +87,8 @@ struct Call {
     /// The names of the parts of [`Request::Complete`].
     parts: Vec<String>,
     file: Option<Arc<File>>,
+    /// Whether a transport has got it.
+    is_sent: AtomicBool,
 }
 
 /// What the transport has done.
@@ -144,7 +146,7 @@ impl Transport {
         request: Request,
         file: Option<&Arc<File>>,
     ) -> io::Result<u64> {
-        self.submit(Call { request, parts: Vec::new(), file: file.map(Arc::clone) })
+        self.submit(Call::new(request, Vec::new(), file.map(Arc::clone)))
     }
 
     /// Sends a request and waits for its answer.
@@ -163,7 +165,7 @@ impl Transport {
         request: Request,
         parts: Vec<String>,
     ) -> io::Result<Answer> {
-        let number = self.submit(Call { request, parts, file: None })?;
+        let number = self.submit(Call::new(request, parts, None))?;
         self.wait(number)
     }
 
@@ -342,8 +344,14 @@ impl Transport {
     fn take_over(&self, channel: &Arc<Channel>) {
         let mut state = self.lock();
         state.channel = Some(Arc::clone(channel));
-        for (number, call) in &state.open {
+        let (again, lost): (Vec<_>, Vec<_>) =
+            state.open.iter().partition(|(_, call)| call.can_repeat());
+        for (number, call) in again {
             let _ = call.send(channel, *number);
+        }
+        for number in lost.into_iter().map(|(number, _)| *number).collect::<Vec<_>>() {
+            let message = "the transport process has died, and the server has no ranges";
+            state.answer(number, Answer::failed(ObjectErrorKind::Unavailable, message));
         }
     }
 
@@ -362,11 +370,7 @@ impl Transport {
             }
             Answer::Alive => {}
             // Only what was asked for is answered, and only once.
-            answer if state.open.remove(&number).is_some() => {
-                state.answers.insert(number, answer);
-                let waiting = state.waiting.remove(&number).unwrap_or_default();
-                waiting.into_iter().for_each(|signal| signal.notify_all());
-            }
+            answer if state.open.contains_key(&number) => state.answer(number, answer),
             _ => return Err(Ended::Stuck),
         }
         Ok(())
@@ -385,6 +389,14 @@ enum Ended {
 }
 
 impl State {
+    /// Passes an answer on to those who wait for it.
+    fn answer(&mut self, number: u64, answer: Answer) {
+        self.open.remove(&number);
+        self.answers.insert(number, answer);
+        let waiting = self.waiting.remove(&number).unwrap_or_default();
+        waiting.into_iter().for_each(|signal| signal.notify_all());
+    }
+
     /// What is notified when one of these answers comes.
     fn signal(&mut self, numbers: &[u64]) -> Arc<Condvar> {
         let signal = Arc::new(Condvar::new());
@@ -416,7 +428,17 @@ impl State {
 }
 
 impl Call {
+    fn new(request: Request, parts: Vec<String>, file: Option<Arc<File>>) -> Self {
+        Self { request, parts, file, is_sent: AtomicBool::new(false) }
+    }
+
+    /// Whether it can be sent again. Nobody knows how much of a stream has gone through its pipe.
+    fn can_repeat(&self) -> bool {
+        !matches!(self.request, Request::Stream { .. }) || !self.is_sent.load(Ordering::Relaxed)
+    }
+
     fn send(&self, channel: &Channel, number: u64) -> io::Result<()> {
+        self.is_sent.store(true, Ordering::Relaxed);
         if let Request::Complete { upload, .. } = &self.request {
             for (first, parts) in self.parts.chunks(PARTS_PER_MESSAGE).enumerate() {
                 let parts = Request::Parts {

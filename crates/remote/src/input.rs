@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use cryptstream_engine::{
     Error, ObjectAttributes, ObjectError, ObjectErrorKind, ObjectInput, Source,
@@ -99,10 +100,27 @@ impl Opening {
     pub fn finish(self) -> Result<Source, Error> {
         let path = self.path.clone();
         match RemoteInput::opened(self) {
+            Ok(input) if input.meta.is_stream => stream(&input.transport, input.location, path),
             Ok(input) => Source::object(Arc::new(input), path),
             Err(source) => Err(Error::Open { path, source }),
         }
     }
+}
+
+/// What can be read only once and in order: it comes through a pipe.
+fn stream(transport: &Arc<Transport>, location: Location, path: PathBuf) -> Result<Source, Error> {
+    let failed = |source| Error::Open { path: path.clone(), source };
+    let like = File::open("/dev/null").map_err(failed)?;
+    let (writer, source) = Source::piped(path.clone(), &like)?;
+    let pipe = Arc::new(writer.pipe().try_clone().map_err(failed)?);
+    let number = transport.send(Request::Stream { location }, Some(&pipe)).map_err(failed)?;
+    let transport = Arc::clone(transport);
+    let wait = move || match transport.wait(number) {
+        Ok(_) => writer.finish(),
+        Err(error) => writer.fail(error),
+    };
+    thread::Builder::new().name("stream".to_owned()).spawn(wait).map_err(failed)?;
+    Ok(source)
 }
 
 impl RemoteInput {

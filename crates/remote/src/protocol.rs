@@ -7,7 +7,7 @@ use cryptstream_engine::{ObjectAttributes, ObjectErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::traffic::Traffic;
-use crate::url::ObjectUrl;
+use crate::url::{ObjectUrl, Query, Scheme};
 
 /// Both sides must be of one version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,13 +26,27 @@ pub(crate) struct Begin {
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Location {
+    pub(crate) scheme: Scheme,
+    /// The name of the bucket, or of the web server.
     pub(crate) bucket: String,
     pub(crate) key: String,
+    pub(crate) query: Query,
 }
 
 impl Location {
     pub(crate) fn of(url: &ObjectUrl) -> Self {
-        Self { bucket: url.bucket().to_owned(), key: url.key().to_owned() }
+        Self {
+            scheme: url.scheme(),
+            bucket: url.bucket().to_owned(),
+            key: url.key().to_owned(),
+            query: url.query().clone(),
+        }
+    }
+
+    /// The URL of a file on a web server; `None` if it is in a store.
+    pub(crate) fn web_url(&self) -> Option<String> {
+        let Self { scheme, bucket, key, query } = self;
+        scheme.is_web().then(|| query.after(format!("{}://{bucket}/{key}", scheme.as_str())))
     }
 }
 
@@ -50,6 +64,9 @@ pub(crate) struct Meta {
     pub(crate) mode: Option<u32>,
     /// The mark of the run that has written it.
     pub(crate) mark: Option<String>,
+    /// Whether it can be read only once and in order, since the server has no ranges, or nothing
+    /// to recognize the object by. The other values may be wrong then.
+    pub(crate) is_stream: bool,
 }
 
 impl Meta {
@@ -117,6 +134,8 @@ pub(crate) enum Request {
     Open { location: Location, first: u64 },
     /// Fetch a range of that object, if it still is what it was. With its file.
     Fetch { location: Location, meta: Meta, start: u64, end: u64 },
+    /// Write all of it to a pipe, once and in order. With the pipe.
+    Stream { location: Location },
     /// Say what the object is like.
     Stat { location: Location },
     /// Begin an upload in parts.

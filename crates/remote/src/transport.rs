@@ -1,15 +1,20 @@
 //! The transport process: it has the network and the store's credentials, and no key.
 
 mod attributes;
+mod client;
+mod copy;
 mod counter;
 mod http;
 mod list;
 mod list_uploads;
+mod pace;
+mod repeats;
 mod serve;
 mod settings;
 mod signed;
 mod store;
 mod translate;
+mod web;
 
 use std::fs::File;
 use std::io;

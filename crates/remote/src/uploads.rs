@@ -29,7 +29,7 @@ pub fn list_uploads(
             return Err(failed(io::ErrorKind::InvalidData.into()));
         };
         for Upload { key, id, started } in uploads {
-            let location = Location { bucket: url.bucket().to_owned(), key };
+            let location = Location { key, ..Location::of(url) };
             let since = started.and_then(|seconds| seconds.try_into().ok());
             let started =
                 since.and_then(|since| UNIX_EPOCH.checked_add(Duration::from_secs(since)));

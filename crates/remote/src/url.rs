@@ -1,9 +1,17 @@
 //! URLs of objects, as users type them.
 
-use std::ffi::OsStr;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
+
+use serde::{Deserialize, Serialize};
+
+mod file;
+mod web;
+
+pub use file::file_path;
 
 /// The longest key that S3 allows, in bytes of UTF-8.
 pub const MAX_KEY_LEN: usize = 1024;
@@ -13,7 +21,7 @@ pub const MAX_KEY_LEN: usize = 1024;
 const MAX_BUCKET_LEN: usize = 255;
 
 /// The scheme of a URL that this crate recognises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Scheme {
     /// Amazon S3, and every store that speaks its protocol.
@@ -67,6 +75,11 @@ impl Scheme {
         }
     }
 
+    /// Whether it is that of a web server.
+    pub fn is_web(self) -> bool {
+        matches!(self, Self::Https | Self::Http)
+    }
+
     /// The scheme, and what follows `://`.
     fn split(text: &[u8]) -> Option<(Self, &[u8])> {
         let colon = text.iter().position(|&byte| byte == b':')?;
@@ -82,7 +95,29 @@ pub fn is_url(text: &OsStr) -> bool {
     Scheme::of(text).is_some()
 }
 
-/// The URL of an object, or of a prefix: the objects whose keys begin with it.
+/// `text` as it can be shown: if it is a URL, without credentials before an `@`, and if it is one of
+/// the web, without its query, which may be a secret.
+pub fn without_secrets(text: &OsStr) -> Cow<'_, OsStr> {
+    let Some((scheme, rest)) = Scheme::split(text.as_bytes()) else { return text.into() };
+    let scheme_len = text.len() - rest.len();
+    let is_end = |byte: &u8| matches!(byte, b'/' | b'?' | b'#');
+    let server_len = rest.iter().position(is_end).unwrap_or(rest.len());
+    // In `abfss://CONTAINER@ACCOUNT` it is no secret.
+    let has_credentials = !matches!(scheme, Scheme::Abfs | Scheme::Abfss | Scheme::File);
+    let at = rest[..server_len].iter().rposition(|byte| *byte == b'@' && has_credentials);
+    let query = rest.iter().position(|byte| *byte == b'?' && scheme.is_web());
+    if at.is_none() && query.is_none() {
+        return text.into();
+    }
+    let hidden = "…".as_bytes();
+    let (before, start) = at.map_or((&b""[..], 0), |at| (hidden, at));
+    let (end, after) = query.map_or((rest.len(), &b""[..]), |query| (query + 1, hidden));
+    let scheme = &text.as_bytes()[..scheme_len];
+    OsString::from_vec([scheme, before, &rest[start..end], after].concat()).into()
+}
+
+/// The URL of an object, of a prefix (the objects whose keys begin with it), or of a file on a web
+/// server.
 ///
 /// The bucket ends at the first `/`. All that follows is the key, byte for byte as the store has
 /// it: `%20`, `+`, `?`, `#` and `*` stand for themselves. The AWS CLI takes keys in the same way,
@@ -95,6 +130,10 @@ pub fn is_url(text: &OsStr) -> bool {
 /// - those with a component `.` or `..`, which the path of an HTTP request cannot contain;
 /// - those with ASCII control characters, most of which the XML of a store cannot contain;
 /// - those that are not UTF-8, which S3 does not allow.
+///
+/// A URL of the web is what RFC 3986 says: its path and query are sent as they are, and what follows
+/// `#` is not. The query may contain a signature that lets whoever has it read the file, so nothing
+/// shows it.
 ///
 /// ```
 /// use cryptstream_remote::ObjectUrl;
@@ -112,6 +151,27 @@ pub struct ObjectUrl {
     scheme: Scheme,
     bucket: String,
     key: String,
+    query: Query,
+}
+
+/// The query of a URL of the web, without its `?`. It may be a secret.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Query(Option<String>);
+
+impl Query {
+    /// A URL with this query.
+    pub(crate) fn after(&self, url: String) -> String {
+        match &self.0 {
+            Some(query) => format!("{url}?{query}"),
+            None => url,
+        }
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "…" } else { "none" })
+    }
 }
 
 impl ObjectUrl {
@@ -119,13 +179,16 @@ impl ObjectUrl {
     ///
     /// # Errors
     ///
-    /// If `text` is no URL, or no `s3://` URL, or its bucket or key is not allowed.
+    /// If `text` is no URL, or has a scheme that is not supported, or its bucket or key is not
+    /// allowed.
     pub fn parse(text: &OsStr) -> Result<Self, UrlError> {
         let error = |problem| UrlError { url: text.to_string_lossy().into_owned(), problem };
         let (scheme, rest) =
             Scheme::split(text.as_bytes()).ok_or_else(|| error(UrlProblem::NoUrl))?;
-        if scheme != Scheme::S3 {
-            return Err(error(UrlProblem::Scheme(scheme)));
+        match scheme {
+            Scheme::S3 => {}
+            Scheme::Https | Scheme::Http => return Self::parse_web(scheme, rest),
+            _ => return Err(error(UrlProblem::Scheme(scheme))),
         }
         let bucket_len = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
         let (bucket, key) = rest.split_at(bucket_len);
@@ -138,16 +201,59 @@ impl ObjectUrl {
         let (bucket, key) = std::str::from_utf8(bucket)
             .and_then(|bucket| Ok((bucket, std::str::from_utf8(key)?)))
             .map_err(|_| error(UrlProblem::NotUtf8))?;
-        let url = Self { scheme, bucket: bucket.to_owned(), key: String::new() };
+        let url = Self { scheme, bucket: bucket.to_owned(), ..Self::empty(scheme) };
         url.with_key(key.strip_prefix('/').unwrap_or_default().to_owned())
     }
 
-    /// The scheme, today always [`Scheme::S3`].
+    /// Parses what follows `https://` or `http://`.
+    fn parse_web(scheme: Scheme, rest: &[u8]) -> Result<Self, UrlError> {
+        // A fragment is for the reader of a page, and is not sent.
+        let rest = rest.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let rest = String::from_utf8_lossy(rest);
+        let (place, query) = match rest.split_once('?') {
+            Some((place, query)) => (place, Some(query.to_owned())),
+            None => (&*rest, None),
+        };
+        let (server, path) = place.split_once('/').unwrap_or((place, ""));
+        let (has_credentials, server) = match server.rsplit_once('@') {
+            Some((_, server)) => (true, server),
+            None => (false, server),
+        };
+        let (bucket, key) = (server.to_owned(), path.to_owned());
+        let url = Self { scheme, bucket, key, query: Query(query) };
+        let problem = if has_credentials {
+            UrlProblem::Credentials
+        } else if !web::is_server(server) {
+            UrlProblem::Server
+        } else if scheme == Scheme::Http && !web::is_this_machine(server) {
+            UrlProblem::NoTls
+        } else if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+            UrlProblem::NotEscaped
+        } else {
+            return Ok(url);
+        };
+        Err(UrlError { url: url.to_string(), problem })
+    }
+
+    fn empty(scheme: Scheme) -> Self {
+        Self { scheme, bucket: String::new(), key: String::new(), query: Query::default() }
+    }
+
+    /// The scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The name of the bucket.
+    /// Whether it names a file on a web server, which can only be read.
+    pub fn is_web(&self) -> bool {
+        self.scheme.is_web()
+    }
+
+    pub(crate) fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// The name of the bucket, or of the web server.
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
@@ -157,9 +263,10 @@ impl ObjectUrl {
         &self.key
     }
 
-    /// Whether this is a prefix, as opposed to an object: the key is empty or ends in `/`.
+    /// Whether this is a prefix, as opposed to an object: the key is empty or ends in `/`. Web
+    /// servers have no prefixes.
     pub fn is_prefix(&self) -> bool {
-        self.key.is_empty() || self.key.ends_with('/')
+        !self.is_web() && (self.key.is_empty() || self.key.ends_with('/'))
     }
 
     /// The last component of the key, without a `/` at its end. `None` for a whole bucket.
@@ -234,7 +341,7 @@ impl ObjectUrl {
     }
 
     fn with_key(&self, key: String) -> Result<Self, UrlError> {
-        let url = Self { scheme: self.scheme, bucket: self.bucket.clone(), key };
+        let url = Self { key, ..self.clone() };
         match check_key(&url.key) {
             Ok(()) => Ok(url),
             Err(problem) => Err(UrlError { url: url.to_string(), problem }),
@@ -247,10 +354,12 @@ impl ObjectUrl {
     }
 }
 
-/// The URL as it was typed, with the scheme in lower case and a `/` after the bucket.
+/// The URL as it was typed, with the scheme in lower case, a `/` after the bucket, and `…` in place
+/// of a query.
 impl fmt::Display for ObjectUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}/{}", self.scheme.as_str(), self.bucket, self.key)
+        let query = if self.query.0.is_some() { "?…" } else { "" };
+        write!(f, "{}://{}/{}{query}", self.scheme.as_str(), self.bucket, self.key)
     }
 }
 
@@ -316,7 +425,7 @@ pub enum UrlProblem {
     #[error("is not the URL of an object")]
     NoUrl,
     /// This crate does not support the scheme.
-    #[error("{}:// is not supported, only s3:// is", .0.as_str())]
+    #[error("{}:// is not supported, only s3:// and https:// are", .0.as_str())]
     Scheme(Scheme),
     /// Nothing stands between `s3://` and the key.
     #[error("has no bucket (s3://BUCKET/KEY)")]
@@ -330,6 +439,18 @@ pub enum UrlProblem {
          and an access point is named by its alias"
     )]
     BucketColon,
+    /// There is no web server between `https://` and the path, or its name is impossible.
+    #[error("has no valid name of a server")]
+    Server,
+    /// A URL of the web contains a space or a character that is not in ASCII.
+    #[error("has a character that is not allowed in URLs, and has to be written with %")]
+    NotEscaped,
+    /// A `file://` URL with the name of a machine.
+    #[error("names a file on another machine")]
+    OtherMachine,
+    /// A web server elsewhere, without TLS.
+    #[error("is not protected on the way; http:// is supported for this machine only (localhost)")]
+    NoTls,
     /// No store allows such a name of a bucket.
     #[error("has an invalid bucket: allowed are up to 255 letters, digits, `.`, `-` and `_`")]
     Bucket,

@@ -1,16 +1,22 @@
 //! Conditional requests.
 
+use crate::date::http_date;
 use crate::error::ErrorCode;
 use crate::request::Request;
 use crate::store::Object;
 
-/// Checks `If-Match` and `If-None-Match` of a request that reads.
+/// Checks `If-Match`, `If-None-Match` and `If-Unmodified-Since` of a request that reads. The latter
+/// has to be the time that an answer has told.
 pub(crate) fn check_read(request: &Request, object: &Object) -> Result<(), ErrorCode> {
     if request.header("if-match").is_some_and(|wanted| !matches(wanted, object)) {
         return Err(ErrorCode::PreconditionFailed);
     }
     if request.header("if-none-match").is_some_and(|unwanted| matches(unwanted, object)) {
         return Err(ErrorCode::NotModified);
+    }
+    let modified = http_date(object.last_modified);
+    if request.header("if-unmodified-since").is_some_and(|since| since != modified) {
+        return Err(ErrorCode::PreconditionFailed);
     }
     Ok(())
 }

@@ -139,6 +139,7 @@ impl Exchange<'_, '_> {
                     let response = ErrorCode::PermanentRedirect.response(&resource);
                     return Some(response.header("x-amz-bucket-region", region));
                 }
+                Fault::Redirect(url) => return Some(Response::empty(302).header("Location", url)),
                 Fault::ErrorWithStatus200(code) => {
                     return Some(Response::xml(200, &code.document(&resource)));
                 }
@@ -147,9 +148,7 @@ impl Exchange<'_, '_> {
                     self.shared().put(&request.bucket, &request.key, object);
                 }
                 Fault::IgnoreConditions => {
-                    request
-                        .headers
-                        .retain(|(name, _)| name != "if-match" && name != "if-none-match");
+                    request.headers.retain(|(name, _)| !name.starts_with("if-"));
                 }
                 Fault::IgnoreRange => request.headers.retain(|(name, _)| name != "range"),
                 _ => {}
@@ -173,6 +172,7 @@ impl Exchange<'_, '_> {
                     response.replace_etag(Some("\"00000000000000000000000000000000\""));
                 }
                 Fault::NoEtag => response.replace_etag(None),
+                Fault::NoHeader(name) => response.headers.retain(|(other, _)| other != name),
                 _ => {}
             }
         }

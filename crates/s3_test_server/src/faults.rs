@@ -79,6 +79,10 @@ pub enum Fault {
     WrongEtag,
     /// The ETag is missing in the answer.
     NoEtag,
+    /// This header is missing in the answer.
+    NoHeader(&'static str),
+    /// The client is sent elsewhere: to this URL, with status 302.
+    Redirect(String),
 
     /// `If-Match` and `If-None-Match` do not count.
     IgnoreConditions,

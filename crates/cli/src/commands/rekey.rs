@@ -243,6 +243,9 @@ impl Rekeyer<'_> {
                 Err(Error::InputIsDirectory { path: path.clone() })
             }
             Input::Path(path) => LockedFile::open(path, &self.parser),
+            Input::Object(_, path) if input.is_web() => {
+                return Err(RekeyError::File(messages::objects::needs_file(path)));
+            }
             Input::Object(url, _) => {
                 let opened = objects::open_to_rekey(url)
                     .and_then(|(source, output)| RekeyObject::open(source, output, &self.parser));

@@ -18,6 +18,9 @@ const MIN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) fn run(args: &Store, session: &Session) -> CommandResult {
     let Store { what: StoreContent::Uploads, url, abort, older_than } = args;
     let url = match objects::url(url) {
+        Some(Ok(parsed)) if parsed.is_web() => {
+            return Err(messages::objects::read_only(url).into());
+        }
         Some(Ok(url)) => url,
         Some(Err(error)) => return Err(messages::objects::bad_url(url, &error).into()),
         None => return Err(messages::objects::no_url(url).into()),

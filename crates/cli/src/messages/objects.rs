@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, SandboxLevel};
 use cryptstream_remote::{
-    RequestKind, Traffic, TransportStats, UnfinishedUpload, UrlError, UrlProblem,
+    RequestKind, Scheme, Traffic, TransportStats, UnfinishedUpload, UrlError, UrlProblem,
 };
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
@@ -21,19 +21,10 @@ pub(super) fn of_store(error: &Error) -> Option<Failure> {
         let text = format!("the output is complete, but this input was not removed: {message}");
         return Some(Failure::new(code::IO, "remove", text, help));
     }
+    let help = Help::of(error.path()?)?;
     let (code, word, help) = match kind {
-        ObjectErrorKind::NotFound => (
-            code::NO_INPUT,
-            "input",
-            "check the bucket and the key; the region and the endpoint come from AWS_REGION and \
-             AWS_ENDPOINT_URL",
-        ),
-        ObjectErrorKind::Denied => (
-            code::NO_KEY,
-            "credentials",
-            "check the credentials of the store (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
-             AWS_PROFILE), what they permit, and the clock of this machine",
-        ),
+        ObjectErrorKind::NotFound => (code::NO_INPUT, "input", help.not_found),
+        ObjectErrorKind::Denied => (code::NO_KEY, "credentials", help.denied),
         ObjectErrorKind::Exists => {
             (code::CANNOT_CREATE, "exists", "choose another name, or replace it with --force")
         }
@@ -42,16 +33,8 @@ pub(super) fn of_store(error: &Error) -> Option<Failure> {
             "changed",
             "try again when nothing writes to it; no partial output was left",
         ),
-        ObjectErrorKind::Unavailable => (
-            code::TRY_AGAIN,
-            "unavailable",
-            "try again; check the connection, and the endpoint (AWS_ENDPOINT_URL)",
-        ),
-        ObjectErrorKind::Settings => (
-            code::CONFIG,
-            "settings",
-            "check the settings of the store: AWS_REGION, AWS_ENDPOINT_URL",
-        ),
+        ObjectErrorKind::Unavailable => (code::TRY_AGAIN, "unavailable", help.unavailable),
+        ObjectErrorKind::Settings => (code::CONFIG, "settings", help.settings),
         _ => (code::IO, "store", "try again; no partial output was left"),
     };
     let help = match error {
@@ -70,16 +53,68 @@ pub(super) fn of_store(error: &Error) -> Option<Failure> {
     Some(Failure::new(code, word, format!("{what}: {message}"), help))
 }
 
+/// What to do about the errors of a kind of store.
+struct Help {
+    not_found: &'static str,
+    denied: &'static str,
+    unavailable: &'static str,
+    settings: &'static str,
+}
+
+const S3: Help = Help {
+    not_found: "check the bucket and the key; the region and the endpoint come from AWS_REGION and \
+                AWS_ENDPOINT_URL",
+    denied: "check the credentials of the store (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+             AWS_PROFILE), what they permit, and the clock of this machine",
+    unavailable: "try again; check the connection, and the endpoint (AWS_ENDPOINT_URL)",
+    settings: "check the settings of the store: AWS_REGION, AWS_ENDPOINT_URL",
+};
+
+const WEB: Help = Help {
+    not_found: "check the URL",
+    denied: "ask for a new URL if this one was signed for a limited time, and check the clock of \
+             this machine; credentials are not sent to web servers",
+    unavailable: "try again; check the connection, and the proxy if there is one (HTTPS_PROXY)",
+    settings: "check the URL, SSL_CERT_FILE and HTTPS_PROXY",
+};
+
+impl Help {
+    fn of(url: &Path) -> Option<&'static Self> {
+        Some(match Scheme::of(url.as_os_str())? {
+            Scheme::Https | Scheme::Http => &WEB,
+            _ => &S3,
+        })
+    }
+}
+
 /// What looks like a URL cannot be used as one.
 pub(crate) fn bad_url(path: &Path, error: &UrlError) -> Failure {
     let help = match error.problem() {
         UrlProblem::Scheme(_) => {
             "name an object in S3, or what speaks its protocol: s3://BUCKET/KEY"
         }
+        UrlProblem::Credentials if Scheme::of(path.as_os_str()).is_some_and(Scheme::is_web) => {
+            "name a presigned URL, or fetch the file with another program (curl -u … | cryptstream)"
+        }
         UrlProblem::Credentials => "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        UrlProblem::NoTls => "use https://",
+        UrlProblem::NotEscaped => "put the URL in quotes as you have got it; a space is %20",
+        UrlProblem::Server => "write https://SERVER/PATH",
+        UrlProblem::OtherMachine => "write file:///PATH, or the path alone",
         _ => "write s3://BUCKET/KEY; a local file of this name can be written with ./ before it",
     };
     Failure::new(code::USAGE, "usage", error.problem().to_string(), help).about(path)
+}
+
+/// A URL of the web as an output.
+pub(crate) fn read_only(path: &Path) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "usage",
+        "is on a web server, which can only be read",
+        "name an output, such as a local file, - or s3://BUCKET/KEY",
+    )
+    .about(path)
 }
 
 /// A command that cannot do this with an object.

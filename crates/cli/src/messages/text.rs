@@ -4,13 +4,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use cryptstream_archive::{display_name, is_deceptive};
+use cryptstream_remote::without_secrets;
 use serde_json::Value;
 
 use crate::file_type;
 
-/// A file name that is safe to show: as it is, or escaped and in quotes.
+/// A file name that is safe to show: as it is, or escaped and in quotes; a URL without secrets.
 pub(crate) fn quoted(path: &Path) -> String {
-    display_name(path.as_os_str().as_bytes())
+    display_name(without_secrets(path.as_os_str()).as_bytes())
 }
 
 /// JSON in one line, with deceptive characters escaped. They occur only in strings, and JSON itself

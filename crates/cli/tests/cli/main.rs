@@ -51,5 +51,6 @@ mod testkit;
 mod tree;
 mod tree_refused;
 mod verify;
+mod web_inputs;
 mod words;
 mod workers;

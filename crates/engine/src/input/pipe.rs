@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::pipe::PipeFlags;
+
+use crate::ObjectError;
 
 /// Pipes are enlarged to this, the most that the system gives by default.
 pub(crate) const PIPE_SIZE: usize = 1 << 20;
@@ -16,14 +17,28 @@ pub(crate) const PIPE_SIZE: usize = 1 << 20;
 #[derive(Debug)]
 pub struct PipeWriter {
     pipe: File,
-    is_whole: Arc<AtomicBool>,
+    end: Arc<OnceLock<End>>,
 }
+
+/// How the input has ended: whole, or with an error.
+type End = io::Result<()>;
 
 impl PipeWriter {
     /// All was written.
     pub fn finish(self) {
         // Before the pipe is closed, which is what the other side sees first.
-        self.is_whole.store(true, Ordering::Release);
+        let _ = self.end.set(Ok(()));
+    }
+
+    /// Not all was written, for this reason.
+    pub fn fail(self, error: io::Error) {
+        let _ = self.end.set(Err(error));
+    }
+
+    /// The pipe itself, for another process to write to. It must be closed there before the end is
+    /// told here.
+    pub fn pipe(&self) -> &File {
+        &self.pipe
     }
 }
 
@@ -40,24 +55,36 @@ impl Write for PipeWriter {
 /// What a source knows of the writing end of its pipe.
 #[derive(Debug)]
 pub(super) struct PipedEnd {
-    is_whole: Arc<AtomicBool>,
+    end: Arc<OnceLock<End>>,
     /// The permission bits for what it becomes.
     pub(super) mode: u32,
 }
 
 impl PipedEnd {
-    /// Whether the end that was reached is one.
-    pub(super) fn is_whole(&self) -> bool {
-        self.is_whole.load(Ordering::Acquire)
+    /// Whether the end that was reached is one; `None` if nobody has said so.
+    pub(super) fn reached(&self) -> Option<io::Result<()>> {
+        // An error cannot be cloned, and its reader wants what is in it.
+        match self.end.get()? {
+            Ok(()) => Some(Ok(())),
+            Err(error) => Some(Err(copy(error))),
+        }
     }
 }
 
 /// A new pipe: the end to read, the end to write, and what a source knows of the latter.
 pub(super) fn pipe(mode: u32) -> io::Result<(File, PipeWriter, PipedEnd)> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    let is_whole = Arc::new(AtomicBool::new(false));
-    let end = PipedEnd { is_whole: Arc::clone(&is_whole), mode };
-    Ok((reader.into(), PipeWriter { pipe: writer.into(), is_whole }, end))
+    let end = Arc::new(OnceLock::new());
+    let piped = PipedEnd { end: Arc::clone(&end), mode };
+    Ok((reader.into(), PipeWriter { pipe: writer.into(), end }, piped))
+}
+
+/// The same error once more.
+fn copy(error: &io::Error) -> io::Error {
+    match ObjectError::of(error) {
+        Some(error) => error.clone().into(),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -87,5 +114,10 @@ mod tests {
         drop(writer);
         assert!(matches!(read_all(&mut source), Err(Error::Unfinished { .. })));
         assert!(matches!(source.is_over(true), Err(Error::Unfinished { .. })));
+
+        let (mut writer, mut source) = Source::piped("made".into(), &like).unwrap();
+        writer.write_all(b"a beginning").unwrap();
+        writer.fail(io::ErrorKind::TimedOut.into());
+        assert!(matches!(read_all(&mut source), Err(Error::Read { .. })));
     }
 }

@@ -165,9 +165,12 @@ impl Source {
 
     /// Fails if the input has ended early because its writer failed.
     fn check_whole(&self) -> Result<(), Error> {
-        match &self.piped {
-            Some(end) if !end.is_whole() => Err(Error::Unfinished { path: self.path.clone() }),
-            _ => Ok(()),
+        let Some(piped) = &self.piped else { return Ok(()) };
+        let path = self.path.clone();
+        match piped.reached() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(source)) => Err(Error::Read { path, offset: self.position, source }),
+            None => Err(Error::Unfinished { path }),
         }
     }
 

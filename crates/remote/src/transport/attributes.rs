@@ -53,6 +53,7 @@ pub(super) fn meta_of(result: &GetResult) -> Meta {
         modified,
         mode: mode.map(|mode| mode & 0o777),
         mark: get(MARK),
+        is_stream: false,
     }
 }
 

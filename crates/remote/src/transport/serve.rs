@@ -21,20 +21,20 @@ use serde::Deserialize;
 use tokio::task::AbortHandle;
 
 use super::attributes::{attributes, meta_of, with_mark};
+use super::copy::copy;
 use super::counter::Counter;
 use super::http::IF_MATCH;
 use super::list::list;
 use super::list_uploads;
 use super::settings::{Settings, SettingsError};
 use super::signed::SignedRequest;
-use super::store::{STALL_TIME, Stores};
+use super::store::{MAX_STALLS, Stores};
 use super::translate::translate;
+use super::web::Web;
 use crate::protocol::{Answer, Location, Meta, NewObject, Replaces, Request};
 
 /// What is read from a file in memory at once, 1 MiB.
 const PIECE: u64 = 1 << 20;
-/// How often content is asked for again that does not come.
-const MAX_STALLS: usize = 5;
 
 /// What is encoded in the key of an object to copy from.
 const COPY_SOURCE: &AsciiSet =
@@ -47,6 +47,7 @@ type Result<T> = std::result::Result<T, SettingsError>;
 pub(super) struct Server {
     stores: Stores,
     counter: Arc<Counter>,
+    web: Web,
     /// The names of the parts of uploads that are about to be completed.
     parts: Mutex<HashMap<String, Vec<String>>>,
     /// What uploads parts, by the upload.
@@ -55,12 +56,10 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(settings: Settings, counter: &Arc<Counter>) -> Result<Self> {
-        Ok(Self {
-            stores: Stores::new(settings, counter)?,
-            counter: Arc::clone(counter),
-            parts: Mutex::default(),
-            tasks: Mutex::default(),
-        })
+        let stores = Stores::new(settings, counter)?;
+        let web = Web::new(stores.connector().clone(), counter);
+        let counter = Arc::clone(counter);
+        Ok(Self { stores, counter, web, parts: Mutex::default(), tasks: Mutex::default() })
     }
 
     pub(super) fn token_folder(&self) -> Option<PathBuf> {
@@ -104,12 +103,28 @@ impl Server {
         let file = file.as_ref().ok_or_else(no_file);
         match request {
             Request::Open { location, first } => {
+                if let Some(url) = location.web_url() {
+                    return self.web.open(&url, first, file?).await.map(Answer::Meta);
+                }
                 self.open(&location, first, file?).await.map(Answer::Meta)
             }
             Request::Fetch { location, meta, start, end } => {
+                if let Some(url) = location.web_url() {
+                    let fetched = self.web.fetch(&url, &meta, start, end, file?).await;
+                    return fetched.map(|()| Answer::Done);
+                }
                 self.fetch(&location, &meta, start, end, file?).await.map(|()| Answer::Done)
             }
-            Request::Stat { location } => self.stat(&location).await.map(Answer::Meta),
+            Request::Stream { location } => {
+                let url = location.web_url().ok_or_else(|| {
+                    (ObjectErrorKind::Other, "an object of a store is no stream".to_owned())
+                })?;
+                self.web.pass(&url, file?).await.map(|()| Answer::Done)
+            }
+            Request::Stat { location } => match location.web_url() {
+                Some(url) => self.web.stat(&url).await.map(Answer::Meta),
+                None => self.stat(&location).await.map(Answer::Meta),
+            },
             Request::Create { object } => self.create(&object).await.map(Answer::Named),
             Request::PutPart { location, upload, part, start, end } => {
                 let (store, path) = self.place(&location)?;
@@ -124,7 +139,7 @@ impl Server {
                 self.complete(&object, upload, count, len).await.map(|()| Answer::Done)
             }
             Request::Uploads { location, after } => {
-                let bucket = self.stores.bucket(&location.bucket)?;
+                let bucket = self.bucket(&location)?;
                 let page = list_uploads::page(&location.key, after);
                 list_uploads::parse(&page.send(&bucket.replacing, &self.stores.connector).await?)
             }
@@ -149,10 +164,18 @@ impl Server {
         }
     }
 
+    fn bucket(&self, location: &Location) -> Result<super::store::Bucket> {
+        if location.scheme.is_web() {
+            let message = "a web server can only be read".to_owned();
+            return Err((ObjectErrorKind::Unsupported, message));
+        }
+        self.stores.bucket(&location.bucket)
+    }
+
     fn place(&self, location: &Location) -> Result<(super::store::Bucket, Path)> {
         let path = Path::parse(&location.key)
             .map_err(|error| (ObjectErrorKind::Settings, error.to_string()))?;
-        Ok((self.stores.bucket(&location.bucket)?, path))
+        Ok((self.bucket(location)?, path))
     }
 
     async fn open(&self, location: &Location, first: u64, file: &File) -> Result<Meta> {
@@ -167,7 +190,7 @@ impl Server {
         };
         let meta = meta_of(&result);
         let end = first.min(meta.len);
-        match copy(result, 0, end, file, &self.counter).await {
+        match copy(content(result), 0, end, file, &self.counter).await {
             Ok(position) if position == end => Ok(meta),
             Ok(position) | Err((position, _)) => {
                 self.fetch(location, &meta, position, end, file).await.map(|()| meta)
@@ -221,7 +244,7 @@ impl Server {
             if !meta.is_same(&meta_of(&result)) {
                 return Err(replaced());
             }
-            let failure = match copy(result, position, end, file, &self.counter).await {
+            let failure = match copy(content(result), position, end, file, &self.counter).await {
                 Ok(at) | Err((at, _)) if at >= end => return Ok(()),
                 Ok(at) => {
                     position = at;
@@ -323,7 +346,7 @@ impl Server {
     }
 
     async fn list(&self, location: &Location, name: Option<String>, file: &File) -> Result<Answer> {
-        let store = self.stores.bucket(&location.bucket)?.replacing;
+        let store = self.bucket(location)?.replacing;
         let page = list(&*store, &location.key, name).await?;
         let failed = |error: std::io::Error| (ObjectErrorKind::Other, error.to_string());
         let bytes = serde_json::to_vec(&page.objects).map_err(|error| failed(error.into()))?;
@@ -342,7 +365,7 @@ impl Server {
     ) -> Result<String> {
         let Replaces::Only(meta) = &object.replaces else { return Err(replaced()) };
         let (store, path) = self.place(&object.location)?;
-        let Location { bucket, key } = &object.location;
+        let Location { bucket, key, .. } = &object.location;
         let mut source = format!("{bucket}/{}", utf8_percent_encode(key, COPY_SOURCE));
         if let Some(version) = &meta.version {
             source += &format!("?versionId={version}");
@@ -403,41 +426,9 @@ struct CopiedPart {
     etag: String,
 }
 
-/// Writes what comes to `file`, from `start` up to `end`. Returns where it ended.
-async fn copy(
-    result: GetResult,
-    start: u64,
-    end: u64,
-    file: &File,
-    counter: &Counter,
-) -> std::result::Result<u64, (u64, SettingsError)> {
-    let mut position = start;
-    let mut stream = result.into_stream();
-    loop {
-        let next = match tokio::time::timeout(STALL_TIME, stream.next()).await {
-            Ok(next) => next,
-            Err(_) => {
-                let message = "the store has stopped sending".to_owned();
-                return Err((position, (ObjectErrorKind::Unavailable, message)));
-            }
-        };
-        match next {
-            None => return Ok(position),
-            Some(Err(error)) => return Err((position, translate(&error))),
-            Some(Ok(bytes)) => {
-                counter.received(bytes.len());
-                let len = bytes.len().min((end - position) as usize);
-                if let Err(error) = file.write_all_at(&bytes[..len], position) {
-                    return Err((position, (ObjectErrorKind::Other, error.to_string())));
-                }
-                position += len as u64;
-                // More than was asked for.
-                if len < bytes.len() {
-                    return Ok(position);
-                }
-            }
-        }
-    }
+/// What comes, with errors in words.
+fn content(result: GetResult) -> impl futures_util::Stream<Item = Result<Bytes>> + Unpin {
+    result.into_stream().map(|piece| piece.map_err(|error| translate(&error)))
 }
 
 /// The bytes of `file` from `start` up to `end`.

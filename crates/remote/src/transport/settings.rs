@@ -2,16 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use cryptstream_engine::ObjectErrorKind;
+use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::{Certificate, ClientConfigKey, ClientOptions};
-
-/// How long a connection may take to be made.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
-/// How long the answer to a request may take, which includes sending a part: 5 minutes.
-const ANSWER_TIME: Duration = Duration::from_secs(300);
 
 /// Why there can be no store.
 pub(super) type SettingsError = (ObjectErrorKind, String);
@@ -41,7 +35,7 @@ impl Settings {
         Ok(Self { values, certificates })
     }
 
-    fn get(&self, names: &[&str]) -> Option<&str> {
+    pub(super) fn get(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.values.get(*name)).map(String::as_str)
     }
 
@@ -52,33 +46,9 @@ impl Settings {
         PathBuf::from(file).parent().map(PathBuf::from)
     }
 
-    /// How to talk to servers.
-    pub(super) fn client_options(&self) -> Result<ClientOptions, SettingsError> {
-        let mut options = ClientOptions::new()
-            // Content takes the time that it takes; that nothing comes is noticed elsewhere.
-            .with_timeout_disabled()
-            .with_connect_timeout(CONNECT_TIME)
-            .with_read_timeout(ANSWER_TIME)
-            .with_allow_http(self.is_http_allowed());
-        if let Some(proxy) = self.get(&["proxy_url", "https_proxy", "http_proxy"]) {
-            options = options.with_proxy_url(proxy);
-        }
-        if let Some(excluded) = self.get(&["proxy_excludes", "no_proxy"]) {
-            options = options.with_proxy_excludes(excluded);
-        }
-        if !self.certificates.is_empty() {
-            let bundle = Certificate::from_pem_bundle(&self.certificates)
-                .map_err(|error| (ObjectErrorKind::Settings, error.to_string()))?;
-            for certificate in bundle {
-                options = options.with_root_certificate(certificate);
-            }
-        }
-        for (name, value) in &self.values {
-            if let Ok(key) = name.parse::<ClientConfigKey>() {
-                options = options.with_config(key, value);
-            }
-        }
-        Ok(options)
+    /// Certificates of authorities to trust besides the system's, in PEM.
+    pub(super) fn certificates(&self) -> &[u8] {
+        &self.certificates
     }
 
     fn endpoint(&self) -> Option<&str> {
@@ -87,7 +57,7 @@ impl Settings {
     }
 
     /// Whether the user has named a server that has no TLS.
-    fn is_http_allowed(&self) -> bool {
+    pub(super) fn is_http_allowed(&self) -> bool {
         self.endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
     }
 
@@ -112,6 +82,6 @@ impl Settings {
         // TLS protects the content already; without it the signature does.
         Ok(builder
             .with_unsigned_payload(!self.is_http_allowed())
-            .with_client_options(self.client_options()?))
+            .with_client_options(ClientOptions::new().with_allow_http(self.is_http_allowed())))
     }
 }

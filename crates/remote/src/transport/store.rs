@@ -9,6 +9,7 @@ use cryptstream_engine::ObjectErrorKind;
 use object_store::aws::{AmazonS3, AwsCredentialProvider};
 use object_store::{BackoffConfig, RetryConfig};
 
+use super::client::connector;
 use super::counter::Counter;
 use super::http::Connector;
 use super::settings::{Settings, SettingsError};
@@ -19,6 +20,8 @@ pub(super) const STALL_TIME: Duration = Duration::from_secs(30);
 /// How long a request is repeated before it is given up.
 pub(super) const RETRY_TIME: Duration = Duration::from_secs(120);
 pub(super) const MAX_RETRIES: usize = 8;
+/// How often content is asked for again that does not come.
+pub(super) const MAX_STALLS: usize = 5;
 
 /// A bucket: for objects that may be replaced, and for those that may not.
 #[derive(Clone, Debug)]
@@ -37,13 +40,16 @@ pub(super) struct Stores {
 
 impl Stores {
     pub(super) fn new(settings: Settings, counter: &Arc<Counter>) -> Result<Self, SettingsError> {
-        let connector = Connector::new(&settings.client_options()?, counter)
-            .map_err(|error| translate(&error))?;
+        let connector = connector(&settings, counter)?;
         Ok(Self { settings, connector, buckets: Mutex::default() })
     }
 
     pub(super) fn token_folder(&self) -> Option<PathBuf> {
         self.settings.token_folder()
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     pub(super) fn bucket(&self, name: &str) -> Result<Bucket, SettingsError> {

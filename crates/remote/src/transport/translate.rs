@@ -2,6 +2,7 @@
 
 use cryptstream_engine::ObjectErrorKind;
 use object_store::Error;
+use object_store::client::HttpError;
 
 /// Where machines in the cloud ask for credentials.
 const METADATA_SERVICE: &str = "169.254.169.254";
@@ -10,47 +11,56 @@ const METADATA_SERVICE: &str = "169.254.169.254";
 /// some.
 pub(super) fn translate(error: &Error) -> (ObjectErrorKind, String) {
     let text = full_text(error);
-    let code = element(&text, "Code");
-    let kind = match code {
-        Some("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion") => ObjectErrorKind::NotFound,
-        Some(
-            "AccessDenied"
-            | "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "ExpiredToken"
-            | "InvalidToken"
-            | "TokenRefreshRequired"
-            | "RequestTimeTooSkewed"
-            | "AccountProblem"
-            | "AllAccessDisabled"
-            | "InvalidSecurity"
-            | "NotSignedUp",
-        ) => ObjectErrorKind::Denied,
-        Some(
-            "PermanentRedirect"
-            | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException",
-        ) => ObjectErrorKind::Settings,
-        Some(
-            "SlowDown"
-            | "InternalError"
-            | "ServiceUnavailable"
-            | "RequestTimeout"
-            | "OperationAborted"
-            | "ConditionalRequestConflict",
-        ) => ObjectErrorKind::Unavailable,
-        Some("NotImplemented" | "MethodNotAllowed") => ObjectErrorKind::Unsupported,
-        _ => by_type(error, &text),
-    };
+    let kind = element(&text, "Code").and_then(by_code).unwrap_or_else(|| by_type(error, &text));
     if kind == ObjectErrorKind::Changed {
         return (kind, in_words(kind, &text));
     }
-    let message = match (code, element(&text, "Message")) {
-        (Some(code), Some(message)) => format!("{message} ({code})"),
-        (Some(code), None) => code.to_owned(),
-        (None, _) => in_words(kind, &text),
+    (kind, explanation(&text).map_or_else(|| in_words(kind, &text), |(_, message)| message))
+}
+
+/// What a code of S3 means.
+fn by_code(code: &str) -> Option<ObjectErrorKind> {
+    Some(match code {
+        "NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" => ObjectErrorKind::NotFound,
+        "AccessDenied"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "RequestTimeTooSkewed"
+        | "AccountProblem"
+        | "AllAccessDisabled"
+        | "InvalidSecurity"
+        | "NotSignedUp" => ObjectErrorKind::Denied,
+        "PermanentRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => ObjectErrorKind::Settings,
+        "SlowDown"
+        | "InternalError"
+        | "ServiceUnavailable"
+        | "RequestTimeout"
+        | "OperationAborted"
+        | "ConditionalRequestConflict" => ObjectErrorKind::Unavailable,
+        "NotImplemented" | "MethodNotAllowed" => ObjectErrorKind::Unsupported,
+        _ => return None,
+    })
+}
+
+/// What has kept a request from being answered.
+pub(super) fn translate_http(error: &HttpError) -> (ObjectErrorKind, String) {
+    let kind = ObjectErrorKind::Unavailable;
+    (kind, in_words(kind, &full_text(error)))
+}
+
+/// The store's own words and code in an answer, if it has sent some, and what the code means.
+pub(super) fn explanation(answer: &str) -> Option<(Option<ObjectErrorKind>, String)> {
+    let code = element(answer, "Code")?;
+    let message = match element(answer, "Message") {
+        Some(message) => format!("{message} ({code})"),
+        None => code.to_owned(),
     };
-    (kind, message)
+    Some((by_code(code), message))
 }
 
 fn by_type(error: &Error, text: &str) -> ObjectErrorKind {
@@ -93,13 +103,13 @@ fn in_words(kind: ObjectErrorKind, text: &str) -> String {
         ObjectErrorKind::Unavailable if text.contains("invalid peer certificate") => {
             let reason = text.rsplit(": ").next().unwrap_or(text);
             format!(
-                "the certificate of the store is not trusted ({reason}); AWS_CA_BUNDLE can name a \
-                 file with its authority"
+                "the certificate of the server is not trusted ({reason}); AWS_CA_BUNDLE or \
+                 SSL_CERT_FILE can name a file with its authority"
             )
         }
         ObjectErrorKind::Unavailable if text.contains("(Connect)") => {
             // The innermost cause comes last.
-            format!("the store cannot be reached: {}", text.rsplit(": ").next().unwrap_or(text))
+            format!("the server cannot be reached: {}", text.rsplit(": ").next().unwrap_or(text))
         }
         // A presigned URL is a secret.
         _ => text.split('?').next().unwrap_or_default().to_owned(),
@@ -107,9 +117,9 @@ fn in_words(kind: ObjectErrorKind, text: &str) -> String {
 }
 
 /// The error and what has caused it, without repetitions.
-fn full_text(error: &Error) -> String {
+fn full_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(error) = source {
         let more = error.to_string();
         if !text.contains(&more) {

@@ -103,13 +103,61 @@ fn messages_begin_with_the_url_but_never_show_credentials() {
         message("s3://b/a\tb"),
         "s3://b/a\tb: has the control character U+0009 in its key, which cannot be sent"
     );
-    assert_eq!(message("az://c/b"), "az://c/b: az:// is not supported, only s3:// is");
+    assert_eq!(
+        message("az://c/b"),
+        "az://c/b: az:// is not supported, only s3:// and https:// are"
+    );
     for text in ["s3://AKIA:hidden@b/k", "s3://AKIA:hid@den@b/k", "s3://hidden@:1/k"] {
         let message = message(text);
         assert!(!message.contains("hid") && !message.contains("den@"), "{message}");
         assert!(message.contains("@"), "{message}");
     }
     assert!(parse("s3://b/user@host").is_ok());
+}
+
+#[test]
+fn urls_of_the_web_are_sent_as_they_are_and_shown_without_their_query() {
+    let signed = url("https://h.example:8443/a%20b/c.enc?X-Sig=hidden&x=1#fragment");
+    assert!(signed.is_web() && !signed.is_prefix());
+    assert_eq!(signed.file_name(), Some("c.enc"));
+    assert_eq!(signed.to_string(), "https://h.example:8443/a%20b/c.enc?…");
+    assert!(!format!("{signed:?}").contains("hidden"));
+    let whole = crate::protocol::Location::of(&signed).web_url().unwrap();
+    assert_eq!(whole, "https://h.example:8443/a%20b/c.enc?X-Sig=hidden&x=1");
+    assert_eq!(url("https://h").to_string(), "https://h/");
+    assert_eq!(url("https://h?q").to_string(), "https://h/?…");
+    for text in ["http://localhost/x", "http://127.0.0.1:80/x", "http://[::1]:80/x"] {
+        assert_eq!(url(text).to_string(), text);
+    }
+    for (text, problem) in [
+        ("https://", UrlProblem::Server),
+        ("https:///x", UrlProblem::Server),
+        ("https://h ost/x", UrlProblem::Server),
+        ("https://user:hidden@h/x", UrlProblem::Credentials),
+        ("https://h/a b", UrlProblem::NotEscaped),
+        ("https://h/ä", UrlProblem::NotEscaped),
+        ("http://h/x", UrlProblem::NoTls),
+        ("http://localhost.h/x", UrlProblem::NoTls),
+        ("http://127.0.0.1:80.h/x", UrlProblem::NoTls),
+    ] {
+        assert_eq!(parse(text), Err(problem), "{text}");
+        assert!(!ObjectUrl::parse(text.as_ref()).unwrap_err().to_string().contains("hidden"));
+    }
+}
+
+#[test]
+fn what_is_shown_has_no_secrets() {
+    for (text, shown) in [
+        ("a?b@c", "a?b@c"),
+        ("s3://b/a@b?c", "s3://b/a@b?c"),
+        ("s3://id:hidden@b/k", "s3://…@b/k"),
+        ("https://u:hidden@h/k?hidden", "https://…@h/k?…"),
+        ("HTTPS://h/k?hidden#x", "HTTPS://h/k?…"),
+        ("https://h/@?hidden", "https://h/@?…"),
+        ("abfss://c@a.dfs.core.windows.net/k", "abfss://c@a.dfs.core.windows.net/k"),
+    ] {
+        assert_eq!(without_secrets(text.as_ref()), OsStr::new(shown), "{text}");
+    }
 }
 
 #[test]

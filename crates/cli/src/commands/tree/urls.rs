@@ -29,6 +29,12 @@ pub(super) fn input_prefix(names: &UrlUse<'_>) -> Result<Option<ObjectUrl>, Fail
     if let Some((_, flag)) = flags.iter().find(|(is_given, _)| *is_given) {
         return Err(messages::objects::flag_needs_files(url, flag));
     }
+    let is_web =
+        |name: &&Path| objects::url(name).is_some_and(|url| url.is_ok_and(|it| it.is_web()));
+    let outputs = output.filter(|_| output_dir.is_none()).into_iter().chain(*output_dir);
+    if let Some(url) = outputs.into_iter().find(is_web) {
+        return Err(messages::objects::read_only(url));
+    }
     let output = output.filter(|_| output_dir.is_some());
     let inputs: Vec<_> = input.iter().copied().chain(output).chain(more).collect();
     let Some(first) = inputs.iter().find(|name| is_url(name)) else { return Ok(None) };
