@@ -29,7 +29,7 @@ mod work_items;
 pub(crate) use event::Event;
 pub(crate) use first_file::first_file;
 pub(crate) use items::{Items, prune};
-pub(crate) use objects::{IN_FLIGHT, encrypted_objects};
+pub(crate) use objects::{encrypted_objects, max_in_flight};
 pub(crate) use plan::{Naming, Plan, Store, is_temporary};
 pub(crate) use root::{check_outside, is_name_too_long};
 pub(crate) use scan::TreeScan;

@@ -28,7 +28,7 @@ use crate::report::Status;
 use crate::report::tree::{TreeReport, TreeRunNames};
 use crate::request::{engine_options, output_format};
 use crate::tree::{
-    Event, IN_FLIGHT, Items, Naming, Plan, Rules, TreeScan, first_file, is_name_too_long, prune,
+    Event, Items, Naming, Plan, Rules, TreeScan, first_file, is_name_too_long, max_in_flight, prune,
 };
 use crate::verb::Verb;
 
@@ -79,7 +79,7 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
         plugin.iter().for_each(|plugin| plugin.expect_files(items.len()));
     };
     let look = plugin.map(|_| &expect as LookaheadFn<'_>);
-    let in_flight = run.plan.store.is_some().then_some(IN_FLIGHT);
+    let in_flight = run.plan.store.is_some().then(max_in_flight);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = EncryptAll::items(items).format(output_format).recipients(&recipients);
         let request = request.commit(commit).progress(progress).in_flight(in_flight);
@@ -114,7 +114,7 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     let parser = run.plan.parser.clone();
     let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
     let look = cached.prefers_batch().then_some(&look_ahead as LookaheadFn<'_>);
-    let in_flight = run.plan.store.is_some().then_some(IN_FLIGHT);
+    let in_flight = run.plan.store.is_some().then(max_in_flight);
     run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
         let request = DecryptAll::items(items).identities(&identities).commit(commit);
         let request = request.progress(progress).in_flight(in_flight);

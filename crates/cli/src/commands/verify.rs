@@ -21,7 +21,7 @@ use crate::progress::Meter;
 use crate::report;
 use crate::report::verify::{Outcome, VerifyReport};
 use crate::request::{Input, engine_options};
-use crate::tree::IN_FLIGHT;
+use crate::tree::max_in_flight;
 use crate::verb::Verb;
 
 /// Smaller files are decrypted several at a time. Larger ones keep all workers busy, and show
@@ -97,7 +97,7 @@ pub(super) fn run(args: DecryptInputs, session: &Session) -> CommandResult {
         meter: Meter::new(name, options),
         report: RefCell::new(VerifyReport::new(options, is_brief)),
         count,
-        in_flight: inputs.has_prefix().then_some(IN_FLIGHT),
+        in_flight: inputs.has_prefix().then(max_in_flight),
         begun: Cell::new(0),
     };
     verifier.meter.start(Some(total).filter(|total| *total > 0));

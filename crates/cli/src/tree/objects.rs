@@ -19,8 +19,8 @@ use self::compare::Pending;
 use self::folder::FolderOutputs;
 pub(crate) use self::inputs::encrypted_objects;
 use self::inputs::{Found, Inputs};
-pub(crate) use self::next::IN_FLIGHT;
 use self::next::Next;
+pub(crate) use self::next::max_in_flight;
 use self::prefix::PrefixOutputs;
 pub(super) use self::prune::prune;
 use super::event::Event;
@@ -36,6 +36,7 @@ pub(crate) struct ObjectItems<'a> {
     on_event: &'a mut dyn FnMut(Event),
     inputs: Inputs<'a>,
     outputs: Outputs<'a>,
+    in_flight: usize,
     /// What comes next, in order.
     ahead: VecDeque<Next<Pending>>,
 }
@@ -64,7 +65,8 @@ impl<'a> ObjectItems<'a> {
             store => Outputs::Prefix(PrefixOutputs::new(plan, store)?),
         };
         let inputs = Inputs::new(plan, store, scan, unusable)?;
-        Ok(Self { plan, is_key, on_event, inputs, outputs, ahead: VecDeque::new() })
+        let (in_flight, ahead) = (max_in_flight(), VecDeque::new());
+        Ok(Self { plan, is_key, on_event, inputs, outputs, in_flight, ahead })
     }
 
     /// Ends the run. If it has failed, a folder that it has created is removed if it is empty.
@@ -94,7 +96,7 @@ impl Iterator for ObjectItems<'_> {
 
     fn next(&mut self) -> Option<BatchItem> {
         loop {
-            while self.ahead.len() < IN_FLIGHT {
+            while self.ahead.len() < self.in_flight {
                 let next = match self.inputs.next() {
                     Some(Ok(found)) => self.begin(found),
                     Some(Err(event)) => Next::Event(event),

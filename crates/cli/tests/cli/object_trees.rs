@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::common::group::wait_until;
 use crate::common::{Done, test_bytes, wait};
-use crate::objects::{Setup, url};
+use crate::objects::{Setup, url, with_store};
 use cryptstream_s3_test_server::{ErrorCode, Fault, Faults, Object, Operation, Options, Rule};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -483,4 +483,22 @@ fn no_fault_loses_a_file() {
         assert_eq!(files(&setup.dir.path("out")), wanted, "seed {seed}");
         fs::remove_dir_all(setup.dir.path("out")).unwrap();
     }
+}
+
+/// Fewer files are under way then.
+#[test]
+fn few_descriptors_suffice() {
+    let setup = setup();
+    for number in 0..60 {
+        let path = setup.dir.path(format!("in/{number}/file"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, test_bytes(number)).unwrap();
+    }
+    let script = "set -e; ulimit -n 120
+        $CS encrypt -i id in s3://bucket/p/
+        $CS encrypt -i id in s3://bucket/p/
+        $CS decrypt -i id s3://bucket/p/ out
+        $CS decrypt -i id s3://bucket/p/ out";
+    with_store(setup.dir.shell(script), &setup.server.endpoint()).run().ok_and_silent();
+    assert_eq!(files(&setup.dir.path("out")).len(), 60);
 }

@@ -1,14 +1,27 @@
 //! What is to be done about a file.
 
 use cryptstream_engine::{BatchItem, Destination, Error};
+use rustix::process::{Resource, getrlimit};
 
 use super::super::event::Event;
 use super::super::plan::Plan;
 use super::inputs::Found;
 use crate::messages::{self, Failure};
 
+/// How many files are looked at ahead, and worked on at once, if there are descriptors for so many.
+const MAX_IN_FLIGHT: usize = 64;
+/// Descriptors of everything else, such as open folders.
+const OTHER_DESCRIPTORS: usize = 64;
+/// Descriptors of a file that is worked on, and of one that is looked at.
+const DESCRIPTORS_EACH: usize = 6;
+
 /// How many files are looked at ahead, and worked on at once.
-pub(crate) const IN_FLIGHT: usize = 64;
+pub(crate) fn max_in_flight() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let possible = limit.saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS_EACH;
+    possible.clamp(1, MAX_IN_FLIGHT)
+}
 
 /// What is to be done about a file.
 pub(super) enum Next<Pending> {

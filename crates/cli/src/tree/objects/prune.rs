@@ -17,7 +17,7 @@ use super::super::event::Event;
 use super::super::plan::Plan;
 use super::super::root::Root;
 use super::inputs::listing;
-use super::next::IN_FLIGHT;
+use super::next::max_in_flight;
 use crate::file_names::is_encrypted_name;
 use crate::messages::{self, Failure};
 use crate::objects;
@@ -29,8 +29,14 @@ const HEADER: u64 = 4 << 10;
 pub(in super::super) fn prune(plan: &Plan, is_dry: bool, on_event: &mut dyn FnMut(Event)) {
     for root in &plan.roots {
         let Some(original) = &root.folder else { continue };
-        let mut pruning =
-            Pruning { plan, is_dry, on_event, opening: VecDeque::new(), removing: VecDeque::new() };
+        let mut pruning = Pruning {
+            plan,
+            is_dry,
+            on_event,
+            in_flight: max_in_flight(),
+            opening: VecDeque::new(),
+            removing: VecDeque::new(),
+        };
         let result = pruning.root(root, original);
         pruning.settle(0);
         if let Err(failure) = result {
@@ -43,6 +49,7 @@ struct Pruning<'a> {
     plan: &'a Plan,
     is_dry: bool,
     on_event: &'a mut dyn FnMut(Event),
+    in_flight: usize,
     /// Objects whose first bytes were asked for.
     opening: VecDeque<(ObjectUrl, Opening)>,
     /// Objects that are being deleted.
@@ -84,7 +91,7 @@ impl Pruning<'_> {
                 Ok(opening) => self.opening.push_back((url, opening)),
                 Err(error) => self.fail(messages::engine(error, self.plan.verb())),
             }
-            self.settle(IN_FLIGHT);
+            self.settle(self.in_flight);
         }
         Ok(())
     }
