@@ -54,7 +54,7 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     let mut run = TreeRun::new("encrypt", files, &tree, naming, session.options)?;
     run.plan.delete = delete;
     if delete {
-        urls::check_delete(&run.plan, tree.gitignore, &run.report_names.output)?;
+        urls::check_delete(&run.plan)?;
         run.plan.check_folders()?;
     }
     if tree.dry_run {
@@ -163,11 +163,7 @@ impl TreeRun {
             output: output.as_deref(),
             more: &more,
             output_dir: tree.output_dir.as_deref(),
-            flags: [
-                (remove_source, "--remove-source"),
-                (verify, "--verify-output"),
-                (tree.gitignore, "--gitignore"),
-            ],
+            gitignore: tree.gitignore,
         })?;
         if let Some(name) = names.clone().find(|name| is_dash(name.as_os_str())) {
             let is_input = tree.output_dir.is_some() || Some(name) == input.as_ref();

@@ -265,9 +265,8 @@ fn what_cannot_be_is_refused_before_anything_is_done() {
     setup.encrypted("p/a.enc", b"content");
     let before = setup.dir.snapshot();
     for (args, code, word) in [
-        (&["encrypt", "in", &url("p/"), "--remove-source"][..], 64, "--remove-source"),
-        (&["encrypt", "in", &url("p/"), "--verify-output"], 64, "--verify-output"),
-        (&["decrypt", &url("p/"), "out", "--gitignore"], 64, "--gitignore"),
+        (&["decrypt", &url("p/"), "out", "--gitignore"][..], 64, "--gitignore"),
+        (&["encrypt", "--delete", &url("p/"), "out"], 64, "--delete"),
         (&["decrypt", &url("p/"), "--output-dir", "out"], 64, "prefix"),
         (&["decrypt", &url("p/a.enc"), "out", "--newer"], 64, "prefix"),
         (&["decrypt", &url("p/"), "-"], 64, "s3://bucket/p/"),
@@ -501,4 +500,27 @@ fn few_descriptors_suffice() {
         $CS decrypt -i id s3://bucket/p/ out";
     with_store(setup.dir.shell(script), &setup.server.endpoint()).run().ok_and_silent();
     assert_eq!(files(&setup.dir.path("out")).len(), 60);
+}
+
+/// A source goes when its output was read back, and stays if this run did not write the output.
+#[test]
+fn sources_are_removed_on_all_sides() {
+    let setup = setup();
+    write_tree(&setup);
+    let wanted = files(&setup.dir.path("in"));
+    run(&setup, &["encrypt", "in/deep", &url("p/deep/")]).ok_and_silent();
+    let done = run(&setup, &["encrypt", "--remove-source", "in", &url("p/")]);
+    assert_eq!(done.code(), Some(73), "{done:?}");
+    assert!(done.stderr_text().contains("was not removed"), "{done:?}");
+    let names: Vec<_> = files(&setup.dir.path("in")).into_keys().collect();
+    assert_eq!(names, ["deep/d", "deep/er/c", "deep/ä ö %20+?#"]);
+    run(&setup, &["encrypt", "--remove-source", "--force", "in", &url("p/")]).ok();
+    assert!(files(&setup.dir.path("in")).is_empty());
+    run(&setup, &["encrypt", "--remove-source", &url("p/"), &url("q/")]).ok_and_silent();
+    assert!(setup.server.keys("bucket").iter().all(|key| key.starts_with("q/")));
+    run(&setup, &["decrypt", "--remove-source", &url("q/"), &url("r/")]).ok_and_silent();
+    assert!(setup.server.keys("bucket").iter().all(|key| key.starts_with("r/")));
+    run(&setup, &["decrypt", "--remove-source", &url("r/"), "out"]).ok_and_silent();
+    assert_eq!(files(&setup.dir.path("out")), wanted);
+    assert!(setup.server.keys("bucket").is_empty());
 }

@@ -15,20 +15,15 @@ pub(super) struct UrlUse<'a> {
     pub(super) output: Option<&'a Path>,
     pub(super) more: &'a [PathBuf],
     pub(super) output_dir: Option<&'a Path>,
-    /// Flags that need local files, and whether they were given.
-    pub(super) flags: [(bool, &'static str); 3],
+    /// Whether `--gitignore` was given, which needs folders to read.
+    pub(super) gitignore: bool,
 }
 
 /// The prefix that is the only input; `None` if all inputs are local.
 pub(super) fn input_prefix(names: &UrlUse<'_>) -> Result<Option<ObjectUrl>, Failure> {
-    let UrlUse { input, output, more, output_dir, flags } = names;
+    let UrlUse { input, output, more, output_dir, gitignore } = names;
     let more = more.iter().map(PathBuf::as_path);
     let is_url = |name: &&Path| objects::url(name).is_some();
-    let all = input.iter().chain(output).copied().chain(more.clone()).chain(*output_dir);
-    let Some(url) = all.clone().find(is_url) else { return Ok(None) };
-    if let Some((_, flag)) = flags.iter().find(|(is_given, _)| *is_given) {
-        return Err(messages::objects::flag_needs_files(url, flag));
-    }
     let is_web =
         |name: &&Path| objects::url(name).is_some_and(|url| url.is_ok_and(|it| it.is_web()));
     let outputs = output.filter(|_| output_dir.is_none()).into_iter().chain(*output_dir);
@@ -38,6 +33,9 @@ pub(super) fn input_prefix(names: &UrlUse<'_>) -> Result<Option<ObjectUrl>, Fail
     let output = output.filter(|_| output_dir.is_some());
     let inputs: Vec<_> = input.iter().copied().chain(output).chain(more).collect();
     let Some(first) = inputs.iter().find(|name| is_url(name)) else { return Ok(None) };
+    if *gitignore {
+        return Err(messages::objects::flag_needs_files(first, "--gitignore"));
+    }
     match objects::url(first) {
         Some(Err(error)) => Err(messages::objects::bad_url(first, &error)),
         Some(Ok(url)) if url.is_prefix() && inputs.len() == 1 && output_dir.is_none() => {
@@ -50,14 +48,13 @@ pub(super) fn input_prefix(names: &UrlUse<'_>) -> Result<Option<ObjectUrl>, Fail
     }
 }
 
-/// Refuses `--delete` where a store has the original, or decides together with the copy what is
-/// excluded.
-pub(super) fn check_delete(plan: &Plan, gitignore: bool, output: &Path) -> Result<(), Failure> {
-    match plan.store {
-        None => Ok(()),
-        Some(Store::To) if !gitignore => Ok(()),
-        Some(Store::To) => Err(messages::objects::flag_needs_files(output, "--gitignore --delete")),
-        Some(Store::From { .. }) => Err(messages::objects::flag_needs_files(output, "--delete")),
+/// Refuses `--delete` where a store has the original.
+pub(super) fn check_delete(plan: &Plan) -> Result<(), Failure> {
+    match &plan.store {
+        Some(Store::From { input, .. }) => {
+            Err(messages::objects::flag_needs_files(&objects::shown(input), "--delete"))
+        }
+        Some(Store::To) | None => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cryptstream_beneath::{Dir, FileEntry, FileId, Folder};
@@ -19,6 +19,7 @@ use super::super::plan::Plan;
 use super::super::walk::len;
 use super::inputs::{Found, FoundInput};
 use super::next::Next;
+use crate::messages;
 use crate::objects;
 
 /// Most headers end within so many bytes.
@@ -107,7 +108,7 @@ fn settle_object(
         }
     };
     match decide(plan, verdict(order, agree), &path) {
-        Ok(Decision::Keep) => Next::Event(Event::Kept(found.len)),
+        Ok(Decision::Keep) => kept(plan, &found, &path),
         Ok(Decision::Replace) => Next::item(found, objects::new_object(url, true)),
         Err(failure) => Next::Event(Event::Failed(failure)),
     }
@@ -136,12 +137,20 @@ fn settle_file(
         false => input.and_then(content_len) == Some(len(stat.st_size)),
     };
     match decide(plan, verdict(order, agree), &path) {
-        Ok(Decision::Keep) => Next::Event(Event::Kept(found.len)),
+        Ok(Decision::Keep) => kept(plan, &found, &path),
         Ok(Decision::Replace) => {
             let output = Destination::Beneath { folder, name, path, force: true, is_free: false };
             Next::item(found, output)
         }
         Err(failure) => Next::Event(Event::Failed(failure)),
+    }
+}
+
+/// The output is up to date. With `--remove-source` the input stays, as this run did not write it.
+fn kept(plan: &Plan, found: &Found, output: &Path) -> Next<Pending> {
+    match plan.removes_source {
+        true => Next::failed(messages::tree::source_kept(&found.path, output, plan.encrypts())),
+        false => Next::Event(Event::Kept(found.len)),
     }
 }
 
