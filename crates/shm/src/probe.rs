@@ -20,6 +20,8 @@ pub enum Forbidden {
     Bpf,
     /// Creating an io_uring.
     IoUring,
+    /// Having signals about standard error sent to another process: to init, which needs none.
+    SignalOwner,
     /// Executing another program, with a name that does not exist.
     Execute,
 }
@@ -44,6 +46,7 @@ pub fn attempt(forbidden: Forbidden) -> io::Result<()> {
         // The smallest attribute, which no command accepts.
         Forbidden::Bpf => call(libc::SYS_bpf, [usize::MAX, 0, 0, 0]),
         Forbidden::IoUring => call(libc::SYS_io_uring_setup, [1, 0, 0, 0]),
+        Forbidden::SignalOwner => call(libc::SYS_fcntl, [2, libc::F_SETOWN as usize, 1, 0]),
         Forbidden::Execute => {
             let (name, none) = (c"/nonexistent".as_ptr() as usize, [ptr::null::<u8>()]);
             call(libc::SYS_execve, [name, none.as_ptr() as usize, none.as_ptr() as usize, 0])

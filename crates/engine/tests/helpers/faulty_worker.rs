@@ -4,11 +4,13 @@
 //! A worker gets no environment, so its own file name says what to do: `ACTION.WORKER.POINT.TIME`.
 //! For example, as `die.1.Loaded.3`, worker 1 dies when it comes to that point for the third time.
 //! With `0` as WORKER, every worker does. With `poison` as ACTION, it dies whenever it has a file of
-//! a certain length. As `faulty_worker probe MODE WHAT` it enters the sandbox and tries WHAT.
+//! a certain length. As `faulty_worker probe MODE WHAT` it enters the sandbox and tries WHAT; with
+//! `probe-transport`, that of the process that talks to the network.
 
 use std::fs::{self, File};
 use std::io;
 use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +19,11 @@ use std::time::Duration;
 use cryptstream_engine::probe::{Forbidden, attempt};
 use cryptstream_engine::program::{Profile, WORKER_ARGUMENT, restrict_process};
 use cryptstream_engine::{FaultPoint, SandboxMode, init_worker, set_fault_hook};
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::net::{AddressFamily, SocketType};
+use rustix::process::{
+    Pid, Resource, Signal, getpid, getppid, getrlimit, kill_process, prlimit,
+    set_parent_process_death_signal,
+};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -34,7 +40,8 @@ fn main() -> ExitCode {
             let _ = init_worker();
             ExitCode::FAILURE
         }
-        ["probe", mode, what] => probe(mode, what),
+        ["probe", mode, what] => probe(mode, Profile::Worker, what),
+        ["probe-transport", mode, what] => probe(mode, Profile::Transport(&[]), what),
         _ => {
             eprintln!("usage: faulty_worker probe require|off WHAT");
             ExitCode::from(64)
@@ -100,11 +107,13 @@ fn holds_poison() -> bool {
 
 /// Enters the sandbox and tries `what`. Exits with 0 if that succeeded, with 1 if it was refused
 /// with EPERM, with 2 on another error; often it is killed.
-fn probe(mode: &str, what: &str) -> ExitCode {
+fn probe(mode: &str, profile: Profile<'_>, what: &str) -> ExitCode {
     let mode = if mode == "off" { SandboxMode::Off } else { SandboxMode::Require };
-    let level = restrict_process(mode, Profile::Worker);
+    // Afterwards it is forbidden to ask.
+    let main = getppid();
+    let level = restrict_process(mode, profile);
     eprintln!("{}", level.name());
-    match try_it(what) {
+    match try_it(what, main) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ExitCode::from(1),
         Err(error) => {
@@ -114,7 +123,11 @@ fn probe(mode: &str, what: &str) -> ExitCode {
     }
 }
 
-fn try_it(what: &str) -> io::Result<()> {
+fn socket(family: AddressFamily, kind: SocketType) -> io::Result<()> {
+    Ok(rustix::net::socket(family, kind, None).map(drop)?)
+}
+
+fn try_it(what: &str, main: Option<Pid>) -> io::Result<()> {
     match what {
         "nothing" => Ok(()),
         "open" => File::open("/etc/hostname").map(drop),
@@ -127,15 +140,21 @@ fn try_it(what: &str) -> io::Result<()> {
         "chmod" => Ok(rustix::fs::chmod("/nonexistent", rustix::fs::Mode::RUSR)?),
         "chdir" => std::env::set_current_dir("/"),
         "udp" => UdpSocket::bind("127.0.0.1:0").map(drop),
+        "unix-connect" => UnixStream::connect("/run/nonexistent").map(drop),
+        "netlink" => socket(AddressFamily::NETLINK, SocketType::RAW),
+        "raw" => socket(AddressFamily::INET, SocketType::RAW),
+        "vsock" => socket(AddressFamily::VSOCK, SocketType::STREAM),
+        "signals-of-descriptors" => attempt(Forbidden::SignalOwner),
+        "limits-of-main" => {
+            let same = getrlimit(Resource::Nofile);
+            Ok(prlimit(main, Resource::Nofile, same).map(drop)?)
+        }
+        "death-signal" => Ok(set_parent_process_death_signal(None)?),
         "tcp" => TcpStream::connect("127.0.0.1:9").map(drop),
-        "unix" => std::os::unix::net::UnixStream::pair().map(drop),
+        "unix" => UnixStream::pair().map(drop),
         "thread" => std::thread::Builder::new().spawn(|| ()).map(drop),
         "process" => Command::new("/bin/true").status().map(drop),
-        "kill-main" => Ok(kill_process(
-            Pid::from_raw(std::os::unix::process::parent_id() as i32)
-                .ok_or(io::ErrorKind::NotFound)?,
-            Signal::URG,
-        )?),
+        "kill-main" => Ok(kill_process(main.ok_or(io::ErrorKind::NotFound)?, Signal::URG)?),
         "limits" => Ok(rustix::process::setrlimit(
             rustix::process::Resource::Nofile,
             rustix::process::getrlimit(rustix::process::Resource::Nofile),

@@ -70,7 +70,8 @@ pub(super) const UNPACK: &[i64] = &[
 ];
 
 /// What talking to the network needs in addition: sockets, waiting for them, threads (clone is
-/// below), and opening the files that Landlock leaves open.
+/// below), and opening the files that Landlock leaves open. [`transport_restrictions`] restricts
+/// some of these.
 pub(super) const TRANSPORT: &[i64] = &[
     libc::SYS_socket,
     libc::SYS_connect,
@@ -149,7 +150,7 @@ const REFUSED_OLD: &[i64] = &[];
 /// not permitted.
 pub(super) fn filter(allowed: &[i64]) -> Option<()> {
     let arch = std::env::consts::ARCH.try_into().ok()?;
-    let refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
+    let mut refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
         .iter()
         .chain(REFUSED_OLD)
         .filter(|call| !allowed.contains(call))
@@ -174,6 +175,7 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
         );
         known.insert(libc::SYS_clone3, vec![]);
         missing.insert(libc::SYS_clone3, vec![]);
+        refused.extend(transport_restrictions()?);
     }
     if allowed == UNPACK {
         // Without a path: only the times of the descriptor's own file.
@@ -206,6 +208,52 @@ pub(super) fn filter(allowed: &[i64]) -> Option<()> {
     Some(())
 }
 
+/// Of the calls in [`TRANSPORT`], what is refused: sockets that lead to other programs of this
+/// machine (a service manager or a key agent would do what this process cannot) or to its network
+/// settings, and what changes files, other processes or this one's own protection.
+fn transport_restrictions() -> Option<BTreeMap<i64, Vec<SeccompRule>>> {
+    let not_internet = none_of(0, &[libc::AF_INET as u64, libc::AF_INET6 as u64])?;
+    let raw = |kind| argument(1, SeccompCmpOp::MaskedEq(SOCKET_KIND), kind);
+    let read_only = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
+    let not_read_only = |flag| argument(2, SeccompCmpOp::MaskedEq(flag as u64), flag as u64);
+    Some(BTreeMap::from([
+        (libc::SYS_socket, vec![not_internet, raw(libc::SOCK_RAW as u64)?, raw(SOCK_PACKET)?]),
+        (libc::SYS_openat, read_only.into_iter().map(not_read_only).collect::<Option<_>>()?),
+        (libc::SYS_fcntl, vec![none_of(1, FCNTL)?]),
+        (libc::SYS_ioctl, vec![none_of(1, IOCTL)?]),
+        (libc::SYS_prctl, vec![none_of(0, PRCTL)?]),
+        // Only this process's own limits, and only to read them.
+        (
+            libc::SYS_prlimit64,
+            vec![argument(0, SeccompCmpOp::Ne, 0)?, argument(2, SeccompCmpOp::Ne, 0)?],
+        ),
+    ]))
+}
+
+/// The bits of a socket's type without its flags, `SOCK_TYPE_MASK` of the kernel.
+const SOCKET_KIND: u64 = 0xf;
+/// An old type of raw sockets.
+const SOCK_PACKET: u64 = 10;
+/// Not those that have signals sent to other processes.
+const FCNTL: &[u64] = &[
+    libc::F_GETFD as u64,
+    libc::F_SETFD as u64,
+    libc::F_GETFL as u64,
+    libc::F_SETFL as u64,
+    libc::F_DUPFD_CLOEXEC as u64,
+];
+const IOCTL: &[u64] = &[libc::FIONBIO, libc::FIONREAD];
+/// Names of threads and of memory.
+const PRCTL: &[u64] = &[libc::PR_SET_NAME as u64, libc::PR_SET_VMA as u64];
+
+/// Argument `index` is none of these 32-bit values.
+fn none_of(index: u8, values: &[u64]) -> Option<SeccompRule> {
+    let differs = |value: &u64| {
+        SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *value).ok()
+    };
+    SeccompRule::new(values.iter().map(differs).collect::<Option<_>>()?).ok()
+}
+
 const PROT_EXEC: u64 = libc::PROT_EXEC as u64;
 
 /// The permission bits setuid, setgid and sticky.
@@ -230,7 +278,11 @@ fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule
 pub(super) fn forbid_network() -> Option<()> {
     let arch = std::env::consts::ARCH.try_into().ok()?;
     let other_domain = argument(0, SeccompCmpOp::Ne, libc::AF_UNIX as u64)?;
-    let calls = BTreeMap::from([(libc::SYS_socket, vec![other_domain])]);
+    let calls = BTreeMap::from([
+        (libc::SYS_socket, vec![other_domain]),
+        // It has operations that create and connect sockets, which a filter does not see.
+        (libc::SYS_io_uring_setup, vec![]),
+    ]);
     let eacces = u32::try_from(libc::EACCES).ok()?;
     let filter =
         SeccompFilter::new(calls, SeccompAction::Allow, SeccompAction::Errno(eacces), arch).ok()?;
