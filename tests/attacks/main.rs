@@ -9,6 +9,7 @@
 
 mod beneath_by_hand;
 mod beneath_root;
+mod bounded_answers;
 mod close_descriptors;
 mod closed_folders;
 #[path = "../../crates/cli/tests/common/mod.rs"]
@@ -20,6 +21,7 @@ mod key_file_mode;
 mod locked_memory;
 mod memory;
 mod neighbour;
+mod no_network;
 mod not_dumpable;
 mod output_length;
 mod own_table;
@@ -32,6 +34,7 @@ mod rsa_size;
 mod ssh_low_order;
 mod ssh_stops_at_first;
 mod terminal_text;
+mod transport_sandbox;
 mod umask;
 mod unpack_budget;
 mod unpack_sandbox;

@@ -85,6 +85,12 @@ protections! {
     NotDumpable = "not_dumpable",
     /// Secrets are in locked memory.
     LockedMemory = "locked_memory",
+    /// The process that talks to the network can do nothing else.
+    TransportSandbox = "transport_sandbox",
+    /// No process that has keys can use the network while there is a transport.
+    NoNetwork = "no_network",
+    /// What a store answers is limited in length, but for content.
+    BoundedAnswers = "bounded_answers",
 }
 
 impl Protection {

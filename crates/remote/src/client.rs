@@ -24,11 +24,13 @@ use crate::unfinished_upload::UnfinishedUpload;
 pub const TRANSPORT_ARGUMENT: &str = "__transport";
 
 /// A transport that says nothing for so long is considered stuck. It reports once a second.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration =
+    if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(30) };
 /// How often it is looked whether it is stuck.
 const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// A message has room for the names of so many parts.
-const PARTS_PER_MESSAGE: usize = 500;
+/// A message has room for names of parts of so many bytes together, which JSON may write with six
+/// times as many.
+const NAMES_PER_MESSAGE: usize = 4 << 10;
 
 /// How to start the transport.
 #[derive(Clone, Debug)]
@@ -76,6 +78,8 @@ struct State {
     /// What this one has.
     traffic: Traffic,
     deaths: u64,
+    /// Whether the process takes no more requests.
+    is_stuck: bool,
     /// Why no more requests are possible.
     failure: Option<String>,
 }
@@ -180,8 +184,7 @@ impl Transport {
             return Err(unavailable(failure));
         }
         if let Some(channel) = state.channel.clone() {
-            // If that fails, the transport has died, and the next one gets the request.
-            let _ = call.send(&channel, number);
+            state.is_stuck |= call.send(&channel, number).is_err();
         }
         Ok(number)
     }
@@ -291,8 +294,8 @@ impl Transport {
     /// Takes answers until no process is left.
     fn serve(&self, mut processes: Vec<SandboxedProcess>) {
         let mut reason = "the transport process has died".to_owned();
-        while let Some(mut process) = processes.pop() {
-            match self.serve_one(&mut process) {
+        while let Some(process) = processes.pop() {
+            match self.serve_one(&process) {
                 Ok(()) => {}
                 Err(Ended::NotSandboxed(level)) => {
                     reason = format!(
@@ -307,6 +310,7 @@ impl Transport {
             state.deaths += 1;
             state.earlier_traffic = state.earlier_traffic + std::mem::take(&mut state.traffic);
             state.channel = None;
+            state.is_stuck = false;
         }
         let mut state = self.lock();
         state.failure = Some(reason);
@@ -315,14 +319,19 @@ impl Transport {
     }
 
     /// Takes the answers of one process until it ends.
-    fn serve_one(&self, process: &mut SandboxedProcess) -> Result<(), Ended> {
-        let Ok(channel) = process.channel().map(Arc::new) else { return Ok(()) };
-        if process.is_ready().is_err() {
+    fn serve_one(&self, process: &SandboxedProcess) -> Result<(), Ended> {
+        let Ok(mut channel) = process.channel() else { return Ok(()) };
+        if channel.set_timeout(Some(SILENCE)).is_err() {
             return Ok(());
         }
+        let channel = Arc::new(channel);
         self.take_over(&channel);
         let mut heard = Instant::now();
         loop {
+            // It takes nothing, or has died.
+            if self.lock().is_stuck {
+                return Err(Ended::Stuck);
+            }
             let mut fds = [PollFd::new(&*channel, PollFlags::IN)];
             if !matches!(poll(&mut fds, Some(&LOOK)), Ok(ready) if ready > 0) {
                 if heard.elapsed() > SILENCE {
@@ -346,13 +355,13 @@ impl Transport {
         state.channel = Some(Arc::clone(channel));
         let (again, lost): (Vec<_>, Vec<_>) =
             state.open.iter().partition(|(_, call)| call.can_repeat());
-        for (number, call) in again {
-            let _ = call.send(channel, *number);
-        }
+        let is_sent = |(number, call): (&u64, &Arc<Call>)| call.send(channel, *number).is_ok();
+        let is_stuck = !again.into_iter().all(is_sent);
         for number in lost.into_iter().map(|(number, _)| *number).collect::<Vec<_>>() {
             let message = "the transport process has died, and the server has no ranges";
             state.answer(number, Answer::failed(ObjectErrorKind::Unavailable, message));
         }
+        state.is_stuck = is_stuck;
     }
 
     fn take_answer(&self, answer: NumberedAnswer) -> Result<(), Ended> {
@@ -370,7 +379,9 @@ impl Transport {
             }
             Answer::Alive => {}
             // Only what was asked for is answered, and only once.
-            answer if state.open.contains_key(&number) => state.answer(number, answer),
+            answer if answer.is_short() && state.open.contains_key(&number) => {
+                state.answer(number, answer)
+            }
             _ => return Err(Ended::Stuck),
         }
         Ok(())
@@ -440,12 +451,11 @@ impl Call {
     fn send(&self, channel: &Channel, number: u64) -> io::Result<()> {
         self.is_sent.store(true, Ordering::Relaxed);
         if let Request::Complete { upload, .. } = &self.request {
-            for (first, parts) in self.parts.chunks(PARTS_PER_MESSAGE).enumerate() {
-                let parts = Request::Parts {
-                    upload: upload.clone(),
-                    first: first * PARTS_PER_MESSAGE,
-                    parts: parts.to_vec(),
-                };
+            let longest = self.parts.iter().map(String::len).max().unwrap_or_default();
+            let count = (NAMES_PER_MESSAGE / (longest + 1)).max(1);
+            for (index, parts) in self.parts.chunks(count).enumerate() {
+                let (upload, first, parts) = (upload.clone(), index * count, parts.to_vec());
+                let parts = Request::Parts { upload, first, parts };
                 channel.send(&encode(&NumberedRequest { number, request: parts })?, &[])?;
             }
         }
@@ -464,4 +474,61 @@ fn encode(message: &impl serde::Serialize) -> io::Result<Vec<u8>> {
 fn unavailable(message: &str) -> io::Error {
     let message = message.to_owned();
     ObjectError { kind: ObjectErrorKind::Unavailable, message }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::protocol::Location;
+    use crate::url::ObjectUrl;
+
+    /// The answer of a transport that does this in place of its work, to a request with a long key.
+    fn answer_of(script: &str) -> ObjectError {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("transport");
+        std::fs::write(&program, format!("#!/bin/bash\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let transport = Transport::new(TransportOptions {
+            program,
+            settings: Vec::new(),
+            sandbox: SandboxMode::Auto,
+            forbids_network: false,
+            on_left_upload: |_| (),
+        });
+        let mut location = Location::of(&ObjectUrl::parse("s3://b/k".as_ref()).unwrap());
+        location.key = "k".repeat(60_000);
+        for _ in 0..20 {
+            let _ = transport.send(Request::Stat { location: location.clone() }, None);
+        }
+        let error = transport.call(Request::Stat { location }, None).unwrap_err();
+        assert_eq!(transport.stats().deaths, 2, "{error}");
+        ObjectError::of(&error).unwrap().clone()
+    }
+
+    /// The other one would do the work, but here it does the same.
+    #[test]
+    fn a_transport_that_makes_no_sense_is_given_up() {
+        let answer = |number, answer: &str| {
+            let traffic = serde_json::to_string(&Traffic::default()).unwrap();
+            format!(r#"{{"number":{number},"answer":"{answer}","traffic":{traffic}}}"#)
+        };
+        let says = |json: &str| format!(r"printf '\x{:02x}\0\0\0%s' '{json}' >&0", json.len());
+        let alive = says(&answer(0, "Alive"));
+        for script in [
+            "exec sleep 60",
+            // Half a message, then nothing.
+            r"printf '\x40\0\0\0half' >&0; exec sleep 60",
+            // Takes no requests.
+            &format!("while {alive}; do sleep 0.05; done"),
+            &format!("{}; exec sleep 60", says("what")),
+            // Answers what was not asked.
+            &format!("{}; exec sleep 60", says(&answer(999, "Done"))),
+            r"printf '\xff\xff\xff\xff' >&0; exec sleep 60",
+        ] {
+            let error = answer_of(script);
+            assert_eq!(error.kind, ObjectErrorKind::Unavailable, "{script}: {error}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! whose descriptors go along with the requests that concern them.
 
 use cryptstream_engine::{ObjectAttributes, ObjectErrorKind};
+use cryptstream_protection::Protection;
 use serde::{Deserialize, Serialize};
 
 use crate::traffic::Traffic;
@@ -11,6 +12,12 @@ use crate::url::{ObjectUrl, Query, Scheme};
 
 /// Both sides must be of one version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The longest text of a store that is passed on, in bytes: a name of an upload or a page, an ETag,
+/// a version. Those of AWS have up to about 1,500. With several of them, a message is still short
+/// enough.
+const MAX_TEXT_LEN: usize = 4096;
+/// The most that is shown of an error, in bytes.
+const MAX_ERROR_LEN: usize = 1024;
 
 /// The first message to a transport: settings of the store as names and values, which begin with
 /// those of the environment.
@@ -72,6 +79,10 @@ pub(crate) struct Meta {
 impl Meta {
     pub(crate) fn attributes(&self) -> ObjectAttributes {
         ObjectAttributes { modified: Some(self.modified), mode: self.mode }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.etag, &self.version, &self.mark].into_iter().flatten().map(String::as_str)
     }
 
     /// Whether an object that is like `other` has the same content.
@@ -223,5 +234,33 @@ impl Answer {
     /// The answer to a request that could not be sent, or not be understood.
     pub(crate) fn failed(kind: ObjectErrorKind, message: impl Into<String>) -> Self {
         Self::Failed { kind, message: message.into() }
+    }
+
+    /// Whether no text in it is longer than a message may contain.
+    pub(crate) fn is_short(&self) -> bool {
+        match self {
+            Self::Named(name) | Self::Page { next: Some(name), .. } => name.len() <= MAX_TEXT_LEN,
+            Self::Meta(meta) => meta.texts().all(|text| text.len() <= MAX_TEXT_LEN),
+            Self::Failed { message, .. } => message.len() <= MAX_ERROR_LEN,
+            // A page of uploads is a whole message.
+            Self::Uploads { .. } | Self::Page { next: None, .. } => true,
+            Self::Ready(_) | Self::Alive | Self::Done => true,
+        }
+    }
+
+    /// The answer, or another one in place of what a store has made too long for a message.
+    pub(crate) fn shortened(self) -> Self {
+        match self {
+            answer if answer.is_short() || !Protection::BoundedAnswers.is_on() => answer,
+            Self::Failed { kind, message } => {
+                let ellipsis = "…";
+                let mut end = MAX_ERROR_LEN - ellipsis.len();
+                while !message.is_char_boundary(end) {
+                    end -= 1;
+                }
+                Self::failed(kind, format!("{}{ellipsis}", &message[..end]))
+            }
+            _ => Self::failed(ObjectErrorKind::Other, "the store has sent a name that is too long"),
+        }
     }
 }

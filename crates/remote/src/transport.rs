@@ -1,5 +1,6 @@
 //! The transport process: it has the network and the store's credentials, and no key.
 
+mod answers;
 mod attributes;
 mod client;
 mod copy;
@@ -171,6 +172,7 @@ struct Answers {
 
 impl Answers {
     fn send(&self, number: u64, answer: Answer) -> io::Result<()> {
+        let answer = answer.shortened();
         let _turn = self.turn.lock();
         // Within the turn, or the count would go back.
         let traffic = self.counter.traffic();

@@ -91,8 +91,11 @@ pub(crate) fn die_with_parent() {
 /// Sandboxes this process for good. Returns how well it is sandboxed.
 #[must_use]
 pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel {
-    let is_off =
-        matches!(profile, Profile::List | Profile::Unpack(_)) && !Protection::UnpackSandbox.is_on();
+    let is_off = match profile {
+        Profile::Worker => false,
+        Profile::List | Profile::Unpack(_) => !Protection::UnpackSandbox.is_on(),
+        Profile::Transport(_) => !Protection::TransportSandbox.is_on(),
+    };
     if mode == SandboxMode::Off || is_off {
         return SandboxLevel::None;
     }
@@ -123,7 +126,7 @@ pub fn restrict_process(mode: SandboxMode, profile: Profile<'_>) -> SandboxLevel
 /// all that it starts from now on. Returns whether that has worked.
 #[must_use]
 pub fn forbid_network() -> bool {
-    calls::forbid_network().is_some()
+    Protection::NoNetwork.is_on() && calls::forbid_network().is_some()
 }
 
 /// The rights below the folder of [`Profile::Unpack`]: to create files, folders and links, to

@@ -11,8 +11,8 @@ use object_store::client::{
 use object_store::signer::HeaderValue;
 use object_store::{ClientConfigKey, ClientOptions};
 
+use super::answers::BoundedAnswers;
 use super::counter::Counter;
-use super::list::PageCatcher;
 use super::pace::Pace;
 
 /// Where machines in the cloud ask for credentials. They answer at once and without TLS, or not at
@@ -90,7 +90,7 @@ impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp);
         let allows_http = self.allows_http || allows_http.as_deref() == Some("true");
-        Ok(HttpClient::new(Self { allows_http, ..self.clone() }))
+        Ok(HttpClient::new(BoundedAnswers(Self { allows_http, ..self.clone() })))
     }
 }
 
@@ -112,13 +112,9 @@ impl HttpService for Connector {
         if is_completion && let Some((name, value)) = &self.condition {
             request.headers_mut().insert(*name, value.clone());
         }
-        let catcher = request.extensions().get::<PageCatcher>().cloned();
         let _under_way = self.pace.begin().await;
         self.counter.sending(&request);
-        let result = match (self.client.execute(request).await, catcher) {
-            (Ok(response), Some(catcher)) => catcher.catch(response).await,
-            (result, _) => result,
-        };
+        let result = self.client.execute(request).await;
         match &result {
             Ok(response) if matches!(response.status().as_u16(), 429 | 503) => {
                 self.pace.slow_down(retry_after(response));

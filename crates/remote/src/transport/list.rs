@@ -6,10 +6,7 @@
 use std::str;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use cryptstream_engine::ObjectErrorKind;
-use futures_util::StreamExt;
-use object_store::client::{HttpError, HttpErrorKind, HttpResponse};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
@@ -18,8 +15,6 @@ use super::settings::SettingsError;
 use super::translate::translate;
 use crate::protocol::ListedObject;
 
-/// The longest page, in bytes. S3 sends up to 1,000 keys of up to 1,024 bytes, in XML.
-const MAX_LEN: usize = 16 << 20;
 /// What `object_store` gets instead of a page.
 const NOTHING: &[u8] = b"<ListBucketResult></ListBucketResult>";
 
@@ -54,23 +49,10 @@ pub(super) async fn list(
 }
 
 impl PageCatcher {
-    /// Keeps the page, and returns an answer without one.
-    pub(super) async fn catch(&self, response: HttpResponse) -> Result<HttpResponse, HttpError> {
-        if !response.status().is_success() {
-            return Ok(response);
-        }
-        let (parts, body) = response.into_parts();
-        let mut stream = body.bytes_stream();
-        let mut xml = Vec::new();
-        while let Some(piece) = stream.next().await {
-            xml.extend_from_slice(&piece?);
-            if xml.len() > MAX_LEN {
-                let error = std::io::Error::other("the listing is too long");
-                return Err(HttpError::new(HttpErrorKind::Decode, error));
-            }
-        }
+    /// Keeps the page, and returns one without objects.
+    pub(super) fn catch(&self, xml: Vec<u8>) -> Vec<u8> {
         *self.lock() = Some(xml);
-        Ok(HttpResponse::from_parts(parts, Bytes::from_static(NOTHING).into()))
+        NOTHING.to_vec()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<u8>>> {

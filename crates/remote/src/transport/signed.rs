@@ -9,6 +9,7 @@ use object_store::client::{HttpRequest, HttpRequestBody, HttpService};
 use object_store::path::Path;
 use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrlOptions, Signer};
 
+use super::answers::BoundedAnswers;
 use super::http::Connector;
 use super::settings::SettingsError;
 use super::store::MAX_RETRIES;
@@ -96,7 +97,8 @@ impl SignedRequest {
             let message = "the store cannot be reached".to_owned();
             (ObjectErrorKind::Unavailable, message)
         };
-        let response = connector.call(request).await.map_err(|_| unreachable())?;
+        let answer = BoundedAnswers(connector.clone()).call(request).await;
+        let response = answer.map_err(|_| unreachable())?;
         let status = response.status();
         let body = response.into_body().bytes().await.map_err(|_| unreachable())?;
         let body = String::from_utf8_lossy(&body).into_owned();
