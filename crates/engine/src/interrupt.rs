@@ -45,7 +45,7 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Remove,
-    /// Writing to a terminal may take forever.
+    /// Writing to a terminal may take forever, and so may the answer of a store.
     Report,
 }
 
@@ -128,8 +128,9 @@ pub fn on_interrupt(action: Action) -> io::Result<OnInterrupt> {
     add(Phase::Remove, action)
 }
 
-/// Calls `report` when the process is interrupted, after all actions of [`on_interrupt`].
-/// It must not wait for the calling thread.
+/// Calls `report` when the process is interrupted, after all actions of [`on_interrupt`]. It may
+/// take a while, since a second interruption ends the process at once. It must not wait for the
+/// calling thread.
 ///
 /// # Errors
 /// The system allows no signal handler or no thread.

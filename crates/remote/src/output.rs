@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use cryptstream_engine::program::{OnInterrupt, on_interrupt};
+use cryptstream_engine::program::{OnInterrupt, report_on_interrupt};
 use cryptstream_engine::{
     Error, ObjectAttributes, ObjectError, ObjectErrorKind, ObjectInput, ObjectOutput, Source,
     Target,
@@ -210,7 +210,8 @@ impl RemoteOutput {
     fn send(&self, state: &mut State, part: usize, range: Range<u64>) -> io::Result<()> {
         self.on_interrupt.get_or_init(|| {
             let upload = Arc::clone(&self.upload);
-            on_interrupt(Box::new(move || upload.abort())).ok().map(Guard)
+            // As the last action, which a second interruption ends at once.
+            report_on_interrupt(Box::new(move || upload.abort())).ok().map(Guard)
         });
         let request = Request::PutPart {
             location: self.object.location.clone(),

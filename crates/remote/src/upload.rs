@@ -1,8 +1,8 @@
 //! An upload in parts: begun when the first part is there, completed or given up at the end.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::client::Transport;
 use crate::protocol::{Answer, Location, NewObject, Request};
@@ -18,12 +18,16 @@ pub(crate) struct Upload {
     transport: Arc<Transport>,
     location: Location,
     state: Mutex<UploadState>,
+    /// Notified when the store has answered whether it begins.
+    answered: Condvar,
 }
 
 /// Where an upload is.
 #[derive(Debug)]
 enum UploadState {
     NotBegun,
+    /// The store was asked to begin it.
+    Requested,
     /// It has this name in the store.
     Begun(String),
     /// It was completed or given up. No other one may be begun.
@@ -36,24 +40,37 @@ impl Upload {
             transport: Arc::clone(transport),
             location: location.clone(),
             state: Mutex::new(UploadState::NotBegun),
+            answered: Condvar::new(),
         }
     }
 
-    /// The upload's name. It is begun if it was not before.
+    /// The upload's name. It is begun if it was not before. Must not be called by several threads
+    /// at once.
     pub(crate) fn begin(&self, object: impl FnOnce() -> NewObject) -> io::Result<String> {
-        let mut state = self.lock();
-        match &*state {
-            UploadState::Begun(name) => return Ok(name.clone()),
-            // This process is being interrupted, and must not leave another one.
-            UploadState::Over => return Err(io::ErrorKind::Interrupted.into()),
-            UploadState::NotBegun => {}
+        {
+            let mut state = self.lock();
+            match &*state {
+                UploadState::Begun(name) => return Ok(name.clone()),
+                // This process is being interrupted, and must not leave another one.
+                UploadState::Over => return Err(io::ErrorKind::Interrupted.into()),
+                UploadState::NotBegun | UploadState::Requested => {}
+            }
+            *state = UploadState::Requested;
         }
-        let request = Request::Create { object: object() };
-        let Answer::Named(name) = self.transport.call(request, None)? else {
-            return Err(io::ErrorKind::InvalidData.into());
+        // Without the lock: the store may take any time, and an interruption must not wait for it.
+        let answer = self.transport.call(Request::Create { object: object() }, None);
+        let mut state = self.lock();
+        let (after, begun) = match answer {
+            _ if matches!(*state, UploadState::Over) => {
+                (UploadState::Over, Err(io::ErrorKind::Interrupted.into()))
+            }
+            Ok(Answer::Named(name)) => (UploadState::Begun(name.clone()), Ok(name)),
+            Ok(_) => (UploadState::NotBegun, Err(io::ErrorKind::InvalidData.into())),
+            Err(error) => (UploadState::NotBegun, Err(error)),
         };
-        *state = UploadState::Begun(name.clone());
-        Ok(name)
+        *state = after;
+        self.answered.notify_all();
+        begun
     }
 
     /// Makes an object of it.
@@ -72,12 +89,18 @@ impl Upload {
 
     /// Gives it up, if there is one.
     pub(crate) fn abort(&self) {
-        let before = std::mem::replace(&mut *self.lock(), UploadState::Over);
+        let deadline = Instant::now() + ABORT_TIME;
+        let is_requested = |state: &mut UploadState| matches!(state, UploadState::Requested);
+        let waited = self.answered.wait_timeout_while(self.lock(), ABORT_TIME, is_requested);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *state, UploadState::Over);
+        drop(state);
         let UploadState::Begun(upload) = before else { return };
         let (location, transport) = (self.location.clone(), &self.transport);
         let request = Request::Abort { location: location.clone(), upload: upload.clone() };
+        let left = deadline.saturating_duration_since(Instant::now());
         let answer =
-            transport.send(request, None).and_then(|number| transport.wait_for(number, ABORT_TIME));
+            transport.send(request, None).and_then(|number| transport.wait_for(number, left));
         let is_over = match &answer {
             Ok(answer) => answer.is_some(),
             Err(error) => is_gone(error),

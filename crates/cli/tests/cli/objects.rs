@@ -360,6 +360,18 @@ fn an_interruption_gives_the_upload_up() {
         assert!(setup.server.keys("bucket").is_empty());
         wait_until("given up", || setup.server.uploads().is_empty());
     }
+    // Before the store has said what the upload is called.
+    let late = Fault::Delay(Duration::from_secs(1));
+    setup.server.set_faults(Rule::nth(1, late).on(Operation::CreateMultipartUpload));
+    let before = setup.server.requests().len();
+    let child = setup.command(&["encrypt", "-i", "id", "plain", &url("new")]).spawn();
+    wait_until("begun", || {
+        let requests = setup.server.requests();
+        requests[before..].iter().any(|it| is_request(it, Operation::CreateMultipartUpload))
+    });
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert!(wait(child).code().is_none());
+    wait_until("given up", || setup.server.uploads().is_empty());
     // Nobody can give it up then, but there is no object either.
     setup.server.set_faults(held_up(Operation::UploadPart));
     let child = setup.command(&["encrypt", "-i", "id", "plain", &url("new")]).spawn();
@@ -367,6 +379,25 @@ fn an_interruption_gives_the_upload_up() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     wait(child);
     assert!(setup.server.keys("bucket").is_empty());
+}
+
+/// A store that does not answer holds nobody up who is in a hurry.
+#[test]
+fn a_second_interruption_does_not_wait_for_the_store() {
+    let setup = Setup::new();
+    setup.dir.write("plain", test_bytes(20 * MIB));
+    let late = Fault::Delay(Duration::from_secs(600));
+    setup.server.set_faults(Rule::all(late).on(Operation::CreateMultipartUpload));
+    let mut child = setup.command(&["encrypt", "-i", "id", "plain", &url("new")]).spawn();
+    wait_until("begun", || {
+        setup.server.requests().iter().any(|it| is_request(it, Operation::CreateMultipartUpload))
+    });
+    // The first one may not have been dealt with when the second comes.
+    while child.try_wait().unwrap().is_none() {
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(wait(child).code().is_none());
 }
 
 /// Another one takes over from where it was.
