@@ -160,3 +160,27 @@ fn descriptors_and_pipes_are_the_callers_choice() {
         assert!(done.status.success(), "{script}: {done:?}");
     }
 }
+
+/// In a folder such as `/tmp`, somebody puts a program beside this one that would get the store's
+/// credentials.
+#[test]
+fn a_planted_transport_is_not_started() {
+    let dir = folder();
+    let installed = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let at = |name: &str| installed.path().join(name);
+    fs::hard_link(env!("CARGO_BIN_EXE_cryptstream"), at("cryptstream")).unwrap();
+    let planted = at("cryptstream-transport");
+    fs::write(&planted, format!("#!/bin/sh\ntouch {}\n", dir.path("started").display())).unwrap();
+    let script = format!("{} encrypt -i id plain s3://b/k", at("cryptstream").display());
+    let run = || dir.shell(&script).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    for (mode, owner) in [(0o757, None), (0o755, Some(NOBODY))] {
+        if owner.is_some() && !rustix::process::geteuid().is_root() {
+            println!("skipped in part: only root can act as another user");
+            continue;
+        }
+        fs::set_permissions(&planted, fs::Permissions::from_mode(mode)).unwrap();
+        chown(&planted, owner, None).unwrap();
+        dir.fails(run(), 78, &["cryptstream-transport", "can be changed by another user"]);
+        assert!(!dir.path("started").exists());
+    }
+}

@@ -1,7 +1,9 @@
 //! Inputs and outputs in object stores.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,8 +16,10 @@ use cryptstream_remote::{
     AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Scheme, Transport,
     TransportOptions, TransportStats, UnfinishedUpload, UrlError, is_url, object_len,
 };
+use rustix::fs::{Mode, OFlags};
 
 use crate::messages::{self, Failure};
+use crate::write_access::{self, WriteAccess};
 
 /// The name of the program that talks to the network.
 const TRANSPORT_PROGRAM: &str = "cryptstream-transport";
@@ -204,14 +208,26 @@ fn transport_program() -> io::Result<PathBuf> {
     let folder = own.parent().unwrap_or(Path::new("/"));
     let places = [folder.to_owned(), folder.join("../libexec/cryptstream")];
     let mut programs = places.iter().map(|place| place.join(TRANSPORT_PROGRAM));
-    programs.find(|program| program.is_file()).ok_or_else(|| {
-        let message = format!(
-            "the program {TRANSPORT_PROGRAM}, which talks to object stores, is not in {}; \
-             install it together with cryptstream",
-            folder.display()
-        );
-        io::Error::from(ObjectError { kind: ObjectErrorKind::Settings, message })
-    })
+    let reason = match programs.find(|program| program.is_file()) {
+        Some(program) if is_as_trusted_as(&own, &program)? => return Ok(program),
+        Some(program) => format!("{} can be changed by another user", program.display()),
+        None => format!("it is not in {}", folder.display()),
+    };
+    let message = format!(
+        "the program {TRANSPORT_PROGRAM}, which talks to object stores, cannot be used: {reason}; \
+         install it together with cryptstream"
+    );
+    Err(ObjectError { kind: ObjectErrorKind::Settings, message }.into())
+}
+
+/// Whether nobody can change `program` but those who can change `own`. In a folder such as `/tmp`,
+/// another user may have put it there.
+fn is_as_trusted_as(own: &Path, program: &Path) -> io::Result<bool> {
+    let file =
+        File::from(rustix::fs::open(program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
+    let WriteAccess { is_writable, other_owner } = write_access::of(program, &file)?;
+    let owner = own.metadata()?.uid();
+    Ok(!is_writable && other_owner.is_none_or(|other| other == owner))
 }
 
 /// The settings of the environment, and of the profile that it names.
@@ -225,7 +241,11 @@ fn settings() -> io::Result<Vec<(String, String)>> {
     if !USES_S3.load(Ordering::Relaxed) {
         return Ok(settings);
     }
-    let profile = AwsSettings::load(|name| std::env::var_os(name)).map_err(|error| {
+    let is_trusted = |path: &Path, file: &File| {
+        write_access::of(path, file).is_ok_and(|access| access == WriteAccess::default())
+    };
+    let load = AwsSettings::load(|name| std::env::var_os(name), is_trusted);
+    let profile = load.map_err(|error| {
         let help = error.help().map_or_else(String::new, |help| format!("; {help}"));
         let message = format!("{error}{help}");
         io::Error::from(ObjectError { kind: ObjectErrorKind::Settings, message })

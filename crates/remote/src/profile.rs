@@ -5,7 +5,8 @@
 //! requests to other services than the store, such as roles and single sign-on, is refused.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -61,16 +62,19 @@ impl AwsSettings {
     ///
     /// `variable` returns the value of an environment variable. What is
     /// empty, there or in a file, counts as not set. A credential process is run, for 60 seconds
-    /// at most.
+    /// at most, if the open file that names it `is_trusted`.
     ///
     /// # Errors
     ///
     /// If a file cannot be read or parsed, if the named profile does not exist, if a setting is
     /// invalid or half a pair, if the credentials would need other requests, or if the credential
     /// process fails.
-    pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ProfileError> {
+    pub fn load(
+        variable: impl Fn(&str) -> Option<OsString>,
+        is_trusted: impl Fn(&Path, &File) -> bool,
+    ) -> Result<Self, ProfileError> {
         let environment = Environment { variable: &variable };
-        let profile = Profile::load(&environment)?;
+        let profile = Profile::load(&environment, is_trusted)?;
         let region = match environment.first_of(&["AWS_REGION", "AWS_DEFAULT_REGION"])? {
             Some((_, region)) => Some(region),
             None => profile.plain("region")?,
@@ -123,6 +127,9 @@ fn credentials(
     }
     profile.refuse(LOGIN)?;
     if let Some(command) = profile.get("credential_process") {
+        if !command.is_trusted {
+            return Err(ProfileError::new(command.place, ProfileProblem::Untrusted));
+        }
         return process::run(command.value, process::TIME_LIMIT)
             .map(Some)
             .map_err(|problem| ProfileError::new(command.place, problem));
@@ -212,9 +219,12 @@ struct Profile {
 }
 
 impl Profile {
-    fn load(environment: &Environment<'_>) -> Result<Self, ProfileError> {
+    fn load(
+        environment: &Environment<'_>,
+        is_trusted: impl Fn(&Path, &File) -> bool,
+    ) -> Result<Self, ProfileError> {
         let read = |variable, name| match environment.path(variable, name) {
-            Some(path) => Ini::read(&path),
+            Some(path) => Ini::read(&path, &is_trusted),
             None => Ok(Ini::default()),
         };
         let named = environment.first_of(&PROFILE_VARIABLES)?;

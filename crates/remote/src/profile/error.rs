@@ -26,7 +26,15 @@ impl ProfileError {
 
     /// What the user can do about it, where the message does not say so.
     pub fn help(&self) -> Option<String> {
-        let ProfileProblem::Unsupported { profile, .. } = &self.problem else { return None };
+        let profile = match &self.problem {
+            ProfileProblem::Unsupported { profile, .. } => profile,
+            ProfileProblem::Untrusted => {
+                let help = "let nobody but you write to it (chmod go-w), or set AWS_ACCESS_KEY_ID \
+                            and AWS_SECRET_ACCESS_KEY";
+                return Some(help.to_owned());
+            }
+            _ => return None,
+        };
         let profile = shlex::try_quote(profile).ok()?;
         Some(format!(
             "add a profile with `credential_process = aws configure export-credentials --profile \
@@ -94,6 +102,9 @@ pub enum ProfileProblem {
         /// The setting that says how to get credentials.
         key: &'static str,
     },
+    /// Whoever can write to the file could have a command of theirs run.
+    #[error("credential_process is not run, since another user can change this file")]
+    Untrusted,
     /// The credential process has unbalanced quotes, or no command.
     #[error("credential_process is not a command")]
     Command,

@@ -5,10 +5,12 @@
 //! the files with Python's `configparser`, and so does this module, except that a section or a key
 //! may occur more than once: the last one counts, as for AWS's other tools.
 
-use std::fs::{self, File};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use super::error::{Place, ProfileError, ProfileProblem};
@@ -20,6 +22,7 @@ const MAX_FILE_LEN: usize = 1 << 20;
 #[derive(Default)]
 pub(super) struct Ini {
     path: PathBuf,
+    is_trusted: bool,
     sections: Vec<Section>,
 }
 
@@ -41,30 +44,41 @@ struct Property {
 pub(super) struct Found<'a> {
     pub(super) value: &'a str,
     pub(super) place: Place,
+    /// Whether the file is.
+    pub(super) is_trusted: bool,
 }
 
 impl Ini {
-    pub(super) fn read(path: &Path) -> Result<Self, ProfileError> {
+    /// `is_trusted` says whether commands in a file may be run.
+    pub(super) fn read(
+        path: &Path,
+        is_trusted: impl Fn(&Path, &File) -> bool,
+    ) -> Result<Self, ProfileError> {
         let error = |problem| ProfileError::new(Place::File(path.to_owned()), problem);
-        // Before it is opened, since to open a pipe may wait.
-        let len = match fs::metadata(path) {
+        // To open a pipe would wait.
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(Self::default());
             }
-            Err(e) => return Err(error(ProfileProblem::Read(e))),
             // With this name, users turn a file off.
             Ok(_) if path == "/dev/null" => return Ok(Self::default()),
-            Ok(metadata) if !metadata.is_file() => return Err(error(ProfileProblem::NotRegular)),
-            Ok(metadata) => metadata.len().min(MAX_FILE_LEN as u64) as usize,
+            opened => opened.map_err(|e| error(ProfileProblem::Read(e)))?,
         };
+        let metadata = file.metadata().map_err(|e| error(ProfileProblem::Read(e)))?;
+        if !metadata.is_file() {
+            return Err(error(ProfileProblem::NotRegular));
+        }
+        let is_trusted = is_trusted(path, &file);
+        let len = metadata.len().min(MAX_FILE_LEN as u64) as usize;
         let mut content = Zeroizing::new(Vec::with_capacity(len + 1));
-        File::open(path)
-            .and_then(|file| file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut content))
+        file.take(MAX_FILE_LEN as u64 + 1)
+            .read_to_end(&mut content)
             .map_err(|e| error(ProfileProblem::Read(e)))?;
         if content.len() > MAX_FILE_LEN {
             return Err(error(ProfileProblem::TooLong(MAX_FILE_LEN)));
         }
-        Self::parse(path, &content)
+        Ok(Self { is_trusted, ..Self::parse(path, &content)? })
     }
 
     pub(super) fn parse(path: &Path, content: &[u8]) -> Result<Self, ProfileError> {
@@ -95,7 +109,7 @@ impl Ini {
                 section.properties.push(property);
             }
         }
-        Ok(Self { path: path.to_owned(), sections })
+        Ok(Self { path: path.to_owned(), is_trusted: false, sections })
     }
 
     /// Whether there is a section whose header `is_wanted`.
@@ -114,6 +128,7 @@ impl Ini {
             .map(|property| Found {
                 value: &property.value,
                 place: Place::Line(self.path.clone(), property.line),
+                is_trusted: self.is_trusted,
             })
     }
 }
@@ -133,7 +148,7 @@ impl<'a> Found<'a> {
         let lines = self.value.strip_prefix('\n')?.lines();
         let mut pairs = lines.filter_map(|line| line.split_once('='));
         let (_, value) = pairs.rfind(|(name, _)| name.trim() == key)?;
-        Some(Found { value: value.trim(), place: self.place.clone() })
+        Some(Found { value: value.trim(), place: self.place.clone(), is_trusted: self.is_trusted })
     }
 
     /// A value without spaces, and without a comment that follows it: the AWS CLI has no such
@@ -155,6 +170,8 @@ impl<'a> Found<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn parse(content: &[u8]) -> Result<Ini, String> {
@@ -204,7 +221,7 @@ mod tests {
     #[test]
     fn plain_values_have_no_spaces_but_may_have_a_comment() {
         let plain = |value| {
-            let found = Found { value, place: Place::Line("f".into(), 3) };
+            let found = Found { value, place: Place::Line("f".into(), 3), is_trusted: true };
             found.plain("region").map_err(|error| error.to_string())
         };
         assert_eq!(plain("eu-west-1"), Ok("eu-west-1"));
@@ -218,13 +235,18 @@ mod tests {
     #[test]
     fn only_regular_files_of_reasonable_size_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let error = |path: &Path| Ini::read(path).map(|_| ()).unwrap_err().problem().to_string();
-        assert!(Ini::read(&folder.path().join("missing")).unwrap().sections.is_empty());
-        assert!(Ini::read(Path::new("/dev/null")).unwrap().sections.is_empty());
+        let read = |path: &Path| Ini::read(path, |_, _| true);
+        let error = |path: &Path| read(path).map(|_| ()).unwrap_err().problem().to_string();
+        assert!(read(&folder.path().join("missing")).unwrap().sections.is_empty());
+        assert!(read(Path::new("/dev/null")).unwrap().sections.is_empty());
+        let pipe = folder.path().join("pipe");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert_eq!(error(&pipe), ProfileProblem::NotRegular.to_string());
         assert_eq!(error(folder.path()), ProfileProblem::NotRegular.to_string());
         let file = folder.path().join("file");
         fs::write(&file, [b'\n'; MAX_FILE_LEN]).unwrap();
-        assert!(Ini::read(&file).is_ok());
+        assert!(read(&file).is_ok());
         fs::write(&file, [b'\n'; MAX_FILE_LEN + 1]).unwrap();
         assert_eq!(error(&file), ProfileProblem::TooLong(MAX_FILE_LEN).to_string());
     }

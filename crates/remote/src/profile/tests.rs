@@ -25,11 +25,20 @@ impl Home {
     }
 
     fn try_load(&self, variables: &[(&str, &str)]) -> Result<AwsSettings, ProfileError> {
-        AwsSettings::load(|wanted| {
+        self.load_if(variables, |_, _| true)
+    }
+
+    fn load_if(
+        &self,
+        variables: &[(&str, &str)],
+        is_trusted: impl Fn(&Path, &File) -> bool,
+    ) -> Result<AwsSettings, ProfileError> {
+        let variable = |wanted: &str| {
             let home = ("HOME", self.0.path().to_str().unwrap());
             let all = variables.iter().chain([&home]);
             all.filter(|(name, _)| *name == wanted).map(|(_, value)| value.into()).next()
-        })
+        };
+        AwsSettings::load(variable, is_trusted)
     }
 
     /// The id, the key and the token.
@@ -46,7 +55,7 @@ fn keys(id: &str, token: Option<&str>) -> Option<(String, String, Option<String>
 
 #[test]
 fn without_files_and_variables_there_are_no_settings() {
-    assert_eq!(AwsSettings::load(|_| None).unwrap(), AwsSettings::default());
+    assert_eq!(AwsSettings::load(|_| None, |_, _| true).unwrap(), AwsSettings::default());
     let home = tempfile::tempdir().unwrap();
     assert_eq!(Home(home).load(&[]), Ok(AwsSettings::default()));
     let home = Home::new("[profile other]\nregion = r", "[other]\naws_access_key_id = x");
@@ -236,4 +245,15 @@ fn secrets_are_not_printed_for_debugging() {
     );
     let printed = format!("{:?}", home.load(&[]).unwrap());
     assert!(printed.contains("id") && !printed.contains("hidden"), "{printed}");
+}
+
+#[test]
+fn commands_in_files_of_others_are_not_run() {
+    let home = Home::new("[default]\nregion = r\ncredential_process = touch started", "");
+    let error = home.load_if(&[], |path, _| !path.ends_with("config")).unwrap_err();
+    assert!(matches!(error.problem(), ProfileProblem::Untrusted), "{error}");
+    // Where it does not count, the file may be anybody's.
+    let variables = [("AWS_ACCESS_KEY_ID", "v"), ("AWS_SECRET_ACCESS_KEY", "hidden-v")];
+    let settings = home.load_if(&variables, |_, _| false).unwrap();
+    assert_eq!(settings.region.as_deref(), Some("r"));
 }
