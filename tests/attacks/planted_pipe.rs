@@ -57,6 +57,15 @@ fn a_pipe_of_another_user_gets_nothing() {
     }
 }
 
+/// What is there is read first, since it may be the same.
+#[test]
+fn a_pipe_in_place_of_a_page_of_the_manual_is_not_waited_for() {
+    let Some(dir) = folder(0o777) else { return };
+    // Nobody else has it open.
+    drop(make_pipe(&dir, "shared/cryptstream.1", NOBODY));
+    dir.fails(dir.command(&["man", "shared"]), 73, &["cryptstream.1", "another user"]);
+}
+
 #[test]
 fn a_link_of_another_user_is_not_followed() {
     let Some(dir) = folder(0o777) else { return };

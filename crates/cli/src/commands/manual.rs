@@ -1,13 +1,15 @@
 //! `man`: generates the manual from the definitions of the command line.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use clap::CommandFactory;
 use clap_mangen::Man;
 use cryptstream_engine::program::write_public;
 use roff::{Inline, Roff, bold, roman};
+use rustix::fs::OFlags;
 
 use super::session::CommandResult;
 use crate::args::{Cli, Manual};
@@ -46,7 +48,15 @@ fn name_of(command: &clap::Command) -> String {
 
 /// Writes a page, unless it exists and is the same.
 fn write(path: &Path, page: &[u8], force: bool) -> Result<(), Failure> {
-    if fs::read(path).is_ok_and(|there| there == page) {
+    // Another user may have put a pipe there, which opening would wait for.
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let mut there = Vec::new();
+    let is_read = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .and_then(|file| file.take(page.len() as u64 + 1).read_to_end(&mut there));
+    if is_read.is_ok() && there == page {
         return Ok(());
     }
     write_public(path, page, force).map_err(|error| messages::engine(error, Verb::Man))
