@@ -380,7 +380,7 @@ impl Transport {
             Answer::Alive => {}
             // Only what was asked for is answered, and only once.
             answer if answer.is_short() && state.open.contains_key(&number) => {
-                state.answer(number, answer)
+                state.answer(number, answer);
             }
             _ => return Err(Ended::Stuck),
         }
