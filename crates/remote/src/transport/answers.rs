@@ -7,7 +7,6 @@ use object_store::client::{
     HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 
-use super::http::Connector;
 use super::list::PageCatcher;
 
 /// The status of an answer with a part of an object (RFC 9110, section 15.3.7).
@@ -18,10 +17,10 @@ const MAX_ANSWER_LEN: usize = 16 << 20;
 
 /// Bounds all answers but content, which `object_store` would read without a limit.
 #[derive(Debug)]
-pub(super) struct BoundedAnswers(pub(super) Connector);
+pub(super) struct BoundedAnswers<S>(pub(super) S);
 
 #[async_trait]
-impl HttpService for BoundedAnswers {
+impl<S: HttpService> HttpService for BoundedAnswers<S> {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let catcher = request.extensions().get::<PageCatcher>().cloned();
         let response = self.0.call(request).await?;
