@@ -90,6 +90,23 @@ fn a_long_error_is_cut() {
     }
 }
 
+/// Neither another line, nor what moves the cursor or turns the text around.
+#[test]
+fn the_words_of_a_store_do_not_deceive() {
+    let dir = fixture();
+    let message = "denied\nerror: forged\r\u{202e}evil\u{9b}31m\u{1b}]0;x\u{7}";
+    let body = format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
+    let endpoint = store(move |_, stream| respond(stream, "403 Forbidden", "", &body));
+    for args in [&READ[..], &WRITE] {
+        let text = run(&dir, &endpoint, args).stderr_text();
+        assert!(text.contains("denied error: forged"), "{text:?}");
+        assert!(
+            !text.chars().any(|c| c == '\u{202e}' || (c.is_control() && c != '\n')),
+            "{text:?}"
+        );
+    }
+}
+
 #[test]
 fn an_endless_error_is_given_up() {
     let dir = fixture();

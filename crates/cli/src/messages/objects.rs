@@ -16,6 +16,8 @@ use super::text::{harmless, quoted};
 pub(super) fn of_store(error: &Error) -> Option<Failure> {
     let source = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
     let ObjectError { kind, message } = ObjectError::of(source)?;
+    // The words are the store's.
+    let message = harmless(message);
     if matches!(error, Error::Remove { .. }) {
         let help = "compare it with the output before you remove it by hand";
         let text = format!("the output is complete, but this input was not removed: {message}");
@@ -230,7 +232,11 @@ pub(crate) fn left_upload(upload: &UnfinishedUpload) -> String {
 
 /// An upload that could not be aborted.
 pub(crate) fn not_aborted(upload: &UnfinishedUpload, error: &std::io::Error) -> Failure {
-    let message = format!("upload {} was not aborted: {error}", harmless(upload.id()));
+    let message = format!(
+        "upload {} was not aborted: {}",
+        harmless(upload.id()),
+        harmless(&error.to_string())
+    );
     let help = "check what the credentials permit (s3:AbortMultipartUpload); a lifecycle rule of \
                 the bucket (AbortIncompleteMultipartUpload) aborts uploads as well";
     Failure::new(code::IO, "upload", message, help).about(Path::new(&upload.to_string()))
