@@ -10,12 +10,15 @@ files=(
     crates/beneath/src/*.rs
     crates/cli/src/tree.rs
     crates/cli/src/tree/*.rs
+    crates/cli/src/tree/objects/*.rs
     crates/cli/src/commands/tree.rs
     crates/cli/src/report/tree.rs
     crates/engine/src/batch.rs
     crates/engine/src/batch_item.rs
     crates/engine/src/thread_pool.rs
     crates/engine/src/input/*.rs
+    crates/engine/src/output/*.rs
+    crates/engine/src/rekey/*.rs
 )
 
 # FILE|CODE|REASON
@@ -45,6 +48,17 @@ exceptions=(
     'crates/engine/src/input/removal.rs|Dir::open_parent(path)|an input that the user has named; only listed'
     'crates/engine/src/input/removal.rs|statx(CWD, &self.path|the attack that a test expects to succeed'
     'crates/engine/src/input/removal.rs|fs::unlink(&self.path)|the attack that a test expects to succeed'
+    'crates/cli/src/tree/objects/folder.rs|open_folder(path)|an output that the user has named, or a folder above it'
+    'crates/engine/src/output/pending.rs|openat(CWD, descriptor_path(|the path is that of a descriptor in /proc'
+    'crates/engine/src/output/pending.rs|rustix::fs::open(descriptor_path(|the path is that of a descriptor in /proc'
+    'crates/engine/src/output/staging.rs|Dir::open(path)|an output that the user has named'
+    'crates/engine/src/output/staging.rs|Dir::open(Path::new(".")|the working folder; only compared'
+    'crates/engine/src/output/target.rs|Dir::open(path)|an output that the user has named'
+    'crates/engine/src/output/target.rs|open_waiting(CWD, path.as_ref()|the path is that of a descriptor in /proc'
+    'crates/engine/src/output/temporary.rs|fs::read("/proc/sys|a file of the system'
+    'crates/engine/src/output/temporary.rs|fs::read_link("/proc/self|a file of the system'
+    'crates/engine/src/output/unnamed.rs|accessat(CWD, path|the path is that of a descriptor in /proc'
+    'crates/engine/src/output/unnamed.rs|linkat(CWD, descriptor_path(|the path is that of a descriptor in /proc'
 )
 
 # Prints FILE:LINE:CODE of calls that take a path, but not in comments, nor in tests at the
@@ -57,11 +71,12 @@ find_calls() {
         /^[[:space:]]*(pub(\([a-z]*\))? )?use / { in_use = 1; from = $0 }
         in_use {
             line = $0
-            if (from ~ /std::fs/ && line !~ /use std::fs(::File)?;/) report()
-            else if (from ~ /std::os::unix::fs/ && line ~ /symlink|chown|lchown|mkfifo|chroot/) report()
+            if (from ~ /std::fs/ && line !~ /use std::fs(::File|::\{File, Metadata\})?;/) report()
+            else if (from ~ /std::os::unix::fs/ && line ~ /symlink|[^f]chown|lchown|mkfifo|chroot/) report()
             else if (from ~ /rustix::fs/ && FILENAME !~ /beneath/) {
                 sub(/.*rustix::fs/, "", line)
-                gsub(/fstatvfs|fstat|futimens|makedev|statx/, "", line)
+                gsub(/f(stat|statvfs|chmod|chown|lock|getxattr|setxattr|listxattr|removexattr)|flistxattr/, "", line)
+                gsub(/futimens|makedev|statx|openat|linkat|fcntl_getfl/, "", line)
                 if (line ~ /[^A-Za-z_][a-z_]+/) report()
             }
             if (/;[[:space:]]*$/) in_use = 0
@@ -70,7 +85,13 @@ find_calls() {
         {
             line = $0
             # These take a descriptor.
-            gsub(/fs::(fstat|fstatvfs|fgetxattr|fadvise|makedev|fchmod|fsync|futimens)\(/, "", line)
+            gsub(/fs::(fstat|fstatfs|fstatvfs|fgetxattr|fadvise|makedev|fchmod|fsync|futimens|flock)\(/, "", line)
+            gsub(/fs::(fdatasync|syncfs|fallocate|copy_file_range|ioctl_ficlone)\(/, "", line)
+            gsub(/(file|file\(\)|unnamed)\.metadata\(\)/, "", line)
+            # Relative to the descriptor of a folder; CWD is found below.
+            gsub(/fs::(openat|statx)\(/, "", line)
+            # Of a target, whether it is a path, and of a source, whether it is a file.
+            gsub(/source\.is_file\(\)/, "", line)
         }
         line ~ /(^|[^a-z_])fs::[a-z_]+\(/ ||
         line ~ /(^|[^A-Za-z])(File::(open|create|create_new|options)|OpenOptions|DirBuilder)/ ||
