@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,9 +33,6 @@ def blocks() -> list[tuple[str, str]]:
 
 
 def recipes(bench: Bench) -> None:
-    if not shutil.which("curl"):
-        bench.tally.skip("the recipes of the guide", "curl is not installed")
-        return
     for bucket in [BUCKET, "other-bucket"]:
         bench.client.create_bucket(Bucket=bucket)
     folder = bench.new("recipes")
@@ -66,6 +62,8 @@ def recipes(bench: Bench) -> None:
                 case "json":
                     rule = json.loads(text)
                     bench.client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=rule)
+                case "text":  # with URLs that do not exist
+                    pass
                 case _:
                     raise Failure(f"nothing is known of {language}")
     with bench.check("the recipes did what they say"):
