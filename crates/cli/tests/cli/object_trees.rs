@@ -445,7 +445,9 @@ fn an_interrupted_run_is_continued() {
             assert!(wait(child).code().is_none());
         }
         setup.server.set_faults(Faults::default());
-        let done = setup.command(&[&args[..], &["--json"]].concat()).run().ok();
+        // What a killed run has sent may still arrive, as if another program had sent it.
+        let mut runs = (0..5).map(|_| setup.command(&[&args[..], &["--json"]].concat()).run());
+        let done = runs.find(|done| done.code() != Some(75)).unwrap().ok();
         let report = done.json(&done.stdout);
         assert!(report["kept"].as_u64().unwrap() > 20, "{report}");
         let sum = report["kept"].as_u64().unwrap() + report["files"].as_u64().unwrap();
