@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cryptstream_format::{
-    FileKey, Format, Header, Identity, Padding, PayloadCipher, Recipient, WrappedKey,
-};
+use cryptstream_format::{Format, Header, Identity, Padding, Recipient, WrappedKey};
 
 use super::reencrypt::Reencryption;
 use super::replace::{fitting, plain};
@@ -149,10 +147,7 @@ impl RekeyObject {
         progress: &dyn Progress,
     ) -> Result<RekeySummary, Error> {
         let old = self.unlock(identities)?;
-        let file_key = FileKey::generate()?;
-        let header = WrappedKey::wrap(old.format, &file_key, &plain(recipients))?
-            .header(&file_key, old.free_padding())?;
-        let cipher = PayloadCipher::generate(old.format, &file_key)?;
+        let (header, cipher) = old.with_new_key(&plain(recipients))?;
         progress.start(Some(self.object_len()));
         let start = header.len() as u64;
         let len = start + old.layout.payload_len();

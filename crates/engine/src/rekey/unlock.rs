@@ -1,7 +1,9 @@
 //! Unlocks what is to get another header.
 
 use cryptstream_format::payload::SEGMENT_LEN;
-use cryptstream_format::{FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher};
+use cryptstream_format::{
+    FileKey, Format, Header, Identity, Layout, Padding, PayloadCipher, Recipient, WrappedKey,
+};
 
 use crate::data_file::DataFile;
 use crate::header::{HEADER_BLOCK, cut_in_header, unlock_error};
@@ -34,6 +36,17 @@ impl UnlockedHeader {
         } else {
             Padding::Multiple(HEADER_BLOCK)
         }
+    }
+
+    /// A header with a new file key for `recipients`, and the cipher of that key.
+    pub(super) fn with_new_key(
+        &self,
+        recipients: &[&dyn Recipient],
+    ) -> Result<(Vec<u8>, PayloadCipher), Error> {
+        let file_key = FileKey::generate()?;
+        let header = WrappedKey::wrap(self.format, &file_key, recipients)?
+            .header(&file_key, self.free_padding())?;
+        Ok((header, PayloadCipher::generate(self.format, &file_key)?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The two ways to change who can decrypt a file.
 
-use cryptstream_format::{FileKey, Identity, Padding, PayloadCipher, Recipient, WrappedKey};
+use cryptstream_format::{Identity, Padding, Recipient, WrappedKey};
 
 use super::file::LockedFile;
 use super::replace::{fitting, plain};
@@ -78,10 +78,7 @@ impl LockedFile {
         progress: &dyn Progress,
     ) -> Result<RekeySummary, Error> {
         let old = self.unlock(identities)?;
-        let file_key = FileKey::generate()?;
-        let header = WrappedKey::wrap(old.format, &file_key, &plain(recipients))?
-            .header(&file_key, old.free_padding())?;
-        let cipher = PayloadCipher::generate(old.format, &file_key)?;
+        let (header, cipher) = old.with_new_key(&plain(recipients))?;
         self.write_reencrypted(&old, &header, &cipher, threads, progress)
     }
 }
