@@ -10,11 +10,13 @@ mod keys;
 mod range;
 mod rekey;
 mod report_options;
+mod storage_options;
 mod store;
 mod streams;
 mod tree;
 mod workers;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -30,6 +32,7 @@ pub(crate) use keys::{
 };
 pub(crate) use rekey::Rekey;
 pub(crate) use report_options::{Color, PROGRESS_VARIABLE, ReportOptions, When};
+pub(crate) use storage_options::StorageOptions;
 pub(crate) use store::{Store, StoreContent};
 pub(crate) use streams::{descriptor, is_dash, is_stdin, is_stdout};
 pub(crate) use tree::Tree;
@@ -137,6 +140,21 @@ impl Command {
             _ => None,
         }
     }
+
+    /// The options of object stores that were given.
+    pub(crate) fn storage_options(&self) -> &[OsString] {
+        let storage = match self {
+            Self::Encrypt(Encrypt { files, .. }) | Self::Decrypt(Decrypt { files, .. }) => {
+                &files.storage
+            }
+            Self::Verify(args) | Self::List(args) => &args.storage,
+            Self::Inspect(args) => &args.storage,
+            Self::Rekey(args) => &args.storage,
+            Self::Store(args) => &args.storage,
+            _ => return &[],
+        };
+        &storage.storage_options
+    }
 }
 
 #[derive(Args, Debug)]
@@ -243,6 +261,8 @@ pub(crate) struct Files {
     pub(crate) sync: bool,
     #[command(flatten)]
     pub(crate) workers: Workers,
+    #[command(flatten)]
+    pub(crate) storage: StorageOptions,
 }
 
 impl Files {

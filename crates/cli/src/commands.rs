@@ -30,9 +30,10 @@ use cryptstream_remote::file_path;
 use zeroize::Zeroizing;
 
 use crate::args::{Cli, Command, Decrypt, DecryptInputs, Encrypt, General, Inspect, Rekey, When};
+use crate::messages::Failure;
 use crate::report::Failures;
 use crate::request::sandbox_mode;
-use crate::{config, messages, objects, report, system};
+use crate::{config, messages, objects, report, storage_options, system};
 use session::{CommandResult, Session};
 
 /// Runs one command to its end, and reports how it ended.
@@ -43,7 +44,7 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
     {
         messages::note(&messages::not_locked(error));
     }
-    if let Err(failure) = config::apply_defaults(&mut cli) {
+    if let Err(failure) = settle(&mut cli) {
         return Failures::from(failure).report(cli.general.options.json, false).exit_code();
     }
     let Cli { mut command, general: General { mut options, no_config } } = cli;
@@ -64,6 +65,14 @@ pub(crate) fn run(mut cli: Cli, key: Option<Zeroizing<Vec<u8>>>) -> ExitCode {
         Ok(status) => status.exit_code(),
         Err(failures) => failures.report(options.json, messages::is_stdout_data()).exit_code(),
     }
+}
+
+/// Fills in the defaults, and settles how object stores are reached.
+fn settle(cli: &mut Cli) -> Result<(), Failure> {
+    let flags = storage_options::of_flags(cli.command.storage_options())?;
+    let file = config::apply_defaults(cli)?;
+    objects::set_options(flags, file);
+    Ok(())
 }
 
 /// Settles the outputs, adds the inputs that are named in a file, and takes URLs of local files for

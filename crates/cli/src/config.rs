@@ -10,6 +10,8 @@ mod settings;
 
 use std::path::PathBuf;
 
+use cryptstream_remote::StoreOptions;
+
 use crate::args::{
     self, CacheMode, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, General,
     Reading, ReportOptions, Workers,
@@ -31,31 +33,37 @@ pub(crate) struct Config {
     pub(crate) has_passphrase: bool,
 }
 
-/// Fills in flags that were not given, for commands that have defaults.
-pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<(), Failure> {
+/// Fills in flags that were not given, for commands that have defaults. Returns what the file says
+/// of object stores.
+pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<StoreOptions, Failure> {
     let Cli { command, general: General { options, no_config } } = cli;
+    let config = match command {
+        // These have no defaults, or show them.
+        Command::Benchmark(_)
+        | Command::Completions(_)
+        | Command::Config
+        | Command::Keygen(_)
+        | Command::Man(_) => return Ok(StoreOptions::default()),
+        _ => Config::load(*no_config)?,
+    };
     match command {
         Command::Encrypt(args) => {
-            let config = Config::load(*no_config)?;
             config.fill_report_options(options);
             config.fill_workers(&mut args.files.workers);
             config.fill_format(args);
             config.fill_encryption(&args.passphrase, &mut args.encryption);
         }
         Command::Decrypt(args) => {
-            let config = Config::load(*no_config)?;
             config.fill_report_options(options);
             config.fill_workers(&mut args.files.workers);
             config.fill_decryption(&mut args.decryption);
         }
         Command::Verify(args) | Command::List(args) => {
-            let config = Config::load(*no_config)?;
             config.fill_report_options(options);
             config.fill_workers(&mut args.workers);
             config.fill_decryption(&mut args.decryption);
         }
         Command::Rekey(args) => {
-            let config = Config::load(*no_config)?;
             config.fill_report_options(options);
             config.fill_decryption(&mut args.decryption);
             config.fill_reading(&mut args.reading);
@@ -63,16 +71,10 @@ pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<(), Failure> {
             // Only flags name new keys.
             args.new.default_cost = config.default_cost();
         }
-        Command::Inspect(args) => Config::load(*no_config)?.fill_reading(&mut args.reading),
-        // These have no defaults, or show them.
-        Command::Benchmark(_)
-        | Command::Completions(_)
-        | Command::Config
-        | Command::Keygen(_)
-        | Command::Man(_)
-        | Command::Store(_) => {}
+        Command::Inspect(args) => config.fill_reading(&mut args.reading),
+        _ => {}
     }
-    Ok(())
+    Ok(config.file.storage.options)
 }
 
 impl Config {

@@ -21,6 +21,7 @@ mod printing;
 mod range;
 pub(crate) mod rekey;
 mod run;
+pub(crate) mod storage_options;
 mod system;
 mod text;
 pub(crate) mod tree;

@@ -6,15 +6,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cryptstream_engine::{
     CreateObject, Destination, Error, ObjectError, ObjectErrorKind, ObjectOutput, OpenObject,
     SandboxMode, Source, Target,
 };
 use cryptstream_remote::{
-    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Scheme, Transport,
-    TransportOptions, TransportStats, UnfinishedUpload, UrlError, is_url, object_len,
+    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Scheme, StoreOptions,
+    StoreSources, Transport, TransportOptions, TransportStats, UnfinishedUpload, UrlError,
+    is_no_option, is_url, object_len,
 };
 use rustix::fs::{Mode, OFlags};
 
@@ -30,27 +31,24 @@ const HEADER: u64 = 16 << 10;
 
 /// The beginning of the names of variables that the transport gets.
 const PREFIX: &str = "AWS_";
-/// Other variables that it gets: how to get to the network.
-const VARIABLES: [&str; 9] = [
-    "ALL_PROXY",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "all_proxy",
-    "https_proxy",
-    "http_proxy",
-    "no_proxy",
-];
 
 /// Whether anything is in S3, so that the settings of AWS are needed.
 static USES_S3: AtomicBool = AtomicBool::new(false);
 static SANDBOX: OnceLock<SandboxMode> = OnceLock::new();
+/// What the command line and the configuration file say of stores.
+static OPTIONS: Mutex<(StoreOptions, StoreOptions)> =
+    Mutex::new((StoreOptions::new(), StoreOptions::new()));
 static TRANSPORT: OnceLock<Arc<Transport>> = OnceLock::new();
 
 /// Says how the transport is to be sandboxed. Must come before anything is opened.
 pub(crate) fn set_sandbox(mode: SandboxMode) {
     let _ = SANDBOX.set(mode);
+}
+
+/// Sets what the command line and the configuration file say of stores. Must come before anything is
+/// opened.
+pub(crate) fn set_options(flags: StoreOptions, file: StoreOptions) {
+    *OPTIONS.lock().unwrap_or_else(PoisonError::into_inner) = (flags, file);
 }
 
 /// The URL that `path` is, where it has to be one.
@@ -230,32 +228,41 @@ fn is_as_trusted_as(own: &Path, program: &Path) -> io::Result<bool> {
     Ok(!is_writable && other_owner.is_none_or(|other| other == owner))
 }
 
-/// The settings of the environment, and of the profile that it names.
+/// The settings of stores, from all sources.
 fn settings() -> io::Result<Vec<(String, String)>> {
-    let is_for_store = |name: &str| name.starts_with(PREFIX) || VARIABLES.contains(&name);
+    let (flags, file) = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let sources = StoreSources::new(flags, |name| std::env::var_os(name), file);
+    let uses_s3 = USES_S3.load(Ordering::Relaxed);
+    let wrong = |message| io::Error::from(ObjectError { kind: ObjectErrorKind::Settings, message });
+    let mut settings = sources
+        .settings(!uses_s3)
+        .map_err(|(name, error)| wrong(messages::storage_options::in_variable(name, &error)))?;
+    if !uses_s3 {
+        return Ok(settings);
+    }
     let text = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
-    let variables = std::env::vars_os().filter_map(text);
-    let mut settings: Vec<_> = variables.filter(|(name, _)| is_for_store(name)).collect();
-    if !USES_S3.load(Ordering::Relaxed) {
-        return Ok(settings);
-    }
+    let others = std::env::vars_os().filter_map(text);
+    settings.extend(others.filter(|(name, _)| {
+        name.starts_with(PREFIX) && is_no_option(name) && sources.variable(name).is_some()
+    }));
     let is_trusted = |path: &Path, file: &File| {
         write_access::of(path, file).is_ok_and(|access| access == WriteAccess::default())
     };
-    let load = AwsSettings::load(|name| std::env::var_os(name), is_trusted);
-    let profile = load.map_err(|error| {
+    let profile = AwsSettings::load(|name| sources.variable(name), is_trusted);
+    let profile = profile.map_err(|error| {
         let help = error.help().map_or_else(String::new, |help| format!("; {help}"));
-        let message = format!("{error}{help}");
-        io::Error::from(ObjectError { kind: ObjectErrorKind::Settings, message })
+        wrong(format!("{error}{help}"))
     })?;
     let AwsSettings { credentials, region, endpoint } = profile;
     let mut set = |name: &str, value: Option<String>| {
+        settings.retain(|(other, _)| other != name);
         settings.extend(value.map(|value| (name.to_owned(), value)));
     };
     set("AWS_REGION", region);
-    set("AWS_ENDPOINT_URL_S3", endpoint);
+    // The command line is not what is ignored if configured endpoints are.
+    set("AWS_ENDPOINT_URL_S3", sources.flag_endpoint().map(ToOwned::to_owned).or(endpoint));
     if let Some(AwsCredentials { access_key_id, secret_access_key, session_token, .. }) =
         credentials
     {

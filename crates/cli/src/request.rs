@@ -221,6 +221,7 @@ impl Transfer {
             verify_output: verify,
             sync,
             workers,
+            storage: _,
         } = files;
         if !more.is_empty() {
             return Err(messages::tree::no_output_dir());

@@ -1,4 +1,4 @@
-//! Who else can change a file that determines keys.
+//! Who else can change a file that determines keys, or read one with secrets.
 //!
 //! Whoever can write to such a file determines whom files are encrypted to, or how they are
 //! decrypted. So the rules are ssh's for its configuration: neither others nor a group may write
@@ -17,6 +17,9 @@ use cryptstream_protection::Protection;
 /// Permission bits with which the group or all users may write.
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
+/// The same for reading.
+const GROUP_READ: u32 = 0o040;
+const OTHERS_READ: u32 = 0o004;
 /// Paths of descriptors: the process that opened one has chosen the file.
 const DESCRIPTORS: [&str; 3] = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
 /// Set by sudo to the user who ran it.
@@ -47,6 +50,17 @@ pub(crate) fn of(path: &Path, file: &File) -> io::Result<WriteAccess> {
         is_writable: mode & OTHERS_WRITE != 0 || (mode & GROUP_WRITE != 0 && !is_private()),
         other_owner: (!is_own).then_some(owner),
     })
+}
+
+/// Whether users other than its owner can read an open file with this path.
+pub(crate) fn is_readable(path: &Path, file: &File) -> io::Result<bool> {
+    if DESCRIPTORS.iter().any(|above| path.starts_with(above)) || !Protection::KeyFileMode.is_on() {
+        return Ok(false);
+    }
+    let metadata = file.metadata()?;
+    let (owner, mode) = (metadata.uid(), metadata.mode());
+    let is_private = || group::is_private(metadata.gid(), owner) && !has_acl(file);
+    Ok(metadata.is_file() && (mode & OTHERS_READ != 0 || (mode & GROUP_READ != 0 && !is_private())))
 }
 
 fn is_trusted(owner: u32) -> bool {

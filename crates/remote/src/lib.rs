@@ -7,6 +7,7 @@ mod client;
 mod input;
 mod listing;
 mod memory_file;
+mod options;
 mod output;
 mod parts;
 mod plan;
@@ -24,6 +25,10 @@ mod url;
 pub use client::{TRANSPORT_ARGUMENT, Transport, TransportOptions, TransportStats};
 pub use input::{Opening, open};
 pub use listing::Listing;
+pub use options::{
+    STORE_OPTIONS, StoreOption, StoreOptionError, StoreOptions, StoreSources, StoreValueError,
+    is_no_option,
+};
 pub use output::{create, open_to_rekey};
 pub use parts::{MAX_OBJECT_LEN, MAX_PART_SIZE, MAX_PARTS, ObjectTooLong, Part, PartLayout};
 pub use plan::{plan_read, plan_rekey, plan_write};

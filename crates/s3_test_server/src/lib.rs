@@ -52,6 +52,7 @@ pub use error::ErrorCode;
 pub use faults::{Fault, Faults, Rule};
 pub use operation::Operation;
 pub use options::Options;
+pub use request::VIRTUAL_HOSTS;
 pub use request_log::LoggedRequest;
 pub use server::Server;
 pub use store::{Object, Part, Upload};

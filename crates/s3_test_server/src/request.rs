@@ -6,10 +6,17 @@ use std::io::{self, BufRead, Read};
 const MAX_LINE: u64 = 64 << 10;
 const MAX_HEADERS: usize = 200;
 
-/// A request, addressed in path style: `/BUCKET/KEY?QUERY`.
+/// Of servers whose names end like this, the rest is the name of a bucket. Requests for them come
+/// through a proxy, which this server is as well.
+pub const VIRTUAL_HOSTS: &str = "virtual-hosts.test";
+
+/// A request, addressed in path style, `/BUCKET/KEY?QUERY`, or as to a proxy:
+/// `http://SERVER/BUCKET/KEY?QUERY`.
 #[derive(Default)]
 pub(crate) struct Request {
     pub(crate) method: String,
+    /// The server that it was to be passed on to.
+    pub(crate) proxied_to: Option<String>,
     pub(crate) bucket: String,
     pub(crate) key: String,
     pub(crate) query: Vec<(String, String)>,
@@ -44,6 +51,17 @@ impl Request {
     }
 
     fn parse_target(&mut self, target: &str) -> io::Result<()> {
+        let virtual_path;
+        let target = match target.strip_prefix("http://") {
+            None => target,
+            Some(rest) => {
+                let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+                self.proxied_to = Some(server.to_owned());
+                let bucket = server.strip_suffix(VIRTUAL_HOSTS).unwrap_or_default();
+                virtual_path = format!("/{}{path}", bucket.replace('.', "/"));
+                &virtual_path
+            }
+        };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_prefix('/').ok_or_else(|| malformed("the path is relative"))?;
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));

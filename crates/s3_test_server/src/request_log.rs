@@ -14,6 +14,8 @@ pub struct LoggedRequest {
     pub operation: Operation,
     /// The HTTP method.
     pub method: String,
+    /// The server that it was to be passed on to, if this one was taken for a proxy.
+    pub proxied_to: Option<String>,
     /// The bucket.
     pub bucket: String,
     /// The key, decoded.
@@ -67,6 +69,7 @@ impl RequestLog {
         entries.push(LoggedRequest {
             operation,
             method: request.method.clone(),
+            proxied_to: request.proxied_to.clone(),
             bucket: request.bucket.clone(),
             key: request.key.clone(),
             query: request.query.clone(),

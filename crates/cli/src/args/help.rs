@@ -153,7 +153,36 @@ Notes:
   killed cannot. A lifecycle rule of the bucket (AbortIncompleteMultipartUpload) does
   this for you.
 
-  Uploads of other programs are listed and aborted as well.";
+  Uploads of other programs are listed and aborted as well.
+
+Storage options:
+  All commands that take URLs have --storage-option KEY=VALUE. The same names can stand
+  in the configuration file, below [storage-options]. An option on the command line wins
+  over the environment, this over the configuration file, and this over ~/.aws.
+    endpoint            the URL of a store other than AWS (AWS_ENDPOINT_URL)
+    region              such as eu-central-1 (AWS_REGION)
+    profile             a profile in ~/.aws, with its credentials (AWS_PROFILE)
+    skip-signature      true: public objects, without credentials
+    virtual-host        true: the bucket is in the server's name; path-style: the reverse
+    request-payer       true: you pay for requests to buckets of others
+    allow-http          false: refuse an endpoint without TLS
+    ca-bundle           a file with the authorities to trust too (AWS_CA_BUNDLE)
+    proxy, no-proxy     a proxy, and servers without it (HTTPS_PROXY, NO_PROXY)
+    sse                 encryption by the store: AES256, aws:kms or aws:kms:dsse
+    sse-kms-key-id      the key for that; sse-bucket-key: true for fewer calls to KMS
+    storage-class       such as STANDARD_IA
+    checksum-algorithm  sha256 or crc64nvme, which the store checks
+    unsigned-payload    false: sign the content too [default: true with TLS]
+    max-attempts        how often a request is sent [default: 9] (AWS_MAX_ATTEMPTS)
+    retry-timeout       no repetition after so many seconds [default: 120]
+    connect-timeout     seconds to connect in [default: 10]
+    timeout             seconds to wait for an answer [default: 300]
+    sts-endpoint        where a web identity is exchanged for credentials
+    ec2-metadata-disabled
+                        true: ask no machine in the cloud for credentials
+  access-key-id, secret-access-key and session-token are secrets, as is a proxy with a
+  password: they can stand in the environment, in ~/.aws, or in a configuration file that
+  only you can read.";
 
 pub(crate) const KEYGEN: &str = "\
 Examples:
@@ -193,9 +222,12 @@ The file:
     argon2id         = \"256MiB,3,4\"   # cost of a passphrase
     scrypt           = 18             # the same in age files
     plugin-timeout   = 120            # seconds; 0 to wait forever
+    [storage-options]                 # comes last; see `cryptstream store --help`
+    region           = \"eu-central-1\"
   File names that do not begin with / or ~/ are relative to the folder of the
   configuration file. It cannot hold a passphrase. It is refused if it is owned by
-  anyone but you or root, or if others may write to it (your own private group may).
+  anyone but you or root, or if others may write to it (your own private group may),
+  or read secrets of object stores in it.
 
 Environment:
   The same defaults, which win over the file. Separate recipients by newlines and

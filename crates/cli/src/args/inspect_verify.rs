@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DecryptionArgs, FileList, Reading, Workers};
+use super::{DecryptionArgs, FileList, Reading, StorageOptions, Workers};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
@@ -16,6 +16,8 @@ pub(crate) struct Inspect {
     pub(crate) file_list: FileList,
     #[command(flatten)]
     pub(crate) reading: Reading,
+    #[command(flatten)]
+    pub(crate) storage: StorageOptions,
 }
 
 /// What `verify` and `list` decrypt.
@@ -31,6 +33,8 @@ pub(crate) struct DecryptInputs {
     pub(crate) decryption: DecryptionArgs,
     #[command(flatten)]
     pub(crate) workers: Workers,
+    #[command(flatten)]
+    pub(crate) storage: StorageOptions,
 }
 
 /// The help of `list` for FILE, in place of that of `verify`.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     CacheMode, DecryptionArgs, DefaultCost, EncryptionArgs, FileList, KeyPassphrase, Passphrase,
-    Reading, parse_log_n,
+    Reading, StorageOptions, parse_log_n,
 };
 
 #[derive(Args, Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Rekey {
     /// drops them, since they are made durable [default: auto]
     #[arg(long, value_name = "MODE", help_heading = "Processes")]
     pub(crate) cache: Option<CacheMode>,
+    #[command(flatten)]
+    pub(crate) storage: StorageOptions,
 }
 
 /// Whom the file is encrypted to from now on.

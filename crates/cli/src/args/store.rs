@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::StorageOptions;
+
 #[derive(Args, Debug)]
 pub(crate) struct Store {
     /// What to look at
@@ -20,6 +22,8 @@ pub(crate) struct Store {
     /// so that none is aborted that is under way]
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(crate) older_than: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) storage: StorageOptions,
 }
 
 /// What `store` looks at.

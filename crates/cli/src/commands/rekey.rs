@@ -26,7 +26,7 @@ use crate::verb::Verb;
 
 pub(super) fn run(args: Rekey, session: &Session) -> CommandResult {
     let options = session.options;
-    let Rekey { files, file_list, decryption, new, reencrypt, reading, cache } = args;
+    let Rekey { files, file_list, decryption, new, reencrypt, reading, cache, storage: _ } = args;
     if files.iter().any(|file| is_dash(file.as_os_str())) {
         return Err(messages::rekey::not_a_stream().into());
     }

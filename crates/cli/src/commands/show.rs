@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use cryptstream_engine::Processes;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::DEFAULT_LOG_N;
+use cryptstream_remote::{STORE_OPTIONS, StoreOption};
 use serde_json::{Value, json};
 
 use super::session::{CommandResult, Session};
@@ -32,7 +33,7 @@ pub(super) fn run(session: &Session) -> CommandResult {
 
 /// A setting from one source.
 struct SettingEntry {
-    name: &'static str,
+    name: String,
     value: Value,
     origin: Option<Origin>,
     /// For keys: the commands that use them.
@@ -43,7 +44,7 @@ impl SettingEntry {
     fn row(&self, config: &Config) -> Row {
         let texts = match &self.value {
             Value::Array(values) => values.iter().map(text).collect(),
-            // A passphrase, which is not read.
+            // A secret.
             Value::Null => vec![messages::config::NOT_SHOWN.to_owned()],
             value => vec![text(value)],
         };
@@ -57,7 +58,7 @@ impl SettingEntry {
         if let Some(commands) = &self.used_by {
             from += &messages::config::used_by(commands);
         }
-        Row { name: self.name, texts, from }
+        Row { name: self.name.clone(), texts, from }
     }
 
     fn object(&self, config: &Config) -> Value {
@@ -110,7 +111,7 @@ fn entries(config: &Config) -> Vec<SettingEntry> {
     let mut entries = Vec::new();
     if config.has_passphrase {
         entries.push(SettingEntry {
-            name: "passphrase",
+            name: "passphrase".to_owned(),
             value: Value::Null,
             origin: Some(Origin::Variable(PASSPHRASE_VARIABLE)),
             used_by: Some(vec!["encrypt", "decrypt"]),
@@ -126,7 +127,24 @@ fn entries(config: &Config) -> Vec<SettingEntry> {
             _ => entries.push(other(config, setting)),
         }
     }
+    entries.extend(STORE_OPTIONS.iter().filter_map(|option| of_store(config, option)));
     entries
+}
+
+/// An option of object stores that is set. Secrets are not shown.
+fn of_store(config: &Config, option: &'static StoreOption) -> Option<SettingEntry> {
+    let storage = &config.file.storage;
+    let in_file = storage.lines.iter().find(|(other, ..)| other.name == option.name);
+    let (value, origin) = match (option.in_environment(|name| std::env::var_os(name)), in_file) {
+        (Some((variable, value)), _) => (json!(value), Origin::Variable(variable)),
+        (None, Some((_, true, line))) => (Value::Null, Origin::Line(*line)),
+        (None, Some((_, false, line))) => {
+            (json!(storage.options.get(option.name)), Origin::Line(*line))
+        }
+        (None, None) => return None,
+    };
+    let name = format!("storage-options.{}", option.name);
+    Some(SettingEntry { name, value, origin: Some(origin), used_by: None })
 }
 
 /// The keys of each source, since sources are not mixed.
@@ -148,7 +166,7 @@ fn keys<T: ListItem>(
             used_by.push("decrypt");
         }
         entries.push(SettingEntry {
-            name: setting.name(),
+            name: setting.name().to_owned(),
             value: found.value.iter().map(ListItem::shown).collect(),
             origin: Some(found.origin),
             used_by: Some(used_by),
@@ -226,7 +244,7 @@ fn other(config: &Config, setting: Setting) -> SettingEntry {
         // Keys have no default.
         Setting::Recipients | Setting::RecipientsFiles | Setting::Identity => (Value::Null, None),
     };
-    SettingEntry { name: setting.name(), value, origin, used_by: None }
+    SettingEntry { name: setting.name().to_owned(), value, origin, used_by: None }
 }
 
 fn shown<T: Copy>(

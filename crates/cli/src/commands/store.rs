@@ -16,7 +16,7 @@ use crate::{objects, verb::Verb};
 const MIN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn run(args: &Store, session: &Session) -> CommandResult {
-    let Store { what: StoreContent::Uploads, url, abort, older_than } = args;
+    let Store { what: StoreContent::Uploads, url, abort, older_than, .. } = args;
     let url = match objects::url(url) {
         Some(Ok(parsed)) if parsed.is_web() => {
             return Err(messages::objects::read_only(url).into());

@@ -155,6 +155,7 @@ impl TreeRun {
             verify_output: verify,
             sync,
             workers,
+            storage: _,
         } = files;
         let rules = Rules::new(tree);
         let names = input.iter().chain(&output).chain(&more);

@@ -12,17 +12,22 @@ use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
-use super::settings::{Kind, Origin, Setting, Settings, most_like};
+use super::settings::{Kind, Origin, Setting, Settings, StorageSettings};
 use crate::messages::config::SettingError;
 use crate::messages::{self, Failure};
-use crate::write_access;
+use crate::most_like::most_like;
+use crate::{storage_options, write_access};
 
 /// The environment variable that names another file.
 const VARIABLE: &str = "CRYPTSTREAM_CONFIG";
 
 /// The largest file that is read, in bytes.
 const MAX_LEN: u64 = 1 << 20;
+
+/// The table with the options of object stores.
+const STORAGE_OPTIONS: &str = "storage-options";
 
 /// The only text that is allowed instead of a number.
 const AUTO: &str = "auto";
@@ -71,7 +76,9 @@ pub(super) fn read(config_path: &ConfigPath) -> Result<Option<Settings>, Failure
     if access.is_writable {
         return Err(messages::config::open_to_others(path));
     }
-    let mut bytes = Vec::new();
+    let is_readable = write_access::is_readable(path, &file).map_err(unreadable)?;
+    // It may hold credentials.
+    let mut bytes = Zeroizing::new(Vec::new());
     file.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_LEN {
         return Err(messages::config::too_large(path));
@@ -83,9 +90,15 @@ pub(super) fn read(config_path: &ConfigPath) -> Result<Option<Settings>, Failure
             return Err(messages::config::in_file(path, line + 1, messages::config::not_text()));
         }
     };
-    parse(text, path)
-        .map(Some)
-        .map_err(|(at, error)| messages::config::in_file(path, line(text, at), error))
+    let settings = parse(text, path)
+        .map_err(|(at, error)| messages::config::in_file(path, line(text, at), error))?;
+    match settings.storage.lines.iter().find(|(_, is_secret, _)| *is_secret && is_readable) {
+        None => Ok(Some(settings)),
+        Some((option, _, line)) => {
+            let error = messages::storage_options::readable_by_others(path, option.name);
+            Err(messages::config::in_file(path, *line, error))
+        }
+    }
 }
 
 /// Whether this user may not enter a folder above, as with `su` without `-`, which keeps the HOME
@@ -141,6 +154,10 @@ fn parse(text: &str, path: &Path) -> Result<Settings, (usize, SettingError)> {
     let mut settings = Settings::default();
     for (name, value) in entries {
         let at = name.span().start;
+        if name.get_ref() == STORAGE_OPTIONS {
+            parse_storage_options(text, value, &mut settings.storage)?;
+            continue;
+        }
         let setting = find(name.get_ref()).map_err(|error| (at, error))?;
         let parts = parts(setting, value)?;
         let (places, texts): (Vec<usize>, Vec<OsString>) = parts.into_iter().unzip();
@@ -152,6 +169,39 @@ fn parse(text: &str, path: &Path) -> Result<Settings, (usize, SettingError)> {
     Ok(settings)
 }
 
+fn parse_storage_options(
+    text: &str,
+    value: &Spanned<DeValue<'_>>,
+    settings: &mut StorageSettings,
+) -> Result<(), (usize, SettingError)> {
+    let wrong_type = |value: &Spanned<DeValue<'_>>, name: &str, expected| {
+        (value.span().start, messages::config::wrong_type(name, expected))
+    };
+    let DeValue::Table(table) = value.get_ref() else {
+        let expected = messages::storage_options::A_TABLE;
+        return Err(wrong_type(value, STORAGE_OPTIONS, expected));
+    };
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    for (name, value) in entries {
+        let at = name.span().start;
+        let single = match value.get_ref() {
+            DeValue::String(text) => Zeroizing::new(text.to_string()),
+            DeValue::Integer(number) => Zeroizing::new(number.to_string()),
+            DeValue::Boolean(is_on) => Zeroizing::new(is_on.to_string()),
+            _ => {
+                let expected = messages::storage_options::A_VALUE;
+                return Err(wrong_type(value, name.get_ref(), expected));
+            }
+        };
+        let set = storage_options::set(&mut settings.options, name.get_ref(), &single);
+        let set = set.map_err(|error| (at, messages::storage_options::in_file(error)));
+        let (option, is_secret) = set?;
+        settings.lines.push((option, is_secret, line(text, at)));
+    }
+    Ok(())
+}
+
 fn find(name: &str) -> Result<Setting, SettingError> {
     if let Some(setting) = Setting::ALL.into_iter().find(|setting| setting.name() == name) {
         return Ok(setting);
@@ -160,7 +210,7 @@ fn find(name: &str) -> Result<Setting, SettingError> {
     if ["pass", "secret"].iter().any(|word| small.contains(word)) || small == "key" {
         return Err(messages::config::passphrase_in_file());
     }
-    let names = Setting::ALL.iter().map(|setting| setting.name());
+    let names = Setting::ALL.iter().map(|setting| setting.name()).chain([STORAGE_OPTIONS]);
     Err(messages::config::unknown(name, most_like(&small, names)))
 }
 

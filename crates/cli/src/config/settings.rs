@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use cryptstream_engine::Processes;
 use cryptstream_format::argon2id::Cost;
 use cryptstream_keys::parse_recipient;
+use cryptstream_remote::{StoreOption, StoreOptions};
 
 use crate::args::{
     CacheMode, Color, Format, PROGRESS_VARIABLE, Sandbox, When, is_dash, parse_log_n,
@@ -16,6 +17,7 @@ use crate::keyring::is_secret;
 use crate::keyring::parse_encryption_cost;
 use crate::messages;
 use crate::messages::config::SettingError;
+use crate::most_like::most_like;
 
 /// A value, and where it comes from.
 #[derive(Clone, Debug)]
@@ -47,6 +49,15 @@ pub(crate) struct Settings {
     pub(crate) argon2id: Option<ConfigValue<Cost>>,
     pub(crate) scrypt: Option<ConfigValue<u8>>,
     pub(crate) plugin_timeout: Option<ConfigValue<u64>>,
+    pub(crate) storage: StorageSettings,
+}
+
+/// The options of object stores in the file. In the environment they have names of their own.
+#[derive(Debug, Default)]
+pub(crate) struct StorageSettings {
+    pub(crate) options: StoreOptions,
+    /// Each option, whether its value is secret, and the line that it is in.
+    pub(crate) lines: Vec<(&'static StoreOption, bool, usize)>,
 }
 
 /// A setting.
@@ -254,16 +265,6 @@ fn path(text: &OsStr, base: Option<&Path>) -> Result<PathBuf, SettingError> {
         },
         Err(_) => Ok(base.map_or_else(|| path.to_owned(), |base| base.join(path))),
     }
-}
-
-/// The most similar name, by the measure that clap uses for flags.
-pub(super) fn most_like<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &'a str| (strsim::jaro(text, name), name);
-    names
-        .map(likeness)
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) struct SettingError {
 }
 
 impl SettingError {
-    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: help.into() }
     }
 
@@ -192,7 +192,7 @@ pub(crate) fn no_home() -> SettingError {
 
 /// A setting, as one line or, where it has several texts, as several.
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) texts: Vec<String>,
     pub(crate) from: String,
 }
@@ -232,7 +232,7 @@ pub(crate) fn table(path: Option<&Path>, is_there: bool, rows: &[Row]) -> String
     let texts = texts.filter(|len| *len <= WIDEST).max().unwrap_or_default();
     for Row { name, texts: lines, from } in rows {
         for (number, line) in lines.iter().enumerate() {
-            let (name, from) = if number == 0 { (*name, from.as_str()) } else { ("", "") };
+            let (name, from) = if number == 0 { (name.as_str(), from.as_str()) } else { ("", "") };
             text += format!("{name:names$}  {line:texts$}  {from}").trim_end();
             text.push('\n');
         }

@@ -27,6 +27,7 @@ mod key_files;
 mod keys;
 mod mirror;
 mod object_faults;
+mod object_options;
 mod object_rekey;
 mod object_removal;
 mod object_reports;

@@ -17,7 +17,7 @@ const REGULAR: u32 = 0o100_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// The attributes of a new object.
-pub(super) fn attributes(object: &NewObject) -> Attributes {
+pub(super) fn attributes(object: &NewObject, class: Option<&str>) -> Attributes {
     let metadata = |name: &'static str, value: String| (Attribute::Metadata(name.into()), value);
     let mut attributes = Attributes::from_iter([
         (Attribute::ContentType, CONTENT_TYPE.to_owned()),
@@ -25,14 +25,23 @@ pub(super) fn attributes(object: &NewObject) -> Attributes {
     ]);
     let modified = object.modified.map(|time| metadata(MTIME, written_time(time)));
     let mode = object.mode.map(|mode| metadata(MODE, format!("{:o}", REGULAR | mode)));
-    for (attribute, value) in modified.into_iter().chain(mode) {
+    let class = class.map(|class| (Attribute::StorageClass, class.to_owned()));
+    for (attribute, value) in modified.into_iter().chain(mode).chain(class) {
         attributes.insert(attribute, value.into());
     }
     attributes
 }
 
-/// Those of the object that it replaces, with its own mark.
-pub(super) fn with_mark(mut attributes: Attributes, object: &NewObject) -> Attributes {
+/// Those of the object that it replaces, with its own mark and, if it is to have another one, its
+/// storage class.
+pub(super) fn with_mark(
+    mut attributes: Attributes,
+    object: &NewObject,
+    class: Option<&str>,
+) -> Attributes {
+    if let Some(class) = class {
+        attributes.insert(Attribute::StorageClass, class.to_owned().into());
+    }
     attributes.insert(Attribute::Metadata(MARK.into()), object.mark.clone().into());
     attributes
 }

@@ -35,8 +35,8 @@ pub(super) fn connector(
         .no_proxy()
         .tls_certs_merge(bundle)
         // Content takes the time that it takes; that nothing comes is noticed elsewhere.
-        .connect_timeout(CONNECT_TIME)
-        .read_timeout(ANSWER_TIME);
+        .connect_timeout(settings.time("aws_connect_timeout").unwrap_or(CONNECT_TIME))
+        .read_timeout(settings.time("aws_timeout").unwrap_or(ANSWER_TIME));
     for proxy in proxies(settings)? {
         client = client.proxy(proxy);
     }
@@ -47,17 +47,19 @@ pub(super) fn connector(
         .connect_timeout(METADATA_CONNECT_TIME)
         .read_timeout(ANSWER_TIME);
     let build = |client: ClientBuilder| client.build().map_err(in_settings);
-    let connector = Connector::new(build(client)?, build(metadata_client)?, counter);
+    let connector =
+        Connector::new(build(client)?, build(metadata_client)?, counter, settings.retries());
     Ok(if settings.is_http_allowed() { connector.allowing_http() } else { connector })
 }
 
 /// The proxies that the user has named, and the servers that are reached without them.
 fn proxies(settings: &Settings) -> Result<Vec<Proxy>, SettingsError> {
     let excluded = settings.get(&["no_proxy"]).and_then(NoProxy::from_string);
+    let one = settings.get(&["cryptstream_store_proxy"]);
     let all = settings.get(&["all_proxy"]);
     let named = [
-        settings.get(&["https_proxy"]).or(all).map(Proxy::https),
-        settings.get(&["http_proxy"]).or(all).map(Proxy::http),
+        one.or_else(|| settings.get(&["https_proxy"])).or(all).map(Proxy::https),
+        one.or_else(|| settings.get(&["http_proxy"])).or(all).map(Proxy::http),
     ];
     // The error may contain the password.
     let wrong = |_| in_settings("the URL of the proxy is not valid");

@@ -14,6 +14,7 @@ use object_store::{ClientConfigKey, ClientOptions};
 use super::answers::BoundedAnswers;
 use super::counter::Counter;
 use super::pace::Pace;
+use super::settings::RetryLimits;
 
 /// Where machines in the cloud ask for credentials. They answer at once and without TLS, or not at
 /// all.
@@ -40,6 +41,7 @@ pub(super) struct Connector {
     condition: Option<(&'static str, HeaderValue)>,
     /// Whether servers are reached without TLS.
     allows_http: bool,
+    retries: RetryLimits,
 }
 
 impl Connector {
@@ -47,6 +49,7 @@ impl Connector {
         client: reqwest::Client,
         metadata_client: reqwest::Client,
         counter: &Arc<Counter>,
+        retries: RetryLimits,
     ) -> Self {
         Self {
             client: HttpClient::new(client),
@@ -55,7 +58,13 @@ impl Connector {
             counter: Arc::clone(counter),
             condition: None,
             allows_http: false,
+            retries,
         }
+    }
+
+    /// How often and how long requests are repeated.
+    pub(super) fn retries(&self) -> RetryLimits {
+        self.retries
     }
 
     /// The same, for uploads that must not replace an object.

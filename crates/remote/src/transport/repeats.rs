@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use object_store::client::{HttpError, HttpResponse};
 use tokio::time::sleep;
 
-use super::store::{MAX_RETRIES, RETRY_TIME};
+use super::settings::RetryLimits;
 
 /// The pause before a request is repeated for the first time. It doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -13,14 +13,15 @@ const MAX_PAUSE: Duration = Duration::from_secs(15);
 
 /// The tries that are left for a request.
 pub(super) struct Repeats {
+    limits: RetryLimits,
     begun: Instant,
     count: usize,
     pause: Duration,
 }
 
 impl Repeats {
-    pub(super) fn new() -> Self {
-        Self { begun: Instant::now(), count: 0, pause: FIRST_PAUSE }
+    pub(super) fn new(limits: RetryLimits) -> Self {
+        Self { limits, begun: Instant::now(), count: 0, pause: FIRST_PAUSE }
     }
 
     /// Whether the request is to be sent again: the server may answer otherwise soon, and it was
@@ -33,7 +34,10 @@ impl Repeats {
             }
             Err(_) => true,
         };
-        if !is_passing || self.count >= MAX_RETRIES || self.begun.elapsed() > RETRY_TIME {
+        if !is_passing
+            || self.count >= self.limits.max_retries
+            || self.begun.elapsed() > self.limits.time
+        {
             return false;
         }
         sleep(self.pause).await;

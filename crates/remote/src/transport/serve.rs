@@ -385,12 +385,14 @@ impl Server {
 
     /// What is said of a new object besides its content.
     async fn attributes(&self, object: &NewObject) -> Result<Attributes> {
-        let Replaces::Only(meta) = &object.replaces else { return Ok(attributes(object)) };
+        let class = self.stores.storage_class();
+        let Replaces::Only(meta) = &object.replaces else { return Ok(attributes(object, class)) };
         let (store, path) = self.place(&object.location)?;
         let options =
             GetOptions { head: true, if_match: meta.etag.clone(), ..GetOptions::default() };
         let old = store.replacing.get_opts(&path, options).await;
-        Ok(with_mark(old.map_err(|error| translate(&error))?.attributes, object))
+        let old = old.map_err(|error| translate(&error))?.attributes;
+        Ok(with_mark(old, object, class))
     }
 
     /// Finds out what a failure to make an object means. If an answer was lost and the request was

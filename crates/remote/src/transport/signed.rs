@@ -12,7 +12,6 @@ use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrl
 use super::answers::BoundedAnswers;
 use super::http::Connector;
 use super::settings::SettingsError;
-use super::store::MAX_RETRIES;
 use super::translate::translate;
 
 /// How long a signature is valid.
@@ -65,7 +64,8 @@ impl SignedRequest {
         let (mut pause, mut retries) = (FIRST_PAUSE, 0);
         loop {
             match self.send_once(store, connector).await {
-                Err((ObjectErrorKind::Unavailable, _)) if retries < MAX_RETRIES => {}
+                Err((ObjectErrorKind::Unavailable, _))
+                    if retries < connector.retries().max_retries => {}
                 result => return result,
             }
             tokio::time::sleep(pause).await;

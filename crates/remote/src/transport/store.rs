@@ -12,14 +12,11 @@ use object_store::{BackoffConfig, RetryConfig};
 use super::client::connector;
 use super::counter::Counter;
 use super::http::Connector;
-use super::settings::{Settings, SettingsError};
+use super::settings::{RetryLimits, Settings, SettingsError};
 use super::translate::translate;
 
 /// How long content may fail to come before it is asked for again.
 pub(super) const STALL_TIME: Duration = Duration::from_secs(30);
-/// How long a request is repeated before it is given up.
-pub(super) const RETRY_TIME: Duration = Duration::from_secs(120);
-pub(super) const MAX_RETRIES: usize = 8;
 /// How often content is asked for again that does not come.
 pub(super) const MAX_STALLS: usize = 5;
 
@@ -46,6 +43,11 @@ impl Stores {
 
     pub(super) fn token_folder(&self) -> Option<PathBuf> {
         self.settings.token_folder()
+    }
+
+    /// The storage class of new objects, if it is not that of the bucket.
+    pub(super) fn storage_class(&self) -> Option<&str> {
+        self.settings.storage_class()
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -85,11 +87,9 @@ impl Stores {
         connector: Connector,
         credentials: Option<&AwsCredentialProvider>,
     ) -> Result<Arc<AmazonS3>, SettingsError> {
-        let retry = RetryConfig {
-            backoff: BackoffConfig::default(),
-            max_retries: MAX_RETRIES,
-            retry_timeout: RETRY_TIME,
-        };
+        let RetryLimits { max_retries, time } = self.settings.retries();
+        let backoff = BackoffConfig::default();
+        let retry = RetryConfig { backoff, max_retries, retry_timeout: time };
         let mut builder = self.settings.s3(name)?.with_retry(retry).with_http_connector(connector);
         if let Some(credentials) = credentials {
             builder = builder.with_credentials(Arc::clone(credentials));

@@ -156,7 +156,7 @@ impl Web {
         range: Option<Range<u64>>,
         pinned: Option<&Meta>,
     ) -> Result<HttpResponse> {
-        let mut repeats = Repeats::new();
+        let mut repeats = Repeats::new(self.connector.retries());
         loop {
             let result = self.follow(url, range.as_ref(), pinned).await?;
             if repeats.are_due(&result).await {
