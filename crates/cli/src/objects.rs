@@ -13,9 +13,9 @@ use cryptstream_engine::{
     SandboxMode, Source, Target,
 };
 use cryptstream_remote::{
-    AwsCredentials, AwsSettings, Listing, ObjectUrl, Opening, Removal, Scheme, StoreOptions,
-    StoreSources, Transport, TransportOptions, TransportStats, UnfinishedUpload, UrlError,
-    is_no_option, is_url, object_len,
+    AwsCredentials, AwsSettings, CredentialProcess, Listing, ObjectUrl, Opening, Removal, Renewals,
+    Scheme, StoreOptions, StoreSources, TokenFile, Transport, TransportOptions, TransportStats,
+    UnfinishedUpload, UrlError, is_no_option, is_url, object_len,
 };
 use rustix::fs::{Mode, OFlags};
 
@@ -31,6 +31,12 @@ const HEADER: u64 = 16 << 10;
 
 /// The beginning of the names of variables that the transport gets.
 const PREFIX: &str = "AWS_";
+
+/// Variables that name files with tokens, and the settings by which the transport knows these.
+const TOKEN_FILES: [(&str, &str); 2] = [
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "WEB_IDENTITY_TOKEN"),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "CONTAINER_AUTHORIZATION_TOKEN"),
+];
 
 /// Whether anything is in S3, so that the settings of AWS are needed.
 static USES_S3: AtomicBool = AtomicBool::new(false);
@@ -189,9 +195,12 @@ fn transport() -> io::Result<&'static Arc<Transport>> {
     if let Some(transport) = TRANSPORT.get() {
         return Ok(transport);
     }
+    let (settings, renewals) = settings()?;
     let transport = Transport::new(TransportOptions {
         program: transport_program()?,
-        settings: settings()?,
+        settings,
+        renewals,
+        on_failed_renewal: |reason| messages::warn(&messages::objects::not_renewed(reason)),
         sandbox: SANDBOX.get().copied().unwrap_or(SandboxMode::Auto),
         forbids_network: true,
         on_left_upload: |upload| messages::warn(&messages::objects::left_upload(upload)),
@@ -228,8 +237,8 @@ fn is_as_trusted_as(own: &Path, program: &Path) -> io::Result<bool> {
     Ok(!is_writable && other_owner.is_none_or(|other| other == owner))
 }
 
-/// The settings of stores, from all sources.
-fn settings() -> io::Result<Vec<(String, String)>> {
+/// The settings of stores, from all sources, and what has to be renewed.
+fn settings() -> io::Result<(Vec<(String, String)>, Renewals)> {
     let (flags, file) = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let sources = StoreSources::new(flags, |name| std::env::var_os(name), file);
     let uses_s3 = USES_S3.load(Ordering::Relaxed);
@@ -238,7 +247,7 @@ fn settings() -> io::Result<Vec<(String, String)>> {
         .settings(!uses_s3)
         .map_err(|(name, error)| wrong(messages::storage_options::in_variable(name, &error)))?;
     if !uses_s3 {
-        return Ok(settings);
+        return Ok((settings, Renewals::default()));
     }
     let text = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -255,7 +264,8 @@ fn settings() -> io::Result<Vec<(String, String)>> {
         let help = error.help().map_or_else(String::new, |help| format!("; {help}"));
         wrong(format!("{error}{help}"))
     })?;
-    let AwsSettings { credentials, region, endpoint } = profile;
+    let AwsSettings { credentials, region, endpoint, credential_process } = profile;
+    let mut renewals = Renewals::default();
     let mut set = |name: &str, value: Option<String>| {
         settings.retain(|(other, _)| other != name);
         settings.extend(value.map(|value| (name.to_owned(), value)));
@@ -263,12 +273,23 @@ fn settings() -> io::Result<Vec<(String, String)>> {
     set("AWS_REGION", region);
     // The command line is not what is ignored if configured endpoints are.
     set("AWS_ENDPOINT_URL_S3", sources.flag_endpoint().map(ToOwned::to_owned).or(endpoint));
-    if let Some(AwsCredentials { access_key_id, secret_access_key, session_token, .. }) =
-        credentials
-    {
-        set("AWS_ACCESS_KEY_ID", Some(access_key_id));
-        set("AWS_SECRET_ACCESS_KEY", Some(secret_access_key.to_string()));
-        set("AWS_SESSION_TOKEN", session_token.map(|token| token.to_string()));
-    }
-    Ok(settings)
+    let Some(credentials) = credentials else {
+        for (variable, setting) in TOKEN_FILES {
+            let Some(path) = sources.variable(variable).map(PathBuf::from) else { continue };
+            let (file, token) = TokenFile::read(setting, &path).map_err(|error| {
+                wrong(messages::objects::unreadable_token(variable, &path, &error))
+            })?;
+            settings.push((setting.to_owned(), token.to_string()));
+            renewals.token_files.push(file);
+        }
+        return Ok((settings, renewals));
+    };
+    let AwsCredentials { access_key_id, secret_access_key, session_token, expires } = credentials;
+    set("AWS_ACCESS_KEY_ID", Some(access_key_id));
+    set("AWS_SECRET_ACCESS_KEY", Some(secret_access_key.to_string()));
+    set("AWS_SESSION_TOKEN", session_token.map(|token| token.to_string()));
+    renewals.credential_process = credential_process
+        .zip(expires)
+        .map(|(command, expires)| CredentialProcess { command, expires });
+    Ok((settings, renewals))
 }

@@ -15,8 +15,10 @@ use cryptstream_engine::program::{SandboxedProcess, forbid_network};
 use cryptstream_engine::{ObjectError, ObjectErrorKind, SandboxLevel, SandboxMode};
 use cryptstream_shm::Channel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use zeroize::Zeroizing;
 
 use crate::protocol::{Answer, Begin, NumberedAnswer, NumberedRequest, Request, VERSION};
+use crate::renewal::{Renewals, Renewer, Values};
 use crate::traffic::Traffic;
 use crate::unfinished_upload::UnfinishedUpload;
 
@@ -43,6 +45,10 @@ pub struct TransportOptions {
     pub sandbox: SandboxMode,
     /// Whether this process gives the network up when the transport has been started.
     pub forbids_network: bool,
+    /// What has to be renewed as long as the transport works.
+    pub renewals: Renewals,
+    /// Is told why credentials were not renewed. They are asked for again after a while.
+    pub on_failed_renewal: fn(&str),
     /// Is told of an upload that failed and could not be given up. It stays in its store.
     pub on_left_upload: fn(&UnfinishedUpload),
 }
@@ -254,12 +260,18 @@ impl Transport {
         // The processes end with the thread that starts them, so that thread takes the answers.
         let (this, (started, has_started)) = (Arc::clone(self), mpsc::channel());
         let serve = move || {
-            let processes =
-                this.start_process().and_then(|one| Ok(vec![this.start_process()?, one]));
+            let renewer = Renewer::start(
+                &this.options.renewals,
+                &this.options.program,
+                this.options.on_failed_renewal,
+            );
+            let processes = renewer.and_then(|renewer| {
+                Ok((vec![this.start_process()?, this.start_process()?], renewer))
+            });
             match processes {
-                Ok(processes) => {
+                Ok((processes, renewer)) => {
                     let _ = started.send(Ok(()));
-                    this.serve(processes);
+                    this.serve(processes, renewer);
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -292,10 +304,10 @@ impl Transport {
     }
 
     /// Takes answers until no process is left.
-    fn serve(&self, mut processes: Vec<SandboxedProcess>) {
+    fn serve(&self, mut processes: Vec<SandboxedProcess>, mut renewer: Renewer) {
         let mut reason = "the transport process has died".to_owned();
         while let Some(process) = processes.pop() {
-            match self.serve_one(&process) {
+            match self.serve_one(&process, &mut renewer) {
                 Ok(()) => {}
                 Err(Ended::NotSandboxed(level)) => {
                     reason = format!(
@@ -319,15 +331,21 @@ impl Transport {
     }
 
     /// Takes the answers of one process until it ends.
-    fn serve_one(&self, process: &SandboxedProcess) -> Result<(), Ended> {
+    fn serve_one(&self, process: &SandboxedProcess, renewer: &mut Renewer) -> Result<(), Ended> {
         let Ok(mut channel) = process.channel() else { return Ok(()) };
         if channel.set_timeout(Some(SILENCE)).is_err() {
             return Ok(());
         }
         let channel = Arc::new(channel);
+        if renew(&channel, renewer.all()).is_err() {
+            return Ok(());
+        }
         self.take_over(&channel);
         let mut heard = Instant::now();
         loop {
+            if renew(&channel, renewer.look()).is_err() {
+                return Err(Ended::Stuck);
+            }
             // It takes nothing, or has died.
             if self.lock().is_stuck {
                 return Err(Ended::Stuck);
@@ -467,6 +485,15 @@ impl Call {
     }
 }
 
+/// Sends a transport what has been renewed.
+fn renew(channel: &Channel, values: Values) -> io::Result<()> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let request = NumberedRequest { number: 0, request: Request::Renew { values } };
+    channel.send(&Zeroizing::new(encode(&request)?), &[])
+}
+
 fn encode(message: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(message)?)
 }
@@ -495,6 +522,8 @@ mod tests {
             settings: Vec::new(),
             sandbox: SandboxMode::Auto,
             forbids_network: false,
+            renewals: Renewals::default(),
+            on_failed_renewal: |_| (),
             on_left_upload: |_| (),
         });
         let mut location = Location::of(&ObjectUrl::parse("s3://b/k".as_ref()).unwrap());

@@ -43,6 +43,8 @@ pub struct AwsSettings {
     pub region: Option<String>,
     /// The URL of the store, if it is not that of AWS.
     pub endpoint: Option<String>,
+    /// The command that has fetched the credentials, and can fetch others when they expire.
+    pub credential_process: Option<String>,
 }
 
 impl AwsSettings {
@@ -79,11 +81,9 @@ impl AwsSettings {
             Some((_, region)) => Some(region),
             None => profile.plain("region")?,
         };
-        Ok(Self {
-            region,
-            endpoint: endpoint(&environment, &profile)?,
-            credentials: credentials(&environment, &profile)?,
-        })
+        let (credentials, credential_process) = credentials(&environment, &profile)?;
+        let endpoint = endpoint(&environment, &profile)?;
+        Ok(Self { region, endpoint, credentials, credential_process })
     }
 }
 
@@ -107,34 +107,43 @@ fn endpoint(
     }
 }
 
+/// The credentials, and the command that has fetched them.
 fn credentials(
     environment: &Environment<'_>,
     profile: &Profile,
-) -> Result<Option<AwsCredentials>, ProfileError> {
+) -> Result<(Option<AwsCredentials>, Option<String>), ProfileError> {
     if let Some(credentials) = environment.credentials()? {
-        return Ok(Some(credentials));
+        return Ok((Some(credentials), None));
     }
     if profile.get(WEB_IDENTITY).is_none() {
         profile.refuse(ROLE)?;
     }
     if environment.get("AWS_WEB_IDENTITY_TOKEN_FILE")?.is_some() {
-        return Ok(None);
+        return Ok((None, None));
     }
     profile.refuse(WEB_IDENTITY)?;
     SINGLE_SIGN_ON.into_iter().try_for_each(|key| profile.refuse(key))?;
     if let Some(keys) = profile.keys(Profile::in_credentials)? {
-        return Ok(Some(keys));
+        return Ok((Some(keys), None));
     }
     profile.refuse(LOGIN)?;
     if let Some(command) = profile.get("credential_process") {
         if !command.is_trusted {
             return Err(ProfileError::new(command.place, ProfileProblem::Untrusted));
         }
-        return process::run(command.value, process::TIME_LIMIT)
-            .map(Some)
-            .map_err(|problem| ProfileError::new(command.place, problem));
+        let credentials = run_credential_process(command.value, None)
+            .map_err(|problem| ProfileError::new(command.place, problem))?;
+        return Ok((Some(credentials), Some(command.value.to_owned())));
     }
-    profile.keys(Profile::in_config)
+    Ok((profile.keys(Profile::in_config)?, None))
+}
+
+/// Runs a credential process, with this environment or that of this process.
+pub(crate) fn run_credential_process(
+    command: &str,
+    environment: Option<&[(String, String)]>,
+) -> Result<AwsCredentials, ProfileProblem> {
+    process::run(command, environment, process::TIME_LIMIT)
 }
 
 /// The environment variables.

@@ -162,6 +162,8 @@ pub(crate) enum Request {
     /// List a page of the uploads that are neither completed nor given up, of all keys that begin
     /// with this one: those behind this key and this name of an upload.
     Uploads { location: Location, after: Option<(String, String)> },
+    /// Use these settings in place of those with the same names. There is no answer.
+    Renew { values: Vec<(String, String)> },
     /// Give an upload up.
     Abort { location: Location, upload: String },
     /// Remove that object, if it still is what it was.

@@ -5,9 +5,11 @@ mod attributes;
 mod client;
 mod copy;
 mod counter;
+mod credentials;
 mod http;
 mod list;
 mod list_uploads;
+mod no_credentials;
 mod pace;
 mod repeats;
 mod serve;
@@ -87,8 +89,7 @@ fn run() -> io::Result<()> {
 
     // Everything is open; from here on the process is sandboxed.
     let mode = SandboxMode::from_byte(begin.sandbox).ok_or(io::ErrorKind::InvalidData)?;
-    let mut readable: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
-    readable.extend(server.iter().flat_map(Server::token_folder));
+    let readable: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
     let level = restrict_process(mode, Profile::Transport(&readable));
     answers.send(0, Answer::Ready(level as u8))?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {
@@ -113,6 +114,7 @@ fn run() -> io::Result<()> {
             (Ok(server), Request::Parts { upload, first, parts }) => {
                 server.take_parts(upload, first, parts);
             }
+            (Ok(server), Request::Renew { values }) => server.renew(values),
             (Ok(server), request) => {
                 let upload = match &request {
                     Request::PutPart { upload, .. } | Request::CopyPart { upload, .. } => {
@@ -144,7 +146,7 @@ fn run() -> io::Result<()> {
                     let _ = answers.send(number, answer);
                 });
             }
-            (Err((_, _)), Request::Parts { .. }) => {}
+            (Err((_, _)), Request::Parts { .. } | Request::Renew { .. }) => {}
             (Err((kind, message)), _) => answers.send(number, Answer::failed(*kind, message))?,
         }
     }

@@ -10,6 +10,7 @@ use crate::handler::handle;
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::response::Response;
+use crate::services;
 use crate::shared::Shared;
 use crate::store::Object;
 
@@ -153,6 +154,10 @@ impl Exchange<'_, '_> {
                 Fault::IgnoreRange => request.headers.retain(|(name, _)| name != "range"),
                 _ => {}
             }
+        }
+        let lifetime = self.shared().options.credentials_lifetime;
+        if let Some(response) = services::answer(self.operation, &request, lifetime) {
+            return Some(response);
         }
         let (store, options) = (&mut self.shared().store(), &self.shared().options);
         let response = handle(self.operation, request, store, options);

@@ -52,7 +52,10 @@ fn dispatch(
         Operation::UploadPartCopy => multipart::copy_part(&request, store, options),
         Operation::CompleteMultipartUpload => multipart::complete(&request, store, options),
         Operation::AbortMultipartUpload => multipart::abort(&request, store),
-        Operation::Unknown => Err(ErrorCode::MethodNotAllowed),
+        Operation::InstanceMetadata
+        | Operation::ContainerCredentials
+        | Operation::AssumeRoleWithWebIdentity
+        | Operation::Unknown => Err(ErrorCode::MethodNotAllowed),
     }
 }
 

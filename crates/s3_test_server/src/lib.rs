@@ -44,6 +44,7 @@ mod request;
 mod request_log;
 mod response;
 mod server;
+mod services;
 mod shared;
 mod store;
 mod xml;

@@ -23,6 +23,12 @@ pub enum Operation {
     CompleteMultipartUpload,
     AbortMultipartUpload,
     ListParts,
+    /// A request to the service of a machine in the cloud: below `/latest/`.
+    InstanceMetadata,
+    /// A request to the service of a container: `/container-credentials`.
+    ContainerCredentials,
+    /// A request to the service that exchanges tokens for credentials: `POST /`.
+    AssumeRoleWithWebIdentity,
     /// One that this server does not know.
     Unknown,
 }
@@ -31,6 +37,12 @@ impl Operation {
     pub(crate) fn of(request: &Request) -> Self {
         let has = |name| request.parameter(name).is_some();
         let copies = request.header("x-amz-copy-source").is_some();
+        match (request.method.as_str(), request.bucket.as_str()) {
+            ("PUT" | "GET", "latest") => return Self::InstanceMetadata,
+            ("GET", "container-credentials") => return Self::ContainerCredentials,
+            ("POST", "") => return Self::AssumeRoleWithWebIdentity,
+            _ => {}
+        }
         if request.key.is_empty() {
             return match request.method.as_str() {
                 _ if request.bucket.is_empty() => Self::Unknown,

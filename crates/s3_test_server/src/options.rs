@@ -1,5 +1,7 @@
 //! What a test can set when it starts a server.
 
+use std::time::Duration;
+
 /// The limits of a server, which are those of S3 unless a test lowers them.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     pub max_keys: usize,
     /// The region of all buckets.
     pub region: String,
+    /// How long the credentials are valid that this server gives.
+    pub credentials_lifetime: Duration,
 }
 
 impl Default for Options {
@@ -23,6 +27,7 @@ impl Default for Options {
             max_parts: 10_000,
             max_keys: 1000,
             region: "us-east-1".to_owned(),
+            credentials_lifetime: Duration::from_secs(3600),
         }
     }
 }

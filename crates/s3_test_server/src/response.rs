@@ -32,6 +32,16 @@ impl Response {
             .header("Content-Type", "application/xml")
     }
 
+    /// One with this text.
+    pub(crate) fn text(text: &str) -> Self {
+        Self { body: Body::from(text.as_bytes().to_vec()), ..Self::empty(200) }
+    }
+
+    /// One with this JSON.
+    pub(crate) fn json(text: &str) -> Self {
+        Self::text(text).header("Content-Type", "application/json")
+    }
+
     /// Adds a header.
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cryptstream_engine::program::WipingAllocator;
-use cryptstream_remote::{TRANSPORT_ARGUMENT, transport_main};
+use cryptstream_remote::{
+    CREDENTIALS_ARGUMENT, TRANSPORT_ARGUMENT, credentials_main, transport_main,
+};
 
 /// Wipes all memory that is freed, also that of libraries.
 #[global_allocator]
@@ -18,7 +20,12 @@ static ALLOCATOR: WipingAllocator = WipingAllocator;
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_none_or(|first| first != TRANSPORT_ARGUMENT) {
+    let first = std::env::args_os().nth(1);
+    let is = |argument: &str| first.as_ref().is_some_and(|first| first == argument);
+    if is(CREDENTIALS_ARGUMENT) {
+        return credentials_main();
+    }
+    if !is(TRANSPORT_ARGUMENT) {
         eprintln!("error: cryptstream starts this program itself, for URLs of object stores");
         return ExitCode::from(USAGE);
     }

@@ -220,6 +220,19 @@ pub(crate) fn no_url(path: &Path) -> Failure {
     Failure::new(code::USAGE, "usage", "is not the URL of a bucket or an object", help).about(path)
 }
 
+/// A file with a token that cannot be used.
+pub(crate) fn unreadable_token(variable: &str, path: &Path, error: &std::io::Error) -> String {
+    format!("{variable} names {}, which cannot be read: {error}", quoted(path))
+}
+
+/// Credentials that a program should have fetched again.
+pub(crate) fn not_renewed(reason: &str) -> String {
+    format!(
+        "the credentials of the store expire soon, and were not renewed: {}; it is tried again",
+        harmless(reason)
+    )
+}
+
 /// An upload that stays in its store.
 pub(crate) fn left_upload(upload: &UnfinishedUpload) -> String {
     format!(

@@ -26,6 +26,7 @@ mod json;
 mod key_files;
 mod keys;
 mod mirror;
+mod object_credentials;
 mod object_faults;
 mod object_options;
 mod object_rekey;

@@ -32,10 +32,15 @@ const TICK: Duration = Duration::from_millis(5);
 /// of the process, which may live on.
 ///
 /// [`credential_process`]: https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
-pub(super) fn run(command: &str, limit: Duration) -> Result<AwsCredentials, ProfileProblem> {
+pub(super) fn run(
+    command: &str,
+    environment: Option<&[(String, String)]>,
+    limit: Duration,
+) -> Result<AwsCredentials, ProfileProblem> {
     let words = shlex::split(command).unwrap_or_default();
     let (program, arguments) = words.split_first().ok_or(ProfileProblem::Command)?;
-    let (stdout, stderr, mut child) = start(program, arguments).map_err(ProfileProblem::Run)?;
+    let (stdout, stderr, mut child) =
+        start(program, arguments, environment).map_err(ProfileProblem::Run)?;
     let status = wait(&mut child, limit).inspect_err(|_| {
         // Fails only if the process has ended meanwhile.
         let _ = child.kill();
@@ -53,10 +58,19 @@ pub(super) fn run(command: &str, limit: Duration) -> Result<AwsCredentials, Prof
     parse(&output)
 }
 
-fn start(program: &str, arguments: &[String]) -> io::Result<(File, File, Child)> {
+fn start(
+    program: &str,
+    arguments: &[String],
+    environment: Option<&[(String, String)]>,
+) -> io::Result<(File, File, Child)> {
     let stdout = File::from(memfd_create("stdout", MemfdFlags::CLOEXEC)?);
     let stderr = File::from(memfd_create("stderr", MemfdFlags::CLOEXEC)?);
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(environment) = environment {
+        // The variable PATH in it is where the program is looked for.
+        command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+    }
+    let child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(stdout.try_clone()?)
@@ -135,7 +149,7 @@ mod tests {
     const PRINTED: &str = r#""Version": 1, "AccessKeyId": "id", "SecretAccessKey": "a/b+c""#;
 
     fn run_shell(script: &str) -> Result<AwsCredentials, ProfileProblem> {
-        run(&format!("sh -c '{script}'"), TIME_LIMIT)
+        run(&format!("sh -c '{script}'"), None, TIME_LIMIT)
     }
 
     fn message(result: Result<AwsCredentials, ProfileProblem>) -> String {
@@ -164,13 +178,18 @@ mod tests {
     #[test]
     fn arguments_are_split_as_a_shell_does_but_not_expanded() {
         let script = r#"sh -c 'test "$#,$1,$2" = "2,a b,$HOME"' sh "a b" '$HOME'"#;
-        assert!(message(run(script, TIME_LIMIT)).contains("(exit status: 1)"));
+        assert!(message(run(script, None, TIME_LIMIT)).contains("(exit status: 1)"));
         let script = r#"sh -c 'test "$#,$1,$2" = "2,a b,\$HOME"' sh "a b" '$HOME'"#;
-        assert!(message(run(script, TIME_LIMIT)).contains("it is not JSON (line 1, column 0)"));
+        assert!(
+            message(run(script, None, TIME_LIMIT)).contains("it is not JSON (line 1, column 0)")
+        );
         for command in ["", "  ", "x 'y"] {
-            assert!(matches!(run(command, TIME_LIMIT), Err(ProfileProblem::Command)), "{command}");
+            assert!(
+                matches!(run(command, None, TIME_LIMIT), Err(ProfileProblem::Command)),
+                "{command}"
+            );
         }
-        let missing = message(run("/nonexistent/program", TIME_LIMIT));
+        let missing = message(run("/nonexistent/program", None, TIME_LIMIT));
         assert!(missing.starts_with("credential_process cannot be run: No such file"), "{missing}");
     }
 
@@ -206,7 +225,7 @@ mod tests {
     #[test]
     fn a_process_that_does_not_end_is_killed_but_its_descendants_are_not_waited_for() {
         let limit = Duration::from_millis(20);
-        assert!(matches!(run("sleep 60", limit), Err(ProfileProblem::Timeout(0))));
+        assert!(matches!(run("sleep 60", None, limit), Err(ProfileProblem::Timeout(0))));
         let daemon = message(run_shell("sleep 60 & exit 4"));
         assert!(daemon.contains("exit status: 4"), "{daemon}");
     }

@@ -47,8 +47,13 @@ pub(super) fn connector(
         .connect_timeout(METADATA_CONNECT_TIME)
         .read_timeout(ANSWER_TIME);
     let build = |client: ClientBuilder| client.build().map_err(in_settings);
-    let connector =
-        Connector::new(build(client)?, build(metadata_client)?, counter, settings.retries());
+    let connector = Connector::new(
+        build(client)?,
+        build(metadata_client)?,
+        counter,
+        settings.metadata_service(),
+        settings.retries(),
+    );
     Ok(if settings.is_http_allowed() { connector.allowing_http() } else { connector })
 }
 

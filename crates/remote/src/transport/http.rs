@@ -18,10 +18,11 @@ use super::settings::RetryLimits;
 
 /// Where machines in the cloud ask for credentials. They answer at once and without TLS, or not at
 /// all.
-pub(super) const METADATA_SERVICES: [&str; 5] = [
+pub(super) const METADATA_SERVICES: [&str; 6] = [
     "169.254.169.254",
     "169.254.170.2",
     "169.254.170.23",
+    "[fd00:ec2::23]",
     "[fd00:ec2::254]",
     "metadata.google.internal",
 ];
@@ -41,6 +42,10 @@ pub(super) struct Connector {
     condition: Option<(&'static str, HeaderValue)>,
     /// Whether servers are reached without TLS.
     allows_http: bool,
+    /// Another server that is asked as [`METADATA_SERVICES`] are: its name and port.
+    metadata_server: Option<Arc<str>>,
+    /// Whether all servers are.
+    is_of_metadata: bool,
     retries: RetryLimits,
 }
 
@@ -49,8 +54,12 @@ impl Connector {
         client: reqwest::Client,
         metadata_client: reqwest::Client,
         counter: &Arc<Counter>,
+        metadata_service: Option<&str>,
         retries: RetryLimits,
     ) -> Self {
+        let metadata_server = metadata_service
+            .and_then(|url| url.split_once("://")?.1.split('/').next())
+            .map(Arc::from);
         Self {
             client: HttpClient::new(client),
             metadata_client: HttpClient::new(metadata_client),
@@ -58,6 +67,8 @@ impl Connector {
             counter: Arc::clone(counter),
             condition: None,
             allows_http: false,
+            metadata_server,
+            is_of_metadata: false,
             retries,
         }
     }
@@ -84,6 +95,11 @@ impl Connector {
         Self { allows_http: true, ..self.clone() }
     }
 
+    /// The same, for servers that a machine or a container in the cloud asks for credentials.
+    pub(super) fn of_metadata(&self) -> Self {
+        Self { is_of_metadata: true, ..self.clone() }
+    }
+
     /// Sends a request to where machines in the cloud ask for credentials. Who is not there is not
     /// asked again.
     async fn ask_metadata_service(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -106,8 +122,11 @@ impl HttpConnector for Connector {
 #[async_trait]
 impl HttpService for Connector {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let is_metadata =
-            request.uri().host().is_some_and(|host| METADATA_SERVICES.contains(&host));
+        let is_metadata = self.is_of_metadata
+            || request.uri().host().is_some_and(|host| METADATA_SERVICES.contains(&host))
+            || self.metadata_server.as_deref().is_some_and(|server| {
+                request.uri().authority().is_some_and(|authority| authority.as_str() == server)
+            });
         if is_metadata {
             return self.ask_metadata_service(request).await;
         }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -62,8 +61,9 @@ impl Server {
         Ok(Self { stores, counter, web, parts: Mutex::default(), tasks: Mutex::default() })
     }
 
-    pub(super) fn token_folder(&self) -> Option<PathBuf> {
-        self.stores.token_folder()
+    /// Uses new credentials, or new tokens to get some.
+    pub(super) fn renew(&self, values: Vec<(String, String)>) {
+        self.stores.renew(values);
     }
 
     /// Keeps the names of parts until the upload is completed.
@@ -160,7 +160,9 @@ impl Server {
                 deleted.map(|()| Answer::Done).map_err(|error| translate(&error))
             }
             Request::List { location, page } => self.list(&location, page, file?).await,
-            Request::Parts { .. } => Err((ObjectErrorKind::Other, "a request too many".to_owned())),
+            Request::Parts { .. } | Request::Renew { .. } => {
+                Err((ObjectErrorKind::Other, "a request too many".to_owned()))
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! The settings of stores, as they come from the environment and from the command line.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use cryptstream_engine::ObjectErrorKind;
@@ -14,6 +13,9 @@ pub(super) type SettingsError = (ObjectErrorKind, String);
 /// How long a request is repeated before it is given up.
 const RETRY_TIME: Duration = Duration::from_secs(120);
 const MAX_RETRIES: usize = 8;
+
+/// Where machines in the cloud are asked for credentials by IPv6.
+const METADATA_SERVICE_IPV6: &str = "http://[fd00:ec2::254]";
 
 /// How often and how long a request is repeated before it is given up.
 #[derive(Clone, Copy, Debug)]
@@ -51,11 +53,14 @@ impl Settings {
         names.iter().find_map(|name| self.values.get(*name)).map(String::as_str)
     }
 
-    /// The folder of the token that is exchanged for credentials, which is read again when they
-    /// expire.
-    pub(super) fn token_folder(&self) -> Option<PathBuf> {
-        let file = self.get(&["aws_web_identity_token_file"])?;
-        PathBuf::from(file).parent().map(PathBuf::from)
+    /// Where the machine in the cloud is asked for credentials, if the user says where.
+    pub(super) fn metadata_service(&self) -> Option<&str> {
+        let is_ipv6 = self
+            .get(&["aws_ec2_metadata_service_endpoint_mode"])
+            .is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6"));
+        self.get(&["aws_ec2_metadata_service_endpoint", "aws_metadata_endpoint"])
+            .map(|url| url.trim_end_matches('/'))
+            .or(is_ipv6.then_some(METADATA_SERVICE_IPV6))
     }
 
     /// Certificates of authorities to trust besides the system's, in PEM.
@@ -131,6 +136,9 @@ impl Settings {
         builder = builder.with_bucket_name(bucket);
         if let Some(endpoint) = self.endpoint() {
             builder = builder.with_endpoint(self.endpoint_of(bucket, endpoint)?);
+        }
+        if let Some(url) = self.metadata_service() {
+            builder = builder.with_metadata_endpoint(url);
         }
         if let Some(key) = self.get(&["aws_sse_kms_key_id"])
             && self.get(&["aws_server_side_encryption"]).is_none()

@@ -1,7 +1,6 @@
 //! The stores that objects are in.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use object_store::{BackoffConfig, RetryConfig};
 
 use super::client::connector;
 use super::counter::Counter;
+use super::credentials::Credentials;
 use super::http::Connector;
 use super::settings::{RetryLimits, Settings, SettingsError};
 use super::translate::translate;
@@ -32,17 +32,23 @@ pub(super) struct Bucket {
 pub(super) struct Stores {
     settings: Settings,
     pub(super) connector: Connector,
+    /// Those that do not come from the machine in the cloud.
+    credentials: Option<Arc<Credentials>>,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
 impl Stores {
     pub(super) fn new(settings: Settings, counter: &Arc<Counter>) -> Result<Self, SettingsError> {
         let connector = connector(&settings, counter)?;
-        Ok(Self { settings, connector, buckets: Mutex::default() })
+        let credentials = Credentials::new(&settings, &connector).map(Arc::new);
+        Ok(Self { settings, connector, credentials, buckets: Mutex::default() })
     }
 
-    pub(super) fn token_folder(&self) -> Option<PathBuf> {
-        self.settings.token_folder()
+    /// Uses new credentials, or new tokens to get some.
+    pub(super) fn renew(&self, values: Vec<(String, String)>) {
+        if let Some(credentials) = &self.credentials {
+            credentials.renew(values);
+        }
     }
 
     /// The storage class of new objects, if it is not that of the bucket.
@@ -93,6 +99,8 @@ impl Stores {
         let mut builder = self.settings.s3(name)?.with_retry(retry).with_http_connector(connector);
         if let Some(credentials) = credentials {
             builder = builder.with_credentials(Arc::clone(credentials));
+        } else if let Some(credentials) = &self.credentials {
+            builder = builder.with_credentials(Arc::clone(credentials) as AwsCredentialProvider);
         }
         builder.build().map(Arc::new).map_err(|error| translate(&error))
     }

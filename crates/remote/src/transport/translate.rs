@@ -4,12 +4,17 @@ use cryptstream_engine::ObjectErrorKind;
 use object_store::Error;
 use object_store::client::HttpError;
 
+use super::no_credentials::NoCredentials;
+
 /// Where machines in the cloud ask for credentials.
 const METADATA_SERVICE: &str = "169.254.169.254";
 
 /// What an error means, and what to tell the user: the store's own code and words if it has sent
 /// some.
 pub(super) fn translate(error: &Error) -> (ObjectErrorKind, String) {
+    if let Some(reason) = no_credentials(error) {
+        return (ObjectErrorKind::Denied, reason);
+    }
     let text = full_text(error);
     let kind = element(&text, "Code").and_then(by_code).unwrap_or_else(|| by_type(error, &text));
     if kind == ObjectErrorKind::Changed {
@@ -114,6 +119,18 @@ fn in_words(kind: ObjectErrorKind, text: &str) -> String {
         // A presigned URL is a secret.
         _ => text.split('?').next().unwrap_or_default().to_owned(),
     }
+}
+
+/// Why there were no credentials to sign with, if that is it.
+fn no_credentials(error: &Error) -> Option<String> {
+    let mut error: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = error {
+        if let Some(reason) = one.downcast_ref::<NoCredentials>() {
+            return Some(reason.to_string());
+        }
+        error = one.source();
+    }
+    None
 }
 
 /// The error and what has caused it, without repetitions.
