@@ -43,6 +43,9 @@ if [ "$(id -u)" = 0 ]; then
 else
     echo "skipped: storage that waits is a mount, which only root can make"
 fi
+# shellcheck disable=SC2046
+python3 bench/scaling.py "$PROGRAM" --json "$results/scaling.json" \
+    $(either "" "--rounds 1 --mib 64 --files 500")
 "$PROGRAM" benchmark --quiet --json --folder /dev/shm --max-size 400KiB --runs "$(either 15 3)" > "$results/benchmark.json"
 
 python3 bench/summary.py "$results" | tee "$results/summary.txt"
