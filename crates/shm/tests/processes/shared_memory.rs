@@ -16,7 +16,7 @@ use cryptstream_shm::{
 pub(crate) const CHILD: &str = "CRYPTSTREAM_SHM_TEST_CHILD";
 
 /// A test that takes longer has hung.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// Slots of the queue.
 pub(crate) const CAPACITY: usize = 4;
