@@ -7,6 +7,7 @@ use crate::header::unlock;
 use crate::journal;
 use crate::output::Sink;
 use crate::payload::Payload;
+use crate::progress::check_cancelled;
 use crate::request::{Decrypt, Output};
 use crate::reread::check_decrypted;
 use crate::transform::Operation;
@@ -65,6 +66,7 @@ impl Engine {
         progress.advance(payload.start + payload.cipher.format().prefix_len() as u64);
         let last = self.run_payload(payload, source, &mut decryption.sink, progress)?;
         let workers = self.end_work(commit);
+        check_cancelled(progress)?;
         Ok(Summary { workers, ..decryption.finish(source, &last, commit)? })
     }
 }

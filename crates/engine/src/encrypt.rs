@@ -11,6 +11,7 @@ use cryptstream_shm::SecretScope;
 use crate::header::HEADER_BLOCK;
 use crate::output::Sink;
 use crate::payload::Payload;
+use crate::progress::check_cancelled;
 use crate::reread::check_encrypted;
 use crate::transform::Operation;
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 /// From this plaintext length on the header is filled up, so that the payload
 /// starts at a block of the file system and recipients can be exchanged
 /// without moving it.
-const PAD_FROM: usize = SEGMENT_LEN;
+pub(crate) const PAD_FROM: usize = SEGMENT_LEN;
 
 impl Engine {
     /// Encrypts a file, or anything else that can be read.
@@ -76,6 +77,7 @@ impl Engine {
             self.run_payload(payload, source, &mut encryption.sink, progress)?
         };
         let workers = self.end_work(commit);
+        check_cancelled(progress)?;
         Ok(Summary { workers, ..encryption.finish(source, &last, commit)? })
     }
 }
@@ -177,7 +179,7 @@ impl FileEncryption {
     }
 }
 
-fn wrap(
+pub(crate) fn wrap(
     format: Format,
     file_key: &FileKey,
     recipients: &[&(dyn Recipient + Sync)],

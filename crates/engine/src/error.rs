@@ -427,6 +427,10 @@ pub enum Error {
     /// The operating system provides no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The caller has given the run up, by
+    /// [`Progress::is_cancelled`](crate::Progress::is_cancelled).
+    #[error("was cancelled")]
+    Cancelled,
     /// A bug.
     #[error("internal error: {0}")]
     Internal(&'static str),

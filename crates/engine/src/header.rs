@@ -1,5 +1,7 @@
 //! The header of an encrypted file: read, and unlocked with an identity.
 
+use std::path::Path;
+
 use cryptstream_format::header::{HeaderError, HeaderErrorKind};
 use cryptstream_format::{ChunkCipher, FileKey, Header, Identity, PayloadCipher, UnlockError};
 use cryptstream_shm::SecretScope;
@@ -108,6 +110,11 @@ pub(crate) fn read_repaired(
 
 /// Why the header of `source` was not unlocked.
 pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError) -> Error {
+    unlock_error_of(source.path(), header, error)
+}
+
+/// The same for a file that is not read here.
+pub(crate) fn unlock_error_of(path: &Path, header: &Header, error: UnlockError) -> Error {
     // Each type once, in order, up to a limit.
     let mut kinds: Vec<String> = Vec::new();
     let mut recipients = 0;
@@ -117,14 +124,18 @@ pub(crate) fn unlock_error(source: &Source, header: &Header, error: UnlockError)
             kinds.push(stanza.tag().to_owned());
         }
     }
-    let path = source.path().to_owned();
-    let format = header.format();
+    let (path, format) = (path.to_owned(), header.format());
     Error::Unlock { path, source: error, format, recipients, recipient_types: kinds }
 }
 
 fn not_encrypted(source: &Source, bytes: &[u8]) -> Error {
+    not_encrypted_at(source.path(), bytes)
+}
+
+/// The same for a file that is not read here.
+pub(crate) fn not_encrypted_at(path: &Path, bytes: &[u8]) -> Error {
     let head = bytes[..bytes.len().min(HEAD_LEN)].to_vec();
-    Error::NotEncrypted { path: source.path().to_owned(), head }
+    Error::NotEncrypted { path: path.to_owned(), head }
 }
 
 pub(crate) fn cut_in_header(source: &Source) -> Error {

@@ -12,6 +12,7 @@ use crate::parallel::run_on_threads;
 use crate::parser_cipher::ParserCipher;
 use crate::part_io::{Buffers, SliceReader};
 use crate::payload::{Payload, Read, last_of, segment_read};
+use crate::progress::check_cancelled;
 use crate::transform::{Operation, PartWriter, transform};
 use crate::{Error, Progress, Source};
 
@@ -109,6 +110,7 @@ fn run_in_order(
         let mut writer = SinkWriter { operation, sink, start, buffer, head };
         transform(&segment, STREAM_PART_LEN, &mut reader, &mut cipher, &mut writer)?;
         progress.advance(len as u64);
+        check_cancelled(progress)?;
         if segment.is_last() {
             return Ok(InProcess::Complete(segment));
         }

@@ -22,6 +22,8 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 
+/// Whether signals are another program's business.
+static IS_LEFT_ALONE: AtomicBool = AtomicBool::new(false);
 /// Whether a signal may take its default action at once.
 static MAY_DIE: AtomicBool = AtomicBool::new(true);
 /// The signal that came while it might not; 0 when none did.
@@ -141,7 +143,7 @@ pub fn report_on_interrupt(report: Box<dyn Fn() + Send>) -> io::Result<OnInterru
 fn add(phase: Phase, action: Action) -> io::Result<OnInterrupt> {
     let mut state = lock();
     register();
-    if !state.is_watched {
+    if !state.is_watched && !are_signals_left_alone() {
         // Registered after the handlers that record the signal.
         let mut signals = Signals::new(unignored_signals())?;
         std::thread::Builder::new().name("interrupt".into()).spawn(move || {
@@ -262,8 +264,23 @@ impl Drop for InterruptGuard {
     }
 }
 
+/// Has this crate install no signal handlers from now on, and start no thread that waits for
+/// signals. For libraries in programs with handlers of their own, such as an interpreter, which
+/// give runs up by [`Progress::is_cancelled`](crate::Progress::is_cancelled). If a signal ends
+/// the process nevertheless, a temporary file with a name may stay, which a later run removes.
+pub fn leave_signals_alone() {
+    IS_LEFT_ALONE.store(true, Ordering::SeqCst);
+}
+
+fn are_signals_left_alone() -> bool {
+    IS_LEFT_ALONE.load(Ordering::SeqCst)
+}
+
 /// Registers the signal handlers, once.
 fn register() {
+    if are_signals_left_alone() {
+        return;
+    }
     static REGISTERED: OnceLock<()> = OnceLock::new();
     REGISTERED.get_or_init(|| {
         for signal in unignored_signals() {

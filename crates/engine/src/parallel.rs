@@ -6,6 +6,7 @@ use std::thread;
 
 use cryptstream_format::{Layout, Segment};
 
+use crate::progress::check_cancelled;
 use crate::{Error, Progress};
 
 /// Runs all segments on up to `threads` threads, of which this is one.
@@ -93,6 +94,7 @@ where
             self.done.fetch_add(run(&segment)? as u64, Ordering::Relaxed);
             if let Some(progress) = progress {
                 progress.advance(self.done.swap(0, Ordering::Relaxed));
+                check_cancelled(progress)?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::input::InputObject;
 use crate::output::{OutputObject, Sink};
 use crate::payload::{Read, segment_read};
+use crate::progress::check_cancelled;
 use crate::transform::Operation;
 use crate::workers::{CHECK_INTERVAL, Coordinator, Finished, Stop};
 use crate::{Error, Progress, Source};
@@ -196,6 +197,7 @@ impl<'a> Pipeline<'a> {
     ) -> Result<Segment, PipelineError> {
         let is_ordered = matches!(self.output, SegmentSink::InOrder(_));
         loop {
+            check_cancelled(progress).map_err(PipelineError::Error)?;
             self.publish(coordinator).map_err(PipelineError::Error)?;
             if self.is_over() {
                 coordinator.remove(self.job);

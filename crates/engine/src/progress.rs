@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::Error;
 use crate::workers::WorkerNote;
 
 /// Is told about the progress of a run, once per segment.
@@ -18,6 +19,16 @@ pub trait Progress {
     fn worker_note(&self, note: &WorkerNote) {
         let _ = note;
     }
+    /// Whether the caller has given the run up. It is asked after each segment and before an
+    /// output gets its name, and from then on the run ends with [`Error::Cancelled`].
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Ends a run that was given up.
+pub(crate) fn check_cancelled(progress: &dyn Progress) -> Result<(), Error> {
+    if progress.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// Ignores progress.

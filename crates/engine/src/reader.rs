@@ -6,11 +6,14 @@ use std::path::Path;
 use cryptstream_format::{ChunkCipher, Identity, Layout, Segment};
 use zeroize::Zeroizing;
 
+use crate::chunk_ranges::{ChunkRanges, TakeSealed};
 use crate::error_context::ErrorContext;
 use crate::header::unlock;
 use crate::journal::open_header;
-use crate::part_io::BufferWriter;
+use crate::memory::grow;
+use crate::part_io::{BufferWriter, CiphertextReader};
 use crate::runs::{RUN_LEN, decrypt_run};
+use crate::transform::PartReader;
 use crate::{Engine, Error, Source};
 
 impl Engine {
@@ -23,7 +26,15 @@ impl Engine {
         path: impl AsRef<Path>,
         identities: &[&dyn Identity],
     ) -> Result<Reader, Error> {
-        let mut source = Source::open(path.as_ref())?.parsed_by(&self.parser()?);
+        let source = Source::open(path.as_ref())?.parsed_by(&self.parser()?);
+        Self::open_source(source, identities)
+    }
+
+    /// The same for an input that is open.
+    ///
+    /// # Errors
+    /// Those of [`Engine::open`].
+    pub fn open_source(mut source: Source, identities: &[&dyn Identity]) -> Result<Reader, Error> {
         let len = source.begin_random_access()?;
         let (layout, cipher, start) = open_header(&mut source, |source, header| {
             let (path, start) = (source.path().to_owned(), header.len() as u64);
@@ -69,6 +80,35 @@ impl Reader {
     #[allow(clippy::len_without_is_empty, reason = "a file, not a collection")]
     pub fn len(&self) -> u64 {
         self.layout.plaintext_len()
+    }
+
+    /// Reads from byte `offset` of the plaintext on into `buffer`, on up to `threads` threads, and
+    /// without the position of the reader. Returns the number of bytes, which is lower than asked
+    /// for at the end only. Only verified bytes are returned: on an error the buffer is zeros.
+    ///
+    /// # Errors
+    /// Those of [`Engine::decrypt`]. [`Error::Cancelled`] once `is_cancelled` returns true.
+    pub fn read_at(
+        &self,
+        buffer: &mut [u8],
+        offset: u64,
+        threads: usize,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<usize, Error> {
+        let left = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let len = left.min(buffer.len());
+        let Self { source, layout, cipher, context, .. } = self;
+        let fetch = |run: &Segment, space: &mut Vec<u8>, take: &mut TakeSealed<'_>| {
+            grow(space, run.sealed_len())?;
+            let mut reader =
+                CiphertextReader { file: source.file(), start: context.start, buffer: space };
+            let read = reader.read(run);
+            let sealed = read.map_err(|failure| context.clone().error(run, failure))?;
+            take(sealed)
+        };
+        let ranges = ChunkRanges { layout, cipher, path: &context.path, start: context.start };
+        ranges.open(offset, &mut buffer[..len], threads, is_cancelled, &fetch)?;
+        Ok(len)
     }
 
     /// Decrypts a run of chunks into `text`.

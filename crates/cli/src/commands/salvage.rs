@@ -24,7 +24,7 @@ pub(super) fn run(mut args: Decrypt, session: &Session) -> CommandResult {
         }
         (None, _) => return needs_file("standard input"),
         (_, Target::Object { path, .. }) => return Err(messages::objects::needs_file(path).into()),
-        (_, Target::Stdout { .. }) => return needs_file("standard output"),
+        (_, Target::Stdout { .. } | Target::Pipe { .. }) => return needs_file("standard output"),
     };
     let started = Instant::now();
     let scan = salvage(&args, &transfer, session)?;

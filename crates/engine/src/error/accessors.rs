@@ -64,6 +64,7 @@ impl Error {
             | Self::NoWorkers
             | Self::Wrap(_)
             | Self::Random(_)
+            | Self::Cancelled
             | Self::Internal(_) => None,
         }
     }

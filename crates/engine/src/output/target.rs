@@ -56,6 +56,13 @@ pub enum Target {
         /// The name for messages.
         path: PathBuf,
     },
+    /// A pipe that is open. Its reader must make nothing final before the run has succeeded.
+    Pipe {
+        /// The end to write to.
+        pipe: Arc<OwnedFd>,
+        /// The name for messages.
+        path: PathBuf,
+    },
     /// Standard output.
     Stdout {
         /// Refuse anything but text, because it is a terminal.
@@ -76,7 +83,7 @@ impl Target {
             Self::Beneath { dir, name, path, force, .. } => {
                 beneath(dir, name, path, *force, source).map(drop)
             }
-            Self::Object { .. } | Self::Stdout { .. } => Ok(()),
+            Self::Object { .. } | Self::Pipe { .. } | Self::Stdout { .. } => Ok(()),
         }
     }
 
@@ -84,9 +91,10 @@ impl Target {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Path { path, .. } | Self::Beneath { path, .. } | Self::Object { path, .. } => {
-                Some(path)
-            }
+            Self::Path { path, .. }
+            | Self::Beneath { path, .. }
+            | Self::Object { path, .. }
+            | Self::Pipe { path, .. } => Some(path),
             Self::Stdout { .. } => None,
         }
     }
@@ -159,6 +167,10 @@ impl Target {
             Self::Object { object, path } => {
                 let (object, attributes) = (Arc::clone(object), source.object_attributes());
                 Ok(Sink::Object(OutputObject::new(object, path.clone(), attributes)))
+            }
+            Self::Pipe { pipe, path } => {
+                let own = pipe.try_clone().map_err(|error| create_error(path, error))?;
+                Ok(Sink::Stream(Stream::new(own.into(), path.clone(), false)))
             }
             Self::Stdout { only_text } => open_stdout(*only_text, source),
         }

@@ -13,6 +13,7 @@ use crate::header::HEADER_BLOCK;
 use crate::memory::zeroed;
 use crate::output::attributes::{copy_user_attributes, keep_access};
 use crate::output::{PendingFile, Permissions};
+use crate::progress::check_cancelled;
 use crate::{Error, Progress};
 
 /// Bytes that the system copies in one call; progress is shown after each.
@@ -146,6 +147,7 @@ impl LockedFile {
             }
             done += copied;
             progress.advance(copied);
+            check_cancelled(progress)?;
         }
         Ok(())
     }

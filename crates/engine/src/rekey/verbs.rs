@@ -6,6 +6,7 @@ use super::file::LockedFile;
 use super::replace::{fitting, plain};
 use super::summary::RekeySummary;
 use super::unlock::SMALL;
+use crate::progress::check_cancelled;
 use crate::request::RekeyInput;
 use crate::{CommitOptions, Engine, Error, Progress, Rekey};
 
@@ -48,6 +49,8 @@ impl LockedFile {
     ) -> Result<RekeySummary, Error> {
         let old = self.unlock(identities)?;
         let wrapped = WrappedKey::wrap(old.format, &old.file_key, &plain(recipients))?;
+        // From here on it takes a moment, or copies the file.
+        check_cancelled(progress)?;
         let exact = fitting(wrapped.header(&old.file_key, Padding::Exactly(old.header.len())))?;
         let has_other_names = self.names()? > 1;
         // In place, so that the file keeps its other names.
@@ -79,6 +82,7 @@ impl LockedFile {
     ) -> Result<RekeySummary, Error> {
         let old = self.unlock(identities)?;
         let (header, cipher) = old.with_new_key(&plain(recipients))?;
+        check_cancelled(progress)?;
         self.write_reencrypted(&old, &header, &cipher, threads, progress)
     }
 }
