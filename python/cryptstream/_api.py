@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any, Literal, Union, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, Union, cast
 
 from . import _native
 from ._keys import (
@@ -20,14 +20,15 @@ from ._keys import (
 from ._program import workers
 from ._run import ProgressCallback, Reads, Writes, run
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 #: A path.
 PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 #: A path, or a binary file object.
 Source = Union[PathLike, IO[bytes]]
 #: `native` is the fastest; `age` can be read by age, rage and pyrage.
 Format = Literal["native", "age"]
-#: What has the buffer protocol.
-Buffer = Union[bytes, bytearray, memoryview]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def encrypt(
     all; `sync` also makes it durable. Without `format`, a path that ends in `.age` gets an age
     file and any other a native one. `processes` is the number of worker processes; 0 has the work
     done here. `progress` is called with the bytes that are done and the length of the input, or
-    None if that is unknown.
+    None if that is unknown; an exception of it ends the work.
 
     >>> import cryptstream, io
     >>> identity = cryptstream.Identity.generate()

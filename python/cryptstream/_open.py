@@ -49,7 +49,18 @@ def open(
     buffering: int = BUFFER_SIZE,
 ) -> EncryptedWriter: ...
 @overload
-def open(file: Source, mode: str = ..., **options: Any) -> io.BufferedReader | EncryptedWriter: ...
+def open(
+    file: Source,
+    mode: str = "rb",
+    *,
+    identities: Identities = (),
+    recipients: Recipients = (),
+    passphrase: PassphraseLike = None,
+    format: Format | None = None,
+    processes: int | None = None,
+    sync: bool = False,
+    buffering: int = BUFFER_SIZE,
+) -> io.BufferedReader | EncryptedWriter: ...
 def open(
     file: Source,
     mode: str = "rb",

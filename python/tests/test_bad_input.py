@@ -57,7 +57,7 @@ class NotSeekable(io.BytesIO):
         (lambda out: cryptstream.encrypt(io.BytesIO(), out, recipients="age1qqq"),
          cryptstream.InvalidKey, "recipient"),
         (lambda out: cryptstream.encrypt(io.BytesIO(), out, recipients=OWN.expose()),
-         cryptstream.InvalidKey, ""),
+         cryptstream.InvalidKey, "this is"),
         (lambda out: cryptstream.encrypt(io.BytesIO(), out, passphrase=3),
          TypeError, "passphrase"),
         (lambda out: cryptstream.encrypt(io.BytesIO(), out, recipients=OWN, format="zip"),
@@ -68,7 +68,7 @@ class NotSeekable(io.BytesIO):
          ValueError, "processes"),
         (lambda out: cryptstream.encrypt(io.BytesIO(), out, recipients=OWN, progress=3),
          TypeError, "progress"),
-        (lambda out: cryptstream.encrypt(Raises(), out, recipients=OWN), ZeroDivisionError, ""),
+        (lambda out: cryptstream.encrypt(Raises(), out, recipients=OWN), ZeroDivisionError, None),
         (lambda out: cryptstream.encrypt(ReturnsTooMuch(), out, recipients=OWN),
          ValueError, "src"),
         (lambda out: cryptstream.encrypt(ReturnsNothing(), out, recipients=OWN),
@@ -79,7 +79,7 @@ class NotSeekable(io.BytesIO):
         (lambda out: cryptstream.decrypt(io.BytesIO(), out, identities=OWN.recipient),
          TypeError, "identities"),
         (lambda out: cryptstream.decrypt(io.BytesIO(), out, identities="AGE-SECRET-KEY-1Q"),
-         cryptstream.InvalidKey, ""),
+         cryptstream.InvalidKey, "this is"),
         (lambda out: cryptstream.encrypt_bytes("text", recipients=OWN), TypeError, "data"),
         (lambda out: cryptstream.encrypt_bytes(3, recipients=OWN), TypeError, "data"),
         (lambda out: cryptstream.decrypt_bytes("text", identities=OWN), TypeError, "data"),
@@ -95,7 +95,7 @@ class NotSeekable(io.BytesIO):
          cryptstream.NotSupported, "src"),
     ],
 )
-def test_wrong_arguments(call: Any, error: type[BaseException], words: str, tmp_path: Path) -> None:
+def test_wrong_arguments(call: Any, error: type[BaseException], words: str | None, tmp_path: Path) -> None:
     with pytest.raises(error, match=words):
         call(tmp_path / "out")
     assert os.listdir(tmp_path) == []
@@ -115,7 +115,7 @@ def test_text_mode_files(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("text")
     with path.open() as text, pytest.raises(TypeError, match="binary mode"):
-        cryptstream.encrypt(text, tmp_path / "out", recipients=OWN)  # type: ignore[arg-type]
+        cryptstream.encrypt(text, tmp_path / "out", recipients=OWN)
     assert os.listdir(tmp_path) == ["a"]
 
 
@@ -131,13 +131,18 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     str(raised.value).encode("utf-8", "surrogateescape")
 
 
-def test_an_exception_of_the_callback_ends_it(tmp_path: Path, large: Path) -> None:
+class Endless(io.RawIOBase):
+    def read(self, size: int = -1) -> bytes:
+        return bytes(size)
+
+
+def test_an_exception_of_the_callback_ends_it(tmp_path: Path) -> None:
     def fails(done: int, total: int | None) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cryptstream.encrypt(large, tmp_path / "out", recipients=OWN, progress=fails)
-    assert os.listdir(tmp_path) == ["large"]
+        cryptstream.encrypt(Endless(), tmp_path / "out", recipients=OWN, progress=fails)
+    assert os.listdir(tmp_path) == []
 
 
 def test_huge_bytes_from_few() -> None:
