@@ -107,7 +107,7 @@ pub(crate) fn interruptible(
                         return Err(failed(Error::Internal("a thread has ended early")));
                     }
                     Err(RecvTimeoutError::Timeout) => {
-                        if let Some(Err(raised)) = Python::try_attach(|py| py.check_signals()) {
+                        if let Some(Err(raised)) = Python::try_attach(Python::check_signals) {
                             is_cancelled.store(true, Ordering::Relaxed);
                             return Err(raised);
                         }
