@@ -79,6 +79,10 @@ const WORTH_WATCHING: usize = 8 << 20;
 /// How often signals are handled while this thread waits for another one.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
+fn handle_signals(py: Python<'_>) -> PyResult<()> {
+    py.check_signals()
+}
+
 /// Works on `len` bytes that belong to Python, while other threads of Python run, until a signal
 /// handler raises an exception.
 pub(crate) fn interruptible(
@@ -107,7 +111,7 @@ pub(crate) fn interruptible(
                         return Err(failed(Error::Internal("a thread has ended early")));
                     }
                     Err(RecvTimeoutError::Timeout) => {
-                        if let Some(Err(raised)) = Python::try_attach(Python::check_signals) {
+                        if let Some(Err(raised)) = Python::try_attach(handle_signals) {
                             is_cancelled.store(true, Ordering::Relaxed);
                             return Err(raised);
                         }

@@ -296,7 +296,7 @@ mod tests {
                 for (start, end) in ends
                     .iter()
                     .flat_map(|a| ends.iter().map(move |b| (*a, *b)))
-                    .filter(|r| r.0 <= r.1)
+                    .filter(|r| r.0 <= r.1 && r.1 <= len)
                 {
                     let range = layout.encrypted_range(start as u64..end as u64);
                     let sealed = &file[range.start as usize..range.end as usize];
