@@ -8,6 +8,6 @@ cargo fmt --manifest-path fuzz/Cargo.toml --check
 ci/paths.sh
 ci/promises.sh
 ci/public_types.py engine
-ci/cycles.py format beneath archive benchmark cli engine keys protection reference remote s3_test_server shm
+ci/cycles.py format beneath archive benchmark cli engine job keys protection reference remote s3_test_server shm
 cargo clippy --workspace --all-targets --locked -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks reports and events against docs/schema.
+"""Checks reports, events and the files of jobs against docs/schema.
 
-Reads lines of {"schema": "report" or "event", "run": TEXT, "document": ...} from
+Reads lines of {"schema": "report", "event" or "job", "run": TEXT, "document": ...} from
 standard input, prints what does not fit, and fails if anything does not.
 crates/cli/tests/cli/json.rs calls it with the output of every command.
 """
@@ -14,8 +14,9 @@ import jsonschema
 schemas = pathlib.Path(__file__).parent.parent / "docs" / "schema"
 report = json.loads((schemas / "report.schema.json").read_text())
 event = json.loads((schemas / "event.schema.json").read_text())
+job = json.loads((schemas / "job.schema.json").read_text())
 Validator = jsonschema.Draft202012Validator
-for one in (report, event):
+for one in (report, event, job):
     Validator.check_schema(one)
 try:
     from referencing import Registry, Resource
@@ -26,6 +27,7 @@ except ImportError:  # before jsonschema 4.18
     store = {one["$id"]: one for one in (report, event)}
     refer = {"resolver": jsonschema.RefResolver("", None, store=store)}
 validators = {"report": Validator(report, **refer), "event": Validator(event, **refer)}
+validators["job"] = Validator(job)
 
 checked = failed = 0
 for line in sys.stdin:

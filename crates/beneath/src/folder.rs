@@ -10,7 +10,7 @@ use cryptstream_protection::Protection;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use crate::{Dir, FileId, KnownFile, kernel_path};
+use crate::{Dir, FileId, KnownFile, kernel_path, uncached_stat};
 
 /// The number of unused directories of a tree that stay open. A process may have as few as 256
 /// descriptors, and there can be two trees.
@@ -166,6 +166,31 @@ pub struct FileEntry {
     pub name: OsString,
     /// Its device and inode.
     pub id: FileId,
+    /// What else it must be like when it is opened.
+    pub pin: Option<Pin>,
+}
+
+/// What a file was like at an earlier time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Its length in bytes.
+    pub size: u64,
+    /// The time of the last modification: seconds since 1970, and nanoseconds.
+    pub modified: (i64, u64),
+    /// The time of the last status change, which no program can set.
+    pub changed: (i64, u64),
+}
+
+impl Pin {
+    /// What the file with these attributes is like.
+    #[must_use]
+    pub fn of(stat: &Stat) -> Self {
+        Self {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
 }
 
 impl FileEntry {
@@ -178,15 +203,16 @@ impl FileEntry {
     /// Opens the file for reading, and returns it with its parent directory and attributes.
     ///
     /// # Errors
-    /// `ESTALE` if the file or one of its parents was replaced, or is not a regular file;
-    /// otherwise as openat(2).
+    /// `ESTALE` if the file or one of its parents was replaced, or is not a regular file, or does
+    /// not match its [`Pin`]; otherwise as openat(2).
     pub fn open(&self) -> Result<(Arc<Dir>, File, Stat), Errno> {
         let dir = self.folder.dir().map_err(exchanged_as_stale)?;
         let file = dir.open_file(&self.name).map_err(exchanged_as_stale)?;
         let stat = rustix::fs::fstat(&file)?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let is_same = self.id.may_be(FileId::of(&stat), &file) || !is_compared();
-        if is_regular && is_same { Ok((dir, file, stat)) } else { Err(Errno::STALE) }
+        let is_pinned = self.pin.is_none_or(|pin| pin == Pin::of(&uncached_stat(&file, stat)));
+        if is_regular && is_same && is_pinned { Ok((dir, file, stat)) } else { Err(Errno::STALE) }
     }
 }
 

@@ -58,7 +58,7 @@ mod walk;
 pub use acl::{ACL, dir_mode_without_acl, has_acl, mode_without_acl};
 pub use attributes::{Followed, follow_mode, is_refusal, times_of};
 pub use dir::{Dir, ReadDir};
-pub use folder::{FileEntry, Folder};
+pub use folder::{FileEntry, Folder, Pin};
 pub use identity::{
     FileId, KnownFile, has_same_content, has_stable_inodes, is_same_file, kernel_path,
     uncached_stat,

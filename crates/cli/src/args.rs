@@ -4,8 +4,10 @@ mod archive;
 mod benchmark;
 mod completions_man;
 mod file_list;
+mod format;
 pub(crate) mod help;
 mod inspect_verify;
+mod job;
 mod keys;
 mod range;
 mod rekey;
@@ -19,14 +21,16 @@ mod workers;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use cryptstream_engine::ByteRange;
 
 pub(crate) use archive::{Packing, Unpacking};
 pub(crate) use benchmark::Benchmark;
 pub(crate) use completions_man::{Completions, Manual, Shell};
 pub(crate) use file_list::FileList;
+pub(crate) use format::Format;
 pub(crate) use inspect_verify::{DecryptInputs, Inspect};
+pub(crate) use job::{Job, JobAction, JobEngine, JobName, JobPlan, JobRun, JobSubmit};
 pub(crate) use keys::{
     DecryptionArgs, DefaultCost, EncryptionArgs, KeyPassphrase, Passphrase, parse_log_n,
 };
@@ -108,6 +112,9 @@ pub(crate) enum Command {
     /// Change the keys of encrypted files, without re-encrypting the content
     #[command(after_long_help = help::REKEY)]
     Rekey(Rekey),
+    /// Divide work among many machines
+    #[command(after_long_help = help::JOB)]
+    Job(Job),
     /// Find what failed runs have left in object stores
     #[command(after_long_help = help::STORE)]
     Store(Store),
@@ -137,6 +144,7 @@ impl Command {
             }
             Self::Verify(args) | Self::List(args) => args.workers.sandbox,
             Self::Inspect(args) => args.reading.sandbox,
+            Self::Job(Job { action: JobAction::Run(args) }) => args.workers.sandbox,
             _ => None,
         }
     }
@@ -183,12 +191,6 @@ pub(crate) struct Encrypt {
     pub(crate) delete: bool,
     #[command(flatten)]
     pub(crate) packing: Packing,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Native,
-    Age,
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ mod dry_run;
 mod file_list;
 mod inputs;
 mod inspect;
+mod job;
 mod keygen;
 mod lookahead;
 mod manual;
@@ -134,6 +135,7 @@ fn dispatch(command: Command, session: &Session) -> CommandResult {
             tree::decrypt(args, session)
         }
         Command::Decrypt(args) => one_file::decrypt(args, session),
+        Command::Job(args) => job::run(args.action, session),
         Command::Store(args) => store::run(&args, session),
         Command::Keygen(args) => keygen::run(&args, session),
         Command::Inspect(args) => inspect::run(args, session),

@@ -14,7 +14,7 @@ use cryptstream_remote::StoreOptions;
 
 use crate::args::{
     self, CacheMode, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, General,
-    Reading, ReportOptions, Workers,
+    JobAction, JobPlan, Reading, ReportOptions, Workers,
 };
 use crate::initial_environment;
 use crate::messages::Failure;
@@ -70,6 +70,14 @@ pub(crate) fn apply_defaults(cli: &mut Cli) -> Result<StoreOptions, Failure> {
             config.fill_cache(&mut args.cache);
             // Only flags name new keys.
             args.new.default_cost = config.default_cost();
+        }
+        Command::Job(args) => {
+            config.fill_report_options(options);
+            match &mut args.action {
+                JobAction::Plan(args) if !args.decrypt => config.fill_plan(args),
+                JobAction::Run(args) => config.fill_workers(&mut args.workers),
+                _ => {}
+            }
         }
         Command::Inspect(args) => config.fill_reading(&mut args.reading),
         _ => {}
@@ -157,6 +165,16 @@ impl Config {
         if !keys.names_recipient() {
             encryption.identity = value_of(&keys.identity);
         }
+    }
+
+    /// The recipients of a job, and its format.
+    fn fill_plan(&self, args: &mut JobPlan) {
+        args.format = args.format.or(self.get(|it| &it.format).map(|value| value.value));
+        let mut encryption = args.recipients.as_encryption();
+        self.fill_encryption(&args::Passphrase::default(), &mut encryption);
+        args.recipients.recipient = encryption.recipient;
+        args.recipients.recipients_file = encryption.recipients_file;
+        args.recipients.identity = encryption.identity;
     }
 
     fn fill_decryption(&self, decryption: &mut DecryptionArgs) {

@@ -170,6 +170,16 @@ impl EncryptionKeys {
         Ok(())
     }
 
+    /// The recipients as text, for others who encrypt to them.
+    pub(crate) fn recipient_texts(mut self) -> Result<Vec<String>, Failure> {
+        self.prepare("")?;
+        let text = |recipient: &AnyRecipient| match recipient {
+            AnyRecipient::PluginOwner(_) => Err(messages::job::nameless_recipient()),
+            recipient => Ok(recipient.to_string()),
+        };
+        self.public.iter().map(text).collect()
+    }
+
     /// Refuses a cost for the other format.
     pub(crate) fn check_cost(&self, format: Format) -> Result<(), Failure> {
         match format {

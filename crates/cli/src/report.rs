@@ -3,6 +3,7 @@
 pub(crate) mod benchmark;
 mod damage;
 pub(crate) mod inspect;
+pub(crate) mod job;
 pub(crate) mod list;
 pub(crate) mod rekey;
 pub(crate) mod salvage;

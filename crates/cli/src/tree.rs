@@ -10,6 +10,7 @@
 
 mod case_collisions;
 mod compare;
+mod complete;
 mod copy_structure;
 mod event;
 mod existing;
@@ -19,18 +20,24 @@ mod items;
 mod named_folders;
 mod objects;
 mod plan;
+mod planned;
 mod prune;
 mod root;
 mod scan;
+mod shard;
 mod steps;
 mod walk;
 mod work_items;
 
+pub(crate) use compare::is_up_to_date;
+pub(crate) use complete::{Completion, prepare_target};
 pub(crate) use event::Event;
 pub(crate) use first_file::first_file;
 pub(crate) use items::{Items, prune};
 pub(crate) use objects::{encrypted_objects, max_in_flight};
 pub(crate) use plan::{Naming, Plan, Store, is_temporary};
+pub(crate) use planned::{Planned, PlannedItems};
 pub(crate) use root::{check_outside, is_name_too_long};
 pub(crate) use scan::TreeScan;
+pub(crate) use shard::{CurrentObject, Shard, ShardObject, ShardObjects};
 pub(crate) use walk::{Rules, encrypted_files};

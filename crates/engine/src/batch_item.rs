@@ -113,7 +113,7 @@ impl BatchItem {
         }
         let WalkEntry { folder, name, relative: input, .. } = found;
         let output = Destination::Named(Target::Path { path: output.into(), force: false });
-        let origin = Origin::Entry(FileEntry { folder, name, id });
+        let origin = Origin::Entry(FileEntry { folder, name, id, pin: None });
         Some(Self { input, origin, len, output, guard: None })
     }
 

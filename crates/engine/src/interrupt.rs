@@ -49,6 +49,8 @@ enum Phase {
     Remove,
     /// Writing to a terminal may take forever, and so may the answer of a store.
     Report,
+    /// Ends the process in another way than the signal does.
+    Exit,
 }
 
 type Action = Box<dyn Fn() + Send>;
@@ -138,6 +140,19 @@ pub fn on_interrupt(action: Action) -> io::Result<OnInterrupt> {
 /// The system allows no signal handler or no thread.
 pub fn report_on_interrupt(report: Box<dyn Fn() + Send>) -> io::Result<OnInterrupt> {
     add(Phase::Report, report)
+}
+
+/// Has `signal` end the process with this exit status, after all other actions.
+///
+/// # Errors
+/// The system allows no signal handler or no thread.
+pub fn exit_on_interrupt(signal: i32, status: u8) -> io::Result<OnInterrupt> {
+    let exit = move || {
+        if pending() == Some(signal) {
+            signal_hook::low_level::exit(status.into());
+        }
+    };
+    add(Phase::Exit, Box::new(exit))
 }
 
 fn add(phase: Phase, action: Action) -> io::Result<OnInterrupt> {

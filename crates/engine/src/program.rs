@@ -10,7 +10,7 @@ pub use cryptstream_shm::{SecretScope, WipingAllocator};
 
 pub use crate::input::{is_leftover, leftover_of};
 pub use crate::interrupt::{
-    InterruptGuard, Interrupts, OnInterrupt, defer_interrupts, on_interrupt,
+    InterruptGuard, Interrupts, OnInterrupt, defer_interrupts, exit_on_interrupt, on_interrupt,
     pending as pending_signal, report_on_interrupt, unignored_signals,
 };
 pub use crate::memory::{MemoryLimit, available_memory};

@@ -152,7 +152,7 @@ fn only_the_file_that_was_seen_is_opened() {
     let place = outer.path().join("root/a/b");
     let folder = Folder::root(root.open_dir("a/b").unwrap()).unwrap();
     let id = FileId::of(&folder.dir().unwrap().stat("file").unwrap());
-    let entry = FileEntry { folder, name: "file".into(), id };
+    let entry = FileEntry { folder, name: "file".into(), id, pin: None };
     assert!(entry.open().is_ok());
     fs::rename(place.join("file"), place.join("was")).unwrap();
     assert_eq!(entry.open().unwrap_err(), Errno::NOENT);

@@ -140,6 +140,76 @@ Notes:
 
   The configuration never supplies new keys: they are always named by flags.";
 
+pub(crate) const JOB: &str = "\
+Examples:
+  Plan a job of shards, run them, and finish it, all on this machine:
+    cryptstream job plan -i me.key photos copy --job photos.job --shards 4
+    cryptstream job submit --job photos.job --engine local
+  The same on several machines that see the same folders, one shard each:
+    cryptstream job plan -i me.key photos again --job again.job --shards 2
+    cryptstream job run --job again.job --shard 0/2
+    cryptstream job run --job again.job --shard 1/2
+    cryptstream job finish --job again.job
+  Show how much is done:
+    cryptstream job status --job again.job
+
+Notes:
+  A job to encrypt needs no secret on any machine: the manifest in the folder of the
+  job has the recipients. Every command can be repeated at any time, by any machine,
+  and does what is left. docs/jobs.md describes the files of a job.
+
+Exit status of `job run`:
+    0      the shard is done
+    75     run it again; also after SIGTERM
+    other  running it again would not help before something else has changed";
+
+pub(crate) const JOB_PLAN: &str = "\
+Examples:
+  In shards of about 64 GiB:
+    cryptstream job plan -R me.pub photos copy --job photos.job
+  To decrypt again:
+    cryptstream job plan --decrypt backup restored --job restore.job --shards 4
+
+Notes:
+  Nothing is encrypted yet. The plan remembers length, inode and times of each file,
+  and a shard refuses (65) a file that has changed since. SRC, DST and JOB must have
+  the same names on all machines. The folder of the job must belong to you alone, since
+  it decides whom files are encrypted to.";
+
+pub(crate) const JOB_RUN: &str = "\
+Examples:
+  The shard whose number an engine has set:
+    cryptstream job run --job photos.job
+  The first of four shards:
+    cryptstream job run --job photos.job --shard 0/4
+  Of a job that decrypts:
+    cryptstream job run --job restore.job --shard 0/4 -i me.key
+
+Notes:
+  --shard auto reads, in this order: SLURM_ARRAY_TASK_ID (counted from
+  SLURM_ARRAY_TASK_MIN), JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX, HQ_TASK_ID,
+  PBS_ARRAY_INDEX, LSB_JOBINDEX (from 1), SGE_TASK_ID (from SGE_TASK_FIRST),
+  CLOUD_RUN_TASK_INDEX, BATCH_TASK_INDEX.
+
+  Two processes may run the same shard at once. A run that is killed loses at most the
+  files in hand.";
+
+pub(crate) const JOB_FINISH: &str = "\
+Examples:
+  Check that all outputs are complete, and give folders their times:
+    cryptstream job finish --job photos.job
+
+Notes:
+  If anything is missing, it is named, and the status is 75 or that of the failure.";
+
+pub(crate) const JOB_SUBMIT: &str = "\
+Examples:
+  As processes on this machine, two at a time:
+    cryptstream job submit --job photos.job --engine local --parallel 2
+
+Notes:
+  A shard that ends with 75 or is killed is run again, up to five times.";
+
 pub(crate) const STORE: &str = "\
 Examples:
   List the uploads that were neither completed nor aborted:

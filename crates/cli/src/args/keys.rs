@@ -72,8 +72,15 @@ pub(crate) struct DecryptionArgs {
     pub(crate) key_passphrase: KeyPassphrase,
 }
 
+impl DecryptionArgs {
+    /// Whether any of these flags names a key.
+    pub(crate) fn names_key(&self) -> bool {
+        self.passphrase.is_given() || !self.identity.is_empty()
+    }
+}
+
 /// Where a passphrase comes from.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Keys")]
 #[group(multiple = false)]
 pub(crate) struct Passphrase {

@@ -24,7 +24,7 @@ pub(super) fn run(args: &Manual) -> CommandResult {
     let mut main = Cli::command().disable_help_subcommand(true);
     // Propagates global flags to each command.
     main.build();
-    let names: Vec<String> = commands(&main).map(name_of).collect();
+    let names: Vec<String> = commands(&main).into_iter().map(name_of).collect();
     let Some(folder) = &args.folder else {
         messages::print_output(&page(&main, &names)?, Printed::Text)?;
         return Ok(Status::default());
@@ -37,9 +37,10 @@ pub(super) fn run(args: &Manual) -> CommandResult {
     Ok(Status::default())
 }
 
-/// The program and each of its commands.
-fn commands(main: &clap::Command) -> impl Iterator<Item = &clap::Command> {
-    std::iter::once(main).chain(main.get_subcommands().filter(|command| !command.is_hide_set()))
+/// The program, each of its commands, and each of theirs.
+fn commands(main: &clap::Command) -> Vec<&clap::Command> {
+    let below = main.get_subcommands().filter(|command| !command.is_hide_set());
+    std::iter::once(main).chain(below.flat_map(commands)).collect()
 }
 
 fn name_of(command: &clap::Command) -> String {

@@ -1,5 +1,7 @@
 //! `encrypt` and `decrypt` of folders, and of several files at once.
 
+mod shard;
+mod track;
 mod urls;
 
 use std::cell::{Cell, RefCell};
@@ -15,6 +17,7 @@ use cryptstream_engine::{
 use cryptstream_format::{Format, Recipient};
 use rustix::fs::Stat;
 
+pub(super) use self::track::{Settled, Track};
 use self::urls::UrlUse;
 use super::lookahead::{Lookahead, LookaheadFn};
 use super::session::{CommandResult, Session};
@@ -65,6 +68,17 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     }
     let keys = EncryptionKeys::read(&passphrase, &encryption, session.take_key())?;
     let scan = run.scan()?;
+    encrypt_files(run, scan, keys, output_format, None)
+}
+
+/// Encrypts the files of a run.
+pub(super) fn encrypt_files(
+    run: TreeRun,
+    scan: TreeScan,
+    keys: EncryptionKeys,
+    output_format: OutputFormat,
+    track: Option<&dyn Track>,
+) -> CommandResult {
     if keys.has_passphrase() && output_format.format() == Format::Age && scan.files > 1 {
         messages::warn(&messages::tree::key_derivation_for_each(scan.files));
     }
@@ -80,7 +94,8 @@ pub(super) fn encrypt(args: Encrypt, session: &Session) -> CommandResult {
     };
     let look = plugin.map(|_| &expect as LookaheadFn<'_>);
     let in_flight = run.plan.store.is_some().then(max_in_flight);
-    run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
+    let keys = RunKeys { files: &key_files, context, look };
+    run.work(scan, &keys, track, |engine, items, commit, progress, on_done| {
         let request = EncryptAll::items(items).format(output_format).recipients(&recipients);
         let request = request.commit(commit).progress(progress).in_flight(in_flight);
         engine.encrypt_all(request.on_done(on_done)).workers
@@ -104,6 +119,16 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     }
     let keys = DecryptionKeys::read(&decryption, session.take_key())?;
     let scan = run.scan()?;
+    decrypt_files(run, scan, keys, None)
+}
+
+/// Decrypts the files of a run.
+pub(super) fn decrypt_files(
+    run: TreeRun,
+    scan: TreeScan,
+    keys: DecryptionKeys,
+    track: Option<&dyn Track>,
+) -> CommandResult {
     let key_files = keys.key_files();
     let context = Context { has_passphrase: keys.has_passphrase(), ..Verb::Decrypt.into() };
     let cached = CachedIdentities::new(keys.identities(&run.names.0)?);
@@ -115,7 +140,8 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
     let look_ahead = |items: &[BatchItem]| cached.look_ahead(items, &parser);
     let look = cached.prefers_batch().then_some(&look_ahead as LookaheadFn<'_>);
     let in_flight = run.plan.store.is_some().then(max_in_flight);
-    run.work(scan, &key_files, context, look, |engine, items, commit, progress, on_done| {
+    let keys = RunKeys { files: &key_files, context, look };
+    run.work(scan, &keys, track, |engine, items, commit, progress, on_done| {
         let request = DecryptAll::items(items).identities(&identities).commit(commit);
         let request = request.progress(progress).in_flight(in_flight);
         engine.decrypt_all(request.on_done(on_done)).workers
@@ -124,8 +150,16 @@ pub(super) fn decrypt(args: Decrypt, session: &Session) -> CommandResult {
 
 type OnDone<'a> = dyn FnMut(usize, Result<Summary, cryptstream_engine::Error>) + 'a;
 
+/// What keys mean for a run.
+struct RunKeys<'a> {
+    /// The files that they were read from.
+    files: &'a [KnownFile],
+    context: Context,
+    look: Option<LookaheadFn<'a>>,
+}
+
 /// What is known before keys are read.
-struct TreeRun {
+pub(super) struct TreeRun {
     plan: Plan,
     commit: CommitOptions,
     engine: Engine,
@@ -237,7 +271,7 @@ impl TreeRun {
             is_fail_fast: tree.fail_fast,
             options,
             names,
-            report_names: TreeRunNames { command, input, output },
+            report_names: TreeRunNames { command, input, output, shard: None },
         })
     }
 
@@ -344,9 +378,8 @@ impl TreeRun {
     fn work(
         mut self,
         scan: TreeScan,
-        key_files: &[KnownFile],
-        context: Context,
-        look: Option<LookaheadFn<'_>>,
+        keys: &RunKeys<'_>,
+        track: Option<&dyn Track>,
         with: impl FnOnce(
             &mut Engine,
             &mut dyn Iterator<Item = BatchItem>,
@@ -367,9 +400,11 @@ impl TreeRun {
                 Event::Kept(bytes) => {
                     meter.advance(*bytes);
                     meter.file_done();
+                    track.iter().for_each(|track| track.kept());
                 }
                 // On a full disk all others would fail too.
                 Event::Failed(failure) => {
+                    track.iter().for_each(|track| track.refused(failure));
                     let is_full = failure.code == messages::code::IO;
                     is_over.set(is_over.get() || is_fail_fast || is_full);
                 }
@@ -378,14 +413,17 @@ impl TreeRun {
             meter.suspend(|| report.borrow_mut().record_before(begun.get(), event));
         };
         let is_key = |stat: &Stat, path: &dyn Fn() -> Option<PathBuf>| {
-            key_files.iter().any(|key| key.is_at(stat, path))
+            keys.files.iter().any(|key| key.is_at(stat, path))
         };
         let mut work_items = Items::new(&self.plan, scan, unusable, false, &is_key, &mut on_event)?;
         // Files in progress that replace an output, by number.
         let replacing = RefCell::new(HashSet::new());
         let mut number = 0;
-        let items = work_items.by_ref().inspect(|_| begun.set(begun.get() + 1));
-        let mut upcoming = Lookahead::new(items, look);
+        let items = work_items.by_ref().inspect(|item| {
+            begun.set(begun.get() + 1);
+            track.iter().for_each(|track| track.begun(item));
+        });
+        let mut upcoming = Lookahead::new(items, keys.look);
         let mut items = std::iter::from_fn(|| {
             let item = if is_over.get() { None } else { upcoming.next() };
             if let Some(item) = &item {
@@ -400,6 +438,21 @@ impl TreeRun {
         let mut on_done = |number: usize, result: Result<Summary, cryptstream_engine::Error>| {
             meter.end_file(number);
             let replaces = replacing.borrow_mut().remove(&number);
+            let result = match track {
+                Some(track) => match track.settle(number, result, &self.plan, keys.context) {
+                    Settled::Kept(bytes) => {
+                        meter.file_done();
+                        return report.borrow_mut().record(Event::Kept(bytes));
+                    }
+                    Settled::Failed(failure) => {
+                        let is_full = failure.code == messages::code::IO;
+                        is_over.set(is_over.get() || is_full);
+                        return meter.suspend(|| report.borrow_mut().failed(number, failure));
+                    }
+                    Settled::Unchanged(result) => result,
+                },
+                None => result,
+            };
             match result {
                 Ok(summary) => {
                     let mut report = report.borrow_mut();
@@ -416,7 +469,7 @@ impl TreeRun {
                         cryptstream_engine::Error::OutputExists { path } => {
                             messages::tree::output_appeared(&path)
                         }
-                        error => messages::engine(error, context),
+                        error => messages::engine(error, keys.context),
                     };
                     meter.suspend(|| report.borrow_mut().failed(number, failure));
                 }

@@ -50,6 +50,11 @@ impl Failure {
         Self { help, ..self }
     }
 
+    /// A stable word for programs.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     pub(crate) fn shared(&self) -> Option<Shared> {
         self.shared
     }

@@ -1,8 +1,11 @@
 //! Messages about workers and interrupted runs.
 
-use cryptstream_engine::{SandboxLevel, WorkerNote};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::failure::Failure;
+use cryptstream_engine::{SandboxLevel, WorkerNote};
+use signal_hook::consts::SIGTERM;
+
+use super::failure::{Failure, code};
 use super::printing::warn;
 use super::text::harmless;
 
@@ -42,13 +45,24 @@ pub(crate) fn interrupted(files: Option<(u64, u64)>, is_stdout_data: bool) -> St
     }
 }
 
+/// Whether the run is to be repeated when it is asked to terminate.
+static IS_RETRIED_ON_TERM: AtomicBool = AtomicBool::new(false);
+
+/// Has the run be repeated when it is asked to terminate, and not count as interrupted.
+pub(crate) fn set_retried_on_term() {
+    IS_RETRIED_ON_TERM.store(true, Ordering::Relaxed);
+}
+
 /// The interruption as an object for programs. `signal` ended the run.
 pub(crate) fn interruption(
     signal: i32,
     files: Option<(u64, u64)>,
     is_stdout_data: bool,
 ) -> Failure {
-    let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    let code = match signal {
+        SIGTERM if IS_RETRIED_ON_TERM.load(Ordering::Relaxed) => code::TRY_AGAIN,
+        signal => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+    };
     let text = interrupted(files, is_stdout_data);
     let (message, help) = text.split_once(": ").unwrap_or((&text, ""));
     Failure::new(code, "interrupted", message, help)

@@ -29,7 +29,20 @@ impl Status {
     }
 
     pub(crate) fn exit_code(self) -> ExitCode {
-        ExitCode::from(self.first.map_or(messages::code::OK, |(_, code)| code))
+        ExitCode::from(self.code())
+    }
+
+    /// The exit status as a number.
+    pub(crate) fn code(self) -> u8 {
+        self.first.map_or(messages::code::OK, |(_, code)| code)
+    }
+
+    /// The status that asks for another try, if that may help.
+    pub(crate) fn or_try_again(self, may_help: bool) -> Self {
+        match may_help {
+            true => Self { first: Some((0, messages::code::TRY_AGAIN)) },
+            false => self,
+        }
     }
 }
 

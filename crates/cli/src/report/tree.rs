@@ -26,6 +26,8 @@ pub(crate) struct TreeRunNames {
     /// The only input; `None` if there are several.
     pub(crate) input: Option<PathBuf>,
     pub(crate) output: PathBuf,
+    /// The job, and the number of its shard.
+    pub(crate) shard: Option<(String, u32)>,
 }
 
 pub(crate) struct TreeReport {
@@ -224,7 +226,7 @@ impl TreeReport {
             reported,
             ..
         } = self;
-        let TreeRunNames { command, input, output } = names;
+        let TreeRunNames { command, input, output, shard } = names;
         if !options.json {
             messages::tree::dropped(dropped, &output).iter().for_each(|text| messages::warn(text));
         }
@@ -261,6 +263,12 @@ impl TreeReport {
                 insert_name(&mut object, "input", input);
             }
             insert_name(&mut object, "output", output);
+            if let Some((job, shard)) = shard {
+                object["command"] = json!("job");
+                object["action"] = json!("run");
+                object["job"] = json!(job);
+                object["shard"] = json!(shard);
+            }
             end(object, options, false);
             return status;
         }

@@ -11,14 +11,15 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use cryptstream_beneath::{Dir, FileEntry, FileId};
-use cryptstream_engine::{Inspection, Parser, Source};
-use rustix::fs::{Stat, Timespec, Timestamps, fstat, futimens};
+use cryptstream_beneath::{Dir, FileEntry, FileId, Folder};
+use cryptstream_engine::{BatchItem, Destination, Inspection, Origin, Parser, Source};
+use rustix::fs::{FileType, Stat, Timespec, Timestamps, fstat, futimens};
 
-use super::copy_structure::{CopyFolder, with_scratch_file};
-use super::plan::Naming;
+use super::copy_structure::with_scratch_file;
+use super::plan::{Naming, Plan};
 use super::walk::len;
 
 const SECOND: i128 = 1_000_000_000;
@@ -36,6 +37,15 @@ pub(super) struct SourceFile {
     /// Where it was found; `None` for a file that the user has named.
     pub(super) entry: Option<FileEntry>,
     pub(super) stat: Stat,
+}
+
+/// An output, in an open folder.
+pub(super) struct Output<'a> {
+    pub(super) folder: &'a Arc<Folder>,
+    pub(super) dir: &'a Dir,
+    pub(super) name: &'a OsStr,
+    /// For messages.
+    pub(super) path: &'a Path,
 }
 
 /// How an output compares with its input.
@@ -63,19 +73,12 @@ impl<'a> Comparison<'a> {
         Self { naming, parser, is_dry, steps: HashMap::new() }
     }
 
-    /// Compares the regular file `name` in `copy`, whose status is `there`, with its input.
-    pub(super) fn of(
-        &mut self,
-        input: &SourceFile,
-        copy: &CopyFolder,
-        dir: &Dir,
-        name: &OsStr,
-        there: &Stat,
-    ) -> Verdict {
-        match self.compare_times(dir, there, nanoseconds(&input.stat)) {
+    /// Compares an output with its input. The output is a regular file with the status `there`.
+    pub(super) fn of(&mut self, input: &SourceFile, output: &Output<'_>, there: &Stat) -> Verdict {
+        match self.compare_times(output.dir, there, nanoseconds(&input.stat)) {
             Ordering::Greater => Verdict::Newer,
             Ordering::Less => Verdict::Differs,
-            Ordering::Equal if self.lengths_agree(input, copy, name, there) => Verdict::Same,
+            Ordering::Equal if self.lengths_agree(input, output, there) => Verdict::Same,
             Ordering::Equal => Verdict::Differs,
         }
     }
@@ -131,18 +134,12 @@ impl<'a> Comparison<'a> {
         step
     }
 
-    fn lengths_agree(
-        &self,
-        input: &SourceFile,
-        copy: &CopyFolder,
-        name: &OsStr,
-        there: &Stat,
-    ) -> bool {
+    fn lengths_agree(&self, input: &SourceFile, output: &Output<'_>, there: &Stat) -> bool {
         match self.naming {
             Naming::Add(_) => {
-                let (folder, id) = (copy.folder.clone(), FileId::of(there));
-                let entry = FileEntry { folder, name: name.to_owned(), id };
-                let encrypted = Source::open_entry(&entry, &copy.path(name));
+                let (folder, id) = (Arc::clone(output.folder), FileId::of(there));
+                let entry = FileEntry { folder, name: output.name.to_owned(), id, pin: None };
+                let encrypted = Source::open_entry(&entry, output.path);
                 self.content_len(encrypted.ok()) == Some(len(input.stat.st_size))
             }
             Naming::TakeOff(_) => self.content_len(input.open()) == Some(len(there.st_size)),
@@ -183,6 +180,22 @@ impl SourceFile {
             None => self.stat.st_mode & 0o777,
         }
     }
+}
+
+/// Whether the output of a file in a folder exists by now, and is up to date.
+pub(crate) fn is_up_to_date(plan: &Plan, item: &BatchItem) -> bool {
+    let (Origin::Entry(entry), Destination::Beneath { folder, name, path, .. }) =
+        (&item.origin, &item.output)
+    else {
+        return false;
+    };
+    let (Ok((_, _, stat)), Ok(dir)) = (entry.open(), folder.dir()) else { return false };
+    let Ok(there) = dir.stat(name) else { return false };
+    let input = SourceFile { path: item.input.clone(), entry: Some(entry.clone()), stat };
+    let output = Output { folder, dir: &dir, name, path };
+    FileType::from_raw_mode(there.st_mode) == FileType::RegularFile
+        && Comparison::new(plan.naming, &plan.parser, false).of(&input, &output, &there)
+            == Verdict::Same
 }
 
 /// When a file was last modified, in nanoseconds since 1970.

@@ -61,6 +61,8 @@ pub(super) struct CopyContext {
     /// Whether existing folders get the original's bits even where these are wider. That is safe
     /// for encrypted files, and not for decrypted ones.
     pub(super) follows: bool,
+    /// Whether other processes fill the same folders, which are finished when all are done.
+    pub(super) is_shared: bool,
     /// Events of finishing folders, which are reported later.
     pub(super) late: Arc<Mutex<Vec<Event>>>,
     /// The folders that the user has named and that did not exist, the outer ones first.
@@ -76,6 +78,9 @@ impl CopyContext {
     /// Removes the folders that the user has named, and that this run has created, if they are
     /// empty.
     pub(super) fn remove_created_if_empty(&self) {
+        if self.is_shared {
+            return;
+        }
         let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
         for (path, id) in created.drain(..).rev() {
             let Ok((above, name)) = Dir::open_parent(&path) else { continue };
@@ -117,6 +122,13 @@ impl CopyFolder {
         Self { folder, root, above: None, finish, is_present, others, context }
     }
 
+    /// Leaves the folder unfinished, for others to fill and to finish.
+    pub(super) fn leave_unfinished(mut self: Arc<Self>) {
+        if let Some(folder) = Arc::get_mut(&mut self) {
+            folder.finish = Finish::Leave;
+        }
+    }
+
     /// Opens the folder.
     pub(super) fn dir(&self) -> Result<Arc<Dir>, Failure> {
         self.folder.dir().map_err(|error| self.failed(error))
@@ -146,7 +158,7 @@ impl CopyFolder {
             Err(error) => return Err(failed(&path, error)),
         };
         let dir = folder.dir().map_err(|error| failed(&path, error))?;
-        check_owner(&above, &dir, &stat, is_new, &path)?;
+        check_owner(&above, &dir, &stat, is_new && !self.context.is_shared, &path)?;
         if !is_new {
             remove_abandoned(&dir);
         }
@@ -206,12 +218,25 @@ impl CopyFolder {
     ) -> Result<Linked, Failure> {
         let target = found.folder.dir().and_then(|dir| dir.read_link(&found.name));
         let target = target.map_err(|error| messages::unreadable(input, &error.into()))?;
-        let (dir, name) = (self.dir()?, &found.name);
+        self.link_to(&target, &found.name, &found.stat, is_dry, compare, may_replace)
+    }
+
+    /// Creates a link to `target` with the times of `like`, in the same way.
+    pub(super) fn link_to(
+        &self,
+        target: &Path,
+        name: &OsStr,
+        like: &Stat,
+        is_dry: bool,
+        compare: impl FnOnce(&Dir, &Stat) -> Ordering,
+        may_replace: impl FnOnce(Ordering) -> bool,
+    ) -> Result<Linked, Failure> {
+        let dir = self.dir()?;
         let output = self.path(name);
         let failed = |error: Errno| messages::tree::link_failed(&output, &error.into());
         let made = match is_dry {
             true => dir.stat(name).map_or(Ok(()), |_| Err(Errno::EXIST)),
-            false => dir.symlink(&target, name),
+            false => dir.symlink(target, name),
         };
         let outcome = match made {
             Ok(()) => Linked::Made,
@@ -230,14 +255,14 @@ impl CopyFolder {
                 }
                 if !is_same && !is_dry {
                     dir.remove_file(name).map_err(failed)?;
-                    dir.symlink(&target, name).map_err(failed)?;
+                    dir.symlink(target, name).map_err(failed)?;
                 }
                 Linked::Updated
             }
             Err(error) => return Err(failed(error)),
         };
         // Not every file system has times for links.
-        if !is_dry && dir.set_times(name, &times_of(&found.stat)).is_err() {
+        if !is_dry && dir.set_times(name, &times_of(like)).is_err() {
             return Ok(if matches!(outcome, Linked::Updated) { Linked::Kept } else { outcome });
         }
         Ok(outcome)
@@ -246,6 +271,7 @@ impl CopyFolder {
     /// Gives the folder its times and permission bits.
     fn finish(&self) -> Result<(), Errno> {
         let (like, is_new) = match &self.finish {
+            _ if self.context.is_shared => return Ok(()),
             Finish::Leave => return Ok(()),
             Finish::New(like) => (like, true),
             Finish::Present(like) => (like, false),
@@ -330,7 +356,8 @@ pub(super) fn make(above: &Dir, name: &OsStr, like: &Stat) -> Result<bool, Errno
 /// Refuses a folder that another user may have planted.
 ///
 /// A new one must be ours and empty; otherwise it was exchanged. An existing one may also belong
-/// to root or to the owner of the folder above, who can replace it anyway.
+/// to root or to the owner of the folder above, who can replace it anyway. One that other processes
+/// fill as well counts as existing: it may have content at once.
 pub(super) fn check_owner(
     above: &Dir,
     dir: &Dir,

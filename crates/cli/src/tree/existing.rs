@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::case_collisions::CaseCollisions;
-use super::compare::{Comparison, SourceFile, Verdict, nanoseconds};
+use super::compare::{Comparison, Output, SourceFile, Verdict, nanoseconds};
 use super::copy_structure::{CopyFolder, Linked};
 use super::event::Event;
 use super::plan::Plan;
@@ -215,7 +215,10 @@ impl<'a> Existing<'a> {
         };
         let verdict = match self.plan.force {
             true => Verdict::Differs,
-            false => self.comparison.of(input, copy, &dir, name, &there),
+            false => {
+                let output = Output { folder: &copy.folder, dir: &dir, name, path: output };
+                self.comparison.of(input, &output, &there)
+            }
         };
         let may_replace = self.plan.force || self.plan.newer;
         // What this run has written must stay.

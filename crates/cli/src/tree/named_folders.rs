@@ -22,23 +22,28 @@ pub(super) fn root(
     like: Stat,
     context: &CopyContext,
 ) -> Result<Arc<CopyFolder>, Failure> {
-    let named = |dir: Dir, path: &Path, finish: Finish, is_present: bool| {
-        let folder = Folder::root(dir).map_err(|error| failed(path, error))?;
-        Ok(Arc::new(CopyFolder::named(folder, path, finish, is_present, context)))
-    };
     let output = &root.output;
     if root.folder.is_none() {
         let parent = parent_of(output);
         let (dir, is_new) = made(parent, context)?;
-        return named(dir, parent, Finish::Leave, !is_new);
+        return named(dir, parent, Finish::Leave, !is_new, context);
     }
+    copied_root(output, like, context)
+}
+
+/// Opens or creates the folder of a copy, which the user has named.
+pub(super) fn copied_root(
+    output: &Path,
+    like: Stat,
+    context: &CopyContext,
+) -> Result<Arc<CopyFolder>, Failure> {
     let failed = |error| failed(output, error);
     let (parent, _) = made(parent_of(output), context)?;
     if let Some(dir) = present(output)? {
         remove_abandoned(&dir);
         let stat = dir.own_stat().map_err(failed)?;
         let finish = prepare(&dir, &stat, like, false).map_err(failed)?;
-        return named(dir, output, finish, true);
+        return named(dir, output, finish, true, context);
     }
     let name = output.file_name().ok_or(Errno::NOENT).map_err(failed)?;
     let is_new = make(&parent, name, &like).map_err(failed)?;
@@ -48,12 +53,23 @@ pub(super) fn root(
         Err(error) => return Err(failed(error)),
     };
     let stat = dir.own_stat().map_err(failed)?;
-    check_owner(&parent, &dir, &stat, is_new, output)?;
+    check_owner(&parent, &dir, &stat, is_new && !context.is_shared, output)?;
     if is_new {
         context.note_created(output, &stat);
     }
     let finish = prepare(&dir, &stat, like, is_new).map_err(failed)?;
-    named(dir, output, finish, !is_new)
+    named(dir, output, finish, !is_new, context)
+}
+
+fn named(
+    dir: Dir,
+    path: &Path,
+    finish: Finish,
+    is_present: bool,
+    context: &CopyContext,
+) -> Result<Arc<CopyFolder>, Failure> {
+    let folder = Folder::root(dir).map_err(|error| failed(path, error))?;
+    Ok(Arc::new(CopyFolder::named(folder, path, finish, is_present, context)))
 }
 
 /// Opens the same folder, if it exists, without changing anything.

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::named_folders::check_parent;
 use super::root::{Root, check_outside};
+use super::shard::Shard;
 use super::walk::Rules;
 use crate::file_names::{ends_with, with_suffix};
 use crate::messages::{self, Failure};
@@ -63,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) parser: Parser,
     /// Set if inputs or outputs are in a store.
     pub(crate) store: Option<Store>,
+    /// The objects of a shard, in place of all that is in the only root.
+    pub(crate) shard: Option<Shard>,
 }
 
 /// Which side of a run is in a store.
@@ -203,6 +206,7 @@ impl Plan {
             removes_source: false,
             parser: Parser::default(),
             store: has_urls.then_some(Store::To),
+            shard: None,
         })
     }
 
@@ -225,6 +229,12 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a file as the only root of a job.
+    pub(crate) fn check_folder(&self) -> Result<(), Failure> {
+        let file = self.roots.iter().find(|root| root.folder.is_none());
+        file.map_or(Ok(()), |root| Err(messages::job::not_a_folder(&root.input)))
     }
 
     /// Refuses roots that are files.

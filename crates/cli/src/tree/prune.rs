@@ -232,7 +232,7 @@ impl Prune<'_> {
 
     fn has_encrypted_header(&self, entry: &CopyEntry, id: FileId) -> bool {
         let (folder, name) = (Arc::clone(&entry.folder), entry.name.clone());
-        let source = Source::open_entry(&FileEntry { folder, name, id }, &entry.path);
+        let source = Source::open_entry(&FileEntry { folder, name, id, pin: None }, &entry.path);
         let source = source.map(|source| source.parsed_by(&self.plan.parser));
         let Ok(mut source) = source else { return false };
         // A truncated one is ours too.

@@ -19,7 +19,7 @@ pub(crate) struct Root {
     pub(crate) output: PathBuf,
     /// The opened folder; `None` for a file.
     pub(super) folder: Option<Arc<Folder>>,
-    pub(super) stat: Stat,
+    pub(crate) stat: Stat,
 }
 
 impl Root {

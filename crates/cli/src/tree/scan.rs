@@ -36,6 +36,11 @@ pub(crate) struct TreeScan {
 }
 
 impl TreeScan {
+    /// A shard with so much to do.
+    pub(crate) fn of_shard(files: u64, bytes: u64) -> Self {
+        Self { files, bytes, ..Self::default() }
+    }
+
     /// Walks all roots. Unreadable entries and collisions are reported by the second walk.
     pub(crate) fn of(plan: &Plan) -> Result<Self, Failure> {
         let mut scan = Self::default();

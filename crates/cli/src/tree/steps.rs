@@ -8,13 +8,17 @@ use cryptstream_beneath::WalkEntry;
 
 use super::plan::{Action, Plan};
 use super::scan::TreeScan;
+use super::shard::{ShardStep, ShardSteps};
 use super::walk::FilteredWalk;
 use crate::messages::Failure;
 
 /// What is to be done next. The number is that of the root.
 pub(super) enum Step {
-    /// A large file with this output name, before the walk reaches its folder.
+    /// A file with this output name, before the walk reaches its folder: a large one, or an object
+    /// of a shard, of which there is no walk.
     LargeFile(usize, WalkEntry, OsString),
+    /// A file that is up to date, with its length.
+    Kept(u64),
     /// The walk through this root begins.
     Root(usize),
     /// A file that the user has named.
@@ -38,13 +42,17 @@ pub(super) struct Steps<'a> {
     /// The number of roots begun, and the walk through the last one.
     begun: usize,
     walk: Option<FilteredWalk>,
+    /// What takes the place of the walk.
+    shard: Option<ShardSteps<'a>>,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(plan: &'a Plan, scan: TreeScan, unusable: Vec<(usize, Failure)>) -> Self {
         let TreeScan { large, named, clashes, .. } = scan;
         let (large, unusable) = (large.into_iter(), unusable.into_iter().rev().collect());
-        Self { plan, large, named, clashes, unusable, begun: 0, walk: None }
+        let shard = plan.shard.as_ref().zip(plan.roots.first());
+        let shard = shard.map(|(shard, root)| shard.steps(root));
+        Self { plan, large, named, clashes, unusable, begun: 0, walk: None, shard }
     }
 
     /// Skips the content of the last entry, if it is a folder.
@@ -91,6 +99,13 @@ impl Iterator for Steps<'_> {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
+        if let Some(shard) = &mut self.shard {
+            return shard.next().map(|step| match step {
+                ShardStep::File(found, name) => Step::LargeFile(0, found, name),
+                ShardStep::Done(len) => Step::Kept(len),
+                ShardStep::Failed(failure) => Step::Failed(failure),
+            });
+        }
         if let Some((root, found, name)) = self.large.next() {
             return Some(Step::LargeFile(root, found, name));
         }

@@ -278,7 +278,7 @@ pub(crate) fn encrypted_files(
 
 /// The entry as a file to open.
 pub(super) fn entry(found: WalkEntry) -> FileEntry {
-    FileEntry { id: FileId::of(&found.stat), folder: found.folder, name: found.name }
+    FileEntry { id: FileId::of(&found.stat), folder: found.folder, name: found.name, pin: None }
 }
 
 /// The length of a file.

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use cryptstream_beneath::{Folder, WalkEntry, dir_mode_without_acl};
+use cryptstream_beneath::{FileEntry, Folder, Pin, WalkEntry, dir_mode_without_acl};
 use cryptstream_engine::program::is_leftover;
 use cryptstream_engine::{BatchItem, Destination, LostAttributes, Origin};
 use rustix::fs::Stat;
@@ -23,6 +23,9 @@ use super::scan::TreeScan;
 use super::steps::{Step, Steps};
 use super::walk::{entry, join, len};
 use crate::messages::{self, Failure};
+
+/// The folders of the copy that the objects of a shard keep, at most.
+const MAX_AHEAD: usize = 1024;
 
 /// The files that are still to be processed.
 pub(crate) struct WorkItems<'a> {
@@ -76,7 +79,8 @@ impl<'a> WorkItems<'a> {
         on_event: &'a mut dyn FnMut(Event),
     ) -> Result<Self, Failure> {
         // Decrypted files never become accessible to more users.
-        let context = CopyContext { follows: plan.encrypts(), ..CopyContext::default() };
+        let is_shared = plan.shard.is_some();
+        let context = CopyContext { follows: plan.encrypts(), is_shared, ..CopyContext::default() };
         let mut items = Self {
             plan,
             steps: Steps::new(plan, scan, unusable),
@@ -152,6 +156,10 @@ impl<'a> WorkItems<'a> {
     fn apply(&mut self, step: Step) -> Option<BatchItem> {
         match step {
             Step::LargeFile(number, found, name) => {
+                if self.plan.shard.is_some() && self.ahead.len() > MAX_AHEAD {
+                    // No walk will reach them.
+                    self.ahead.clear();
+                }
                 let level = self.level_ahead(number, &found.folder);
                 self.found_file(number, level, found, name)
             }
@@ -164,6 +172,10 @@ impl<'a> WorkItems<'a> {
                 self.named_file(number)
             }
             Step::Entry(number, found, action) => self.entry(number, found, action),
+            Step::Kept(len) => {
+                self.existing.emit(Event::Kept(len));
+                None
+            }
             Step::Failed(failure) => {
                 self.existing.emit(Event::Failed(failure));
                 None
@@ -333,7 +345,9 @@ impl<'a> WorkItems<'a> {
             self.existing.emit_stale_other(copy, &found.name, &path);
         }
         let stat = found.stat;
-        self.file(SourceFile { path, entry: Some(entry(found)), stat }, copy.as_ref(), name, output)
+        let pin = self.plan.shard.is_some().then(|| Pin::of(&stat));
+        let entry = Some(FileEntry { pin, ..entry(found) });
+        self.file(SourceFile { path, entry, stat }, copy.as_ref(), name, output)
     }
 
     /// Processes a file whose output has this name in `copy`.

@@ -131,6 +131,19 @@ const RUNS: &[(&str, i32)] = &[
     ("keygen -o new.key", 73),
     ("keygen -y key", 0),
     ("keygen -y f", 78),
+    ("job plan -i key d d.copy --job d.job --shards 2", 0),
+    ("job plan -i key d d.copy --job d.job", 73),
+    ("job plan d d.copy --job other.job", 64),
+    ("job finish --job d.job", 75),
+    ("job run --job d.job --shard 0/2", 0),
+    ("job run --job d.job --shard 2/2", 64),
+    ("job status --job d.job", 0),
+    ("job submit --job d.job --engine local", 0),
+    ("job finish --job d.job", 0),
+    ("job plan --decrypt es e.copy --job e.job", 0),
+    ("job run --job e.job --shard 0/1 -i key", 65),
+    ("job abort --job e.job", 0),
+    ("job finish --job e.job", 78),
     ("config", 0),
     ("completions basch", 64),
     ("nonsense", 64),
@@ -155,7 +168,7 @@ fn every_report_fits_the_schema() {
         let has_error = |report: &Value| report.get("error").is_some_and(Value::is_object);
         let is_of_many = ["verify", "inspect"].contains(&named.unwrap_or_default())
             || reports[0]["event"] == "file";
-        let is_folder = reports[0]["type"] == "folder";
+        let is_folder = reports[0]["type"] == "folder" || reports[0].get("action").is_some();
         if !is_of_many && !is_folder {
             assert_eq!(reports.iter().any(has_error), *code != 0, "{typed}");
             assert_eq!(reports.len(), 1, "{typed}");

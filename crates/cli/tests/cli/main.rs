@@ -22,6 +22,7 @@ mod habits;
 mod histories;
 mod inspect;
 mod interrupted;
+mod job;
 mod json;
 mod key_files;
 mod keys;

@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "verify",
     "list",
     "rekey",
+    "job",
     "store",
     "keygen",
     "benchmark",
@@ -24,6 +25,9 @@ const COMMANDS: &[&str] = &[
     "completions",
     "man",
 ];
+
+/// The commands below `job`.
+const JOB_COMMANDS: [&str; 6] = ["plan", "run", "finish", "status", "abort", "submit"];
 
 /// Whether a program that a test needs is installed.
 fn has(program: &str) -> bool {
@@ -216,7 +220,10 @@ fn the_manual_has_a_page_for_each_command() {
     dir.run(&["man", "share/man1"]).ok_and_silent();
     let main = dir.run(&["man"]).ok_and_silent().stdout;
     assert!(main == dir.read("share/man1/cryptstream.1"));
-    assert_eq!(fs::read_dir(dir.path("share/man1")).unwrap().count(), COMMANDS.len() + 1);
+    assert_eq!(
+        fs::read_dir(dir.path("share/man1")).unwrap().count(),
+        COMMANDS.len() + JOB_COMMANDS.len() + 1
+    );
     let main = String::from_utf8(main).unwrap();
     for command in COMMANDS {
         assert!(main.contains(&format!("cryptstream\\-{command}")), "{command}");
@@ -227,6 +234,10 @@ fn the_manual_has_a_page_for_each_command() {
             assert!(page.contains(word), "{command}: {word}");
         }
         assert!(!page.contains("__worker") && !page.contains("(taken)"), "{command}");
+    }
+    for command in JOB_COMMANDS {
+        let page = dir.read(format!("share/man1/cryptstream-job-{command}.1"));
+        assert!(String::from_utf8(page).unwrap().contains("\\-\\-job"), "{command}");
     }
 }
 
@@ -274,7 +285,7 @@ fn make_installs_the_pages_and_completions_too() {
     ] {
         assert!(installed.lines().any(|line| line == file), "{file} is not in {installed}");
     }
-    assert_eq!(installed.lines().count(), COMMANDS.len() + 6);
+    assert_eq!(installed.lines().count(), COMMANDS.len() + JOB_COMMANDS.len() + 6);
     let zsh = dir.read("a root/usr/share/zsh/site-functions/_cryptstream");
     assert!(zsh.starts_with(b"#compdef cryptstream"));
     // Installs again, then uninstalls, leaving the files of others alone.

@@ -129,8 +129,12 @@ fn settle_file(
     };
     let agree = || match plan.encrypts() {
         true => {
-            let entry =
-                FileEntry { folder: folder.clone(), name: name.clone(), id: FileId::of(&stat) };
+            let entry = FileEntry {
+                folder: folder.clone(),
+                name: name.clone(),
+                id: FileId::of(&stat),
+                pin: None,
+            };
             let there = Source::open_entry(&entry, &path).ok();
             there.and_then(|there| content_len(there.parsed_by(&plan.parser))) == Some(found.len)
         }

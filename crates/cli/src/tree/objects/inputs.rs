@@ -146,6 +146,8 @@ impl<'a> Files<'a> {
                 self.with_large.insert((number, above.to_owned()));
                 self.file(number, found, &name);
             }
+            // Only shards of jobs have them, whose objects are files.
+            Step::Kept(len) => self.ready.push_back(Err(Event::Kept(len))),
             Step::NamedFile(number) => {
                 self.leave_folder(None);
                 self.named_file(number);
