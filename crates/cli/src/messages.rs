@@ -23,6 +23,7 @@ mod range;
 pub(crate) mod rekey;
 mod run;
 pub(crate) mod storage_options;
+mod store_advice;
 mod system;
 mod text;
 pub(crate) mod tree;

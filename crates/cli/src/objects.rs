@@ -224,7 +224,7 @@ fn transport_program() -> io::Result<PathBuf> {
         "the program {TRANSPORT_PROGRAM}, which talks to object stores, cannot be used: {reason}; \
          install it together with cryptstream"
     );
-    Err(ObjectError { kind: ObjectErrorKind::Settings, message }.into())
+    Err(ObjectError::new(ObjectErrorKind::Settings, message).into())
 }
 
 /// Whether nobody can change `program` but those who can change `own`. In a folder such as `/tmp`,
@@ -242,7 +242,8 @@ fn settings() -> io::Result<(Vec<(String, String)>, Renewals)> {
     let (flags, file) = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let sources = StoreSources::new(flags, |name| std::env::var_os(name), file);
     let uses_s3 = USES_S3.load(Ordering::Relaxed);
-    let wrong = |message| io::Error::from(ObjectError { kind: ObjectErrorKind::Settings, message });
+    let wrong =
+        |message: String| io::Error::from(ObjectError::new(ObjectErrorKind::Settings, message));
     let mut settings = sources
         .settings(!uses_s3)
         .map_err(|(name, error)| wrong(messages::storage_options::in_variable(name, &error)))?;

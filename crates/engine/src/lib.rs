@@ -155,7 +155,9 @@ pub use in_memory::{ChunkLayout, MemoryEncryption};
 pub use input::{PipeWriter, Source};
 pub use inspect::{Extent, Inspection};
 pub use interrupt::leave_signals_alone;
-pub use object::{ObjectAttributes, ObjectError, ObjectErrorKind, ObjectInput, ObjectOutput};
+pub use object::{
+    ObjectAttributes, ObjectError, ObjectErrorKind, ObjectInput, ObjectOutput, StoreRequest,
+};
 pub use output::{CommitOptions, LostAttributes, Target};
 pub use progress::Progress;
 pub use range::{ByteRange, RangeSummary};

@@ -159,9 +159,37 @@ pub struct ObjectError {
     pub kind: ObjectErrorKind,
     /// What happened, in words.
     pub message: String,
+    /// The request that has failed, if it was sent.
+    pub request: Option<Box<StoreRequest>>,
+}
+
+/// A request that a store has refused or not answered. What the store says is not checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreRequest {
+    /// What was asked for, by its name in the documentation of S3, such as `GetObject`.
+    pub operation: String,
+    /// The status of the answer (RFC 9110, section 15), if there was one.
+    pub status: Option<u16>,
+    /// The store's code of the error, such as `AccessDenied`.
+    pub code: Option<String>,
+    /// By which the store knows the request.
+    pub request_id: Option<String>,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// The region that the bucket is in.
+    pub region: Option<String>,
+    /// How far the store's clock is ahead of that of this machine, in seconds.
+    pub clock_ahead: Option<i64>,
+    /// What is not permitted, such as `kms:GenerateDataKey`.
+    pub action: Option<String>,
 }
 
 impl ObjectError {
+    /// An error that belongs to no request.
+    pub fn new(kind: ObjectErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), request: None }
+    }
+
     /// The error of a store in an error of the system, if it holds one.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {

@@ -1,18 +1,18 @@
 //! Starts the transport, sends it requests and takes its answers.
 
-use std::collections::{BTreeMap, HashMap};
+mod state;
+
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cryptstream_engine::program::{SandboxedProcess, forbid_network};
-use cryptstream_engine::{ObjectError, ObjectErrorKind, SandboxLevel, SandboxMode};
+use cryptstream_engine::{ObjectErrorKind, SandboxLevel, SandboxMode};
 use cryptstream_shm::Channel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
@@ -22,6 +22,8 @@ use crate::renewal::{Renewals, Renewer, Values};
 use crate::traffic::Traffic;
 use crate::unfinished_upload::UnfinishedUpload;
 
+use state::{Call, State, encode, unavailable};
+
 /// The first argument of a process that is to be a transport.
 pub const TRANSPORT_ARGUMENT: &str = "__transport";
 
@@ -30,10 +32,6 @@ const SILENCE: Duration =
     if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(30) };
 /// How often it is looked whether it is stuck.
 const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// A message has room for names of parts of so many bytes together, which JSON may write with six
-/// times as many.
-const NAMES_PER_MESSAGE: usize = 4 << 10;
-
 /// How to start the transport.
 #[derive(Clone, Debug)]
 pub struct TransportOptions {
@@ -65,40 +63,6 @@ pub struct Transport {
     parts_done: AtomicU64,
     /// Parts that are in a store or known to come.
     parts_known: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    is_started: bool,
-    channel: Option<Arc<Channel>>,
-    /// Requests without an answer.
-    open: BTreeMap<u64, Arc<Call>>,
-    answers: HashMap<u64, Answer>,
-    /// What wakes those who wait, by the number of the answer.
-    waiting: HashMap<u64, Vec<Arc<Condvar>>>,
-    /// The number of the last request.
-    last: u64,
-    level: Option<SandboxLevel>,
-    /// What the processes before this one have asked stores for.
-    earlier_traffic: Traffic,
-    /// What this one has.
-    traffic: Traffic,
-    deaths: u64,
-    /// Whether the process takes no more requests.
-    is_stuck: bool,
-    /// Why no more requests are possible.
-    failure: Option<String>,
-}
-
-/// A request and what goes along.
-#[derive(Debug)]
-struct Call {
-    request: Request,
-    /// The names of the parts of [`Request::Complete`].
-    parts: Vec<String>,
-    file: Option<Arc<File>>,
-    /// Whether a transport has got it.
-    is_sent: AtomicBool,
 }
 
 /// What the transport has done.
@@ -417,74 +381,6 @@ enum Ended {
     Stuck,
 }
 
-impl State {
-    /// Passes an answer on to those who wait for it.
-    fn answer(&mut self, number: u64, answer: Answer) {
-        self.open.remove(&number);
-        self.answers.insert(number, answer);
-        let waiting = self.waiting.remove(&number).unwrap_or_default();
-        waiting.into_iter().for_each(|signal| signal.notify_all());
-    }
-
-    /// What is notified when one of these answers comes.
-    fn signal(&mut self, numbers: &[u64]) -> Arc<Condvar> {
-        let signal = Arc::new(Condvar::new());
-        for number in numbers {
-            self.waiting.entry(*number).or_default().push(Arc::clone(&signal));
-        }
-        signal
-    }
-
-    /// Nobody waits for these answers with this signal any longer.
-    fn forget(&mut self, numbers: &[u64], signal: &Arc<Condvar>) {
-        for number in numbers {
-            if let Some(signals) = self.waiting.get_mut(number) {
-                signals.retain(|other| !Arc::ptr_eq(other, signal));
-            }
-        }
-    }
-
-    fn take(&mut self, number: u64) -> io::Result<Option<Answer>> {
-        match (self.answers.remove(&number), &self.failure) {
-            (Some(Answer::Failed { kind, message }), _) => {
-                Err(ObjectError { kind, message }.into())
-            }
-            (Some(answer), _) => Ok(Some(answer)),
-            (None, Some(failure)) => Err(unavailable(failure)),
-            (None, None) => Ok(None),
-        }
-    }
-}
-
-impl Call {
-    fn new(request: Request, parts: Vec<String>, file: Option<Arc<File>>) -> Self {
-        Self { request, parts, file, is_sent: AtomicBool::new(false) }
-    }
-
-    /// Whether it can be sent again. Nobody knows how much of a stream has gone through its pipe.
-    fn can_repeat(&self) -> bool {
-        !matches!(self.request, Request::Stream { .. }) || !self.is_sent.load(Ordering::Relaxed)
-    }
-
-    fn send(&self, channel: &Channel, number: u64) -> io::Result<()> {
-        self.is_sent.store(true, Ordering::Relaxed);
-        if let Request::Complete { upload, .. } = &self.request {
-            let longest = self.parts.iter().map(String::len).max().unwrap_or_default();
-            let count = (NAMES_PER_MESSAGE / (longest + 1)).max(1);
-            for (index, parts) in self.parts.chunks(count).enumerate() {
-                let (upload, first, parts) = (upload.clone(), index * count, parts.to_vec());
-                let parts = Request::Parts { upload, first, parts };
-                channel.send(&encode(&NumberedRequest { number, request: parts })?, &[])?;
-            }
-        }
-        let bytes = encode(&NumberedRequest { number, request: &self.request })?;
-        match &self.file {
-            Some(file) => channel.send(&bytes, &[file.as_fd()]),
-            None => channel.send(&bytes, &[]),
-        }
-    }
-}
-
 /// Sends a transport what has been renewed.
 fn renew(channel: &Channel, values: Values) -> io::Result<()> {
     if values.is_empty() {
@@ -494,18 +390,11 @@ fn renew(channel: &Channel, values: Values) -> io::Result<()> {
     channel.send(&Zeroizing::new(encode(&request)?), &[])
 }
 
-fn encode(message: &impl serde::Serialize) -> io::Result<Vec<u8>> {
-    Ok(serde_json::to_vec(message)?)
-}
-
-fn unavailable(message: &str) -> io::Error {
-    let message = message.to_owned();
-    ObjectError { kind: ObjectErrorKind::Unavailable, message }.into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use cryptstream_engine::ObjectError;
 
     use super::*;
     use crate::protocol::Location;

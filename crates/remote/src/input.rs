@@ -200,7 +200,7 @@ impl State {
 fn object_error(error: &io::Error) -> ObjectError {
     ObjectError::of(error)
         .cloned()
-        .unwrap_or_else(|| ObjectError { kind: ObjectErrorKind::Other, message: error.to_string() })
+        .unwrap_or_else(|| ObjectError::new(ObjectErrorKind::Other, error.to_string()))
 }
 
 impl ObjectInput for RemoteInput {

@@ -443,7 +443,7 @@ impl Drop for RemoteOutput {
 }
 
 fn too_long(error: ObjectTooLong) -> io::Error {
-    ObjectError { kind: ObjectErrorKind::Other, message: error.to_string() }.into()
+    ObjectError::new(ObjectErrorKind::Other, error.to_string()).into()
 }
 
 fn is_unsupported(error: &io::Error) -> bool {
@@ -451,16 +451,14 @@ fn is_unsupported(error: &io::Error) -> bool {
 }
 
 fn unrecognizable() -> io::Error {
-    let message = "the store does not tell what the object can be recognized by (ETag)".to_owned();
-    ObjectError { kind: ObjectErrorKind::Unsupported, message }.into()
+    let message = "the store does not tell what the object can be recognized by (ETag)";
+    ObjectError::new(ObjectErrorKind::Unsupported, message).into()
 }
 
 fn replaced() -> io::Error {
-    let message = "the object has been replaced".to_owned();
-    ObjectError { kind: ObjectErrorKind::Changed, message }.into()
+    ObjectError::new(ObjectErrorKind::Changed, "the object has been replaced").into()
 }
 
 fn exists() -> io::Error {
-    let message = "there is an object of this name".to_owned();
-    ObjectError { kind: ObjectErrorKind::Exists, message }.into()
+    ObjectError::new(ObjectErrorKind::Exists, "there is an object of this name").into()
 }

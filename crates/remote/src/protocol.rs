@@ -3,7 +3,7 @@
 //! Each message is one JSON value. Content does not pass through them: it is in files in memory,
 //! whose descriptors go along with the requests that concern them.
 
-use cryptstream_engine::{ObjectAttributes, ObjectErrorKind};
+use cryptstream_engine::{ObjectAttributes, ObjectErrorKind, StoreRequest};
 use cryptstream_protection::Protection;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,9 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MAX_TEXT_LEN: usize = 4096;
 /// The most that is shown of an error, in bytes.
 const MAX_ERROR_LEN: usize = 1024;
+
+/// The longest text of a store that tells more of an error, in bytes.
+pub(crate) const MAX_DETAIL_LEN: usize = 256;
 
 /// The first message to a transport: settings of the store as names and values, which begin with
 /// those of the environment.
@@ -215,7 +218,35 @@ pub(crate) enum Answer {
         #[serde(with = "KindInMessages")]
         kind: ObjectErrorKind,
         message: String,
+        /// The request to the store that was the last one.
+        request: Option<FailedRequest>,
     },
+}
+
+/// A request that a store has refused or not answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FailedRequest(#[serde(with = "RequestInMessages")] pub(crate) StoreRequest);
+
+impl FailedRequest {
+    fn is_short(&self) -> bool {
+        let StoreRequest { operation, code, request_id, region, action, .. } = &self.0;
+        let texts = [code, request_id, region, action].into_iter().flatten().chain([operation]);
+        texts.into_iter().all(|text| text.len() <= MAX_DETAIL_LEN)
+    }
+}
+
+/// How it is written. The compiler compares the two.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StoreRequest")]
+struct RequestInMessages {
+    operation: String,
+    status: Option<u16>,
+    code: Option<String>,
+    request_id: Option<String>,
+    attempts: u32,
+    region: Option<String>,
+    clock_ahead: Option<i64>,
+    action: Option<String>,
 }
 
 /// How the kinds of the engine are written: the same names. The compiler compares the two.
@@ -235,7 +266,17 @@ enum KindInMessages {
 impl Answer {
     /// The answer to a request that could not be sent, or not be understood.
     pub(crate) fn failed(kind: ObjectErrorKind, message: impl Into<String>) -> Self {
-        Self::Failed { kind, message: message.into() }
+        Self::Failed { kind, message: message.into(), request: None }
+    }
+
+    /// The same, with the request to the store that has failed.
+    pub(crate) fn about(self, request: Option<StoreRequest>) -> Self {
+        match self {
+            Self::Failed { kind, message, .. } => {
+                Self::Failed { kind, message, request: request.map(FailedRequest) }
+            }
+            answer => answer,
+        }
     }
 
     /// Whether no text in it is longer than a message may contain.
@@ -243,7 +284,10 @@ impl Answer {
         match self {
             Self::Named(name) | Self::Page { next: Some(name), .. } => name.len() <= MAX_TEXT_LEN,
             Self::Meta(meta) => meta.texts().all(|text| text.len() <= MAX_TEXT_LEN),
-            Self::Failed { message, .. } => message.len() <= MAX_ERROR_LEN,
+            Self::Failed { message, request, .. } => {
+                let is_short = request.as_ref().is_none_or(FailedRequest::is_short);
+                message.len() <= MAX_ERROR_LEN && is_short
+            }
             // A page of uploads is a whole message.
             Self::Uploads { .. } | Self::Page { next: None, .. } => true,
             Self::Ready(_) | Self::Alive | Self::Done => true,
@@ -254,13 +298,14 @@ impl Answer {
     pub(crate) fn shortened(self) -> Self {
         match self {
             answer if answer.is_short() || !Protection::BoundedAnswers.is_on() => answer,
-            Self::Failed { kind, message } => {
+            Self::Failed { kind, message, request } if message.len() > MAX_ERROR_LEN => {
                 let ellipsis = "…";
                 let mut end = MAX_ERROR_LEN - ellipsis.len();
                 while !message.is_char_boundary(end) {
                     end -= 1;
                 }
-                Self::failed(kind, format!("{}{ellipsis}", &message[..end]))
+                let message = format!("{}{ellipsis}", &message[..end]);
+                Self::Failed { kind, message, request }
             }
             _ => Self::failed(ObjectErrorKind::Other, "the store has sent a name that is too long"),
         }

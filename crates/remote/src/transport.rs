@@ -16,6 +16,7 @@ mod serve;
 mod settings;
 mod signed;
 mod store;
+mod trace;
 mod translate;
 mod web;
 
@@ -38,6 +39,7 @@ use crate::protocol::{Answer, Begin, NumberedAnswer, NumberedRequest, Request, V
 use counter::Counter;
 use serve::Server;
 use settings::Settings;
+use trace::traced;
 
 /// What resolving names reads.
 const RESOLVER_FILES: [&str; 8] = [
@@ -127,7 +129,10 @@ fn run() -> io::Result<()> {
                     _ => None,
                 };
                 let serving = Arc::clone(server);
-                let task = runtime.spawn(async move { serving.answer(request, file).await });
+                let task = runtime.spawn(async move {
+                    let (answer, failed) = traced(serving.answer(request, file)).await;
+                    answer.about(failed)
+                });
                 if let Some(upload) = upload {
                     server.keep_task(upload, task.abort_handle());
                 }

@@ -41,8 +41,8 @@ pub fn list_uploads(
             None => return Ok(()),
             // The same page would come for ever.
             next if next == after => {
-                let message = "the store lists the same uploads again and again".to_owned();
-                return Err(failed(ObjectError { kind: ObjectErrorKind::Other, message }.into()));
+                let message = "the store lists the same uploads again and again";
+                return Err(failed(ObjectError::new(ObjectErrorKind::Other, message).into()));
             }
             next => after = next,
         }

@@ -2,8 +2,9 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crate::date::http_date;
 use crate::error::ErrorCode;
 use crate::faults::Fault;
 use crate::handler::handle;
@@ -135,6 +136,14 @@ impl Exchange<'_, '_> {
                 Fault::SlowDown { retry_after } => {
                     let response = ErrorCode::SlowDown.response(&resource);
                     return Some(response.header("Retry-After", retry_after.to_string()));
+                }
+                Fault::Skewed { ahead } => {
+                    let response = ErrorCode::RequestTimeTooSkewed.response(&resource);
+                    let date = http_date(SystemTime::now() + Duration::from_secs(*ahead));
+                    return Some(response.header("Date", date));
+                }
+                Fault::Denied(message) => {
+                    return Some(ErrorCode::AccessDenied.response_with(message, &resource));
                 }
                 Fault::WrongRegion(region) => {
                     let response = ErrorCode::PermanentRedirect.response(&resource);

@@ -74,12 +74,21 @@ impl ErrorCode {
         Response::xml(self.status(), &self.document(resource))
     }
 
+    /// The same with another text for people.
+    pub(crate) fn response_with(self, message: &str, resource: &str) -> Response {
+        Response::xml(self.status(), &self.document_with(message, resource))
+    }
+
     /// The content of the `Error` element, which some answers with status 200 have too.
     pub(crate) fn document(self, resource: &str) -> String {
+        self.document_with(self.message(), resource)
+    }
+
+    fn document_with(self, message: &str, resource: &str) -> String {
         format!(
             "<Error><Code>{self:?}</Code><Message>{}</Message><Resource>{}</Resource>\
              <RequestId>4442587FB7D0A2F9</RequestId></Error>",
-            xml::escape(self.message()),
+            xml::escape(message),
             xml::escape(resource)
         )
     }

@@ -21,6 +21,13 @@ pub enum Fault {
     },
     /// The request is refused with [`ErrorCode::PermanentRedirect`] to this region.
     WrongRegion(String),
+    /// The request is refused with [`ErrorCode::RequestTimeTooSkewed`], by a clock that is ahead.
+    Skewed {
+        /// In seconds.
+        ahead: u64,
+    },
+    /// The request is refused with [`ErrorCode::AccessDenied`] and this text.
+    Denied(&'static str),
     /// The request is refused, but with status 200: the error is in the body, as S3 may answer
     /// CompleteMultipartUpload and the copying operations.
     ErrorWithStatus200(ErrorCode),

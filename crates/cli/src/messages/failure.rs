@@ -17,6 +17,8 @@ pub(crate) struct Failure {
     pub(super) message: String,
     pub(super) help: String,
     pub(super) shared: Option<Shared>,
+    /// The request to a store that has failed, for programs.
+    pub(super) store: Option<Box<Value>>,
 }
 
 /// A reason that makes other files of the run fail as well; it is reported once.
@@ -38,7 +40,7 @@ impl Failure {
         help: impl Into<String>,
     ) -> Self {
         let (message, help) = (message.into(), help.into());
-        Self { code, kind, file: None, message, help, shared: None }
+        Self { code, kind, file: None, message, help, shared: None, store: None }
     }
 
     pub(super) fn full(self, is_full: bool) -> Self {
@@ -75,6 +77,9 @@ impl Failure {
         });
         if let Some(file) = &self.file {
             json::insert_name(&mut object, "file", file);
+        }
+        if let Some(store) = &self.store {
+            object["store"] = (**store).clone();
         }
         object
     }

@@ -3,25 +3,29 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, SandboxLevel};
+use cryptstream_engine::{Error, ObjectError, ObjectErrorKind, SandboxLevel, StoreRequest};
 use cryptstream_remote::{
-    RequestKind, Scheme, Traffic, TransportStats, UnfinishedUpload, UrlError, UrlProblem,
+    ObjectUrl, RequestKind, Scheme, Traffic, TransportStats, UnfinishedUpload, UrlError,
+    UrlProblem, without_secrets,
 };
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use serde_json::json;
 
 use super::failure::{Failure, code};
+use super::store_advice;
 use super::text::{harmless, quoted};
 
 /// What a store has reported, if the error is one of a store.
 pub(super) fn of_store(error: &Error) -> Option<Failure> {
     let source = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
-    let ObjectError { kind, message } = ObjectError::of(source)?;
+    let ObjectError { kind, message, request } = ObjectError::of(source)?;
     // The words are the store's.
     let message = harmless(message);
     if matches!(error, Error::Remove { .. }) {
         let help = "compare it with the output before you remove it by hand";
         let text = format!("the output is complete, but this input was not removed: {message}");
-        return Some(Failure::new(code::IO, "remove", text, help));
+        let failure = Failure::new(code::IO, "remove", text, help);
+        return Some(with_request(failure, error.path(), request.as_deref()));
     }
     let help = Help::of(error.path()?)?;
     let (code, word, help) = match kind {
@@ -52,7 +56,35 @@ pub(super) fn of_store(error: &Error) -> Option<Failure> {
         Error::Read { .. } => "cannot be read",
         _ => "cannot be written",
     };
-    Some(Failure::new(code, word, format!("{what}: {message}"), help))
+    let failure = Failure::new(code, word, format!("{what}: {message}"), help);
+    Some(with_request(failure, error.path(), request.as_deref()))
+}
+
+/// The failure with the request to the store that has failed, and what to do about that one.
+fn with_request(failure: Failure, url: Option<&Path>, request: Option<&StoreRequest>) -> Failure {
+    let (Some(url), Some(request)) = (url, request) else { return failure };
+    let url = without_secrets(url.as_os_str());
+    let is_web = Scheme::of(&url).is_some_and(Scheme::is_web);
+    let text = |text: &Option<String>| text.as_deref().map(harmless);
+    let store = json!({
+        "url": url.to_string_lossy(),
+        "operation": if is_web { "GET" } else { request.operation.as_str() },
+        "status": request.status,
+        "code": text(&request.code),
+        "request_id": text(&request.request_id),
+        "attempts": request.attempts,
+    });
+    let advice = ObjectUrl::parse(&url)
+        .ok()
+        .filter(|_| !is_web)
+        .and_then(|url| store_advice::advice(request, url.bucket()))
+        // What to do about the input comes first.
+        .filter(|_| failure.kind != "remove");
+    let failure = Failure { store: Some(Box::new(store)), ..failure };
+    match advice {
+        Some(advice) => failure.helped_by(advice),
+        None => failure,
+    }
 }
 
 /// What to do about the errors of a kind of store.

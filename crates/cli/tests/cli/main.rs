@@ -33,6 +33,7 @@ mod object_options;
 mod object_rekey;
 mod object_removal;
 mod object_reports;
+mod object_tree_runs;
 mod object_trees;
 mod object_uploads;
 mod objects;

@@ -1,6 +1,6 @@
 //! What runs with objects report: progress, requests and bytes, and what they would do.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{Done, test_bytes};
 use crate::json::Printed;
@@ -9,7 +9,7 @@ use cryptstream_s3_test_server::{ErrorCode, Fault, Operation, Rule};
 
 const MIB: usize = 1 << 20;
 
-fn json(done: &Done) -> Value {
+fn parsed(done: &Done) -> Value {
     serde_json::from_slice(&done.stdout).unwrap()
 }
 
@@ -41,7 +41,7 @@ fn requests_and_bytes_are_reported() {
     let args = ["encrypt", "--json", "-i", "id", "plain", &url("object")];
     let done = setup.command(&args).run().ok();
     printed.take("encrypt", "report", &done.stdout);
-    let report = &json(&done)["store"];
+    let report = &parsed(&done)["store"];
     let log = setup.server.requests();
     for operation in [
         Operation::HeadObject,
@@ -61,7 +61,7 @@ fn requests_and_bytes_are_reported() {
 
     let done = setup.command(&["decrypt", "--json", "-i", "id", &url("object"), "back"]).run().ok();
     printed.take("decrypt", "report", &done.stdout);
-    let report = &json(&done)["store"];
+    let report = &parsed(&done)["store"];
     let (reported, made) = requests(&setup, log.len(), report, Operation::GetObject);
     assert_eq!(reported, made);
     assert_eq!(report["bytes_received"], setup.object("object").len());
@@ -76,7 +76,7 @@ fn requests_and_bytes_are_reported() {
     }
     // A run without a store says nothing of one.
     let done = setup.command(&["encrypt", "--json", "-i", "id", "plain", "local"]).run().ok();
-    assert_eq!(json(&done).get("store"), None);
+    assert_eq!(parsed(&done).get("store"), None);
     printed.check();
 }
 
@@ -124,7 +124,7 @@ fn a_dry_run_tells_what_it_would_take() {
     let json_run = ["encrypt", "-n", "--json", &url("object"), &url("new")];
     let done = setup.command(&json_run).run().ok();
     printed.take("dry run", "report", &done.stdout);
-    let report = json(&done);
+    let report = parsed(&done);
     assert_eq!(report["bytes_in"], object.len());
     assert_eq!((&report["parts"], &report["dry_run"]), (&3.into(), &true.into()));
     let planned = &report["planned"]["requests"];
@@ -138,5 +138,52 @@ fn a_dry_run_tells_what_it_would_take() {
     assert!(asked.iter().all(|it| it.operation == Operation::HeadObject));
     assert_eq!(setup.server.keys("bucket"), ["object"]);
     assert!(!setup.dir.path("back").exists());
+    printed.check();
+}
+
+/// The request in the error of a run that fails, as programs get it.
+fn request(setup: &Setup, fault: Rule, args: &[&str], printed: &mut Printed) -> Value {
+    setup.server.set_faults(fault);
+    let args = [args, &["--json", "--storage-option", "max-attempts=2"]].concat();
+    let done = setup.command(&args).run();
+    let text = if done.stdout.is_empty() { &done.stderr } else { &done.stdout };
+    let documents = printed.take(&args.join(" "), "report", text);
+    let error = documents.iter().find_map(|document| document.get("error"));
+    error.unwrap_or_else(|| panic!("{documents:?}"))["store"].clone()
+}
+
+#[test]
+fn errors_tell_the_request_that_has_failed() {
+    let (setup, mut printed) = (Setup::new(), Printed::default());
+    setup.encrypted("key", b"content");
+    let url = url("key");
+    let store = |operation: &str, status: Option<u16>, code: Option<&str>, attempts: u32| {
+        let id = code.map(|_| "4442587FB7D0A2F9");
+        json!({
+            "url": &url, "operation": operation, "status": status, "code": code, "request_id": id,
+            "attempts": attempts,
+        })
+    };
+    let verify = ["verify", "-i", "id", &url];
+    let denied = Rule::all(Fault::Error(ErrorCode::AccessDenied));
+    let found = request(&setup, denied.clone(), &verify, &mut printed);
+    assert_eq!(found, store("GetObject", Some(403), Some("AccessDenied"), 1));
+    let put = ["encrypt", "-i", "id", "--force", "plain", &url];
+    let found = request(&setup, denied, &put, &mut printed);
+    assert_eq!(found, store("PutObject", Some(403), Some("AccessDenied"), 1));
+    let slow = Rule::all(Fault::SlowDown { retry_after: 0 });
+    let found = request(&setup, slow, &verify, &mut printed);
+    assert_eq!(found, store("GetObject", Some(503), Some("SlowDown"), 2));
+    let found = request(&setup, Rule::all(Fault::Reset), &verify, &mut printed);
+    assert_eq!(found, store("GetObject", None, None, 2));
+    // What never reached a store has no request.
+    let wrong = ["verify", "-i", "id", "--storage-option", "allow-http=false", &url];
+    let found = request(&setup, Rule::all(Fault::NoEtag), &wrong, &mut printed);
+    assert_eq!(found, Value::Null);
+    // A signature in a URL is not shown.
+    let signed = format!("{}/bucket/missing?X-Amz-Signature=hidden", setup.server.endpoint());
+    let found = request(&setup, Rule::all(Fault::NoEtag), &["inspect", &signed], &mut printed);
+    assert_eq!((&found["operation"], &found["status"]), (&json!("GET"), &json!(404)));
+    assert!(!found.to_string().contains("hidden"), "{found}");
     printed.check();
 }

@@ -232,19 +232,26 @@ fn what_the_store_refuses_is_explained() {
     setup.dir.write("plain", "x");
     let create = |to: &str| setup.command(&["encrypt", "-i", "id", "plain", to]);
     setup.fails(create("s3://nobucket/x"), 66, &["bucket does not exist"], &keys);
-    for (error, code) in [
-        (ErrorCode::AccessDenied, 77),
-        (ErrorCode::ExpiredToken, 77),
-        (ErrorCode::SignatureDoesNotMatch, 77),
-        (ErrorCode::InvalidAccessKeyId, 77),
-        (ErrorCode::RequestTimeTooSkewed, 77),
+    for (error, to_read, to_write) in [
+        (ErrorCode::AccessDenied, "s3:GetObject for the bucket bucket", "s3:PutObject"),
+        (ErrorCode::ExpiredToken, "have expired", "AWS_SESSION_TOKEN"),
+        (ErrorCode::SignatureDoesNotMatch, "AWS_SECRET_ACCESS_KEY does not belong", "set both"),
+        (ErrorCode::InvalidAccessKeyId, "does not know AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"),
+        (ErrorCode::RequestTimeTooSkewed, "clock of this machine", "timedatectl"),
     ] {
         setup.server.set_faults(Rule::all(Fault::Error(error)));
-        setup.fails(open(&url("there")), code, &["s3://bucket/there", "AWS_ACCESS_KEY_ID"], &keys);
-        setup.fails(create(&url("new")), code, &["s3://bucket/new"], &keys);
+        setup.fails(open(&url("there")), 77, &["s3://bucket/there", to_read], &keys);
+        setup.server.set_faults(Rule::all(Fault::Error(error)).on(Operation::PutObject));
+        setup.fails(create(&url("new")), 77, &["s3://bucket/new", to_write], &keys);
     }
     setup.server.set_faults(Rule::all(Fault::WrongRegion("eu-west-9".into())));
-    setup.fails(open(&url("there")), 78, &["AWS_REGION"], &keys);
+    setup.fails(open(&url("there")), 78, &["set AWS_REGION=eu-west-9", "region=eu-west-9"], &keys);
+    setup.server.set_faults(Rule::all(Fault::Skewed { ahead: 7200 }));
+    setup.fails(create(&url("new")), 77, &["120 minutes behind", "timedatectl"], &keys);
+    let kms = "User: me is not authorized to perform: kms:GenerateDataKey on resource: key";
+    setup.server.set_faults(Rule::all(Fault::Denied(kms)).on(Operation::PutObject));
+    setup.fails(create(&url("new")), 77, &["lack kms:GenerateDataKey", "the key that"], &keys);
+    setup.server.set_faults(Faults::default());
     let nowhere = with_store(setup.dir.command(&["inspect", &url("x")]), "http://127.0.0.1:9");
     setup.dir.fails(nowhere, 75, &["s3://bucket/x", "cannot be reached", "AWS_ENDPOINT_URL"]);
 }

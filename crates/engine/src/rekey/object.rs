@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cryptstream_format::{Format, Header, Identity, Padding, Recipient, WrappedKey};
+use cryptstream_format::{Format, Header, Identity, Recipient};
 
 use super::reencrypt::Reencryption;
-use super::replace::{fitting, plain};
+use super::replace::{plain, rewrap};
 use super::summary::{RekeyMethod, RekeySummary};
 use super::unlock::{EncryptedFile, UnlockedHeader};
 use crate::header::read_header;
@@ -81,11 +81,11 @@ impl RekeyObject {
         progress: &dyn Progress,
     ) -> Result<RekeySummary, Error> {
         let old = self.unlock(identities)?;
-        let wrapped = WrappedKey::wrap(old.format, &old.file_key, &plain(recipients))?;
-        let exact = fitting(wrapped.header(&old.file_key, Padding::Exactly(old.header.len())))?;
-        let header = match exact {
+        let mut new = rewrap(&old, recipients)?;
+        // With the same length, the store can copy the payload where it is.
+        let header = match new.exact.take() {
             Some(header) => header,
-            None => wrapped.header(&old.file_key, old.free_padding())?,
+            None => new.free(&old)?,
         };
         progress.start(Some(self.object_len()));
         let start = header.len() as u64;

@@ -199,8 +199,32 @@ fn aligned_like(old: &UnlockedHeader, wrapped: &WrappedKey) -> Result<Option<Vec
     Ok(None)
 }
 
+/// What may take the place of a header, without a change of the payload.
+pub(super) struct NewHeaders {
+    pub(super) wrapped: WrappedKey,
+    /// A header of the same length, if there can be one.
+    pub(super) exact: Option<Vec<u8>>,
+}
+
+/// Wraps the file key for `recipients` instead.
+pub(super) fn rewrap(
+    old: &UnlockedHeader,
+    recipients: &[&(dyn Recipient + Sync)],
+) -> Result<NewHeaders, Error> {
+    let wrapped = WrappedKey::wrap(old.format, &old.file_key, &plain(recipients))?;
+    let exact = fitting(wrapped.header(&old.file_key, Padding::Exactly(old.header.len())))?;
+    Ok(NewHeaders { wrapped, exact })
+}
+
+impl NewHeaders {
+    /// A header of any length.
+    pub(super) fn free(&self, old: &UnlockedHeader) -> Result<Vec<u8>, Error> {
+        Ok(self.wrapped.header(&old.file_key, old.free_padding())?)
+    }
+}
+
 /// A header, if it can have the length that was asked for.
-pub(super) fn fitting(header: Result<Vec<u8>, WrapError>) -> Result<Option<Vec<u8>>, WrapError> {
+fn fitting(header: Result<Vec<u8>, WrapError>) -> Result<Option<Vec<u8>>, WrapError> {
     match header {
         Ok(header) => Ok(Some(header)),
         // The stanza that fills it up may be one too many.

@@ -1,9 +1,9 @@
 //! The two ways to change who can decrypt a file.
 
-use cryptstream_format::{Identity, Padding, Recipient, WrappedKey};
+use cryptstream_format::{Identity, Recipient};
 
 use super::file::LockedFile;
-use super::replace::{fitting, plain};
+use super::replace::{plain, rewrap};
 use super::summary::RekeySummary;
 use super::unlock::SMALL;
 use crate::progress::check_cancelled;
@@ -48,28 +48,26 @@ impl LockedFile {
         progress: &dyn Progress,
     ) -> Result<RekeySummary, Error> {
         let old = self.unlock(identities)?;
-        let wrapped = WrappedKey::wrap(old.format, &old.file_key, &plain(recipients))?;
+        let new = rewrap(&old, recipients)?;
         // From here on it takes a moment, or copies the file.
         check_cancelled(progress)?;
-        let exact = fitting(wrapped.header(&old.file_key, Padding::Exactly(old.header.len())))?;
         let has_other_names = self.names()? > 1;
         // In place, so that the file keeps its other names.
         let is_large = old.layout.plaintext_len() >= SMALL;
-        if let Some(header) = &exact
+        if let Some(header) = &new.exact
             && has_other_names
         {
             return self.exchange(&old, header);
         }
-        if is_large && let Some(summary) = self.share(&old, &wrapped, exact.as_deref())? {
+        if is_large && let Some(summary) = self.share(&old, &new.wrapped, new.exact.as_deref())? {
             return Ok(summary);
         }
-        if let Some(header) = &exact
+        if let Some(header) = &new.exact
             && is_large
         {
             return self.exchange(&old, header);
         }
-        let header = wrapped.header(&old.file_key, old.free_padding())?;
-        self.rewrite(&old, &header, progress)
+        self.rewrite(&old, &new.free(&old)?, progress)
     }
 
     /// Nothing of the plaintext gets to the disk.

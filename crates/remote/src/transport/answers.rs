@@ -8,12 +8,16 @@ use object_store::client::{
 };
 
 use super::list::PageCatcher;
+use super::trace;
 
 /// The status of an answer with a part of an object (RFC 9110, section 15.3.7).
 const PARTIAL_CONTENT: u16 = 206;
 /// The longest other answer, 16 MiB. The longest that a store has reason to send lists 1,000
 /// objects.
 const MAX_ANSWER_LEN: usize = 16 << 20;
+
+/// The longest answer with status 200 in which an error is looked for.
+const MAX_EXPLANATION_LEN: usize = 16 << 10;
 
 /// Bounds all answers but content, which `object_store` would read without a limit.
 #[derive(Debug)]
@@ -29,6 +33,9 @@ impl<S: HttpService> HttpService for BoundedAnswers<S> {
         }
         let (parts, body) = response.into_parts();
         let mut body = whole(body).await?;
+        if !parts.status.is_success() || body.len() <= MAX_EXPLANATION_LEN {
+            trace::explained(&body);
+        }
         if let Some(catcher) = catcher
             && parts.status.is_success()
         {

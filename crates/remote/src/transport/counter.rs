@@ -41,7 +41,7 @@ impl Counter {
 }
 
 /// What a request asks for, in the protocols of S3, Google Cloud Storage and Azure.
-fn kind_of(request: &HttpRequest) -> RequestKind {
+pub(super) fn kind_of(request: &HttpRequest) -> RequestKind {
     let query = request.uri().query().unwrap_or_default();
     let has = |name: &str| {
         query.split('&').any(|pair| pair.split('=').next() == Some(name) || pair == name)

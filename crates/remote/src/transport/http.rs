@@ -15,6 +15,7 @@ use super::answers::BoundedAnswers;
 use super::counter::Counter;
 use super::pace::Pace;
 use super::settings::RetryLimits;
+use super::trace;
 
 /// Where machines in the cloud ask for credentials. They answer at once and without TLS, or not at
 /// all.
@@ -142,7 +143,9 @@ impl HttpService for Connector {
         }
         let _under_way = self.pace.begin().await;
         self.counter.sending(&request);
+        trace::sending(&request);
         let result = self.client.execute(request).await;
+        result.iter().for_each(trace::answered);
         match &result {
             Ok(response) if matches!(response.status().as_u16(), 429 | 503) => {
                 self.pace.slow_down(retry_after(response));

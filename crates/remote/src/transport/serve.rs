@@ -20,14 +20,15 @@ use serde::Deserialize;
 use tokio::task::AbortHandle;
 
 use super::attributes::{attributes, meta_of, with_mark};
-use super::copy::copy;
+use super::copy::{copy, fetch};
 use super::counter::Counter;
 use super::http::IF_MATCH;
 use super::list::list;
 use super::list_uploads;
 use super::settings::{Settings, SettingsError};
 use super::signed::SignedRequest;
-use super::store::{MAX_STALLS, Stores};
+use super::store::Stores;
+use super::trace::untraced;
 use super::translate::translate;
 use super::web::Web;
 use crate::protocol::{Answer, Location, Meta, NewObject, Replaces, Request};
@@ -229,43 +230,22 @@ impl Server {
         file: &File,
     ) -> Result<()> {
         let (store, path) = self.place(location)?;
-        let (mut position, mut stalls) = (start, 0);
-        while position < end {
+        let get = async |position| {
             let options = GetOptions {
                 range: Some(GetRange::Bounded(position..end)),
                 if_match: meta.etag.clone(),
                 version: meta.version.clone(),
                 ..GetOptions::default()
             };
-            let result = store
-                .replacing
-                .get_opts(&path, options)
-                .await
-                .map_err(|error| translate(&error))?;
+            let result = store.replacing.get_opts(&path, options).await;
+            let result = result.map_err(|error| translate(&error))?;
             // Some stores ignore the condition.
-            if !meta.is_same(&meta_of(&result)) {
-                return Err(replaced());
+            match meta.is_same(&meta_of(&result)) {
+                true => Ok(content(result)),
+                false => Err(replaced()),
             }
-            let failure = match copy(content(result), position, end, file, &self.counter).await {
-                Ok(at) | Err((at, _)) if at >= end => return Ok(()),
-                Ok(at) => {
-                    position = at;
-                    (
-                        ObjectErrorKind::Unavailable,
-                        "the answer was shorter than announced".to_owned(),
-                    )
-                }
-                Err((at, failure)) => {
-                    position = at;
-                    failure
-                }
-            };
-            stalls += 1;
-            if stalls > MAX_STALLS {
-                return Err(failure);
-            }
-        }
-        Ok(())
+        };
+        fetch(get, start, end, file, &self.counter).await
     }
 
     /// Removes an object, unless it was replaced. Some stores ignore the condition, so it is asked
@@ -280,7 +260,7 @@ impl Server {
         match request.send(&store.replacing, &self.stores.connector).await {
             Ok(_) => Ok(()),
             // If an answer was lost, the repetition finds nothing.
-            Err(error) => match self.stat(location).await {
+            Err(error) => match untraced(self.stat(location)).await {
                 Err((ObjectErrorKind::NotFound, _)) => Ok(()),
                 _ => Err(error),
             },
@@ -406,7 +386,7 @@ impl Server {
         error: &object_store::Error,
     ) -> Result<()> {
         let (kind, message) = translate(error);
-        match self.stat(&object.location).await {
+        match untraced(self.stat(&object.location)).await {
             Ok(meta) if meta.mark.as_ref() == Some(&object.mark) && meta.len == len => Ok(()),
             Ok(_)
                 if matches!(object.replaces, Replaces::Nothing)

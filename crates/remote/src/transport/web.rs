@@ -14,12 +14,13 @@ use object_store::client::{
 use reqwest::Url;
 use tokio::time::timeout;
 
-use super::copy::copy;
+use super::copy::{copy, fetch};
 use super::counter::Counter;
 use super::http::Connector;
 use super::repeats::Repeats;
 use super::settings::SettingsError;
-use super::store::{MAX_STALLS, STALL_TIME};
+use super::store::STALL_TIME;
+use super::trace;
 use super::translate::{explanation, translate_http};
 use crate::protocol::Meta;
 
@@ -93,31 +94,16 @@ impl Web {
         end: u64,
         file: &File,
     ) -> Result<()> {
-        let (mut position, mut stalls) = (start, 0);
-        while position < end {
+        let get = async |position| {
             let response = self.get(url, Some(position..end), Some(meta)).await?;
             let now = content(&response)?;
             // Some servers ignore the condition.
             if !now.is_part || now.start != position || !meta.is_same(&now.meta) {
                 return Err((ObjectErrorKind::Changed, "the file has been replaced".to_owned()));
             }
-            let failure = match copy(stream(response), position, end, file, &self.counter).await {
-                Ok(at) if at >= end => return Ok(()),
-                Ok(at) => {
-                    position = at;
-                    shorter()
-                }
-                Err((at, failure)) => {
-                    position = at;
-                    failure
-                }
-            };
-            stalls += 1;
-            if stalls > MAX_STALLS {
-                return Err(failure);
-            }
-        }
-        Ok(())
+            Ok(stream(response))
+        };
+        fetch(get, start, end, file, &self.counter).await
     }
 
     /// Passes the whole file on to `pipe`, once and in order.
@@ -257,6 +243,7 @@ pub(super) async fn refusal(response: HttpResponse) -> SettingsError {
             break;
         }
     }
+    trace::explained(&body);
     match explanation(&String::from_utf8_lossy(&body)) {
         Some((better_kind, message)) => (better_kind.unwrap_or(kind), message),
         None => (kind, format!("the server has answered {status}")),

@@ -296,7 +296,7 @@ pub(crate) fn encrypted_objects(
 ) -> impl Iterator<Item = (Input, Option<u64>)> + use<> {
     let prefix = prefix.clone();
     let unlisted = |path: PathBuf, kind, message: String| {
-        Some((Input::Unlisted(path, ObjectError { kind, message }), None))
+        Some((Input::Unlisted(path, ObjectError::new(kind, message)), None))
     };
     let (listing, error) = match objects::list(&prefix) {
         Ok(listing) => (Some(listing), None),
@@ -316,8 +316,10 @@ pub(crate) fn encrypted_objects(
             }
         },
         Err(error) => {
-            let kind = ObjectError::of(&error).map_or(ObjectErrorKind::Other, |error| error.kind);
-            unlisted(objects::shown(&prefix), kind, error.to_string())
+            let of_store = ObjectError::of(&error).cloned();
+            let error = of_store
+                .unwrap_or_else(|| ObjectError::new(ObjectErrorKind::Other, error.to_string()));
+            Some((Input::Unlisted(objects::shown(&prefix), error), None))
         }
     })
 }
