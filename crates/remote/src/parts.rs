@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::url::Scheme;
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -13,6 +15,12 @@ pub const MAX_PART_SIZE: u64 = 5 * GIB;
 
 /// The longest object, in bytes: 48.8 TiB.
 pub const MAX_OBJECT_LEN: u64 = MAX_PARTS as u64 * MAX_PART_SIZE;
+
+/// The longest block of Azure, 4,000 MiB.
+const MAX_AZURE_BLOCK: u64 = 4_000 * MIB;
+
+/// The longest object of Google Cloud Storage, 5 TiB.
+const MAX_GOOGLE_OBJECT: u64 = 5 << 40;
 
 /// The shortest part, but for the last. S3 allows 5 MiB.
 const MIN_PART_SIZE: u64 = 8 * MIB;
@@ -34,8 +42,30 @@ const PARTS_BEFORE_DOUBLING: usize = 500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartLayout {
     first_size: u64,
-    /// After how many parts their size doubles, up to [`MAX_PART_SIZE`].
+    /// After how many parts their size doubles, up to that of the longest part.
     run_len: usize,
+    limits: Limits,
+}
+
+/// What a store allows, apart from [`MAX_PARTS`]: Azure would take more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limits {
+    part: u64,
+    object: u64,
+}
+
+impl Limits {
+    const S3: Self = Self { part: MAX_PART_SIZE, object: MAX_OBJECT_LEN };
+
+    fn of(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Gs => Self { object: MAX_GOOGLE_OBJECT, ..Self::S3 },
+            scheme if scheme.is_azure() => {
+                Self { part: MAX_AZURE_BLOCK, object: MAX_PARTS as u64 * MAX_AZURE_BLOCK }
+            }
+            _ => Self::S3,
+        }
+    }
 }
 
 /// Successive parts of one size.
@@ -72,11 +102,24 @@ impl PartLayout {
     ///
     /// If `len` exceeds [`MAX_OBJECT_LEN`].
     pub fn with_parts_of(min: u64, len: u64) -> Result<Self, ObjectTooLong> {
-        if len > MAX_OBJECT_LEN {
-            return Err(ObjectTooLong { max: MAX_OBJECT_LEN });
+        Self::within(Limits::S3, min, len)
+    }
+
+    /// The layout for an object of `len` bytes, or fewer, in a store with this scheme.
+    ///
+    /// # Errors
+    ///
+    /// If the store has no objects of that length.
+    pub fn in_store(scheme: Scheme, len: u64) -> Result<Self, ObjectTooLong> {
+        Self::within(Limits::of(scheme), MIN_PART_SIZE, len)
+    }
+
+    fn within(limits: Limits, min: u64, len: u64) -> Result<Self, ObjectTooLong> {
+        if len > limits.object {
+            return Err(ObjectTooLong { max: limits.object });
         }
-        let first_size = len.div_ceil(WANTED_PARTS).next_multiple_of(MIB).clamp(min, MAX_PART_SIZE);
-        Ok(Self { first_size, run_len: MAX_PARTS })
+        let first_size = len.div_ceil(WANTED_PARTS).next_multiple_of(MIB).clamp(min, limits.part);
+        Ok(Self { first_size, run_len: MAX_PARTS, limits })
     }
 
     /// The layout for an object whose length is not known before it ends: the size of the parts
@@ -88,12 +131,18 @@ impl PartLayout {
     /// a longer object, and for Cloudflare R2 from 3.9 GiB on, give [`PartLayout::of_len`] a
     /// length that will suffice.
     pub fn of_unknown_len() -> Self {
-        Self { first_size: MIN_PART_SIZE, run_len: PARTS_BEFORE_DOUBLING }
+        Self { first_size: MIN_PART_SIZE, run_len: PARTS_BEFORE_DOUBLING, limits: Limits::S3 }
+    }
+
+    /// The same in a store with this scheme.
+    pub fn of_unknown_len_in(scheme: Scheme) -> Self {
+        Self { limits: Limits::of(scheme), ..Self::of_unknown_len() }
     }
 
     /// The longest object that can be cut in this way, in bytes.
     pub fn max_len(&self) -> u64 {
-        self.runs().map(|run| run.parts as u64 * run.part_size).sum()
+        let len: u64 = self.runs().map(|run| run.parts as u64 * run.part_size).sum();
+        len.min(self.limits.object)
     }
 
     /// How many parts an object of `len` bytes has: at least one, which is empty if the object is.
@@ -126,6 +175,9 @@ impl PartLayout {
     ///
     /// If `offset` is not below [`PartLayout::max_len`].
     pub fn part_of(&self, offset: u64) -> Result<Part, ObjectTooLong> {
+        if offset >= self.limits.object {
+            return Err(ObjectTooLong { max: self.max_len() });
+        }
         self.runs()
             .map(|run| ((offset.saturating_sub(run.start) / run.part_size) as usize, run))
             .find(|(place, run)| *place < run.parts)
@@ -148,7 +200,7 @@ impl PartLayout {
                 first_index,
                 parts: self.run_len.min(MAX_PARTS - first_index),
                 start,
-                part_size: (self.first_size << doublings).min(MAX_PART_SIZE),
+                part_size: (self.first_size << doublings).min(self.limits.part),
             };
             start += run.parts as u64 * run.part_size;
             run
@@ -165,7 +217,7 @@ impl Run {
 
 /// An object would be longer than its parts can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the object would have more than {max} bytes, which {MAX_PARTS} parts cannot hold")]
+#[error("the object would have more than {max} bytes, which the store does not allow")]
 pub struct ObjectTooLong {
     /// The longest possible object, in bytes.
     pub max: u64,
@@ -247,6 +299,28 @@ mod tests {
             let Range { start, end } = layout.part(index).unwrap().range;
             assert!(end - start <= MIN_PART_SIZE + start / 500, "{index}");
         }
+    }
+
+    #[test]
+    fn the_limits_are_those_of_the_store() {
+        let azure = MAX_PARTS as u64 * MAX_AZURE_BLOCK;
+        for (scheme, part, max) in [
+            (Scheme::S3, MAX_PART_SIZE, MAX_OBJECT_LEN),
+            (Scheme::Gs, 584 * MIB, 5 * TIB),
+            (Scheme::Az, MAX_AZURE_BLOCK, azure),
+            (Scheme::Abfss, MAX_AZURE_BLOCK, azure),
+        ] {
+            let layout = PartLayout::in_store(scheme, max).unwrap();
+            assert_eq!(sizes(layout, [0]), [part / MIB], "{scheme:?}");
+            check(layout, max);
+            assert_eq!(PartLayout::in_store(scheme, max + 1), Err(ObjectTooLong { max }));
+            let unknown = PartLayout::of_unknown_len_in(scheme);
+            check(unknown, unknown.max_len());
+            assert!(unknown.part_of(unknown.max_len()).is_err());
+        }
+        let unknown = PartLayout::of_unknown_len_in(Scheme::Az);
+        assert_eq!(sizes(unknown, [4_000, 4_500, MAX_PARTS - 1]), [2_048, 4_000, 4_000]);
+        assert_eq!(PartLayout::of_unknown_len_in(Scheme::Gs).max_len(), 5 * TIB);
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 mod answers;
 mod attributes;
+mod azure;
+mod azure_settings;
 mod client;
+mod complete;
 mod copy;
 mod counter;
 mod credentials;
+mod google;
 mod http;
 mod list;
 mod list_uploads;
@@ -91,7 +95,8 @@ fn run() -> io::Result<()> {
 
     // Everything is open; from here on the process is sandboxed.
     let mode = SandboxMode::from_byte(begin.sandbox).ok_or(io::ErrorKind::InvalidData)?;
-    let readable: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
+    let mut readable: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
+    readable.extend(server.iter().filter_map(Server::token_folder));
     let level = restrict_process(mode, Profile::Transport(&readable));
     answers.send(0, Answer::Ready(level as u8))?;
     if mode == SandboxMode::Require && level != SandboxLevel::Full {

@@ -35,6 +35,7 @@ impl UnfinishedUpload {
 /// The URL of the object that it was to become.
 impl fmt::Display for UnfinishedUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.location.bucket, self.location.key)
+        let Location { scheme, bucket, key, .. } = &self.location;
+        write!(f, "{}://{bucket}/{key}", scheme.as_str())
     }
 }

@@ -8,9 +8,13 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
+mod azure;
+mod bucket;
 mod file;
 mod web;
 
+pub(crate) use azure::{Account, Container};
+pub use bucket::may_share_bucket;
 pub use file::file_path;
 
 /// The longest key that S3 allows, in bytes of UTF-8.
@@ -30,9 +34,9 @@ pub enum Scheme {
     Gs,
     /// Azure Blob Storage.
     Az,
-    /// Azure Data Lake Storage.
+    /// Azure Data Lake Storage: the same, and the URL may name the account.
     Abfs,
-    /// Azure Data Lake Storage, over TLS.
+    /// The same. There is no difference, since TLS is used with both.
     Abfss,
     /// A web server.
     Https,
@@ -43,15 +47,17 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    const ALL: [Self; 8] = [
-        Self::S3,
-        Self::Gs,
-        Self::Az,
-        Self::Abfs,
-        Self::Abfss,
-        Self::Https,
-        Self::Http,
-        Self::File,
+    /// All schemes by their names in lower case. `azure` is what some programs write for `az`.
+    const NAMES: [(&str, Self); 9] = [
+        ("s3", Self::S3),
+        ("gs", Self::Gs),
+        ("az", Self::Az),
+        ("azure", Self::Az),
+        ("abfs", Self::Abfs),
+        ("abfss", Self::Abfss),
+        ("https", Self::Https),
+        ("http", Self::Http),
+        ("file", Self::File),
     ];
 
     /// The scheme of `text`, or `None` if `text` is a path: it is a URL if it begins with a known
@@ -75,6 +81,11 @@ impl Scheme {
         }
     }
 
+    /// Whether it is that of Azure Blob Storage, by any name.
+    pub fn is_azure(self) -> bool {
+        matches!(self, Self::Az | Self::Abfs | Self::Abfss)
+    }
+
     /// Whether it is that of a web server.
     pub fn is_web(self) -> bool {
         matches!(self, Self::Https | Self::Http)
@@ -84,9 +95,9 @@ impl Scheme {
     fn split(text: &[u8]) -> Option<(Self, &[u8])> {
         let colon = text.iter().position(|&byte| byte == b':')?;
         let rest = text[colon..].strip_prefix(b"://")?;
-        let is_named =
-            |scheme: &Self| text[..colon].eq_ignore_ascii_case(scheme.as_str().as_bytes());
-        Self::ALL.into_iter().find(is_named).map(|scheme| (scheme, rest))
+        let is_named = |name: &str| text[..colon].eq_ignore_ascii_case(name.as_bytes());
+        let (_, scheme) = Self::NAMES.into_iter().find(|(name, _)| is_named(name))?;
+        Some((scheme, rest))
     }
 }
 
@@ -186,21 +197,25 @@ impl ObjectUrl {
         let (scheme, rest) =
             Scheme::split(text.as_bytes()).ok_or_else(|| error(UrlProblem::NoUrl))?;
         match scheme {
-            Scheme::S3 => {}
             Scheme::Https | Scheme::Http => return Self::parse_web(scheme, rest),
-            _ => return Err(error(UrlProblem::Scheme(scheme))),
+            Scheme::File => return Err(error(UrlProblem::Scheme(scheme))),
+            _ => {}
         }
         let bucket_len = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
         let (bucket, key) = rest.split_at(bucket_len);
-        if let Some(at) = bucket.iter().rposition(|&byte| byte == b'@') {
+        let may_name_account = matches!(scheme, Scheme::Abfs | Scheme::Abfss);
+        let at = bucket.iter().rposition(|&byte| byte == b'@' && !may_name_account);
+        if let Some(at) = at {
             let rest = String::from_utf8_lossy(&rest[at..]);
             let url = format!("{}://…{rest}", scheme.as_str());
             return Err(UrlError { url, problem: UrlProblem::Credentials });
         }
-        check_bucket(bucket).map_err(error)?;
+        let container_len = bucket.iter().position(|&byte| byte == b'@').unwrap_or(bucket.len());
+        check_bucket(&bucket[..container_len]).map_err(error)?;
         let (bucket, key) = std::str::from_utf8(bucket)
             .and_then(|bucket| Ok((bucket, std::str::from_utf8(key)?)))
             .map_err(|_| error(UrlProblem::NotUtf8))?;
+        Container::parse(bucket).ok_or_else(|| error(UrlProblem::Account))?;
         let url = Self { scheme, bucket: bucket.to_owned(), ..Self::empty(scheme) };
         url.with_key(key.strip_prefix('/').unwrap_or_default().to_owned())
     }
@@ -253,7 +268,8 @@ impl ObjectUrl {
         &self.query
     }
 
-    /// The name of the bucket, or of the web server.
+    /// The name of the bucket, or of the container, with the account if the URL names it, or of the
+    /// web server.
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
@@ -425,11 +441,14 @@ pub enum UrlProblem {
     #[error("is not the URL of an object")]
     NoUrl,
     /// This crate does not support the scheme.
-    #[error("{}:// is not supported, only s3:// and https:// are", .0.as_str())]
+    #[error("{}:// is not the URL of an object", .0.as_str())]
     Scheme(Scheme),
     /// Nothing stands between `s3://` and the key.
     #[error("has no bucket (s3://BUCKET/KEY)")]
     NoBucket,
+    /// What follows the `@` is no account of Azure.
+    #[error("names no account of Azure (abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/KEY)")]
+    Account,
     /// There is something before an `@`.
     #[error("has credentials before the bucket, which belong into the environment or a profile")]
     Credentials,

@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::request::Request;
 use crate::response::Response;
 use crate::store::{Bucket, Store};
-use crate::{list, multipart, objects, xml};
+use crate::{google, list, multipart, objects, xml};
 
 /// The longest key, in bytes.
 const MAX_KEY: usize = 1024;
@@ -14,13 +14,21 @@ const MAX_KEY: usize = 1024;
 /// Does what is asked for, and answers.
 pub(crate) fn handle(
     operation: Operation,
-    request: Request,
+    mut request: Request,
     store: &mut Store,
     options: &Options,
 ) -> Response {
     let resource = format!("/{}/{}", request.bucket, request.key);
     let answer = if request.key.len() > MAX_KEY {
         Err(ErrorCode::KeyTooLongError)
+    } else if options.is_google {
+        let (bucket, key) = (request.bucket.clone(), request.key.clone());
+        google::translate(operation, &mut request, store)
+            .and_then(|()| dispatch(operation, request, store, options))
+            .map(|response| {
+                let object = store.bucket(&bucket).ok().and_then(|bucket| bucket.get(&key));
+                google::answer(response, object)
+            })
     } else {
         dispatch(operation, request, store, options)
     };

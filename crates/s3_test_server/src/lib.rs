@@ -24,7 +24,8 @@
 //! );
 //! ```
 //!
-//! It answers as S3 does, with the same codes, and checks no signatures. Contents are shared, never
+//! It answers as S3 does, or as the XML API of Google Cloud Storage, with the same codes, and checks
+//! no signatures. Contents are shared, never
 //! copied on reading, so objects may have hundreds of megabytes.
 
 mod conditions;
@@ -33,6 +34,7 @@ mod connections;
 mod date;
 mod error;
 mod faults;
+mod google;
 mod handler;
 mod list;
 mod multipart;

@@ -17,6 +17,8 @@ pub struct Options {
     pub region: String,
     /// How long the credentials are valid that this server gives.
     pub credentials_lifetime: Duration,
+    /// Whether it is Google Cloud Storage, with its XML API.
+    pub is_google: bool,
 }
 
 impl Default for Options {
@@ -28,6 +30,7 @@ impl Default for Options {
             max_keys: 1000,
             region: "us-east-1".to_owned(),
             credentials_lifetime: Duration::from_secs(3600),
+            is_google: false,
         }
     }
 }

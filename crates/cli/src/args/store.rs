@@ -12,7 +12,7 @@ pub(crate) struct Store {
     /// What to look at
     #[arg(value_name = "WHAT")]
     pub(crate) what: StoreContent,
-    /// A bucket, an object, or the beginning of keys: s3://BUCKET[/KEY]
+    /// A bucket, an object, or the beginning of keys: s3://BUCKET[/KEY], gs://…
     #[arg(value_name = "URL")]
     pub(crate) url: PathBuf,
     /// Abort the uploads, which deletes their parts

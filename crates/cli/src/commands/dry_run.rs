@@ -7,7 +7,7 @@ use cryptstream_engine::{Error, OutputFormat, Target};
 use cryptstream_format::armor::armored_len;
 use cryptstream_format::payload::SEGMENT_LEN;
 use cryptstream_format::{Format, Layout};
-use cryptstream_remote::{Traffic, plan_read, plan_write};
+use cryptstream_remote::{Scheme, Traffic, plan_read, plan_write};
 use serde_json::json;
 
 use super::session::{CommandResult, Session};
@@ -92,7 +92,8 @@ fn report(
     };
     let written = match (&transfer.target, output_len) {
         (Target::Object { path, .. }, Some(len)) => {
-            Some(plan_write(len, force).map_err(|error| {
+            let scheme = Scheme::of(path.as_os_str()).unwrap_or(Scheme::S3);
+            Some(plan_write(scheme, len, force).map_err(|error| {
                 let source = std::io::Error::other(error.to_string());
                 let error = Error::Create { path: path.clone(), source };
                 messages::engine(error, transfer.verb)

@@ -9,7 +9,7 @@ use std::time::Instant;
 use cryptstream_beneath::{FileId, KnownFile, has_stable_inodes};
 use cryptstream_engine::{Engine, Error, LockedFile, Parser, Progress, RekeyObject, RekeySummary};
 use cryptstream_format::{Format, Identity, Recipient};
-use cryptstream_remote::plan_rekey;
+use cryptstream_remote::{Scheme, plan_rekey};
 use rustix::fs::fstat;
 
 use super::inputs::{Inputs, PendingInput, no_key_fits, try_keys};
@@ -225,7 +225,8 @@ impl Rekeyer<'_> {
     /// Says what rekeying an object takes, before it begins.
     fn tell_cost(&self, input: &Input, len: u64) -> Result<(), RekeyError> {
         let path = input.path_for_messages();
-        let (traffic, copied) = plan_rekey(len, self.reencrypt).map_err(|error| {
+        let scheme = Scheme::of(path.as_os_str()).unwrap_or(Scheme::S3);
+        let (traffic, copied) = plan_rekey(scheme, len, self.reencrypt).map_err(|error| {
             let source = std::io::Error::other(error.to_string());
             let error = Error::Create { path: path.to_owned(), source };
             RekeyError::File(messages::engine(error, self.context))

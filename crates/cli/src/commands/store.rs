@@ -21,6 +21,9 @@ pub(super) fn run(args: &Store, session: &Session) -> CommandResult {
         Some(Ok(parsed)) if parsed.is_web() => {
             return Err(messages::objects::read_only(url).into());
         }
+        Some(Ok(parsed)) if parsed.scheme().is_azure() => {
+            return Err(messages::objects::no_uploads_in_azure(url).into());
+        }
         Some(Ok(url)) => url,
         Some(Err(error)) => return Err(messages::objects::bad_url(url, &error).into()),
         None => return Err(messages::objects::no_url(url).into()),

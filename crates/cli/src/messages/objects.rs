@@ -104,6 +104,26 @@ const S3: Help = Help {
     settings: "check the settings of the store: AWS_REGION, AWS_ENDPOINT_URL",
 };
 
+const GOOGLE: Help = Help {
+    not_found: "check the bucket and the key",
+    denied: "check the credentials (GOOGLE_APPLICATION_CREDENTIALS, or `gcloud auth \
+             application-default login`), and that their roles permit this in the bucket (Storage \
+             Object User)",
+    unavailable: "try again; check the connection",
+    settings: "check GOOGLE_APPLICATION_CREDENTIALS and other variables that begin with GOOGLE_",
+};
+
+const AZURE: Help = Help {
+    not_found: "check the account, the container and the key (AZURE_STORAGE_ACCOUNT, or \
+                abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/KEY)",
+    denied: "check the credentials (AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, \
+             AZURE_STORAGE_CONNECTION_STRING, or AZURE_CLIENT_ID, AZURE_TENANT_ID and \
+             AZURE_CLIENT_SECRET), what they permit (Storage Blob Data Contributor), and the clock \
+             of this machine",
+    unavailable: "try again; check the connection, and the account (AZURE_STORAGE_ACCOUNT)",
+    settings: "check the variables that begin with AZURE_",
+};
+
 const WEB: Help = Help {
     not_found: "check the URL",
     denied: "ask for a new URL if this one was signed for a limited time, and check the clock of \
@@ -116,6 +136,8 @@ impl Help {
     fn of(url: &Path) -> Option<&'static Self> {
         Some(match Scheme::of(url.as_os_str())? {
             Scheme::Https | Scheme::Http => &WEB,
+            Scheme::Gs => &GOOGLE,
+            scheme if scheme.is_azure() => &AZURE,
             _ => &S3,
         })
     }
@@ -124,13 +146,22 @@ impl Help {
 /// What looks like a URL cannot be used as one.
 pub(crate) fn bad_url(path: &Path, error: &UrlError) -> Failure {
     let help = match error.problem() {
-        UrlProblem::Scheme(_) => {
-            "name an object in S3, or what speaks its protocol: s3://BUCKET/KEY"
+        UrlProblem::Scheme(_) => "name an object: s3://BUCKET/KEY, gs://… or az://…",
+        UrlProblem::Account => {
+            "write abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/KEY, or az://CONTAINER/KEY with \
+             the account in AZURE_STORAGE_ACCOUNT"
         }
         UrlProblem::Credentials if Scheme::of(path.as_os_str()).is_some_and(Scheme::is_web) => {
             "name a presigned URL, or fetch the file with another program (curl -u … | cryptstream)"
         }
-        UrlProblem::Credentials => "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        UrlProblem::Credentials => match Scheme::of(path.as_os_str()) {
+            Some(Scheme::Gs) => "use GOOGLE_APPLICATION_CREDENTIALS",
+            Some(Scheme::Az) => {
+                "name the account with AZURE_STORAGE_ACCOUNT, or write \
+                 abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/KEY"
+            }
+            _ => "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        },
         UrlProblem::NoTls => "use https://",
         UrlProblem::NotEscaped => "put the URL in quotes as you have got it; a space is %20",
         UrlProblem::Server => "write https://SERVER/PATH",
@@ -197,8 +228,14 @@ pub(crate) fn nothing_below(path: &Path) -> Failure {
         code::NO_INPUT,
         "input",
         "has no objects",
-        "check the bucket and the prefix; the region and the endpoint come from AWS_REGION and \
-         AWS_ENDPOINT_URL",
+        match Scheme::of(path.as_os_str()) {
+            Some(Scheme::S3) | None => {
+                "check the bucket and the prefix; the region and the endpoint come from AWS_REGION \
+                 and AWS_ENDPOINT_URL"
+            }
+            Some(scheme) if scheme.is_azure() => "check the container, the prefix and the account",
+            _ => "check the bucket and the prefix",
+        },
     )
     .about(path)
 }
@@ -263,6 +300,17 @@ pub(crate) fn not_renewed(reason: &str) -> String {
         "the credentials of the store expire soon, and were not renewed: {}; it is tried again",
         harmless(reason)
     )
+}
+
+/// Uploads of a store that has no list of them.
+pub(crate) fn no_uploads_in_azure(path: &Path) -> Failure {
+    Failure::new(
+        code::USAGE,
+        "usage",
+        "is in Azure, which has no list of unfinished uploads",
+        "nothing needs to be done: Azure removes what they have left after a week",
+    )
+    .about(path)
 }
 
 /// An upload that stays in its store.

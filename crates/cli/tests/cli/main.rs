@@ -29,6 +29,7 @@ mod keys;
 mod mirror;
 mod object_credentials;
 mod object_faults;
+mod object_google;
 mod object_options;
 mod object_rekey;
 mod object_removal;

@@ -214,7 +214,9 @@ const LEAST_COSTS: [(&str, &str); 2] =
 pub fn clear_defaults(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         // Keeps the switch with which ci/attacks.sh turns protections off.
-        let is_default = name.to_string_lossy().starts_with("CRYPTSTREAM_");
+        let text = name.to_string_lossy();
+        let is_default =
+            ["CRYPTSTREAM_", "GOOGLE_", "AZURE_"].iter().any(|prefix| text.starts_with(prefix));
         if is_default && name != cryptstream_protection::SWITCH {
             command.env_remove(name);
         }

@@ -1,16 +1,20 @@
 //! What stores keep of objects besides their content, as rclone does.
 
+use chrono::{DateTime, SecondsFormat};
 use object_store::{Attribute, Attributes, GetResult};
 
 use crate::protocol::{Meta, NewObject};
+use crate::url::Scheme;
 
-/// The user-defined metadata with the time of the file that the object was made from: seconds since
-/// 1970, with a fraction.
+/// The user-defined metadata with the time of the file that the object was made from: in S3 seconds
+/// since 1970, with a fraction, elsewhere a time as in RFC 3339.
 const MTIME: &str = "mtime";
 /// The user-defined metadata with the type and the permission bits of that file, in octal.
 const MODE: &str = "mode";
 /// The user-defined metadata with the mark of the run that has written the object.
 const MARK: &str = "cryptstream-mark";
+/// The same in Azure, where names are those of variables in C#.
+const AZURE_MARK: &str = "cryptstream_mark";
 const CONTENT_TYPE: &str = "application/octet-stream";
 /// The type of a regular file.
 const REGULAR: u32 = 0o100_000;
@@ -21,9 +25,13 @@ pub(super) fn attributes(object: &NewObject, class: Option<&str>) -> Attributes 
     let metadata = |name: &'static str, value: String| (Attribute::Metadata(name.into()), value);
     let mut attributes = Attributes::from_iter([
         (Attribute::ContentType, CONTENT_TYPE.to_owned()),
-        metadata(MARK, object.mark.clone()),
+        metadata(mark_name(object.location.scheme), object.mark.clone()),
     ]);
-    let modified = object.modified.map(|time| metadata(MTIME, written_time(time)));
+    let written = |time| match object.location.scheme {
+        Scheme::S3 => written_time(time),
+        _ => DateTime::from_timestamp_nanos(time).to_rfc3339_opts(SecondsFormat::Nanos, true),
+    };
+    let modified = object.modified.map(|time| metadata(MTIME, written(time)));
     let mode = object.mode.map(|mode| metadata(MODE, format!("{:o}", REGULAR | mode)));
     let class = class.map(|class| (Attribute::StorageClass, class.to_owned()));
     for (attribute, value) in modified.into_iter().chain(mode).chain(class) {
@@ -42,8 +50,13 @@ pub(super) fn with_mark(
     if let Some(class) = class {
         attributes.insert(Attribute::StorageClass, class.to_owned().into());
     }
-    attributes.insert(Attribute::Metadata(MARK.into()), object.mark.clone().into());
+    let name = mark_name(object.location.scheme);
+    attributes.insert(Attribute::Metadata(name.into()), object.mark.clone().into());
     attributes
+}
+
+fn mark_name(scheme: Scheme) -> &'static str {
+    if scheme.is_azure() { AZURE_MARK } else { MARK }
 }
 
 /// What an object is like.
@@ -61,7 +74,7 @@ pub(super) fn meta_of(result: &GetResult) -> Meta {
         version: result.meta.version.clone(),
         modified,
         mode: mode.map(|mode| mode & 0o777),
-        mark: get(MARK),
+        mark: get(MARK).or_else(|| get(AZURE_MARK)),
         is_stream: false,
     }
 }
@@ -74,8 +87,13 @@ fn written_time(time: i64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The reverse. As a float it would lose the nanoseconds.
+/// The reverse, of a time as in RFC 3339 as well.
 fn read_time(text: &str) -> Option<i64> {
+    read_seconds(text).or_else(|| DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt())
+}
+
+/// Decimal seconds. As a float they would lose the nanoseconds.
+fn read_seconds(text: &str) -> Option<i64> {
     let (is_negative, text) = match text.strip_prefix('-') {
         Some(text) => (true, text),
         None => (false, text),
@@ -106,6 +124,9 @@ mod tests {
             assert_eq!(read_time(text), Some(time));
         }
         assert_eq!(read_time("1.1234567891"), Some(1_123_456_789));
+        for text in ["2023-11-14T22:13:20.123456789Z", "2023-11-14T23:13:20.123456789+01:00"] {
+            assert_eq!(read_time(text), Some(1_700_000_000_123_456_789));
+        }
         for wrong in ["", "x", "1.x", "2026-01-01", "99999999999999999999"] {
             assert_eq!(read_time(wrong), None, "{wrong}");
         }

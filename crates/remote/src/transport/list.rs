@@ -16,7 +16,7 @@ use super::translate::translate;
 use crate::protocol::ListedObject;
 
 /// What `object_store` gets instead of a page.
-const NOTHING: &[u8] = b"<ListBucketResult></ListBucketResult>";
+const NOTHING: &[u8] = b"<List><Blobs></Blobs></List>";
 
 /// Takes the page out of the answer to a request that it goes along with.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct Page {
 
 /// Asks for the page of this name, or the first.
 pub(super) async fn list(
-    store: &impl PaginatedListStore,
+    store: &dyn PaginatedListStore,
     prefix: &str,
     name: Option<String>,
 ) -> Result<Page, SettingsError> {
@@ -60,27 +60,40 @@ impl PageCatcher {
     }
 }
 
-/// Reads a page of ListObjectsV2.
+/// Reads a page of ListObjectsV2 of S3, of the same of Google, or of List Blobs of Azure.
 fn parse(xml: &[u8]) -> Result<Page, quick_xml::Error> {
     let mut reader = Reader::from_reader(xml);
     let mut page = Page::default();
-    let (mut key, mut len, mut text, mut is_truncated) = (None, None, String::new(), true);
+    let (mut key, mut len, mut is_folder) = (None, None, false);
+    let (mut text, mut is_truncated) = (String::new(), true);
     loop {
         match reader.read_event()? {
-            Event::Start(_) => text.clear(),
+            Event::Start(start) => {
+                text.clear();
+                if matches!(start.local_name().as_ref(), b"Contents" | b"Blob") {
+                    (key, len, is_folder) = (None, None, false);
+                }
+            }
             Event::Text(more) => text += &more.decode()?,
             Event::CData(more) => text += &more.decode()?,
             Event::GeneralRef(reference) => text.extend(character(&reference)?),
             Event::End(end) => match end.local_name().as_ref() {
-                b"Key" => key = Some(std::mem::take(&mut text)),
-                b"Size" => len = text.trim().parse().ok(),
-                b"Contents" => {
-                    if let (Some(key), Some(len)) = (key.take(), len.take()) {
+                b"Key" | b"Name" => key = Some(std::mem::take(&mut text)),
+                b"Size" | b"Content-Length" => len = text.trim().parse().ok(),
+                // Of an account of Azure with folders.
+                b"ResourceType" => is_folder = text.trim() == "directory",
+                b"Contents" | b"Blob" => {
+                    if let (Some(mut key), Some(len)) = (key.take(), len.take()) {
+                        if is_folder {
+                            key.push('/');
+                        }
                         page.objects.push(ListedObject { key, len });
                     }
                 }
                 b"IsTruncated" => is_truncated = text.trim() == "true",
-                b"NextContinuationToken" => page.next = Some(std::mem::take(&mut text)),
+                b"NextContinuationToken" | b"NextMarker" if !text.is_empty() => {
+                    page.next = Some(std::mem::take(&mut text));
+                }
                 _ => {}
             },
             Event::Eof => break,
@@ -126,5 +139,21 @@ mod tests {
         assert_eq!(parse(last.as_bytes()).unwrap().next, None);
         assert!(parse(b"<ListBucketResult><Contents>").is_ok_and(|page| page.objects.is_empty()));
         assert!(parse(b"<a></b>").is_err());
+    }
+
+    #[test]
+    fn blobs_of_azure_are_objects_and_folders_end_in_a_slash() {
+        let xml = "<?xml version=\"1.0\"?><EnumerationResults ContainerName=\"c\"><Blobs>\
+            <Blob><Name>a &amp; b</Name><Properties><Content-Length>7</Content-Length>\
+            <ResourceType>file</ResourceType></Properties></Blob>\
+            <Blob><Name>d</Name><Properties><ResourceType>directory</ResourceType>\
+            <Content-Length>0</Content-Length></Properties></Blob>\
+            </Blobs><NextMarker>m</NextMarker></EnumerationResults>";
+        let page = parse(xml.as_bytes()).unwrap();
+        let keys: Vec<_> = page.objects.iter().map(|it| (it.key.as_str(), it.len)).collect();
+        assert_eq!(keys, [("a & b", 7), ("d/", 0)]);
+        assert_eq!(page.next.as_deref(), Some("m"));
+        let last = xml.replace("<NextMarker>m</NextMarker>", "<NextMarker></NextMarker>");
+        assert_eq!(parse(last.as_bytes()).unwrap().next, None);
     }
 }

@@ -69,6 +69,13 @@ pub(super) fn parse(xml: &str) -> Result<Answer, SettingsError> {
     Ok(Answer::Uploads { uploads: uploads.collect(), next })
 }
 
+/// The answer to whoever wants a list of unfinished uploads.
+pub(super) fn no_uploads() -> SettingsError {
+    let message = "Azure has no list of unfinished uploads; it removes their blocks a week after the \
+                   last one was put";
+    (ObjectErrorKind::Unsupported, message.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

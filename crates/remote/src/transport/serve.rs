@@ -3,23 +3,24 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cryptstream_engine::ObjectErrorKind;
 use futures_util::StreamExt;
-use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::signer::Method;
 use object_store::{
-    Attributes, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, UpdateVersion,
+    Attributes, GetOptions, GetRange, GetResult, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, UpdateVersion,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::task::AbortHandle;
 
 use super::attributes::{attributes, meta_of, with_mark};
+use super::complete::{complete, exists};
 use super::copy::{copy, fetch};
 use super::counter::Counter;
 use super::http::IF_MATCH;
@@ -27,7 +28,7 @@ use super::list::list;
 use super::list_uploads;
 use super::settings::{Settings, SettingsError};
 use super::signed::SignedRequest;
-use super::store::Stores;
+use super::store::{Bucket, Stores};
 use super::trace::untraced;
 use super::translate::translate;
 use super::web::Web;
@@ -65,6 +66,11 @@ impl Server {
     /// Uses new credentials, or new tokens to get some.
     pub(super) fn renew(&self, values: Vec<(String, String)>) {
         self.stores.renew(values);
+    }
+
+    /// The folder of a token that is read again when credentials for Azure expire.
+    pub(super) fn token_folder(&self) -> Option<PathBuf> {
+        self.stores.token_folder()
     }
 
     /// Keeps the names of parts until the upload is completed.
@@ -130,7 +136,7 @@ impl Server {
             Request::PutPart { location, upload, part, start, end } => {
                 let (store, path) = self.place(&location)?;
                 let payload = payload(file?, start, end)?;
-                let put = store.replacing.put_part(&path, &upload, part, payload).await;
+                let put = store.uploads().put_part(&path, &upload, part, payload).await;
                 put.map(|part| Answer::Named(part.content_id)).map_err(|error| translate(&error))
             }
             Request::CopyPart { object, upload, part, from, len } => {
@@ -141,12 +147,15 @@ impl Server {
             }
             Request::Uploads { location, after } => {
                 let bucket = self.bucket(&location)?;
+                if matches!(bucket, Bucket::Azure(_)) {
+                    return Err(list_uploads::no_uploads());
+                }
                 let page = list_uploads::page(&location.key, after);
-                list_uploads::parse(&page.send(&bucket.replacing, &self.stores.connector).await?)
+                list_uploads::parse(&page.send(&bucket, &self.stores.connector).await?)
             }
             Request::Abort { location, upload } => {
                 let (store, path) = self.place(&location)?;
-                let aborted = store.replacing.abort_multipart(&path, &upload).await;
+                let aborted = store.uploads().abort_multipart(&path, &upload).await;
                 aborted.map(|()| Answer::Done).map_err(|error| translate(&error))
             }
             Request::Remove { location, meta } => {
@@ -155,11 +164,10 @@ impl Server {
             Request::Put { object, len } => {
                 self.put(&object, len, file?).await.map(|()| Answer::Done)
             }
-            Request::Delete { location } => {
-                let (store, path) = self.place(&location)?;
-                let deleted = store.replacing.delete(&path).await;
-                deleted.map(|()| Answer::Done).map_err(|error| translate(&error))
-            }
+            Request::Delete { location } => match self.delete(&location).await {
+                Ok(()) | Err((ObjectErrorKind::NotFound, _)) => Ok(Answer::Done),
+                Err(error) => Err(error),
+            },
             Request::List { location, page } => self.list(&location, page, file?).await,
             Request::Parts { .. } | Request::Renew { .. } => {
                 Err((ObjectErrorKind::Other, "a request too many".to_owned()))
@@ -167,15 +175,11 @@ impl Server {
         }
     }
 
-    fn bucket(&self, location: &Location) -> Result<super::store::Bucket> {
-        if location.scheme.is_web() {
-            let message = "a web server can only be read".to_owned();
-            return Err((ObjectErrorKind::Unsupported, message));
-        }
-        self.stores.bucket(&location.bucket)
+    fn bucket(&self, location: &Location) -> Result<Bucket> {
+        self.stores.bucket(location)
     }
 
-    fn place(&self, location: &Location) -> Result<(super::store::Bucket, Path)> {
+    fn place(&self, location: &Location) -> Result<(Bucket, Path)> {
         let path = Path::parse(&location.key)
             .map_err(|error| (ObjectErrorKind::Settings, error.to_string()))?;
         Ok((self.bucket(location)?, path))
@@ -185,7 +189,7 @@ impl Server {
         let (store, path) = self.place(location)?;
         let options =
             GetOptions { range: Some(GetRange::Bounded(0..first)), ..GetOptions::default() };
-        let result = match store.replacing.get_opts(&path, options).await {
+        let result = match store.objects().get_opts(&path, options).await {
             Ok(result) => result,
             // Of an empty object there is no range.
             Err(error) if error.to_string().contains("416") => return self.stat(location).await,
@@ -204,7 +208,7 @@ impl Server {
     async fn stat(&self, location: &Location) -> Result<Meta> {
         let (store, path) = self.place(location)?;
         let options = GetOptions { head: true, ..GetOptions::default() };
-        let error = match store.replacing.get_opts(&path, options).await {
+        let error = match store.objects().get_opts(&path, options).await {
             Ok(result) => return Ok(meta_of(&result)),
             Err(error) => error,
         };
@@ -214,7 +218,7 @@ impl Server {
         }
         // The answer to HEAD has no body, so it does not tell the reason.
         let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
-        match store.replacing.get_opts(&path, options).await {
+        match store.objects().get_opts(&path, options).await {
             Ok(result) => Ok(meta_of(&result)),
             Err(error) => Err(translate(&error)),
         }
@@ -237,8 +241,14 @@ impl Server {
                 version: meta.version.clone(),
                 ..GetOptions::default()
             };
-            let result = store.replacing.get_opts(&path, options).await;
-            let result = result.map_err(|error| translate(&error))?;
+            let result = match store.objects().get_opts(&path, options).await {
+                Ok(result) => result,
+                // Of a version that was replaced, Google keeps nothing.
+                Err(object_store::Error::NotFound { .. }) if meta.version.is_some() => {
+                    return Err(replaced());
+                }
+                Err(error) => return Err(translate(&error)),
+            };
             // Some stores ignore the condition.
             match meta.is_same(&meta_of(&result)) {
                 true => Ok(content(result)),
@@ -256,8 +266,14 @@ impl Server {
             return Err(replaced());
         }
         let (store, path) = self.place(location)?;
-        let request = SignedRequest::new(Method::DELETE, path).header(IF_MATCH, &etag);
-        match request.send(&store.replacing, &self.stores.connector).await {
+        let request = SignedRequest::new(Method::DELETE, path);
+        let request = match (&store, &meta.version) {
+            (Bucket::Google(_), Some(version)) => {
+                request.header("x-goog-if-generation-match", version)
+            }
+            _ => request.header(IF_MATCH, &etag),
+        };
+        match request.send(&store, &self.stores.connector).await {
             Ok(_) => Ok(()),
             // If an answer was lost, the repetition finds nothing.
             Err(error) => match untraced(self.stat(location)).await {
@@ -267,11 +283,25 @@ impl Server {
         }
     }
 
+    async fn delete(&self, location: &Location) -> Result<()> {
+        let (store, path) = self.place(location)?;
+        if matches!(store, Bucket::Azure(_)) {
+            // `object_store` would put it into a batch, which a signature for a container forbids.
+            let request = SignedRequest::new(Method::DELETE, path);
+            return request.send(&store, &self.stores.connector).await.map(drop);
+        }
+        store.objects().delete(&path).await.map_err(|error| translate(&error))
+    }
+
     async fn create(&self, object: &NewObject) -> Result<String> {
         let (store, path) = self.place(&object.location)?;
+        if matches!(store, Bucket::Azure(_)) {
+            // Its uploads have no names and begin with the first block.
+            return Ok(object.mark.clone());
+        }
         let attributes = self.attributes(object).await?;
         let options = PutMultipartOptions { attributes, ..Default::default() };
-        let created = store.replacing.create_multipart_opts(&path, options).await;
+        let created = store.uploads().create_multipart_opts(&path, options).await;
         created.map_err(|error| translate(&error))
     }
 
@@ -288,22 +318,29 @@ impl Server {
         if parts.len() != count {
             return Err((ObjectErrorKind::Other, "the names of parts are missing".to_owned()));
         }
-        let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
-        let store = match &object.replaces {
-            Replaces::Anything => store.replacing,
-            Replaces::Nothing => store.keeping,
+        match &object.replaces {
             // Some stores ignore the condition.
             Replaces::Only(meta) if !meta.is_same(&self.stat(&object.location).await?) => {
                 return Err(replaced());
             }
-            Replaces::Only(meta) => {
-                let etag = meta.etag.as_deref().unwrap_or_default();
-                self.stores.replacing_only(&object.location.bucket, etag)?
+            // Google has none for uploads in parts.
+            Replaces::Nothing if matches!(store, Bucket::Google(_)) => {
+                match self.stat(&object.location).await {
+                    Ok(meta) if meta.mark.as_ref() == Some(&object.mark) => {}
+                    Ok(_) => return Err(exists()),
+                    Err((ObjectErrorKind::NotFound, _)) => {}
+                    Err(error) => return Err(error),
+                }
             }
+            _ => {}
+        }
+        let attributes = match store {
+            Bucket::Azure(_) => self.attributes(object).await?,
+            _ => Attributes::new(),
         };
-        match store.complete_multipart(&path, &upload, parts).await {
-            Ok(_) => Ok(()),
-            Err(error) => self.explain(object, len, &error).await,
+        match complete(&self.stores, object, path, &upload, parts, &attributes).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.explain(object, len, error).await,
         }
     }
 
@@ -321,15 +358,15 @@ impl Server {
         };
         let attributes = self.attributes(object).await?;
         let options = PutOptions { mode, attributes, ..PutOptions::default() };
-        match store.replacing.put_opts(&path, payload(file, 0, len)?, options).await {
+        match store.objects().put_opts(&path, payload(file, 0, len)?, options).await {
             Ok(_) => Ok(()),
-            Err(error) => self.explain(object, len, &error).await,
+            Err(error) => self.explain(object, len, translate(&error)).await,
         }
     }
 
     async fn list(&self, location: &Location, name: Option<String>, file: &File) -> Result<Answer> {
-        let store = self.bucket(location)?.replacing;
-        let page = list(&*store, &location.key, name).await?;
+        let bucket = self.bucket(location)?;
+        let page = list(bucket.pages(), &location.key, name).await?;
         let failed = |error: std::io::Error| (ObjectErrorKind::Other, error.to_string());
         let bytes = serde_json::to_vec(&page.objects).map_err(|error| failed(error.into()))?;
         file.write_all_at(&bytes, 0).map_err(failed)?;
@@ -347,6 +384,9 @@ impl Server {
     ) -> Result<String> {
         let Replaces::Only(meta) = &object.replaces else { return Err(replaced()) };
         let (store, path) = self.place(&object.location)?;
+        if !matches!(store, Bucket::S3 { .. }) {
+            return Err((ObjectErrorKind::Unsupported, "the store copies no parts".to_owned()));
+        }
         let Location { bucket, key, .. } = &object.location;
         let mut source = format!("{bucket}/{}", utf8_percent_encode(key, COPY_SOURCE));
         if let Some(version) = &meta.version {
@@ -359,7 +399,7 @@ impl Server {
             .header("x-amz-copy-source", &source)
             .header("x-amz-copy-source-range", &range)
             .header("x-amz-copy-source-if-match", meta.etag.as_deref().unwrap_or_default());
-        let body = request.send(&store.replacing, &self.stores.connector).await?;
+        let body = request.send(&store, &self.stores.connector).await?;
         let copied: CopiedPart = quick_xml::de::from_str(&body)
             .map_err(|error| (ObjectErrorKind::Other, format!("an odd answer: {error}")))?;
         Ok(copied.etag)
@@ -367,12 +407,12 @@ impl Server {
 
     /// What is said of a new object besides its content.
     async fn attributes(&self, object: &NewObject) -> Result<Attributes> {
-        let class = self.stores.storage_class();
+        let class = self.stores.storage_class(object.location.scheme);
         let Replaces::Only(meta) = &object.replaces else { return Ok(attributes(object, class)) };
         let (store, path) = self.place(&object.location)?;
         let options =
             GetOptions { head: true, if_match: meta.etag.clone(), ..GetOptions::default() };
-        let old = store.replacing.get_opts(&path, options).await;
+        let old = store.objects().get_opts(&path, options).await;
         let old = old.map_err(|error| translate(&error))?.attributes;
         Ok(with_mark(old, object, class))
     }
@@ -383,16 +423,15 @@ impl Server {
         &self,
         object: &NewObject,
         len: u64,
-        error: &object_store::Error,
+        (kind, message): SettingsError,
     ) -> Result<()> {
-        let (kind, message) = translate(error);
         match untraced(self.stat(&object.location)).await {
             Ok(meta) if meta.mark.as_ref() == Some(&object.mark) && meta.len == len => Ok(()),
             Ok(_)
                 if matches!(object.replaces, Replaces::Nothing)
                     && matches!(kind, ObjectErrorKind::Changed | ObjectErrorKind::Exists) =>
             {
-                Err((ObjectErrorKind::Exists, "there is an object of this name".to_owned()))
+                Err(exists())
             }
             _ => Err((kind, message)),
         }

@@ -1,6 +1,7 @@
 //! The settings of stores, as they come from the environment and from the command line.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cryptstream_engine::ObjectErrorKind;
@@ -61,6 +62,19 @@ impl Settings {
         self.get(&["aws_ec2_metadata_service_endpoint", "aws_metadata_endpoint"])
             .map(|url| url.trim_end_matches('/'))
             .or(is_ipv6.then_some(METADATA_SERVICE_IPV6))
+    }
+
+    /// Those whose names begin with this.
+    pub(super) fn of(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        let is_of = move |(name, _): &(&String, &String)| name.starts_with(prefix);
+        self.values.iter().filter(is_of).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The folder of the token that is exchanged for credentials of Azure, and is read again when
+    /// these expire.
+    pub(super) fn token_folder(&self) -> Option<PathBuf> {
+        let file = self.get(&["azure_federated_token_file"])?;
+        PathBuf::from(file).parent().map(PathBuf::from)
     }
 
     /// Certificates of authorities to trust besides the system's, in PEM.

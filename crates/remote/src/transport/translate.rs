@@ -23,10 +23,38 @@ pub(super) fn translate(error: &Error) -> (ObjectErrorKind, String) {
     (kind, explanation(&text).map_or_else(|| in_words(kind, &text), |(_, message)| message))
 }
 
-/// What a code of S3 means.
+/// What a code of S3, Google Cloud Storage or Azure means.
 fn by_code(code: &str) -> Option<ObjectErrorKind> {
     Some(match code {
-        "NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" => ObjectErrorKind::NotFound,
+        "NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" | "BlobNotFound" | "ContainerNotFound"
+        | "ResourceNotFound" => ObjectErrorKind::NotFound,
+        "BlobAlreadyExists" => ObjectErrorKind::Exists,
+        // Blocks are lost when another program writes the same blob.
+        "ConditionNotMet" | "TargetConditionNotMet" | "InvalidBlockList" => {
+            ObjectErrorKind::Changed
+        }
+        "AuthenticationFailed"
+        | "AuthenticationRequired"
+        | "AuthorizationFailure"
+        | "AuthorizationPermissionMismatch"
+        | "AuthorizationProtocolMismatch"
+        | "AuthorizationResourceTypeMismatch"
+        | "AuthorizationServiceMismatch"
+        | "AuthorizationSourceIPMismatch"
+        | "AccountIsDisabled"
+        | "InsufficientAccountPermissions"
+        | "InvalidAuthenticationInfo"
+        | "KeyBasedAuthenticationNotPermitted"
+        | "NoAuthenticationInformation"
+        | "PublicAccessNotPermitted" => ObjectErrorKind::Denied,
+        "InvalidBucketName" | "InvalidResourceName" | "UserProjectMissing" => {
+            ObjectErrorKind::Settings
+        }
+        "ContainerBeingDeleted"
+        | "LeaseIdMissing"
+        | "OperationTimedOut"
+        | "ServerBusy"
+        | "TooManyRequests" => ObjectErrorKind::Unavailable,
         "AccessDenied"
         | "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
@@ -61,8 +89,10 @@ pub(super) fn translate_http(error: &HttpError) -> (ObjectErrorKind, String) {
 /// The store's own words and code in an answer, if it has sent some, and what the code means.
 pub(super) fn explanation(answer: &str) -> Option<(Option<ObjectErrorKind>, String)> {
     let code = element(answer, "Code")?;
-    let message = match element(answer, "Message") {
-        Some(message) => format!("{message} ({code})"),
+    // Google names the permission that is missing in the details.
+    let message = match element(answer, "Details").or_else(|| element(answer, "Message")) {
+        // Azure adds lines with the time and a number.
+        Some(message) => format!("{} ({code})", message.lines().next().unwrap_or_default()),
         None => code.to_owned(),
     };
     Some((by_code(code), message))
@@ -79,6 +109,10 @@ fn by_type(error: &Error, text: &str) -> ObjectErrorKind {
         | Error::UnknownConfigurationKey { .. } => ObjectErrorKind::Settings,
         _ if text.contains("LOCATION") => ObjectErrorKind::Settings,
         _ if text.contains("nstance credentials") || text.contains(METADATA_SERVICE) => {
+            ObjectErrorKind::Denied
+        }
+        // Where credentials are exchanged for a token.
+        _ if text.contains("token request") && text.contains("status code: 4") => {
             ObjectErrorKind::Denied
         }
         _ if ["status code: 5", "status code: 429", "HTTP error", "error sending request"]
@@ -101,9 +135,17 @@ fn in_words(kind: ObjectErrorKind, text: &str) -> String {
             "the bucket is in another region than AWS_REGION says".to_owned()
         }
         ObjectErrorKind::Denied if text.contains(METADATA_SERVICE) => {
-            "there are no credentials, neither in the environment nor in a profile, and no metadata \
-             service that has some"
+            "there are no credentials, neither in the environment nor in a file of settings, and no \
+             metadata service that has some"
                 .to_owned()
+        }
+        ObjectErrorKind::Denied if text.contains("token request") => {
+            let reason = ["error_description", "error"].into_iter();
+            let reason = reason.filter_map(|name| json_text(text, name)).next();
+            format!(
+                "the credentials were refused when they were exchanged for a token: {}",
+                reason.unwrap_or("no reason was given")
+            )
         }
         ObjectErrorKind::Unavailable if text.contains("invalid peer certificate") => {
             let reason = text.rsplit(": ").next().unwrap_or(text);
@@ -146,6 +188,13 @@ fn full_text(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// The text with this name in JSON, up to the first character that is escaped.
+fn json_text<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("\"{name}\""))?;
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    rest.split(['"', '\\']).next()
 }
 
 /// The content of the first XML element with this name.

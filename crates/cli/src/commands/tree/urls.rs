@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cryptstream_remote::ObjectUrl;
+use cryptstream_remote::{ObjectUrl, may_share_bucket};
 
 use crate::args::is_dash;
 use crate::messages::{self, Failure};
@@ -62,9 +62,8 @@ pub(super) fn check_delete(plan: &Plan) -> Result<(), Failure> {
 pub(super) fn check_overlap(input: &ObjectUrl, output: &Path) -> Result<(), Failure> {
     let Some(url) = objects::url(output) else { return Ok(()) };
     let url = url.map_err(|error| messages::objects::bad_url(output, &error))?.to_prefix();
-    let is_same_bucket = (input.scheme(), input.bucket()) == (url.scheme(), url.bucket());
     let lies_in = |one: &ObjectUrl, other: &ObjectUrl| one.key().starts_with(other.key());
-    if is_same_bucket && (lies_in(input, &url) || lies_in(&url, input)) {
+    if may_share_bucket(input, &url) && (lies_in(input, &url) || lies_in(&url, input)) {
         return Err(messages::objects::overlap(output));
     }
     Ok(())
