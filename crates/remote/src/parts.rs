@@ -306,7 +306,7 @@ mod tests {
         let azure = MAX_PARTS as u64 * MAX_AZURE_BLOCK;
         for (scheme, part, max) in [
             (Scheme::S3, MAX_PART_SIZE, MAX_OBJECT_LEN),
-            (Scheme::Gs, 584 * MIB, 5 * TIB),
+            (Scheme::Gs, 583 * MIB, 5 * TIB),
             (Scheme::Az, MAX_AZURE_BLOCK, azure),
             (Scheme::Abfss, MAX_AZURE_BLOCK, azure),
         ] {
