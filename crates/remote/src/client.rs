@@ -230,7 +230,9 @@ impl Transport {
                 this.options.on_failed_renewal,
             );
             let processes = renewer.and_then(|renewer| {
-                Ok((vec![this.start_process()?, this.start_process()?], renewer))
+                // The first one works, and the last one stands by.
+                let first = this.start_process()?;
+                Ok((vec![this.start_process()?, first], renewer))
             });
             match processes {
                 Ok((processes, renewer)) => {
