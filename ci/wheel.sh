@@ -13,7 +13,7 @@ trap 'rm -rf "$folder"' EXIT
 
 # Every Python from 3.10 on, of the system and of pyenv, the oldest first.
 pythons=$({
-    for program in /usr/bin/python3.[0-9]* /usr/local/bin/python3.[0-9]* \
+    for program in /usr/bin/python3.[0-9][0-9] /usr/local/bin/python3.[0-9][0-9] \
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3; do
         [ -x "$program" ] || continue
         "$program" -c 'import ensurepip, sys, venv
