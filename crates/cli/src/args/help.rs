@@ -292,7 +292,7 @@ The file:
     argon2id         = \"256MiB,3,4\"   # cost of a passphrase
     scrypt           = 18             # the same in age files
     plugin-timeout   = 120            # seconds; 0 to wait forever
-    [storage-options]                 # comes last; see `cryptstream store --help`
+    [storage-options]                 # comes last; `store --help` lists them
     region           = \"eu-central-1\"
   File names that do not begin with / or ~/ are relative to the folder of the
   configuration file. It cannot hold a passphrase. It is refused if it is owned by

@@ -91,8 +91,11 @@ pub(super) fn explanation(answer: &str) -> Option<(Option<ObjectErrorKind>, Stri
     let code = element(answer, "Code")?;
     // Google names the permission that is missing in the details.
     let message = match element(answer, "Details").or_else(|| element(answer, "Message")) {
-        // Azure adds lines with the time and a number.
-        Some(message) => format!("{} ({code})", message.lines().next().unwrap_or_default()),
+        // Azure adds lines with a number and the time.
+        Some(message) => {
+            let words = message.split_once("\nRequestId:").map_or(message, |(words, _)| words);
+            format!("{} ({code})", words.trim_end())
+        }
         None => code.to_owned(),
     };
     Some((by_code(code), message))
