@@ -44,9 +44,7 @@ pub(super) fn of_store(error: &Error) -> Option<Failure> {
         _ => (code::IO, "store", "try again; no partial output was left"),
     };
     let help = match error {
-        Error::NotReadBack { .. } => {
-            "the input was kept; `cryptstream verify` can try again to read the output"
-        }
+        Error::NotReadBack { .. } => INPUT_KEPT,
         _ => help,
     };
     let what = match error {
@@ -60,11 +58,16 @@ pub(super) fn of_store(error: &Error) -> Option<Failure> {
     Some(with_request(failure, error.path(), request.as_deref()))
 }
 
+/// What to do if an output cannot be read back.
+const INPUT_KEPT: &str =
+    "the input was kept; `cryptstream verify` can try again to read the output";
+
 /// The failure with the request to the store that has failed, and what to do about that one.
 fn with_request(failure: Failure, url: Option<&Path>, request: Option<&StoreRequest>) -> Failure {
     let (Some(url), Some(request)) = (url, request) else { return failure };
     let url = without_secrets(url.as_os_str());
-    let is_web = Scheme::of(&url).is_some_and(Scheme::is_web);
+    let scheme = Scheme::of(&url);
+    let is_web = scheme.is_some_and(Scheme::is_web);
     let text = |text: &Option<String>| text.as_deref().map(harmless);
     let store = json!({
         "url": url.to_string_lossy(),
@@ -76,10 +79,11 @@ fn with_request(failure: Failure, url: Option<&Path>, request: Option<&StoreRequ
     });
     let advice = ObjectUrl::parse(&url)
         .ok()
-        .filter(|_| !is_web)
+        // In the words of AWS.
+        .filter(|_| scheme == Some(Scheme::S3))
         .and_then(|url| store_advice::advice(request, url.bucket()))
         // What to do about the input comes first.
-        .filter(|_| failure.kind != "remove");
+        .filter(|_| failure.kind != "remove" && failure.help != INPUT_KEPT);
     let failure = Failure { store: Some(Box::new(store)), ..failure };
     match advice {
         Some(advice) => failure.helped_by(advice),
