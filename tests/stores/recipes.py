@@ -62,6 +62,9 @@ def recipes(bench: Bench) -> None:
                 case "json":
                     rule = json.loads(text)
                     bench.client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=rule)
+                case "toml":
+                    (work / "config").write_text(text)
+                    run(["bash", "-c", "CRYPTSTREAM_CONFIG=config cryptstream config"], text)
                 case "text":  # with URLs that do not exist
                     pass
                 case _:

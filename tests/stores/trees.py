@@ -57,10 +57,12 @@ def same_trees(one: dict[str, tuple], other: dict[str, tuple]) -> None:
         raise Failure(f"{len(differ)} files differ: {name}: {one[name][:2]} and {other[name][:2]}")
 
 
-def interrupted(bench: Bench, numbers: random.Random, *args) -> None:
-    """Starts a run, and interrupts it somewhere; it may be done before."""
+def interrupted(bench: Bench, numbers: random.Random, has_begun: Callable[[], bool], *args) -> None:
+    """Starts a run, and interrupts it somewhere once its output exists; it may be done before."""
     with bench.running(*args, "-q") as process:
-        time.sleep(numbers.uniform(0.1, 1.5))
+        while not has_begun() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(numbers.uniform(0, 1))
         process.send_signal(number := numbers.choice(SIGNALS))
         process.communicate(timeout=LIMIT_S)
         if process.returncode not in (0, -number, 128 + number):
@@ -73,10 +75,20 @@ def large_tree(bench: Bench) -> None:
         make_tree(folder, FILES)
         wanted = described(folder)
         numbers = random.Random(FILES)
-        for args in [["encrypt", folder, url(prefix)], ["decrypt", url(prefix), out]]:
+
+        def has_objects() -> bool:
+            return bench.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix, MaxKeys=1)["KeyCount"] > 0
+
+        def has_files() -> bool:
+            return any(names for _, _, names in os.walk(out))
+
+        for has_begun, *args in [
+            (has_objects, "encrypt", folder, url(prefix)),
+            (has_files, "decrypt", url(prefix), out),
+        ]:
             args += ["-i", bench.identity]
             for _ in range(INTERRUPTIONS):
-                interrupted(bench, numbers, *args)
+                interrupted(bench, numbers, has_begun, *args)
             report = json.loads(bench.ours(*args, "--json"))
             if report["kept"] == 0 or report["files"] + report["kept"] != FILES or report["failed"]:
                 raise Failure(f"the last run has not continued: {report}")
