@@ -17,10 +17,11 @@ import platform
 import random
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from waiting import run
 
 CORES = sorted(os.sched_getaffinity(0))
 LARGE = 400 << 10
@@ -100,12 +101,6 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
             else:
                 out.unlink(missing_ok=True)
     return seconds
-
-
-def run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed: {done.stderr.decode(errors='replace')}")
 
 
 if __name__ == "__main__":
