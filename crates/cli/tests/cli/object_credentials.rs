@@ -1,13 +1,15 @@
 //! Where credentials come from that neither variables nor files have, and how they are renewed.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::thread;
 use std::time::Duration;
 
 use crate::common::group::wait_until;
 use crate::common::{Run, test_bytes, wait};
 use crate::objects::{Setup, url};
-use cryptstream_s3_test_server::{Fault, LoggedRequest, Operation, Options, Rule};
+use cryptstream_s3_test_server::{LoggedRequest, Operation, Options};
 
 /// The program without credentials.
 fn command(setup: &Setup, args: &[&str]) -> Run {
@@ -113,14 +115,20 @@ fn missing_credentials_are_explained() {
     fails(&[no_file, ("AWS_ROLE_ARN", "r")], 78, &["AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent"]);
 }
 
-/// Requests are held up until `is_so`, so that the run is still under way.
-fn run_until(setup: &Setup, run: Run, what: &str, is_so: impl Fn() -> bool) {
-    let slow = Fault::Delay(Duration::from_millis(300));
-    setup.server.set_faults(Rule::all(slow).on(Operation::UploadPart));
-    let child = run.spawn();
-    wait_until(what, is_so);
-    setup.server.set_faults(Rule::all(Fault::Delay(Duration::ZERO)));
+/// Runs a program with an input that does not end before `is_so`, so that the run is still under way.
+fn run_until(run: Run, what: &str, is_so: impl Fn() -> bool) {
+    let mut child = run.spawn();
+    let mut input = child.stdin.take().unwrap();
+    let piece = test_bytes(8 << 20);
+    wait_until(what, || {
+        // A program that has failed is reported below.
+        let is_taken = input.write_all(&piece).is_ok();
+        thread::sleep(Duration::from_millis(100));
+        is_so() || !is_taken
+    });
+    drop(input);
     wait(child).ok();
+    assert!(is_so(), "{what}");
 }
 
 #[test]
@@ -128,7 +136,6 @@ fn a_token_that_is_replaced_is_used() {
     // Credentials that are no longer good at once, so that each request asks for others.
     let options = Options { credentials_lifetime: Duration::ZERO, ..Options::default() };
     let setup = Setup::with(options);
-    setup.dir.write("plain", test_bytes(160 << 20));
     let at = |name: &str| setup.dir.path(name);
     for folder in ["one", "two"] {
         fs::create_dir(at(folder)).unwrap();
@@ -136,11 +143,11 @@ fn a_token_that_is_replaced_is_used() {
     }
     symlink("one", at("..data")).unwrap();
     symlink("..data/token", at("token")).unwrap();
-    let encrypt = command(&setup, &["encrypt", "-i", "id", "plain", &url("key")])
+    let encrypt = command(&setup, &["encrypt", "-i", "id", "-", &url("key")])
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", at("token"))
         .env("AWS_ROLE_ARN", "r")
         .env("AWS_ENDPOINT_URL_STS", setup.server.endpoint());
-    run_until(&setup, encrypt, "the second token", || {
+    run_until(encrypt, "the second token", || {
         if ids(&setup).contains(&"of-one".to_owned()) && at("one").exists() {
             symlink("two", at("..new")).unwrap();
             fs::rename(at("..new"), at("..data")).unwrap();
@@ -153,7 +160,6 @@ fn a_token_that_is_replaced_is_used() {
 #[test]
 fn a_credential_process_is_run_again_without_the_programs_keys() {
     let setup = Setup::new();
-    setup.dir.write("plain", test_bytes(160 << 20));
     let count = setup.dir.path("count");
     let seen = setup.dir.path("seen");
     // Reports what it has: whether it reaches the network, and its descriptors.
@@ -174,10 +180,10 @@ fn a_credential_process_is_run_again_without_the_programs_keys() {
     let config = setup.dir.write("aws-config", config);
     fs::set_permissions(&config, PermissionsExt::from_mode(0o600)).unwrap();
     setup.dir.write_secret("word", "a secret word");
-    let encrypt = command(&setup, &["encrypt", "plain", &url("key")])
+    let encrypt = command(&setup, &["encrypt", "-", &url("key")])
         .env("CRYPTSTREAM_PASSPHRASE", "a secret word")
         .env("AWS_CONFIG_FILE", config);
-    run_until(&setup, encrypt, "new credentials", || {
+    run_until(encrypt, "new credentials", || {
         ids(&setup).contains(&"id-1".to_owned())
             && ids(&setup).iter().any(|id| id.starts_with("id-") && id != "id-1")
     });
