@@ -42,7 +42,8 @@ for python in $(printf '%s\n' "$oldest" "$newest" | uniq); do
     "$python" --version
     environment=$folder/$(basename "$(dirname "$(dirname "$python")")")-$RANDOM
     "$python" -m venv "$environment"
-    "$environment/bin/pip" install --quiet pytest mypy typing_extensions
+    "$environment/bin/pip" install --quiet pytest mypy typing_extensions \
+        'fsspec>=2025.10' numpy pandas pyarrow pyrage
     "$environment/bin/pip" install --quiet --no-index --no-deps "$wheel"
     # Nothing of Rust, and only the environment's own programs.
     export PATH="$environment/bin:/usr/bin:/bin"
@@ -56,7 +57,8 @@ for python in $(printf '%s\n' "$oldest" "$newest" | uniq); do
         python -m pytest -q -p no:cacheprovider --doctest-modules \
             -o doctest_optionflags="ELLIPSIS IGNORE_EXCEPTION_DETAIL" "$package"
         python "$OLDPWD/ci/leaks.py"
-        [ "$python" != "$newest" ] || python -m mypy --strict --cache-dir "$folder/mypy" -p cryptstream
+        [ "$python" != "$newest" ] || python -m mypy --config-file "$OLDPWD/python/pyproject.toml" \
+            --cache-dir "$folder/mypy" -p cryptstream
     )
 done
 echo "the wheel is good"
