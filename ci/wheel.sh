@@ -43,7 +43,7 @@ for python in $(printf '%s\n' "$oldest" "$newest" | uniq); do
     environment=$folder/$(basename "$(dirname "$(dirname "$python")")")-$RANDOM
     "$python" -m venv "$environment"
     "$environment/bin/pip" install --quiet pytest mypy typing_extensions \
-        'fsspec>=2025.10' numpy pandas pyarrow pyrage
+        'fsspec>=2025.10' numpy pandas pyarrow pyrage requests tqdm
     "$environment/bin/pip" install --quiet --no-index --no-deps "$wheel"
     # Nothing of Rust, and only the environment's own programs.
     export PATH="$environment/bin:/usr/bin:/bin"
