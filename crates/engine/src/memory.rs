@@ -15,9 +15,13 @@ use crate::Error;
 /// # Errors
 /// The system does not give that much; the buffer is as it was.
 pub(crate) fn grow(buffer: &mut Vec<u8>, len: usize) -> Result<(), OutOfMemory> {
+    // Copied, since a build without optimisation fills a buffer byte by byte: this took 7 % of the
+    // time of all tests.
+    const ZEROS: [u8; 4096] = [0; 4096];
     buffer.try_reserve_exact(len.saturating_sub(buffer.len()))?;
-    if buffer.len() < len {
-        buffer.resize(len, 0);
+    while buffer.len() < len {
+        let missing = len - buffer.len();
+        buffer.extend_from_slice(&ZEROS[..missing.min(ZEROS.len())]);
     }
     Ok(())
 }
