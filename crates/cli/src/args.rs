@@ -30,9 +30,12 @@ pub(crate) use completions_man::{Completions, Manual, Shell};
 pub(crate) use file_list::FileList;
 pub(crate) use format::Format;
 pub(crate) use inspect_verify::{DecryptInputs, Inspect};
-pub(crate) use job::{Job, JobAction, JobEngine, JobName, JobPlan, JobRun, JobSubmit};
+pub(crate) use job::{
+    EngineOption, Job, JobAction, JobEngine, JobName, JobPlan, JobRun, JobSubmit,
+};
 pub(crate) use keys::{
-    DecryptionArgs, DefaultCost, EncryptionArgs, KeyPassphrase, Passphrase, parse_log_n,
+    DecryptionArgs, DefaultCost, EncryptionArgs, KeyPassphrase, Passphrase, RecipientArgs,
+    parse_log_n,
 };
 pub(crate) use rekey::Rekey;
 pub(crate) use report_options::{Color, PROGRESS_VARIABLE, ReportOptions, When};

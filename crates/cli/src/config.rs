@@ -14,7 +14,7 @@ use cryptstream_remote::StoreOptions;
 
 use crate::args::{
     self, CacheMode, Cli, Command, DecryptionArgs, DefaultCost, EncryptionArgs, Format, General,
-    JobAction, JobPlan, Reading, ReportOptions, Workers,
+    JobAction, JobPlan, Reading, RecipientArgs, ReportOptions, Workers,
 };
 use crate::initial_environment;
 use crate::messages::Failure;
@@ -155,26 +155,28 @@ impl Config {
     fn fill_encryption(&self, passphrase: &args::Passphrase, encryption: &mut EncryptionArgs) {
         encryption.default_cost = self.default_cost();
         self.fill_plugin_timeout(&mut encryption.plugin_timeout);
-        if passphrase.is_given() || encryption.names_key() {
+        if !passphrase.is_given() {
+            self.fill_recipients(&mut encryption.recipients);
+        }
+    }
+
+    fn fill_recipients(&self, recipients: &mut RecipientArgs) {
+        if recipients.names_key() {
             return;
         }
         let Some(keys) = self.encryption() else { return };
-        encryption.recipient = value_of(&keys.recipients);
-        encryption.recipients_file = value_of(&keys.recipients_files);
+        recipients.recipient = value_of(&keys.recipients);
+        recipients.recipients_file = value_of(&keys.recipients_files);
         // Recipients count alone; otherwise the user encrypts to their own identity.
         if !keys.names_recipient() {
-            encryption.identity = value_of(&keys.identity);
+            recipients.identity = value_of(&keys.identity);
         }
     }
 
     /// The recipients of a job, and its format.
     fn fill_plan(&self, args: &mut JobPlan) {
         args.format = args.format.or(self.get(|it| &it.format).map(|value| value.value));
-        let mut encryption = args.recipients.as_encryption();
-        self.fill_encryption(&args::Passphrase::default(), &mut encryption);
-        args.recipients.recipient = encryption.recipient;
-        args.recipients.recipients_file = encryption.recipients_file;
-        args.recipients.identity = encryption.identity;
+        self.fill_recipients(&mut args.recipients);
     }
 
     fn fill_decryption(&self, decryption: &mut DecryptionArgs) {

@@ -81,13 +81,13 @@ impl EncryptionKeys {
         let mut files = KeyFiles::for_encryption();
         let passphrase = Secret::read(passphrase, key, !is_public, &mut files)?;
         let mut public = Vec::new();
-        for text in &args.recipient {
+        for text in &args.recipients.recipient {
             public.push(
                 parse_recipient(text).map_err(|error| messages::bad_recipient(text, &error))?,
             );
         }
         let mut nobody = None;
-        for path in &args.recipients_file {
+        for path in &args.recipients.recipients_file {
             let read = files.read_recipients(path)?;
             for line in &read.passed_over {
                 messages::warn(&messages::passed_over(path, line));
@@ -103,7 +103,7 @@ impl EncryptionKeys {
             None => callbacks(&args.key_passphrase, &mut files)?,
         };
         let mut own = Vec::new();
-        for path in &args.identity {
+        for path in &args.recipients.identity {
             let read = files.read_identities(path, &callbacks, timeout);
             own.extend(read.map_err(IdentityFileError::into_failure)?);
         }

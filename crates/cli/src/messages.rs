@@ -24,6 +24,7 @@ pub(crate) mod rekey;
 mod run;
 pub(crate) mod storage_options;
 mod store_advice;
+pub(crate) mod submit;
 mod system;
 mod text;
 pub(crate) mod tree;

@@ -174,7 +174,7 @@ Notes:
   Nothing is encrypted yet. The plan remembers length, inode and times of each file,
   and a shard refuses (65) a file that has changed since. SRC, DST and JOB must have
   the same names on all machines. The folder of the job must belong to you alone, since
-  it decides whom files are encrypted to.";
+  it decides whom files are encrypted to. An identity (-i) is read by this command only.";
 
 pub(crate) const JOB_RUN: &str = "\
 Examples:
@@ -206,9 +206,15 @@ pub(crate) const JOB_SUBMIT: &str = "\
 Examples:
   As processes on this machine, two at a time:
     cryptstream job submit --job photos.job --engine local --parallel 2
+  On a Slurm cluster:
+    cryptstream job submit --job photos.job --engine slurm -o partition=long
+  As a script, to be looked at and changed:
+    cryptstream job submit --job photos.job --engine slurm --print
 
 Notes:
-  A shard that ends with 75 or is killed is run again, up to five times.";
+  On this machine, a shard that ends with 75 or is killed is run again, up to five times.
+  Slurm gets an array with the shards, and a task that finishes the job after them. Its
+  own retries are described in docs/jobs.md.";
 
 pub(crate) const STORE: &str = "\
 Examples:

@@ -1,11 +1,12 @@
 //! The flags of `job`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::format::Format;
-use super::keys::{DecryptionArgs, EncryptionArgs, KeyPassphrase};
+use super::keys::{DecryptionArgs, KeyPassphrase, RecipientArgs};
 use super::tree::Tree;
 use super::workers::Workers;
 use super::{help, range};
@@ -81,28 +82,11 @@ pub(crate) struct JobPlan {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
     #[command(flatten)]
-    pub(crate) recipients: JobRecipients,
-    #[command(flatten)]
-    pub(crate) filters: JobFilters,
-}
-
-/// Whom to encrypt to. The machines need no secret for that.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Keys")]
-pub(crate) struct JobRecipients {
-    /// Encrypt to this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …, ssh-rsa …, or a
-    /// plugin's); repeatable
-    #[arg(short, long, value_name = "RECIPIENT")]
-    pub(crate) recipient: Vec<String>,
-    /// Encrypt to the recipients in FILE, one per line; repeatable
-    #[arg(short = 'R', long, value_name = "FILE")]
-    pub(crate) recipients_file: Vec<PathBuf>,
-    /// Encrypt to the owner of this identity file or SSH key, which only this command reads;
-    /// repeatable
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) identity: Vec<PathBuf>,
+    pub(crate) recipients: RecipientArgs,
     #[command(flatten)]
     pub(crate) key_passphrase: KeyPassphrase,
+    #[command(flatten)]
+    pub(crate) filters: JobFilters,
 }
 
 /// Which files are part of the job.
@@ -133,20 +117,6 @@ impl JobFilters {
             ignore_file: ignore_file.clone(),
             gitignore: *gitignore,
             ..Tree::default()
-        }
-    }
-}
-
-impl JobRecipients {
-    /// The same as the flags of `encrypt`.
-    pub(crate) fn as_encryption(&self) -> EncryptionArgs {
-        let Self { recipient, recipients_file, identity, key_passphrase } = self;
-        EncryptionArgs {
-            recipient: recipient.clone(),
-            recipients_file: recipients_file.clone(),
-            identity: identity.clone(),
-            key_passphrase: key_passphrase.clone(),
-            ..EncryptionArgs::default()
         }
     }
 }
@@ -182,6 +152,16 @@ pub(crate) struct JobSubmit {
     /// storage is slow
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) parallel: Option<u32>,
+    /// Print what the engine would get, and submit nothing
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Something that the engine is to do, which depends on it: with --engine slurm any option of
+    /// sbatch, such as partition=long or cpus-per-task=8; repeatable
+    #[arg(short, long = "option", value_name = "NAME[=VALUE]")]
+    pub(crate) options: Vec<EngineOption>,
+    /// The program on the machines [default: this one]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) program: Option<PathBuf>,
     /// Decrypt with the identities in FILE, which all machines see under this name; repeatable
     #[arg(short, long, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
@@ -192,6 +172,34 @@ pub(crate) struct JobSubmit {
 pub(crate) enum JobEngine {
     /// Processes on this machine
     Local,
+    /// Slurm, as an array and a task that finishes the job
+    Slurm,
+}
+
+/// Something that an engine is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EngineOption {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+}
+
+impl FromStr for EngineOption {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.starts_with('-') || name.is_empty() || !name.bytes().all(is_name) {
+            return Err("write NAME=VALUE, with the name of the option without dashes before it");
+        }
+        if value.is_some_and(|value| value.chars().any(char::is_control)) {
+            return Err("a control character");
+        }
+        Ok(Self { name: name.to_owned(), value: value.map(str::to_owned) })
+    }
 }
 
 fn parse_size(text: &str) -> Result<u64, &'static str> {

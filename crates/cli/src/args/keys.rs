@@ -6,20 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use cryptstream_format::argon2id::Cost;
 
-/// Whom to encrypt to.
+/// How to encrypt.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Keys")]
 pub(crate) struct EncryptionArgs {
-    /// Encrypt to this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …, ssh-rsa …, or a
-    /// plugin's); repeatable
-    #[arg(short, long, value_name = "RECIPIENT")]
-    pub(crate) recipient: Vec<String>,
-    /// Encrypt to the recipients in FILE, one per line; repeatable
-    #[arg(short = 'R', long, value_name = "FILE")]
-    pub(crate) recipients_file: Vec<PathBuf>,
-    /// Encrypt to the owner of this identity file or SSH key; repeatable
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) identity: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) recipients: RecipientArgs,
     /// Passphrase cost: memory, passes, lanes; at least 64MiB,3,4 [default: 256MiB,3,4]
     #[arg(long, value_name = "MEM[,T[,P]]", allow_hyphen_values = true)]
     pub(crate) argon2id: Option<String>,
@@ -39,7 +31,30 @@ pub(crate) struct EncryptionArgs {
 impl EncryptionArgs {
     /// Whether any of these flags names a key.
     pub(crate) fn names_key(&self) -> bool {
-        let Self { recipient, recipients_file, identity, .. } = self;
+        self.recipients.names_key()
+    }
+}
+
+/// Whom to encrypt to.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct RecipientArgs {
+    /// Encrypt to this recipient (age1…, age1pq1…, age1tag1…, ssh-ed25519 …, ssh-rsa …, or a
+    /// plugin's); repeatable
+    #[arg(short, long, value_name = "RECIPIENT")]
+    pub(crate) recipient: Vec<String>,
+    /// Encrypt to the recipients in FILE, one per line; repeatable
+    #[arg(short = 'R', long, value_name = "FILE")]
+    pub(crate) recipients_file: Vec<PathBuf>,
+    /// Encrypt to the owner of this identity file or SSH key; repeatable
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+}
+
+impl RecipientArgs {
+    /// Whether any of these flags names a key.
+    pub(crate) fn names_key(&self) -> bool {
+        let Self { recipient, recipients_file, identity } = self;
         !(recipient.is_empty() && recipients_file.is_empty() && identity.is_empty())
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     CacheMode, DecryptionArgs, DefaultCost, EncryptionArgs, FileList, KeyPassphrase, Passphrase,
-    Reading, StorageOptions, parse_log_n,
+    Reading, RecipientArgs, StorageOptions, parse_log_n,
 };
 
 #[derive(Args, Debug)]
@@ -76,9 +76,11 @@ impl NewKeys {
             passphrase_fd: None,
         };
         let encryption = EncryptionArgs {
-            recipient: self.new_recipient,
-            recipients_file: self.new_recipients_file,
-            identity: self.new_identity,
+            recipients: RecipientArgs {
+                recipient: self.new_recipient,
+                recipients_file: self.new_recipients_file,
+                identity: self.new_identity,
+            },
             argon2id: self.argon2id,
             scrypt: self.scrypt,
             plugin_timeout,

@@ -7,11 +7,14 @@ mod plan;
 mod receipt_writer;
 mod run;
 mod shard_number;
+mod slurm;
 mod status;
+mod submission;
+mod submit;
 mod tracker;
 
 use super::session::{CommandResult, Session};
-use crate::args::{JobAction, JobEngine};
+use crate::args::JobAction;
 
 pub(super) fn run(action: JobAction, session: &Session) -> CommandResult {
     match action {
@@ -20,8 +23,6 @@ pub(super) fn run(action: JobAction, session: &Session) -> CommandResult {
         JobAction::Finish(args) => finish::run(&args.name, session),
         JobAction::Status(args) => status::run(&args, session),
         JobAction::Abort(args) => status::abort(&args, session),
-        JobAction::Submit(args) => match args.engine {
-            JobEngine::Local => local::submit(&args, session),
-        },
+        JobAction::Submit(args) => submit::run(&args, session),
     }
 }

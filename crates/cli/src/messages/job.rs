@@ -140,19 +140,23 @@ pub(crate) fn bad_shard_variable(variable: &str, value: &str, shards: usize) -> 
 }
 
 /// An object that is not done. `tried` is the exit status of the last attempt.
-pub(crate) fn missing(path: &Path, shard: u32, tried: Option<u8>) -> Failure {
+pub(crate) fn missing(path: &Path, job: &Job, shard: u32, tried: Option<u8>) -> Failure {
     let message = match tried {
         Some(code) => format!("is not done: shard {shard} failed here, with status {code}"),
         None => format!("is not done: shard {shard} was not run to its end"),
     };
-    let help = format!("run it again: cryptstream job run --shard {shard}/N");
+    let help = format!("run it again: {}", run_again(job, shard));
     Failure::new(tried.unwrap_or(code::TRY_AGAIN), "missing", message, help).about(path)
 }
 
+fn run_again(job: &Job, shard: u32) -> String {
+    format!("cryptstream job run --shard {shard}/{}", job.shards.len())
+}
+
 /// An output that is not as its receipt says.
-pub(crate) fn output_differs(path: &Path, shard: u32) -> Failure {
+pub(crate) fn output_differs(path: &Path, job: &Job, shard: u32) -> Failure {
     let message = "is missing, or not as this job has written it";
-    let help = format!("run its shard again: cryptstream job run --shard {shard}/N");
+    let help = format!("run its shard again: {}", run_again(job, shard));
     Failure::new(code::TRY_AGAIN, "missing", message, help).about(path)
 }
 

@@ -46,6 +46,20 @@ impl Failed {
     }
 }
 
+/// Ends a report for programs with this content; `job` is `None` if there is none.
+fn end_action(action: &str, job: Option<&Job>, content: Value, options: ReportOptions) {
+    let mut object = json!({
+        "schema": SCHEMA,
+        "command": "job",
+        "action": action,
+        "job": job.map(|job| &job.job),
+    });
+    if let (Some(object), Value::Object(content)) = (object.as_object_mut(), content) {
+        object.extend(content);
+    }
+    end(object, options, false);
+}
+
 /// The report of a plan.
 pub(crate) struct PlanReport {
     failures: Failed,
@@ -90,14 +104,7 @@ impl PlanReport {
         self.failures.note_rest("failures");
         let Failed { options, status, listed, .. } = self.failures;
         if wants_json(options) {
-            let object = json!({
-                "schema": SCHEMA,
-                "command": "job",
-                "action": "plan",
-                "job": null,
-                "errors": listed,
-            });
-            end(object, options, false);
+            end_action("plan", None, json!({ "errors": listed }), options);
         } else {
             messages::note(messages::job::NOT_PLANNED);
         }
@@ -110,10 +117,6 @@ impl PlanReport {
         if wants_json(options) {
             let totals = job.totals();
             let mut object = json!({
-                "schema": SCHEMA,
-                "command": "job",
-                "action": "plan",
-                "job": job.job,
                 "shards": job.shards.len(),
                 "files": totals.objects,
                 "bytes": totals.bytes,
@@ -124,7 +127,7 @@ impl PlanReport {
                 "errors": [],
             });
             insert_name(&mut object, "folder", path);
-            end(object, options, false);
+            end_action("plan", Some(job), object, options);
         } else if !options.quiet {
             messages::note(&messages::job::planned(job, path));
         }
@@ -157,17 +160,13 @@ impl FinishReport {
         if wants_json(options) {
             let totals = job.totals();
             let object = json!({
-                "schema": SCHEMA,
-                "command": "job",
-                "action": "finish",
-                "job": job.job,
                 "finished": count == 0,
                 "files": totals.objects,
                 "bytes": totals.bytes,
                 "missing": count,
                 "errors": listed,
             });
-            end(object, options, false);
+            end_action("finish", Some(job), object, options);
         } else if !options.quiet && count == 0 {
             messages::note(&messages::job::finished(job, is_first));
         }
@@ -181,10 +180,6 @@ pub(crate) fn status(job: &Job, progress: &Progress, options: ReportOptions) -> 
     if wants_json(options) {
         let totals = job.totals();
         let object = json!({
-            "schema": SCHEMA,
-            "command": "job",
-            "action": "status",
-            "job": job.job,
             "state": match progress.state {
                 State::Open => "open",
                 State::Finished => "finished",
@@ -198,7 +193,7 @@ pub(crate) fn status(job: &Job, progress: &Progress, options: ReportOptions) -> 
             "shards_done": progress.shards_done,
             "attempts": progress.attempts,
         });
-        end(object, options, false);
+        end_action("status", Some(job), object, options);
     } else {
         let line = format!("{}\n", messages::job::status(job, progress));
         ReportWriter::default().print(&line, &mut status);
@@ -206,16 +201,21 @@ pub(crate) fn status(job: &Job, progress: &Progress, options: ReportOptions) -> 
     status
 }
 
+/// Reports what was submitted to an engine, under the numbers or names that it has given.
+pub(crate) fn submitted(job: &Job, engine: &str, ids: &[String], options: ReportOptions) -> Status {
+    if wants_json(options) {
+        let object = json!({ "engine": engine, "shards": job.shards.len(), "ids": ids });
+        end_action("submit", Some(job), object, options);
+    } else if !options.quiet {
+        messages::note(&messages::submit::submitted(job, ids));
+    }
+    Status::default()
+}
+
 /// Reports that a job was given up.
 pub(crate) fn aborted(job: &Job, is_first: bool, options: ReportOptions) -> Status {
     if wants_json(options) {
-        let object = json!({
-            "schema": SCHEMA,
-            "command": "job",
-            "action": "abort",
-            "job": job.job,
-        });
-        end(object, options, false);
+        end_action("abort", Some(job), json!({}), options);
     } else if !options.quiet {
         messages::note(messages::job::aborted(is_first));
     }

@@ -23,6 +23,7 @@ mod histories;
 mod inspect;
 mod interrupted;
 mod job;
+mod job_submit;
 mod json;
 mod key_files;
 mod keys;

@@ -40,10 +40,10 @@ fn check(folder: &JobFolder, job: &Job, report: &mut FinishReport) -> Result<(),
             let path = || job.target.path().join(object.output.path());
             match receipts.done(object.object) {
                 Some(written) if is_as_written(&target, object.output.path(), written) => {}
-                Some(_) => report.fail(&messages::job::output_differs(&path(), shard)),
+                Some(_) => report.fail(&messages::job::output_differs(&path(), job, shard)),
                 None => {
                     let tried = receipts.failed(object.object);
-                    report.fail(&messages::job::missing(&path(), shard, tried));
+                    report.fail(&messages::job::missing(&path(), job, shard, tried));
                 }
             }
         }

@@ -11,7 +11,7 @@ use cryptstream_job::{
 };
 use rustix::fs::Stat;
 
-use crate::args::{self, JobPlan, Passphrase};
+use crate::args::{self, EncryptionArgs, JobPlan, Passphrase};
 use crate::commands::session::{CommandResult, Session};
 use crate::file_names::{AGE_SUFFIX, SUFFIX, suffix_of};
 use crate::keyring::EncryptionKeys;
@@ -107,7 +107,11 @@ pub(super) fn run(args: &JobPlan, session: &Session) -> CommandResult {
 
 /// The recipients as text, and the files that they were read from.
 fn keys(args: &JobPlan) -> Result<(Vec<String>, Vec<KnownFile>), Failure> {
-    let encryption = args.recipients.as_encryption();
+    let encryption = EncryptionArgs {
+        recipients: args.recipients.clone(),
+        key_passphrase: args.key_passphrase.clone(),
+        ..EncryptionArgs::default()
+    };
     if !encryption.names_key() {
         return Err(messages::job::needs_recipients());
     }

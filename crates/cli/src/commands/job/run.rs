@@ -12,7 +12,7 @@ use super::names::{format_of, plan_of};
 use super::receipt_writer::{ReceiptWriter, is_as_written};
 use super::shard_number::shard_number;
 use super::tracker::Tracker;
-use crate::args::{DecryptionArgs, EncryptionArgs, JobRun, Passphrase};
+use crate::args::{DecryptionArgs, EncryptionArgs, JobRun, Passphrase, RecipientArgs};
 use crate::commands::session::{CommandResult, Session};
 use crate::commands::tree::{TreeRun, decrypt_files, encrypt_files};
 use crate::keyring::{DecryptionKeys, EncryptionKeys};
@@ -81,7 +81,8 @@ impl Keys {
             Operation::Encrypt if decryption.names_key() => Err(messages::job::needs_no_key()),
             Operation::Encrypt => {
                 let recipient = job.recipients.clone();
-                let args = EncryptionArgs { recipient, ..EncryptionArgs::default() };
+                let recipients = RecipientArgs { recipient, ..RecipientArgs::default() };
+                let args = EncryptionArgs { recipients, ..EncryptionArgs::default() };
                 let keys = EncryptionKeys::read(&Passphrase::default(), &args, None)?;
                 Ok(Self::Encrypt(Box::new(keys)))
             }
