@@ -6,8 +6,7 @@
 # (stops a program before any system call), btrfs-progs and xfsprogs (file systems that share
 # blocks), chromium (opens the page of `benchmark`), fish, zsh and groff (read the completions
 # and the manual), cargo-deb, lintian and mmdebstrap (the Debian package and a clean root for
-# it), slurm-wlm and munge (a cluster on this machine), bsdtar, pax, busybox, zstd and other
-# compressors (archives of other programs),
+# it), bsdtar, pax, busybox, zstd and other compressors (archives of other programs),
 # cargo-deny (dependencies) and cargo-fuzz. On a system without apt, or without root, the
 # checks that need these say that they are skipped.
 set -euo pipefail
@@ -37,7 +36,6 @@ command -v puttygen > /dev/null || wanted+=(putty-tools)
 command -v npm > /dev/null || wanted+=(nodejs npm)
 command -v g++ > /dev/null || wanted+=(g++)
 command -v chromium > /dev/null || wanted+=(chromium)
-command -v slurmd > /dev/null || [[ -x /usr/sbin/slurmd ]] || wanted+=(slurm-wlm munge)
 command -v fish > /dev/null || wanted+=(fish)
 command -v zsh > /dev/null || wanted+=(zsh)
 command -v groff > /dev/null || wanted+=(groff)

@@ -82,6 +82,13 @@ def group_size(fs: Any, columns: int = len(COLUMNS)) -> int:
     return sum(sizes) + footer_size(fs, fs.path)
 
 
+def column_size(fs: Any, column: int) -> int:
+    with fs.open(fs.path) as file:
+        metadata = pq.ParquetFile(file).metadata
+        groups = [metadata.row_group(number) for number in range(GROUPS)]
+    return sum(group.column(column).total_compressed_size for group in groups)
+
+
 def check(needed: int) -> None:
     assert needed <= CountedMemory.fetched < 1.1 * needed
 
@@ -120,11 +127,7 @@ def test_pandas_reads_a_row_group(fs: Any, keys: dict[str, Any]) -> None:
 
 def test_pandas_reads_a_column(fs: Any, keys: dict[str, Any]) -> None:
     pd = pytest.importorskip("pandas")
-    with fs.open(fs.path) as file:
-        metadata = pq.ParquetFile(file).metadata
-        needed = sum(
-            metadata.row_group(number).column(1).total_compressed_size for number in range(GROUPS)
-        )
+    needed = column_size(fs, 1)
     CountedMemory.fetched = 0
     url = f"cryptstream::countedmemory://{fs.path}"
     frame = pd.read_parquet(url, columns=["y"], storage_options={"cryptstream": keys})
@@ -134,11 +137,7 @@ def test_pandas_reads_a_column(fs: Any, keys: dict[str, Any]) -> None:
 
 def test_a_dataset_prunes_columns(fs: Any) -> None:
     ds = pytest.importorskip("pyarrow.dataset")
-    with fs.open(fs.path) as file:
-        metadata = pq.ParquetFile(file).metadata
-        needed = sum(
-            metadata.row_group(number).column(0).total_compressed_size for number in range(GROUPS)
-        )
+    needed = column_size(fs, 0)
     CountedMemory.fetched = 0
     fs.invalidate_cache()
     dataset = ds.dataset(fs.path, filesystem=fs, format="parquet")
